@@ -1,0 +1,287 @@
+"""The table of what the API can do: each fact of it stands here, once.
+
+An action has the name that the API gives it (`userApiToken.delete`), a method and a path, the
+scopes of which a token needs one, and the classes of what is sent and what comes back.
+
+Source: the API's published operations, version 1.31.
+"""
+
+import re
+from typing import Generic, TypeVar
+
+from attrs import evolve, field, frozen
+
+from losant_tokens import _bodies as bodies
+from losant_tokens import _models as models
+
+R = TypeVar("R")
+
+
+@frozen(eq=False)
+class Action(Generic[R]):
+    """One operation of the API.
+
+    Attributes:
+        name: The API's name for it.
+        method: The HTTP method.
+        path: The path, with the ids it takes in braces.
+        result: The class of the answer.
+        body: The class of what is sent, where something is.
+        accepts: The scopes of which a token needs any one.
+        denies_oauth: Whether OAuth tokens may not do it, whatever their scopes.
+        needs_token: Whether it takes an access token at all.
+        sorts_by: The fields that a list can be sorted by.
+        filters_by: The fields that a list can be filtered by.
+        ids: The ids that the path takes, in order, by the names that the API gives them.
+    """
+
+    name: str
+    method: str
+    path: str
+    result: type[R]
+    body: type | None = None
+    accepts: frozenset[str] = frozenset()
+    denies_oauth: bool = False
+    needs_token: bool = True
+    sorts_by: tuple[str, ...] = ()
+    filters_by: tuple[str, ...] = ()
+    ids: tuple[str, ...] = field(init=False)
+
+    @ids.default
+    def _ids_in_the_path(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _action(
+    name: str,
+    method: str,
+    path: str,
+    result: type[R],
+    groups: tuple[str, ...],
+    body: type | None = None,
+    *,
+    denies_oauth: bool = False,
+) -> Action[R]:
+    """A row of the table. A token needs one of the groups, or a scope made for the action."""
+    resource, _, _ = name.partition(".")
+    accepts = frozenset((*groups, f"{resource}.*", name))
+    return Action(name, method, path, result, body, accepts, denies_oauth)
+
+
+def _list(
+    name: str,
+    path: str,
+    result: type[R],
+    groups: tuple[str, ...],
+    *,
+    sorts_by: tuple[str, ...],
+    filters_by: tuple[str, ...],
+) -> Action[R]:
+    """A row for a list."""
+    row = _action(name, "GET", path, result, groups)
+    return evolve(row, sorts_by=sorts_by, filters_by=filters_by)
+
+
+def _each(group: str) -> tuple[str, ...]:
+    """A group of scopes, and its two narrower forms."""
+    return group, f"{group}.bounded", f"{group}.read"
+
+
+_SORTS = ("name", "status", "id", "creationDate", "lastUpdated", "expirationDate")
+_OAUTH_SORTS = ("name", "status", "id", "creationDate", "lastUpdated")
+_FILTERS = ("name", "status")
+_OAUTH_FILTERS = ("name",)
+
+# --- Tokens of a user ------------------------------------------------------------------------
+
+_ME_READ = (*_each("all.User"), *_each("only.User"))
+_ME_WRITE = ("all.User", "only.User")
+
+USER_API_TOKEN_GET = _action(
+    "userApiToken.get", "GET", "/me/tokens/{apiTokenId}", models.ApiToken, _ME_READ
+)
+USER_API_TOKEN_PATCH = _action(
+    "userApiToken.patch",
+    "PATCH",
+    "/me/tokens/{apiTokenId}",
+    models.ApiToken,
+    _ME_WRITE,
+    bodies.ApiTokenPatch,
+    denies_oauth=True,
+)
+USER_API_TOKEN_DELETE = _action(
+    "userApiToken.delete",
+    "DELETE",
+    "/me/tokens/{apiTokenId}",
+    models.Success,
+    _ME_WRITE,
+    denies_oauth=True,
+)
+USER_API_TOKENS_GET = _list(
+    "userApiTokens.get",
+    "/me/tokens",
+    models.ApiTokens,
+    _ME_READ,
+    sorts_by=_SORTS,
+    filters_by=_FILTERS,
+)
+
+USER_API_TOKENS_POST = _action(
+    "userApiTokens.post",
+    "POST",
+    "/me/tokens",
+    models.ApiToken,
+    _ME_WRITE,
+    bodies.ApiTokenPost,
+    denies_oauth=True,
+)
+
+# --- OAuth tokens of a user ------------------------------------------------------------------
+
+USER_OAUTH_TOKEN_GET = _action(
+    "userOauthToken.get",
+    "GET",
+    "/me/oauth-tokens/{oauthTokenId}",
+    models.UserOauthToken,
+    _ME_READ,
+)
+USER_OAUTH_TOKEN_PATCH = _action(
+    "userOauthToken.patch",
+    "PATCH",
+    "/me/oauth-tokens/{oauthTokenId}",
+    models.UserOauthToken,
+    _ME_WRITE,
+    bodies.UserOauthTokenPatch,
+    denies_oauth=True,
+)
+USER_OAUTH_TOKEN_DELETE = _action(
+    "userOauthToken.delete",
+    "DELETE",
+    "/me/oauth-tokens/{oauthTokenId}",
+    models.Success,
+    _ME_WRITE,
+    denies_oauth=True,
+)
+USER_OAUTH_TOKENS_GET = _list(
+    "userOauthTokens.get",
+    "/me/oauth-tokens",
+    models.UserOauthTokens,
+    _ME_READ,
+    sorts_by=_OAUTH_SORTS,
+    filters_by=_OAUTH_FILTERS,
+)
+USER_OAUTH_TOKENS_POST = _action(
+    "userOauthTokens.post",
+    "POST",
+    "/me/oauth-tokens",
+    models.UserOauthToken,
+    _ME_WRITE,
+    bodies.UserOauthTokenPost,
+    denies_oauth=True,
+)
+
+# --- Tokens of an application ----------------------------------------------------------------
+
+_APPLICATION_READ = (*_each("all.Application"), *_each("all.Organization"), *_each("all.User"))
+_APPLICATION_WRITE = ("all.Application", "all.Organization", "all.User")
+
+APPLICATION_API_TOKEN_GET = _action(
+    "applicationApiToken.get",
+    "GET",
+    "/applications/{applicationId}/tokens/{apiTokenId}",
+    models.ApiToken,
+    _APPLICATION_READ,
+)
+APPLICATION_API_TOKEN_PATCH = _action(
+    "applicationApiToken.patch",
+    "PATCH",
+    "/applications/{applicationId}/tokens/{apiTokenId}",
+    models.ApiToken,
+    _APPLICATION_WRITE,
+    bodies.ApiTokenPatch,
+)
+APPLICATION_API_TOKEN_DELETE = _action(
+    "applicationApiToken.delete",
+    "DELETE",
+    "/applications/{applicationId}/tokens/{apiTokenId}",
+    models.Success,
+    _APPLICATION_WRITE,
+)
+APPLICATION_API_TOKENS_GET = _list(
+    "applicationApiTokens.get",
+    "/applications/{applicationId}/tokens",
+    models.ApiTokens,
+    _APPLICATION_READ,
+    sorts_by=_SORTS,
+    filters_by=_FILTERS,
+)
+APPLICATION_API_TOKENS_POST = _action(
+    "applicationApiTokens.post",
+    "POST",
+    "/applications/{applicationId}/tokens",
+    models.ApiToken,
+    _APPLICATION_WRITE,
+    bodies.ApplicationApiTokenPost,
+)
+
+# --- Tokens of an instance -------------------------------------------------------------------
+
+_INSTANCE_READ = (*_each("all.Instance"), *_each("all.User"))
+_INSTANCE_WRITE = ("all.Instance", "all.User")
+
+INSTANCE_API_TOKEN_GET = _action(
+    "instanceApiToken.get",
+    "GET",
+    "/instances/{instanceId}/tokens/{apiTokenId}",
+    models.ApiToken,
+    _INSTANCE_READ,
+)
+INSTANCE_API_TOKEN_PATCH = _action(
+    "instanceApiToken.patch",
+    "PATCH",
+    "/instances/{instanceId}/tokens/{apiTokenId}",
+    models.ApiToken,
+    _INSTANCE_WRITE,
+    bodies.ApiTokenPatch,
+)
+INSTANCE_API_TOKEN_DELETE = _action(
+    "instanceApiToken.delete",
+    "DELETE",
+    "/instances/{instanceId}/tokens/{apiTokenId}",
+    models.Success,
+    _INSTANCE_WRITE,
+)
+INSTANCE_API_TOKENS_GET = _list(
+    "instanceApiTokens.get",
+    "/instances/{instanceId}/tokens",
+    models.ApiTokens,
+    _INSTANCE_READ,
+    sorts_by=_SORTS,
+    filters_by=_FILTERS,
+)
+INSTANCE_API_TOKENS_POST = _action(
+    "instanceApiTokens.post",
+    "POST",
+    "/instances/{instanceId}/tokens",
+    models.ApiToken,
+    _INSTANCE_WRITE,
+    bodies.ApiTokenPost,
+)
+
+# --- Logging in ------------------------------------------------------------------------------
+
+AUTHENTICATE_USER = Action(
+    "auth.authenticateUser",
+    "POST",
+    "/auth/user",
+    models.AuthenticatedUser,
+    bodies.UserCredentials,
+    needs_token=False,
+)
+
+ACTIONS: tuple[Action[object], ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Action)
+)

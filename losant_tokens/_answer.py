@@ -1,0 +1,165 @@
+"""An HTTP answer as a model, or as the error to raise.
+
+Pure, and it returns errors instead of raising them: an answer may hold a secret, and the locals
+of a frame that raises can end up in a log.
+"""
+
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import attrs
+import httpx
+
+from losant_tokens._actions import Action
+from losant_tokens._codec import Codec, Fault
+from losant_tokens._secret import Secret
+from losant_tokens.errors import LosantError, ResponseError, StatusError, status_error_class
+
+R = TypeVar("R")
+
+ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, decompressed
+_MESSAGE_LIMIT = 500  # characters of what a server says that go into the text of an error
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer, as it came over the wire; its content is not shown."""
+
+    status_code: int
+    headers: httpx.Headers = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+
+
+class BodyReader:
+    """Puts the parts of an answer's body together, decompressed, up to a limit.
+
+    A few kilobytes can be made to decompress into gigabytes, so the limit is on what comes out,
+    and no part is decompressed further than the limit allows.
+    """
+
+    def __init__(self, encoding: str, limit: int = ANSWER_LIMIT) -> None:
+        self._encoding = encoding.strip().lower()
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._gunzip = zlib.decompressobj(wbits=31) if self._encoding == "gzip" else None
+
+    def feed(self, part: bytes) -> str | None:
+        """Takes a part as it came; says what is wrong with it, or `None`."""
+        if self._gunzip:
+            try:
+                part = self._gunzip.decompress(part, self._limit - self._size + 1)
+            except zlib.error:
+                return "is said to be compressed with gzip, but is not"
+        elif self._encoding not in {"", "identity"}:
+            return f"is encoded with {self._encoding[:20]!r}, which was not asked for"
+        self._size += len(part)
+        if self._size > self._limit:
+            return f"is larger than {self._limit // 1024 // 1024} MiB"
+        self._parts.append(part)
+        return None
+
+    def content(self) -> bytes:
+        """All of the body."""
+        return b"".join(self._parts)
+
+
+def read_answer(
+    action: Action[R], request: httpx.Request, answer: Answer, codec: Codec, secrets: list[Secret]
+) -> R | LosantError:
+    """What an answer says: the model that the action promises, or the error to raise.
+
+    Args:
+        action: What was asked for.
+        request: What was sent.
+        answer: What came back.
+        codec: Makes models of JSON.
+        secrets: What the server was told in confidence, and must not show up in an error.
+    """
+    if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
+        found = codec.decode(answer.content, action.result)
+        if not isinstance(found, Fault):
+            return found
+        return _no_answer(action, answer, found)
+    if 300 <= answer.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects
+        fault = Fault("is a redirect, and those are never followed: check the base URL")
+        return _no_answer(action, answer, fault)
+    return _status_error(action, request, answer, secrets)
+
+
+def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseError:
+    kind = answer.headers.get("content-type", "of no stated type")[:60]
+    place = "" if fault.path == "$" else f" {fault.path}"
+    return ResponseError(
+        f"{action}: the answer{place} {fault.problem} "
+        f"(status {answer.status_code}, {kind}, {len(answer.content)} bytes)",
+        action=action.name,
+        status_code=answer.status_code,
+        path=None if fault.path == "$" else fault.path,
+    )
+
+
+_HINTS = {
+    401: "The token is unknown, inactive, expired or deleted.",
+    403: "The token is good, but may not do this: look at its scopes and roles.",
+}
+
+
+def _status_error(
+    action: Action[Any], request: httpx.Request, answer: Answer, secrets: list[Secret]
+) -> StatusError:
+    body = _error_body(answer, secrets)
+    kind, message = (_text(body.pop(name, "")) for name in ("type", "message"))
+    code = answer.status_code
+    words = [
+        f"{action} ({request.url.path}): {code}",
+        kind or _phrase(code),
+        f"- {message}" if message else "- no explanation was given",
+        *([hint] if (hint := _HINTS.get(code)) else []),
+    ]
+    return status_error_class(code)(
+        " ".join(words),
+        status_code=code,
+        type=kind,
+        message=message,
+        action=action.name,
+        details=body,
+        retry_after=retry_after(answer.headers, datetime.now(UTC)),
+    )
+
+
+def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
+    """The members of an error's body; none where it is not JSON, as from a proxy."""
+    content = answer.content
+    for secret in secrets:
+        content = content.replace(secret.reveal().encode(), b"****")
+    body = Codec.parse(content)
+    return body if isinstance(body, dict) else {}
+
+
+def _text(value: object) -> str:
+    """What a server says, in one line that is not too long."""
+    line = " ".join(value.split()) if isinstance(value, str) else ""
+    return line if len(line) <= _MESSAGE_LIMIT else f"{line[:_MESSAGE_LIMIT]}..."
+
+
+def _phrase(code: int) -> str:
+    try:
+        return HTTPStatus(code).phrase
+    except ValueError:
+        return "(a status that HTTP does not know)"
+
+
+def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
+    """The seconds that `Retry-After` asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3)."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (TypeError, ValueError):  # no date, or one without a zone
+        return None

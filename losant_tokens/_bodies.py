@@ -1,0 +1,281 @@
+"""What requests carry, as immutable attrs classes that check the limits of the API at once.
+
+`None` means "leave this member out". What a limit refuses is a `ValidationError`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+from typing import Final, Literal
+
+from attrs import field, frozen
+
+from losant_tokens import _limits as limits
+from losant_tokens._models import OrgRole, ResourceRole
+from losant_tokens._secret import Secret
+
+Status = Literal["active", "inactive"]
+Role = Literal["admin", "edit", "collaborate", "view", "none"]
+
+_STATUSES = ("active", "inactive")
+_ROLES = ("admin", "edit", "collaborate", "view", "none")
+_SHARED_ROLES = ("collaborate", "view", "none")
+
+
+class Never(Enum):
+    """The type of `NEVER`."""
+
+    NEVER = "never"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+NEVER: Final = Never.NEVER
+"""The expiration date of an OAuth token that shall never expire; left out, it gets a year."""
+
+
+_ID_OR_SANDBOX = rf"{limits.ID.pattern}|sandbox"
+_URI = r"[A-Za-z][A-Za-z0-9+.-]*:\S+"
+
+_RESOURCE_ROLES = limits.optional(
+    limits.items(
+        limits.shape(
+            ResourceRole,
+            {
+                "resource_id": limits.text(pattern=limits.ID.pattern),
+                "role": limits.one_of(_SHARED_ROLES),
+            },
+        ),
+        most=100,
+    )
+)
+_ORG_ROLES = limits.optional(
+    limits.items(
+        limits.shape(
+            OrgRole,
+            {
+                "org_id": limits.text(pattern=_ID_OR_SANDBOX),
+                "role": limits.one_of(_ROLES),
+                "application_roles": _RESOURCE_ROLES,
+                "dashboard_roles": _RESOURCE_ROLES,
+            },
+        ),
+        most=25,
+    )
+)
+
+
+_NAME = limits.text(1, 255)
+_DESCRIPTION = limits.optional(limits.text(0, 32767))
+_STATUS = limits.optional(limits.one_of(_STATUSES))
+_DEFAULT_ROLE = limits.optional(limits.one_of(_ROLES))
+_MOMENT = limits.optional(limits.moment)
+_API_SCOPE = limits.optional(limits.items(limits.text(1, 1024), unique=True))
+_OAUTH_SCOPE = limits.optional(limits.items(limits.text(), unique=True))
+
+
+@frozen
+class ApiTokenPost:
+    """A new token for a user or an instance.
+
+    Args:
+        name: 1 to 255 characters; shown to people, of no effect.
+        description: Up to 32,767 characters.
+        expiration_date: When it stops working, with its time zone. Left out, it never does.
+        scope: What it may do, such as `["all.User.read"]`; no scope twice. Cannot be changed
+            later.
+        status: `active` or `inactive`; the API's default is active.
+        default_role: The role in organizations that `org_roles` does not list.
+        org_roles: The roles in up to 25 organizations.
+
+    Raises:
+        ValidationError: A value is beyond the limits of the API.
+    """
+
+    name: str = field(validator=_NAME)
+    description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    expiration_date: datetime | None = field(default=None, validator=_MOMENT, kw_only=True)
+    default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
+    org_roles: tuple[OrgRole, ...] | None = field(
+        default=None, validator=_ORG_ROLES, converter=limits.many, kw_only=True
+    )
+    scope: tuple[str, ...] | None = field(
+        default=None, validator=_API_SCOPE, converter=limits.many, kw_only=True
+    )
+    status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
+
+
+@frozen
+class ApplicationApiTokenPost:
+    """A new token for an application; the arguments are those of `ApiTokenPost`, less the roles."""
+
+    name: str = field(validator=_NAME)
+    description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    expiration_date: datetime | None = field(default=None, validator=_MOMENT, kw_only=True)
+    scope: tuple[str, ...] | None = field(
+        default=None, validator=_API_SCOPE, converter=limits.many, kw_only=True
+    )
+    status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
+
+
+@frozen(kw_only=True)
+class ApiTokenPatch:
+    """What to change about a token. Scopes and expiration date cannot be changed.
+
+    Args:
+        name: 1 to 255 characters.
+        description: Up to 32,767 characters; `""` empties it.
+        status: `inactive` makes requests with the token fail until it is `active` again.
+        default_role: The role in organizations that `org_roles` does not list.
+        org_roles: The roles in up to 25 organizations; they replace all former ones.
+
+    Raises:
+        ValidationError: A value is beyond the limits of the API.
+    """
+
+    name: str | None = field(default=None, validator=limits.optional(_NAME), kw_only=True)
+    description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
+    org_roles: tuple[OrgRole, ...] | None = field(
+        default=None, validator=_ORG_ROLES, converter=limits.many, kw_only=True
+    )
+    status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
+
+
+@frozen(kw_only=True)
+class UserOauthTokenPatch(ApiTokenPatch):
+    """What to change about an OAuth token; the arguments are those of `ApiTokenPatch`."""
+
+
+@frozen
+class OauthRequest:
+    """The part of a new OAuth token that says which application asks for it.
+
+    Args:
+        client_id: 24 to 1,024 characters.
+        redirect_uri: Where the user is sent afterwards; up to 1,024 characters.
+        code_challenge: The PKCE challenge: 43 to 128 letters, digits, `-` or `_`.
+        code_challenge_method: `S256`.
+        resource: Up to 10 URIs of the resources that the token is for.
+
+    Raises:
+        ValidationError: A value is beyond the limits of the API.
+    """
+
+    client_id: str = field(validator=limits.text(24, 1024))
+    redirect_uri: str = field(validator=limits.text(1, 1024, pattern=_URI))
+    code_challenge: str = field(validator=limits.text(43, 128, pattern=r"[A-Za-z0-9_-]+"))
+    code_challenge_method: Literal["S256"] = field(
+        default="S256", validator=limits.one_of(("S256",))
+    )
+    resource: tuple[str, ...] | None = field(
+        default=None,
+        validator=limits.optional(limits.items(limits.text(1, 1024, pattern=_URI), most=10)),
+        converter=limits.many,
+        kw_only=True,
+    )
+
+
+@frozen
+class UserOauthTokenPost:
+    """A new OAuth token for a user.
+
+    Args:
+        name: 1 to 255 characters.
+        oauth: Which application asks for it.
+        expiration_date: When it stops working; left out, in a year; `NEVER`, never.
+        description: Up to 32,767 characters.
+        scope: What it may do; no scope twice.
+        default_role: The role in organizations that `org_roles` does not list.
+        org_roles: The roles in up to 25 organizations.
+
+    Raises:
+        ValidationError: A value is beyond the limits of the API.
+    """
+
+    name: str = field(validator=_NAME)
+    oauth: OauthRequest = field(validator=limits.instance_of(OauthRequest))
+    description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    expiration_date: datetime | Never | None = field(
+        default=None, validator=limits.optional(limits.moment_or(NEVER)), kw_only=True
+    )
+    default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
+    org_roles: tuple[OrgRole, ...] | None = field(
+        default=None, validator=_ORG_ROLES, converter=limits.many, kw_only=True
+    )
+    scope: tuple[str, ...] | None = field(
+        default=None, validator=_OAUTH_SCOPE, converter=limits.many, kw_only=True
+    )
+
+
+@frozen(init=False)
+class UserCredentials:
+    """What a user logs in with.
+
+    Args:
+        email: Up to 1,024 characters.
+        password: 8 to 2,048 characters. Kept as a `Secret`.
+        two_factor_code: The code of the moment, where the account asks for one. A `Secret`, too.
+        requested_scopes: What the access token shall be able to do; left out, all.
+        token_ttl: How long the access token shall live, in seconds.
+
+    Raises:
+        ValidationError: A value is beyond the limits of the API.
+    """
+
+    email: str = field(validator=limits.text(1, 1024, pattern=r"[^@\s]+@[^@\s]+"))
+    password: Secret = field(validator=limits.text(8, 2048))
+    two_factor_code: Secret | None = field(
+        default=None, validator=limits.optional(limits.text(0, 2048)), kw_only=True
+    )
+    requested_scopes: tuple[str, ...] | None = field(
+        default=None, validator=_OAUTH_SCOPE, converter=limits.many, kw_only=True
+    )
+    token_ttl: int | None = field(
+        default=None,
+        validator=limits.optional(limits.whole(least=0)),
+        kw_only=True,
+        metadata={"wire": "tokenTTL"},
+    )
+
+    def __init__(
+        self,
+        email: str,
+        password: str | Secret,
+        *,
+        two_factor_code: str | Secret | None = None,
+        requested_scopes: Iterable[str] | None = None,
+        token_ttl: int | None = None,
+    ) -> None:
+        # Veiled before anything can raise: the frames of a traceback hold no plain password.
+        password = Secret.of(password)
+        two_factor_code = Secret.of(two_factor_code) if two_factor_code is not None else None
+        self.__attrs_init__(
+            email=email,
+            password=password,
+            two_factor_code=two_factor_code,
+            requested_scopes=requested_scopes,
+            token_ttl=token_ttl,
+        )
+
+
+Body = (
+    ApiTokenPost
+    | ApplicationApiTokenPost
+    | ApiTokenPatch
+    | UserOauthTokenPatch
+    | UserOauthTokenPost
+    | UserCredentials
+)
+"""What a request may carry."""
+
+BODIES: Final = (
+    ApiTokenPost,
+    ApplicationApiTokenPost,
+    ApiTokenPatch,
+    UserOauthTokenPatch,
+    OauthRequest,
+    UserOauthTokenPost,
+    UserCredentials,
+)

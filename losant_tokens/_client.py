@@ -1,0 +1,181 @@
+"""`AsyncClient`: opens and closes the pool, and holds the resources."""
+
+import os
+import platform
+from collections.abc import Iterable
+from http.cookiejar import CookieJar
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from losant_tokens import _limits as limits
+from losant_tokens import _resources as resources
+from losant_tokens._codec import codec
+from losant_tokens._credential import read_credential
+from losant_tokens._owner import Owner, OwnerTokens
+from losant_tokens._retry import RetryPolicy
+from losant_tokens._secret import Secret
+from losant_tokens._session import ScopeCheck, Session
+from losant_tokens._transport import (
+    DEFAULT_MAX_CONNECTIONS,
+    HttpxPool,
+    check_max_connections,
+    environment_proxy,
+)
+from losant_tokens._version import __version__
+from losant_tokens._wire import endpoint
+
+API_URL = "https://api.losant.com"
+API_VERSION = "^1.31.0"
+USER_AGENT = f"losant-tokens/{__version__} Python/{platform.python_version()}"
+
+
+class AsyncClient:
+    """Every token action of Losant, as coroutines over one pool of connections.
+
+    Use it as an asynchronous context manager, once, in one event loop. It may be shared by any
+    number of tasks.
+
+    Args:
+        token: The API token, as a text or a `Secret`. Default: `LOSANT_API_TOKEN`. Without any,
+            the client can do nothing but log a user in.
+        base_url: Where the API is. Default: `LOSANT_API_URL`, else https://api.losant.com.
+        scopes: What the token may do. Default: what its claims say, if anything.
+        scope_check: What to do about an action that the token is sure to be refused, or a token
+            that has expired: `enforce` (raise, send nothing), `warn` (warn, and send) or `off`.
+        oauth: Whether the token is an OAuth token. Default: what its claims say.
+        timeout: How long one try may take, in seconds.
+        max_connections: How many requests are in flight at once; others wait for their turn.
+            Default: 20, or as many as the `transport` was made for.
+        retry: How often, and for how long, a call is tried again.
+        transport: What to send with: `httpx_transport(...)`, `aiohttp_transport(...)` or any
+            other of httpx's kind. The client closes it. Default: `httpx_transport()`, with the
+            proxy that the environment names.
+        losantdomain: The domain scope of all requests; rarely needed.
+        api_version: The version of the API to ask for.
+
+    Attributes:
+        user_api_token: One token of the user.
+        user_api_tokens: The tokens of the user.
+        user_oauth_token: One OAuth token of the user.
+        user_oauth_tokens: The OAuth tokens of the user.
+        application_api_token: One token of an application.
+        application_api_tokens: The tokens of an application.
+        instance_api_token: One token of an instance.
+        instance_api_tokens: The tokens of an instance.
+        auth: Logging in.
+
+    Raises:
+        ValidationError: An argument cannot be right.
+
+    Example:
+        async with AsyncClient() as client:
+            async for token in client.user_api_tokens.iter():
+                print(token.name, token.expiration_date)
+    """
+
+    def __init__(  # noqa: PLR0913 -- settings, all but one by keyword
+        self,
+        token: str | Secret | None = None,
+        *,
+        base_url: str | None = None,
+        scopes: Iterable[str] | None = None,
+        scope_check: ScopeCheck = "enforce",
+        oauth: bool | None = None,
+        timeout: float = 30.0,
+        max_connections: int | None = None,
+        retry: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        losantdomain: str | None = None,
+        api_version: str = API_VERSION,
+    ) -> None:
+        # Veiled before anything can raise: the frames of a traceback hold no plain token.
+        token = _secret_or_environment(token)
+        limits.check(limits.positive, "AsyncClient", "timeout", timeout)
+        limits.check(
+            limits.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
+        )
+        if max_connections is None:
+            max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
+        self._transport = transport
+        self._session = Session(
+            endpoint=endpoint(
+                base_url or os.environ.get("LOSANT_API_URL") or API_URL,
+                token,
+                api_version=api_version,
+                user_agent=USER_AGENT,
+                losantdomain=losantdomain,
+            ),
+            credential=read_credential(token, scopes, oauth),
+            codec=codec(),
+            policy=retry or RetryPolicy(),
+            scope_check=scope_check,
+            timeout=timeout,
+            max_connections=check_max_connections(max_connections),
+        )
+        self.user_api_token = resources.UserApiTokenResource(self._session)
+        self.user_api_tokens = resources.UserApiTokensResource(self._session)
+        self.user_oauth_token = resources.UserOauthTokenResource(self._session)
+        self.user_oauth_tokens = resources.UserOauthTokensResource(self._session)
+        self.application_api_token = resources.ApplicationApiTokenResource(self._session)
+        self.application_api_tokens = resources.ApplicationApiTokensResource(self._session)
+        self.instance_api_token = resources.InstanceApiTokenResource(self._session)
+        self.instance_api_tokens = resources.InstanceApiTokensResource(self._session)
+        self.auth = resources.AuthResource(self._session)
+
+    def tokens(self, owner: Owner) -> OwnerTokens:
+        """The tokens of an owner, for code that works for all four kinds of them."""
+        return OwnerTokens(self._session, owner)
+
+    async def __aenter__(self) -> Self:
+        http = httpx.AsyncClient(
+            transport=self._transport or self._default_transport(),
+            cookies=_NoCookies(),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._session.open(http)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the pool; what leaving the `async with` block does. Closing twice is fine."""
+        await self._session.close()
+
+    def __repr__(self) -> str:
+        session = self._session
+        scopes = session.credential.scopes
+        can = "unknown scopes" if scopes is None else f"scopes {', '.join(sorted(scopes))}"
+        return (
+            f"<AsyncClient {session.endpoint.base_url} {session.state}, "
+            f"{session.in_flight} of {session.max_connections} connections in use, "
+            f"{can if session.credential.secret else 'no token'}>"
+        )
+
+    def _default_transport(self) -> HttpxPool:
+        proxy = environment_proxy(httpx.URL(self._session.endpoint.base_url))
+        return HttpxPool(max_connections=self._session.max_connections, proxy=proxy)
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookie, and spends no time on it: the API goes by its token alone."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Leaves the cookies of an answer where they are."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Has none to add."""
+
+
+def _secret_or_environment(token: str | Secret | None) -> Secret | None:
+    if token is None:
+        token = os.environ.get("LOSANT_API_TOKEN") or None
+    return None if token is None else Secret.of(token)

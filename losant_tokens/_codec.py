@@ -1,0 +1,258 @@
+"""Models to and from JSON, through one cattrs converter made for this API.
+
+Reading is strict about what is listed (a number is no text, a text no list) and lenient about
+all else: unknown members go to `extra`, `null` counts as left out, enumerations are open.
+Nothing here raises with an answer's content in sight of a traceback: what is wrong comes back as
+a `Fault`, which names the place and the problem, and never the value.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, Literal, TypeVar, get_origin
+
+import attrs
+from cattrs import AttributeValidationNote, Converter, IterableValidationNote
+from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from losant_tokens import _bodies as bodies
+from losant_tokens import _models as models
+from losant_tokens._secret import Secret
+
+R = TypeVar("R")
+
+_SNAKE_ON_THE_WIRE = (bodies.OauthRequest, models.OauthDetails)
+
+
+NOT_JSON: Final = object()
+"""What comes of a content that is no JSON at all."""
+
+
+@attrs.frozen
+class Fault:
+    """What is wrong with an answer, and where (`$.items[3].scope`)."""
+
+    problem: str
+    path: str = "$"
+
+
+class Codec:
+    """Turns bodies into JSON, and JSON into answers."""
+
+    def __init__(self) -> None:
+        self._fast = make_converter()
+        # Twice as slow, but it knows where it stood: asked only when the fast one has failed.
+        self._explaining = make_converter(detailed_validation=True)
+
+    @staticmethod
+    def parse(content: bytes) -> object:
+        """JSON as plain values, or `NOT_JSON`."""
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            return NOT_JSON
+
+    def encode(self, body: bodies.Body) -> bytes:
+        """A body as JSON; what is `None` is left out."""
+        return json.dumps(self._fast.unstructure(body), separators=(",", ":")).encode()
+
+    def decode(self, content: bytes, kind: type[R]) -> R | Fault:
+        """An answer as a model, or what is wrong with it."""
+        data = self.parse(content)
+        if data is NOT_JSON:
+            return Fault("is not JSON")
+        try:
+            return self._fast.structure(data, kind)
+        except (_WrongKindError, KeyError):
+            return self._explain(data, kind)
+
+    def _explain(self, data: object, kind: type) -> Fault:
+        try:
+            self._explaining.structure(data, kind)
+        except BaseValidationError as error:
+            cause, path = _first_leaf(error)
+            if isinstance(cause, KeyError):  # a member without which the model cannot be
+                return Fault("is missing", f"{path}.{cause.args[0]}")
+            return Fault(str(cause) if isinstance(cause, _WrongKindError) else "is wrong", path)
+        except _WrongKindError as error:
+            return Fault(str(error))
+        raise AssertionError("both converters follow the same rules")  # pragma: no cover
+
+
+@cache
+def codec() -> Codec:
+    """The codec, made at its first use: generating its functions takes some milliseconds."""
+    return Codec()
+
+
+def make_converter(*, detailed_validation: bool = False) -> Converter:
+    """A cattrs converter that speaks as Losant does.
+
+    Args:
+        detailed_validation: Whether its errors know where in the data they arose.
+    """
+    converter = Converter(detailed_validation=detailed_validation, forbid_extra_keys=False)
+    for kind, name in ((str, "a text"), (int, "a whole number"), (bool, "true or false")):
+        converter.register_structure_hook(kind, _exactly(kind, name))
+    converter.register_structure_hook(datetime, _read_moment)
+    converter.register_structure_hook(Secret, _read_secret)
+    converter.register_structure_hook_func(_is(Literal[True]), _read_true)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
+    converter.register_unstructure_hook(datetime, write_moment)
+    converter.register_unstructure_hook(Secret, Secret.reveal)
+    converter.register_unstructure_hook(bodies.Never, _write_null)
+    for answer in models.ANSWERS:
+        converter.register_structure_hook_factory(_is(answer), _answer_reader)
+    for body in (*bodies.BODIES, models.OrgRole, models.ResourceRole):
+        converter.register_unstructure_hook_factory(_is(body), _body_writer)
+    return converter
+
+
+def write_moment(moment: datetime) -> str:
+    """A date and time as the API writes it: `2016-06-13T04:00:00.000Z`."""
+    utc = (moment - moment.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]  # is aware
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
+
+
+class _WrongKindError(Exception):
+    """A value is of another JSON type than the model says. Never holds the value."""
+
+
+def _wrong(wanted: str, value: object) -> _WrongKindError:
+    return _WrongKindError(f"must be {wanted}, but it is {_JSON_NAMES.get(type(value), 'null')}")
+
+
+_JSON_NAMES = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _exactly(kind: type[R], name: str) -> Callable[[object, Any], R]:
+    """A reader that converts nothing: cattrs would make the text `"1"` of the number 1."""
+
+    def read(value: object, _: Any) -> R:
+        if type(value) is not kind:
+            raise _wrong(name, value)
+        return value
+
+    return read
+
+
+def _read_moment(value: object, _: Any) -> datetime:
+    if type(value) is str:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            if moment.tzinfo is not None:
+                return moment
+    raise _WrongKindError("must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z")
+
+
+def _read_secret(value: object, _: Any) -> Secret:
+    if type(value) is not str:
+        raise _wrong("a text", value)
+    return Secret(value)
+
+
+def _read_true(value: object, _: Any) -> Literal[True]:
+    if value is not True:
+        raise _WrongKindError("must be true, but it is not")
+    return True
+
+
+def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    read_items = homogenous_tuple_structure_factory(kind, converter)
+
+    def read(value: object, kind: Any) -> Any:
+        if type(value) is not list:
+            raise _wrong("a list", value)
+        return read_items(value, kind)
+
+    return read
+
+
+def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    names = {name: wire for name, wire in _wire_names(kind) if name != "extra"}
+    overrides: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
+    read_listed = make_dict_structure_fn(
+        kind,
+        converter,
+        _cattrs_detailed_validation=converter.detailed_validation,
+        extra=override(omit=True),
+        **overrides,
+    )
+    listed = frozenset(names.values())
+
+    def read(value: object, kind: Any) -> Any:
+        if type(value) is not dict:
+            raise _wrong("an object", value)
+        if None in value.values():
+            value = {name: member for name, member in value.items() if member is not None}
+        answer = read_listed(value, kind)
+        if extra := {name: member for name, member in value.items() if name not in listed}:
+            object.__setattr__(answer, "extra", extra)  # frozen for everybody else
+        return answer
+
+    return read
+
+
+def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+    overrides: dict[str, Any] = {
+        attribute.name: override(rename=wire, omit_if_default=attribute.default is None)
+        for attribute, (_, wire) in zip(attrs.fields(kind), _wire_names(kind), strict=True)
+    }
+    if "extra" in overrides:
+        overrides["extra"] = override(omit=True)
+    return make_dict_unstructure_fn(kind, converter, **overrides)
+
+
+def _write_null(_: bodies.Never) -> None:
+    return None
+
+
+def _wire_names(kind: Any) -> Iterator[tuple[str, str]]:
+    """The attributes of a model, each with its name on the wire."""
+    for attribute in attrs.fields(kind):
+        as_it_is = attribute.name if kind in _SNAKE_ON_THE_WIRE else _camel(attribute.name)
+        yield attribute.name, attribute.metadata.get("wire", as_it_is)
+
+
+def _camel(snake: str) -> str:
+    first, *others = snake.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _is(kind: object) -> Callable[[Any], bool]:
+    return lambda other: other == kind
+
+
+def _first_leaf(error: BaseValidationError, path: str = "$") -> tuple[BaseException, str]:
+    """The first thing that went wrong, and the path to it in the names of the wire."""
+    first = error.exceptions[0]
+    deeper = path + _step(error.cl, getattr(first, "__notes__", ()))
+    if isinstance(first, BaseValidationError):
+        return _first_leaf(first, deeper)
+    return first, path if isinstance(first, KeyError) else deeper
+
+
+def _step(kind: Any, notes: Any) -> str:
+    for note in notes:
+        if isinstance(note, AttributeValidationNote):
+            return f".{dict(_wire_names(kind))[note.name]}"
+        if isinstance(note, IterableValidationNote):
+            return f"[{note.index}]"
+    return ""

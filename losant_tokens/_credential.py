@@ -1,0 +1,128 @@
+"""The access token: its secret, and what its claims say about it.
+
+Access tokens are JWTs. A client cannot check their signature, so claims are hints: good for an
+early and better error, never proof. A token that is no JWT is a token about which nothing is
+known, and works all the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from attrs import frozen
+
+from losant_tokens._secret import Secret
+from losant_tokens.errors import TokenExpired, ValidationError
+
+LEEWAY = timedelta(seconds=60)
+"""How far past its expiration a token is still sent: clocks differ."""
+
+
+@frozen
+class Credential:
+    """An access token, as far as it is known.
+
+    Attributes:
+        secret: The token itself, or `None` for a client that can only log in.
+        scopes: What it may do, or `None` where that is unknown.
+        oauth: Whether it is an OAuth token.
+        expires_at: When it stops working, where it says so.
+    """
+
+    secret: Secret | None
+    scopes: frozenset[str] | None = None
+    oauth: bool = False
+    expires_at: datetime | None = None
+
+
+def read_credential(
+    token: Secret | None,
+    scopes: Iterable[str] | None = None,
+    oauth: bool | None = None,
+) -> Credential:
+    """What is known about a token: from the caller where given, else from the token's claims.
+
+    Args:
+        token: The token.
+        scopes: Its scopes, where the caller knows better than the claims.
+        oauth: Whether it is an OAuth token, likewise.
+
+    Raises:
+        ValidationError: The token has characters that cannot stand in a header, or the scopes
+            are not a list of texts.
+    """
+    if token is not None and (problem := _problem(token)):
+        raise ValidationError(f"The API token {problem}. Check where it was copied from.")
+    claims = _claims(token)
+    return Credential(
+        secret=token,
+        scopes=_given_scopes(scopes) if scopes is not None else _claimed_scopes(claims),
+        oauth=oauth if oauth is not None else bool(claims.get("aud")),
+        expires_at=_claimed_expiry(claims),
+    )
+
+
+def expiry_problem(credential: Credential, now: datetime) -> TokenExpired | None:
+    """The error for a token whose time is over, or `None`."""
+    expires_at = credential.expires_at
+    if expires_at is None or now <= expires_at + LEEWAY:
+        return None
+    return TokenExpired(
+        f"The API token expired at {expires_at.isoformat(timespec='seconds')}; it is now "
+        f"{now.isoformat(timespec='seconds')}. Nothing was sent. Use another token."
+    )
+
+
+def _problem(token: Secret) -> str | None:
+    """What is wrong with a token, without saying what it is. Never raises: it holds the text."""
+    text: object = token.reveal()
+    if not isinstance(text, str):
+        return f"must be a text, but it is {type(text).__name__}"
+    if not text:
+        return "is empty"
+    for position, character in enumerate(text, start=1):
+        if not "!" <= character <= "~":
+            kind = "a blank" if character.isspace() else "a character that is not printable ASCII"
+            return f"has {kind} at position {position} of {len(text)}"
+    return None
+
+
+def _claims(token: Secret | None) -> Mapping[str, Any]:
+    if token is None or token.reveal().count(".") != 2:  # noqa: PLR2004 -- header.claims.signature
+        return {}
+    import jwt  # noqa: PLC0415 -- costs 50 ms, and is needed for JWTs alone
+
+    try:
+        return jwt.decode(token.reveal(), options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return {}
+
+
+def _given_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    if isinstance(scopes, str):
+        raise ValidationError(f"scopes must be a list of texts, such as [{scopes!r}], not one text")
+    given = frozenset(scopes)
+    for scope in given:
+        if not isinstance(scope, str):
+            raise ValidationError(f"scopes must be texts, but one is {type(scope).__name__}")
+    return given
+
+
+def _claimed_scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
+    """The `scope` claim: a list, or one text split at spaces (RFC 8693). All else is unknown."""
+    claimed = claims.get("scope")
+    scopes = claimed.split() if isinstance(claimed, str) else claimed
+    if isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes):
+        return frozenset(scopes) or None
+    return None
+
+
+def _claimed_expiry(claims: Mapping[str, Any]) -> datetime | None:
+    """The `exp` claim (seconds since 1970, RFC 7519), where it is a moment at all."""
+    claimed = claims.get("exp")
+    if isinstance(claimed, bool) or not isinstance(claimed, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(claimed, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None

@@ -1,0 +1,203 @@
+"""The contract's limits on request bodies, as attrs converters and validators.
+
+Each names the class and field, the limit, and the length of what was given. A value itself is
+shown only where it is one of a few words, and short: what was put in the wrong field by mistake
+may be a secret.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+from typing import Any, Protocol
+
+import attrs
+
+from losant_tokens._secret import Secret
+from losant_tokens.errors import ValidationError
+
+ID = re.compile(r"[A-Fa-f0-9]{24}")
+_SHOWN = 40  # characters: words of the API are shorter, its tokens are longer
+
+
+class Field(Protocol):
+    """The part of an `attrs.Attribute` that the limits need."""
+
+    @property
+    def name(self) -> str:
+        """The field's name."""
+
+
+Validator = Callable[[Any, Field, Any], None]
+
+
+def shown(value: object) -> str:
+    """A value for an error message: short texts as they are, all else by its kind and size."""
+    if not isinstance(value, str):
+        return type(value).__name__
+    return repr(value) if len(value) <= _SHOWN else f"a text of {len(value)} characters"
+
+
+def _refuse(instance: object, field: Field, problem: str) -> ValidationError:
+    owner = instance if isinstance(instance, str) else type(instance).__name__
+    return ValidationError(f"{owner}.{field.name} {problem}")
+
+
+def check(validator: Validator, owner: str, name: str, value: object) -> None:
+    """Holds a value that is no attribute, such as an argument of an action, to a limit.
+
+    Raises:
+        ValidationError: It is beyond the limit.
+    """
+    validator(owner, _At(name), value)
+
+
+def optional(validator: Validator) -> Validator:
+    """The same limit, but `None` (leave the member out) passes."""
+
+    def check(instance: object, field: Field, value: object) -> None:
+        if value is not None:
+            validator(instance, field, value)
+
+    return check
+
+
+def text(least: int = 0, most: int | None = None, pattern: str | None = None) -> Validator:
+    """A text, or secret text, of so many characters (code points, as JSON Schema counts)."""
+    limit = f"{least} to {most}" if most is not None else f"at least {least}"
+    shape = re.compile(pattern, re.ASCII) if pattern else None
+
+    def problem(value: object) -> str | None:
+        plain = value.reveal() if isinstance(value, Secret) else value
+        if not isinstance(plain, str):
+            return f"must be a text, but it is {type(value).__name__}"
+        if len(plain) < least or (most is not None and len(plain) > most):
+            return f"must have {limit} characters, but it has {len(plain)}"
+        if shape and not shape.fullmatch(plain):
+            return f"must match {shape.pattern} throughout its {len(plain)} characters"
+        if not _encodable(plain):
+            return "has a lone surrogate, which cannot be sent"
+        return None
+
+    # `problem` sees the plain text and never raises; `check` raises and never sees it.
+    def check(instance: object, field: Field, value: object) -> None:
+        if found := problem(value):
+            raise _refuse(instance, field, found)
+
+    return check
+
+
+def _encodable(plain: str) -> bool:
+    return plain.isascii() or not any("\ud800" <= char <= "\udfff" for char in plain)
+
+
+def one_of(words: Collection[str]) -> Validator:
+    """One of a few words."""
+    listed = ", ".join(repr(word) for word in words)
+
+    def check(instance: object, field: Field, value: object) -> None:
+        if not isinstance(value, str) or value not in words:
+            raise _refuse(instance, field, f"must be one of {listed}, but it is {shown(value)}")
+
+    return check
+
+
+def whole(least: int) -> Validator:
+    """A whole number, not below the least."""
+
+    def check(instance: object, field: Field, value: object) -> None:
+        if type(value) is not int or value < least:
+            given = value if type(value) is int else shown(value)
+            raise _refuse(
+                instance, field, f"must be a whole number, at least {least}, but it is {given}"
+            )
+
+    return check
+
+
+def positive(instance: object, field: Field, value: object) -> None:
+    """A number above zero; infinity is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        given = value if isinstance(value, int | float) else shown(value)
+        raise _refuse(instance, field, f"must be a number above 0, but it is {given}")
+
+
+def moment(instance: object, field: Field, value: object) -> None:
+    """A date and time that says its zone."""
+    if not isinstance(value, datetime):
+        raise _refuse(instance, field, f"must be a datetime, but it is {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise _refuse(
+            instance, field, "must say its time zone, such as datetime(2030, 1, 1, tzinfo=UTC)"
+        )
+
+
+def moment_or(word: object) -> Validator:
+    """A date and time that says its zone, or a word of its own."""
+
+    def check(instance: object, field: Field, value: object) -> None:
+        if value is not word:
+            moment(instance, field, value)
+
+    return check
+
+
+def instance_of(kind: type) -> Validator:
+    """An instance of one of our classes."""
+
+    def check(instance: object, field: Field, value: object) -> None:
+        if not isinstance(value, kind):
+            raise _refuse(
+                instance, field, f"must be of {kind.__name__}, but it is {type(value).__name__}"
+            )
+
+    return check
+
+
+def items(each: Validator, most: int | None = None, *, unique: bool = False) -> Validator:
+    """A tuple of so many members, each within its own limit; `unique`: none given twice."""
+
+    def check(instance: object, field: Field, value: tuple[Any, ...]) -> None:
+        if not isinstance(value, tuple):
+            raise _refuse(
+                instance,
+                field,
+                f"must be a list or tuple, such as [{shown(value)}], "
+                f"but it is {type(value).__name__}",
+            )
+        if most is not None and len(value) > most:
+            raise _refuse(
+                instance, field, f"must have at most {most} members, but it has {len(value)}"
+            )
+        for index, item in enumerate(value):
+            each(instance, _At(f"{field.name}[{index}]"), item)
+        if unique and len(set(value)) < len(value):
+            twice = next(item for item in value if value.count(item) > 1)
+            raise _refuse(instance, field, f"must have no member twice, but it has {shown(twice)}")
+
+    return check
+
+
+@attrs.frozen
+class _At:
+    """A place inside a field: `scope[3]`."""
+
+    name: str
+
+
+def many(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
+    """Any iterable as a tuple. What is none, or a single text, is left for `items` to refuse."""
+    if value is None or isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return value  # type: ignore[return-value]  # the validator says what is wrong with it
+    return tuple(value)
+
+
+def shape(kind: type, limits: dict[str, Validator]) -> Validator:
+    """An instance of one of our classes, each of whose fields is within its own limit."""
+    is_of_kind = instance_of(kind)
+
+    def check(instance: object, field: Field, value: object) -> None:
+        is_of_kind(instance, field, value)
+        for name, limit in limits.items():
+            limit(instance, _At(f"{field.name}.{name}"), getattr(value, name))
+
+    return check

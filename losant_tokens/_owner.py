@@ -1,0 +1,207 @@
+"""Whose tokens: one word for the four families that share one shape."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, Self, TypeVar, Unpack, cast
+
+import attrs
+from attrs import field, frozen
+
+from losant_tokens import _actions as actions
+from losant_tokens import _limits as limits
+from losant_tokens._actions import Action
+from losant_tokens._bodies import (
+    ApiTokenPatch,
+    ApiTokenPost,
+    ApplicationApiTokenPost,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+)
+from losant_tokens._models import ApiToken, Success, UserOauthToken
+from losant_tokens._options import ListOptions, RequestOptions
+from losant_tokens._paging import Listing
+from losant_tokens._resources import Resource
+from losant_tokens._session import Session
+from losant_tokens.errors import ValidationError
+
+Token = ApiToken | UserOauthToken
+B = TypeVar("B")
+Kind = Literal["user", "oauth", "application", "instance"]
+_WITH_ID = ("application", "instance")
+
+
+@frozen
+class Owner:
+    """Whose tokens: the user's, the user's OAuth tokens, an application's or an instance's.
+
+    As a text it is `user`, `oauth`, `application:575ec8687ae143cd83dc4a97` or `instance:...`.
+    Make one with `Owner.user()` and its siblings, or of such a text with `Owner.parse()`.
+    """
+
+    kind: Kind = field(validator=limits.one_of(("user", "oauth", *_WITH_ID)))
+    id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind in _WITH_ID:
+            limits.check(limits.text(pattern=limits.ID.pattern), "Owner", "id", self.id)
+        elif self.id is not None:
+            raise ValidationError(f"Owner {self.kind!r} takes no id: there is only one")
+
+    @classmethod
+    def user(cls) -> Self:
+        """The user to whom the access token belongs."""
+        return cls("user")
+
+    @classmethod
+    def user_oauth(cls) -> Self:
+        """The same user's OAuth tokens."""
+        return cls("oauth")
+
+    @classmethod
+    def application(cls, application_id: str) -> Self:
+        """An application."""
+        return cls("application", application_id)
+
+    @classmethod
+    def instance(cls, instance_id: str) -> Self:
+        """An instance."""
+        return cls("instance", instance_id)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The owner that a text names.
+
+        Raises:
+            ValidationError: It names none.
+        """
+        kind, colon, id_ = text.partition(":")
+        if kind not in {"user", "oauth", *_WITH_ID} or bool(colon) != (kind in _WITH_ID):
+            raise ValidationError(
+                f"An owner is user, oauth, application:ID or instance:ID, "
+                f"but this is {limits.shown(text)}"
+            )
+        return cls(kind, id_ or None)  # type: ignore[arg-type]  # it is one of the four
+
+    def __str__(self) -> str:
+        return self.kind if self.id is None else f"{self.kind}:{self.id}"
+
+
+@frozen
+class _Family:
+    """The actions for the tokens of one kind of owner."""
+
+    get: Action[Any]
+    patch: Action[Any]
+    delete: Action[Any]
+    list: Action[Any]
+    post: Action[Any]
+
+
+_FAMILIES: Mapping[Kind, _Family] = MappingProxyType(
+    {
+        "user": _Family(
+            actions.USER_API_TOKEN_GET,
+            actions.USER_API_TOKEN_PATCH,
+            actions.USER_API_TOKEN_DELETE,
+            actions.USER_API_TOKENS_GET,
+            actions.USER_API_TOKENS_POST,
+        ),
+        "oauth": _Family(
+            actions.USER_OAUTH_TOKEN_GET,
+            actions.USER_OAUTH_TOKEN_PATCH,
+            actions.USER_OAUTH_TOKEN_DELETE,
+            actions.USER_OAUTH_TOKENS_GET,
+            actions.USER_OAUTH_TOKENS_POST,
+        ),
+        "application": _Family(
+            actions.APPLICATION_API_TOKEN_GET,
+            actions.APPLICATION_API_TOKEN_PATCH,
+            actions.APPLICATION_API_TOKEN_DELETE,
+            actions.APPLICATION_API_TOKENS_GET,
+            actions.APPLICATION_API_TOKENS_POST,
+        ),
+        "instance": _Family(
+            actions.INSTANCE_API_TOKEN_GET,
+            actions.INSTANCE_API_TOKEN_PATCH,
+            actions.INSTANCE_API_TOKEN_DELETE,
+            actions.INSTANCE_API_TOKENS_GET,
+            actions.INSTANCE_API_TOKENS_POST,
+        ),
+    }
+)
+
+
+class OwnerTokens(Resource):
+    """The tokens of one owner: what `AsyncClient.tokens(owner)` gives.
+
+    Its methods do what those of the owner's own resources do, for code that works for all four
+    kinds of owners.
+
+    Attributes:
+        owner: Whose tokens.
+    """
+
+    def __init__(self, session: Session, owner: Owner) -> None:
+        super().__init__(session)
+        self.owner = owner
+        self._can = _FAMILIES[owner.kind]
+
+    async def get(self, token_id: str, **options: Unpack[RequestOptions]) -> Token:
+        """One token, without its secret."""
+        token: Token = await self._call(self._can.get, self._ids(token_id), **options)
+        return token
+
+    async def patch(
+        self, token_id: str, patch: ApiTokenPatch, **options: Unpack[RequestOptions]
+    ) -> Token:
+        """Changes a token; the answer is the token as it is now."""
+        ids, body = self._ids(token_id), _fitting(patch, self._can.patch)
+        token: Token = await self._call(self._can.patch, ids, body=body, **options)
+        return token
+
+    async def delete(self, token_id: str, **options: Unpack[RequestOptions]) -> Success:
+        """Deletes a token for good. One that is gone already is a `NotFound`."""
+        ids = self._ids(token_id)
+        success: Success = await self._call(self._can.delete, ids, **options)
+        return success
+
+    async def post(
+        self,
+        token: ApiTokenPost | ApplicationApiTokenPost | UserOauthTokenPost,
+        **options: Unpack[RequestOptions],
+    ) -> Token:
+        """Creates a token. The answer, and it alone, has the secret (not for OAuth tokens)."""
+        body = _fitting(token, self._can.post)
+        created: Token = await self._call(self._can.post, self._ids(), body=body, **options)
+        return created
+
+    def iter(self, **options: Unpack[ListOptions]) -> Listing[Token]:
+        """All tokens, page by page; see the `iter` of the resources."""
+        return self._all_pages(self._can.list, options, **self._ids())
+
+    def _ids(self, *token_id: str) -> dict[str, str]:
+        """The ids of the path: the owner's, where it has one, and the token's."""
+        action = self._can.get if token_id else self._can.list
+        owner_id = () if self.owner.id is None else (self.owner.id,)
+        return dict(zip(action.ids, (*owner_id, *token_id), strict=True))
+
+
+_ALIKE: Mapping[type, type] = MappingProxyType(
+    {ApiTokenPost: ApplicationApiTokenPost, ApiTokenPatch: UserOauthTokenPatch}
+)
+
+
+def _fitting(body: B, action: Action[Any]) -> B:
+    """The same body in the class that the action takes, where all that it says fits in there."""
+    wanted: Any = action.body
+    if isinstance(body, wanted) or _ALIKE.get(type(body)) is not wanted:
+        return body
+    said = {name: value for name, value in _members(body).items() if value is not None}
+    beyond = said.keys() - {attribute.name for attribute in attrs.fields(wanted)}
+    if beyond:
+        raise ValidationError(f"{action} takes no {', '.join(sorted(beyond))}")
+    return cast("B", wanted(**said))
+
+
+def _members(body: Any) -> dict[str, Any]:
+    return attrs.asdict(body, recurse=False)

@@ -1,0 +1,84 @@
+"""May a token with these scopes do this action? Three answers, since not all groups are published.
+
+A *scope* is one action (`userApiToken.get`), all actions of a resource (`userApiToken.*`), or a
+group of them (`all.User`). What some groups hold is not published (`all.User.cli`, and the
+deprecated `me`, `applications` and others), and new ones may come. So only a token all of whose
+scopes are known, and none of which would do, is refused.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+from itertools import product
+
+from losant_tokens._actions import ACTIONS, Action
+from losant_tokens._credential import Credential
+from losant_tokens.errors import ScopeError
+
+GROUPS = frozenset(
+    kind + width
+    for kind, width in product(
+        (
+            "all.User",
+            "all.Application",
+            "all.Organization",
+            "all.Instance",
+            "all.Device",
+            "only.User",
+            "only.Organization",
+        ),
+        ("", ".bounded", ".read"),
+    )
+)
+"""The groups whose contents are published: what they hold of token actions is in the table."""
+
+KNOWN = GROUPS.union(*(action.accepts for action in ACTIONS))
+"""The scopes of which it is known that they allow nothing here but what the table says."""
+
+
+class Answer(Enum):
+    """Whether a token may do an action, as far as a client can tell."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    CANNOT_KNOW = "cannot know"
+
+
+def may(action: Action[object], scopes: Iterable[str] | None) -> Answer:
+    """Whether these scopes allow the action.
+
+    Args:
+        action: What is to be done.
+        scopes: What the token has. `None` or none at all: unknown, since the scopes of a token
+            made without any are the server's to choose.
+    """
+    has = frozenset(scopes or ())
+    if has & action.accepts:
+        return Answer.ALLOWED
+    return Answer.REFUSED if has and has <= KNOWN else Answer.CANNOT_KNOW
+
+
+def refusal(action: Action[object], credential: Credential) -> ScopeError | None:
+    """The error for a token that is sure to be refused, or `None`.
+
+    Whatever its scopes, an OAuth token may not do what denies OAuth tokens.
+    """
+    scopes = credential.scopes or ()
+    if action.denies_oauth and credential.oauth:
+        problem = f"{action} may not be done with an OAuth token; use an API token"
+    elif may(action, scopes) is Answer.REFUSED:
+        problem = (
+            f"{action} needs a token with one of the scopes {_listed(action.accepts)}; "
+            f"this token has {_listed(scopes)}"
+        )
+    else:
+        return None
+    return ScopeError(
+        f"{problem}. Nothing was sent.",
+        action=action.name,
+        scopes=scopes,
+        accepted=action.accepts,
+    )
+
+
+def _listed(scopes: Iterable[str]) -> str:
+    return ", ".join(sorted(scopes))

@@ -1,0 +1,177 @@
+"""An action and its arguments as an HTTP request.
+
+Pure: nothing here waits or sends.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import attrs
+import httpx
+
+from losant_tokens import _limits as limits
+from losant_tokens._actions import Action
+from losant_tokens._bodies import Body
+from losant_tokens._codec import Codec
+from losant_tokens._options import RequestOptions
+from losant_tokens._secret import Secret
+from losant_tokens.errors import ValidationError
+
+_FLAGS = {"actions": False, "links": True, "embedded": True}
+
+
+@attrs.frozen
+class Endpoint:
+    """Where requests go, and what all of them carry.
+
+    Attributes:
+        base_url: Scheme, host and path, without a slash at the end.
+        headers: For every request.
+        authorization: For those that need a token.
+        losantdomain: For those that do not bring their own.
+    """
+
+    base_url: str
+    headers: tuple[tuple[str, str], ...]
+    authorization: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    losantdomain: str | None = None
+
+
+def endpoint(
+    base_url: str,
+    secret: Secret | None,
+    *,
+    api_version: str,
+    user_agent: str,
+    losantdomain: str | None = None,
+) -> Endpoint:
+    """The endpoint for a base URL and a token.
+
+    Raises:
+        ValidationError: The base URL is not https, nor http to this machine, or a text cannot
+            stand in a header.
+    """
+    return Endpoint(
+        base_url=check_base_url(base_url),
+        headers=(
+            ("Accept", "application/json"),
+            ("Accept-Version", _header("api_version", api_version) or ""),
+            ("Accept-Encoding", "gzip"),
+            ("User-Agent", user_agent),
+        ),
+        authorization=(("Authorization", f"Bearer {secret.reveal()}"),) if secret else (),
+        losantdomain=_header("losantdomain", losantdomain),
+    )
+
+
+def check_base_url(text: str) -> str:
+    """A base URL that a token may be sent to, without the slash at its end.
+
+    Raises:
+        ValidationError: It is no URL, has parts that a base URL cannot have, or would send the
+            token in the clear.
+    """
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise ValidationError(f"The base URL is no URL: {limits.shown(text)}") from None
+    if url.userinfo or url.query or url.fragment:
+        raise ValidationError(
+            f"The base URL may have a host, a port and a path, and nothing else; that for "
+            f"{url.host!r} has a user name, a query or a fragment"
+        )
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+        raise ValidationError(
+            f"The base URL must begin with https://, or with http:// for this machine alone, "
+            f"since a token goes with each request; it is {limits.shown(text)}"
+        )
+    if not url.host:
+        raise ValidationError(f"The base URL has no host: {limits.shown(text)}")
+    return str(url).rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def build_request(
+    to: Endpoint,
+    codec: Codec,
+    action: Action[Any],
+    ids: Mapping[str, str],
+    query: Mapping[str, str],
+    body: Body | None,
+    options: RequestOptions,
+) -> httpx.Request:
+    """The request for an action.
+
+    Raises:
+        ValidationError: An id, the body, a parameter or an option is not what the API takes.
+    """
+    path = _path(action, ids)
+    parameters = urlencode({**_flags(options), **query}, quote_via=quote)
+    domain = _header("losantdomain", options.get("losantdomain", to.losantdomain))
+    content = None if action.body is None else codec.encode(_checked_body(action, body))
+    try:
+        url = httpx.URL(f"{to.base_url}{path}?{parameters}")
+    except httpx.InvalidURL:
+        raise ValidationError(
+            f"{action}: its parameters make a URL that is too long ({len(parameters)} characters)"
+        ) from None
+    # From here on nothing raises: the headers hold the token.
+    headers = [*to.headers, *(to.authorization if action.needs_token else ())]
+    if domain is not None:
+        headers.append(("losantdomain", domain))
+    if content is not None:
+        headers.append(("Content-Type", "application/json"))
+    return httpx.Request(action.method, url, headers=headers, content=content)
+
+
+def _path(action: Action[Any], ids: Mapping[str, object]) -> str:
+    """The path of an action. An id such as `..` would lead to another one, so ids are checked."""
+    for name, value in ids.items():
+        if not isinstance(value, str) or not limits.ID.fullmatch(value):
+            raise ValidationError(
+                f"{action}: {name} must be 24 hexadecimal digits, but it is {limits.shown(value)}"
+            )
+    return action.path.format_map(ids)
+
+
+def _checked_body(action: Action[Any], body: Body | None) -> Body:
+    wanted = cast("type", action.body)
+    if not isinstance(body, wanted):
+        raise ValidationError(
+            f"{action}: what is sent must be of {wanted.__name__}, but it is {limits.shown(body)}"
+        )
+    return cast("Body", body)
+
+
+def _flags(options: RequestOptions) -> dict[str, str]:
+    """`_actions`, `_links` and `_embedded`: the official clients always send all three."""
+    flags = {}
+    for name, default in _FLAGS.items():
+        value = options.get(name, default)
+        if not isinstance(value, bool):
+            raise ValidationError(f"{name} must be True or False, but it is {limits.shown(value)}")
+        flags[f"_{name}"] = "true" if value else "false"
+    return flags
+
+
+def _header(name: str, value: object) -> str | None:
+    """A text that can stand in a header; `None` stays `None`."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or not all("!" <= char <= "~" for char in value):
+        raise ValidationError(
+            f"{name} must be a text of printable ASCII characters without blanks, "
+            f"but it is {limits.shown(value)}"
+        )
+    return value

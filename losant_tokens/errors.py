@@ -1,0 +1,219 @@
+"""What can go wrong, as one tree.
+
+    LosantError
+    ├── ClientStateError       not opened, closed already, another event loop, or no token
+    ├── ValidationError        an argument that Losant would refuse (also a ValueError)
+    ├── ScopeError             the token's scopes do not allow the action
+    ├── TokenExpired           the token's `exp` claim lies in the past
+    ├── TransportError         no complete answer came
+    │   ├── ConnectFailed      the request never left
+    │   └── RequestTimeout     not answered in time
+    ├── ResponseError          an answer that the API may not give
+    └── StatusError            the API said no
+        ├── BadRequest         400
+        ├── Unauthorized       401
+        ├── Forbidden          403
+        ├── NotFound           404
+        ├── PayloadTooLarge    413
+        ├── TooManyRequests    429
+        └── ServerError        500 and above
+
+The first four are raised before anything is sent. No message, attribute or pickle of an error
+holds a secret, and none is chained to the exception of a library below, whose frames might.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+__all__ = [
+    "BadRequest",
+    "ClientStateError",
+    "ConnectFailed",
+    "Forbidden",
+    "LosantError",
+    "NotFound",
+    "PayloadTooLarge",
+    "RequestTimeout",
+    "ResponseError",
+    "ScopeError",
+    "ScopeWarning",
+    "ServerError",
+    "StatusError",
+    "TokenExpired",
+    "TooManyRequests",
+    "TransportError",
+    "Unauthorized",
+    "ValidationError",
+    "status_error_class",
+]
+
+# The names are those of the API and of HTTP, where not all of them end in "Error".
+# ruff: noqa: N818
+
+
+class LosantError(Exception):
+    """Anything that this library raises on purpose."""
+
+
+class ClientStateError(LosantError):
+    """The client cannot be used like this: not open, closed, in another event loop, no token."""
+
+
+class ValidationError(LosantError, ValueError):
+    """An argument that Losant would refuse, found before anything was sent."""
+
+
+class ScopeError(LosantError):
+    """The token's scopes do not allow the action; nothing was sent.
+
+    Attributes:
+        action: The action, in the API's own words: `userApiToken.delete`.
+        scopes: What the token has, sorted.
+        accepted: The scopes of which any one would do, sorted.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: str = "",
+        scopes: Iterable[str] = (),
+        accepted: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.action = action
+        self.scopes = tuple(sorted(scopes))
+        self.accepted = tuple(sorted(accepted))
+
+
+class ScopeWarning(UserWarning):
+    """What would be a `ScopeError` or `TokenExpired`, from a client with `scope_check="warn"`."""
+
+
+class TokenExpired(LosantError):
+    """The token's `exp` claim lies more than a minute in the past; nothing was sent."""
+
+
+class TransportError(LosantError):
+    """No complete answer came.
+
+    Attributes:
+        action: The action that was asked for.
+        ambiguous: Whether the request may have arrived, and so may have been carried out.
+    """
+
+    def __init__(self, message: str, *, action: str = "", ambiguous: bool = True) -> None:
+        super().__init__(message)
+        self.action = action
+        self.ambiguous = ambiguous
+
+
+class ConnectFailed(TransportError):
+    """No connection could be had: the request never left, so `ambiguous` is false."""
+
+    def __init__(self, message: str, *, action: str = "", ambiguous: bool = False) -> None:
+        super().__init__(message, action=action, ambiguous=ambiguous)
+
+
+class RequestTimeout(TransportError):
+    """Not answered within the timeout of one try."""
+
+
+class ResponseError(LosantError):
+    """An answer that the API may not give: a redirect, no JSON, too large, or of a wrong shape.
+
+    The request arrived, and was probably carried out.
+
+    Attributes:
+        action: The action that was asked for.
+        status_code: The HTTP status of the answer.
+        path: Where in the answer the fault lies (`$.items[3].scope`), where that is known.
+    """
+
+    def __init__(
+        self, message: str, *, action: str = "", status_code: int = 0, path: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.action = action
+        self.status_code = status_code
+        self.path = path
+
+
+class StatusError(LosantError):
+    """The API answered with an error status.
+
+    Attributes:
+        status_code: The HTTP status.
+        type: The API's word for the error (`NotFound`), or `""` where it gave none.
+        message: The API's explanation, or `""`.
+        action: The action that was asked for.
+        details: The other members of the error's body, such as `validationErrors`.
+        retry_after: How many seconds the server asks to wait, where it says so.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status_code: int = 0,
+        type: str = "",
+        message: str = "",
+        action: str = "",
+        details: Mapping[str, Any] = MappingProxyType({}),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status_code = status_code
+        self.type = type
+        self.message = message
+        self.action = action
+        self.details = dict(details)
+        self.retry_after = retry_after
+
+
+class BadRequest(StatusError):
+    """400: the request was malformed; `details` may say where."""
+
+
+class Unauthorized(StatusError):
+    """401: the token is missing, unknown, inactive, expired or deleted."""
+
+
+class Forbidden(StatusError):
+    """403: the token is good, but may not do this."""
+
+
+class NotFound(StatusError):
+    """404: there is no such token, application or instance, or the token may not see it."""
+
+
+class PayloadTooLarge(StatusError):
+    """413: the request's body is larger than the server, or a proxy, takes."""
+
+
+class TooManyRequests(StatusError):
+    """429: more requests than the server allows; `retry_after` where it says for how long."""
+
+
+class ServerError(StatusError):
+    """500 and above: the server, or a proxy in front of it, failed."""
+
+
+_BY_STATUS: Mapping[int, type[StatusError]] = MappingProxyType(
+    {
+        400: BadRequest,
+        401: Unauthorized,
+        403: Forbidden,
+        404: NotFound,
+        413: PayloadTooLarge,
+        429: TooManyRequests,
+    }
+)
+
+
+def status_error_class(status_code: int) -> type[StatusError]:
+    """The class of error for an HTTP status; `StatusError` itself for one without a class."""
+    if status_code >= 500:  # noqa: PLR2004 -- HTTP's own line between the two classes
+        return ServerError
+    return _BY_STATUS.get(status_code, StatusError)
