@@ -194,7 +194,7 @@ _ALIKE: Mapping[type, type] = MappingProxyType(
 def _fitting(body: B, action: Action[Any]) -> B:
     """The same body in the class that the action takes, where all that it says fits in there."""
     wanted: Any = action.body
-    if isinstance(body, wanted) or _ALIKE.get(type(body)) is not wanted:
+    if isinstance(body, wanted) or _ALIKE.get(type(body)) != wanted:
         return body
     said = {name: value for name, value in _members(body).items() if value is not None}
     beyond = said.keys() - {attribute.name for attribute in attrs.fields(wanted)}
