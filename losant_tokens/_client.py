@@ -19,9 +19,9 @@ from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transport import (
     DEFAULT_MAX_CONNECTIONS,
-    HttpxPool,
     check_max_connections,
     environment_proxy,
+    httpx_transport,
 )
 from losant_tokens._version import __version__
 from losant_tokens._wire import endpoint
@@ -160,9 +160,9 @@ class AsyncClient:
             f"{can if session.credential.secret else 'no token'}>"
         )
 
-    def _default_transport(self) -> HttpxPool:
+    def _default_transport(self) -> httpx.AsyncBaseTransport:
         proxy = environment_proxy(httpx.URL(self._session.endpoint.base_url))
-        return HttpxPool(max_connections=self._session.max_connections, proxy=proxy)
+        return httpx_transport(max_connections=self._session.max_connections, proxy=proxy)
 
 
 class _NoCookies(CookieJar):
