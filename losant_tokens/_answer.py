@@ -134,11 +134,30 @@ def _status_error(
 
 def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
     """The members of an error's body; none where it is not JSON, as from a proxy."""
-    content = answer.content
-    for secret in secrets:
-        content = content.replace(secret.reveal().encode(), b"****")
-    body = Codec.parse(content)
+    body = _veiled(Codec.parse(answer.content), [secret.reveal() for secret in secrets])
     return body if isinstance(body, dict) else {}
+
+
+_SHORTEST_VEILED = 4
+"""Below so many characters, a secret is no secret, and veiling it would garble all else."""
+
+
+def _veiled(value: object, secrets: list[str]) -> object:
+    """JSON without the secrets that a server may repeat in it."""
+    match value:
+        case str():
+            for secret in secrets:
+                if len(secret) >= _SHORTEST_VEILED:
+                    value = value.replace(secret, "****")
+            return value
+        case dict():
+            return {
+                _veiled(name, secrets): _veiled(member, secrets) for name, member in value.items()
+            }
+        case list():
+            return [_veiled(item, secrets) for item in value]
+        case _:
+            return value
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,52 @@
+"""A stand-in for Losant's token API, to run your own tests against without an account.
+
+`FakeLosant` keeps tokens, checks scopes, validates bodies and answers as the service does, in
+process or on a loopback port; `Fault` makes it fail on demand. Install it with `pip install
+'losant-tokens[testing]'`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from losant_tokens.testing._fake import FakeLosant
+    from losant_tokens.testing._faults import Fault
+    from losant_tokens.testing._journal import RecordedRequest
+    from losant_tokens.testing._seed import SeedSummary
+    from losant_tokens.testing._server import Serving
+    from losant_tokens.testing._values import FakeToken, FakeUser
+
+__all__ = [
+    "FakeLosant",
+    "FakeToken",
+    "FakeUser",
+    "Fault",
+    "RecordedRequest",
+    "SeedSummary",
+    "Serving",
+]
+
+_HOMES = {
+    "FakeLosant": "_fake",
+    "FakeToken": "_values",
+    "FakeUser": "_values",
+    "Fault": "_faults",
+    "RecordedRequest": "_journal",
+    "SeedSummary": "_seed",
+    "Serving": "_server",
+}
+
+
+# Names are looked up when they are asked for, because pytest imports this package for its plugin in
+# every run, also where the extra is not installed and nobody wants a fake.
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        for needed in ("jsonschema", "starlette", "uvicorn"):
+            importlib.import_module(needed)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"losant_tokens.testing needs {error.name}: pip install 'losant-tokens[testing]'"
+        ) from error
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

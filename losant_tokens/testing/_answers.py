@@ -1,0 +1,127 @@
+"""How tokens look on the wire, with the members that the contract does not list."""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from attrs import frozen
+
+from losant_tokens.testing._listing import ListQuery
+from losant_tokens.testing._owners import collection_path, owner_type
+from losant_tokens.testing._values import FakeToken
+
+
+def to_wire_date(moment: datetime) -> str:
+    """Write a moment as the API does: `2016-06-13T04:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@frozen(kw_only=True)
+class Extras:
+    """Which members beyond the resource itself a request asks for."""
+
+    actions: bool
+    links: bool
+    embedded: bool
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Self:
+        """Read them from the query, with the defaults of the contract."""
+
+        def flag(name: str, default: str) -> bool:
+            return parameters.get(name, default).lower() not in {"false", "0", ""}
+
+        return cls(
+            actions=flag("_actions", "false"),
+            links=flag("_links", "true"),
+            embedded=flag("_embedded", "true"),
+        )
+
+
+def token_body(token: FakeToken, extras: Extras, *, with_secret: bool = False) -> dict[str, Any]:
+    """Write a token down, without the members that have no value, and without the secret."""
+    path = f"{collection_path(token.owner)}/{token.id}"
+    oauth = token.owner == "oauth"
+    body: dict[str, Any] = {
+        "id": token.id,
+        "oauthTokenId" if oauth else "apiTokenId": token.id,
+        "name": token.name,
+        "description": token.description,
+        "status": token.status,
+        "scope": list(token.scope),
+        "defaultRole": token.default_role,
+        "orgRoles": None if token.org_roles is None else list(token.org_roles),
+        "creationDate": to_wire_date(token.creation_date),
+        "lastUpdated": to_wire_date(token.last_updated),
+        "expirationDate": token.expiration_date and to_wire_date(token.expiration_date),
+    }
+    if oauth:
+        body["oauth"] = token.oauth
+    else:
+        body |= {
+            "ownerId": token.owner_id,
+            "ownerType": token.owner_type,
+            "creatorId": token.creator_id,
+            "creatorType": token.creator_type,
+            "creatorName": token.creator_name,
+        }
+        if with_secret:
+            body["token"] = token.secret
+    body = {name: value for name, value in body.items() if value is not None}
+    actions = {
+        name: {"href": path, "method": method}
+        for name, method in (("get", "GET"), ("patch", "PATCH"), ("delete", "DELETE"))
+    }
+    return body | _beyond(body, "userOauthToken" if oauth else "apiToken", path, extras, actions)
+
+
+def list_body(
+    owner: str,
+    owner_id: str,
+    page: tuple[Sequence[FakeToken], int],
+    query: ListQuery,
+    extras: Extras,
+) -> dict[str, Any]:
+    """Write a page of a list down."""
+    tokens, total = page
+    path = collection_path(owner)
+    body: dict[str, Any] = {
+        "items": [token_body(token, extras) for token in tokens],
+        "count": len(tokens),
+        "totalCount": total,
+        "perPage": query.per_page,
+        "page": query.page,
+        "sortField": query.sort_field,
+        "sortDirection": query.sort_direction,
+        "filterField": query.filter_field,
+        "filter": query.filter,
+    }
+    kind = "userOauthTokens"
+    if owner != "oauth":
+        kind = "apiTokens"
+        body |= {"ownerId": owner_id, "ownerType": owner_type(owner)}
+    actions = {
+        name: {"href": path, "method": method}
+        for name, method in (("get", "GET"), ("post", "POST"))
+    }
+    return body | _beyond(body, kind, path, extras, actions)
+
+
+def _beyond(
+    body: Mapping[str, Any], kind: str, path: str, extras: Extras, actions: Mapping[str, Any]
+) -> dict[str, Any]:
+    # The shapes are made up: all that is known is that members of these names come, and that
+    # clients must not mind.
+    beyond: dict[str, Any] = {
+        "_type": kind,
+        "_etag": f'"{zlib.crc32(json.dumps(body).encode()):08x}"',
+    }
+    if extras.actions:
+        beyond["_actions"] = actions
+    if extras.links:
+        beyond["_links"] = {"self": {"href": path}}
+    if extras.embedded:
+        beyond["_embedded"] = {}
+    return beyond

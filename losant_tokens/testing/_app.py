@@ -1,0 +1,271 @@
+"""The ASGI application: the API in the middle, and around it all that can go wrong on the way."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from attrs import define, evolve, field, frozen
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from losant_tokens.testing._contract import OPERATIONS, Operation
+from losant_tokens.testing._faults import Fault, Faults, error_type, phrase
+from losant_tokens.testing._journal import Entry, Journal
+from losant_tokens.testing._limits import RateLimit
+from losant_tokens.testing._problems import Problem
+from losant_tokens.testing._service import Call, Service
+
+_PROXY_PAGE = (
+    "<html>\r\n<head><title>{status} {phrase}</title></head>\r\n<body>\r\n"
+    "<center><h1>{status} {phrase}</h1></center>\r\n<hr><center>nginx</center>\r\n"
+    "</body>\r\n</html>\r\n"
+)
+_GARBAGE = b'{"items": [{"id": "575ec7417ae143cd83dc'
+
+
+@frozen
+class Answer:
+    """A whole answer, held back until it is known what becomes of it."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class ConnectionClosed(Exception):  # noqa: N818  -- what the fake was told to do is no error
+    """The connection is to be closed: at once, or after a part of an answer.
+
+    Raised where there is no connection that could be closed, because the application is called in
+    process.
+    """
+
+    def __init__(self, answer: Answer | None = None) -> None:
+        super().__init__("the fake closed the connection, as it was told to")
+        self.answer = answer
+        """What of the answer is sent before; its content-length tells of more."""
+
+
+class _CallerGone(Exception):  # noqa: N818  -- callers may go
+    """The caller hung up before all of the request had come."""
+
+
+def api(service: Service) -> ASGIApp:
+    """Make the application that answers as Losant does."""
+    return Starlette(
+        routes=[
+            Route(operation.path, _endpoint(service, operation), methods=[operation.method])
+            for operation in OPERATIONS
+        ],
+        exception_handlers={HTTPException: _on_http_exception, Problem: _on_problem},
+    )
+
+
+def _endpoint(service: Service, operation: Operation) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        call = Call(
+            operation=operation,
+            path=request.path_params,
+            query=request.query_params,
+            authorization=request.headers.get("authorization", ""),
+            content_type=request.headers.get("content-type", ""),
+            body=await request.body(),
+        )
+        status, body = service.perform(call)
+        return JSONResponse(body, status)
+
+    return endpoint
+
+
+def _on_problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)  # noqa: S101  -- Starlette types it wider
+    return JSONResponse(problem.body(), problem.status)
+
+
+def _on_http_exception(_: Request, error: Exception) -> Response:
+    """Word as Losant does what Starlette finds itself: 404 for the path, 405 for the method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  -- likewise
+    problem = Problem(error.status_code, error_type(error.status_code), error.detail)
+    return JSONResponse(problem.body(), problem.status, headers=error.headers)
+
+
+@define(eq=False)
+class Front:
+    """What stands between the caller and the API: the journal, the limits and the faults."""
+
+    api: ASGIApp
+    journal: Journal
+    faults: Faults
+    body_limit: int
+    rate_limit: RateLimit | None = field(default=None, init=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP is none of ours."""
+        if scope["type"] != "http":
+            await self.api(scope, receive, send)
+            return
+        entry = self.journal.record(
+            scope["method"], scope["path"], scope["query_string"], scope["headers"]
+        )
+        try:
+            body = await _read_body(receive, self.body_limit)
+        except _CallerGone:
+            return
+        if refusal := self._refuse_over_rate():
+            await self._send(refusal, entry, send)
+            return
+        faults = self.faults.take(scope["method"], scope["path"])
+        end = next((fault for fault in faults if fault.kind != "latency"), None)
+        await _wait(faults, after_acting=False)
+        answer = None
+        # A truncated answer needs one that can be cut.
+        if end is None or end.after_acting or end.kind == "truncate":
+            answer = await self._act(scope, body)
+        await _wait(faults, after_acting=True)
+        match end:
+            case Fault(kind="hang"):
+                await _wait_until_gone(receive)
+            case Fault(kind="drop"):
+                await _close(scope, receive)
+            case Fault(kind="truncate"):
+                assert answer is not None  # noqa: S101  -- it acted, above
+                half = _cut(answer)
+                entry.answered(half.status)
+                await _send_half(half, scope, receive, send)
+            case Fault():
+                await self._send(_fault_answer(end), entry, send)
+            case _:
+                assert answer is not None  # noqa: S101  -- likewise
+                await self._send(answer, entry, send)
+
+    def _refuse_over_rate(self) -> Answer | None:
+        with self.faults.lock:
+            limit = self.rate_limit
+            if limit is None or limit.admits():
+                return None
+        headers = {} if limit.retry_after is None else {"Retry-After": f"{limit.retry_after:g}"}
+        return _fault_answer(Fault(status=429, headers=headers))
+
+    async def _act(self, scope: Scope, body: bytes | None) -> Answer:
+        if body is None:
+            return Answer(413, ((b"content-length", b"0"),), b"")
+        return await _call(self.api, scope, body)
+
+    async def _send(self, answer: Answer, entry: Entry, send: Send) -> None:
+        entry.answered(answer.status)
+        await send(_start(answer))
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """Read the whole body; None: it is over the limit.
+
+    Raises:
+        _CallerGone: The rest will not come, and half a request is none.
+    """
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _CallerGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False) and len(body) <= limit
+    return bytes(body) if len(body) <= limit else None
+
+
+async def _call(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
+    """Call an application and hold its answer back."""
+    start: Message = {}
+    chunks: list[bytes] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            chunks.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    return Answer(start["status"], tuple(start["headers"]), b"".join(chunks))
+
+
+async def _wait(faults: tuple[Fault, ...], *, after_acting: bool) -> None:
+    for fault in faults:
+        if fault.kind == "latency" and fault.after_acting == after_acting:
+            await anyio.sleep(fault.seconds)
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    """Wait until the caller hangs up. In process nobody does, and it takes a cancellation."""
+    while (await receive())["type"] != "http.disconnect":
+        pass  # pragma: no cover  -- the body has been read, so nothing else is left to come
+
+
+async def _close(scope: Scope, receive: Receive) -> None:
+    # The server of this package hands its connection's close function over in the state.
+    close = scope.get("state", {}).get("close_connection")
+    if close is None:
+        raise ConnectionClosed
+    close()
+    # Coming back before the connection is lost would have the server answer 500 in our place.
+    await _wait_until_gone(receive)
+
+
+def _cut(answer: Answer) -> Answer:
+    """Leave the first half of the body under a content-length that promises all of it."""
+    length = max(1, len(answer.body))
+    headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
+    return evolve(
+        answer,
+        headers=(*headers, (b"content-length", b"%d" % length)),
+        body=answer.body[: len(answer.body) // 2],
+    )
+
+
+async def _send_half(half: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    if "close_connection" not in scope.get("state", {}):
+        raise ConnectionClosed(half)
+    await send(_start(half))
+    await send({"type": "http.response.body", "body": half.body, "more_body": True})
+    await _close(scope, receive)
+
+
+def _start(answer: Answer) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": answer.status,
+        "headers": list(answer.headers),
+    }
+
+
+def _fault_answer(fault: Fault) -> Answer:
+    """Make the answer that a fault gives in place of the API's."""
+    match fault.kind:
+        case "html":
+            status, media_type = fault.status or 502, b"text/html"
+            body = _PROXY_PAGE.format(status=status, phrase=phrase(status)).encode()
+        case "garbage":
+            status, media_type, body = fault.status or 200, b"application/json", _GARBAGE
+        case _:
+            status, media_type = fault.status or 500, b"application/json"
+            error = {"type": error_type(status), "message": "The fake was told to answer this"}
+            body = json.dumps(error).encode()
+    match fault.body:
+        case None:
+            pass
+        case bytes() | bytearray():
+            body = bytes(fault.body)
+        case str():
+            body = fault.body.encode()
+        case _:
+            body = json.dumps(fault.body).encode()
+    headers = {b"content-type": media_type, b"content-length": b"%d" % len(body)}
+    headers |= {name.lower().encode(): value.encode() for name, value in fault.headers}
+    return Answer(status, tuple(headers.items()), body)

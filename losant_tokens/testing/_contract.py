@@ -1,0 +1,277 @@
+"""The wire contract as the fake knows it: 21 operations and the scopes that each accepts.
+
+Spelled out by hand, and not taken from the client, so that a slip in the client is seen by the
+fake.
+"""
+
+from typing import Literal
+
+from attrs import frozen
+
+Family = Literal["user", "oauth", "application", "instance", "auth"]
+Action = Literal["list", "create", "get", "patch", "delete", "authenticate"]
+
+_USER_READERS = (
+    "all.User",
+    "all.User.bounded",
+    "all.User.read",
+    "only.User",
+    "only.User.bounded",
+    "only.User.read",
+)
+_USER_WRITERS = ("all.User", "only.User")
+_APPLICATION_READERS = (
+    "all.Application",
+    "all.Application.bounded",
+    "all.Application.read",
+    "all.Organization",
+    "all.Organization.bounded",
+    "all.Organization.read",
+    "all.User",
+    "all.User.bounded",
+    "all.User.read",
+)
+_APPLICATION_WRITERS = ("all.Application", "all.Organization", "all.User")
+_INSTANCE_READERS = (
+    "all.Instance",
+    "all.Instance.bounded",
+    "all.Instance.read",
+    "all.User",
+    "all.User.bounded",
+    "all.User.read",
+)
+_INSTANCE_WRITERS = ("all.Instance", "all.User")
+
+
+@frozen
+class Operation:
+    """One operation of the API: how it is called and who may call it."""
+
+    name: str
+    """As the API names it, such as `userApiToken.get`."""
+    family: Family
+    action: Action
+    method: str
+    path: str
+    groups: tuple[str, ...] = ()
+    """The group scopes that allow it; its own name and its resource's `.*` do so as well."""
+    denies_oauth: bool = False
+    body: str | None = None
+    """The name of the schema of its body in `_schemas.SCHEMAS`."""
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Every scope that allows the operation; empty where no token is asked for."""
+        if not self.groups:
+            return frozenset()
+        return frozenset({*self.groups, self.name, f"{self.name.partition('.')[0]}.*"})
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("userApiTokens.get", "user", "list", "GET", "/me/tokens", _USER_READERS),
+    Operation(
+        "userApiTokens.post",
+        "user",
+        "create",
+        "POST",
+        "/me/tokens",
+        _USER_WRITERS,
+        denies_oauth=True,
+        body="apiTokenPost",
+    ),
+    Operation("userApiToken.get", "user", "get", "GET", "/me/tokens/{apiTokenId}", _USER_READERS),
+    Operation(
+        "userApiToken.patch",
+        "user",
+        "patch",
+        "PATCH",
+        "/me/tokens/{apiTokenId}",
+        _USER_WRITERS,
+        denies_oauth=True,
+        body="apiTokenPatch",
+    ),
+    Operation(
+        "userApiToken.delete",
+        "user",
+        "delete",
+        "DELETE",
+        "/me/tokens/{apiTokenId}",
+        _USER_WRITERS,
+        denies_oauth=True,
+    ),
+    Operation("userOauthTokens.get", "oauth", "list", "GET", "/me/oauth-tokens", _USER_READERS),
+    Operation(
+        "userOauthTokens.post",
+        "oauth",
+        "create",
+        "POST",
+        "/me/oauth-tokens",
+        _USER_WRITERS,
+        denies_oauth=True,
+        body="userOauthTokenPost",
+    ),
+    Operation(
+        "userOauthToken.get",
+        "oauth",
+        "get",
+        "GET",
+        "/me/oauth-tokens/{oauthTokenId}",
+        _USER_READERS,
+    ),
+    Operation(
+        "userOauthToken.patch",
+        "oauth",
+        "patch",
+        "PATCH",
+        "/me/oauth-tokens/{oauthTokenId}",
+        _USER_WRITERS,
+        denies_oauth=True,
+        body="userOauthTokenPatch",
+    ),
+    Operation(
+        "userOauthToken.delete",
+        "oauth",
+        "delete",
+        "DELETE",
+        "/me/oauth-tokens/{oauthTokenId}",
+        _USER_WRITERS,
+        denies_oauth=True,
+    ),
+    Operation(
+        "applicationApiTokens.get",
+        "application",
+        "list",
+        "GET",
+        "/applications/{applicationId}/tokens",
+        _APPLICATION_READERS,
+    ),
+    Operation(
+        "applicationApiTokens.post",
+        "application",
+        "create",
+        "POST",
+        "/applications/{applicationId}/tokens",
+        _APPLICATION_WRITERS,
+        body="applicationApiTokenPost",
+    ),
+    Operation(
+        "applicationApiToken.get",
+        "application",
+        "get",
+        "GET",
+        "/applications/{applicationId}/tokens/{apiTokenId}",
+        _APPLICATION_READERS,
+    ),
+    Operation(
+        "applicationApiToken.patch",
+        "application",
+        "patch",
+        "PATCH",
+        "/applications/{applicationId}/tokens/{apiTokenId}",
+        _APPLICATION_WRITERS,
+        body="apiTokenPatch",
+    ),
+    Operation(
+        "applicationApiToken.delete",
+        "application",
+        "delete",
+        "DELETE",
+        "/applications/{applicationId}/tokens/{apiTokenId}",
+        _APPLICATION_WRITERS,
+    ),
+    Operation(
+        "instanceApiTokens.get",
+        "instance",
+        "list",
+        "GET",
+        "/instances/{instanceId}/tokens",
+        _INSTANCE_READERS,
+    ),
+    Operation(
+        "instanceApiTokens.post",
+        "instance",
+        "create",
+        "POST",
+        "/instances/{instanceId}/tokens",
+        _INSTANCE_WRITERS,
+        body="apiTokenPost",
+    ),
+    Operation(
+        "instanceApiToken.get",
+        "instance",
+        "get",
+        "GET",
+        "/instances/{instanceId}/tokens/{apiTokenId}",
+        _INSTANCE_READERS,
+    ),
+    Operation(
+        "instanceApiToken.patch",
+        "instance",
+        "patch",
+        "PATCH",
+        "/instances/{instanceId}/tokens/{apiTokenId}",
+        _INSTANCE_WRITERS,
+        body="apiTokenPatch",
+    ),
+    Operation(
+        "instanceApiToken.delete",
+        "instance",
+        "delete",
+        "DELETE",
+        "/instances/{instanceId}/tokens/{apiTokenId}",
+        _INSTANCE_WRITERS,
+    ),
+    Operation(
+        "auth.authenticateUser",
+        "auth",
+        "authenticate",
+        "POST",
+        "/auth/user",
+        body="userCredentials",
+    ),
+)
+
+UNPUBLISHED_GROUPS = frozenset(
+    {
+        "all.Application.cli",
+        "all.User.cli",
+        "applications",
+        "dashboards",
+        "dashboards.read",
+        "devices",
+        "devices.command",
+        "devices.read",
+        "devices.state",
+        "events",
+        "flows",
+        "me",
+        "orgs",
+        "webhooks",
+    }
+)
+"""Scopes that exist, but of which nobody outside Losant knows what they allow."""
+
+API_TOKEN_SORT_FIELDS = (
+    "name",
+    "status",
+    "id",
+    "creationDate",
+    "lastUpdated",
+    "expirationDate",
+)
+OAUTH_TOKEN_SORT_FIELDS = ("name", "status", "id", "creationDate", "lastUpdated")
+API_TOKEN_FILTER_FIELDS = ("name", "status")
+OAUTH_TOKEN_FILTER_FIELDS = ("name",)
+
+
+def allows(operation: Operation, scopes: frozenset[str], *, unpublished: bool) -> bool:
+    """Decide whether a token with these scopes may call an operation.
+
+    Args:
+        operation: What is called.
+        scopes: The scopes of the token.
+        unpublished: Whether the groups whose contents are unpublished allow everything, or nothing.
+    """
+    return not scopes.isdisjoint(operation.scopes) or (
+        unpublished and not scopes.isdisjoint(UNPUBLISHED_GROUPS)
+    )

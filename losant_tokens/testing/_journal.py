@@ -1,0 +1,80 @@
+"""What requests came, for tests that ask what was sent."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from urllib.parse import parse_qsl
+
+from attrs import define, evolve, field, frozen
+
+_KEPT = 100_000
+
+
+@frozen(kw_only=True)
+class RecordedRequest:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case. The secret in `authorization` is masked."""
+    status: int | None = None
+    """The status of the answer; None: no answer was given, or none yet."""
+
+
+@define(eq=False)
+class Entry:
+    """A line of the journal, whose status comes in later."""
+
+    request: RecordedRequest
+
+    def answered(self, status: int) -> None:
+        """Write the status down."""
+        self.request = evolve(self.request, status=status)
+
+
+@define(eq=False)
+class Journal:
+    """The latest requests, in the order in which they came."""
+
+    lock: threading.RLock
+    _entries: deque[Entry] = field(factory=lambda: deque(maxlen=_KEPT), init=False)
+
+    def record(
+        self, method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> Entry:
+        """Write a request down."""
+        entry = Entry(
+            RecordedRequest(
+                method=method,
+                path=path,
+                query=MappingProxyType(
+                    dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+                ),
+                headers=MappingProxyType(dict(_readable(headers))),
+            )
+        )
+        with self.lock:
+            self._entries.append(entry)
+        return entry
+
+    def clear(self) -> None:
+        """Forget all requests."""
+        with self.lock:
+            self._entries.clear()
+
+    def snapshot(self) -> tuple[RecordedRequest, ...]:
+        """Give the requests as they are now."""
+        with self.lock:
+            return tuple(entry.request for entry in self._entries)
+
+
+def _readable(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        if name == "authorization":
+            scheme, space, _ = value.partition(" ")
+            value = f"{scheme} ****" if space else "****"
+        yield name, value

@@ -1,0 +1,44 @@
+"""Who a token belongs to, as one string: `user`, `oauth`, `application:<id>` or `instance:<id>`."""
+
+import re
+
+_OWNER = re.compile(r"user|oauth|(?:application|instance):[0-9a-f]{24}")
+_ID = re.compile(r"[0-9A-Fa-f]{24}")
+
+
+def check_owner(owner: str) -> str:
+    """Give an owner in its one spelling.
+
+    Raises:
+        ValueError: It is none of the four kinds.
+    """
+    owner = owner.lower()
+    if not _OWNER.fullmatch(owner):
+        raise ValueError(
+            "an owner is 'user', 'oauth', 'application:<id>' or 'instance:<id>', "
+            f"with 24 hex digits for <id>, not {owner!r}"
+        )
+    return owner
+
+
+def owner_type(owner: str) -> str:
+    """Give the kind of an owner as the wire has it; OAuth tokens belong to the user too."""
+    kind = owner.partition(":")[0]
+    return "user" if kind == "oauth" else kind
+
+
+def collection_path(owner: str) -> str:
+    """Give the path under which the owner's tokens are found."""
+    kind, _, id_ = owner.partition(":")
+    match kind:
+        case "user":
+            return "/me/tokens"
+        case "oauth":
+            return "/me/oauth-tokens"
+        case _:
+            return f"/{kind}s/{id_}/tokens"
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text is an id: 24 hex digits."""
+    return _ID.fullmatch(text) is not None

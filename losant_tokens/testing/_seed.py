@@ -1,0 +1,111 @@
+"""Realistic tokens: an account as it looks after some years in which nobody cleaned up."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import frozen
+
+from losant_tokens.testing._owners import check_owner
+from losant_tokens.testing._store import Store
+
+_PROJECTS = ("billing", "edge-agent", "firmware", "ingest", "portal", "reports", "simulator")
+_PURPOSES = (
+    "backup",
+    "dashboard export",
+    "data import",
+    "device provisioning",
+    "load test",
+    "sync",
+)
+_PEOPLE = ("ada", "grace", "linus", "margaret", "niklaus", "radia")
+_READ_SCOPES = (("all.User.read",), ("only.User.read",), ("userApiTokens.get",))
+_WRITE_SCOPES = (("all.User",), ("all.User.bounded",), ("all.Application",), ("all.User.cli",))
+_EVERY_SO_MANY = 50  # one token in so many is of production
+
+
+@frozen(kw_only=True)
+class SeedSummary:
+    """What was added, in numbers. A token counts in each line that it fits."""
+
+    total: int
+    expired: int
+    inactive: int
+    never_expiring: int
+    ci: int
+    """Left over by CI: named `ci-…`."""
+    prod: int
+    """In production, and to be kept: named `prod-…`, active, never expiring."""
+
+
+def add_seeded(store: Store, count: int, seed: int, owner: str) -> SeedSummary:
+    """Add realistic tokens, the same for the same seed and the same time."""
+    owner = check_owner(owner)
+    # Not secret, but the same each time: that is what a test wants.
+    rng = random.Random(seed)  # noqa: S311
+    now = store.now()
+    with store.lock:
+        tokens = []
+        for number in range(count):
+            members = _token(rng, number, now)
+            members["id_"] = _new_id(rng, members["creation_date"], store)
+            if owner == "oauth":
+                members["oauth"] = _oauth(rng)
+            tokens.append(store.add(owner, **members))
+    return SeedSummary(
+        total=count,
+        expired=sum(token.expired(now) for token in tokens),
+        inactive=sum(token.status == "inactive" for token in tokens),
+        never_expiring=sum(token.expiration_date is None for token in tokens),
+        ci=sum(token.name.startswith("ci-") for token in tokens),
+        prod=sum(token.name.startswith("prod-") for token in tokens),
+    )
+
+
+def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
+    created = now - timedelta(seconds=rng.randrange(60, 4 * 365 * 86400))
+    members = {
+        "creation_date": created,
+        "last_updated": created + (now - created) * rng.random() ** 3,
+        "creator_name": rng.choice(_PEOPLE),
+    }
+    project = rng.choice(_PROJECTS)
+    if number % _EVERY_SO_MANY == 0:
+        return members | {
+            "name": f"prod-{project}-{number // _EVERY_SO_MANY + 1}",
+            "description": "In production. Do not delete.",
+            "scope": rng.choice(_WRITE_SCOPES),
+        }
+    lifetime = timedelta(days=rng.choice((1, 7, 30, 90, 365, 730)))
+    members |= {
+        "status": "inactive" if rng.random() < 0.15 else "active",  # noqa: PLR2004
+        "expiration_date": None if rng.random() < 0.3 else created + lifetime,  # noqa: PLR2004
+    }
+    if rng.random() < 0.6:  # noqa: PLR2004  -- most of what piles up is left over by machines
+        return members | {
+            "name": f"ci-{project}-{rng.randrange(1000, 99999)}",
+            "scope": rng.choice(_READ_SCOPES),
+        }
+    return members | {
+        "name": f"{rng.choice(_PEOPLE)}: {rng.choice(_PURPOSES)}",
+        "description": f"For {project}",
+        "scope": rng.choice((*_READ_SCOPES, *_WRITE_SCOPES)),
+    }
+
+
+def _new_id(rng: random.Random, created: datetime, store: Store) -> str:
+    while True:
+        id_ = f"{int(created.timestamp()) & 0xFFFFFFFF:08x}{rng.getrandbits(64):016x}"
+        # Seeding twice from one seed must give twice as many tokens.
+        if not store.has(id_):
+            return id_
+
+
+def _oauth(rng: random.Random) -> dict[str, Any]:
+    client = rng.choice(_PROJECTS)
+    return {
+        "client_id": f"https://{client}.example.com/oauth/client.json",
+        "client_name": client,
+        "redirect_uri": f"https://{client}.example.com/callback",
+        "authorizationStatus": "authorized",
+    }

@@ -1,0 +1,303 @@
+"""Reading a list to its end: ahead, no further than asked for, and never for ever."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import trio
+
+from losant_tokens import ApiToken, AsyncClient, Listing, RetryPolicy, errors
+from losant_tokens.testing import FakeLosant
+
+Serve = Callable[[int, int], dict[str, Any] | httpx.Response]
+
+
+def token(number: int) -> dict[str, Any]:
+    return {"id": f"{number:024x}", "name": f"ci-{number}"}
+
+
+def honest(total: int, cap: int = 10_000, **says: Any) -> Serve:
+    """A server of so many tokens that gives no more than so many at a time, and says so."""
+
+    def serve(page: int, per_page: int) -> dict[str, Any]:
+        size = min(per_page, cap)
+        items = [token(n) for n in range(page * size, min((page + 1) * size, total))]
+        answer = {"items": items, "count": len(items), "totalCount": total, "perPage": size}
+        return {name: value for name, value in {**answer, **says}.items() if value is not ...}
+
+    return serve
+
+
+class Server:
+    """Serves pages to a client, and knows which were asked for."""
+
+    def __init__(self, serve: Serve, delay: float = 0.0) -> None:
+        self.asked: list[tuple[int, int]] = []
+        self._serve = serve
+        self._delay = delay
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        page, size = (int(request.url.params[name]) for name in ("page", "perPage"))
+        self.asked.append((page, size))
+        if self._delay:
+            await anyio.sleep(self._delay)
+        answer = self._serve(page, size)
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+
+    def client(self) -> AsyncClient:
+        transport = httpx.MockTransport(self._answer)
+        return AsyncClient("t", transport=transport, retry=RetryPolicy(attempts=1))
+
+    async def numbers(self, **options: Any) -> list[int]:
+        """The numbers of all tokens that `iter` gives."""
+        async with self.client() as client:
+            return [int(t.id, 16) async for t in client.user_api_tokens.iter(**options)]
+
+
+@pytest.mark.parametrize(
+    ("serve", "asked"),
+    [
+        (honest(0), [(0, 10)]),
+        (honest(10), [(0, 10)]),
+        (honest(11), [(0, 10), (1, 10)]),
+        (honest(25), [(0, 10), (1, 10), (2, 10)]),
+        (honest(25, cap=10), [(0, 10), (1, 10), (2, 10)]),
+        (honest(7, cap=3), [(0, 10), (1, 3), (2, 3)]),
+        (honest(7, cap=3, perPage=...), [(0, 10), (1, 3), (2, 3)]),
+        (honest(25, totalCount=...), [(0, 10), (1, 10), (2, 10)]),
+        (honest(20, totalCount=...), [(0, 10), (1, 10), (2, 10)]),
+        (honest(25, totalCount=..., perPage=...), [(0, 10), (1, 10), (2, 10)]),
+        (honest(25, totalCount=30), [(0, 10), (1, 10), (2, 10), (3, 10)]),
+    ],
+)
+async def test_all_pages(serve: Serve, asked: list[tuple[int, int]]) -> None:
+    """However the server counts or caps its pages, each token comes once, with no page to spare."""
+    server = Server(serve)
+    numbers = await server.numbers(per_page=10)
+    assert list(range(len(numbers))) == numbers
+    assert asked == server.asked
+
+
+async def test_a_thousand_at_a_time() -> None:
+    """Unless told otherwise, a thousand tokens are asked for at a time."""
+    server = Server(honest(1001))
+    assert 1001 == len(await server.numbers())
+    assert [(0, 1000), (1, 1000)] == server.asked
+
+
+async def test_one_page_ahead() -> None:
+    """While one page is worked on, the next is read, and no more than that."""
+    server = Server(honest(50))
+    async with server.client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        for number in range(20):
+            assert number == int((await anext(listing)).id, 16)
+            await anyio.lowlevel.checkpoint()
+            await anyio.sleep(0.001)
+            assert min(number // 10 + 2, 5) == len(server.asked)
+        assert (20, 50) == (listing.progress.seen, listing.progress.total_count)
+
+
+async def test_work_and_reading_overlap() -> None:
+    """Working on a page takes the time that reading the next one takes, not that much more."""
+    server = Server(honest(50), delay=0.05)
+    async with server.client() as client:
+        began = anyio.current_time()
+        async for t in client.user_api_tokens.iter(per_page=10):
+            if int(t.id, 16) % 10 == 0:
+                await anyio.sleep(0.05)
+        took = anyio.current_time() - began
+    assert took < 0.05 * 5 * 2 - 0.1  # ten times 0.05 s, had they not overlapped
+
+
+async def test_leaving_early() -> None:
+    """Whoever leaves the loop at the first token costs the server two pages, not fifty."""
+    server = Server(honest(500))
+    async with server.client() as client:
+        async for _ in client.user_api_tokens.iter(per_page=10):
+            break
+        await anyio.sleep(0.01)
+    assert [(0, 10), (1, 10)] == server.asked
+
+
+async def test_closing_gives_up_what_is_being_read() -> None:
+    """`aclosing` ends the page that is on its way at once, and the iteration with it."""
+    server = Server(honest(500), delay=0.01)
+    async with server.client() as client:
+        async with contextlib.aclosing(client.user_api_tokens.iter(per_page=10)) as listing:
+            await anext(listing)
+            assert 1 == len(client._session.under_way)
+        assert 0 == len(client._session.under_way)
+        with pytest.raises(StopAsyncIteration):
+            await anext(listing)
+        await client.user_api_tokens.iter().aclose()  # never begun: nothing to do
+
+
+async def test_closing_the_client_gives_up_what_is_being_read() -> None:
+    """A client that closes while a page is read ahead leaves no task behind."""
+    server = Server(honest(500), delay=0.01)
+    async with server.client() as client:
+        listing = client.user_api_tokens.iter(per_page=1)
+        await anext(listing)
+        await anyio.lowlevel.checkpoint()
+    assert 1 == len(asyncio.all_tasks())
+    with pytest.raises(errors.ClientStateError, match="closed while its next page was read"):
+        await anext(listing)
+
+
+async def test_cancelled_while_it_waits_for_a_page() -> None:
+    """A loop that is cancelled while it waits takes the page it waits for with it."""
+    server = Server(honest(500), delay=0.2)
+    async with server.client() as client:
+        listing = client.user_api_tokens.iter(per_page=1)
+        await anext(listing)
+        with anyio.move_on_after(0.01) as scope:
+            await anext(listing)
+        assert (True, 0) == (scope.cancelled_caught, len(client._session.under_way))
+
+
+async def test_an_error_comes_after_what_came_before_it() -> None:
+    """When a page cannot be read, the tokens before it have all been given, and nothing follows."""
+
+    def serve(page: int, per_page: int) -> Any:
+        return httpx.Response(404) if page else honest(20)(page, per_page)
+
+    server = Server(serve)
+    async with server.client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        numbers = [int((await anext(listing)).id, 16) for _ in range(10)]
+        with pytest.raises(errors.NotFound):
+            await anext(listing)
+        assert [] == [t async for t in listing]
+    assert list(range(10)) == numbers
+
+
+async def test_an_error_that_nobody_asks_about() -> None:
+    """A page read ahead in vain fails in silence: no task complains that nobody listened."""
+
+    def serve(page: int, per_page: int) -> Any:
+        return httpx.Response(404) if page else honest(20)(page, per_page)
+
+    async with Server(serve).client() as client:
+        async for _ in client.user_api_tokens.iter(per_page=10):
+            break
+        await anyio.sleep(0.01)
+
+
+def repeating(page: int, per_page: int) -> dict[str, Any]:
+    """Ignores which page is asked for."""
+    return {"items": [token(n) for n in range(per_page)], "totalCount": 10**9}
+
+
+def growing(page: int, per_page: int) -> dict[str, Any]:
+    """Always has one more page to give."""
+    items = [token(page * per_page + n) for n in range(per_page)]
+    return {"items": items, "totalCount": (page + 2) * per_page, "perPage": per_page}
+
+
+def boasting(page: int, per_page: int) -> dict[str, Any]:
+    """Announces more than there is."""
+    items = [token(n) for n in range(3)] if page == 0 else []
+    return {"items": items, "totalCount": 10**9, "perPage": per_page}
+
+
+@pytest.mark.parametrize(
+    ("serve", "problem"),
+    [(repeating, "page 1 is the same as the one before"), (growing, "with no end in sight")],
+)
+async def test_a_list_without_end(serve: Serve, problem: str) -> None:
+    """A list that cannot be an honest one ends in an error that says why."""
+    with anyio.fail_after(20):
+        with pytest.raises(errors.ResponseError, match=problem):
+            await Server(serve).numbers(per_page=10)
+
+
+async def test_a_list_that_boasts() -> None:
+    """An empty page is the end, whatever was announced."""
+    server = Server(boasting)
+    assert [0, 1, 2] == await server.numbers(per_page=10)
+    assert 2 == len(server.asked)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"filter": "ci-*"}, errors.ValidationError, "go together"),
+        ({"filter_field": "name"}, errors.ValidationError, "go together"),
+        ({"per_page": 0}, errors.ValidationError, "per_page must be a whole number"),
+        ({"sort_field": "expiration_date"}, errors.ValidationError, "sort_field must be one of"),
+        ({"page": 3}, TypeError, "unexpected keyword argument 'page'"),
+    ],
+)
+async def test_what_cannot_be_asked_for(
+    options: dict[str, Any], error: type[Exception], match: str
+) -> None:
+    """A list that is asked for wrongly says so at once, not at the first token."""
+    async with AsyncClient("t") as client:
+        with pytest.raises(error, match=match):
+            client.user_api_tokens.iter(**options)
+
+
+async def test_two_readers_of_one_listing() -> None:
+    """Two tasks that read one listing are told, rather than one of them losing tokens."""
+    server = Server(honest(50), delay=0.01)
+    told: list[str] = []
+
+    async def read(listing: Listing[ApiToken]) -> None:
+        try:
+            await anext(listing)
+        except RuntimeError as error:
+            told.append(str(error))
+
+    async with server.client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, listing)
+            tasks.start_soon(read, listing)
+    assert ["This listing is being read by another task already."] == told
+
+
+def test_under_trio() -> None:
+    """Under trio, a list is read page by page as it is needed, and as completely."""
+
+    async def main() -> tuple[list[int], list[tuple[int, int]]]:
+        server = Server(honest(25))
+        return await server.numbers(per_page=10), server.asked
+
+    numbers, asked = trio.run(main)
+    assert (list(range(25)), [(0, 10), (1, 10), (2, 10)]) == (numbers, asked)
+
+
+@pytest.fixture(params=["application", "instance", "oauth"])
+def owner(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind if kind == "oauth" else f"{kind}:{'5' * 24}"
+
+
+async def test_the_lists_of_other_owners(owner: str, fake_losant: FakeLosant) -> None:
+    """The other lists are read to their ends just as well, filtered and sorted as asked for."""
+    for number in range(12):
+        fake_losant.add_token(name=f"{'ci' if number % 2 else 'prod'}-{number:02}", owner=owner)
+    fake_losant.page_cap = 4
+    async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
+        lists = {
+            "application": client.application_api_tokens.iter,
+            "instance": client.instance_api_tokens.iter,
+        }
+        kind, _, id_ = owner.partition(":")
+        wanted: dict[str, Any] = {
+            "filter_field": "name",
+            "filter": "ci-*",
+            "sort_field": "name",
+            "sort_direction": "desc",
+        }
+        listing: Any = (
+            lists[kind](id_, **wanted) if id_ else client.user_oauth_tokens.iter(**wanted)
+        )
+        names = [t.name async for t in listing]
+    assert [f"ci-{number:02}" for number in (11, 9, 7, 5, 3, 1)] == names

@@ -1,0 +1,221 @@
+"""The pools: what they open, keep and close, whom they trust, and which proxy they use."""
+
+import ssl
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from anyio.abc import ByteStream
+
+from losant_tokens import (
+    AsyncClient,
+    RetryPolicy,
+    _transport,
+    aiohttp_transport,
+    errors,
+    httpx_transport,
+)
+from losant_tokens._httpx import HttpxPool
+
+from .servers import ID, answer, respond, serve
+
+ONCE = RetryPolicy(attempts=1)
+
+
+class Connections:
+    """Answers after a moment, and counts the connections it is asked over."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seen: set[int] = set()
+        self._seconds = seconds
+
+    async def __call__(self, stream: ByteStream, head: bytes) -> None:
+        self.seen.add(id(stream))
+        await anyio.sleep(self._seconds)
+        await stream.send(answer())
+
+
+@pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
+async def test_connections_are_shared(make: Any) -> None:
+    """Twenty calls at once over three connections open three, and a call after them no fourth."""
+    connections = Connections(0.01)
+    async with (
+        serve(connections) as url,
+        AsyncClient("t", base_url=url, transport=make(max_connections=3)) as client,
+    ):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(client.user_api_token.get, ID)
+        await client.user_api_token.get(ID)
+    assert 3 == len(connections.seen)
+
+
+async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst leaves connections behind, which the calls after it close when they are stale."""
+    pool = HttpxPool(max_connections=5)
+    async with (
+        serve(Connections(0.01)) as url,
+        AsyncClient("t", base_url=url, transport=pool) as client,
+    ):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(client.user_api_token.get, ID)
+        kept = [len(pool._idle)]
+        monkeypatch.setattr("losant_tokens._httpx.KEEPALIVE", -1.0)
+        await client.user_api_token.get(ID)
+        kept.append(len(pool._idle))
+    assert [5, 1] == kept
+
+
+async def test_a_call_that_ends_after_the_pool_has_closed() -> None:
+    """What is still being answered when the pool closes is closed when it has been answered."""
+    release = anyio.Event()
+    pool = HttpxPool()
+    found: list[str] = []
+
+    async def held(stream: ByteStream, head: bytes) -> None:
+        await release.wait()
+        await respond(stream, head)
+
+    async def call(client: AsyncClient) -> None:
+        found.append((await client.user_api_token.get(ID)).id)
+
+    async with (
+        serve(held) as url,
+        AsyncClient("t", base_url=url, transport=pool) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(call, client)
+        await anyio.sleep(0.05)
+        await client.aclose()
+        release.set()
+    assert ([ID], 0) == (found, len(pool._idle))
+
+
+@pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
+async def test_tls_to_whom_we_trust(make: Any, tls: Any) -> None:
+    """Over TLS, a server whose authority is trusted is spoken to."""
+    async with (
+        serve(respond, tls.server) as url,
+        AsyncClient("t", base_url=url, transport=make(verify=tls.client)) as client,
+    ):
+        assert ID == (await client.user_api_token.get(ID)).id
+
+
+@pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
+async def test_tls_to_a_stranger(make: Any, tls: Any) -> None:
+    """A server whose certificate nobody vouches for is never sent a token."""
+    heads: list[bytes] = []
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        heads.append(head)
+
+    async with (
+        serve(handle, tls.server) as url,
+        AsyncClient("t", base_url=url, transport=make(), retry=ONCE) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        for _ in range(2):  # at once: the authorities are read once
+            tasks.start_soon(refused, client)
+    assert [] == heads
+
+
+async def refused(client: AsyncClient) -> None:
+    """Calls, and expects to be told that the certificate is not trusted."""
+    with pytest.raises(errors.ConnectFailed, match=r"(?i)certificate.verify.failed"):
+        await client.user_api_token.get(ID)
+
+
+async def test_the_authorities_of_the_environment(
+    tls: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dedicated installation's own authority is trusted where `SSL_CERT_FILE` names it."""
+    bundle = tmp_path / "authority.pem"
+    bundle.write_text(
+        "".join(map(ssl.DER_cert_to_PEM_cert, tls.client.get_ca_certs(binary_form=True)))
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    async with serve(respond, tls.server) as url, AsyncClient("t", base_url=url) as client:
+        assert ID == (await client.user_api_token.get(ID)).id
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "expected"),
+    [
+        ({}, "https://api.losant.com", None),
+        ({"HTTPS_PROXY": "http://p:1"}, "https://api.losant.com", "http://p:1"),
+        ({"ALL_PROXY": "http://p:2"}, "https://api.losant.com", "http://p:2"),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "losant.com"}, "https://api.losant.com", None),
+        ({"HTTP_PROXY": "http://p:1", "ALL_PROXY": "http://p:1"}, "http://127.0.0.1:5", None),
+    ],
+)
+def test_the_proxy_of_the_environment(
+    environment: dict[str, str],
+    url: str,
+    expected: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The proxy that the environment names is used for https, and never sees plain http."""
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert expected == _transport.environment_proxy(httpx.URL(url))
+
+
+async def test_through_a_proxy(tls: Any) -> None:
+    """Through a proxy, the token travels inside of TLS: the proxy sees a CONNECT without it."""
+    heads: list[bytes] = []
+
+    async def proxy(stream: ByteStream, head: bytes) -> None:
+        heads.append(head)
+        await stream.send(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+
+    async with serve(proxy) as url:
+        transport = httpx_transport(proxy=url)
+        async with AsyncClient("my-secret", transport=transport, retry=ONCE) as client:
+            with pytest.raises(errors.ConnectFailed, match="403"):
+                await client.user_api_token.get(ID)
+    assert [b"CONNECT api.losant.com:443 HTTP/1.1"] == [head.split(b"\r\n")[0] for head in heads]
+    assert b"my-secret" not in b"".join(heads)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "20", None, True])
+def test_a_number_of_connections_that_is_none(number: Any) -> None:
+    """A pool of no connections is refused by name."""
+    for make in (httpx_transport, aiohttp_transport):
+        with pytest.raises(errors.ValidationError, match="max_connections must be a whole number"):
+            make(max_connections=number)
+    if number is not None:
+        with pytest.raises(errors.ValidationError, match="max_connections must be a whole number"):
+            AsyncClient("t", max_connections=number)
+
+
+def test_the_size_of_the_pool_is_that_of_the_client() -> None:
+    """A client lets as many requests through as its transport was made for, or 20, or as told."""
+    sizes = [
+        AsyncClient("t"),
+        AsyncClient("t", max_connections=7),
+        AsyncClient("t", transport=aiohttp_transport()),
+        AsyncClient("t", transport=httpx_transport(max_connections=50)),
+        AsyncClient("t", transport=aiohttp_transport(max_connections=50), max_connections=5),
+        AsyncClient("t", transport=httpx.MockTransport(lambda request: httpx.Response(200))),
+    ]
+    assert [20, 7, 100, 50, 5, 20] == [client._session.max_connections for client in sizes]
+
+
+def test_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for aiohttp's pool without having it learns what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "losant_tokens._aiohttp", None)
+    with pytest.raises(ImportError, match=r"pip install 'losant-tokens\[aiohttp\]'"):
+        aiohttp_transport()
+
+
+async def test_a_pool_that_was_never_used() -> None:
+    """Closing a client that has made no call does nothing, for both pools."""
+    for transport in (httpx_transport(), aiohttp_transport()):
+        async with AsyncClient("t", transport=transport) as client:
+            pass
+        assert "closed" in repr(client)

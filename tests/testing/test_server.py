@@ -1,0 +1,266 @@
+"""The fake on a real port."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio
+import uvicorn
+from uvicorn.server import ServerState
+
+from losant_tokens.testing import FakeLosant
+from losant_tokens.testing._server import _Protocol
+
+
+def fetch(base_url: str, fake: FakeLosant, timeout: float = 1.0) -> Any:
+    """Ask for the list, and give the status or the error in its place."""
+    headers = {"Authorization": f"Bearer {fake.admin_token}"}
+    try:
+        return httpx.get(f"{base_url}/me/tokens", headers=headers, timeout=timeout).status_code
+    except httpx.TransportError as error:
+        return type(error)
+
+
+def server_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "fake-losant"]
+
+
+def test_blocking(fake: FakeLosant) -> None:
+    """A `with` block serves the fake to clients that block, and leaves no thread and no port."""
+    with fake.serve() as base_url:
+        actual = fetch(base_url, fake)
+
+    assert actual == 200
+    assert server_threads() == []
+    assert fetch(base_url, fake) is httpx.ConnectError
+
+
+async def test_async(fake: FakeLosant) -> None:
+    """An `async with` block serves it to clients on the same loop, many at a time."""
+    fake.seed(3)
+    headers = {"Authorization": f"Bearer {fake.admin_token}"}
+    async with (
+        fake.serve() as base_url,
+        httpx.AsyncClient(base_url=base_url, headers=headers) as client,
+    ):
+        answers = await asyncio.gather(*(client.get("/me/tokens") for _ in range(20)))
+        client_sees = {answer.json()["totalCount"] for answer in answers}
+
+    assert client_sees == {3}
+    assert len(fake.requests) == 20
+
+
+@pytest.fixture
+async def base_url(fake: FakeLosant) -> AsyncIterator[str]:
+    async with fake.serve() as url:
+        yield url
+
+
+async def test_in_a_fixture(fake: FakeLosant, base_url: str) -> None:
+    """A fixture may serve it, though set-up and tear-down are in different tasks."""
+    assert await anyio.to_thread.run_sync(fetch, base_url, fake) == 200
+
+
+def test_on_trio(fake: FakeLosant) -> None:
+    """Trio serves it as well."""
+
+    async def main() -> Any:
+        async with fake.serve() as base_url:
+            return await anyio.to_thread.run_sync(fetch, base_url, fake)
+
+    assert trio.run(main) == 200
+
+
+def test_port(fake: FakeLosant) -> None:
+    """A port can be chosen, one that is taken is an error at once, and it can be served again."""
+    serving = fake.serve()
+    with serving as first:
+        port = int(first.rpartition(":")[2])
+        with pytest.raises(OSError, match=r"in use|Only one usage"), fake.serve(port):
+            pass  # pragma: no cover
+        with pytest.raises(RuntimeError, match="being served"):
+            serving.__enter__()
+    with fake.serve(port) as second:
+        actual = fetch(second, fake)
+
+    assert (first, 200) == (second, actual)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("drop", httpx.RemoteProtocolError),
+        ("truncate", httpx.RemoteProtocolError),
+        ("hang", httpx.ReadTimeout),
+        ("latency", 200),
+        ("status", 500),
+    ],
+)
+def test_faults(
+    fake: FakeLosant, caplog: pytest.LogCaptureFixture, kind: Any, expected: Any
+) -> None:
+    """A real client sees what the fake was told to do, and nothing is logged about it."""
+    with fake.serve() as base_url:
+        fake.fail(kind, seconds=0.01)
+        actual = fetch(base_url, fake, timeout=0.2)
+        after = fetch(base_url, fake)
+
+    assert (actual, after) == (expected, 200)
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+def exchange(base_url: str, request: bytes) -> bytes:
+    """Send bytes and read until the server closes the connection."""
+    host, _, port = base_url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=2) as connection:
+        connection.sendall(request)
+        received = b""
+        while chunk := connection.recv(4096):
+            received += chunk
+    return received
+
+
+def test_bytes_on_the_wire(fake: FakeLosant) -> None:
+    """Dropped is without a byte; truncated is a head that promises more than what follows."""
+    request = (
+        b"GET /me/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        + fake.admin_token.encode()
+        + b"\r\n\r\n"
+    )
+    fake.seed(500)
+    fake.fail("drop")
+    fake.fail("truncate")
+    with fake.serve() as base_url:
+        dropped = exchange(base_url, request)
+        head, _, body = exchange(base_url, request).partition(b"\r\n\r\n")
+
+    promised = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    assert dropped == b""
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert len(body) == promised // 2
+
+
+def test_half_a_request(fake: FakeLosant, caplog: pytest.LogCaptureFixture) -> None:
+    """A caller who hangs up within a request gets nothing done and leaves nothing in the log."""
+    with fake.serve() as base_url:
+        host, _, port = base_url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=2) as connection:
+            connection.sendall(
+                b"POST /me/tokens HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}"
+            )
+            while not fake.requests:
+                time.sleep(0.005)
+        actual = fetch(base_url, fake)
+
+    assert actual == 200
+    assert [request.status for request in fake.requests] == [None, 200]
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+@pytest.mark.parametrize("fault", [{"kind": "hang"}, {"kind": "latency", "seconds": 60.0}])
+def test_stops_promptly(
+    fake: FakeLosant, caplog: pytest.LogCaptureFixture, fault: dict[str, Any]
+) -> None:
+    """Leaving the block ends requests that hang, at once and without a word in the log."""
+    caplog.set_level(logging.DEBUG, logger="uvicorn")
+    fake.fail(**fault)
+    seen: list[Any] = []
+    serving = fake.serve()
+    with serving as base_url:
+        caller = threading.Thread(target=lambda: seen.append(fetch(base_url, fake, timeout=5)))
+        caller.start()
+        while not fake.requests:
+            time.sleep(0.005)
+        started = time.monotonic()
+    took = time.monotonic() - started
+    caller.join()
+
+    assert took < 0.5
+    assert seen[0] in {httpx.ReadError, httpx.RemoteProtocolError}
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+async def test_stops_when_cancelled(fake: FakeLosant) -> None:
+    """A block that is cancelled stops its server too."""
+    with anyio.move_on_after(0.05):
+        async with fake.serve():
+            await anyio.sleep_forever()
+
+    assert server_threads() == []
+
+
+async def test_connections_that_come_too_late() -> None:
+    """A connection that is accepted while the server stops is ended, so that the stop can end."""
+    stop = asyncio.Event()
+    stop.set()
+    config = uvicorn.Config(FakeLosant().app, ws="none", lifespan="off", log_config=None)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Protocol(stop, config=config, server_state=ServerState(), app_state={}),
+        "127.0.0.1",
+    )
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(host, port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 2) == b""
+        writer.close()
+
+
+async def test_large_body_over_the_wire(fake: FakeLosant) -> None:
+    """A body over a MiB is a 413, and the connection can be used further."""
+    async with (
+        fake.serve() as base_url,
+        httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {fake.admin_token}"},
+            limits=httpx.Limits(max_connections=1),
+        ) as client,
+    ):
+        too_much = await client.post("/me/tokens", json={"name": "x" * 1024 * 1024})
+        after = await client.get("/me/tokens")
+
+    assert (too_much.status_code, too_much.content, after.status_code) == (413, b"", 200)
+
+
+async def test_other_servers(fake: FakeLosant) -> None:
+    """The application runs in any ASGI server, lifespan included; dropping is an error there."""
+    sent: list[Any] = []
+    events = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> Any:
+        return next(events)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await fake.app({"type": "lifespan", "state": {}}, receive, send)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(fake.app)) as client:
+        status = (await client.get("http://fake/me/tokens")).status_code
+        fake.fail("drop")
+        with pytest.raises(Exception, match="the fake closed the connection"):
+            await client.get("http://fake/me/tokens")
+
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert status == 401
+
+
+def test_many_threads(fake: FakeLosant) -> None:
+    """Tokens may be added from one thread while the server answers in another."""
+    with fake.serve() as base_url:
+        threads = [threading.Thread(target=fake.seed, args=(50,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        statuses = {fetch(base_url, fake) for _ in range(10)}
+        for thread in threads:
+            thread.join()
+
+    assert statuses == {200}
+    assert len({token.id for token in fake.tokens()}) == 200
