@@ -69,7 +69,8 @@ class AsyncClient:
     Raises:
         ValidationError: An argument cannot be right.
 
-    Example:
+    Example::
+
         async with AsyncClient() as client:
             async for token in client.user_api_tokens.iter():
                 print(token.name, token.expiration_date)

@@ -30,6 +30,8 @@ def _utc_now() -> datetime:
 class FakeLosant:
     """Stands in for Losant's token API in tests: keeps tokens, checks scopes, fails on demand.
 
+    Example::
+
         fake = FakeLosant()
         token = fake.add_token("ci-1", scope=["all.User.read"])
         async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
@@ -234,9 +236,11 @@ class FakeLosant:
     ) -> Fault:
         """Have something go wrong with the requests to come; `Fault` says what the arguments mean.
 
-        fake.fail(status=503, headers={"Retry-After": "1"}, method="DELETE")
-        fake.fail("latency", seconds=0.2, times=None)
-        fake.fail("drop", path="/me/tokens/*", after_acting=True)
+        Example::
+
+            fake.fail(status=503, headers={"Retry-After": "1"}, method="DELETE")
+            fake.fail("latency", seconds=0.2, times=None)
+            fake.fail("drop", path="/me/tokens/*", after_acting=True)
         """
         fault = Fault(
             kind=kind,
@@ -272,6 +276,8 @@ class FakeLosant:
 
     def serve(self, port: int = 0) -> Serving:
         """Serve the fake on 127.0.0.1 while a `with` or `async with` block runs, on a base URL.
+
+        Example::
 
             async with fake.serve() as base_url: ...
 
