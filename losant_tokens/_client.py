@@ -28,6 +28,7 @@ from losant_tokens._wire import endpoint
 
 API_URL = "https://api.losant.com"
 API_VERSION = "^1.31.0"
+_DEFAULT_POLICY = RetryPolicy()
 USER_AGENT = f"losant-tokens/{__version__} Python/{platform.python_version()}"
 
 
@@ -86,7 +87,7 @@ class AsyncClient:
         oauth: bool | None = None,
         timeout: float = 30.0,
         max_connections: int | None = None,
-        retry: RetryPolicy | None = None,
+        retry: RetryPolicy = _DEFAULT_POLICY,
         transport: httpx.AsyncBaseTransport | None = None,
         losantdomain: str | None = None,
         api_version: str = API_VERSION,
@@ -97,8 +98,16 @@ class AsyncClient:
         limits.check(
             limits.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
         )
+        limits.check(limits.instance_of(RetryPolicy), "AsyncClient", "retry", retry)
+        limits.check(
+            limits.optional(limits.instance_of(httpx.AsyncBaseTransport)),
+            "AsyncClient",
+            "transport",
+            transport,
+        )
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
+        credential = read_credential(token, scopes, oauth)
         self._transport = transport
         self._session = Session(
             endpoint=endpoint(
@@ -108,9 +117,9 @@ class AsyncClient:
                 user_agent=USER_AGENT,
                 losantdomain=losantdomain,
             ),
-            credential=read_credential(token, scopes, oauth),
+            credential=credential,
             codec=codec(),
-            policy=retry or RetryPolicy(),
+            policy=retry,
             scope_check=scope_check,
             timeout=timeout,
             max_connections=check_max_connections(max_connections),

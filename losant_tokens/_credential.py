@@ -99,13 +99,16 @@ def _claims(token: Secret | None) -> Mapping[str, Any]:
 
 
 def _given_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    if isinstance(scopes, str):
-        raise ValidationError(f"scopes must be a list of texts, such as [{scopes!r}], not one text")
-    given = frozenset(scopes)
+    if isinstance(scopes, str) or not isinstance(scopes, Iterable):
+        raise ValidationError(
+            f"scopes must be a list of texts, such as ['all.User.read'], "
+            f"but it is {type(scopes).__name__}"
+        )
+    given = tuple(scopes)
     for scope in given:
         if not isinstance(scope, str):
             raise ValidationError(f"scopes must be texts, but one is {type(scope).__name__}")
-    return given
+    return frozenset(given)
 
 
 def _claimed_scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:

@@ -69,7 +69,7 @@ def text(least: int = 0, most: int | None = None, pattern: str | None = None) ->
     def problem(value: object) -> str | None:
         plain = value.reveal() if isinstance(value, Secret) else value
         if not isinstance(plain, str):
-            return f"must be a text, but it is {type(value).__name__}"
+            return f"must be a text, but it is {type(plain).__name__}"
         if len(plain) < least or (most is not None and len(plain) > most):
             return f"must have {limit} characters, but it has {len(plain)}"
         if shape and not shape.fullmatch(plain):

@@ -57,12 +57,12 @@ def endpoint(
         base_url=check_base_url(base_url),
         headers=(
             ("Accept", "application/json"),
-            ("Accept-Version", _header("api_version", api_version) or ""),
+            ("Accept-Version", _header("api_version", api_version)),
             ("Accept-Encoding", "gzip"),
             ("User-Agent", user_agent),
         ),
         authorization=(("Authorization", f"Bearer {secret.reveal()}"),) if secret else (),
-        losantdomain=_header("losantdomain", losantdomain),
+        losantdomain=None if losantdomain is None else _header("losantdomain", losantdomain),
     )
 
 
@@ -118,7 +118,9 @@ def build_request(
     """
     path = _path(action, ids)
     parameters = urlencode({**_flags(options), **query}, quote_via=quote)
-    domain = _header("losantdomain", options.get("losantdomain", to.losantdomain))
+    domain = to.losantdomain
+    if "losantdomain" in options:
+        domain = _header("losantdomain", options["losantdomain"])
     content = None if action.body is None else codec.encode(_checked_body(action, body))
     try:
         url = httpx.URL(f"{to.base_url}{path}?{parameters}")
@@ -165,10 +167,8 @@ def _flags(options: RequestOptions) -> dict[str, str]:
     return flags
 
 
-def _header(name: str, value: object) -> str | None:
-    """A text that can stand in a header; `None` stays `None`."""
-    if value is None:
-        return None
+def _header(name: str, value: object) -> str:
+    """A text that can stand in a header."""
     if not isinstance(value, str) or not value or not all("!" <= char <= "~" for char in value):
         raise ValidationError(
             f"{name} must be a text of printable ASCII characters without blanks, "

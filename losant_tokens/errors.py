@@ -1,4 +1,6 @@
-"""What can go wrong, as one tree::
+"""What can go wrong, as one tree.
+
+::
 
     LosantError
     ├── ClientStateError       not opened, closed already, another event loop, or no token
