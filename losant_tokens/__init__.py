@@ -27,6 +27,7 @@ from losant_tokens._options import RequestOptions
 from losant_tokens._owner import Owner
 from losant_tokens._paging import Listing
 from losant_tokens._retry import RetryPolicy
+from losant_tokens._scopes import can_create_tokens
 from losant_tokens._secret import Secret
 from losant_tokens._transport import aiohttp_transport, httpx_transport
 from losant_tokens._version import __version__
@@ -57,6 +58,7 @@ __all__ = [
     "UserOauthTokens",
     "__version__",
     "aiohttp_transport",
+    "can_create_tokens",
     "errors",
     "httpx_transport",
 ]

@@ -14,7 +14,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from losant_tokens._transport import KEEPALIVE, Pool
+from losant_tokens._pool import KEEPALIVE, Pool
 
 _NOT_CONNECTED = (
     aiohttp.ClientConnectorError,

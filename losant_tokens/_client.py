@@ -14,15 +14,11 @@ from losant_tokens import _resources as resources
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
 from losant_tokens._owner import Owner, OwnerTokens
+from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
-from losant_tokens._transport import (
-    DEFAULT_MAX_CONNECTIONS,
-    check_max_connections,
-    environment_proxy,
-    httpx_transport,
-)
+from losant_tokens._transport import environment_proxy, httpx_transport
 from losant_tokens._version import __version__
 from losant_tokens._wire import endpoint
 
@@ -137,6 +133,18 @@ class AsyncClient:
     def tokens(self, owner: Owner) -> OwnerTokens:
         """The tokens of an owner, for code that works for all four kinds of them."""
         return OwnerTokens(self._session, owner)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return self._session.endpoint.base_url
+
+    def uses_token(self, token_id: str) -> bool:
+        """Whether the client's own token says that this is its id.
+
+        `False` is no proof of the contrary: nothing in a token is documented to be its id.
+        """
+        return token_id.lower() in self._session.credential.claimed_ids
 
     async def __aenter__(self) -> Self:
         http = httpx.AsyncClient(

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
+from losant_tokens import _limits as limits
 from losant_tokens._secret import Secret
 from losant_tokens.errors import TokenExpired, ValidationError
 
@@ -27,12 +28,14 @@ class Credential:
         scopes: What it may do, or `None` where that is unknown.
         oauth: Whether it is an OAuth token.
         expires_at: When it stops working, where it says so.
+        claimed_ids: The ids among its claims. One of them may be its own; none says so.
     """
 
     secret: Secret | None
     scopes: frozenset[str] | None = None
     oauth: bool = False
     expires_at: datetime | None = None
+    claimed_ids: frozenset[str] = frozenset()
 
 
 def read_credential(
@@ -59,6 +62,11 @@ def read_credential(
         scopes=_given_scopes(scopes) if scopes is not None else _claimed_scopes(claims),
         oauth=oauth if oauth is not None else bool(claims.get("aud")),
         expires_at=_claimed_expiry(claims),
+        claimed_ids=frozenset(
+            value.lower()
+            for value in claims.values()
+            if isinstance(value, str) and limits.ID.fullmatch(value)
+        ),
     )
 
 

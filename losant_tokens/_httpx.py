@@ -17,7 +17,7 @@ import anyio
 import httpcore
 import httpx
 
-from losant_tokens._transport import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
+from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
 
 
 class HttpxPool(Pool):

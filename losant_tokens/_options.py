@@ -6,6 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from losant_tokens import _limits as limits
 from losant_tokens._actions import Action
+from losant_tokens._retry import RetryPolicy
 
 SortField = Literal["name", "status", "id", "creationDate", "lastUpdated", "expirationDate"]
 OauthSortField = Literal["name", "status", "id", "creationDate", "lastUpdated"]
@@ -23,6 +24,7 @@ class RequestOptions(TypedDict, total=False):
         links: Have the answer carry links. Default: true.
         embedded: Have the answer embed related resources. Default: true.
         timeout: How long one try may take, in seconds. Default: that of the client.
+        retry: How often, and for how long, the call is tried. Default: as the client is told.
     """
 
     losantdomain: str
@@ -30,6 +32,7 @@ class RequestOptions(TypedDict, total=False):
     links: bool
     embedded: bool
     timeout: float
+    retry: RetryPolicy
 
 
 class ListOptions(RequestOptions, total=False):

@@ -17,7 +17,7 @@ from losant_tokens._bodies import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._models import ApiToken, Success, UserOauthToken
+from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken
 from losant_tokens._options import ListOptions, RequestOptions
 from losant_tokens._paging import Listing
 from losant_tokens._resources import Resource
@@ -178,6 +178,12 @@ class OwnerTokens(Resource):
     def iter(self, **options: Unpack[ListOptions]) -> Listing[Token]:
         """All tokens, page by page; see the `iter` of the resources."""
         return self._all_pages(self._can.list, options, **self._ids())
+
+    async def count(self, **options: Unpack[RequestOptions]) -> int | None:
+        """How many tokens there are, if the API says so."""
+        query = {"page": "0", "perPage": "1"}
+        page: ApiTokens = await self._call(self._can.list, self._ids(), query, **options)
+        return page.total_count
 
     def _ids(self, *token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""

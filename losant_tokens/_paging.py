@@ -61,6 +61,7 @@ class Progress:
         page: The number of the next page.
         seen: How many items were read.
         total_count: How many there are, by the latest page that says so.
+        moved: Whether that number has changed from one page to another.
     """
 
     action: str
@@ -68,6 +69,7 @@ class Progress:
     page: int = 0
     seen: int = 0
     total_count: int | None = None
+    moved: bool = False
     _longest: int = _LONGEST
     _last_ids: frozenset[str] = frozenset()
 
@@ -83,6 +85,7 @@ class Progress:
             raise self._endless(f"page {self.page} is the same as the one before it")
         self._last_ids = ids
         if page.total_count is not None:
+            self.moved |= self.total_count not in (None, page.total_count)
             self.total_count = page.total_count
         if self.page == 0:
             self._settle(page)

@@ -82,3 +82,12 @@ def refusal(action: Action[object], credential: Credential) -> ScopeError | None
 
 def _listed(scopes: Iterable[str]) -> str:
     return ", ".join(sorted(scopes))
+
+
+def can_create_tokens(scopes: Iterable[str]) -> bool:
+    """Whether a token with these scopes can create tokens, which may then do more than itself."""
+    return any(
+        may(action, scopes) is Answer.ALLOWED
+        for action in ACTIONS
+        if action.method == "POST" and action.needs_token
+    )

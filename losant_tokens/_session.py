@@ -157,11 +157,13 @@ class Session:
         check_options(action, options)
         timeout = options.get("timeout", self.timeout)
         limits.check(limits.positive, action.name, "timeout", timeout)
+        policy = options.get("retry", self.policy)
+        limits.check(limits.instance_of(RetryPolicy), action.name, "retry", policy)
         self._check_token(action)
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options
         )
-        call = _Call(self, action, request, timeout, _secrets(self, body))
+        call = _Call(self, action, request, timeout, policy, _secrets(self, body))
         return cast("R", await call.result())
 
     def _check_token(self, action: Action[Any]) -> None:
@@ -192,6 +194,7 @@ class _Call:
     action: Action[Any]
     request: httpx.Request
     timeout: float
+    policy: RetryPolicy
     secrets: list[Secret] = attrs.field(repr=False)
     attempt: int = 0
     began: float = math.nan  # when it first had its turn
@@ -226,7 +229,7 @@ class _Call:
         found: Any = error
         try:
             async for attempt in stamina.retry_context(
-                on=self._backoff, attempts=self.session.policy.attempts, timeout=None
+                on=self._backoff, attempts=self.policy.attempts, timeout=None
             ):
                 with attempt:
                     if attempt.num > 1:  # the first has been: `error` is what came of it
@@ -244,7 +247,7 @@ class _Call:
 
     def _delay(self, error: LosantError) -> float | None:
         return delay_before_retry(
-            self.session.policy,
+            self.policy,
             self.request.method,
             error,
             attempt=self.attempt,
@@ -258,7 +261,7 @@ class _Call:
             self.attempt += 1
             if self.failure is None:
                 self.began = time.monotonic()
-            limit = min(self.timeout, self.session.policy.deadline - self._elapsed())
+            limit = min(self.timeout, self.policy.deadline - self._elapsed())
             if self.failure is not None and limit <= 0:
                 return self.failure  # the time was up before it had its turn again
             found = await self._send(limit)

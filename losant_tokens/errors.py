@@ -11,14 +11,18 @@
     │   ├── ConnectFailed      the request never left
     │   └── RequestTimeout     not answered in time
     ├── ResponseError          an answer that the API may not give
-    └── StatusError            the API said no
-        ├── BadRequest         400
-        ├── Unauthorized       401
-        ├── Forbidden          403
-        ├── NotFound           404
-        ├── PayloadTooLarge    413
-        ├── TooManyRequests    429
-        └── ServerError        500 and above
+    ├── StatusError            the API said no
+    │   ├── BadRequest         400
+    │   ├── Unauthorized       401
+    │   ├── Forbidden          403
+    │   ├── NotFound           404
+    │   ├── PayloadTooLarge    413
+    │   ├── TooManyRequests    429
+    │   └── ServerError        500 and above
+    └── JobError               a bulk job cannot go on
+        ├── GuardRefused       it would do more than its guards allow
+        ├── PlanRefused        its plan is altered, too old, or made for somewhere else
+        └── JournalError       its journal cannot be read or written
 
 The first four are raised before anything is sent. No message, attribute or pickle of an error
 holds a secret, and none is chained to the exception of a library below, whose frames might.
@@ -33,9 +37,13 @@ __all__ = [
     "ClientStateError",
     "ConnectFailed",
     "Forbidden",
+    "GuardRefused",
+    "JobError",
+    "JournalError",
     "LosantError",
     "NotFound",
     "PayloadTooLarge",
+    "PlanRefused",
     "RequestTimeout",
     "ResponseError",
     "ScopeError",
@@ -200,6 +208,22 @@ class TooManyRequests(StatusError):
 
 class ServerError(StatusError):
     """500 and above: the server, or a proxy in front of it, failed."""
+
+
+class JobError(LosantError):
+    """A bulk job cannot go on. What it has done stands in its journal."""
+
+
+class GuardRefused(JobError):
+    """A plan would do more than its guards allow; the message says how to allow it."""
+
+
+class PlanRefused(JobError):
+    """A plan cannot be read, was altered, is too old, or was made for another address."""
+
+
+class JournalError(JobError):
+    """A journal cannot be read or written, or belongs to another plan or process."""
 
 
 _BY_STATUS: Mapping[int, type[StatusError]] = MappingProxyType(
