@@ -134,7 +134,10 @@ def _status_error(
 
 def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
     """The members of an error's body; none where it is not JSON, as from a proxy."""
-    body = _veiled(Codec.parse(answer.content), [secret.reveal() for secret in secrets])
+    try:
+        body = _veiled(Codec.parse(answer.content), [secret.reveal() for secret in secrets])
+    except RecursionError:  # nested deeper than any explanation
+        return {}
     return body if isinstance(body, dict) else {}
 
 
@@ -179,6 +182,9 @@ def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (TypeError, ValueError):  # no date, or one without a zone
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:  # as in the oldest of the three forms, which means UTC
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, (date - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None

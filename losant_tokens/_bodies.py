@@ -225,9 +225,9 @@ class UserCredentials:
     """
 
     email: str = field(validator=limits.text(1, 1024, pattern=r"[^@\s]+@[^@\s]+"))
-    password: Secret = field(validator=limits.text(8, 2048))
+    password: Secret = field(validator=limits.text(8, 2048, secret=True))
     two_factor_code: Secret | None = field(
-        default=None, validator=limits.optional(limits.text(0, 2048)), kw_only=True
+        default=None, validator=limits.optional(limits.text(0, 2048, secret=True)), kw_only=True
     )
     requested_scopes: tuple[str, ...] | None = field(
         default=None, validator=_OAUTH_SCOPE, converter=limits.many, kw_only=True

@@ -139,6 +139,11 @@ class AsyncClient:
         """Where the API is."""
         return self._session.endpoint.base_url
 
+    @property
+    def max_connections(self) -> int:
+        """How many requests are in flight at once, at the most."""
+        return self._session.max_connections
+
     def uses_token(self, token_id: str) -> bool:
         """Whether the client's own token says that this is its id.
 

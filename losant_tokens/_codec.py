@@ -243,16 +243,17 @@ def _is(kind: object) -> Callable[[Any], bool]:
 def _first_leaf(error: BaseValidationError, path: str = "$") -> tuple[BaseException, str]:
     """The first thing that went wrong, and the path to it in the names of the wire."""
     first = error.exceptions[0]
-    deeper = path + _step(error.cl, getattr(first, "__notes__", ()))
+    if isinstance(first, KeyError):  # a member is missing: there is no step to it
+        return first, path
+    deeper = path + _step(error.cl, first.__notes__)
     if isinstance(first, BaseValidationError):
         return _first_leaf(first, deeper)
-    return first, path if isinstance(first, KeyError) else deeper
+    return first, deeper
 
 
 def _step(kind: Any, notes: Any) -> str:
-    for note in notes:
-        if isinstance(note, AttributeValidationNote):
-            return f".{dict(_wire_names(kind))[note.name]}"
-        if isinstance(note, IterableValidationNote):
-            return f"[{note.index}]"
-    return ""
+    """The step into an answer that cattrs noted: to a member of a model, or an item of a list."""
+    note = next(n for n in notes if isinstance(n, AttributeValidationNote | IterableValidationNote))
+    if isinstance(note, IterableValidationNote):
+        return f"[{note.index}]"
+    return f".{dict(_wire_names(kind))[note.name]}"

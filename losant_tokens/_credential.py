@@ -73,7 +73,7 @@ def read_credential(
 def expiry_problem(credential: Credential, now: datetime) -> TokenExpired | None:
     """The error for a token whose time is over, or `None`."""
     expires_at = credential.expires_at
-    if expires_at is None or now <= expires_at + LEEWAY:
+    if expires_at is None or now - LEEWAY <= expires_at:
         return None
     return TokenExpired(
         f"The API token expired at {expires_at.isoformat(timespec='seconds')}; it is now "

@@ -7,7 +7,7 @@ may be a secret.
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import attrs
@@ -61,13 +61,15 @@ def optional(validator: Validator) -> Validator:
     return check
 
 
-def text(least: int = 0, most: int | None = None, pattern: str | None = None) -> Validator:
-    """A text, or secret text, of so many characters (code points, as JSON Schema counts)."""
+def text(
+    least: int = 0, most: int | None = None, pattern: str | None = None, *, secret: bool = False
+) -> Validator:
+    """A text of so many characters (code points, as JSON Schema counts); or a `Secret` of one."""
     limit = f"{least} to {most}" if most is not None else f"at least {least}"
     shape = re.compile(pattern, re.ASCII) if pattern else None
 
     def problem(value: object) -> str | None:
-        plain = value.reveal() if isinstance(value, Secret) else value
+        plain = value.reveal() if secret and isinstance(value, Secret) else value
         if not isinstance(plain, str):
             return f"must be a text, but it is {type(plain).__name__}"
         if len(plain) < least or (most is not None and len(plain) > most):
@@ -105,20 +107,31 @@ def whole(least: int) -> Validator:
     """A whole number, not below the least."""
 
     def check(instance: object, field: Field, value: object) -> None:
-        if type(value) is not int or value < least:
-            given = value if type(value) is int else shown(value)
+        if type(value) is not int or not least <= value <= _LARGEST:
             raise _refuse(
-                instance, field, f"must be a whole number, at least {least}, but it is {given}"
+                instance,
+                field,
+                f"must be a whole number, at least {least}, "
+                f"but it is {_number(value) if type(value) is int else shown(value)}",
             )
 
     return check
 
 
+_LARGEST = 2**63
+
+
+def _number(value: object) -> str:
+    """A number for an error message, unless it is too long to be one."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST):
+        return repr(value)
+    return "out of all bounds" if isinstance(value, int) else shown(value)
+
+
 def positive(instance: object, field: Field, value: object) -> None:
     """A number above zero; infinity is one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        given = value if isinstance(value, int | float) else shown(value)
-        raise _refuse(instance, field, f"must be a number above 0, but it is {given}")
+        raise _refuse(instance, field, f"must be a number above 0, but it is {_number(value)}")
 
 
 def moment(instance: object, field: Field, value: object) -> None:
@@ -129,6 +142,10 @@ def moment(instance: object, field: Field, value: object) -> None:
         raise _refuse(
             instance, field, "must say its time zone, such as datetime(2030, 1, 1, tzinfo=UTC)"
         )
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise _refuse(instance, field, "must lie within the years 1 to 9999 in UTC") from None
 
 
 def moment_or(word: object) -> Validator:

@@ -20,6 +20,7 @@ from losant_tokens import _limits as limits
 from losant_tokens.errors import LosantError, StatusError, TransportError
 
 _UNAVAILABLE = 503
+_DOUBLINGS = 1000  # beyond which a float overflows
 _PERHAPS_DONE = frozenset({408, 500, 502, 504})
 
 
@@ -93,7 +94,7 @@ def delay_before_retry(
     """
     if attempt >= policy.attempts or not may_try_again(method, error):
         return None
-    delay = random() * min(policy.cap, policy.base * 2 ** (attempt - 1))
+    delay = random() * min(policy.cap, policy.base * 2.0 ** min(attempt - 1, _DOUBLINGS))
     asked_for = getattr(error, "retry_after", None)
     if asked_for is not None:
         delay = max(delay, asked_for)

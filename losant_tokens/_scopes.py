@@ -9,10 +9,11 @@ scopes are known, and none of which would do, is refused.
 from collections.abc import Iterable
 from enum import Enum
 from itertools import product
+from typing import Any
 
 from losant_tokens._actions import ACTIONS, Action
 from losant_tokens._credential import Credential
-from losant_tokens.errors import ScopeError
+from losant_tokens.errors import ScopeError, ValidationError
 
 GROUPS = frozenset(
     kind + width
@@ -43,7 +44,7 @@ class Answer(Enum):
     CANNOT_KNOW = "cannot know"
 
 
-def may(action: Action[object], scopes: Iterable[str] | None) -> Answer:
+def may(action: Action[Any], scopes: Iterable[str] | None) -> Answer:
     """Whether these scopes allow the action.
 
     Args:
@@ -57,7 +58,7 @@ def may(action: Action[object], scopes: Iterable[str] | None) -> Answer:
     return Answer.REFUSED if has and has <= KNOWN else Answer.CANNOT_KNOW
 
 
-def refusal(action: Action[object], credential: Credential) -> ScopeError | None:
+def refusal(action: Action[Any], credential: Credential) -> ScopeError | None:
     """The error for a token that is sure to be refused, or `None`.
 
     Whatever its scopes, an OAuth token may not do what denies OAuth tokens.
@@ -86,8 +87,11 @@ def _listed(scopes: Iterable[str]) -> str:
 
 def can_create_tokens(scopes: Iterable[str]) -> bool:
     """Whether a token with these scopes can create tokens, which may then do more than itself."""
+    if isinstance(scopes, str):
+        raise ValidationError("can_create_tokens takes a list of scopes, not one text")
+    has = frozenset(scopes)
     return any(
-        may(action, scopes) is Answer.ALLOWED
+        may(action, has) is Answer.ALLOWED
         for action in ACTIONS
         if action.method == "POST" and action.needs_token
     )

@@ -23,10 +23,11 @@ class Secret:
         'hunter2'
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_is_lost", "_text")
 
     def __init__(self, text: str) -> None:
-        self._text: str | None = text
+        self._text = text
+        self._is_lost = False
 
     @classmethod
     def of(cls, text: "str | Secret") -> "Secret":
@@ -36,7 +37,7 @@ class Secret:
     @classmethod
     def _unpickled(cls) -> Self:
         secret = cls("")
-        secret._text = None
+        secret._is_lost = True
         return secret
 
     def reveal(self) -> str:
@@ -45,7 +46,7 @@ class Secret:
         Raises:
             ClientStateError: This secret came out of a pickle, which never holds the text.
         """
-        if self._text is None:
+        if self._is_lost:
             raise ClientStateError("This secret was pickled, and a pickle never holds its text.")
         return self._text
 
@@ -61,12 +62,12 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        if self._text is None or other._text is None:
+        if self._is_lost or other._is_lost:
             return self is other
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        return hmac.compare_digest(_bytes(self._text), _bytes(other._text))
 
     def __hash__(self) -> int:
-        return hash((Secret, self._text))
+        return id(self) if self._is_lost else hash((Secret, self._text))
 
     def __copy__(self) -> Self:
         return self
@@ -76,3 +77,7 @@ class Secret:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Secret._unpickled, ())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # which JSON can bring

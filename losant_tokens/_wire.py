@@ -19,6 +19,7 @@ from losant_tokens._options import RequestOptions
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 
+_LAST_PORT = 65535
 _FLAGS = {"actions": False, "links": True, "embedded": True}
 
 
@@ -66,28 +67,33 @@ def endpoint(
     )
 
 
-def check_base_url(text: str) -> str:
+def check_base_url(text: object) -> str:
     """A base URL that a token may be sent to, without the slash at its end.
 
     Raises:
         ValidationError: It is no URL, has parts that a base URL cannot have, or would send the
             token in the clear.
     """
+    if not isinstance(text, str):
+        raise ValidationError(f"The base URL is no URL: {limits.shown(text)}")
+    if any(mark in text for mark in "@?#"):
+        raise ValidationError(
+            "The base URL may have a host, a port and a path, and nothing else: no user name, no "
+            "query, no fragment"
+        )
     try:
         url = httpx.URL(text)
-    except (httpx.InvalidURL, TypeError, ValueError):
+        host, port = url.host, url.port
+    except (httpx.InvalidURL, ValueError):  # of which the errors of idna are some
         raise ValidationError(f"The base URL is no URL: {limits.shown(text)}") from None
-    if url.userinfo or url.query or url.fragment:
-        raise ValidationError(
-            f"The base URL may have a host, a port and a path, and nothing else; that for "
-            f"{url.host!r} has a user name, a query or a fragment"
-        )
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+    if port is not None and not 0 < port <= _LAST_PORT:
+        raise ValidationError(f"The base URL has no such port: {limits.shown(text)}")
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise ValidationError(
             f"The base URL must begin with https://, or with http:// for this machine alone, "
             f"since a token goes with each request; it is {limits.shown(text)}"
         )
-    if not url.host:
+    if not host:
         raise ValidationError(f"The base URL has no host: {limits.shown(text)}")
     return str(url).rstrip("/")
 

@@ -3,10 +3,15 @@
 import ssl
 
 import attrs
+import hypothesis
 import pytest
 import trustme
 
 pytest_plugins = ["pytester"]
+
+# A machine may be busy; how long an example takes says nothing.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 @attrs.frozen

@@ -1,0 +1,676 @@
+"""Models to JSON, and JSON to models."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from losant_tokens import (
+    NEVER,
+    ApiToken,
+    ApiTokenPatch,
+    ApiTokenPost,
+    ApiTokens,
+    ApplicationApiTokenPost,
+    AuthenticatedUser,
+    OauthDetails,
+    OauthRequest,
+    OrgRole,
+    ResourceRole,
+    Secret,
+    Success,
+    UserCredentials,
+    UserOauthToken,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+    UserOauthTokens,
+)
+from losant_tokens._codec import NOT_JSON, Codec, Fault, codec, make_converter, write_moment
+from losant_tokens._models import ANSWERS
+
+ID = "575ec7417ae143cd83dc4a95"
+OTHER_ID = "575ec8687ae143cd83dc4a97"
+MOMENT = "2016-06-13T04:00:00.000Z"
+THEN = datetime(2016, 6, 13, 4, tzinfo=UTC)
+CHALLENGE = "c" * 43
+
+
+def decode(value: object, kind: type[Any]) -> Any:
+    return codec().decode(json.dumps(value).encode(), kind)
+
+
+def encode(body: Any) -> Any:
+    return json.loads(codec().encode(body))
+
+
+# --- Answers ---------------------------------------------------------------------------------
+
+ROLE_JSON = {"resourceId": ID, "role": "view"}
+ORG_ROLE_JSON = {
+    "orgId": ID,
+    "role": "edit",
+    "applicationRoles": [ROLE_JSON],
+    "dashboardRoles": [],
+}
+ORG_ROLE = OrgRole(ID, "edit", application_roles=(ResourceRole(ID, "view"),), dashboard_roles=())
+TOKEN_JSON = {
+    "id": ID,
+    "apiTokenId": ID,
+    "ownerId": OTHER_ID,
+    "ownerType": "application",
+    "creatorId": OTHER_ID,
+    "creatorType": "user",
+    "creatorName": "Ada",
+    "name": "My API Token",
+    "description": "for CI",
+    "creationDate": MOMENT,
+    "lastUpdated": MOMENT,
+    "expirationDate": "2017-06-13T04:00:00.000Z",
+    "defaultRole": "view",
+    "orgRoles": [ORG_ROLE_JSON],
+    "scope": ["all.Application"],
+    "status": "active",
+    "token": "the_actual_token_string",
+}
+TOKEN = ApiToken(
+    id=ID,
+    api_token_id=ID,
+    owner_id=OTHER_ID,
+    owner_type="application",
+    creator_id=OTHER_ID,
+    creator_type="user",
+    creator_name="Ada",
+    name="My API Token",
+    description="for CI",
+    creation_date=THEN,
+    last_updated=THEN,
+    expiration_date=datetime(2017, 6, 13, 4, tzinfo=UTC),
+    default_role="view",
+    org_roles=(ORG_ROLE,),
+    scope=("all.Application",),
+    status="active",
+    token=Secret("the_actual_token_string"),
+)
+PAGE_JSON = {
+    "count": 1,
+    "totalCount": 101,
+    "perPage": 100,
+    "page": 1,
+    "filter": "ci-*",
+    "filterField": "name",
+    "sortField": "name",
+    "sortDirection": "ASC",
+}
+PAGE: dict[str, Any] = {
+    "count": 1,
+    "total_count": 101,
+    "per_page": 100,
+    "page": 1,
+    "filter": "ci-*",
+    "filter_field": "name",
+    "sort_field": "name",
+    "sort_direction": "ASC",
+}
+OAUTH_JSON = {
+    "client_id": "https://example.com/client",
+    "client_name": "Example",
+    "client_uri": "https://example.com",
+    "logo_uri": "https://example.com/logo.png",
+    "redirect_uri": "https://example.com/back",
+    "resource": ["https://api.example.com"],
+    "authorizationStatus": "authorized",
+}
+OAUTH = OauthDetails(
+    client_id="https://example.com/client",
+    client_name="Example",
+    client_uri="https://example.com",
+    logo_uri="https://example.com/logo.png",
+    redirect_uri="https://example.com/back",
+    resource=("https://api.example.com",),
+    authorization_status="authorized",
+)
+OAUTH_TOKEN_JSON = {
+    "id": ID,
+    "oauthTokenId": ID,
+    "name": "Example",
+    "description": "",
+    "creationDate": MOMENT,
+    "lastUpdated": MOMENT,
+    "expirationDate": MOMENT,
+    "defaultRole": "none",
+    "orgRoles": [],
+    "scope": ["me"],
+    "status": "inactive",
+    "oauth": OAUTH_JSON,
+}
+OAUTH_TOKEN = UserOauthToken(
+    id=ID,
+    oauth_token_id=ID,
+    name="Example",
+    description="",
+    creation_date=THEN,
+    last_updated=THEN,
+    expiration_date=THEN,
+    default_role="none",
+    org_roles=(),
+    scope=("me",),
+    status="inactive",
+    oauth=OAUTH,
+)
+USER_JSON = {"userId": ID, "token": "secret", "needsToVerifyEmail": False, "orgId": OTHER_ID}
+USER = AuthenticatedUser(
+    user_id=ID, token=Secret("secret"), needs_to_verify_email=False, org_id=OTHER_ID
+)
+
+FULL: list[tuple[dict[str, Any], Any]] = [
+    (TOKEN_JSON, TOKEN),
+    (
+        {**PAGE_JSON, "items": [TOKEN_JSON], "ownerId": OTHER_ID, "ownerType": "application"},
+        ApiTokens(**PAGE, items=(TOKEN,), owner_id=OTHER_ID, owner_type="application"),
+    ),
+    (OAUTH_TOKEN_JSON, OAUTH_TOKEN),
+    ({**PAGE_JSON, "items": [OAUTH_TOKEN_JSON]}, UserOauthTokens(**PAGE, items=(OAUTH_TOKEN,))),
+    (OAUTH_JSON, OAUTH),
+    (ORG_ROLE_JSON, ORG_ROLE),
+    (ROLE_JSON, ResourceRole(ID, "view")),
+    (USER_JSON, USER),
+    ({"success": True}, Success()),
+]
+
+
+def class_name(value: object) -> str:
+    return type(value).__name__ if not isinstance(value, dict) else ""
+
+
+@pytest.mark.parametrize(("value", "expected"), FULL, ids=class_name)
+def test_answer(value: dict[str, Any], expected: Any) -> None:
+    """An answer with all that the contract lists becomes a model with all of it, and no more."""
+    assert expected == decode(value, type(expected))
+    assert len(value) == len(attrs.fields(type(expected))) - 1  # all but `extra`
+
+
+@pytest.mark.parametrize(("value", "expected"), FULL, ids=class_name)
+def test_extra(value: dict[str, Any], expected: Any) -> None:
+    """Members that the models do not list are kept as they came, under the names that they had."""
+    extra = {"_type": "x", "_links": {"self": {"href": "/"}}, "extra": [1], "name_": 1.5, "": None}
+    found = decode({**value, **extra}, type(expected))
+    assert found.extra == {name: member for name, member in extra.items() if member is not None}
+    assert expected == attrs.evolve(found, extra={})
+
+
+def test_extra_is_one_s_own() -> None:
+    """Two answers do not share what is extra."""
+    one, other = (decode({"id": ID, "_type": name}, ApiToken) for name in ("a", "b"))
+    assert [one.extra, other.extra] == [{"_type": "a"}, {"_type": "b"}]
+
+
+def test_extra_inside() -> None:
+    """What is not listed is kept at every depth."""
+    value = {
+        "items": [{"id": ID, "orgRoles": [{"orgId": ID, "role": "edit", "_a": 1}], "_b": 2}],
+        "_c": 3,
+    }
+    found = decode(value, ApiTokens)
+    assert [found.extra, found.items[0].extra, found.items[0].org_roles[0].extra] == [
+        {"_c": 3},
+        {"_b": 2},
+        {"_a": 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"id": ID}, ApiToken(id=ID)),
+        ({"id": ID}, UserOauthToken(id=ID)),
+        ({"items": []}, ApiTokens(items=())),
+        ({"items": []}, UserOauthTokens(items=())),
+        ({}, OauthDetails()),
+        ({"orgId": ID, "role": "view"}, OrgRole(ID, "view")),
+        ({"userId": ID, "token": "a"}, AuthenticatedUser(user_id=ID, token=Secret("a"))),
+        ({}, Success()),
+    ],
+    ids=class_name,
+)
+def test_least(value: dict[str, Any], expected: Any) -> None:
+    """An answer may leave out what is not required; null says the same."""
+    kind = type(expected)
+    nulls = {**dict.fromkeys(next(full for full, model in FULL if type(model) is kind)), **value}
+    assert expected == decode(value, kind)
+    assert expected == decode(nulls, kind)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"status": "paused"}, "paused"),
+        ({"status": "ACTIVE"}, "ACTIVE"),
+        ({"ownerType": "instance"}, "instance"),
+        ({"creatorType": "robot"}, "robot"),
+        ({"defaultRole": "emperor"}, "emperor"),
+    ],
+)
+def test_open_words(value: dict[str, Any], expected: str) -> None:
+    """Words that the contract does not know yet are no fault."""
+    found = decode({"id": ID, **value}, ApiToken)
+    assert expected in attrs.astuple(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MOMENT, THEN),
+        ("2016-06-13T04:00:00Z", THEN),
+        ("2016-06-13T04:00:00.123Z", THEN + timedelta(milliseconds=123)),
+        ("2016-06-13T06:00:00+02:00", THEN),
+        ("2016-06-13T04:00:00.123456+00:00", THEN + timedelta(microseconds=123456)),
+    ],
+)
+def test_moments(text: str, expected: datetime) -> None:
+    """Dates and times are read in all forms of RFC 3339."""
+    assert expected == decode({"id": ID, "expirationDate": text}, ApiToken).expiration_date
+
+
+TEXT = "must be a text, but it is {}"
+NUMBER = "must be a whole number, but it is {}"
+BOOL = "must be true or false, but it is {}"
+LIST = "must be a list, but it is {}"
+OBJECT = "must be an object, but it is {}"
+DATE = "must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z"
+MISSING = "is missing"
+
+FAULTS: list[tuple[type, object, str, str]] = [
+    *((kind, [], OBJECT.format("a list"), "$") for kind in ANSWERS),
+    *((kind, "a", OBJECT.format("a text"), "$") for kind in ANSWERS),
+    *((kind, 1, OBJECT.format("a number"), "$") for kind in ANSWERS),
+    *((kind, 1.5, OBJECT.format("a number"), "$") for kind in ANSWERS),
+    *((kind, False, OBJECT.format("true or false"), "$") for kind in ANSWERS),
+    *((kind, None, OBJECT.format("null"), "$") for kind in ANSWERS),
+    (ApiToken, {}, MISSING, "$.id"),
+    (ApiToken, {"id": None}, MISSING, "$.id"),
+    (ApiToken, {"id": 1}, TEXT.format("a number"), "$.id"),
+    (ApiToken, {"id": ID, "name": 1.5}, TEXT.format("a number"), "$.name"),
+    (ApiToken, {"id": ID, "name": ["a"]}, TEXT.format("a list"), "$.name"),
+    (ApiToken, {"id": ID, "description": {}}, TEXT.format("an object"), "$.description"),
+    (ApiToken, {"id": ID, "status": True}, TEXT.format("true or false"), "$.status"),
+    (ApiToken, {"id": ID, "apiTokenId": 1}, TEXT.format("a number"), "$.apiTokenId"),
+    (ApiToken, {"id": ID, "token": 1}, TEXT.format("a number"), "$.token"),
+    (ApiToken, {"id": ID, "token": ["a"]}, TEXT.format("a list"), "$.token"),
+    (ApiToken, {"id": ID, "scope": "me"}, LIST.format("a text"), "$.scope"),
+    (ApiToken, {"id": ID, "scope": {"me": 1}}, LIST.format("an object"), "$.scope"),
+    (ApiToken, {"id": ID, "scope": ["me", 1]}, TEXT.format("a number"), "$.scope[1]"),
+    (ApiToken, {"id": ID, "scope": ["me", None]}, TEXT.format("null"), "$.scope[1]"),
+    (ApiToken, {"id": ID, "creationDate": 1465790400}, DATE, "$.creationDate"),
+    (ApiToken, {"id": ID, "creationDate": "2016-06-13T04:00:00"}, DATE, "$.creationDate"),
+    (ApiToken, {"id": ID, "lastUpdated": "2016-06-13"}, DATE, "$.lastUpdated"),
+    (ApiToken, {"id": ID, "expirationDate": "never"}, DATE, "$.expirationDate"),
+    (ApiToken, {"id": ID, "expirationDate": ""}, DATE, "$.expirationDate"),
+    (ApiToken, {"id": ID, "orgRoles": {}}, LIST.format("an object"), "$.orgRoles"),
+    (ApiToken, {"id": ID, "orgRoles": ["a"]}, OBJECT.format("a text"), "$.orgRoles[0]"),
+    (ApiToken, {"id": ID, "orgRoles": [{}]}, MISSING, "$.orgRoles[0].orgId"),
+    (ApiToken, {"id": ID, "orgRoles": [{"orgId": ID}]}, MISSING, "$.orgRoles[0].role"),
+    (
+        ApiToken,
+        {"id": ID, "orgRoles": [ORG_ROLE_JSON, {**ORG_ROLE_JSON, "dashboardRoles": [{}]}]},
+        MISSING,
+        "$.orgRoles[1].dashboardRoles[0].resourceId",
+    ),
+    (ApiTokens, {}, MISSING, "$.items"),
+    (ApiTokens, {"items": {}}, LIST.format("an object"), "$.items"),
+    (ApiTokens, {"items": [None]}, OBJECT.format("null"), "$.items[0]"),
+    (ApiTokens, {"items": [{"id": ID}, {}]}, MISSING, "$.items[1].id"),
+    (
+        ApiTokens,
+        {"items": [{"id": ID}] * 3 + [{"id": ID, "scope": ["a", 1]}]},
+        TEXT.format("a number"),
+        "$.items[3].scope[1]",
+    ),
+    (ApiTokens, {"items": [], "count": "1"}, NUMBER.format("a text"), "$.count"),
+    (ApiTokens, {"items": [], "totalCount": 1.5}, NUMBER.format("a number"), "$.totalCount"),
+    (ApiTokens, {"items": [], "perPage": True}, NUMBER.format("true or false"), "$.perPage"),
+    (ApiTokens, {"items": [], "page": []}, NUMBER.format("a list"), "$.page"),
+    (UserOauthTokens, {"items": [{"id": 1}]}, TEXT.format("a number"), "$.items[0].id"),
+    (UserOauthToken, {"id": ID, "oauth": []}, OBJECT.format("a list"), "$.oauth"),
+    (
+        UserOauthToken,
+        {"id": ID, "oauth": {"client_id": 1}},
+        TEXT.format("a number"),
+        "$.oauth.client_id",
+    ),
+    (
+        UserOauthToken,
+        {"id": ID, "oauth": {"authorizationStatus": 1}},
+        TEXT.format("a number"),
+        "$.oauth.authorizationStatus",
+    ),
+    (AuthenticatedUser, {"userId": ID}, MISSING, "$.token"),
+    (AuthenticatedUser, {"token": "a"}, MISSING, "$.userId"),
+    (
+        AuthenticatedUser,
+        {"userId": ID, "token": "a", "needsToVerifyEmail": 0},
+        BOOL.format("a number"),
+        "$.needsToVerifyEmail",
+    ),
+    (Success, {"success": False}, "must be true, but it is not", "$.success"),
+    (Success, {"success": 1}, "must be true, but it is not", "$.success"),
+    (Success, {"success": "true"}, "must be true, but it is not", "$.success"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "problem", "path"), FAULTS)
+def test_fault(kind: type, value: object, problem: str, path: str) -> None:
+    """An answer of a wrong shape is a fault, with what is wrong, and where, in the API's words."""
+    assert decode(value, kind) == Fault(problem, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b" ",
+        b"<html>",
+        b"{",
+        b'{"id": }',
+        b"{'id': 1}",
+        b'{"id":"a"} x',
+        b"\xff\xfe\x00",
+        b"\x80",
+        b'{"id":"\xff"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"1" * 5000,
+    ],
+    ids=range(13),
+)
+@pytest.mark.parametrize("kind", [ApiToken, Success])
+def test_not_json(content: bytes, kind: type[Any]) -> None:
+    """What is no JSON is a fault of the whole answer."""
+    assert codec().decode(content, kind) == Fault("is not JSON")
+    assert Codec.parse(content) is NOT_JSON
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(b"null", None), (b" [1] ", [1]), (b'"a"', "a"), (b"{}", {})]
+)
+def test_parse(content: bytes, expected: object) -> None:
+    """JSON of any kind is told from what is none."""
+    assert expected == Codec.parse(content)
+
+
+def test_byte_order_mark() -> None:
+    """JSON that some proxy has marked as UTF-8 is JSON."""
+    assert codec().decode(b'\xef\xbb\xbf{"id":"a"}', ApiToken) == ApiToken(id="a")
+
+
+NAMES = [*sorted({name for value, _ in FULL for name in value}), "extra", "_type", "other"]
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([ID, MOMENT, "2016-06-13", "", "active"])
+    | st.text(max_size=5)
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+KINDS = st.sampled_from(ANSWERS)
+
+
+@settings(max_examples=250)
+@given(KINDS, VALUES)
+def test_any_json(kind: type, value: object) -> None:
+    """Any JSON at all is an answer or a fault, and never an exception."""
+    found = decode(value, kind)
+    assert isinstance(found, kind) or (
+        isinstance(found, Fault) and found.path.startswith("$") and bool(found.problem)
+    )
+
+
+@settings(max_examples=250)
+@given(KINDS, st.data())
+def test_any_members(kind: type, data: st.DataObject) -> None:
+    """An answer with any member replaced by anything is an answer or a fault with its path."""
+    full = next(value for value, model in FULL if type(model) is kind)
+    name = data.draw(st.sampled_from(sorted(full)))
+    found = decode({**full, name: data.draw(VALUES)}, kind)
+    assert isinstance(found, kind) or found.path.startswith(f"$.{name}")
+
+
+@settings(max_examples=250)
+@given(KINDS, st.data())
+def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
+    """A fault never tells what a text, or a member that is not listed, says: it may be a secret."""
+    texts = st.text(max_size=5).map(lambda text: f"hunter2{text}")
+    values = st.recursive(
+        texts | st.none() | st.integers(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(NAMES) | texts, inner, max_size=6)
+        ),
+        max_leaves=10,
+    )
+    found = decode(data.draw(values), kind)
+    assert not isinstance(found, Fault) or "hunter2" not in repr(found)
+
+
+@given(st.binary(max_size=40))
+def test_any_content(content: bytes) -> None:
+    """Any bytes at all are an answer or a fault."""
+    assert isinstance(codec().decode(content, ApiToken), ApiToken | Fault)
+
+
+# --- Bodies ----------------------------------------------------------------------------------
+
+ROLES = (
+    OrgRole(ID, "edit", application_roles=(ResourceRole(ID, "view"),)),
+    OrgRole("sandbox", "none", dashboard_roles=(), extra={"_type": "orgRole"}),
+)
+ROLES_JSON = [
+    {"orgId": ID, "role": "edit", "applicationRoles": [{"resourceId": ID, "role": "view"}]},
+    {"orgId": "sandbox", "role": "none", "dashboardRoles": []},
+]
+REQUEST = OauthRequest("c" * 24, "https://example.com/back", CHALLENGE)
+REQUEST_JSON = {
+    "client_id": "c" * 24,
+    "redirect_uri": "https://example.com/back",
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (ApiTokenPost("ci"), {"name": "ci"}),
+        (
+            ApiTokenPost(
+                "ci",
+                description="",
+                expiration_date=THEN,
+                default_role="view",
+                org_roles=ROLES,
+                scope=["all.User.read", "me"],
+                status="inactive",
+            ),
+            {
+                "name": "ci",
+                "description": "",
+                "expirationDate": MOMENT,
+                "defaultRole": "view",
+                "orgRoles": ROLES_JSON,
+                "scope": ["all.User.read", "me"],
+                "status": "inactive",
+            },
+        ),
+        (ApiTokenPost("ci", scope=(), org_roles=()), {"name": "ci", "scope": [], "orgRoles": []}),
+        (ApplicationApiTokenPost("ci"), {"name": "ci"}),
+        (
+            ApplicationApiTokenPost(
+                "ci",
+                description="d",
+                expiration_date=THEN,
+                scope=("all.Application",),
+                status="active",
+            ),
+            {
+                "name": "ci",
+                "description": "d",
+                "expirationDate": MOMENT,
+                "scope": ["all.Application"],
+                "status": "active",
+            },
+        ),
+        *(
+            (patch, expected)
+            for kind in (ApiTokenPatch, UserOauthTokenPatch)
+            for patch, expected in (
+                (kind(), {}),
+                (kind(name="ci"), {"name": "ci"}),
+                (kind(description=""), {"description": ""}),
+                (kind(org_roles=()), {"orgRoles": []}),
+                (
+                    kind(
+                        name="ci",
+                        description="d",
+                        default_role="none",
+                        org_roles=ROLES,
+                        status="active",
+                    ),
+                    {
+                        "name": "ci",
+                        "description": "d",
+                        "defaultRole": "none",
+                        "orgRoles": ROLES_JSON,
+                        "status": "active",
+                    },
+                ),
+            )
+        ),
+        (UserOauthTokenPost("ci", REQUEST), {"name": "ci", "oauth": REQUEST_JSON}),
+        (
+            UserOauthTokenPost("ci", REQUEST, expiration_date=NEVER),
+            {"name": "ci", "oauth": REQUEST_JSON, "expirationDate": None},
+        ),
+        (
+            UserOauthTokenPost(
+                "ci",
+                attrs.evolve(REQUEST, resource=["https://a.example.com"]),
+                description="d",
+                expiration_date=THEN,
+                default_role="edit",
+                org_roles=ROLES,
+                scope=("me",),
+            ),
+            {
+                "name": "ci",
+                "oauth": {**REQUEST_JSON, "resource": ["https://a.example.com"]},
+                "description": "d",
+                "expirationDate": MOMENT,
+                "defaultRole": "edit",
+                "orgRoles": ROLES_JSON,
+                "scope": ["me"],
+            },
+        ),
+        (
+            UserCredentials("a@b", "12345678"),
+            {"email": "a@b", "password": "12345678"},
+        ),
+        (
+            UserCredentials(
+                "a@b",
+                Secret("12345678"),
+                two_factor_code="123456",
+                requested_scopes=["me"],
+                token_ttl=0,
+            ),
+            {
+                "email": "a@b",
+                "password": "12345678",
+                "twoFactorCode": "123456",
+                "requestedScopes": ["me"],
+                "tokenTTL": 0,
+            },
+        ),
+    ],
+)
+def test_body(body: Any, expected: dict[str, Any]) -> None:
+    """A body has the API's own names on the wire, and nothing that was not said."""
+    assert expected == encode(body)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (THEN, MOMENT),
+        (datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), "2030-01-02T03:04:05.678Z"),
+        (
+            datetime(2030, 1, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+            "2029-12-31T23:00:00.000Z",
+        ),
+        (
+            datetime(2030, 1, 1, tzinfo=timezone(-timedelta(hours=3, minutes=30))),
+            "2030-01-01T03:30:00.000Z",
+        ),
+        (datetime.min.replace(tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
+        (datetime.max.replace(tzinfo=UTC), "9999-12-31T23:59:59.999Z"),
+    ],
+)
+def test_write_moment(moment: datetime, expected: str) -> None:
+    """Dates and times are written as the API writes them, in UTC and with milliseconds."""
+    assert expected == write_moment(moment)
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(1, 1, 2),  # noqa: DTZ001
+        max_value=datetime(9999, 12, 30),  # noqa: DTZ001
+        timezones=st.timezones(),
+    )
+)
+def test_moments_round_trip(moment: datetime) -> None:
+    """What was written is read as the same moment, to the millisecond."""
+    utc = moment.astimezone(UTC)
+    expected = utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    found = decode({"id": ID, "expirationDate": write_moment(moment)}, ApiToken)
+    assert expected == found.expiration_date
+
+
+SENDABLE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+
+
+@given(SENDABLE, st.lists(SENDABLE, max_size=3, unique=True))
+def test_bodies_round_trip(name: str, scope: list[str]) -> None:
+    """Any text that can be sent arrives as it is."""
+    body = ApiTokenPost(name, scope=tuple(scope))
+    assert encode(body) == {"name": name, "scope": scope}
+
+
+def test_compact() -> None:
+    """A body is sent as ASCII, without a blank that is not needed."""
+    expected = b'{"name":"\\u00e4","scope":["a","b"]}'
+    assert expected == codec().encode(ApiTokenPost("ä", scope=("a", "b")))
+
+
+def test_one_codec() -> None:
+    """The codec is made once."""
+    assert codec() is codec()
+
+
+@pytest.mark.parametrize("detailed", [True, False])
+def test_converters_agree(detailed: bool) -> None:
+    """The fast converter and the one that explains read the same."""
+    converter = make_converter(detailed_validation=detailed)
+    for value, expected in FULL:
+        assert expected == converter.structure(value, type(expected))

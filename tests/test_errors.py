@@ -1,0 +1,176 @@
+"""The tree of errors."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from losant_tokens import errors
+
+TREE: dict[str, tuple[type, ...]] = {
+    "LosantError": (Exception,),
+    "ClientStateError": (errors.LosantError,),
+    "ValidationError": (errors.LosantError, ValueError),
+    "ScopeError": (errors.LosantError,),
+    "TokenExpired": (errors.LosantError,),
+    "TransportError": (errors.LosantError,),
+    "ConnectFailed": (errors.TransportError,),
+    "RequestTimeout": (errors.TransportError,),
+    "ResponseError": (errors.LosantError,),
+    "StatusError": (errors.LosantError,),
+    "BadRequest": (errors.StatusError,),
+    "Unauthorized": (errors.StatusError,),
+    "Forbidden": (errors.StatusError,),
+    "NotFound": (errors.StatusError,),
+    "PayloadTooLarge": (errors.StatusError,),
+    "TooManyRequests": (errors.StatusError,),
+    "ServerError": (errors.StatusError,),
+    "JobError": (errors.LosantError,),
+    "GuardRefused": (errors.JobError,),
+    "PlanRefused": (errors.JobError,),
+    "JournalError": (errors.JobError,),
+}
+
+
+@pytest.mark.parametrize(("name", "bases"), TREE.items(), ids=TREE)
+def test_tree(name: str, bases: tuple[type, ...]) -> None:
+    """Each error stands where the tree says."""
+    assert bases == getattr(errors, name).__bases__
+
+
+def test_tree_is_complete() -> None:
+    """The tree, as tested and as drawn in the docstring, has every error that there is."""
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.LosantError)
+    }
+    assert defined == set(TREE)
+    assert errors.__doc__ is not None
+    assert {name for name in TREE if name not in errors.__doc__} == set()
+
+
+def test_all() -> None:
+    """`__all__` is sorted, and has the errors, the warning and the table's function."""
+    expected = [*sorted([*TREE, "ScopeWarning"]), "status_error_class"]
+    assert expected == errors.__all__
+
+
+def test_warning() -> None:
+    """`ScopeWarning` is a warning that no `except LosantError` catches."""
+    assert errors.ScopeWarning.__bases__ == (UserWarning,)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, errors.BadRequest),
+        (401, errors.Unauthorized),
+        (402, errors.StatusError),
+        (403, errors.Forbidden),
+        (404, errors.NotFound),
+        (405, errors.StatusError),
+        (408, errors.StatusError),
+        (409, errors.StatusError),
+        (413, errors.PayloadTooLarge),
+        (418, errors.StatusError),
+        (422, errors.StatusError),
+        (429, errors.TooManyRequests),
+        (499, errors.StatusError),
+        (500, errors.ServerError),
+        (501, errors.ServerError),
+        (502, errors.ServerError),
+        (503, errors.ServerError),
+        (504, errors.ServerError),
+        (599, errors.ServerError),
+        (999, errors.ServerError),
+        (100, errors.StatusError),
+    ],
+)
+def test_class_per_status(status: int, expected: type) -> None:
+    """Each HTTP status has its class of error."""
+    assert expected is errors.status_error_class(status)
+
+
+FULL = [
+    (errors.LosantError("no"), {}),
+    (errors.ClientStateError("no"), {}),
+    (errors.ValidationError("no"), {}),
+    (errors.TokenExpired("no"), {}),
+    (errors.ScopeError("no"), {"action": "", "scopes": (), "accepted": ()}),
+    (
+        errors.ScopeError("no", action="a.get", scopes={"c", "b"}, accepted=iter(["e", "d"])),
+        {"action": "a.get", "scopes": ("b", "c"), "accepted": ("d", "e")},
+    ),
+    (errors.TransportError("no"), {"action": "", "ambiguous": True}),
+    (
+        errors.TransportError("no", action="a.get", ambiguous=False),
+        {"action": "a.get", "ambiguous": False},
+    ),
+    (errors.ConnectFailed("no"), {"action": "", "ambiguous": False}),
+    (
+        errors.ConnectFailed("no", action="a.get", ambiguous=True),
+        {"action": "a.get", "ambiguous": True},
+    ),
+    (errors.RequestTimeout("no"), {"action": "", "ambiguous": True}),
+    (errors.ResponseError("no"), {"action": "", "status_code": 0, "path": None}),
+    (
+        errors.ResponseError("no", action="a.get", status_code=200, path="$.id"),
+        {"action": "a.get", "status_code": 200, "path": "$.id"},
+    ),
+    (
+        errors.NotFound("no"),
+        {
+            "status_code": 0,
+            "type": "",
+            "message": "",
+            "action": "",
+            "details": {},
+            "retry_after": None,
+        },
+    ),
+    (
+        errors.TooManyRequests(
+            "no",
+            status_code=429,
+            type="TooManyRequests",
+            message="slow down",
+            action="a.get",
+            details={"more": [1]},
+            retry_after=1.5,
+        ),
+        {
+            "status_code": 429,
+            "type": "TooManyRequests",
+            "message": "slow down",
+            "action": "a.get",
+            "details": {"more": [1]},
+            "retry_after": 1.5,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "expected"), FULL)
+def test_attributes(error: errors.LosantError, expected: dict[str, Any]) -> None:
+    """Errors have the attributes that they promise, and the message as their text."""
+    assert expected == vars(error)
+    assert str(error) == "no"
+
+
+@pytest.mark.parametrize(("error", "expected"), FULL)
+def test_copies(error: errors.LosantError, expected: dict[str, Any]) -> None:
+    """An error can be pickled (as a process pool does) and copied, and stays what it is."""
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (type(error), "no", expected) == (type(other), str(other), vars(other))
+
+
+def test_details_are_its_own() -> None:
+    """The details of an error do not change with what it was made of, nor with another error's."""
+    given = {"a": 1}
+    error, other = errors.BadRequest("no", details=given), errors.BadRequest("no")
+    given["b"] = 2
+    other.details["c"] = 3
+    assert error.details == {"a": 1}
+    assert errors.BadRequest("no").details == {}

@@ -1,0 +1,124 @@
+"""What users import, and what that costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import losant_tokens
+from losant_tokens import AsyncClient, Owner, RetryPolicy, Secret, errors
+
+NAMES = (
+    *("NEVER", "ApiToken", "ApiTokenPatch", "ApiTokenPost", "ApiTokens"),
+    *("ApplicationApiTokenPost", "AsyncClient", "AuthenticatedUser", "Listing", "OauthDetails"),
+    *("OauthRequest", "OrgRole", "Owner", "RequestOptions", "ResourceRole", "RetryPolicy"),
+    *("Secret", "Success", "UserCredentials", "UserOauthToken", "UserOauthTokenPatch"),
+    *("UserOauthTokenPost", "UserOauthTokens", "__version__", "aiohttp_transport", "errors"),
+    *("can_create_tokens", "httpx_transport"),
+)
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_all() -> None:
+    """`__all__` is sorted (constants, classes, then the rest) and has every name that is public."""
+    expected = sorted(
+        losant_tokens.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
+    )
+    assert expected == losant_tokens.__all__
+    assert set(NAMES) <= set(losant_tokens.__all__)
+    assert all(hasattr(losant_tokens, name) for name in losant_tokens.__all__)
+
+
+def test_all_is_complete() -> None:
+    """Whatever a fresh import leaves in the package without an underscore is in `__all__`."""
+    code = "import losant_tokens as it; print(*(n for n in vars(it) if not n.startswith('_')))"
+    expected = set(losant_tokens.__all__) - {"__version__"}
+    assert expected == set(run(code).split())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "errors"])
+def test_documented(name: str) -> None:
+    """Everything public says what it is for."""
+    documented = {"NEVER", "__version__"}  # no objects of their own kind
+    assert name in documented or getattr(losant_tokens, name).__doc__.strip()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("stamina", "jwt", "aiohttp", "rich", "cyclopts", "starlette", "uvicorn", "jsonschema"),
+        *("respx", "pytest", "trio", "losant_tokens.testing", "losant_tokens.cli"),
+    ],
+)
+def test_imports_little(module: str) -> None:
+    """Importing the package does not import what only some of its uses need."""
+    assert module not in IMPORTED
+
+
+# httpx imports rich for a command of its own, where click is there as well; that is its affair.
+IMPORTED = run(
+    "import sys; sys.modules['click'] = None; import losant_tokens; print(*sys.modules)"
+).split()
+
+
+def test_imports_what_it_needs() -> None:
+    """The list of what was imported is one."""
+    assert {"losant_tokens", "losant_tokens._client", "httpx", "attrs"} <= set(IMPORTED)
+
+
+def test_jwt_is_imported_for_jwts() -> None:
+    """A token that cannot be a JWT does not cost the import of what reads JWTs."""
+    code = (
+        "import sys; from losant_tokens import AsyncClient;"
+        "AsyncClient('plain'); print('jwt' in sys.modules);"
+        "AsyncClient('a.b.c'); print('jwt' in sys.modules)"
+    )
+    assert run(code).split() == ["False", "True"]
+
+
+def test_version() -> None:
+    """The version is a text of numbers with dots between them."""
+    assert all(part.isalnum() for part in losant_tokens.__version__.split("."))
+    assert losant_tokens.__version__.count(".") >= 2
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        (
+            AsyncClient(Secret("hunter2"), base_url="https://example.com"),
+            "https://example.com not open, 0 of 20 connections in use, unknown scopes",
+        ),
+        (
+            AsyncClient(
+                "hunter2",
+                base_url="http://localhost:1/api/",
+                scopes=["me", "all.User"],
+                max_connections=3,
+            ),
+            "http://localhost:1/api not open, 0 of 3 connections in use, scopes all.User, me",
+        ),
+    ],
+)
+def test_repr(client: AsyncClient, expected: str) -> None:
+    """A client shows where it stands, and not its token."""
+    assert f"<AsyncClient {expected}>" == repr(client)
+
+
+def test_repr_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has no token says so."""
+    monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
+    assert repr(AsyncClient()).endswith("connections in use, no token>")
+
+
+def test_reprs() -> None:
+    """What is shown of values can be read."""
+    assert repr(losant_tokens.NEVER) == "NEVER"
+    assert repr(Owner.user()) == "Owner(kind='user', id=None)"
+    assert repr(RetryPolicy()) == ("RetryPolicy(attempts=4, base=0.5, cap=20.0, deadline=60.0)")
+    assert repr(errors.NotFound("no")) == "NotFound('no')"

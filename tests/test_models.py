@@ -1,0 +1,140 @@
+"""What the API answers with, as classes."""
+
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+
+from losant_tokens import (
+    ApiToken,
+    ApiTokens,
+    AuthenticatedUser,
+    OauthDetails,
+    OrgRole,
+    ResourceRole,
+    Secret,
+    Success,
+    UserOauthToken,
+    UserOauthTokens,
+)
+from losant_tokens._models import ANSWERS
+from losant_tokens.errors import ClientStateError
+
+ID = "575ec7417ae143cd83dc4a95"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECRET = "hunter2-hunter2"
+
+SMALLEST: list[Any] = [
+    ApiToken(id=ID),
+    ApiTokens(items=()),
+    UserOauthToken(id=ID),
+    UserOauthTokens(items=()),
+    OauthDetails(),
+    OrgRole(ID, "view"),
+    ResourceRole(ID, "view"),
+    AuthenticatedUser(user_id=ID, token=Secret(SECRET)),
+    Success(),
+]
+
+
+def test_all_answers() -> None:
+    """The list of answers has all of them."""
+    assert [type(model) for model in SMALLEST] == list(ANSWERS)
+
+
+@pytest.mark.parametrize("model", SMALLEST, ids=lambda model: type(model).__name__)
+def test_value(model: Any) -> None:
+    """A model is an immutable value: equal to its likes, hashable, and with room for more."""
+    name = attrs.fields(type(model))[0].name
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(model, name, "other")
+    with pytest.raises((AttributeError, TypeError)):
+        model.something_else = 1
+    assert model == attrs.evolve(model)
+    assert hash(model) == hash(attrs.evolve(model))
+    assert model.extra == {}
+    assert model != attrs.evolve(model, extra={"_type": "other"})
+
+
+@pytest.mark.parametrize("model", SMALLEST, ids=lambda model: type(model).__name__)
+def test_shows_nothing_extra(model: Any) -> None:
+    """What the models do not list may be a secret, and so is not shown."""
+    model = attrs.evolve(model, extra={"apiKey": SECRET})
+    assert SECRET not in repr(model)
+    assert "extra" not in repr(model)
+
+
+def test_defaults() -> None:
+    """All but the id of a token may be missing."""
+    token = ApiToken(id=ID)
+    said = {"id": ID, "name": "", "scope": (), "extra": {}}
+    expected = {name: said.get(name) for name in attrs.fields_dict(ApiToken)}
+    assert expected == attrs.asdict(token)
+
+
+def test_token_is_veiled() -> None:
+    """The secret of a token shows neither in its repr nor in its pickle."""
+    token = ApiToken(id=ID, token=Secret(SECRET))
+    pickled = pickle.dumps(token)
+    assert "token=Secret('****')" in repr(token)
+    assert SECRET not in repr(token)
+    assert SECRET.encode() not in pickled
+    found = pickle.loads(pickled)
+    assert found.id == ID
+    with pytest.raises(ClientStateError):
+        found.token.reveal()
+
+
+@pytest.mark.parametrize("kind", [ApiToken, UserOauthToken])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("active", True), ("inactive", False), (None, False), ("Active", False), ("paused", False)],
+)
+def test_is_active(
+    kind: type[ApiToken | UserOauthToken], status: str | None, expected: bool
+) -> None:
+    """A token is active when its status says so, and not with a status that nobody knows."""
+    assert expected is kind(id=ID, status=status).is_active
+
+
+@pytest.mark.parametrize("kind", [ApiToken, UserOauthToken])
+@pytest.mark.parametrize(
+    ("expiration", "at", "expected"),
+    [
+        (None, NOON, False),
+        (NOON, NOON - timedelta(microseconds=1), False),
+        (NOON, NOON, True),
+        (NOON, NOON + timedelta(days=1), True),
+        (NOON, datetime(2026, 1, 1, 14, tzinfo=timezone(timedelta(hours=1))), True),
+        (NOON, datetime(2026, 1, 1, 12, 30, tzinfo=timezone(timedelta(hours=1))), False),
+        (datetime.min.replace(tzinfo=UTC), None, True),
+        (datetime.max.replace(tzinfo=UTC), None, False),
+    ],
+)
+def test_is_expired(
+    kind: type[ApiToken | UserOauthToken],
+    expiration: datetime | None,
+    at: datetime | None,
+    expected: bool,
+) -> None:
+    """A token has expired from the moment of its expiration on; by now, when none is given."""
+    token = kind(id=ID, expiration_date=expiration)
+    assert expected is token.is_expired(at)
+    assert (expiration is None) is token.never_expires
+
+
+def test_roles_are_tuples() -> None:
+    """Roles given as lists become tuples, and a single text does not become its characters."""
+    role = ResourceRole(ID, "view")
+    org = OrgRole(ID, "edit", application_roles=[role], dashboard_roles=iter([role, role]))
+    assert org.application_roles == (role,)
+    assert org.dashboard_roles == (role, role)
+    assert OrgRole(ID, "edit").application_roles is None
+    assert OrgRole(ID, "edit", application_roles="ab").application_roles == "ab"  # type: ignore[comparison-overlap]
+
+
+def test_success() -> None:
+    """A success is one."""
+    assert Success().success is True

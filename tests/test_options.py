@@ -1,0 +1,163 @@
+"""The keyword options of the methods, and the query parameters of lists."""
+
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from losant_tokens import _actions as actions
+from losant_tokens import _options as options
+from losant_tokens.errors import ValidationError
+
+LIST, OAUTH_LIST = actions.USER_API_TOKENS_GET, actions.USER_OAUTH_TOKENS_GET
+COMMON = ["losantdomain", "actions", "links", "embedded", "timeout", "retry"]
+OF_LISTS = ["sort_field", "sort_direction", "per_page", "filter_field", "filter"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (options.RequestOptions, COMMON),
+        (options.ListOptions, [*COMMON, *OF_LISTS]),
+        (options.PageOptions, [*COMMON, *OF_LISTS, "page"]),
+        (options.OauthListOptions, [*COMMON, *OF_LISTS]),
+        (options.OauthPageOptions, [*COMMON, *OF_LISTS, "page"]),
+    ],
+)
+def test_names(kind: type, expected: list[str]) -> None:
+    """Each kind of call has its options, and all of them the common ones; none is required."""
+    assert expected == list(get_type_hints(kind))
+    assert kind.__required_keys__ == frozenset()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"), [(options.ListOptions, LIST), (options.OauthListOptions, OAUTH_LIST)]
+)
+def test_types_match_the_table(kind: type, action: actions.Action[Any]) -> None:
+    """What a type checker lets pass is what the table lets pass."""
+    hints = get_type_hints(kind)
+    assert action.sorts_by == get_args(hints["sort_field"])
+    assert action.filters_by == get_args(hints["filter_field"])
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_known(name: str) -> None:
+    """An option that exists passes, whatever its value."""
+    options.check_options(LIST, {name: object()})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("losantDomain", "'losantDomain'. Did you mean 'losantdomain'?"),
+        ("time_out", "'time_out'. Did you mean 'timeout'?"),
+        ("link", "'link'. Did you mean 'links'?"),
+        ("xyzzy", "'xyzzy'; there are losantdomain, actions, links, embedded, timeout, retry"),
+        ("page", "'page'; there are losantdomain, actions, links, embedded, timeout, retry"),
+    ],
+)
+def test_unknown(name: str, expected: str) -> None:
+    """An option that does not exist is refused as Python does, with what may have been meant."""
+    with pytest.raises(TypeError) as caught:
+        options.check_options(LIST, {"timeout": 1, name: 1})
+    actual = str(caught.value)
+    assert f"userApiTokens.get got an unexpected keyword argument {expected}" == actual
+
+
+def test_split() -> None:
+    """The options of a list are told from those of any request."""
+    given = {"page": 1, "timeout": 2.0, "filter": "a", "links": False}
+    expected = ({"page": 1, "filter": "a"}, {"timeout": 2.0, "links": False})
+    assert expected == options.split(LIST, given, options.PageOptions)
+
+
+def test_split_refuses() -> None:
+    """An option that is no option of this call is refused."""
+    with pytest.raises(TypeError, match=r"'page'\. Did you mean 'per_page'\?"):
+        options.split(LIST, {"page": 1}, options.ListOptions)
+
+
+def test_query() -> None:
+    """Each parameter has its name in the API, and is a text."""
+    given = {
+        "sort_field": "expirationDate",
+        "sort_direction": "desc",
+        "page": 0,
+        "per_page": 1000,
+        "filter_field": "status",
+        "filter": "ci-*",
+    }
+    expected = {
+        "sortField": "expirationDate",
+        "sortDirection": "desc",
+        "page": "0",
+        "perPage": "1000",
+        "filterField": "status",
+        "filter": "ci-*",
+    }
+    assert expected == options.list_query(LIST, given)
+    assert options.list_query(LIST, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "value"),
+    [
+        *((LIST, "sort_field", word) for word in LIST.sorts_by),
+        *((OAUTH_LIST, "sort_field", word) for word in OAUTH_LIST.sorts_by),
+        *((LIST, "sort_direction", word) for word in ("asc", "desc")),
+        *((LIST, "filter_field", word) for word in ("name", "status")),
+        (OAUTH_LIST, "filter_field", "name"),
+        (LIST, "filter", ""),
+        (LIST, "filter", "x" * 5000),
+        (LIST, "page", 10**9),
+        (LIST, "per_page", 1),
+    ],
+)
+def test_taken(action: actions.Action[Any], name: str, value: object) -> None:
+    """What the API takes is sent as it is."""
+    assert [str(value)] == list(options.list_query(action, {name: value}).values())
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "value", "expected"),
+    [
+        (LIST, "sort_field", "token", "must be one of 'name', 'status', 'id', 'creationDate', "),
+        (LIST, "sort_field", "expiration_date", "'lastUpdated', 'expirationDate', but it is 'exp"),
+        (OAUTH_LIST, "sort_field", "expirationDate", "'lastUpdated', but it is 'expirationDate'"),
+        (LIST, "sort_direction", "ASC", "must be one of 'asc', 'desc', but it is 'ASC'"),
+        (LIST, "filter_field", "id", "must be one of 'name', 'status', but it is 'id'"),
+        (OAUTH_LIST, "filter_field", "status", "must be one of 'name', but it is 'status'"),
+        (LIST, "filter", None, "must be a text, but it is NoneType"),
+        (LIST, "filter", "\ud800", "has a lone surrogate, which cannot be sent"),
+        (LIST, "page", -1, "must be a whole number, at least 0, but it is -1"),
+        (LIST, "page", "1", "must be a whole number, at least 0, but it is '1'"),
+        (LIST, "page", None, "must be a whole number, at least 0, but it is NoneType"),
+        (LIST, "per_page", 0, "must be a whole number, at least 1, but it is 0"),
+        (LIST, "per_page", 1.5, "must be a whole number, at least 1, but it is float"),
+    ],
+)
+def test_refused(action: actions.Action[Any], name: str, value: object, expected: str) -> None:
+    """What the API would refuse is refused at once, with the name of the parameter."""
+    with pytest.raises(ValidationError) as caught:
+        options.list_query(action, {name: value})
+    assert str(caught.value).startswith(f"{action.name}.{name} ")
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["page", "per_page"])
+def test_numbers_beyond_all_bounds(name: str) -> None:
+    """A number of more digits than Python writes out is refused by our own error."""
+    with pytest.raises(ValidationError):
+        options.list_query(LIST, {name: 10**5000})
+
+
+@given(st.text())
+def test_any_filter(text: str) -> None:
+    """Any text is refused, or is the filter as it is."""
+    try:
+        query = options.list_query(LIST, {"filter": text})
+    except ValidationError:
+        assert any("\ud800" <= character <= "\udfff" for character in text)
+    else:
+        assert query == {"filter": text}

@@ -1,0 +1,374 @@
+"""Whose tokens: one word for the four families, and the calls that it makes."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from losant_tokens import (
+    NEVER,
+    ApiToken,
+    ApiTokenPatch,
+    ApiTokenPost,
+    ApplicationApiTokenPost,
+    AsyncClient,
+    OauthRequest,
+    OrgRole,
+    Owner,
+    Success,
+    UserOauthToken,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+)
+from losant_tokens._owner import OwnerTokens
+from losant_tokens.errors import ValidationError
+
+A = "575ec7417ae143cd83dc4a95"
+B = "575ec8687ae143cd83dc4a97"
+OAUTH = OauthRequest("c" * 24, "https://example.com/back", "c" * 43)
+OAUTH_JSON = {
+    "client_id": "c" * 24,
+    "redirect_uri": "https://example.com/back",
+    "code_challenge": "c" * 43,
+    "code_challenge_method": "S256",
+}
+PATHS = {
+    "user": "/me/tokens",
+    "oauth": "/me/oauth-tokens",
+    f"application:{B}": f"/applications/{B}/tokens",
+    f"instance:{B}": f"/instances/{B}/tokens",
+}
+
+
+# --- The word --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind", "id_", "text"),
+    [
+        (Owner.user(), "user", None, "user"),
+        (Owner.user_oauth(), "oauth", None, "oauth"),
+        (Owner.application(A), "application", A, f"application:{A}"),
+        (Owner.instance(A.upper()), "instance", A.upper(), f"instance:{A.upper()}"),
+    ],
+)
+def test_owner(owner: Owner, kind: str, id_: str | None, text: str) -> None:
+    """An owner has a kind, and an id where there are several, and can be written and read."""
+    assert (kind, id_, text) == (owner.kind, owner.id, str(owner))
+    assert owner == Owner.parse(text)
+    assert hash(owner) == hash(Owner.parse(text))
+
+
+def test_owners_differ() -> None:
+    """Owners of different kinds, or with different ids, are not the same."""
+    owners = [Owner.parse(text) for text in (*PATHS, f"application:{A}", f"instance:{A}")]
+    assert len(set(owners)) == 6
+
+
+def test_immutable() -> None:
+    """An owner stays what it is."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Owner.user().kind = "oauth"  # type: ignore[misc]
+
+
+NOT_AN_OWNER = "An owner is user, oauth, application:ID or instance:ID, but this is "
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", f"{NOT_AN_OWNER}''"),
+        (":", f"{NOT_AN_OWNER}':'"),
+        ("User", f"{NOT_AN_OWNER}'User'"),
+        (" user", f"{NOT_AN_OWNER}' user'"),
+        ("user\n", NOT_AN_OWNER),
+        ("me", f"{NOT_AN_OWNER}'me'"),
+        ("user:", f"{NOT_AN_OWNER}'user:'"),
+        (f"user:{A}", f"{NOT_AN_OWNER}'user:{A}'"),
+        (f"oauth:{A}", f"{NOT_AN_OWNER}'oauth:{A}'"),
+        ("application", f"{NOT_AN_OWNER}'application'"),
+        ("instance", f"{NOT_AN_OWNER}'instance'"),
+        (A, f"{NOT_AN_OWNER}'{A}'"),
+        (f"organization:{A}", f"{NOT_AN_OWNER}'organization:{A}'"),
+        (f"device:{'x' * 50}", f"{NOT_AN_OWNER}a text of 57 characters"),
+        ("application:", "Owner.id must"),
+        ("instance:..", "Owner.id must match [A-Fa-f0-9]{24} throughout its 2 characters"),
+        (f"application:{A}:{B}", "Owner.id must match"),
+        (f"application: {A}", "Owner.id must match"),
+        (f"application:{A}\n", "Owner.id must match"),
+        (f"application:{A}/../{B}", "Owner.id must match"),
+    ],
+)
+def test_parse_refuses(text: str, expected: str) -> None:
+    """A text that names no owner is refused, with what an owner looks like."""
+    with pytest.raises(ValidationError) as caught:
+        Owner.parse(text)
+    assert str(caught.value).startswith(expected)
+
+
+@given(
+    st.text()
+    | st.sampled_from(list(PATHS))
+    | st.text(":abcdef0123456789userapplicationinstance", max_size=40)
+)
+def test_any_text(text: str) -> None:
+    """Any text is an owner that is written in just that way, or is refused."""
+    try:
+        owner = Owner.parse(text)
+    except ValidationError:
+        assert text not in PATHS
+    else:
+        assert text == str(owner)
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_", "expected"),
+    [
+        ("user", A, "Owner 'user' takes no id: there is only one"),
+        ("oauth", A, "Owner 'oauth' takes no id: there is only one"),
+        ("user", "", "Owner 'user' takes no id: there is only one"),
+        ("application", None, "Owner.id must be a text, but it is NoneType"),
+        ("instance", "", "Owner.id must match"),
+        ("instance", "..", "Owner.id must match"),
+        ("instance", 1, "Owner.id must be a text, but it is int"),
+        ("me", None, "Owner.kind must be one of 'user', 'oauth', 'application', 'instance', but"),
+        (None, None, "Owner.kind must be one of"),
+        (["user"], None, "Owner.kind must be one of"),
+    ],
+)
+def test_refused(kind: Any, id_: Any, expected: str) -> None:
+    """What is no owner cannot be made one by hand either."""
+    with pytest.raises(ValidationError) as caught:
+        Owner(kind, id_)
+    assert str(caught.value).startswith(expected)
+
+
+# --- Its tokens ------------------------------------------------------------------------------
+
+Call = Callable[[OwnerTokens], Awaitable[Any]]
+
+
+async def ask(owner: str, call: Call, answer: object = None) -> tuple[str, str, Any, Any]:
+    """What a call sends (method, path, JSON), and what comes of it."""
+    sent: list[tuple[str, str, Any]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        content = request.read()
+        sent.append((request.method, request.url.path, json.loads(content) if content else None))
+        return httpx.Response(200, json={"id": A} if answer is None else answer)
+
+    transport = httpx.MockTransport(handle)
+    async with AsyncClient("token", base_url="https://h", transport=transport) as client:
+        found = await call(client.tokens(Owner.parse(owner)))
+    assert len(sent) == 1
+    return *sent[0], found
+
+
+def token_of(owner: str) -> object:
+    return UserOauthToken(id=A) if owner == "oauth" else ApiToken(id=A)
+
+
+@pytest.mark.parametrize(("owner", "path"), PATHS.items())
+async def test_get(owner: str, path: str) -> None:
+    """Each owner's token is read where that owner's tokens are."""
+    expected = ("GET", f"{path}/{A}", None, token_of(owner))
+    assert expected == await ask(owner, lambda tokens: tokens.get(A))
+
+
+@pytest.mark.parametrize(("owner", "path"), PATHS.items())
+async def test_delete(owner: str, path: str) -> None:
+    """Each owner's token is deleted where that owner's tokens are."""
+    expected = ("DELETE", f"{path}/{A}", None, Success())
+    assert expected == await ask(owner, lambda tokens: tokens.delete(A), {"success": True})
+
+
+ROLES = (OrgRole(B, "view"),)
+
+
+@pytest.mark.parametrize(("owner", "path"), PATHS.items())
+@pytest.mark.parametrize(
+    ("patch", "sent"),
+    [
+        (ApiTokenPatch(), {}),
+        (ApiTokenPatch(status="inactive"), {"status": "inactive"}),
+        (
+            ApiTokenPatch(name="a", description="", default_role="view", org_roles=ROLES),
+            {
+                "name": "a",
+                "description": "",
+                "defaultRole": "view",
+                "orgRoles": [{"orgId": B, "role": "view"}],
+            },
+        ),
+        (UserOauthTokenPatch(name="a"), {"name": "a"}),
+    ],
+)
+async def test_patch(owner: str, path: str, patch: ApiTokenPatch, sent: dict[str, Any]) -> None:
+    """Either kind of patch changes any owner's token."""
+    expected = ("PATCH", f"{path}/{A}", sent, token_of(owner))
+    assert expected == await ask(owner, lambda tokens: tokens.patch(A, patch))
+
+
+SMALL = {"name": "ci", "description": "d", "scope": ["me"], "status": "active"}
+POSTS: list[tuple[str, Any, dict[str, Any]]] = [
+    ("user", ApiTokenPost("ci", org_roles=ROLES), {"orgRoles": [{"orgId": B, "role": "view"}]}),
+    (f"instance:{B}", ApiTokenPost("ci", default_role="none"), {"defaultRole": "none"}),
+    (f"application:{B}", ApiTokenPost("ci"), {}),
+    (
+        f"application:{B}",
+        ApiTokenPost("ci", description="d", scope=("me",), status="active"),
+        SMALL,
+    ),
+    (
+        f"application:{B}",
+        ApplicationApiTokenPost("ci", description="d", scope=("me",), status="active"),
+        SMALL,
+    ),
+    ("oauth", UserOauthTokenPost("ci", OAUTH), {"oauth": OAUTH_JSON}),
+    (
+        "oauth",
+        UserOauthTokenPost("ci", OAUTH, expiration_date=NEVER),
+        {"oauth": OAUTH_JSON, "expirationDate": None},
+    ),
+]
+
+
+@pytest.mark.parametrize(("owner", "body", "more"), POSTS)
+async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
+    """A new token is made where the owner's tokens are, with all that was said and no more."""
+    expected = ("POST", PATHS[owner], {"name": "ci", **more}, token_of(owner))
+    assert expected == await ask(owner, lambda tokens: tokens.post(body))
+
+
+@pytest.mark.parametrize(
+    ("owner", "body", "expected"),
+    [
+        (
+            f"application:{B}",
+            ApiTokenPost("ci", default_role="view"),
+            "applicationApiTokens.post takes no default_role",
+        ),
+        (
+            f"application:{B}",
+            ApiTokenPost("ci", default_role="view", org_roles=()),
+            "applicationApiTokens.post takes no default_role, org_roles",
+        ),
+        (
+            "oauth",
+            ApiTokenPost("ci"),
+            "userOauthTokens.post: what is sent must be of UserOauthTokenPost",
+        ),
+        (
+            "user",
+            UserOauthTokenPost("ci", OAUTH),
+            "userApiTokens.post: what is sent must be of ApiTokenPost",
+        ),
+        (
+            "user",
+            ApplicationApiTokenPost("ci"),
+            "userApiTokens.post: what is sent must be of ApiTokenPost",
+        ),
+        (f"instance:{B}", None, "instanceApiTokens.post: what is sent must be of ApiTokenPost"),
+    ],
+)
+async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
+    """What an owner's tokens cannot have is refused, not left out."""
+    with pytest.raises(ValidationError) as caught:
+        await ask(owner, lambda tokens: tokens.post(body))
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("owner", PATHS)
+async def test_patch_refuses(owner: str) -> None:
+    """What is no patch changes nothing."""
+    with pytest.raises(ValidationError, match=r"\.patch: what is sent must be of "):
+        await ask(owner, lambda tokens: tokens.patch(A, ApiTokenPost("ci")))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("owner", PATHS)
+@pytest.mark.parametrize("bad", ["..", "", f"{A}/.."])
+async def test_ids_are_checked(owner: str, bad: str) -> None:
+    """What is no id leads nowhere."""
+    for call in (
+        lambda tokens: tokens.get(bad),
+        lambda tokens: tokens.delete(bad),
+        lambda tokens: tokens.patch(bad, ApiTokenPatch()),
+    ):
+        with pytest.raises(ValidationError, match="must be 24 hexadecimal digits"):
+            await ask(owner, call)
+
+
+@pytest.mark.parametrize(("owner", "path"), PATHS.items())
+async def test_iter(owner: str, path: str) -> None:
+    """Each owner's list is read where that owner's tokens are."""
+
+    async def listed(tokens: OwnerTokens) -> list[Any]:
+        return [token async for token in tokens.iter(filter_field="name", filter="ci-*")]
+
+    expected = ("GET", path, None, [token_of(owner)])
+    assert expected == await ask(owner, listed, {"items": [{"id": A}], "totalCount": 1})
+
+
+@pytest.mark.parametrize(("owner", "path"), PATHS.items())
+@pytest.mark.parametrize("count", [0, 12345, None])
+async def test_count(owner: str, path: str, count: int | None) -> None:
+    """How many tokens an owner has is asked for with a page of one."""
+    sent: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"items": [], "totalCount": count})
+
+    transport = httpx.MockTransport(handle)
+    async with AsyncClient("token", base_url="https://h", transport=transport) as client:
+        assert count == await client.tokens(Owner.parse(owner)).count(links=False)
+    assert [str(request.url) for request in sent] == [
+        f"https://h{path}?_actions=false&_links=false&_embedded=true&page=0&perPage=1"
+    ]
+
+
+async def test_options() -> None:
+    """Every method hands on the options of a request, and knows which ones there are."""
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"id": A, "items": [], "success": True})
+
+    transport = httpx.MockTransport(handle)
+    async with AsyncClient("token", base_url="https://h", transport=transport) as client:
+        tokens = client.tokens(Owner.user())
+        await tokens.get(A, losantdomain="d", links=False)
+        await tokens.patch(A, ApiTokenPatch(), losantdomain="d", links=False)
+        await tokens.delete(A, losantdomain="d", links=False)
+        await tokens.post(ApiTokenPost("ci"), losantdomain="d", links=False)
+        assert [token async for token in tokens.iter(losantdomain="d", links=False)] == []
+        with pytest.raises(TypeError, match="Did you mean 'links'"):
+            await tokens.get(A, link=False)  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="Did you mean 'sort_field'"):
+            tokens.iter(sort_fields="name")  # type: ignore[call-arg]
+    assert [
+        (request.headers["losantdomain"], request.url.params["_links"]) for request in seen
+    ] == [("d", "false")] * 5
+
+
+async def test_oauth_lists_have_other_fields() -> None:
+    """The list of OAuth tokens refuses what only the other lists can be sorted or filtered by."""
+    client = AsyncClient("token")
+    oauth, user = (client.tokens(Owner.parse(kind)) for kind in ("oauth", "user"))
+    with pytest.raises(ValidationError, match="but it is 'expirationDate'"):
+        oauth.iter(sort_field="expirationDate")
+    with pytest.raises(ValidationError, match="but it is 'status'"):
+        oauth.iter(filter_field="status", filter="active")
+    assert user.iter(sort_field="expirationDate").progress.action == "userApiTokens.get"
+
+
+def test_tokens_know_their_owner() -> None:
+    """What works on an owner's tokens says whose they are."""
+    owner = Owner.application(A)
+    assert owner is AsyncClient("token").tokens(owner).owner

@@ -1,0 +1,158 @@
+"""May a token with these scopes do this? For every action, against the facts in `helpers`."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from losant_tokens import Secret
+from losant_tokens._credential import Credential
+from losant_tokens._scopes import Answer, can_create_tokens, may, refusal
+from losant_tokens.errors import ScopeError
+
+from .helpers import PUBLISHED_GROUPS, ROWS, UNPUBLISHED_GROUPS, Row
+
+WITH_SCOPES = [row for row in ROWS if row.scopes]
+KNOWN = {*PUBLISHED_GROUPS, *(scope for row in ROWS for scope in row.scopes.split())}
+DELETE = next(row.action for row in ROWS if row.name == "userApiToken.delete")
+INSTANCE_DELETE = next(row.action for row in ROWS if row.name == "instanceApiToken.delete")
+UNKNOWN = (
+    *UNPUBLISHED_GROUPS,
+    "",
+    "*",
+    "all",
+    "all.user",
+    "ALL.USER",
+    " all.User",
+    "all.User.",
+    "all.User.write",
+    "all.Galaxy",
+    "device.get",
+    "userApiToken",
+    "userApiToken.rotate",
+    "me.get",
+)
+
+
+@pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
+def test_allowed(row: Row) -> None:
+    """Each scope that the API accepts for an action allows it, alone or among others."""
+    for scope in row.scopes.split():
+        for scopes in ([scope], [scope, "me"], [scope, "device.get"], [*KNOWN, scope]):
+            assert may(row.action, scopes) is Answer.ALLOWED, scopes
+
+
+@pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
+def test_refused(row: Row) -> None:
+    """Each other scope of which the contents are known is refused, and all of them together."""
+    others = KNOWN - set(row.scopes.split())
+    assert len(others) >= 38
+    for scopes in (*([scope] for scope in others), others):
+        assert may(row.action, scopes) is Answer.REFUSED, scopes
+
+
+@pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
+def test_unknown_scopes(row: Row) -> None:
+    """A scope whose contents are not published may allow anything, and so is not refused."""
+    beside = min(KNOWN - set(row.scopes.split()))
+    for scope in UNKNOWN:
+        for scopes in ([scope], [scope, beside]):
+            assert may(row.action, scopes) is Answer.CANNOT_KNOW, scopes
+
+
+@pytest.mark.parametrize("scopes", [None, (), [], frozenset(), iter(())])
+def test_no_scopes(scopes: None) -> None:
+    """Where no scopes are known, nothing is."""
+    assert may(DELETE, scopes) is Answer.CANNOT_KNOW
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(sorted(KNOWN | set(UNKNOWN))))))
+def test_any_scopes(scopes: list[str]) -> None:
+    """Whatever a token has, it is refused if and only if all of it is known and none will do."""
+    for row in WITH_SCOPES:
+        accepted = row.scopes.split()
+        if any(scope in accepted for scope in scopes):
+            expected = Answer.ALLOWED
+        elif scopes and all(scope in KNOWN for scope in scopes):
+            expected = Answer.REFUSED
+        else:
+            expected = Answer.CANNOT_KNOW
+        assert expected is may(row.action, scopes)
+
+
+@pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
+def test_oauth(row: Row) -> None:
+    """An OAuth token with every scope there is may do all but what denies OAuth tokens."""
+    token = Credential(Secret("token"), frozenset(KNOWN), oauth=True)
+    error = refusal(row.action, token)
+    assert row.denies_oauth == isinstance(error, ScopeError)
+    if error:
+        assert str(error) == (
+            f"{row.name} may not be done with an OAuth token; use an API token. Nothing was sent."
+        )
+
+
+@pytest.mark.parametrize("scopes", [None, frozenset({"me"}), frozenset({"all.User.read"})])
+def test_oauth_comes_first(scopes: frozenset[str] | None) -> None:
+    """What denies OAuth tokens denies them whatever is known of their scopes."""
+    error = refusal(DELETE, Credential(Secret("token"), scopes, oauth=True))
+    assert isinstance(error, ScopeError)
+    assert "OAuth token" in str(error)
+    assert error.scopes == tuple(sorted(scopes or ()))
+
+
+def test_refusal() -> None:
+    """A refusal says what is needed, what the token has, and that nothing was sent."""
+    token = Credential(Secret("hunter2"), frozenset({"all.User.read", "all.Device"}))
+    error = refusal(INSTANCE_DELETE, token)
+    assert isinstance(error, ScopeError)
+    expected = (
+        "instanceApiToken.delete needs a token with one of the scopes all.Instance, all.User, "
+        "instanceApiToken.*, instanceApiToken.delete; this token has all.Device, all.User.read. "
+        "Nothing was sent."
+    )
+    assert expected == str(error)
+    assert error.action == "instanceApiToken.delete"
+    assert error.scopes == ("all.Device", "all.User.read")
+    assert error.accepted == (
+        "all.Instance",
+        "all.User",
+        "instanceApiToken.*",
+        "instanceApiToken.delete",
+    )
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        Credential(Secret("token")),
+        Credential(Secret("token"), frozenset()),
+        Credential(Secret("token"), frozenset({"me"})),
+        Credential(Secret("token"), frozenset({"all.User"})),
+        Credential(None),
+    ],
+    ids=["unknown", "none", "unpublished", "allowed", "no token"],
+)
+def test_no_refusal(credential: Credential) -> None:
+    """What is allowed, or cannot be known, is not refused."""
+    assert refusal(DELETE, credential) is None
+
+
+CREATORS = (
+    *("all.User", "only.User", "all.Application", "all.Organization", "all.Instance"),
+    *("userApiTokens.*", "userApiTokens.post", "userOauthTokens.*", "userOauthTokens.post"),
+    *("applicationApiTokens.*", "applicationApiTokens.post"),
+    *("instanceApiTokens.*", "instanceApiTokens.post"),
+)
+
+
+@pytest.mark.parametrize("scope", CREATORS)
+def test_creators(scope: str) -> None:
+    """A token that may create tokens of any family is known as one, whatever else it may."""
+    for scopes in ([scope], {scope}, ["me", "all.User.read", scope], iter([scope])):
+        assert can_create_tokens(scopes) is True
+
+
+@pytest.mark.parametrize("scopes", [[], ["me"], sorted(KNOWN - set(CREATORS)), list(UNKNOWN)])
+def test_no_creators(scopes: list[str]) -> None:
+    """Of what no published scope lets create tokens, nothing is claimed."""
+    assert can_create_tokens(scopes) is False
