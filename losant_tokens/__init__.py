@@ -24,7 +24,7 @@ from losant_tokens._models import (
     UserOauthTokens,
 )
 from losant_tokens._options import RequestOptions
-from losant_tokens._owner import Owner
+from losant_tokens._owner import Owner, OwnerTokens
 from losant_tokens._paging import Listing
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import can_create_tokens
@@ -46,6 +46,7 @@ __all__ = [
     "OauthRequest",
     "OrgRole",
     "Owner",
+    "OwnerTokens",
     "RequestOptions",
     "ResourceRole",
     "RetryPolicy",

@@ -115,14 +115,11 @@ def _status_error(
     body = _error_body(answer, secrets)
     kind, message = (_text(body.pop(name, "")) for name in ("type", "message"))
     code = answer.status_code
-    words = [
-        f"{action} ({request.url.path}): {code}",
-        kind or _phrase(code),
-        f"- {message}" if message else "- no explanation was given",
-        *([hint] if (hint := _HINTS.get(code)) else []),
-    ]
+    said = f"{kind or _phrase(code)} - {message or 'no explanation was given'}"
+    if hint := _HINTS.get(code):
+        said = f"{said.rstrip('.')}. {hint}"
     return status_error_class(code)(
-        " ".join(words),
+        f"{action} ({request.url.path}): {code} {said}",
         status_code=code,
         type=kind,
         message=message,

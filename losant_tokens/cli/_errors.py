@@ -1,0 +1,76 @@
+"""What went wrong, in a line for people: a message, a hint what to do, and an exit code."""
+
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from losant_tokens import errors
+from losant_tokens.cli._text import escaped
+
+FAILED = 1
+USAGE = 2
+SOME_FAILED = 3
+
+
+class CommandError(Exception):
+    """Ends the command with a message.
+
+    Attributes:
+        hint: What to do about it, or `""`.
+        exit_code: What the process shall exit with.
+    """
+
+    exit_code = FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(CommandError):
+    """The command was called in a way that it does not understand."""
+
+    exit_code = USAGE
+
+
+# The first class that fits counts, so the narrower ones come first.
+_HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
+    {
+        errors.Unauthorized: "check LOSANT_API_TOKEN, and that LOSANT_API_URL is where it is from",
+        errors.TokenExpired: "set LOSANT_API_TOKEN to a token that is valid",
+        errors.ScopeError: "set LOSANT_API_TOKEN to a token with one of these scopes",
+        errors.Forbidden: "set LOSANT_API_TOKEN to a token that may do this",
+        errors.NotFound: "check the id, and whose token it is: --owner",
+        errors.TooManyRequests: "wait a little, then try again",
+        errors.ServerError: "this is not your fault; try again later",
+        errors.ConnectFailed: "check the network and LOSANT_API_URL",
+        errors.ResponseError: "check that LOSANT_API_URL is the API of Losant",
+    }
+)
+
+
+def explained(error: errors.LosantError) -> CommandError:
+    """An error of the client as one of the command, with a hint."""
+    if isinstance(error, errors.TransportError) and error.ambiguous:
+        return CommandError(str(error), "it may have been done all the same: look before you retry")
+    hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
+    return CommandError(str(error), next(hints, ""))
+
+
+def complain(problem: CommandError) -> None:
+    """Says on stderr what went wrong."""
+    say(f"losant-tokens: error: {' '.join(str(problem).split())}")
+    if problem.hint:
+        say(f"hint: {problem.hint}")
+
+
+def say(line: str) -> None:
+    """Tells people something: on stderr, since stdout is for data."""
+    sys.stderr.write(f"{escaped(line)}\n")
+    sys.stderr.flush()
+
+
+def say_stopped(line: str) -> None:
+    """Says something after Ctrl-C: below the `^C` that a terminal shows where the cursor was."""
+    sys.stderr.write("\n" * sys.stderr.isatty())
+    say(line)

@@ -1,0 +1,28 @@
+"""`sandbox`: a fake Losant to play with, until Ctrl-C."""
+
+import sys
+import time
+
+from losant_tokens.cli._errors import CommandError, say, say_stopped
+from losant_tokens.cli._fake import running_fake
+
+_GLANCE = 0.2  # seconds
+
+
+def sandbox(port: int, tokens: int) -> int:
+    """Serves a fake in the foreground, and writes to stdout how a shell connects to it."""
+    try:
+        with running_fake(tokens, port) as fake:
+            say(f"A fake Losant with {tokens:,} tokens. In another terminal:")
+            sys.stdout.write(
+                f"export LOSANT_API_URL={fake.base_url}\nexport LOSANT_API_TOKEN={fake.token}\n"
+            )
+            sys.stdout.flush()
+            say("Then try: losant-tokens list --limit 10")
+            say("Ctrl-C stops it; its tokens are gone then.")
+            while fake.is_running:
+                time.sleep(_GLANCE)
+    except KeyboardInterrupt:
+        say_stopped("Stopped.")
+        return 0  # as it should be: there is no other way to end it
+    raise CommandError("the fake ended by itself")

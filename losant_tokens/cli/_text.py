@@ -1,0 +1,53 @@
+"""Texts that others wrote, made fit for a terminal; and texts that people write, made values."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+_UNITS = MappingProxyType({"h": "hours", "d": "days", "w": "weeks"})
+
+
+def escaped(text: str) -> str:
+    r"""The same text, but what a terminal could obey or hide is shown as an escape: `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def day(moment: datetime | None, otherwise: str) -> str:
+    """A date as people read it, in UTC."""
+    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def minute(moment: datetime | None, otherwise: str) -> str:
+    """A date and time as people read it, in UTC."""
+    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def read_expiry(text: str, now: datetime) -> datetime | None:
+    """When a token shall expire: `90d` (h, d or w from now), `2030-01-01` (UTC), or `never`.
+
+    Raises:
+        ValueError: It is none of these, or lies in the past.
+    """
+    if text == "never":
+        return None
+    try:
+        moment = _read_moment(text, now)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f'"{text}" is no expiry: give a time from now such as 12h, 90d or 4w, '
+            f"a date such as 2030-01-01, or never"
+        ) from None
+    if moment <= now:
+        raise ValueError(f'"{text}" lies in the past: such a token would never work')
+    return moment
+
+
+def _read_moment(text: str, now: datetime) -> datetime:
+    if found := re.fullmatch(r"([0-9]+)([hdw])", text, re.ASCII):
+        return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,76 @@
+"""The command in process, against a fake on a loopback port."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import pytest
+import stamina
+
+from losant_tokens.cli._app import run
+from losant_tokens.testing import FakeLosant
+
+
+class Command:
+    """Runs the command as a shell would, but in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """The exit code, what went to stdout, and what went to stderr."""
+        code = run(arguments)
+        return code, *self._capsys.readouterr()
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Command]:
+    """Runs the command, with each event loop in a thread of its own.
+
+    Python 3.11 tells a tracer when a coroutine into which something was thrown ends, but not when
+    it goes on. Coverage then loses sight of whatever called the event loop, in that thread.
+    """
+    run_here: Any = anyio.run
+
+    def run_there(*arguments: Any) -> object:
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(run_here, *arguments).result()
+
+    monkeypatch.setattr(anyio, "run", run_there)
+    yield Command(capsys)
+    stamina.instrumentation.set_on_retry_hooks(None)
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    return FakeLosant()
+
+
+@pytest.fixture
+def service(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The fake, where the environment says the API is."""
+    with fake.serve() as base_url:
+        monkeypatch.setenv("LOSANT_API_URL", base_url)
+        monkeypatch.setenv("LOSANT_API_TOKEN", fake.admin_token)
+        yield base_url
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes terminals of the standard streams."""
+
+    def make(*, columns: int = 80, typed: str = "") -> None:
+        stdin = io.StringIO(typed)
+        for stream in (stdin, sys.stdout, sys.stderr):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+
+    return make

@@ -1,0 +1,217 @@
+"""One line for whatever goes wrong, with a hint and an exit code."""
+
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import errors
+from losant_tokens.cli import _commands, _service
+from losant_tokens.cli._errors import explained
+from losant_tokens.testing import FakeLosant
+
+from .conftest import Command
+
+HINTED = {
+    errors.TransportError: "look before you retry",
+    errors.RequestTimeout: "look before you retry",
+    errors.ConnectFailed: "check the network",
+    errors.Unauthorized: "check LOSANT_API_TOKEN",
+    errors.TokenExpired: "a token that is valid",
+    errors.ScopeError: "one of these scopes",
+    errors.Forbidden: "a token that may do this",
+    errors.NotFound: "check the id",
+    errors.TooManyRequests: "wait a little",
+    errors.ServerError: "try again later",
+    errors.ResponseError: "is the API of Losant",
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.LosantError)
+    ],
+)
+def test_hints(kind: type[errors.LosantError]) -> None:
+    """Each error of the client keeps its message, and most have a hint what to do."""
+    problem = explained(kind("what happened"))
+
+    assert (str(problem), problem.exit_code) == ("what happened", 1)
+    assert HINTED.get(kind, "") in problem.hint
+    assert bool(problem.hint) == (kind in HINTED)
+
+
+def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token the message says which variable is missing."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "")
+
+    code, out, err = command("list")
+
+    assert (1, "") == (code, out)
+    assert err.startswith("losant-tokens: error: no API token: LOSANT_API_TOKEN is not set\nhint: ")
+
+
+def test_wrong_token(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the API refuses is told in a line, with a hint."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "wrong")
+
+    code, out, err = command("list")
+
+    message, hint = err.splitlines()
+    assert (1, "") == (code, out)
+    assert message.startswith("losant-tokens: error: userApiTokens.get (/me/tokens): 401")
+    assert hint.startswith("hint: check LOSANT_API_TOKEN")
+
+
+def test_message_of_the_server(fake: FakeLosant, service: str, command: Command) -> None:
+    """What a server says cannot get at the terminal."""
+    fake.fail(status=400, body={"type": "X", "message": "a\x1b[2J\u202eb"})
+
+    _, _, err = command("list")
+
+    assert err == (
+        "losant-tokens: error: userApiTokens.get (/me/tokens): 400 X - a\\x1b[2J\\u202eb\n"
+    )
+
+
+def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> None:
+    """Whoever waits for another try is told why."""
+    fake.fail(status=503, headers={"Retry-After": "0"})
+
+    code, _, err = command("list")
+
+    assert code == 0
+    assert "503" in err
+    assert "; trying again in 0." in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "help_of"),
+    [
+        (["nope"], 'Unknown command "nope".', ""),
+        (["list", "--nope"], "--nope", "list "),
+        (["list", "--limit", "0"], 'Invalid value "0" for ', "list "),
+        (["list", "--sort-field", "\x1b"], 'Invalid value "\\x1b" for ', "list "),
+        (["list", "--owner", "me"], "An owner is user, oauth, application:ID", "list "),
+        (["show"], "TOKEN_ID", "show "),
+        (["delete"], "TOKEN_IDS", "delete "),
+        (["create", "ci", "--expires", "soon"], '"soon" is no expiry', "create "),
+        (["sandbox", "--port", "70000"], 'Invalid value "70000" for ', "sandbox "),
+    ],
+)
+def test_usage(command: Command, arguments: list[str], message: str, help_of: str) -> None:
+    """What is not understood exits with 2, in one line, and says where the help is."""
+    code, out, err = command(*arguments)
+
+    line, hint = err.splitlines()
+    assert (2, "") == (code, out)
+    assert line.startswith("losant-tokens: error: ")
+    assert message in line
+    assert hint == f"hint: see losant-tokens {help_of}--help"
+
+
+def test_the_token_is_no_argument(command: Command) -> None:
+    """There is no option for the token, and the help says where it comes from."""
+    assert command("list", "--token", "x")[0] == 2
+    for name in ("list", "show", "create", "patch", "delete"):
+        assert "LOSANT_API_TOKEN, never from an argument" in command(name, "--help")[1]
+
+
+@pytest.mark.parametrize("name", ["list", "show", "create", "patch", "delete", "sandbox", "demo"])
+def test_help(command: Command, name: str) -> None:
+    """Each command has help with examples that fits into 80 columns."""
+    code, out, err = command(name, "--help")
+
+    assert (0, "") == (code, err)
+    assert f"Examples:\n  losant-tokens {name}" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_of_all(command: Command) -> None:
+    """The help tells of the environment and of the exit codes; so does no arguments at all."""
+    code, out, err = command("--help")
+
+    assert (0, "") == (code, err)
+    assert "\nEnvironment:\n  LOSANT_API_TOKEN" in out
+    assert "\nExit codes:\n  0  done" in out
+    assert out == command()[1]
+
+
+def test_full_disk(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system refuses is told in a line."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("losant_tokens.cli._tokens.list_tokens", full)
+
+    expected = "losant-tokens: error: [Errno 28] No space left on device\n"
+    assert (1, "", expected) == command("list")
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Where nobody reads any more the command ends in silence, now or when it flushes."""
+
+    def write(*_: object, **__: object) -> int:
+        sys.stdout.write("x" * size)
+        return 0
+
+    monkeypatch.setattr("losant_tokens.cli._tokens.list_tokens", write)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
+        assert (141, "", "") == command("list")
+
+
+def test_stdout_may_be_anything(command: Command) -> None:
+    """A program may run the command with a stdout of its own."""
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
+        command("patch", "--help")
+
+    assert "Usage: losant-tokens patch" in stdout.getvalue()
+
+
+def test_bugs_are_not_hidden(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no error of the user or the service keeps its traceback."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "x")
+    monkeypatch.setattr("losant_tokens.cli._service.anyio.run", lambda _: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        command("list")
+
+
+async def test_what_fails_in_a_task_is_one_error() -> None:
+    """An error in a task comes out as itself, so that it can be told in a line."""
+
+    def broken(*_: object) -> None:
+        raise BrokenPipeError
+
+    async def call(_: str) -> None:
+        return None
+
+    with pytest.raises(BrokenPipeError):
+        await _service.each("ab", call, broken)
+
+
+def test_what_is_imported_for_help() -> None:
+    """The module with the commands imports nothing of what they do."""
+    top = [
+        line for line in Path(_commands.__file__).read_text().splitlines() if line[:5] == "from "
+    ]
+
+    assert top == [
+        "from typing import Literal",
+        "from cyclopts import App",
+        "from losant_tokens import __version__",
+        "from losant_tokens.cli import _help as texts",
+        "from losant_tokens.cli._parameters import (",
+    ]

@@ -1,0 +1,79 @@
+"""Tables on terminals and in pipes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from losant_tokens.cli._output import fit, write_table
+
+WIDTHS = {"ID": 24, "NAME": 30, "STATUS": 8, "CREATED": 10, "SCOPES": 40}
+
+
+@pytest.mark.parametrize(
+    ("room", "fitted"),
+    [
+        (200, WIDTHS),
+        (120, WIDTHS),
+        (119, WIDTHS | {"SCOPES": 39}),
+        (92, WIDTHS | {"SCOPES": 12}),
+        (91, {"ID": 24, "NAME": 30, "STATUS": 8, "SCOPES": 23}),
+        (80, {"ID": 24, "NAME": 30, "STATUS": 8, "SCOPES": 12}),
+        (79, {"ID": 24, "NAME": 30, "STATUS": 8}),
+        (66, {"ID": 24, "NAME": 30, "STATUS": 8}),
+        (60, {"ID": 24, "NAME": 24, "STATUS": 8}),
+        (20, {"ID": 24, "NAME": 12, "STATUS": 8}),
+    ],
+)
+def test_fit(room: int, fitted: dict[str, int]) -> None:
+    """First the scopes are cut, then columns go, and at last names wrap; ids stay whole."""
+    assert fitted == fit(WIDTHS, room, cut="SCOPES", drop=("CREATED", "SCOPES"), wrap="NAME")
+
+
+def test_short_columns_need_not_be_cut() -> None:
+    """A column that is short anyway keeps its width."""
+    assert {"A": 24, "B": 3} == fit({"A": 24, "B": 3}, 20, cut="B", wrap="B")
+
+
+ROWS = [("1", "a", "12"), ("23", "\x1b[1m[red]漢字[/red]", "3")]
+
+
+def test_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a pipe a table is as wide as it must be, plain, and without blanks at the ends."""
+    write_table(("ID", "NAME", "N"), ROWS, cut="NAME", numbers=("N",))
+
+    expected = "ID  NAME                     N\n1   a                       12\n"
+    assert f"{expected}23  \\x1b[1m[red]漢字[/red]   3\n" == capsys.readouterr().out
+
+
+def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table without rows has its header."""
+    write_table(("ID", "NAME"), [], cut="NAME")
+
+    assert capsys.readouterr().out == "ID  NAME\n"
+
+
+def test_terminal(capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]) -> None:
+    """On a terminal what is too long is cut, statuses have colours, and markup is only text."""
+    terminal(columns=21)
+
+    write_table(("ID", "STATUS"), [("[b]", "inactive"), ("2", "x" * 30)], cut="STATUS")
+
+    out = capsys.readouterr().out
+    assert "\x1b[33minactive" in out
+    assert "[b]" in out
+    assert "x" * 15 + "…" in out
+    assert "x" * 16 not in out
+
+
+def test_no_colours(
+    capsys: pytest.CaptureFixture[str],
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NO_COLOR is heeded."""
+    terminal()
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    write_table(("ID", "STATUS"), [("1", "inactive")], cut="STATUS")
+
+    assert "\x1b[33m" not in capsys.readouterr().out

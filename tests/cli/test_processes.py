@@ -1,0 +1,238 @@
+"""The command as a process: entry points, signals and pipes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from losant_tokens import __version__, cli
+from losant_tokens.cli import _app
+from losant_tokens.testing import FakeLosant
+
+COMMAND = (sys.executable, "-m", "losant_tokens.cli")
+
+
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(*arguments: str) -> tuple[int, str, str]:
+    with start(*arguments) as process:
+        out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.01)
+
+
+def test_version() -> None:
+    """`python -m losant_tokens.cli` is the command, and has a version."""
+    assert (0, f"losant-tokens {__version__}\n", "") == finished("--version")
+
+
+def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing token is told without a traceback."""
+    monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
+
+    code, out, err = finished("show", "1" * 24)
+
+    assert (1, "") == (code, out)
+    assert len(err.splitlines()) == 2
+
+
+def test_demo() -> None:
+    """The demo runs from start to end."""
+    code, out, err = finished("demo", "--tokens", "60")
+
+    assert code == 0
+    assert ", failed 0: " in out
+    assert err.startswith("Starting a fake Losant with 60 tokens")
+
+
+def test_demo_interrupted() -> None:
+    """Ctrl-C ends the demo in a line."""
+    with start("demo", "--tokens", "1500", "--concurrency", "1") as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline(), process.stderr.readline()]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+
+    assert lines[1].startswith("Deleting: ")
+    assert (130, "losant-tokens: interrupted") == (process.returncode, err.splitlines()[-1])
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "notice"),
+    [
+        (["list"], ""),
+        (["create", "ci"], "The token may have been created: look with `losant-tokens list`"),
+    ],
+)
+def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notice: str) -> None:
+    """Ctrl-C exits with 130, in a line, and says where something may have been created."""
+    fake.fail("latency", seconds=30)
+    with start(*arguments) as process:
+        until(lambda: fake.requests)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (130, "") == (process.returncode, out)
+    assert err.startswith(notice)
+    assert err.endswith("losant-tokens: interrupted\n")
+    assert len(err.splitlines()) == (2 if notice else 1)
+
+
+def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
+    """An interrupted deletion tells what was deleted before."""
+    fake.add_token("ci-1", id="1" * 24)
+    fake.fail("latency", seconds=30, path=f"/me/tokens/{'2' * 24}")
+    with start("delete", "--yes", "1" * 24, "2" * 24) as process:
+        until(lambda: len(fake.requests) == 2 and not fake.tokens())
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (130, "1" * 24 + "\n") == (process.returncode, out)
+    assert err == "Deleted 1 of 2.\nlosant-tokens: interrupted\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_broken_pipe(
+    fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+) -> None:
+    """A reader that has seen enough ends the command in silence."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    fake.seed(2000)
+    with start("list") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        header = process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert header.startswith("ID ")
+    assert (141, "") == (process.wait(), err)
+
+
+def test_broken_pipe_at_the_end(service: str) -> None:
+    """So it is where all of the output fits into the buffer."""
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen(
+        [*COMMAND, "list"], stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE
+    ) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=20)
+
+    assert (141, b"") == (process.returncode, err)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_narrow_encoding(
+    fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """What stdout cannot encode is escaped, and nothing fails."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    fake.add_token("漢")
+
+    code, out, err = finished("list")
+
+    assert (0, "") == (code, err)
+    assert "\\u6f22" in out
+
+
+def test_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox says how to connect, serves until Ctrl-C, and then ends well."""
+    with start("sandbox", "--tokens", "7") as process:
+        assert process.stdout is not None
+        told = dict(process.stdout.readline().split()[1].split("=", 1) for _ in range(2))
+        monkeypatch.setenv("LOSANT_API_URL", told["LOSANT_API_URL"])
+        monkeypatch.setenv("LOSANT_API_TOKEN", told["LOSANT_API_TOKEN"])
+        listed = finished("list")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (0, 8) == (listed[0], len(listed[1].splitlines()))
+    assert (0, "") == (process.returncode, out)
+    assert err.splitlines()[0] == "A fake Losant with 7 tokens. In another terminal:"
+    assert err.endswith("Stopped.\n")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(told["LOSANT_API_URL"])
+
+
+def test_sandbox_on_a_port_in_use(service: str) -> None:
+    """A port that is in use is told in a line."""
+    code, out, err = finished("sandbox", "--port", service.rpartition(":")[2])
+
+    assert (1, "") == (code, out)
+    assert err.startswith("losant-tokens: error: the fake did not start: OSError: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_what_importing_the_entry_point_costs() -> None:
+    """The entry point does not import cyclopts, which may not be there."""
+    code = "import sys, losant_tokens.cli; print('cyclopts' in sys.modules)"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The entry point takes the arguments of the process, and exits with the code."""
+    monkeypatch.setattr(sys, "argv", ["losant-tokens", "show"])
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+
+    assert exit_.value.code == 2
+    assert "TOKEN_ID" in capsys.readouterr().err
+
+
+def test_without_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the extra the command says what to install."""
+    monkeypatch.setattr(cli, "find_spec", lambda _: None)
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == (
+        "losant-tokens: error: the command needs cyclopts and rich\n"
+        "hint: pip install 'losant-tokens[cli]'\n"
+    )
+
+
+def test_interrupted_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal: Callable[..., None],
+) -> None:
+    """On a terminal the message goes below the `^C`."""
+
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    terminal()
+    monkeypatch.setattr(_app, "run", interrupted)
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+
+    assert (130, "\nlosant-tokens: interrupted\n") == (exit_.value.code, capsys.readouterr().err)
