@@ -1,0 +1,61 @@
+"""Bulk jobs over tens of thousands of tokens: planned, reviewed, applied, safe to interrupt."""
+
+from losant_tokens.jobs._apply import MAX_AGE, apply, journal_of
+from losant_tokens.jobs._plan import Header, Plan
+from losant_tokens.jobs._planning import PlanWarning, plan
+from losant_tokens.jobs._report import Report
+from losant_tokens.jobs._selection import (
+    Rule,
+    all_of,
+    any_of,
+    can_create_tokens,
+    created_by,
+    expired,
+    expires_within,
+    has_scope,
+    inactive,
+    named,
+    never_expires,
+    not_updated_for,
+    nothing,
+    older_than,
+)
+from losant_tokens.jobs._values import (
+    Counts,
+    Entry,
+    Outcome,
+    PaceSample,
+    Progress,
+    Result,
+)
+
+__all__ = [
+    "MAX_AGE",
+    "Counts",
+    "Entry",
+    "Header",
+    "Outcome",
+    "PaceSample",
+    "Plan",
+    "PlanWarning",
+    "Progress",
+    "Report",
+    "Result",
+    "Rule",
+    "all_of",
+    "any_of",
+    "apply",
+    "can_create_tokens",
+    "created_by",
+    "expired",
+    "expires_within",
+    "has_scope",
+    "inactive",
+    "journal_of",
+    "named",
+    "never_expires",
+    "not_updated_for",
+    "nothing",
+    "older_than",
+    "plan",
+]

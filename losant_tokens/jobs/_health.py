@@ -1,0 +1,67 @@
+"""When to try again, when to wait, and when to give up: what keeps an outage from a storm.
+
+Pure but for its memory.
+"""
+
+import attrs
+
+_IN_A_ROW = 10  # troubles without an answer between them: the service is out
+_FIRST_PROBE = 1.0  # seconds
+_LAST_PROBE = 30.0
+_SHARE = 0.1  # of all requests may be further tries
+_RESERVE = 10.0  # further tries that a job has from the beginning
+
+
+@attrs.define
+class Health:
+    """Whether the service answers, and how many further tries there may be.
+
+    Args:
+        patience: For how many seconds an outage is waited out.
+
+    Attributes:
+        down_since: When the outage began, or `None`.
+    """
+
+    patience: float
+    down_since: float | None = None
+    _in_a_row: int = 0
+    _probe: float = _FIRST_PROBE
+    _budget: float = _RESERVE
+
+    def began(self) -> None:
+        """A request was sent for the first time, and earns a part of a further try."""
+        self._budget += _SHARE
+
+    def may_try_again(self) -> bool:
+        """Takes a further try out of the budget, if there is one."""
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True
+
+    def answered(self) -> None:
+        """The service has answered: it is there."""
+        self.down_since = None
+        self._in_a_row = 0
+        self._probe = _FIRST_PROBE
+
+    def troubled(self, now: float) -> None:
+        """The service has not answered, or with an error of its own."""
+        self._in_a_row += 1
+        if self._in_a_row >= _IN_A_ROW:
+            self.out(now)
+
+    def out(self, now: float) -> None:
+        """The service counts as being out, until it answers."""
+        if self.down_since is None:
+            self.down_since = now
+
+    def next_probe(self) -> float:
+        """The seconds until one request may be sent, to see whether the service is back."""
+        seconds, self._probe = self._probe, min(_LAST_PROBE, self._probe * 2)
+        return seconds
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether the outage has lasted for longer than one wants to wait."""
+        return self.down_since is not None and now - self.down_since >= self.patience

@@ -1,0 +1,144 @@
+"""What jobs speak of: what to do, to which tokens, and what came of it."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Literal
+
+from attrs import field, frozen
+
+from losant_tokens import Owner
+
+Action = Literal["delete", "deactivate", "activate"]
+ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate")
+
+
+class Outcome(Enum):
+    """What came of a token.
+
+    DONE: The action was carried out.
+    GONE: Somebody else had deleted it already.
+    CHANGED: It is not as the plan saw it any more; it was left alone.
+    PROTECTED: A guard forbids to touch it.
+    FAILED: The action was refused, or failed too often.
+    UNKNOWN: It was asked for and not answered; `resume` finds out.
+    """
+
+    DONE = "done"
+    GONE = "gone"
+    CHANGED = "changed"
+    PROTECTED = "protected"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Entry:
+    """One token of a plan: what the decision rested on, and the reason.
+
+    Attributes:
+        owner: Whose it is.
+        id: Its id.
+        name: Its name.
+        status: Its status, when the plan was made.
+        last_updated: When it was last changed, then. What has changed since is left alone.
+        reason: Why it was selected.
+        protected: Why it is not touched all the same, or `None`.
+    """
+
+    owner: Owner
+    id: str
+    name: str
+    status: str | None
+    last_updated: datetime | None
+    creation_date: datetime | None
+    expiration_date: datetime | None
+    reason: str
+    protected: str | None = None
+
+
+@frozen(kw_only=True)
+class Counts:
+    """How many tokens of an owner a plan is about.
+
+    Attributes:
+        listed: All there were.
+        selected: Those that the action is to be done to.
+        protected: Those that the rule would have selected, but for a guard.
+    """
+
+    listed: int = 0
+    selected: int = 0
+    protected: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            listed=self.listed + other.listed,
+            selected=self.selected + other.selected,
+            protected=self.protected + other.protected,
+        )
+
+
+@frozen(kw_only=True)
+class Result:
+    """What came of one token of a plan.
+
+    Attributes:
+        entry: The token.
+        outcome: What came of it; `None` where it was not come to.
+        error: What went wrong, for one that failed.
+    """
+
+    entry: Entry
+    outcome: Outcome | None
+    error: str | None = None
+
+
+@frozen(kw_only=True)
+class PaceSample:
+    """How fast a job was at one moment.
+
+    Attributes:
+        at: Seconds since it began.
+        per_second: Requests answered per second.
+        concurrency: How many were let through at once.
+        refused: How many were answered with 429 since the sample before.
+    """
+
+    at: float
+    per_second: float
+    concurrency: int
+    refused: int = 0
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a job has come.
+
+    Attributes:
+        total: How many tokens the plan has.
+        counts: How many came out how.
+        requests: How many requests were sent, those that verify included.
+        retries: How many of them were further tries.
+        refused: How many were answered with 429.
+        per_second: Requests per second, lately.
+        concurrency: How many are let through at once.
+        elapsed: Seconds since it began.
+        remaining: An estimate of the seconds to go, where one can be made.
+        pausing: Why nothing is being sent right now, if so.
+    """
+
+    total: int
+    counts: dict[Outcome, int] = field(hash=False)
+    requests: int = 0
+    retries: int = 0
+    refused: int = 0
+    per_second: float = 0.0
+    concurrency: int = 0
+    elapsed: float = 0.0
+    remaining: float | None = None
+    pausing: str | None = None
+
+    @property
+    def settled(self) -> int:
+        """How many tokens have come to an end."""
+        return sum(self.counts.values())
