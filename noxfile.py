@@ -4,11 +4,13 @@ import nox
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "venv"
-nox.options.reuse_existing_virtualenvs = True
+nox.options.reuse_venv = "yes"
 nox.options.stop_on_first_error = True
 
+DEV = ".nox/dev"  # lint, typing and tests need the same, which is installed once
 
-@nox.session
+
+@nox.session(venv_location=DEV)
 def lint(session: nox.Session) -> None:
     """Format, lint, and the direction of the imports."""
     session.install("--editable", ".[dev]")
@@ -17,14 +19,14 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-logo")
 
 
-@nox.session
+@nox.session(venv_location=DEV)
 def typing(session: nox.Session) -> None:
     """Types, strictly."""
     session.install("--editable", ".[dev]")
     session.run("mypy")
 
 
-@nox.session
+@nox.session(venv_location=DEV)
 def tests(session: nox.Session) -> None:
     """All tests, and the coverage of the package by them."""
     session.install("--editable", ".[dev]")
