@@ -7,26 +7,24 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.stop_on_first_error = True
 
-DEV = ".nox/dev"  # lint, typing and tests need the same, which is installed once
 
-
-@nox.session(venv_location=DEV)
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Format, lint, and the direction of the imports."""
-    session.install("--editable", ".[dev]")
+    """Format, lint, and the direction of the imports; none of it needs the package installed."""
+    session.install("ruff>=0.12", "import-linter>=2.3")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("lint-imports", "--no-logo")
 
 
-@nox.session(venv_location=DEV)
+@nox.session
 def typing(session: nox.Session) -> None:
     """Types, strictly."""
     session.install("--editable", ".[dev]")
     session.run("mypy")
 
 
-@nox.session(venv_location=DEV)
+@nox.session
 def tests(session: nox.Session) -> None:
     """All tests, and the coverage of the package by them."""
     session.install("--editable", ".[dev]")
