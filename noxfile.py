@@ -43,6 +43,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """The client alone, without any extra: it must import, and send."""
+    session.install(".")
+    session.run("python", "tests/bare.py")
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The demo, installed as a user would."""
     session.install(".[cli]")
