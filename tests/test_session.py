@@ -364,7 +364,7 @@ async def test_answers_that_are_none(
 
 async def test_an_answer_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer beyond the limit is given up, and its connection with it."""
-    monkeypatch.setattr("losant_tokens._session.BodyReader", _SmallReader)
+    monkeypatch.setattr("losant_tokens._call.BodyReader", _SmallReader)
     async with (
         serve(answers(answer(b"x" * 5000), answer())) as url,
         AsyncClient("t", base_url=url, max_connections=1) as client,

@@ -1,0 +1,198 @@
+"""One call: a turn, a try, an answer, and perhaps another try. The one place that waits.
+
+All decisions are made elsewhere by pure functions: `_wire` has said what is sent, `_answer` says
+what came of it, `_retry` whether to try again.
+"""
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import attrs
+import httpx
+
+from losant_tokens._actions import Action
+from losant_tokens._answer import Answer, BodyReader, read_answer
+from losant_tokens._codec import Codec
+from losant_tokens._models import Success
+from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived, may_try_again
+from losant_tokens._secret import Secret
+from losant_tokens.errors import (
+    ConnectFailed,
+    LosantError,
+    NotFound,
+    RequestTimeout,
+    ResponseError,
+    TransportError,
+)
+
+_log = logging.getLogger("losant_tokens")
+
+_CONNECT_FIRST = 0.1
+"""The seconds by which a try outlasts the pool's own timeout for connecting, so that this, which
+knows that nothing was sent, is the one to be heard."""
+
+
+@attrs.define(eq=False)
+class Call:
+    """One call with all of its tries.
+
+    Attributes:
+        http: Gives what to send with, while the client is open.
+        turns: Who has one may send.
+        codec: Makes models of JSON.
+        base_url: Where it is sent, for messages.
+        action: What is to be done.
+        request: What is to be sent.
+        timeout: How long one try may take, in seconds.
+        policy: How often, and for how long, it is tried.
+        secrets: What the server is told in confidence, and may say again in an error.
+    """
+
+    http: Callable[[], httpx.AsyncClient]
+    turns: anyio.Semaphore
+    codec: Codec
+    base_url: str
+    action: Action[Any]
+    request: httpx.Request
+    timeout: float
+    policy: RetryPolicy
+    secrets: list[Secret] = attrs.field(repr=False)
+    attempt: int = 0
+    began: float = math.nan  # when it first had its turn
+    outcome: str = "cancelled"
+    failure: LosantError | None = None  # of the last try
+    may_have_arrived: bool = False  # with any of the tries that failed
+
+    async def result(self) -> Any:
+        """The answer, or the last error, of as many tries as the policy allows."""
+        called = time.perf_counter()
+        try:
+            found = await self._try()
+            if isinstance(found, LosantError) and may_try_again(self.request.method, found):
+                found = await self._try_again(found)
+        finally:
+            _log.debug(
+                "%s %s -> %s in %.1f ms, attempt %d",
+                self.request.method,
+                self.action,
+                self.outcome,
+                (time.perf_counter() - called) * 1000,
+                self.attempt,
+            )
+        if isinstance(found, LosantError):
+            raise found.with_traceback(None)  # of the tries before, which tell nothing
+        return found
+
+    async def _try_again(self, error: LosantError) -> Any:
+        # Imported, and entered, at the first failure: most calls never come here.
+        import stamina  # noqa: PLC0415
+
+        found: Any = error
+        try:
+            async for attempt in stamina.retry_context(
+                on=self._backoff, attempts=self.policy.attempts, timeout=None
+            ):
+                with attempt:
+                    if attempt.num > 1:  # the first has been: `error` is what came of it
+                        found = await self._try()
+                    if isinstance(found, LosantError):
+                        raise found
+        except LosantError as last:
+            return last
+        return found
+
+    def _backoff(self, error: Exception) -> bool | float:
+        """What stamina asks after each failure: the seconds to wait, or `False` for no more."""
+        delay = self._delay(error) if isinstance(error, LosantError) else None
+        return False if delay is None else delay
+
+    def _delay(self, error: LosantError) -> float | None:
+        return delay_before_retry(
+            self.policy,
+            self.request.method,
+            error,
+            attempt=self.attempt,
+            elapsed=self._elapsed(),
+            random=random.random,
+        )
+
+    async def _try(self) -> Any:
+        """One try: the answer, or the error that came instead."""
+        async with self.turns:
+            self.attempt += 1
+            if self.failure is None:
+                self.began = time.monotonic()
+            limit = min(self.timeout, self.policy.deadline - self._elapsed())
+            if self.failure is not None and limit <= 0:
+                return self.failure  # the time was up before it had its turn again
+            found = await self._send(limit)
+        if isinstance(found, NotFound) and self._has_deleted():
+            return Success()
+        if isinstance(found, LosantError):
+            self.failure = found
+            self.may_have_arrived |= may_have_arrived(found)
+        return found
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    def _has_deleted(self) -> bool:
+        """Whether an earlier try may be the reason why there is nothing left to delete."""
+        return self.request.method == "DELETE" and self.may_have_arrived
+
+    async def _send(self, limit: float) -> Any:
+        connect = limit if math.isfinite(limit) else None
+        self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
+        found: Any = None
+        # All of the try is under one timeout: httpx's own are for each read, and a server that
+        # sends a byte now and then would never meet them.
+        with anyio.move_on_after(limit + _CONNECT_FIRST) as scope:
+            found = await self._exchange()
+        if scope.cancelled_caught:
+            return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
+        return found
+
+    async def _exchange(self) -> Any:
+        try:
+            response = await self.http().send(self.request, stream=True)
+            try:
+                reader = BodyReader(response.headers.get("content-encoding", ""))
+                async for part in response.stream:  # type: ignore[union-attr]  # an async client's
+                    if problem := reader.feed(part):
+                        return self._unreadable(response, problem)
+            finally:
+                await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return self._failed("not connected", ConnectFailed, "could not connect", error)
+        except (httpx.ProxyError, httpx.UnsupportedProtocol) as error:
+            return self._failed("not connected", ConnectFailed, "could not connect", error)
+        except httpx.TimeoutException as error:
+            return self._failed("timed out", RequestTimeout, "no answer in time", error)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            return self._failed("broken off", TransportError, "the connection broke off", error)
+        self.outcome = str(response.status_code)
+        answer = Answer(response.status_code, response.headers, reader.content())
+        return read_answer(self.action, self.request, answer, self.codec, self.secrets)
+
+    def _failed(
+        self, outcome: str, kind: type[TransportError], what: str, error: Exception | None = None
+    ) -> TransportError:
+        self.outcome = outcome
+        why = f": {str(error) or type(error).__name__}" if error else ""
+        return kind(
+            f"{self.action} ({self.base_url}): {what}{why}",
+            action=self.action.name,
+        )
+
+    def _unreadable(self, response: httpx.Response, problem: str) -> ResponseError:
+        self.outcome = f"{response.status_code}, unreadable"
+        return ResponseError(
+            f"{self.action}: the answer {problem} (status {response.status_code})",
+            action=self.action.name,
+            status_code=response.status_code,
+        )
