@@ -1,5 +1,8 @@
 """What must pass, and how to run it: `nox`, or `nox -s tests`."""
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2"
@@ -40,6 +43,18 @@ def docs(session: nox.Session) -> None:
     """The documentation, where a broken reference is an error."""
     session.install("--editable", ".[docs,aiohttp,testing]")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Clients beside each other, as ratios. Takes minutes, and wants a quiet machine."""
+    session.install(".[bench]")
+    node = Path(session.create_tmp())
+    if shutil.which("npm"):
+        session.run(
+            "npm", "install", "--silent", "--prefix", str(node), "losant-rest", external=True
+        )
+    session.run("python", "benchmarks/run.py", *session.posargs, env={"NODE_FOLDER": str(node)})
 
 
 @nox.session

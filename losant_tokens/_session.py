@@ -25,7 +25,7 @@ from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
 from losant_tokens._wire import Endpoint, build_request
-from losant_tokens.errors import ClientStateError, ScopeWarning
+from losant_tokens.errors import ClientStateError, ScopeError, ScopeWarning, TokenExpired
 
 R = TypeVar("R")
 ScopeCheck = Literal["enforce", "warn", "off"]
@@ -57,6 +57,7 @@ class Session:
     _loop: object = None
     _closed: bool = False
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
+    _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
     _turns: anyio.Semaphore = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -162,17 +163,21 @@ class Session:
             raise ClientStateError(
                 f"{action} needs an API token: pass one to AsyncClient, or set LOSANT_API_TOKEN."
             )
-        if self.scope_check == "off":
-            return
-        problem = expiry_problem(self.credential, datetime.now(UTC)) or refusal(
-            action, self.credential
-        )
+        problem = None if self.scope_check == "off" else self._problem(action)
         if problem is None:
             return
         if self.scope_check == "enforce":
             raise problem
         told = str(problem).replace(" Nothing was sent.", " It is sent all the same.")
         warnings.warn(told, ScopeWarning, stacklevel=4)  # the caller of the resource's method
+
+    def _problem(self, action: Action[Any]) -> ScopeError | TokenExpired | None:
+        """Why the token is sure to be refused. What its scopes allow is found out once."""
+        if action not in self._allowed:
+            if problem := refusal(action, self.credential):
+                return problem
+            self._allowed.add(action)
+        return expiry_problem(self.credential, datetime.now(UTC))
 
 
 def _secrets(session: Session, body: Body | None) -> list[Secret]:

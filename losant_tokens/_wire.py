@@ -20,7 +20,9 @@ from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 
 _LAST_PORT = 65535
+_LONGEST = 60_000  # characters of parameters; httpx takes a little more
 _FLAGS = {"actions": False, "links": True, "embedded": True}
+_DEFAULT_FLAGS = "_actions=false&_links=true&_embedded=true"
 
 
 @attrs.frozen
@@ -38,6 +40,36 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...]
     authorization: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     losantdomain: str | None = None
+    # The parts of a request that do not change, made once: parsing a URL and encoding headers
+    # would be a third of what a call costs.
+    url: httpx.URL = attrs.field(init=False, repr=False, eq=False)
+    _signed: httpx.Headers = attrs.field(init=False, repr=False, eq=False)
+    _unsigned: httpx.Headers = attrs.field(init=False, repr=False, eq=False)
+
+    @url.default
+    def _parsed(self) -> httpx.URL:
+        return httpx.URL(self.base_url)
+
+    @_signed.default
+    def _with_token(self) -> httpx.Headers:
+        return httpx.Headers([*self.headers, *self.authorization])
+
+    @_unsigned.default
+    def _without_token(self) -> httpx.Headers:
+        return httpx.Headers(list(self.headers))
+
+    def headers_for(self, action: Action[Any]) -> httpx.Headers:
+        """The headers of a request, with the token where it takes one."""
+        return httpx.Headers(self._signed if action.needs_token else self._unsigned)
+
+    def url_of(self, path: str, parameters: str) -> httpx.URL:
+        """The URL of a path; both parts are percent-encoded already, so nothing is parsed."""
+        url = httpx.URL(self.url)
+        parts = url._uri_reference  # noqa: SLF001 -- every public way parses the whole anew
+        url._uri_reference = parts._replace(  # noqa: SLF001
+            path=parts.path.rstrip("/") + path, query=parameters
+        )
+        return url
 
 
 def endpoint(
@@ -123,23 +155,24 @@ def build_request(
         ValidationError: An id, the body, a parameter or an option is not what the API takes.
     """
     path = _path(action, ids)
-    parameters = urlencode({**_flags(options), **query}, quote_via=quote)
+    parameters = _flags(options)
+    if query:
+        parameters = f"{parameters}&{urlencode(query, quote_via=quote)}"
+    if len(parameters) > _LONGEST:
+        raise ValidationError(
+            f"{action}: its parameters make a URL that is too long ({len(parameters)} characters)"
+        )
     domain = to.losantdomain
     if "losantdomain" in options:
         domain = _header("losantdomain", options["losantdomain"])
     content = None if action.body is None else codec.encode(_checked_body(action, body))
-    try:
-        url = httpx.URL(f"{to.base_url}{path}?{parameters}")
-    except httpx.InvalidURL:
-        raise ValidationError(
-            f"{action}: its parameters make a URL that is too long ({len(parameters)} characters)"
-        ) from None
     # From here on nothing raises: the headers hold the token.
-    headers = [*to.headers, *(to.authorization if action.needs_token else ())]
+    headers = to.headers_for(action)
     if domain is not None:
-        headers.append(("losantdomain", domain))
+        headers["losantdomain"] = domain
     if content is not None:
-        headers.append(("Content-Type", "application/json"))
+        headers["Content-Type"] = "application/json"
+    url = to.url_of(path, parameters)
     return httpx.Request(action.method, url, headers=headers, content=content)
 
 
@@ -162,15 +195,17 @@ def _checked_body(action: Action[Any], body: Body | None) -> Body:
     return cast("Body", body)
 
 
-def _flags(options: RequestOptions) -> dict[str, str]:
+def _flags(options: RequestOptions) -> str:
     """`_actions`, `_links` and `_embedded`: the official clients always send all three."""
-    flags = {}
+    if not options.keys() & _FLAGS.keys():
+        return _DEFAULT_FLAGS
+    flags = []
     for name, default in _FLAGS.items():
         value = options.get(name, default)
         if not isinstance(value, bool):
             raise ValidationError(f"{name} must be True or False, but it is {limits.shown(value)}")
-        flags[f"_{name}"] = "true" if value else "false"
-    return flags
+        flags.append(f"_{name}={'true' if value else 'false'}")
+    return "&".join(flags)
 
 
 def _header(name: str, value: object) -> str:

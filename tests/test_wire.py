@@ -24,6 +24,7 @@ from losant_tokens import (
     UserOauthTokenPost,
     _actions,
 )
+from losant_tokens import _actions as actions
 from losant_tokens._actions import ACTIONS, Action
 from losant_tokens._codec import codec
 from losant_tokens._options import RequestOptions, list_query
@@ -698,3 +699,17 @@ def test_frames_that_hold() -> None:
         "_wire.py, _path: value",
     ]
     assert frames_hold(ExceptionGroup("", [caught.value]), "hunter2") == []
+
+
+@pytest.mark.parametrize(
+    "base", ["https://api.losant.com", "https://h.example:8443/a/b", "http://[::1]:80/"]
+)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_a_url_that_is_put_together(base: str, text: str) -> None:
+    """A URL that is put together from its parts is the one that httpx would parse."""
+    endpoint_ = endpoint(base, None, api_version="1", user_agent="x")
+    query = list_query(actions.USER_API_TOKENS_GET, {"filter_field": "name", "filter": text})
+    request = build_request(endpoint_, codec(), actions.USER_API_TOKENS_GET, {}, query, None, {})
+    again = httpx.URL(str(request.url))
+    assert (again, again.raw_path) == (request.url, request.url.raw_path)
+    assert text == request.url.params["filter"]

@@ -1,0 +1,34 @@
+"""aiohttp by itself, written as well as one can: what any client over it cannot beat."""
+
+import asyncio
+import json
+
+import aiohttp
+
+from contenders.measure import arguments, measured
+
+HEADERS = {
+    "Accept": "application/json",
+    "Accept-Version": "^1.31.0",
+    "Authorization": "Bearer token",
+}
+
+
+async def main() -> None:
+    """Sends the same requests."""
+    url, count, concurrency = arguments()
+    connector = aiohttp.TCPConnector(limit=concurrency)
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=jar, headers=HEADERS
+    ) as session:
+
+        async def delete(token_id: str) -> None:
+            where = f"{url}/me/tokens/{token_id}?_actions=false&_links=true&_embedded=true"
+            async with session.delete(where, allow_redirects=False) as response:
+                assert json.loads(await response.read())["success"]
+
+        await measured(delete, count, concurrency)
+
+
+asyncio.run(main())
