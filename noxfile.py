@@ -49,7 +49,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Clients beside each other, as ratios. Takes minutes, and wants a quiet machine."""
     session.install(".[bench]")
-    node = Path(session.create_tmp())
+    node = Path(session.create_tmp()).resolve()
     if shutil.which("npm"):
         session.run(
             "npm", "install", "--silent", "--prefix", str(node), "losant-rest", external=True
