@@ -116,7 +116,7 @@ def _status_error(
     kind, message = (_text(body.pop(name, "")) for name in ("type", "message"))
     code = answer.status_code
     said = f"{kind or _phrase(code)} - {message or 'no explanation was given'}"
-    if hint := _HINTS.get(code):
+    if action.needs_token and (hint := _HINTS.get(code)):
         said = f"{said.rstrip('.')}. {hint}"
     return status_error_class(code)(
         f"{action} ({request.url.path}): {code} {said}",

@@ -33,8 +33,8 @@ from losant_tokens.errors import (
 _log = logging.getLogger("losant_tokens")
 
 _CONNECT_FIRST = 0.1
-"""The seconds by which a try outlasts the pool's own timeout for connecting, so that this, which
-knows that nothing was sent, is the one to be heard."""
+"""A try outlasts the pool's own timeout for connecting by so many seconds, or by a tenth, where
+that is less. So a connection that cannot be made is told as such: nothing was sent."""
 
 
 @attrs.define(eq=False)
@@ -151,7 +151,7 @@ class Call:
         found: Any = None
         # All of the try is under one timeout: httpx's own are for each read, and a server that
         # sends a byte now and then would never meet them.
-        with anyio.move_on_after(limit + _CONNECT_FIRST) as scope:
+        with anyio.move_on_after(limit + min(_CONNECT_FIRST, limit / 10)) as scope:
             found = await self._exchange()
         if scope.cancelled_caught:
             return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")

@@ -130,9 +130,18 @@ class AsyncClient:
         self.instance_api_tokens = resources.InstanceApiTokensResource(self._session)
         self.auth = resources.AuthResource(self._session)
 
-    def tokens(self, owner: Owner) -> OwnerTokens:
-        """The tokens of an owner, for code that works for all four kinds of them."""
-        return OwnerTokens(self._session, owner)
+    def tokens(self, owner: Owner | str) -> OwnerTokens:
+        """The tokens of an owner, for code that works for all four kinds of them.
+
+        Args:
+            owner: An `Owner`, or the text for one: `user`, `oauth`, `application:ID` or
+                `instance:ID`.
+
+        Raises:
+            ValidationError: The text names no owner.
+        """
+        known = owner if isinstance(owner, Owner) else Owner.parse(owner)
+        return OwnerTokens(self._session, known)
 
     @property
     def base_url(self) -> str:

@@ -81,6 +81,9 @@ def expiry_problem(credential: Credential, now: datetime) -> TokenExpired | None
     )
 
 
+_NOT_IN_A_HEADER = {" ": "a blank", "\t": "a tab", "\n": "a line break", "\r": "a line break"}
+
+
 def _problem(token: Secret) -> str | None:
     """What is wrong with a token, without saying what it is. Never raises: it holds the text."""
     text: object = token.reveal()
@@ -90,7 +93,7 @@ def _problem(token: Secret) -> str | None:
         return "is empty"
     for position, character in enumerate(text, start=1):
         if not "!" <= character <= "~":
-            kind = "a blank" if character.isspace() else "a character that is not printable ASCII"
+            kind = _NOT_IN_A_HEADER.get(character, "a character that is not printable ASCII")
             return f"has {kind} at position {position} of {len(text)}"
     return None
 

@@ -69,7 +69,11 @@ class _Token:
 
         Args:
             at: The moment to judge by, with its time zone; now, when left out.
+
+        Raises:
+            ValidationError: The moment has no time zone.
         """
+        limits.check(limits.optional(limits.moment), "is_expired", "at", at)
         return self.expiration_date is not None and self.expiration_date <= (
             at or datetime.now(UTC)
         )

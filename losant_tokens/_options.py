@@ -24,7 +24,7 @@ class RequestOptions(TypedDict, total=False):
         links: Have the answer carry links. Default: true.
         embedded: Have the answer embed related resources. Default: true.
         timeout: How long one try may take, in seconds. Default: that of the client.
-        retry: How often, and for how long, the call is tried. Default: as the client is told.
+        retry: How often, and for how long, the call is tried. Default: that of the client.
     """
 
     losantdomain: str
@@ -44,7 +44,8 @@ class ListOptions(RequestOptions, total=False):
         per_page: How many to a page; the API's default is 100, that of `iter` 1,000. A server
             may cap it.
         filter_field: What to filter by; goes with `filter`.
-        filter: What that field must match; `*` stands for anything.
+        filter: What that field must match; `*` stands for anything. To the API, an empty one, or
+            one without a field, means all tokens: `iter` refuses it.
     """
 
     sort_field: SortField

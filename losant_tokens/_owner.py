@@ -68,13 +68,13 @@ class Owner:
         return cls("instance", instance_id)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: object) -> Self:
         """The owner that a text names.
 
         Raises:
             ValidationError: It names none.
         """
-        kind, colon, id_ = text.partition(":")
+        kind, colon, id_ = text.partition(":") if isinstance(text, str) else ("", "", "")
         if kind not in {"user", "oauth", *_WITH_ID} or bool(colon) != (kind in _WITH_ID):
             raise ValidationError(
                 f"An owner is user, oauth, application:ID or instance:ID, "

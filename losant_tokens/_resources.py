@@ -67,6 +67,8 @@ class Resource:
                 f"{action}: filter and filter_field go together; with one of them alone, the "
                 f"answer would be all tokens"
             )
+        if not parameters.get("filter", "*"):
+            raise ValidationError(f"{action}: an empty filter would give all tokens; leave it out")
         per_page = parameters.pop("per_page", PAGE_SIZE)
         limits.check(limits.whole(least=1), action.name, "per_page", per_page)
         query = list_query(action, parameters)

@@ -130,7 +130,7 @@ class Session:
         """Does an action: checks, sends, waits, reads, and tries again where that is safe.
 
         Raises:
-            LosantError: Any of the tree.
+            LosantError: Whatever went wrong; see `losant_tokens.errors`.
             TypeError: There is no such option.
         """
         self.http()

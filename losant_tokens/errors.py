@@ -10,7 +10,7 @@
     ├── TransportError         no complete answer came
     │   ├── ConnectFailed      the request never left
     │   └── RequestTimeout     not answered in time
-    ├── ResponseError          an answer that the API may not give
+    ├── ResponseError          an answer that cannot come from the API
     ├── StatusError            the API said no
     │   ├── BadRequest         400
     │   ├── Unauthorized       401
@@ -131,7 +131,7 @@ class RequestTimeout(TransportError):
 
 
 class ResponseError(LosantError):
-    """An answer that the API may not give: a redirect, no JSON, too large, or of a wrong shape.
+    """An answer that cannot come from the API: a redirect, no JSON, too large, or misshapen.
 
     The request arrived, and was probably carried out.
 

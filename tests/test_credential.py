@@ -197,14 +197,20 @@ def test_any_text(text: str) -> None:
 BAD_TOKENS: list[tuple[Any, str]] = [
     ("", "The API token is empty. Check where it was copied from."),
     (" hunter2", "The API token has a blank at position 1 of 8. Check where it was copied from."),
-    ("hunter2\n", "The API token has a blank at position 8 of 8. Check where it was copied from."),
+    (
+        "hunter2\n",
+        "The API token has a line break at position 8 of 8. Check where it was copied from.",
+    ),
     ("hunter2 \r", "The API token has a blank at position 8 of 9."),
     ("hunter2\x7f", "a character that is not printable ASCII at position 8 of 8."),
     ("hunter2\x00", "a character that is not printable ASCII at position 8 of 8."),
     ("ähunter2", "a character that is not printable ASCII at position 1 of 8."),
     ("hunter2\u200b", "a character that is not printable ASCII at position 8 of 8."),
     ("hunter2\ud800", "a character that is not printable ASCII at position 8 of 8."),
-    ("hunter2\xa0", "The API token has a blank at position 8 of 8."),
+    (
+        "hunter2\xa0",
+        "The API token has a character that is not printable ASCII at position 8 of 8.",
+    ),
     (b"hunter2", "The API token must be a text, but it is bytes."),
     (["hunter2"], "The API token must be a text, but it is list."),
     (42, "The API token must be a text, but it is int."),

@@ -20,7 +20,7 @@ from losant_tokens import (
     UserOauthTokens,
 )
 from losant_tokens._models import ANSWERS
-from losant_tokens.errors import ClientStateError
+from losant_tokens.errors import ClientStateError, ValidationError
 
 ID = "575ec7417ae143cd83dc4a95"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -138,3 +138,11 @@ def test_roles_are_tuples() -> None:
 def test_success() -> None:
     """A success is one."""
     assert Success().success is True
+
+
+@pytest.mark.parametrize("expires", [None, datetime(2030, 1, 1, tzinfo=UTC)])
+def test_expired_at_a_moment_without_a_zone(expires: datetime | None) -> None:
+    """A moment without a zone is refused for all tokens, also those that never expire."""
+    token = ApiToken(id=ID, expiration_date=expires)
+    with pytest.raises(ValidationError, match=r"is_expired\.at must say its time zone"):
+        token.is_expired(at=datetime(2030, 1, 1))  # noqa: DTZ001 -- that is the point

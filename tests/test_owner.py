@@ -372,3 +372,17 @@ def test_tokens_know_their_owner() -> None:
     """What works on an owner's tokens says whose they are."""
     owner = Owner.application(A)
     assert owner is AsyncClient("token").tokens(owner).owner
+
+
+@pytest.mark.parametrize("text", ["user", "oauth", f"application:{'5' * 24}"])
+def test_an_owner_as_a_text(text: str) -> None:
+    """A client takes the text for an owner as well as the owner."""
+    client = AsyncClient("a-token")
+    assert Owner.parse(text) == client.tokens(text).owner
+
+
+@pytest.mark.parametrize("what", ["users", None, 7])
+def test_no_owner(what: Any) -> None:
+    """What is no owner is told so by the client, whatever it is."""
+    with pytest.raises(ValidationError, match="An owner is user, oauth, application:ID"):
+        AsyncClient("a-token").tokens(what)

@@ -229,6 +229,7 @@ async def test_a_list_that_boasts() -> None:
     [
         ({"filter": "ci-*"}, errors.ValidationError, "go together"),
         ({"filter_field": "name"}, errors.ValidationError, "go together"),
+        ({"filter_field": "name", "filter": ""}, errors.ValidationError, "an empty filter"),
         ({"per_page": 0}, errors.ValidationError, "per_page must be a whole number"),
         ({"sort_field": "expiration_date"}, errors.ValidationError, "sort_field must be one of"),
         ({"page": 3}, TypeError, "unexpected keyword argument 'page'"),

@@ -140,6 +140,16 @@ async def test_what_goes_wrong_below(
     assert str(raised) in str(error)
 
 
+@respx.mock
+async def test_a_wrong_password() -> None:
+    """A login that is refused says nothing about a token, which it does not take."""
+    respx.post(f"{API}/auth/user").respond(401, json={"type": "Unauthorized", "message": "No."})
+    async with AsyncClient() as client:
+        with pytest.raises(errors.Unauthorized) as caught:
+            await client.auth.authenticate_user(UserCredentials("a@b.c", "password"))
+    assert "auth.authenticateUser (/auth/user): 401 Unauthorized - No." == str(caught.value)
+
+
 # --- Retries ----------------------------------------------------------------------------------
 
 
