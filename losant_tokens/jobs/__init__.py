@@ -3,7 +3,6 @@
 from losant_tokens.jobs._apply import MAX_AGE, apply, journal_of
 from losant_tokens.jobs._plan import Header, Plan
 from losant_tokens.jobs._planning import PlanWarning, plan
-from losant_tokens.jobs._quarantine import confirm, restore, sweep
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._selection import (
     Rule,
@@ -47,7 +46,6 @@ __all__ = [
     "any_of",
     "apply",
     "can_create_tokens",
-    "confirm",
     "created_by",
     "expired",
     "expires_within",
@@ -60,6 +58,4 @@ __all__ = [
     "nothing",
     "older_than",
     "plan",
-    "restore",
-    "sweep",
 ]
