@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from losant_tokens import Secret
 from losant_tokens._credential import Credential
 from losant_tokens._scopes import Answer, can_create_tokens, may, refusal
-from losant_tokens.errors import ScopeError
+from losant_tokens.errors import ScopeError, ValidationError
 
 from .helpers import PUBLISHED_GROUPS, ROWS, UNPUBLISHED_GROUPS, Row
 
@@ -156,3 +156,9 @@ def test_creators(scope: str) -> None:
 def test_no_creators(scopes: list[str]) -> None:
     """Of what no published scope lets create tokens, nothing is claimed."""
     assert can_create_tokens(scopes) is False
+
+
+def test_scopes_that_are_one_text() -> None:
+    """One text instead of a list would fall apart into letters, and is refused."""
+    with pytest.raises(ValidationError, match="takes a list of scopes"):
+        can_create_tokens("all.User")

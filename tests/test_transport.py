@@ -219,3 +219,53 @@ async def test_a_pool_that_was_never_used() -> None:
         async with AsyncClient("t", transport=transport) as client:
             pass
         assert "closed" in repr(client)
+
+
+def test_what_a_client_tells_of_itself() -> None:
+    """A client says where it sends to, over how many connections, and which token is its own."""
+    client = AsyncClient("a-token", base_url="https://h.example/", max_connections=7)
+    assert ("https://h.example", 7) == (client.base_url, client.max_connections)
+    assert not client.uses_token(ID)
+
+
+@pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
+async def test_a_pool_by_itself(make: Any) -> None:
+    """A pool serves any client of httpx, with httpx's own timeouts and errors."""
+
+    async def silence(stream: ByteStream, head: bytes) -> None:
+        await anyio.sleep_forever()
+
+    async with (
+        serve(silence) as url,
+        httpx.AsyncClient(transport=make(), timeout=httpx.Timeout(5, read=0.05)) as client,
+    ):
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(url)
+
+
+async def test_an_answer_that_is_closed_twice() -> None:
+    """Closing an answer again does nothing: its connection is given back once."""
+    pool = HttpxPool()
+    async with serve(respond) as url, pool:
+        response = await pool.handle_async_request(httpx.Request("GET", url))
+        await response.aread()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        await response.stream.aclose()
+        await response.stream.aclose()
+        assert 1 == len(pool._idle)
+
+
+async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that are opened at once read the authorities once, and share them."""
+    made: list[ssl.SSLContext] = []
+
+    def create() -> ssl.SSLContext:
+        made.append(ssl.create_default_context())
+        return made[-1]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", create)
+    pool = HttpxPool()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(pool._tls_context, httpx.URL("https://h.example"))
+    assert made == [await pool._tls_context(httpx.URL("https://h.example"))]
