@@ -40,5 +40,6 @@ class Pool(httpx.AsyncBaseTransport):
         if url.scheme == "http":  # to this machine: TLS is not spoken, and nothing is trusted
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         async with self._making:  # to read some hundred certificates once, off the event loop
-            self._verify = self._verify or await anyio.to_thread.run_sync(httpx.create_ssl_context)
-        return self._verify
+            verify = self._verify or await anyio.to_thread.run_sync(httpx.create_ssl_context)
+            self._verify = verify
+            return verify
