@@ -40,6 +40,9 @@ class Pool(httpx.AsyncBaseTransport):
         if url.scheme == "http":  # to this machine: TLS is not spoken, and nothing is trusted
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         async with self._making:  # to read some hundred certificates once, off the event loop
-            verify = self._verify or await anyio.to_thread.run_sync(httpx.create_ssl_context)
-            self._verify = verify
-            return verify
+            self._verify = await _kept_or_made(self._verify)
+        return self._verify
+
+
+async def _kept_or_made(context: ssl.SSLContext | None) -> ssl.SSLContext:
+    return context or await anyio.to_thread.run_sync(httpx.create_ssl_context)
