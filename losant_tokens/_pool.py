@@ -40,8 +40,8 @@ class Pool(httpx.AsyncBaseTransport):
         if url.scheme == "http":  # to this machine: TLS is not spoken, and nothing is trusted
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         async with self._making:  # to read some hundred certificates once, off the event loop
-            self._verify = await _kept_or_made(self._verify)
-        return self._verify
+            self._verify = verify = await _kept_or_made(self._verify)
+        return verify
 
 
 async def _kept_or_made(context: ssl.SSLContext | None) -> ssl.SSLContext:
