@@ -45,4 +45,6 @@ class Pool(httpx.AsyncBaseTransport):
 
 
 async def _kept_or_made(context: ssl.SSLContext | None) -> ssl.SSLContext:
-    return context or await anyio.to_thread.run_sync(httpx.create_ssl_context)
+    if context is None:
+        return await anyio.to_thread.run_sync(httpx.create_ssl_context)
+    return context
