@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
+from losant_tokens.cli import _job_commands  # noqa: F401 -- adds its commands to those below
 from losant_tokens.cli._commands import app
 from losant_tokens.cli._errors import CommandError, UsageError, complain, explained
 from losant_tokens.errors import LosantError

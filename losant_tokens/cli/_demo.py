@@ -1,99 +1,76 @@
 """`demo`: a clean-up of a thousand tokens, start to end, at a fake that is gone afterwards."""
 
 import sys
-import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
-from attrs import frozen
 
-from losant_tokens import ApiToken, ApiTokenPost, AsyncClient, Owner
-from losant_tokens.cli._choice import chosen, rows
-from losant_tokens.cli._errors import SOME_FAILED, complain, explained, say
-from losant_tokens.cli._fake import running_fake
-from losant_tokens.cli._output import write_table
-from losant_tokens.cli._progress import progress
-from losant_tokens.cli._service import each, tell_of_retries
-from losant_tokens.errors import LosantError
+from losant_tokens import ApiToken, ApiTokenPost, AsyncClient, Owner, jobs
+from losant_tokens.cli._errors import INTERRUPTED, SOME_FAILED, say
+from losant_tokens.cli._fake import RunningFake, running_fake
+from losant_tokens.cli._job import tell
+from losant_tokens.cli._job_run import Run, planned, pool
+from losant_tokens.cli._job_view import DOING, show_plan
 
-_SCOPES = ("userApiTokens.get", "userApiToken.delete")
-_SHOWN_ERRORS = 5
-
-
-@frozen(kw_only=True)
-class Summary:
-    """What came of a clean-up."""
-
-    deleted: int
-    kept: int
-    errors: list[LosantError]
-    seconds: float
-
-    def __str__(self) -> str:
-        rate = (self.deleted + len(self.errors)) / self.seconds
-        return (
-            f"Deleted {self.deleted:,}, kept {self.kept:,}, failed {len(self.errors):,}: "
-            f"{self.seconds:.1f} seconds, {rate:,.0f} requests per second."
-        )
+_SCOPES = ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
 
 
 def demo(tokens: int, concurrency: int) -> int:
     """Shows a clean-up, and stops the fake however it ends."""
     say(f"Starting a fake Losant with {tokens:,} tokens, in a process of its own...")
-    tell_of_retries()
-    with running_fake(tokens) as fake:
-        summary = anyio.run(clean_up, fake.base_url, fake.token, concurrency)
-    for error in summary.errors[:_SHOWN_ERRORS]:
-        complain(explained(error))
-    sys.stdout.write(f"{summary}\n")
-    return SOME_FAILED if summary.errors else 0
+    with running_fake(tokens) as fake, TemporaryDirectory() as folder:
+        return clean_up(fake, concurrency, Path(folder))
 
 
-async def clean_up(base_url: str, token: str, concurrency: int) -> Summary:
-    """Deletes the expired and the inactive tokens of a user, after showing which they are.
+def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
+    """Deletes the expired and the inactive tokens of a user: plans, shows, and applies.
 
     Args:
-        base_url: Where the fake is.
-        token: A token that may create tokens.
-        concurrency: How many requests are in flight at once.
+        fake: Where they are.
+        concurrency: How many requests are in flight at once, at the most.
+        folder: Where the plan goes.
     """
-    own = await _token_for_this(base_url, token)
-    async with AsyncClient(own.token, base_url=base_url, max_connections=concurrency) as client:
-        tokens = client.tokens(Owner.user())
-        # All of them first: pages shift under whoever deletes while paging.
-        found = [token async for token in tokens.iter()]
-        choice = chosen(found, own.id, datetime.now(UTC))
-        write_table(
-            ("ACTION", "REASON", "TOKENS", "EXAMPLES"),
-            rows(choice),
-            cut="EXAMPLES",
-            numbers=("TOKENS",),
-        )
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-        ids = [token.id for reason, of in choice.items() if reason.deletes for token in of]
-        outcomes: list[object] = []
-        began = time.perf_counter()
-        with progress("Deleting", len(ids)) as advance:
+    own = anyio.run(_token_for_this, fake)
 
-            def done(_: str, outcome: object) -> None:
-                outcomes.append(outcome)
-                advance()
+    def connect(_: int | None) -> AsyncClient:
+        return AsyncClient(own.token, base_url=fake.base_url, transport=pool(concurrency))
 
-            await each(ids, tokens.delete, done, concurrency)
-    errors = [outcome for outcome in outcomes if isinstance(outcome, LosantError)]
-    return Summary(
-        deleted=len(outcomes) - len(errors),
-        kept=len(found) - len(ids),
-        errors=errors,
-        seconds=time.perf_counter() - began,
+    plan = planned(
+        lambda client, path: jobs.plan(
+            client,
+            Owner.user(),
+            select=jobs.expired() | jobs.inactive(),
+            path=path,
+            allow_majority=True,
+        ),
+        folder / "plan.jsonl",
+        connect,
+    )
+    show_plan(plan, sys.stdout)
+    run = Run(plan, DOING[plan.header.action], connect=connect)
+    report = run()
+    tell(report, is_kept=False)
+    sys.stdout.write(f"{_summary(report)}\n")
+    if run.stopped:
+        return INTERRUPTED
+    return SOME_FAILED if report.counts[jobs.Outcome.FAILED] or not report.is_complete else 0
+
+
+def _summary(report: jobs.Report) -> str:
+    deleted, failed = report.counts[jobs.Outcome.DONE], report.counts[jobs.Outcome.FAILED]
+    kept = report.plan.header.total.listed - deleted - failed
+    return (
+        f"Deleted {deleted:,}, kept {kept:,}, failed {failed:,}: {report.seconds:.1f} seconds, "
+        f"{report.requests / max(report.seconds, 0.001):,.0f} requests per second."
     )
 
 
-async def _token_for_this(base_url: str, token: str) -> ApiToken:
+async def _token_for_this(fake: RunningFake) -> ApiToken:
     """A token for the clean-up alone, that can do no more than that, and not for long."""
     post = ApiTokenPost(
         "losant-tokens demo", scope=_SCOPES, expiration_date=datetime.now(UTC) + timedelta(hours=1)
     )
-    async with AsyncClient(token, base_url=base_url) as client:
+    async with AsyncClient(fake.token, base_url=fake.base_url) as client:
         return await client.user_api_tokens.post(post)

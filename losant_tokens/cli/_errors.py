@@ -1,5 +1,6 @@
 """What went wrong, in a line for people: a message, a hint what to do, and an exit code."""
 
+import os
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,6 +11,8 @@ from losant_tokens.cli._text import escaped
 FAILED = 1
 USAGE = 2
 SOME_FAILED = 3
+REFUSED = 4
+INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
 
 
 class CommandError(Exception):
@@ -33,6 +36,12 @@ class UsageError(CommandError):
     exit_code = USAGE
 
 
+class RefusedError(CommandError):
+    """A guard or a plan forbids what was asked for."""
+
+    exit_code = REFUSED
+
+
 # The first class that fits counts, so the narrower ones come first.
 _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
     {
@@ -53,6 +62,8 @@ def explained(error: errors.LosantError) -> CommandError:
     """An error of the client as one of the command, with a hint."""
     if isinstance(error, errors.TransportError) and error.ambiguous:
         return CommandError(str(error), "it may have been done all the same: look before you retry")
+    if isinstance(error, errors.GuardRefused | errors.PlanRefused):
+        return RefusedError(str(error))
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
     return CommandError(str(error), next(hints, ""))
 
@@ -62,6 +73,14 @@ def complain(problem: CommandError) -> None:
     say(f"losant-tokens: error: {' '.join(str(problem).split())}")
     if problem.hint:
         say(f"hint: {problem.hint}")
+
+
+def warn(line: str) -> None:
+    """Says on stderr what should not be overlooked."""
+    bold = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    on, off = ("\x1b[1;33m", "\x1b[0m") if bold else ("", "")
+    sys.stderr.write(f"{on}losant-tokens: WARNING: {escaped(' '.join(line.split()))}{off}\n")
+    sys.stderr.flush()
 
 
 def say(line: str) -> None:

@@ -2,19 +2,20 @@
 
 ROOT = """\
 Environment:
-  LOSANT_API_TOKEN  the API token to go by; never an argument, since everybody on
-                    the machine can see those
+  LOSANT_API_TOKEN  the API token to go by; never an argument, since everybody
+                    on the machine can see those
   LOSANT_API_URL    where the API is; default: https://api.losant.com
   NO_COLOR          no colours
 
 Exit codes:
   0  done                      3    some failed
-  1  failed, or not agreed to  130  interrupted by Ctrl-C
-  2  not understood
+  1  failed, or not agreed to  4    refused by a guard, or the plan was
+  2  not understood            130  interrupted by Ctrl-C
 
 Examples:
   losant-tokens demo
   losant-tokens list --name 'ci-*'
+  losant-tokens cleanup --expired
   losant-tokens COMMAND --help\
 """
 
@@ -65,6 +66,79 @@ Examples:
   losant-tokens delete 575ec7417ae143cd83dc4a95
   losant-tokens list --name 'ci-*' --json | jq -r '.[].id' |
     xargs losant-tokens delete --yes\
+"""
+
+_GLOB = "In a GLOB, * stands for anything, ? for one character, [ab] for one of them."
+
+PLAN = f"""\
+{_TOKEN}
+
+{_GLOB}
+
+A plan can be read, and kept for review; whoever alters it makes it useless.
+
+Examples:
+  losant-tokens plan --expired --out plan.jsonl
+  losant-tokens plan --named 'ci-*' --not-updated-for 90d --protect 'ci-prod-*'
+  losant-tokens plan --inactive --expired --any --owner user --owner oauth\
+"""
+
+APPLY = f"""\
+{_TOKEN}
+
+Each token is read again, and left alone where it has changed since the plan.
+Ctrl-C stops: what is under way is finished, and --resume carries on.
+
+Examples:
+  losant-tokens apply plan.jsonl
+  losant-tokens apply plan.jsonl --resume --yes --report report.html\
+"""
+
+CLEANUP = f"""\
+{_TOKEN}
+
+{_GLOB}
+
+Examples:
+  losant-tokens cleanup --expired
+  losant-tokens cleanup --named 'ci-*' --older-than 30d --report cleanup.html
+  losant-tokens cleanup --expired --yes --max-changes 500      # for cron\
+"""
+
+QUARANTINE = f"""\
+{_TOKEN}
+
+{_GLOB}
+
+A token that is inactive is refused, and can be activated again. The report, as
+JSON, is what `restore` and `sweep` go by.
+
+Examples:
+  losant-tokens quarantine --not-updated-for 180d --report quarantine.json
+  losant-tokens restore quarantine.json
+  losant-tokens sweep quarantine.json --after 30d\
+"""
+
+SWEEP = f"""\
+{_TOKEN}
+
+Examples:
+  losant-tokens sweep quarantine.json --after 30d
+  losant-tokens sweep quarantine.json --after 4w --yes --report swept.html\
+"""
+
+RESTORE = f"""\
+{_TOKEN}
+
+Examples:
+  losant-tokens restore quarantine.json\
+"""
+
+COMPLETION = """\
+Examples:
+  losant-tokens completion bash > ~/.local/share/bash-completion/completions/losant-tokens
+  losant-tokens completion zsh > ~/.zfunc/_losant-tokens
+  losant-tokens completion fish > ~/.config/fish/completions/losant-tokens.fish\
 """
 
 SANDBOX = """\

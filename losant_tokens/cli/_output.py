@@ -1,10 +1,11 @@
-"""Tables for stdout: fitted to a terminal, and complete where stdout is none."""
+"""Tables: fitted to a terminal, and complete where there is none."""
 
 import io
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -18,7 +19,13 @@ Row = Sequence[str]
 _GAP = 2  # blanks between columns
 _LEAST = 12  # characters of a column that is cut or wrapped
 _STYLES: Mapping[str, str] = MappingProxyType(
-    {"inactive": "yellow", "delete": "red", "keep": "green"}
+    {
+        "inactive": "yellow",
+        "delete": "red",
+        "deactivate": "yellow",
+        "activate": "cyan",
+        "keep": "green",
+    }
 )
 
 
@@ -30,8 +37,9 @@ def write_table(
     drop: Sequence[str] = (),
     wrap: str = "",
     numbers: Sequence[str] = (),
+    file: TextIO | None = None,
 ) -> None:
-    """Writes a table to stdout.
+    """Writes a table.
 
     Args:
         headers: The names of the columns.
@@ -40,14 +48,16 @@ def write_table(
         drop: The columns that a narrow terminal goes without, the least important first.
         wrap: The column that goes on in a second line where the terminal is narrower still.
         numbers: The columns that are set to the right.
+        file: Where it goes; stdout, unless told otherwise.
     """
+    file = file or sys.stdout
     lines = [list(headers), *([escaped(cell) for cell in row] for row in rows)]
     widths = {
         name: max(map(cell_len, column))
         for name, column in zip(headers, zip(*lines, strict=True), strict=True)
     }
-    if not sys.stdout.isatty():
-        write(_plain(lines, widths, numbers))
+    if not file.isatty():
+        write(_plain(lines, widths, numbers), file)
         return
     room = shutil.get_terminal_size().columns
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
@@ -63,16 +73,16 @@ def write_table(
     for line in lines[1:]:
         cells = dict(zip(headers, line, strict=True))
         table.add_row(*(Text(cells[name], _STYLES.get(cells[name], "")) for name in fitted))
-    write(_rendered(table, room))
+    write(_rendered(table, room), file)
 
 
-def write(text: str) -> None:
-    """Writes a long text to stdout, line by line.
+def write(text: str, file: TextIO | None = None) -> None:
+    """Writes a long text, to stdout unless told otherwise, line by line.
 
     In one go, and where PYTHONUNBUFFERED is set, Python loses what a pipe does not take at once,
     and does not notice that nobody reads it any more.
     """
-    sys.stdout.writelines(text.splitlines(keepends=True))
+    (file or sys.stdout).writelines(text.splitlines(keepends=True))
 
 
 def fit(

@@ -23,12 +23,7 @@ def connected(owner: Owner, work: Callable[[OwnerTokens], Awaitable[T]]) -> T:
         CommandError: The environment has no token.
         LosantError: Any of the tree, as the work raises it.
     """
-    if not os.environ.get("LOSANT_API_TOKEN"):
-        raise CommandError(
-            "no API token: LOSANT_API_TOKEN is not set",
-            "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
-        )
-
+    need_token()
     tell_of_retries()
 
     async def run() -> T:
@@ -36,6 +31,19 @@ def connected(owner: Owner, work: Callable[[OwnerTokens], Awaitable[T]]) -> T:
             return await work(client.tokens(owner))
 
     return anyio.run(run)
+
+
+def need_token() -> None:
+    """Makes sure that there is a token to go by.
+
+    Raises:
+        CommandError: The environment has none.
+    """
+    if not os.environ.get("LOSANT_API_TOKEN"):
+        raise CommandError(
+            "no API token: LOSANT_API_TOKEN is not set",
+            "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
+        )
 
 
 def tell_of_retries() -> None:

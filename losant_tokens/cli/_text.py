@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 _UNITS = MappingProxyType({"h": "hours", "d": "days", "w": "weeks"})
+_SPAN = re.compile(r"([0-9]+)([hdw])", re.ASCII)
 
 
 def escaped(text: str) -> str:
@@ -46,8 +47,23 @@ def read_expiry(text: str, now: datetime) -> datetime | None:
     return moment
 
 
+def read_span(text: str) -> timedelta:
+    """A length of time: `12h`, `30d` or `4w`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = _SPAN.fullmatch(text)
+    try:
+        if found:
+            return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        pass
+    raise ValueError(f'"{text}" is no length of time: give one such as 12h, 30d or 4w')
+
+
 def _read_moment(text: str, now: datetime) -> datetime:
-    if found := re.fullmatch(r"([0-9]+)([hdw])", text, re.ASCII):
-        return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if _SPAN.fullmatch(text):
+        return now + read_span(text)
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

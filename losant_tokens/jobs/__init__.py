@@ -1,8 +1,9 @@
 """Bulk jobs over tens of thousands of tokens: planned, reviewed, applied, safe to interrupt."""
 
 from losant_tokens.jobs._apply import MAX_AGE, apply, journal_of
-from losant_tokens.jobs._plan import Header, Plan
+from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._planning import PlanWarning, plan
+from losant_tokens.jobs._quarantine import confirm, restore, sweep
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._selection import (
     Rule,
@@ -23,6 +24,7 @@ from losant_tokens.jobs._selection import (
 from losant_tokens.jobs._values import (
     Counts,
     Entry,
+    Header,
     Outcome,
     PaceSample,
     Progress,
@@ -46,6 +48,7 @@ __all__ = [
     "any_of",
     "apply",
     "can_create_tokens",
+    "confirm",
     "created_by",
     "expired",
     "expires_within",
@@ -58,4 +61,6 @@ __all__ = [
     "nothing",
     "older_than",
     "plan",
+    "restore",
+    "sweep",
 ]

@@ -10,6 +10,7 @@ _FIRST_PROBE = 1.0  # seconds
 _LAST_PROBE = 30.0
 _SHARE = 0.1  # of all requests may be further tries
 _RESERVE = 10.0  # further tries that a job has from the beginning
+_MOST = 50.0  # further tries that can be saved up
 
 
 @attrs.define
@@ -21,17 +22,19 @@ class Health:
 
     Attributes:
         down_since: When the outage began, or `None`.
+        starved_since: Since when all was refused for being too much, or `None`.
     """
 
     patience: float
     down_since: float | None = None
+    starved_since: float | None = None
     _in_a_row: int = 0
     _probe: float = _FIRST_PROBE
     _budget: float = _RESERVE
 
     def began(self) -> None:
         """A request was sent for the first time, and earns a part of a further try."""
-        self._budget += _SHARE
+        self._budget = min(_MOST, self._budget + _SHARE)
 
     def may_try_again(self) -> bool:
         """Takes a further try out of the budget, if there is one."""
@@ -42,9 +45,14 @@ class Health:
 
     def answered(self) -> None:
         """The service has answered: it is there."""
-        self.down_since = None
-        self._in_a_row = 0
-        self._probe = _FIRST_PROBE
+        self.starved_since = None
+        self._is_there()
+
+    def refused(self, now: float) -> None:
+        """The service has answered that it was too much: it is there, if to no use."""
+        self._is_there()
+        if self.starved_since is None:
+            self.starved_since = now
 
     def troubled(self, now: float) -> None:
         """The service has not answered, or with an error of its own."""
@@ -57,11 +65,18 @@ class Health:
         if self.down_since is None:
             self.down_since = now
 
-    def next_probe(self) -> float:
+    def next_probe(self, now: float) -> float:
         """The seconds until one request may be sent, to see whether the service is back."""
         seconds, self._probe = self._probe, min(_LAST_PROBE, self._probe * 2)
-        return seconds
+        since = now if self.down_since is None else self.down_since
+        return max(0.0, min(seconds, since + self.patience - now))
 
     def is_hopeless(self, now: float) -> bool:
-        """Whether the outage has lasted for longer than one wants to wait."""
-        return self.down_since is not None and now - self.down_since >= self.patience
+        """Whether one does not want to wait for the service any longer."""
+        since = self.starved_since if self.down_since is None else self.down_since
+        return since is not None and now - since >= self.patience
+
+    def _is_there(self) -> None:
+        self.down_since = None
+        self._in_a_row = 0
+        self._probe = _FIRST_PROBE

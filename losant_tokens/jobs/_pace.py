@@ -1,33 +1,51 @@
 """How fast a job may go: a rate and a concurrency, found by trying.
 
-Nothing is published about how much Losant takes from a client, so a job finds out. It begins
-slowly and doubles its rate until it is refused, or until more would not be faster. A refusal (429)
-tells where the limit is: as many a second as were answered just before. The rate then stays a
-little below it and tries, now and then, for a little more. Concurrency grows by one at a time, and
-shrinks by half on trouble (timeouts, errors of the server) and a little when answers get slow.
+Nothing is published about how much Losant takes from a client, so a job finds out. The rate
+doubles until it is refused (429), or until it is more than can be used. A refusal tells where the
+limit is about: from a little below it, the rate comes back to it along a cubic curve, which is
+flat there, so that most of the time is spent close to the limit, and steep beyond, so that a limit
+that has gone is soon seen to be gone. That is how TCP finds its pace (CUBIC, RFC 9438).
+
+After a refusal nothing is sent for a moment, which doubles for as long as refusals go on: a limit
+that counts by the second may be used up until the second is over, whatever the rate.
+
+Concurrency doubles each round (as many answers as are let through at once), and shrinks by half on
+trouble (timeouts, errors of the server) and a little when answers have become slow. Once it had to
+shrink, it grows by one a round.
 
 Pure but for its memory: whoever uses it tells it the time.
 """
 
+import math
 from collections import deque
 
 import attrs
 
 _FIRST_RATE = 50.0  # requests per second
 _DOUBLING = 0.25  # seconds, at the beginning
-_FIRST_CONCURRENCY = 8
 _LEAST_RATE = 0.5
-_BELOW = 0.95  # of what was answered, after a refusal
-_MORE = 1.01  # when trying for more
-_CALM = 1.0  # seconds without refusal, before trying for more
-_PAUSE = 1.0  # seconds after the first refusal: the usual window of a limit
-_LESS = 0.9  # of the rate, after a refusal that comes early
-_TRUSTED = 2.0  # seconds after a change, before what is answered measures the limit
-_MEASURED = 1.0  # seconds over which answers are counted
-_STEP = 0.1  # of them
-_SLOW = 3.0  # times the best latency seen: the server is labouring
-_SLOW_SECONDS = 0.05
-_SMOOTHING = 0.1
+_BELOW = 0.94  # of the limit, after a refusal
+_AT_ONCE = 0.5  # of the rate is left by a refusal, whatever was answered
+_BLUR = 1.5  # requests per second, by which what is measured may be too low
+_CUTS_APART = 1.0  # seconds, the usual window of a limit: until then, it still is the same refusal
+_CURVE = 5.0  # seconds until the rate is back at the limit; not less than so many:
+_CURVE_REQUESTS = 120.0
+_CURVE_PAUSES = 25.0  # times what a refusal costs in waiting (Retry-After)
+_LONGEST_CURVE = 300.0
+_BEYOND = 2.0  # curves long; there is no limit any more, and the rate doubles
+_DOUBLING_BEYOND = 3.0  # seconds
+_DOUBLINGS = 20
+_CATCH_UP = 0.05  # seconds: places that nobody took in time are lost, but for these
+_MISSED = 1.0  # places that are left out after a refusal
+_LEAST_MISSED, _LONGEST_MISSED = 0.01, 5.0  # seconds; the longest when refusals go on
+_STEP = 0.1  # seconds
+_STEPS = 10  # of them are what is measured: a second
+
+_FIRST_CONCURRENCY = 8
+_SLOW, _SLOW_SECONDS = 3.0, 0.05  # times the best latency, and so much more: the server labours
+_CALM, _CALM_SECONDS = 1.5, 0.02  # up to here, more may be let through
+_LEAST_ROUND = 8  # answers, so that reading and deleting both are among them
+_FORGETTING = 1.01  # a round: the best latency may be that of a quieter hour
 
 
 @attrs.define
@@ -35,28 +53,90 @@ class Meter:
     """Counts events, and knows how many there were in the last second."""
 
     _steps: deque[tuple[int, int]] = attrs.field(factory=deque)
-    _began: float | None = None
+    _total: int = 0
 
     def count(self, now: float) -> None:
         """Counts one event."""
         step = int(now / _STEP)
-        if self._began is None:
-            self._began = now
         if self._steps and self._steps[-1][0] == step:
             self._steps[-1] = (step, self._steps[-1][1] + 1)
         else:
             self._steps.append((step, 1))
-        self._forget(step)
+            self._forget(step)
+        self._total += 1
 
     def per_second(self, now: float) -> float:
         """Events per second, over the last second."""
-        self._forget(int(now / _STEP))
-        return sum(count for _, count in self._steps) / _MEASURED
+        step = int(now / _STEP)
+        self._forget(step)
+        # The step that has begun is not over: the measure is as long as it has come.
+        return self._total / (now - (step - _STEPS) * _STEP)
 
     def _forget(self, step: int) -> None:
-        oldest = step - round(_MEASURED / _STEP)
-        while self._steps and self._steps[0][0] <= oldest:
-            self._steps.popleft()
+        while self._steps and self._steps[0][0] < step - _STEPS:
+            self._total -= self._steps.popleft()[1]
+
+
+@attrs.define
+class Curve:
+    """How the rate comes back to a limit that was met, and goes beyond it.
+
+    Attributes:
+        limit: Where it was met, in requests per second.
+        seconds: After how long it is met again.
+    """
+
+    limit: float
+    seconds: float
+
+    @classmethod
+    def after_refusal(cls, limit: float, waiting: float) -> "Curve":
+        """The curve for a limit, where each refusal costs so many seconds of waiting."""
+        seconds = max(_CURVE, _CURVE_REQUESTS / limit, _CURVE_PAUSES * waiting)
+        return cls(limit, min(seconds, _LONGEST_CURVE))
+
+    def at(self, elapsed: float) -> float:
+        """The rate after so many seconds."""
+        end = _BEYOND * self.seconds
+        if elapsed > end:
+            doublings = min((elapsed - end) / _DOUBLING_BEYOND, _DOUBLINGS)
+            return self.at(end) * math.pow(2.0, doublings)
+        away = (elapsed / self.seconds - 1.0) ** 3  # from -1 by way of 0
+        return self.limit * (1.0 + (1.0 - _BELOW) * away)
+
+
+@attrs.define
+class Round:
+    """The latencies of some answers, against the best that there were of the same kinds.
+
+    Kinds are kept apart, since to read a token may take a tenth of the time of deleting it.
+
+    Attributes:
+        size: How many answers the round has so far.
+    """
+
+    size: int = 0
+    _kinds: dict[str, tuple[int, float]] = attrs.field(factory=dict)  # how many, and how long
+    _best: dict[str, float] = attrs.field(factory=dict)
+
+    def note(self, latency: float, kind: str) -> None:
+        """Takes the latency of an answer."""
+        count, total = self._kinds.get(kind, (0, 0.0))
+        self._kinds[kind] = (count + 1, total + latency)
+        self.size += 1
+
+    def end(self) -> tuple[float, float]:
+        """The mean latency, and what it would be at the best; the next round begins."""
+        actual = best = 0.0
+        for kind, (count, total) in self._kinds.items():
+            mean = total / count
+            self._best[kind] = min(mean, self._best.get(kind, mean) * _FORGETTING)
+            actual += total
+            best += self._best[kind] * count
+        means = actual / self.size, best / self.size
+        self.size = 0
+        self._kinds.clear()
+        return means
 
 
 @attrs.define
@@ -70,96 +150,129 @@ class Pace:
     Attributes:
         concurrency: How many requests may be in flight now.
         rate: How many may be sent per second now.
+        answers: Measures how many are answered, refusals left out.
     """
 
     max_concurrency: int
     fixed_rate: float | None = None
-    concurrency: float = attrs.field(init=False)
+    concurrency: int = attrs.field(init=False)
     rate: float = attrs.field(init=False)
     answers: Meter = attrs.field(factory=Meter, init=False)
-    _found_limit: bool = attrs.field(default=False, init=False)
     _next_at: float = attrs.field(default=0.0, init=False)
+    _is_waited_for: bool = attrs.field(default=False, init=False)
     _paused_until: float = attrs.field(default=0.0, init=False)
-    _rate_changed: float | None = attrs.field(default=None, init=False)
-    _cut_at: float = attrs.field(default=-1.0, init=False)
-    _peak: float = attrs.field(default=0.0, init=False)
-    _resumed_at: float = attrs.field(default=0.0, init=False)
-    _best: float | None = attrs.field(default=None, init=False)
-    _latency: float = attrs.field(default=0.0, init=False)
+    _curve: Curve | None = attrs.field(default=None, init=False)  # none: no limit was met yet
+    _on_curve: float = attrs.field(default=0.0, init=False)
+    _grown_at: float | None = attrs.field(default=None, init=False)
+    _cut_at: float = attrs.field(default=-_CUTS_APART, init=False)
+    _refused_at: float = attrs.field(default=-1.0, init=False)
+    _refusals: int = attrs.field(default=0, init=False)  # without an answer between them
+    _missed: float = attrs.field(default=0.0, init=False)  # seconds, after the last of them
+    _troubled_at: float = attrs.field(default=-1.0, init=False)
+    _has_shrunk: bool = attrs.field(default=False, init=False)
+    _round: Round = attrs.field(factory=Round, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.concurrency = float(min(_FIRST_CONCURRENCY, self.max_concurrency))
-        self.rate = min(_FIRST_RATE, self.fixed_rate or _FIRST_RATE)
+        self.concurrency = min(_FIRST_CONCURRENCY, self.max_concurrency)
+        self.rate = self.fixed_rate or _FIRST_RATE
 
-    def book(self, now: float) -> float:
-        """Books the next place for a request; gives the seconds until then."""
-        if self._rate_changed is None:
-            self._rate_changed = now
-        self._speed_up(now)
+    def wait(self, now: float) -> float:
+        """The seconds until the next request may be sent, as it looks now: ask again then."""
+        seconds = self.pause_left(now)
+        if seconds <= 0.0:
+            seconds = max(0.0, self._next_at - now)
+            self._is_waited_for |= seconds > 0.0
+        return seconds
+
+    def take(self, now: float) -> None:
+        """Takes the place of the next request, which is sent now."""
         # Places that nobody took are lost, but for the last few: else there would be a burst.
-        place = max(self._next_at, self._paused_until, now - _STEP / 2)
-        self._next_at = place + 1.0 / self.rate
-        return max(0.0, place - now)
+        self._next_at = max(self._next_at, now - _CATCH_UP) + max(1.0 / self.rate, self._missed)
+        self._grow(now)
+        self._is_waited_for = False
 
-    def is_pausing(self, now: float) -> bool:
-        """Whether nothing may be sent now, whatever was booked."""
-        return now < self._paused_until
+    def pause(self, now: float, seconds: float) -> None:
+        """Nothing is to be sent for so long."""
+        self._pause_until(now + seconds)
 
-    def answered(self, now: float, latency: float) -> None:
-        """A request was answered, after so many seconds, with anything but trouble."""
+    def pause_left(self, now: float) -> float:
+        """For how many seconds nothing may be sent."""
+        return max(0.0, self._paused_until - now)
+
+    # --- What came of requests ---------------------------------------------------------------
+
+    def answered(self, now: float, latency: float, kind: str = "") -> None:
+        """A request of some kind was answered, after so many seconds, with no trouble."""
         self.answers.count(now)
-        if not self._found_limit:
-            self._peak = max(self._peak, self.answers.per_second(now))
-        self._best = latency if self._best is None else min(self._best, latency)
-        self._latency += _SMOOTHING * (latency - self._latency)
-        if self._latency > self._best * _SLOW and self._latency > self._best + _SLOW_SECONDS:
-            self._shrink(0.9)
-        else:
-            self.concurrency = min(
-                self.max_concurrency, self.concurrency + 1.0 / max(1.0, self.concurrency)
-            )
+        if now - latency > self._refused_at:
+            self._refusals, self._missed = 0, 0.0
+        self._round.note(latency, kind)
+        if self._round.size >= max(_LEAST_ROUND, self.concurrency):
+            self._end_round()
 
     def refused(self, now: float, sent_at: float, retry_after: float | None) -> None:
         """A request was answered with 429. One refusal slows all."""
         if retry_after is not None:
-            self._paused_until = max(self._paused_until, now + retry_after)
-        if sent_at <= self._cut_at:
-            return  # it was on its way before the last cut, and says nothing new
-        self._cut_at = now
-        if not self._found_limit:
-            self._found_limit = True
-            self.rate = min(self.rate, self._peak) * _BELOW
-            if retry_after is None:
-                self._paused_until = max(self._paused_until, now + _PAUSE)
-        elif now - self._resumed_at < _TRUSTED:  # too early to measure anything
-            self.rate *= _LESS
-        else:
-            self.rate = min(self.rate, self.answers.per_second(now)) * _BELOW
-        self.rate = max(_LEAST_RATE, self.rate)
-        self._rate_changed = self._resumed_at = max(now, self._paused_until)
+            self._pause_until(now + retry_after)
+        if sent_at <= self._refused_at:
+            return  # it was on its way already, and says nothing new
+        self._refused_at = now
+        if retry_after is None:
+            first = max(_MISSED / self.rate, _LEAST_MISSED)
+            missed = first * 2.0 ** min(self._refusals, _DOUBLINGS)
+            self._missed = min(missed, _LONGEST_MISSED)
+            self._pause_until(now + self._missed)
+        self._refusals += 1
+        # Refusals in a row tell that the limit is used up, not that the rate is too high.
+        if self._refusals == 1 and now - self._cut_at >= _CUTS_APART:
+            self._cut_at = now
+            self._cut(now, retry_after or 0.0)
 
     def troubled(self, now: float, sent_at: float) -> None:
         """A request timed out, or met an error of the server or the network."""
-        if sent_at > self._cut_at:
-            self._cut_at = now
-            self._shrink(0.5)
+        if sent_at > self._troubled_at:  # else it was on its way already
+            self._troubled_at = now
+            self._shrink(self.concurrency // 2)
 
-    def pause(self, now: float, seconds: float) -> None:
-        """Nothing is to be sent for so long."""
-        self._paused_until = max(self._paused_until, now + seconds)
+    # --- Its ways ----------------------------------------------------------------------------
 
-    def _shrink(self, factor: float) -> None:
-        self.concurrency = max(1.0, self.concurrency * factor)
-        self._latency = self._best or 0.0  # what is on its way is as slow as what came
+    def _pause_until(self, moment: float) -> None:
+        self._paused_until = max(self._paused_until, moment)
 
-    def _speed_up(self, now: float) -> None:
-        """Doubles the rate at the beginning, and tries for a little more later on."""
-        most = self.fixed_rate or float("inf")
-        waited = now - (self._rate_changed or now)
-        if self._found_limit:
-            if waited >= max(_CALM, 10.0 / self.rate):
-                self.rate = min(most, self.rate * _MORE)
-                self._rate_changed = now
-        elif waited >= _DOUBLING:
-            self.rate = min(most, self.rate * 2.0)
-            self._rate_changed = now
+    def _cut(self, now: float, waiting: float) -> None:
+        # What was answered may say too little: the job may have begun, or gone on, just now.
+        answered = max(self.answers.per_second(now) + _BLUR, self.rate * _AT_ONCE)
+        limit = max(_LEAST_RATE, min(self.rate, answered))
+        self._curve, self._on_curve = Curve.after_refusal(limit, waiting), 0.0
+        self._grown_at = None
+        self.rate = max(_LEAST_RATE, self._curve.at(0.0))
+
+    def _grow(self, now: float) -> None:
+        """Goes faster with time, as long as places are waited for: else it would be for nobody."""
+        if self._grown_at is None:
+            self._grown_at = now
+        elapsed = now - self._grown_at
+        if self._curve is None:
+            if self._is_waited_for and elapsed >= _DOUBLING:
+                self._go_at(self.rate * 2.0)
+                self._grown_at = now
+            return
+        self._grown_at = now
+        if self._is_waited_for and not self._refusals:
+            self._on_curve += elapsed
+            self._go_at(self._curve.at(self._on_curve))
+
+    def _go_at(self, rate: float) -> None:
+        self.rate = min(max(rate, _LEAST_RATE), self.fixed_rate or rate)
+
+    def _end_round(self) -> None:
+        latency, best = self._round.end()
+        if latency > max(best * _SLOW, best + _SLOW_SECONDS):
+            self._shrink(self.concurrency * 9 // 10)
+        elif latency <= max(best * _CALM, best + _CALM_SECONDS):
+            more = 1 if self._has_shrunk else self.concurrency
+            self.concurrency = min(self.concurrency + more, self.max_concurrency)
+
+    def _shrink(self, wanted: int) -> None:
+        self.concurrency = max(1, wanted)
+        self._has_shrunk = True

@@ -13,10 +13,11 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _limits as limits
-from losant_tokens.errors import GuardRefused, ValidationError
-from losant_tokens.jobs._plan import Header, Plan, PlanWriter
+from losant_tokens.errors import GuardRefused
+from losant_tokens.jobs._plan import Plan
+from losant_tokens.jobs._plan_writer import PlanWriter
 from losant_tokens.jobs._selection import Rule, Token
-from losant_tokens.jobs._values import ACTIONS, Action, Counts, Entry
+from losant_tokens.jobs._values import ACTIONS, Action, Counts, Entry, Header
 
 _LISTINGS = 3
 _FLUSH_EVERY = 1000  # tokens: a page
@@ -93,32 +94,50 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
         protect: Ids and name globs of tokens that are never touched.
         allow_majority: Whether more than half of an owner's tokens may be selected.
         max_changes: How many tokens may be selected at the most.
-        now: The moment that the rule goes by. Default: now.
+        now: The moment that the rule goes by, with its time zone. Default: now.
 
     Raises:
+        ValidationError: An argument cannot be right; nothing was listed.
         GuardRefused: It would do more than it may; there is no plan.
         PlanRefused: The file exists already, or cannot be written.
         LosantError: The tokens cannot be listed.
     """
     limits.check(limits.one_of(ACTIONS), "plan", "action", action)
-    if not isinstance(select, Rule):
-        raise ValidationError(f"plan.select must be a rule, but it is {type(select).__name__}")
+    limits.check(limits.instance_of(Rule), "plan", "select", select)
+    limits.check(limits.optional(limits.moment), "plan", "now", now)
+    limits.check(limits.optional(limits.whole(least=0)), "plan", "max_changes", max_changes)
     planner = _Planner(
         client=client,
         action=action,
         select=select,
         guards=Guards(
-            protect=tuple(protect), allow_majority=allow_majority, max_changes=max_changes
+            protect=_patterns(protect), allow_majority=allow_majority, max_changes=max_changes
         ),
         now=now or datetime.now(UTC),
     )
-    wanted = (owners,) if isinstance(owners, Owner) else tuple(dict.fromkeys(owners))
+    wanted = _distinct((owners,) if isinstance(owners, Owner) else owners)
     with PlanWriter(Path(path) if path is not None else _anywhere()) as writer:
         for owner in wanted:
             await planner.take(owner, writer)
         made = await anyio.to_thread.run_sync(writer.finish, planner.header())
     _warn(made.header)
     return made
+
+
+def _distinct(owners: Iterable[Owner]) -> tuple[Owner, ...]:
+    """Each owner once: ids are the same in capitals."""
+    distinct: dict[str, Owner] = {}
+    for owner in owners:
+        limits.check(limits.instance_of(Owner), "plan", "owners", owner)
+        distinct.setdefault(str(owner).lower(), owner)
+    return tuple(distinct.values())
+
+
+def _patterns(protect: Iterable[str]) -> tuple[str, ...]:
+    patterns = (protect,) if isinstance(protect, str) else tuple(protect)
+    for pattern in patterns:
+        limits.check(limits.instance_of(str), "plan", "protect", pattern)
+    return patterns
 
 
 def _anywhere() -> Path:
@@ -151,6 +170,7 @@ class _Planner:
     select: Rule
     guards: Guards
     now: datetime
+    created: datetime = attrs.field(factory=lambda: datetime.now(UTC))
     counts: dict[Owner, Counts] = attrs.field(factory=dict)
     in_use: str | None = None
     moved: bool = False
@@ -158,21 +178,20 @@ class _Planner:
     async def take(self, owner: Owner, writer: PlanWriter) -> None:
         """Lists an owner's tokens into the plan; once more where they moved meanwhile."""
         writer.mark()
-        for _ in range(_LISTINGS):
-            counts, moved = await self._list(owner, writer)
+        counts, moved = await self._list(owner, writer)
+        for _ in range(_LISTINGS - 1):
             if not moved:
                 break
             writer.back_to_mark()
-        else:
-            counts, _ = await self._list(owner, writer)
-            self.moved = True
+            counts, moved = await self._list(owner, writer)
+        self.moved |= moved
         self.counts[owner] = counts
         self.guards.check(owner, counts, self._selected())
 
     def header(self) -> Header:
         """What the plan has come to."""
         return Header(
-            created=self.now,
+            created=self.created,
             base_url=self.client.base_url,
             action=self.action,
             rule=self.select.words,
@@ -203,7 +222,7 @@ class _Planner:
                 selected += entry.protected is None
                 protected += entry.protected is not None
             if listed % _FLUSH_EVERY == 0:
-                await anyio.to_thread.run_sync(writer.flush)
+                writer.flush()
         counts = Counts(listed=listed, selected=selected, protected=protected)
         total = await tokens.count()
         return counts, listing.progress.moved or order.broken or total not in (None, listed)
@@ -230,7 +249,8 @@ class _Planner:
 
 def _is_done(action: Action, token: Token) -> bool:
     """Whether there is nothing to do about a token: it is as the action would leave it."""
-    return {"deactivate": "inactive", "activate": "active"}.get(action) == token.status
+    after = {"deactivate": "inactive", "activate": "active"}.get(action)
+    return after is not None and token.status == after
 
 
 _FIRST = 10
@@ -250,8 +270,9 @@ class _Order:
 
     def note(self, token_id: str) -> None:
         """Takes note of the next id. One that comes twice, or too late, has been moved."""
-        if token_id < self._last and self._seen < _FIRST:
+        this = token_id.lower()
+        if this < self._last and self._seen < _FIRST:
             self._sorted = False
-        self.broken |= token_id == self._last or (self._sorted and token_id < self._last)
-        self._last = token_id
+        self.broken |= this == self._last or (self._sorted and this < self._last)
+        self._last = this
         self._seen += 1

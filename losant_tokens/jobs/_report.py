@@ -1,6 +1,9 @@
-"""What came of a job, as a value."""
+"""What came of a job, as a value, and as a file."""
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -8,6 +11,10 @@ import attrs
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._values import Outcome, PaceSample, Result
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +30,10 @@ class Report:
         seconds: How long it took.
         pace: How fast it was, over time.
         gave_up: Why it ended before all was done, if it did so of its own accord.
+        ended: When that was, by this machine's clock.
+        changed: When the API says that a token was last updated, after the job has changed it, by
+            its number in the plan; `confirm` fills it.
+        settings: What else is to be told of the run, in the files: the limit of its rate, say.
     """
 
     plan: Plan
@@ -34,6 +45,9 @@ class Report:
     seconds: float
     pace: tuple[PaceSample, ...] = attrs.field(repr=False)
     gave_up: str | None = None
+    ended: datetime = attrs.field(factory=_now)
+    changed: Mapping[int, datetime] = attrs.field(factory=dict, repr=False, hash=False)
+    settings: Mapping[str, object] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -55,6 +69,15 @@ class Report:
         """Whether each token has come to an end that is known."""
         return self.left == 0 and self.counts[Outcome.UNKNOWN] == 0
 
+    @property
+    def begun(self) -> datetime:
+        """When the job was begun, by this machine's clock; one that was resumed, the first time."""
+        try:
+            with self.journal.open("rb") as file:
+                return datetime.fromisoformat(json.loads(file.readline())["begun"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return self.ended - timedelta(seconds=self.seconds)
+
     def results(self) -> Iterator[Result]:
         """What came of each token, one by one."""
         for number, entry in enumerate(self.plan.entries()):
@@ -63,3 +86,19 @@ class Report:
                 outcome=self.states.outcome(number),
                 error=self.states.errors.get(number),
             )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the report to a file, all of it or nothing, for its owner's eyes alone.
+
+        Args:
+            path: The file; one that is there is replaced. Its ending says what it is to be:
+                `.json` for programs, and for `sweep` and `restore`; `.csv` for a spreadsheet;
+                `.html` to look at: one file that needs nothing else.
+
+        Raises:
+            ValidationError: Another ending.
+            JobError: It cannot be written, or the plan cannot be read any more.
+        """
+        from losant_tokens.jobs._report_files import save  # noqa: PLC0415 -- it knows this one
+
+        return save(self, Path(path))

@@ -1,5 +1,6 @@
 """What jobs speak of: what to do, to which tokens, and what came of it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Literal
@@ -76,6 +77,38 @@ class Counts:
             selected=self.selected + other.selected,
             protected=self.protected + other.protected,
         )
+
+
+@frozen(kw_only=True)
+class Header:
+    """What a plan says about itself.
+
+    Attributes:
+        created: When the plan was begun.
+        base_url: Where the tokens are.
+        action: What is to be done to them.
+        rule: Which tokens were selected, in words.
+        counts: How many of each owner's tokens.
+        protected: The ids and globs that were protected by request.
+        token_in_use: The id of the token that the plan was made with; `None` where it could not
+            be told, and so cannot be kept from being among those selected.
+        moved: Whether the tokens kept changing while they were listed, so that some may have
+            been left out.
+    """
+
+    created: datetime
+    base_url: str
+    action: Action
+    rule: str
+    counts: Mapping[Owner, Counts] = field(hash=False)
+    protected: tuple[str, ...] = ()
+    token_in_use: str | None = None
+    moved: bool = False
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all owners together."""
+        return sum(self.counts.values(), Counts())
 
 
 @frozen(kw_only=True)

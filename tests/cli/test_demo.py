@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from losant_tokens.cli import _fake
-from losant_tokens.cli._demo import clean_up
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.cli._fake import running_fake
 from losant_tokens.testing import FakeLosant
@@ -21,14 +20,16 @@ def test_demo(command: Command) -> None:
     """The demo shows what it will do, does it, and sums up."""
     code, out, err = command("demo", "--tokens", "60", "--concurrency", "3")
 
-    deleted = sum(int(line.split()[2]) for line in out.splitlines() if line.startswith("delete"))
-    last = out.splitlines()[-1]
-    assert code == 0
-    assert 0 < deleted < 60
-    assert last.startswith(f"Deleted {deleted}, kept {61 - deleted}, failed 0: ")
+    title, last = out.splitlines()[0], out.splitlines()[-1]
+    selected = int(title.split()[1])
+    assert (0, True) == (code, 0 < selected < 60)
+    assert title.startswith(f"Delete {selected} of 61 tokens at http://127.0.0.1:")
+    assert "\ndelete  expired on " in out
+    assert last.startswith(f"Deleted {selected}, kept {61 - selected}, failed 0: ")
     assert last.endswith(" requests per second.")
-    assert f"Deleting: {deleted} of {deleted}\n" in err
-    assert len(err.splitlines()) == 11
+    assert f"Deleting: {selected} of {selected}; " in err
+    assert err.startswith("Starting a fake Losant with 60 tokens, in a process of its own...\n")
+    assert "WARNING" not in err
 
 
 def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> None:
@@ -49,31 +50,23 @@ def test_demo_of_nothing(command: Command) -> None:
     assert (0, "Deleted 0, kept 1, failed 0") == (code, out.splitlines()[-1].split(":")[0])
 
 
-async def test_clean_up(fake: FakeLosant) -> None:
+def test_what_the_demo_deletes(
+    fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only expired and inactive tokens are gone, and the token that it went by is not."""
     fake.seed(200)
     bad = {t.id for t in fake.tokens() if t.status == "inactive" or t.expired(datetime.now(UTC))}
     good = {t.id for t in fake.tokens()} - bad
 
-    async with fake.serve() as base_url:
-        summary = await clean_up(base_url, fake.admin_token, 7)
+    with fake.serve() as base_url:
+        monkeypatch.setattr(_fake, "_COMMAND", _tells(base_url, fake.admin_token))
+        code, out, _ = command("demo", "--tokens", "200", "--concurrency", "7")
 
     left = fake.tokens()
     assert good | {left[-1].id} == {token.id for token in left}
     assert left[-1].name == "losant-tokens demo"
-    assert left[-1].scope == ("userApiTokens.get", "userApiToken.delete")
-    assert (len(bad), len(good) + 1, []) == (summary.deleted, summary.kept, summary.errors)
-
-
-async def test_clean_up_is_bounded(fake: FakeLosant) -> None:
-    """No more requests are under way at once than asked for."""
-    fake.seed(40)
-    fake.fail("latency", seconds=0.02, method="DELETE", times=None)
-
-    async with fake.serve() as base_url:
-        summary = await clean_up(base_url, fake.admin_token, 2)
-
-    assert summary.seconds >= summary.deleted * 0.02 / 2
+    assert left[-1].scope == ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
+    assert (0, True) == (code, f"Deleted {len(bad)}, kept {len(good) + 1}, failed 0: " in out)
 
 
 def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +80,7 @@ def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch)
 
     assert code == 3
     assert ", failed 7: " in out
-    assert err.count("losant-tokens: error: userApiToken.delete") == 5
+    assert err.count("): userApiToken.delete") == 5
 
 
 def test_a_fake_that_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

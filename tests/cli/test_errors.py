@@ -10,11 +10,15 @@ import pytest
 
 from losant_tokens import errors
 from losant_tokens.cli import _commands, _service
-from losant_tokens.cli._errors import explained
+from losant_tokens.cli._errors import explained, warn
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
 
+COMMANDS = (
+    *("list", "show", "create", "patch", "delete", "sandbox", "demo"),
+    *("plan", "apply", "cleanup", "quarantine", "sweep", "restore", "completion"),
+)
 HINTED = {
     errors.TransportError: "look before you retry",
     errors.RequestTimeout: "look before you retry",
@@ -42,7 +46,8 @@ def test_hints(kind: type[errors.LosantError]) -> None:
     """Each error of the client keeps its message, and most have a hint what to do."""
     problem = explained(kind("what happened"))
 
-    assert (str(problem), problem.exit_code) == ("what happened", 1)
+    refused = issubclass(kind, errors.GuardRefused | errors.PlanRefused)
+    assert (str(problem), problem.exit_code) == ("what happened", 4 if refused else 1)
     assert HINTED.get(kind, "") in problem.hint
     assert bool(problem.hint) == (kind in HINTED)
 
@@ -119,11 +124,11 @@ def test_usage(command: Command, arguments: list[str], message: str, help_of: st
 def test_the_token_is_no_argument(command: Command) -> None:
     """There is no option for the token, and the help says where it comes from."""
     assert command("list", "--token", "x")[0] == 2
-    for name in ("list", "show", "create", "patch", "delete"):
+    for name in set(COMMANDS) - {"sandbox", "demo", "completion"}:
         assert "LOSANT_API_TOKEN, never from an argument" in command(name, "--help")[1]
 
 
-@pytest.mark.parametrize("name", ["list", "show", "create", "patch", "delete", "sandbox", "demo"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help(command: Command, name: str) -> None:
     """Each command has help with examples that fits into 80 columns."""
     code, out, err = command(name, "--help")
@@ -200,6 +205,30 @@ async def test_what_fails_in_a_task_is_one_error() -> None:
 
     with pytest.raises(BrokenPipeError):
         await _service.each("ab", call, broken)
+
+
+@pytest.mark.parametrize(
+    ("terminal_", "no_color", "expected"),
+    [
+        (False, "", "losant-tokens: WARNING: a \\x1b b\n"),
+        (True, "1", "losant-tokens: WARNING: a \\x1b b\n"),
+        (True, "", "\x1b[1;33mlosant-tokens: WARNING: a \\x1b b\x1b[0m\n"),
+    ],
+)
+def test_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal_: bool,
+    no_color: str,
+    expected: str,
+) -> None:
+    """A warning stands out, and is one line whatever is in it."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal_)
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    warn("a \x1b\nb")
+
+    assert expected == capsys.readouterr().err
 
 
 def test_what_is_imported_for_help() -> None:

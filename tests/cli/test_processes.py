@@ -1,11 +1,14 @@
 """The command as a process: entry points, signals and pipes."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -65,16 +68,96 @@ def test_demo() -> None:
 
 
 def test_demo_interrupted() -> None:
-    """Ctrl-C ends the demo in a line."""
+    """Ctrl-C ends the demo, which then says what was done."""
     with start("demo", "--tokens", "1500", "--concurrency", "1") as process:
         assert process.stderr is not None
-        lines = [process.stderr.readline(), process.stderr.readline()]
+        until_line(process, "Deleting: ")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=20)
 
-    assert lines[1].startswith("Deleting: ")
-    assert (130, "losant-tokens: interrupted") == (process.returncode, err.splitlines()[-1])
+    assert (130, "") == (process.returncode, "".join(re.findall("Traceback", err)))
+    assert re.search(r"^Deleted [0-9]+, kept 1,[0-9]+, failed 0: ", out, re.MULTILINE)
+
+
+def until_line(process: "subprocess.Popen[str]", beginning: str) -> None:
+    """Waits for a line on stderr."""
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith(beginning):
+        assert line, "it ended before"
+
+
+@pytest.fixture
+def busy(fake: FakeLosant, service: str, tmp_path: Path) -> FakeLosant:
+    """A fake with tokens to clean up, that takes its time for each."""
+    for number in range(40):
+        fake.add_token(f"ci-{number}")
+    fake.fail("latency", seconds=0.3, method="DELETE", times=None)
+    return fake
+
+
+CLEANUP = ("cleanup", "--named", "ci-*", "--allow-majority", "--yes", "--max-concurrency", "4")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Signals) -> None:
+    """The first Ctrl-C waits for what is under way, says how to carry on, and loses nothing."""
+    plan, report = tmp_path / "plan.jsonl", tmp_path / "r.json"
+    with start(*CLEANUP, "--out", str(plan), "--report", str(report)) as process:
+        until_line(process, "Deleting: ")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+
+    left = len(busy.tokens())
+    totals = json.loads(report.read_text())["totals"]
+    assert (130, True) == (process.returncode, 0 < left < 40)
+    assert (40 - left, 0, left) == (totals["done"], totals["unknown"], totals["left"])
+    assert out.startswith(f"Deleted {40 - left}, left alone 0, failed 0, not come to {left}: ")
+    assert "Stopping: waiting for what is under way. Ctrl-C again stops at once.\n" in err
+    assert f"To carry on: losant-tokens apply {plan} --resume\n" in err
     assert "Traceback" not in err
+
+    busy.clear_faults()
+    code, out, _ = finished("apply", str(plan), "--resume", "--yes")
+    assert (0, True, 0) == (code, out.startswith("Deleted 40, "), len(busy.tokens()))
+
+
+def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
+    """The second Ctrl-C stops at once, and loses nothing either."""
+    plan = tmp_path / "plan.jsonl"
+    with start(*CLEANUP, "--out", str(plan)) as process:
+        until_line(process, "Deleting: ")
+        busy.clear_faults()
+        busy.fail("latency", seconds=60, method="DELETE", times=None)
+        seen = len(busy.requests)
+        until(lambda: sum(r.method == "DELETE" for r in busy.requests[seen:]) >= 4)
+        process.send_signal(signal.SIGINT)
+        until_line(process, "Stopping: ")
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (130, "", True) == (process.returncode, out, time.monotonic() - began < 5)
+    assert err.endswith(
+        f"To carry on: losant-tokens apply {plan} --resume\nlosant-tokens: interrupted\n"
+    )
+    assert "Traceback" not in err
+
+    busy.clear_faults()
+    code, out, _ = finished("apply", str(plan), "--resume", "--yes")
+    assert (0, True, 0) == (code, out.startswith("Deleted 40, "), len(busy.tokens()))
+
+
+def test_interrupted_while_planning(fake: FakeLosant, service: str, tmp_path: Path) -> None:
+    """Ctrl-C while the tokens are listed leaves no plan, and no half of one."""
+    fake.add_token("ci")
+    fake.fail("latency", seconds=30)
+    with start(*CLEANUP, "--out", str(tmp_path / "plan.jsonl")) as process:
+        until(lambda: fake.requests)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (130, "", []) == (process.returncode, out, list(tmp_path.iterdir()))
+    assert err == "Listing the tokens...\nlosant-tokens: interrupted\n"
 
 
 @pytest.mark.parametrize(

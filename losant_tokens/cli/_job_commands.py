@@ -1,0 +1,140 @@
+"""The commands for jobs, as cyclopts knows them. What they do is imported late."""
+
+# ruff: noqa: D417 -- the options that are shared say themselves what they are
+
+from typing import Literal
+
+from losant_tokens.cli import _help as texts
+from losant_tokens.cli._commands import app
+from losant_tokens.cli._job_parameters import (
+    A_DAY,
+    AS_USUAL,
+    MINE,
+    NO_GUARDS,
+    NO_RULES,
+    Action,
+    Guards,
+    How,
+    MaxAge,
+    Out,
+    Owners,
+    Plan,
+    ReportFile,
+    Rules,
+    Span,
+)
+from losant_tokens.cli._parameters import AsJson, Flag
+
+
+@app.command(help_epilogue=texts.PLAN)
+def plan(
+    *,
+    rules: Rules = NO_RULES,
+    owners: Owners = MINE,
+    guards: Guards = NO_GUARDS,
+    action: Action = "delete",
+    out: Out = None,
+    json: AsJson = False,
+) -> int:
+    """Plan what to do about many tokens; nothing is changed. Then: losant-tokens apply.
+
+    Args:
+        action: What to do to the tokens.
+        json: Write what the plan says about itself as JSON.
+    """
+    from losant_tokens.cli import _job  # noqa: PLC0415
+
+    return _job.plan(_job.select(rules, owners, guards, action), out, json=json)
+
+
+@app.command(help_epilogue=texts.APPLY)
+def apply(
+    plan: Plan, /, *, resume: Flag = False, max_age: MaxAge = A_DAY, how: How = AS_USUAL
+) -> int:
+    """Do what a plan says: shows it, asks, and accounts for each token.
+
+    Args:
+        resume: Carry on a job that was begun before.
+        max_age: How old the plan may be.
+    """
+    from losant_tokens.cli import _job  # noqa: PLC0415
+
+    return _job.apply(plan, how, resume=resume, max_age=max_age)
+
+
+@app.command(help_epilogue=texts.CLEANUP)
+def cleanup(
+    *,
+    rules: Rules = NO_RULES,
+    owners: Owners = MINE,
+    guards: Guards = NO_GUARDS,
+    action: Action = "delete",
+    out: Out = None,
+    how: How = AS_USUAL,
+) -> int:
+    """Plan, show, ask and apply in one.
+
+    Args:
+        action: What to do to the tokens.
+    """
+    from losant_tokens.cli import _job  # noqa: PLC0415
+
+    return _job.in_one("cleanup", _job.select(rules, owners, guards, action), out, how)
+
+
+@app.command(help_epilogue=texts.QUARANTINE)
+def quarantine(
+    *,
+    rules: Rules = NO_RULES,
+    owners: Owners = MINE,
+    guards: Guards = NO_GUARDS,
+    out: Out = None,
+    how: How = AS_USUAL,
+) -> int:
+    """Deactivate tokens, to delete them later: a clean-up that can be taken back."""
+    from losant_tokens.cli import _job  # noqa: PLC0415
+
+    return _job.in_one("quarantine", _job.select(rules, owners, guards, "deactivate"), out, how)
+
+
+@app.command(help_epilogue=texts.SWEEP)
+def sweep(
+    report: ReportFile,
+    /,
+    *,
+    after: Span,
+    guards: Guards = NO_GUARDS,
+    out: Out = None,
+    how: How = AS_USUAL,
+) -> int:
+    """Delete what a quarantine has deactivated, long enough ago, and nobody has changed since.
+
+    Args:
+        after: How long ago, such as 30d.
+    """
+    from losant_tokens.cli import _job  # noqa: PLC0415
+
+    return _job.in_one("sweep", _job.swept(report, after, guards), out, how)
+
+
+@app.command(help_epilogue=texts.RESTORE)
+def restore(
+    report: ReportFile, /, *, guards: Guards = NO_GUARDS, out: Out = None, how: How = AS_USUAL
+) -> int:
+    """Activate again what a quarantine has deactivated, and nobody has changed since."""
+    from losant_tokens.cli import _job  # noqa: PLC0415
+
+    return _job.in_one("restore", _job.restored(report, guards), out, how)
+
+
+@app.command(help_epilogue=texts.COMPLETION)
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Write a script that lets a shell complete this command.
+
+    Args:
+        shell: Which shell.
+    """
+    from losant_tokens.cli._output import write  # noqa: PLC0415
+
+    write(app.generate_completion(shell=shell, prog_name="losant-tokens"))
+    return 0

@@ -1,0 +1,75 @@
+"""How far a job has come: a bar on a terminal, else a line now and then."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import define
+
+from losant_tokens.cli._errors import say
+from losant_tokens.cli._job_view import lasting
+from losant_tokens.jobs import Outcome, Progress
+
+_EVERY = 10.0  # seconds between two lines
+_TENTHS = 10
+
+Listener = Callable[[Progress], None]
+
+
+@contextmanager
+def job_progress(what: str, total: int) -> Iterator[Listener]:
+    """Shows the progress of a job; what it gives is the job's `on_progress`."""
+    if sys.stderr.isatty():
+        with _bar(what, total) as listener:
+            yield listener
+    else:
+        yield _Lines(what)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Listener]:
+    from rich import progress as rich  # noqa: PLC0415 -- where there is no terminal, never
+    from rich.console import Console  # noqa: PLC0415
+
+    with rich.Progress(
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(bar_width=28),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[said]}", markup=False),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task(what, total=total, said="")
+        yield lambda now: bar.update(task, completed=now.settled, said=", ".join(_said(now)))
+
+
+def _said(now: Progress) -> list[str]:
+    """What there is to say, the most important first: a terminal may be narrow."""
+    if now.pausing is not None:
+        return [f"waiting: {now.pausing}", *_trouble(now)]
+    pace = f"{now.per_second:,.0f}/s" + (f", {now.concurrency} at once" if now.concurrency else "")
+    left = [f"{lasting(now.remaining)} left"] if now.settled < now.total else []
+    return [*_trouble(now), pace, *left]
+
+
+def _trouble(now: Progress) -> list[str]:
+    """How many came out otherwise than wanted, by outcome."""
+    return [
+        f"{count:,} {outcome.value}"
+        for outcome, count in now.counts.items()
+        if count and outcome not in {Outcome.DONE, Outcome.UNKNOWN}
+    ]
+
+
+@define
+class _Lines:
+    """Says a line at each tenth, and where that takes long, in between."""
+
+    what: str
+    tenths: int = 0
+    said_at: float = 0.0
+
+    def __call__(self, now: Progress) -> None:
+        tenths = now.settled * _TENTHS // max(now.total, 1)
+        if tenths > self.tenths or now.elapsed - self.said_at >= _EVERY:
+            self.tenths, self.said_at = tenths, now.elapsed
+            say(f"{self.what}: {now.settled:,} of {now.total:,}; {', '.join(_said(now))}")

@@ -1,0 +1,172 @@
+"""Does to one token after the other what a plan says, and finds out what came of it.
+
+Look whether the token still is what the plan saw, write down what is intended, do it, write down
+what came of it. Where no answer says so, the token is looked at once more; where that tells
+nothing either, what came of it stays unknown, and whoever resumes the job looks again.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, RetryPolicy, errors
+from losant_tokens._owner import OwnerTokens
+from losant_tokens.errors import LosantError, NotFound, ResponseError, StatusError, TransportError
+from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._requests import Requests, Tries
+from losant_tokens.jobs._selection import Token
+from losant_tokens.jobs._values import Action, Entry, Outcome
+
+_ONCE = RetryPolicy(attempts=1)  # a job tries again by its own rules
+_MOST_FORBIDDEN = 10
+_PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
+    {
+        "deactivate": ApiTokenPatch(status="inactive"),
+        "activate": ApiTokenPatch(status="active"),
+    }
+)
+
+
+@attrs.define(eq=False)
+class Deeds:
+    """Does one token after the other, any number of them at once.
+
+    Attributes:
+        client: What to send with.
+        action: What is to be done.
+        verify: Whether each token is looked at before.
+        journal: Where it is written down.
+        requests: How requests are sent.
+    """
+
+    client: AsyncClient
+    action: Action
+    verify: bool
+    journal: Journal
+    requests: Requests
+    _tokens: dict[Owner, OwnerTokens] = attrs.field(factory=dict)
+    _forbidden: int = 0  # in a row
+
+    async def do(self, number: int, entry: Entry) -> None:
+        """Does one token, and writes down what came of it.
+
+        Raises:
+            StoppedError: The job is at its end.
+            GaveUpError: The service was out for too long.
+            LosantError: It would be the same for all others.
+        """
+        if entry.protected is not None:
+            self.journal.settle(number, Outcome.PROTECTED)
+            return
+        asked_before = self.journal.states.outcome(number) is Outcome.UNKNOWN
+        try:
+            outcome = await self._before(entry, asked_before=asked_before)
+        except (StatusError, ResponseError, TransportError) as error:
+            self._stop_if_same_for_all(error)
+            # What was asked for before, and may have been done, has not failed by this.
+            failed = Outcome.UNKNOWN if asked_before else Outcome.FAILED
+            self.journal.settle(number, failed, str(error))
+            return
+        if outcome is not None:
+            self.journal.settle(number, outcome)
+            return
+        self.journal.settle(number, *await self._act(number, entry))
+
+    async def _before(self, entry: Entry, *, asked_before: bool) -> Outcome | None:
+        """What has come of a token already, or `None` where it is to be done."""
+        if not self.verify and not asked_before:
+            return None
+        seen = await self._look(entry)
+        if asked_before and (done := outcome_after(self.action, seen)) is not None:
+            return done
+        if seen is None:
+            return Outcome.GONE
+        return None if _is_as_planned(seen, entry) else Outcome.CHANGED
+
+    async def _act(self, number: int, entry: Entry) -> tuple[Outcome, str | None]:
+        tries = Tries()
+        try:
+            await self._send_action(number, entry, tries)
+        except NotFound:
+            # Of our own making, where an earlier try may have arrived.
+            done = self.action == "delete" and tries.is_ambiguous
+            return (Outcome.DONE if done else Outcome.GONE), None
+        except (StatusError, ResponseError, TransportError) as error:
+            self._stop_if_same_for_all(error)
+            outcome = await self._after(tries, entry)
+            return outcome, None if outcome is Outcome.DONE else str(error)
+        self._forbidden = 0
+        return Outcome.DONE, None
+
+    async def _send_action(self, number: int, entry: Entry, tries: Tries) -> None:
+        tokens = self._tokens_of(entry.owner)
+
+        async def request() -> Any:
+            if self.action == "delete":
+                return await tokens.delete(entry.id, retry=_ONCE)
+            return await tokens.patch(entry.id, _PATCHES[self.action], retry=_ONCE)
+
+        await self.requests.send(request, tries, before=lambda: self.journal.intend(number))
+
+    async def _after(self, tries: Tries, entry: Entry) -> Outcome:
+        """What came of a token whose last try failed, but may have been carried out."""
+        if not tries.is_ambiguous:
+            return Outcome.FAILED
+        try:
+            seen = await self._look(entry)
+        except (StatusError, ResponseError, TransportError) as another:
+            self._stop_if_same_for_all(another)
+            return Outcome.UNKNOWN
+        return outcome_after(self.action, seen) or Outcome.FAILED
+
+    async def _look(self, entry: Entry) -> Token | None:
+        """The token as it is now, or `None` where it is gone."""
+        tokens = self._tokens_of(entry.owner)
+        try:
+            found: Token = await self.requests.send(
+                lambda: tokens.get(entry.id, retry=_ONCE), Tries()
+            )
+        except NotFound:
+            return None
+        return found
+
+    def _stop_if_same_for_all(self, error: LosantError) -> None:
+        """Raises an error that all other tokens would meet as well."""
+        if isinstance(error, errors.Unauthorized):
+            raise error
+        if isinstance(error, errors.Forbidden):
+            self._forbidden += 1
+            if self._forbidden >= _MOST_FORBIDDEN:
+                raise error
+        else:
+            self._forbidden = 0
+
+    def _tokens_of(self, owner: Owner) -> OwnerTokens:
+        if owner not in self._tokens:
+            self._tokens[owner] = self.client.tokens(owner)
+        return self._tokens[owner]
+
+
+def outcome_after(action: Action, seen: Token | None) -> Outcome | None:
+    """What has come of an action that was asked for; `None`: nothing, so far.
+
+    Args:
+        action: What was asked for.
+        seen: The token as it is now, or `None` where it is gone.
+    """
+    if action == "delete":
+        return Outcome.DONE if seen is None else None
+    if seen is None:
+        return Outcome.GONE
+    return Outcome.DONE if seen.status == _PATCHES[action].status else None
+
+
+def _is_as_planned(token: Token, entry: Entry) -> bool:
+    """Whether a token is what the plan saw."""
+    return (token.last_updated, token.status, token.name) == (
+        entry.last_updated,
+        entry.status,
+        entry.name,
+    )

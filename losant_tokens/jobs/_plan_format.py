@@ -1,0 +1,104 @@
+"""A plan's lines: what they say as JSON, and the digest over all of them."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import attrs
+
+from losant_tokens import Owner
+from losant_tokens.jobs._values import ACTIONS, Counts, Entry, Header
+
+FORMAT = "losant-tokens plan"
+VERSION = 1
+
+
+def json_line(value: object) -> bytes:
+    """JSON on one line, for people to read: in UTF-8 wherever that can be."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON may carry and UTF-8 may not
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def digest_of(header: dict[str, Any], entries: str) -> str:
+    canonical = json.dumps(header, sort_keys=True).encode()
+    return "sha256:" + hashlib.sha256(canonical + entries.encode()).hexdigest()
+
+
+def first_line(header: dict[str, Any], digest: str) -> bytes:
+    return json_line({**header, "digest": digest}) + b"\n"
+
+
+def hash_of(file: IO[bytes]) -> str:
+    hashed = hashlib.sha256()
+    while part := file.read(1 << 20):
+        hashed.update(part)
+    return hashed.hexdigest()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def header_json(header: Header) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": _text(header.created),
+        "baseUrl": header.base_url,
+        "action": header.action,
+        "rule": header.rule,
+        "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
+        "protected": list(header.protected),
+        "tokenInUse": header.token_in_use,
+        "moved": header.moved,
+    }
+
+
+def read_header(said: dict[str, Any]) -> Header:
+    if said["action"] not in ACTIONS:
+        raise ValueError
+    return Header(
+        created=datetime.fromisoformat(said["created"]),
+        base_url=said["baseUrl"],
+        action=said["action"],
+        rule=said["rule"],
+        counts={Owner.parse(owner): Counts(**counts) for owner, counts in said["owners"].items()},
+        protected=tuple(said["protected"]),
+        token_in_use=said["tokenInUse"],
+        moved=said["moved"],
+    )
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    said = {
+        "owner": str(entry.owner),
+        "id": entry.id,
+        "name": entry.name,
+        "status": entry.status,
+        "lastUpdated": _text(entry.last_updated),
+        "creationDate": _text(entry.creation_date),
+        "expirationDate": _text(entry.expiration_date),
+        "reason": entry.reason,
+    }
+    return said if entry.protected is None else {**said, "protected": entry.protected}
+
+
+def read_entry(said: dict[str, Any]) -> Entry:
+    return Entry(
+        owner=Owner.parse(said["owner"]),
+        id=said["id"],
+        name=said["name"],
+        status=said["status"],
+        last_updated=_moment(said["lastUpdated"]),
+        creation_date=_moment(said["creationDate"]),
+        expiration_date=_moment(said["expirationDate"]),
+        reason=said["reason"],
+        protected=said.get("protected"),
+    )

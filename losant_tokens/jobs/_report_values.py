@@ -1,0 +1,113 @@
+"""What is in a report, as plain values: the same in all formats."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from losant_tokens.jobs._report import Report
+from losant_tokens.jobs._values import Outcome, Result
+
+FORMAT = "losant-tokens report"
+VERSION = 1
+COLUMNS = (
+    "owner",
+    "id",
+    "name",
+    "status",
+    "outcome",
+    "error",
+    "reason",
+    "protected",
+    "lastUpdated",
+    "creationDate",
+    "expirationDate",
+    "changed",
+)
+
+
+def text_of(moment: datetime | None) -> str | None:
+    """A moment as it stands in the files."""
+    return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """All but the tokens, as plain values."""
+    header = report.plan.header
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "plan": {
+            "path": str(report.plan.path),
+            "digest": report.plan.digest,
+            "created": text_of(header.created),
+            "baseUrl": header.base_url,
+            "action": header.action,
+            "rule": header.rule,
+            "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
+            "protected": list(header.protected),
+            "tokenInUse": header.token_in_use,
+            "moved": header.moved,
+        },
+        "settings": dict(report.settings),
+        "run": {
+            "begun": text_of(report.begun),
+            "ended": text_of(report.ended),
+            "journal": str(report.journal),
+            "seconds": round(report.seconds, 3),
+            "requests": report.requests,
+            "retries": report.retries,
+            "refused": report.refused,
+            "gaveUp": report.gave_up,
+            "complete": report.is_complete,
+        },
+        "totals": totals(report),
+        "pace": [
+            {
+                "at": round(sample.at, 3),
+                "perSecond": round(sample.per_second, 3),
+                "concurrency": sample.concurrency,
+                "refused": sample.refused,
+            }
+            for sample in report.pace
+        ],
+    }
+
+
+def totals(report: Report) -> dict[str, int]:
+    """How many tokens came out how, all of them, and those that were not come to."""
+    counts = {outcome.value: report.counts[outcome] for outcome in Outcome}
+    return {"tokens": report.total, **counts, "left": report.left}
+
+
+def rows(report: Report) -> Iterator[dict[str, str | None]]:
+    for number, result in enumerate(report.results()):
+        yield _row(result, report.changed.get(number))
+
+
+def _row(result: Result, changed: datetime | None) -> dict[str, str | None]:
+    entry = result.entry
+    values = (
+        str(entry.owner),
+        entry.id,
+        entry.name,
+        entry.status,
+        None if result.outcome is None else result.outcome.value,
+        result.error,
+        entry.reason,
+        entry.protected,
+        text_of(entry.last_updated),
+        text_of(entry.creation_date),
+        text_of(entry.expiration_date),
+        text_of(changed),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def separated(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, with commas between them."""
+    comma = ""
+    for line in lines:
+        yield comma + line
+        comma = ","

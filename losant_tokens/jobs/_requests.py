@@ -1,0 +1,198 @@
+"""Sends requests in the job's own pace, and tries again as long as there is sense in it."""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import attrs
+
+from losant_tokens.errors import (
+    LosantError,
+    ServerError,
+    StatusError,
+    TooManyRequests,
+    TransportError,
+)
+from losant_tokens.jobs._health import Health
+from losant_tokens.jobs._pace import Pace
+
+Request = Callable[[], Awaitable[Any]]
+
+_MOST_TRIES = 5
+_REQUEST_TIMEOUT = 408
+_NOT_SENT = object()
+_BASE, _CAP = 0.5, 20.0  # seconds, from which the wait before another try is drawn
+
+
+class StoppedError(Exception):
+    """The job is at its end, so that a request was not sent, or not once more."""
+
+
+class GaveUpError(Exception):
+    """The service was out for longer than one wants to wait; the message says how."""
+
+
+@attrs.define
+class Tries:
+    """The tries of one request.
+
+    Attributes:
+        sent: How many there were.
+        troubles: How many of them met trouble since the service was last out.
+        is_ambiguous: Whether one of them may have been carried out without saying so.
+    """
+
+    sent: int = 0
+    troubles: int = 0
+    is_ambiguous: bool = False
+
+
+@attrs.define(eq=False)
+class Requests:
+    """Sends the requests of a job, all of them by one pace and one state of health.
+
+    Attributes:
+        stopping: Set when the job is at its end: nothing is sent any more.
+        sent: How many requests were sent.
+        retries: How many of them were further tries.
+        refused: How many were answered with 429.
+    """
+
+    pace: Pace
+    health: Health
+    stopping: anyio.Event = attrs.field(factory=anyio.Event)
+    sent: int = 0
+    retries: int = 0
+    refused: int = 0
+    _turnstile: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
+    _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
+
+    async def send(
+        self, request: Request, tries: Tries, *, before: Callable[[], None] | None = None
+    ) -> Any:
+        """Sends a request until it is answered; what cannot pass is raised.
+
+        Args:
+            request: Sends it once.
+            tries: Takes note of its tries.
+            before: Called right before it is sent for the first time.
+
+        Raises:
+            StoppedError: The job is at its end.
+            GaveUpError: The service was out for too long.
+            LosantError: The answer, or what came instead of it too often.
+        """
+        while True:
+            await self._its_turn()
+            if self.health.down_since is None:
+                found = await self._once(request, tries, before)
+            else:
+                found = await self._probe(request, tries, before)
+            if found is _NOT_SENT:
+                continue
+            if not isinstance(found, LosantError):
+                return found
+            await self._before_the_next(found, tries)
+
+    async def _its_turn(self) -> None:
+        """Waits for its place. One waits for the next; the others wait behind that one."""
+        async with self._turnstile:
+            while (wait := self.pace.wait(anyio.current_time())) > 0:
+                await self._sleep(wait)
+            self.pace.take(anyio.current_time())
+
+    async def _probe(
+        self, request: Request, tries: Tries, before: Callable[[], None] | None
+    ) -> Any:
+        """During an outage, one request at a time finds out whether the service is back."""
+        tries.troubles = 0  # nothing is wrong with this token
+        async with self._probing:
+            if self.health.down_since is None:
+                return _NOT_SENT
+            now = anyio.current_time()
+            if self.health.is_hopeless(now):
+                raise GaveUpError("the service does not answer")
+            await self._sleep(self.health.next_probe(now))
+            return await self._once(request, tries, before)
+
+    async def _once(self, request: Request, tries: Tries, before: Callable[[], None] | None) -> Any:
+        """One try: the answer, or the error after which another try may make sense."""
+        if self.stopping.is_set():
+            raise StoppedError
+        if tries.sent:
+            self.retries += 1
+        else:
+            self.health.began()
+            if before is not None:
+                before()
+        tries.sent += 1
+        self.sent += 1
+        sent_at = anyio.current_time()
+        try:
+            answer = await request()
+        except TooManyRequests as error:
+            self._refused(error, sent_at)
+            return error
+        except (TransportError, ServerError) as error:
+            self._troubled(error, sent_at, tries)
+            return error
+        except StatusError as error:
+            if error.status_code == _REQUEST_TIMEOUT:  # the server waited for us in vain
+                self._troubled(error, sent_at, tries)
+                return error
+            self._answered(sent_at, before)
+            raise
+        except LosantError as error:
+            # An answer that cannot be read is one all the same; else, nothing was sent.
+            tries.is_ambiguous |= hasattr(error, "status_code")
+            raise
+        self._answered(sent_at, before)
+        return answer
+
+    def _answered(self, sent_at: float, before: Callable[[], None] | None) -> None:
+        now = anyio.current_time()
+        self.health.answered()
+        self.pace.answered(now, now - sent_at, "look" if before is None else "act")
+
+    def _refused(self, error: TooManyRequests, sent_at: float) -> None:
+        now = anyio.current_time()
+        self.refused += 1
+        self.health.refused(now)
+        self.pace.refused(now, sent_at, error.retry_after)
+
+    def _troubled(self, error: LosantError, sent_at: float, tries: Tries) -> None:
+        now = anyio.current_time()
+        tries.troubles += 1
+        tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
+        self.health.troubled(now)
+        self.pace.troubled(now, sent_at)
+        if (asked_for := getattr(error, "retry_after", None)) is not None:
+            self.pace.pause(now, asked_for)
+
+    async def _before_the_next(self, error: LosantError, tries: Tries) -> None:
+        """Waits before another try, or raises what came of the last one."""
+        now = anyio.current_time()
+        if self.health.down_since is not None:
+            return  # probes wait by themselves
+        if self.health.is_hopeless(now) or self.pace.pause_left(now) > self.health.patience:
+            raise GaveUpError("the service takes no more requests")
+        if isinstance(error, TooManyRequests):
+            return  # the pace waits
+        if tries.troubles >= _MOST_TRIES:
+            raise error
+        if self.health.may_try_again():
+            spread = min(_CAP, _BASE * 2**tries.troubles)
+            await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
+        else:
+            self.health.out(now)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Waits, but not longer than the job goes on.
+
+        Raises:
+            StoppedError: The job is at its end.
+        """
+        with anyio.move_on_after(seconds):
+            await self.stopping.wait()
+            raise StoppedError

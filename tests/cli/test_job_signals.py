@@ -1,0 +1,115 @@
+"""Ctrl-C, without processes: what it does to a job is told by those in `test_processes`."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import anyio
+import pytest
+
+from losant_tokens.cli import _fake, _job_run
+from losant_tokens.testing import FakeLosant
+
+from .conftest import Command
+from .test_demo import _tells
+
+Interrupt = Callable[[int], None]
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    """A fake that takes its time to delete the first token."""
+    fake = FakeLosant()
+    for number in range(40):
+        fake.add_token(f"ci-{number}", status="inactive")
+    fake.fail("latency", seconds=0.5, method="DELETE", times=8)
+    return fake
+
+
+@pytest.fixture
+def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    """Has signals come, so many, once something is deleted."""
+
+    def make(times: int) -> None:
+        async def signals() -> AsyncIterator[int]:
+            while not any(  # noqa: ASYNC110 -- the fake is served by another thread
+                request.method == "DELETE" for request in fake.requests
+            ):
+                await anyio.sleep(0.01)
+            for _ in range(times):
+                yield 2
+            await anyio.sleep_forever()
+
+        @contextmanager
+        def receiver(*_: int) -> Iterator[AsyncIterator[int]]:
+            yield signals()
+
+        here = SimpleNamespace(current_thread=lambda: "main", main_thread=lambda: "main")
+        monkeypatch.setattr(_job_run, "threading", here)
+        monkeypatch.setattr(anyio, "open_signal_receiver", receiver)
+
+    return make
+
+
+CLEANUP = ("cleanup", "--inactive", "--allow-majority", "--yes", "--max-concurrency", "4")
+
+
+def test_once(
+    fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    """The first stops the job, which says how to carry on; the exit code is 130."""
+    interrupt(1)
+
+    code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
+
+    assert (130, True) == (code, ", not come to " in out)
+    assert f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume\n" in err
+
+
+def test_twice(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    interrupt: Interrupt,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The second ends what is under way, too."""
+    fake.clear_faults()
+    fake.fail("latency", seconds=60, method="DELETE", times=None)
+    interrupt(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
+
+    said = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert 40 == len(fake.tokens())
+
+
+def test_too_late(
+    fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    """Where all was under way already, it is done, and nothing is left to carry on."""
+    for token in fake.tokens()[1:]:
+        fake._store.remove(token)
+    interrupt(1)
+
+    code, out, err = command(*CLEANUP)
+
+    assert (0, True) == (code, out.startswith("Deleted 1, "))
+    assert "--resume" not in err
+
+
+def test_demo(
+    fake: FakeLosant, command: Command, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demo that is stopped sums up, and cannot be carried on: its plan is gone."""
+    interrupt(1)
+    with fake.serve() as base_url:
+        monkeypatch.setattr(_fake, "_COMMAND", _tells(base_url, fake.admin_token))
+        code, out, err = command("demo", "--concurrency", "2")
+
+    assert (130, True) == (code, out.splitlines()[-1].startswith("Deleted "))
+    assert "--resume" not in err

@@ -1,0 +1,223 @@
+"""A job and a server with a limit, on a virtual clock: hours pass in milliseconds."""
+
+import heapq
+import itertools
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from losant_tokens.jobs._pace import Pace
+
+_BEGIN = 100.37  # not on the border of a window
+
+
+class Limit(Protocol):
+    """How many requests a server lets through."""
+
+    def admits(self, now: float) -> bool:
+        """Whether a request that comes now is let through."""
+
+
+@attrs.define
+class Unlimited:
+    """All of them."""
+
+    def admits(self, now: float) -> bool:
+        return True
+
+
+@attrs.define
+class SlidingLog:
+    """So many in any stretch of time of that length."""
+
+    most: int
+    window: float = 1.0
+    _seen: deque[float] = attrs.field(factory=deque)
+
+    def admits(self, now: float) -> bool:
+        while self._seen and self._seen[0] <= now - self.window:
+            self._seen.popleft()
+        if len(self._seen) >= self.most:
+            return False
+        self._seen.append(now)
+        return True
+
+
+@attrs.define
+class FixedWindow:
+    """So many in each second by the clock."""
+
+    most: int
+    _second: int = -1
+    _count: int = 0
+
+    def admits(self, now: float) -> bool:
+        if math.floor(now) != self._second:
+            self._second, self._count = math.floor(now), 0
+        self._count += 1
+        return self._count <= self.most
+
+
+@attrs.define
+class TokenBucket:
+    """So many per second, and a second's worth at once."""
+
+    per_second: int
+    _level: float = attrs.field(init=False)
+    _at: float = _BEGIN
+
+    def __attrs_post_init__(self) -> None:
+        self._level = self.per_second
+
+    def admits(self, now: float) -> bool:
+        self._level = min(self.per_second, self._level + (now - self._at) * self.per_second)
+        self._at = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+
+@attrs.define
+class Switch:
+    """One limit until a moment (in seconds since the beginning), and then another one."""
+
+    until: float
+    first: Limit
+    then: Limit
+
+    def admits(self, now: float) -> bool:
+        return (self.first if now < _BEGIN + self.until else self.then).admits(now)
+
+
+@attrs.define
+class Answer:
+    """One answer: when it came, in seconds since the beginning, and whether it was no refusal."""
+
+    at: float
+    is_good: bool
+    concurrency: int
+
+
+def goodput(answers: list[Answer], since: float, until: float) -> float:
+    """Good answers per second."""
+    return sum(a.is_good for a in answers if since <= a.at < until) / (until - since)
+
+
+def refusals(answers: list[Answer], since: float = 0.0) -> float:
+    """The share of refusals."""
+    there = [a.is_good for a in answers if a.at >= since]
+    return 1 - sum(there) / len(there)
+
+
+@attrs.define
+class Simulation:
+    """A job with an endless plan.
+
+    Attributes:
+        limit: What the server lets through.
+        latency: The seconds that an answer takes, of the moment and what is in flight.
+        pace: What is looked at.
+        retry_after: What refusals say.
+        timeout: After how many seconds a request counts as lost.
+        act_takes: How many times as long as to look at something it takes to change it.
+    """
+
+    limit: Limit
+    latency: Callable[[float, int], float]
+    pace: Pace
+    retry_after: float | None = None
+    timeout: float = math.inf
+    act_takes: float = 1.0
+    answers: list[Answer] = attrs.field(factory=list)
+    _events: list[tuple[float, int, Callable[[float], None]]] = attrs.field(factory=list)
+    _serial: "itertools.count[int]" = attrs.field(factory=itertools.count)
+    _random: random.Random = attrs.field(factory=lambda: random.Random(1))
+    _workers: int = 0
+    _queue: int = 0
+    _in_flight: int = 0
+
+    def run(self, seconds: float) -> list[Answer]:
+        self._hire(_BEGIN)
+        while self._events[0][0] < _BEGIN + seconds:
+            now, _, happen = heapq.heappop(self._events)
+            happen(now)
+        return self.answers
+
+    def _later(self, at: float, happen: Callable[[float], None]) -> None:
+        heapq.heappush(self._events, (at, next(self._serial), happen))
+
+    def _hire(self, now: float) -> None:
+        while self._workers < self.pace.concurrency:
+            self._workers += 1
+            self._later(now, self._book)
+
+    def _book(self, now: float) -> None:
+        if self._workers > self.pace.concurrency:
+            self._workers -= 1
+            return
+        self._queue += 1
+        if self._queue == 1:
+            self._turn(now)
+
+    def _turn(self, now: float) -> None:
+        """What the first of those who wait does."""
+        if (wait := self.pace.wait(now)) > 0:
+            self._later(now + wait, self._turn)
+            return
+        self.pace.take(now)
+        self._send(now)
+        self._queue -= 1
+        if self._queue:
+            self._later(now, self._turn)
+
+    def _send(self, now: float) -> None:
+        kind = "act" if next(self._serial) % 2 else "look"
+        latency = self.latency(now - _BEGIN, self._in_flight) * self._random.uniform(0.7, 1.5)
+        latency *= self.act_takes if kind == "act" else 1.0
+        self._in_flight += 1
+        if latency >= self.timeout:
+            self._later(now + self.timeout, lambda then: self._lost(then, now))
+        else:
+            self._later(now + latency / 2, lambda then: self._arrive(then, now, latency, kind))
+
+    def _arrive(self, now: float, sent_at: float, latency: float, kind: str) -> None:
+        is_good = self.limit.admits(now)
+        self._later(now + latency / 2, lambda then: self._answer(then, sent_at, kind, is_good))
+
+    def _answer(self, now: float, sent_at: float, kind: str, is_good: bool) -> None:
+        self._in_flight -= 1
+        self.answers.append(Answer(now - _BEGIN, is_good, self.pace.concurrency))
+        if is_good:
+            self.pace.answered(now, now - sent_at, kind)
+        else:
+            self.pace.refused(now, sent_at, self.retry_after)
+        self._book(now)
+        self._hire(now)
+
+    def _lost(self, now: float, sent_at: float) -> None:
+        self._in_flight -= 1
+        self.pace.troubled(now, sent_at)
+        self._book(now)
+        self._hire(now)
+
+
+def simulate(
+    limit: Limit,
+    seconds: float,
+    *,
+    latency: float | Callable[[float, int], float] = 0.01,
+    max_concurrency: int = 20,
+    rate: float | None = None,
+    retry_after: float | None = None,
+    timeout: float = math.inf,
+    act_takes: float = 1.0,
+) -> list[Answer]:
+    """The answers that a job gets."""
+    takes = latency if callable(latency) else lambda *_: latency
+    pace = Pace(max_concurrency, rate)
+    return Simulation(limit, takes, pace, retry_after, timeout, act_takes).run(seconds)

@@ -1,0 +1,482 @@
+"""Carrying out plans: what comes of each token."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from losant_tokens import ApiTokenPatch, Owner, errors, jobs
+from losant_tokens.jobs import Outcome, Progress
+from losant_tokens.testing import FakeLosant
+from tests.jobs.world import (
+    USER,
+    client_of,
+    counts,
+    fake_with,
+    on_virtual_time,
+    outcomes,
+    planned,
+    sent,
+    served,
+)
+
+
+async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
+    """All that the plan lists is deleted, each token once, and nothing else."""
+    fake = fake_with(300, kept=30)
+    async with served(fake) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(30)}
+    assert sorted(sent(fake, "DELETE")) == sorted(entry.id for entry in plan.entries())
+    assert (counts(report), report.is_complete, report.requests) == ({"done": 300}, True, 600)
+    assert (report.retries, report.refused, report.gave_up) == (0, 0, None)
+
+
+@pytest.mark.parametrize(("action", "status"), [("deactivate", "inactive"), ("activate", "active")])
+async def test_status_is_changed(tmp_path: Path, action: str, status: str) -> None:
+    """Tokens are deactivated and activated, without being read before."""
+    fake = FakeLosant()
+    for number in range(20):
+        fake.add_token(f"ci-{number}", status="active" if action == "deactivate" else "inactive")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action=action)
+        fake.clear_requests()
+        report = await jobs.apply(client, plan)
+
+    assert {token.status for token in fake.tokens()} == {status}
+    assert (counts(report), sent(fake, "GET")) == ({"done": 20}, [])
+
+
+@pytest.mark.parametrize("owner", ["user", "oauth", "application", "instance"])
+async def test_all_kinds_of_owners(tmp_path: Path, owner: str) -> None:
+    """The tokens of each kind of owner can be cleaned up."""
+    fake = FakeLosant()
+    whose = Owner.parse(owner if owner in {"user", "oauth"} else f"{owner}:{'a' * 24}")
+    for number in range(3):
+        fake.add_token(f"ci-{number}", owner=str(whose))
+    async with client_of(fake) as client:
+        for action in ("deactivate", "activate", "delete"):
+            plan = await planned(
+                client, tmp_path, owners=whose, action=action, path=tmp_path / action
+            )
+            assert counts(await jobs.apply(client, plan)) == {"done": 3}
+
+    assert fake.tokens(str(whose)) == ()
+
+
+async def test_what_has_changed_is_left_alone(tmp_path: Path) -> None:
+    """What has another name, status or date than in the plan is left alone; what is gone, gone."""
+    fake = fake_with(5)
+    tokens = {token.name: token for token in fake.tokens()}
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        for name, patch in (
+            ("ci-0", ApiTokenPatch(name="ci-other")),
+            ("ci-1", ApiTokenPatch(status="inactive")),
+            ("ci-2", ApiTokenPatch(description="touched")),
+        ):
+            await client.user_api_token.patch(tokens[name].id, patch)
+        await client.user_api_token.delete(tokens["ci-3"].id)
+        fake.clear_requests()
+        report = await jobs.apply(client, plan)
+
+    assert outcomes(report) == [Outcome.CHANGED] * 3 + [Outcome.GONE, Outcome.DONE]
+    assert sent(fake, "DELETE") == [tokens["ci-4"].id]
+
+
+async def test_without_verifying(tmp_path: Path) -> None:
+    """Who does not want it verified has one request for each token, and 404 still is gone."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        await client.user_api_token.delete(fake.tokens()[1].id)
+        fake.clear_requests()
+        report = await jobs.apply(client, plan, verify=False)
+
+    assert outcomes(report) == [Outcome.DONE, Outcome.GONE, Outcome.DONE]
+    assert (len(fake.requests), report.requests) == (3, 3)
+
+
+async def test_protected_tokens_are_not_even_asked_for(tmp_path: Path) -> None:
+    """What a guard protects is settled without a request."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, protect=["ci-1"])
+        fake.clear_requests()
+        report = await jobs.apply(client, plan)
+
+    assert outcomes(report) == [Outcome.DONE, Outcome.PROTECTED, Outcome.DONE]
+    assert [token.name for token in fake.tokens()] == ["ci-1"]
+    assert fake.tokens()[0].id not in {request.path[-24:] for request in fake.requests}
+
+
+# --- Before it begins ------------------------------------------------------------------------
+
+
+async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
+    """A plan for another address, one that is too old, and one that was altered are refused."""
+    fake = fake_with(2)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+    fake.clear_requests()
+    async with client_of(fake, base_url="https://other.example") as other:
+        with pytest.raises(errors.PlanRefused, match=r"was made for https://fake.example"):
+            await jobs.apply(other, plan)
+    async with client_of(fake) as client:
+        with pytest.raises(errors.PlanRefused, match="hours ago"):
+            await jobs.apply(client, plan, max_age=timedelta(0))
+        plan.path.write_bytes(plan.path.read_bytes().replace(b"ci-1", b"ci-2"))
+        with pytest.raises(errors.PlanRefused, match="was altered"):
+            await jobs.apply(client, plan)
+
+    assert (fake.requests, len(fake.tokens())) == ((), 2)
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": "fast"}, {"max_concurrency": 0}])
+async def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """An argument that cannot be right is refused before the journal is begun."""
+    async with client_of(fake_with(1)) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.ValidationError):
+            await jobs.apply(client, plan, **wrong)
+
+    assert not jobs.journal_of(plan).exists()
+
+
+async def test_plan_without_tokens(tmp_path: Path) -> None:
+    """A plan that selects nothing is done at once."""
+    async with client_of(fake_with(0, kept=2)) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert (report.is_complete, report.total, report.requests) == (True, 0, 0)
+
+
+# --- Carrying on -----------------------------------------------------------------------------
+
+
+async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
+    """To resume a job that is done does nothing, and gives the same report."""
+    fake = fake_with(5)
+    fake.fail(status=400, times=1, method="DELETE")
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path, protect=["ci-3"])
+        first = await jobs.apply(client, plan)
+        fake.clear_requests()
+        with pytest.raises(errors.JournalError, match="begun before"):
+            await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert counts(first) == {"done": 3, "failed": 1, "protected": 1}
+    assert list(first.results()) == list(again.results())
+    assert (fake.requests, again.requests) == ((), 0)
+
+
+async def test_journal_elsewhere(tmp_path: Path) -> None:
+    """The journal may be any file."""
+    async with client_of(fake_with(1)) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan, journal=str(tmp_path / "other"))
+
+    assert (report.journal, jobs.journal_of(plan).exists()) == (tmp_path / "other", False)
+
+
+@pytest.mark.parametrize(
+    ("action", "happened", "outcome"),
+    [
+        ("delete", "nothing", Outcome.DONE),
+        ("delete", "it was done", Outcome.DONE),
+        ("delete", "changed", Outcome.CHANGED),
+        ("deactivate", "nothing", Outcome.DONE),
+        ("deactivate", "it was done", Outcome.DONE),
+        ("deactivate", "deleted", Outcome.GONE),
+        ("deactivate", "changed", Outcome.CHANGED),
+    ],
+)
+async def test_what_was_intended_is_looked_at(
+    tmp_path: Path, action: str, happened: str, outcome: Outcome
+) -> None:
+    """A token that a job was about to change when it ended is looked at before it goes on."""
+    from losant_tokens.jobs._journal import Journal
+
+    fake = fake_with(1)
+    (token,) = fake.tokens()
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action=action)
+        with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
+            journal.intend(0)
+        if happened == "deleted" or (happened, action) == ("it was done", "delete"):
+            await client.user_api_token.delete(token.id)
+        elif happened == "it was done":
+            await client.user_api_token.patch(token.id, ApiTokenPatch(status="inactive"))
+        elif happened == "changed":
+            await client.user_api_token.patch(token.id, ApiTokenPatch(name="other"))
+        report = await jobs.apply(client, plan, resume=True, verify=False)
+
+    assert outcomes(report) == [outcome]
+
+
+async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) -> None:
+    """A token that is there has not been deleted, whatever the API says of its status."""
+    import httpx
+
+    from losant_tokens import AsyncClient
+    from losant_tokens.jobs._journal import Journal
+
+    there = {"id": "5" * 24, "name": "ci-1"}
+    methods = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        methods.append(request.method)
+        if request.url.path == "/me/tokens":
+            return httpx.Response(200, json={"items": [there], "totalCount": 1})
+        body = {"success": True} if request.method == "DELETE" else there
+        return httpx.Response(200, json=body)
+
+    transport = httpx.MockTransport(answer)
+    async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
+        plan = await planned(client, tmp_path)
+        with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
+            journal.intend(0)
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert (outcomes(report), methods[-1]) == ([Outcome.DONE], "DELETE")
+
+
+# --- Answers that get lost -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 408},
+        {"kind": "drop"},
+        {"kind": "truncate"},
+        {"kind": "hang"},
+        {"kind": "html"},
+        {"kind": "garbage"},
+        {"kind": "html", "status": 200},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("action", ["delete", "deactivate"])
+@pytest.mark.parametrize("times", [1, 5])
+def test_answer_that_is_lost(
+    tmp_path: Path, fault: dict[str, Any], action: str, times: int
+) -> None:
+    """What was carried out and not answered is done, and neither failed nor gone."""
+    fake = fake_with(8)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake, timeout=2.0) as client:
+            plan = await planned(client, tmp_path, action=action)
+            method = "DELETE" if action == "delete" else "PATCH"
+            fake.fail(**fault, times=times, after_acting=True, method=method)
+            return await jobs.apply(client, plan)
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"done": 8}
+    assert len([t for t in fake.tokens() if t.status == "active"]) == 0
+
+
+@pytest.mark.parametrize("action", ["delete", "deactivate"])
+def test_last_answers_are_lost(tmp_path: Path, action: str) -> None:
+    """A token all of whose tries failed is looked at: it may be done all the same."""
+    fake = fake_with(1)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path, action=action)
+            method = "DELETE" if action == "delete" else "PATCH"
+            fake.fail(status=500, times=4, method=method)
+            fake.fail(status=500, times=1, method=method, after_acting=True)
+            return await jobs.apply(client, plan)
+
+    report = on_virtual_time(job)
+
+    assert (counts(report), report.retries) == ({"done": 1}, 4)
+
+
+def test_token_that_cannot_be_deleted(tmp_path: Path) -> None:
+    """A token that the server cannot delete has failed after five tries; the others are done."""
+    fake = fake_with(20)
+    stubborn = fake.tokens()[7]
+    fake.fail(status=500, times=None, method="DELETE", path=f"*{stubborn.id}")
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            return await jobs.apply(client, await planned(client, tmp_path))
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"done": 19, "failed": 1}
+    assert sent(fake, "DELETE").count(stubborn.id) == 5
+    (failed,) = [result for result in report.results() if result.outcome is Outcome.FAILED]
+    assert (failed.entry.id, "500" in (failed.error or "")) == (stubborn.id, True)
+
+
+def test_what_cannot_be_found_out_is_unknown_until_resumed(tmp_path: Path) -> None:
+    """Where looking fails as well, what came of a token is unknown, until somebody resumes."""
+    fake = fake_with(1)
+
+    async def job() -> tuple[jobs.Report, jobs.Report, jobs.Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail("garbage", after_acting=True, method="DELETE")
+            fake.fail(status=418, times=2, method="GET")
+            first = await jobs.apply(client, plan, verify=False)
+            second = await jobs.apply(client, plan, verify=False, resume=True)
+            return first, second, await jobs.apply(client, plan, verify=False, resume=True)
+
+    first, second, third = on_virtual_time(job)
+
+    assert [outcomes(r) for r in (first, second, third)] == [
+        [Outcome.UNKNOWN],
+        [Outcome.UNKNOWN],
+        [Outcome.DONE],
+    ]
+    assert (first.is_complete, third.is_complete) == (False, True)
+
+
+def test_refused_answers_are_definite(tmp_path: Path) -> None:
+    """An answer that says no is a failure at once, with its reason, and is not looked into."""
+    fake = fake_with(3)
+    fake.fail(status=400, method="DELETE")
+    fake.fail(status=418, method="GET", path="*/me/tokens/*", skip=2)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake, max_connections=1) as client:
+            return await jobs.apply(client, await planned(client, tmp_path))
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"failed": 2, "done": 1}
+    assert len(sent(fake, "DELETE")) == 2
+
+
+# --- What is the same for all ----------------------------------------------------------------
+
+
+async def test_token_that_is_revoked_in_the_middle(tmp_path: Path) -> None:
+    """A 401 stops the job with that error, and another token can carry it on."""
+    fake = fake_with(200)
+    own = fake.add_token("own", scope=["all.User"])
+    async with client_of(fake) as admin:
+        plan = await planned(admin, tmp_path)
+        fake.fail(status=401, times=None, method="DELETE", skip=50)
+        fake.clear_requests()
+        with pytest.raises(errors.Unauthorized):
+            await jobs.apply(admin, plan)
+        refused = [request for request in fake.requests if request.status == 401]
+        fake.clear_faults()
+        report = await jobs.apply(admin, plan, resume=True)
+
+    assert len(refused) <= 10
+    assert (counts(report), fake.tokens()) == ({"done": 200}, (own,))
+
+
+async def test_token_that_may_not(tmp_path: Path) -> None:
+    """A token whose scopes do not suffice stops the job before anything is sent."""
+    fake = fake_with(20)
+    async with client_of(fake) as admin:
+        plan = await planned(admin, tmp_path)
+    fake.clear_requests()
+    reader = fake.access_token(["all.User.read"])
+    async with client_of(fake) as other:
+        other._session.credential = type(other._session.credential)(
+            secret=other._session.credential.secret, scopes=frozenset({"all.User.read"})
+        )
+        with pytest.raises(errors.ScopeError):
+            await jobs.apply(other, plan, verify=False)
+
+    assert (fake.requests, bool(reader)) == ((), True)
+
+
+async def test_forbidden_for_all(tmp_path: Path) -> None:
+    """Ten times 403 in a row stop the job; one among others is a failure of that token."""
+    fake = fake_with(100)
+    fake.fail(status=403, times=1, method="DELETE", skip=5)
+    fake.fail(status=403, times=None, method="DELETE", skip=20)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.Forbidden):
+            await jobs.apply(client, plan)
+        fake.clear_faults()
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert counts(report) == {"done": 90, "failed": 10}
+
+
+# --- What is told ----------------------------------------------------------------------------
+
+
+def test_progress(tmp_path: Path) -> None:
+    """Progress is told several times a second, and at the end says that all is done."""
+    told: list[Progress] = []
+    fake = fake_with(200)
+    fake.fail("latency", seconds=0.5, times=None, method="DELETE")
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            return await jobs.apply(client, plan, on_progress=told.append)
+
+    report = on_virtual_time(job)
+
+    assert told[0].settled == 0
+    assert told[0].remaining is None
+    assert (told[-1].settled, told[-1].total, told[-1].requests) == (200, 200, 400)
+    assert told[-1].remaining == 0
+    assert len(told) > 4 * told[-1].elapsed
+    assert [t.settled for t in told] == sorted(t.settled for t in told)
+    assert max(t.concurrency for t in told) == 10
+    assert len(report.pace) >= int(report.seconds)
+
+
+async def test_listener_that_fails(tmp_path: Path) -> None:
+    """An error out of `on_progress` ends the job as it is, and what was under way is recorded."""
+
+    def listen(progress: Progress) -> None:
+        raise KeyError("mine")
+
+    fake = fake_with(10)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(KeyError, match="mine"):
+            await jobs.apply(client, plan, on_progress=listen)
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert counts(report) == {"done": 10}
+
+
+def test_samples_of_long_jobs_are_thinned_out() -> None:
+    """However long a job goes on, the samples of its pace stay few, and add up."""
+    from losant_tokens.jobs._health import Health
+    from losant_tokens.jobs._journal import States
+    from losant_tokens.jobs._pace import Pace
+    from losant_tokens.jobs._requests import Requests
+    from losant_tokens.jobs._telling import Telling
+
+    async def job() -> Telling:
+        requests = Requests(Pace(10), Health(300))
+        telling = Telling(10, States.of(10), requests, None)
+        with anyio.move_on_after(3000):
+            async with anyio.create_task_group() as group:
+                group.start_soon(telling.keep_on)
+                while True:
+                    await anyio.sleep(1)
+                    requests.refused += 1
+        return telling
+
+    telling = on_virtual_time(job)
+
+    assert 300 <= len(telling.samples) <= 600
+    assert sum(sample.refused for sample in telling.samples) >= 2990
+    assert USER == Owner.user()

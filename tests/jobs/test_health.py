@@ -1,0 +1,78 @@
+"""When to try again, when to wait, and when to give up."""
+
+from losant_tokens.jobs._health import Health
+
+
+def test_further_tries_are_a_tenth() -> None:
+    """Further tries are ten, and one for every ten requests."""
+    health = Health(patience=300)
+    for _ in range(100):
+        health.began()
+
+    taken = sum(health.may_try_again() for _ in range(1000))
+
+    assert 19 <= taken <= 20
+
+
+def test_further_tries_are_not_hoarded() -> None:
+    """A day without trouble does not earn a storm at its end."""
+    health = Health(patience=300)
+    for _ in range(100_000):
+        health.began()
+
+    assert sum(health.may_try_again() for _ in range(1000)) == 50
+
+
+def test_ten_troubles_in_a_row_are_an_outage() -> None:
+    """Ten troubles in a row, and not nine, are an outage; an answer between them is none."""
+    health = Health(patience=300)
+    for _ in range(9):
+        health.troubled(1.0)
+    health.answered()
+    for _ in range(9):
+        health.troubled(2.0)
+    assert health.down_since is None
+
+    health.troubled(3.0)
+    health.troubled(4.0)
+
+    assert health.down_since == 3.0
+
+
+def test_probes_come_at_growing_intervals_within_patience() -> None:
+    """Probes are 1, 2, 4 ... 30 seconds apart, and the last is when patience ends."""
+    health = Health(patience=100)
+    now = 0.0
+    health.out(now)
+    waits = []
+    while not health.is_hopeless(now):
+        waits.append(health.next_probe(now))
+        now += waits[-1]
+
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 9.0]
+    assert now == 100.0
+
+
+def test_answer_ends_an_outage() -> None:
+    """An answer ends the outage, and the next one begins with short intervals."""
+    health = Health(patience=100)
+    health.out(0.0)
+    health.next_probe(0.0)
+    health.answered()
+    assert (health.down_since, health.is_hopeless(1000.0)) == (None, False)
+
+    health.out(2000.0)
+
+    assert health.next_probe(2000.0) == 1.0
+
+
+def test_refusals_alone_are_hopeless_in_the_end() -> None:
+    """A service that refuses all there is for as long as one waits is given up, too."""
+    health = Health(patience=100)
+    health.refused(10.0)
+    health.refused(60.0)
+
+    assert [health.is_hopeless(now) for now in (109.0, 110.0)] == [False, True]
+
+    health.answered()
+    assert health.is_hopeless(1000.0) is False

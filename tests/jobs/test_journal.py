@@ -1,0 +1,264 @@
+"""The journal: what it keeps, whom it lets in, and that it cannot be altered unseen."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.errors import JournalError
+from losant_tokens.jobs import Outcome, Plan
+from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._opening import Opening
+from tests.jobs.test_plan import forge, write
+
+D, F = Outcome.DONE, Outcome.FAILED
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """A plan of three tokens."""
+    return write(tmp_path / "plan.jsonl")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def states(plan: Plan, path: Path) -> list[Outcome | None]:
+    with Journal.open(plan, path, resume=True) as journal:
+        return [journal.states.outcome(number) for number in range(3)]
+
+
+def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
+    """Who resumes a job finds each token as the journal left it."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(0)
+        journal.settle(0, D)
+        journal.settle(1, F, 'it said "no"\n')
+        journal.intend(2)
+        before = journal.states.counts()
+
+    with Journal.open(plan, path, resume=True) as journal:
+        assert [journal.states.outcome(n) for n in range(3)] == [D, F, Outcome.UNKNOWN]
+        assert journal.states.errors == {1: 'it said "no"\n'}
+        assert journal.states.counts() == before
+        journal.settle(1, D)
+        assert journal.states.errors == {}
+
+
+def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
+    """What was intended is in the file as soon as it may be acted upon."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(1)
+
+        assert b'{"n":1,"is":"intended",' in path.read_bytes()
+
+
+def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
+    """The journal is its owner's alone, however the umask is set."""
+    before = os.umask(0)
+    try:
+        Journal.open(plan, path, resume=False).close()
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_one_at_a_time(plan: Plan, path: Path) -> None:
+    """While one has the journal, nobody else gets it, and nothing is lost by trying."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        with pytest.raises(JournalError, match="is in use"):
+            Journal.open(plan, path, resume=True)
+
+    assert states(plan, path) == [D, None, None]
+
+
+def test_begun_before(plan: Plan, path: Path) -> None:
+    """A job that was begun is carried on only by who says so."""
+    Journal.open(plan, path, resume=False).close()
+
+    with pytest.raises(JournalError, match=r"begun before.*--resume"):
+        Journal.open(plan, path, resume=False)
+    assert states(plan, path) == [None] * 3
+
+
+def test_another_plan(plan: Plan, path: Path) -> None:
+    """The journal of one plan is not that of another."""
+    Journal.open(plan, path, resume=False).close()
+    forge(plan.path, rule="everything")
+
+    with pytest.raises(JournalError, match="journal of another plan"):
+        Journal.open(Plan.read(plan.path), path, resume=True)
+
+
+def test_torn_last_line(plan: Plan, path: Path) -> None:
+    """A last line that was torn, wherever, is cut off, and what comes next is readable."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        whole = path.stat().st_size
+        journal.settle(1, D)
+    content = path.read_bytes()
+    for end in range(whole, len(content)):
+        path.write_bytes(content[:end])
+        assert states(plan, path) == [D, None, None]
+        assert path.stat().st_size == whole
+        with Journal.open(plan, path, resume=True) as journal:
+            journal.settle(2, D)
+        assert states(plan, path) == [D, None, D]
+
+
+def test_torn_first_line(plan: Plan, path: Path) -> None:
+    """A journal that was torn while it was begun is begun again."""
+    Journal.open(plan, path, resume=False).close()
+    content = path.read_bytes()
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        Journal.open(plan, path, resume=False).close()
+        assert len(path.read_bytes()) >= len(content) - 8
+
+
+@pytest.mark.parametrize("content", [b"my only notes", b'{"format":"something else"}', b"\0" * 100])
+def test_other_files_are_left_alone(plan: Plan, path: Path, content: bytes) -> None:
+    """A file that is no journal is refused, and not cut off."""
+    path.write_bytes(content)
+
+    with pytest.raises(JournalError, match="is not a journal"):
+        Journal.open(plan, path, resume=False)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda lines: [lines[0], lines[1].replace(b"0", b"1", 1), *lines[2:]],
+        lambda lines: [lines[0], lines[1].replace(b"done", b"gone"), *lines[2:]],
+        lambda lines: [lines[0], *lines[2:]],
+        lambda lines: [lines[0], lines[2], lines[1], lines[3]],
+        lambda lines: [lines[0], lines[1], lines[1], *lines[2:]],
+        lambda lines: [lines[0].replace(b"begun", b"began"), *lines[1:]],
+        lambda lines: [lines[0].replace(b":1,", b":2,"), *lines[1:]],
+        lambda lines: [b"nonsense\n", *lines[1:]],
+        lambda lines: [*lines, b'{"n":-1,"is":"done","crc":1}\n'],
+        lambda lines: [*lines, b"\n"],
+        lambda lines: [*lines, b"[" * 100_000 + b"\n"],
+    ],
+)
+def test_altered_journal_is_refused(
+    plan: Plan, path: Path, alter: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    """A journal of which a whole line was altered, removed, moved or added is refused."""
+    with Journal.open(plan, path, resume=False) as journal:
+        for number in range(3):
+            journal.settle(number, D)
+    altered = b"".join(alter(path.read_bytes().splitlines(keepends=True)))
+    path.write_bytes(altered)
+
+    with pytest.raises(JournalError, match=r"cannot be read: line|not a journal that this"):
+        Journal.open(plan, path, resume=True)
+    assert path.read_bytes() == altered
+
+
+def test_number_beyond_the_plan(plan: Plan, path: Path) -> None:
+    """A line about a token that the plan has not is refused, even with a right checksum."""
+    with Journal.open(plan, path, resume=False) as journal:
+        with pytest.raises(IndexError):
+            journal.intend(3)
+        with pytest.raises(IndexError):
+            journal.intend(-1)
+
+    with pytest.raises(JournalError, match="cannot be read: line 2"):
+        Journal.open(plan, path, resume=True)
+
+
+@pytest.mark.parametrize("length", [0, 9])
+def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """A line that could be written in part, or not at all, breaks the journal, and only that."""
+    really_write = os.write
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        parts = iter([length] if length else [])
+
+        def write(descriptor: int, data: bytes) -> int:
+            for part in parts:
+                return really_write(descriptor, data[:part])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write)
+            with pytest.raises(JournalError, match="cannot be written: No space left"):
+                journal.intend(1)
+        with pytest.raises(JournalError, match="cannot be written: No space left"):
+            journal.intend(2)
+        assert journal.states.outcome(1) is None
+
+    assert states(plan, path) == [D, None, None]
+
+
+def test_full_disk_at_the_beginning(
+    plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that cannot be begun is an error, and is unlocked again."""
+
+    def write(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(JournalError, match="No space left"):
+            Journal.open(plan, path, resume=False)
+
+    Journal.open(plan, path, resume=False).close()
+
+
+def test_journal_that_cannot_be_opened(plan: Plan, tmp_path: Path) -> None:
+    """A journal where there can be no file is an error in words."""
+    with pytest.raises(JournalError, match="cannot be used: Is a directory"):
+        Journal.open(plan, tmp_path, resume=False)
+
+
+def test_file_of_somebody_else(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose mode cannot be set is not used."""
+
+    def fchmod(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+
+    with pytest.raises(JournalError, match="cannot be used: Operation not permitted"):
+        Journal.open(plan, path, resume=False)
+
+
+async def test_sync(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is asked to take what is new, and what it does not take breaks the journal."""
+    synced: list[int] = []
+    with Journal.open(plan, path, resume=False) as journal:
+        monkeypatch.setattr(os, "fsync", synced.append)
+        await journal.sync()
+        await journal.sync()
+        assert len(synced) == 1
+
+        def fsync(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        journal.intend(0)
+        with pytest.raises(JournalError, match="Input/output error"):
+            await journal.sync()
+        with pytest.raises(JournalError, match="Input/output error"):
+            journal.intend(1)
+
+
+def test_opened_for_nobody(plan: Plan, path: Path) -> None:
+    """Files that a thread opens for a task that has gone are closed, and nothing stays locked."""
+    opening = Opening(plan, path, resume=False)
+    opening._close()
+
+    opening._open()
+
+    assert states(plan, path) == [None] * 3

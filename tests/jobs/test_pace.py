@@ -1,0 +1,232 @@
+"""The pace, against simulated servers."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from losant_tokens.jobs._pace import Curve, Meter, Pace
+from tests.jobs.simulation import (
+    FixedWindow,
+    Limit,
+    SlidingLog,
+    Switch,
+    TokenBucket,
+    Unlimited,
+    goodput,
+    refusals,
+    simulate,
+)
+
+LIMITS = (SlidingLog, FixedWindow, TokenBucket)
+
+
+@pytest.mark.parametrize("latency", [0.001, 0.01, 0.1])
+@pytest.mark.parametrize("per_second", [10, 50, 200])
+@pytest.mark.parametrize("limit", LIMITS)
+def test_limit_is_found_and_kept_to(
+    limit: Callable[[int], Limit], per_second: int, latency: float
+) -> None:
+    """Without being told, a job uses nine tenths of a limit, and is seldom refused."""
+    answers = simulate(limit(per_second), 60, latency=latency, max_concurrency=50)
+
+    assert goodput(answers, 10, 60) >= 0.9 * per_second
+    assert refusals(answers, since=10) <= 0.05
+
+
+@pytest.mark.parametrize("per_second", [10, 50, 200])
+@pytest.mark.parametrize("limit", LIMITS)
+def test_retry_after_is_honoured(limit: Callable[[int], Limit], per_second: int) -> None:
+    """Where refusals say how long to wait, all wait, and little is lost by it."""
+    answers = simulate(limit(per_second), 120, retry_after=1.0)
+
+    assert goodput(answers, 10, 120) >= 0.9 * per_second
+    assert refusals(answers) <= 0.05
+    refused_at = [answer.at for answer in answers if not answer.is_good]
+    first = refused_at[0]
+    # What was in flight when the first was refused still comes in; then nothing does.
+    assert [a.at for a in answers if first + 0.05 < a.at < first + 1.0] == []
+
+
+@pytest.mark.parametrize(("latency", "most"), [(0.01, 20), (0.1, 50), (0.1, 100), (0.05, 20)])
+def test_no_limit(latency: float, most: int) -> None:
+    """Where there is no limit, a job is as fast as its connections after three seconds."""
+    answers = simulate(Unlimited(), 6, latency=latency, max_concurrency=most)
+
+    assert goodput(answers, 3, 6) >= 0.95 * most / (latency * 1.1)
+
+
+def test_one_connection() -> None:
+    """With one connection, one request is in flight at a time."""
+    answers = simulate(Unlimited(), 4, latency=0.05, max_concurrency=1)
+
+    assert {answer.concurrency for answer in answers} == {1}
+    assert goodput(answers, 2, 4) >= 0.95 / 0.055
+
+
+def test_limit_that_falls_and_rises() -> None:
+    """A limit that becomes a twentieth, and later is what it was, is followed both times."""
+    limit = Switch(20, SlidingLog(200), Switch(60, SlidingLog(10), SlidingLog(200)))
+
+    answers = simulate(limit, 140)
+
+    assert goodput(answers, 10, 20) >= 180
+    assert goodput(answers, 30, 60) >= 9
+    assert goodput(answers, 100, 140) >= 180
+    assert refusals(answers) <= 0.05
+
+
+def test_limit_that_goes() -> None:
+    """A limit that is lifted is soon seen to be gone."""
+    answers = simulate(Switch(20, SlidingLog(50), Unlimited()), 60, latency=0.02)
+
+    assert goodput(answers, 50, 60) >= 800
+
+
+def test_fixed_rate_is_not_exceeded() -> None:
+    """A rate that was fixed is kept to from the first second, and never exceeded."""
+    answers = simulate(Unlimited(), 20, rate=30)
+
+    assert [round(goodput(answers, at, at + 5)) for at in (0, 5, 10, 15)] == [30] * 4
+
+
+def test_fixed_rate_above_the_limit() -> None:
+    """A fixed rate that turns out to be too high is lowered like any other."""
+    answers = simulate(SlidingLog(50), 60, rate=200)
+
+    assert goodput(answers, 10, 60) >= 45
+    assert refusals(answers, since=10) <= 0.05
+
+
+def test_slow_server_gets_fewer_at_once_and_more_when_it_recovers() -> None:
+    """Concurrency shrinks while answers are slow, and is back soon after."""
+    answers = simulate(
+        Unlimited(),
+        40,
+        latency=lambda at, _: 0.4 if 10 < at < 20 else 0.02,
+        max_concurrency=50,
+    )
+
+    def concurrency(at: float) -> int:
+        return next(answer.concurrency for answer in answers if answer.at >= at)
+
+    assert concurrency(9) == 50
+    assert concurrency(19) <= 10
+    assert concurrency(30) == 50
+
+
+def test_queueing_server_is_not_flooded() -> None:
+    """A server that answers one after the other does not get a queue of all there is."""
+    answers = simulate(
+        Unlimited(), 30, latency=lambda _, queue: 0.005 + queue / 200, max_concurrency=200
+    )
+
+    assert goodput(answers, 5, 30) >= 170
+    assert answers[-1].concurrency <= 60
+
+
+def test_timeouts_shrink_concurrency() -> None:
+    """Requests that time out halve the concurrency; when they pass again, it comes back."""
+    answers = simulate(
+        Unlimited(),
+        60,
+        latency=lambda at, _: 9.0 if 5 < at < 12 else 0.02,
+        max_concurrency=40,
+        timeout=1.0,
+    )
+
+    def concurrency(at: float) -> int:
+        return next(answer.concurrency for answer in answers if answer.at >= at)
+
+    assert concurrency(4) == 40
+    assert concurrency(12) <= 2
+    assert concurrency(40) == 40
+
+
+def test_reading_and_deleting_may_differ() -> None:
+    """That it takes ten times as long to delete as to read is no sign of trouble."""
+    answers = simulate(Unlimited(), 20, latency=0.03, act_takes=10.0, max_concurrency=30)
+
+    assert answers[-1].concurrency == 30
+
+
+def test_long_window_is_used_up() -> None:
+    """A limit by the minute is used to the full, with pauses of seconds when it is used up."""
+    answers = simulate(SlidingLog(600, window=60.0), 300)
+
+    assert goodput(answers, 60, 300) >= 9.0
+    assert refusals(answers, since=60) <= 0.1
+
+
+# --- Its parts -------------------------------------------------------------------------------
+
+
+def test_refusals_in_flight_count_once() -> None:
+    """Requests that were on their way when one was refused say nothing new."""
+    pace = Pace(20)
+    for step in range(100):
+        pace.answered(step / 100, 0.01)
+    pace.refused(1.0, 0.99, None)
+    rate, pause = pace.rate, pace.pause_left(1.0)
+
+    pace.refused(1.01, 0.995, None)
+
+    assert (rate, pause) == (pace.rate, pace.pause_left(1.0))
+
+
+def test_pauses_double_while_refusals_go_on() -> None:
+    """Each further refusal without an answer doubles the pause, up to five seconds."""
+    pace = Pace(20)
+    pauses = []
+    now = 10.0
+    for _ in range(12):
+        pace.refused(now, now - 0.001, None)
+        pauses.append(pace.pause_left(now))
+        now += pauses[-1]
+
+    ratios = [later / earlier for earlier, later in pairwise(pauses[1:])]
+    assert ratios[:5] == pytest.approx([2.0] * 5)
+    assert pauses[-1] == 5.0
+
+
+def test_nothing_is_sent_during_a_pause() -> None:
+    """During a pause nothing may be sent, whoever was next."""
+    pace = Pace(20)
+    for _ in range(4):
+        pace.take(1.0)
+    assert 0.0 < pace.wait(1.0) < 0.1
+
+    pace.pause(1.0, 3.0)
+
+    assert [pace.wait(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
+
+
+def test_places_that_nobody_took_are_lost() -> None:
+    """After an hour of silence there is no burst."""
+    pace = Pace(20, fixed_rate=10)
+    pace.take(0.0)
+    waits = []
+    for _ in range(4):
+        waits.append(pace.wait(3600.0))
+        pace.take(3600.0)
+
+    assert waits == pytest.approx([0.0, 0.05, 0.15, 0.25])
+
+
+def test_curve_is_flat_at_the_limit() -> None:
+    """The curve begins below the limit, meets it, goes beyond slowly, and then doubles."""
+    curve = Curve(100.0, 5.0)
+
+    rates = [curve.at(seconds) for seconds in (0, 5, 10, 13, 16, 10_000)]
+
+    assert rates == pytest.approx([94, 100, 106, 212, 424, 106 * 2**20])
+
+
+def test_meter_measures_a_second() -> None:
+    """What is measured is the last second, not all that was."""
+    meter = Meter()
+    for step in range(500):
+        meter.count(step / 100)
+
+    assert meter.per_second(4.99) == pytest.approx(100, rel=0.02)
+    assert meter.per_second(60.0) == 0.0

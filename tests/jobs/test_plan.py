@@ -1,0 +1,299 @@
+"""The file of a plan: what it holds, who may read it, and that nobody can alter it unseen."""
+
+import errno
+import json
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from losant_tokens import Owner
+from losant_tokens.errors import PlanRefused
+from losant_tokens.jobs import Counts, Entry, Header, Plan
+from losant_tokens.jobs._plan_writer import PlanWriter
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
+HEADER = Header(
+    created=NOW,
+    base_url="https://api.losant.com",
+    action="delete",
+    rule="expired",
+    counts={
+        Owner.user(): Counts(listed=5, selected=1, protected=1),
+        APPLICATION: Counts(listed=3, selected=1),
+    },
+    protected=("prod-*",),
+    token_in_use="0" * 24,
+)
+ENTRIES = (
+    Entry(Owner.user(), "1" * 24, "ci-ü \u2028 \ud800", "active", NOW, NOW, None, "expired"),
+    Entry(Owner.user(), "2" * 24, "prod-1", None, None, None, NOW, "expired", "protected by 'x'"),
+    Entry(APPLICATION, "3" * 24, "ci\n3", "inactive", NOW, NOW, NOW, "expired"),
+)
+
+
+def write(path: Path) -> Plan:
+    with PlanWriter(path) as writer:
+        for entry in ENTRIES:
+            writer.add(entry)
+        return writer.finish(HEADER)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """A plan that is read is the one that was written, whatever the names of its tokens."""
+    plan = write(tmp_path / "plan.jsonl")
+
+    read = Plan.read(tmp_path / "plan.jsonl")
+
+    assert plan == read
+    assert ENTRIES == tuple(read.entries()) == tuple(read.checked_entries())
+    assert (3, Counts(listed=8, selected=2, protected=1)) == (len(read), read.header.total)
+
+
+def test_lines(tmp_path: Path) -> None:
+    """The file is JSON Lines in UTF-8, the header first, and says what was decided, and why."""
+    write(tmp_path / "plan.jsonl")
+
+    header, *tokens = (
+        json.loads(line)
+        for line in (tmp_path / "plan.jsonl").read_text("utf-8").removesuffix("\n").split("\n")
+    )
+
+    assert header.pop("digest").startswith("sha256:")
+    assert header == {
+        "format": "losant-tokens plan",
+        "version": 1,
+        "created": "2026-03-01T12:00:00+00:00",
+        "baseUrl": "https://api.losant.com",
+        "action": "delete",
+        "rule": "expired",
+        "owners": {
+            "user": {"listed": 5, "selected": 1, "protected": 1},
+            "application:575ec8687ae143cd83dc4a97": {"listed": 3, "selected": 1, "protected": 0},
+        },
+        "protected": ["prod-*"],
+        "tokenInUse": "0" * 24,
+        "moved": False,
+    }
+    assert tokens[1] == {
+        "owner": "user",
+        "id": "2" * 24,
+        "name": "prod-1",
+        "status": None,
+        "lastUpdated": None,
+        "creationDate": None,
+        "expirationDate": "2026-03-01T12:00:00+00:00",
+        "reason": "expired",
+        "protected": "protected by 'x'",
+    }
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_nobody_else_can_read_it(tmp_path: Path, umask: int) -> None:
+    """The file is its owner's alone, however the umask is set, and no other file is left."""
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "plan.jsonl")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "plan.jsonl").stat().st_mode) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
+
+
+def test_any_altered_byte_is_refused(tmp_path: Path) -> None:
+    """A plan of which any one byte was altered, removed or doubled is no plan any more."""
+    path = tmp_path / "plan.jsonl"
+    write(path)
+    original = path.read_bytes()
+    accepted = []
+    for at in range(len(original)):
+        altered = bytes([original[at] ^ 1])
+        for change in (altered, b"", original[at : at + 1] * 2):
+            path.write_bytes(original[:at] + change + original[at + 1 :])
+            if path.read_bytes() == original:
+                continue
+            try:
+                Plan.read(path)
+            except PlanRefused:
+                continue
+            accepted.append((at, change))
+
+    assert accepted == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"{}",
+        b"[]\n",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"format":"losant-tokens plan","version":2}\n',
+        b'{"format":"losant-tokens plan","version":1}\n',
+    ],
+)
+def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
+    """What is no plan, or one of another release, is refused in words."""
+    (tmp_path / "plan").write_bytes(content)
+
+    with pytest.raises(PlanRefused, match=r"not a plan|knows version 1 alone|was altered"):
+        Plan.read(tmp_path / "plan")
+
+
+def forge(path: Path, **members: Any) -> None:
+    """Writes a header with a digest that fits it."""
+    from losant_tokens.jobs._plan_format import digest_of, first_line, header_json
+
+    said = {**header_json(HEADER), **members}
+    body = b"".join(path.read_bytes().splitlines(keepends=True)[1:])
+    import hashlib
+
+    path.write_bytes(first_line(said, digest_of(said, hashlib.sha256(body).hexdigest())) + body)
+
+
+@pytest.mark.parametrize(
+    "members", [{"action": "explode"}, {"owners": []}, {"owners": {"nobody": {}}}, {"created": "x"}]
+)
+def test_nonsense_with_a_digest_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
+    """A header that says what no release has written is refused, even if its digest is right."""
+    path = tmp_path / "plan.jsonl"
+    write(path)
+    forge(path, **members)
+
+    with pytest.raises(PlanRefused, match="is not a plan"):
+        Plan.read(path)
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    """A file that cannot be read is refused, with the reason."""
+    plan = write(tmp_path / "plan.jsonl")
+    plan.path.unlink()
+
+    for read in (lambda: Plan.read(plan.path), plan.checked_entries):
+        with pytest.raises(PlanRefused, match=r"cannot be read: No such file"):
+            read()
+
+
+def test_plan_that_was_replaced_is_refused(tmp_path: Path) -> None:
+    """Another plan under the same name is not the plan that was reviewed."""
+    plan = write(tmp_path / "plan.jsonl")
+    forge(plan.path, rule="everything")
+
+    with pytest.raises(PlanRefused, match="is another plan by now"):
+        plan.checked_entries()
+
+
+def test_entries_can_be_left_early(tmp_path: Path) -> None:
+    """Who has seen enough closes the file, and gets no more."""
+    entries = write(tmp_path / "plan.jsonl").checked_entries()
+    assert next(entries) == ENTRIES[0]
+
+    entries.close()
+
+    assert list(entries) == []
+
+
+@pytest.mark.parametrize(
+    ("base_url", "age", "problem"),
+    [
+        ("https://api.losant.com", timedelta(hours=24), None),
+        ("https://api.losant.com", timedelta(hours=25), "was made 25 hours ago"),
+        ("https://losant.example.com", timedelta(0), "was made for https://api.losant.com"),
+    ],
+)
+def test_where_and_when_it_may_be_applied(
+    tmp_path: Path, base_url: str, age: timedelta, problem: str | None
+) -> None:
+    """A plan is for one address and for a day."""
+    plan = write(tmp_path / "plan.jsonl")
+    if problem is None:
+        plan.check(base_url, timedelta(hours=24), NOW + age)
+        return
+
+    with pytest.raises(PlanRefused, match=problem):
+        plan.check(base_url, timedelta(hours=24), NOW + age)
+
+
+# --- Writing ---------------------------------------------------------------------------------
+
+
+def test_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
+    """A plan replaces no file, whether it was there before or came meanwhile."""
+    path = tmp_path / "plan.jsonl"
+    with PlanWriter(path) as writer:
+        path.write_text("mine")
+        with pytest.raises(PlanRefused, match="exists already"):
+            writer.finish(HEADER)
+
+    with pytest.raises(PlanRefused, match="exists already"), PlanWriter(path):
+        pass
+    assert (path.read_text(), [file.name for file in tmp_path.iterdir()]) == (
+        "mine",
+        ["plan.jsonl"],
+    )
+
+
+def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are no links, the file is renamed, if its name is free."""
+
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "plan.jsonl"
+
+    assert write(path) == Plan.read(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
+
+
+def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full ends in a refusal, and leaves nothing behind."""
+
+    def fsync(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    with pytest.raises(PlanRefused, match="cannot be written: No space left on device"):
+        write(tmp_path / "plan.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A plan in a folder that does not exist is refused."""
+    with pytest.raises(PlanRefused, match="cannot be written"):
+        write(tmp_path / "none" / "plan.jsonl")
+
+
+def test_back_to_mark(tmp_path: Path) -> None:
+    """What came after the mark can be forgotten."""
+    one = Header(
+        **{
+            **{name: getattr(HEADER, name) for name in ("created", "base_url", "action")},
+            "rule": "x",
+            "counts": {Owner.user(): Counts(listed=1, selected=1)},
+        }
+    )
+    with PlanWriter(tmp_path / "plan.jsonl") as writer:
+        writer.mark()
+        writer.add(ENTRIES[1])
+        writer.flush()
+        writer.add(ENTRIES[2])
+        writer.back_to_mark()
+        writer.add(ENTRIES[0])
+        plan = writer.finish(one)
+
+    assert list(plan.checked_entries()) == [ENTRIES[0]]
+
+
+def test_writer_outside_of_its_block(tmp_path: Path) -> None:
+    """A writer that was not entered says how it is used."""
+    with pytest.raises(RuntimeError, match="in a `with` block"):
+        PlanWriter(tmp_path / "plan.jsonl").flush()

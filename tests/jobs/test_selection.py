@@ -1,0 +1,163 @@
+"""Rules: what they select, in which words, and what they leave alone."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from losant_tokens import ApiToken, jobs
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs import Rule
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def token(**members: Any) -> ApiToken:
+    return ApiToken(**{"id": "575ec7417ae143cd83dc4a95", "name": "ci-1", **members})
+
+
+YES, NO, UNKNOWN = (
+    Rule(word, lambda *_, a=answer: a, lambda *_, w=word: w)
+    for word, answer in (("yes", True), ("no", False), ("unknown", None))
+)
+
+# (rule, token, its answer, its reason)
+TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
+    (jobs.expired(), token(expiration_date=NOW), True, "expired on 2026-03-01"),
+    (jobs.expired(), token(expiration_date=NOW + DAY), False, None),
+    (jobs.expired(), token(), False, None),
+    (jobs.expires_within(DAY), token(expiration_date=NOW + DAY), True, "expires on 2026-03-02"),
+    (jobs.expires_within(DAY), token(expiration_date=NOW + 2 * DAY), False, None),
+    (jobs.expires_within(DAY), token(expiration_date=NOW), False, None),
+    (jobs.expires_within(DAY), token(), False, None),
+    (jobs.never_expires(), token(), True, "never expires"),
+    (jobs.never_expires(), token(expiration_date=NOW), False, None),
+    (jobs.older_than(DAY), token(creation_date=NOW - 2 * DAY), True, "created on 2026-02-27"),
+    (jobs.older_than(DAY), token(creation_date=NOW - DAY), False, None),
+    (jobs.older_than(DAY), token(), None, None),
+    (
+        jobs.not_updated_for(DAY),
+        token(last_updated=NOW - 2 * DAY),
+        True,
+        "last updated on 2026-02-27",
+    ),
+    (jobs.not_updated_for(DAY), token(), None, None),
+    (jobs.inactive(), token(status="inactive"), True, "inactive"),
+    (jobs.inactive(), token(status="active"), False, None),
+    (jobs.inactive(), token(status=None), None, None),
+    (jobs.named("ci-?"), token(), True, "named 'ci-?'"),
+    (jobs.named("CI-*"), token(), False, None),
+    (jobs.named("[!c]*"), token(), False, None),
+    (jobs.created_by("ada"), token(creator_name="ada"), True, "created by 'ada'"),
+    (jobs.created_by("575*"), token(creator_id="575ec7417ae1"), True, "created by '575*'"),
+    (jobs.created_by("ada"), token(creator_name="grace"), False, None),
+    (jobs.created_by("ada"), token(), None, None),
+    (
+        jobs.has_scope("all.*"),
+        token(scope=("all.User", "userApiToken.get", "all.Device")),
+        True,
+        "has scope all.User, all.Device",
+    ),
+    (jobs.has_scope("all.*"), token(scope=("userApiToken.get",)), False, None),
+    (jobs.has_scope("all.*"), token(), None, None),
+    (jobs.can_create_tokens(), token(scope=("all.User",)), True, "can create tokens"),
+    (jobs.can_create_tokens(), token(scope=("all.User.read",)), False, None),
+    (jobs.can_create_tokens(), token(scope=("all.User.cli",)), None, None),
+    (jobs.can_create_tokens(), token(), None, None),
+    (jobs.nothing(), token(), False, None),
+)
+
+
+@pytest.mark.parametrize(("rule", "of", "answer", "reason"), TABLE)
+def test_rule(rule: Rule, of: ApiToken, answer: bool | None, reason: str | None) -> None:
+    """Each rule answers as it says, and gives its reason where it selects."""
+    assert (rule.matches(of, NOW), rule.why(of, NOW)) == (answer, reason)
+
+
+@pytest.mark.parametrize(("rule", "of", "answer", "reason"), TABLE)
+def test_opposite(rule: Rule, of: ApiToken, answer: bool | None, reason: str | None) -> None:
+    """What a rule cannot tell, its opposite cannot tell either."""
+    opposite = None if answer is None else not answer
+
+    assert (~rule).matches(of, NOW) is opposite
+
+
+@pytest.mark.parametrize(
+    ("rule", "answer"),
+    [
+        (YES & YES, True),
+        (YES & NO, False),
+        (YES & UNKNOWN, None),
+        (NO & UNKNOWN, False),
+        (UNKNOWN & NO, False),
+        (YES | NO, True),
+        (NO | NO, False),
+        (NO | UNKNOWN, None),
+        (UNKNOWN | YES, True),
+        (~UNKNOWN, None),
+        (~(YES & UNKNOWN), None),
+        (~~YES, True),
+    ],
+    ids=str,
+)
+def test_logic_has_three_answers(rule: Rule, answer: bool | None) -> None:
+    """Rules combine by the logic of true, false and unknown."""
+    assert rule.matches(token(), NOW) is answer
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (YES & NO, "yes and no"),
+        (YES | NO, "yes or no"),
+        (YES & (NO | UNKNOWN), "yes and (no or unknown)"),
+        ((YES | NO) & UNKNOWN, "(yes or no) and unknown"),
+        ((YES & NO) | UNKNOWN, "yes and no or unknown"),
+        (~YES, "not yes"),
+        (~(YES & NO), "not (yes and no)"),
+        (~(YES | NO), "not (yes or no)"),
+        (~YES & NO, "not yes and no"),
+        (jobs.older_than(DAY), "older than 1 day"),
+        (jobs.not_updated_for(90 * DAY), "not updated for 90 days"),
+        (jobs.expires_within(DAY / 2), "expires within 0.5 days"),
+        (jobs.all_of([]), "no rule"),
+    ],
+    ids=str,
+)
+def test_words(rule: Rule, words: str) -> None:
+    """A rule can be read, and means what it reads."""
+    assert (rule.words, str(rule)) == (words, words)
+
+
+def test_reasons_of_combinations() -> None:
+    """The reason for a combination names those of its parts that hold."""
+    rules = (YES & ~NO, YES | NO, NO | YES, YES | YES, UNKNOWN | YES, UNKNOWN & YES)
+
+    reasons = [rule.why(token(), NOW) for rule in rules]
+
+    assert reasons == ["yes, not no", "yes", "yes", "yes, yes", "yes", None]
+
+
+@pytest.mark.parametrize("combine", [jobs.all_of, jobs.any_of])
+def test_no_rules_select_nothing(combine: Callable[[list[Rule]], Rule]) -> None:
+    """A set of rules without any selects nothing, and neither does its opposite."""
+    rules = (combine([]), ~combine([]), combine([]) & YES)
+
+    assert [rule.why(token(), NOW) for rule in rules] == [None, None, None]
+
+
+def test_sets_of_rules() -> None:
+    """All of some rules is their `&`, any of them their `|`."""
+    assert jobs.all_of(iter([YES, NO, UNKNOWN])).words == "yes and no and unknown"
+    assert jobs.any_of([YES, NO, UNKNOWN]).words == "yes or no or unknown"
+    assert jobs.any_of([YES]) is YES
+
+
+@pytest.mark.parametrize("make", [jobs.older_than, jobs.not_updated_for, jobs.expires_within])
+@pytest.mark.parametrize("span", [-DAY, 30, "30d", None])
+def test_wrong_span(make: Callable[[Any], Rule], span: Any) -> None:
+    """A span is a timedelta, and not negative."""
+    with pytest.raises(ValidationError, match="takes a timedelta that is not negative"):
+        make(span)

@@ -1,0 +1,90 @@
+"""A fake with tokens to clean up, a client for it, and a plan."""
+
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+from trio.testing import MockClock
+
+from losant_tokens import AsyncClient, Owner, aiohttp_transport, jobs
+from losant_tokens.jobs import Outcome, Plan, Report
+from losant_tokens.testing import FakeLosant
+
+LONG_AGO = datetime(2024, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+USER = Owner.user()
+
+T = TypeVar("T")
+
+
+def fake_with(doomed: int, kept: int = 0) -> FakeLosant:
+    """A fake with tokens named `ci-…`, and others named `keep-…`."""
+    fake = FakeLosant()
+    for number in range(doomed):
+        fake.add_token(f"ci-{number}", creation_date=LONG_AGO)
+    for number in range(kept):
+        fake.add_token(f"keep-{number}", creation_date=LONG_AGO)
+    return fake
+
+
+def client_of(fake: FakeLosant, **options: Any) -> AsyncClient:
+    """A client that reaches the fake in process."""
+    return AsyncClient(
+        fake.admin_token,
+        **{
+            "base_url": "https://fake.example",
+            "transport": fake.transport(),
+            "max_connections": 10,
+            **options,
+        },
+    )
+
+
+@asynccontextmanager
+async def served(fake: FakeLosant, **options: Any) -> AsyncIterator[AsyncClient]:
+    """A client that reaches the fake over sockets."""
+    async with fake.serve() as base_url:
+        transport = aiohttp_transport(max_connections=10)
+        async with client_of(fake, base_url=base_url, transport=transport, **options) as client:
+            yield client
+
+
+async def planned(client: AsyncClient, folder: Path, **options: Any) -> Plan:
+    """A plan about all tokens named `ci-…`, or what the options say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jobs.PlanWarning)
+        return await jobs.plan(
+            client,
+            options.pop("owners", USER),
+            **{
+                "select": jobs.named("ci-*"),
+                "path": folder / "plan.jsonl",
+                "allow_majority": True,
+                **options,
+            },
+        )
+
+
+def counts(report: Report) -> dict[str, int]:
+    """How many tokens came out how, without what did not occur."""
+    return {outcome.value: count for outcome, count in report.counts.items() if count}
+
+
+def outcomes(report: Report) -> list[Outcome | None]:
+    """What came of each token."""
+    return [result.outcome for result in report.results()]
+
+
+def sent(fake: FakeLosant, method: str) -> list[str]:
+    """The ids of the tokens that requests with the method were about, in order."""
+    return [
+        request.path.rpartition("/")[2] for request in fake.requests if request.method == method
+    ]
+
+
+def on_virtual_time(job: Callable[[], Awaitable[T]]) -> T:
+    """Runs under trio, where waiting takes no time."""
+    return trio.run(job, clock=MockClock(autojump_threshold=0))

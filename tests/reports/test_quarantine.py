@@ -1,0 +1,338 @@
+"""What was deactivated is deleted later or activated again, unless somebody has touched it."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, Owner, jobs
+from losant_tokens.errors import GuardRefused, PlanRefused, ValidationError
+from losant_tokens.jobs import Outcome
+from losant_tokens.testing import FakeLosant, FakeToken
+
+from .making import NOW, report
+
+APPLICATION = Owner.application("a" * 24)
+A_MONTH = timedelta(days=30)
+
+
+class Clock:
+    """The time of the service, as the test wants it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fake(clock: Clock) -> FakeLosant:
+    fake = FakeLosant(now=clock)
+    for number in range(10):
+        fake.add_token(f"ci-{number}", owner="user" if number % 2 else str(APPLICATION))
+    fake.add_token("ci-off", status="inactive")
+    for number in range(9):
+        fake.add_token(f"prod-{number}", owner="user")
+        fake.add_token(f"prod-{number}", owner=str(APPLICATION))
+    return fake
+
+
+@pytest.fixture
+async def client(fake: FakeLosant) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
+        yield client
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
+
+
+async def quarantined(client: AsyncClient, folder: Path) -> jobs.Report:
+    """The report of a run that has deactivated what CI has left."""
+    plan = await jobs.plan(
+        client,
+        [Owner.user(), APPLICATION],
+        select=jobs.named("ci-*"),
+        action="deactivate",
+        path=folder / "quarantine.jsonl",
+    )
+    return await jobs.apply(client, plan)
+
+
+def by_name(fake: FakeLosant, name: str) -> FakeToken:
+    tokens = (*fake.tokens(), *fake.tokens(str(APPLICATION)))
+    return next(token for token in tokens if token.name == name)
+
+
+def names(plan: jobs.Plan) -> list[str]:
+    return sorted(entry.name for entry in plan.entries())
+
+
+def on_disk(made: jobs.Report, folder: Path) -> Path:
+    return made.save(folder / "quarantine.json")
+
+
+def at_hand(made: jobs.Report, _: Path) -> jobs.Report:
+    return made
+
+
+@pytest.mark.parametrize("kept", [on_disk, at_hand])
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_sweep(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, kept: Any, confirmed: bool
+) -> None:
+    """After its time, all that was deactivated is deleted, and nothing else."""
+    made = await quarantined(client, tmp_path)
+    if confirmed:
+        made = await jobs.confirm(client, made)
+    source = kept(made, tmp_path)
+    later = datetime.now(UTC) + timedelta(days=31)
+
+    early = await jobs.sweep(client, source, after=A_MONTH, path=tmp_path / "early")
+    plan = await jobs.sweep(client, source, after=A_MONTH, path=tmp_path / "sweep", now=later)
+
+    assert ([], "delete") == (names(early), early.header.action)
+    assert [f"ci-{number}" for number in range(10)] == names(plan)
+    assert "quarantined more than 30 days ago and unchanged" == plan.header.rule
+    today = datetime.now(UTC).date()
+    assert {f"quarantined on {today}"} == {entry.reason for entry in plan.entries()}
+    await jobs.apply(client, plan, max_age=timedelta(days=40))
+    left = {token.name for token in (*fake.tokens(), *fake.tokens(str(APPLICATION)))}
+    assert {"ci-off", *(f"prod-{number}" for number in range(9))} == left
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_what_was_touched_is_left_alone(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, clock: Clock, confirmed: bool
+) -> None:
+    """What is active again, renamed, touched or gone is neither swept nor restored."""
+    made = await quarantined(client, tmp_path)
+    if confirmed:
+        made = await jobs.confirm(client, made)
+    source = made.save(tmp_path / "quarantine.json")
+    clock.ahead = timedelta(hours=1)
+    mine, theirs = client.tokens(Owner.user()), client.tokens(APPLICATION)
+    await mine.patch(by_name(fake, "ci-1").id, ApiTokenPatch(status="active"))
+    await mine.patch(by_name(fake, "ci-3").id, ApiTokenPatch(name="KEEP"))
+    await mine.patch(by_name(fake, "ci-5").id, ApiTokenPatch(description="still needed"))
+    await theirs.delete(by_name(fake, "ci-0").id)
+    await theirs.patch(by_name(fake, "ci-2").id, ApiTokenPatch(status="active"))
+    await theirs.patch(by_name(fake, "ci-2").id, ApiTokenPatch(status="inactive"))
+    left = ["ci-4", "ci-6", "ci-7", "ci-8", "ci-9"]
+
+    later = datetime.now(UTC) + timedelta(days=31)
+    sweep = await jobs.sweep(client, source, after=A_MONTH, path=tmp_path / "sweep", now=later)
+    restore = await jobs.restore(client, source, path=tmp_path / "restore")
+
+    assert (left, left) == (names(sweep), names(restore))
+
+
+async def test_restore(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
+    """All that was deactivated is active again, though it is most of all tokens."""
+    for token in fake.tokens():
+        if token.name.startswith("prod-"):
+            await client.user_api_token.delete(token.id)
+    made = await jobs.apply(
+        client,
+        await jobs.plan(
+            client,
+            Owner.user(),
+            select=jobs.named("ci-*"),
+            action="deactivate",
+            allow_majority=True,
+            path=tmp_path / "plan",
+        ),
+    )
+
+    plan = await jobs.restore(client, made, path=tmp_path / "restore", protect=["ci-1"])
+    done = await jobs.apply(client, plan, verify=True)
+
+    assert ("activate", "quarantined and unchanged") == (plan.header.action, plan.header.rule)
+    assert (4, 1) == (done.counts[Outcome.DONE], done.counts[Outcome.PROTECTED])
+    inactive = {token.name for token in fake.tokens() if token.status == "inactive"}
+    assert {"ci-1", "ci-off"} == inactive
+
+
+async def test_guards(client: AsyncClient, tmp_path: Path) -> None:
+    """A sweep has the guards of any plan, and a restoration may be limited."""
+    made = await quarantined(client, tmp_path)
+    later = datetime.now(UTC) + timedelta(days=31)
+
+    with pytest.raises(GuardRefused, match="More than 3 tokens"):
+        await jobs.sweep(client, made, after=A_MONTH, now=later, max_changes=3)
+    with pytest.raises(GuardRefused, match="More than 3 tokens"):
+        await jobs.restore(client, made, max_changes=3)
+    plan = await jobs.sweep(
+        client, made, after=A_MONTH, now=later, protect=["ci-?"], path=tmp_path / "sweep"
+    )
+    assert (0, 10) == (plan.header.total.selected, plan.header.total.protected)
+
+
+async def test_confirm(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
+    """The report gets what the API says of each token that is as the run has left it."""
+    made = await quarantined(client, tmp_path)
+    await client.user_api_token.patch(by_name(fake, "ci-1").id, ApiTokenPatch(status="active"))
+    await client.user_api_token.patch(by_name(fake, "ci-3").id, ApiTokenPatch(name="KEEP"))
+
+    confirmed = await jobs.confirm(client, made)
+
+    expected = {
+        number: by_name(fake, result.entry.name).last_updated
+        for number, result in enumerate(made.results())
+        if result.entry.name not in {"ci-1", "ci-3"}
+    }
+    assert expected == confirmed.changed
+    assert {} == made.changed
+
+
+async def test_nothing_to_confirm(client: AsyncClient, fake: FakeLosant, tmp_path: Path) -> None:
+    """What was deleted, or not done at all, is not asked for."""
+    for action in ("delete", "deactivate"):
+        made = report(tmp_path, [Outcome.FAILED], action=action)
+        assert {} == (await jobs.confirm(client, made)).changed
+    assert () == fake.requests
+
+
+async def test_tokens_without_dates(tmp_path: Path) -> None:
+    """A token whose last update is not told is not confirmed, and left alone."""
+
+    class Tokens:
+        async def iter(self) -> AsyncIterator[ApiToken]:
+            yield ApiToken(id=f"{0:024x}", name="ci-0", status="inactive")
+
+    class Client:
+        def tokens(self, _: Owner) -> Tokens:
+            return Tokens()
+
+    made = report(tmp_path, [Outcome.DONE], action="deactivate")
+    client: Any = Client()
+
+    assert {} == (await jobs.confirm(client, made)).changed
+
+
+@pytest.mark.parametrize("skew", [timedelta(minutes=-4), timedelta(), timedelta(minutes=4)])
+async def test_clocks_may_differ(
+    client: AsyncClient, clock: Clock, tmp_path: Path, skew: timedelta
+) -> None:
+    """Without the API's own dates, the two clocks may differ by some minutes."""
+    clock.ahead = skew
+    made = await quarantined(client, tmp_path)
+
+    assert 10 == len(await jobs.restore(client, made, path=tmp_path / "restore"))
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(hours=9)])
+async def test_clocks_that_differ_too_much(
+    client: AsyncClient, clock: Clock, tmp_path: Path, skew: timedelta
+) -> None:
+    """Where they differ by more, nothing is touched, but with the API's own dates."""
+    clock.ahead = skew
+    made = await quarantined(client, tmp_path)
+    confirmed = await jobs.confirm(client, made)
+
+    assert 0 == len(await jobs.restore(client, made, path=tmp_path / "one"))
+    assert 10 == len(await jobs.restore(client, confirmed, path=tmp_path / "two"))
+
+
+@pytest.mark.parametrize("action", ["delete", "activate"])
+async def test_other_reports(client: AsyncClient, tmp_path: Path, action: Any) -> None:
+    """The report of anything but a quarantine is refused, at hand or as a file."""
+    made = report(tmp_path, [Outcome.DONE], action=action)
+
+    for source in (made, made.save(tmp_path / "r.json")):
+        with pytest.raises(PlanRefused, match=f"is of a plan to {action} tokens"):
+            await jobs.restore(client, source)
+
+
+async def test_elsewhere(client: AsyncClient, tmp_path: Path) -> None:
+    """The report of a quarantine at another address is refused."""
+    made = report(
+        tmp_path, [Outcome.DONE], action="deactivate", header={"base_url": "https://x.example"}
+    )
+
+    expected = "is about https://x.example, and this is https://api.losant.com"
+    with pytest.raises(PlanRefused, match=expected):
+        await jobs.sweep(client, made, after=A_MONTH)
+
+
+@pytest.mark.parametrize("after", [-A_MONTH, 30, None])
+async def test_what_is_no_span(client: AsyncClient, tmp_path: Path, after: Any) -> None:
+    """The time to wait is a timedelta that is not negative."""
+    with pytest.raises(ValidationError, match=r"sweep\.after must be a timedelta"):
+        await jobs.sweep(client, report(tmp_path, []), after=after)
+
+
+GOOD: dict[str, Any] = {
+    "format": "losant-tokens report",
+    "version": 1,
+    "plan": {"action": "deactivate", "owners": {"user": {}}, "baseUrl": "https://api.losant.com"},
+    "run": {"begun": NOW.isoformat(), "ended": NOW.isoformat()},
+    "tokens": [{"id": "1" * 24, "name": "ci", "outcome": "done", "changed": None}],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "losant-tokens plan"},
+        {"plan": None},
+        {"plan": GOOD["plan"] | {"owners": {"nobody": {}}}},
+        {"plan": GOOD["plan"] | {"owners": 7}},
+        {"run": {"begun": "soon", "ended": "later"}},
+        {"run": {"begun": None, "ended": None}},
+        {"tokens": None},
+        {"tokens": [7]},
+        {"tokens": [{"id": []} | {"outcome": "done", "name": "ci", "changed": None}]},
+        {"tokens": [GOOD["tokens"][0] | {"name": None}]},
+        {"tokens": [GOOD["tokens"][0] | {"changed": "yesterday"}]},
+        {"tokens": [GOOD["tokens"][0] | {"changed": "0001-01-01T00:00:00+23:00"}]},
+    ],
+)
+async def test_no_report(client: AsyncClient, tmp_path: Path, change: dict[str, Any]) -> None:
+    """A file that is no report is refused, whatever is wrong with it."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(GOOD | change))
+
+    with pytest.raises(PlanRefused, match=r"r\.json is not a report of losant-tokens, as JSON"):
+        await jobs.restore(client, path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "\xff", "[" * 100_000])
+async def test_no_json(client: AsyncClient, tmp_path: Path, text: str) -> None:
+    """So is one that is no JSON, or another."""
+    path = tmp_path / "r.json"
+    path.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(PlanRefused, match=r"r\.json is not a report of losant-tokens, as JSON"):
+        await jobs.restore(client, path)
+
+
+async def test_other_versions(client: AsyncClient, tmp_path: Path) -> None:
+    """A report of another version is refused as such."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(GOOD | {"version": 2}))
+
+    with pytest.raises(PlanRefused, match="is a report of version 2, and this release knows"):
+        await jobs.restore(client, path)
+
+
+async def test_missing_file(client: AsyncClient, tmp_path: Path) -> None:
+    """A report that is not there is told."""
+    with pytest.raises(PlanRefused, match=r"r\.json cannot be read: No such file or directory"):
+        await jobs.restore(client, tmp_path / "r.json")
+
+
+async def test_good(client: AsyncClient, tmp_path: Path) -> None:
+    """The report that the others differ from is one."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(GOOD))
+
+    assert 0 == len(await jobs.restore(client, path, path=tmp_path / "plan"))
