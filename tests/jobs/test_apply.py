@@ -480,3 +480,17 @@ def test_samples_of_long_jobs_are_thinned_out() -> None:
     assert 300 <= len(telling.samples) <= 600
     assert sum(sample.refused for sample in telling.samples) >= 2990
     assert USER == Owner.user()
+
+
+def test_token_that_never_was_good(tmp_path: Path) -> None:
+    """A 401 to the first request stops the job, under trio as well."""
+    fake = fake_with(20)
+
+    async def job() -> None:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=401, times=None)
+            await jobs.apply(client, plan)
+
+    with pytest.raises(errors.Unauthorized):
+        on_virtual_time(job)
