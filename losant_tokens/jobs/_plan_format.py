@@ -47,9 +47,12 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def header_json(header: Header) -> dict[str, Any]:
+    return {"format": FORMAT, "version": VERSION, **header_members(header)}
+
+
+def header_members(header: Header) -> dict[str, Any]:
+    """What a header says, as it stands in a plan and in a report."""
     return {
-        "format": FORMAT,
-        "version": VERSION,
         "created": _text(header.created),
         "baseUrl": header.base_url,
         "action": header.action,

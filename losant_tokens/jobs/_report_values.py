@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import attrs
-
+from losant_tokens.jobs._plan_format import header_members
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._values import Outcome, Result
 
@@ -34,21 +33,13 @@ def text_of(moment: datetime | None) -> str | None:
 
 def summary(report: Report) -> dict[str, Any]:
     """All but the tokens, as plain values."""
-    header = report.plan.header
     return {
         "format": FORMAT,
         "version": VERSION,
         "plan": {
             "path": str(report.plan.path),
             "digest": report.plan.digest,
-            "created": text_of(header.created),
-            "baseUrl": header.base_url,
-            "action": header.action,
-            "rule": header.rule,
-            "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
-            "protected": list(header.protected),
-            "tokenInUse": header.token_in_use,
-            "moved": header.moved,
+            **header_members(report.plan.header),
         },
         "settings": dict(report.settings),
         "run": {
