@@ -21,11 +21,13 @@ from collections import deque
 
 import attrs
 
-_FIRST_RATE = 50.0  # requests per second
-_DOUBLING = 0.25  # seconds, at the beginning
+_FIRST_RATE = 8.0  # requests per second
+_DOUBLING = 0.35  # seconds, at the beginning: in them a refusal comes back from most servers
+_FIRST_PAUSE = 0.5  # seconds, after the first refusal: by then the rate was far beyond the limit
 _LEAST_RATE = 0.5
 _BELOW = 0.94  # of the limit, after a refusal
 _AT_ONCE = 0.5  # of the rate is left by a refusal, whatever was answered
+_AT_FIRST = 0.25  # likewise, while the rate still doubles
 _BLUR = 1.5  # requests per second, by which what is measured may be too low
 _CUTS_APART = 1.0  # seconds, the usual window of a limit: until then, it still is the same refusal
 _CURVE = 5.0  # seconds until the rate is back at the limit; not less than so many:
@@ -241,7 +243,10 @@ class Pace:
 
     def _cut(self, now: float, waiting: float) -> None:
         # What was answered may say too little: the job may have begun, or gone on, just now.
-        answered = max(self.answers.per_second(now) + _BLUR, self.rate * _AT_ONCE)
+        left = _AT_FIRST if self._curve is None else _AT_ONCE
+        answered = max(self.answers.per_second(now) + _BLUR, self.rate * left)
+        if self._curve is None and not waiting:
+            self._pause_until(now + _FIRST_PAUSE)
         limit = max(_LEAST_RATE, min(self.rate, answered))
         self._curve, self._on_curve = Curve.after_refusal(limit, waiting), 0.0
         self._grown_at = None
