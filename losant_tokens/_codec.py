@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Literal, TypeVar, get_origin
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import AttributeValidationNote, Converter, IterableValidationNote
@@ -101,6 +102,7 @@ def make_converter(*, detailed_validation: bool = False) -> Converter:
     converter.register_structure_hook(Secret, _read_secret)
     converter.register_structure_hook_func(_is(Literal[True]), _read_true)
     converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
+    converter.register_structure_hook_factory(_may_be_none, _present_reader)
     converter.register_unstructure_hook(datetime, write_moment)
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_unstructure_hook(bodies.Never, _write_null)
@@ -171,7 +173,14 @@ def _read_true(value: object, _: Any) -> Literal[True]:
 
 
 def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    read_items = homogenous_tuple_structure_factory(kind, converter)
+    item_kind, _ = get_args(kind)
+    read_item = converter.get_structure_hook(item_kind)
+    # cattrs' own reader knows at which item something went wrong, and takes longer for that.
+    read_items: Callable[[Any, Any], Any] = (
+        homogenous_tuple_structure_factory(kind, converter)
+        if converter.detailed_validation
+        else lambda items, _: tuple([read_item(item, item_kind) for item in items])
+    )
 
     def read(value: object, kind: Any) -> Any:
         if type(value) is not list:
@@ -179,6 +188,12 @@ def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         return read_items(value, kind)
 
     return read
+
+
+def _present_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    """Reads what may be left out, where it is not: `null` never comes here, being left out."""
+    (present,) = (option for option in get_args(kind) if option is not NoneType)
+    return converter.get_structure_hook(present)
 
 
 def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -196,10 +211,20 @@ def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]
     def read(value: object, kind: Any) -> Any:
         if type(value) is not dict:
             raise _wrong("an object", value)
-        if None in value.values():
+        try:
+            answer = read_listed(value, kind)
+        except (_WrongKindError, BaseValidationError):
+            if None not in value.values():
+                raise
+            # `null` counts as left out. It is looked for only here, since it is rare.
             value = {name: member for name, member in value.items() if member is not None}
-        answer = read_listed(value, kind)
-        if extra := {name: member for name, member in value.items() if name not in listed}:
+            answer = read_listed(value, kind)
+        if not value.keys() <= listed:
+            extra = {
+                name: member
+                for name, member in value.items()
+                if name not in listed and member is not None
+            }
             object.__setattr__(answer, "extra", extra)  # frozen for everybody else
         return answer
 
@@ -234,6 +259,10 @@ def _camel(snake: str) -> str:
 
 def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
+
+
+def _may_be_none(kind: Any) -> bool:
+    return isinstance(kind, UnionType) and NoneType in get_args(kind)
 
 
 def _is(kind: object) -> Callable[[Any], bool]:
