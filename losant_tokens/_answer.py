@@ -15,7 +15,7 @@ import attrs
 import httpx
 
 from losant_tokens._actions import Action
-from losant_tokens._codec import Codec, Fault
+from losant_tokens._codec import Codec, Fault, Steps
 from losant_tokens._secret import Secret
 from losant_tokens.errors import LosantError, ResponseError, StatusError, status_error_class
 
@@ -70,8 +70,10 @@ class BodyReader:
 
 def read_answer(
     action: Action[R], request: httpx.Request, answer: Answer, codec: Codec, secrets: list[Secret]
-) -> R | LosantError:
+) -> Steps[R | LosantError]:
     """What an answer says: the model that the action promises, or the error to raise.
+
+    It is read in steps, between which others may have the event loop.
 
     Args:
         action: What was asked for.
@@ -81,7 +83,7 @@ def read_answer(
         secrets: What the server was told in confidence, and must not show up in an error.
     """
     if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
-        found = codec.decode(answer.content, action.result)
+        found = yield from codec.decode(answer.content, action.result)
         if not isinstance(found, Fault):
             return found
         return _no_answer(action, answer, found)

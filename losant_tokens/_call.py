@@ -9,11 +9,12 @@ import math
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import attrs
 import httpx
+from anyio.lowlevel import checkpoint
 
 from losant_tokens._actions import Action
 from losant_tokens._answer import Answer, BodyReader, read_answer
@@ -42,7 +43,7 @@ class Call:
     """One call with all of its tries.
 
     Attributes:
-        http: Gives what to send with, while the client is open.
+        pool: Gives what to send with, while the client is open.
         turns: Who has one may send.
         codec: Makes models of JSON.
         base_url: Where it is sent, for messages.
@@ -53,7 +54,7 @@ class Call:
         secrets: What the server is told in confidence, and may say again in an error.
     """
 
-    http: Callable[[], httpx.AsyncClient]
+    pool: Callable[[], httpx.AsyncBaseTransport]
     turns: anyio.Semaphore
     codec: Codec
     base_url: str
@@ -131,6 +132,8 @@ class Call:
             if self.failure is not None and limit <= 0:
                 return self.failure  # the time was up before it had its turn again
             found = await self._send(limit)
+        if isinstance(found, Answer):
+            found = await self._read(found)
         if isinstance(found, NotFound) and self._has_deleted():
             return Success()
         if isinstance(found, LosantError):
@@ -145,28 +148,31 @@ class Call:
         """Whether an earlier try may be the reason why there is nothing left to delete."""
         return self.request.method == "DELETE" and self.may_have_arrived
 
-    async def _send(self, limit: float) -> Any:
+    async def _send(self, limit: float) -> Answer | LosantError:
         connect = limit if math.isfinite(limit) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
-        found: Any = None
+        found: Answer | LosantError | None = None
         # All of the try is under one timeout: httpx's own are for each read, and a server that
         # sends a byte now and then would never meet them.
-        with anyio.move_on_after(limit + min(_CONNECT_FIRST, limit / 10)) as scope:
+        with anyio.move_on_after(limit + min(_CONNECT_FIRST, limit / 10)):
             found = await self._exchange()
-        if scope.cancelled_caught:
+        if found is None:
             return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
         return found
 
-    async def _exchange(self) -> Any:
+    async def _exchange(self) -> Answer | LosantError:
         try:
-            response = await self.http().send(self.request, stream=True)
+            # Straight to the pool: what httpx's client would do on the way (cookies, redirects,
+            # ways to log in) is not wanted here, and would take a third of the time of a call.
+            response = await self.pool().handle_async_request(self.request)
+            body = cast("httpx.AsyncByteStream", response.stream)
             try:
                 reader = BodyReader(response.headers.get("content-encoding", ""))
-                async for part in response.stream:  # type: ignore[union-attr]  # an async client's
+                async for part in body:
                     if problem := reader.feed(part):
                         return self._unreadable(response, problem)
             finally:
-                await response.aclose()
+                await body.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return self._failed("not connected", ConnectFailed, "could not connect", error)
         except (httpx.ProxyError, httpx.UnsupportedProtocol) as error:
@@ -176,8 +182,16 @@ class Call:
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             return self._failed("broken off", TransportError, "the connection broke off", error)
         self.outcome = str(response.status_code)
-        answer = Answer(response.status_code, response.headers, reader.content())
-        return read_answer(self.action, self.request, answer, self.codec, self.secrets)
+        return Answer(response.status_code, response.headers, reader.content())
+
+    async def _read(self, answer: Answer) -> Any:
+        reading = read_answer(self.action, self.request, answer, self.codec, self.secrets)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                return end.value
+            await checkpoint()  # a long list is read in steps, so that nobody waits for all of it
 
     def _failed(
         self, outcome: str, kind: type[TransportError], what: str, error: Exception | None = None

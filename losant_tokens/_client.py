@@ -3,9 +3,8 @@
 import os
 import platform
 from collections.abc import Iterable
-from http.cookiejar import CookieJar
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
@@ -161,13 +160,7 @@ class AsyncClient:
         return token_id.lower() in self._session.credential.claimed_ids
 
     async def __aenter__(self) -> Self:
-        http = httpx.AsyncClient(
-            transport=self._transport or self._default_transport(),
-            cookies=_NoCookies(),
-            follow_redirects=False,
-            trust_env=False,
-        )
-        self._session.open(http)
+        await self._session.open(self._transport or self._default_transport())
         return self
 
     async def __aexit__(
@@ -195,16 +188,6 @@ class AsyncClient:
     def _default_transport(self) -> httpx.AsyncBaseTransport:
         proxy = environment_proxy(httpx.URL(self._session.endpoint.base_url))
         return httpx_transport(max_connections=self._session.max_connections, proxy=proxy)
-
-
-class _NoCookies(CookieJar):
-    """Keeps no cookie, and spends no time on it: the API goes by its token alone."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Leaves the cookies of an answer where they are."""
-
-    def add_cookie_header(self, request: Any) -> None:
-        """Has none to add."""
 
 
 def _secret_or_environment(token: str | Secret | None) -> Secret | None:

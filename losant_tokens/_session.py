@@ -53,7 +53,7 @@ class Session:
     scope_check: ScopeCheck
     timeout: float
     max_connections: int
-    _http: httpx.AsyncClient | None = None
+    _pool: httpx.AsyncBaseTransport | None = None
     _loop: object = None
     _closed: bool = False
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
@@ -70,15 +70,15 @@ class Session:
         """Where in its life the session is."""
         if self._closed:
             return "closed"
-        return "not open" if self._http is None else "open"
+        return "not open" if self._pool is None else "open"
 
     @property
     def in_flight(self) -> int:
         """How many requests are being sent or answered right now."""
         return self.max_connections - self._turns.value
 
-    def open(self, http: httpx.AsyncClient) -> None:
-        """Takes an opened client to send with, and the event loop that it belongs to.
+    async def open(self, pool: httpx.AsyncBaseTransport) -> None:
+        """Opens a pool to send with, in the event loop that it will belong to.
 
         Raises:
             ClientStateError: The session was opened before.
@@ -87,35 +87,44 @@ class Session:
             raise ClientStateError(
                 f"This AsyncClient is {self.state}: it can be opened once. Make another one."
             )
-        self._http, self._loop = http, current_token()
+        self._loop = current_token()
+        self._pool = await pool.__aenter__()
 
     async def close(self) -> None:
         """Closes the pool. Closing twice does nothing."""
-        http, self._http, self._closed = self._http, None, True
+        pool, self._pool, self._closed = self._pool, None, True
         for ahead in tuple(self.under_way):
             await ahead.give_up()
-        if http is not None:
-            await http.aclose()
+        if pool is not None:
+            await pool.__aexit__()
 
-    def http(self) -> httpx.AsyncClient:
+    def pool(self) -> httpx.AsyncBaseTransport:
         """What to send with.
 
         Raises:
-            ClientStateError: The client is not open, or not in this event loop.
+            ClientStateError: The client is not open.
         """
-        if self._http is None:
+        if self._pool is None:
             raise ClientStateError(
                 "This AsyncClient is closed: do all calls inside its `async with` block."
                 if self._closed
                 else "This AsyncClient is not open: use it in `async with AsyncClient(...) as "
                 "client:`."
             )
+        return self._pool
+
+    def check_usable(self) -> None:
+        """Refuses a call that cannot be made.
+
+        Raises:
+            ClientStateError: The client is not open, or not in this event loop.
+        """
+        self.pool()
         if current_token() != self._loop:
             raise ClientStateError(
                 "This AsyncClient was opened in another event loop, and its connections belong to "
                 "that one. Open one client in each loop."
             )
-        return self._http
 
     # --- A call ------------------------------------------------------------------------------
 
@@ -133,7 +142,7 @@ class Session:
             LosantError: Whatever went wrong; see `losant_tokens.errors`.
             TypeError: There is no such option.
         """
-        self.http()
+        self.check_usable()
         check_options(action, options)
         timeout = options.get("timeout", self.timeout)
         limits.check(limits.positive, action.name, "timeout", timeout)
@@ -144,7 +153,7 @@ class Session:
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options
         )
         call = Call(
-            http=self.http,
+            pool=self.pool,
             turns=self._turns,
             codec=self.codec,
             base_url=self.endpoint.base_url,

@@ -52,15 +52,18 @@ class Endpoint:
 
     @_signed.default
     def _with_token(self) -> httpx.Headers:
-        return httpx.Headers([*self.headers, *self.authorization])
+        return httpx.Headers([self._host(), *self.headers, *self.authorization])
 
     @_unsigned.default
     def _without_token(self) -> httpx.Headers:
-        return httpx.Headers(list(self.headers))
+        return httpx.Headers([self._host(), *self.headers])
+
+    def _host(self) -> tuple[str, str]:
+        return "Host", self.url.netloc.decode("ascii")
 
     def headers_for(self, action: Action[Any]) -> httpx.Headers:
-        """The headers of a request, with the token where it takes one."""
-        return httpx.Headers(self._signed if action.needs_token else self._unsigned)
+        """The headers of a request, with the token where it takes one. Not to be changed."""
+        return self._signed if action.needs_token else self._unsigned
 
     def url_of(self, path: str, parameters: str) -> httpx.URL:
         """The URL of a path; both parts are percent-encoded already, so nothing is parsed."""
@@ -165,15 +168,23 @@ def build_request(
     domain = to.losantdomain
     if "losantdomain" in options:
         domain = _header("losantdomain", options["losantdomain"])
-    content = None if action.body is None else codec.encode(_checked_body(action, body))
+    content = b"" if action.body is None else codec.encode(_checked_body(action, body))
     # From here on nothing raises: the headers hold the token.
-    headers = to.headers_for(action)
+    request = httpx.Request(
+        action.method,
+        to.url_of(path, parameters),
+        headers=to.headers_for(action),
+        stream=httpx.ByteStream(content),  # so that httpx adds no headers of its own
+    )
+    headers = request.headers
+    headers.encoding = "ascii"  # told so, httpx need not try which one fits each of them
     if domain is not None:
         headers["losantdomain"] = domain
-    if content is not None:
+    if content:
         headers["Content-Type"] = "application/json"
-    url = to.url_of(path, parameters)
-    return httpx.Request(action.method, url, headers=headers, content=content)
+        headers["Content-Length"] = str(len(content))
+    request.read()
+    return request
 
 
 def _path(action: Action[Any], ids: Mapping[str, object]) -> str:

@@ -2,16 +2,18 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 import losant_tokens
 from losant_tokens import _actions
 from losant_tokens._actions import Action
+
+T = TypeVar("T")
 
 USER_READ = "all.User all.User.bounded all.User.read only.User only.User.bounded only.User.read"
 USER_WRITE = "all.User only.User"
@@ -332,3 +334,13 @@ def _steps(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next
+
+
+def result_of(steps: Generator[None, None, T]) -> T:
+    """What comes of something that is done in steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result

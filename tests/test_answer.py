@@ -30,6 +30,8 @@ from losant_tokens.errors import (
     Unauthorized,
 )
 
+from .helpers import result_of
+
 ID = "575ec7417ae143cd83dc4a95"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GET, DELETE = _actions.USER_API_TOKEN_GET, _actions.USER_API_TOKEN_DELETE
@@ -48,7 +50,8 @@ def read(
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     answer = Answer(status, httpx.Headers(JSON if headers is None else headers), body)
     request = httpx.Request(action.method, f"https://api.losant.com/me/tokens/{ID}?_links=true")
-    return read_answer(action, request, answer, codec(), [Secret(text) for text in secrets])
+    hidden = [Secret(text) for text in secrets]
+    return result_of(read_answer(action, request, answer, codec(), hidden))
 
 
 def said(error: LosantError) -> str:

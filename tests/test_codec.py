@@ -1,6 +1,7 @@
 """Models to JSON, and JSON to models."""
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -29,8 +30,18 @@ from losant_tokens import (
     UserOauthTokenPost,
     UserOauthTokens,
 )
-from losant_tokens._codec import NOT_JSON, Codec, Fault, codec, make_converter, write_moment
+from losant_tokens._codec import (
+    NOT_JSON,
+    Codec,
+    Fault,
+    _readers_of_json,
+    codec,
+    make_converter,
+    write_moment,
+)
 from losant_tokens._models import ANSWERS
+
+from .helpers import result_of
 
 ID = "575ec7417ae143cd83dc4a95"
 OTHER_ID = "575ec8687ae143cd83dc4a97"
@@ -40,7 +51,7 @@ CHALLENGE = "c" * 43
 
 
 def decode(value: object, kind: type[Any]) -> Any:
-    return codec().decode(json.dumps(value).encode(), kind)
+    return result_of(codec().decode(json.dumps(value).encode(), kind))
 
 
 def encode(body: Any) -> Any:
@@ -389,7 +400,7 @@ def test_fault(kind: type, value: object, problem: str, path: str) -> None:
 @pytest.mark.parametrize("kind", [ApiToken, Success])
 def test_not_json(content: bytes, kind: type[Any]) -> None:
     """What is no JSON is a fault of the whole answer."""
-    assert codec().decode(content, kind) == Fault("is not JSON")
+    assert result_of(codec().decode(content, kind)) == Fault("is not JSON")
     assert Codec.parse(content) is NOT_JSON
 
 
@@ -403,7 +414,7 @@ def test_parse(content: bytes, expected: object) -> None:
 
 def test_byte_order_mark() -> None:
     """JSON that some proxy has marked as UTF-8 is JSON."""
-    assert codec().decode(b'\xef\xbb\xbf{"id":"a"}', ApiToken) == ApiToken(id="a")
+    assert result_of(codec().decode(b'\xef\xbb\xbf{"id":"a"}', ApiToken)) == ApiToken(id="a")
 
 
 NAMES = [*sorted({name for value, _ in FULL for name in value}), "extra", "_type", "other"]
@@ -468,7 +479,7 @@ def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
 @given(st.binary(max_size=40))
 def test_any_content(content: bytes) -> None:
     """Any bytes at all are an answer or a fault."""
-    assert isinstance(codec().decode(content, ApiToken), ApiToken | Fault)
+    assert isinstance(result_of(codec().decode(content, ApiToken)), ApiToken | Fault)
 
 
 # --- Bodies ----------------------------------------------------------------------------------
@@ -674,3 +685,57 @@ def test_converters_agree(detailed: bool) -> None:
     converter = make_converter(detailed_validation=detailed)
     for value, expected in FULL:
         assert expected == converter.structure(value, type(expected))
+
+
+# --- Long lists ------------------------------------------------------------------------------
+
+
+def long_page(count: int) -> dict[str, Any]:
+    items = [{"id": f"{number:024x}", "name": f"ci-{number}"} for number in range(count)]
+    return {"items": items, "count": count, "totalCount": 9999, "_type": "apiTokens"}
+
+
+@pytest.mark.parametrize(("count", "steps"), [(0, 0), (100, 0), (101, 2), (1000, 10)])
+def test_long_lists_are_read_in_steps(count: int, steps: int) -> None:
+    """A long list lets others have the event loop now and then; what comes of it is the same."""
+    page = long_page(count)
+
+    reading = codec().decode(json.dumps(page).encode(), ApiTokens)
+
+    read = [reading for _ in range(steps) if next(reading) is None]
+    assert steps == len(read)
+    expected = codec()._fast.structure(page, ApiTokens)
+    assert expected == result_of(reading)
+    assert {"_type": "apiTokens"} == expected.extra
+
+
+def test_fault_in_a_long_list() -> None:
+    """What is wrong in a long list is found at its place."""
+    page = long_page(500)
+    page["items"][321]["name"] = 5
+
+    assert Fault("must be a text, but it is a number", "$.items[321].name") == decode(
+        page, ApiTokens
+    )
+
+
+def test_list_where_none_belongs() -> None:
+    """Members that are called `items` in an answer that is no list are like any others."""
+    many = [0] * 500
+    assert {"items": many} == decode({"id": ID, "items": many}, ApiToken).extra
+
+
+HALF_A_PAIR = b'{"name":"\\ud800"}'
+
+
+@pytest.mark.parametrize("content", [HALF_A_PAIR, b'{"name":"ci"}', b"[NaN]"])
+def test_both_readers_of_json_take_the_same(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether orjson is installed makes no difference to what can be read."""
+    with_orjson = Codec.parse(content)
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    monkeypatch.setattr("losant_tokens._codec._LOADS", _readers_of_json())
+    assert (json.loads,) == _readers_of_json()
+
+    assert str(with_orjson) == str(Codec.parse(content))

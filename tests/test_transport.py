@@ -1,7 +1,8 @@
 """The pools: what they open, keep and close, whom they trust, and which proxy they use."""
 
 import ssl
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Self
 
 import anyio
 import httpx
@@ -269,3 +270,78 @@ async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(3):
             tasks.start_soon(pool._tls_context, httpx.URL("https://h.example"))
     assert made == [await pool._tls_context(httpx.URL("https://h.example"))]
+
+
+# --- aiohttp ---------------------------------------------------------------------------------
+
+
+async def test_a_url_that_aiohttp_does_not_know() -> None:
+    """What cannot be sent at all is told as such, in the words of httpx."""
+    async with aiohttp_transport() as pool:
+        for url in ("ftp://127.0.0.1/", "http:///path"):
+            with pytest.raises(httpx.UnsupportedProtocol):
+                await pool.handle_async_request(httpx.Request("GET", url))
+
+
+async def test_a_body_that_is_streamed() -> None:
+    """A body that a client of httpx makes up as it goes is sent whole."""
+    heads: list[bytes] = []
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b'{"name":'
+        yield b'"ci"}'
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        heads.append(head)
+        await stream.send(answer())
+
+    async with serve(handle) as url, httpx.AsyncClient(transport=aiohttp_transport()) as client:
+        response = await client.post(url, content=parts())
+
+    assert ID == response.json()["id"]
+    assert heads[0].startswith(b"POST / HTTP/1.1")
+
+
+def test_timeouts_are_those_of_httpx() -> None:
+    """Each timeout of httpx is the one of aiohttp that means the same; equal ones are shared."""
+    pool = aiohttp_transport()
+    timeout = httpx.Timeout(connect=1, read=2, write=3, pool=4).as_dict()
+    requests = [
+        httpx.Request("GET", "http://h", extensions={"timeout": dict(said)})
+        for said in (timeout, timeout, {})
+    ]
+
+    first, second, none = (pool._timeout_of(request) for request in requests)
+
+    assert (1, 2, 4, None) == (first.sock_connect, first.sock_read, first.connect, first.total)
+    assert first is second
+    assert (None, None, None, None) == (
+        none.sock_connect,
+        none.sock_read,
+        none.connect,
+        none.total,
+    )
+
+
+class Opened(httpx.MockTransport):
+    """Notes when it is opened and closed."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: httpx.Response(200, json={"id": ID}))
+        self.events: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self.events.append("opened")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.events.append("closed")
+
+
+async def test_a_transport_of_the_user_is_opened_and_closed() -> None:
+    """A transport that has to be opened, as httpx's client would do, is opened, and closed once."""
+    transport = Opened()
+    async with AsyncClient("t", transport=transport) as client:
+        assert ID == (await client.user_api_token.get(ID)).id
+        await client.aclose()
+    assert ["opened", "closed"] == transport.events

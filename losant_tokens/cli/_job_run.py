@@ -19,7 +19,7 @@ from losant_tokens._transport import environment_proxy
 from losant_tokens.cli._errors import say, say_stopped, warn
 from losant_tokens.cli._job_progress import job_progress
 from losant_tokens.cli._job_view import carry_on
-from losant_tokens.cli._service import AT_ONCE, need_token, tell_of_retries
+from losant_tokens.cli._service import AT_ONCE, need_token, tell_of_retries, wait_for
 from losant_tokens.errors import LosantError
 
 _FAST_AT_ONCE = 50
@@ -47,7 +47,7 @@ def new_client(max_connections: int | None = None) -> AsyncClient:
 
 def pool(max_connections: int | None) -> Pool:
     """The fast pool where that is installed, else the default one."""
-    if find_spec("httpx_aiohttp") is None:
+    if find_spec("aiohttp") is None:
         return httpx_transport(max_connections=max_connections or AT_ONCE)
     return aiohttp_transport(max_connections=max_connections or _FAST_AT_ONCE)
 
@@ -68,7 +68,7 @@ def planned(
     with warnings.catch_warnings():
         warnings.showwarning = _say_aloud  # type: ignore[assignment]  # takes less, by position
         warnings.simplefilter("always", jobs.PlanWarning)
-        return anyio.run(run)
+        return wait_for(run)
 
 
 def _say_aloud(message: Warning | str, *_: object) -> None:
@@ -85,7 +85,7 @@ def confirmed(report: jobs.Report) -> jobs.Report:
             return await jobs.confirm(client, report)
 
     try:
-        return anyio.run(run)
+        return wait_for(run)
     except LosantError as error:
         warn(f"The tokens could not be listed once more ({error}): the report goes by the clock.")
         return report
@@ -118,7 +118,7 @@ class Run:
             KeyboardInterrupt: At the second Ctrl-C.
         """
         try:
-            report = anyio.run(self._run)
+            report = wait_for(self._run)
         except (KeyboardInterrupt, asyncio.CancelledError):
             say_stopped(carry_on(self.plan))
             raise KeyboardInterrupt from None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from importlib.util import find_spec
 from typing import TypeVar
 
 import anyio
@@ -30,7 +31,12 @@ def connected(owner: Owner, work: Callable[[OwnerTokens], Awaitable[T]]) -> T:
         async with AsyncClient(max_connections=AT_ONCE) as client:
             return await work(client.tokens(owner))
 
-    return anyio.run(run)
+    return wait_for(run)
+
+
+def wait_for(work: Callable[[], Awaitable[T]]) -> T:
+    """Runs an event loop until the work is done; uvloop's, where that is installed."""
+    return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 def need_token() -> None:

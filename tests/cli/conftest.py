@@ -37,9 +37,9 @@ def command(
     """
     run_here: Any = anyio.run
 
-    def run_there(*arguments: Any) -> object:
+    def run_there(*arguments: Any, **options: Any) -> object:
         with ThreadPoolExecutor(1) as threads:
-            return threads.submit(run_here, *arguments).result()
+            return threads.submit(run_here, *arguments, **options).result()
 
     monkeypatch.setattr(anyio, "run", run_there)
     yield Command(capsys)

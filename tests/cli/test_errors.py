@@ -1,5 +1,6 @@
 """One line for whatever goes wrong, with a hint and an exit code."""
 
+import asyncio
 import contextlib
 import io
 import os
@@ -188,7 +189,7 @@ def test_stdout_may_be_anything(command: Command) -> None:
 def test_bugs_are_not_hidden(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no error of the user or the service keeps its traceback."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
-    monkeypatch.setattr("losant_tokens.cli._service.anyio.run", lambda _: 1 / 0)
+    monkeypatch.setattr("losant_tokens.cli._service.anyio.run", lambda *_, **options: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         command("list")
@@ -244,3 +245,15 @@ def test_what_is_imported_for_help() -> None:
         "from losant_tokens.cli import _help as texts",
         "from losant_tokens.cli._parameters import (",
     ]
+
+
+@pytest.mark.parametrize("has_uvloop", [True, False])
+def test_event_loop(has_uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command runs on uvloop where that is installed, and on asyncio's own loop elsewhere."""
+    asked = {"uvloop": object() if has_uvloop else None}
+    monkeypatch.setattr("losant_tokens.cli._service.find_spec", asked.__getitem__)
+
+    async def loop() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert ("uvloop" in _service.wait_for(loop)) is has_uvloop

@@ -279,7 +279,7 @@ def test_create_interrupted(
 ) -> None:
     """Whoever interrupts the creation of a token is told that there may be one all the same."""
 
-    def interrupted(_: object) -> None:
+    def interrupted(*_: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("anyio.run", interrupted)
