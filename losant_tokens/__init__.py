@@ -1,35 +1,12 @@
-"""An async toolkit for Losant API tokens. See `AsyncClient`."""
+"""An async toolkit for Losant API tokens. See `AsyncClient`.
 
-from losant_tokens import errors
-from losant_tokens._bodies import (
-    NEVER,
-    ApiTokenPatch,
-    ApiTokenPost,
-    ApplicationApiTokenPost,
-    OauthRequest,
-    UserCredentials,
-    UserOauthTokenPatch,
-    UserOauthTokenPost,
-)
-from losant_tokens._client import AsyncClient
-from losant_tokens._models import (
-    ApiToken,
-    ApiTokens,
-    AuthenticatedUser,
-    OauthDetails,
-    OrgRole,
-    ResourceRole,
-    Success,
-    UserOauthToken,
-    UserOauthTokens,
-)
-from losant_tokens._options import RequestOptions
-from losant_tokens._owner import Owner, OwnerTokens
-from losant_tokens._paging import Listing
-from losant_tokens._retry import RetryPolicy
-from losant_tokens._scopes import can_create_tokens
-from losant_tokens._secret import Secret
-from losant_tokens._transport import aiohttp_transport, httpx_transport
+What is in here is imported when it is first asked for: pytest imports the package in every run
+because of its fixtures, and shells do for completion, and neither needs a client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from losant_tokens._version import __version__
 
 __all__ = [
@@ -62,4 +39,82 @@ __all__ = [
     "can_create_tokens",
     "errors",
     "httpx_transport",
+    "jobs",
 ]
+
+if TYPE_CHECKING:
+    from losant_tokens import errors, jobs
+    from losant_tokens._bodies import (
+        NEVER,
+        ApiTokenPatch,
+        ApiTokenPost,
+        ApplicationApiTokenPost,
+        OauthRequest,
+        UserCredentials,
+        UserOauthTokenPatch,
+        UserOauthTokenPost,
+    )
+    from losant_tokens._client import AsyncClient
+    from losant_tokens._models import (
+        ApiToken,
+        ApiTokens,
+        AuthenticatedUser,
+        OauthDetails,
+        OrgRole,
+        ResourceRole,
+        Success,
+        UserOauthToken,
+        UserOauthTokens,
+    )
+    from losant_tokens._options import RequestOptions
+    from losant_tokens._owner import Owner, OwnerTokens
+    from losant_tokens._paging import Listing
+    from losant_tokens._retry import RetryPolicy
+    from losant_tokens._scopes import can_create_tokens
+    from losant_tokens._secret import Secret
+    from losant_tokens._transport import aiohttp_transport, httpx_transport
+
+else:
+    _MODULES = ("errors", "jobs")
+    _HOMES = {
+        "_bodies": (
+            "NEVER",
+            "ApiTokenPatch",
+            "ApiTokenPost",
+            "ApplicationApiTokenPost",
+            "OauthRequest",
+            "UserCredentials",
+            "UserOauthTokenPatch",
+            "UserOauthTokenPost",
+        ),
+        "_client": ("AsyncClient",),
+        "_models": (
+            "ApiToken",
+            "ApiTokens",
+            "AuthenticatedUser",
+            "OauthDetails",
+            "OrgRole",
+            "ResourceRole",
+            "Success",
+            "UserOauthToken",
+            "UserOauthTokens",
+        ),
+        "_options": ("RequestOptions",),
+        "_owner": ("Owner", "OwnerTokens"),
+        "_paging": ("Listing",),
+        "_retry": ("RetryPolicy",),
+        "_scopes": ("can_create_tokens",),
+        "_secret": ("Secret",),
+        "_transport": ("aiohttp_transport", "httpx_transport"),
+    }
+    _HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            return import_module(f"losant_tokens.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'losant_tokens' has no attribute {name!r}")
+        return getattr(import_module(f"losant_tokens.{_HOME[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """`AsyncClient`: opens and closes the pool, and holds the resources."""
 
 import os
-import platform
+import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -24,7 +24,7 @@ from losant_tokens._wire import endpoint
 API_URL = "https://api.losant.com"
 API_VERSION = "^1.31.0"
 _DEFAULT_POLICY = RetryPolicy()
-USER_AGENT = f"losant-tokens/{__version__} Python/{platform.python_version()}"
+USER_AGENT = f"losant-tokens/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))}"
 
 
 class AsyncClient:

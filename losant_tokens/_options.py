@@ -1,7 +1,6 @@
 """The keyword options of the methods, and the query parameters of lists."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Literal, TypedDict
 
 from losant_tokens import _limits as limits
@@ -92,6 +91,8 @@ def check_options(
     names = known.__annotations__
     for name in options:
         if name not in names:
+            from difflib import get_close_matches  # noqa: PLC0415 -- for mistakes alone
+
             close = get_close_matches(name, names, n=1)
             meant = f". Did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
             raise TypeError(f"{action} got an unexpected keyword argument {name!r}{meant}")

@@ -1,7 +1,10 @@
 """What users import, and what that costs."""
 
+import ast
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -34,11 +37,33 @@ def test_all() -> None:
     assert all(hasattr(losant_tokens, name) for name in losant_tokens.__all__)
 
 
-def test_all_is_complete() -> None:
-    """Whatever a fresh import leaves in the package without an underscore is in `__all__`."""
-    code = "import losant_tokens as it; print(*(n for n in vars(it) if not n.startswith('_')))"
-    expected = set(losant_tokens.__all__) - {"__version__"}
-    assert expected == set(run(code).split())
+def test_what_is_imported_late_is_what_type_checkers_see() -> None:
+    """Each name comes from the module that a type checker is told, and no other name is there."""
+    tree = ast.parse(Path(losant_tokens.__file__).read_text())
+    told = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: import_module(node.module or "")
+        for node in told.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert set(losant_tokens.__all__) == {*seen, "__version__"}
+    for name, module in seen.items():
+        assert getattr(module, name) is getattr(losant_tokens, name)
+    assert set(losant_tokens.__all__) <= set(dir(losant_tokens))
+
+
+def test_name_that_is_not_there() -> None:
+    """A name that is not there is an error, as with any module."""
+    with pytest.raises(AttributeError, match="'losant_tokens' has no attribute 'Client'"):
+        losant_tokens.Client  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_import_of_the_package_alone() -> None:
+    """The package alone costs next to nothing: what it offers is imported when it is asked for."""
+    loaded = run("import sys, losant_tokens; print(*sys.modules)").split()
+    assert {"httpx", "attrs", "cattrs", "anyio"}.isdisjoint(loaded)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "errors"])
@@ -56,13 +81,14 @@ def test_documented(name: str) -> None:
     ],
 )
 def test_imports_little(module: str) -> None:
-    """Importing the package does not import what only some of its uses need."""
+    """Importing the client does not import what only some of its uses need."""
     assert module not in IMPORTED
 
 
 # httpx imports rich for a command of its own, where click is there as well; that is its affair.
 IMPORTED = run(
-    "import sys; sys.modules['click'] = None; import losant_tokens; print(*sys.modules)"
+    "import sys; sys.modules['click'] = None; from losant_tokens import AsyncClient;"
+    "print(*sys.modules)"
 ).split()
 
 
