@@ -24,7 +24,8 @@ from losant_tokens._wire import endpoint
 API_URL = "https://api.losant.com"
 API_VERSION = "^1.31.0"
 _DEFAULT_POLICY = RetryPolicy()
-USER_AGENT = f"losant-tokens/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))}"
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+USER_AGENT = f"losant-tokens/{__version__} Python/{_PYTHON}"
 
 
 class AsyncClient:
