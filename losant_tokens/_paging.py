@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-import anyio
 import attrs
 
+from losant_tokens._loop import is_asyncio
 from losant_tokens.errors import ClientStateError, ResponseError
 
 
@@ -192,8 +192,7 @@ class Ahead(Generic[V]):
         cls, read: Callable[[], Awaitable[V]], under_way: "set[Ahead[Any]]"
     ) -> "Ahead[V] | None":
         """Begins to read, on asyncio; trio has no tasks outside of a nursery: none there."""
-        is_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
-        return cls(read, under_way) if is_asyncio else None
+        return cls(read, under_way) if is_asyncio() else None
 
     async def result(self) -> V:
         """What was read, or the error that came instead."""

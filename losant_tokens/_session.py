@@ -4,7 +4,7 @@
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, Unpack, cast
 
@@ -19,6 +19,7 @@ from losant_tokens._bodies import Body
 from losant_tokens._call import Call
 from losant_tokens._codec import Codec
 from losant_tokens._credential import Credential, expiry_problem
+from losant_tokens._loop import loop_finder
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._paging import Ahead
 from losant_tokens._retry import RetryPolicy
@@ -54,6 +55,7 @@ class Session:
     timeout: float
     max_connections: int
     _pool: httpx.AsyncBaseTransport | None = None
+    _find_loop: Callable[[], object] = current_token
     _loop: object = None
     _closed: bool = False
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
@@ -87,7 +89,8 @@ class Session:
             raise ClientStateError(
                 f"This AsyncClient is {self.state}: it can be opened once. Make another one."
             )
-        self._loop = current_token()
+        self._find_loop = loop_finder()
+        self._loop = self._find_loop()
         self._pool = await pool.__aenter__()
 
     async def close(self) -> None:
@@ -120,7 +123,11 @@ class Session:
             ClientStateError: The client is not open, or not in this event loop.
         """
         self.pool()
-        if current_token() != self._loop:
+        try:
+            is_here = self._find_loop() == self._loop
+        except RuntimeError:  # a loop of another kind
+            is_here = False
+        if not is_here:
             raise ClientStateError(
                 "This AsyncClient was opened in another event loop, and its connections belong to "
                 "that one. Open one client in each loop."

@@ -142,6 +142,7 @@ class _Job:
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_at_it, self.telling.keep_on)
             group.start_soon(self._keep_at_it, self._sync)
+            group.start_soon(self.requests.keep_the_line)
             if stop is not None:
                 group.start_soon(self._heed, stop)
             try:
@@ -205,7 +206,7 @@ class _Job:
         """Has nothing more begun, and gives what is under way its moment."""
         if self.requests.stopping.is_set():
             return
-        self.requests.stopping.set()
+        self.requests.stop()
         deadline = anyio.current_time() + self.grace
         for scope in self._scopes:
             scope.deadline = deadline

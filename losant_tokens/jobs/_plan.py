@@ -10,11 +10,13 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import attrs
 
+from losant_tokens import Owner
 from losant_tokens.errors import PlanRefused
 from losant_tokens.jobs._files import reason
 from losant_tokens.jobs._plan_format import (
@@ -139,13 +141,14 @@ class Entries(Iterator[Entry]):
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._owner_of = cache(Owner.parse)  # there are few, and they come again and again
 
     def __next__(self) -> Entry:
         line = b"" if self._file.closed else self._file.readline()
         if not line:
             self.close()
             raise StopIteration
-        return read_entry(json.loads(line))
+        return read_entry(json.loads(line.decode()), self._owner_of)
 
     def close(self) -> None:
         """Lets go of the file."""

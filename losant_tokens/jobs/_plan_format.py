@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -93,9 +94,9 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     return said if entry.protected is None else {**said, "protected": entry.protected}
 
 
-def read_entry(said: dict[str, Any]) -> Entry:
+def read_entry(said: dict[str, Any], owner_of: Callable[[str], Owner]) -> Entry:
     return Entry(
-        owner=Owner.parse(said["owner"]),
+        owner=owner_of(said["owner"]),
         id=said["id"],
         name=said["name"],
         status=said["status"],

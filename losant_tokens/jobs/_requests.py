@@ -1,12 +1,14 @@
 """Sends requests in the job's own pace, and tries again as long as there is sense in it."""
 
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import attrs
 
+from losant_tokens._loop import clock
 from losant_tokens.errors import (
     LosantError,
     ServerError,
@@ -53,6 +55,7 @@ class Requests:
     """Sends the requests of a job, all of them by one pace and one state of health.
 
     Attributes:
+        now: The clock.
         stopping: Set when the job is at its end: nothing is sent any more.
         sent: How many requests were sent.
         retries: How many of them were further tries.
@@ -61,11 +64,13 @@ class Requests:
 
     pace: Pace
     health: Health
+    now: Callable[[], float] = attrs.field(factory=clock)
     stopping: anyio.Event = attrs.field(factory=anyio.Event)
     sent: int = 0
     retries: int = 0
     refused: int = 0
-    _turnstile: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
+    _line: deque[anyio.Event] = attrs.field(factory=deque)
+    _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
 
     async def send(
@@ -84,7 +89,8 @@ class Requests:
             LosantError: The answer, or what came instead of it too often.
         """
         while True:
-            await self._its_turn()
+            if not self._has_its_turn():
+                await self._wait_in_the_line()
             if self.health.down_since is None:
                 found = await self._once(request, tries, before)
             else:
@@ -95,12 +101,46 @@ class Requests:
                 return found
             await self._before_the_next(found, tries)
 
-    async def _its_turn(self) -> None:
-        """Waits for its place. One waits for the next; the others wait behind that one."""
-        async with self._turnstile:
-            while (wait := self.pace.wait(anyio.current_time())) > 0:
-                await self._sleep(wait)
-            self.pace.take(anyio.current_time())
+    def stop(self) -> None:
+        """Has nothing more sent; whoever waits for a place stops waiting."""
+        self.stopping.set()
+        for waiting in self._line:
+            waiting.set()
+
+    async def keep_the_line(self) -> None:
+        """Lets those who wait in the line have their places, as they come due, for ever.
+
+        As many as are due go at once: one after the other, each would cost a turn of the event
+        loop, and a job that is faster than that would never get out of the line again.
+        """
+        while True:
+            await self._arrival.wait()
+            self._arrival = anyio.Event()
+            while self._line:
+                now = self.now()
+                if (wait := self.pace.wait(now)) > 0:
+                    await anyio.sleep(wait)
+                else:
+                    self.pace.take(now)
+                    self._line.popleft().set()
+
+    def _has_its_turn(self) -> bool:
+        """Takes the next place, if it is free now, and nobody waits for it."""
+        now = self.now()
+        if self._line or self.pace.wait(now) > 0:
+            return False
+        self.pace.take(now)
+        return True
+
+    async def _wait_in_the_line(self) -> None:
+        place = anyio.Event()
+        self._line.append(place)
+        self._arrival.set()
+        try:
+            await place.wait()
+        finally:
+            if not place.is_set():
+                self._line.remove(place)
 
     async def _probe(
         self, request: Request, tries: Tries, before: Callable[[], None] | None
@@ -110,7 +150,7 @@ class Requests:
         async with self._probing:
             if self.health.down_since is None:
                 return _NOT_SENT
-            now = anyio.current_time()
+            now = self.now()
             if self.health.is_hopeless(now):
                 raise GaveUpError("the service does not answer")
             await self._sleep(self.health.next_probe(now))
@@ -128,7 +168,7 @@ class Requests:
                 before()
         tries.sent += 1
         self.sent += 1
-        sent_at = anyio.current_time()
+        sent_at = self.now()
         try:
             answer = await request()
         except TooManyRequests as error:
@@ -151,18 +191,18 @@ class Requests:
         return answer
 
     def _answered(self, sent_at: float, before: Callable[[], None] | None) -> None:
-        now = anyio.current_time()
+        now = self.now()
         self.health.answered()
         self.pace.answered(now, now - sent_at, "look" if before is None else "act")
 
     def _refused(self, error: TooManyRequests, sent_at: float) -> None:
-        now = anyio.current_time()
+        now = self.now()
         self.refused += 1
         self.health.refused(now)
         self.pace.refused(now, sent_at, error.retry_after)
 
     def _troubled(self, error: LosantError, sent_at: float, tries: Tries) -> None:
-        now = anyio.current_time()
+        now = self.now()
         tries.troubles += 1
         tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
@@ -172,7 +212,7 @@ class Requests:
 
     async def _before_the_next(self, error: LosantError, tries: Tries) -> None:
         """Waits before another try, or raises what came of the last one."""
-        now = anyio.current_time()
+        now = self.now()
         if self.health.down_since is not None:
             return  # probes wait by themselves
         if self.health.is_hopeless(now) or self.pace.pause_left(now) > self.health.patience:

@@ -33,11 +33,12 @@ class Telling:
     listener: Callable[[Progress], None] | None
     workers: int = 0
     samples: list[PaceSample] = attrs.field(factory=list)
-    _began: float = attrs.field(factory=anyio.current_time)
+    _began: float = attrs.field(init=False)
     _settled_before: int = attrs.field(init=False)
     _refused_before: int = 0
 
     def __attrs_post_init__(self) -> None:
+        self._began = self.requests.now()
         self._settled_before = sum(self.states.counts().values())
 
     async def keep_on(self) -> None:
@@ -55,7 +56,7 @@ class Telling:
 
     def elapsed(self) -> float:
         """The seconds since the job began, or was carried on."""
-        return anyio.current_time() - self._began
+        return self.requests.now() - self._began
 
     def tell(self) -> None:
         """Tells how far the job has come."""
@@ -72,7 +73,7 @@ class Telling:
                 requests=requests.sent,
                 retries=requests.retries,
                 refused=requests.refused,
-                per_second=requests.pace.answers.per_second(anyio.current_time()),
+                per_second=requests.pace.answers.per_second(requests.now()),
                 concurrency=self.workers,
                 elapsed=elapsed,
                 remaining=elapsed / here * (self.total - settled) if here > 0 else None,
@@ -92,7 +93,7 @@ class Telling:
         self.samples.append(
             PaceSample(
                 at=elapsed,
-                per_second=self.requests.pace.answers.per_second(anyio.current_time()),
+                per_second=self.requests.pace.answers.per_second(self.requests.now()),
                 concurrency=self.workers,
                 refused=refused - self._refused_before,
             )
