@@ -145,6 +145,8 @@ class OwnerTokens(Resource):
         super().__init__(session)
         self.owner = owner
         self._can = _FAMILIES[owner.kind]
+        self._id_names = self._can.get.ids
+        self._owner_id = () if owner.id is None else (owner.id,)
 
     async def get(self, token_id: str, **options: Unpack[RequestOptions]) -> Token:
         """One token, without its secret."""
@@ -187,9 +189,7 @@ class OwnerTokens(Resource):
 
     def _ids(self, *token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""
-        action = self._can.get if token_id else self._can.list
-        owner_id = () if self.owner.id is None else (self.owner.id,)
-        return dict(zip(action.ids, (*owner_id, *token_id), strict=True))
+        return dict(zip(self._id_names, (*self._owner_id, *token_id), strict=False))
 
 
 _ALIKE: Mapping[type, type] = MappingProxyType(

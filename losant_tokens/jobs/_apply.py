@@ -23,7 +23,7 @@ from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._requests import GaveUpError, Requests, StoppedError
 from losant_tokens.jobs._telling import Telling
-from losant_tokens.jobs._values import Entry, Outcome, Progress
+from losant_tokens.jobs._values import Entry, Progress
 
 OnProgress = Callable[[Progress], None]
 
@@ -160,7 +160,7 @@ class _Job:
     @property
     def _wanted(self) -> int:
         """How many workers the pace has work for."""
-        return 0 if self.requests.stopping.is_set() else self.requests.pace.concurrency
+        return 0 if self.requests.is_stopping else self.requests.pace.concurrency
 
     def _hire(self, group: anyio.abc.TaskGroup) -> None:
         while self._workers < self._wanted:
@@ -178,7 +178,8 @@ class _Job:
             try:
                 while self._workers <= self._wanted and (work := self._next()) is not None:
                     await self.deeds.do(*work)
-                    self._hire(group)
+                    if self._workers < self._wanted:
+                        self._hire(group)
             except StoppedError:
                 pass
             except GaveUpError as error:
@@ -189,14 +190,15 @@ class _Job:
             finally:
                 self._scopes.discard(scope)
         self._workers -= 1
+        self.telling.workers = self._workers
         if self._workers == 0:
             self._finished.set()
 
     def _next(self) -> tuple[int, Entry] | None:
         """The next token that has not come to an end yet, and its number in the plan."""
-        outcome = self.journal.states.outcome
+        is_open = self.journal.states.is_open
         for number, entry in self.entries:
-            if outcome(number) in {None, Outcome.UNKNOWN}:
+            if is_open(number):
                 return number, entry
         return None
 
@@ -204,7 +206,7 @@ class _Job:
 
     def _end(self) -> None:
         """Has nothing more begun, and gives what is under way its moment."""
-        if self.requests.stopping.is_set():
+        if self.requests.is_stopping:
             return
         self.requests.stop()
         deadline = anyio.current_time() + self.grace

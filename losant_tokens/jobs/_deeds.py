@@ -5,7 +5,8 @@ what came of it. Where no answer says so, the token is looked at once more; wher
 nothing either, what came of it stays unknown, and whoever resumes the job looks again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from losant_tokens.jobs._requests import Requests, Tries
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
 
+_TOLD = (StatusError, ResponseError, TransportError)  # what a server, or the network, has said
 _ONCE = RetryPolicy(attempts=1)  # a job tries again by its own rules
 _MOST_FORBIDDEN = 10
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
@@ -60,24 +62,23 @@ class Deeds:
         if entry.protected is not None:
             self.journal.settle(number, Outcome.PROTECTED)
             return
-        asked_before = self.journal.states.outcome(number) is Outcome.UNKNOWN
-        try:
-            outcome = await self._before(entry, asked_before=asked_before)
-        except (StatusError, ResponseError, TransportError) as error:
-            self._stop_if_same_for_all(error)
-            # What was asked for before, and may have been done, has not failed by this.
-            failed = Outcome.UNKNOWN if asked_before else Outcome.FAILED
-            self.journal.settle(number, failed, str(error))
-            return
-        if outcome is not None:
-            self.journal.settle(number, outcome)
-            return
+        asked_before = self.journal.states.was_asked_for(number)
+        if self.verify or asked_before:
+            try:
+                outcome = await self._before(entry, asked_before=asked_before)
+            except _TOLD as error:
+                self._stop_if_same_for_all(error)
+                # What was asked for before, and may have been done, has not failed by this.
+                failed = Outcome.UNKNOWN if asked_before else Outcome.FAILED
+                self.journal.settle(number, failed, str(error))
+                return
+            if outcome is not None:
+                self.journal.settle(number, outcome)
+                return
         self.journal.settle(number, *await self._act(number, entry))
 
     async def _before(self, entry: Entry, *, asked_before: bool) -> Outcome | None:
         """What has come of a token already, or `None` where it is to be done."""
-        if not self.verify and not asked_before:
-            return None
         seen = await self._look(entry)
         if asked_before and (done := outcome_after(self.action, seen)) is not None:
             return done
@@ -87,28 +88,26 @@ class Deeds:
 
     async def _act(self, number: int, entry: Entry) -> tuple[Outcome, str | None]:
         tries = Tries()
+        intend = partial(self.journal.intend, number)
         try:
-            await self._send_action(number, entry, tries)
+            await self.requests.send(self._request(entry), tries, before=intend)
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
             done = self.action == "delete" and tries.is_ambiguous
             return (Outcome.DONE if done else Outcome.GONE), None
-        except (StatusError, ResponseError, TransportError) as error:
+        except _TOLD as error:
             self._stop_if_same_for_all(error)
             outcome = await self._after(tries, entry)
             return outcome, None if outcome is Outcome.DONE else str(error)
         self._forbidden = 0
         return Outcome.DONE, None
 
-    async def _send_action(self, number: int, entry: Entry, tries: Tries) -> None:
+    def _request(self, entry: Entry) -> Callable[[], Awaitable[Any]]:
+        """Sends, each time it is called, what changes the token."""
         tokens = self._tokens_of(entry.owner)
-
-        async def request() -> Any:
-            if self.action == "delete":
-                return await tokens.delete(entry.id, retry=_ONCE)
-            return await tokens.patch(entry.id, _PATCHES[self.action], retry=_ONCE)
-
-        await self.requests.send(request, tries, before=lambda: self.journal.intend(number))
+        if self.action == "delete":
+            return partial(tokens.delete, entry.id, retry=_ONCE)
+        return partial(tokens.patch, entry.id, _PATCHES[self.action], retry=_ONCE)
 
     async def _after(self, tries: Tries, entry: Entry) -> Outcome:
         """What came of a token whose last try failed, but may have been carried out."""
@@ -116,7 +115,7 @@ class Deeds:
             return Outcome.FAILED
         try:
             seen = await self._look(entry)
-        except (StatusError, ResponseError, TransportError) as another:
+        except _TOLD as another:
             self._stop_if_same_for_all(another)
             return Outcome.UNKNOWN
         return outcome_after(self.action, seen) or Outcome.FAILED
@@ -126,7 +125,7 @@ class Deeds:
         tokens = self._tokens_of(entry.owner)
         try:
             found: Token = await self.requests.send(
-                lambda: tokens.get(entry.id, retry=_ONCE), Tries()
+                partial(tokens.get, entry.id, retry=_ONCE), Tries()
             )
         except NotFound:
             return None

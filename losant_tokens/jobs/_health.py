@@ -34,7 +34,8 @@ class Health:
 
     def began(self) -> None:
         """A request was sent for the first time, and earns a part of a further try."""
-        self._budget = min(_MOST, self._budget + _SHARE)
+        if self._budget < _MOST:
+            self._budget += _SHARE
 
     def may_try_again(self) -> bool:
         """Takes a further try out of the budget, if there is one."""
@@ -45,8 +46,9 @@ class Health:
 
     def answered(self) -> None:
         """The service has answered: it is there."""
-        self.starved_since = None
-        self._is_there()
+        if self._in_a_row or self.starved_since is not None or self.down_since is not None:
+            self.starved_since = None
+            self._is_there()
 
     def refused(self, now: float) -> None:
         """The service has answered that it was too much: it is there, if to no use."""

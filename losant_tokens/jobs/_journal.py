@@ -40,6 +40,9 @@ _OUTCOMES = tuple(Outcome)
 _FIRST_OUTCOME = 2
 _CODES = {outcome.value: code for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)}
 _CODES["intended"] = _INTENDED
+_LINES = {outcome: (_CODES[outcome.value], outcome.value.encode()) for outcome in Outcome}
+_ASKED_FOR = (_INTENDED, _CODES["unknown"])
+_OPEN = (_UNTOUCHED, *_ASKED_FOR)
 
 
 @attrs.define(eq=False)
@@ -78,6 +81,14 @@ class States:
         if code == _INTENDED:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
+
+    def is_open(self, number: int) -> bool:
+        """Whether a token has not come to an end yet, or nobody knows to which."""
+        return self._codes[number] in _OPEN
+
+    def was_asked_for(self, number: int) -> bool:
+        """Whether a token may have been changed, and nobody knows."""
+        return self._codes[number] in _ASKED_FOR
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""
@@ -165,11 +176,12 @@ class Journal:
         Raises:
             JournalError: It could not be written; the token will be unknown.
         """
-        line = b'{"n":%d,"is":"%s"' % (number, outcome.value.encode())
+        code, word = _LINES[outcome]
+        line = b'{"n":%d,"is":"%b"' % (number, word)
         if error is not None:
             line += b',"error":' + json_line(error)
         self._append(line)
-        self.states.note(number, _CODES[outcome.value], error)
+        self.states.note(number, code, error)
 
     async def sync(self) -> None:
         """Has the disk take what was written.

@@ -56,7 +56,7 @@ class Requests:
 
     Attributes:
         now: The clock.
-        stopping: Set when the job is at its end: nothing is sent any more.
+        is_stopping: Whether the job is at its end: nothing is sent any more.
         sent: How many requests were sent.
         retries: How many of them were further tries.
         refused: How many were answered with 429.
@@ -65,12 +65,13 @@ class Requests:
     pace: Pace
     health: Health
     now: Callable[[], float] = attrs.field(factory=clock)
-    stopping: anyio.Event = attrs.field(factory=anyio.Event)
+    is_stopping: bool = False
     sent: int = 0
     retries: int = 0
     refused: int = 0
     _line: deque[anyio.Event] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
+    _stopped: anyio.Event = attrs.field(factory=anyio.Event)
     _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
 
     async def send(
@@ -103,7 +104,8 @@ class Requests:
 
     def stop(self) -> None:
         """Has nothing more sent; whoever waits for a place stops waiting."""
-        self.stopping.set()
+        self.is_stopping = True
+        self._stopped.set()
         for waiting in self._line:
             waiting.set()
 
@@ -158,7 +160,7 @@ class Requests:
 
     async def _once(self, request: Request, tries: Tries, before: Callable[[], None] | None) -> Any:
         """One try: the answer, or the error after which another try may make sense."""
-        if self.stopping.is_set():
+        if self.is_stopping:
             raise StoppedError
         if tries.sent:
             self.retries += 1
@@ -234,5 +236,5 @@ class Requests:
             StoppedError: The job is at its end.
         """
         with anyio.move_on_after(seconds):
-            await self.stopping.wait()
+            await self._stopped.wait()
             raise StoppedError

@@ -64,21 +64,19 @@ class FixedWindow:
 
 @attrs.define
 class TokenBucket:
-    """So many per second, and a second's worth at once."""
+    """So many per second, and a burst at once: a second's worth, unless it says how many."""
 
     per_second: int
-    _level: float = attrs.field(init=False)
+    burst: float = attrs.Factory(lambda self: self.per_second, takes_self=True)
+    level: float = attrs.Factory(lambda self: self.burst, takes_self=True)
     _at: float = _BEGIN
 
-    def __attrs_post_init__(self) -> None:
-        self._level = self.per_second
-
     def admits(self, now: float) -> bool:
-        self._level = min(self.per_second, self._level + (now - self._at) * self.per_second)
+        self.level = min(self.burst, self.level + (now - self._at) * self.per_second)
         self._at = now
-        if self._level < 1:
+        if self.level < 1:
             return False
-        self._level -= 1
+        self.level -= 1
         return True
 
 
