@@ -159,8 +159,11 @@ class _Job:
 
     @property
     def _wanted(self) -> int:
-        """How many workers the pace has work for."""
-        return 0 if self.requests.is_stopping else self.requests.pace.concurrency
+        """How many workers the pace has work for; others stand in for those who rest."""
+        if self.requests.is_stopping:
+            return 0
+        concurrency = self.requests.pace.concurrency
+        return concurrency + min(self.requests.resting, concurrency)
 
     def _hire(self, group: anyio.abc.TaskGroup) -> None:
         while self._workers < self._wanted:

@@ -8,7 +8,8 @@ import attrs
 _IN_A_ROW = 10  # troubles without an answer between them: the service is out
 _FIRST_PROBE = 1.0  # seconds
 _LAST_PROBE = 30.0
-_SHARE = 0.1  # of all requests may be further tries
+_SHARE = 0.1  # of a further try is earned by each request,
+_ANSWERED_SHARE = 0.25  # and as much more by each answer: where there are none, there is no more
 _RESERVE = 10.0  # further tries that a job has from the beginning
 _MOST = 50.0  # further tries that can be saved up
 
@@ -34,8 +35,7 @@ class Health:
 
     def began(self) -> None:
         """A request was sent for the first time, and earns a part of a further try."""
-        if self._budget < _MOST:
-            self._budget += _SHARE
+        self._earn(_SHARE)
 
     def may_try_again(self) -> bool:
         """Takes a further try out of the budget, if there is one."""
@@ -46,6 +46,7 @@ class Health:
 
     def answered(self) -> None:
         """The service has answered: it is there."""
+        self._earn(_ANSWERED_SHARE)
         if self._in_a_row or self.starved_since is not None or self.down_since is not None:
             self.starved_since = None
             self._is_there()
@@ -77,6 +78,10 @@ class Health:
         """Whether one does not want to wait for the service any longer."""
         since = self.starved_since if self.down_since is None else self.down_since
         return since is not None and now - since >= self.patience
+
+    def _earn(self, tries: float) -> None:
+        if self._budget < _MOST:
+            self._budget += tries
 
     def _is_there(self) -> None:
         self.down_since = None

@@ -55,6 +55,8 @@ _FIRST_CONCURRENCY = 8
 _SLOW, _SLOW_SECONDS = 3.0, 0.05  # times the best latency, and so much more: the server labours
 _CALM, _CALM_SECONDS = 1.5, 0.02  # up to here, more may be let through
 _LEAST_ROUND = 8  # answers, so that reading and deleting both are among them
+_TROUBLE_WEIGHT = 0.03  # of each request in the share of those that met trouble:
+_TOLERATED_TROUBLE = 0.15  # some six in a row, or one in seven for long
 _FORGETTING = 1.01  # a round: the best latency may be that of a quieter hour
 
 
@@ -198,6 +200,7 @@ class Pace:
     _refusals: int = attrs.field(default=0, init=False)  # without an answer between them
     _missed: float = attrs.field(default=0.0, init=False)  # seconds, after the last of them
     _troubled_at: float = attrs.field(default=-1.0, init=False)
+    _trouble: float = attrs.field(default=0.0, init=False)  # its share of late
     _has_shrunk: bool = attrs.field(default=False, init=False)
     _round: Round = attrs.field(factory=Round, init=False)
 
@@ -239,6 +242,7 @@ class Pace:
         """A request of some kind was answered, after so many seconds, with no trouble."""
         self.answers.count(now)
         self._known += 1
+        self._trouble *= 1.0 - _TROUBLE_WEIGHT
         if now - latency > self._refused_at:
             self._refusals, self._missed = 0, 0.0
         self._round.note(latency, kind)
@@ -264,8 +268,14 @@ class Pace:
             self._slow_down(now, retry_after)
 
     def troubled(self, now: float, sent_at: float) -> None:
-        """A request timed out, or met an error of the server or the network."""
-        if sent_at > self._troubled_at:  # else it was on its way already
+        """A request timed out, or met an error of the server or the network.
+
+        Some trouble is nobody's fault, and no reason to go slower.
+        """
+        self._trouble += (1.0 - self._trouble) * _TROUBLE_WEIGHT
+        if sent_at <= self._troubled_at:
+            return  # it was on its way already, and says nothing new
+        if self._trouble > _TOLERATED_TROUBLE:
             self._troubled_at = now
             self._shrink(self.concurrency // 2)
 

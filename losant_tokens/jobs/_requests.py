@@ -60,6 +60,7 @@ class Requests:
         sent: How many requests were sent.
         retries: How many of them were further tries.
         refused: How many were answered with 429.
+        resting: How many wait before another try, and could be stood in for.
     """
 
     pace: Pace
@@ -69,6 +70,7 @@ class Requests:
     sent: int = 0
     retries: int = 0
     refused: int = 0
+    resting: int = 0
     _line: deque[anyio.Event] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
@@ -225,7 +227,11 @@ class Requests:
             raise error
         if self.health.may_try_again():
             spread = min(_CAP, _BASE * 2**tries.troubles)
-            await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
+            self.resting += 1
+            try:
+                await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
+            finally:
+                self.resting -= 1
         else:
             self.health.out(now)
 

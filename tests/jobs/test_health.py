@@ -14,6 +14,17 @@ def test_further_tries_are_a_tenth() -> None:
     assert 19 <= taken <= 20
 
 
+def test_answers_earn_further_tries() -> None:
+    """While most is answered, one in five may fail, and be tried again, for as long as it goes."""
+    health = Health(patience=300)
+    for number in range(10_000):
+        health.began()
+        if number % 5:
+            health.answered()
+        else:
+            assert health.may_try_again()
+
+
 def test_further_tries_are_not_hoarded() -> None:
     """A day without trouble does not earn a storm at its end."""
     health = Health(patience=300)
