@@ -17,10 +17,10 @@ from losant_tokens._bodies import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken
-from losant_tokens._options import ListOptions, RequestOptions
+from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
+from losant_tokens._options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._paging import Listing
-from losant_tokens._resources import Resource
+from losant_tokens._resources import Resource, Send
 from losant_tokens._session import Session
 from losant_tokens.errors import ValidationError
 
@@ -179,13 +179,20 @@ class OwnerTokens(Resource):
 
     def iter(self, **options: Unpack[ListOptions]) -> Listing[Token]:
         """All tokens, page by page; see the `iter` of the resources."""
-        return self._all_pages(self._can.list, options, **self._ids())
+        return self._all_pages(self._can.list, options, self._ids())
+
+    def iter_by(self, send: Send, **options: Unpack[ListOptions]) -> Listing[Token]:
+        """All tokens, like `iter`, where something else sends the requests, in its own time."""
+        return self._all_pages(self._can.list, options, self._ids(), send)
+
+    async def page(self, **options: Unpack[PageOptions]) -> ApiTokens | UserOauthTokens:
+        """One page of the tokens; see the `get` of the resources."""
+        page: ApiTokens = await self._page(self._can.list, options, self._ids())
+        return page
 
     async def count(self, **options: Unpack[RequestOptions]) -> int | None:
         """How many tokens there are, if the API says so."""
-        query = {"page": "0", "perPage": "1"}
-        page: ApiTokens = await self._call(self._can.list, self._ids(), query, **options)
-        return page.total_count
+        return (await self.page(page=0, per_page=1, **options)).total_count
 
     def _ids(self, *token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""

@@ -4,7 +4,9 @@ The methods have the API's own names for actions and arguments, in snake_case. A
 the keyword options of `RequestOptions`, and can raise any `LosantError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar, Unpack
 
 from losant_tokens import _actions as actions
@@ -41,6 +43,11 @@ from losant_tokens.errors import ValidationError
 
 R = TypeVar("R")
 
+Send = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Sends a request by calling what it is given; when, and how often, is up to it."""
+
+_NO_IDS: Mapping[str, str] = MappingProxyType({})
+
 PAGE_SIZE = 1000
 """How many tokens `iter` asks for at a time, as the official command line does."""
 
@@ -52,13 +59,19 @@ class Resource:
         self._session = session
         self._call = session.call
 
-    async def _page(self, action: Action[R], options: Mapping[str, Any], **ids: str) -> R:
+    async def _page(
+        self, action: Action[R], options: Mapping[str, Any], ids: Mapping[str, str] = _NO_IDS
+    ) -> R:
         """One page of a list."""
         parameters, others = split(action, options, PageOptions)
         return await self._call(action, ids, list_query(action, parameters), **others)
 
     def _all_pages(
-        self, action: Action[Any], options: Mapping[str, Any], **ids: str
+        self,
+        action: Action[Any],
+        options: Mapping[str, Any],
+        ids: Mapping[str, str] = _NO_IDS,
+        send: Send | None = None,
     ) -> Listing[Any]:
         """All pages of a list. What is asked for is checked now, not at the first item."""
         parameters, others = split(action, options, ListOptions)
@@ -75,7 +88,8 @@ class Resource:
 
         async def read(page: int, per_page: int) -> Any:
             numbers = list_query(action, {"page": page, "per_page": per_page})
-            return await self._call(action, ids, {**query, **numbers}, **others)
+            request = partial(self._call, action, ids, {**query, **numbers}, **others)
+            return await (request() if send is None else send(request))
 
         return Listing(action.name, per_page, read, self._session.under_way)
 
@@ -202,7 +216,7 @@ class ApplicationApiTokensResource(Resource):
     async def get(self, application_id: str, **options: Unpack[PageOptions]) -> ApiTokens:
         """One page of the tokens."""
         return await self._page(
-            actions.APPLICATION_API_TOKENS_GET, options, applicationId=application_id
+            actions.APPLICATION_API_TOKENS_GET, options, {"applicationId": application_id}
         )
 
     async def post(
@@ -226,7 +240,7 @@ class ApplicationApiTokensResource(Resource):
         come twice. List first, then act.
         """
         return self._all_pages(
-            actions.APPLICATION_API_TOKENS_GET, options, applicationId=application_id
+            actions.APPLICATION_API_TOKENS_GET, options, {"applicationId": application_id}
         )
 
 
@@ -264,7 +278,9 @@ class InstanceApiTokensResource(Resource):
 
     async def get(self, instance_id: str, **options: Unpack[PageOptions]) -> ApiTokens:
         """One page of the tokens."""
-        return await self._page(actions.INSTANCE_API_TOKENS_GET, options, instanceId=instance_id)
+        return await self._page(
+            actions.INSTANCE_API_TOKENS_GET, options, {"instanceId": instance_id}
+        )
 
     async def post(
         self, instance_id: str, api_token: ApiTokenPost, **options: Unpack[RequestOptions]
@@ -280,7 +296,9 @@ class InstanceApiTokensResource(Resource):
         Delete or create none meanwhile: that shifts those that follow, and some are left out or
         come twice. List first, then act.
         """
-        return self._all_pages(actions.INSTANCE_API_TOKENS_GET, options, instanceId=instance_id)
+        return self._all_pages(
+            actions.INSTANCE_API_TOKENS_GET, options, {"instanceId": instance_id}
+        )
 
 
 class AuthResource(Resource):

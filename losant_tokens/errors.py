@@ -63,7 +63,13 @@ __all__ = [
 
 
 class LosantError(Exception):
-    """Anything that this library raises on purpose."""
+    """Anything that this library raises on purpose.
+
+    Attributes:
+        report: What a job had done by then (`jobs.Report`), where it was a job that this ended.
+    """
+
+    report: Any = None
 
 
 class ClientStateError(LosantError):

@@ -51,7 +51,7 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
     show_plan(plan, sys.stdout)
     run = Run(plan, DOING[plan.header.action], connect=connect)
     report = run()
-    tell(report, is_kept=False)
+    tell(report)
     sys.stdout.write(f"{_summary(report)}\n")
     if run.stopped:
         return INTERRUPTED

@@ -21,11 +21,12 @@ from losant_tokens.cli._errors import (
     say,
 )
 from losant_tokens.cli._job_parameters import A_DAY, Action, Guards, How, Rules
-from losant_tokens.cli._job_run import Run, confirmed, planned, service_url
+from losant_tokens.cli._job_run import Run, planned, service_url
 from losant_tokens.cli._job_view import DOING, VERBS, carry_on, result, show_plan, tokens
 from losant_tokens.cli._json import as_json
 from losant_tokens.cli._output import write
-from losant_tokens.errors import JobError
+from losant_tokens.errors import JobError, LosantError
+from losant_tokens.jobs._quarantine import Quarantine
 from losant_tokens.jobs._report_files import ENDINGS
 from losant_tokens.jobs._report_values import summary
 
@@ -94,15 +95,27 @@ def apply(path: Path, how: How, *, resume: bool, max_age: timedelta) -> int:
     _must_be_possible("apply", how)
     made = jobs.Plan.read(path)
     made.check(service_url(), max_age, datetime.now(UTC))
-    if not _agreed(made, how):
+    if not _agreed(made, how, resume=resume):
         return FAILED
     return _carried_out(made, how, resume=resume, max_age=max_age)
 
 
-def in_one(name: str, making: Making, out: Path | None, how: How) -> int:
-    """Plans, asks, and applies."""
+def in_one(
+    name: str, making: Making, out: Path | None, how: How, quarantine: Path | None = None
+) -> int:
+    """Plans, asks, and applies.
+
+    Args:
+        name: The command.
+        making: Makes the plan.
+        out: Where it goes.
+        how: How it is applied.
+        quarantine: The report of the quarantine that it is about, if it is about one.
+    """
     _must_be_possible(name, how)
     made = planned(making, out or _own_file(name))
+    if quarantine is not None:
+        _tell_of_others(made, quarantine)
     if not _agreed(made, how):
         say(f"The plan is kept; to apply it: losant-tokens apply {quote(str(made.path))}")
         return FAILED
@@ -113,6 +126,16 @@ def in_one(name: str, making: Making, out: Path | None, how: How) -> int:
     return code
 
 
+def _tell_of_others(made: jobs.Plan, quarantine: Path) -> None:
+    """Says how many tokens of a quarantine a plan leaves alone, so that nobody misses them."""
+    alone = len(Quarantine.read(quarantine).changes) - len(made)
+    if alone:
+        say(
+            f"Of the quarantine, {tokens(alone)} are left alone: active again, changed or deleted "
+            f"since, or not long enough in it."
+        )
+
+
 def _must_be_possible(name: str, how: How) -> None:
     """Looks first: whoever cannot be asked, or given the report, need not wait for the plan."""
     if not how.yes and not sys.stdin.isatty():
@@ -120,6 +143,8 @@ def _must_be_possible(name: str, how: How) -> None:
     for file in how.report:
         if file.suffix.lower() not in ENDINGS:
             raise UsageError(f"a report ends in {', '.join(ENDINGS)}, but this does not: {file}")
+        if file.is_dir():
+            raise CommandError(f"{file} cannot be written: it is a folder")
         if not os.access(file.parent, os.W_OK):
             raise CommandError(f"{file} cannot be written: its folder is missing, or closed")
 
@@ -137,15 +162,16 @@ def _own_file(name: str) -> Path:
     return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
 
 
-def _agreed(made: jobs.Plan, how: How) -> bool:
+def _agreed(made: jobs.Plan, how: How, *, resume: bool = False) -> bool:
     """Shows what would be done, and asks whether it shall be."""
     show_plan(made, sys.stderr)
     selected = made.header.total.selected
     if how.yes or not selected:
         return True
     for_good = " for good" if made.header.action == "delete" else ""
-    question = f"{VERBS[made.header.action]} {tokens(selected)}{for_good}? [y/N] "
-    sys.stderr.write(question)
+    verb = VERBS[made.header.action]
+    what = f"what is left of {tokens(selected)}" if resume else tokens(selected)
+    sys.stderr.write(f"{verb} {what}{for_good}? [y/N] ")
     sys.stderr.flush()
     agreed = sys.stdin.readline().strip().lower() in {"y", "yes"}
     if not agreed:
@@ -161,14 +187,34 @@ def _carried_out(
         made,
         DOING[made.header.action],
         resume=resume,
-        verify=_verified(made, how),
+        verify=not how.no_verify,
         rate=how.rate,
         max_concurrency=how.max_concurrency,
         max_age=max_age,
+        options=how.options(),
     )
-    report = run()
-    if not run.stopped:  # else there will be another report, once it was carried on
-        report = confirmed(report)
+    failure: LosantError | None = None
+    try:
+        report = run()
+    except LosantError as error:
+        if error.report is None:
+            raise
+        report, failure = error.report, error
+    saved = _told(report, how)
+    if failure is not None:
+        complain(explained(failure))
+    if not report.is_complete:
+        say(carry_on(made, run.options))
+    if run.stopped and not report.is_complete:
+        return INTERRUPTED
+    if failure is not None or not saved:
+        return FAILED
+    return SOME_FAILED if report.counts[jobs.Outcome.FAILED] or not report.is_complete else 0
+
+
+def _told(report: jobs.Report, how: How) -> bool:
+    """Tells what came of a plan, and writes the reports; says whether all of them were."""
+    made = report.plan
     files = _report_files(made, how)
     saved = [file for file in files if _is_saved(report, file)]
     if how.json:
@@ -183,16 +229,7 @@ def _carried_out(
         if made.header.action == "deactivate" and file.suffix.lower() == ".json":
             say(f"To take it back: losant-tokens restore {quote(str(file))}")
             say(f"To delete them later: losant-tokens sweep {quote(str(file))} --after 30d")
-    if run.stopped and not report.is_complete:
-        return INTERRUPTED
-    if report.counts[jobs.Outcome.FAILED] or not report.is_complete:
-        return SOME_FAILED
-    return 0 if len(saved) == len(files) else FAILED
-
-
-def _verified(made: jobs.Plan, how: How) -> bool:
-    """Whether each token is read before it is changed; to restore one is to trust it again."""
-    return not how.no_verify and made.header.action != "deactivate"
+    return len(saved) == len(files)
 
 
 def _report_files(made: jobs.Plan, how: How) -> tuple[Path, ...]:
@@ -212,8 +249,8 @@ def _is_saved(report: jobs.Report, file: Path) -> bool:
     return True
 
 
-def tell(report: jobs.Report, *, is_kept: bool = True) -> None:
-    """Says what failed, and, where the plan is kept, how to carry on."""
+def tell(report: jobs.Report) -> None:
+    """Says what failed, and why it was given up."""
     shown = 0
     for one in report.results() if report.counts[jobs.Outcome.FAILED] else ():
         if one.outcome is jobs.Outcome.FAILED:
@@ -222,5 +259,3 @@ def tell(report: jobs.Report, *, is_kept: bool = True) -> None:
                 complain(CommandError(f"{one.entry.name} ({one.entry.id}): {one.error}"))
     if report.gave_up is not None:
         complain(CommandError(f"gave up: {report.gave_up}"))
-    if is_kept and not report.is_complete:
-        say(carry_on(report.plan))

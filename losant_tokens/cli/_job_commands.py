@@ -114,7 +114,7 @@ def sweep(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.in_one("sweep", _job.swept(report, after, guards), out, how)
+    return _job.in_one("sweep", _job.swept(report, after, guards), out, how, report)
 
 
 @app.command(help_epilogue=texts.RESTORE)
@@ -124,7 +124,7 @@ def restore(
     """Activate again what a quarantine has deactivated, and nobody has changed since."""
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.in_one("restore", _job.restored(report, guards), out, how)
+    return _job.in_one("restore", _job.restored(report, guards), out, how, report)
 
 
 @app.command(help_epilogue=texts.COMPLETION)

@@ -153,6 +153,19 @@ class How:
     ] = ()
     json: Annotated[AsJson, _said("Write what came of it as JSON.")] = False
 
+    def options(self) -> tuple[str, ...]:
+        """What it takes to carry on like this; whoever does may be asked, and see."""
+        return (
+            *(["--no-verify"] if self.no_verify else []),
+            *_option("--rate", self.rate),
+            *_option("--max-concurrency", self.max_concurrency),
+            *(word for file in self.report for word in ("--report", str(file))),
+        )
+
+
+def _option(name: str, value: float | None) -> tuple[str, ...]:
+    return () if value is None else (name, f"{value:g}")
+
 
 Owners = Annotated[
     tuple[Owner, ...],

@@ -75,27 +75,12 @@ def _say_aloud(message: Warning | str, *_: object) -> None:
     warn(str(message))
 
 
-def confirmed(report: jobs.Report) -> jobs.Report:
-    """A report with what the API says now of the tokens that were changed, if it says anything."""
-    if report.plan.header.action == "delete":
-        return report
-
-    async def run() -> jobs.Report:
-        async with new_client() as client:
-            return await jobs.confirm(client, report)
-
-    try:
-        return wait_for(run)
-    except LosantError as error:
-        warn(f"The tokens could not be listed once more ({error}): the report goes by the clock.")
-        return report
-
-
 @define
 class Run:
     """A plan that is applied.
 
     Attributes:
+        options: What to carry it on with, where somebody stops it.
         stopped: Whether somebody has stopped it.
     """
 
@@ -107,6 +92,7 @@ class Run:
     max_concurrency: int | None = None
     max_age: timedelta = jobs.MAX_AGE
     connect: Connect = new_client
+    options: tuple[str, ...] = ()
     stopped: bool = False
     _at_once: int = 0
 
@@ -120,8 +106,15 @@ class Run:
         try:
             report = wait_for(self._run)
         except (KeyboardInterrupt, asyncio.CancelledError):
-            say_stopped(carry_on(self.plan))
+            say_stopped(carry_on(self.plan, self.options))
             raise KeyboardInterrupt from None
+        except LosantError as error:
+            if error.report is not None:
+                error.report = self._with_settings(error.report)
+            raise
+        return self._with_settings(report)
+
+    def _with_settings(self, report: jobs.Report) -> jobs.Report:
         settings = {
             "Requests per second": self.rate,
             "Requests at once": self._at_once,

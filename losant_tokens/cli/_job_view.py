@@ -37,9 +37,10 @@ def title(plan: Plan) -> str:
     )
 
 
-def carry_on(plan: Plan) -> str:
-    """How a job that was stopped is carried on."""
-    return f"To carry on: losant-tokens apply {quote(str(plan.path))} --resume"
+def carry_on(plan: Plan, options: Sequence[str] = ()) -> str:
+    """How a job that was stopped is carried on, with the options that it had."""
+    words = ("losant-tokens", "apply", str(plan.path), "--resume", *options)
+    return f"To carry on: {' '.join(map(quote, words))}"
 
 
 def show_plan(plan: Plan, file: TextIO) -> None:
@@ -153,7 +154,10 @@ def result(report: Report) -> str:
         *(f"not come to {report.left:,}" for _ in range(1) if report.left),
     ]
     rate = report.requests / max(report.seconds, 0.001)
-    return f"{', '.join(parts)}: {report.seconds:.1f} seconds, {rate:,.0f} requests per second."
+    pace = f"{report.seconds:.1f} seconds, {rate:,.0f} requests per second"
+    if report.before:
+        pace = f"{report.before:,} of them in earlier runs, the others in {pace}"
+    return f"{', '.join(parts)}: {pace}."
 
 
 def _spelled(counts: Iterable[tuple[str, int]]) -> str:

@@ -3,7 +3,7 @@
 from losant_tokens.jobs._apply import MAX_AGE, apply, journal_of
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._planning import PlanWarning, plan
-from losant_tokens.jobs._quarantine import confirm, restore, sweep
+from losant_tokens.jobs._quarantine import restore, sweep
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._selection import (
     Rule,
@@ -48,7 +48,6 @@ __all__ = [
     "any_of",
     "apply",
     "can_create_tokens",
-    "confirm",
     "created_by",
     "expired",
     "expires_within",

@@ -14,6 +14,7 @@ import attrs
 
 from losant_tokens import AsyncClient
 from losant_tokens import _limits as limits
+from losant_tokens.errors import LosantError
 from losant_tokens.jobs._deeds import Deeds
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import Journal
@@ -36,7 +37,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     plan: Plan,
     *,
     resume: bool = False,
-    verify: bool | None = None,
+    verify: bool = True,
     max_concurrency: int | None = None,
     rate: float | None = None,
     max_age: timedelta = MAX_AGE,
@@ -57,7 +58,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         plan: What to do.
         resume: Whether to carry on a job that was begun before.
         verify: Whether to read each token before it is changed, and to leave alone what is not
-            as the plan saw it. Default: for `delete`.
+            as the plan saw it.
         max_concurrency: How many requests may be in flight at the most. Default: as many as the
             client has connections.
         rate: Requests per second, at the most. Default: as many as are answered.
@@ -71,7 +72,8 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     Raises:
         PlanRefused: The plan is for another address, too old, or was altered.
         JournalError: The journal cannot be read or written, or the job was begun before.
-        LosantError: The token may not do this at all.
+        LosantError: The token may not do this at all. Once the job had begun, the error has a
+            `report` of what was done.
     """
     limits.check(limits.optional(limits.positive), "apply", "rate", rate)
     most = client.max_connections if max_concurrency is None else max_concurrency
@@ -80,7 +82,6 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     path = Path(journal) if journal is not None else journal_of(plan)
     async with Opening(plan, path, resume) as (entries, opened):
         requests = Requests(Pace(most, rate), Health(patience))
-        verify = plan.header.action == "delete" if verify is None else verify
         job = _Job(
             journal=opened,
             requests=requests,
@@ -89,18 +90,27 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             entries=enumerate(entries),
             grace=grace,
         )
-        await job.run(stop)
-    return Report(
-        plan=plan,
-        journal=path,
-        states=opened.states,
-        requests=requests.sent,
-        retries=requests.retries,
-        refused=requests.refused,
-        seconds=job.telling.elapsed(),
-        pace=tuple(job.telling.samples),
-        gave_up=job.gave_up,
-    )
+        failure: LosantError | None = None
+        try:
+            await job.run(stop)
+        except LosantError as error:
+            failure = error
+        report = Report(
+            plan=plan,
+            journal=path,
+            states=opened.states,
+            requests=requests.sent,
+            retries=requests.retries,
+            refused=requests.refused,
+            seconds=job.telling.elapsed(),
+            pace=tuple(job.telling.samples),
+            before=job.telling.settled_before,
+            gave_up=job.gave_up,
+        )
+    if failure is not None:
+        failure.report = report
+        raise failure
+    return report
 
 
 def journal_of(plan: Plan) -> Path:
@@ -154,6 +164,7 @@ class _Job:
             group.cancel_scope.cancel()
         if self._fatal is not None:
             raise self._fatal
+        self.deeds.finish()
 
     # --- Workers -----------------------------------------------------------------------------
 

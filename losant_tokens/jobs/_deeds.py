@@ -31,6 +31,21 @@ _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
 )
 
 
+@attrs.frozen
+class Finding:
+    """What came of a token.
+
+    Attributes:
+        outcome: How it came out.
+        error: What went wrong, if it failed.
+        seen: The token as the API last showed it, where it did.
+    """
+
+    outcome: Outcome
+    error: str | None = None
+    seen: Token | None = None
+
+
 @attrs.define(eq=False)
 class Deeds:
     """Does one token after the other, any number of them at once.
@@ -49,7 +64,7 @@ class Deeds:
     journal: Journal
     requests: Requests
     _tokens: dict[Owner, OwnerTokens] = attrs.field(factory=dict)
-    _forbidden: int = 0  # in a row
+    _forbidden: list[tuple[int, Finding]] = attrs.field(factory=list)
 
     async def do(self, number: int, entry: Entry) -> None:
         """Does one token, and writes down what came of it.
@@ -63,44 +78,69 @@ class Deeds:
             self.journal.settle(number, Outcome.PROTECTED)
             return
         asked_before = self.journal.states.was_asked_for(number)
-        if self.verify or asked_before:
-            try:
-                outcome = await self._before(entry, asked_before=asked_before)
-            except _TOLD as error:
-                self._stop_if_same_for_all(error)
-                # What was asked for before, and may have been done, has not failed by this.
-                failed = Outcome.UNKNOWN if asked_before else Outcome.FAILED
-                self.journal.settle(number, failed, str(error))
-                return
-            if outcome is not None:
-                self.journal.settle(number, outcome)
-                return
-        self.journal.settle(number, *await self._act(number, entry))
+        # What was asked for before, and may have been done, has not failed by an error now.
+        failed = Outcome.UNKNOWN if asked_before else Outcome.FAILED
+        try:
+            finding = None
+            if self.verify or asked_before:
+                finding = await self._before(entry, asked_before=asked_before)
+            if finding is None:
+                finding = await self._act(number, entry)
+        except errors.Unauthorized:
+            raise  # it would be the same for all others
+        except errors.Forbidden as error:
+            self._hold_back(number, Finding(failed, str(error)), error)
+        except _TOLD as error:
+            self._settle(number, Finding(failed, str(error)))
+        else:
+            self._settle(number, finding)
 
-    async def _before(self, entry: Entry, *, asked_before: bool) -> Outcome | None:
+    def finish(self) -> None:
+        """Writes down what was held back: all others came to their ends."""
+        held_back, self._forbidden = self._forbidden, []
+        for number, finding in held_back:
+            self._settle(number, finding)
+
+    def _settle(self, number: int, finding: Finding) -> None:
+        if self._forbidden:
+            self.finish()
+        changed = None
+        if finding.outcome is Outcome.DONE and finding.seen is not None:
+            changed = finding.seen.last_updated
+        self.journal.settle(number, finding.outcome, finding.error, changed)
+
+    def _hold_back(self, number: int, finding: Finding, error: LosantError) -> None:
+        """Keeps what was forbidden: a token of its own, or all that comes, which ends the job.
+
+        In the latter case it has not failed: whoever carries the job on may do it.
+        """
+        self._forbidden.append((number, finding))
+        if len(self._forbidden) >= _MOST_FORBIDDEN:
+            raise error
+
+    async def _before(self, entry: Entry, *, asked_before: bool) -> Finding | None:
         """What has come of a token already, or `None` where it is to be done."""
         seen = await self._look(entry)
         if asked_before and (done := outcome_after(self.action, seen)) is not None:
-            return done
+            return Finding(done, seen=seen)
         if seen is None:
-            return Outcome.GONE
-        return None if _is_as_planned(seen, entry) else Outcome.CHANGED
+            return Finding(Outcome.GONE)
+        return None if _is_as_planned(seen, entry) else Finding(Outcome.CHANGED)
 
-    async def _act(self, number: int, entry: Entry) -> tuple[Outcome, str | None]:
+    async def _act(self, number: int, entry: Entry) -> Finding:
         tries = Tries()
         intend = partial(self.journal.intend, number)
         try:
-            await self.requests.send(self._request(entry), tries, before=intend)
+            answer = await self.requests.send(self._request(entry), tries, before=intend)
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
             done = self.action == "delete" and tries.is_ambiguous
-            return (Outcome.DONE if done else Outcome.GONE), None
+            return Finding(Outcome.DONE if done else Outcome.GONE)
         except _TOLD as error:
-            self._stop_if_same_for_all(error)
-            outcome = await self._after(tries, entry)
-            return outcome, None if outcome is Outcome.DONE else str(error)
-        self._forbidden = 0
-        return Outcome.DONE, None
+            if not tries.is_ambiguous:
+                raise
+            return await self._after(entry, error)
+        return Finding(Outcome.DONE, seen=None if self.action == "delete" else answer)
 
     def _request(self, entry: Entry) -> Callable[[], Awaitable[Any]]:
         """Sends, each time it is called, what changes the token."""
@@ -109,16 +149,18 @@ class Deeds:
             return partial(tokens.delete, entry.id, retry=_ONCE)
         return partial(tokens.patch, entry.id, _PATCHES[self.action], retry=_ONCE)
 
-    async def _after(self, tries: Tries, entry: Entry) -> Outcome:
+    async def _after(self, entry: Entry, error: LosantError) -> Finding:
         """What came of a token whose last try failed, but may have been carried out."""
-        if not tries.is_ambiguous:
-            return Outcome.FAILED
         try:
             seen = await self._look(entry)
-        except _TOLD as another:
-            self._stop_if_same_for_all(another)
-            return Outcome.UNKNOWN
-        return outcome_after(self.action, seen) or Outcome.FAILED
+        except errors.Unauthorized:
+            raise
+        except _TOLD:
+            return Finding(Outcome.UNKNOWN, str(error))
+        outcome = outcome_after(self.action, seen)
+        if outcome is Outcome.DONE:
+            return Finding(outcome, seen=seen)
+        return Finding(outcome or Outcome.FAILED, str(error))
 
     async def _look(self, entry: Entry) -> Token | None:
         """The token as it is now, or `None` where it is gone."""
@@ -130,17 +172,6 @@ class Deeds:
         except NotFound:
             return None
         return found
-
-    def _stop_if_same_for_all(self, error: LosantError) -> None:
-        """Raises an error that all other tokens would meet as well."""
-        if isinstance(error, errors.Unauthorized):
-            raise error
-        if isinstance(error, errors.Forbidden):
-            self._forbidden += 1
-            if self._forbidden >= _MOST_FORBIDDEN:
-                raise error
-        else:
-            self._forbidden = 0
 
     def _tokens_of(self, owner: Owner) -> OwnerTokens:
         if owner not in self._tokens:

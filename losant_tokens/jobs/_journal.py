@@ -51,17 +51,22 @@ class States:
 
     Attributes:
         errors: What went wrong, for those that failed, by their numbers.
+        changed: When the API says that a token was last updated, after it was changed, by its
+            number.
     """
 
     _codes: bytearray
     errors: dict[int, str] = attrs.field(factory=dict)
+    changed: dict[int, datetime] = attrs.field(factory=dict)
 
     @classmethod
     def of(cls, size: int) -> Self:
         """The states of so many tokens, all untouched."""
         return cls(bytearray(size))
 
-    def note(self, number: int, code: int, error: str | None = None) -> None:
+    def note(
+        self, number: int, code: int, error: str | None = None, changed: datetime | None = None
+    ) -> None:
         """Takes note of what a line says.
 
         Raises:
@@ -74,6 +79,8 @@ class States:
             self.errors[number] = error
         elif self.errors:
             self.errors.pop(number, None)
+        if changed is not None:
+            self.changed[number] = changed
 
     def outcome(self, number: int) -> Outcome | None:
         """What came of a token. One that was intended, and no more, is unknown."""
@@ -170,8 +177,20 @@ class Journal:
         self._append(b'{"n":%d,"is":"intended"' % number)
         self.states.note(number, _INTENDED)
 
-    def settle(self, number: int, outcome: Outcome, error: str | None = None) -> None:
+    def settle(
+        self,
+        number: int,
+        outcome: Outcome,
+        error: str | None = None,
+        changed: datetime | None = None,
+    ) -> None:
         """Writes what came of a token.
+
+        Args:
+            number: Its number in the plan.
+            outcome: What came of it.
+            error: What went wrong, if it failed.
+            changed: When the API says that it was changed, where it does.
 
         Raises:
             JournalError: It could not be written; the token will be unknown.
@@ -180,8 +199,10 @@ class Journal:
         line = b'{"n":%d,"is":"%b"' % (number, word)
         if error is not None:
             line += b',"error":' + json_line(error)
+        if changed is not None:
+            line += b',"changed":"%b"' % changed.isoformat().encode()
         self._append(line)
-        self.states.note(number, code, error)
+        self.states.note(number, code, error, changed)
 
     async def sync(self) -> None:
         """Has the disk take what was written.
@@ -264,7 +285,13 @@ class Journal:
             self._checksum = zlib.crc32(content, self._checksum)
             is_whole = checksum == b"%d}\n" % self._checksum
             if place > 0 and is_whole:
-                self.states.note(said["n"], _CODES[said["is"]], said.get("error"))
+                changed = said.get("changed")
+                self.states.note(
+                    said["n"],
+                    _CODES[said["is"]],
+                    said.get("error"),
+                    None if changed is None else datetime.fromisoformat(changed),
+                )
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             is_whole = False
         if not is_whole:

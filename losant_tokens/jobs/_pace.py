@@ -13,8 +13,8 @@ After a refusal nothing is sent for a moment, which doubles for as long as refus
 that counts by the second may be used up until the second is over, whatever the rate.
 
 Concurrency doubles each round (as many answers as are let through at once), and shrinks by half on
-trouble (timeouts, errors of the server) and a little when answers have become slow. Once it had to
-shrink, it grows by one a round.
+much trouble (timeouts, errors of the server) and a little when answers have become slow. Once it
+had to shrink, it grows by one a round.
 
 Pure but for its memory: whoever uses it tells it the time.
 """
@@ -171,6 +171,7 @@ class Pace:
     Args:
         max_concurrency: How many requests may be in flight at the most.
         fixed_rate: Requests per second, where they were fixed; else they are found.
+        first_rate: Requests per second, at the beginning, where they are found.
 
     Attributes:
         concurrency: How many requests may be in flight now.
@@ -181,6 +182,7 @@ class Pace:
 
     max_concurrency: int
     fixed_rate: float | None = None
+    first_rate: float = _FIRST_RATE
     concurrency: int = attrs.field(init=False)
     rate: float = attrs.field(init=False)
     answers: Meter = attrs.field(factory=Meter, init=False)
@@ -206,7 +208,7 @@ class Pace:
 
     def __attrs_post_init__(self) -> None:
         self.concurrency = min(_FIRST_CONCURRENCY, self.max_concurrency)
-        self.rate = self.fixed_rate or _FIRST_RATE
+        self.rate = self.fixed_rate or self.first_rate
 
     def wait(self, now: float) -> float:
         """The seconds until the next request may be sent, as it looks now: ask again then."""

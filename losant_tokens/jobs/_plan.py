@@ -110,7 +110,8 @@ class Plan:
 
 
 def _hours(span: timedelta) -> str:
-    return f"{span / timedelta(hours=1):.3g} hours"
+    hours = span / timedelta(hours=1)
+    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 3600:.3g} seconds"
 
 
 def _read_checked(path: Path, file: BinaryIO) -> tuple[Header, str]:

@@ -5,22 +5,27 @@ import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import anyio
 import attrs
 
-from losant_tokens import AsyncClient, Owner
+from losant_tokens import AsyncClient, Owner, RetryPolicy
 from losant_tokens import _limits as limits
+from losant_tokens._resources import Send
 from losant_tokens.errors import GuardRefused
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._plan_writer import PlanWriter
+from losant_tokens.jobs._requests import reading
 from losant_tokens.jobs._selection import Rule, Token
 from losant_tokens.jobs._values import ACTIONS, Action, Counts, Entry, Header
+from losant_tokens.jobs._watch import Watch
 
-_LISTINGS = 3
-_FLUSH_EVERY = 1000  # tokens: a page
+_LISTINGS = 4
+_FLUSH_EVERY = 250  # tokens, about which is decided in some milliseconds
+_ONCE = RetryPolicy(attempts=1)  # it is tried again in the pace of the listing
 
 
 class PlanWarning(UserWarning):
@@ -117,8 +122,9 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
     )
     wanted = _distinct((owners,) if isinstance(owners, Owner) else owners)
     with PlanWriter(Path(path) if path is not None else _anywhere()) as writer:
-        for owner in wanted:
-            await planner.take(owner, writer)
+        async with reading() as send:
+            for owner in wanted:
+                await planner.take(owner, writer, send)
         made = await anyio.to_thread.run_sync(writer.finish, planner.header())
     _warn(made.header)
     return made
@@ -175,15 +181,20 @@ class _Planner:
     in_use: str | None = None
     moved: bool = False
 
-    async def take(self, owner: Owner, writer: PlanWriter) -> None:
-        """Lists an owner's tokens into the plan; once more where they moved meanwhile."""
-        writer.mark()
-        counts, moved = await self._list(owner, writer)
-        for _ in range(_LISTINGS - 1):
+    async def take(self, owner: Owner, writer: PlanWriter, send: Send) -> None:
+        """Lists an owner's tokens into the plan; again where some may have been left out.
+
+        That none was is certain by what `Watch` saw, or where two listings were the same.
+        """
+        await anyio.to_thread.run_sync(writer.mark)
+        counts, before, moved = Counts(), "", True
+        for _ in range(_LISTINGS):
+            writer.back_to_mark()
+            counts, watch = await self._list(owner, writer, send)
+            moved = not watch.is_whole and watch.digest != before
             if not moved:
                 break
-            writer.back_to_mark()
-            counts, moved = await self._list(owner, writer)
+            before = watch.digest
         self.moved |= moved
         self.counts[owner] = counts
         self.guards.check(owner, counts, self._selected())
@@ -204,28 +215,23 @@ class _Planner:
     def _selected(self) -> int:
         return sum(counts.selected for counts in self.counts.values())
 
-    async def _list(self, owner: Owner, writer: PlanWriter) -> tuple[Counts, bool]:
-        """One listing: the counts, and whether the tokens moved while they were listed.
-
-        Sorted by id, new tokens come last and move none of the others. What is deleted moves
-        those behind it, and shows in the number of all.
-        """
+    async def _list(self, owner: Owner, writer: PlanWriter, send: Send) -> tuple[Counts, Watch]:
+        """One listing, in the order of the ids."""
         tokens = self.client.tokens(owner)
-        listing = tokens.iter(sort_field="id")
-        order = _Order()
+        newest = partial(tokens.page, sort_field="id", sort_direction="desc", per_page=1)
+        watch = Watch(await send(partial(newest, page=0, retry=_ONCE)))
         listed = selected = protected = 0
-        async for token in listing:
-            order.note(token.id)
+        async for token in tokens.iter_by(send, sort_field="id", retry=_ONCE):
+            if not watch.is_new(token):
+                continue
             listed += 1
             if entry := self._decide(owner, token):
                 writer.add(entry)
                 selected += entry.protected is None
                 protected += entry.protected is not None
-            if listed % _FLUSH_EVERY == 0:
-                writer.flush()
-        counts = Counts(listed=listed, selected=selected, protected=protected)
-        total = await tokens.count()
-        return counts, listing.progress.moved or order.broken or total not in (None, listed)
+            if listed % _FLUSH_EVERY == 0:  # in a thread, so that others have the event loop
+                await anyio.to_thread.run_sync(writer.flush)
+        return Counts(listed=listed, selected=selected, protected=protected), watch
 
     def _decide(self, owner: Owner, token: Token) -> Entry | None:
         """The line of the plan for a token, if it gets one."""
@@ -251,28 +257,3 @@ def _is_done(action: Action, token: Token) -> bool:
     """Whether there is nothing to do about a token: it is as the action would leave it."""
     after = {"deactivate": "inactive", "activate": "active"}.get(action)
     return after is not None and token.status == after
-
-
-_FIRST = 10
-
-
-class _Order:
-    """Whether ids come in the order that was asked for.
-
-    A server that does not sort by id shows it among the first few; then nothing can be told.
-    """
-
-    def __init__(self) -> None:
-        self.broken = False
-        self._last = ""
-        self._seen = 0
-        self._sorted = True
-
-    def note(self, token_id: str) -> None:
-        """Takes note of the next id. One that comes twice, or too late, has been moved."""
-        this = token_id.lower()
-        if this < self._last and self._seen < _FIRST:
-            self._sorted = False
-        self.broken |= this == self._last or (self._sorted and this < self._last)
-        self._last = this
-        self._seen += 1

@@ -25,9 +25,8 @@ from losant_tokens.jobs._selection import Rule, Token
 from losant_tokens.jobs._values import Outcome
 
 SKEW = timedelta(minutes=5)
-"""How far this machine's clock may differ from the API's, where a report goes by the former."""
+"""How far this machine's clock may differ from the API's, where that has not said when it was."""
 
-_STATUS_AFTER = {"deactivate": "inactive", "activate": "active"}
 Source = Report | str | os.PathLike[str]
 
 
@@ -111,37 +110,6 @@ async def restore(
         allow_majority=True,  # they were active before, and all of them were agreed upon
         max_changes=max_changes,
     )
-
-
-async def confirm(client: AsyncClient, report: Report) -> Report:
-    """Reads what the API says of the tokens that a run has deactivated or activated.
-
-    With it, a later `sweep` or `restore` can tell the run's own change from anybody else's
-    without going by the clock of this machine. It lists the tokens of the owners once.
-
-    Args:
-        client: What to list with.
-        report: What came of the run.
-
-    Raises:
-        LosantError: The tokens cannot be listed.
-    """
-    status = _STATUS_AFTER.get(report.plan.header.action)
-    if status is None:
-        return report
-    done = {
-        result.entry.id: (number, result.entry.name)
-        for number, result in enumerate(report.results())
-        if result.outcome is Outcome.DONE
-    }
-    changed: dict[int, datetime] = {}
-    for owner in report.plan.header.counts if done else ():
-        async for token in client.tokens(owner).iter():
-            number, name = done.get(token.id, (-1, ""))
-            as_left = number >= 0 and (token.status, token.name) == (status, name)
-            if as_left and token.last_updated is not None:
-                changed[number] = token.last_updated
-    return attrs.evolve(report, changed=changed)
 
 
 @attrs.frozen

@@ -31,8 +31,7 @@ class Report:
         pace: How fast it was, over time.
         gave_up: Why it ended before all was done, if it did so of its own accord.
         ended: When that was, by this machine's clock.
-        changed: When the API says that a token was last updated, after the job has changed it, by
-            its number in the plan; `confirm` fills it.
+        before: How many tokens had come to an end in earlier runs, where it was carried on.
         settings: What else is to be told of the run, in the files: the limit of its rate, say.
     """
 
@@ -46,13 +45,18 @@ class Report:
     pace: tuple[PaceSample, ...] = attrs.field(repr=False)
     gave_up: str | None = None
     ended: datetime = attrs.field(factory=_now)
-    changed: Mapping[int, datetime] = attrs.field(factory=dict, repr=False, hash=False)
+    before: int = 0
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""
         return self.states.counts()
+
+    @property
+    def changed(self) -> Mapping[int, datetime]:
+        """When the API says that the job has changed a token, by its number in the plan."""
+        return self.states.changed
 
     @property
     def total(self) -> int:

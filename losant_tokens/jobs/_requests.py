@@ -2,13 +2,15 @@
 
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import attrs
 
 from losant_tokens._loop import clock
+from losant_tokens._resources import Send
 from losant_tokens.errors import (
     LosantError,
     ServerError,
@@ -61,6 +63,7 @@ class Requests:
         retries: How many of them were further tries.
         refused: How many were answered with 429.
         resting: How many wait before another try, and could be stood in for.
+        latest: The latest error that was tried again, or would have been.
     """
 
     pace: Pace
@@ -71,6 +74,7 @@ class Requests:
     retries: int = 0
     refused: int = 0
     resting: int = 0
+    latest: LosantError | None = None
     _line: deque[anyio.Event] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
@@ -102,6 +106,7 @@ class Requests:
                 continue
             if not isinstance(found, LosantError):
                 return found
+            self.latest = found
             await self._before_the_next(found, tries)
 
     def stop(self) -> None:
@@ -244,3 +249,34 @@ class Requests:
         with anyio.move_on_after(seconds):
             await self._stopped.wait()
             raise StoppedError
+
+
+_READING_RATE = 50.0  # requests per second, at first: lists are read one page after the other
+_READING_PATIENCE = 60.0  # seconds
+
+
+@asynccontextmanager
+async def reading() -> AsyncIterator[Send]:
+    """What sends requests that read, in a pace of their own, and tries again as jobs do.
+
+    What it gives raises the error of a request that cannot pass.
+    """
+    requests = Requests(Pace(1, first_rate=_READING_RATE), Health(_READING_PATIENCE))
+
+    async def send(request: Request) -> Any:
+        try:
+            return await requests.send(request, Tries())
+        except GaveUpError:
+            assert requests.latest is not None  # noqa: S101 -- else there was no reason
+            raise requests.latest from None
+
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(requests.keep_the_line)
+        try:
+            yield send
+        except Exception as error:  # noqa: BLE001 -- as it is, and not in a group of one
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -7,7 +7,7 @@ import attrs
 
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._requests import Requests
-from losant_tokens.jobs._values import PaceSample, Progress
+from losant_tokens.jobs._values import PaceSample, Progress, settled
 
 _TICK = 0.2  # seconds between two reports of progress
 _SAMPLE = 1.0  # seconds between two samples of the pace
@@ -24,6 +24,7 @@ class Telling:
         requests: What was sent.
         listener: Who is told.
         workers: How many tokens are being done at once.
+        settled_before: How many tokens had come to an end before, where the job is carried on.
         samples: The pace so far.
     """
 
@@ -34,12 +35,12 @@ class Telling:
     workers: int = 0
     samples: list[PaceSample] = attrs.field(factory=list)
     _began: float = attrs.field(init=False)
-    _settled_before: int = attrs.field(init=False)
+    settled_before: int = attrs.field(init=False)
     _refused_before: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._began = self.requests.now()
-        self._settled_before = sum(self.states.counts().values())
+        self.settled_before = settled(self.states.counts())
 
     async def keep_on(self) -> None:
         """Tells several times a second, and takes a sample now and then."""
@@ -63,8 +64,7 @@ class Telling:
         if self.listener is None:
             return
         counts = self.states.counts()
-        settled = sum(counts.values())
-        elapsed, here = self.elapsed(), settled - self._settled_before
+        ended = settled(counts)
         requests = self.requests
         self.listener(
             Progress(
@@ -75,11 +75,20 @@ class Telling:
                 refused=requests.refused,
                 per_second=requests.pace.answers.per_second(requests.now()),
                 concurrency=self.workers,
-                elapsed=elapsed,
-                remaining=elapsed / here * (self.total - settled) if here > 0 else None,
+                elapsed=self.elapsed(),
+                remaining=self._remaining(ended - self.settled_before, self.total - ended),
                 pausing=self._why_pausing(),
             )
         )
+
+    def _remaining(self, done: int, left: int) -> float | None:
+        """The seconds for what is left, at the pace of late, or where there is none, of all."""
+        if not done:
+            return None
+        lately = self.requests.pace.answers.per_second(self.requests.now())
+        if lately > 0:
+            return left * (self.requests.sent / done) / lately
+        return left * self.elapsed() / done
 
     def _why_pausing(self) -> str | None:
         if self.requests.health.down_since is not None:

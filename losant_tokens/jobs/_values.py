@@ -173,5 +173,10 @@ class Progress:
 
     @property
     def settled(self) -> int:
-        """How many tokens have come to an end."""
-        return sum(self.counts.values())
+        """How many tokens have come to an end that is known."""
+        return settled(self.counts)
+
+
+def settled(counts: Mapping[Outcome, int]) -> int:
+    """How many of the tokens that were counted have come to an end that is known."""
+    return sum(counts.values()) - counts.get(Outcome.UNKNOWN, 0)

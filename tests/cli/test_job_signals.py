@@ -64,7 +64,9 @@ def test_once(
     code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
 
     assert (130, True) == (code, ", not come to " in out)
-    assert f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume\n" in err
+    assert (
+        f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n" in err
+    )
 
 
 def test_twice(
@@ -83,7 +85,7 @@ def test_twice(
     with pytest.raises(KeyboardInterrupt):
         command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
 
-    said = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume\n"
+    said = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
     assert capsys.readouterr().err.endswith(said)
     assert 40 == len(fake.tokens())
 

@@ -173,7 +173,7 @@ def test_trouble(capsys: pytest.CaptureFixture[str]) -> None:
     with job_progress("Deleting", 100) as listener:
         listener(Progress(total=100, counts=counts))
 
-    assert "Deleting: 62 of 100; 1 changed, 2 failed, 0/s, ? left\n" == capsys.readouterr().err
+    assert "Deleting: 53 of 100; 1 changed, 2 failed, 0/s, ? left\n" == capsys.readouterr().err
 
 
 def test_a_job_about_nothing(capsys: pytest.CaptureFixture[str]) -> None:

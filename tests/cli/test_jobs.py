@@ -456,9 +456,10 @@ def test_token_that_may_not(
 
     code, out, err = command("apply", "--yes", "p.jsonl")
 
-    assert (1, "") == (code, out)
+    assert (1, "Deleted 0,") == (code, out[:10])
     assert "losant-tokens: error: userApiToken.delete needs a token with" in err
-    assert err.endswith("hint: set LOSANT_API_TOKEN to a token with one of these scopes\n")
+    assert "hint: set LOSANT_API_TOKEN to a token with one of these scopes\n" in err
+    assert err.endswith("To carry on: losant-tokens apply p.jsonl --resume\n")
 
 
 def test_gave_up(
@@ -545,17 +546,61 @@ def test_sweep_of_no_report(service: str, command: Command) -> None:
     assert (4, True) == (code, "r.json is of a plan to delete tokens" in err)
 
 
-def test_confirmation_fails(
-    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+def test_what_is_left_alone_is_told(fake: FakeLosant, service: str, command: Command) -> None:
+    """Whoever takes a quarantine back learns that some of its tokens were changed since."""
+    command("quarantine", "--expired", "--yes", "--report", "r.json")
+    for token in [token for token in fake.tokens() if token.status == "inactive"][:2]:
+        fake._store.replace(token, name="changed")
+
+    code, out, err = command("restore", "r.json", "--yes")
+
+    assert (0, "Activated 3,") == (code, out[:12])
+    assert "Of the quarantine, 2 tokens are left alone: active again, changed or deleted" in err
+
+
+def test_quarantine_leaves_alone_what_was_changed(
+    fake: FakeLosant, service: str, command: Command
 ) -> None:
-    """Where the tokens cannot be listed once more, the report is written all the same."""
-    fake.fail(status=403, method="GET", path="/me/tokens", skip=2, times=None)
+    """A token that became another one between the plan and its application stays active."""
+    command("plan", "--expired", "--action", "deactivate", "--out", "p.jsonl")
+    for token in fake.tokens():
+        fake._store.replace(token, name=f"prod {token.name}")
 
-    code, _, err = command("quarantine", "--expired", "--yes", "--report", "r.json")
+    code, out, _ = command("apply", "p.jsonl", "--yes")
 
-    assert (0, True) == (code, "WARNING: The tokens could not be listed once more (" in err)
+    assert (0, True) == (code, out.startswith("Deactivated 0, left alone 5 (5 changed)"))
+    assert {"active"} == {token.status for token in fake.tokens()}
+
+
+def test_job_that_ends_in_an_error_is_accounted_for(
+    fake: FakeLosant, service: str, command: Command
+) -> None:
+    """A token that is refused in the middle of a job loses no account of what was done."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    fake.fail(status=401, method="DELETE", skip=2, times=None)
+
+    code, out, err = command("apply", "p.jsonl", "--yes", "--report", "r.json", "--rate", "9")
+
+    assert (1, True) == (code, out.startswith("Deleted 2, "))
+    assert "Report: r.json" in err
+    assert "401" in err
+    assert "To carry on: losant-tokens apply p.jsonl --resume --rate 9 --report r.json\n" in err
+    assert 2 == json.loads(Path("r.json").read_text())["totals"]["done"]
     fake.clear_faults()
-    assert command("restore", "r.json", "--yes")[1].startswith("Activated 5, ")
+    code, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
+    assert (0, "Deleted 5, left alone 0, failed 0: 2 of them in") == (code, out[:47])
+
+
+def test_report_that_is_a_folder(service: str, command: Command) -> None:
+    """A report that cannot be written where it shall go is found out before anything is done."""
+    Path("r.json").mkdir()
+
+    code, _, err = command("cleanup", "--expired", "--yes", "--report", "r.json")
+
+    assert (1, "losant-tokens: error: r.json cannot be written: it is a folder") == (
+        code,
+        err.splitlines()[0],
+    )
 
 
 @pytest.mark.parametrize(

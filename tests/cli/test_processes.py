@@ -113,7 +113,8 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
     assert (40 - left, 0, left) == (totals["done"], totals["unknown"], totals["left"])
     assert out.startswith(f"Deleted {40 - left}, left alone 0, failed 0, not come to {left}: ")
     assert "Stopping: waiting for what is under way. Ctrl-C again stops at once.\n" in err
-    assert f"To carry on: losant-tokens apply {plan} --resume\n" in err
+    options = f"--max-concurrency 4 --report {plan.with_name('r.json')}"
+    assert f"To carry on: losant-tokens apply {plan} --resume {options}\n" in err
     assert "Traceback" not in err
 
     busy.clear_faults()
@@ -138,7 +139,8 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
 
     assert (130, "", True) == (process.returncode, out, time.monotonic() - began < 5)
     assert err.endswith(
-        f"To carry on: losant-tokens apply {plan} --resume\nlosant-tokens: interrupted\n"
+        f"To carry on: losant-tokens apply {plan} --resume --max-concurrency 4\n"
+        "losant-tokens: interrupted\n"
     )
     assert "Traceback" not in err
 

@@ -38,14 +38,14 @@ async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("action", "status"), [("deactivate", "inactive"), ("activate", "active")])
 async def test_status_is_changed(tmp_path: Path, action: str, status: str) -> None:
-    """Tokens are deactivated and activated, without being read before."""
+    """Tokens are deactivated and activated, and where so wanted, not read before."""
     fake = FakeLosant()
     for number in range(20):
         fake.add_token(f"ci-{number}", status="active" if action == "deactivate" else "inactive")
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path, action=action)
         fake.clear_requests()
-        report = await jobs.apply(client, plan)
+        report = await jobs.apply(client, plan, verify=False)
 
     assert {token.status for token in fake.tokens()} == {status}
     assert (counts(report), sent(fake, "GET")) == ({"done": 20}, [])
@@ -127,7 +127,7 @@ async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
         with pytest.raises(errors.PlanRefused, match=r"was made for https://fake.example"):
             await jobs.apply(other, plan)
     async with client_of(fake) as client:
-        with pytest.raises(errors.PlanRefused, match="hours ago"):
+        with pytest.raises(errors.PlanRefused, match="seconds ago"):
             await jobs.apply(client, plan, max_age=timedelta(0))
         plan.path.write_bytes(plan.path.read_bytes().replace(b"ci-1", b"ci-2"))
         with pytest.raises(errors.PlanRefused, match="was altered"):
@@ -400,18 +400,64 @@ async def test_token_that_may_not(tmp_path: Path) -> None:
 
 
 async def test_forbidden_for_all(tmp_path: Path) -> None:
-    """Ten times 403 in a row stop the job; one among others is a failure of that token."""
+    """Ten times 403 in a row stop the job, and none of these has failed; one among others has."""
     fake = fake_with(100)
     fake.fail(status=403, times=1, method="DELETE", skip=5)
     fake.fail(status=403, times=None, method="DELETE", skip=20)
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
-        with pytest.raises(errors.Forbidden):
+        with pytest.raises(errors.Forbidden) as caught:
             await jobs.apply(client, plan)
         fake.clear_faults()
         report = await jobs.apply(client, plan, resume=True)
 
-    assert counts(report) == {"done": 90, "failed": 10}
+    assert counts(caught.value.report) == {"done": 20, "failed": 1, "unknown": 10}
+    assert counts(report) == {"done": 99, "failed": 1}
+
+
+async def test_forbidden_at_the_end(tmp_path: Path) -> None:
+    """A few times 403 at the very end are failures of these tokens, and written down."""
+    fake = fake_with(20)
+    fake.fail(status=403, times=None, method="DELETE", skip=17)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert counts(report) == counts(again) == {"done": 17, "failed": 3}
+
+
+def test_forbidden_once_more(tmp_path: Path) -> None:
+    """A token that may have been changed has not failed because it may not be looked at now."""
+    fake = fake_with(1)
+
+    async def job() -> list[jobs.Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=500, times=None, method="DELETE")
+            fake.fail(status=403, times=None, method="GET", skip=1)
+            reports = [await jobs.apply(client, plan)]
+            reports.append(await jobs.apply(client, plan, resume=True))
+            fake.clear_faults()
+            reports.append(await jobs.apply(client, plan, resume=True))
+        return reports
+
+    expected = [{"unknown": 1}, {"unknown": 1}, {"done": 1}]
+    assert expected == [counts(report) for report in on_virtual_time(job)]
+
+
+async def test_when_tokens_were_changed(tmp_path: Path) -> None:
+    """The report has the time of each change, as the API tells it, also after a resumption."""
+    fake = fake_with(5)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action="deactivate")
+        report = await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    expected = dict(enumerate(token.last_updated for token in fake.tokens()))
+    assert report.changed == again.changed
+    assert expected == report.changed
+    assert (report.before, again.before) == (0, 5)
 
 
 # --- What is told ----------------------------------------------------------------------------

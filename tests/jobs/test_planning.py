@@ -13,7 +13,6 @@ import pytest
 
 from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
-from losant_tokens.jobs._planning import _Order
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import LONG_AGO, USER, client_of, fake_with, planned, sent
 
@@ -294,11 +293,65 @@ async def test_deletion_and_insertion_at_once(tmp_path: Path) -> None:
     assert names == ["ci-new", *(f"ci-{n}" for n in range(50) if n != 40)]
 
 
-async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
-    """After three listings that moved, the plan is made all the same, and says so aloud."""
-    fake = fake_with(30, kept=40)
+async def test_deletion_and_creation_between_two_pages(tmp_path: Path) -> None:
+    """One token less and one more, so that no number changes, hide none of the others."""
+    fake = fake_with(50)
     fake.page_cap = 10
-    always = {page: lambda: fake.add_token("keep-new") for page in range(200)}
+
+    def both() -> None:
+        remove(fake, "ci-3")
+        fake.add_token("ci-new")
+
+    async with client_of(fake, transport=Moving(fake, {2: both})) as client:
+        plan = await planned(client, tmp_path)
+
+    names = [entry.name for entry in plan.entries()]
+    assert names == [*(f"ci-{n}" for n in range(50) if n != 3), "ci-new"]
+    assert plan.header.moved is False
+
+
+async def test_creation_alone_moves_nothing(tmp_path: Path) -> None:
+    """Where tokens are created all the while, and come last, one listing is enough."""
+    fake = fake_with(50)
+    fake.page_cap = 10
+    always = {page: lambda: fake.add_token("keep-new") for page in range(5)}
+    async with client_of(fake, transport=Moving(fake, always)) as client:
+        plan = await planned(client, tmp_path, allow_majority=True)
+
+    assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(50)]
+    assert plan.header.moved is False
+    assert len(fake.requests) <= 8
+
+
+async def test_rate_limit_while_listing(tmp_path: Path) -> None:
+    """A limit slows the listing down, and does not end it."""
+    fake = fake_with(200)
+    fake.page_cap = 4
+    fake.rate_limit(30)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+
+    assert len(plan) == 200
+
+
+async def test_service_that_takes_no_listing(tmp_path: Path, monkeypatch: Any) -> None:
+    """A service that refuses everything for too long is told as what it is."""
+    monkeypatch.setattr("losant_tokens.jobs._requests._READING_PATIENCE", 0.3)
+    fake = fake_with(1)
+    fake.fail(status=429, times=None)
+    async with client_of(fake) as client:
+        with pytest.raises(errors.TooManyRequests):
+            await planned(client, tmp_path)
+
+    assert files_in(tmp_path) == []
+
+
+async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
+    """After four listings that moved, the plan is made all the same, and says so aloud."""
+    fake = fake_with(30, kept=240)
+    fake.page_cap = 10
+    numbers = iter(range(240))
+    always = {page: lambda: remove(fake, f"keep-{next(numbers)}") for page in range(1000)}
     async with client_of(fake, transport=Moving(fake, always)) as client:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PlanWarning)
@@ -310,26 +363,6 @@ async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
     ]
     assert plan.header.moved is True
     assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(30)]
-
-
-@pytest.mark.parametrize(
-    ("ids", "is_broken"),
-    [
-        ("abcdefghijklmnop", False),
-        ("abcdeefgh", True),  # twice
-        ("abcdefghijklmnopb", True),  # too late
-        ("badcfehgjilknmpo", False),  # never sorted
-        ("ABcdEf", False),
-        ("", False),
-    ],
-)
-def test_order(ids: str, is_broken: bool) -> None:
-    """An id that comes twice or too late has been moved, unless the server does not sort."""
-    order = _Order()
-    for one in ids:
-        order.note(one)
-
-    assert order.broken is is_broken
 
 
 MEMORY = """

@@ -1,6 +1,6 @@
 """Makes reports without running jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def report(
     entries: Sequence[Entry] | None = None,
     pace: Sequence[PaceSample] = (),
     header: dict[str, Any] | None = None,
+    changed: Mapping[int, datetime] | None = None,
     **members: Any,
 ) -> Report:
     """The report of a job that came out like this, token by token."""
@@ -73,7 +74,7 @@ def report(
     for number, outcome in enumerate(outcomes):
         if outcome is not None:
             error = ERROR if outcome is Outcome.FAILED else None
-            states.note(number, _CODES[outcome.value], error)
+            states.note(number, _CODES[outcome.value], error, (changed or {}).get(number))
     return Report(
         **{
             "plan": plan,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, Owner, jobs
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, jobs
 from losant_tokens.errors import GuardRefused, PlanRefused, ValidationError
 from losant_tokens.jobs import Outcome
 from losant_tokens.testing import FakeLosant, FakeToken
@@ -85,14 +85,14 @@ def at_hand(made: jobs.Report, _: Path) -> jobs.Report:
 
 
 @pytest.mark.parametrize("kept", [on_disk, at_hand])
-@pytest.mark.parametrize("confirmed", [True, False])
+@pytest.mark.parametrize("dated", [True, False])
 async def test_sweep(
-    fake: FakeLosant, client: AsyncClient, tmp_path: Path, kept: Any, confirmed: bool
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, kept: Any, dated: bool
 ) -> None:
     """After its time, all that was deactivated is deleted, and nothing else."""
     made = await quarantined(client, tmp_path)
-    if confirmed:
-        made = await jobs.confirm(client, made)
+    if not dated:
+        made.states.changed.clear()
     source = kept(made, tmp_path)
     later = datetime.now(UTC) + timedelta(days=31)
 
@@ -109,14 +109,14 @@ async def test_sweep(
     assert {"ci-off", *(f"prod-{number}" for number in range(9))} == left
 
 
-@pytest.mark.parametrize("confirmed", [True, False])
+@pytest.mark.parametrize("dated", [True, False])
 async def test_what_was_touched_is_left_alone(
-    fake: FakeLosant, client: AsyncClient, tmp_path: Path, clock: Clock, confirmed: bool
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, clock: Clock, dated: bool
 ) -> None:
     """What is active again, renamed, touched or gone is neither swept nor restored."""
     made = await quarantined(client, tmp_path)
-    if confirmed:
-        made = await jobs.confirm(client, made)
+    if not dated:
+        made.states.changed.clear()
     source = made.save(tmp_path / "quarantine.json")
     clock.ahead = timedelta(hours=1)
     mine, theirs = client.tokens(Owner.user()), client.tokens(APPLICATION)
@@ -176,46 +176,15 @@ async def test_guards(client: AsyncClient, tmp_path: Path) -> None:
     assert (0, 10) == (plan.header.total.selected, plan.header.total.protected)
 
 
-async def test_confirm(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
-    """The report gets what the API says of each token that is as the run has left it."""
+async def test_dates_of_the_api(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
+    """The report has what the API said of each token when it was deactivated."""
     made = await quarantined(client, tmp_path)
-    await client.user_api_token.patch(by_name(fake, "ci-1").id, ApiTokenPatch(status="active"))
-    await client.user_api_token.patch(by_name(fake, "ci-3").id, ApiTokenPatch(name="KEEP"))
-
-    confirmed = await jobs.confirm(client, made)
 
     expected = {
         number: by_name(fake, result.entry.name).last_updated
         for number, result in enumerate(made.results())
-        if result.entry.name not in {"ci-1", "ci-3"}
     }
-    assert expected == confirmed.changed
-    assert {} == made.changed
-
-
-async def test_nothing_to_confirm(client: AsyncClient, fake: FakeLosant, tmp_path: Path) -> None:
-    """What was deleted, or not done at all, is not asked for."""
-    for action in ("delete", "deactivate"):
-        made = report(tmp_path, [Outcome.FAILED], action=action)
-        assert {} == (await jobs.confirm(client, made)).changed
-    assert () == fake.requests
-
-
-async def test_tokens_without_dates(tmp_path: Path) -> None:
-    """A token whose last update is not told is not confirmed, and left alone."""
-
-    class Tokens:
-        async def iter(self) -> AsyncIterator[ApiToken]:
-            yield ApiToken(id=f"{0:024x}", name="ci-0", status="inactive")
-
-    class Client:
-        def tokens(self, _: Owner) -> Tokens:
-            return Tokens()
-
-    made = report(tmp_path, [Outcome.DONE], action="deactivate")
-    client: Any = Client()
-
-    assert {} == (await jobs.confirm(client, made)).changed
+    assert expected == made.changed
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=-4), timedelta(), timedelta(minutes=4)])
@@ -225,6 +194,7 @@ async def test_clocks_may_differ(
     """Without the API's own dates, the two clocks may differ by some minutes."""
     clock.ahead = skew
     made = await quarantined(client, tmp_path)
+    made.states.changed.clear()
 
     assert 10 == len(await jobs.restore(client, made, path=tmp_path / "restore"))
 
@@ -236,10 +206,10 @@ async def test_clocks_that_differ_too_much(
     """Where they differ by more, nothing is touched, but with the API's own dates."""
     clock.ahead = skew
     made = await quarantined(client, tmp_path)
-    confirmed = await jobs.confirm(client, made)
 
-    assert 0 == len(await jobs.restore(client, made, path=tmp_path / "one"))
-    assert 10 == len(await jobs.restore(client, confirmed, path=tmp_path / "two"))
+    assert 10 == len(await jobs.restore(client, made, path=tmp_path / "one"))
+    made.states.changed.clear()
+    assert 0 == len(await jobs.restore(client, made, path=tmp_path / "two"))
 
 
 @pytest.mark.parametrize("action", ["delete", "activate"])
