@@ -1,0 +1,98 @@
+"""No public operation holds the event loop up: nothing in it waits for a file or a socket."""
+
+import warnings
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster, BlockingError
+
+from losant_tokens import (
+    ApiTokenPatch,
+    ApiTokenPost,
+    AsyncClient,
+    Owner,
+    RetryPolicy,
+    UserCredentials,
+    aiohttp_transport,
+    errors,
+    httpx_transport,
+    jobs,
+)
+from losant_tokens.testing import FakeLosant
+
+MAKERS = [httpx_transport, aiohttp_transport]
+
+
+@pytest.fixture
+def nothing_blocks() -> Iterator[BlockBuster]:
+    """Has whatever blocks the event loop raise an error.
+
+    One thing may: the journal writes its lines there, each before its request is sent. That takes
+    some microseconds, and a thread would take ten times as long.
+    """
+    buster = BlockBuster(["losant_tokens"])
+    buster.functions["os.write"].can_block_in("losant_tokens/jobs/_journal.py", "_append")
+    buster.activate()
+    yield buster
+    buster.deactivate()
+
+
+@pytest.mark.parametrize("make", MAKERS)
+async def test_client(make: Any, fake_losant: FakeLosant, nothing_blocks: BlockBuster) -> None:
+    """Calls of all kinds, retries and lists block nothing, over both pools."""
+    fake_losant.add_user("a@example.com", "password")
+    retry = RetryPolicy(base=0.001, cap=0.001)
+    async with (
+        fake_losant.serve() as base_url,
+        AsyncClient(
+            fake_losant.admin_token, base_url=base_url, transport=make(), retry=retry
+        ) as client,
+    ):
+        await client.auth.authenticate_user(UserCredentials("a@example.com", "password"))
+        new = await client.user_api_tokens.post(ApiTokenPost("ci"))
+        fake_losant.fail(status=503, times=2)
+        await client.user_api_token.patch(new.id, ApiTokenPatch(status="inactive"))
+        assert new.id in [token.id async for token in client.user_api_tokens.iter(per_page=1)]
+        await client.user_api_token.delete(new.id)
+        with pytest.raises(errors.NotFound):
+            await client.user_api_token.get(new.id)
+
+
+async def test_jobs(fake_losant: FakeLosant, nothing_blocks: BlockBuster, tmp_path: Path) -> None:
+    """Planning, applying, resuming, and a quarantine that is taken back block nothing."""
+    for number in range(300):
+        fake_losant.add_token(f"ci-{number}")
+    client = AsyncClient(fake_losant.admin_token, transport=fake_losant.transport())
+    async with client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", jobs.PlanWarning)
+            rule = jobs.named("ci-1*")
+            plan = await jobs.plan(client, Owner.user(), select=rule, action="deactivate")
+            report = await jobs.apply(client, plan)
+            again = await jobs.apply(client, plan, resume=True)
+            back = await jobs.restore(client, report)
+            swept = await jobs.sweep(client, report, after=timedelta())
+
+    assert (111, 111) == (report.counts[jobs.Outcome.DONE], again.before)
+    assert (111, 111) == (len(back), len(swept))
+
+
+async def test_what_blocks_is_found(fake_losant: FakeLosant, tmp_path: Path) -> None:
+    """These tests are able to fail: without the exception for it, the journal is found."""
+    fake_losant.add_token("ci-1")
+    buster = BlockBuster(["losant_tokens"])
+    async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", jobs.PlanWarning)
+            plan = await jobs.plan(
+                client, Owner.user(), select=jobs.named("*"), allow_majority=True
+            )
+        buster.activate()
+        try:
+            with pytest.raises(BlockingError, match=r"os\.write"):
+                await jobs.apply(client, plan)
+        finally:
+            buster.deactivate()
