@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from losant_tokens.errors import PlanRefused
+from losant_tokens.errors import JobError, PlanRefused
 from losant_tokens.jobs._files import make_private, reason
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._plan_format import (
@@ -29,7 +29,8 @@ class PlanWriter:
     Until it is finished, all there is of it is a file without a name, which nobody has to remove.
 
     Raises:
-        PlanRefused: Out of each method: the file exists already, or cannot be written.
+        PlanRefused: The file exists already.
+        JobError: It cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +121,7 @@ class PlanWriter:
         try:
             yield
         except OSError as error:
-            raise PlanRefused(f"{self._path} cannot be written: {reason(error)}") from None
+            raise JobError(f"{self._path} cannot be written: {reason(error)}") from None
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:

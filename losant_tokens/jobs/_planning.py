@@ -104,7 +104,8 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
     Raises:
         ValidationError: An argument cannot be right; nothing was listed.
         GuardRefused: It would do more than it may; there is no plan.
-        PlanRefused: The file exists already, or cannot be written.
+        PlanRefused: The file exists already.
+        JobError: It cannot be written.
         LosantError: The tokens cannot be listed.
     """
     limits.check(limits.one_of(ACTIONS), "plan", "action", action)

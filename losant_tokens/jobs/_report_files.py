@@ -23,6 +23,7 @@ from losant_tokens.jobs._report_values import COLUMNS, rows, separated, summary
 # What a spreadsheet takes for a formula where it stands at the beginning of a cell; full-width
 # forms too. In some countries, cells begin behind a semicolon as well.
 _FORMULA = re.compile(r"""(?:^|[\t\r\n;,|"])\s*(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def save(report: Report, path: Path) -> Path:
@@ -71,7 +72,7 @@ def _write_json(report: Report, file: TextIO) -> None:
 
 
 def _write_csv(report: Report, file: TextIO) -> None:
-    """A header, and a line for each token; no cell is a formula."""
+    """A header, and a line for each token; no cell is a formula, or commands a terminal."""
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for row in rows(report):
@@ -79,8 +80,12 @@ def _write_csv(report: Report, file: TextIO) -> None:
 
 
 def harmless(cell: str) -> str:
-    """The same text, with an apostrophe wherever a spreadsheet could see a formula begin."""
-    return _FORMULA.sub(lambda found: found[0] + "'", cell)
+    """The same text, with an apostrophe wherever a spreadsheet could see a formula begin.
+
+    What would command a terminal, or turn the direction of the text, is shown as an escape.
+    """
+    shown = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], cell)
+    return _FORMULA.sub(lambda found: found[0] + "'", shown)
 
 
 _WRITERS: Mapping[str, Callable[[Report, TextIO], None]] = MappingProxyType(

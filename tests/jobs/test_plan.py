@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from losant_tokens import Owner
-from losant_tokens.errors import PlanRefused
+from losant_tokens.errors import JobError, PlanRefused
 from losant_tokens.jobs import Counts, Entry, Header, Plan
 from losant_tokens.jobs._plan_writer import PlanWriter
 
@@ -261,14 +261,14 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "fsync", fsync)
 
-    with pytest.raises(PlanRefused, match="cannot be written: No space left on device"):
+    with pytest.raises(JobError, match="cannot be written: No space left on device"):
         write(tmp_path / "plan.jsonl")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     """A plan in a folder that does not exist is refused."""
-    with pytest.raises(PlanRefused, match="cannot be written"):
+    with pytest.raises(JobError, match="cannot be written"):
         write(tmp_path / "none" / "plan.jsonl")
 
 

@@ -145,6 +145,8 @@ def test_csv(tmp_path: Path) -> None:
         ("x;=1", "x;'=1"),
         ('x"=1', "x\"'=1"),
         ("x\n=1", "x\n'=1"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202ecod", "\\u202ecod"),
     ],
 )
 def test_no_formulas(tmp_path: Path, cell: str, expected: str) -> None:
