@@ -1,11 +1,10 @@
 """losant-rest for Python, in as many threads as there are requests in flight."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import losant_rest
 
-from contenders.measure import IDS, arguments, tell
+from contenders.measure import Stopwatch, arguments, ids, warm_up
 
 
 def main() -> None:
@@ -13,14 +12,16 @@ def main() -> None:
     url, count, concurrency = arguments()
     client = losant_rest.Client(auth_token="token", url=url)
 
-    def delete(number: int) -> None:
-        assert client.user_api_token.delete(apiTokenId=IDS[number % len(IDS)])["success"]
+    def delete(token_id: str) -> None:
+        if not client.user_api_token.delete(apiTokenId=token_id)["success"]:
+            raise SystemExit("no success")
 
     with ThreadPoolExecutor(concurrency) as threads:
-        list(threads.map(delete, range(min(200, count))))
-        clock, cpu = time.perf_counter(), time.process_time()
-        list(threads.map(delete, range(count)))
-        tell(time.perf_counter() - clock, time.process_time() - cpu)
+        list(threads.map(delete, ids(warm_up(count, concurrency))))
+        wanted = ids(count)
+        stopwatch = Stopwatch()
+        list(threads.map(delete, wanted))
+        stopwatch.tell(count)
 
 
 main()

@@ -152,7 +152,8 @@ def _anywhere() -> Path:
 
 
 def _warn(header: Header) -> None:
-    if header.token_in_use is None and header.total.selected:
+    may_lock_out = header.action != "activate" and header.token_in_use is None
+    if may_lock_out and header.total.selected:
         warnings.warn(
             "It cannot be told which of the tokens is the one in use, so it may be among those "
             "selected. Name it with protect (--protect).",

@@ -203,6 +203,12 @@ def _facts(report: Report) -> Iterable[str]:
     if header.moved:
         yield _fact("Listing", "the tokens kept changing: some may have been left out")
     yield _fact("Begun", _moment(report.begun))
+    if report.before:
+        yield _fact(
+            "Carried on",
+            f"{report.before:,} tokens had come to an end in earlier runs; the time, the requests "
+            f"and the pace are those of the last run",
+        )
     yield _fact("Journal", str(report.journal))
     for name, value in report.settings.items():
         yield _fact(name, "as found" if value is None else str(value))

@@ -50,6 +50,7 @@ def summary(report: Report) -> dict[str, Any]:
             "requests": report.requests,
             "retries": report.retries,
             "refused": report.refused,
+            "settledBefore": report.before,
             "gaveUp": report.gave_up,
             "complete": report.is_complete,
         },

@@ -77,6 +77,7 @@ def test_json(tmp_path: Path) -> None:
             "requests": 20,
             "retries": 2,
             "refused": 2,
+            "settledBefore": 0,
             "gaveUp": "the service does not answer",
             "complete": False,
         },

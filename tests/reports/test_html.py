@@ -268,3 +268,13 @@ def test_span(seconds: float, said: str) -> None:
 def test_ticks(end: float, said: list[str]) -> None:
     """The axis of time has a few round moments, and none where its end is."""
     assert said == [_tick(at) for at in _ticks(end)]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_earlier_runs(tmp_path: Path, before: int) -> None:
+    """Where a job was carried on, the page says which of its figures are of the last run alone."""
+    made = report(tmp_path, [Outcome.DONE] * 5, before=before)
+
+    page = made.save(tmp_path / "r.html").read_text()
+
+    assert ("3 tokens had come to an end in earlier runs; the time" in page) is (before == 3)

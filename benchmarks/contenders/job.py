@@ -1,0 +1,69 @@
+"""Deletes so many tokens by what is named last: a `job`, or a `group` of tasks without one.
+
+Both go over aiohttp's pool, as bulk work should: there, what a job adds weighs most.
+"""
+
+import asyncio
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contenders.measure import Stopwatch, arguments, compare, ids, measured, more, warm_up
+from losant_tokens import AsyncClient, Owner, aiohttp_transport, jobs
+from losant_tokens.jobs._plan_writer import PlanWriter
+
+
+def planned(path: Path, base_url: str, count: int) -> jobs.Plan:
+    """A plan to delete so many tokens, made without listing any."""
+    now, user = datetime.now(UTC), Owner.user()
+    with PlanWriter(path) as writer:
+        for token_id in ids(count):
+            writer.add(
+                jobs.Entry(
+                    owner=user,
+                    id=token_id,
+                    name=f"ci-{token_id}",
+                    status="active",
+                    last_updated=now,
+                    creation_date=now,
+                    expiration_date=now,
+                    reason=f"expired on {now.date()}",
+                )
+            )
+        return writer.finish(
+            jobs.Header(
+                created=now,
+                base_url=base_url,
+                action="delete",
+                rule="expired",
+                counts={user: jobs.Counts(listed=2 * count, selected=count)},
+            )
+        )
+
+
+async def in_a_job(client: AsyncClient, count: int) -> None:
+    """Applies a plan, after another one to warm up."""
+    with tempfile.TemporaryDirectory() as name:
+        first = planned(
+            Path(name, "1.jsonl"), client.base_url, warm_up(count, client.max_connections)
+        )
+        await jobs.apply(client, first, verify=False)
+        plan = planned(Path(name, "2.jsonl"), client.base_url, count)
+        stopwatch = Stopwatch()
+        report = await jobs.apply(client, plan, verify=False)
+        stopwatch.tell(count)
+        compare(count, report.counts[jobs.Outcome.DONE])
+
+
+async def main() -> None:
+    """Deletes, one way or the other."""
+    url, count, concurrency = arguments()
+    transport = aiohttp_transport(max_connections=concurrency)
+    async with AsyncClient("token", base_url=url, transport=transport) as client:
+        if more() == ["job"]:
+            await in_a_job(client, count)
+        else:
+            await measured(client.user_api_token.delete, count, concurrency)
+
+
+asyncio.run(main())

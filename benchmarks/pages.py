@@ -1,0 +1,29 @@
+"""Pages of tokens as the API writes them, for the server and for what reads them without one."""
+
+PAGE_SIZE = 1000  # tokens, as many as losant-tokens asks for
+
+# Every second token has expired, so that a plan has something to select, and is not refused for
+# selecting more than half.
+_EXPIRATIONS = (b"2035-01-01T00:00:00.000Z", b"2024-01-01T00:00:00.000Z")
+_TOKEN = (
+    b'{"id":"%024x","apiTokenId":"%024x","name":"ci-%d","description":"made by the pipeline",'
+    b'"status":"active","scope":["all.Device","userApiToken.get"],'
+    b'"creationDate":"2023-05-04T10:11:12.345Z","lastUpdated":"2023-06-05T11:12:13.456Z",'
+    b'"expirationDate":"%b","ownerId":"575ec7417ae143cd83dc4a95","ownerType":"user",'
+    b'"creatorId":"575ec7417ae143cd83dc4a95","creatorType":"user","creatorName":"A. User"}'
+)
+_PAGE = b'{"items":[%b],"count":%d,"totalCount":%d,"perPage":%d,"page":%d}'
+
+
+def page(total: int, number: int, size: int = PAGE_SIZE, *, backwards: bool = False) -> bytes:
+    """A page out of so many tokens, which are sorted by their ids."""
+    numbers = range(number * size, min((number + 1) * size, total))
+    if backwards:
+        numbers = range(total - 1 - numbers.start, total - 1 - numbers.stop, -1)
+    items = [_TOKEN % (n, n, n, _EXPIRATIONS[n % 2]) for n in numbers]
+    return _PAGE % (b",".join(items), len(items), total, size, number)
+
+
+def all_pages(total: int) -> list[bytes]:
+    """All pages of so many tokens."""
+    return [page(total, number) for number in range(-(-total // PAGE_SIZE))]
