@@ -29,6 +29,7 @@ from losant_tokens._wire import Endpoint, build_request
 from losant_tokens.errors import ClientStateError, ScopeError, ScopeWarning, TokenExpired
 
 R = TypeVar("R")
+_is_policy = limits.instance_of(RetryPolicy)
 ScopeCheck = Literal["enforce", "warn", "off"]
 
 
@@ -150,11 +151,12 @@ class Session:
             TypeError: There is no such option.
         """
         self.check_usable()
-        check_options(action, options)
-        timeout = options.get("timeout", self.timeout)
-        limits.check(limits.positive, action.name, "timeout", timeout)
-        policy = options.get("retry", self.policy)
-        limits.check(limits.instance_of(RetryPolicy), action.name, "retry", policy)
+        timeout, policy = self.timeout, self.policy
+        if options:
+            check_options(action, options)
+            timeout, policy = options.get("timeout", timeout), options.get("retry", policy)
+            limits.check(limits.positive, action.name, "timeout", timeout)
+            limits.check(_is_policy, action.name, "retry", policy)
         self._check_token(action)
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options

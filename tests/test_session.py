@@ -513,16 +513,21 @@ async def test_opened_twice() -> None:
         assert (await client.user_api_token.get(ID)).id == ID
 
 
-def test_another_event_loop() -> None:
+@pytest.mark.parametrize("here", [asyncio.run, trio.run])
+@pytest.mark.parametrize("there", [asyncio.run, trio.run])
+def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any]) -> None:
     """A client that is used from another event loop than its own says so."""
     client = AsyncClient("t")
 
     async def opened() -> None:
         await client.__aenter__()
 
-    asyncio.run(opened())
-    with pytest.raises(errors.ClientStateError, match="opened in another event loop"):
-        asyncio.run(client.user_api_token.get(ID))
+    async def call() -> None:
+        with pytest.raises(errors.ClientStateError, match="opened in another event loop"):
+            await client.user_api_token.get(ID)
+
+    here(opened() if here is asyncio.run else opened)
+    there(call() if there is asyncio.run else call)
 
 
 async def test_closed_while_calls_wait() -> None:

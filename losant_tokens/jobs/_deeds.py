@@ -46,6 +46,9 @@ class Finding:
     seen: Token | None = None
 
 
+_DELETED = Finding(Outcome.DONE)
+
+
 @attrs.define(eq=False)
 class Deeds:
     """Does one token after the other, any number of them at once.
@@ -140,7 +143,7 @@ class Deeds:
             if not tries.is_ambiguous:
                 raise
             return await self._after(entry, error)
-        return Finding(Outcome.DONE, seen=None if self.action == "delete" else answer)
+        return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
 
     def _request(self, entry: Entry) -> Callable[[], Awaitable[Any]]:
         """Sends, each time it is called, what changes the token."""

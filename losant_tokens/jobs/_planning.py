@@ -123,9 +123,7 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
     )
     wanted = _distinct((owners,) if isinstance(owners, Owner) else owners)
     with PlanWriter(Path(path) if path is not None else _anywhere()) as writer:
-        async with reading() as send:
-            for owner in wanted:
-                await planner.take(owner, writer, send)
+        await reading(partial(planner.take, wanted, writer))
         made = await anyio.to_thread.run_sync(writer.finish, planner.header())
     _warn(made.header)
     return made
@@ -183,7 +181,12 @@ class _Planner:
     in_use: str | None = None
     moved: bool = False
 
-    async def take(self, owner: Owner, writer: PlanWriter, send: Send) -> None:
+    async def take(self, owners: Iterable[Owner], writer: PlanWriter, send: Send) -> None:
+        """Lists the tokens of all owners into the plan."""
+        for owner in owners:
+            await self._take(owner, writer, send)
+
+    async def _take(self, owner: Owner, writer: PlanWriter, send: Send) -> None:
         """Lists an owner's tokens into the plan; again where some may have been left out.
 
         That none was is certain by what `Watch` saw, or where two listings were the same.

@@ -2,8 +2,8 @@
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -96,7 +96,7 @@ class Requests:
             LosantError: The answer, or what came instead of it too often.
         """
         while True:
-            if not self._has_its_turn():
+            if not self.is_stopping and not self._has_its_turn():
                 await self._wait_in_the_line()
             if self.health.down_since is None:
                 found = await self._once(request, tries, before)
@@ -113,25 +113,27 @@ class Requests:
         """Has nothing more sent; whoever waits for a place stops waiting."""
         self.is_stopping = True
         self._stopped.set()
+        self._arrival.set()
         for waiting in self._line:
             waiting.set()
 
     async def keep_the_line(self) -> None:
-        """Lets those who wait in the line have their places, as they come due, for ever.
+        """Lets those who wait in the line have their places, as they come due, until it is stopped.
 
         As many as are due go at once: one after the other, each would cost a turn of the event
         loop, and a job that is faster than that would never get out of the line again.
         """
-        while True:
-            await self._arrival.wait()
-            self._arrival = anyio.Event()
-            while self._line:
-                now = self.now()
-                if (wait := self.pace.wait(now)) > 0:
-                    await anyio.sleep(wait)
-                else:
-                    self.pace.take(now)
-                    self._line.popleft().set()
+        with suppress(StoppedError):
+            while not self.is_stopping:
+                await self._arrival.wait()
+                self._arrival = anyio.Event()
+                while self._line and not self.is_stopping:
+                    now = self.now()
+                    if (wait := self.pace.wait(now)) > 0:
+                        await self._sleep(wait)
+                    else:
+                        self.pace.take(now)
+                        self._line.popleft().set()
 
     def _has_its_turn(self) -> bool:
         """Takes the next place, if it is free now, and nobody waits for it."""
@@ -255,11 +257,12 @@ _READING_RATE = 50.0  # requests per second, at first: lists are read one page a
 _READING_PATIENCE = 60.0  # seconds
 
 
-@asynccontextmanager
-async def reading() -> AsyncIterator[Send]:
-    """What sends requests that read, in a pace of their own, and tries again as jobs do.
+async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
+    """Does work whose requests, which all read, go in a pace of their own.
 
-    What it gives raises the error of a request that cannot pass.
+    Args:
+        work: Does it. It is given what sends a request: as jobs do, again where that makes sense,
+            until there is an answer, or the error of one that cannot pass.
     """
     requests = Requests(Pace(1, first_rate=_READING_RATE), Health(_READING_PATIENCE))
 
@@ -274,9 +277,10 @@ async def reading() -> AsyncIterator[Send]:
     async with anyio.create_task_group() as group:
         group.start_soon(requests.keep_the_line)
         try:
-            yield send
-        except Exception as error:  # noqa: BLE001 -- as it is, and not in a group of one
+            await work(send)
+        except Exception as error:  # noqa: BLE001 -- raised as it is, and not in a group of one
             failure = error
-        group.cancel_scope.cancel()
+        finally:
+            requests.stop()
     if failure is not None:
         raise failure

@@ -9,6 +9,11 @@ import pytest
 
 from losant_tokens import ApiTokenPatch, Owner, errors, jobs
 from losant_tokens.jobs import Outcome, Progress
+from losant_tokens.jobs._health import Health
+from losant_tokens.jobs._journal import States
+from losant_tokens.jobs._pace import Pace
+from losant_tokens.jobs._requests import Requests, Tries
+from losant_tokens.jobs._telling import Telling
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
     USER,
@@ -427,6 +432,63 @@ async def test_forbidden_at_the_end(tmp_path: Path) -> None:
     assert counts(report) == counts(again) == {"done": 17, "failed": 3}
 
 
+def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
+    """A 401 ends the job also where it comes when a token is looked at once more."""
+    fake = fake_with(1)
+
+    async def job() -> None:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=500, times=None, method="DELETE")
+            fake.fail(status=401, times=None, method="GET")
+            await jobs.apply(client, plan, verify=False)
+
+    with pytest.raises(errors.Unauthorized) as caught:
+        on_virtual_time(job)
+
+    assert {"unknown": 1} == counts(caught.value.report)
+
+
+async def test_whoever_leaves_the_line_takes_no_place() -> None:
+    """A request that is cancelled while it waits for its place leaves it to the next one."""
+    requests = Requests(Pace(5, fixed_rate=20.0), Health(300))
+    went: list[str] = []
+
+    async def send(name: str) -> None:
+        async def request() -> None:
+            went.append(name)
+
+        await requests.send(request, Tries())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(requests.keep_the_line)
+        await send("first")
+        with anyio.move_on_after(0.001):
+            await send("impatient")
+        await send("second")
+        group.cancel_scope.cancel()
+
+    assert ["first", "second"] == went
+
+
+def test_service_that_fails_half_of_the_time(tmp_path: Path) -> None:
+    """Where so much fails that trying again would be a storm, one request at a time goes on."""
+    fake = fake_with(120)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.clear_requests()
+            for skip in range(0, 400, 2):
+                fake.fail(status=500, method="DELETE", skip=skip)
+            return await jobs.apply(client, plan, verify=False, max_concurrency=4)
+
+    report = on_virtual_time(job)
+
+    assert {"done": 120} == counts(report)
+    assert report.retries >= 60
+
+
 def test_forbidden_once_more(tmp_path: Path) -> None:
     """A token that may have been changed has not failed because it may not be looked at now."""
     fake = fake_with(1)
@@ -504,11 +566,6 @@ async def test_listener_that_fails(tmp_path: Path) -> None:
 
 def test_samples_of_long_jobs_are_thinned_out() -> None:
     """However long a job goes on, the samples of its pace stay few, and add up."""
-    from losant_tokens.jobs._health import Health
-    from losant_tokens.jobs._journal import States
-    from losant_tokens.jobs._pace import Pace
-    from losant_tokens.jobs._requests import Requests
-    from losant_tokens.jobs._telling import Telling
 
     async def job() -> Telling:
         requests = Requests(Pace(10), Health(300))
