@@ -39,7 +39,9 @@ class OrgRole:
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
-@frozen(kw_only=True)
+# Without slots: where a class is frozen, attrs makes its instances in half the time, and of tokens
+# there are thousands to a page.
+@frozen(kw_only=True, slots=False)
 class _Token:
     """What API tokens and OAuth tokens have in common."""
 
@@ -79,7 +81,7 @@ class _Token:
         )
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class ApiToken(_Token):
     """A token of a user, an application or an instance.
 
@@ -112,7 +114,7 @@ class OauthDetails:
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class UserOauthToken(_Token):
     """An OAuth token of a user."""
 
