@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from losant_tokens.jobs._pace import Curve, Meter, Pace
+from losant_tokens.jobs._pace import Pace
+from losant_tokens.jobs._rate import Curve, Meter
 from tests.jobs.simulation import (
     FixedWindow,
     Limit,

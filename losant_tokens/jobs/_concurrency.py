@@ -1,0 +1,114 @@
+"""How many requests of a job may be in flight at once: a number, found by trying.
+
+It doubles each round (as many answers as are let through at once), and shrinks by half on much
+trouble (timeouts, errors of the server) and a little when answers have become slow. Once it had to
+shrink, it grows by one a round. Pure but for its memory.
+"""
+
+import math
+
+import attrs
+
+_FIRST_CONCURRENCY = 8
+_SLOW, _SLOW_SECONDS = 3.0, 0.05  # times the best latency, and so much more: the server labours
+_CALM, _CALM_SECONDS = 1.5, 0.02  # up to here, more may be let through
+_LEAST_ROUND = 8  # answers, so that reading and deleting both are among them
+_TROUBLE_WEIGHT = 0.03  # of each request in the share of those that met trouble:
+_TOLERATED_TROUBLE = 0.15  # some six in a row, or one in seven for long
+_FORGETTING = 1.01  # a round: the best latency may be that of a quieter hour
+
+
+@attrs.define
+class Round:
+    """The latencies of some answers, against the best that there were of the same kinds.
+
+    Kinds are kept apart, since to read a token may take a tenth of the time of deleting it.
+
+    Attributes:
+        size: How many answers the round has so far.
+    """
+
+    size: int = 0
+    _kinds: dict[str, "_Kind"] = attrs.field(factory=dict)
+
+    def note(self, latency: float, kind: str) -> None:
+        """Takes the latency of an answer."""
+        known = self._kinds.get(kind) or self._kinds.setdefault(kind, _Kind())
+        known.count += 1
+        known.total += latency
+        self.size += 1
+
+    def end(self) -> tuple[float, float]:
+        """The mean latency, and what it would be at the best; the next round begins."""
+        actual = best = 0.0
+        for kind in self._kinds.values():
+            if kind.count:
+                kind.best = min(kind.total / kind.count, kind.best * _FORGETTING)
+                actual += kind.total
+                best += kind.best * kind.count
+                kind.count, kind.total = 0, 0.0
+        means = actual / self.size, best / self.size
+        self.size = 0
+        return means
+
+
+@attrs.define
+class _Kind:
+    """The answers of one kind in a round, and the best mean of a round there was."""
+
+    count: int = 0
+    total: float = 0.0
+    best: float = math.inf
+
+
+@attrs.define
+class Concurrency:
+    """How many requests may be in flight at once.
+
+    Args:
+        most: How many there may be at the most.
+
+    Attributes:
+        now: How many may be in flight now.
+        latency: The mean latency of the last round, in seconds.
+    """
+
+    most: int
+    now: int = attrs.Factory(lambda self: min(_FIRST_CONCURRENCY, self.most), takes_self=True)
+    latency: float = attrs.field(default=math.inf, init=False)
+    _troubled_at: float = attrs.field(default=-1.0, init=False)
+    _trouble: float = attrs.field(default=0.0, init=False)  # its share of late
+    _has_shrunk: bool = attrs.field(default=False, init=False)
+    _round: Round = attrs.field(factory=Round, init=False)
+
+    def answered(self, latency: float, kind: str) -> None:
+        """A request of some kind was answered, after so many seconds, with no trouble."""
+        self._trouble *= 1.0 - _TROUBLE_WEIGHT
+        self._round.note(latency, kind)
+        if self._round.size >= max(_LEAST_ROUND, self.now):
+            self._end_round()
+
+    def troubled(self, now: float, sent_at: float) -> None:
+        """A request timed out, or met an error of the server or the network.
+
+        Some trouble is nobody's fault, and no reason to go slower.
+        """
+        self._trouble += (1.0 - self._trouble) * _TROUBLE_WEIGHT
+        if sent_at <= self._troubled_at:
+            return  # it was on its way already, and says nothing new
+        if self._trouble > _TOLERATED_TROUBLE:
+            self._troubled_at = now
+            self._shrink(self.now // 2)
+
+    def _end_round(self) -> None:
+        self.latency, best = self._round.end()
+        latency = self.latency
+        if latency > max(best * _SLOW, best + _SLOW_SECONDS):
+            self._shrink(self.now * 9 // 10)
+        elif latency <= max(best * _CALM, best + _CALM_SECONDS):
+            more = 1 if self._has_shrunk else self.now
+            self.now = min(self.now + more, self.most)
+
+    def _shrink(self, wanted: int) -> None:
+        self.now = max(1, wanted)
+        self._has_shrunk = True

@@ -1,0 +1,253 @@
+"""How fast a job may go: a rate, found by trying.
+
+Nothing is published about how much Losant takes from a client, so a job finds out. The rate
+doubles until it is refused (429), or until it is more than can be used. The first refusal tells
+roughly where the limit may be; from there the rate grows slowly until there are too many refusals
+(one in a hundred: single ones happen below a limit, too, where requests overtake each other).
+That tells where the limit is about: from a little below it, the rate comes back to it along a
+cubic curve, which is flat there, so that most of the time is spent close to the limit, and steep
+beyond, so that a limit that has gone is soon seen to be gone. That is how TCP finds its pace
+(CUBIC, RFC 9438).
+
+After a refusal nothing is sent for a moment, which doubles for as long as refusals go on: a limit
+that counts by the second may be used up until the second is over, whatever the rate.
+
+Pure but for its memory: whoever uses it tells it the time.
+"""
+
+import math
+from collections import deque
+
+import attrs
+
+FIRST_RATE = 8.0  # requests per second
+_DOUBLING, _FAST_DOUBLING = 0.35, 0.15  # seconds, at the beginning; the latter where answers,
+_LATENCIES = 2.0  # so many of which are waited for in any case, come at once
+_FIRST_PAUSE = 0.5  # seconds, after the first refusal: by then the rate was far beyond the limit
+_LEAST_KNOWN = 8  # answers, before which a refusal tells nothing about the limit
+_LEAST_RATE = 0.5
+_BELOW = 0.92  # of the limit, after a refusal
+_AT_ONCE = 0.5  # of the rate is left by a refusal, whatever was answered
+_AT_FIRST = 0.25  # likewise, after the first refusal
+_TOLERATED = 0.01  # refusals for each answer are no reason to go slower
+_BLUR = 1.5  # requests per second, by which what is measured may be too low
+_CUTS_APART = 1.0  # seconds, the usual window of a limit: until then, it still is the same refusal
+_CURVE = 5.0  # seconds until the rate is back at the limit; not less than so many:
+_CURVE_REQUESTS = 120.0
+_CURVE_PAUSES = 25.0  # times what a refusal costs in waiting (Retry-After)
+_LONGEST_CURVE = 300.0
+_BEYOND = 2.0  # curves long; there is no limit any more, and the rate doubles
+_DOUBLING_SLOWLY = 3.0  # seconds; there, and after the first refusal
+_DOUBLINGS = 20
+_CATCH_UP = 0.05  # seconds: places that nobody took in time are lost, but for these,
+_CLOSEST = 0.5  # which may follow each other at twice the rate,
+_TICK = 0.001  # or all at once where the event loop could not tell them apart
+_MISSED = 1.0  # places that are left out after a refusal
+_LEAST_MISSED, _LONGEST_MISSED = 0.01, 5.0  # seconds; the longest when refusals go on
+_STEP = 0.1  # seconds
+_STEPS = 10  # of them are what is measured: a second
+
+
+@attrs.define
+class Meter:
+    """Counts events, and knows how many there were in the last second."""
+
+    _steps: deque[tuple[int, int]] = attrs.field(factory=deque)  # those that are over
+    _total: int = 0  # of those
+    _step: int = -1
+    _count: int = 0  # in the step that goes on
+
+    def count(self, now: float) -> None:
+        """Counts one event."""
+        step = int(now / _STEP)
+        if step != self._step:
+            self._begin(step)
+        self._count += 1
+
+    def per_second(self, now: float) -> float:
+        """Events per second, over the last second."""
+        step = int(now / _STEP)
+        if step != self._step:
+            self._begin(step)
+        # The step that has begun is not over: the measure is as long as it has come.
+        return (self._total + self._count) / (now - (step - _STEPS) * _STEP)
+
+    def _begin(self, step: int) -> None:
+        if self._count:
+            self._steps.append((self._step, self._count))
+            self._total += self._count
+        self._step, self._count = step, 0
+        while self._steps and self._steps[0][0] < step - _STEPS:
+            self._total -= self._steps.popleft()[1]
+
+
+@attrs.define
+class Curve:
+    """How the rate comes back to a limit that was met, and goes beyond it.
+
+    Attributes:
+        limit: Where it was met, in requests per second.
+        seconds: After how long it is met again.
+    """
+
+    limit: float
+    seconds: float
+
+    @classmethod
+    def after_refusal(cls, limit: float, waiting: float) -> "Curve":
+        """The curve for a limit, where each refusal costs so many seconds of waiting."""
+        seconds = max(_CURVE, _CURVE_REQUESTS / limit, _CURVE_PAUSES * waiting)
+        return cls(limit, min(seconds, _LONGEST_CURVE))
+
+    def at(self, elapsed: float) -> float:
+        """The rate after so many seconds."""
+        end = _BEYOND * self.seconds
+        if elapsed > end:
+            doublings = min((elapsed - end) / _DOUBLING_SLOWLY, _DOUBLINGS)
+            return self.at(end) * math.pow(2.0, doublings)
+        away = (elapsed / self.seconds - 1.0) ** 3  # from -1 by way of 0
+        return self.limit * (1.0 + (1.0 - _BELOW) * away)
+
+
+@attrs.define
+class Rate:
+    """How many requests may be sent per second, and so when the next one may be.
+
+    Args:
+        fixed: Requests per second, where they were fixed; else they are found.
+        first: Requests per second, at the beginning, where they are found.
+
+    Attributes:
+        now: How many may be sent per second now.
+        answers: Measures how many are answered, refusals left out.
+        refusals: Measures how many are refused.
+        latency: How long an answer takes of late, in seconds.
+    """
+
+    fixed: float | None = None
+    first: float = FIRST_RATE
+    now: float = attrs.Factory(lambda self: self.fixed or self.first, takes_self=True)
+    answers: Meter = attrs.field(factory=Meter, init=False)
+    refusals: Meter = attrs.field(factory=Meter, init=False)
+    latency: float = attrs.field(default=math.inf, init=False)
+    _next_at: float = attrs.field(default=0.0, init=False)
+    _taken_at: float = attrs.field(default=-math.inf, init=False)
+    _known: int = attrs.field(default=0, init=False)  # answers
+    _was_refused: bool = attrs.field(default=False, init=False)
+    _is_waited_for: bool = attrs.field(default=False, init=False)
+    _paused_until: float = attrs.field(default=0.0, init=False)
+    _curve: Curve | None = attrs.field(default=None, init=False)  # none: no limit was met yet
+    _on_curve: float = attrs.field(default=0.0, init=False)
+    _grown_at: float | None = attrs.field(default=None, init=False)
+    _cut_at: float = attrs.field(default=-_CUTS_APART, init=False)
+    _refused_at: float = attrs.field(default=-1.0, init=False)
+    _refusals: int = attrs.field(default=0, init=False)  # without an answer between them
+    _missed: float = attrs.field(default=0.0, init=False)  # seconds, after the last of them
+
+    def wait(self, now: float) -> float:
+        """The seconds until the next request may be sent, as it looks now: ask again then."""
+        if now < self._paused_until:
+            return self._paused_until - now
+        next_at = max(self._next_at, self._taken_at + _CLOSEST / self.now - _TICK)
+        if now < next_at:
+            self._is_waited_for = True
+            return next_at - now
+        return 0.0
+
+    def take(self, now: float) -> None:
+        """Takes the place of the next request, which is sent now."""
+        # Places that nobody took are lost, but for the last few: else there would be a burst.
+        was_idle = self._next_at < now - _CATCH_UP
+        due = now if math.isinf(self._taken_at) else now - _CATCH_UP if was_idle else self._next_at
+        self._next_at = due + max(1.0 / self.now, self._missed)
+        self._taken_at = now
+        self._grow(now)
+        self._is_waited_for = False
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Nothing is to be sent for so long."""
+        self._pause_until(now + seconds)
+
+    def pause_left(self, now: float) -> float:
+        """For how many seconds nothing may be sent."""
+        return max(0.0, self._paused_until - now)
+
+    # --- What came of requests ---------------------------------------------------------------
+
+    def answered(self, now: float, latency: float) -> None:
+        """A request was answered, after so many seconds, with no trouble."""
+        self.answers.count(now)
+        self._known += 1
+        if now - latency > self._refused_at:
+            self._refusals, self._missed = 0, 0.0
+
+    def refused(self, now: float, sent_at: float, retry_after: float | None) -> None:
+        """A request was answered with 429. One refusal slows all."""
+        self.refusals.count(now)
+        if retry_after is not None:
+            self._pause_until(now + retry_after)
+        if sent_at <= self._refused_at:
+            return  # it was on its way already, and says nothing new
+        self._refused_at = now
+        if retry_after is None:
+            first = max(_MISSED / self.now, _LEAST_MISSED)
+            missed = first * 2.0 ** min(self._refusals, _DOUBLINGS)
+            self._missed = min(missed, _LONGEST_MISSED)
+            self._pause_until(now + self._missed)
+        self._refusals += 1
+        # Refusals in a row tell that the limit is used up, not that the rate is too high.
+        if self._refusals == 1 and now - self._cut_at >= _CUTS_APART:
+            self._slow_down(now, retry_after)
+
+    # --- Its ways ----------------------------------------------------------------------------
+
+    def _pause_until(self, moment: float) -> None:
+        self._paused_until = max(self._paused_until, moment)
+
+    def _slow_down(self, now: float, retry_after: float | None) -> None:
+        is_first, self._was_refused = not self._was_refused, True
+        if retry_after is not None:
+            self._cut(now, self._limit(now, _AT_ONCE), retry_after)
+        elif is_first:
+            self._cut_at, self._grown_at = now, None
+            self._pause_until(now + _FIRST_PAUSE)
+            if self._known >= _LEAST_KNOWN:
+                self.now = self._limit(now, _AT_FIRST) * _BELOW
+        elif self.refusals.per_second(now) > _TOLERATED * self.answers.per_second(now):
+            self._cut(now, self._limit(now, _AT_ONCE), 0.0)
+
+    def _limit(self, now: float, left: float) -> float:
+        """Where the limit may be, after a refusal; not below a share of the rate.
+
+        What was answered may say too little: the job may have begun, or gone on, just now.
+        """
+        answered = max(self.answers.per_second(now) + _BLUR, self.now * left)
+        return max(_LEAST_RATE, min(self.now, answered))
+
+    def _cut(self, now: float, limit: float, waiting: float) -> None:
+        self._cut_at, self._grown_at = now, None
+        self._curve, self._on_curve = Curve.after_refusal(limit, waiting), 0.0
+        self.now = max(_LEAST_RATE, self._curve.at(0.0))
+
+    def _grow(self, now: float) -> None:
+        """Goes faster with time, as long as places are waited for: else it would be for nobody."""
+        if self._grown_at is None:
+            self._grown_at = now
+        elapsed = now - self._grown_at
+        if not self._was_refused:
+            doubling = min(_DOUBLING, _FAST_DOUBLING + _LATENCIES * self.latency)
+            if self._is_waited_for and elapsed >= doubling:
+                self._go_at(self.now * 2.0)
+                self._grown_at = now
+            return
+        self._grown_at = now
+        if not self._is_waited_for or self._refusals:
+            return
+        if self._curve is None:
+            self._go_at(self.now * 2.0 ** (elapsed / _DOUBLING_SLOWLY))
+        else:
+            self._on_curve += elapsed
+            self._go_at(self._curve.at(self._on_curve))
+
+    def _go_at(self, rate: float) -> None:
+        self.now = min(max(rate, _LEAST_RATE), self.fixed or rate)
