@@ -145,8 +145,8 @@ class OwnerTokens(Resource):
         super().__init__(session)
         self.owner = owner
         self._can = _FAMILIES[owner.kind]
-        self._id_names = self._can.get.ids
-        self._owner_id = () if owner.id is None else (owner.id,)
+        *owner_names, self._token_name = self._can.get.ids
+        self._owner_ids = {name: cast("str", owner.id) for name in owner_names}
 
     async def get(self, token_id: str, **options: Unpack[RequestOptions]) -> Token:
         """One token, without its secret."""
@@ -174,29 +174,29 @@ class OwnerTokens(Resource):
     ) -> Token:
         """Creates a token. The answer, and it alone, has the secret (not for OAuth tokens)."""
         body = _fitting(token, self._can.post)
-        created: Token = await self._call(self._can.post, self._ids(), body=body, **options)
+        created: Token = await self._call(self._can.post, self._owner_ids, body=body, **options)
         return created
 
     def iter(self, **options: Unpack[ListOptions]) -> Listing[Token]:
         """All tokens, page by page; see the `iter` of the resources."""
-        return self._all_pages(self._can.list, options, self._ids())
+        return self._all_pages(self._can.list, options, self._owner_ids)
 
     def iter_by(self, send: Send, **options: Unpack[ListOptions]) -> Listing[Token]:
         """All tokens, like `iter`, where something else sends the requests, in its own time."""
-        return self._all_pages(self._can.list, options, self._ids(), send)
+        return self._all_pages(self._can.list, options, self._owner_ids, send)
 
     async def page(self, **options: Unpack[PageOptions]) -> ApiTokens | UserOauthTokens:
         """One page of the tokens; see the `get` of the resources."""
-        page: ApiTokens = await self._page(self._can.list, options, self._ids())
+        page: ApiTokens = await self._page(self._can.list, options, self._owner_ids)
         return page
 
     async def count(self, **options: Unpack[RequestOptions]) -> int | None:
         """How many tokens there are, if the API says so."""
         return (await self.page(page=0, per_page=1, **options)).total_count
 
-    def _ids(self, *token_id: str) -> dict[str, str]:
+    def _ids(self, token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""
-        return dict(zip(self._id_names, (*self._owner_id, *token_id), strict=False))
+        return {**self._owner_ids, self._token_name: token_id}
 
 
 _ALIKE: Mapping[type, type] = MappingProxyType(

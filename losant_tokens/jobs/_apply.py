@@ -81,7 +81,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     plan.check(client.base_url, max_age, datetime.now(UTC))
     path = Path(journal) if journal is not None else journal_of(plan)
     async with Opening(plan, path, resume) as (entries, opened):
-        requests = Requests(Pace(most, rate), Health(patience))
+        requests = Requests(Pace(most, rate), Health(patience), before_waiting=opened.flush)
         job = _Job(
             journal=opened,
             requests=requests,
@@ -165,6 +165,7 @@ class _Job:
         if self._fatal is not None:
             raise self._fatal
         self.deeds.finish()
+        self.journal.flush()
 
     # --- Workers -----------------------------------------------------------------------------
 
@@ -190,10 +191,12 @@ class _Job:
         with anyio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
-                while self._workers <= self._wanted and (work := self._next()) is not None:
+                while (work := self._next()) is not None:
                     await self.deeds.do(*work)
-                    if self._workers < self._wanted:
+                    if (wanted := self._wanted) > self._workers:
                         self._hire(group)
+                    elif wanted < self._workers:
+                        break
             except StoppedError:
                 pass
             except GaveUpError as error:

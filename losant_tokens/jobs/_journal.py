@@ -6,8 +6,10 @@ could change it, and later `{"n":7,"is":"done",...}`. Each line ends in a checks
 all before it, so that one that was altered, removed or put elsewhere is noticed; a last line that
 was torn by a crash is cut off. One process at a time has the journal.
 
-A line has left the process before it is acted upon, so that the end of the process loses none,
-however it comes. That of the machine may lose those of the last second.
+What is intended has left the process before it is acted upon, however the process ends. What came
+of it goes out together with the next intent, or when somebody waits: a process that is killed may
+lose the latest of these, and whoever resumes the job looks at their tokens. The end of the machine
+may lose the lines of the last second.
 """
 
 import contextlib
@@ -122,6 +124,7 @@ class Journal:
         self._descriptor = -1
         self._checksum = 0
         self._end = 0
+        self._unwritten = b""
         self._broken: str | None = None
         self._unsynced = False
 
@@ -162,11 +165,13 @@ class Journal:
 
     def close(self) -> None:
         """Lets go of the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            with contextlib.suppress(OSError):  # each line was written, or its loss made known
-                os.fsync(descriptor)
-            os.close(descriptor)
+        if self._descriptor < 0:
+            return
+        with contextlib.suppress(JournalError, OSError):  # what is lost is looked at once more
+            self.flush()
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
 
     def intend(self, number: int) -> None:
         """Writes that a token is about to be changed. Only then may it be.
@@ -175,6 +180,7 @@ class Journal:
             JournalError: It could not be written.
         """
         self._append(b'{"n":%d,"is":"intended"' % number)
+        self.flush()
         self.states.note(number, _INTENDED)
 
     def settle(
@@ -184,7 +190,7 @@ class Journal:
         error: str | None = None,
         changed: datetime | None = None,
     ) -> None:
-        """Writes what came of a token.
+        """Takes note of what came of a token. It is written with the next intent, or `flush`.
 
         Args:
             number: Its number in the plan.
@@ -193,7 +199,7 @@ class Journal:
             changed: When the API says that it was changed, where it does.
 
         Raises:
-            JournalError: It could not be written; the token will be unknown.
+            JournalError: The journal cannot be written.
         """
         code, word = _LINES[outcome]
         line = b'{"n":%d,"is":"%b"' % (number, word)
@@ -205,11 +211,12 @@ class Journal:
         self.states.note(number, code, error, changed)
 
     async def sync(self) -> None:
-        """Has the disk take what was written.
+        """Has the disk take what was taken note of.
 
         Raises:
             JournalError: It did not.
         """
+        self.flush()
         if self._unsynced:
             self._unsynced = False
             try:
@@ -217,16 +224,19 @@ class Journal:
             except OSError as error:
                 raise self._break(error) from None
 
-    def _append(self, line: bytes) -> None:
-        """Writes all of a line or nothing; what cannot be written breaks the journal for good.
+    def flush(self) -> None:
+        """Writes all that was taken note of, or nothing; what cannot be written breaks the journal.
 
         In the event loop, and not in a thread: it costs some microseconds, a thread ten times
-        that, and for each token there are two.
+        that, and it is done for each token.
+
+        Raises:
+            JournalError: It could not be written.
         """
-        if self._broken is not None:
-            raise JournalError(f"{self.path} cannot be written: {self._broken}")
-        checksum = zlib.crc32(line, self._checksum)
-        left = whole = line + b"%s%d}\n" % (_CRC, checksum)
+        left = data = self._unwritten
+        if not data:
+            return
+        self._unwritten = b""
         try:
             while left:
                 left = left[os.write(self._descriptor, left) :]
@@ -234,9 +244,15 @@ class Journal:
             with contextlib.suppress(OSError):  # else it is cut off as a torn line
                 os.ftruncate(self._descriptor, self._end)
             raise self._break(error) from None
-        self._checksum = checksum
-        self._end += len(whole)
+        self._end += len(data)
         self._unsynced = True
+
+    def _append(self, line: bytes) -> None:
+        """Takes a line, for the next time that something is written."""
+        if self._broken is not None:
+            raise JournalError(f"{self.path} cannot be written: {self._broken}")
+        self._checksum = zlib.crc32(line, self._checksum)
+        self._unwritten += b"%b%b%d}\n" % (line, _CRC, self._checksum)
 
     def _break(self, error: OSError) -> JournalError:
         self._broken = files.reason(error)
@@ -265,6 +281,7 @@ class Journal:
                 "begun": datetime.now(UTC).isoformat(),
             }
             self._append(json_line(said)[:-1])
+            self.flush()
 
     def _read(self, lines: Iterable[bytes]) -> None:
         """Takes note of all lines, up to the end of the last whole one."""

@@ -57,6 +57,7 @@ class Requests:
     """Sends the requests of a job, all of them by one pace and one state of health.
 
     Attributes:
+        before_waiting: Called before something is waited for that may take a while.
         now: The clock.
         is_stopping: Whether the job is at its end: nothing is sent any more.
         sent: How many requests were sent.
@@ -68,6 +69,7 @@ class Requests:
 
     pace: Pace
     health: Health
+    before_waiting: Callable[[], None] = lambda: None
     now: Callable[[], float] = attrs.field(factory=clock)
     is_stopping: bool = False
     sent: int = 0
@@ -144,6 +146,7 @@ class Requests:
         return True
 
     async def _wait_in_the_line(self) -> None:
+        self.before_waiting()
         place = anyio.Event()
         self._line.append(place)
         self._arrival.set()
@@ -248,6 +251,7 @@ class Requests:
         Raises:
             StoppedError: The job is at its end.
         """
+        self.before_waiting()
         with anyio.move_on_after(seconds):
             await self._stopped.wait()
             raise StoppedError

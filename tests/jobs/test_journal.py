@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,7 @@ def test_torn_last_line(plan: Plan, path: Path) -> None:
     """A last line that was torn, wherever, is cut off, and what comes next is readable."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.settle(0, D)
+        journal.flush()
         whole = path.stat().st_size
         journal.settle(1, D)
     content = path.read_bytes()
@@ -111,6 +113,23 @@ def test_torn_last_line(plan: Plan, path: Path) -> None:
         with Journal.open(plan, path, resume=True) as journal:
             journal.settle(2, D)
         assert states(plan, path) == [D, None, D]
+
+
+def test_outcomes_go_out_with_the_next_intent(plan: Plan, path: Path) -> None:
+    """What came of a token is written with the next intent, in one go, or when it is flushed."""
+    with Journal.open(plan, path, resume=False) as journal:
+        sizes = [path.stat().st_size]
+        for do in (
+            lambda: journal.settle(0, D),
+            lambda: journal.intend(1),
+            lambda: journal.settle(1, D),
+            journal.flush,
+            journal.flush,
+        ):
+            do()
+            sizes.append(path.stat().st_size)
+
+    assert [False, True, False, True, False] == [b > a for a, b in pairwise(sizes)]
 
 
 def test_torn_first_line(plan: Plan, path: Path) -> None:
@@ -182,6 +201,7 @@ def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, leng
     really_write = os.write
     with Journal.open(plan, path, resume=False) as journal:
         journal.settle(0, D)
+        journal.flush()
         parts = iter([length] if length else [])
 
         def write(descriptor: int, data: bytes) -> int:
