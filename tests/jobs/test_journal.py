@@ -119,13 +119,14 @@ def test_outcomes_go_out_with_the_next_intent(plan: Plan, path: Path) -> None:
     """What came of a token is written with the next intent, in one go, or when it is flushed."""
     with Journal.open(plan, path, resume=False) as journal:
         sizes = [path.stat().st_size]
-        for do in (
+        steps: list[Callable[[], None]] = [
             lambda: journal.settle(0, D),
             lambda: journal.intend(1),
             lambda: journal.settle(1, D),
             journal.flush,
             journal.flush,
-        ):
+        ]
+        for do in steps:
             do()
             sizes.append(path.stat().st_size)
 
