@@ -32,7 +32,8 @@ def tests(session: nox.Session) -> None:
     """All tests, and the coverage of the package by them."""
     session.install("--editable", ".[dev]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    several = () if session.posargs else ("--numprocesses=auto", "--dist=worksteal")
+    session.run("coverage", "run", "-m", "pytest", *several, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")
@@ -50,10 +51,10 @@ def bench(session: nox.Session) -> None:
     """Clients beside each other, as ratios. Takes minutes, and wants a quiet machine."""
     session.install(".[bench]")
     node = Path(session.create_tmp()).resolve()
-    if shutil.which("npm"):
-        session.run(
-            "npm", "install", "--silent", "--prefix", str(node), "losant-rest", external=True
-        )
+    if shutil.which("npm"):  # without its registry, the rows of Node.js say that it is not there
+        bounds = ("--fetch-timeout=20000", "--fetch-retries=1")
+        install = ("npm", "install", "--silent", *bounds, "--prefix", str(node), "losant-rest")
+        session.run(*install, external=True, success_codes=range(256))
     session.run("python", "benchmarks/run.py", *session.posargs, env={"NODE_FOLDER": str(node)})
 
 
