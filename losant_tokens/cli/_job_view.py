@@ -155,7 +155,9 @@ def result(report: Report) -> str:
     ]
     rate = report.requests / max(report.seconds, 0.001)
     pace = f"{report.seconds:.1f} seconds, {rate:,.0f} requests per second"
-    if report.before:
+    if report.before and report.before == report.total - report.left:
+        pace = "all of them in earlier runs"
+    elif report.before:
         pace = f"{report.before:,} of them in earlier runs, the others in {pace}"
     return f"{', '.join(parts)}: {pace}."
 

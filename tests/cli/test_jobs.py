@@ -589,6 +589,8 @@ def test_job_that_ends_in_an_error_is_accounted_for(
     fake.clear_faults()
     code, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
     assert (0, "Deleted 5, left alone 0, failed 0: 2 of them in") == (code, out[:47])
+    code, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
+    assert (0, "Deleted 5, left alone 0, failed 0: all of them in earlier runs.\n") == (code, out)
 
 
 def test_report_that_is_a_folder(service: str, command: Command) -> None:
