@@ -152,7 +152,7 @@ class _Job:
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_at_it, self.telling.keep_on)
             group.start_soon(self._keep_at_it, self._sync)
-            group.start_soon(self.requests.keep_the_line)
+            group.start_soon(self._keep_at_it, self.requests.keep_the_line)
             if stop is not None:
                 group.start_soon(self._heed, stop)
             try:
