@@ -194,7 +194,7 @@ def items(each: Validator, most: int | None = None, *, unique: bool = False) -> 
     return check
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _At:
     """A place inside a field: `scope[3]`."""
 

@@ -89,13 +89,14 @@ def check_options(
         TypeError: There is no such option.
     """
     names = known.__annotations__
-    for name in options:
-        if name not in names:
-            from difflib import get_close_matches  # noqa: PLC0415 -- for mistakes alone
+    if options.keys() <= names.keys():
+        return
+    from difflib import get_close_matches  # noqa: PLC0415 -- for mistakes alone
 
-            close = get_close_matches(name, names, n=1)
-            meant = f". Did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
-            raise TypeError(f"{action} got an unexpected keyword argument {name!r}{meant}")
+    name = next(name for name in options if name not in names)
+    close = get_close_matches(name, names, n=1)
+    meant = f". Did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+    raise TypeError(f"{action} got an unexpected keyword argument {name!r}{meant}")
 
 
 def split(

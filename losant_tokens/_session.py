@@ -154,9 +154,12 @@ class Session:
         timeout, policy = self.timeout, self.policy
         if options:
             check_options(action, options)
-            timeout, policy = options.get("timeout", timeout), options.get("retry", policy)
-            limits.check(limits.positive, action.name, "timeout", timeout)
-            limits.check(_is_policy, action.name, "retry", policy)
+            if "timeout" in options:
+                timeout = options["timeout"]
+                limits.check(limits.positive, action.name, "timeout", timeout)
+            if "retry" in options:
+                policy = options["retry"]
+                limits.check(_is_policy, action.name, "retry", policy)
         self._check_token(action)
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options

@@ -208,7 +208,7 @@ def _checked_body(action: Action[Any], body: Body | None) -> Body:
 
 def _flags(options: RequestOptions) -> str:
     """`_actions`, `_links` and `_embedded`: the official clients always send all three."""
-    if not options.keys() & _FLAGS.keys():
+    if _FLAGS.keys().isdisjoint(options):
         return _DEFAULT_FLAGS
     flags = []
     for name, default in _FLAGS.items():
