@@ -34,7 +34,7 @@ def nothing_blocks() -> Iterator[BlockBuster]:
     some microseconds, and a thread would take ten times as long.
     """
     buster = BlockBuster(["losant_tokens"])
-    buster.functions["os.write"].can_block_in("losant_tokens/jobs/_journal.py", "flush")
+    buster.functions["os.write"].can_block_in("losant_tokens/jobs/_journal.py", "_write")
     buster.activate()
     yield buster
     buster.deactivate()

@@ -87,7 +87,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             requests=requests,
             deeds=Deeds(client, plan.header.action, verify, opened, requests),
             telling=Telling(len(plan), opened.states, requests, on_progress),
-            entries=enumerate(entries),
+            work=opened.states.open_ones(entries),
             grace=grace,
         )
         failure: LosantError | None = None
@@ -130,7 +130,7 @@ class _Job:
     requests: Requests
     deeds: Deeds
     telling: Telling
-    entries: Iterator[tuple[int, Entry]]
+    work: Iterator[tuple[int, Entry]]
     grace: float
     gave_up: str | None = None
     _fatal: Exception | None = None
@@ -174,7 +174,7 @@ class _Job:
         """How many workers the pace has work for; others stand in for those who rest."""
         if self.requests.is_stopping:
             return 0
-        concurrency = self.requests.pace.concurrency
+        concurrency = self.requests.pace.concurrency.now
         return concurrency + min(self.requests.resting, concurrency)
 
     def _hire(self, group: anyio.abc.TaskGroup) -> None:
@@ -191,8 +191,8 @@ class _Job:
         with anyio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
-                while (work := self._next()) is not None:
-                    await self.deeds.do(*work)
+                for number, entry in self.work:  # all workers share it
+                    await self.deeds.do(number, entry)
                     if (wanted := self._wanted) > self._workers:
                         self._hire(group)
                     elif wanted < self._workers:
@@ -210,14 +210,6 @@ class _Job:
         self.telling.workers = self._workers
         if self._workers == 0:
             self._finished.set()
-
-    def _next(self) -> tuple[int, Entry] | None:
-        """The next token that has not come to an end yet, and its number in the plan."""
-        is_open = self.journal.states.is_open
-        for number, entry in self.entries:
-            if is_open(number):
-                return number, entry
-        return None
 
     # --- Ends --------------------------------------------------------------------------------
 

@@ -31,12 +31,13 @@ class Round:
     size: int = 0
     _kinds: dict[str, "_Kind"] = attrs.field(factory=dict)
 
-    def note(self, latency: float, kind: str) -> None:
-        """Takes the latency of an answer."""
+    def note(self, latency: float, kind: str) -> int:
+        """Takes the latency of an answer; says how many the round has by now."""
         known = self._kinds.get(kind) or self._kinds.setdefault(kind, _Kind())
         known.count += 1
         known.total += latency
         self.size += 1
+        return self.size
 
     def end(self) -> tuple[float, float]:
         """The mean latency, and what it would be at the best; the next round begins."""
@@ -81,12 +82,17 @@ class Concurrency:
     _has_shrunk: bool = attrs.field(default=False, init=False)
     _round: Round = attrs.field(factory=Round, init=False)
 
-    def answered(self, latency: float, kind: str) -> None:
-        """A request of some kind was answered, after so many seconds, with no trouble."""
-        self._trouble *= 1.0 - _TROUBLE_WEIGHT
-        self._round.note(latency, kind)
-        if self._round.size >= max(_LEAST_ROUND, self.now):
-            self._end_round()
+    def answered(self, latency: float, kind: str) -> bool:
+        """A request of some kind was answered, after so many seconds, with no trouble.
+
+        Says whether a round has ended with it.
+        """
+        if self._trouble:
+            self._trouble *= 1.0 - _TROUBLE_WEIGHT
+        if self._round.note(latency, kind) < max(_LEAST_ROUND, self.now):
+            return False
+        self._end_round()
+        return True
 
     def troubled(self, now: float, sent_at: float) -> None:
         """A request timed out, or met an error of the server or the network.

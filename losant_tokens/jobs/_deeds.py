@@ -8,7 +8,7 @@ nothing either, what came of it stays unknown, and whoever resumes the job looks
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -46,7 +46,29 @@ class Finding:
     seen: Token | None = None
 
 
-_DELETED = Finding(Outcome.DONE)
+_DONE = Outcome.DONE
+_DELETED = Finding(_DONE)
+
+
+@attrs.frozen
+class _Access:
+    """To the tokens of one owner, by their ids, with one try each time.
+
+    Attributes:
+        look: Gets a token.
+        change: Does the action to it.
+    """
+
+    look: Callable[[str], Awaitable[Token]]
+    change: Callable[[str], Awaitable[Any]]
+
+    @classmethod
+    def to(cls, tokens: OwnerTokens, action: Action) -> Self:
+        """Access to these tokens, for an action."""
+        look = partial(tokens.get, retry=_ONCE)
+        if action == "delete":
+            return cls(look, partial(tokens.delete, retry=_ONCE))
+        return cls(look, partial(tokens.patch, patch=_PATCHES[action], retry=_ONCE))
 
 
 @attrs.define(eq=False)
@@ -66,7 +88,7 @@ class Deeds:
     verify: bool
     journal: Journal
     requests: Requests
-    _tokens: dict[Owner, OwnerTokens] = attrs.field(factory=dict)
+    _accesses: dict[Owner, _Access] = attrs.field(factory=dict)
     _forbidden: list[tuple[int, Finding]] = attrs.field(factory=list)
 
     async def do(self, number: int, entry: Entry) -> None:
@@ -107,10 +129,9 @@ class Deeds:
     def _settle(self, number: int, finding: Finding) -> None:
         if self._forbidden:
             self.finish()
-        changed = None
-        if finding.outcome is Outcome.DONE and finding.seen is not None:
-            changed = finding.seen.last_updated
-        self.journal.settle(number, finding.outcome, finding.error, changed)
+        outcome, seen = finding.outcome, finding.seen
+        changed = None if seen is None or outcome is not _DONE else seen.last_updated
+        self.journal.settle(number, outcome, finding.error, changed)
 
     def _hold_back(self, number: int, finding: Finding, error: LosantError) -> None:
         """Keeps what was forbidden: a token of its own, or all that comes, which ends the job.
@@ -134,7 +155,8 @@ class Deeds:
         tries = Tries()
         intend = partial(self.journal.intend, number)
         try:
-            answer = await self.requests.send(self._request(entry), tries, before=intend)
+            change = partial(self._access(entry.owner).change, entry.id)
+            answer = await self.requests.send(change, tries, before=intend)
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
             done = self.action == "delete" and tries.is_ambiguous
@@ -144,13 +166,6 @@ class Deeds:
                 raise
             return await self._after(entry, error)
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
-
-    def _request(self, entry: Entry) -> Callable[[], Awaitable[Any]]:
-        """Sends, each time it is called, what changes the token."""
-        tokens = self._tokens_of(entry.owner)
-        if self.action == "delete":
-            return partial(tokens.delete, entry.id, retry=_ONCE)
-        return partial(tokens.patch, entry.id, _PATCHES[self.action], retry=_ONCE)
 
     async def _after(self, entry: Entry, error: LosantError) -> Finding:
         """What came of a token whose last try failed, but may have been carried out."""
@@ -167,19 +182,18 @@ class Deeds:
 
     async def _look(self, entry: Entry) -> Token | None:
         """The token as it is now, or `None` where it is gone."""
-        tokens = self._tokens_of(entry.owner)
+        look = partial(self._access(entry.owner).look, entry.id)
         try:
-            found: Token = await self.requests.send(
-                partial(tokens.get, entry.id, retry=_ONCE), Tries()
-            )
+            found: Token = await self.requests.send(look, Tries())
         except NotFound:
             return None
         return found
 
-    def _tokens_of(self, owner: Owner) -> OwnerTokens:
-        if owner not in self._tokens:
-            self._tokens[owner] = self.client.tokens(owner)
-        return self._tokens[owner]
+    def _access(self, owner: Owner) -> _Access:
+        known = self._accesses.get(owner)
+        if known is None:
+            self._accesses[owner] = known = _Access.to(self.client.tokens(owner), self.action)
+        return known
 
 
 def outcome_after(action: Action, seen: Token | None) -> Outcome | None:

@@ -35,7 +35,8 @@ class Health:
 
     def began(self) -> None:
         """A request was sent for the first time, and earns a part of a further try."""
-        self._earn(_SHARE)
+        if self._budget < _MOST:
+            self._budget += _SHARE
 
     def may_try_again(self) -> bool:
         """Takes a further try out of the budget, if there is one."""
@@ -46,7 +47,8 @@ class Health:
 
     def answered(self) -> None:
         """The service has answered: it is there."""
-        self._earn(_ANSWERED_SHARE)
+        if self._budget < _MOST:
+            self._budget += _ANSWERED_SHARE
         if self._in_a_row or self.starved_since is not None or self.down_since is not None:
             self.starved_since = None
             self._is_there()
@@ -78,10 +80,6 @@ class Health:
         """Whether one does not want to wait for the service any longer."""
         since = self.starved_since if self.down_since is None else self.down_since
         return since is not None and now - since >= self.patience
-
-    def _earn(self, tries: float) -> None:
-        if self._budget < _MOST:
-            self._budget += tries
 
     def _is_there(self) -> None:
         self.down_since = None

@@ -16,7 +16,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ from losant_tokens.errors import JournalError
 from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._plan_format import json_line
-from losant_tokens.jobs._values import Outcome
+from losant_tokens.jobs._values import Entry, Outcome
 
 FORMAT = "losant-tokens journal"
 VERSION = 1
@@ -91,9 +91,12 @@ class States:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
-    def is_open(self, number: int) -> bool:
-        """Whether a token has not come to an end yet, or nobody knows to which."""
-        return self._codes[number] in _OPEN
+    def open_ones(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry]]:
+        """Those tokens, with their numbers, that came to no end yet, or nobody knows to which."""
+        codes = self._codes
+        for number, entry in enumerate(entries):
+            if codes[number] in _OPEN:
+                yield number, entry
 
     def was_asked_for(self, number: int) -> bool:
         """Whether a token may have been changed, and nobody knows."""
@@ -179,8 +182,7 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        self._append(b'{"n":%d,"is":"intended"' % number)
-        self.flush()
+        self._write(self._unwritten + self._line(b'{"n":%d,"is":"intended"' % number))
         self.states.note(number, _INTENDED)
 
     def settle(
@@ -207,7 +209,7 @@ class Journal:
             line += b',"error":' + json_line(error)
         if changed is not None:
             line += b',"changed":"%b"' % changed.isoformat().encode()
-        self._append(line)
+        self._unwritten += self._line(line)
         self.states.note(number, code, error, changed)
 
     async def sync(self) -> None:
@@ -225,7 +227,16 @@ class Journal:
                 raise self._break(error) from None
 
     def flush(self) -> None:
-        """Writes all that was taken note of, or nothing; what cannot be written breaks the journal.
+        """Writes all that was taken note of.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        if self._unwritten:
+            self._write(self._unwritten)
+
+    def _write(self, data: bytes) -> None:
+        """Writes all of it, or nothing; what cannot be written breaks the journal.
 
         In the event loop, and not in a thread: it costs some microseconds, a thread ten times
         that, and it is done for each token.
@@ -233,26 +244,28 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        left = data = self._unwritten
-        if not data:
-            return
         self._unwritten = b""
         try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
         except OSError as error:
             with contextlib.suppress(OSError):  # else it is cut off as a torn line
                 os.ftruncate(self._descriptor, self._end)
             raise self._break(error) from None
-        self._end += len(data)
+        self._end += written
         self._unsynced = True
 
-    def _append(self, line: bytes) -> None:
-        """Takes a line, for the next time that something is written."""
+    def _line(self, content: bytes) -> bytes:
+        """The next line that is to be written, with its checksum.
+
+        Raises:
+            JournalError: The journal is broken.
+        """
         if self._broken is not None:
             raise JournalError(f"{self.path} cannot be written: {self._broken}")
-        self._checksum = zlib.crc32(line, self._checksum)
-        self._unwritten += b"%b%b%d}\n" % (line, _CRC, self._checksum)
+        self._checksum = checksum = zlib.crc32(content, self._checksum)
+        return b"%b%b%d}\n" % (content, _CRC, checksum)
 
     def _break(self, error: OSError) -> JournalError:
         self._broken = files.reason(error)
@@ -280,8 +293,7 @@ class Journal:
                 "plan": self._plan.digest,
                 "begun": datetime.now(UTC).isoformat(),
             }
-            self._append(json_line(said)[:-1])
-            self.flush()
+            self._write(self._line(json_line(said)[:-1]))
 
     def _read(self, lines: Iterable[bytes]) -> None:
         """Takes note of all lines, up to the end of the last whole one."""

@@ -8,7 +8,7 @@ file is the owner's alone (mode 0600) all the same.
 import contextlib
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -139,15 +139,15 @@ def _read_checked(path: Path, file: BinaryIO) -> tuple[Header, str]:
         raise PlanRefused(f"{path} is not a plan of losant-tokens") from None
 
 
-class Entries(Iterator[Entry]):
-    """The tokens of a plan, one by one."""
+class Entries(Iterable[Entry]):
+    """The tokens of a plan, one by one, and once."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._entries = self._read()
 
-    def __next__(self) -> Entry:
-        return next(self._entries)
+    def __iter__(self) -> Iterator[Entry]:
+        return self._entries
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -41,7 +41,8 @@ _DOUBLING_SLOWLY = 3.0  # seconds; there, and after the first refusal
 _DOUBLINGS = 20
 _CATCH_UP = 0.05  # seconds: places that nobody took in time are lost, but for these,
 _CLOSEST = 0.5  # which may follow each other at twice the rate,
-_TICK = 0.001  # or all at once where the event loop could not tell them apart
+_TICK = 0.001  # seconds, or all at once where the event loop could not tell them apart;
+_BEAT = 0.005  # seconds: there it is woken so seldom, each time for some of them
 _MISSED = 1.0  # places that are left out after a refusal
 _LEAST_MISSED, _LONGEST_MISSED = 0.01, 5.0  # seconds; the longest when refusals go on
 _STEP = 0.1  # seconds
@@ -55,13 +56,13 @@ class Meter:
     _steps: deque[tuple[int, int]] = attrs.field(factory=deque)  # those that are over
     _total: int = 0  # of those
     _step: int = -1
+    _over_at: float = 0.0
     _count: int = 0  # in the step that goes on
 
     def count(self, now: float) -> None:
         """Counts one event."""
-        step = int(now / _STEP)
-        if step != self._step:
-            self._begin(step)
+        if now >= self._over_at:
+            self._begin(int(now / _STEP))
         self._count += 1
 
     def per_second(self, now: float) -> float:
@@ -76,7 +77,7 @@ class Meter:
         if self._count:
             self._steps.append((self._step, self._count))
             self._total += self._count
-        self._step, self._count = step, 0
+        self._step, self._over_at, self._count = step, (step + 1) * _STEP, 0
         while self._steps and self._steps[0][0] < step - _STEPS:
             self._total -= self._steps.popleft()[1]
 
@@ -130,8 +131,8 @@ class Rate:
     answers: Meter = attrs.field(factory=Meter, init=False)
     refusals: Meter = attrs.field(factory=Meter, init=False)
     latency: float = attrs.field(default=math.inf, init=False)
-    _next_at: float = attrs.field(default=0.0, init=False)
-    _taken_at: float = attrs.field(default=-math.inf, init=False)
+    _due: float = attrs.field(default=math.inf, init=False)  # the next place; the first: at once
+    _free_at: float = attrs.field(default=0.0, init=False)  # it is not to be had before that
     _known: int = attrs.field(default=0, init=False)  # answers
     _was_refused: bool = attrs.field(default=False, init=False)
     _is_waited_for: bool = attrs.field(default=False, init=False)
@@ -144,25 +145,25 @@ class Rate:
     _refusals: int = attrs.field(default=0, init=False)  # without an answer between them
     _missed: float = attrs.field(default=0.0, init=False)  # seconds, after the last of them
 
-    def wait(self, now: float) -> float:
-        """The seconds until the next request may be sent, as it looks now: ask again then."""
-        if now < self._paused_until:
-            return self._paused_until - now
-        next_at = max(self._next_at, self._taken_at + _CLOSEST / self.now - _TICK)
-        if now < next_at:
-            self._is_waited_for = True
-            return next_at - now
-        return 0.0
-
-    def take(self, now: float) -> None:
-        """Takes the place of the next request, which is sent now."""
+    def take(self, now: float) -> bool:
+        """Takes the place of the next request, which is sent now; `False` if it is not free yet."""
+        if now < self._free_at:
+            self._is_waited_for |= now >= self._paused_until
+            return False
         # Places that nobody took are lost, but for the last few: else there would be a burst.
-        was_idle = self._next_at < now - _CATCH_UP
-        due = now if math.isinf(self._taken_at) else now - _CATCH_UP if was_idle else self._next_at
-        self._next_at = due + max(1.0 / self.now, self._missed)
-        self._taken_at = now
-        self._grow(now)
-        self._is_waited_for = False
+        due = min(max(self._due, now - _CATCH_UP), now)
+        apart = 1.0 / self.now
+        self._due = due + max(apart, self._missed)
+        self._free_at = max(self._due, now + _CLOSEST * apart - _TICK)
+        if self._is_waited_for or self._was_refused:
+            self._grow(now)
+            self._is_waited_for = False
+        return True
+
+    def wait(self, now: float) -> float:
+        """The seconds after which to ask for the next place again, as it looks now."""
+        beat = _BEAT if _CLOSEST / self.now < _TICK else 0.0
+        return max(self._free_at - now, beat)
 
     def pause(self, now: float, seconds: float) -> None:
         """Nothing is to be sent for so long."""
@@ -178,7 +179,7 @@ class Rate:
         """A request was answered, after so many seconds, with no trouble."""
         self.answers.count(now)
         self._known += 1
-        if now - latency > self._refused_at:
+        if self._refusals and now - latency > self._refused_at:
             self._refusals, self._missed = 0, 0.0
 
     def refused(self, now: float, sent_at: float, retry_after: float | None) -> None:
@@ -203,6 +204,7 @@ class Rate:
 
     def _pause_until(self, moment: float) -> None:
         self._paused_until = max(self._paused_until, moment)
+        self._free_at = max(self._free_at, self._paused_until)
 
     def _slow_down(self, now: float, retry_after: float | None) -> None:
         is_first, self._was_refused = not self._was_refused, True
@@ -235,19 +237,16 @@ class Rate:
             self._grown_at = now
         elapsed = now - self._grown_at
         if not self._was_refused:
-            doubling = min(_DOUBLING, _FAST_DOUBLING + _LATENCIES * self.latency)
-            if self._is_waited_for and elapsed >= doubling:
-                self._go_at(self.now * 2.0)
-                self._grown_at = now
-            return
+            if elapsed < min(_DOUBLING, _FAST_DOUBLING + _LATENCIES * self.latency):
+                return
+            self._go_at(self.now * 2.0)
+        elif self._is_waited_for and not self._refusals:
+            if self._curve is None:
+                self._go_at(self.now * 2.0 ** (elapsed / _DOUBLING_SLOWLY))
+            else:
+                self._on_curve += elapsed
+                self._go_at(self._curve.at(self._on_curve))
         self._grown_at = now
-        if not self._is_waited_for or self._refusals:
-            return
-        if self._curve is None:
-            self._go_at(self.now * 2.0 ** (elapsed / _DOUBLING_SLOWLY))
-        else:
-            self._on_curve += elapsed
-            self._go_at(self._curve.at(self._on_curve))
 
     def _go_at(self, rate: float) -> None:
         self.now = min(max(rate, _LEAST_RATE), self.fixed or rate)

@@ -98,10 +98,11 @@ class Requests:
             LosantError: The answer, or what came instead of it too often.
         """
         while True:
-            if not self.is_stopping and not self._has_its_turn():
-                await self._wait_in_the_line()
+            now = self.now()
+            if not self.is_stopping and (self._line or not self.pace.rate.take(now)):
+                now = await self._turn_in_the_line()
             if self.health.down_since is None:
-                found = await self._once(request, tries, before)
+                found = await self._once(request, tries, before, now)
             else:
                 found = await self._probe(request, tries, before)
             if found is _NOT_SENT:
@@ -131,21 +132,13 @@ class Requests:
                 self._arrival = anyio.Event()
                 while self._line and not self.is_stopping:
                     now = self.now()
-                    if (wait := self.pace.wait(now)) > 0:
-                        await self._sleep(wait)
-                    else:
-                        self.pace.take(now)
+                    if self.pace.rate.take(now):
                         self._line.popleft().set()
+                    else:
+                        await self._sleep(self.pace.rate.wait(now))
 
-    def _has_its_turn(self) -> bool:
-        """Takes the next place, if it is free now, and nobody waits for it."""
-        now = self.now()
-        if self._line or self.pace.wait(now) > 0:
-            return False
-        self.pace.take(now)
-        return True
-
-    async def _wait_in_the_line(self) -> None:
+    async def _turn_in_the_line(self) -> float:
+        """Waits for a place of its own, and says when it came."""
         self.before_waiting()
         place = anyio.Event()
         self._line.append(place)
@@ -155,6 +148,7 @@ class Requests:
         finally:
             if not place.is_set():
                 self._line.remove(place)
+        return self.now()
 
     async def _probe(
         self, request: Request, tries: Tries, before: Callable[[], None] | None
@@ -168,10 +162,12 @@ class Requests:
             if self.health.is_hopeless(now):
                 raise GaveUpError("the service does not answer")
             await self._sleep(self.health.next_probe(now))
-            return await self._once(request, tries, before)
+            return await self._once(request, tries, before, self.now())
 
-    async def _once(self, request: Request, tries: Tries, before: Callable[[], None] | None) -> Any:
-        """One try: the answer, or the error after which another try may make sense."""
+    async def _once(
+        self, request: Request, tries: Tries, before: Callable[[], None] | None, sent_at: float
+    ) -> Any:
+        """One try, sent now: the answer, or the error after which another try may make sense."""
         if self.is_stopping:
             raise StoppedError
         if tries.sent:
@@ -182,7 +178,6 @@ class Requests:
                 before()
         tries.sent += 1
         self.sent += 1
-        sent_at = self.now()
         try:
             answer = await request()
         except TooManyRequests as error:
@@ -213,23 +208,23 @@ class Requests:
         now = self.now()
         self.refused += 1
         self.health.refused(now)
-        self.pace.refused(now, sent_at, error.retry_after)
+        self.pace.rate.refused(now, sent_at, error.retry_after)
 
     def _troubled(self, error: LosantError, sent_at: float, tries: Tries) -> None:
         now = self.now()
         tries.troubles += 1
         tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
-        self.pace.troubled(now, sent_at)
+        self.pace.concurrency.troubled(now, sent_at)
         if (asked_for := getattr(error, "retry_after", None)) is not None:
-            self.pace.pause(now, asked_for)
+            self.pace.rate.pause(now, asked_for)
 
     async def _before_the_next(self, error: LosantError, tries: Tries) -> None:
         """Waits before another try, or raises what came of the last one."""
         now = self.now()
         if self.health.down_since is not None:
             return  # probes wait by themselves
-        if self.health.is_hopeless(now) or self.pace.pause_left(now) > self.health.patience:
+        if self.health.is_hopeless(now) or self.pace.rate.pause_left(now) > self.health.patience:
             raise GaveUpError("the service takes no more requests")
         if isinstance(error, TooManyRequests):
             return  # the pace waits

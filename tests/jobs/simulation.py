@@ -150,12 +150,12 @@ class Simulation:
         heapq.heappush(self._events, (at, next(self._serial), happen))
 
     def _hire(self, now: float) -> None:
-        while self._workers < self.pace.concurrency:
+        while self._workers < self.pace.concurrency.now:
             self._workers += 1
             self._later(now, self._book)
 
     def _book(self, now: float) -> None:
-        if self._workers > self.pace.concurrency:
+        if self._workers > self.pace.concurrency.now:
             self._workers -= 1
             return
         self._queue += 1
@@ -164,10 +164,9 @@ class Simulation:
 
     def _turn(self, now: float) -> None:
         """What the first of those who wait does."""
-        if (wait := self.pace.wait(now)) > 0:
-            self._later(now + wait, self._turn)
+        if not self.pace.rate.take(now):
+            self._later(now + self.pace.rate.wait(now), self._turn)
             return
-        self.pace.take(now)
         self._send(now)
         self._queue -= 1
         if self._queue:
@@ -189,17 +188,17 @@ class Simulation:
 
     def _answer(self, now: float, sent_at: float, kind: str, is_good: bool) -> None:
         self._in_flight -= 1
-        self.answers.append(Answer(now - _BEGIN, is_good, self.pace.concurrency))
+        self.answers.append(Answer(now - _BEGIN, is_good, self.pace.concurrency.now))
         if is_good:
             self.pace.answered(now, now - sent_at, kind)
         else:
-            self.pace.refused(now, sent_at, self.retry_after)
+            self.pace.rate.refused(now, sent_at, self.retry_after)
         self._book(now)
         self._hire(now)
 
     def _lost(self, now: float, sent_at: float) -> None:
         self._in_flight -= 1
-        self.pace.troubled(now, sent_at)
+        self.pace.concurrency.troubled(now, sent_at)
         self._book(now)
         self._hire(now)
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from losant_tokens.jobs._pace import Pace
-from losant_tokens.jobs._rate import Curve, Meter
+from losant_tokens.jobs._rate import Curve, Meter, Rate
 from tests.jobs.simulation import (
     FixedWindow,
     Limit,
@@ -195,12 +195,12 @@ def test_refusals_in_flight_count_once() -> None:
     pace = Pace(20)
     for step in range(100):
         pace.answered(step / 100, 0.01)
-    pace.refused(1.0, 0.99, None)
-    rate, pause = pace.rate, pace.pause_left(1.0)
+    pace.rate.refused(1.0, 0.99, None)
+    rate, pause = pace.rate.now, pace.rate.pause_left(1.0)
 
-    pace.refused(1.01, 0.995, None)
+    pace.rate.refused(1.01, 0.995, None)
 
-    assert (rate, pause) == (pace.rate, pace.pause_left(1.0))
+    assert (rate, pause) == (pace.rate.now, pace.rate.pause_left(1.0))
 
 
 def test_pauses_double_while_refusals_go_on() -> None:
@@ -209,8 +209,8 @@ def test_pauses_double_while_refusals_go_on() -> None:
     pauses = []
     now = 10.0
     for _ in range(12):
-        pace.refused(now, now - 0.001, None)
-        pauses.append(pace.pause_left(now))
+        pace.rate.refused(now, now - 0.001, None)
+        pauses.append(pace.rate.pause_left(now))
         now += pauses[-1]
 
     ratios = [later / earlier for earlier, later in pairwise(pauses[1:])]
@@ -222,24 +222,41 @@ def test_nothing_is_sent_during_a_pause() -> None:
     """During a pause nothing may be sent, whoever was next."""
     pace = Pace(20, fixed_rate=50.0)
     for _ in range(4):
-        pace.take(1.0)
-    assert 0.0 < pace.wait(1.0) < 0.1
+        pace.rate.take(1.0)
+    assert 0.0 < pace.rate.wait(1.0) < 0.1
 
-    pace.pause(1.0, 3.0)
+    pace.rate.pause(1.0, 3.0)
 
-    assert [pace.wait(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
+    assert [pace.rate.wait(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
 
 
 def test_places_that_nobody_took_are_lost() -> None:
     """After an hour of silence there is no burst."""
     pace = Pace(20, fixed_rate=10)
-    pace.take(0.0)
-    waits = []
-    for _ in range(4):
-        waits.append(pace.wait(3600.0))
-        pace.take(3600.0)
+    pace.rate.take(0.0)
 
-    assert waits == pytest.approx([0.0, 0.05, 0.15, 0.25])
+    taken = _taken(pace.rate, 3600.0, 4)
+
+    assert taken == pytest.approx([3600.0, 3600.05, 3600.15, 3600.25])
+
+
+def test_places_close_together_are_given_away_in_beats() -> None:
+    """Beyond 500 a second, whoever waits is woken 200 times a second, for some places at once."""
+    taken = _taken(Rate(fixed=1000.0), 10.0, 1000)
+
+    assert len(set(taken)) == pytest.approx(200, abs=2)
+    assert taken[-1] - taken[0] == pytest.approx(1.0, abs=0.01)
+
+
+def _taken(rate: Rate, now: float, count: int) -> list[float]:
+    """When so many places in a row were taken, by somebody who waits as long as told."""
+    taken: list[float] = []
+    while len(taken) < count:
+        if rate.take(now):
+            taken.append(now)
+        else:
+            now += rate.wait(now)
+    return taken
 
 
 def test_curve_is_flat_at_the_limit() -> None:

@@ -193,7 +193,7 @@ def test_plan_that_was_replaced_is_refused(tmp_path: Path) -> None:
 def test_entries_can_be_left_early(tmp_path: Path) -> None:
     """Who has seen enough closes the file, and gets no more."""
     entries = write(tmp_path / "plan.jsonl").checked_entries()
-    assert next(entries) == ENTRIES[0]
+    assert next(iter(entries)) == ENTRIES[0]
 
     entries.close()
 
