@@ -94,18 +94,22 @@ class Codec:
         try:
             return (yield from self._structure(data, kind))
         except (_WrongKindError, KeyError):
-            return self._explain(data, kind)
+            return self._explain(self.parse(content), kind)
 
     def _structure(self, data: Any, kind: type[R]) -> Steps[R]:
         items = data.get("items") if type(data) is dict else None
         if type(items) is not list or len(items) <= _STEP or not hasattr(kind, "items"):
             return self._fast.structure(data, kind)
+        yield  # to parse so much took as long as some steps
         items_kind: Any = attrs.fields_dict(cast("type[Any]", kind))["items"].type
         read: list[Any] = []
-        for start in range(0, len(items), _STEP):
-            read += self._fast.structure(items[start : start + _STEP], items_kind)
+        items.reverse()  # to take them from its end: what was read is let go, before it grows old
+        while items:
+            step = items[: -_STEP - 1 : -1]
+            del items[-_STEP:]
+            read += self._fast.structure(step, items_kind)
             yield
-        page: Any = self._fast.structure({**data, "items": []}, kind)
+        page: Any = self._fast.structure(data, kind)
         return cast("R", attrs.evolve(page, items=tuple(read)))
 
     def _explain(self, data: object, kind: type) -> Fault:
