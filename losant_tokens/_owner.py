@@ -30,7 +30,7 @@ Kind = Literal["user", "oauth", "application", "instance"]
 _WITH_ID = ("application", "instance")
 
 
-@frozen(cache_hash=True)  # jobs ask a dict about it for each token
+@frozen
 class Owner:
     """Whose tokens: the user's, the user's OAuth tokens, an application's or an instance's.
 

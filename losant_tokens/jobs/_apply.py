@@ -130,7 +130,7 @@ class _Job:
     requests: Requests
     deeds: Deeds
     telling: Telling
-    work: Iterator[tuple[int, Entry]]
+    work: Iterator[tuple[int, Entry, bool]]
     grace: float
     gave_up: str | None = None
     _fatal: Exception | None = None
@@ -191,8 +191,8 @@ class _Job:
         with anyio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
-                for number, entry in self.work:  # all workers share it
-                    await self.deeds.do(number, entry)
+                for number, entry, asked_before in self.work:  # all workers share it
+                    await self.deeds.do(number, entry, asked_before=asked_before)
                     if (wanted := self._wanted) > self._workers:
                         self._hire(group)
                     elif wanted < self._workers:

@@ -46,7 +46,7 @@ class Finding:
     seen: Token | None = None
 
 
-_DONE = Outcome.DONE
+_DONE, _FAILED, _UNKNOWN = Outcome.DONE, Outcome.FAILED, Outcome.UNKNOWN
 _DELETED = Finding(_DONE)
 
 
@@ -55,10 +55,12 @@ class _Access:
     """To the tokens of one owner, by their ids, with one try each time.
 
     Attributes:
+        owner: Whose tokens.
         look: Gets a token.
         change: Does the action to it.
     """
 
+    owner: Owner
     look: Callable[[str], Awaitable[Token]]
     change: Callable[[str], Awaitable[Any]]
 
@@ -67,8 +69,8 @@ class _Access:
         """Access to these tokens, for an action."""
         look = partial(tokens.get, retry=_ONCE)
         if action == "delete":
-            return cls(look, partial(tokens.delete, retry=_ONCE))
-        return cls(look, partial(tokens.patch, patch=_PATCHES[action], retry=_ONCE))
+            return cls(tokens.owner, look, partial(tokens.delete, retry=_ONCE))
+        return cls(tokens.owner, look, partial(tokens.patch, patch=_PATCHES[action], retry=_ONCE))
 
 
 @attrs.define(eq=False)
@@ -88,11 +90,16 @@ class Deeds:
     verify: bool
     journal: Journal
     requests: Requests
-    _accesses: dict[Owner, _Access] = attrs.field(factory=dict)
+    _latest: _Access | None = None
     _forbidden: list[tuple[int, Finding]] = attrs.field(factory=list)
 
-    async def do(self, number: int, entry: Entry) -> None:
+    async def do(self, number: int, entry: Entry, *, asked_before: bool) -> None:
         """Does one token, and writes down what came of it.
+
+        Args:
+            number: Its number in the plan.
+            entry: What the plan says about it.
+            asked_before: Whether it may have been changed by an earlier run.
 
         Raises:
             StoppedError: The job is at its end.
@@ -102,9 +109,8 @@ class Deeds:
         if entry.protected is not None:
             self.journal.settle(number, Outcome.PROTECTED)
             return
-        asked_before = self.journal.states.was_asked_for(number)
         # What was asked for before, and may have been done, has not failed by an error now.
-        failed = Outcome.UNKNOWN if asked_before else Outcome.FAILED
+        failed = _UNKNOWN if asked_before else _FAILED
         try:
             finding = None
             if self.verify or asked_before:
@@ -190,10 +196,10 @@ class Deeds:
         return found
 
     def _access(self, owner: Owner) -> _Access:
-        known = self._accesses.get(owner)
-        if known is None:
-            self._accesses[owner] = known = _Access.to(self.client.tokens(owner), self.action)
-        return known
+        access = self._latest
+        if access is None or access.owner is not owner:  # plans have one after the other
+            access = self._latest = _Access.to(self.client.tokens(owner), self.action)
+        return access
 
 
 def outcome_after(action: Action, seen: Token | None) -> Outcome | None:

@@ -91,16 +91,15 @@ class States:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
-    def open_ones(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry]]:
-        """Those tokens, with their numbers, that came to no end yet, or nobody knows to which."""
-        codes = self._codes
-        for number, entry in enumerate(entries):
-            if codes[number] in _OPEN:
-                yield number, entry
+    def open_ones(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry, bool]]:
+        """Those tokens that came to no end yet, or nobody knows to which.
 
-    def was_asked_for(self, number: int) -> bool:
-        """Whether a token may have been changed, and nobody knows."""
-        return self._codes[number] in _ASKED_FOR
+        Each with its number, and whether it may have been changed, and nobody knows.
+        """
+        for number, entry in enumerate(entries):
+            code = self._codes[number]
+            if code in _OPEN:
+                yield number, entry, code in _ASKED_FOR
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""
