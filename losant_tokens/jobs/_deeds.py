@@ -16,7 +16,7 @@ from losant_tokens import ApiTokenPatch, AsyncClient, Owner, RetryPolicy, errors
 from losant_tokens._owner import OwnerTokens
 from losant_tokens.errors import LosantError, NotFound, ResponseError, StatusError, TransportError
 from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._requests import Requests, Tries
+from losant_tokens.jobs._requests import GaveUpError, Requests, StoppedError, Tries
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
 
@@ -163,6 +163,10 @@ class Deeds:
         try:
             change = partial(self._access(entry.owner).change, entry.id)
             answer = await self.requests.send(change, tries, before=intend)
+        except (StoppedError, GaveUpError):
+            if tries.sent and not tries.is_ambiguous:  # it was refused each time, or not sent
+                self.journal.take_back(number)
+            raise
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
             done = self.action == "delete" and tries.is_ambiguous

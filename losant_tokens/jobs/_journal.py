@@ -9,7 +9,8 @@ was torn by a crash is cut off. One process at a time has the journal.
 What is intended has left the process before it is acted upon, however the process ends. What came
 of it goes out together with the next intent, or when somebody waits: a process that is killed may
 lose the latest of these, and whoever resumes the job looks at their tokens. The end of the machine
-may lose the lines of the last second.
+may lose the lines of the last second. What was intended and then given up, where each try is known
+to have had no effect (none arrived, or was let in), is `untouched` again.
 """
 
 import contextlib
@@ -42,6 +43,7 @@ _OUTCOMES = tuple(Outcome)
 _FIRST_OUTCOME = 2
 _CODES = {outcome.value: code for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)}
 _CODES["intended"] = _INTENDED
+_CODES["untouched"] = _UNTOUCHED
 _LINES = {outcome: (_CODES[outcome.value], outcome.value.encode()) for outcome in Outcome}
 _ASKED_FOR = (_INTENDED, _CODES["unknown"])
 _OPEN = (_UNTOUCHED, *_ASKED_FOR)
@@ -183,6 +185,15 @@ class Journal:
         """
         self._write(self._unwritten + self._line(b'{"n":%d,"is":"intended"' % number))
         self.states.note(number, _INTENDED)
+
+    def take_back(self, number: int) -> None:
+        """Takes note that what was intended was certainly not done, in none of its tries.
+
+        Raises:
+            JournalError: The journal cannot be written.
+        """
+        self._unwritten += self._line(b'{"n":%d,"is":"untouched"' % number)
+        self.states.note(number, _UNTOUCHED)
 
     def settle(
         self,

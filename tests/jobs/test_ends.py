@@ -162,6 +162,26 @@ def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
     assert report.seconds < 1
 
 
+@pytest.mark.parametrize(("status", "unknown"), [(429, 0), (503, 1)])
+def test_refused_and_given_up_is_not_unknown(tmp_path: Path, status: int, unknown: int) -> None:
+    """What was refused each time is untouched; what met an error may have been done."""
+    fake = fake_with(3)
+    wait = {"Retry-After": "3600"}
+
+    async def job() -> tuple[Report, Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=status, method="DELETE", times=None, headers=wait)
+            first = await jobs.apply(client, plan)
+            fake.clear_faults()
+            return first, await jobs.apply(client, plan, resume=True)
+
+    first, second = on_virtual_time(job)
+
+    assert (first.left, first.counts[Outcome.UNKNOWN]) == (3 - unknown, unknown)
+    assert counts(second) == {"done": 3}
+
+
 def test_all_wait_when_asked_to(tmp_path: Path) -> None:
     """A Retry-After, with a 429 or a 503, is for all, and all goes on after it."""
     fake = fake_with(50)

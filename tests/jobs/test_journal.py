@@ -51,6 +51,16 @@ def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
         assert journal.states.errors == {}
 
 
+def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
+    """What was certainly not done is as if it had never been intended, for whoever resumes."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(1)
+        journal.take_back(1)
+        assert journal.states.outcome(1) is None
+
+    assert states(plan, path) == [None, None, None]
+
+
 def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
     """What was intended is in the file as soon as it may be acted upon."""
     with Journal.open(plan, path, resume=False) as journal:
