@@ -33,7 +33,10 @@ class AiohttpPool(Pool):
     def __init__(self, *, max_connections: int, verify: ssl.SSLContext | None = None) -> None:
         super().__init__(max_connections=max_connections, verify=verify)
         self._session: aiohttp.ClientSession | None = None
+        # What the latest request had, and the next one mostly has, too.
         self._timeout = _NO_TIMEOUT
+        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self._headers = CIMultiDict[str]()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request, and hands back the head of the answer."""
@@ -41,8 +44,8 @@ class AiohttpPool(Pool):
         try:
             response = await session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
-                headers=_headers(request),
+                _url(request.url),
+                headers=self._headers_of(request),
                 data=await request.aread() or None,
                 allow_redirects=False,
                 timeout=self._timeout_of(request),
@@ -51,12 +54,7 @@ class AiohttpPool(Pool):
         except (aiohttp.ClientError, TimeoutError) as error:
             problem = _translated(error)
         else:
-            return httpx.Response(
-                response.status,
-                headers=_response_headers(response),
-                stream=_Stream(response),
-                request=request,
-            )
+            return _response(response, request)
         raise problem
 
     async def aclose(self) -> None:
@@ -79,8 +77,18 @@ class AiohttpPool(Pool):
         self._session = session
         return session
 
+    def _headers_of(self, request: httpx.Request) -> CIMultiDict[str]:
+        """The headers of httpx as those of aiohttp, which does not change them."""
+        raw = request.headers.raw
+        if raw != self._raw_headers:
+            self._raw_headers = raw
+            self._headers = CIMultiDict(
+                [(name.decode("ascii"), value.decode("latin-1")) for name, value in raw]
+            )
+        return self._headers
+
     def _timeout_of(self, request: httpx.Request) -> aiohttp.ClientTimeout:
-        """The timeouts of httpx as one of aiohttp, which is kept for the next, mostly the same."""
+        """The timeouts of httpx as one of aiohttp."""
         said = request.extensions.get("timeout", {})
         connect, read, pool = said.get("connect"), said.get("read"), said.get("pool")
         kept = self._timeout
@@ -91,31 +99,50 @@ class AiohttpPool(Pool):
         return self._timeout
 
 
-def _headers(request: httpx.Request) -> CIMultiDict[str]:
-    return CIMultiDict(
-        [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+def _url(url: httpx.URL) -> URL:
+    """The URL of httpx as one of aiohttp: of its parts, since to parse the whole takes longer."""
+    path, _, query = url.raw_path.decode("ascii").partition("?")
+    return URL.build(
+        scheme=url.scheme,
+        authority=url.netloc.decode("ascii"),
+        path=path,
+        query_string=query,
+        encoded=True,
     )
 
 
-def _response_headers(response: aiohttp.ClientResponse) -> httpx.Headers:
-    # Told the encoding, httpx need not try which one fits each of them.
-    return httpx.Headers(list(response.raw_headers), encoding="latin-1")
+def _response(response: aiohttp.ClientResponse, request: httpx.Request) -> httpx.Response:
+    answer = httpx.Response(
+        response.status,
+        headers=list(response.raw_headers),
+        stream=_Stream(response),
+        request=request,
+    )
+    answer.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
+    return answer
 
 
 class _Stream(httpx.AsyncByteStream):
-    """The body of an answer; closed early, it takes its connection with it."""
+    """The body of an answer; closed early, it takes its connection with it.
+
+    Its own iterator, since asyncio keeps a register of asynchronous generators.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for part in self._response.content.iter_any():
-                yield part
+            part = await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
-            problem = _translated(error)
+            problem: Exception = _translated(error)
         else:
-            return
+            if part:
+                return part
+            problem = StopAsyncIteration()
         raise problem
 
     async def aclose(self) -> None:

@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import anyio
@@ -45,6 +46,7 @@ class Call:
     Attributes:
         pool: Gives what to send with, while the client is open.
         turns: Who has one may send.
+        time_limit: Limits a try to so many seconds.
         codec: Makes models of JSON.
         base_url: Where it is sent, for messages.
         action: What is to be done.
@@ -56,6 +58,7 @@ class Call:
 
     pool: Callable[[], httpx.AsyncBaseTransport]
     turns: anyio.Semaphore
+    time_limit: Callable[[float], AbstractAsyncContextManager[object]]
     codec: Codec
     base_url: str
     action: Action[Any]
@@ -151,14 +154,13 @@ class Call:
     async def _send(self, limit: float) -> Answer | LosantError:
         connect = limit if math.isfinite(limit) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
-        found: Answer | LosantError | None = None
         # All of the try is under one timeout: httpx's own are for each read, and a server that
         # sends a byte now and then would never meet them.
-        with anyio.move_on_after(limit + min(_CONNECT_FIRST, limit / 10)):
-            found = await self._exchange()
-        if found is None:
+        try:
+            async with self.time_limit(limit + min(_CONNECT_FIRST, limit / 10)):
+                return await self._exchange()
+        except TimeoutError:
             return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
-        return found
 
     async def _exchange(self) -> Answer | LosantError:
         try:
@@ -167,7 +169,7 @@ class Call:
             response = await self.pool().handle_async_request(self.request)
             body = cast("httpx.AsyncByteStream", response.stream)
             try:
-                reader = BodyReader(response.headers.get("content-encoding", ""))
+                reader = BodyReader.of(response.headers)
                 async for part in body:
                     if problem := reader.feed(part):
                         return self._unreadable(response, problem)

@@ -26,6 +26,7 @@ from losant_tokens import (
     aiohttp_transport,
     errors,
 )
+from losant_tokens._answer import BodyReader
 
 from .frames import frames_that_hold
 from .servers import ID, TOKEN, answer, respond, serve
@@ -384,10 +385,11 @@ async def test_an_answer_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> N
         assert (await client.user_api_token.get(ID)).id == ID
 
 
-def _SmallReader(encoding: str) -> Any:  # noqa: N802 -- it stands in for a class
-    from losant_tokens._answer import BodyReader
+class _SmallReader(BodyReader):
+    """Reads no more than a kilobyte."""
 
-    return BodyReader(encoding, limit=1024)
+    def __init__(self, encoding: str) -> None:
+        super().__init__(encoding, limit=1024)
 
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
