@@ -163,18 +163,17 @@ class Deeds:
         try:
             change = partial(self._access(entry.owner).change, entry.id)
             answer = await self.requests.send(change, tries, before=intend)
-        except (StoppedError, GaveUpError):
-            if tries.sent and not tries.is_ambiguous:  # it was refused each time, or not sent
-                self.journal.take_back(number)
-            raise
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
             done = self.action == "delete" and tries.is_ambiguous
             return Finding(Outcome.DONE if done else Outcome.GONE)
-        except _TOLD as error:
-            if not tries.is_ambiguous:
-                raise
-            return await self._after(entry, error)
+        except (LosantError, StoppedError, GaveUpError) as error:
+            if tries.is_ambiguous:
+                if isinstance(error, _TOLD):
+                    return await self._after(entry, error)
+            elif tries.sent:  # and refused each time, or not even let out
+                self.journal.take_back(number)
+            raise
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
 
     async def _after(self, entry: Entry, error: LosantError) -> Finding:
