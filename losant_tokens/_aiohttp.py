@@ -60,6 +60,7 @@ class AiohttpPool(Pool):
     async def aclose(self) -> None:
         """Closes all connections."""
         session, self._session = self._session, None
+        self._raw_headers, self._headers = [], CIMultiDict()
         if session is not None:
             await session.close()
 
@@ -125,7 +126,7 @@ def _response(response: aiohttp.ClientResponse, request: httpx.Request) -> httpx
 class _Stream(httpx.AsyncByteStream):
     """The body of an answer; closed early, it takes its connection with it.
 
-    Its own iterator, since asyncio keeps a register of asynchronous generators.
+    Its own iterator: an asynchronous generator would have asyncio take it into a register.
     """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -138,11 +139,11 @@ class _Stream(httpx.AsyncByteStream):
         try:
             part = await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
-            problem: Exception = _translated(error)
+            problem = _translated(error)
         else:
             if part:
                 return part
-            problem = StopAsyncIteration()
+            raise StopAsyncIteration
         raise problem
 
     async def aclose(self) -> None:

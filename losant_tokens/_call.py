@@ -9,7 +9,6 @@ import math
 import random
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import anyio
@@ -46,7 +45,7 @@ class Call:
     Attributes:
         pool: Gives what to send with, while the client is open.
         turns: Who has one may send.
-        time_limit: Limits a try to so many seconds.
+        now: The clock of the event loop.
         codec: Makes models of JSON.
         base_url: Where it is sent, for messages.
         action: What is to be done.
@@ -58,7 +57,7 @@ class Call:
 
     pool: Callable[[], httpx.AsyncBaseTransport]
     turns: anyio.Semaphore
-    time_limit: Callable[[float], AbstractAsyncContextManager[object]]
+    now: Callable[[], float]
     codec: Codec
     base_url: str
     action: Action[Any]
@@ -156,11 +155,12 @@ class Call:
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
         # All of the try is under one timeout: httpx's own are for each read, and a server that
         # sends a byte now and then would never meet them.
-        try:
-            async with self.time_limit(limit + min(_CONNECT_FIRST, limit / 10)):
-                return await self._exchange()
-        except TimeoutError:
-            return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
+        # Not `asyncio.timeout`: where httpcore is in a task group of anyio's, and the caller's own
+        # scope ends at the same moment, that would leave a cancellation that belongs to nobody.
+        deadline = self.now() + limit + min(_CONNECT_FIRST, limit / 10)
+        with anyio.CancelScope(deadline=deadline):
+            return await self._exchange()
+        return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
 
     async def _exchange(self) -> Answer | LosantError:
         try:

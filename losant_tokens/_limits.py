@@ -194,7 +194,7 @@ def items(each: Validator, most: int | None = None, *, unique: bool = False) -> 
     return check
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False)  # not frozen: it is made for each option that is checked
 class _At:
     """A place inside a field: `scope[3]`."""
 

@@ -3,10 +3,8 @@
 `_scopes` and `_credential` say whether to send at all, `_wire` what is sent; `_call` sends it.
 """
 
-import asyncio
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, Unpack, cast
 
@@ -21,7 +19,7 @@ from losant_tokens._bodies import Body
 from losant_tokens._call import Call
 from losant_tokens._codec import Codec
 from losant_tokens._credential import Credential, expiry_problem
-from losant_tokens._loop import loop_finder, time_limit
+from losant_tokens._loop import clock, loop_finder
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._paging import Ahead
 from losant_tokens._retry import RetryPolicy
@@ -60,7 +58,7 @@ class Session:
     _pool: httpx.AsyncBaseTransport | None = None
     _find_loop: Callable[[], object] = current_token
     _loop: object = None
-    _time_limit: Callable[[float], AbstractAsyncContextManager[object]] = asyncio.timeout
+    _now: Callable[[], float] = anyio.current_time
     _closed: bool = False
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
@@ -93,7 +91,7 @@ class Session:
             raise ClientStateError(
                 f"This AsyncClient is {self.state}: it can be opened once. Make another one."
             )
-        self._find_loop, self._time_limit = loop_finder(), time_limit()
+        self._find_loop, self._now = loop_finder(), clock()
         self._loop = self._find_loop()
         self._pool = await pool.__aenter__()
 
@@ -170,7 +168,7 @@ class Session:
         call = Call(
             pool=self.pool,
             turns=self._turns,
-            time_limit=self._time_limit,
+            now=self._now,
             codec=self.codec,
             base_url=self.endpoint.base_url,
             action=action,

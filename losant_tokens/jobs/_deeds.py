@@ -116,7 +116,7 @@ class Deeds:
             if self.verify or asked_before:
                 finding = await self._before(entry, asked_before=asked_before)
             if finding is None:
-                finding = await self._act(number, entry)
+                finding = await self._act(number, entry, asked_before=asked_before)
         except errors.Unauthorized:
             raise  # it would be the same for all others
         except errors.Forbidden as error:
@@ -157,7 +157,7 @@ class Deeds:
             return Finding(Outcome.GONE)
         return None if _is_as_planned(seen, entry) else Finding(Outcome.CHANGED)
 
-    async def _act(self, number: int, entry: Entry) -> Finding:
+    async def _act(self, number: int, entry: Entry, *, asked_before: bool) -> Finding:
         tries = Tries()
         intend = partial(self.journal.intend, number)
         try:
@@ -171,7 +171,7 @@ class Deeds:
             if tries.is_ambiguous:
                 if isinstance(error, _TOLD):
                     return await self._after(entry, error)
-            elif tries.sent:  # and refused each time, or not even let out
+            elif tries.sent and not asked_before:  # no try can have had any effect
                 self.journal.take_back(number)
             raise
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)

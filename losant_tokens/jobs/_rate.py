@@ -161,7 +161,7 @@ class Rate:
         return True
 
     def wait(self, now: float) -> float:
-        """The seconds after which to ask for the next place again, as it looks now."""
+        """The seconds after which to ask again for a place that was not free, as it looks now."""
         beat = _BEAT if _CLOSEST / self.now < _TICK else 0.0
         return max(self._free_at - now, beat)
 
