@@ -189,3 +189,30 @@ async def test_cancelled_while_waiting_for_a_turn() -> None:
         release.set()
         with anyio.fail_after(5):
             assert (await client.user_api_token.get(ID)).id == ID
+
+
+class InATaskGroup(httpx.AsyncBaseTransport):
+    """Waits as anyio does that connects: in a task group, which takes a moment to end."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async def work() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(work)
+        raise AssertionError("it never answers")
+
+
+async def test_timeout_and_the_callers_scope_together() -> None:
+    """A try that times out just before the caller's own scope ends leaves no cancellation over."""
+    one = RetryPolicy(attempts=1)
+    async with AsyncClient("t", transport=InATaskGroup(), retry=one, timeout=0.2) as client:
+        with anyio.move_on_after(0.24) as scope:
+            await client.user_api_token.get(ID)
+
+        assert scope.cancelled_caught
+        await anyio.lowlevel.checkpoint()

@@ -1,6 +1,8 @@
 """The pools: what they open, keep and close, whom they trust, and which proxy they use."""
 
+import gc
 import ssl
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ from anyio.abc import ByteStream
 from losant_tokens import (
     AsyncClient,
     RetryPolicy,
+    _aiohttp,
     _transport,
     aiohttp_transport,
     errors,
@@ -345,3 +348,27 @@ async def test_a_transport_of_the_user_is_opened_and_closed() -> None:
         assert ID == (await client.user_api_token.get(ID)).id
         await client.aclose()
     assert ["opened", "closed"] == transport.events
+
+
+async def test_an_answer_leaves_nothing_for_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What aiohttp's pool makes of an answer is gone with it: there is no cycle in it."""
+    made: list[weakref.ref[object]] = []
+
+    class Remembered(_aiohttp._Stream):
+        def __init__(self, response: Any) -> None:
+            super().__init__(response)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(_aiohttp, "_Stream", Remembered)
+    async with (
+        serve(Connections()) as url,
+        AsyncClient("t", base_url=url, transport=aiohttp_transport()) as client,
+    ):
+        gc.disable()
+        try:
+            await client.user_api_token.get(ID)
+            assert [reference() for reference in made] == [None]
+        finally:
+            gc.enable()
