@@ -1,6 +1,6 @@
 """Whose tokens: one word for the four families that share one shape."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast
 
@@ -193,6 +193,25 @@ class OwnerTokens(Resource):
     async def count(self, **options: Unpack[RequestOptions]) -> int | None:
         """How many tokens there are, if the API says so."""
         return (await self.page(page=0, per_page=1, **options)).total_count
+
+    def once(
+        self, verb: Literal["get", "patch", "delete"], patch: ApiTokenPatch | None = None
+    ) -> Callable[[str], Awaitable[Any]]:
+        """What does the same to one token after the other, by their ids, with one try each.
+
+        It is for whoever tries again by rules of their own.
+
+        Args:
+            verb: What is to be done.
+            patch: How they are to be changed, where that is it.
+        """
+        action: Action[Any] = getattr(self._can, verb)
+        body = None if patch is None else _fitting(patch, action)
+
+        def do(token_id: str) -> Awaitable[Any]:
+            return self._session.once(action, self._ids(token_id), body)
+
+        return do
 
     def _ids(self, token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""

@@ -4,7 +4,7 @@
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, Unpack, cast
 
@@ -29,6 +29,7 @@ from losant_tokens._wire import Endpoint, build_request
 from losant_tokens.errors import ClientStateError, ScopeError, ScopeWarning, TokenExpired
 
 R = TypeVar("R")
+_ONCE = RetryPolicy(attempts=1)
 _is_policy = limits.instance_of(RetryPolicy)
 ScopeCheck = Literal["enforce", "warn", "off"]
 
@@ -151,7 +152,6 @@ class Session:
             LosantError: Whatever went wrong; see `losant_tokens.errors`.
             TypeError: There is no such option.
         """
-        self.check_usable()
         timeout, policy = self.timeout, self.policy
         if options:
             check_options(action, options)
@@ -161,11 +161,37 @@ class Session:
             if "retry" in options:
                 policy = options["retry"]
                 limits.check(_is_policy, action.name, "retry", policy)
+        call = self._prepared(action, ids or {}, query or {}, body, options, timeout, policy)
+        return cast("R", await call.result())
+
+    def once(
+        self, action: Action[R], ids: Mapping[str, str], body: Body | None = None
+    ) -> Awaitable[R]:
+        """Does an action as `call` does, but for the options, and with one try.
+
+        It is for whoever tries again by rules of their own, and asks so often that what options
+        cost counts.
+
+        Raises:
+            LosantError: Whatever went wrong; what is known before sending, at once.
+        """
+        return self._prepared(action, ids, {}, body, {}, self.timeout, _ONCE).result()
+
+    def _prepared(
+        self,
+        action: Action[Any],
+        ids: Mapping[str, str],
+        query: Mapping[str, str],
+        body: Body | None,
+        options: RequestOptions,
+        timeout: float,
+        policy: RetryPolicy,
+    ) -> Call:
+        """A call that has passed all checks, and can be sent."""
+        self.check_usable()
         self._check_token(action)
-        request = build_request(
-            self.endpoint, self.codec, action, ids or {}, query or {}, body, options
-        )
-        call = Call(
+        request = build_request(self.endpoint, self.codec, action, ids, query, body, options)
+        return Call(
             pool=self.pool,
             turns=self._turns,
             now=self._now,
@@ -177,7 +203,6 @@ class Session:
             policy=policy,
             secrets=_secrets(self, body),
         )
-        return cast("R", await call.result())
 
     def _check_token(self, action: Action[Any]) -> None:
         if not action.needs_token:
@@ -192,7 +217,7 @@ class Session:
         if self.scope_check == "enforce":
             raise problem
         told = str(problem).replace(" Nothing was sent.", " It is sent all the same.")
-        warnings.warn(told, ScopeWarning, stacklevel=4)  # the caller of the resource's method
+        warnings.warn(told, ScopeWarning, stacklevel=5)  # the caller of the resource's method
 
     def _problem(self, action: Action[Any]) -> ScopeError | TokenExpired | None:
         """Why the token is sure to be refused. What its scopes allow is found out once."""

@@ -6,6 +6,7 @@ shrink, it grows by one a round. Pure but for its memory.
 """
 
 import math
+from collections import defaultdict
 
 import attrs
 
@@ -19,47 +20,24 @@ _FORGETTING = 1.01  # a round: the best latency may be that of a quieter hour
 
 
 @attrs.define
-class Round:
-    """The latencies of some answers, against the best that there were of the same kinds.
+class Latencies:
+    """The latencies of the answers of one kind in a round, and the best mean of a round there was.
 
     Kinds are kept apart, since to read a token may take a tenth of the time of deleting it.
-
-    Attributes:
-        size: How many answers the round has so far.
     """
-
-    size: int = 0
-    _kinds: dict[str, "_Kind"] = attrs.field(factory=dict)
-
-    def note(self, latency: float, kind: str) -> int:
-        """Takes the latency of an answer; says how many the round has by now."""
-        known = self._kinds.get(kind) or self._kinds.setdefault(kind, _Kind())
-        known.count += 1
-        known.total += latency
-        self.size += 1
-        return self.size
-
-    def end(self) -> tuple[float, float]:
-        """The mean latency, and what it would be at the best; the next round begins."""
-        actual = best = 0.0
-        for kind in self._kinds.values():
-            if kind.count:
-                kind.best = min(kind.total / kind.count, kind.best * _FORGETTING)
-                actual += kind.total
-                best += kind.best * kind.count
-                kind.count, kind.total = 0, 0.0
-        means = actual / self.size, best / self.size
-        self.size = 0
-        return means
-
-
-@attrs.define
-class _Kind:
-    """The answers of one kind in a round, and the best mean of a round there was."""
 
     count: int = 0
     total: float = 0.0
     best: float = math.inf
+
+    def end_round(self) -> float:
+        """What the total would be at the best; the next round begins."""
+        if not self.count:
+            return 0.0
+        self.best = min(self.total / self.count, self.best * _FORGETTING)
+        at_best = self.best * self.count
+        self.count, self.total = 0, 0.0
+        return at_best
 
 
 @attrs.define
@@ -80,7 +58,10 @@ class Concurrency:
     _troubled_at: float = attrs.field(default=-1.0, init=False)
     _trouble: float = attrs.field(default=0.0, init=False)  # its share of late
     _has_shrunk: bool = attrs.field(default=False, init=False)
-    _round: Round = attrs.field(factory=Round, init=False)
+    _kinds: defaultdict[str, Latencies] = attrs.field(
+        factory=lambda: defaultdict(Latencies), init=False
+    )
+    _answers: int = attrs.field(default=0, init=False)  # in this round
 
     def answered(self, latency: float, kind: str) -> bool:
         """A request of some kind was answered, after so many seconds, with no trouble.
@@ -89,7 +70,11 @@ class Concurrency:
         """
         if self._trouble:
             self._trouble *= 1.0 - _TROUBLE_WEIGHT
-        if self._round.note(latency, kind) < max(_LEAST_ROUND, self.now):
+        latencies = self._kinds[kind]
+        latencies.count += 1
+        latencies.total += latency
+        self._answers = answers = self._answers + 1
+        if answers < self.now or answers < _LEAST_ROUND:
             return False
         self._end_round()
         return True
@@ -107,8 +92,11 @@ class Concurrency:
             self._shrink(self.now // 2)
 
     def _end_round(self) -> None:
-        self.latency, best = self._round.end()
-        latency = self.latency
+        total = sum(latencies.total for latencies in self._kinds.values())
+        at_best = sum(latencies.end_round() for latencies in self._kinds.values())
+        self.latency = latency = total / self._answers
+        best = at_best / self._answers
+        self._answers = 0
         if latency > max(best * _SLOW, best + _SLOW_SECONDS):
             self._shrink(self.now * 9 // 10)
         elif latency <= max(best * _CALM, best + _CALM_SECONDS):

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import attrs
 
-from losant_tokens import ApiTokenPatch, AsyncClient, Owner, RetryPolicy, errors
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, errors
 from losant_tokens._owner import OwnerTokens
 from losant_tokens.errors import LosantError, NotFound, ResponseError, StatusError, TransportError
 from losant_tokens.jobs._journal import Journal
@@ -21,7 +21,6 @@ from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
 
 _TOLD = (StatusError, ResponseError, TransportError)  # what a server, or the network, has said
-_ONCE = RetryPolicy(attempts=1)  # a job tries again by its own rules
 _MOST_FORBIDDEN = 10
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {
@@ -67,10 +66,10 @@ class _Access:
     @classmethod
     def to(cls, tokens: OwnerTokens, action: Action) -> Self:
         """Access to these tokens, for an action."""
-        look = partial(tokens.get, retry=_ONCE)
+        look = tokens.once("get")
         if action == "delete":
-            return cls(tokens.owner, look, partial(tokens.delete, retry=_ONCE))
-        return cls(tokens.owner, look, partial(tokens.patch, patch=_PATCHES[action], retry=_ONCE))
+            return cls(tokens.owner, look, tokens.once("delete"))
+        return cls(tokens.owner, look, tokens.once("patch", _PATCHES[action]))
 
 
 @attrs.define(eq=False)

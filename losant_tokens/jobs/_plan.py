@@ -155,9 +155,9 @@ class Entries(Iterable[Entry]):
         self._file.close()
 
     def _read(self) -> Generator[Entry, None, None]:
-        """Reads some lines at a time: together they take half as long."""
+        """Reads some lines at a time, and makes entries of them at once: it takes half as long."""
         owner_of = cache(Owner.parse)  # there are few, and they come again and again
         with self._file:
             while lines := self._file.readlines(_AT_A_TIME):
-                for said in json.loads(b"[%b]" % b",".join(lines)):
-                    yield read_entry(said, owner_of)
+                said = json.loads(b"[%b]" % b",".join(lines))
+                yield from [read_entry(one, owner_of) for one in said]

@@ -51,10 +51,11 @@ _STEPS = 10  # of them are what is measured: a second
 
 @attrs.define
 class Meter:
-    """Counts events, and knows how many there were in the last second."""
+    """Counts events, and knows how many there were in the last second, and in all."""
 
-    _steps: deque[tuple[int, int]] = attrs.field(factory=deque)  # those that are over
-    _total: int = 0  # of those
+    _steps: deque[tuple[int, int]] = attrs.field(factory=deque)  # those of the last second
+    _lately: int = 0  # in these
+    _before: int = 0  # in all steps that are over
     _step: int = -1
     _over_at: float = 0.0
     _count: int = 0  # in the step that goes on
@@ -71,15 +72,21 @@ class Meter:
         if step != self._step:
             self._begin(step)
         # The step that has begun is not over: the measure is as long as it has come.
-        return (self._total + self._count) / (now - (step - _STEPS) * _STEP)
+        return (self._lately + self._count) / (now - (step - _STEPS) * _STEP)
+
+    @property
+    def in_all(self) -> int:
+        """All events that were ever counted."""
+        return self._before + self._count
 
     def _begin(self, step: int) -> None:
         if self._count:
             self._steps.append((self._step, self._count))
-            self._total += self._count
+            self._lately += self._count
+            self._before += self._count
         self._step, self._over_at, self._count = step, (step + 1) * _STEP, 0
         while self._steps and self._steps[0][0] < step - _STEPS:
-            self._total -= self._steps.popleft()[1]
+            self._lately -= self._steps.popleft()[1]
 
 
 @attrs.define
@@ -133,7 +140,6 @@ class Rate:
     latency: float = attrs.field(default=math.inf, init=False)
     _due: float = attrs.field(default=math.inf, init=False)  # the next place; the first: at once
     _free_at: float = attrs.field(default=0.0, init=False)  # it is not to be had before that
-    _known: int = attrs.field(default=0, init=False)  # answers
     _was_refused: bool = attrs.field(default=False, init=False)
     _is_waited_for: bool = attrs.field(default=False, init=False)
     _paused_until: float = attrs.field(default=0.0, init=False)
@@ -178,7 +184,6 @@ class Rate:
     def answered(self, now: float, latency: float) -> None:
         """A request was answered, after so many seconds, with no trouble."""
         self.answers.count(now)
-        self._known += 1
         if self._refusals and now - latency > self._refused_at:
             self._refusals, self._missed = 0, 0.0
 
@@ -213,7 +218,7 @@ class Rate:
         elif is_first:
             self._cut_at, self._grown_at = now, None
             self._pause_until(now + _FIRST_PAUSE)
-            if self._known >= _LEAST_KNOWN:
+            if self.answers.in_all >= _LEAST_KNOWN:
                 self.now = self._limit(now, _AT_FIRST) * _BELOW
         elif self.refusals.per_second(now) > _TOLERATED * self.answers.per_second(now):
             self._cut(now, self._limit(now, _AT_ONCE), 0.0)

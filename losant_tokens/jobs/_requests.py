@@ -172,10 +172,8 @@ class Requests:
             raise StoppedError
         if tries.sent:
             self.retries += 1
-        else:
-            self.health.began()
-            if before is not None:
-                before()
+        elif before is not None:
+            before()
         tries.sent += 1
         self.sent += 1
         try:
@@ -201,7 +199,8 @@ class Requests:
 
     def _answered(self, sent_at: float, before: Callable[[], None] | None) -> None:
         now = self.now()
-        self.health.answered()
+        if not self.health.is_at_its_best:
+            self.health.answered()
         self.pace.answered(now, now - sent_at, "look" if before is None else "act")
 
     def _refused(self, error: TooManyRequests, sent_at: float) -> None:

@@ -3,11 +3,11 @@
 from losant_tokens.jobs._health import Health
 
 
-def test_further_tries_are_a_tenth() -> None:
-    """Further tries are ten, and one for every ten requests."""
+def test_further_tries_are_a_tenth_of_what_is_not_answered() -> None:
+    """Further tries are ten, and one for every ten requests that are not answered."""
     health = Health(patience=300)
-    for _ in range(100):
-        health.began()
+    for number in range(100):
+        health.troubled(number)
 
     taken = sum(health.may_try_again() for _ in range(1000))
 
@@ -18,10 +18,10 @@ def test_answers_earn_further_tries() -> None:
     """While most is answered, one in five may fail, and be tried again, for as long as it goes."""
     health = Health(patience=300)
     for number in range(10_000):
-        health.began()
         if number % 5:
             health.answered()
         else:
+            health.troubled(number)
             assert health.may_try_again()
 
 
@@ -29,9 +29,11 @@ def test_further_tries_are_not_hoarded() -> None:
     """A day without trouble does not earn a storm at its end."""
     health = Health(patience=300)
     for _ in range(100_000):
-        health.began()
+        health.answered()
+    assert health.is_at_its_best
 
     assert sum(health.may_try_again() for _ in range(1000)) == 50
+    assert not health.is_at_its_best
 
 
 def test_ten_troubles_in_a_row_are_an_outage() -> None:
