@@ -16,7 +16,7 @@ from losant_tokens import ApiTokenPatch, AsyncClient, Owner, errors
 from losant_tokens._owner import OwnerTokens
 from losant_tokens.errors import LosantError, NotFound, ResponseError, StatusError, TransportError
 from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._requests import GaveUpError, Requests, StoppedError, Tries
+from losant_tokens.jobs._requests import GaveUpError, Request, Requests, StoppedError
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
 
@@ -157,20 +157,19 @@ class Deeds:
         return None if _is_as_planned(seen, entry) else Finding(Outcome.CHANGED)
 
     async def _act(self, number: int, entry: Entry, *, asked_before: bool) -> Finding:
-        tries = Tries()
-        intend = partial(self.journal.intend, number)
+        change = self._access(entry.owner).change
+        request = Request(partial(change, entry.id), partial(self.journal.intend, number))
         try:
-            change = partial(self._access(entry.owner).change, entry.id)
-            answer = await self.requests.send(change, tries, before=intend)
+            answer = await self.requests.send(request)
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
-            done = self.action == "delete" and tries.is_ambiguous
+            done = self.action == "delete" and request.is_ambiguous
             return Finding(Outcome.DONE if done else Outcome.GONE)
         except (LosantError, StoppedError, GaveUpError) as error:
-            if tries.is_ambiguous:
+            if request.is_ambiguous:
                 if isinstance(error, _TOLD):
                     return await self._after(entry, error)
-            elif tries.sent and not asked_before:  # no try can have had any effect
+            elif request.sent and not asked_before:  # no try can have had any effect
                 self.journal.take_back(number)
             raise
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
@@ -192,7 +191,7 @@ class Deeds:
         """The token as it is now, or `None` where it is gone."""
         look = partial(self._access(entry.owner).look, entry.id)
         try:
-            found: Token = await self.requests.send(look, Tries())
+            found: Token = await self.requests.send(Request(look))
         except NotFound:
             return None
         return found

@@ -254,6 +254,8 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
+        if self._broken is not None:
+            raise JournalError(f"{self.path} cannot be written: {self._broken}")
         self._unwritten = b""
         try:
             written = os.write(self._descriptor, data)
@@ -267,13 +269,7 @@ class Journal:
         self._unsynced = True
 
     def _line(self, content: bytes) -> bytes:
-        """The next line that is to be written, with its checksum.
-
-        Raises:
-            JournalError: The journal is broken.
-        """
-        if self._broken is not None:
-            raise JournalError(f"{self.path} cannot be written: {self._broken}")
+        """The next line that is to be written, with its checksum."""
         self._checksum = checksum = zlib.crc32(content, self._checksum)
         return b"%b%b%d}\n" % (content, _CRC, checksum)
 

@@ -21,8 +21,6 @@ from losant_tokens.errors import (
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._pace import Pace
 
-Request = Callable[[], Awaitable[Any]]
-
 _MOST_TRIES = 5
 _REQUEST_TIMEOUT = 408
 _NOT_SENT = object()
@@ -37,19 +35,29 @@ class GaveUpError(Exception):
     """The service was out for longer than one wants to wait; the message says how."""
 
 
-@attrs.define
-class Tries:
-    """The tries of one request.
+@attrs.define(eq=False)
+class Request:
+    """A request that is sent until it is answered.
 
     Attributes:
-        sent: How many there were.
+        send: Sends it once.
+        before: Called right before it is sent for the first time; there is none where it only
+            looks at a token.
+        sent: How many tries there were.
         troubles: How many of them met trouble since the service was last out.
         is_ambiguous: Whether one of them may have been carried out without saying so.
     """
 
+    send: Callable[[], Awaitable[Any]]
+    before: Callable[[], None] | None = None
     sent: int = 0
     troubles: int = 0
     is_ambiguous: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What answers are compared within, since they take longer for one than for the other."""
+        return "look" if self.before is None else "act"
 
 
 @attrs.define(eq=False)
@@ -82,15 +90,8 @@ class Requests:
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
     _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
 
-    async def send(
-        self, request: Request, tries: Tries, *, before: Callable[[], None] | None = None
-    ) -> Any:
+    async def send(self, request: Request) -> Any:
         """Sends a request until it is answered; what cannot pass is raised.
-
-        Args:
-            request: Sends it once.
-            tries: Takes note of its tries.
-            before: Called right before it is sent for the first time.
 
         Raises:
             StoppedError: The job is at its end.
@@ -102,15 +103,15 @@ class Requests:
             if not self.is_stopping and (self._line or not self.pace.rate.take(now)):
                 now = await self._turn_in_the_line()
             if self.health.down_since is None:
-                found = await self._once(request, tries, before, now)
+                found = await self._once(request, now)
             else:
-                found = await self._probe(request, tries, before)
+                found = await self._probe(request)
             if found is _NOT_SENT:
                 continue
             if not isinstance(found, LosantError):
                 return found
             self.latest = found
-            await self._before_the_next(found, tries)
+            await self._before_the_next(found, request)
 
     def stop(self) -> None:
         """Has nothing more sent; whoever waits for a place stops waiting."""
@@ -150,11 +151,9 @@ class Requests:
                 self._line.remove(place)
         return self.now()
 
-    async def _probe(
-        self, request: Request, tries: Tries, before: Callable[[], None] | None
-    ) -> Any:
+    async def _probe(self, request: Request) -> Any:
         """During an outage, one request at a time finds out whether the service is back."""
-        tries.troubles = 0  # nothing is wrong with this token
+        request.troubles = 0  # nothing is wrong with this token
         async with self._probing:
             if self.health.down_since is None:
                 return _NOT_SENT
@@ -162,46 +161,44 @@ class Requests:
             if self.health.is_hopeless(now):
                 raise GaveUpError("the service does not answer")
             await self._sleep(self.health.next_probe(now))
-            return await self._once(request, tries, before, self.now())
+            return await self._once(request, self.now())
 
-    async def _once(
-        self, request: Request, tries: Tries, before: Callable[[], None] | None, sent_at: float
-    ) -> Any:
+    async def _once(self, request: Request, sent_at: float) -> Any:
         """One try, sent now: the answer, or the error after which another try may make sense."""
         if self.is_stopping:
             raise StoppedError
-        if tries.sent:
+        if request.sent:
             self.retries += 1
-        elif before is not None:
-            before()
-        tries.sent += 1
+        elif request.before is not None:
+            request.before()
+        request.sent += 1
         self.sent += 1
         try:
-            answer = await request()
+            answer = await request.send()
         except TooManyRequests as error:
             self._refused(error, sent_at)
             return error
         except (TransportError, ServerError) as error:
-            self._troubled(error, sent_at, tries)
+            self._troubled(error, sent_at, request)
             return error
         except StatusError as error:
             if error.status_code == _REQUEST_TIMEOUT:  # the server waited for us in vain
-                self._troubled(error, sent_at, tries)
+                self._troubled(error, sent_at, request)
                 return error
-            self._answered(sent_at, before)
+            self._answered(sent_at, request)
             raise
         except LosantError as error:
             # An answer that cannot be read is one all the same; else, nothing was sent.
-            tries.is_ambiguous |= hasattr(error, "status_code")
+            request.is_ambiguous |= hasattr(error, "status_code")
             raise
-        self._answered(sent_at, before)
+        self._answered(sent_at, request)
         return answer
 
-    def _answered(self, sent_at: float, before: Callable[[], None] | None) -> None:
+    def _answered(self, sent_at: float, request: Request) -> None:
         now = self.now()
         if not self.health.is_at_its_best:
             self.health.answered()
-        self.pace.answered(now, now - sent_at, "look" if before is None else "act")
+        self.pace.answered(now, now - sent_at, request.kind)
 
     def _refused(self, error: TooManyRequests, sent_at: float) -> None:
         now = self.now()
@@ -209,16 +206,16 @@ class Requests:
         self.health.refused(now)
         self.pace.rate.refused(now, sent_at, error.retry_after)
 
-    def _troubled(self, error: LosantError, sent_at: float, tries: Tries) -> None:
+    def _troubled(self, error: LosantError, sent_at: float, request: Request) -> None:
         now = self.now()
-        tries.troubles += 1
-        tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
+        request.troubles += 1
+        request.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
         self.pace.concurrency.troubled(now, sent_at)
         if (asked_for := getattr(error, "retry_after", None)) is not None:
             self.pace.rate.pause(now, asked_for)
 
-    async def _before_the_next(self, error: LosantError, tries: Tries) -> None:
+    async def _before_the_next(self, error: LosantError, request: Request) -> None:
         """Waits before another try, or raises what came of the last one."""
         now = self.now()
         if self.health.down_since is not None:
@@ -227,10 +224,10 @@ class Requests:
             raise GaveUpError("the service takes no more requests")
         if isinstance(error, TooManyRequests):
             return  # the pace waits
-        if tries.troubles >= _MOST_TRIES:
+        if request.troubles >= _MOST_TRIES:
             raise error
         if self.health.may_try_again():
-            spread = min(_CAP, _BASE * 2**tries.troubles)
+            spread = min(_CAP, _BASE * 2**request.troubles)
             self.resting += 1
             try:
                 await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
@@ -264,9 +261,9 @@ async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
     """
     requests = Requests(Pace(1, first_rate=_READING_RATE), Health(_READING_PATIENCE))
 
-    async def send(request: Request) -> Any:
+    async def send(read: Callable[[], Awaitable[Any]]) -> Any:
         try:
-            return await requests.send(request, Tries())
+            return await requests.send(Request(read))
         except GaveUpError:
             assert requests.latest is not None  # noqa: S101 -- else there was no reason
             raise requests.latest from None

@@ -12,7 +12,7 @@ from losant_tokens.jobs import Outcome, Progress
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._pace import Pace
-from losant_tokens.jobs._requests import Requests, Tries
+from losant_tokens.jobs._requests import Request, Requests
 from losant_tokens.jobs._telling import Telling
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
@@ -460,7 +460,7 @@ async def test_whoever_leaves_the_line_takes_no_place() -> None:
         async def request() -> None:
             went.append(name)
 
-        await requests.send(request, Tries())
+        await requests.send(Request(request))
 
     async with anyio.create_task_group() as group:
         group.start_soon(requests.keep_the_line)
