@@ -207,9 +207,10 @@ class OwnerTokens(Resource):
         """
         action: Action[Any] = getattr(self._can, verb)
         body = None if patch is None else _fitting(patch, action)
+        once, owner_ids, token_name = self._session.once, self._owner_ids, self._token_name
 
         def do(token_id: str) -> Awaitable[Any]:
-            return self._session.once(action, self._ids(token_id), body)
+            return once(action, {**owner_ids, token_name: token_id}, body)
 
         return do
 

@@ -4,6 +4,7 @@
 that take one token after the other, and the ways in which a job ends.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,20 +12,22 @@ from pathlib import Path
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 
 from losant_tokens import AsyncClient
 from losant_tokens import _limits as limits
 from losant_tokens.errors import LosantError
+from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._deeds import Deeds
 from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._journal import Journal, Todo
 from losant_tokens.jobs._opening import Opening
-from losant_tokens.jobs._pace import Pace
 from losant_tokens.jobs._plan import Plan
+from losant_tokens.jobs._rate import Rate
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._requests import GaveUpError, Requests, StoppedError
 from losant_tokens.jobs._telling import Telling
-from losant_tokens.jobs._values import Entry, Progress
+from losant_tokens.jobs._values import Progress
 
 OnProgress = Callable[[Progress], None]
 
@@ -81,13 +84,15 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     plan.check(client.base_url, max_age, datetime.now(UTC))
     path = Path(journal) if journal is not None else journal_of(plan)
     async with Opening(plan, path, resume) as (entries, opened):
-        requests = Requests(Pace(most, rate), Health(patience), before_waiting=opened.flush)
+        requests = Requests(
+            Rate(rate), Concurrency(most), Health(patience), before_waiting=opened.flush
+        )
         job = _Job(
             journal=opened,
             requests=requests,
             deeds=Deeds(client, plan.header.action, verify, opened, requests),
             telling=Telling(len(plan), opened.states, requests, on_progress),
-            work=opened.states.open_ones(entries),
+            left=opened.states.open_ones(entries.chunks()),
             grace=grace,
         )
         failure: LosantError | None = None
@@ -130,9 +135,10 @@ class _Job:
     requests: Requests
     deeds: Deeds
     telling: Telling
-    work: Iterator[tuple[int, Entry, bool]]
+    left: Iterator[list[Todo]]
     grace: float
     gave_up: str | None = None
+    _at_hand: deque[Todo] = attrs.field(factory=deque)
     _fatal: Exception | None = None
     _workers: int = 0
     _scopes: set[anyio.CancelScope] = attrs.field(factory=set)
@@ -169,34 +175,21 @@ class _Job:
 
     # --- Workers -----------------------------------------------------------------------------
 
-    @property
-    def _wanted(self) -> int:
-        """How many workers the pace has work for; others stand in for those who rest."""
-        if self.requests.is_stopping:
-            return 0
-        concurrency = self.requests.pace.concurrency.now
-        return concurrency + min(self.requests.resting, concurrency)
-
     def _hire(self, group: anyio.abc.TaskGroup) -> None:
-        while self._workers < self._wanted:
+        while self._workers < self.requests.wanted:
             self._workers += 1
             group.start_soon(self._work_on, group)
         self.telling.workers = self._workers
 
     async def _work_on(self, group: anyio.abc.TaskGroup) -> None:
-        """Takes one token after the other, until there are none, or fewer workers are wanted.
+        """Works, and takes note of how that ended.
 
         Shielded: when the job is cancelled, what is under way still has its moment.
         """
         with anyio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
-                for number, entry, asked_before in self.work:  # all workers share it
-                    await self.deeds.do(number, entry, asked_before=asked_before)
-                    if (wanted := self._wanted) > self._workers:
-                        self._hire(group)
-                    elif wanted < self._workers:
-                        break
+                await self._work(group)
             except StoppedError:
                 pass
             except GaveUpError as error:
@@ -210,6 +203,28 @@ class _Job:
         self.telling.workers = self._workers
         if self._workers == 0:
             self._finished.set()
+
+    async def _work(self, group: anyio.abc.TaskGroup) -> None:
+        """Does one token after the other, until there are none, or fewer workers are wanted."""
+        while self._at_hand or await self._read_on():
+            number, entry, asked_before = self._at_hand.popleft()  # all workers share it
+            await self.deeds.do(number, entry, asked_before=asked_before)
+            if self.requests.wanted != self._workers:
+                if self.requests.wanted < self._workers:
+                    return
+                self._hire(group)
+
+    async def _read_on(self) -> bool:
+        """Has more tokens at hand, if there are any left.
+
+        A job that is carried on may have to read far until there are: others have a turn meanwhile.
+        """
+        while not self._at_hand:
+            if (chunk := next(self.left, None)) is None:
+                return False
+            self._at_hand.extend(chunk)
+            await checkpoint()
+        return True
 
     # --- Ends --------------------------------------------------------------------------------
 

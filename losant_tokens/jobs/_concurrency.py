@@ -66,7 +66,7 @@ class Concurrency:
     def answered(self, latency: float, kind: str) -> bool:
         """A request of some kind was answered, after so many seconds, with no trouble.
 
-        Says whether a round has ended with it.
+        Says whether a round has ended with it, so that its numbers may be others.
         """
         if self._trouble:
             self._trouble *= 1.0 - _TROUBLE_WEIGHT

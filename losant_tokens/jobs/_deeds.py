@@ -158,7 +158,8 @@ class Deeds:
 
     async def _act(self, number: int, entry: Entry, *, asked_before: bool) -> Finding:
         change = self._access(entry.owner).change
-        request = Request(partial(change, entry.id), partial(self.journal.intend, number))
+        intend = partial(self.journal.intend, number)
+        request = Request(partial(change, entry.id), "act", before=intend)
         try:
             answer = await self.requests.send(request)
         except NotFound:

@@ -44,9 +44,17 @@ _FIRST_OUTCOME = 2
 _CODES = {outcome.value: code for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)}
 _CODES["intended"] = _INTENDED
 _CODES["untouched"] = _UNTOUCHED
-_LINES = {outcome: (_CODES[outcome.value], outcome.value.encode()) for outcome in Outcome}
+_SAID = {
+    outcome: (_CODES[outcome.value], b'{"n":%%d,"is":"%b"' % outcome.value.encode())
+    for outcome in Outcome
+}
 _ASKED_FOR = (_INTENDED, _CODES["unknown"])
 _OPEN = (_UNTOUCHED, *_ASKED_FOR)
+
+
+Todo = tuple[int, Entry, bool]
+"""A token that is left to do: its number, what the plan says about it, and whether it may have
+been changed by an earlier run, and nobody knows."""
 
 
 @attrs.define(eq=False)
@@ -54,12 +62,13 @@ class States:
     """How far each token of a plan has come: one byte a token.
 
     Attributes:
+        codes: What the byte of each token says.
         errors: What went wrong, for those that failed, by their numbers.
         changed: When the API says that a token was last updated, after it was changed, by its
             number.
     """
 
-    _codes: bytearray
+    codes: bytearray
     errors: dict[int, str] = attrs.field(factory=dict)
     changed: dict[int, datetime] = attrs.field(factory=dict)
 
@@ -78,7 +87,7 @@ class States:
         """
         if number < 0:
             raise IndexError(number)
-        self._codes[number] = code
+        self.codes[number] = code
         if error is not None:
             self.errors[number] = error
         elif self.errors:
@@ -88,28 +97,32 @@ class States:
 
     def outcome(self, number: int) -> Outcome | None:
         """What came of a token. One that was intended, and no more, is unknown."""
-        code = self._codes[number]
+        code = self.codes[number]
         if code == _INTENDED:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
-    def open_ones(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry, bool]]:
+    def open_ones(self, chunks: Iterable[list[Entry]]) -> Iterator[list[Todo]]:
         """Those tokens that came to no end yet, or nobody knows to which.
 
-        Each with its number, and whether it may have been changed, and nobody knows.
+        A chunk of the plan at a time, of which none may be left to do.
         """
-        for number, entry in enumerate(entries):
-            code = self._codes[number]
-            if code in _OPEN:
-                yield number, entry, code in _ASKED_FOR
+        codes, first = self.codes, 0
+        for chunk in chunks:
+            yield [
+                (number, entry, codes[number] in _ASKED_FOR)
+                for number, entry in enumerate(chunk, first)
+                if codes[number] in _OPEN
+            ]
+            first += len(chunk)
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""
         counts = {
-            outcome: self._codes.count(code)
+            outcome: self.codes.count(code)
             for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)
         }
-        counts[Outcome.UNKNOWN] += self._codes.count(_INTENDED)
+        counts[Outcome.UNKNOWN] += self.codes.count(_INTENDED)
         return counts
 
 
@@ -128,7 +141,7 @@ class Journal:
         self._descriptor = -1
         self._checksum = 0
         self._end = 0
-        self._unwritten = b""
+        self._noted: list[bytes] = []  # lines that are not written yet, without their ends
         self._broken: str | None = None
         self._unsynced = False
 
@@ -183,16 +196,13 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        self._write(self._unwritten + self._line(b'{"n":%d,"is":"intended"' % number))
-        self.states.note(number, _INTENDED)
+        self._noted.append(b'{"n":%d,"is":"intended"' % number)
+        self.flush()
+        self.states.codes[number] = _INTENDED
 
     def take_back(self, number: int) -> None:
-        """Takes note that what was intended was certainly not done, in none of its tries.
-
-        Raises:
-            JournalError: The journal cannot be written.
-        """
-        self._unwritten += self._line(b'{"n":%d,"is":"untouched"' % number)
+        """Takes note that what was intended was certainly not done, in none of its tries."""
+        self._noted.append(b'{"n":%d,"is":"untouched"' % number)
         self.states.note(number, _UNTOUCHED)
 
     def settle(
@@ -209,17 +219,14 @@ class Journal:
             outcome: What came of it.
             error: What went wrong, if it failed.
             changed: When the API says that it was changed, where it does.
-
-        Raises:
-            JournalError: The journal cannot be written.
         """
-        code, word = _LINES[outcome]
-        line = b'{"n":%d,"is":"%b"' % (number, word)
+        code, said = _SAID[outcome]
+        line = said % number
         if error is not None:
             line += b',"error":' + json_line(error)
         if changed is not None:
             line += b',"changed":"%b"' % changed.isoformat().encode()
-        self._unwritten += self._line(line)
+        self._noted.append(line)
         self.states.note(number, code, error, changed)
 
     async def sync(self) -> None:
@@ -242,8 +249,15 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        if self._unwritten:
-            self._write(self._unwritten)
+        if not self._noted:
+            return
+        checksum, lines = self._checksum, []
+        for line in self._noted:
+            checksum = zlib.crc32(line, checksum)
+            lines.append(b"%b%b%d}\n" % (line, _CRC, checksum))
+        self._noted.clear()
+        self._checksum = checksum
+        self._write(b"".join(lines))
 
     def _write(self, data: bytes) -> None:
         """Writes all of it, or nothing; what cannot be written breaks the journal.
@@ -256,7 +270,6 @@ class Journal:
         """
         if self._broken is not None:
             raise JournalError(f"{self.path} cannot be written: {self._broken}")
-        self._unwritten = b""
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):
@@ -267,11 +280,6 @@ class Journal:
             raise self._break(error) from None
         self._end += written
         self._unsynced = True
-
-    def _line(self, content: bytes) -> bytes:
-        """The next line that is to be written, with its checksum."""
-        self._checksum = checksum = zlib.crc32(content, self._checksum)
-        return b"%b%b%d}\n" % (content, _CRC, checksum)
 
     def _break(self, error: OSError) -> JournalError:
         self._broken = files.reason(error)
@@ -299,7 +307,8 @@ class Journal:
                 "plan": self._plan.digest,
                 "begun": datetime.now(UTC).isoformat(),
             }
-            self._write(self._line(json_line(said)[:-1]))
+            self._noted.append(json_line(said)[:-1])
+            self.flush()
 
     def _read(self, lines: Iterable[bytes]) -> None:
         """Takes note of all lines, up to the end of the last whole one."""

@@ -129,7 +129,7 @@ class Rate:
         now: How many may be sent per second now.
         answers: Measures how many are answered, refusals left out.
         refusals: Measures how many are refused.
-        latency: How long an answer takes of late, in seconds.
+        latency: How long an answer takes of late, in seconds. Whoever uses it says so.
     """
 
     fixed: float | None = None
@@ -181,10 +181,10 @@ class Rate:
 
     # --- What came of requests ---------------------------------------------------------------
 
-    def answered(self, now: float, latency: float) -> None:
-        """A request was answered, after so many seconds, with no trouble."""
+    def answered(self, now: float, sent_at: float) -> None:
+        """A request that was sent then was answered, with no trouble."""
         self.answers.count(now)
-        if self._refusals and now - latency > self._refused_at:
+        if self._refusals and sent_at > self._refused_at:
             self._refusals, self._missed = 0, 0.0
 
     def refused(self, now: float, sent_at: float, retry_after: float | None) -> None:

@@ -18,8 +18,9 @@ from losant_tokens.errors import (
     TooManyRequests,
     TransportError,
 )
+from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._pace import Pace
+from losant_tokens.jobs._rate import Rate
 
 _MOST_TRIES = 5
 _REQUEST_TIMEOUT = 408
@@ -41,41 +42,42 @@ class Request:
 
     Attributes:
         send: Sends it once.
-        before: Called right before it is sent for the first time; there is none where it only
-            looks at a token.
+        kind: What it does: answers may take longer to one kind of request than to another.
+        before: Called right before it is sent for the first time.
         sent: How many tries there were.
         troubles: How many of them met trouble since the service was last out.
         is_ambiguous: Whether one of them may have been carried out without saying so.
     """
 
     send: Callable[[], Awaitable[Any]]
-    before: Callable[[], None] | None = None
+    kind: str = "look"
+    before: Callable[[], None] = lambda: None
     sent: int = 0
     troubles: int = 0
     is_ambiguous: bool = False
 
-    @property
-    def kind(self) -> str:
-        """What answers are compared within, since they take longer for one than for the other."""
-        return "look" if self.before is None else "act"
-
 
 @attrs.define(eq=False)
 class Requests:
-    """Sends the requests of a job, all of them by one pace and one state of health.
+    """Sends the requests of a job, all of them in one pace and by one state of health.
 
     Attributes:
+        rate: How many may be sent per second, and so when the next one may be.
+        concurrency: How many of them may be in flight at once.
+        health: Whether the service answers.
         before_waiting: Called before something is waited for that may take a while.
         now: The clock.
         is_stopping: Whether the job is at its end: nothing is sent any more.
         sent: How many requests were sent.
         retries: How many of them were further tries.
         refused: How many were answered with 429.
-        resting: How many wait before another try, and could be stood in for.
+        wanted: How many there is room for at once, those that wait before another try left out:
+            others may stand in for them, up to as many again. None, at the end of the job.
         latest: The latest error that was tried again, or would have been.
     """
 
-    pace: Pace
+    rate: Rate
+    concurrency: Concurrency
     health: Health
     before_waiting: Callable[[], None] = lambda: None
     now: Callable[[], float] = attrs.field(factory=clock)
@@ -83,8 +85,9 @@ class Requests:
     sent: int = 0
     retries: int = 0
     refused: int = 0
-    resting: int = 0
+    wanted: int = attrs.Factory(lambda self: self.concurrency.now, takes_self=True)
     latest: LosantError | None = None
+    _resting: int = 0
     _line: deque[anyio.Event] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
@@ -100,7 +103,7 @@ class Requests:
         """
         while True:
             now = self.now()
-            if not self.is_stopping and (self._line or not self.pace.rate.take(now)):
+            if not self.is_stopping and (self._line or not self.rate.take(now)):
                 now = await self._turn_in_the_line()
             if self.health.down_since is None:
                 found = await self._once(request, now)
@@ -116,6 +119,7 @@ class Requests:
     def stop(self) -> None:
         """Has nothing more sent; whoever waits for a place stops waiting."""
         self.is_stopping = True
+        self._count_wanted()
         self._stopped.set()
         self._arrival.set()
         for waiting in self._line:
@@ -133,10 +137,10 @@ class Requests:
                 self._arrival = anyio.Event()
                 while self._line and not self.is_stopping:
                     now = self.now()
-                    if self.pace.rate.take(now):
+                    if self.rate.take(now):
                         self._line.popleft().set()
                     else:
-                        await self._sleep(self.pace.rate.wait(now))
+                        await self._sleep(self.rate.wait(now))
 
     async def _turn_in_the_line(self) -> float:
         """Waits for a place of its own, and says when it came."""
@@ -169,7 +173,7 @@ class Requests:
             raise StoppedError
         if request.sent:
             self.retries += 1
-        elif request.before is not None:
+        else:
             request.before()
         request.sent += 1
         self.sent += 1
@@ -198,29 +202,33 @@ class Requests:
         now = self.now()
         if not self.health.is_at_its_best:
             self.health.answered()
-        self.pace.answered(now, now - sent_at, request.kind)
+        self.rate.answered(now, sent_at)
+        if self.concurrency.answered(now - sent_at, request.kind):
+            self.rate.latency = self.concurrency.latency
+            self._count_wanted()
 
     def _refused(self, error: TooManyRequests, sent_at: float) -> None:
         now = self.now()
         self.refused += 1
         self.health.refused(now)
-        self.pace.rate.refused(now, sent_at, error.retry_after)
+        self.rate.refused(now, sent_at, error.retry_after)
 
     def _troubled(self, error: LosantError, sent_at: float, request: Request) -> None:
         now = self.now()
         request.troubles += 1
         request.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
-        self.pace.concurrency.troubled(now, sent_at)
+        self.concurrency.troubled(now, sent_at)
+        self._count_wanted()
         if (asked_for := getattr(error, "retry_after", None)) is not None:
-            self.pace.rate.pause(now, asked_for)
+            self.rate.pause(now, asked_for)
 
     async def _before_the_next(self, error: LosantError, request: Request) -> None:
         """Waits before another try, or raises what came of the last one."""
         now = self.now()
         if self.health.down_since is not None:
             return  # probes wait by themselves
-        if self.health.is_hopeless(now) or self.pace.rate.pause_left(now) > self.health.patience:
+        if self.health.is_hopeless(now) or self.rate.pause_left(now) > self.health.patience:
             raise GaveUpError("the service takes no more requests")
         if isinstance(error, TooManyRequests):
             return  # the pace waits
@@ -228,13 +236,19 @@ class Requests:
             raise error
         if self.health.may_try_again():
             spread = min(_CAP, _BASE * 2**request.troubles)
-            self.resting += 1
+            self._resting += 1
+            self._count_wanted()
             try:
                 await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
             finally:
-                self.resting -= 1
+                self._resting -= 1
+                self._count_wanted()
         else:
             self.health.out(now)
+
+    def _count_wanted(self) -> None:
+        at_once = 0 if self.is_stopping else self.concurrency.now
+        self.wanted = at_once + min(self._resting, at_once)
 
     async def _sleep(self, seconds: float) -> None:
         """Waits, but not longer than the job goes on.
@@ -259,7 +273,7 @@ async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
         work: Does it. It is given what sends a request: as jobs do, again where that makes sense,
             until there is an answer, or the error of one that cannot pass.
     """
-    requests = Requests(Pace(1, first_rate=_READING_RATE), Health(_READING_PATIENCE))
+    requests = Requests(Rate(first=_READING_RATE), Concurrency(1), Health(_READING_PATIENCE))
 
     async def send(read: Callable[[], Awaitable[Any]]) -> Any:
         try:

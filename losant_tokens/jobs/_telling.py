@@ -73,7 +73,7 @@ class Telling:
                 requests=requests.sent,
                 retries=requests.retries,
                 refused=requests.refused,
-                per_second=requests.pace.rate.answers.per_second(requests.now()),
+                per_second=requests.rate.answers.per_second(requests.now()),
                 concurrency=self.workers,
                 elapsed=self.elapsed(),
                 remaining=self._remaining(ended - self.settled_before, self.total - ended),
@@ -85,7 +85,7 @@ class Telling:
         """The seconds for what is left, at the pace of late, or where there is none, of all."""
         if not done:
             return None
-        lately = self.requests.pace.rate.answers.per_second(self.requests.now())
+        lately = self.requests.rate.answers.per_second(self.requests.now())
         if lately > 0:
             return left * (self.requests.sent / done) / lately
         return left * self.elapsed() / done
@@ -102,7 +102,7 @@ class Telling:
         self.samples.append(
             PaceSample(
                 at=elapsed,
-                per_second=self.requests.pace.rate.answers.per_second(self.requests.now()),
+                per_second=self.requests.rate.answers.per_second(self.requests.now()),
                 concurrency=self.workers,
                 refused=refused - self._refused_before,
             )

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import attrs
 
-from losant_tokens.jobs._pace import Pace
+from losant_tokens.jobs._concurrency import Concurrency
+from losant_tokens.jobs._rate import Rate
 
 _BEGIN = 100.37  # not on the border of a window
 
@@ -119,7 +120,8 @@ class Simulation:
     Attributes:
         limit: What the server lets through.
         latency: The seconds that an answer takes, of the moment and what is in flight.
-        pace: What is looked at.
+        rate: What is looked at,
+        concurrency: and goes with it.
         retry_after: What refusals say.
         timeout: After how many seconds a request counts as lost.
         act_takes: How many times as long as to look at something it takes to change it.
@@ -127,7 +129,8 @@ class Simulation:
 
     limit: Limit
     latency: Callable[[float, int], float]
-    pace: Pace
+    rate: Rate
+    concurrency: Concurrency
     retry_after: float | None = None
     timeout: float = math.inf
     act_takes: float = 1.0
@@ -150,12 +153,12 @@ class Simulation:
         heapq.heappush(self._events, (at, next(self._serial), happen))
 
     def _hire(self, now: float) -> None:
-        while self._workers < self.pace.concurrency.now:
+        while self._workers < self.concurrency.now:
             self._workers += 1
             self._later(now, self._book)
 
     def _book(self, now: float) -> None:
-        if self._workers > self.pace.concurrency.now:
+        if self._workers > self.concurrency.now:
             self._workers -= 1
             return
         self._queue += 1
@@ -164,8 +167,8 @@ class Simulation:
 
     def _turn(self, now: float) -> None:
         """What the first of those who wait does."""
-        if not self.pace.rate.take(now):
-            self._later(now + self.pace.rate.wait(now), self._turn)
+        if not self.rate.take(now):
+            self._later(now + self.rate.wait(now), self._turn)
             return
         self._send(now)
         self._queue -= 1
@@ -188,17 +191,19 @@ class Simulation:
 
     def _answer(self, now: float, sent_at: float, kind: str, is_good: bool) -> None:
         self._in_flight -= 1
-        self.answers.append(Answer(now - _BEGIN, is_good, self.pace.concurrency.now))
+        self.answers.append(Answer(now - _BEGIN, is_good, self.concurrency.now))
         if is_good:
-            self.pace.answered(now, now - sent_at, kind)
+            self.rate.answered(now, sent_at)
+            if self.concurrency.answered(now - sent_at, kind):
+                self.rate.latency = self.concurrency.latency
         else:
-            self.pace.rate.refused(now, sent_at, self.retry_after)
+            self.rate.refused(now, sent_at, self.retry_after)
         self._book(now)
         self._hire(now)
 
     def _lost(self, now: float, sent_at: float) -> None:
         self._in_flight -= 1
-        self.pace.concurrency.troubled(now, sent_at)
+        self.concurrency.troubled(now, sent_at)
         self._book(now)
         self._hire(now)
 
@@ -216,5 +221,7 @@ def simulate(
 ) -> list[Answer]:
     """The answers that a job gets."""
     takes = latency if callable(latency) else lambda *_: latency
-    pace = Pace(max_concurrency, rate)
-    return Simulation(limit, takes, pace, retry_after, timeout, act_takes).run(seconds)
+    simulation = Simulation(
+        limit, takes, Rate(rate), Concurrency(max_concurrency), retry_after, timeout, act_takes
+    )
+    return simulation.run(seconds)

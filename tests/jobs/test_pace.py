@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import pytest
 
-from losant_tokens.jobs._pace import Pace
 from losant_tokens.jobs._rate import Curve, Meter, Rate
 from tests.jobs.simulation import (
     FixedWindow,
@@ -192,25 +191,25 @@ def test_long_window_is_used_up() -> None:
 
 def test_refusals_in_flight_count_once() -> None:
     """Requests that were on their way when one was refused say nothing new."""
-    pace = Pace(20)
+    rate = Rate()
     for step in range(100):
-        pace.answered(step / 100, 0.01)
-    pace.rate.refused(1.0, 0.99, None)
-    rate, pause = pace.rate.now, pace.rate.pause_left(1.0)
+        rate.answered(step / 100, step / 100 - 0.01)
+    rate.refused(1.0, 0.99, None)
+    before = rate.now, rate.pause_left(1.0)
 
-    pace.rate.refused(1.01, 0.995, None)
+    rate.refused(1.01, 0.995, None)
 
-    assert (rate, pause) == (pace.rate.now, pace.rate.pause_left(1.0))
+    assert before == (rate.now, rate.pause_left(1.0))
 
 
 def test_pauses_double_while_refusals_go_on() -> None:
     """Each further refusal without an answer doubles the pause, up to five seconds."""
-    pace = Pace(20, fixed_rate=50.0)
+    rate = Rate(fixed=50.0)
     pauses = []
     now = 10.0
     for _ in range(12):
-        pace.rate.refused(now, now - 0.001, None)
-        pauses.append(pace.rate.pause_left(now))
+        rate.refused(now, now - 0.001, None)
+        pauses.append(rate.pause_left(now))
         now += pauses[-1]
 
     ratios = [later / earlier for earlier, later in pairwise(pauses[1:])]
@@ -220,22 +219,22 @@ def test_pauses_double_while_refusals_go_on() -> None:
 
 def test_nothing_is_sent_during_a_pause() -> None:
     """During a pause nothing may be sent, whoever was next."""
-    pace = Pace(20, fixed_rate=50.0)
+    rate = Rate(fixed=50.0)
     for _ in range(4):
-        pace.rate.take(1.0)
-    assert 0.0 < pace.rate.wait(1.0) < 0.1
+        rate.take(1.0)
+    assert 0.0 < rate.wait(1.0) < 0.1
 
-    pace.rate.pause(1.0, 3.0)
+    rate.pause(1.0, 3.0)
 
-    assert [pace.rate.wait(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
+    assert [rate.wait(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
 
 
 def test_places_that_nobody_took_are_lost() -> None:
     """After an hour of silence there is no burst."""
-    pace = Pace(20, fixed_rate=10)
-    pace.rate.take(0.0)
+    rate = Rate(fixed=10)
+    rate.take(0.0)
 
-    taken = _taken(pace.rate, 3600.0, 4)
+    taken = _taken(rate, 3600.0, 4)
 
     assert taken == pytest.approx([3600.0, 3600.05, 3600.15, 3600.25])
 
