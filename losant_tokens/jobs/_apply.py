@@ -4,15 +4,13 @@
 that take one token after the other, and the ways in which a job ends.
 """
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import attrs
-from anyio.lowlevel import checkpoint
 
 from losant_tokens import AsyncClient
 from losant_tokens import _limits as limits
@@ -20,7 +18,7 @@ from losant_tokens.errors import LosantError
 from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._deeds import Deeds
 from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._journal import Journal, Todo
+from losant_tokens.jobs._journal import Journal
 from losant_tokens.jobs._opening import Opening
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._rate import Rate
@@ -28,6 +26,7 @@ from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._requests import GaveUpError, Requests, StoppedError
 from losant_tokens.jobs._telling import Telling
 from losant_tokens.jobs._values import Progress
+from losant_tokens.jobs._work import Work
 
 OnProgress = Callable[[Progress], None]
 
@@ -87,12 +86,13 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         requests = Requests(
             Rate(rate), Concurrency(most), Health(patience), before_waiting=opened.flush
         )
+        work = Work(opened.states.open_ones(entries.chunks()))
         job = _Job(
             journal=opened,
             requests=requests,
-            deeds=Deeds(client, plan.header.action, verify, opened, requests),
+            deeds=Deeds(client, plan.header.action, verify, opened, requests, work),
             telling=Telling(len(plan), opened.states, requests, on_progress),
-            left=opened.states.open_ones(entries.chunks()),
+            work=work,
             grace=grace,
         )
         failure: LosantError | None = None
@@ -135,10 +135,9 @@ class _Job:
     requests: Requests
     deeds: Deeds
     telling: Telling
-    left: Iterator[list[Todo]]
+    work: Work
     grace: float
     gave_up: str | None = None
-    _at_hand: deque[Todo] = attrs.field(factory=deque)
     _fatal: Exception | None = None
     _workers: int = 0
     _scopes: set[anyio.CancelScope] = attrs.field(factory=set)
@@ -155,6 +154,13 @@ class _Job:
         self.telling.tell()
 
     async def _run(self, stop: anyio.Event | None) -> None:
+        try:
+            await self._carry_out(stop)
+        finally:
+            self.deeds.take_back_the_rest()
+        self.journal.flush()
+
+    async def _carry_out(self, stop: anyio.Event | None) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_at_it, self.telling.keep_on)
             group.start_soon(self._keep_at_it, self._sync)
@@ -171,7 +177,6 @@ class _Job:
         if self._fatal is not None:
             raise self._fatal
         self.deeds.finish()
-        self.journal.flush()
 
     # --- Workers -----------------------------------------------------------------------------
 
@@ -206,25 +211,14 @@ class _Job:
 
     async def _work(self, group: anyio.abc.TaskGroup) -> None:
         """Does one token after the other, until there are none, or fewer workers are wanted."""
-        while self._at_hand or await self._read_on():
-            number, entry, asked_before = self._at_hand.popleft()  # all workers share it
+        at_hand = self.work.at_hand  # all workers share it
+        while at_hand or await self.work.read_on():
+            number, entry, asked_before = at_hand.popleft()
             await self.deeds.do(number, entry, asked_before=asked_before)
             if self.requests.wanted != self._workers:
                 if self.requests.wanted < self._workers:
                     return
                 self._hire(group)
-
-    async def _read_on(self) -> bool:
-        """Has more tokens at hand, if there are any left.
-
-        A job that is carried on may have to read far until there are: others have a turn meanwhile.
-        """
-        while not self._at_hand:
-            if (chunk := next(self.left, None)) is None:
-                return False
-            self._at_hand.extend(chunk)
-            await checkpoint()
-        return True
 
     # --- Ends --------------------------------------------------------------------------------
 

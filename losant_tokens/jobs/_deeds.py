@@ -19,9 +19,11 @@ from losant_tokens.jobs._journal import Journal
 from losant_tokens.jobs._requests import GaveUpError, Request, Requests, StoppedError
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
+from losant_tokens.jobs._work import Work
 
 _TOLD = (StatusError, ResponseError, TransportError)  # what a server, or the network, has said
 _MOST_FORBIDDEN = 10
+_SHARE_AHEAD = 8  # one in so many of those that may be in flight is intended ahead
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {
         "deactivate": ApiTokenPatch(status="inactive"),
@@ -82,6 +84,7 @@ class Deeds:
         verify: Whether each token is looked at before.
         journal: Where it is written down.
         requests: How requests are sent.
+        work: What comes next.
     """
 
     client: AsyncClient
@@ -89,8 +92,10 @@ class Deeds:
     verify: bool
     journal: Journal
     requests: Requests
+    work: Work
     _latest: _Access | None = None
     _forbidden: list[tuple[int, Finding]] = attrs.field(factory=list)
+    _ahead: set[int] = attrs.field(factory=set)  # what is intended, and not come to yet
 
     async def do(self, number: int, entry: Entry, *, asked_before: bool) -> None:
         """Does one token, and writes down what came of it.
@@ -131,6 +136,12 @@ class Deeds:
         for number, finding in held_back:
             self._settle(number, finding)
 
+    def take_back_the_rest(self) -> None:
+        """Writes down that what was intended ahead, and not come to, was not done."""
+        for number in self._ahead:
+            self.journal.take_back(number)
+        self._ahead.clear()
+
     def _settle(self, number: int, finding: Finding) -> None:
         if self._forbidden:
             self.finish()
@@ -158,7 +169,7 @@ class Deeds:
 
     async def _act(self, number: int, entry: Entry, *, asked_before: bool) -> Finding:
         change = self._access(entry.owner).change
-        intend = partial(self.journal.intend, number)
+        intend = partial(self._intend, number)
         request = Request(partial(change, entry.id), "act", before=intend)
         try:
             answer = await self.requests.send(request)
@@ -174,6 +185,21 @@ class Deeds:
                 self.journal.take_back(number)
             raise
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
+
+    def _intend(self, number: int) -> None:
+        """Writes down that a token is about to be changed, and some that come next with it.
+
+        To write takes as long for some as for one. They are so few against those in flight that a
+        job that is killed knows of hardly more tokens that it does not know what came of them. A
+        token that is to be looked at first is not intended before that.
+        """
+        if number in self._ahead:
+            self._ahead.remove(number)
+            return
+        at_once = 1 if self.verify else self.requests.concurrency.now // _SHARE_AHEAD
+        ahead = self.work.next_ones(at_once - 1) if at_once > 1 else ()
+        self.journal.intend(number, *ahead)
+        self._ahead.update(ahead)
 
     async def _after(self, entry: Entry, error: LosantError) -> Finding:
         """What came of a token whose last try failed, but may have been carried out."""

@@ -190,15 +190,16 @@ class Journal:
         os.close(self._descriptor)
         self._descriptor = -1
 
-    def intend(self, number: int) -> None:
-        """Writes that a token is about to be changed. Only then may it be.
+    def intend(self, *numbers: int) -> None:
+        """Writes that these tokens are about to be changed. Only then may they be.
 
         Raises:
             JournalError: It could not be written.
         """
-        self._noted.append(b'{"n":%d,"is":"intended"' % number)
+        self._noted += [b'{"n":%d,"is":"intended"' % number for number in numbers]
         self.flush()
-        self.states.codes[number] = _INTENDED
+        for number in numbers:
+            self.states.codes[number] = _INTENDED
 
     def take_back(self, number: int) -> None:
         """Takes note that what was intended was certainly not done, in none of its tries."""
