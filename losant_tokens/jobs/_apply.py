@@ -86,7 +86,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         requests = Requests(
             Rate(rate), Concurrency(most), Health(patience), before_waiting=opened.flush
         )
-        work = Work(opened.states.open_ones(entries.chunks()))
+        work = Work(entries.chunks(), opened.states)
         job = _Job(
             journal=opened,
             requests=requests,
@@ -213,8 +213,7 @@ class _Job:
         """Does one token after the other, until there are none, or fewer workers are wanted."""
         at_hand = self.work.at_hand  # all workers share it
         while at_hand or await self.work.read_on():
-            number, entry, asked_before = at_hand.popleft()
-            await self.deeds.do(number, entry, asked_before=asked_before)
+            await self.deeds.do(at_hand.popleft())
             if self.requests.wanted != self._workers:
                 if self.requests.wanted < self._workers:
                     return

@@ -19,7 +19,7 @@ from losant_tokens.jobs._journal import Journal
 from losant_tokens.jobs._requests import GaveUpError, Request, Requests, StoppedError
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
-from losant_tokens.jobs._work import Work
+from losant_tokens.jobs._work import Todo, Work
 
 _TOLD = (StatusError, ResponseError, TransportError)  # what a server, or the network, has said
 _MOST_FORBIDDEN = 10
@@ -97,38 +97,33 @@ class Deeds:
     _forbidden: list[tuple[int, Finding]] = attrs.field(factory=list)
     _ahead: set[int] = attrs.field(factory=set)  # what is intended, and not come to yet
 
-    async def do(self, number: int, entry: Entry, *, asked_before: bool) -> None:
+    async def do(self, todo: Todo) -> None:
         """Does one token, and writes down what came of it.
-
-        Args:
-            number: Its number in the plan.
-            entry: What the plan says about it.
-            asked_before: Whether it may have been changed by an earlier run.
 
         Raises:
             StoppedError: The job is at its end.
             GaveUpError: The service was out for too long.
             LosantError: It would be the same for all others.
         """
-        if entry.protected is not None:
-            self.journal.settle(number, Outcome.PROTECTED)
+        if todo.is_protected:
+            self.journal.settle(todo.number, Outcome.PROTECTED)
             return
         # What was asked for before, and may have been done, has not failed by an error now.
-        failed = _UNKNOWN if asked_before else _FAILED
+        failed = _UNKNOWN if todo.was_asked_for else _FAILED
         try:
             finding = None
-            if self.verify or asked_before:
-                finding = await self._before(entry, asked_before=asked_before)
+            if self.verify or todo.was_asked_for:
+                finding = await self._before(todo)
             if finding is None:
-                finding = await self._act(number, entry, asked_before=asked_before)
+                finding = await self._act(todo)
         except errors.Unauthorized:
             raise  # it would be the same for all others
         except errors.Forbidden as error:
-            self._hold_back(number, Finding(failed, str(error)), error)
+            self._hold_back(todo.number, Finding(failed, str(error)), error)
         except _TOLD as error:
-            self._settle(number, Finding(failed, str(error)))
+            self._settle(todo.number, Finding(failed, str(error)))
         else:
-            self._settle(number, finding)
+            self._settle(todo.number, finding)
 
     def finish(self) -> None:
         """Writes down what was held back: all others came to their ends."""
@@ -158,19 +153,19 @@ class Deeds:
         if len(self._forbidden) >= _MOST_FORBIDDEN:
             raise error
 
-    async def _before(self, entry: Entry, *, asked_before: bool) -> Finding | None:
+    async def _before(self, todo: Todo) -> Finding | None:
         """What has come of a token already, or `None` where it is to be done."""
-        seen = await self._look(entry)
-        if asked_before and (done := outcome_after(self.action, seen)) is not None:
+        seen = await self._look(todo)
+        if todo.was_asked_for and (done := outcome_after(self.action, seen)) is not None:
             return Finding(done, seen=seen)
         if seen is None:
             return Finding(Outcome.GONE)
-        return None if _is_as_planned(seen, entry) else Finding(Outcome.CHANGED)
+        return None if _is_as_planned(seen, todo.entry) else Finding(Outcome.CHANGED)
 
-    async def _act(self, number: int, entry: Entry, *, asked_before: bool) -> Finding:
-        change = self._access(entry.owner).change
-        intend = partial(self._intend, number)
-        request = Request(partial(change, entry.id), "act", before=intend)
+    async def _act(self, todo: Todo) -> Finding:
+        change = self._access(todo.owner).change
+        intend = partial(self._intend, todo.number)
+        request = Request(partial(change, todo.id), "act", before=intend)
         try:
             answer = await self.requests.send(request)
         except NotFound:
@@ -180,9 +175,9 @@ class Deeds:
         except (LosantError, StoppedError, GaveUpError) as error:
             if request.is_ambiguous:
                 if isinstance(error, _TOLD):
-                    return await self._after(entry, error)
-            elif request.sent and not asked_before:  # no try can have had any effect
-                self.journal.take_back(number)
+                    return await self._after(todo, error)
+            elif request.sent and not todo.was_asked_for:  # no try can have had any effect
+                self.journal.take_back(todo.number)
             raise
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
 
@@ -201,10 +196,10 @@ class Deeds:
         self.journal.intend(number, *ahead)
         self._ahead.update(ahead)
 
-    async def _after(self, entry: Entry, error: LosantError) -> Finding:
+    async def _after(self, todo: Todo, error: LosantError) -> Finding:
         """What came of a token whose last try failed, but may have been carried out."""
         try:
-            seen = await self._look(entry)
+            seen = await self._look(todo)
         except errors.Unauthorized:
             raise
         except _TOLD:
@@ -214,9 +209,9 @@ class Deeds:
             return Finding(outcome, seen=seen)
         return Finding(outcome or Outcome.FAILED, str(error))
 
-    async def _look(self, entry: Entry) -> Token | None:
+    async def _look(self, todo: Todo) -> Token | None:
         """The token as it is now, or `None` where it is gone."""
-        look = partial(self._access(entry.owner).look, entry.id)
+        look = partial(self._access(todo.owner).look, todo.id)
         try:
             found: Token = await self.requests.send(Request(look))
         except NotFound:

@@ -17,7 +17,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ from losant_tokens.errors import JournalError
 from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._plan_format import json_line
-from losant_tokens.jobs._values import Entry, Outcome
+from losant_tokens.jobs._values import Outcome
 
 FORMAT = "losant-tokens journal"
 VERSION = 1
@@ -50,11 +50,6 @@ _SAID = {
 }
 _ASKED_FOR = (_INTENDED, _CODES["unknown"])
 _OPEN = (_UNTOUCHED, *_ASKED_FOR)
-
-
-Todo = tuple[int, Entry, bool]
-"""A token that is left to do: its number, what the plan says about it, and whether it may have
-been changed by an earlier run, and nobody knows."""
 
 
 @attrs.define(eq=False)
@@ -102,19 +97,13 @@ class States:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
-    def open_ones(self, chunks: Iterable[list[Entry]]) -> Iterator[list[Todo]]:
-        """Those tokens that came to no end yet, or nobody knows to which.
+    def is_open(self, number: int) -> bool:
+        """Whether a token came to no end yet, or nobody knows to which."""
+        return self.codes[number] in _OPEN
 
-        A chunk of the plan at a time, of which none may be left to do.
-        """
-        codes, first = self.codes, 0
-        for chunk in chunks:
-            yield [
-                (number, entry, codes[number] in _ASKED_FOR)
-                for number, entry in enumerate(chunk, first)
-                if codes[number] in _OPEN
-            ]
-            first += len(chunk)
+    def was_asked_for(self, number: int) -> bool:
+        """Whether a token may have been changed, and nobody knows."""
+        return self.codes[number] in _ASKED_FOR
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""

@@ -1,26 +1,68 @@
-"""The work of a job: the tokens that are left to do, some of them at hand."""
+"""The work of a job: the tokens of the plan that are left to do, some of them at hand."""
 
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 
 import attrs
 from anyio.lowlevel import checkpoint
 
-from losant_tokens.jobs._journal import Todo
+from losant_tokens import Owner
+from losant_tokens.jobs._journal import States
+from losant_tokens.jobs._plan_format import Line, read_entry
+from losant_tokens.jobs._values import Entry
 
 
 @attrs.define(eq=False)
-class Work:
-    """The tokens that are left to do.
+class Todo:
+    """A token that is left to do.
 
     Attributes:
-        left: Those that are not at hand yet, a chunk at a time.
+        number: Its number in the plan.
+        line: What the plan says about it, all of which is made an `entry` where it is asked for.
+        owner: Whose it is.
+        was_asked_for: Whether it may have been changed by an earlier run, and nobody knows.
+    """
+
+    number: int
+    line: Line
+    owner: Owner
+    was_asked_for: bool
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.line["id"]
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a guard forbids to touch it."""
+        return "protected" in self.line
+
+    @property
+    def entry(self) -> Entry:
+        """What the plan says about it."""
+        return read_entry(self.line, self.owner)
+
+
+class Work:
+    """The tokens that are left to do: those that came to no end yet, or nobody knows to which.
+
+    Args:
+        chunks: The lines of the plan, some of them at a time.
+        states: How far each token has come.
+
+    Attributes:
         at_hand: Those that come next.
     """
 
-    left: Iterator[list[Todo]]
-    at_hand: deque[Todo] = attrs.field(factory=deque)
+    def __init__(self, chunks: Iterator[list[Line]], states: States) -> None:
+        self.at_hand: deque[Todo] = deque()
+        self._chunks = chunks
+        self._states = states
+        self._read = 0
+        self._owner_of = cache(Owner.parse)  # there are few, and they come again and again
 
     async def read_on(self) -> bool:
         """Has some at hand, if there are any left.
@@ -28,16 +70,27 @@ class Work:
         A job that is carried on may have to read far until there are: others have a turn meanwhile.
         """
         while not self.at_hand:
-            if (chunk := next(self.left, None)) is None:
+            if (chunk := next(self._chunks, None)) is None:
                 return False
-            self.at_hand.extend(chunk)
+            self.at_hand += self._open_ones(chunk)
+            self._read += len(chunk)
             await checkpoint()
         return True
 
     def next_ones(self, most: int) -> list[int]:
         """The numbers of those, among so many that come next, that will be changed."""
         return [
-            number
-            for number, entry, asked_before in islice(self.at_hand, most)
-            if entry.protected is None and not asked_before
+            todo.number
+            for todo in islice(self.at_hand, most)
+            if not (todo.was_asked_for or todo.is_protected)
+        ]
+
+    def _open_ones(self, chunk: list[Line]) -> list[Todo]:
+        # All of a chunk at once: one after the other, each in its time, they would take twice as
+        # long.
+        states, owner_of = self._states, self._owner_of
+        return [
+            Todo(number, line, owner_of(line["owner"]), states.was_asked_for(number))
+            for number, line in enumerate(chunk, self._read)
+            if states.is_open(number)
         ]
