@@ -194,25 +194,23 @@ class OwnerTokens(Resource):
         """How many tokens there are, if the API says so."""
         return (await self.page(page=0, per_page=1, **options)).total_count
 
-    def once(
+    def repeated(
         self, verb: Literal["get", "patch", "delete"], patch: ApiTokenPatch | None = None
     ) -> Callable[[str], Awaitable[Any]]:
         """What does the same to one token after the other, by their ids, with one try each.
 
-        It is for whoever tries again by rules of their own.
+        It is for whoever does it to many, and tries again by rules of their own.
 
         Args:
             verb: What is to be done.
             patch: How they are to be changed, where that is it.
+
+        Raises:
+            LosantError: It cannot be done to any of them.
         """
         action: Action[Any] = getattr(self._can, verb)
         body = None if patch is None else _fitting(patch, action)
-        once, owner_ids, token_name = self._session.once, self._owner_ids, self._token_name
-
-        def do(token_id: str) -> Awaitable[Any]:
-            return once(action, {**owner_ids, token_name: token_id}, body)
-
-        return do
+        return self._session.repeated(action, self._owner_ids, body)
 
     def _ids(self, token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""

@@ -25,7 +25,7 @@ from losant_tokens._paging import Ahead
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
-from losant_tokens._wire import Endpoint, build_request
+from losant_tokens._wire import Endpoint, Template, build_request
 from losant_tokens.errors import ClientStateError, ScopeError, ScopeWarning, TokenExpired
 
 R = TypeVar("R")
@@ -152,6 +152,7 @@ class Session:
             LosantError: Whatever went wrong; see `losant_tokens.errors`.
             TypeError: There is no such option.
         """
+        self.check_usable()
         timeout, policy = self.timeout, self.policy
         if options:
             check_options(action, options)
@@ -161,36 +162,47 @@ class Session:
             if "retry" in options:
                 policy = options["retry"]
                 limits.check(_is_policy, action.name, "retry", policy)
-        call = self._prepared(action, ids or {}, query or {}, body, options, timeout, policy)
+        self._check_token(action)
+        request = build_request(
+            self.endpoint, self.codec, action, ids or {}, query or {}, body, options
+        )
+        call = self._call(action, request, timeout, policy, _secrets(self, body))
         return cast("R", await call.result())
 
-    def once(
+    def repeated(
         self, action: Action[R], ids: Mapping[str, str], body: Body | None = None
-    ) -> Awaitable[R]:
-        """Does an action as `call` does, but for the options, and with one try.
+    ) -> Callable[[str], Awaitable[R]]:
+        """What does an action again and again, for one token after the other, with one try each.
 
-        It is for whoever tries again by rules of their own, and asks so often that what options
-        cost counts.
+        All that is the same for each of them is checked and made here, once.
+
+        Args:
+            action: What is to be done.
+            ids: The ids of its path, but for the last one, which is the token's.
+            body: What is to be sent.
 
         Raises:
-            LosantError: Whatever went wrong; what is known before sending, at once.
+            LosantError: It cannot be done to any token.
         """
-        return self._prepared(action, ids, {}, body, {}, self.timeout, _ONCE).result()
-
-    def _prepared(
-        self,
-        action: Action[Any],
-        ids: Mapping[str, str],
-        query: Mapping[str, str],
-        body: Body | None,
-        options: RequestOptions,
-        timeout: float,
-        policy: RetryPolicy,
-    ) -> Call:
-        """A call that has passed all checks, and can be sent."""
         self.check_usable()
         self._check_token(action)
-        request = build_request(self.endpoint, self.codec, action, ids, query, body, options)
+        template = Template.of(self.endpoint, self.codec, action, ids, body)
+        secrets = _secrets(self, body)
+
+        def once(token_id: str) -> Awaitable[R]:
+            request = template.request(token_id)
+            return self._call(action, request, self.timeout, _ONCE, secrets).result()
+
+        return once
+
+    def _call(
+        self,
+        action: Action[Any],
+        request: httpx.Request,
+        timeout: float,
+        policy: RetryPolicy,
+        secrets: list[Secret],
+    ) -> Call:
         return Call(
             pool=self.pool,
             turns=self._turns,
@@ -201,7 +213,7 @@ class Session:
             request=request,
             timeout=timeout,
             policy=policy,
-            secrets=_secrets(self, body),
+            secrets=secrets,
         )
 
     def _check_token(self, action: Action[Any]) -> None:
@@ -217,7 +229,7 @@ class Session:
         if self.scope_check == "enforce":
             raise problem
         told = str(problem).replace(" Nothing was sent.", " It is sent all the same.")
-        warnings.warn(told, ScopeWarning, stacklevel=5)  # the caller of the resource's method
+        warnings.warn(told, ScopeWarning, stacklevel=4)  # the caller of the resource's method
 
     def _problem(self, action: Action[Any]) -> ScopeError | TokenExpired | None:
         """Why the token is sure to be refused. What its scopes allow is found out once."""

@@ -5,7 +5,7 @@ Pure: nothing here waits or sends.
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -21,6 +21,7 @@ from losant_tokens.errors import ValidationError
 
 _LAST_PORT = 65535
 _LONGEST = 60_000  # characters of parameters; httpx takes a little more
+_SAMPLE_ID = "0" * 24
 _FLAGS = {"actions": False, "links": True, "embedded": True}
 _DEFAULT_FLAGS = "_actions=false&_links=true&_embedded=true"
 
@@ -170,31 +171,78 @@ def build_request(
         domain = _header("losantdomain", options["losantdomain"])
     content = b"" if action.body is None else codec.encode(_checked_body(action, body))
     # From here on nothing raises: the headers hold the token.
-    request = httpx.Request(
-        action.method,
-        to.url_of(path, parameters),
-        headers=to.headers_for(action),
-        stream=httpx.ByteStream(content),  # so that httpx adds no headers of its own
-    )
-    headers = request.headers
-    headers.encoding = "ascii"  # told so, httpx need not try which one fits each of them
+    request = _request(action.method, to.url_of(path, parameters), to.headers_for(action), content)
     if domain is not None:
-        headers["losantdomain"] = domain
+        request.headers["losantdomain"] = domain
     if content:
-        headers["Content-Type"] = "application/json"
-        headers["Content-Length"] = str(len(content))
+        request.headers["Content-Type"] = "application/json"
+        request.headers["Content-Length"] = str(len(content))
+    return request
+
+
+def _request(method: str, url: httpx.URL, headers: httpx.Headers, content: bytes) -> httpx.Request:
+    """A request with these headers, and none that httpx would add."""
+    request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(content))
+    request.headers.encoding = "ascii"  # told so, httpx need not try which one fits each of them
     request.read()
     return request
+
+
+@attrs.frozen(eq=False)
+class Template:
+    """Requests that differ in the last id of their paths alone: all else was made once.
+
+    Attributes:
+        action: What they ask for.
+        sample: One of them.
+    """
+
+    action: Action[Any]
+    sample: httpx.Request = attrs.field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        to: Endpoint,
+        codec: Codec,
+        action: Action[Any],
+        ids: Mapping[str, str],
+        body: Body | None,
+    ) -> Self:
+        """The template for an action that is to be done with all ids the same but the last one.
+
+        Raises:
+            ValidationError: An id or the body is not what the API takes.
+        """
+        ids = {**ids, action.ids[-1]: _SAMPLE_ID}
+        return cls(action, build_request(to, codec, action, ids, {}, body, {}))
+
+    def request(self, last_id: str) -> httpx.Request:
+        """The request for an id.
+
+        Raises:
+            ValidationError: It is none.
+        """
+        _check_id(self.action, self.action.ids[-1], last_id)
+        url = httpx.URL(self.sample.url)
+        parts = url._uri_reference  # noqa: SLF001 -- see `Endpoint.url_of`
+        path = parts.path.removesuffix(_SAMPLE_ID) + last_id
+        url._uri_reference = parts._replace(path=path)  # noqa: SLF001
+        return _request(self.sample.method, url, self.sample.headers, self.sample.content)
 
 
 def _path(action: Action[Any], ids: Mapping[str, object]) -> str:
     """The path of an action. An id such as `..` would lead to another one, so ids are checked."""
     for name, value in ids.items():
-        if not isinstance(value, str) or not limits.ID.fullmatch(value):
-            raise ValidationError(
-                f"{action}: {name} must be 24 hexadecimal digits, but it is {limits.shown(value)}"
-            )
+        _check_id(action, name, value)
     return action.path.format_map(ids)
+
+
+def _check_id(action: Action[Any], name: str, value: object) -> None:
+    if not isinstance(value, str) or not limits.ID.fullmatch(value):
+        raise ValidationError(
+            f"{action}: {name} must be 24 hexadecimal digits, but it is {limits.shown(value)}"
+        )
 
 
 def _checked_body(action: Action[Any], body: Body | None) -> Body:

@@ -697,6 +697,7 @@ def test_frames_that_hold() -> None:
         "_wire.py, build_request: ids",
         "_wire.py, _path: ids",
         "_wire.py, _path: value",
+        "_wire.py, _check_id: value",
     ]
     assert frames_hold(ExceptionGroup("", [caught.value]), "hunter2") == []
 

@@ -68,10 +68,10 @@ class _Access:
     @classmethod
     def to(cls, tokens: OwnerTokens, action: Action) -> Self:
         """Access to these tokens, for an action."""
-        look = tokens.once("get")
+        look = tokens.repeated("get")
         if action == "delete":
-            return cls(tokens.owner, look, tokens.once("delete"))
-        return cls(tokens.owner, look, tokens.once("patch", _PATCHES[action]))
+            return cls(tokens.owner, look, tokens.repeated("delete"))
+        return cls(tokens.owner, look, tokens.repeated("patch", _PATCHES[action]))
 
 
 @attrs.define(eq=False)
