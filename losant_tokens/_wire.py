@@ -190,7 +190,7 @@ def _request(method: str, url: httpx.URL, headers: httpx.Headers, content: bytes
 
 @attrs.frozen(eq=False)
 class Template:
-    """Requests that differ in the last id of their paths alone: all else was made once.
+    """Requests that differ in the id at the end of their paths alone: all else was made once.
 
     Attributes:
         action: What they ask for.
@@ -209,7 +209,7 @@ class Template:
         ids: Mapping[str, str],
         body: Body | None,
     ) -> Self:
-        """The template for an action that is to be done with all ids the same but the last one.
+        """The template for an action on a token, with all ids the same but the token's own.
 
         Raises:
             ValidationError: An id or the body is not what the API takes.

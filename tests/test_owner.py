@@ -26,7 +26,7 @@ from losant_tokens import (
     UserOauthTokenPost,
 )
 from losant_tokens._owner import OwnerTokens
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import ClientStateError, ScopeError, ServerError, ValidationError
 
 A = "575ec7417ae143cd83dc4a95"
 B = "575ec8687ae143cd83dc4a97"
@@ -288,6 +288,53 @@ async def test_patch_refuses(owner: str) -> None:
     """What is no patch changes nothing."""
     with pytest.raises(ValidationError, match=r"\.patch: what is sent must be of "):
         await ask(owner, lambda tokens: tokens.patch(A, ApiTokenPost("ci")))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("owner", "path"), PATHS.items())
+async def test_repeated(owner: str, path: str) -> None:
+    """What is done to one token after the other is what would be done to each alone."""
+    patch, success = ApiTokenPatch(status="inactive"), {"success": True}
+    body = {"status": "inactive"}
+    for verb, more, method, sent, answer, found in (
+        ("get", (), "GET", None, None, token_of(owner)),
+        ("patch", (patch,), "PATCH", body, None, token_of(owner)),
+        ("delete", (), "DELETE", None, success, Success()),
+    ):
+
+        async def both(tokens: OwnerTokens, verb: Any = verb, more: Any = more) -> object:
+            do = tokens.repeated(verb, *more)
+            with pytest.raises(ValidationError, match="must be 24 hexadecimal digits"):
+                await do("..")
+            return await do(A)
+
+        expected = (method, f"{path}/{A}", sent, found)
+        assert expected == await ask(owner, both, *([answer] if answer else []))
+
+
+async def test_repeated_tries_once_and_checks_first() -> None:
+    """It has one try, and what the token may not do is refused before there is any."""
+    sent = 0
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        nonlocal sent
+        sent += 1
+        return httpx.Response(503)
+
+    oauth = Owner.user_oauth()
+    async with AsyncClient(
+        "token",
+        base_url="https://h",
+        transport=httpx.MockTransport(handle),
+        scopes=["all.User.read"],
+    ) as client:
+        with pytest.raises(ServerError):
+            await client.tokens(oauth).repeated("get")(A)
+        with pytest.raises(ScopeError):
+            client.tokens(oauth).repeated("delete")
+    with pytest.raises(ClientStateError, match="closed"):
+        client.tokens(oauth).repeated("get")
+
+    assert sent == 1
 
 
 @pytest.mark.parametrize("owner", PATHS)

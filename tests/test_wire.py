@@ -28,7 +28,14 @@ from losant_tokens import _actions as actions
 from losant_tokens._actions import ACTIONS, Action
 from losant_tokens._codec import codec
 from losant_tokens._options import RequestOptions, list_query
-from losant_tokens._wire import Endpoint, build_request, check_base_url, endpoint, is_loopback
+from losant_tokens._wire import (
+    Endpoint,
+    Template,
+    build_request,
+    check_base_url,
+    endpoint,
+    is_loopback,
+)
 from losant_tokens.errors import ValidationError
 
 from .helpers import ROWS, frames_hold
@@ -700,6 +707,38 @@ def test_frames_that_hold() -> None:
         "_wire.py, _check_id: value",
     ]
     assert frames_hold(ExceptionGroup("", [caught.value]), "hunter2") == []
+
+
+@pytest.mark.parametrize("base", ["https://api.losant.com", "https://h.example:8443/a%20b/"])
+@pytest.mark.parametrize(
+    ("name", "ids", "body", "method", "path"),
+    [row[:5] for row in REQUESTS if row[4].endswith(A)],
+)
+def test_template(
+    base: str, name: str, ids: dict[str, str], body: Any, method: str, path: str
+) -> None:
+    """A request that a template makes is the one that would be made alone."""
+    action = next(action for action in ACTIONS if action.name == name)
+    target = to(base, losantdomain="example.com")
+    *others, last = action.ids
+    template = Template.of(target, codec(), action, {name: ids[name] for name in others}, body)
+
+    request, alone = template.request(ids[last]), build(action, ids, body=body, target=target)
+
+    assert (request.method, request.url) == (alone.method, alone.url) == (method, alone.url)
+    assert request.url.raw_path == alone.url.raw_path
+    assert request.url.path.endswith(path)
+    assert (request.headers.raw, request.content) == (alone.headers.raw, alone.content)
+
+
+@pytest.mark.parametrize("bad", ["..", "", A + "/..", f" {A}", None, 5])
+def test_template_checks_ids(bad: Any) -> None:
+    """What is no id makes no request, and no frame of the error shows the token."""
+    template = Template.of(to(), codec(), actions.USER_API_TOKEN_GET, {}, None)
+    with pytest.raises(ValidationError, match="apiTokenId must be 24 hexadecimal digits") as caught:
+        template.request(bad)
+    assert TOKEN not in repr(template)
+    assert frames_hold(caught.value, TOKEN) == []
 
 
 @pytest.mark.parametrize(

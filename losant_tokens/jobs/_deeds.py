@@ -184,15 +184,16 @@ class Deeds:
     def _intend(self, number: int) -> None:
         """Writes down that a token is about to be changed, and some that come next with it.
 
-        To write takes as long for some as for one. They are so few against those in flight that a
-        job that is killed knows of hardly more tokens that it does not know what came of them. A
-        token that is to be looked at first is not intended before that.
+        To write takes as long for some as for one. They are few against those in flight: a job that
+        is killed knows of hardly more tokens that it does not know what came of them. What is to be
+        looked at first is not intended before that.
         """
         if number in self._ahead:
             self._ahead.remove(number)
             return
-        at_once = 1 if self.verify else self.requests.concurrency.now // _SHARE_AHEAD
-        ahead = self.work.next_ones(at_once - 1) if at_once > 1 else ()
+        at_once = self.requests.concurrency.now // _SHARE_AHEAD
+        is_alone = self.verify or self._ahead or at_once <= 1
+        ahead = () if is_alone else self.work.next_ones(at_once - 1)
         self.journal.intend(number, *ahead)
         self._ahead.update(ahead)
 

@@ -292,6 +292,66 @@ def test_grace_ends(tmp_path: Path, way: str) -> None:
     assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 30
 
 
+class WatchedJournal(httpx.AsyncBaseTransport):
+    """Goes to the fake, and looks at each request at what the journal says."""
+
+    def __init__(self, fake: FakeLosant, ids: list[str], journal: Path) -> None:
+        self._to_fake = fake.transport()
+        self._ids, self._journal = ids, journal
+        self._begun: set[str] = set()
+        self.most_ahead = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        this = request.url.path.rpartition("/")[2]
+        self._begun.add(this)
+        intended = self.intended()
+        assert this in intended
+        self.most_ahead = max(self.most_ahead, len(intended - self._begun))
+        await anyio.sleep(0.2)
+        return await self._to_fake.handle_async_request(request)
+
+    def intended(self) -> set[str]:
+        """The tokens that were intended, and no more, as the file says."""
+        lines = self._journal.read_bytes().splitlines()[1:]
+        latest = {line["n"]: line["is"] for line in map(json.loads, lines)}
+        return {self._ids[number] for number, state in latest.items() if state == "intended"}
+
+
+def test_what_is_intended_ahead(tmp_path: Path) -> None:
+    """A few tokens are intended with the one that is due, and taken back if not come to."""
+    fake = fake_with(1000)
+
+    async def job() -> tuple[int, set[str], Report, Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+        ids = [entry.id for entry in plan.entries()]
+        path = jobs.journal_of(plan)
+        watched = WatchedJournal(fake, ids, path)
+        stop = anyio.Event()
+
+        def stop_in_the_middle(progress: Progress) -> None:
+            if progress.settled > 500:
+                stop.set()
+
+        async with client_of(fake, transport=watched, max_connections=48) as client:
+            report = await jobs.apply(
+                client, plan, verify=False, stop=stop, on_progress=stop_in_the_middle
+            )
+            left = watched.intended()
+            again = await jobs.apply(client, plan, resume=True, verify=False)
+        return watched.most_ahead, left, report, again
+
+    most_ahead, left, report, again = on_virtual_time(job)
+
+    assert most_ahead == 48 // 8 - 1
+    assert left == set()
+    assert set(counts(report)) == {"done"}
+    assert (counts(again), sorted(Counter(sent(fake, "DELETE")).values())) == (
+        {"done": 1000},
+        [1] * 1000,
+    )
+
+
 def test_stopped_before_it_begins(tmp_path: Path) -> None:
     """A job that is stopped before it begins does nothing, and ends."""
     fake = fake_with(5)
