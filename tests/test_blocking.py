@@ -6,8 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import pytest
 from blockbuster import BlockBuster, BlockingError
 
@@ -23,7 +21,6 @@ from losant_tokens import (
     httpx_transport,
     jobs,
 )
-from losant_tokens.jobs._journal import Journal
 from losant_tokens.testing import FakeLosant
 
 MAKERS = [httpx_transport, aiohttp_transport]
@@ -62,43 +59,6 @@ async def test_client(make: Any, fake_losant: FakeLosant, nothing_blocks: BlockB
         await client.user_api_token.delete(new.id)
         with pytest.raises(errors.NotFound):
             await client.user_api_token.get(new.id)
-
-
-@pytest.mark.parametrize("left", ["none", "protected"])
-async def test_long_plans(fake_losant: FakeLosant, tmp_path: Path, left: str) -> None:
-    """Where a job has nothing to send for long, others have their turns all the same."""
-    tokens, turns = 3000, 0
-    for number in range(tokens):
-        fake_losant.add_token(f"ci-{number}")
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await anyio.lowlevel.checkpoint()
-
-    client = AsyncClient(fake_losant.admin_token, transport=fake_losant.transport())
-    async with client:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", jobs.PlanWarning)
-            plan = await jobs.plan(
-                client,
-                Owner.user(),
-                select=jobs.named("ci-*"),
-                allow_majority=True,
-                protect=["ci-*"] if left == "protected" else [],
-                path=tmp_path / "plan.jsonl",
-            )
-        if left == "none":
-            with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
-                for number in range(tokens):
-                    journal.settle(number, jobs.Outcome.DONE)
-        async with anyio.create_task_group() as group:
-            group.start_soon(count)
-            await jobs.apply(client, plan, resume=True)
-            group.cancel_scope.cancel()
-
-    assert turns > plan.path.stat().st_size / 20_000
 
 
 async def test_jobs(fake_losant: FakeLosant, nothing_blocks: BlockBuster, tmp_path: Path) -> None:
