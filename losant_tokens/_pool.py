@@ -8,11 +8,12 @@ import httpx
 from losant_tokens import _limits as limits
 
 DEFAULT_MAX_CONNECTIONS = 20
-_READ_AT_ONCE = 256 * 1024
-"""How much asyncio allocates for each read, in bytes."""
 
 KEEPALIVE = 30.0
 """How long a connection that nobody uses is kept, in seconds."""
+
+_READ_AT_ONCE = 256 * 1024
+"""How much asyncio allocates for each read, in bytes."""
 
 
 def check_max_connections(number: int) -> int:

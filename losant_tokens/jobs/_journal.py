@@ -6,11 +6,12 @@ could change it, and later `{"n":7,"is":"done",...}`. Each line ends in a checks
 all before it, so that one that was altered, removed or put elsewhere is noticed; a last line that
 was torn by a crash is cut off. One process at a time has the journal.
 
-What is intended has left the process before it is acted upon, however the process ends. What came
-of it goes out together with the next intent, or when somebody waits: a process that is killed may
-lose the latest of these, and whoever resumes the job looks at their tokens. The end of the machine
-may lose the lines of the last second. What was intended and then given up, where each try is known
-to have had no effect (none arrived, or was let in), is `untouched` again.
+What is intended has left the process before it is acted upon, however the process ends; a few
+tokens that come next may be intended with the one that is due. What came of it goes out together
+with the next intent, or when somebody waits: a process that is killed may lose the latest of these,
+and whoever resumes the job looks at their tokens. The end of the machine may lose the lines of the
+last second. What was intended and then given up, where each try is known to have had no effect
+(none arrived, or was let in), is `untouched` again.
 """
 
 import contextlib

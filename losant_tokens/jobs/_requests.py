@@ -71,8 +71,9 @@ class Requests:
         sent: How many requests were sent.
         retries: How many of them were further tries.
         refused: How many were answered with 429.
-        wanted: How many there is room for at once, those that wait before another try left out:
-            others may stand in for them, up to as many again. None, at the end of the job.
+        wanted: How many workers there is work for: one for each request that may be in
+            flight, and one for each that waits before another try, up to as many again. None, at
+            the end of the job.
         latest: The latest error that was tried again, or would have been.
     """
 

@@ -1,6 +1,20 @@
 """When to try again, when to wait, and when to give up."""
 
+from collections.abc import Callable
+from copy import copy
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from losant_tokens.jobs._health import Health
+
+HAPPENINGS: list[Callable[[Health, float], object]] = [
+    lambda health, _: health.answered(),
+    lambda health, now: health.troubled(now),
+    lambda health, now: health.refused(now),
+    lambda health, now: health.out(now),
+    lambda health, _: health.may_try_again(),
+]
 
 
 def test_further_tries_are_a_tenth_of_what_is_not_answered() -> None:
@@ -89,3 +103,17 @@ def test_refusals_alone_are_hopeless_in_the_end() -> None:
 
     health.answered()
     assert health.is_hopeless(1000.0) is False
+
+
+@given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(1, 200)), max_size=10))
+def test_at_its_best_an_answer_changes_nothing(
+    happenings: list[tuple[Callable[[Health, float], object], int]],
+) -> None:
+    """Whatever happened before, where it is at its best nobody needs to tell it of an answer."""
+    health = Health(patience=300)
+    for now, (happen, times) in enumerate(happenings, 1):
+        for _ in range(times):
+            happen(health, now)
+        after = copy(health)
+        after.answered()
+        assert health == after or not health.is_at_its_best
