@@ -3,7 +3,6 @@
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -122,26 +121,24 @@ class Requests:
         self.is_stopping = True
         self._count_wanted()
         self._stopped.set()
-        self._arrival.set()
         for waiting in self._line:
             waiting.set()
 
     async def keep_the_line(self) -> None:
-        """Lets those who wait in the line have their places, as they come due, until it is stopped.
+        """Lets those who wait in the line have their places, as they come due, until cancelled.
 
         As many as are due go at once: one after the other, each would cost a turn of the event
         loop, and a job that is faster than that would never get out of the line again.
         """
-        with suppress(StoppedError):
-            while not self.is_stopping:
-                await self._arrival.wait()
-                self._arrival = anyio.Event()
-                while self._line and not self.is_stopping:
-                    now = self.now()
-                    if self.rate.take(now):
-                        self._line.popleft().set()
-                    else:
-                        await self._sleep(self.rate.wait(now))
+        while True:
+            await self._arrival.wait()
+            self._arrival = anyio.Event()
+            while self._line and not self.is_stopping:
+                now = self.now()
+                if self.rate.take(now):
+                    self._line.popleft().set()
+                else:
+                    await anyio.sleep(self.rate.wait(now))
 
     async def _turn_in_the_line(self) -> float:
         """Waits for a place of its own, and says when it came."""
@@ -290,7 +287,6 @@ async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
             await work(send)
         except Exception as error:  # noqa: BLE001 -- raised as it is, and not in a group of one
             failure = error
-        finally:
-            requests.stop()
+        group.cancel_scope.cancel()
     if failure is not None:
         raise failure
