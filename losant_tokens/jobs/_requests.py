@@ -121,16 +121,17 @@ class Requests:
         self.is_stopping = True
         self._count_wanted()
         self._stopped.set()
+        self._arrival.set()
         for waiting in self._line:
             waiting.set()
 
     async def keep_the_line(self) -> None:
-        """Lets those who wait in the line have their places, as they come due, until cancelled.
+        """Lets those who wait in the line have their places, as they come due, until it is stopped.
 
         As many as are due go at once: one after the other, each would cost a turn of the event
         loop, and a job that is faster than that would never get out of the line again.
         """
-        while True:
+        while not self.is_stopping:
             await self._arrival.wait()
             self._arrival = anyio.Event()
             while self._line and not self.is_stopping:
@@ -287,6 +288,7 @@ async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
             await work(send)
         except Exception as error:  # noqa: BLE001 -- raised as it is, and not in a group of one
             failure = error
-        group.cancel_scope.cancel()
+        finally:
+            requests.stop()
     if failure is not None:
         raise failure
