@@ -217,7 +217,8 @@ class _Job:
             if self.requests.wanted != self._workers:
                 if self.requests.wanted < self._workers:
                     return
-                self._hire(group)
+                if at_hand:
+                    self._hire(group)
 
     # --- Ends --------------------------------------------------------------------------------
 

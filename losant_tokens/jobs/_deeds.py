@@ -6,9 +6,9 @@ nothing either, what came of it stays unknown, and whoever resumes the job looks
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import attrs
 
@@ -51,27 +51,27 @@ _DONE, _FAILED, _UNKNOWN = Outcome.DONE, Outcome.FAILED, Outcome.UNKNOWN
 _DELETED = Finding(_DONE)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False, eq=False)
 class _Access:
     """To the tokens of one owner, by their ids, with one try each time.
 
-    Attributes:
-        owner: Whose tokens.
-        look: Gets a token.
-        change: Does the action to it.
+    What is not used is not asked for: to look takes a scope of its own.
     """
 
-    owner: Owner
-    look: Callable[[str], Awaitable[Token]]
-    change: Callable[[str], Awaitable[Any]]
+    tokens: OwnerTokens
+    action: Action
 
-    @classmethod
-    def to(cls, tokens: OwnerTokens, action: Action) -> Self:
-        """Access to these tokens, for an action."""
-        look = tokens.repeated("get")
-        if action == "delete":
-            return cls(tokens.owner, look, tokens.repeated("delete"))
-        return cls(tokens.owner, look, tokens.repeated("patch", _PATCHES[action]))
+    @cached_property
+    def look(self) -> Callable[[str], Awaitable[Token]]:
+        """Gets a token."""
+        return self.tokens.repeated("get")
+
+    @cached_property
+    def change(self) -> Callable[[str], Awaitable[Any]]:
+        """Does the action to a token."""
+        if self.action == "delete":
+            return self.tokens.repeated("delete")
+        return self.tokens.repeated("patch", _PATCHES[self.action])
 
 
 @attrs.define(eq=False)
@@ -221,8 +221,8 @@ class Deeds:
 
     def _access(self, owner: Owner) -> _Access:
         access = self._latest
-        if access is None or access.owner is not owner:  # plans have one after the other
-            access = self._latest = _Access.to(self.client.tokens(owner), self.action)
+        if access is None or access.tokens.owner is not owner:  # plans have one after the other
+            access = self._latest = _Access(self.client.tokens(owner), self.action)
         return access
 
 

@@ -242,6 +242,10 @@ class Journal:
         """
         if not self._noted:
             return
+        if self._broken is not None:
+            raise JournalError(f"{self.path} cannot be written: {self._broken}")
+        # Until all is written. Ctrl-C may end it anywhere, and nothing may stand behind a gap.
+        self._broken = "to write it was interrupted"
         checksum, lines = self._checksum, []
         for line in self._noted:
             checksum = zlib.crc32(line, checksum)
@@ -249,6 +253,7 @@ class Journal:
         self._noted.clear()
         self._checksum = checksum
         self._write(b"".join(lines))
+        self._broken = None
 
     def _write(self, data: bytes) -> None:
         """Writes all of it, or nothing; what cannot be written breaks the journal.
@@ -259,8 +264,6 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        if self._broken is not None:
-            raise JournalError(f"{self.path} cannot be written: {self._broken}")
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):

@@ -452,6 +452,19 @@ def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
     assert {"unknown": 1} == counts(caught.value.report)
 
 
+async def test_scope_that_is_not_needed(tmp_path: Path) -> None:
+    """A token that may delete, and not read one token, suffices where none is looked at."""
+    fake = fake_with(5)
+    scopes = ["userApiTokens.get", "userApiToken.delete"]
+    async with client_of(fake, scopes=scopes) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.ScopeError, match=r"userApiToken\.get"):
+            await jobs.apply(client, plan)
+        report = await jobs.apply(client, plan, verify=False, resume=True)
+
+    assert counts(report) == {"done": 5}
+
+
 async def test_whoever_leaves_the_line_takes_no_place() -> None:
     """A request that is cancelled while it waits for its place leaves it to the next one."""
     requests = Requests(Rate(fixed=20.0), Concurrency(5), Health(300))

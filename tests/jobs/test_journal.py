@@ -292,3 +292,30 @@ def test_opened_for_nobody(plan: Plan, path: Path) -> None:
     opening._open()
 
     assert states(plan, path) == [None] * 3
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_interrupted_while_it_is_written(
+    plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    """Ctrl-C in the middle of a write leaves a journal that can be carried on."""
+    really_write = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if is_written:
+            really_write(descriptor, data)
+        raise KeyboardInterrupt
+
+    journal = Journal.open(plan, path, resume=False)
+    journal.intend(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(KeyboardInterrupt):
+            journal.intend(1)
+    journal.settle(0, D)
+    with pytest.raises(JournalError, match="to write it was interrupted"):
+        journal.flush()
+    journal.close()
+
+    with Journal.open(plan, path, resume=True) as again:
+        assert [again.states.was_asked_for(n) for n in range(3)] == [True, is_written, False]
