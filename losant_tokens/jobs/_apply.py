@@ -217,7 +217,7 @@ class _Job:
             if self.requests.wanted != self._workers:
                 if self.requests.wanted < self._workers:
                     return
-                if at_hand:
+                if at_hand or not self.work.is_read:
                     self._hire(group)
 
     # --- Ends --------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ VERSION = 1
 
 _BEGINNING = b'{"format":"losant-tokens journal"'
 _CRC = b',"crc":'
+_MOST_NOTED = 500  # lines that are written at once: to write many would hold the event loop up
 
 _UNTOUCHED, _INTENDED = 0, 1
 _OUTCOMES = tuple(Outcome)
@@ -189,7 +190,7 @@ class Journal:
         self._noted += [b'{"n":%d,"is":"intended"' % number for number in numbers]
         self.flush()
         for number in numbers:
-            self.states.codes[number] = _INTENDED
+            self.states.note(number, _INTENDED)
 
     def take_back(self, number: int) -> None:
         """Takes note that what was intended was certainly not done, in none of its tries."""
@@ -210,6 +211,9 @@ class Journal:
             outcome: What came of it.
             error: What went wrong, if it failed.
             changed: When the API says that it was changed, where it does.
+
+        Raises:
+            JournalError: Much was taken note of, and it could not be written.
         """
         code, said = _SAID[outcome]
         line = said % number
@@ -219,6 +223,8 @@ class Journal:
             line += b',"changed":"%b"' % changed.isoformat().encode()
         self._noted.append(line)
         self.states.note(number, code, error, changed)
+        if len(self._noted) >= _MOST_NOTED:
+            self.flush()
 
     async def sync(self) -> None:
         """Has the disk take what was taken note of.

@@ -24,6 +24,7 @@ from losant_tokens.jobs._rate import Rate
 _MOST_TRIES = 5
 _REQUEST_TIMEOUT = 408
 _NOT_SENT = object()
+_NAP = 0.25  # seconds, after which whoever keeps the line looks whether the job goes on
 _BASE, _CAP = 0.5, 20.0  # seconds, from which the wait before another try is drawn
 
 
@@ -71,8 +72,8 @@ class Requests:
         retries: How many of them were further tries.
         refused: How many were answered with 429.
         wanted: How many workers there is work for: one for each request that may be in
-            flight, and one for each that waits before another try, up to as many again. None, at
-            the end of the job.
+            flight, and one for each that waits before another try, up to as many again; 0 at the
+            end of the job.
         latest: The latest error that was tried again, or would have been.
     """
 
@@ -139,7 +140,7 @@ class Requests:
                 if self.rate.take(now):
                     self._line.popleft().set()
                 else:
-                    await anyio.sleep(self.rate.wait(now))
+                    await anyio.sleep(min(self.rate.wait(now), _NAP))
 
     async def _turn_in_the_line(self) -> float:
         """Waits for a place of its own, and says when it came."""

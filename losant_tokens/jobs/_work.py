@@ -55,10 +55,12 @@ class Work:
 
     Attributes:
         at_hand: Those that come next.
+        is_read: Whether the plan has been read to its end, so that no others come to hand.
     """
 
     def __init__(self, chunks: Iterator[list[Line]], states: States) -> None:
         self.at_hand: deque[Todo] = deque()
+        self.is_read = False
         self._chunks = chunks
         self._states = states
         self._read = 0
@@ -71,6 +73,7 @@ class Work:
         """
         while not self.at_hand:
             if (chunk := next(self._chunks, None)) is None:
+                self.is_read = True
                 return False
             self.at_hand += self._open_ones(chunk)
             self._read += len(chunk)

@@ -19,7 +19,7 @@ import anyio
 import httpx
 import pytest
 
-from losant_tokens import errors, jobs
+from losant_tokens import ApiTokenPatch, errors, jobs
 from losant_tokens.jobs import Outcome, Plan, Progress, Report
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
@@ -350,6 +350,21 @@ def test_what_is_intended_ahead(tmp_path: Path) -> None:
         {"done": 1000},
         [1] * 1000,
     )
+
+
+def test_what_is_looked_at_is_not_intended_ahead(tmp_path: Path) -> None:
+    """A token that was changed meanwhile is left alone, and said to be, however many at once."""
+    fake = fake_with(300)
+
+    async def job() -> Report:
+        async with client_of(fake, max_connections=48) as client:
+            plan = await planned(client, tmp_path)
+            for number, entry in enumerate(plan.entries()):
+                if number % 2:
+                    await client.user_api_token.patch(entry.id, ApiTokenPatch(name="mine"))
+            return await jobs.apply(client, plan)
+
+    assert counts(on_virtual_time(job)) == {"done": 150, "changed": 150}
 
 
 def test_stopped_before_it_begins(tmp_path: Path) -> None:

@@ -319,3 +319,11 @@ def test_interrupted_while_it_is_written(
 
     with Journal.open(plan, path, resume=True) as again:
         assert [again.states.was_asked_for(n) for n in range(3)] == [True, is_written, False]
+
+
+def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
+    """What nobody asks to be written is written all the same, before it becomes much."""
+    with Journal.open(plan, path, resume=False) as journal:
+        for _ in range(1200):
+            journal.settle(0, D)
+        assert 1000 <= path.read_bytes().count(b"done") < 1200
