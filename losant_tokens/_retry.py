@@ -46,6 +46,10 @@ class RetryPolicy:
     deadline: float = field(default=60.0, validator=limits.positive)
 
 
+ONCE = RetryPolicy(attempts=1)
+"""For whoever tries again by rules of their own."""
+
+
 def may_try_again(method: str, error: LosantError) -> bool:
     """Whether the table allows another try after an error."""
     creates = method == "POST"

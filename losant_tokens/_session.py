@@ -22,14 +22,13 @@ from losant_tokens._credential import Credential, expiry_problem
 from losant_tokens._loop import clock, loop_finder
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._paging import Ahead
-from losant_tokens._retry import RetryPolicy
+from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
 from losant_tokens._wire import Endpoint, Template, build_request
 from losant_tokens.errors import ClientStateError, ScopeError, ScopeWarning, TokenExpired
 
 R = TypeVar("R")
-_ONCE = RetryPolicy(attempts=1)
 _is_policy = limits.instance_of(RetryPolicy)
 ScopeCheck = Literal["enforce", "warn", "off"]
 
@@ -174,7 +173,8 @@ class Session:
     ) -> Callable[[str], Awaitable[R]]:
         """What does an action again and again, for one token after the other, with one try each.
 
-        All that is the same for each of them is checked and made here, once.
+        All that is the same for each of them is checked and made here, once; that the token has
+        expired may show later, and is looked at each time.
 
         Args:
             action: What is to be done.
@@ -190,8 +190,9 @@ class Session:
         secrets = _secrets(self, body)
 
         def once(token_id: str) -> Awaitable[R]:
+            self._check_token(action)
             request = template.request(token_id)
-            return self._call(action, request, self.timeout, _ONCE, secrets).result()
+            return self._call(action, request, self.timeout, ONCE, secrets).result()
 
         return once
 

@@ -193,11 +193,15 @@ class Template:
     """Requests that differ in the id at the end of their paths alone: all else was made once.
 
     Attributes:
+        to: Where they go.
         action: What they ask for.
+        path: Their path, up to that id.
         sample: One of them.
     """
 
+    to: Endpoint
     action: Action[Any]
+    path: str
     sample: httpx.Request = attrs.field(repr=False)
 
     @classmethod
@@ -215,7 +219,8 @@ class Template:
             ValidationError: An id or the body is not what the API takes.
         """
         ids = {**ids, action.ids[-1]: _SAMPLE_ID}
-        return cls(action, build_request(to, codec, action, ids, {}, body, {}))
+        sample = build_request(to, codec, action, ids, {}, body, {})
+        return cls(to, action, _path(action, ids).removesuffix(_SAMPLE_ID), sample)
 
     def request(self, last_id: str) -> httpx.Request:
         """The request for an id.
@@ -224,10 +229,7 @@ class Template:
             ValidationError: It is none.
         """
         _check_id(self.action, self.action.ids[-1], last_id)
-        url = httpx.URL(self.sample.url)
-        parts = url._uri_reference  # noqa: SLF001 -- see `Endpoint.url_of`
-        path = parts.path.removesuffix(_SAMPLE_ID) + last_id
-        url._uri_reference = parts._replace(path=path)  # noqa: SLF001
+        url = self.to.url_of(self.path + last_id, _DEFAULT_FLAGS)
         return _request(self.sample.method, url, self.sample.headers, self.sample.content)
 
 

@@ -26,7 +26,13 @@ from losant_tokens import (
     UserOauthTokenPost,
 )
 from losant_tokens._owner import OwnerTokens
-from losant_tokens.errors import ClientStateError, ScopeError, ServerError, ValidationError
+from losant_tokens.errors import (
+    ClientStateError,
+    ScopeError,
+    ServerError,
+    TokenExpired,
+    ValidationError,
+)
 
 A = "575ec7417ae143cd83dc4a95"
 B = "575ec8687ae143cd83dc4a97"
@@ -333,6 +339,29 @@ async def test_repeated_tries_once_and_checks_first() -> None:
             client.tokens(oauth).repeated("delete")
     with pytest.raises(ClientStateError, match="closed"):
         client.tokens(oauth).repeated("get")
+
+    assert sent == 1
+
+
+async def test_repeated_looks_each_time_whether_the_token_has_expired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A token that expires in between is told as such, and nothing more is sent."""
+    sent = 0
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        nonlocal sent
+        sent += 1
+        return httpx.Response(200, json={"success": True})
+
+    transport = httpx.MockTransport(handle)
+    async with AsyncClient("token", base_url="https://h", transport=transport) as client:
+        delete = client.tokens(Owner.user()).repeated("delete")
+        await delete(A)
+        expired = TokenExpired("it has expired")
+        monkeypatch.setattr("losant_tokens._session.expiry_problem", lambda *_: expired)
+        with pytest.raises(TokenExpired):
+            await delete(A)
 
     assert sent == 1
 

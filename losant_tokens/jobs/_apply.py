@@ -154,13 +154,6 @@ class _Job:
         self.telling.tell()
 
     async def _run(self, stop: anyio.Event | None) -> None:
-        try:
-            await self._carry_out(stop)
-        finally:
-            self.deeds.take_back_the_rest()
-        self.journal.flush()
-
-    async def _carry_out(self, stop: anyio.Event | None) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_at_it, self.telling.keep_on)
             group.start_soon(self._keep_at_it, self._sync)
@@ -177,6 +170,7 @@ class _Job:
         if self._fatal is not None:
             raise self._fatal
         self.deeds.finish()
+        self.journal.flush()
 
     # --- Workers -----------------------------------------------------------------------------
 
@@ -207,6 +201,7 @@ class _Job:
         self._workers -= 1
         self.telling.workers = self._workers
         if self._workers == 0:
+            self.deeds.take_back_the_rest()
             self._finished.set()
 
     async def _work(self, group: anyio.abc.TaskGroup) -> None:
@@ -214,11 +209,10 @@ class _Job:
         at_hand = self.work.at_hand  # all workers share it
         while at_hand or await self.work.read_on():
             await self.deeds.do(at_hand.popleft())
-            if self.requests.wanted != self._workers:
-                if self.requests.wanted < self._workers:
-                    return
-                if at_hand or not self.work.is_read:
-                    self._hire(group)
+            if (wanted := self.requests.wanted) < self._workers:
+                return
+            if wanted > self._workers and (at_hand or not self.work.is_read):
+                self._hire(group)
 
     # --- Ends --------------------------------------------------------------------------------
 

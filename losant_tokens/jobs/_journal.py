@@ -59,13 +59,12 @@ class States:
     """How far each token of a plan has come: one byte a token.
 
     Attributes:
-        codes: What the byte of each token says.
         errors: What went wrong, for those that failed, by their numbers.
         changed: When the API says that a token was last updated, after it was changed, by its
             number.
     """
 
-    codes: bytearray
+    _codes: bytearray
     errors: dict[int, str] = attrs.field(factory=dict)
     changed: dict[int, datetime] = attrs.field(factory=dict)
 
@@ -84,7 +83,7 @@ class States:
         """
         if number < 0:
             raise IndexError(number)
-        self.codes[number] = code
+        self._codes[number] = code
         if error is not None:
             self.errors[number] = error
         elif self.errors:
@@ -94,26 +93,26 @@ class States:
 
     def outcome(self, number: int) -> Outcome | None:
         """What came of a token. One that was intended, and no more, is unknown."""
-        code = self.codes[number]
+        code = self._codes[number]
         if code == _INTENDED:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
     def is_open(self, number: int) -> bool:
         """Whether a token came to no end yet, or nobody knows to which."""
-        return self.codes[number] in _OPEN
+        return self._codes[number] in _OPEN
 
     def was_asked_for(self, number: int) -> bool:
         """Whether a token may have been changed, and nobody knows."""
-        return self.codes[number] in _ASKED_FOR
+        return self._codes[number] in _ASKED_FOR
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""
         counts = {
-            outcome: self.codes.count(code)
+            outcome: self._codes.count(code)
             for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)
         }
-        counts[Outcome.UNKNOWN] += self.codes.count(_INTENDED)
+        counts[Outcome.UNKNOWN] += self._codes.count(_INTENDED)
         return counts
 
 
@@ -265,7 +264,7 @@ class Journal:
         """Writes all of it, or nothing; what cannot be written breaks the journal.
 
         In the event loop, and not in a thread: it costs some microseconds, a thread ten times
-        that, and it is done for each token.
+        that, and it is done for each few tokens.
 
         Raises:
             JournalError: It could not be written.

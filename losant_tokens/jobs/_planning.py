@@ -12,9 +12,10 @@ from uuid import uuid4
 import anyio
 import attrs
 
-from losant_tokens import AsyncClient, Owner, RetryPolicy
+from losant_tokens import AsyncClient, Owner
 from losant_tokens import _limits as limits
 from losant_tokens._resources import Send
+from losant_tokens._retry import ONCE
 from losant_tokens.errors import GuardRefused
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._plan_writer import PlanWriter
@@ -25,7 +26,6 @@ from losant_tokens.jobs._watch import Watch
 
 _LISTINGS = 4
 _FLUSH_EVERY = 250  # tokens, about which is decided in some milliseconds
-_ONCE = RetryPolicy(attempts=1)  # it is tried again in the pace of the listing
 
 
 class PlanWarning(UserWarning):
@@ -224,9 +224,9 @@ class _Planner:
         """One listing, in the order of the ids."""
         tokens = self.client.tokens(owner)
         newest = partial(tokens.page, sort_field="id", sort_direction="desc", per_page=1)
-        watch = Watch(await send(partial(newest, page=0, retry=_ONCE)))
+        watch = Watch(await send(partial(newest, page=0, retry=ONCE)))
         listed = selected = protected = 0
-        async for token in tokens.iter_by(send, sort_field="id", retry=_ONCE):
+        async for token in tokens.iter_by(send, sort_field="id", retry=ONCE):
             if not watch.is_new(token):
                 continue
             listed += 1

@@ -71,9 +71,6 @@ class Requests:
         sent: How many requests were sent.
         retries: How many of them were further tries.
         refused: How many were answered with 429.
-        wanted: How many workers there is work for: one for each request that may be in
-            flight, and one for each that waits before another try, up to as many again; 0 at the
-            end of the job.
         latest: The latest error that was tried again, or would have been.
     """
 
@@ -86,13 +83,21 @@ class Requests:
     sent: int = 0
     retries: int = 0
     refused: int = 0
-    wanted: int = attrs.Factory(lambda self: self.concurrency.now, takes_self=True)
     latest: LosantError | None = None
     _resting: int = 0
     _line: deque[anyio.Event] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
     _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
+
+    @property
+    def wanted(self) -> int:
+        """How many workers there is work for: none, at the end of the job.
+
+        Others stand in for those that wait before another try, up to as many again.
+        """
+        at_once = 0 if self.is_stopping else self.concurrency.now
+        return at_once + min(self._resting, at_once)
 
     async def send(self, request: Request) -> Any:
         """Sends a request until it is answered; what cannot pass is raised.
@@ -120,7 +125,6 @@ class Requests:
     def stop(self) -> None:
         """Has nothing more sent; whoever waits for a place stops waiting."""
         self.is_stopping = True
-        self._count_wanted()
         self._stopped.set()
         self._arrival.set()
         for waiting in self._line:
@@ -205,7 +209,6 @@ class Requests:
         self.rate.answered(now, sent_at)
         if self.concurrency.answered(now - sent_at, request.kind):
             self.rate.latency = self.concurrency.latency
-            self._count_wanted()
 
     def _refused(self, error: TooManyRequests, sent_at: float) -> None:
         now = self.now()
@@ -219,7 +222,6 @@ class Requests:
         request.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
         self.concurrency.troubled(now, sent_at)
-        self._count_wanted()
         if (asked_for := getattr(error, "retry_after", None)) is not None:
             self.rate.pause(now, asked_for)
 
@@ -237,18 +239,12 @@ class Requests:
         if self.health.may_try_again():
             spread = min(_CAP, _BASE * 2**request.troubles)
             self._resting += 1
-            self._count_wanted()
             try:
                 await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
             finally:
                 self._resting -= 1
-                self._count_wanted()
         else:
             self.health.out(now)
-
-    def _count_wanted(self) -> None:
-        at_once = 0 if self.is_stopping else self.concurrency.now
-        self.wanted = at_once + min(self._resting, at_once)
 
     async def _sleep(self, seconds: float) -> None:
         """Waits, but not longer than the job goes on.
