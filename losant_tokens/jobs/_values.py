@@ -21,7 +21,7 @@ class Outcome(Enum):
     CHANGED: It is not as the plan saw it any more; it was left alone.
     PROTECTED: A guard forbids to touch it.
     FAILED: The action was refused, or failed too often.
-    UNKNOWN: It was asked for and not answered; `resume` finds out.
+    UNKNOWN: It may have been asked for, and no answer says so; `resume` finds out.
     """
 
     DONE = "done"
