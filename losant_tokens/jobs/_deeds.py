@@ -5,10 +5,9 @@ what came of it. Where no answer says so, the token is looked at once more; wher
 nothing either, what came of it stays unknown, and whoever resumes the job looks again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any
 
 import attrs
 
@@ -16,7 +15,7 @@ from losant_tokens import ApiTokenPatch, AsyncClient, Owner, errors
 from losant_tokens._owner import OwnerTokens
 from losant_tokens.errors import LosantError, NotFound, ResponseError, StatusError, TransportError
 from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._requests import GaveUpError, Request, Requests, StoppedError
+from losant_tokens.jobs._requests import GaveUpError, Request, Requests, StoppedError, Tries
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
 from losant_tokens.jobs._work import Todo, Work
@@ -53,25 +52,28 @@ _DELETED = Finding(_DONE)
 
 @attrs.frozen(slots=False, eq=False)
 class _Access:
-    """To the tokens of one owner, by their ids, with one try each time.
+    """To the tokens of one owner, with one try each time.
 
     What is not used is not asked for: to look takes a scope of its own.
     """
 
     tokens: OwnerTokens
     action: Action
+    intend: Callable[[Todo], None]
 
     @cached_property
-    def look(self) -> Callable[[str], Awaitable[Token]]:
+    def look(self) -> Request[Tries]:
         """Gets a token."""
-        return self.tokens.repeated("get")
+        return Request(self.tokens.repeated("get"))
 
     @cached_property
-    def change(self) -> Callable[[str], Awaitable[Any]]:
-        """Does the action to a token."""
+    def change(self) -> Request[Todo]:
+        """Does the action to a token, once it is written down that it is intended."""
         if self.action == "delete":
-            return self.tokens.repeated("delete")
-        return self.tokens.repeated("patch", _PATCHES[self.action])
+            send = self.tokens.repeated("delete")
+        else:
+            send = self.tokens.repeated("patch", _PATCHES[self.action])
+        return Request(send, "act", before=self.intend)
 
 
 @attrs.define(eq=False)
@@ -163,31 +165,29 @@ class Deeds:
         return None if _is_as_planned(seen, todo.entry) else Finding(Outcome.CHANGED)
 
     async def _act(self, todo: Todo) -> Finding:
-        change = self._access(todo.owner).change
-        intend = partial(self._intend, todo.number)
-        request = Request(partial(change, todo.id), "act", before=intend)
         try:
-            answer = await self.requests.send(request)
+            answer = await self.requests.send(self._access(todo.owner).change, todo)
         except NotFound:
             # Of our own making, where an earlier try may have arrived.
-            done = self.action == "delete" and request.is_ambiguous
+            done = self.action == "delete" and todo.is_ambiguous
             return Finding(Outcome.DONE if done else Outcome.GONE)
         except (LosantError, StoppedError, GaveUpError) as error:
-            if request.is_ambiguous:
+            if todo.is_ambiguous:
                 if isinstance(error, _TOLD):
                     return await self._after(todo, error)
-            elif request.sent and not todo.was_asked_for:  # no try can have had any effect
+            elif todo.sent and not todo.was_asked_for:  # no try can have had any effect
                 self.journal.take_back(todo.number)
             raise
         return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
 
-    def _intend(self, number: int) -> None:
+    def _intend(self, todo: Todo) -> None:
         """Writes down that a token is about to be changed, and some that come next with it.
 
         To write takes as long for some as for one. They are few against those in flight: a job that
         is killed knows of hardly more tokens that it does not know what came of them. What is to be
         looked at first is not intended before that.
         """
+        number = todo.number
         if number in self._ahead:
             self._ahead.remove(number)
             return
@@ -212,9 +212,9 @@ class Deeds:
 
     async def _look(self, todo: Todo) -> Token | None:
         """The token as it is now, or `None` where it is gone."""
-        look = partial(self._access(todo.owner).look, todo.id)
+        look = self._access(todo.owner).look
         try:
-            found: Token = await self.requests.send(Request(look))
+            found: Token = await self.requests.send(look, Tries(todo.id))
         except NotFound:
             return None
         return found
@@ -222,7 +222,7 @@ class Deeds:
     def _access(self, owner: Owner) -> _Access:
         access = self._latest
         if access is None or access.tokens.owner is not owner:  # plans have one after the other
-            access = self._latest = _Access(self.client.tokens(owner), self.action)
+            access = self._latest = _Access(self.client.tokens(owner), self.action, self._intend)
         return access
 
 

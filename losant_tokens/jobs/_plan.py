@@ -11,7 +11,6 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -23,7 +22,6 @@ from losant_tokens.jobs._files import reason
 from losant_tokens.jobs._plan_format import (
     FORMAT,
     VERSION,
-    Line,
     digest_of,
     first_line,
     hash_of,
@@ -150,11 +148,13 @@ class Entries(Iterable[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         owner_of = cache(Owner.parse)  # there are few, and they come again and again
-        for line in chain.from_iterable(self._chunks):
-            yield read_entry(line, owner_of(line["owner"]))
+        for lines in self._chunks:
+            # Together they take half as long as one by one.
+            for said in json.loads(b"[%b]" % b",".join(lines)):
+                yield read_entry(said, owner_of(said["owner"]))
 
-    def chunks(self) -> Iterator[list[Line]]:
-        """What their lines say, some at a time."""
+    def chunks(self) -> Iterator[list[bytes]]:
+        """Their lines, some at a time."""
         return self._chunks
 
     def close(self) -> None:
@@ -162,8 +162,7 @@ class Entries(Iterable[Entry]):
         self._chunks.close()
         self._file.close()
 
-    def _read(self) -> Generator[list[Line], None, None]:
-        """Reads some lines at a time: together they take half as long."""
+    def _read(self) -> Generator[list[bytes], None, None]:
         with self._file:
             while lines := self._file.readlines(_AT_A_TIME):
-                yield json.loads(b"[%b]" % b",".join(lines))
+                yield lines

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import IO, Any, NotRequired, TypedDict
 
@@ -15,7 +16,7 @@ VERSION = 1
 
 
 class Line(TypedDict):
-    """What a line says about a token; all that it says is in `Entry`."""
+    """What a line says about a token; all that it says is in `Entry`, and in this order."""
 
     owner: str
     id: str
@@ -26,6 +27,19 @@ class Line(TypedDict):
     expirationDate: str | None
     reason: str
     protected: NotRequired[str]
+
+
+# A line as it is written here. Whatever is quoted in a text has a backslash before it; so a line
+# that is JSON, and matches, says just that. (A quote that ends a text too early for JSON would
+# have to be followed by the next member, whose own quote would end the text there.)
+_TEXT, _OR_NULL = '"[^"]*"', '(?:"[^"]*"|null)'
+_LINE = re.compile(
+    r'^{"owner":"([^"\\]*)","id":"([^"\\]*)"'
+    f',"name":{_TEXT},"status":{_OR_NULL},"lastUpdated":{_OR_NULL}'
+    f',"creationDate":{_OR_NULL},"expirationDate":{_OR_NULL},"reason":{_TEXT}'
+    f'(,"protected":{_TEXT})?}}\n',
+    re.MULTILINE,
+)
 
 
 def json_line(value: object) -> bytes:
@@ -105,6 +119,19 @@ def entry_json(entry: Entry) -> Line:
         "reason": entry.reason,
     }
     return said if entry.protected is None else {**said, "protected": entry.protected}
+
+
+def read_heads(lines: list[bytes]) -> list[tuple[str, str, str]]:
+    """Of each line, the owner, the id, and what is not empty where a guard protects the token.
+
+    To read all that JSON says takes three times as long: that is done where a line of these is not
+    as it is written here.
+    """
+    heads = _LINE.findall(b"".join(lines).decode())
+    if len(heads) == len(lines):
+        return heads
+    said: list[Line] = [json.loads(line) for line in lines]
+    return [(line["owner"], line["id"], "guard" if "protected" in line else "") for line in said]
 
 
 def read_entry(said: Line, owner: Owner) -> Entry:

@@ -3,7 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import anyio
 import attrs
@@ -37,24 +37,38 @@ class GaveUpError(Exception):
 
 
 @attrs.define(eq=False)
-class Request:
-    """A request that is sent until it is answered.
+class Tries:
+    """The tries of a request, and what came of them so far.
 
     Attributes:
-        send: Sends it once.
-        kind: What it does: answers may take longer to one kind of request than to another.
-        before: Called right before it is sent for the first time.
+        id: What the request is about.
         sent: How many tries there were.
         troubles: How many of them met trouble since the service was last out.
         is_ambiguous: Whether one of them may have been carried out without saying so.
     """
 
-    send: Callable[[], Awaitable[Any]]
+    id: str
+    sent: int = attrs.field(default=0, init=False)
+    troubles: int = attrs.field(default=0, init=False)
+    is_ambiguous: bool = attrs.field(default=False, init=False)
+
+
+T = TypeVar("T", bound=Tries)
+
+
+@attrs.frozen(eq=False)
+class Request(Generic[T]):
+    """A request that is sent about one thing after the other.
+
+    Attributes:
+        send: Sends it once, about that of which it is given the id.
+        kind: What it does: answers may take longer to one kind of request than to another.
+        before: Called right before it is sent for the first time about something.
+    """
+
+    send: Callable[[str], Awaitable[Any]]
     kind: str = "look"
-    before: Callable[[], None] = lambda: None
-    sent: int = 0
-    troubles: int = 0
-    is_ambiguous: bool = False
+    before: Callable[[T], None] = lambda _: None
 
 
 @attrs.define(eq=False)
@@ -99,8 +113,12 @@ class Requests:
         at_once = 0 if self.is_stopping else self.concurrency.now
         return at_once + min(self._resting, at_once)
 
-    async def send(self, request: Request) -> Any:
+    async def send(self, request: Request[T], tries: T) -> Any:
         """Sends a request until it is answered; what cannot pass is raised.
+
+        Args:
+            request: What to send.
+            tries: What it is about. What comes of each try is noted here.
 
         Raises:
             StoppedError: The job is at its end.
@@ -112,15 +130,15 @@ class Requests:
             if not self.is_stopping and (self._line or not self.rate.take(now)):
                 now = await self._turn_in_the_line()
             if self.health.down_since is None:
-                found = await self._once(request, now)
+                found = await self._once(request, tries, now)
             else:
-                found = await self._probe(request)
+                found = await self._probe(request, tries)
             if found is _NOT_SENT:
                 continue
             if not isinstance(found, LosantError):
                 return found
             self.latest = found
-            await self._before_the_next(found, request)
+            await self._before_the_next(found, tries)
 
     def stop(self) -> None:
         """Has nothing more sent; whoever waits for a place stops waiting."""
@@ -159,9 +177,9 @@ class Requests:
                 self._line.remove(place)
         return self.now()
 
-    async def _probe(self, request: Request) -> Any:
+    async def _probe(self, request: Request[T], tries: T) -> Any:
         """During an outage, one request at a time finds out whether the service is back."""
-        request.troubles = 0  # nothing is wrong with this token
+        tries.troubles = 0  # nothing is wrong with this token
         async with self._probing:
             if self.health.down_since is None:
                 return _NOT_SENT
@@ -169,45 +187,45 @@ class Requests:
             if self.health.is_hopeless(now):
                 raise GaveUpError("the service does not answer")
             await self._sleep(self.health.next_probe(now))
-            return await self._once(request, self.now())
+            return await self._once(request, tries, self.now())
 
-    async def _once(self, request: Request, sent_at: float) -> Any:
+    async def _once(self, request: Request[T], tries: T, sent_at: float) -> Any:
         """One try, sent now: the answer, or the error after which another try may make sense."""
         if self.is_stopping:
             raise StoppedError
-        if request.sent:
+        if tries.sent:
             self.retries += 1
         else:
-            request.before()
-        request.sent += 1
+            request.before(tries)
+        tries.sent += 1
         self.sent += 1
         try:
-            answer = await request.send()
+            answer = await request.send(tries.id)
         except TooManyRequests as error:
             self._refused(error, sent_at)
             return error
         except (TransportError, ServerError) as error:
-            self._troubled(error, sent_at, request)
+            self._troubled(error, sent_at, tries)
             return error
         except StatusError as error:
             if error.status_code == _REQUEST_TIMEOUT:  # the server waited for us in vain
-                self._troubled(error, sent_at, request)
+                self._troubled(error, sent_at, tries)
                 return error
-            self._answered(sent_at, request)
+            self._answered(sent_at, request.kind)
             raise
         except LosantError as error:
             # An answer that cannot be read is one all the same; else, nothing was sent.
-            request.is_ambiguous |= hasattr(error, "status_code")
+            tries.is_ambiguous |= hasattr(error, "status_code")
             raise
-        self._answered(sent_at, request)
+        self._answered(sent_at, request.kind)
         return answer
 
-    def _answered(self, sent_at: float, request: Request) -> None:
+    def _answered(self, sent_at: float, kind: str) -> None:
         now = self.now()
         if not self.health.is_at_its_best:
             self.health.answered()
         self.rate.answered(now, sent_at)
-        if self.concurrency.answered(now - sent_at, request.kind):
+        if self.concurrency.answered(now - sent_at, kind):
             self.rate.latency = self.concurrency.latency
 
     def _refused(self, error: TooManyRequests, sent_at: float) -> None:
@@ -216,16 +234,16 @@ class Requests:
         self.health.refused(now)
         self.rate.refused(now, sent_at, error.retry_after)
 
-    def _troubled(self, error: LosantError, sent_at: float, request: Request) -> None:
+    def _troubled(self, error: LosantError, sent_at: float, tries: Tries) -> None:
         now = self.now()
-        request.troubles += 1
-        request.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
+        tries.troubles += 1
+        tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
         self.concurrency.troubled(now, sent_at)
         if (asked_for := getattr(error, "retry_after", None)) is not None:
             self.rate.pause(now, asked_for)
 
-    async def _before_the_next(self, error: LosantError, request: Request) -> None:
+    async def _before_the_next(self, error: LosantError, tries: Tries) -> None:
         """Waits before another try, or raises what came of the last one."""
         now = self.now()
         if self.health.down_since is not None:
@@ -234,10 +252,10 @@ class Requests:
             raise GaveUpError("the service takes no more requests")
         if isinstance(error, TooManyRequests):
             return  # the pace waits
-        if request.troubles >= _MOST_TRIES:
+        if tries.troubles >= _MOST_TRIES:
             raise error
         if self.health.may_try_again():
-            spread = min(_CAP, _BASE * 2**request.troubles)
+            spread = min(_CAP, _BASE * 2**tries.troubles)
             self._resting += 1
             try:
                 await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
@@ -273,7 +291,7 @@ async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
 
     async def send(read: Callable[[], Awaitable[Any]]) -> Any:
         try:
-            return await requests.send(Request(read))
+            return await requests.send(Request(lambda _: read()), Tries(""))
         except GaveUpError:
             assert requests.latest is not None  # noqa: S101 -- else there was no reason
             raise requests.latest from None

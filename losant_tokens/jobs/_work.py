@@ -1,5 +1,6 @@
 """The work of a job: the tokens of the plan that are left to do, some of them at hand."""
 
+import json
 from collections import deque
 from collections.abc import Iterator
 from functools import cache
@@ -10,40 +11,33 @@ from anyio.lowlevel import checkpoint
 
 from losant_tokens import Owner
 from losant_tokens.jobs._journal import States
-from losant_tokens.jobs._plan_format import Line, read_entry
+from losant_tokens.jobs._plan_format import read_entry, read_heads
+from losant_tokens.jobs._requests import Tries
 from losant_tokens.jobs._values import Entry
 
 
 @attrs.define(eq=False)
-class Todo:
-    """A token that is left to do.
+class Todo(Tries):
+    """A token that is left to do, and the tries to do it.
 
     Attributes:
         number: Its number in the plan.
-        line: What the plan says about it, all of which is made an `entry` where it is asked for.
+        line: The line of the plan, all of which is made an `entry` where it is asked for.
         owner: Whose it is.
+        is_protected: Whether a guard forbids to touch it.
         was_asked_for: Whether it may have been changed by an earlier run, and nobody knows.
     """
 
     number: int
-    line: Line
+    line: bytes
     owner: Owner
+    is_protected: bool
     was_asked_for: bool
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.line["id"]
-
-    @property
-    def is_protected(self) -> bool:
-        """Whether a guard forbids to touch it."""
-        return "protected" in self.line
 
     @property
     def entry(self) -> Entry:
         """What the plan says about it."""
-        return read_entry(self.line, self.owner)
+        return read_entry(json.loads(self.line), self.owner)
 
 
 class Work:
@@ -58,7 +52,7 @@ class Work:
         is_read: Whether the plan has been read to its end, so that no others come to hand.
     """
 
-    def __init__(self, chunks: Iterator[list[Line]], states: States) -> None:
+    def __init__(self, chunks: Iterator[list[bytes]], states: States) -> None:
         self.at_hand: deque[Todo] = deque()
         self.is_read = False
         self._chunks = chunks
@@ -88,12 +82,14 @@ class Work:
             if not (todo.was_asked_for or todo.is_protected)
         ]
 
-    def _open_ones(self, chunk: list[Line]) -> list[Todo]:
+    def _open_ones(self, chunk: list[bytes]) -> list[Todo]:
         # All of a chunk at once: one after the other, each in its time, they would take twice as
         # long.
         states, owner_of = self._states, self._owner_of
         return [
-            Todo(number, line, owner_of(line["owner"]), states.was_asked_for(number))
-            for number, line in enumerate(chunk, self._read)
+            Todo(id_, number, line, owner_of(owner), guard != "", states.was_asked_for(number))
+            for number, (line, (owner, id_, guard)) in enumerate(
+                zip(chunk, read_heads(chunk), strict=True), self._read
+            )
             if states.is_open(number)
         ]

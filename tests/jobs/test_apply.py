@@ -13,7 +13,7 @@ from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._requests import Request, Requests
+from losant_tokens.jobs._requests import Request, Requests, Tries
 from losant_tokens.jobs._telling import Telling
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
@@ -470,11 +470,11 @@ async def test_whoever_leaves_the_line_takes_no_place() -> None:
     requests = Requests(Rate(fixed=20.0), Concurrency(5), Health(300))
     went: list[str] = []
 
-    async def send(name: str) -> None:
-        async def request() -> None:
-            went.append(name)
+    async def go(name: str) -> None:
+        went.append(name)
 
-        await requests.send(Request(request))
+    async def send(name: str) -> None:
+        await requests.send(Request(go), Tries(name))
 
     async with anyio.create_task_group() as group:
         group.start_soon(requests.keep_the_line)

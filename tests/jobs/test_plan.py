@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from losant_tokens import Owner
 from losant_tokens.errors import JobError, PlanRefused
 from losant_tokens.jobs import Counts, Entry, Header, Plan
+from losant_tokens.jobs._plan_format import entry_json, json_line, read_heads
 from losant_tokens.jobs._plan_writer import PlanWriter
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -291,6 +294,69 @@ def test_back_to_mark(tmp_path: Path) -> None:
         plan = writer.finish(one)
 
     assert list(plan.checked_entries()) == [ENTRIES[0]]
+
+
+_PIECES = [
+    '"',
+    "\\",
+    ",",
+    ":",
+    "}",
+    "\n",
+    "null",
+    "a",
+    "ü",
+    "\ud800",
+    '","status":null,"lastUpdated":',
+]
+_PIECES += ['","reason":"', '","protected":"', ',"protected":"x"', '"}\n{"owner":"user","id":"']
+_TEXTS = st.lists(st.sampled_from(_PIECES), max_size=6).map("".join)
+
+
+@st.composite
+def _written(draw: st.DrawFn) -> bytes:
+    """A line as it is written, or one that says as much in other words."""
+    entry = Entry(
+        draw(st.sampled_from([Owner.user(), APPLICATION])),
+        draw(st.sampled_from(["1" * 24, "a" * 24])),
+        draw(_TEXTS),
+        draw(st.none() | _TEXTS),
+        draw(st.none() | st.just(NOW)),
+        None,
+        draw(st.none() | st.just(NOW)),
+        draw(_TEXTS),
+        draw(st.none() | _TEXTS),
+    )
+    members = [
+        f"{json.dumps(name)}:{json.dumps(value, ensure_ascii=draw(st.booleans()))}"
+        for name, value in entry_json(entry).items()
+    ]
+    if draw(st.booleans()):
+        return json_line(entry_json(entry)) + b"\n"
+    members = draw(st.permutations(members))
+    return f"{{{draw(st.sampled_from([',', ', '])).join(members)}}}\n".encode(errors="replace")
+
+
+def check_heads(lines: list[bytes]) -> None:
+    said = [json.loads(line) for line in lines]
+    found = [(owner, id_, guard != "") for owner, id_, guard in read_heads(lines)]
+    assert [(line["owner"], line["id"], "protected" in line) for line in said] == found
+
+
+@given(st.lists(_written(), min_size=1, max_size=4))
+def test_heads_of_lines_are_what_json_says(lines: list[bytes]) -> None:
+    """Whose token a line is about, which one, and whether it is protected: no line misleads."""
+    check_heads(lines)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("more", [b'"id":"' + b"9" * 24 + b'"', b'"protected":"x"', b'"a":1'])
+def test_no_member_is_overlooked(entry: Entry, more: bytes) -> None:
+    """Wherever in a line something more is said, or another thing than before, it counts."""
+    line = json_line(entry_json(entry))
+    for place in (line.index(b'"%b"' % name.encode()) for name in entry_json(entry)):
+        check_heads([line[:place] + more + b"," + line[place:] + b"\n"])
+    check_heads([line[:-1] + b"," + more + b"}\n"])
 
 
 def test_writer_outside_of_its_block(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from anyio.lowlevel import checkpoint
 
 from losant_tokens import Owner
 from losant_tokens.jobs._journal import States
-from losant_tokens.jobs._plan_format import Line, entry_json
+from losant_tokens.jobs._plan_format import entry_json, json_line
 from losant_tokens.jobs._values import Entry, Outcome
 from losant_tokens.jobs._work import Work
 
@@ -21,9 +21,10 @@ def entry(number: int, protected: str | None = None) -> Entry:
     )
 
 
-def lines(count: int, *protected: int) -> list[Line]:
+def lines(count: int, *protected: int) -> list[bytes]:
     """So many lines of a plan, some of them about protected tokens."""
-    return [entry_json(entry(n, "so I say" if n in protected else None)) for n in range(count)]
+    entries = (entry(n, "so I say" if n in protected else None) for n in range(count))
+    return [json_line(entry_json(entry)) + b"\n" for entry in entries]
 
 
 async def test_open_ones_come_to_hand() -> None:
@@ -67,7 +68,7 @@ async def test_others_have_turns_while_it_reads_on() -> None:
     for number in range(99):
         states.note(number, 2)
 
-    def chunks() -> Iterator[list[Line]]:
+    def chunks() -> Iterator[list[bytes]]:
         for part in range(0, 100, 10):
             at_each_chunk.append(turns)
             yield lines(100)[part : part + 10]
