@@ -1,10 +1,10 @@
 """A journal: what a job was about to do, and what came of it, so that it can be carried on.
 
 JSON Lines, appended to, beside the plan. The first line names the plan; each other line is about
-one token of it, by its number: `{"n":7,"is":"intended",...}` before anything is asked for that
-could change it, and later `{"n":7,"is":"done",...}`. Each line ends in a checksum over itself and
-all before it, so that one that was altered, removed or put elsewhere is noticed; a last line that
-was torn by a crash is cut off. One process at a time has the journal.
+tokens of it, by their numbers: `{"n":[7, 8],"is":"intended",...}` before anything is asked for
+that could change these, and later `{"n":7,"is":"done",...}`. Each line ends in a checksum over
+itself and all before it, so that one that was altered, removed or put elsewhere is noticed; a last
+line that was torn by a crash is cut off. One process at a time has the journal.
 
 What is intended has left the process before it is acted upon, however the process ends; a few
 tokens that come next may be intended with the one that is due. What came of it goes out together
@@ -186,7 +186,7 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
-        self._noted += [b'{"n":%d,"is":"intended"' % number for number in numbers]
+        self._noted.append(b'{"n":%a,"is":"intended"' % (list(numbers),))
         self.flush()
         for number in numbers:
             self.states.note(number, _INTENDED)
@@ -328,13 +328,7 @@ class Journal:
             self._checksum = zlib.crc32(content, self._checksum)
             is_whole = checksum == b"%d}\n" % self._checksum
             if place > 0 and is_whole:
-                changed = said.get("changed")
-                self.states.note(
-                    said["n"],
-                    _CODES[said["is"]],
-                    said.get("error"),
-                    None if changed is None else datetime.fromisoformat(changed),
-                )
+                self._note(said)
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             is_whole = False
         if not is_whole:
@@ -342,6 +336,12 @@ class Journal:
                 f"{self.path} cannot be read: line {place + 1} is not one of a journal, or was "
                 f"altered"
             )
+
+    def _note(self, said: dict[str, Any]) -> None:
+        numbers, code, changed = said["n"], _CODES[said["is"]], said.get("changed")
+        moment = None if changed is None else datetime.fromisoformat(changed)
+        for number in numbers if isinstance(numbers, list) else [numbers]:
+            self.states.note(number, code, said.get("error"), moment)
 
     def _check_header(self, said: dict[str, Any]) -> None:
         if (said["format"], said["version"]) != (FORMAT, VERSION):

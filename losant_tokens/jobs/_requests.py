@@ -25,6 +25,7 @@ _MOST_TRIES = 5
 _REQUEST_TIMEOUT = 408
 _NOT_SENT = object()
 _NAP = 0.25  # seconds, after which whoever keeps the line looks whether the job goes on
+_MOMENT = 0.01  # seconds, which are no wait worth doing something else before
 _BASE, _CAP = 0.5, 20.0  # seconds, from which the wait before another try is drawn
 
 
@@ -110,8 +111,10 @@ class Requests:
 
         Others stand in for those that wait before another try, up to as many again.
         """
-        at_once = 0 if self.is_stopping else self.concurrency.now
-        return at_once + min(self._resting, at_once)
+        if self.is_stopping:
+            return 0
+        at_once = self.concurrency.now
+        return at_once + min(self._resting, at_once) if self._resting else at_once
 
     async def send(self, request: Request[T], tries: T) -> Any:
         """Sends a request until it is answered; what cannot pass is raised.
@@ -128,7 +131,7 @@ class Requests:
         while True:
             now = self.now()
             if not self.is_stopping and (self._line or not self.rate.take(now)):
-                now = await self._turn_in_the_line()
+                now = await self._turn_in_the_line(now)
             if self.health.down_since is None:
                 found = await self._once(request, tries, now)
             else:
@@ -164,9 +167,10 @@ class Requests:
                 else:
                     await anyio.sleep(min(self.rate.wait(now), _NAP))
 
-    async def _turn_in_the_line(self) -> float:
+    async def _turn_in_the_line(self, now: float) -> float:
         """Waits for a place of its own, and says when it came."""
-        self.before_waiting()
+        if self.rate.wait(now) > _MOMENT:
+            self.before_waiting()
         place = anyio.Event()
         self._line.append(place)
         self._arrival.set()

@@ -32,6 +32,13 @@ from tests.jobs.world import (
     served,
 )
 
+
+def numbers(line: dict[str, Any]) -> list[int]:
+    """The tokens that a line of a journal is about."""
+    found: list[int] = line["n"] if line["is"] == "intended" else [line["n"]]
+    return found
+
+
 # --- Outages ---------------------------------------------------------------------------------
 
 
@@ -313,7 +320,7 @@ class WatchedJournal(httpx.AsyncBaseTransport):
     def intended(self) -> set[str]:
         """The tokens that were intended, and no more, as the file says."""
         lines = self._journal.read_bytes().splitlines()[1:]
-        latest = {line["n"]: line["is"] for line in map(json.loads, lines)}
+        latest = {n: line["is"] for line in map(json.loads, lines) for n in numbers(line)}
         return {self._ids[number] for number, state in latest.items() if state == "intended"}
 
 
@@ -470,7 +477,7 @@ async def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         if data.startswith(b'{"n":'):
             if len(written) >= 25:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            written.append(json.loads(data))
+            written.extend(map(json.loads, data.splitlines()))
         return really_write(descriptor, data)
 
     async with client_of(fake) as client:
@@ -480,7 +487,7 @@ async def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             with pytest.raises(errors.JournalError, match="No space left on device"):
                 await jobs.apply(client, plan)
         ids = [entry.id for entry in plan.entries()]
-        intended = {ids[line["n"]] for line in written if line["is"] == "intended"}
+        intended = {ids[n] for line in written if line["is"] == "intended" for n in numbers(line)}
         assert set(sent(fake, "DELETE")) == intended
         report = await jobs.apply(client, plan, resume=True)
 

@@ -64,9 +64,11 @@ def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
 def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
     """What was intended is in the file as soon as it may be acted upon."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.intend(1)
+        journal.intend(1, 2)
 
-        assert b'{"n":1,"is":"intended",' in path.read_bytes()
+        assert b'{"n":[1, 2],"is":"intended",' in path.read_bytes()
+
+    assert states(plan, path) == [None, Outcome.UNKNOWN, Outcome.UNKNOWN]
 
 
 def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
