@@ -46,6 +46,7 @@ class Call:
         pool: Gives what to send with, while the client is open.
         turns: Who has one may send.
         now: The clock of the event loop.
+        scope: Makes cancel scopes.
         codec: Makes models of JSON.
         base_url: Where it is sent, for messages.
         action: What is to be done.
@@ -58,6 +59,7 @@ class Call:
     pool: Callable[[], httpx.AsyncBaseTransport]
     turns: anyio.Semaphore
     now: Callable[[], float]
+    scope: type[anyio.CancelScope]
     codec: Codec
     base_url: str
     action: Action[Any]
@@ -158,7 +160,7 @@ class Call:
         # Not `asyncio.timeout`: where httpcore is in a task group of anyio's, and the caller's own
         # scope ends at the same moment, that would leave a cancellation that belongs to nobody.
         deadline = self.now() + limit + min(_CONNECT_FIRST, limit / 10)
-        with anyio.CancelScope(deadline=deadline):
+        with self.scope(deadline=deadline):
             return await self._exchange()
         return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
 

@@ -1,6 +1,6 @@
-"""The running event loop and its clock, found once for all.
+"""The running event loop, its clock and its kind of cancel scope, found once for all.
 
-anyio looks both up at each call, for which it first has to find out whose loop is running. That
+anyio looks them up at each call, for which it first has to find out whose loop is running. That
 is cheap, and a call asks several times.
 """
 
@@ -19,6 +19,11 @@ def is_asyncio() -> bool:
 def clock() -> Callable[[], float]:
     """The clock of the running event loop: what `anyio.current_time` reads, without the search."""
     return asyncio.get_running_loop().time if is_asyncio() else anyio.current_time
+
+
+def scope_class() -> type[anyio.CancelScope]:
+    """What `anyio.CancelScope` makes under the running event loop, without the search."""
+    return type(anyio.CancelScope())
 
 
 def loop_finder() -> Callable[[], object]:

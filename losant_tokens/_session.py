@@ -19,7 +19,7 @@ from losant_tokens._bodies import Body
 from losant_tokens._call import Call
 from losant_tokens._codec import Codec
 from losant_tokens._credential import Credential, expiry_problem
-from losant_tokens._loop import clock, loop_finder
+from losant_tokens._loop import clock, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._paging import Ahead
 from losant_tokens._retry import ONCE, RetryPolicy
@@ -59,6 +59,7 @@ class Session:
     _find_loop: Callable[[], object] = current_token
     _loop: object = None
     _now: Callable[[], float] = anyio.current_time
+    _scope: type[anyio.CancelScope] = anyio.CancelScope
     _closed: bool = False
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
@@ -91,7 +92,7 @@ class Session:
             raise ClientStateError(
                 f"This AsyncClient is {self.state}: it can be opened once. Make another one."
             )
-        self._find_loop, self._now = loop_finder(), clock()
+        self._find_loop, self._now, self._scope = loop_finder(), clock(), scope_class()
         self._loop = self._find_loop()
         self._pool = await pool.__aenter__()
 
@@ -208,6 +209,7 @@ class Session:
             pool=self.pool,
             turns=self._turns,
             now=self._now,
+            scope=self._scope,
             codec=self.codec,
             base_url=self.endpoint.base_url,
             action=action,

@@ -70,8 +70,14 @@ class Endpoint:
         """The URL of a path; both parts are percent-encoded already, so nothing is parsed."""
         url = httpx.URL(self.url)
         parts = url._uri_reference  # noqa: SLF001 -- every public way parses the whole anew
-        url._uri_reference = parts._replace(  # noqa: SLF001
-            path=parts.path.rstrip("/") + path, query=parameters
+        url._uri_reference = type(parts)(  # noqa: SLF001
+            scheme=parts.scheme,
+            userinfo=parts.userinfo,
+            host=parts.host,
+            port=parts.port,
+            path=parts.path.rstrip("/") + path,
+            query=parameters,
+            fragment=None,
         )
         return url
 
