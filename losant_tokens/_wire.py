@@ -202,13 +202,15 @@ class Template:
         to: Where they go.
         action: What they ask for.
         path: Their path, up to that id.
-        sample: One of them.
+        headers: Those of each of them.
+        content: That of each of them.
     """
 
     to: Endpoint
     action: Action[Any]
     path: str
-    sample: httpx.Request = attrs.field(repr=False)
+    headers: httpx.Headers = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
 
     @classmethod
     def of(
@@ -226,7 +228,8 @@ class Template:
         """
         ids = {**ids, action.ids[-1]: _SAMPLE_ID}
         sample = build_request(to, codec, action, ids, {}, body, {})
-        return cls(to, action, _path(action, ids).removesuffix(_SAMPLE_ID), sample)
+        path = _path(action, ids).removesuffix(_SAMPLE_ID)
+        return cls(to, action, path, sample.headers, sample.content)
 
     def request(self, last_id: str) -> httpx.Request:
         """The request for an id.
@@ -236,7 +239,7 @@ class Template:
         """
         _check_id(self.action, self.action.ids[-1], last_id)
         url = self.to.url_of(self.path + last_id, _DEFAULT_FLAGS)
-        return _request(self.sample.method, url, self.sample.headers, self.sample.content)
+        return _request(self.action.method, url, self.headers, self.content)
 
 
 def _path(action: Action[Any], ids: Mapping[str, object]) -> str:

@@ -26,18 +26,17 @@ class Latencies:
     Kinds are kept apart, since to read a token may take a tenth of the time of deleting it.
     """
 
-    count: int = 0
-    total: float = 0.0
+    latest: list[float] = attrs.field(factory=list)
     best: float = math.inf
 
     def end_round(self) -> float:
-        """What the total would be at the best; the next round begins."""
-        if not self.count:
+        """What their total would be at the best; the next round begins."""
+        count = len(self.latest)
+        if not count:
             return 0.0
-        self.best = min(self.total / self.count, self.best * _FORGETTING)
-        at_best = self.best * self.count
-        self.count, self.total = 0, 0.0
-        return at_best
+        self.best = min(sum(self.latest) / count, self.best * _FORGETTING)
+        self.latest.clear()
+        return self.best * count
 
 
 @attrs.define
@@ -70,9 +69,7 @@ class Concurrency:
         """
         if self._trouble:
             self._trouble *= 1.0 - _TROUBLE_WEIGHT
-        latencies = self._kinds[kind]
-        latencies.count += 1
-        latencies.total += latency
+        self._kinds[kind].latest.append(latency)
         self._answers = answers = self._answers + 1
         if answers < self.now or answers < _LEAST_ROUND:
             return False
@@ -92,7 +89,7 @@ class Concurrency:
             self._shrink(self.now // 2)
 
     def _end_round(self) -> None:
-        total = sum(latencies.total for latencies in self._kinds.values())
+        total = sum(sum(latencies.latest) for latencies in self._kinds.values())
         at_best = sum(latencies.end_round() for latencies in self._kinds.values())
         self.latency = latency = total / self._answers
         best = at_best / self._answers

@@ -6,8 +6,10 @@ nothing either, what came of it stays unknown, and whoever resumes the job looks
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
+from typing import Self
 
 import attrs
 
@@ -38,12 +40,17 @@ class Finding:
     Attributes:
         outcome: How it came out.
         error: What went wrong, if it failed.
-        seen: The token as the API last showed it, where it did.
+        changed: When the API says that it was changed, if it was, and where it does.
     """
 
     outcome: Outcome
     error: str | None = None
-    seen: Token | None = None
+    changed: datetime | None = None
+
+    @classmethod
+    def of_change(cls, seen: Token | None) -> Self:
+        """The action was done; the API shows the token as it is now, or nothing any more."""
+        return cls(_DONE, changed=None if seen is None else seen.last_updated)
 
 
 _DONE, _FAILED, _UNKNOWN = Outcome.DONE, Outcome.FAILED, Outcome.UNKNOWN
@@ -142,9 +149,7 @@ class Deeds:
     def _settle(self, number: int, finding: Finding) -> None:
         if self._forbidden:
             self.finish()
-        outcome, seen = finding.outcome, finding.seen
-        changed = None if seen is None or outcome is not _DONE else seen.last_updated
-        self.journal.settle(number, outcome, finding.error, changed)
+        self.journal.settle(number, finding.outcome, finding.error, finding.changed)
 
     def _hold_back(self, number: int, finding: Finding, error: LosantError) -> None:
         """Keeps what was forbidden: a token of its own, or all that comes, which ends the job.
@@ -158,8 +163,8 @@ class Deeds:
     async def _before(self, todo: Todo) -> Finding | None:
         """What has come of a token already, or `None` where it is to be done."""
         seen = await self._look(todo)
-        if todo.was_asked_for and (done := outcome_after(self.action, seen)) is not None:
-            return Finding(done, seen=seen)
+        if todo.was_asked_for and (outcome := outcome_after(self.action, seen)) is not None:
+            return Finding.of_change(seen) if outcome is _DONE else Finding(outcome)
         if seen is None:
             return Finding(Outcome.GONE)
         return None if _is_as_planned(seen, todo.entry) else Finding(Outcome.CHANGED)
@@ -178,7 +183,7 @@ class Deeds:
             elif todo.sent and not todo.was_asked_for:  # no try can have had any effect
                 self.journal.take_back(todo.number)
             raise
-        return _DELETED if self.action == "delete" else Finding(Outcome.DONE, seen=answer)
+        return _DELETED if self.action == "delete" else Finding.of_change(answer)
 
     def _intend(self, todo: Todo) -> None:
         """Writes down that a token is about to be changed, and some that come next with it.
@@ -207,7 +212,7 @@ class Deeds:
             return Finding(Outcome.UNKNOWN, str(error))
         outcome = outcome_after(self.action, seen)
         if outcome is Outcome.DONE:
-            return Finding(outcome, seen=seen)
+            return Finding.of_change(seen)
         return Finding(outcome or Outcome.FAILED, str(error))
 
     async def _look(self, todo: Todo) -> Token | None:

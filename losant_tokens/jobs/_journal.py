@@ -18,7 +18,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -50,8 +50,7 @@ _SAID = {
     outcome: (_CODES[outcome.value], b'{"n":%%d,"is":"%b"' % outcome.value.encode())
     for outcome in Outcome
 }
-_ASKED_FOR = (_INTENDED, _CODES["unknown"])
-_OPEN = (_UNTOUCHED, *_ASKED_FOR)
+_WAS_ASKED_FOR = {_UNTOUCHED: False, _INTENDED: True, _CODES["unknown"]: True}  # the others ended
 
 
 @attrs.define(eq=False)
@@ -98,13 +97,12 @@ class States:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
-    def is_open(self, number: int) -> bool:
-        """Whether a token came to no end yet, or nobody knows to which."""
-        return self._codes[number] in _OPEN
+    def were_asked_for(self, first: int, count: int) -> Iterator[bool | None]:
+        """Of so many tokens, whether each may have been changed, and nobody knows.
 
-    def was_asked_for(self, number: int) -> bool:
-        """Whether a token may have been changed, and nobody knows."""
-        return self._codes[number] in _ASKED_FOR
+        `None` is said of those that came to an end.
+        """
+        return map(_WAS_ASKED_FOR.get, self._codes[first : first + count])
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""

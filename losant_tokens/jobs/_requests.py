@@ -22,7 +22,6 @@ from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._rate import Rate
 
 _MOST_TRIES = 5
-_REQUEST_TIMEOUT = 408
 _NOT_SENT = object()
 _NAP = 0.25  # seconds, after which whoever keeps the line looks whether the job goes on
 _MOMENT = 0.01  # seconds, which are no wait worth doing something else before
@@ -44,14 +43,16 @@ class Tries:
     Attributes:
         id: What the request is about.
         sent: How many tries there were.
+        sent_at: When the latest one was sent.
         troubles: How many of them met trouble since the service was last out.
         is_ambiguous: Whether one of them may have been carried out without saying so.
     """
 
     id: str
-    sent: int = attrs.field(default=0, init=False)
-    troubles: int = attrs.field(default=0, init=False)
-    is_ambiguous: bool = attrs.field(default=False, init=False)
+    sent: int = attrs.field(default=0, kw_only=True)
+    sent_at: float = attrs.field(default=0.0, kw_only=True)
+    troubles: int = attrs.field(default=0, kw_only=True)
+    is_ambiguous: bool = attrs.field(default=False, kw_only=True)
 
 
 T = TypeVar("T", bound=Tries)
@@ -132,16 +133,21 @@ class Requests:
             now = self.now()
             if not self.is_stopping and (self._line or not self.rate.take(now)):
                 now = await self._turn_in_the_line(now)
-            if self.health.down_since is None:
-                found = await self._once(request, tries, now)
+            try:
+                if self.health.down_since is None:
+                    answer = await self._begin(request, tries, now)
+                else:
+                    answer = await self._probe(request, tries)
+            except LosantError as error:
+                if not self._may_pass(error, request, tries):
+                    raise
+                self.latest = failure = error
             else:
-                found = await self._probe(request, tries)
-            if found is _NOT_SENT:
-                continue
-            if not isinstance(found, LosantError):
-                return found
-            self.latest = found
-            await self._before_the_next(found, tries)
+                if answer is _NOT_SENT:
+                    continue
+                self._answered(request, tries)
+                return answer
+            await self._before_the_next(failure, tries)
 
     def stop(self) -> None:
         """Has nothing more sent; whoever waits for a place stops waiting."""
@@ -181,6 +187,23 @@ class Requests:
                 self._line.remove(place)
         return self.now()
 
+    def _begin(self, request: Request[T], tries: T, now: float) -> Awaitable[Any]:
+        """Begins a try.
+
+        Raises:
+            StoppedError: The job is at its end.
+        """
+        if self.is_stopping:
+            raise StoppedError
+        if tries.sent:
+            self.retries += 1
+        else:
+            request.before(tries)
+        tries.sent += 1
+        tries.sent_at = now
+        self.sent += 1
+        return request.send(tries.id)
+
     async def _probe(self, request: Request[T], tries: T) -> Any:
         """During an outage, one request at a time finds out whether the service is back."""
         tries.troubles = 0  # nothing is wrong with this token
@@ -191,59 +214,47 @@ class Requests:
             if self.health.is_hopeless(now):
                 raise GaveUpError("the service does not answer")
             await self._sleep(self.health.next_probe(now))
-            return await self._once(request, tries, self.now())
+            return await self._begin(request, tries, self.now())
 
-    async def _once(self, request: Request[T], tries: T, sent_at: float) -> Any:
-        """One try, sent now: the answer, or the error after which another try may make sense."""
-        if self.is_stopping:
-            raise StoppedError
-        if tries.sent:
-            self.retries += 1
-        else:
-            request.before(tries)
-        tries.sent += 1
-        self.sent += 1
-        try:
-            answer = await request.send(tries.id)
-        except TooManyRequests as error:
-            self._refused(error, sent_at)
-            return error
-        except (TransportError, ServerError) as error:
-            self._troubled(error, sent_at, tries)
-            return error
-        except StatusError as error:
-            if error.status_code == _REQUEST_TIMEOUT:  # the server waited for us in vain
-                self._troubled(error, sent_at, tries)
-                return error
-            self._answered(sent_at, request.kind)
-            raise
-        except LosantError as error:
-            # An answer that cannot be read is one all the same; else, nothing was sent.
-            tries.is_ambiguous |= hasattr(error, "status_code")
-            raise
-        self._answered(sent_at, request.kind)
-        return answer
+    # --- What came of it ---------------------------------------------------------------------
 
-    def _answered(self, sent_at: float, kind: str) -> None:
-        now = self.now()
+    def _may_pass(self, error: LosantError, request: Request[T], tries: T) -> bool:
+        """Takes note of an error, and says whether another try may make sense."""
+        match error:
+            case TooManyRequests():
+                self._refused(error, tries)
+                return True
+            case TransportError() | ServerError() | StatusError(status_code=408):
+                # 408: the server waited for us in vain.
+                self._troubled(error, tries)
+                return True
+            case StatusError():
+                self._answered(request, tries)
+            case _:
+                # An answer that cannot be read is one all the same; else, nothing was sent.
+                tries.is_ambiguous |= hasattr(error, "status_code")
+        return False
+
+    def _answered(self, request: Request[T], tries: T) -> None:
+        now, sent_at = self.now(), tries.sent_at
         if not self.health.is_at_its_best:
             self.health.answered()
         self.rate.answered(now, sent_at)
-        if self.concurrency.answered(now - sent_at, kind):
+        if self.concurrency.answered(now - sent_at, request.kind):
             self.rate.latency = self.concurrency.latency
 
-    def _refused(self, error: TooManyRequests, sent_at: float) -> None:
+    def _refused(self, error: TooManyRequests, tries: Tries) -> None:
         now = self.now()
         self.refused += 1
         self.health.refused(now)
-        self.rate.refused(now, sent_at, error.retry_after)
+        self.rate.refused(now, tries.sent_at, error.retry_after)
 
-    def _troubled(self, error: LosantError, sent_at: float, tries: Tries) -> None:
+    def _troubled(self, error: LosantError, tries: Tries) -> None:
         now = self.now()
         tries.troubles += 1
         tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
         self.health.troubled(now)
-        self.concurrency.troubled(now, sent_at)
+        self.concurrency.troubled(now, tries.sent_at)
         if (asked_for := getattr(error, "retry_after", None)) is not None:
             self.rate.pause(now, asked_for)
 

@@ -85,11 +85,15 @@ class Work:
     def _open_ones(self, chunk: list[bytes]) -> list[Todo]:
         # All of a chunk at once: one after the other, each in its time, they would take twice as
         # long.
-        states, owner_of = self._states, self._owner_of
+        owner_of = self._owner_of
+        said = zip(
+            chunk,
+            read_heads(chunk),
+            self._states.were_asked_for(self._read, len(chunk)),
+            strict=True,
+        )
         return [
-            Todo(id_, number, line, owner_of(owner), guard != "", states.was_asked_for(number))
-            for number, (line, (owner, id_, guard)) in enumerate(
-                zip(chunk, read_heads(chunk), strict=True), self._read
-            )
-            if states.is_open(number)
+            Todo(id_, number, line, owner_of(owner), guard != "", was_asked_for)
+            for number, (line, (owner, id_, guard), was_asked_for) in enumerate(said, self._read)
+            if was_asked_for is not None
         ]
