@@ -34,6 +34,7 @@ class AiohttpPool(Pool):
         super().__init__(max_connections=max_connections, verify=verify)
         self._session: aiohttp.ClientSession | None = None
         # What the latest request had, and the next one mostly has, too.
+        self._timeouts: dict[str, float | None] = {}
         self._timeout = _NO_TIMEOUT
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._headers = CIMultiDict[str]()
@@ -91,11 +92,13 @@ class AiohttpPool(Pool):
     def _timeout_of(self, request: httpx.Request) -> aiohttp.ClientTimeout:
         """The timeouts of httpx as one of aiohttp."""
         said = request.extensions.get("timeout", {})
-        connect, read, pool = said.get("connect"), said.get("read"), said.get("pool")
-        kept = self._timeout
-        if (connect, read, pool) != (kept.sock_connect, kept.sock_read, kept.connect):
+        if said != self._timeouts:
+            self._timeouts = dict(said)
             self._timeout = aiohttp.ClientTimeout(
-                total=None, sock_connect=connect, sock_read=read, connect=pool
+                total=None,
+                sock_connect=said.get("connect"),
+                sock_read=said.get("read"),
+                connect=said.get("pool"),
             )
         return self._timeout
 
