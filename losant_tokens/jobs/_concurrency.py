@@ -24,13 +24,17 @@ class Latencies:
     """The latencies of the answers of one kind in a round, and the best mean of a round there was.
 
     Kinds are kept apart, since to read a token may take a tenth of the time of deleting it.
+
+    Attributes:
+        latest: Those of this round, in seconds.
+        best: The best mean of a round.
     """
 
     latest: list[float] = attrs.field(factory=list)
     best: float = math.inf
 
     def end_round(self) -> float:
-        """What their total would be at the best; the next round begins."""
+        """What the total would be at the best mean; the next round begins."""
         count = len(self.latest)
         if not count:
             return 0.0

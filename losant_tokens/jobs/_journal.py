@@ -8,10 +8,10 @@ line that was torn by a crash is cut off. One process at a time has the journal.
 
 What is intended has left the process before it is acted upon, however the process ends; a few
 tokens that come next may be intended with the one that is due. What came of it goes out together
-with the next intent, or when somebody waits: a process that is killed may lose the latest of these,
-and whoever resumes the job looks at their tokens. The end of the machine may lose the lines of the
-last second. What was intended and then given up, where each try is known to have had no effect
-(none arrived, or was let in), is `untouched` again.
+with the next intent, or when somebody has to wait for more than a moment: a process that is killed
+may lose the latest of these, and whoever resumes the job looks at their tokens. The end of the
+machine may lose the lines of the last second. What was intended and then given up, where each try
+is known to have had no effect (none arrived, or was let in), is `untouched` again.
 """
 
 import contextlib
@@ -184,6 +184,7 @@ class Journal:
         Raises:
             JournalError: It could not be written.
         """
+        # A list of numbers looks the same in Python as in JSON.
         self._noted.append(b'{"n":%a,"is":"intended"' % (list(numbers),))
         self.flush()
         for number in numbers:

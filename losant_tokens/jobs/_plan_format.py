@@ -16,7 +16,7 @@ VERSION = 1
 
 
 class Line(TypedDict):
-    """What a line says about a token; all that it says is in `Entry`, and in this order."""
+    """What a line says about a token, in the order of `_LINE`; all that it says is in `Entry`."""
 
     owner: str
     id: str
@@ -29,12 +29,10 @@ class Line(TypedDict):
     protected: NotRequired[str]
 
 
-# A line as it is written here. Whatever is quoted in a text has a backslash before it; so a line
-# that is JSON, and matches, says just that. (A quote that ends a text too early for JSON would
-# have to be followed by the next member, whose own quote would end the text there.)
+# A line as it is written here, where it has no escapes: what is quoted ends at the next quote.
 _TEXT, _OR_NULL = '"[^"]*"', '(?:"[^"]*"|null)'
 _LINE = re.compile(
-    r'^{"owner":"([^"\\]*)","id":"([^"\\]*)"'
+    r'^{"owner":"([^"]*)","id":"([^"]*)"'
     f',"name":{_TEXT},"status":{_OR_NULL},"lastUpdated":{_OR_NULL}'
     f',"creationDate":{_OR_NULL},"expirationDate":{_OR_NULL},"reason":{_TEXT}'
     f'(,"protected":{_TEXT})?}}\n',
@@ -122,14 +120,16 @@ def entry_json(entry: Entry) -> Line:
 
 
 def read_heads(lines: list[bytes]) -> list[tuple[str, str, str]]:
-    """Of each line, the owner, the id, and what is not empty where a guard protects the token.
+    """Of each line, the owner, the id, and the guard that protects the token: empty without one.
 
-    To read all that JSON says takes three times as long: that is done where a line of these is not
-    as it is written here.
+    To read all that JSON says takes three times as long. That is done where any of these lines is
+    not just as it is written here, or says something with escapes.
     """
-    heads = _LINE.findall(b"".join(lines).decode())
-    if len(heads) == len(lines):
-        return heads
+    text = b"".join(lines).decode(errors="surrogatepass")  # as json does
+    if "\\" not in text and text.replace("\n", "").isprintable():
+        heads = _LINE.findall(text)
+        if len(heads) == len(lines):
+            return heads
     said: list[Line] = [json.loads(line) for line in lines]
     return [(line["owner"], line["id"], "guard" if "protected" in line else "") for line in said]
 

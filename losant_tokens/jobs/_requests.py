@@ -24,7 +24,7 @@ from losant_tokens.jobs._rate import Rate
 _MOST_TRIES = 5
 _NOT_SENT = object()
 _NAP = 0.25  # seconds, after which whoever keeps the line looks whether the job goes on
-_MOMENT = 0.01  # seconds, which are no wait worth doing something else before
+_MOMENT = 0.01  # seconds: before a shorter wait, nothing else is done
 _BASE, _CAP = 0.5, 20.0  # seconds, from which the wait before another try is drawn
 
 
@@ -175,7 +175,7 @@ class Requests:
 
     async def _turn_in_the_line(self, now: float) -> float:
         """Waits for a place of its own, and says when it came."""
-        if self.rate.wait(now) > _MOMENT:
+        if self.rate.wait(now) + len(self._line) / self.rate.now > _MOMENT:
             self.before_waiting()
         place = anyio.Event()
         self._line.append(place)

@@ -18,7 +18,7 @@ from losant_tokens.jobs._values import Entry
 
 @attrs.define(eq=False)
 class Todo(Tries):
-    """A token that is left to do, and the tries to do it.
+    """A token that is left to do, and the tries to do it: to look at it are others.
 
     Attributes:
         number: Its number in the plan.

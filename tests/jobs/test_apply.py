@@ -13,7 +13,7 @@ from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._requests import Request, Requests, Tries
+from losant_tokens.jobs._requests import Requests
 from losant_tokens.jobs._telling import Telling
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
@@ -463,28 +463,6 @@ async def test_scope_that_is_not_needed(tmp_path: Path) -> None:
         report = await jobs.apply(client, plan, verify=False, resume=True)
 
     assert counts(report) == {"done": 5}
-
-
-async def test_whoever_leaves_the_line_takes_no_place() -> None:
-    """A request that is cancelled while it waits for its place leaves it to the next one."""
-    requests = Requests(Rate(fixed=20.0), Concurrency(5), Health(300))
-    went: list[str] = []
-
-    async def go(name: str) -> None:
-        went.append(name)
-
-    async def send(name: str) -> None:
-        await requests.send(Request(go), Tries(name))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(requests.keep_the_line)
-        await send("first")
-        with anyio.move_on_after(0.001):
-            await send("impatient")
-        await send("second")
-        group.cancel_scope.cancel()
-
-    assert ["first", "second"] == went
 
 
 def test_service_that_fails_half_of_the_time(tmp_path: Path) -> None:

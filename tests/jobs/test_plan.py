@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -347,6 +348,49 @@ def check_heads(lines: list[bytes]) -> None:
 def test_heads_of_lines_are_what_json_says(lines: list[bytes]) -> None:
     """Whose token a line is about, which one, and whether it is protected: no line misleads."""
     check_heads(lines)
+
+
+def test_usual_lines_are_not_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines as they are written here are read at once, all of them or none."""
+    lines = [json_line(entry_json(entry)) + b"\n" for entry in ENTRIES]
+    usual, unusual = lines[1], lines[2]
+    check_heads([usual, unusual])
+    check_heads([unusual, usual])
+
+    def loads(_: bytes) -> None:
+        raise AssertionError("JSON was read")
+
+    monkeypatch.setattr(json, "loads", loads)
+    heads = read_heads([usual, usual.replace(b',"protected":"protected by \'x\'"', b"")])
+    assert [head[:2] for head in heads] == [("user", "2" * 24)] * 2
+    assert [guard != "" for _, _, guard in heads] == [True, False]
+    with pytest.raises(AssertionError, match="JSON was read"):
+        read_heads([usual, unusual])
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda line: line.replace(b'"id":"2', b'"id":"\\u0032'),
+        lambda line: line.replace(b'"owner":"u', b'"owner":"\\u0075'),
+        lambda line: line.replace(b"prod", b"\xed\xa0\x80"),
+        lambda line: line.replace(b",", b", ", 1),
+        lambda line: line[:-1],
+    ],
+)
+def test_the_same_in_other_words(altered: Callable[[bytes], bytes]) -> None:
+    """A line that says in other words what it said before says the same."""
+    line = json_line(entry_json(ENTRIES[1])) + b"\n"
+    assert altered(line) != line
+    check_heads([line, altered(line)])
+
+
+@pytest.mark.parametrize("bad", [b"\\-", b"\t", b"\\u12", b'"', b"\x00"])
+def test_line_that_is_no_json_is_not_acted_on(bad: bytes) -> None:
+    """What nobody could review, since it is not JSON, is not read in any other way either."""
+    line = json_line(entry_json(ENTRIES[1])) + b"\n"
+    with pytest.raises(json.JSONDecodeError):
+        read_heads([line, line.replace(b"prod", bad)])
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
