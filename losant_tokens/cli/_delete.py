@@ -13,7 +13,7 @@ from losant_tokens.errors import LosantError
 
 
 def delete_tokens(owner: Owner, ids: Sequence[str], *, yes: bool) -> int:
-    """Deletes tokens, all that can be. The ids of those deleted go to stdout."""
+    """Deletes tokens, all that can be. The ids of those deleted go to stdout, in the same order."""
     wrong = [token_id for token_id in ids if not ID.fullmatch(token_id)]
     if wrong:
         raise UsageError(f"an id has 24 hexadecimal digits, but this has not: {wrong[0]!r}")
@@ -29,10 +29,11 @@ def delete_tokens(owner: Owner, ids: Sequence[str], *, yes: bool) -> int:
     try:
         connected(owner, work)
     finally:  # also when interrupted: what is gone is gone
-        failed = [outcome for outcome in outcomes.values() if isinstance(outcome, LosantError)]
+        ended = [(token_id, outcomes[token_id]) for token_id in once if token_id in outcomes]
+        failed = [outcome for _, outcome in ended if isinstance(outcome, LosantError)]
         for error in failed:
             complain(explained(error))
-        for token_id, outcome in outcomes.items():
+        for token_id, outcome in ended:
             if not isinstance(outcome, LosantError):
                 sys.stdout.write(f"{token_id}\n")
         say(f"Deleted {len(outcomes) - len(failed)} of {len(once)}.")

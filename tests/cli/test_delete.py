@@ -25,6 +25,13 @@ def test_delete(fake: FakeLosant, service: str, command: Command) -> None:
     assert fake.tokens() == ()
 
 
+def test_order(fake: FakeLosant, service: str, command: Command) -> None:
+    """Ids come out in the order in which they went in, whichever is deleted first."""
+    fake.fail("latency", seconds=0.2, path=f"*{ONE}")
+
+    assert command("delete", "--yes", ONE, TWO)[1] == f"{ONE}\n{TWO}\n"
+
+
 def test_failure(fake: FakeLosant, service: str, command: Command) -> None:
     """Where one fails the others are deleted all the same, and the exit code is 3."""
     code, out, err = command("delete", "--yes", GONE, ONE)
