@@ -116,14 +116,12 @@ def _url(url: httpx.URL) -> URL:
 
 
 def _response(response: aiohttp.ClientResponse, request: httpx.Request) -> httpx.Response:
-    answer = httpx.Response(
+    return httpx.Response(
         response.status,
         headers=list(response.raw_headers),
         stream=_Stream(response),
         request=request,
     )
-    answer.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
-    return answer
 
 
 class _Stream(httpx.AsyncByteStream):

@@ -169,6 +169,7 @@ class Call:
             # Straight to the pool: what httpx's client would do on the way (cookies, redirects,
             # ways to log in) is not wanted here, and would take a third of the time of a call.
             response = await self.pool().handle_async_request(self.request)
+            response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
             body = cast("httpx.AsyncByteStream", response.stream)
             try:
                 reader = BodyReader.of(response.headers)

@@ -48,7 +48,6 @@ class HttpxPool(Pool):
         except BaseException:
             await discard(slot)
             raise
-        response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
         response.stream = _SlotStream(response.stream, slot, self)
         return response
 
