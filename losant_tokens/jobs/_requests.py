@@ -112,10 +112,8 @@ class Requests:
 
         Others stand in for those that wait before another try, up to as many again.
         """
-        if self.is_stopping:
-            return 0
-        at_once = self.concurrency.now
-        return at_once + min(self._resting, at_once) if self._resting else at_once
+        at_once = 0 if self.is_stopping else self.concurrency.now
+        return at_once + min(self._resting, at_once)
 
     async def send(self, request: Request[T], tries: T) -> Any:
         """Sends a request until it is answered; what cannot pass is raised.
