@@ -209,9 +209,9 @@ class _Job:
         at_hand = self.work.at_hand  # all workers share it
         while at_hand or await self.work.read_on():
             await self.deeds.do(at_hand.popleft())
-            if (wanted := self.requests.wanted) < self._workers:
+            if (more := self.requests.wanted - self._workers) < 0:
                 return
-            if wanted > self._workers and (at_hand or not self.work.is_read):
+            if more and (at_hand or not self.work.is_read):
                 self._hire(group)
 
     # --- Ends --------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class Finding:
         return cls(_DONE, changed=None if seen is None else seen.last_updated)
 
 
-_DONE, _FAILED, _UNKNOWN = Outcome.DONE, Outcome.FAILED, Outcome.UNKNOWN
+_DONE = Outcome.DONE
 _DELETED = Finding(_DONE)
 
 
@@ -103,7 +103,7 @@ class Deeds:
     requests: Requests
     work: Work
     _latest: _Access | None = None
-    _forbidden: list[tuple[int, Finding]] = attrs.field(factory=list)
+    _forbidden: list[tuple[int, Outcome, str]] = attrs.field(factory=list)
     _ahead: set[int] = attrs.field(factory=set)  # what is intended, and not come to yet
 
     async def do(self, todo: Todo) -> None:
@@ -117,48 +117,30 @@ class Deeds:
         if todo.is_protected:
             self.journal.settle(todo.number, Outcome.PROTECTED)
             return
-        # What was asked for before, and may have been done, has not failed by an error now.
-        failed = _UNKNOWN if todo.was_asked_for else _FAILED
         try:
-            finding = None
-            if self.verify or todo.was_asked_for:
-                finding = await self._before(todo)
+            finding = await self._before(todo) if self.verify or todo.was_asked_for else None
             if finding is None:
-                finding = await self._act(todo)
-        except errors.Unauthorized:
-            raise  # it would be the same for all others
-        except errors.Forbidden as error:
-            self._hold_back(todo.number, Finding(failed, str(error)), error)
-        except _TOLD as error:
-            self._settle(todo.number, Finding(failed, str(error)))
-        else:
-            self._settle(todo.number, finding)
+                seen = await self.requests.send(self._access(todo.owner).change, todo)
+                finding = _DELETED if self.action == "delete" else Finding.of_change(seen)
+        except (LosantError, StoppedError, GaveUpError) as error:
+            finding = await self._in_spite_of(error, todo)
+        if finding is None:  # it is held back
+            return
+        if self._forbidden:
+            self.finish()
+        self.journal.settle(todo.number, finding.outcome, finding.error, finding.changed)
 
     def finish(self) -> None:
         """Writes down what was held back: all others came to their ends."""
         held_back, self._forbidden = self._forbidden, []
-        for number, finding in held_back:
-            self._settle(number, finding)
+        for number, outcome, error in held_back:
+            self.journal.settle(number, outcome, error)
 
     def take_back_the_rest(self) -> None:
         """Writes down that what was intended ahead, and not come to, was not done."""
         for number in self._ahead:
             self.journal.take_back(number)
         self._ahead.clear()
-
-    def _settle(self, number: int, finding: Finding) -> None:
-        if self._forbidden:
-            self.finish()
-        self.journal.settle(number, finding.outcome, finding.error, finding.changed)
-
-    def _hold_back(self, number: int, finding: Finding, error: LosantError) -> None:
-        """Keeps what was forbidden: a token of its own, or all that comes, which ends the job.
-
-        In the latter case it has not failed: whoever carries the job on may do it.
-        """
-        self._forbidden.append((number, finding))
-        if len(self._forbidden) >= _MOST_FORBIDDEN:
-            raise error
 
     async def _before(self, todo: Todo) -> Finding | None:
         """What has come of a token already, or `None` where it is to be done."""
@@ -168,22 +150,6 @@ class Deeds:
         if seen is None:
             return Finding(Outcome.GONE)
         return None if _is_as_planned(seen, todo.entry) else Finding(Outcome.CHANGED)
-
-    async def _act(self, todo: Todo) -> Finding:
-        try:
-            answer = await self.requests.send(self._access(todo.owner).change, todo)
-        except NotFound:
-            # Of our own making, where an earlier try may have arrived.
-            done = self.action == "delete" and todo.is_ambiguous
-            return Finding(Outcome.DONE if done else Outcome.GONE)
-        except (LosantError, StoppedError, GaveUpError) as error:
-            if todo.is_ambiguous:
-                if isinstance(error, _TOLD):
-                    return await self._after(todo, error)
-            elif todo.sent and not todo.was_asked_for:  # no try can have had any effect
-                self.journal.take_back(todo.number)
-            raise
-        return _DELETED if self.action == "delete" else Finding.of_change(answer)
 
     def _intend(self, todo: Todo) -> None:
         """Writes down that a token is about to be changed, and some that come next with it.
@@ -202,8 +168,44 @@ class Deeds:
         self.journal.intend(number, *ahead)
         self._ahead.update(ahead)
 
-    async def _after(self, todo: Todo, error: LosantError) -> Finding:
+    async def _in_spite_of(
+        self, error: LosantError | StoppedError | GaveUpError, todo: Todo
+    ) -> Finding | None:
+        """What has come of a token in spite of an error, or `None` where that is held back."""
+        if isinstance(error, NotFound):
+            # Of our own making, where an earlier try may have arrived.
+            done = self.action == "delete" and todo.is_ambiguous
+            return _DELETED if done else Finding(Outcome.GONE)
+        if todo.is_ambiguous:
+            return await self._after(todo, error)
+        if todo.sent and not todo.was_asked_for:  # no try can have had any effect
+            self.journal.take_back(todo.number)
+        return self._failed(todo, error)
+
+    def _failed(self, todo: Todo, error: Exception) -> Finding | None:
+        """An error that has left a token as it was: of that token, or of all of them."""
+        if not isinstance(error, _TOLD) or isinstance(error, errors.Unauthorized):
+            raise error  # it would be the same for all others
+        # What was asked for before, and may have been done, has not failed by an error now.
+        outcome = Outcome.UNKNOWN if todo.was_asked_for else Outcome.FAILED
+        if isinstance(error, errors.Forbidden):
+            self._hold_back(todo.number, outcome, error)
+            return None
+        return Finding(outcome, str(error))
+
+    def _hold_back(self, number: int, outcome: Outcome, error: LosantError) -> None:
+        """Keeps what was forbidden: a token of its own, or all that comes, which ends the job.
+
+        In the latter case it has not failed: whoever carries the job on may do it.
+        """
+        self._forbidden.append((number, outcome, str(error)))
+        if len(self._forbidden) >= _MOST_FORBIDDEN:
+            raise error
+
+    async def _after(self, todo: Todo, error: Exception) -> Finding:
         """What came of a token whose last try failed, but may have been carried out."""
+        if not isinstance(error, _TOLD):
+            raise error
         try:
             seen = await self._look(todo)
         except errors.Unauthorized:
@@ -211,7 +213,7 @@ class Deeds:
         except _TOLD:
             return Finding(Outcome.UNKNOWN, str(error))
         outcome = outcome_after(self.action, seen)
-        if outcome is Outcome.DONE:
+        if outcome is _DONE:
             return Finding.of_change(seen)
         return Finding(outcome or Outcome.FAILED, str(error))
 
