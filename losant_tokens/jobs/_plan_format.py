@@ -29,10 +29,11 @@ class Line(TypedDict):
     protected: NotRequired[str]
 
 
-# A line as it is written here, where it has no escapes: what is quoted ends at the next quote.
-_TEXT, _OR_NULL = '"[^"]*"', '(?:"[^"]*"|null)'
+# A line as it is written here, where no text has what JSON writes as an escape, or forbids.
+_PLAIN = r'[^"\\\x00-\x1f]*'
+_TEXT, _OR_NULL = f'"{_PLAIN}"', f'(?:"{_PLAIN}"|null)'
 _LINE = re.compile(
-    r'^{"owner":"([^"]*)","id":"([^"]*)"'
+    f'^{{"owner":"({_PLAIN})","id":"({_PLAIN})"'
     f',"name":{_TEXT},"status":{_OR_NULL},"lastUpdated":{_OR_NULL}'
     f',"creationDate":{_OR_NULL},"expirationDate":{_OR_NULL},"reason":{_TEXT}'
     f'(,"protected":{_TEXT})?}}\n',
@@ -125,11 +126,9 @@ def read_heads(lines: list[bytes]) -> list[tuple[str, str, str]]:
     To read all that JSON says takes three times as long. That is done where any of these lines is
     not just as it is written here, or says something with escapes.
     """
-    text = b"".join(lines).decode(errors="surrogatepass")  # as json does
-    if "\\" not in text and text.replace("\n", "").isprintable():
-        heads = _LINE.findall(text)
-        if len(heads) == len(lines):
-            return heads
+    heads = _LINE.findall(b"".join(lines).decode(errors="surrogatepass"))  # as json does
+    if len(heads) == len(lines):
+        return heads
     said: list[Line] = [json.loads(line) for line in lines]
     return [(line["owner"], line["id"], "guard" if "protected" in line else "") for line in said]
 
