@@ -24,7 +24,7 @@ from losant_tokens.jobs._work import Todo, Work
 
 _TOLD = (StatusError, ResponseError, TransportError)  # what a server, or the network, has said
 _MOST_FORBIDDEN = 10
-_SHARE_AHEAD = 8  # one in so many of those that may be in flight is intended ahead
+_SHARE_AHEAD = 4  # one in so many of those that may be in flight is intended ahead
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {
         "deactivate": ApiTokenPatch(status="inactive"),

@@ -350,7 +350,7 @@ def test_what_is_intended_ahead(tmp_path: Path) -> None:
 
     most_ahead, left, report, again = on_virtual_time(job)
 
-    assert most_ahead == 48 // 8 - 1
+    assert most_ahead == 48 // 4 - 1
     assert left == set()
     assert set(counts(report)) == {"done"}
     assert (counts(again), sorted(Counter(sent(fake, "DELETE")).values())) == (
