@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import attrs
-from measuring import Contender, Figures, Run
+from measuring import Contender, Figures, Run, all_of
 from rows import AIOHTTP, CONCURRENCIES, DEFAULT, FAST, HTTPX, NODE, PYTHON
 
 _WIDTH, _HEIGHT = 960, 500
@@ -129,7 +129,7 @@ def _card() -> list[str]:
 def _curves(runs: Sequence[Run], figures: Figures, figure: str) -> dict[Contender, list[Point]]:
     curves: dict[Contender, list[Point]] = {}
     for run in runs:
-        point = run.concurrency, statistics.median(figures[run][figure])
+        point = run.concurrency, statistics.median(told[figure] for told in all_of(run, figures))
         curves.setdefault(run.contender, []).append(point)
     return curves
 

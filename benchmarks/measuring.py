@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -16,8 +15,15 @@ import attrs
 HERE = Path(__file__).parent
 _TOO_LONG = 900  # seconds, after which a contender hangs
 
-Figures = dict["Run", dict[str, list[float]]]
-"""What was measured, by run and by the name of the figure: one number for each round."""
+Bout = tuple["Run", ...]
+"""Runs that are compared, and so follow each other at once: a machine that others use is another
+one some minutes later."""
+
+Told = dict[str, float]
+"""What one run tells of itself: figures, by their names."""
+
+Figures = dict[Bout, list[tuple[Told, ...]]]
+"""What was measured: of each bout, time by time, what each of its runs told."""
 
 
 @attrs.frozen
@@ -72,7 +78,7 @@ def _wait_for(port: int) -> None:
     raise SystemExit("the server does not start")
 
 
-def measure(run: Run, url: str) -> dict[str, float]:
+def measure(run: Run, url: str) -> Told:
     """What a contender tells of itself: a line of JSON, the last that it prints."""
     contender = run.contender
     result = subprocess.run(
@@ -86,21 +92,38 @@ def measure(run: Run, url: str) -> dict[str, float]:
     )
     if result.returncode:
         raise SystemExit(f"{contender.name} failed:\n{result.stdout}{result.stderr}")
-    told: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    told: Told = json.loads(result.stdout.splitlines()[-1])
     return told
 
 
-def measure_all(runs: Sequence[Run], rounds: int) -> Figures:
-    """All runs, round after round; every second round goes backwards.
+def measure_all(bouts: Mapping[Bout, int], rounds: int) -> Figures:
+    """All bouts, round after round, each of them so many times in a round.
 
-    So what else the machine does, and how warm it has become, meets all of them alike.
+    Every second time, a bout, and in every second round all of them, go backwards: so how warm
+    the machine has become meets all alike.
     """
-    figures: Figures = {run: defaultdict(list) for run in runs}
-    present = [run for run in runs if not run.contender.absent]
+    figures: Figures = {bout: [] for bout in bouts if not any(run.contender.absent for run in bout)}
     with served() as url:
         for number in range(rounds):
-            print(f"round {number + 1} of {rounds}: {len(present)} runs", file=sys.stderr)
-            for run in present if number % 2 == 0 else reversed(present):
-                for name, figure in measure(run, url).items():
-                    figures[run][name].append(figure)
+            print(f"round {number + 1} of {rounds}: {len(figures)} bouts", file=sys.stderr)
+            for bout in figures if number % 2 == 0 else reversed(figures):
+                for _ in range(bouts[bout]):
+                    figures[bout].append(_held(bout, url, backwards=len(figures[bout]) % 2 == 1))
     return figures
+
+
+def _held(bout: Bout, url: str, *, backwards: bool) -> tuple[Told, ...]:
+    if backwards:
+        return _held(bout[::-1], url, backwards=False)[::-1]
+    return tuple(measure(run, url) for run in bout)
+
+
+def all_of(run: Run, figures: Figures) -> list[Told]:
+    """All that a run has told of itself, in whatever bout."""
+    return [
+        told
+        for bout, times in figures.items()
+        for each in times
+        for other, told in zip(bout, each, strict=True)
+        if other == run
+    ]

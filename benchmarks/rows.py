@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from measuring import HERE, Contender, Run
+from measuring import HERE, Bout, Contender, Run
 
 Figure = Literal["rate", "cpu", "times", "mib", "held"]
 
@@ -25,6 +25,8 @@ class Row:
         target: What is aimed at, if anything.
         at_least: Whether more is better.
         unit: Of a figure without a ratio.
+        times: How often it is measured in a round: more than once where little is compared with
+            much, so that what else the machine does would be most of it.
     """
 
     what: str
@@ -34,9 +36,10 @@ class Row:
     target: float | None = None
     at_least: bool = False
     unit: str = ""
+    times: int = 1
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def bout(self) -> Bout:
         """The runs that it needs."""
         return (self.ours,) if self.theirs is None else (self.ours, self.theirs)
 
@@ -143,6 +146,7 @@ def _jobs(n: int) -> tuple[Row, ...]:
             ours=Run(JOB, whole, 50),
             theirs=Run(GROUP, whole, 50),
             target=1.15,
+            times=3,
         ),
     )
 

@@ -1,8 +1,8 @@
 """Measures clients against each other, as ratios within one run: `nox -s bench`.
 
-Each contender is a process of its own and they take turns, round after round, so that what else
-the machine does meets all of them alike. Absolute figures are worth little; ratios travel.
-No target fails the run: it is for people to look at.
+Each contender is a process of its own. Those that are compared follow each other at once, round
+after round, so that what else the machine does meets both alike. Absolute figures are worth little;
+ratios travel. No target fails the run: it is for people to look at.
 """
 
 import argparse
@@ -25,8 +25,10 @@ def main() -> None:
     options = parser.parse_args()
     lines = rows(options.count)
     curves = chart_runs(options.count) if options.svg else ()
-    runs = dict.fromkeys([run for row in lines for run in row.runs] + list(curves))
-    figures = measure_all(list(runs), options.rounds)
+    bouts = {row.bout: row.times for row in lines}
+    compared = {run for bout in bouts for run in bout}
+    bouts |= {(run,): 1 for run in curves if run not in compared}
+    figures = measure_all(bouts, options.rounds)
     print(table(lines, figures))
     if options.json:
         said = everything(lines, figures, options.count, options.rounds)

@@ -5,10 +5,11 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import attrs
-from measuring import Figures, Run
+from measuring import Figures, Run, all_of
 from rows import Row
 
 _HEAD = "| what | of | measured | aim | met |\n| --- | --- | --- | --- | --- |"
@@ -20,7 +21,7 @@ class Measured:
     """What came of a row.
 
     Attributes:
-        value: The median over the rounds.
+        value: The median of all times.
         spread: Half of what lies between the least and the greatest.
     """
 
@@ -29,13 +30,12 @@ class Measured:
 
 
 def measured(row: Row, figures: Figures) -> Measured | None:
-    """What came of a row; the ratios are taken round by round, before the median."""
-    if any(run.contender.absent for run in row.runs):
+    """What came of a row; the ratios are taken time by time, before the median."""
+    if row.bout not in figures:
         return None
-    values = figures[row.ours][row.figure]
+    values = [ours[row.figure] for ours, *_ in figures[row.bout]]
     if row.theirs is not None:
-        theirs = figures[row.theirs][row.figure]
-        values = [ours / other for ours, other in zip(values, theirs, strict=True)]
+        values = [ours[row.figure] / theirs[row.figure] for ours, theirs in figures[row.bout]]
     return Measured(statistics.median(values), (max(values) - min(values)) / 2)
 
 
@@ -52,12 +52,12 @@ def table(rows: Sequence[Row], figures: Figures) -> str:
 
 
 def _line(row: Row, found: Measured | None) -> str:
-    names = [run.contender.name for run in row.runs]
+    names = [run.contender.name for run in row.bout]
     who = " / ".join(dict.fromkeys(names))
     unit = f" {row.unit}" if row.unit else ""
     digits = 1 if row.unit else 2
     if found is None:
-        told = next(run.contender.absent for run in row.runs if run.contender.absent)
+        told = next(run.contender.absent for run in row.bout if run.contender.absent)
     else:
         told = f"{found.value:.{digits}f} ± {found.spread:.{digits}f}{unit}"
     aim = ""
@@ -80,8 +80,13 @@ def everything(rows: Sequence[Row], figures: Figures, count: int, rounds: int) -
         },
         "units": {"rate": "1/s", "cpu": "ms each", "times": "ratio", "mib": "MiB", "held": "ms"},
         "rows": [_row(row, measured(row, figures)) for row in rows],
-        "runs": [{**_run(run), **found} for run, found in figures.items()],
+        "runs": [_told(run, figures) for run in dict.fromkeys(chain.from_iterable(figures))],
     }
+
+
+def _told(run: Run, figures: Figures) -> dict[str, Any]:
+    told = all_of(run, figures)
+    return {**_run(run), **{name: [each[name] for each in told] for name in told[0]}}
 
 
 def _row(row: Row, found: Measured | None) -> dict[str, Any]:
