@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 _TOO_LONG = 900  # seconds, after which a contender hangs
 
 Bout = tuple["Run", ...]
-"""Runs that are compared, and so follow each other at once: a machine that others use is another
-one some minutes later."""
+"""Runs that are compared, and so run one right after the other: a machine that others use is
+another one some minutes later."""
 
 Told = dict[str, float]
 """What one run tells of itself: figures, by their names."""
@@ -99,10 +99,10 @@ def measure(run: Run, url: str) -> Told:
 def measure_all(bouts: Mapping[Bout, int], rounds: int) -> Figures:
     """All bouts, round after round, each of them so many times in a round.
 
-    Every second time, a bout, and in every second round all of them, go backwards: so how warm
-    the machine has become meets all alike.
+    Every second round takes the bouts in reverse order, and every second time a bout takes its
+    runs in reverse: so how warm the machine has become meets all alike.
     """
-    figures: Figures = {bout: [] for bout in bouts if not any(run.contender.absent for run in bout)}
+    figures: Figures = {bout: [] for bout in bouts}
     with served() as url:
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}: {len(figures)} bouts", file=sys.stderr)

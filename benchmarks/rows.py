@@ -25,8 +25,8 @@ class Row:
         target: What is aimed at, if anything.
         at_least: Whether more is better.
         unit: Of a figure without a ratio.
-        times: How often it is measured in a round: more than once where little is compared with
-            much, so that what else the machine does would be most of it.
+        times: How often it is measured in a round: more than once where the difference is small,
+            and what else the machine does would hide it.
     """
 
     what: str
@@ -42,6 +42,11 @@ class Row:
     def bout(self) -> Bout:
         """The runs that it needs."""
         return (self.ours,) if self.theirs is None else (self.ours, self.theirs)
+
+    @property
+    def is_present(self) -> bool:
+        """Whether all of them can run here."""
+        return not any(run.contender.absent for run in self.bout)
 
 
 def python(name: str, module: str, *more: str, absent: str = "", **environment: str) -> Contender:

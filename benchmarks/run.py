@@ -1,17 +1,18 @@
 """Measures clients against each other, as ratios within one run: `nox -s bench`.
 
-Each contender is a process of its own. Those that are compared follow each other at once, round
+Each contender is a process of its own. Those that are compared run one right after the other, round
 after round, so that what else the machine does meets both alike. Absolute figures are worth little;
 ratios travel. No target fails the run: it is for people to look at.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from chart import chart
-from measuring import measure_all
-from rows import chart_runs, rows
+from measuring import Bout, Run, measure_all
+from rows import Row, chart_runs, rows
 from table import everything, table
 
 
@@ -25,16 +26,21 @@ def main() -> None:
     options = parser.parse_args()
     lines = rows(options.count)
     curves = chart_runs(options.count) if options.svg else ()
-    bouts = {row.bout: row.times for row in lines}
-    compared = {run for bout in bouts for run in bout}
-    bouts |= {(run,): 1 for run in curves if run not in compared}
-    figures = measure_all(bouts, options.rounds)
+    figures = measure_all(bouts_of(lines, curves), options.rounds)
     print(table(lines, figures))
     if options.json:
         said = everything(lines, figures, options.count, options.rounds)
         options.json.write_text(json.dumps(said, indent=1) + "\n")
     if options.svg:
         options.svg.write_text(chart(curves, figures))
+
+
+def bouts_of(lines: Sequence[Row], alone: Sequence[Run]) -> dict[Bout, int]:
+    """The bouts that there are to be, and how often in a round. What is in one needs none alone."""
+    bouts = {row.bout: row.times for row in lines if row.theirs is not None and row.is_present}
+    compared = {run for bout in bouts for run in bout}
+    alone = [*alone, *(row.ours for row in lines if row.theirs is None and row.is_present)]
+    return bouts | {(run,): 1 for run in alone if run not in compared}
 
 
 def _whole(text: str) -> int:

@@ -5,11 +5,10 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import attrs
-from measuring import Figures, Run, all_of
+from measuring import Bout, Figures, Run, Told, all_of
 from rows import Row
 
 _HEAD = "| what | of | measured | aim | met |\n| --- | --- | --- | --- | --- |"
@@ -31,10 +30,11 @@ class Measured:
 
 def measured(row: Row, figures: Figures) -> Measured | None:
     """What came of a row; the ratios are taken time by time, before the median."""
-    if row.bout not in figures:
+    if not row.is_present:
         return None
-    values = [ours[row.figure] for ours, *_ in figures[row.bout]]
-    if row.theirs is not None:
+    if row.theirs is None:
+        values = [ours[row.figure] for ours in all_of(row.ours, figures)]
+    else:
         values = [ours[row.figure] / theirs[row.figure] for ours, theirs in figures[row.bout]]
     return Measured(statistics.median(values), (max(values) - min(values)) / 2)
 
@@ -80,13 +80,16 @@ def everything(rows: Sequence[Row], figures: Figures, count: int, rounds: int) -
         },
         "units": {"rate": "1/s", "cpu": "ms each", "times": "ratio", "mib": "MiB", "held": "ms"},
         "rows": [_row(row, measured(row, figures)) for row in rows],
-        "runs": [_told(run, figures) for run in dict.fromkeys(chain.from_iterable(figures))],
+        "bouts": [_bout(bout, times) for bout, times in figures.items()],
     }
 
 
-def _told(run: Run, figures: Figures) -> dict[str, Any]:
-    told = all_of(run, figures)
-    return {**_run(run), **{name: [each[name] for each in told] for name in told[0]}}
+def _bout(bout: Bout, times: list[tuple[Told, ...]]) -> list[dict[str, Any]]:
+    """What the runs of a bout told, time by time: figures at the same place belong together."""
+    return [
+        {**_run(run), **{name: [each[name] for each in told] for name in told[0]}}
+        for run, told in zip(bout, zip(*times, strict=True), strict=True)
+    ]
 
 
 def _row(row: Row, found: Measured | None) -> dict[str, Any]:
@@ -96,6 +99,7 @@ def _row(row: Row, found: Measured | None) -> dict[str, Any]:
         "ours": _run(row.ours),
         "theirs": None if row.theirs is None else _run(row.theirs),
         "measured": None if found is None else attrs.asdict(found),
+        "times": row.times,
         "target": row.target,
         "at_least": row.at_least,
         "met": is_met(row, found),
