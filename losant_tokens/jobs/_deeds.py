@@ -154,9 +154,9 @@ class Deeds:
     def _intend(self, todo: Todo) -> None:
         """Writes down that a token is about to be changed, and some that come next with it.
 
-        To write takes as long for some as for one. They are few against those in flight: a job that
-        is killed knows of hardly more tokens that it does not know what came of them. What is to be
-        looked at first is not intended before that.
+        To write takes as long for some as for one. They are at most a quarter of what may be in
+        flight: of so many tokens more, a job that is killed does not know what came of them. What
+        is to be looked at first is not intended before that.
         """
         number = todo.number
         if number in self._ahead:
@@ -185,7 +185,7 @@ class Deeds:
     def _failed(self, todo: Todo, error: Exception) -> Finding | None:
         """An error that has left a token as it was: of that token, or of all of them."""
         if not isinstance(error, _TOLD) or isinstance(error, errors.Unauthorized):
-            raise error  # it would be the same for all others
+            raise error  # it ends the job: it would be the same for all others
         # What was asked for before, and may have been done, has not failed by an error now.
         outcome = Outcome.UNKNOWN if todo.was_asked_for else Outcome.FAILED
         if isinstance(error, errors.Forbidden):
@@ -205,7 +205,7 @@ class Deeds:
     async def _after(self, todo: Todo, error: Exception) -> Finding:
         """What came of a token whose last try failed, but may have been carried out."""
         if not isinstance(error, _TOLD):
-            raise error
+            raise error  # nothing more may be sent: it stays intended, and so unknown
         try:
             seen = await self._look(todo)
         except errors.Unauthorized:
