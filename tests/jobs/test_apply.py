@@ -310,6 +310,22 @@ def test_last_answers_are_lost(tmp_path: Path, action: str) -> None:
     assert (counts(report), report.retries) == ({"done": 1}, 4)
 
 
+def test_last_answer_is_lost_and_the_token_gone(tmp_path: Path) -> None:
+    """A token that is not there any more was not deactivated, whatever is known of the tries."""
+    fake = fake_with(2)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake, max_connections=1) as client:
+            plan = await planned(client, tmp_path, action="deactivate")
+            fake.fail(status=500, times=5, method="PATCH")
+            fake.fail(status=404, times=1, method="GET")  # the look after all tries of the first
+            fake.fail(status=500, times=1, method="PATCH")
+            fake.fail(status=404, times=1, method="PATCH")  # the second try of the second
+            return await jobs.apply(client, plan, verify=False)
+
+    assert counts(on_virtual_time(job)) == {"gone": 2}
+
+
 def test_token_that_cannot_be_deleted(tmp_path: Path) -> None:
     """A token that the server cannot delete has failed after five tries; the others are done."""
     fake = fake_with(20)
@@ -416,9 +432,11 @@ async def test_forbidden_for_all(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path)
         with pytest.raises(errors.Forbidden) as caught:
             await jobs.apply(client, plan)
+        asked = len(sent(fake, "DELETE"))
         fake.clear_faults()
         report = await jobs.apply(client, plan, resume=True)
 
+    assert asked == 20 + 1 + 10
     assert counts(caught.value.report) == {"done": 20, "failed": 1}
     assert counts(report) == {"done": 99, "failed": 1}
 
@@ -433,6 +451,9 @@ async def test_forbidden_at_the_end(tmp_path: Path) -> None:
         again = await jobs.apply(client, plan, resume=True)
 
     assert counts(report) == counts(again) == {"done": 17, "failed": 3}
+    for each in (report, again):
+        said = [result.error or "" for result in each.results() if result.outcome is Outcome.FAILED]
+        assert ["403" in error for error in said] == [True] * 3
 
 
 def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from losant_tokens import ApiTokenPatch, errors, jobs
 from losant_tokens.jobs import Outcome, Plan, Progress, Report
+from losant_tokens.jobs._journal import Journal
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
     client_of,
@@ -187,6 +188,48 @@ def test_refused_and_given_up_is_not_unknown(tmp_path: Path, status: int, unknow
 
     assert (first.left, first.counts[Outcome.UNKNOWN]) == (3 - unknown, unknown)
     assert counts(second) == {"done": 3}
+
+
+def test_refused_after_it_was_asked_for_stays_unknown(tmp_path: Path) -> None:
+    """What an earlier run asked for may be done yet, however surely this run was refused."""
+    fake = fake_with(1)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
+                journal.intend(0)
+            fake.fail(status=429, method="DELETE", times=None, headers={"Retry-After": "3600"})
+            return await jobs.apply(client, plan, resume=True)
+
+    report = on_virtual_time(job)
+
+    assert (report.gave_up, counts(report)) == (
+        "the service takes no more requests",
+        {"unknown": 1},
+    )
+
+
+def test_stopped_after_it_was_refused_is_not_unknown(tmp_path: Path) -> None:
+    """What was refused, and then not tried again since the job was stopped, is untouched."""
+    fake = fake_with(3)
+
+    async def job() -> Report:
+        stop = anyio.Event()
+
+        def stop_when_refused(progress: Progress) -> None:
+            if sent(fake, "DELETE"):
+                stop.set()
+
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=429, method="DELETE", times=None, headers={"Retry-After": "90"})
+            return await jobs.apply(client, plan, stop=stop, on_progress=stop_when_refused)
+
+    report = on_virtual_time(job)
+
+    assert sent(fake, "DELETE") != []
+    assert (report.gave_up, report.left, counts(report)) == (None, 3, {})
 
 
 def test_all_wait_when_asked_to(tmp_path: Path) -> None:

@@ -385,12 +385,20 @@ def test_the_same_in_other_words(altered: Callable[[bytes], bytes]) -> None:
     check_heads([line, altered(line)])
 
 
-@pytest.mark.parametrize("bad", [b"\\-", b"\t", b"\\u12", b'"', b"\x00"])
+@pytest.mark.parametrize("bad", [b"\\-", b"\t", b"\\u12", b'"', b"\x00", b"\x1f", b"\xff"])
 def test_line_that_is_no_json_is_not_acted_on(bad: bytes) -> None:
     """What nobody could review, since it is not JSON, is not read in any other way either."""
     line = json_line(entry_json(ENTRIES[1])) + b"\n"
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(ValueError, match=r"line 1|decode"):
         read_heads([line, line.replace(b"prod", bad)])
+
+
+@pytest.mark.parametrize(("before", "behind"), [(b"x", b""), (b"", b"x"), (b"\xff", b"")])
+def test_line_that_is_more_than_json_is_not_acted_on(before: bytes, behind: bytes) -> None:
+    """Nor is a line of which a part alone is JSON."""
+    line = json_line(entry_json(ENTRIES[1]))
+    with pytest.raises(ValueError, match=r"line 1|decode"):
+        read_heads([line + b"\n", before + line + behind + b"\n"])
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
