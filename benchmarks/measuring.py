@@ -108,14 +108,13 @@ def measure_all(bouts: Mapping[Bout, int], rounds: int) -> Figures:
             print(f"round {number + 1} of {rounds}: {len(figures)} bouts", file=sys.stderr)
             for bout in figures if number % 2 == 0 else reversed(figures):
                 for _ in range(bouts[bout]):
-                    figures[bout].append(_held(bout, url, backwards=len(figures[bout]) % 2 == 1))
+                    figures[bout].append(_told(bout, url, backwards=len(figures[bout]) % 2 == 1))
     return figures
 
 
-def _held(bout: Bout, url: str, *, backwards: bool) -> tuple[Told, ...]:
-    if backwards:
-        return _held(bout[::-1], url, backwards=False)[::-1]
-    return tuple(measure(run, url) for run in bout)
+def _told(bout: Bout, url: str, *, backwards: bool) -> tuple[Told, ...]:
+    told = {run: measure(run, url) for run in (reversed(bout) if backwards else bout)}
+    return tuple(told[run] for run in bout)
 
 
 def all_of(run: Run, figures: Figures) -> list[Told]:

@@ -36,11 +36,10 @@ def main() -> None:
 
 
 def bouts_of(lines: Sequence[Row], alone: Sequence[Run]) -> dict[Bout, int]:
-    """The bouts that there are to be, and how often in a round. What is in one needs none alone."""
-    bouts = {row.bout: row.times for row in lines if row.theirs is not None and row.is_present}
-    compared = {run for bout in bouts for run in bout}
-    alone = [*alone, *(row.ours for row in lines if row.theirs is None and row.is_present)]
-    return bouts | {(run,): 1 for run in alone if run not in compared}
+    """The bouts there are to be, and how often in a round. What is compared needs none alone."""
+    bouts = {(run,): 1 for run in alone} | {row.bout: row.times for row in lines if row.is_present}
+    compared = {run for bout in bouts if len(bout) > 1 for run in bout}
+    return {bout: times for bout, times in bouts.items() if compared.isdisjoint(bout) or bout[1:]}
 
 
 def _whole(text: str) -> int:
