@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
     session.install("--editable", ".[dev]")
     session.run("coverage", "erase")
     several = () if session.posargs else ("--numprocesses=auto", "--dist=worksteal")
-    session.run("coverage", "run", "-m", "pytest", *several, *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "--run-slow", *several, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")

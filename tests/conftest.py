@@ -10,8 +10,28 @@ import trustme
 pytest_plugins = ["pytester"]
 
 # A machine may be busy; how long an example takes says nothing.
-hypothesis.settings.register_profile("steady", deadline=None)
-hypothesis.settings.load_profile("steady")
+hypothesis.settings.register_profile("fast", deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=400)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--run-slow", action="store_true", help="Run tests marked slow, with more examples each."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes seconds or starts many processes; --run-slow")
+    profile = "thorough" if config.getoption("--run-slow") else "fast"
+    hypothesis.settings.load_profile(profile)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: give --run-slow"))
 
 
 @attrs.frozen
