@@ -6,9 +6,11 @@ neither is its opposite: a token without a known creation date is neither `older
 `~older_than(...)`. Pure: a rule knows nothing but the token and the moment.
 """
 
+import operator
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import reduce
 
 from attrs import field, frozen
 
@@ -21,12 +23,15 @@ Token = ApiToken | UserOauthToken
 Answer = bool | None
 
 
-@frozen
+@frozen(eq=False)
 class Rule:
-    """One property of a token, or several combined.
+    """One property of a token, or several combined with `&`, `|` and `~`.
+
+    A rule has no truth value: `expired() and named("ci-*")` would silently be `named("ci-*")`
+    alone, because Python's `and`, `or`, `not` and `if` cannot be redefined. They raise `TypeError`.
 
     Attributes:
-        words: The rule in words, as they stand in a plan: `expired and named 'ci-*'`.
+        words: The rule in words, as a plan shows it: `expired and named 'ci-*'`.
     """
 
     words: str
@@ -42,7 +47,20 @@ class Rule:
         """In words, why a token is selected; `None` for one that is not."""
         return self._reason(token, now) if self.matches(token, now) else None
 
+    def __bool__(self) -> bool:
+        """Refuse to be true or false.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            f"The rule {self.words!r} is neither true nor false. Combine rules with & for and, "
+            f"| for or, ~ for not; ask rule.matches(token, now) about one token."
+        )
+
     def __and__(self, other: "Rule") -> "Rule":
+        if not isinstance(other, Rule):
+            return NotImplemented
         return Rule(
             f"{self._as_a_part()} and {other._as_a_part()}",
             lambda token, now: _both(self.matches(token, now), other.matches(token, now)),
@@ -50,6 +68,8 @@ class Rule:
         )
 
     def __or__(self, other: "Rule") -> "Rule":
+        if not isinstance(other, Rule):
+            return NotImplemented
         return Rule(
             f"{self.words} or {other.words}",
             lambda token, now: _opposite(
@@ -87,25 +107,38 @@ def _opposite(answer: Answer) -> Answer:
 
 
 def all_of(rules: Iterable[Rule]) -> Rule:
-    """Tokens that have all of the properties.
+    """Return the rule for tokens that match all of the rules.
 
-    No rules at all tell nothing: neither that nor its opposite selects a token.
+    An empty set of rules is unknown for each token: neither it nor its opposite selects any.
+
+    Raises:
+        TypeError: One of them is not a rule.
     """
-    combined: Rule | None = None
-    for rule in rules:
-        combined = rule if combined is None else combined & rule
-    return _NO_RULE if combined is None else combined
+    return _combined("all_of", rules, operator.and_)
 
 
 def any_of(rules: Iterable[Rule]) -> Rule:
-    """Tokens that have at least one of the properties.
+    """Return the rule for tokens that match at least one of the rules.
 
-    No rules at all tell nothing: neither that nor its opposite selects a token.
+    An empty set of rules is unknown for each token: neither it nor its opposite selects any.
+
+    Raises:
+        TypeError: One of them is not a rule.
     """
-    combined: Rule | None = None
-    for rule in rules:
-        combined = rule if combined is None else combined | rule
-    return _NO_RULE if combined is None else combined
+    return _combined("any_of", rules, operator.or_)
+
+
+def _combined(name: str, rules: Iterable[Rule], combine: Callable[[Rule, Rule], Rule]) -> Rule:
+    if isinstance(rules, Rule) or not isinstance(rules, Iterable):
+        raise TypeError(f"{name} takes a list of rules, such as {name}([expired(), inactive()])")
+    listed = tuple(rules)
+    for rule in listed:
+        if not isinstance(rule, Rule):
+            raise TypeError(
+                f"{name} takes rules, but one item is of {type(rule).__name__}. "
+                f"Combine rules with &, | and ~; `and`, `or`, `not` and `==` do not combine them."
+            )
+    return reduce(combine, listed) if listed else _NO_RULE
 
 
 def nothing() -> Rule:

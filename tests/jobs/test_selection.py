@@ -1,5 +1,6 @@
 """Rules: what they select, in which words, and what they leave alone."""
 
+import operator
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,6 +147,53 @@ def test_no_rules_select_nothing(combine: Callable[[list[Rule]], Rule]) -> None:
     rules = (combine([]), ~combine([]), combine([]) & YES)
 
     assert [rule.why(token(), NOW) for rule in rules] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda: YES and NO,
+        lambda: YES or NO,
+        lambda: not YES,
+        lambda: 1 if YES else 2,
+        lambda: bool(~(YES & NO)),
+        lambda: all([YES, NO]),
+        lambda: list(filter(None, [YES])),
+        lambda: [one for one in (NO, YES) if one],
+        lambda: bool(jobs.all_of([])),
+    ],
+)
+def test_a_rule_has_no_truth_value(misuse: Callable[[], Any]) -> None:
+    """Python's `and`, `or`, `not` and `if` raise an error that names the right operators."""
+    with pytest.raises(TypeError, match=r"& for and, \| for or, ~ for not"):
+        misuse()
+
+
+@pytest.mark.parametrize("other", [True, None, "ci-*", 1, [YES], lambda *_: True])
+@pytest.mark.parametrize("combine", [operator.and_, operator.or_])
+def test_rules_combine_with_rules_alone(combine: Callable[[Any, Any], Any], other: Any) -> None:
+    """Only a rule can be combined with a rule, on either side."""
+    with pytest.raises(TypeError, match="unsupported operand"):
+        combine(YES, other)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        combine(other, YES)
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.ge, operator.contains])
+def test_rules_have_no_order_and_no_members(compare: Callable[[Any, Any], Any]) -> None:
+    """A chain of comparisons, or `in`, is no rule."""
+    with pytest.raises(TypeError):
+        compare(YES, NO)
+
+
+@pytest.mark.parametrize("make", [jobs.all_of, jobs.any_of])
+@pytest.mark.parametrize(
+    "rules", [YES, None, True, "ci-*", [YES, True], [None], [YES, "ci-*"], [[YES]]]
+)
+def test_sets_of_what_is_no_rule(make: Callable[[Any], Rule], rules: Any) -> None:
+    """A set that holds anything but rules is refused."""
+    with pytest.raises(TypeError, match=r"takes (a list of )?rules"):
+        make(rules)
 
 
 def test_sets_of_rules() -> None:
