@@ -16,6 +16,7 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
+from losant_tokens._configuration import certificate_failure
 from losant_tokens._pool import KEEPALIVE, Pool
 
 _NOT_CONNECTED = (
@@ -155,6 +156,8 @@ class _Stream(httpx.AsyncByteStream):
 def _translated(error: Exception) -> httpx.TransportError:
     """The error of httpx that says what happened: whether the request may have arrived."""
     message = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return certificate_failure(error.certificate_error)
     if isinstance(error, _NOT_CONNECTED):
         return httpx.ConnectError(message)
     if isinstance(error, _NOT_SENT):

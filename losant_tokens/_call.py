@@ -19,10 +19,12 @@ from anyio.lowlevel import checkpoint
 from losant_tokens._actions import Action
 from losant_tokens._answer import Answer, BodyReader, read_answer
 from losant_tokens._codec import Codec
+from losant_tokens._configuration import configuration_problem
 from losant_tokens._models import Success
 from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived, may_try_again
 from losant_tokens._secret import Secret
 from losant_tokens.errors import (
+    ConfigurationError,
     ConnectFailed,
     LosantError,
     NotFound,
@@ -32,6 +34,14 @@ from losant_tokens.errors import (
 )
 
 _log = logging.getLogger("losant_tokens")
+
+_NOT_CONNECTED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 _CONNECT_FIRST = 0.1
 """A try outlasts the pool's own timeout for connecting by so many seconds, or by a tenth, where
@@ -178,10 +188,8 @@ class Call:
                         return self._unreadable(response, problem)
             finally:
                 await body.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return self._failed("not connected", ConnectFailed, "could not connect", error)
-        except (httpx.ProxyError, httpx.UnsupportedProtocol) as error:
-            return self._failed("not connected", ConnectFailed, "could not connect", error)
+        except _NOT_CONNECTED as error:
+            return self._not_connected(error)
         except httpx.TimeoutException as error:
             return self._failed("timed out", RequestTimeout, "no answer in time", error)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -197,6 +205,11 @@ class Call:
             except StopIteration as end:
                 return end.value
             await checkpoint()  # a long list is read in steps, so that nobody waits for all of it
+
+    def _not_connected(self, error: httpx.TransportError) -> TransportError:
+        if problem := configuration_problem(error):
+            return self._failed("not connected", ConfigurationError, problem)
+        return self._failed("not connected", ConnectFailed, "could not connect", error)
 
     def _failed(
         self, outcome: str, kind: type[TransportError], what: str, error: Exception | None = None

@@ -7,6 +7,7 @@
 | 503                                                 | again              | with Retry-After |
 | 408, 500, 502, 504, timeout or broken after sending | again              | never            |
 | any other 4xx, an unreadable answer                 | never              | never            |
+| a wrong proxy, CA file or certificate               | never              | never            |
 
 To try a POST again that may have been carried out would be to risk a second token, whose secret
 nobody has seen: a leak.
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 from losant_tokens import _limits as limits
-from losant_tokens.errors import LosantError, StatusError, TransportError
+from losant_tokens.errors import ConfigurationError, LosantError, StatusError, TransportError
 
 _UNAVAILABLE = 503
 _DOUBLINGS = 1000  # beyond which a float overflows
@@ -54,6 +55,8 @@ def may_try_again(method: str, error: LosantError) -> bool:
     """Whether the table allows another try after an error."""
     creates = method == "POST"
     match error:
+        case ConfigurationError():
+            return False
         case TransportError():
             return not (creates and error.ambiguous)
         case StatusError(status_code=429):

@@ -9,6 +9,7 @@
     ├── TokenExpired           the token's `exp` claim lies in the past
     ├── TransportError         no complete answer came
     │   ├── ConnectFailed      the request never left
+    │   │   └── ConfigurationError   and never will, until a setting is changed
     │   └── RequestTimeout     not answered in time
     ├── ResponseError          an answer that cannot come from the API
     ├── StatusError            the API said no
@@ -35,6 +36,7 @@ from typing import Any
 __all__ = [
     "BadRequest",
     "ClientStateError",
+    "ConfigurationError",
     "ConnectFailed",
     "Forbidden",
     "GuardRefused",
@@ -130,6 +132,13 @@ class ConnectFailed(TransportError):
 
     def __init__(self, message: str, *, action: str = "", ambiguous: bool = False) -> None:
         super().__init__(message, action=action, ambiguous=ambiguous)
+
+
+class ConfigurationError(ConnectFailed):
+    """A setting prevents every connection: a proxy, a CA file, or a certificate nobody trusts.
+
+    Nothing was sent, and a retry cannot help: the message names the setting to change.
+    """
 
 
 class RequestTimeout(TransportError):

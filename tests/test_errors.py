@@ -16,6 +16,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "TokenExpired": (errors.LosantError,),
     "TransportError": (errors.LosantError,),
     "ConnectFailed": (errors.TransportError,),
+    "ConfigurationError": (errors.ConnectFailed,),
     "RequestTimeout": (errors.TransportError,),
     "ResponseError": (errors.LosantError,),
     "StatusError": (errors.LosantError,),
@@ -113,6 +114,7 @@ FULL = [
         errors.ConnectFailed("no", action="a.get", ambiguous=True),
         {"action": "a.get", "ambiguous": True},
     ),
+    (errors.ConfigurationError("no"), {"action": "", "ambiguous": False}),
     (errors.RequestTimeout("no"), {"action": "", "ambiguous": True}),
     (errors.ResponseError("no"), {"action": "", "status_code": 0, "path": None}),
     (

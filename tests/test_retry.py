@@ -25,6 +25,7 @@ AGAIN, NEVER = True, False
 # what happened, may it be tried again: GET, PATCH and DELETE; POST; may it have been carried out
 TABLE = [
     (errors.ConnectFailed("no"), AGAIN, AGAIN, False),
+    (errors.ConfigurationError("no"), NEVER, NEVER, False),
     (errors.TransportError("no", ambiguous=False), AGAIN, AGAIN, False),
     (errors.TransportError("no"), AGAIN, NEVER, True),
     (errors.RequestTimeout("no"), AGAIN, NEVER, True),

@@ -118,7 +118,7 @@ async def test_redirects_are_not_followed() -> None:
         (httpx.ConnectError("refused"), errors.ConnectFailed, False),
         (httpx.ConnectTimeout("slow"), errors.ConnectFailed, False),
         (httpx.PoolTimeout("full"), errors.ConnectFailed, False),
-        (httpx.ProxyError("403"), errors.ConnectFailed, False),
+        (httpx.ProxyError("503"), errors.ConnectFailed, False),
         (httpx.ReadTimeout("slow"), errors.RequestTimeout, True),
         (httpx.WriteTimeout("slow"), errors.RequestTimeout, True),
         (httpx.ReadError(""), errors.TransportError, True),

@@ -52,6 +52,7 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
         errors.NotFound: "check the id, and whose token it is: --owner",
         errors.TooManyRequests: "wait a little, then try again",
         errors.ServerError: "this is not your fault; try again later",
+        errors.ConfigurationError: "change that setting, then run the command again",
         errors.ConnectFailed: "check the network and LOSANT_API_URL",
         errors.ResponseError: "check that LOSANT_API_URL is the API of Losant",
     }

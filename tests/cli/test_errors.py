@@ -24,6 +24,7 @@ HINTED = {
     errors.TransportError: "look before you retry",
     errors.RequestTimeout: "look before you retry",
     errors.ConnectFailed: "check the network",
+    errors.ConfigurationError: "change that setting",
     errors.Unauthorized: "check LOSANT_API_TOKEN",
     errors.TokenExpired: "a token that is valid",
     errors.ScopeError: "one of these scopes",
