@@ -47,6 +47,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     patience: float = 300.0,
     journal: Path | str | None = None,
     stop: anyio.Event | None = None,
+    abort: anyio.Event | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Does to the tokens of a plan what the plan says, and to no other.
@@ -69,6 +70,8 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         patience: For how many seconds an outage of the service is waited out.
         journal: The file of the journal. Default: that of the plan, with `.journal` behind it.
         stop: An event that stops the job: what is under way is finished, nothing more begun.
+        abort: An event that ends the job without a grace period. The outcome of requests in
+            flight is `unknown`.
         on_progress: Called with a `Progress` several times a second, in the event loop.
 
     Raises:
@@ -97,7 +100,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         )
         failure: LosantError | None = None
         try:
-            await job.run(stop)
+            await job.run(stop, abort)
         except LosantError as error:
             failure = error
         report = Report(
@@ -143,23 +146,24 @@ class _Job:
     _scopes: set[anyio.CancelScope] = attrs.field(factory=set)
     _finished: anyio.Event = attrs.field(factory=anyio.Event)
 
-    async def run(self, stop: anyio.Event | None) -> None:
+    async def run(self, stop: anyio.Event | None, abort: anyio.Event | None) -> None:
         """Carries the plan out, as far as it comes."""
         try:
-            await self._run(stop)
+            await self._run(stop, abort)
         except BaseException:
             with suppress(Exception):  # nothing is to come before what ended the job
                 self.telling.tell()
             raise
         self.telling.tell()
 
-    async def _run(self, stop: anyio.Event | None) -> None:
+    async def _run(self, stop: anyio.Event | None, abort: anyio.Event | None) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_at_it, self.telling.keep_on)
             group.start_soon(self._keep_at_it, self._sync)
             group.start_soon(self._keep_at_it, self.requests.keep_the_line)
-            if stop is not None:
-                group.start_soon(self._heed, stop)
+            for event, react in ((stop, self._end), (abort, self._abort)):
+                if event is not None:
+                    group.start_soon(self._react, event, react)
             try:
                 if stop is None or not stop.is_set():
                     self._hire(group)
@@ -229,9 +233,15 @@ class _Job:
         self._fatal = self._fatal or error
         self._end()
 
-    async def _heed(self, stop: anyio.Event) -> None:
-        await stop.wait()
+    def _abort(self) -> None:
+        """Stop starting work and cancel the requests in flight."""
         self._end()
+        for scope in self._scopes:
+            scope.cancel()
+
+    async def _react(self, event: anyio.Event, react: Callable[[], None]) -> None:
+        await event.wait()
+        react()
 
     async def _sync(self) -> None:
         while True:

@@ -342,6 +342,41 @@ def test_grace_ends(tmp_path: Path, way: str) -> None:
     assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 30
 
 
+def test_abort(tmp_path: Path) -> None:
+    """An aborted job returns its report at once, and requests in flight are unknown."""
+    fake = fake_with(6)
+    fake.fail("hang", times=None, method="DELETE", after_acting=True)
+
+    async def job() -> tuple[float, Report, Report]:
+        async with client_of(fake, timeout=100.0) as client:
+            plan = await planned(client, tmp_path)
+            stop, abort = anyio.Event(), anyio.Event()
+            aborted = 0.0
+
+            async def end() -> None:
+                nonlocal aborted
+                # Files are opened in a thread, for which virtual time does not wait.
+                while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- nothing tells
+                    await anyio.sleep(0.01)
+                stop.set()
+                await anyio.sleep(2)
+                aborted = anyio.current_time()
+                abort.set()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(end)
+                report = await jobs.apply(client, plan, stop=stop, abort=abort, grace=60.0)
+            took = anyio.current_time() - aborted
+            fake.clear_faults()
+            return took, report, await jobs.apply(client, plan, resume=True)
+
+    took, report, again = on_virtual_time(job)
+
+    in_flight = 6 - report.left
+    assert (took < 0.1, counts(report)) == (True, {"unknown": in_flight})
+    assert counts(again) == {"done": 6}
+
+
 class WatchedJournal(httpx.AsyncBaseTransport):
     """Goes to the fake, and looks at each request at what the journal says."""
 
