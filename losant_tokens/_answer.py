@@ -7,7 +7,6 @@ of a frame that raises can end up in a log.
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
@@ -15,6 +14,7 @@ import attrs
 import httpx
 
 from losant_tokens._actions import Action
+from losant_tokens._clock import parse_http_date
 from losant_tokens._codec import Codec, Fault, Steps
 from losant_tokens._secret import Secret
 from losant_tokens.errors import LosantError, ResponseError, StatusError, status_error_class
@@ -182,14 +182,18 @@ def _phrase(code: int) -> str:
 
 
 def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
-    """The seconds that `Retry-After` asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3)."""
+    """Return the seconds that `Retry-After` asks to wait, or `None` (RFC 9110, 10.2.3).
+
+    Args:
+        headers: The headers of the response. A date is read relative to their `Date`, so that a
+            wrong clock of this machine makes no difference.
+        now: The time to use if there is no such `Date`.
+    """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-        if date.tzinfo is None:  # as in the oldest of the three forms, which means UTC
-            date = date.replace(tzinfo=UTC)
-        return max(0.0, (date - now).total_seconds())
-    except (TypeError, ValueError, OverflowError):
+    date = parse_http_date(value)
+    if date is None:
         return None
+    reference = parse_http_date(headers.get("date", "")) or now
+    return max(0.0, (date - reference).total_seconds())

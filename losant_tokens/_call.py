@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import anyio
@@ -18,6 +19,7 @@ from anyio.lowlevel import checkpoint
 
 from losant_tokens._actions import Action
 from losant_tokens._answer import Answer, BodyReader, read_answer
+from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._configuration import configuration_problem
 from losant_tokens._models import Success
@@ -47,6 +49,8 @@ _CONNECT_FIRST = 0.1
 """A try outlasts the pool's own timeout for connecting by so many seconds, or by a tenth, where
 that is less. So a connection that cannot be made is told as such: nothing was sent."""
 
+_CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's time
+
 
 @attrs.define(eq=False)
 class Call:
@@ -57,6 +61,7 @@ class Call:
         turns: Who has one may send.
         now: The clock of the event loop.
         scope: Makes cancel scopes.
+        server_clock: Learns the server's time from each response.
         codec: Makes models of JSON.
         base_url: Where it is sent, for messages.
         action: What is to be done.
@@ -70,6 +75,7 @@ class Call:
     turns: anyio.Semaphore
     now: Callable[[], float]
     scope: type[anyio.CancelScope]
+    server_clock: ServerClock
     codec: Codec
     base_url: str
     action: Action[Any]
@@ -169,17 +175,19 @@ class Call:
         # sends a byte now and then would never meet them.
         # Not `asyncio.timeout`: where httpcore is in a task group of anyio's, and the caller's own
         # scope ends at the same moment, that would leave a cancellation that belongs to nobody.
-        deadline = self.now() + limit + min(_CONNECT_FIRST, limit / 10)
+        began = self.now()
+        deadline = began + limit + min(_CONNECT_FIRST, limit / 10)
         with self.scope(deadline=deadline):
-            return await self._exchange()
+            return await self._exchange(began)
         return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
 
-    async def _exchange(self) -> Answer | LosantError:
+    async def _exchange(self, began: float) -> Answer | LosantError:
         try:
             # Straight to the pool: what httpx's client would do on the way (cookies, redirects,
             # ways to log in) is not wanted here, and would take a third of the time of a call.
             response = await self.pool().handle_async_request(self.request)
             response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
+            self.server_clock.observe(response.headers, self.now() - began)
             body = cast("httpx.AsyncByteStream", response.stream)
             try:
                 reader = BodyReader.of(response.headers)
@@ -228,3 +236,20 @@ class Call:
             action=self.action.name,
             status_code=response.status_code,
         )
+
+
+async def ask_server_time(
+    pool: httpx.AsyncBaseTransport, request: httpx.Request, clock: ServerClock
+) -> None:
+    """Send a request for the `Date` of its response alone; any failure leaves the time unknown.
+
+    Args:
+        pool: The pool to send with.
+        request: A request that carries no token.
+        clock: The clock that learns from the response.
+    """
+    with anyio.move_on_after(_CLOCK_TIMEOUT), suppress(Exception):
+        began = anyio.current_time()
+        response = await pool.handle_async_request(request)
+        clock.observe(response.headers, anyio.current_time() - began)
+        await response.aclose()

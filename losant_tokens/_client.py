@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -152,6 +153,19 @@ class AsyncClient:
     def max_connections(self) -> int:
         """How many requests are in flight at once, at the most."""
         return self._session.max_connections
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """How far the clock of this machine is ahead of the server's; negative if it is behind.
+
+        It is `None` until a response had a usable `Date` header, and exact to about a second.
+        """
+        return self._session.server_clock.skew
+
+    def server_time(self) -> datetime | None:
+        """Return the server's time in UTC, or `None` until a response has shown it."""
+        clock = self._session.server_clock
+        return None if clock.skew is None else clock.now()
 
     def uses_token(self, token_id: str) -> bool:
         """Whether the client's own token says that this is its id.

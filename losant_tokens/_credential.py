@@ -18,6 +18,9 @@ from losant_tokens.errors import TokenExpired, ValidationError
 LEEWAY = timedelta(seconds=60)
 """How far past its expiration a token is still sent: clocks differ."""
 
+NOT_SENT = "Nothing was sent."
+"""The consequence of a problem with a token, in the message of the error."""
+
 
 @frozen
 class Credential:
@@ -70,14 +73,22 @@ def read_credential(
     )
 
 
-def expiry_problem(credential: Credential, now: datetime) -> TokenExpired | None:
-    """The error for a token whose time is over, or `None`."""
+def expiry_problem(
+    credential: Credential, now: datetime, consequence: str = NOT_SENT
+) -> TokenExpired | None:
+    """Return the error for a token that has expired, or `None`.
+
+    Args:
+        credential: The token.
+        now: The current time, by the server's clock if it is known.
+        consequence: What the message says about the request.
+    """
     expires_at = credential.expires_at
     if expires_at is None or now - LEEWAY <= expires_at:
         return None
     return TokenExpired(
         f"The API token expired at {expires_at.isoformat(timespec='seconds')}; it is now "
-        f"{now.isoformat(timespec='seconds')}. Nothing was sent. Use another token."
+        f"{now.isoformat(timespec='seconds')}. {consequence} Use another token."
     )
 
 

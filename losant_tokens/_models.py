@@ -67,13 +67,15 @@ class _Token:
         return self.expiration_date is None
 
     def is_expired(self, at: datetime | None = None) -> bool:
-        """Whether the expiration date has passed.
+        """Return whether the expiration date has passed.
 
         Args:
-            at: The moment to judge by, with its time zone; now, when left out.
+            at: The time to compare with, which needs a time zone. Default: the time of this
+                machine. Its clock may be wrong, so pass `client.server_time()` before you delete
+                a token because of the answer.
 
         Raises:
-            ValidationError: The moment has no time zone.
+            ValidationError: `at` has no time zone.
         """
         limits.check(limits.optional(limits.moment), "is_expired", "at", at)
         return self.expiration_date is not None and self.expiration_date <= (

@@ -88,7 +88,8 @@ class Resource:
 
         async def read(page: int, per_page: int) -> Any:
             numbers = list_query(action, {"page": page, "per_page": per_page})
-            request = partial(self._call, action, ids, {**query, **numbers}, **others)
+            call = self._session.call_for_next_page if page else self._call
+            request = partial(call, action, ids, {**query, **numbers}, **others)
             return await (request() if send is None else send(request))
 
         return Listing(action.name, per_page, read, self._session.under_way)

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from losant_tokens._actions import ACTIONS, Action
-from losant_tokens._credential import Credential
+from losant_tokens._credential import NOT_SENT, Credential
 from losant_tokens.errors import ScopeError, ValidationError
 
 GROUPS = frozenset(
@@ -58,10 +58,17 @@ def may(action: Action[Any], scopes: Iterable[str] | None) -> Answer:
     return Answer.REFUSED if has and has <= KNOWN else Answer.CANNOT_KNOW
 
 
-def refusal(action: Action[Any], credential: Credential) -> ScopeError | None:
-    """The error for a token that is sure to be refused, or `None`.
+def refusal(
+    action: Action[Any], credential: Credential, consequence: str = NOT_SENT
+) -> ScopeError | None:
+    """Return the error for a token that the server is certain to refuse, or `None`.
 
-    Whatever its scopes, an OAuth token may not do what denies OAuth tokens.
+    Regardless of its scopes, an OAuth token may not use an operation that denies OAuth tokens.
+
+    Args:
+        action: The operation.
+        credential: The token.
+        consequence: The last sentence of the message.
     """
     scopes = credential.scopes or ()
     if action.denies_oauth and credential.oauth:
@@ -74,7 +81,7 @@ def refusal(action: Action[Any], credential: Credential) -> ScopeError | None:
     else:
         return None
     return ScopeError(
-        f"{problem}. Nothing was sent.",
+        f"{problem}. {consequence}",
         action=action.name,
         scopes=scopes,
         accepted=action.accepts,

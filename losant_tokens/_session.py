@@ -3,9 +3,7 @@
 `_scopes` and `_credential` say whether to send at all, `_wire` what is sent; `_call` sends it.
 """
 
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, Unpack, cast
 
 import anyio
@@ -16,17 +14,25 @@ from anyio.lowlevel import current_token
 from losant_tokens import _limits as limits
 from losant_tokens._actions import Action
 from losant_tokens._bodies import Body
-from losant_tokens._call import Call
+from losant_tokens._call import Call, ask_server_time
+from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
-from losant_tokens._credential import Credential, expiry_problem
+from losant_tokens._credential import NOT_SENT, Credential, expiry_problem
 from losant_tokens._loop import clock, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._paging import Ahead
 from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
-from losant_tokens._wire import Endpoint, Template, build_request
-from losant_tokens.errors import ClientStateError, ScopeError, ScopeWarning, TokenExpired
+from losant_tokens._warning import warn_caller
+from losant_tokens._wire import Endpoint, Template, build_request, time_request
+from losant_tokens.errors import (
+    ClientStateError,
+    LosantError,
+    ScopeError,
+    ScopeWarning,
+    TokenExpired,
+)
 
 R = TypeVar("R")
 _is_policy = limits.instance_of(RetryPolicy)
@@ -45,6 +51,7 @@ class Session:
         scope_check: What to do about a token that is sure to be refused.
         timeout: How long one try may take, in seconds.
         max_connections: How many requests are in flight at the most.
+        server_clock: The server's time, as far as its responses tell it.
         under_way: Pages that are being read ahead of need.
     """
 
@@ -61,6 +68,7 @@ class Session:
     _now: Callable[[], float] = anyio.current_time
     _scope: type[anyio.CancelScope] = anyio.CancelScope
     _closed: bool = False
+    server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
     _turns: anyio.Semaphore = attrs.field(init=False, repr=False)
@@ -153,6 +161,38 @@ class Session:
             TypeError: There is no such option.
         """
         self.check_usable()
+        if (problem := self._problem(action)) is not None:
+            await self._check_token(action, problem)
+        call = self._prepare(action, ids, query, body, options)
+        return cast("R", await call.result())
+
+    async def call_for_next_page(
+        self,
+        action: Action[R],
+        ids: Mapping[str, str],
+        query: Mapping[str, str],
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Read a further page of a list, without the warning that its first page gave.
+
+        Raises:
+            LosantError: Anything that `call` raises.
+        """
+        self.check_usable()
+        problem = None if self.scope_check == "warn" else self._problem(action)
+        if problem is not None:
+            await self._check_token(action, problem)
+        call = self._prepare(action, ids, query, None, options)
+        return cast("R", await call.result())
+
+    def _prepare(
+        self,
+        action: Action[Any],
+        ids: Mapping[str, str] | None,
+        query: Mapping[str, str] | None,
+        body: Body | None,
+        options: RequestOptions,
+    ) -> Call:
         timeout, policy = self.timeout, self.policy
         if options:
             check_options(action, options)
@@ -162,12 +202,10 @@ class Session:
             if "retry" in options:
                 policy = options["retry"]
                 limits.check(_is_policy, action.name, "retry", policy)
-        self._check_token(action)
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options
         )
-        call = self._call(action, request, timeout, policy, _secrets(self, body))
-        return cast("R", await call.result())
+        return self._call(action, request, timeout, policy, _secrets(self, body))
 
     def repeated(
         self, action: Action[R], ids: Mapping[str, str], body: Body | None = None
@@ -186,16 +224,22 @@ class Session:
             LosantError: It cannot be done to any token.
         """
         self.check_usable()
-        self._check_token(action)
+        if isinstance(problem := self._problem(action), ClientStateError | ScopeError):
+            self._raise_or_warn(problem)
         template = Template.of(self.endpoint, self.codec, action, ids, body)
         secrets = _secrets(self, body)
 
         def once(token_id: str) -> Awaitable[R]:
-            self._check_token(action)
+            problem = self._problem(action)
             request = template.request(token_id)
-            return self._call(action, request, self.timeout, ONCE, secrets).result()
+            call = self._call(action, request, self.timeout, ONCE, secrets)
+            return call.result() if problem is None else self._check_first(action, problem, call)
 
         return once
+
+    async def _check_first(self, action: Action[Any], problem: LosantError, call: Call) -> Any:
+        await self._check_token(action, problem)
+        return await call.result()
 
     def _call(
         self,
@@ -210,6 +254,7 @@ class Session:
             turns=self._turns,
             now=self._now,
             scope=self._scope,
+            server_clock=self.server_clock,
             codec=self.codec,
             base_url=self.endpoint.base_url,
             action=action,
@@ -219,28 +264,45 @@ class Session:
             secrets=secrets,
         )
 
-    def _check_token(self, action: Action[Any]) -> None:
+    async def _check_token(self, action: Action[Any], problem: LosantError) -> None:
+        """Report a problem that was found with the token, unless the server's clock refutes it.
+
+        A token looks expired if the clock of this machine is ahead. While no response has shown
+        the server's time, a request without the token asks for it.
+        """
+        if isinstance(problem, TokenExpired) and not self.server_clock.has_response:
+            async with self._turns:
+                await ask_server_time(self.pool(), time_request(self.endpoint), self.server_clock)
+            refuted = self._problem(action)
+            if refuted is None:
+                return
+            problem = refuted
+        self._raise_or_warn(problem)
+
+    def _raise_or_warn(self, problem: LosantError) -> None:
+        if self.scope_check == "enforce" or isinstance(problem, ClientStateError):
+            raise problem
+        warn_caller(str(problem), ScopeWarning)
+
+    def _problem(self, action: Action[Any]) -> LosantError | None:
+        """Return why the server is certain to refuse the token; scopes are checked only once."""
         if not action.needs_token:
-            return
+            return None
         if self.credential.secret is None:
-            raise ClientStateError(
+            return ClientStateError(
                 f"{action} needs an API token: pass one to AsyncClient, or set LOSANT_API_TOKEN."
             )
-        problem = None if self.scope_check == "off" else self._problem(action)
-        if problem is None:
-            return
-        if self.scope_check == "enforce":
-            raise problem
-        told = str(problem).replace(" Nothing was sent.", " It is sent all the same.")
-        warnings.warn(told, ScopeWarning, stacklevel=4)  # the caller of the resource's method
-
-    def _problem(self, action: Action[Any]) -> ScopeError | TokenExpired | None:
-        """Why the token is sure to be refused. What its scopes allow is found out once."""
+        if self.scope_check == "off":
+            return None
         if action not in self._allowed:
-            if problem := refusal(action, self.credential):
+            if problem := refusal(action, self.credential, self._consequence):
                 return problem
             self._allowed.add(action)
-        return expiry_problem(self.credential, datetime.now(UTC))
+        return expiry_problem(self.credential, self.server_clock.now(), self._consequence)
+
+    @property
+    def _consequence(self) -> str:
+        return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
 
 
 def _secrets(session: Session, body: Body | None) -> list[Secret]:

@@ -66,6 +66,11 @@ class Endpoint:
         """The headers of a request, with the token where it takes one. Not to be changed."""
         return self._signed if action.needs_token else self._unsigned
 
+    @property
+    def unsigned_headers(self) -> httpx.Headers:
+        """The headers of a request without a token. Not to be changed."""
+        return self._unsigned
+
     def url_of(self, path: str, parameters: str) -> httpx.URL:
         """The URL of a path; both parts are percent-encoded already, so nothing is parsed."""
         url = httpx.URL(self.url)
@@ -184,6 +189,11 @@ def build_request(
         request.headers["Content-Type"] = "application/json"
         request.headers["Content-Length"] = str(len(content))
     return request
+
+
+def time_request(to: Endpoint) -> httpx.Request:
+    """Return a request without a token, for the `Date` of its response."""
+    return httpx.Request("HEAD", to.url_of("/", ""), headers=to.unsigned_headers)
 
 
 def _request(method: str, url: httpx.URL, headers: httpx.Headers, content: bytes) -> httpx.Request:
