@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import attrs
 import httpx
@@ -16,6 +16,7 @@ import httpx
 from losant_tokens._actions import Action
 from losant_tokens._clock import parse_http_date
 from losant_tokens._codec import Codec, Fault, Steps
+from losant_tokens._models import ApiToken, Success, UserOauthToken
 from losant_tokens._secret import Secret
 from losant_tokens.errors import LosantError, ResponseError, StatusError, status_error_class
 
@@ -77,26 +78,54 @@ class BodyReader:
 def read_answer(
     action: Action[R], request: httpx.Request, answer: Answer, codec: Codec, secrets: list[Secret]
 ) -> Steps[R | LosantError]:
-    """What an answer says: the model that the action promises, or the error to raise.
+    """Return the model that the operation promises, or the error to raise.
 
-    It is read in steps, between which others may have the event loop.
+    The response is read in steps, between which other tasks may use the event loop.
 
     Args:
-        action: What was asked for.
-        request: What was sent.
-        answer: What came back.
+        action: The operation.
+        request: The request that was sent.
+        answer: The response to it.
         codec: Makes models of JSON.
-        secrets: What the server was told in confidence, and must not show up in an error.
+        secrets: The secrets in the request, which must not show up in an error.
     """
     if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
+        if action.result is Success and _says_success(answer):
+            return cast("R", Success())
         found = yield from codec.decode(answer.content, action.result)
-        if not isinstance(found, Fault):
-            return found
-        return _no_answer(action, answer, found)
+        fault = found if isinstance(found, Fault) else _contradiction(request, answer, found)
+        return _no_answer(action, answer, fault) if fault else cast("R", found)
     if 300 <= answer.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects
         fault = Fault("is a redirect, and those are never followed: check the base URL")
         return _no_answer(action, answer, fault)
     return _status_error(action, request, answer, secrets)
+
+
+_EMPTY = frozenset({200, 204})  # statuses that mean success without a body, too
+
+
+def _says_success(answer: Answer) -> bool:
+    """Return whether a response without data, or with the usual one, means that all went well."""
+    if answer.content:
+        return answer.content == b'{"success":true}'
+    is_page = answer.headers.get("content-type", "").lower().startswith("text/html")
+    return answer.status_code in _EMPTY and not is_page
+
+
+def _contradiction(request: httpx.Request, answer: Answer, found: object) -> Fault | None:
+    """Return why a response of the right shape does not prove what was asked for, or `None`.
+
+    A connection or a proxy can mix up responses, and another service can respond to anything.
+    """
+    if isinstance(found, ApiToken | UserOauthToken) and request.method != "POST":
+        _, _, wanted = request.url.path.rpartition("/")
+        if found.id.lower() != wanted.lower():
+            return Fault("is not the id of the token that was asked for", "$.id")
+    if isinstance(found, Success):
+        data = Codec.parse(answer.content)
+        if not isinstance(data, dict) or data.get("success") is not True:
+            return Fault("must be true, but it is not", "$.success")
+    return None
 
 
 def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseError:
@@ -116,15 +145,27 @@ _HINTS = {
     403: "The token is good, but may not do this: look at its scopes and roles.",
 }
 
+_STRANGER = "This is not an error of the API: a proxy or another service may have responded."
+
+
+def _hint(action: Action[Any], code: int, is_from_api: bool) -> str | None:
+    """Return what may help with an error, or `None`."""
+    if not is_from_api:
+        return _STRANGER if code in {401, 403, 404} else None
+    return _HINTS.get(code) if action.needs_token else None
+
 
 def _status_error(
     action: Action[Any], request: httpx.Request, answer: Answer, secrets: list[Secret]
 ) -> StatusError:
     body = _error_body(answer, secrets)
+    is_from_api = bool(body.get("type")) and all(
+        isinstance(body.get(name), str) for name in ("type", "message")
+    )
     kind, message = (_text(body.pop(name, "")) for name in ("type", "message"))
     code = answer.status_code
     said = f"{kind or _phrase(code)} - {message or 'no explanation was given'}"
-    if action.needs_token and (hint := _HINTS.get(code)):
+    if hint := _hint(action, code, is_from_api):
         said = f"{said.rstrip('.')}. {hint}"
     return status_error_class(code)(
         f"{action} ({request.url.path}): {code} {said}",
@@ -134,6 +175,7 @@ def _status_error(
         action=action.name,
         details=body,
         retry_after=retry_after(answer.headers, datetime.now(UTC)),
+        is_from_api=is_from_api,
     )
 
 

@@ -154,7 +154,7 @@ class Call:
             found = await self._send(limit)
         if isinstance(found, Answer):
             found = await self._read(found)
-        if isinstance(found, NotFound) and self._has_deleted():
+        if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
             return Success()
         if isinstance(found, LosantError):
             self.failure = found
@@ -164,8 +164,8 @@ class Call:
     def _elapsed(self) -> float:
         return time.monotonic() - self.began
 
-    def _has_deleted(self) -> bool:
-        """Whether an earlier try may be the reason why there is nothing left to delete."""
+    def _may_have_deleted(self) -> bool:
+        """Return whether an earlier attempt may be why there is nothing left to delete."""
         return self.request.method == "DELETE" and self.may_have_arrived
 
     async def _send(self, limit: float) -> Answer | LosantError:

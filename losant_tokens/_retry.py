@@ -18,7 +18,13 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 from losant_tokens import _limits as limits
-from losant_tokens.errors import ConfigurationError, LosantError, StatusError, TransportError
+from losant_tokens.errors import (
+    ConfigurationError,
+    LosantError,
+    ResponseError,
+    StatusError,
+    TransportError,
+)
 
 _UNAVAILABLE = 503
 _DOUBLINGS = 1000  # beyond which a float overflows
@@ -72,7 +78,7 @@ def may_try_again(method: str, error: LosantError) -> bool:
 def may_have_arrived(error: LosantError) -> bool:
     """Whether the request may have been carried out although the try failed."""
     match error:
-        case TransportError():
+        case TransportError() | ResponseError():
             return error.ambiguous
         case StatusError(status_code=code):
             return code in _PERHAPS_DONE or code == _UNAVAILABLE

@@ -146,35 +146,47 @@ class RequestTimeout(TransportError):
 
 
 class ResponseError(LosantError):
-    """An answer that cannot come from the API: a redirect, no JSON, too large, or misshapen.
+    """A response that cannot come from the API: a redirect, no JSON, too large, or misshapen.
 
-    The request arrived, and was probably carried out.
+    Either the API changed, or another service responded: a proxy, a login page, a captive portal.
 
     Attributes:
-        action: The action that was asked for.
-        status_code: The HTTP status of the answer.
-        path: Where in the answer the fault lies (`$.items[3].scope`), where that is known.
+        action: The operation, in the API's own words: `userApiToken.delete`.
+        status_code: The HTTP status of the response.
+        path: The place of the fault in the response (`$.items[3].scope`), if it has one.
+        ambiguous: Whether the API may have carried the request out, which the response does not
+            show.
     """
 
     def __init__(
-        self, message: str, *, action: str = "", status_code: int = 0, path: str | None = None
+        self,
+        message: str,
+        *,
+        action: str = "",
+        status_code: int = 0,
+        path: str | None = None,
+        ambiguous: bool = True,
     ) -> None:
         super().__init__(message)
         self.action = action
         self.status_code = status_code
         self.path = path
+        self.ambiguous = ambiguous
 
 
 class StatusError(LosantError):
-    """The API answered with an error status.
+    """A response with an error status.
 
     Attributes:
         status_code: The HTTP status.
-        type: The API's word for the error (`NotFound`), or `""` where it gave none.
+        type: The API's word for the error (`NotFound`), or `""` if the response has none.
         message: The API's explanation, or `""`.
-        action: The action that was asked for.
+        action: The operation, in the API's own words: `userApiToken.delete`.
         details: The other members of the error's body, such as `validationErrors`.
-        retry_after: How many seconds the server asks to wait, where it says so.
+        retry_after: How many seconds the server asks to wait, if it does.
+        is_from_api: Whether the body is the API's JSON error object, with a string `type` and
+            `message`. If not, a proxy or another service may have responded: such a 404 does not
+            prove that a token is gone.
     """
 
     def __init__(
@@ -187,6 +199,7 @@ class StatusError(LosantError):
         action: str = "",
         details: Mapping[str, Any] = MappingProxyType({}),
         retry_after: float | None = None,
+        is_from_api: bool = False,
     ) -> None:
         super().__init__(text)
         self.status_code = status_code
@@ -195,6 +208,7 @@ class StatusError(LosantError):
         self.action = action
         self.details = dict(details)
         self.retry_after = retry_after
+        self.is_from_api = is_from_api
 
 
 class BadRequest(StatusError):
@@ -210,7 +224,10 @@ class Forbidden(StatusError):
 
 
 class NotFound(StatusError):
-    """404: there is no such token, application or instance, or the token may not see it."""
+    """404: there is no such token, application or instance, or the token may not see it.
+
+    Only if `is_from_api`, that is: the 404 of a proxy says nothing about a token.
+    """
 
 
 class PayloadTooLarge(StatusError):

@@ -35,6 +35,11 @@ from .helpers import result_of
 ID = "575ec7417ae143cd83dc4a95"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GET, DELETE = _actions.USER_API_TOKEN_GET, _actions.USER_API_TOKEN_DELETE
+TOKENS = [
+    *(GET, _actions.USER_API_TOKEN_PATCH),
+    *(_actions.USER_OAUTH_TOKEN_GET, _actions.USER_OAUTH_TOKEN_PATCH),
+    *(_actions.INSTANCE_API_TOKEN_GET, _actions.INSTANCE_API_TOKEN_PATCH),
+]
 SECRET = "hunter2-hunter2"
 JSON = {"content-type": "application/json"}
 
@@ -112,7 +117,12 @@ def test_unreadable(
     error = read(content, status, headers)
     assert type(error) is ResponseError
     assert str(error) == f"userApiToken.get: the answer {expected}"
-    assert vars(error) == {"action": "userApiToken.get", "status_code": status, "path": path}
+    assert vars(error) == {
+        "action": "userApiToken.get",
+        "status_code": status,
+        "path": path,
+        "ambiguous": True,
+    }
     assert "hunter2" not in said(error)
 
 
@@ -126,6 +136,75 @@ def test_redirect(status: int) -> None:
         f"URL (status {status}, of no stated type, 34 bytes)"
     )
     assert SECRET not in said(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "headers"),
+    [
+        (200, b'{"success":true}', JSON),
+        (200, b'{ "success" : true }', JSON),
+        (200, b'{"success":true,"_type":"success"}', {}),
+        (201, b'{"success":true}', JSON),
+        (204, b"", {}),
+        (200, b"", {}),
+        (200, b"", JSON),
+        (200, b"", {"content-length": "0"}),
+    ],
+)
+def test_success_of_a_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
+    """A deletion succeeds if the response says so, or if it has no body to say anything with."""
+    assert isinstance(read(content, status, headers, action=DELETE), Success)
+
+
+def test_success_keeps_what_is_extra() -> None:
+    """Members of a success that are not listed are kept."""
+    assert read({"success": True, "n": 1}, action=DELETE).extra == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "headers"),
+    [
+        (200, b"{}", JSON),
+        (200, b'{"success":null}', JSON),
+        (200, b'{"success":false}', JSON),
+        (200, b'{"success":1}', JSON),
+        (200, b'{"success":"true"}', JSON),
+        (200, b'{"a":1}', JSON),
+        (200, b"null", JSON),
+        (200, b"true", JSON),
+        (200, b"[]", JSON),
+        (200, b'[{"success":true}]', JSON),
+        (200, b"<html>Log in</html>", {"content-type": "text/html"}),
+        (200, b" ", JSON),
+        (200, b"", {"content-type": "text/html; charset=utf-8"}),
+        (202, b"", {}),
+        (299, b"", {}),
+    ],
+)
+def test_no_success_of_a_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
+    """A successful status whose body does not say so proves nothing: the error is ambiguous."""
+    error = read(content, status, headers, action=DELETE)
+    assert (type(error), error.ambiguous) == (ResponseError, True)
+
+
+@pytest.mark.parametrize("action", TOKENS, ids=str)
+def test_answer_to_another_request(action: Action[Any]) -> None:
+    """A response about another token than the one asked for is an ambiguous error."""
+    error = read({"id": "f" * 24, "name": SECRET}, action=action)
+    assert (type(error), error.path, error.ambiguous) == (ResponseError, "$.id", True)
+    assert "$.id is not the id of the token that was asked for" in str(error)
+    assert SECRET not in said(error)
+
+
+@pytest.mark.parametrize("action", TOKENS, ids=str)
+def test_id_in_other_letters(action: Action[Any]) -> None:
+    """The ids are compared regardless of case."""
+    assert read({"id": ID.upper()}, action=action).id == ID.upper()
+
+
+def test_a_new_token_has_an_id_of_its_own() -> None:
+    """The response to a creation is about a token that the request could not name."""
+    assert read({"id": "f" * 24}, 201, action=_actions.USER_API_TOKENS_POST).id == "f" * 24
 
 
 # --- What fails ------------------------------------------------------------------------------
@@ -169,6 +248,7 @@ def test_status(status: int, expected: type, phrase: str) -> None:
         "action": "userApiToken.get",
         "details": {},
         "retry_after": None,
+        "is_from_api": False,
     }
 
 
@@ -220,6 +300,42 @@ def test_bodies_of_errors(body: object, kind: str, message: str, details: dict[s
     error = read(body, 400)
     assert type(error) is BadRequest
     assert (kind, message, details) == (error.type, error.message, error.details)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"type": "NotFound", "message": "Token was not found"}, True),
+        ({"type": "NotFound", "message": ""}, True),
+        ({"type": "NotFound", "message": "no", "more": 1}, True),
+        ({"type": "NotFound"}, False),
+        ({"message": "no Route matched with those values"}, False),
+        ({"type": "", "message": "no"}, False),
+        ({"type": None, "message": "no"}, False),
+        ({"type": "NotFound", "message": None}, False),
+        ({"type": ["NotFound"], "message": "no"}, False),
+        ({"type": "about:blank", "title": "Not Found", "status": 404}, False),
+        ({"error": {"type": "NotFound", "message": "no"}}, False),
+        ([{"type": "NotFound", "message": "no"}], False),
+        (b"", False),
+        (b"<html>default backend - 404</html>", False),
+        (b"default backend - 404", False),
+        (b"{", False),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+def test_errors_of_the_api(status: int, content: object, expected: bool) -> None:
+    """Only an error object with a type and a message is known to come from the API."""
+    assert read(content, status).is_from_api is expected
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_errors_of_a_stranger(status: int) -> None:
+    """The text of an error that a proxy may have made does not explain the API."""
+    error = read(b"<html>", status, {"content-type": "text/html"})
+    assert str(error).endswith(
+        ". This is not an error of the API: a proxy or another service may have responded."
+    )
 
 
 def test_empty_payload_too_large() -> None:

@@ -116,10 +116,13 @@ FULL = [
     ),
     (errors.ConfigurationError("no"), {"action": "", "ambiguous": False}),
     (errors.RequestTimeout("no"), {"action": "", "ambiguous": True}),
-    (errors.ResponseError("no"), {"action": "", "status_code": 0, "path": None}),
     (
-        errors.ResponseError("no", action="a.get", status_code=200, path="$.id"),
-        {"action": "a.get", "status_code": 200, "path": "$.id"},
+        errors.ResponseError("no"),
+        {"action": "", "status_code": 0, "path": None, "ambiguous": True},
+    ),
+    (
+        errors.ResponseError("no", action="a", status_code=200, path="$.id", ambiguous=False),
+        {"action": "a", "status_code": 200, "path": "$.id", "ambiguous": False},
     ),
     (
         errors.NotFound("no"),
@@ -130,6 +133,7 @@ FULL = [
             "action": "",
             "details": {},
             "retry_after": None,
+            "is_from_api": False,
         },
     ),
     (
@@ -141,6 +145,7 @@ FULL = [
             action="a.get",
             details={"more": [1]},
             retry_after=1.5,
+            is_from_api=True,
         ),
         {
             "status_code": 429,
@@ -149,6 +154,7 @@ FULL = [
             "action": "a.get",
             "details": {"more": [1]},
             "retry_after": 1.5,
+            "is_from_api": True,
         },
     ),
 ]

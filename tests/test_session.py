@@ -190,21 +190,44 @@ async def test_a_token_is_never_created_twice(failure: Any) -> None:
     assert route.call_count == 1
 
 
+GONE = {"type": "NotFound", "message": "Token was not found"}
+
+
 @respx.mock
-async def test_gone_after_a_try_that_may_have_deleted() -> None:
-    """A 404 for a deletion whose earlier try was not answered is the success that it looks like."""
+@pytest.mark.parametrize("first", [httpx.ReadTimeout("slow"), httpx.Response(502)], ids=repr)
+async def test_gone_after_an_attempt_that_may_have_deleted(first: Any) -> None:
+    """A 404 of the API for a deletion whose earlier attempt may have arrived is a success."""
     route = respx.delete(TOKEN_URL)
-    route.side_effect = [httpx.ReadTimeout("slow"), httpx.Response(404)]
+    route.side_effect = [first, httpx.Response(404, json=GONE)]
     async with AsyncClient("t", retry=QUICK) as client:
         success = await client.user_api_token.delete(ID)
     assert (Success(), 2) == (success, route.call_count)
 
 
 @respx.mock
+@pytest.mark.parametrize(
+    "second",
+    [
+        httpx.Response(404),
+        httpx.Response(404, html="<h1>default backend - 404</h1>"),
+        httpx.Response(404, json={"message": "no Route matched with those values"}),
+    ],
+    ids=range(3),
+)
+async def test_a_404_of_a_proxy_proves_nothing(second: httpx.Response) -> None:
+    """A 404 that is not the API's is an error, after any attempt."""
+    respx.delete(TOKEN_URL).side_effect = [httpx.Response(503), second]
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.NotFound) as caught:
+            await client.user_api_token.delete(ID)
+    assert not caught.value.is_from_api
+
+
+@respx.mock
 @pytest.mark.parametrize("first", [httpx.ConnectError("no"), httpx.Response(429)], ids=repr)
-async def test_gone_after_a_try_that_did_nothing(first: Any) -> None:
-    """A 404 after a try that cannot have deleted anything remains a 404."""
-    respx.delete(TOKEN_URL).side_effect = [first, httpx.Response(404)]
+async def test_gone_after_an_attempt_that_did_nothing(first: Any) -> None:
+    """A 404 after an attempt that cannot have deleted anything remains a 404."""
+    respx.delete(TOKEN_URL).side_effect = [first, httpx.Response(404, json=GONE)]
     async with AsyncClient("t", retry=QUICK) as client:
         with pytest.raises(errors.NotFound):
             await client.user_api_token.delete(ID)
