@@ -23,6 +23,18 @@ from losant_tokens.errors import LosantError, ResponseError, StatusError, status
 R = TypeVar("R")
 
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, decompressed
+_KNOWN_ENCODINGS = frozenset({"br", "compress", "deflate", "x-gzip", "zstd"})
+_KNOWN_TYPES = frozenset(
+    {
+        "application/json",
+        "application/octet-stream",
+        "application/problem+json",
+        "application/xml",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    }
+)
 _MESSAGE_LIMIT = 500  # characters of what a server says that go into the text of an error
 
 
@@ -63,7 +75,9 @@ class BodyReader:
             except zlib.error:
                 return "is said to be compressed with gzip, but is not"
         elif self._encoding not in {"", "identity"}:
-            return f"is encoded with {self._encoding[:20]!r}, which was not asked for"
+            if self._encoding in _KNOWN_ENCODINGS:
+                return f"is encoded with {self._encoding!r}, which was not asked for"
+            return "has a Content-Encoding that was not asked for"
         self._size += len(part)
         if self._size > self._limit:
             return f"is larger than {self._limit // 1024 // 1024} MiB"
@@ -129,7 +143,7 @@ def _contradiction(request: httpx.Request, answer: Answer, found: object) -> Fau
 
 
 def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseError:
-    kind = answer.headers.get("content-type", "of no stated type")[:60]
+    kind = _media_type(answer.headers)
     place = "" if fault.path == "$" else f" {fault.path}"
     return ResponseError(
         f"{action}: the answer{place} {fault.problem} "
@@ -138,6 +152,15 @@ def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseErr
         status_code=answer.status_code,
         path=None if fault.path == "$" else fault.path,
     )
+
+
+def _media_type(headers: httpx.Headers) -> str:
+    """Return the media type of a body if it is a usual one: a server may put a secret there."""
+    stated: str = headers.get("content-type", "")
+    kind = stated.partition(";")[0].strip().lower()
+    if kind in _KNOWN_TYPES:
+        return kind
+    return "of another type" if kind else "of no stated type"
 
 
 _HINTS = {

@@ -82,7 +82,7 @@ def test_success(status: int) -> None:
             b"<html>hunter2</html>",
             200,
             {"content-type": "text/html; charset=utf-8"},
-            "is not JSON (status 200, text/html; charset=utf-8, 20 bytes)",
+            "is not JSON (status 200, text/html, 20 bytes)",
             None,
         ),
         (b"", 204, {}, "is not JSON (status 204, of no stated type, 0 bytes)", None),
@@ -104,8 +104,8 @@ def test_success(status: int) -> None:
         (
             b"{}",
             200,
-            {"content-type": "x" * 100},
-            f"$.id is missing (status 200, {'x' * 60}, 2 bytes)",
+            {"content-type": "my-secret"},
+            "$.id is missing (status 200, of another type, 2 bytes)",
             "$.id",
         ),
     ],
@@ -554,8 +554,8 @@ NO_GZIP = "is said to be compressed with gzip, but is not"
         ("gzip", [GZIPPED[:10] + b"\xff" * 8], NO_GZIP),
         ("deflate", [b"x"], "is encoded with 'deflate', which was not asked for"),
         ("br", [b""], "is encoded with 'br', which was not asked for"),
-        ("gzip, gzip", [b"x"], "is encoded with 'gzip, gzip', which was not asked for"),
-        ("x" * 30, [b"x"], f"is encoded with '{'x' * 20}', which was not asked for"),
+        ("gzip, gzip", [b"x"], "has a Content-Encoding that was not asked for"),
+        ("my-secret", [b"x"], "has a Content-Encoding that was not asked for"),
     ],
 )
 def test_body(encoding: str, parts: list[bytes], expected: bytes | str) -> None:
