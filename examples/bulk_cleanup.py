@@ -13,12 +13,12 @@ from losant_tokens import ApiToken, AsyncClient, errors
 
 
 def is_left_over(token: ApiToken, now: datetime) -> bool:
-    """Whether a token is one that nobody will miss."""
+    """Return whether a token can go. One whose dates or status cannot be read cannot."""
     if not token.name.startswith("ci-"):
         return False
     touched = token.last_updated
     forgotten = touched is not None and now - touched > timedelta(days=90)
-    return token.is_expired(at=now) or (not token.is_active and forgotten)
+    return token.is_expired(at=now) is True or (token.is_active is False and forgotten)
 
 
 async def main(*, really: bool) -> None:

@@ -15,7 +15,8 @@ import httpx
 
 from losant_tokens._actions import Action
 from losant_tokens._clock import parse_http_date
-from losant_tokens._codec import Codec, Fault, Steps
+from losant_tokens._codec import Codec
+from losant_tokens._json import Fault
 from losant_tokens._models import ApiToken, Success, UserOauthToken
 from losant_tokens._secret import Secret
 from losant_tokens.errors import LosantError, ResponseError, StatusError, status_error_class
@@ -89,9 +90,9 @@ class BodyReader:
         return b"".join(self._parts)
 
 
-def read_answer(
+async def read_answer(
     action: Action[R], request: httpx.Request, answer: Answer, codec: Codec, secrets: list[Secret]
-) -> Steps[R | LosantError]:
+) -> R | LosantError:
     """Return the model that the operation promises, or the error to raise.
 
     The response is read in steps, between which other tasks may use the event loop.
@@ -106,7 +107,7 @@ def read_answer(
     if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
         if action.result is Success and _says_success(answer):
             return cast("R", Success())
-        found = yield from codec.decode(answer.content, action.result)
+        found = await codec.decode(answer.content, action.result)
         fault = found if isinstance(found, Fault) else _contradiction(request, answer, found)
         return _no_answer(action, answer, fault) if fault else cast("R", found)
     if 300 <= answer.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects

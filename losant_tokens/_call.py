@@ -15,7 +15,6 @@ from typing import Any, cast
 import anyio
 import attrs
 import httpx
-from anyio.lowlevel import checkpoint
 
 from losant_tokens._actions import Action
 from losant_tokens._answer import Answer, BodyReader, read_answer
@@ -143,7 +142,7 @@ class Call:
                 return self.failure  # the time was up before it had its turn again
             found = await self._send(limit)
         if isinstance(found, Answer):
-            found = await self._read(found)
+            found = await read_answer(self.action, self.request, found, self.codec, self.secrets)
         if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
             return Success()
         if isinstance(found, LosantError):
@@ -200,15 +199,6 @@ class Call:
             await body.aclose()
         self.outcome = str(response.status_code)
         return Answer(response.status_code, response.headers, reader.content())
-
-    async def _read(self, answer: Answer) -> Any:
-        reading = read_answer(self.action, self.request, answer, self.codec, self.secrets)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as end:
-                return end.value
-            await checkpoint()  # a long list is read in steps, so that nobody waits for all of it
 
     def _failed(self, outcome: str, kind: type[TransportError], what: str) -> TransportError:
         self.outcome = outcome

@@ -1,146 +1,147 @@
 """Models to and from JSON, through one cattrs converter made for this API.
 
-Reading is strict about what is listed (a number is no text, a text no list) and lenient about
-all else: unknown members go to `extra`, `null` counts as left out, enumerations are open.
-Nothing here raises with an answer's content in sight of a traceback: what is wrong comes back as
-a `Fault`, which names the place and the problem, and never the value.
+Types are strict: a number is not a string, and a string is not a list. Everything else is lenient:
+members without an attribute go to `extra`, `null` means absent, and enumerations are open.
+
+A member of the wrong type does not spoil its neighbours. Its attribute keeps its default, the
+model's `unreadable` names it, and `extra` keeps the raw value. A model without a member that it
+needs, such as a token without an id, cannot be read; in a list, its raw value goes to
+`unreadable_items` and the other items are read. Roles are all or nothing, because a role that was
+read in part would be written back in part. The fast path does none of this: cattrs reads a model
+at once, and only if that fails is it read again, member by member.
+
+No function here raises while a response's content could show up in the traceback. A problem comes
+back as a `Fault`, which names the place and the problem, and never the value.
 """
 
 import json
-from collections.abc import Callable, Generator, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
-from cattrs import AttributeValidationNote, Converter, IterableValidationNote
-from cattrs.cols import homogenous_tuple_structure_factory
-from cattrs.errors import BaseValidationError
+from anyio.lowlevel import checkpoint
+from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from losant_tokens import _bodies as bodies
 from losant_tokens import _models as models
+from losant_tokens._json import MAX_VALUES, Fault, parse, parse_in_steps
 from losant_tokens._secret import Secret
 
 R = TypeVar("R")
-Steps = Generator[None, None, R]
 
 _SNAKE_ON_THE_WIRE = (bodies.OauthRequest, models.OauthDetails)
 
 
-NOT_JSON: Final = object()
-"""What comes of a content that is no JSON at all."""
-
-
-_STEP = 100
-"""So many items of a list are read in one step."""
-
-
-def _readers_of_json() -> tuple[Callable[[bytes], object], ...]:
-    """What to read JSON with; what the first does not take, the next one may.
-
-    orjson is the fastest, and refuses half a surrogate pair, with which Python can live.
-    """
-    try:
-        import orjson  # noqa: PLC0415 -- an extra
-    except ImportError:
-        return (json.loads,)
-    return (orjson.loads, json.loads)
-
-
-_LOADS: Final = _readers_of_json()
-
-
-@attrs.frozen
-class Fault:
-    """What is wrong with an answer, and where (`$.items[3].scope`)."""
-
-    problem: str
-    path: str = "$"
+_ITEMS = "items"
+_STEP = 100  # items of a list that are read in one step, which takes about a millisecond
+_META = frozenset({"extra", "unreadable", "unreadable_items"})  # attributes that are not members
 
 
 class Codec:
-    """Turns bodies into JSON, and JSON into answers."""
+    """Converts request bodies to JSON, and JSON to models."""
 
     def __init__(self) -> None:
-        self._fast = make_converter()
-        # Twice as slow, but it knows where it stood: asked only when the fast one has failed.
-        self._explaining = make_converter(detailed_validation=True)
+        self._converter = make_converter()
 
     @staticmethod
-    def parse(content: bytes) -> object:
-        """JSON as plain values, or `NOT_JSON`."""
-        for loads in _LOADS:
-            try:
-                return loads(content)
-            except (ValueError, RecursionError):
-                continue
-        return NOT_JSON
+    def parse(content: bytes) -> object | Fault:
+        """Return the plain values of a small JSON document, or its problem."""
+        return parse(content)
 
     def encode(self, body: bodies.Body) -> bytes:
-        """A body as JSON; what is `None` is left out."""
-        return json.dumps(self._fast.unstructure(body), separators=(",", ":")).encode()
+        """Return a body as JSON, without the members that are `None`."""
+        return json.dumps(self._converter.unstructure(body), separators=(",", ":")).encode()
 
-    def decode(self, content: bytes, kind: type[R]) -> Steps[R | Fault]:
-        """An answer as a model, or what is wrong with it.
+    async def decode(
+        self, content: bytes, kind: type[R], max_values: int = MAX_VALUES
+    ) -> R | Fault:
+        """Return a response as a model, or its problem.
 
-        A long list is read in steps of about a millisecond, between which others may have the
-        event loop.
+        A list is read in steps of about a millisecond, so that other tasks can run. Nothing else
+        waits, so a frame that holds a secret is never cancelled here.
+
+        Args:
+            content: The body of the response.
+            kind: The model.
+            max_values: The number of JSON values above which the response is not read.
         """
-        data = self.parse(content)
-        if data is NOT_JSON:
-            return Fault("is not JSON")
+        is_page = _ITEMS in attrs.fields_dict(cast("type[Any]", kind))
+        data = (
+            await parse_in_steps(content, _ITEMS, max_values)
+            if is_page
+            else parse(content, max_values)
+        )
+        if isinstance(data, Fault):
+            return data
         try:
-            return (yield from self._structure(data, kind))
-        except (_WrongKindError, KeyError):
-            return self._explain(self.parse(content), kind)
+            if is_page and type(data) is dict:
+                return cast("R", await self._read_page(data, kind))
+            return self._converter.structure(data, kind)
+        except _UnreadableError as error:
+            return error.fault
 
-    def _structure(self, data: Any, kind: type[R]) -> Steps[R]:
-        items = data.get("items") if type(data) is dict else None
-        if type(items) is not list or len(items) <= _STEP or not hasattr(kind, "items"):
-            return self._fast.structure(data, kind)
-        yield  # to parse so much took as long as some steps
-        items_kind: Any = attrs.fields_dict(cast("type[Any]", kind))["items"].type
+    async def _read_page(self, data: dict[str, Any], kind: Any) -> Any:
+        items = data.get(_ITEMS)
+        if type(items) is not list:
+            raise _UnreadableError(
+                "is missing" if items is None else _wrong("a list", items), "items"
+            )
+        (item_kind, _) = get_args(attrs.fields_dict(kind)[_ITEMS].type)
+        page = self._converter.structure({**data, _ITEMS: []}, kind)
+        read_item = self._converter.get_structure_hook(item_kind)
         read: list[Any] = []
+        unreadable: list[Any] = []
         items.reverse()  # to take them from its end: what was read is let go, before it grows old
         while items:
             step = items[: -_STEP - 1 : -1]
             del items[-_STEP:]
-            read += self._fast.structure(step, items_kind)
-            yield
-        page: Any = self._fast.structure(data, kind)
-        return cast("R", attrs.evolve(page, items=tuple(read)))
+            try:
+                tokens = [read_item(item, item_kind) for item in step]
+            except _UnreadableError:
+                tokens = []
+            if tokens and all(token.id for token in tokens):
+                read += tokens
+            else:
+                _read_one_by_one(step, item_kind, read_item, read, unreadable)
+            if items:
+                await checkpoint()
+        return attrs.evolve(page, items=tuple(read), unreadable_items=tuple(unreadable))
 
-    def _explain(self, data: object, kind: type) -> Fault:
+
+def _read_one_by_one(
+    step: list[Any],
+    kind: Any,
+    read_item: Callable[[Any, Any], Any],
+    read: list[Any],
+    unreadable: list[Any],
+) -> None:
+    for item in step:
         try:
-            self._explaining.structure(data, kind)
-        except BaseValidationError as error:
-            cause, path = _first_leaf(error)
-            if isinstance(cause, KeyError):  # a member without which the model cannot be
-                return Fault("is missing", f"{path}.{cause.args[0]}")
-            return Fault(str(cause) if isinstance(cause, _WrongKindError) else "is wrong", path)
-        except _WrongKindError as error:
-            return Fault(str(error))
-        raise AssertionError("both converters follow the same rules")  # pragma: no cover
+            token = read_item(item, kind)
+        except _UnreadableError:
+            token = None
+        if token is not None and token.id:
+            read.append(token)
+        else:
+            unreadable.append(item)
 
 
 @cache
 def codec() -> Codec:
-    """The codec, made at its first use: generating its functions takes some milliseconds."""
+    """Return the codec. It is made at its first use, which takes some milliseconds."""
     return Codec()
 
 
-def make_converter(*, detailed_validation: bool = False) -> Converter:
-    """A cattrs converter that speaks as Losant does.
-
-    Args:
-        detailed_validation: Whether its errors know where in the data they arose.
-    """
-    converter = Converter(detailed_validation=detailed_validation, forbid_extra_keys=False)
-    for kind, name in ((str, "a text"), (int, "a whole number"), (bool, "true or false")):
+def make_converter() -> Converter:
+    """Return a cattrs converter for the models and bodies of Losant's API."""
+    converter = Converter(detailed_validation=False, forbid_extra_keys=False)
+    for kind, name in ((str, "a string"), (int, "an integer"), (bool, "true or false")):
         converter.register_structure_hook(kind, _exactly(kind, name))
-    converter.register_structure_hook(datetime, _read_moment)
+    converter.register_structure_hook(datetime, _read_datetime)
     converter.register_structure_hook(Secret, _read_secret)
     converter.register_structure_hook_func(_is(Literal[True]), _read_true)
     converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
@@ -156,21 +157,35 @@ def make_converter(*, detailed_validation: bool = False) -> Converter:
 
 
 def write_moment(moment: datetime) -> str:
-    """A date and time as the API writes it: `2016-06-13T04:00:00.000Z`."""
-    utc = (moment - moment.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]  # is aware
+    """Return a datetime as the API writes it: `2016-06-13T04:00:00.000Z`.
+
+    A datetime that is outside the years 1 to 9999 in UTC is written with its own offset.
+    """
+    try:
+        utc = (moment - moment.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]  # aware
+    except OverflowError:
+        return moment.isoformat(timespec="milliseconds")
     return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
-class _WrongKindError(Exception):
-    """A value is of another JSON type than the model says. Never holds the value."""
+class _UnreadableError(Exception):
+    """A value is not what the model needs. It never holds the value.
+
+    Attributes:
+        fault: The problem. Its place is relative to the model.
+    """
+
+    def __init__(self, problem: str, name: str = "") -> None:
+        super().__init__()
+        self.fault = Fault(problem, f"$.{name}" if name else "$")
 
 
-def _wrong(wanted: str, value: object) -> _WrongKindError:
-    return _WrongKindError(f"must be {wanted}, but it is {_JSON_NAMES.get(type(value), 'null')}")
+def _wrong(wanted: str, value: object) -> str:
+    return f"must be {wanted}, but it is {_JSON_NAMES.get(type(value), 'null')}"
 
 
 _JSON_NAMES = {
-    str: "a text",
+    str: "a string",
     int: "a number",
     float: "a number",
     bool: "true or false",
@@ -180,87 +195,81 @@ _JSON_NAMES = {
 
 
 def _exactly(kind: type[R], name: str) -> Callable[[object, Any], R]:
-    """A reader that converts nothing: cattrs would make the text `"1"` of the number 1."""
+    """Return a reader that converts nothing: cattrs would make the string `"1"` of the number 1."""
 
     def read(value: object, _: Any) -> R:
         if type(value) is not kind:
-            raise _wrong(name, value)
+            raise _UnreadableError(_wrong(name, value))
         return value
 
     return read
 
 
-def _read_moment(value: object, _: Any) -> datetime:
+_DATE = "must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z"
+
+
+def _read_datetime(value: object, _: Any) -> datetime:
     if type(value) is str:
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            found = datetime.fromisoformat(value)
+            if found.tzinfo is UTC:
+                return found
+            if found.tzinfo is not None:
+                found.astimezone(UTC)  # in UTC it must lie within the years 1 to 9999, too
+                return found
+        except (ValueError, OverflowError):
             pass
-        else:
-            if moment.tzinfo is not None:
-                return moment
-    raise _WrongKindError("must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z")
+    raise _UnreadableError(_DATE)
 
 
 def _read_secret(value: object, _: Any) -> Secret:
     if type(value) is not str:
-        raise _wrong("a text", value)
+        raise _UnreadableError(_wrong("a string", value))
     return Secret(value)
 
 
 def _read_true(value: object, _: Any) -> Literal[True]:
     if value is not True:
-        raise _WrongKindError("must be true, but it is not")
+        raise _UnreadableError("must be true, but it is not")
     return True
 
 
 def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     item_kind, _ = get_args(kind)
     read_item = converter.get_structure_hook(item_kind)
-    # cattrs' own reader knows at which item something went wrong, and takes longer for that.
-    read_items: Callable[[Any, Any], Any] = (
-        homogenous_tuple_structure_factory(kind, converter)
-        if converter.detailed_validation
-        else lambda items, _: tuple([read_item(item, item_kind) for item in items])
-    )
 
-    def read(value: object, kind: Any) -> Any:
+    def read(value: object, _: Any) -> Any:
         if type(value) is not list:
-            raise _wrong("a list", value)
-        return read_items(value, kind)
+            raise _UnreadableError(_wrong("a list", value))
+        return tuple([read_item(item, item_kind) for item in value])
 
     return read
 
 
 def _present_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    """Reads what may be left out, where it is not: `null` never comes here, being left out."""
+    """Return a reader of an optional member that is present: `null` is handled before."""
     (present,) = (option for option in get_args(kind) if option is not NoneType)
     return converter.get_structure_hook(present)
 
 
 def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    names = {name: wire for name, wire in _wire_names(kind) if name != "extra"}
+    names = {name: wire for name, wire in _wire_names(kind) if name not in _META}
     overrides: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
-    read_listed = make_dict_structure_fn(
-        kind,
-        converter,
-        _cattrs_detailed_validation=converter.detailed_validation,
-        extra=override(omit=True),
-        **overrides,
+    meta = _META & attrs.fields_dict(kind).keys()
+    overrides |= {name: override(omit=True) for name in meta}
+    read_at_once = make_dict_structure_fn(
+        kind, converter, _cattrs_detailed_validation=False, **overrides
     )
+    read_members = _member_reader(kind, converter, names)
     listed = frozenset(names.values())
 
     def read(value: object, kind: Any) -> Any:
         if type(value) is not dict:
-            raise _wrong("an object", value)
+            raise _UnreadableError(_wrong("an object", value))
         try:
-            answer = read_listed(value, kind)
-        except (_WrongKindError, BaseValidationError):
-            if None not in value.values():
-                raise
-            # `null` counts as left out. It is looked for only here, since it is rare.
-            value = {name: member for name, member in value.items() if member is not None}
-            answer = read_listed(value, kind)
+            answer = read_at_once(value, kind)
+        except (_UnreadableError, KeyError):
+            return read_members(value)
         if not value.keys() <= listed:
             extra = {
                 name: member
@@ -271,6 +280,54 @@ def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]
         return answer
 
     return read
+
+
+def _member_reader(
+    kind: Any, converter: Converter, names: dict[str, str]
+) -> Callable[[dict[str, Any]], Any]:
+    """Return a reader that takes a model's members one by one, and sets unreadable ones aside."""
+    fields = attrs.fields_dict(kind)
+    is_lenient = "unreadable" in fields
+    hooks = {name: converter.get_structure_hook(fields[name].type) for name in names}
+    listed = frozenset(names.values())
+
+    def read(value: dict[str, Any]) -> Any:
+        found: dict[str, Any] = {}
+        extra = {
+            name: member
+            for name, member in value.items()
+            if name not in listed and member is not None
+        }
+        unreadable = set()
+        for name, wire in names.items():
+            member = value.get(wire)
+            is_needed = fields[name].default is attrs.NOTHING
+            if member is None:
+                if is_needed:
+                    raise _UnreadableError("is missing", wire)
+                continue
+            try:
+                found[name] = hooks[name](member, fields[name].type)
+            except _UnreadableError as error:
+                if is_needed or not is_lenient:
+                    raise _UnreadableError(error.fault.problem, wire) from None
+                unreadable.add(name)
+                extra[wire] = _kept(name, member)
+        if unreadable:
+            found["unreadable"] = frozenset(unreadable)
+        return kind(**found, extra=extra)
+
+    return read
+
+
+def _kept(name: str, member: object) -> object:
+    """Return the raw value of a member that cannot be read. A secret stays one in any form."""
+    if name != "token":
+        return member
+    try:
+        return Secret(json.dumps(member))
+    except RecursionError:
+        return Secret("(nested too deep)")
 
 
 def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
@@ -288,7 +345,7 @@ def _write_null(_: bodies.Never) -> None:
 
 
 def _wire_names(kind: Any) -> Iterator[tuple[str, str]]:
-    """The attributes of a model, each with its name on the wire."""
+    """Yield the attributes of a model, each with its name on the wire."""
     for attribute in attrs.fields(kind):
         as_it_is = attribute.name if kind in _SNAKE_ON_THE_WIRE else _camel(attribute.name)
         yield attribute.name, attribute.metadata.get("wire", as_it_is)
@@ -309,22 +366,3 @@ def _may_be_none(kind: Any) -> bool:
 
 def _is(kind: object) -> Callable[[Any], bool]:
     return lambda other: other == kind
-
-
-def _first_leaf(error: BaseValidationError, path: str = "$") -> tuple[BaseException, str]:
-    """The first thing that went wrong, and the path to it in the names of the wire."""
-    first = error.exceptions[0]
-    if isinstance(first, KeyError):  # a member is missing: there is no step to it
-        return first, path
-    deeper = path + _step(error.cl, first.__notes__)
-    if isinstance(first, BaseValidationError):
-        return _first_leaf(first, deeper)
-    return first, deeper
-
-
-def _step(kind: Any, notes: Any) -> str:
-    """The step into an answer that cattrs noted: to a member of a model, or an item of a list."""
-    note = next(n for n in notes if isinstance(n, AttributeValidationNote | IterableValidationNote))
-    if isinstance(note, IterableValidationNote):
-        return f"[{note.index}]"
-    return f".{dict(_wire_names(kind))[note.name]}"

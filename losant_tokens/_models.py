@@ -1,8 +1,14 @@
-"""What the API answers with, as immutable attrs classes.
+"""Models of the API's responses, as immutable attrs classes.
 
-All but the id of a token may be missing, words of enumerations that grow are plain texts, and
-members that are not listed here are kept in `extra`, which no repr shows, since they may be
-anything. Attributes are snake_case here and camelCase on the wire; `_codec` translates.
+Every member of a token except its id may be missing, and enumerations that may grow are plain
+strings. Members that no attribute holds are kept in `extra` under their wire names. No repr shows
+`extra`, because its values may be anything. Attributes are snake_case here and camelCase on the
+wire; `_codec` translates.
+
+A member that is present but cannot be read, such as a date beyond the year 9999, is *unknown*:
+its attribute has its default, `unreadable` names the attribute, and `extra` keeps the raw value.
+Unknown is not the same as absent. A token whose expiration date is unknown neither expires nor
+never expires, so `is_expired` and `never_expires` return `None` for it.
 """
 
 from collections.abc import Mapping
@@ -13,6 +19,8 @@ from attrs import field, frozen
 
 from losant_tokens import _limits as limits
 from losant_tokens._secret import Secret
+
+_NONE_UNREADABLE: Final[frozenset[str]] = frozenset()
 
 
 @frozen
@@ -43,7 +51,7 @@ class OrgRole:
 # there are thousands to a page.
 @frozen(kw_only=True, slots=False)
 class _Token:
-    """What API tokens and OAuth tokens have in common."""
+    """The attributes that API tokens and OAuth tokens have in common."""
 
     id: str
     name: str = ""
@@ -55,19 +63,26 @@ class _Token:
     expiration_date: datetime | None = None
     default_role: str | None = None
     org_roles: tuple[OrgRole, ...] | None = None
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
 
     @property
-    def is_active(self) -> bool:
-        """Whether the status is `active`. An active token may still have expired."""
-        return self.status == "active"
+    def is_active(self) -> bool | None:
+        """Whether the status is `active`; `None` if the status cannot be read.
+
+        An active token may still have expired.
+        """
+        return None if "status" in self.unreadable else self.status == "active"
 
     @property
-    def never_expires(self) -> bool:
-        """Whether the token has no expiration date, which is the API's default."""
-        return self.expiration_date is None
+    def never_expires(self) -> bool | None:
+        """Whether the token has no expiration date, which is the API's default.
 
-    def is_expired(self, at: datetime | None = None) -> bool:
-        """Return whether the expiration date has passed.
+        `None` if there is a date that cannot be read.
+        """
+        return None if "expiration_date" in self.unreadable else self.expiration_date is None
+
+    def is_expired(self, at: datetime | None = None) -> bool | None:
+        """Return whether the expiration date has passed; `None` if it cannot be read.
 
         Args:
             at: The time to compare with, which needs a time zone. Default: the time of this
@@ -78,6 +93,8 @@ class _Token:
             ValidationError: `at` has no time zone.
         """
         limits.check(limits.optional(limits.moment), "is_expired", "at", at)
+        if "expiration_date" in self.unreadable:
+            return None
         return self.expiration_date is not None and self.expiration_date <= (
             at or datetime.now(UTC)
         )
@@ -89,7 +106,10 @@ class ApiToken(_Token):
 
     Attributes:
         token: The secret. Only the request that creates a token returns it, and only once.
-        extra: The members of the answer that are not listed here, as they came.
+        unreadable: The names of the attributes whose members are present but cannot be read.
+        extra: The members that no attribute holds, under their wire names, as they came. This
+            includes the members that cannot be read. A `token` that is not a string is kept as a
+            `Secret` of its JSON.
     """
 
     api_token_id: str | None = None
@@ -113,6 +133,7 @@ class OauthDetails:
     redirect_uri: str | None = None
     resource: tuple[str, ...] | None = None
     authorization_status: str | None = field(default=None, metadata={"wire": "authorizationStatus"})
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
@@ -127,7 +148,7 @@ class UserOauthToken(_Token):
 
 @frozen(kw_only=True)
 class _Page:
-    """What the two kinds of pages have in common. All but the items may be missing."""
+    """The attributes that both kinds of pages have. All but the items may be missing."""
 
     count: int | None = None
     total_count: int | None = None
@@ -137,6 +158,8 @@ class _Page:
     filter_field: str | None = None
     sort_field: str | None = None
     sort_direction: str | None = None
+    unreadable_items: tuple[Any, ...] = field(default=(), repr=False, hash=False)
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
 
 
 @frozen(kw_only=True)
@@ -145,10 +168,13 @@ class ApiTokens(_Page):
 
     Attributes:
         items: The tokens on this page.
-        count: How many they are.
-        total_count: How many there are on all pages.
-        per_page: How many fit on a page; the server may cap what was asked for.
+        unreadable_items: Raw items that are not tokens: they have no id, or are no JSON objects.
+            A list with such items may hide tokens. Do not treat it as complete.
+        count: The number of items on this page.
+        total_count: The number of items on all pages.
+        per_page: The size of a page. The server may cap the size that was asked for.
         page: The number of this page, from zero.
+        unreadable: The names of the attributes whose members are present but cannot be read.
     """
 
     items: tuple[ApiToken, ...]
@@ -159,7 +185,7 @@ class ApiTokens(_Page):
 
 @frozen(kw_only=True)
 class UserOauthTokens(_Page):
-    """One page of OAuth tokens; the attributes are those of `ApiTokens`."""
+    """One page of OAuth tokens, with the attributes of `ApiTokens`."""
 
     items: tuple[UserOauthToken, ...]
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
@@ -167,12 +193,13 @@ class UserOauthTokens(_Page):
 
 @frozen(kw_only=True)
 class AuthenticatedUser:
-    """Who has logged in, and the access token for the requests that follow."""
+    """The user who logged in, and the access token for the requests that follow."""
 
     user_id: str
     token: Secret
     needs_to_verify_email: bool | None = None
     org_id: str | None = None
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
 
 

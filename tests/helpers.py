@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -336,11 +336,11 @@ def _steps(traceback: TracebackType | None) -> Iterator[TracebackType]:
         traceback = traceback.tb_next
 
 
-def result_of(steps: Generator[None, None, T]) -> T:
-    """What comes of something that is done in steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine; without an event loop if it never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits: run it in an event loop")

@@ -1,7 +1,6 @@
 """Models to JSON, and JSON to models."""
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -29,16 +28,14 @@ from losant_tokens import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
     UserOauthTokens,
+    _codec,
 )
 from losant_tokens._codec import (
-    NOT_JSON,
     Codec,
-    Fault,
-    _readers_of_json,
     codec,
-    make_converter,
     write_moment,
 )
+from losant_tokens._json import Fault
 from losant_tokens._models import ANSWERS
 
 from .helpers import result_of
@@ -201,7 +198,8 @@ def class_name(value: object) -> str:
 def test_answer(value: dict[str, Any], expected: Any) -> None:
     """An answer with all that the contract lists becomes a model with all of it, and no more."""
     assert expected == decode(value, type(expected))
-    assert len(value) == len(attrs.fields(type(expected))) - 1  # all but `extra`
+    meta = {"extra", "unreadable", "unreadable_items"}
+    assert len(value) == len(attrs.fields_dict(type(expected)).keys() - meta)
 
 
 @pytest.mark.parametrize(("value", "expected"), FULL, ids=class_name)
@@ -286,86 +284,34 @@ def test_moments(text: str, expected: datetime) -> None:
     assert expected == decode({"id": ID, "expirationDate": text}, ApiToken).expiration_date
 
 
-TEXT = "must be a text, but it is {}"
-NUMBER = "must be a whole number, but it is {}"
-BOOL = "must be true or false, but it is {}"
+STRING = "must be a string, but it is {}"
 LIST = "must be a list, but it is {}"
 OBJECT = "must be an object, but it is {}"
-DATE = "must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z"
 MISSING = "is missing"
 
 FAULTS: list[tuple[type, object, str, str]] = [
     *((kind, [], OBJECT.format("a list"), "$") for kind in ANSWERS),
-    *((kind, "a", OBJECT.format("a text"), "$") for kind in ANSWERS),
+    *((kind, "a", OBJECT.format("a string"), "$") for kind in ANSWERS),
     *((kind, 1, OBJECT.format("a number"), "$") for kind in ANSWERS),
     *((kind, 1.5, OBJECT.format("a number"), "$") for kind in ANSWERS),
     *((kind, False, OBJECT.format("true or false"), "$") for kind in ANSWERS),
     *((kind, None, OBJECT.format("null"), "$") for kind in ANSWERS),
     (ApiToken, {}, MISSING, "$.id"),
     (ApiToken, {"id": None}, MISSING, "$.id"),
-    (ApiToken, {"id": 1}, TEXT.format("a number"), "$.id"),
-    (ApiToken, {"id": ID, "name": 1.5}, TEXT.format("a number"), "$.name"),
-    (ApiToken, {"id": ID, "name": ["a"]}, TEXT.format("a list"), "$.name"),
-    (ApiToken, {"id": ID, "description": {}}, TEXT.format("an object"), "$.description"),
-    (ApiToken, {"id": ID, "status": True}, TEXT.format("true or false"), "$.status"),
-    (ApiToken, {"id": ID, "apiTokenId": 1}, TEXT.format("a number"), "$.apiTokenId"),
-    (ApiToken, {"id": ID, "token": 1}, TEXT.format("a number"), "$.token"),
-    (ApiToken, {"id": ID, "token": ["a"]}, TEXT.format("a list"), "$.token"),
-    (ApiToken, {"id": ID, "scope": "me"}, LIST.format("a text"), "$.scope"),
-    (ApiToken, {"id": ID, "scope": {"me": 1}}, LIST.format("an object"), "$.scope"),
-    (ApiToken, {"id": ID, "scope": ["me", 1]}, TEXT.format("a number"), "$.scope[1]"),
-    (ApiToken, {"id": ID, "scope": ["me", None]}, TEXT.format("null"), "$.scope[1]"),
-    (ApiToken, {"id": ID, "creationDate": 1465790400}, DATE, "$.creationDate"),
-    (ApiToken, {"id": ID, "creationDate": "2016-06-13T04:00:00"}, DATE, "$.creationDate"),
-    (ApiToken, {"id": ID, "lastUpdated": "2016-06-13"}, DATE, "$.lastUpdated"),
-    (ApiToken, {"id": ID, "expirationDate": "never"}, DATE, "$.expirationDate"),
-    (ApiToken, {"id": ID, "expirationDate": ""}, DATE, "$.expirationDate"),
-    (ApiToken, {"id": ID, "orgRoles": {}}, LIST.format("an object"), "$.orgRoles"),
-    (ApiToken, {"id": ID, "orgRoles": ["a"]}, OBJECT.format("a text"), "$.orgRoles[0]"),
-    (ApiToken, {"id": ID, "orgRoles": [{}]}, MISSING, "$.orgRoles[0].orgId"),
-    (ApiToken, {"id": ID, "orgRoles": [{"orgId": ID}]}, MISSING, "$.orgRoles[0].role"),
-    (
-        ApiToken,
-        {"id": ID, "orgRoles": [ORG_ROLE_JSON, {**ORG_ROLE_JSON, "dashboardRoles": [{}]}]},
-        MISSING,
-        "$.orgRoles[1].dashboardRoles[0].resourceId",
-    ),
+    (ApiToken, {"id": 1}, STRING.format("a number"), "$.id"),
+    (ApiToken, {"id": ["a"], "name": 1}, STRING.format("a list"), "$.id"),
+    (UserOauthToken, {"id": {}}, STRING.format("an object"), "$.id"),
+    (OrgRole, {"role": "view"}, MISSING, "$.orgId"),
+    (OrgRole, {"orgId": ID, "role": 1}, STRING.format("a number"), "$.role"),
+    (OrgRole, {**ORG_ROLE_JSON, "dashboardRoles": [{}]}, MISSING, "$.dashboardRoles"),
+    (ResourceRole, {"resourceId": ID, "role": None}, MISSING, "$.role"),
     (ApiTokens, {}, MISSING, "$.items"),
+    (ApiTokens, {"items": None}, MISSING, "$.items"),
     (ApiTokens, {"items": {}}, LIST.format("an object"), "$.items"),
-    (ApiTokens, {"items": [None]}, OBJECT.format("null"), "$.items[0]"),
-    (ApiTokens, {"items": [{"id": ID}, {}]}, MISSING, "$.items[1].id"),
-    (
-        ApiTokens,
-        {"items": [{"id": ID}] * 3 + [{"id": ID, "scope": ["a", 1]}]},
-        TEXT.format("a number"),
-        "$.items[3].scope[1]",
-    ),
-    (ApiTokens, {"items": [], "count": "1"}, NUMBER.format("a text"), "$.count"),
-    (ApiTokens, {"items": [], "totalCount": 1.5}, NUMBER.format("a number"), "$.totalCount"),
-    (ApiTokens, {"items": [], "perPage": True}, NUMBER.format("true or false"), "$.perPage"),
-    (ApiTokens, {"items": [], "page": []}, NUMBER.format("a list"), "$.page"),
-    (UserOauthTokens, {"items": [{"id": 1}]}, TEXT.format("a number"), "$.items[0].id"),
-    (UserOauthToken, {"id": ID, "oauth": []}, OBJECT.format("a list"), "$.oauth"),
-    (
-        UserOauthToken,
-        {"id": ID, "oauth": {"client_id": 1}},
-        TEXT.format("a number"),
-        "$.oauth.client_id",
-    ),
-    (
-        UserOauthToken,
-        {"id": ID, "oauth": {"authorizationStatus": 1}},
-        TEXT.format("a number"),
-        "$.oauth.authorizationStatus",
-    ),
+    (UserOauthTokens, {"items": "a"}, LIST.format("a string"), "$.items"),
     (AuthenticatedUser, {"userId": ID}, MISSING, "$.token"),
+    (AuthenticatedUser, {"userId": ID, "token": 1}, STRING.format("a number"), "$.token"),
     (AuthenticatedUser, {"token": "a"}, MISSING, "$.userId"),
-    (
-        AuthenticatedUser,
-        {"userId": ID, "token": "a", "needsToVerifyEmail": 0},
-        BOOL.format("a number"),
-        "$.needsToVerifyEmail",
-    ),
     (Success, {"success": False}, "must be true, but it is not", "$.success"),
     (Success, {"success": 1}, "must be true, but it is not", "$.success"),
     (Success, {"success": "true"}, "must be true, but it is not", "$.success"),
@@ -374,8 +320,126 @@ FAULTS: list[tuple[type, object, str, str]] = [
 
 @pytest.mark.parametrize(("kind", "value", "problem", "path"), FAULTS)
 def test_fault(kind: type, value: object, problem: str, path: str) -> None:
-    """An answer of a wrong shape is a fault, with what is wrong, and where, in the API's words."""
+    """A response without a member that its model needs is a fault with its place."""
     assert decode(value, kind) == Fault(problem, path)
+
+
+# --- Members that cannot be read -------------------------------------------------------------
+
+ODD_DATES = [
+    "+010000-01-01T04:59:59.000Z",
+    "-000001-01-01T00:00:00.000Z",
+    "",
+    "never",
+    "2016-12-31T23:59:60.000Z",
+    "2016-06-13T04:00:00",
+    "2016-06-13",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-05:00",
+    "\ud800",
+    1465790400,
+    1e400,
+    10**30,
+    {},
+    False,
+]
+ODD: list[tuple[str, str, object]] = [
+    *(("expirationDate", "expiration_date", value) for value in ODD_DATES),
+    *(("creationDate", "creation_date", value) for value in ODD_DATES),
+    *(("lastUpdated", "last_updated", value) for value in ODD_DATES),
+    ("name", "name", 1.5),
+    ("name", "name", ["a"]),
+    ("description", "description", {"text": "a new shape"}),
+    ("status", "status", True),
+    ("status", "status", 1),
+    ("apiTokenId", "api_token_id", 1),
+    ("ownerId", "owner_id", {}),
+    ("creatorName", "creator_name", []),
+    ("scope", "scope", "me"),
+    ("scope", "scope", {"me": 1}),
+    ("scope", "scope", ["me", 1]),
+    ("scope", "scope", ["me", None]),
+    ("defaultRole", "default_role", 0),
+    ("orgRoles", "org_roles", {}),
+    ("orgRoles", "org_roles", ["a"]),
+    ("orgRoles", "org_roles", [ORG_ROLE_JSON, {"orgId": None, "role": "view"}]),
+    ("orgRoles", "org_roles", [{"orgId": ID}]),
+    ("orgRoles", "org_roles", [{**ORG_ROLE_JSON, "dashboardRoles": [{}]}]),
+]
+
+
+@pytest.mark.parametrize(("wire", "name", "odd"), ODD)
+def test_odd_member_is_unknown(wire: str, name: str, odd: object) -> None:
+    """A member that cannot be read is unknown, its raw value is kept, and the rest is read."""
+    unknown: dict[str, Any] = {name: attrs.fields_dict(ApiToken)[name].default}
+    expected = attrs.evolve(TOKEN, **unknown, extra={wire: odd}, unreadable=frozenset({name}))
+
+    assert decode({**TOKEN_JSON, wire: odd}, ApiToken) == expected
+
+
+def test_several_odd_members() -> None:
+    """Each member is judged on its own; `null` is absent and not unknown."""
+    odd = {"scope": 1, "status": [], "description": None, "lastUpdated": ""}
+
+    found = decode({"id": ID, "name": "ci", "_type": "a", **odd}, ApiToken)
+
+    assert found == ApiToken(
+        id=ID,
+        name="ci",
+        unreadable=frozenset({"scope", "status", "last_updated"}),
+        extra={"_type": "a", "scope": 1, "status": [], "lastUpdated": ""},
+    )
+
+
+def test_new_secret_beside_an_odd_member() -> None:
+    """A new token's secret is read even if another member is odd."""
+    found = decode({**TOKEN_JSON, "expirationDate": ODD_DATES[0]}, ApiToken)
+    assert "the_actual_token_string" == found.token.reveal()
+
+
+@pytest.mark.parametrize("odd", [{"value": "hunter2"}, ["hunter2"], 12345678])
+def test_new_secret_in_an_odd_form(odd: object) -> None:
+    """A secret that is not a string stays within reach, and stays a secret."""
+    found = decode({**TOKEN_JSON, "token": odd}, ApiToken)
+
+    assert (None, frozenset({"token"})) == (found.token, found.unreadable)
+    assert json.dumps(odd) == found.extra["token"].reveal()
+    assert "hunter2" not in f"{found!r} {found.extra!r}"
+
+
+def test_new_secret_nested_too_deep() -> None:
+    """Not even a secret that is nested beyond all bounds ends in an exception."""
+    deep = b'["]",' * 900 + b"1" + b',"["]' * 900
+    found: Any = result_of(codec().decode(b'{"id":"a","token":' + deep + b"}", ApiToken))
+    assert isinstance(found, Fault) or found.unreadable == {"token"}
+
+
+def test_odd_members_of_other_responses() -> None:
+    """OAuth details, pages and log-ins are as lenient about the members that they do not need."""
+    oauth = decode({"id": ID, "oauth": {"client_id": 1, "client_uri": "u"}}, UserOauthToken).oauth
+    assert oauth == OauthDetails(
+        client_uri="u", unreadable=frozenset({"client_id"}), extra={"client_id": 1}
+    )
+    page = decode({"items": [], "count": "1", "totalCount": 1.5, "perPage": True}, ApiTokens)
+    assert page == ApiTokens(
+        items=(),
+        unreadable=frozenset({"count", "total_count", "per_page"}),
+        extra={"count": "1", "totalCount": 1.5, "perPage": True},
+    )
+    user = decode({"userId": ID, "token": "a", "needsToVerifyEmail": 0}, AuthenticatedUser)
+    assert (None, {"needsToVerifyEmail": 0}) == (user.needs_to_verify_email, user.extra)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 1, "a", [], {}, {"id": None}, {"id": 1, "name": "ci"}, {"name": "ci"}, {"id": ""}]
+)
+@pytest.mark.parametrize("kind", [ApiTokens, UserOauthTokens])
+def test_item_that_is_no_token(kind: type[Any], odd: object) -> None:
+    """An item without an id is set aside, and the items around it are read."""
+    page = decode({"items": [{"id": ID}, odd, {"id": OTHER_ID}], "totalCount": 3}, kind)
+
+    assert [ID, OTHER_ID] == [token.id for token in page.items]
+    assert ((odd,), 3) == (page.unreadable_items, page.total_count)
 
 
 @pytest.mark.parametrize(
@@ -391,17 +455,14 @@ def test_fault(kind: type, value: object, problem: str, path: str) -> None:
         b"\xff\xfe\x00",
         b"\x80",
         b'{"id":"\xff"}',
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b"1" * 5000,
     ],
-    ids=range(13),
+    ids=range(10),
 )
 @pytest.mark.parametrize("kind", [ApiToken, Success])
 def test_not_json(content: bytes, kind: type[Any]) -> None:
     """What is no JSON is a fault of the whole answer."""
     assert result_of(codec().decode(content, kind)) == Fault("is not JSON")
-    assert Codec.parse(content) is NOT_JSON
+    assert Codec.parse(content) == Fault("is not JSON")
 
 
 @pytest.mark.parametrize(
@@ -480,6 +541,26 @@ def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
 def test_any_content(content: bytes) -> None:
     """Any bytes at all are an answer or a fault."""
     assert isinstance(result_of(codec().decode(content, ApiToken)), ApiToken | Fault)
+
+
+@settings(max_examples=250)
+@given(st.integers(0, 2), st.data())
+def test_any_odd_item(place: int, data: st.DataObject) -> None:
+    """However one item of a list is changed, the other items stay equal."""
+    items: list[Any] = [{**TOKEN_JSON, "id": f"{number:024x}"} for number in range(3)]
+    whole = decode({"items": items, "totalCount": 3}, ApiTokens)
+    odd = data.draw(VALUES)
+    if data.draw(st.booleans()):
+        name = data.draw(st.sampled_from(sorted(TOKEN_JSON)))
+        odd = {**items[place], name: odd}
+    items[place] = odd
+
+    page = decode({"items": items, "totalCount": 3}, ApiTokens)
+
+    others = [token for number, token in enumerate(whole.items) if number != place]
+    ids = {token.id for token in others}
+    assert others == [token for token in page.items if token.id in ids]
+    assert 3 == len(page.items) + len(page.unreadable_items)
 
 
 # --- Bodies ----------------------------------------------------------------------------------
@@ -636,6 +717,10 @@ def test_body(body: Any, expected: dict[str, Any]) -> None:
         ),
         (datetime.min.replace(tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
         (datetime.max.replace(tzinfo=UTC), "9999-12-31T23:59:59.999Z"),
+        (
+            datetime.max.replace(tzinfo=timezone(-timedelta(hours=5))),
+            "9999-12-31T23:59:59.999-05:00",
+        ),
     ],
 )
 def test_write_moment(moment: datetime, expected: str) -> None:
@@ -679,14 +764,6 @@ def test_one_codec() -> None:
     assert codec() is codec()
 
 
-@pytest.mark.parametrize("detailed", [True, False])
-def test_converters_agree(detailed: bool) -> None:
-    """The fast converter and the one that explains read the same."""
-    converter = make_converter(detailed_validation=detailed)
-    for value, expected in FULL:
-        assert expected == converter.structure(value, type(expected))
-
-
 # --- Long lists ------------------------------------------------------------------------------
 
 
@@ -695,47 +772,41 @@ def long_page(count: int) -> dict[str, Any]:
     return {"items": items, "count": count, "totalCount": 9999, "_type": "apiTokens"}
 
 
-@pytest.mark.parametrize(("count", "steps"), [(0, 0), (100, 0), (101, 2), (1000, 10)])
-def test_long_lists_are_read_in_steps(count: int, steps: int) -> None:
-    """A long list lets others have the event loop now and then; what comes of it is the same."""
-    page = long_page(count)
+@pytest.mark.parametrize(("count", "steps"), [(0, 0), (100, 0), (101, 1), (1000, 9)])
+async def test_long_lists_are_read_in_steps(
+    count: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other tasks can run while a long list is read; the result is the same."""
+    taken: list[None] = []
 
-    reading = codec().decode(json.dumps(page).encode(), ApiTokens)
+    async def checkpoint() -> None:
+        taken.append(None)
 
-    read = [reading for _ in range(steps) if next(reading) is None]
-    assert steps == len(read)
-    expected = codec()._fast.structure(page, ApiTokens)
-    assert expected == result_of(reading)
-    assert {"_type": "apiTokens"} == expected.extra
+    monkeypatch.setattr(_codec, "checkpoint", checkpoint)
+
+    page = await codec().decode(json.dumps(long_page(count)).encode(), ApiTokens)
+
+    assert steps == len(taken)
+    assert isinstance(page, ApiTokens)
+    assert [*range(count)] == [int(token.id, 16) for token in page.items]
+    assert {"_type": "apiTokens"} == page.extra
 
 
-def test_fault_in_a_long_list() -> None:
-    """What is wrong in a long list is found at its place."""
-    page = long_page(500)
-    page["items"][321]["name"] = 5
+async def test_odd_items_in_a_long_list() -> None:
+    """Odd items of a long list change nothing about the others."""
+    data = long_page(500)
+    data["items"][321]["name"] = 5
+    data["items"][322] = "odd"
 
-    assert Fault("must be a text, but it is a number", "$.items[321].name") == decode(
-        page, ApiTokens
-    )
+    page = await codec().decode(json.dumps(data).encode(), ApiTokens)
+
+    assert isinstance(page, ApiTokens)
+    assert [n for n in range(500) if n != 322] == [int(token.id, 16) for token in page.items]
+    assert ("odd",) == page.unreadable_items
+    assert [321] == [int(token.id, 16) for token in page.items if token.unreadable]
 
 
 def test_list_where_none_belongs() -> None:
     """Members that are called `items` in an answer that is no list are like any others."""
     many = [0] * 500
     assert {"items": many} == decode({"id": ID, "items": many}, ApiToken).extra
-
-
-HALF_A_PAIR = b'{"name":"\\ud800"}'
-
-
-@pytest.mark.parametrize("content", [HALF_A_PAIR, b'{"name":"ci"}', b"[NaN]"])
-def test_both_readers_of_json_take_the_same(
-    content: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether orjson is installed makes no difference to what can be read."""
-    with_orjson = Codec.parse(content)
-    monkeypatch.setitem(sys.modules, "orjson", None)
-    monkeypatch.setattr("losant_tokens._codec._LOADS", _readers_of_json())
-    assert (json.loads,) == _readers_of_json()
-
-    assert str(with_orjson) == str(Codec.parse(content))

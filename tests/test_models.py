@@ -69,7 +69,7 @@ def test_shows_nothing_extra(model: Any) -> None:
 def test_defaults() -> None:
     """All but the id of a token may be missing."""
     token = ApiToken(id=ID)
-    said = {"id": ID, "name": "", "scope": (), "extra": {}}
+    said = {"id": ID, "name": "", "scope": (), "unreadable": frozenset(), "extra": {}}
     expected = {name: said.get(name) for name in attrs.fields_dict(ApiToken)}
     assert expected == attrs.asdict(token)
 
@@ -123,6 +123,31 @@ def test_is_expired(
     token = kind(id=ID, expiration_date=expiration)
     assert expected is token.is_expired(at)
     assert (expiration is None) is token.never_expires
+
+
+@pytest.mark.parametrize("kind", [ApiToken, UserOauthToken])
+def test_unknown_expiration(kind: type[ApiToken | UserOauthToken]) -> None:
+    """A token whose date cannot be read has not expired, and does not last for ever either."""
+    token = kind(id=ID, unreadable=frozenset({"expiration_date"}))
+    assert (None, None) == (token.is_expired(), token.never_expires)
+    assert (False, True) == (kind(id=ID).is_expired(), kind(id=ID).never_expires)
+
+
+@pytest.mark.parametrize("kind", [ApiToken, UserOauthToken])
+def test_unknown_status(kind: type[ApiToken | UserOauthToken]) -> None:
+    """A token whose status cannot be read is neither active nor known not to be."""
+    assert kind(id=ID, unreadable=frozenset({"status"})).is_active is None
+
+
+@pytest.mark.parametrize("hours", [-23, 0, 23])
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [(datetime.min.replace(tzinfo=UTC), True), (datetime.max.replace(tzinfo=UTC), False)],
+)
+def test_expiration_at_the_edges_of_time(date: datetime, hours: int, expected: bool) -> None:
+    """Dates at both ends of the calendar can be compared in any time zone."""
+    token = ApiToken(id=ID, expiration_date=date.replace(tzinfo=timezone(timedelta(hours=hours))))
+    assert expected is token.is_expired(NOON)
 
 
 def test_roles_are_tuples() -> None:

@@ -4,6 +4,7 @@ Both read the same pages in turns in one process, so that what else the machine 
 what is compared takes so little time that two processes would often have different luck.
 """
 
+import asyncio
 import json
 import time
 
@@ -14,34 +15,30 @@ from losant_tokens import ApiTokens
 from losant_tokens._codec import codec
 
 
-def models(content: bytes) -> int:
-    """Makes models of a page, in all its steps; says how many."""
-    steps = codec().decode(content, ApiTokens)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return len(end.value.items)
+async def models(content: bytes) -> int:
+    """Make models of a page, in all its steps; return their number."""
+    page = await codec().decode(content, ApiTokens)
+    return len(page.items)
 
 
-def plain(content: bytes) -> int:
-    """Makes dicts of a page, and says how many."""
+async def plain(content: bytes) -> int:
+    """Make dicts of a page; return their number."""
     return len(json.loads(content)["items"])
 
 
-def main() -> None:
-    """Reads all pages, the first one twice: before, to warm up."""
+async def main() -> None:
+    """Read all pages, the first one twice: before, to warm up."""
     _, count, _ = arguments()
     pages = all_pages(count)
     took = dict.fromkeys((models, plain), 0.0)
     for read in took:
-        compare(min(count, PAGE_SIZE), read(pages[0]))
+        compare(min(count, PAGE_SIZE), await read(pages[0]))
     for content in pages:
         for read in took:
             began = time.process_time()
-            read(content)
+            await read(content)
             took[read] += time.process_time() - began
     tell(cpu=took[models] / count * 1000, times=took[models] / took[plain])
 
 
-main()
+asyncio.run(main())

@@ -8,7 +8,7 @@ from losant_tokens._limits import ID
 from losant_tokens._owner import OwnerTokens
 from losant_tokens.cli._errors import FAILED, SOME_FAILED, UsageError, complain, explained, say
 from losant_tokens.cli._service import connected, each
-from losant_tokens.cli._text import day
+from losant_tokens.cli._text import day, never
 from losant_tokens.errors import LosantError
 
 
@@ -48,7 +48,7 @@ def _agreed(owner: Owner, ids: Sequence[str]) -> bool:
 
     def note(token_id: str, outcome: object) -> None:
         name = getattr(outcome, "name", "?")
-        expires = day(getattr(outcome, "expiration_date", None), "never")
+        expires = day(getattr(outcome, "expiration_date", None), never(outcome))
         lines[token_id] = f"  {token_id}  {name}  (expires: {expires})"
         if isinstance(outcome, LosantError):
             lines[token_id] = f"  {token_id}  ({type(outcome).__name__})"

@@ -1,6 +1,7 @@
 """Tokens as JSON, with the members that they have on the wire."""
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,15 +9,18 @@ import attrs
 
 from losant_tokens import OauthDetails, Secret
 
+_NOT_MEMBERS = frozenset({"extra", "unreadable"})
+_MAX_DEPTH = 100
+
 
 def as_wire(value: Any) -> Any:
-    """A model as plain values, as the API writes them, but never a secret.
+    """Return a model as plain values, as the API writes them, without secrets.
 
-    What an answer says about itself (`_type`, `_links` and their like) is left out.
+    Metadata of the response (`_type`, `_links` and the like) is left out. Members that could not
+    be read are written as they came.
     """
     if isinstance(value, datetime):
-        utc = value.astimezone(UTC).replace(tzinfo=None)
-        return f"{utc.isoformat(timespec='milliseconds')}Z"
+        return _date(value)
     if isinstance(value, tuple):
         return [as_wire(item) for item in value]
     if attrs.has(type(value)):
@@ -24,16 +28,40 @@ def as_wire(value: Any) -> Any:
     return value
 
 
+def _date(value: datetime) -> str:
+    try:
+        utc = value.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:  # outside the years 1 to 9999 in UTC
+        return value.isoformat(timespec="milliseconds")
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
+
+
 def _members(model: Any) -> dict[str, Any]:
     listed = {
         _wire_name(type(model), attribute): as_wire(member)
         for attribute in attrs.fields(type(model))
-        if attribute.name != "extra"
+        if attribute.name not in _NOT_MEMBERS
         and (member := getattr(model, attribute.name)) is not None
         and not isinstance(member, Secret)
     }
-    beyond = {name: member for name, member in model.extra.items() if name[:1] != "_"}
-    return listed | beyond
+    unlisted = {
+        name: _plain(member)
+        for name, member in model.extra.items()
+        if name[:1] != "_" and not isinstance(member, Secret)
+    }
+    # An unreadable member has its default as an attribute; the raw value is in `extra`.
+    return listed | unlisted
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a raw value as JSON can hold it: `null` for infinity and for nesting too deep."""
+    if depth > _MAX_DEPTH or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, dict):
+        return {name: _plain(member, depth + 1) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, depth + 1) for item in value]
+    return value
 
 
 def _wire_name(kind: type, attribute: "attrs.Attribute[Any]") -> str:
@@ -45,5 +73,5 @@ def _wire_name(kind: type, attribute: "attrs.Attribute[Any]") -> str:
 
 
 def as_json(value: Any) -> str:
-    """Plain values as a JSON document for people and programs, in ASCII: no terminal obeys it."""
+    """Return plain values as a JSON document in ASCII, which no terminal obeys."""
     return json.dumps(value, indent=2) + "\n"

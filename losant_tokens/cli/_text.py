@@ -27,6 +27,12 @@ def minute(moment: datetime | None, otherwise: str) -> str:
     return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def never(token: object) -> str:
+    """Return the words for a token without an expiration date: it may have one, unreadable."""
+    is_unknown = "expiration_date" in getattr(token, "unreadable", ())
+    return "unknown" if is_unknown else "never"
+
+
 def read_expiry(text: str, now: datetime) -> datetime | None:
     """When a token shall expire: `90d` (h, d or w from now), `2030-01-01` (UTC), or `never`.
 

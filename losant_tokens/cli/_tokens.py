@@ -13,7 +13,7 @@ from losant_tokens.cli._errors import CommandError, UsageError, say
 from losant_tokens.cli._json import as_json, as_wire
 from losant_tokens.cli._output import write, write_table
 from losant_tokens.cli._service import connected
-from losant_tokens.cli._text import day, escaped, minute
+from losant_tokens.cli._text import day, escaped, minute, never
 
 Status = Literal["active", "inactive"]
 
@@ -98,7 +98,7 @@ def _row(token: Token) -> tuple[str, ...]:
         token.id,
         token.name,
         token.status or "",
-        day(token.expiration_date, "never"),
+        day(token.expiration_date, never(token)),
         day(token.creation_date, ""),
         " ".join(token.scope),
     )
@@ -135,7 +135,7 @@ def _show(token: Token, *, json: bool) -> None:
         "Id": token.id,
         "Name": token.name,
         "Status": token.status,
-        "Expires": minute(token.expiration_date, "never"),
+        "Expires": minute(token.expiration_date, never(token)),
         "Created": minute(token.creation_date, ""),
         "Updated": minute(token.last_updated, ""),
         "Scopes": " ".join(token.scope),
@@ -162,7 +162,7 @@ def create_token(owner: Owner, new: Callable[[], ApiTokenPost], *, json: bool) -
         raise
     secret = getattr(token, "token", None)
     # First which token it is, so that one whose secret goes astray can be deleted.
-    expiry = minute(token.expiration_date, "never")
+    expiry = minute(token.expiration_date, never(token))
     say(f"Created {token.name!r}, id {token.id}, expires: {expiry}.")
     if secret is None:
         raise CommandError("the answer has no secret", f"losant-tokens delete {token.id}")

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from losant_tokens.cli._text import day, escaped, minute, read_expiry
+from losant_tokens import ApiToken
+from losant_tokens.cli._text import day, escaped, minute, never, read_expiry
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -26,6 +27,12 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def test_escaped(text: str, shown: str) -> None:
     """What a terminal obeys or hides is shown as an escape, and all else as it is."""
     assert shown == escaped(text)
+
+
+def test_unknown_expiration() -> None:
+    """A date that cannot be read does not mean that a token never expires."""
+    unknown = ApiToken(id="1", unreadable=frozenset({"expiration_date"}))
+    assert ["never", "unknown", "never"] == [never(ApiToken(id="1")), never(unknown), never(None)]
 
 
 def test_dates_are_in_utc() -> None:
