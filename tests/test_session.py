@@ -364,7 +364,7 @@ async def test_timeouts_that_are_none(seconds: Any) -> None:
         (answer(b"<html>"), errors.ResponseError, "is not JSON"),
         (answer(b""), errors.ResponseError, "is not JSON"),
         (answer(b"[1]"), errors.ResponseError, "must be an object, but it is a list"),
-        (answer(b'{"id":7}'), errors.ResponseError, r"the answer \$\.id must be a text"),
+        (answer(b'{"id":7}'), errors.ResponseError, r"the answer \$\.id must be a string"),
         (answer(TOKEN, length=999), errors.TransportError, "broke off"),
         (b"nonsense\r\n\r\n", errors.TransportError, "broke off"),
         (answer(b"", "413 Too Large"), errors.PayloadTooLarge, "no explanation"),
