@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        for needed in ("jsonschema", "starlette", "uvicorn"):
+        for needed in ("starlette", "uvicorn"):
             importlib.import_module(needed)
     except ModuleNotFoundError as error:
         raise ImportError(

@@ -24,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--tokens", type=int, default=1000, help="how many tokens it starts with")
     parser.add_argument("--port", type=int, default=0, help="0 is any that is free")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on; 0.0.0.0 for clients in other containers",
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same tokens")
     parser.add_argument(
         "--until-stdin-closes",
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     fake = FakeLosant()
     fake.seed(options.tokens, seed=options.seed)
-    with fake.serve(options.port) as base_url:
+    with fake.serve(options.port, options.host) as base_url:
         sys.stdout.write(json.dumps({"base_url": base_url, "token": fake.admin_token}) + "\n")
         sys.stdout.flush()
         # In slices, because on Windows a wait without end takes no signal.

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, datetime
 from typing import Any, Self
 
 from attrs import frozen
@@ -12,10 +12,26 @@ from losant_tokens.testing._listing import ListQuery
 from losant_tokens.testing._owners import collection_path, owner_type
 from losant_tokens.testing._values import FakeToken
 
+_CYCLE = 400
+"""The Gregorian calendar repeats itself after so many years."""
+_TRUE = ("true", "1", "yes")
+"""The words that the framework takes for true; every other word is false."""
 
-def to_wire_date(moment: datetime) -> str:
-    """Write a moment as the API does: `2016-06-13T04:00:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+def to_wire_date(date: datetime) -> str:
+    """Write a datetime as JavaScript's `toISOString` does: `2016-06-13T04:00:00.000Z`.
+
+    A year beyond 9999, which is possible in UTC only, has six digits and a sign.
+    """
+    offset = date.utcoffset()
+    assert offset is not None  # noqa: S101  -- naive dates are refused where they are given
+    local = date.replace(tzinfo=None)
+    # Python has no year 0 and no year 10000, so the time zone is taken off elsewhere in the cycle.
+    shift = _CYCLE if local.year <= _CYCLE else -_CYCLE
+    utc = local.replace(year=local.year + shift) - offset
+    year = utc.year - shift
+    written = f"{year:04d}" if year <= MAXYEAR else f"+{year:06d}"
+    return f"{written}{utc.isoformat(timespec='milliseconds')[4:]}Z"
 
 
 @frozen(kw_only=True)
@@ -28,16 +44,15 @@ class Extras:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Self:
-        """Read them from the query, with the defaults of the contract."""
+        """Read them from the query; all are on unless the query says otherwise.
 
-        def flag(name: str, default: str) -> bool:
-            return parameters.get(name, default).lower() not in {"false", "0", ""}
+        Source: bravado-core, `lib/extend-context.js`.
+        """
 
-        return cls(
-            actions=flag("_actions", "false"),
-            links=flag("_links", "true"),
-            embedded=flag("_embedded", "true"),
-        )
+        def flag(name: str) -> bool:
+            return parameters.get(name) in {None, "", *_TRUE}
+
+        return cls(actions=flag("_actions"), links=flag("_links"), embedded=flag("_embedded"))
 
 
 def token_body(token: FakeToken, extras: Extras, *, with_secret: bool = False) -> dict[str, Any]:

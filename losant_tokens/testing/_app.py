@@ -1,16 +1,19 @@
 """The ASGI application: the API in the middle, and around it all that can go wrong on the way."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote, unquote
 
 import anyio
 from attrs import define, evolve, field, frozen
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from losant_tokens.testing._contract import OPERATIONS, Operation
@@ -54,53 +57,113 @@ class _CallerGone(Exception):  # noqa: N818  -- callers may go
     """The caller hung up before all of the request had come."""
 
 
-def api(service: Service) -> ASGIApp:
-    """Make the application that answers as Losant does."""
-    return Starlette(
-        routes=[
-            Route(operation.path, _endpoint(service, operation), methods=[operation.method])
-            for operation in OPERATIONS
-        ],
-        exception_handlers={HTTPException: _on_http_exception, Problem: _on_problem},
+class _Json(JSONResponse):
+    """JSON that can always be sent: half a surrogate pair, which UTF-8 lacks, as an escape."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        try:
+            return super().render(content)
+        except UnicodeEncodeError:
+            return json.dumps(content).encode("ascii")
+
+
+@frozen
+class _Route:
+    """A path of the API with the operations that it has, by method."""
+
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+    operations: Mapping[str, Operation]
+
+    def ids(self, path: str) -> dict[str, str] | None:
+        """Return the ids in a path by their names, or `None` if it is another path."""
+        match = self.pattern.fullmatch(path)
+        return match and dict(zip(self.names, map(unquote, match.groups()), strict=True))
+
+
+def _routes() -> tuple[_Route, ...]:
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return tuple(
+        _Route(
+            re.compile(re.sub(r"{\w+}", _ID, path)), tuple(re.findall(r"{(\w+)}", path)), operations
+        )
+        for path, operations in by_path.items()
     )
 
 
-def _endpoint(service: Service, operation: Operation) -> Callable[[Request], Any]:
-    async def endpoint(request: Request) -> Response:
-        call = Call(
-            operation=operation,
-            path=request.path_params,
-            query=request.query_params,
-            authorization=request.headers.get("authorization", ""),
-            content_type=request.headers.get("content-type", ""),
-            body=await request.body(),
-        )
-        status, body = service.perform(call)
-        return JSONResponse(body, status)
-
-    return endpoint
+_ID = "([^/]{1,100})"
+_ROUTES = _routes()
 
 
-def _on_problem(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)  # noqa: S101  -- Starlette types it wider
-    return JSONResponse(problem.body(), problem.status)
+def api(service: Service) -> ASGIApp:
+    """Return the application that answers as Losant does."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        status: int
+        body: dict[str, Any] | None
+        try:
+            if request.method == "OPTIONS":  # a browser asks, and every path allows everything
+                status, body = 204, None
+            else:
+                status, body = service.perform(await _call_of(request))
+        except Problem as problem:
+            status, body = problem.status, problem.body()
+        response = Response(status_code=status) if body is None else _Json(body, status)
+        await response(scope, receive, send)
+
+    return Starlette(routes=[Mount("/", app=respond)])
 
 
-def _on_http_exception(_: Request, error: Exception) -> Response:
-    """Word as Losant does what Starlette finds itself: 404 for the path, 405 for the method."""
-    assert isinstance(error, HTTPException)  # noqa: S101  -- likewise
-    problem = Problem(error.status_code, error_type(error.status_code), error.detail)
-    return JSONResponse(problem.body(), problem.status, headers=error.headers)
+async def _call_of(request: Request) -> Call:
+    """Find the operation of a request, and take the request apart.
+
+    Raises:
+        Problem: A 405 if no operation has this path or this method. There is no 404: the framework
+            answers `OPTIONS` for every path, so that every path exists.
+    """
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    path = raw.decode("latin-1").removesuffix("/")
+    for route in _ROUTES:
+        ids = route.ids(path)
+        if ids is not None and request.method in route.operations:
+            return Call(
+                operation=route.operations[request.method],
+                path=ids,
+                query=_query(request),
+                authorization=request.headers.get("authorization", ""),
+                host=request.headers.get("host", ""),
+                content_type=request.headers.get("content-type", ""),
+                body=await request.body(),
+            )
+    raise Problem.not_allowed(request.method)
+
+
+def _query(request: Request) -> dict[str, str | list[str]]:
+    """Return the query as the framework's parser does: `a=1&a=2` and `a[]=1` are lists."""
+    query: dict[str, str | list[str]] = {}
+    for given, value in request.query_params.multi_items():
+        name, bracket, _ = given.partition("[")
+        former = query.get(name)
+        if former is None:
+            query[name] = [value] if bracket else value
+        else:
+            query[name] = [*(former if isinstance(former, list) else [former]), value]
+    return query
 
 
 @define(eq=False)
 class Front:
-    """What stands between the caller and the API: the journal, the limits and the faults."""
+    """The layer between the caller and the API: the journal, the limits and the faults."""
 
     api: ASGIApp
     journal: Journal
     faults: Faults
     body_limit: int
+    now: Callable[[], datetime]
     rate_limit: RateLimit | None = field(default=None, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +196,7 @@ class Front:
                 await _close(scope, receive)
             case Fault(kind="truncate"):
                 assert answer is not None  # noqa: S101  -- it acted, above
-                half = _cut(answer)
+                half = _cut(self._dated(answer))
                 entry.answered(half.status)
                 await _send_half(half, scope, receive, send)
             case Fault():
@@ -157,8 +220,15 @@ class Front:
 
     async def _send(self, answer: Answer, entry: Entry, send: Send) -> None:
         entry.answered(answer.status)
-        await send(_start(answer))
+        await send(_start(self._dated(answer)))
         await send({"type": "http.response.body", "body": answer.body})
+
+    def _dated(self, answer: Answer) -> Answer:
+        """Add the `Date` header, by the fake's own clock, unless a fault has given one."""
+        if any(name == b"date" for name, _ in answer.headers):
+            return answer
+        date = format_datetime(self.now().astimezone(UTC), usegmt=True)
+        return evolve(answer, headers=((b"date", date.encode()), *answer.headers))
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The wire contract as the fake knows it: 21 operations and the scopes that each accepts.
+"""The wire contract as the fake knows it: its operations and the scopes that each accepts.
 
 Spelled out by hand, and not taken from the client, so that a slip in the client is seen by the
 fake.
@@ -8,8 +8,12 @@ from typing import Literal
 
 from attrs import frozen
 
+from losant_tokens._published_scopes import DEPRECATED_GROUPS
+
 Family = Literal["user", "oauth", "application", "instance", "auth"]
-Action = Literal["list", "create", "get", "patch", "delete", "authenticate"]
+Action = Literal[
+    "list", "create", "get", "patch", "delete", "authenticate", "sso_domain", "white_label"
+]
 
 _USER_READERS = (
     "all.User",
@@ -58,6 +62,8 @@ class Operation:
     denies_oauth: bool = False
     body: str | None = None
     """The name of the schema of its body in `_schemas.SCHEMAS`."""
+    parameter: str = "apiToken"
+    """The name of the body among the parameters, with which validation messages begin."""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -109,6 +115,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _USER_WRITERS,
         denies_oauth=True,
         body="userOauthTokenPost",
+        parameter="oauthToken",
     ),
     Operation(
         "userOauthToken.get",
@@ -127,6 +134,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _USER_WRITERS,
         denies_oauth=True,
         body="userOauthTokenPatch",
+        parameter="oauthToken",
     ),
     Operation(
         "userOauthToken.delete",
@@ -152,7 +160,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST",
         "/applications/{applicationId}/tokens",
         _APPLICATION_WRITERS,
-        body="applicationApiTokenPost",
+        body="apiTokenPost",
     ),
     Operation(
         "applicationApiToken.get",
@@ -228,28 +236,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST",
         "/auth/user",
         body="userCredentials",
+        parameter="credentials",
     ),
+    # The official command line asks for these two when a user logs in.
+    Operation("auth.ssoDomain", "auth", "sso_domain", "GET", "/auth/ssoDomain"),
+    Operation("whitelabels.domain", "auth", "white_label", "GET", "/whitelabels/domain"),
 )
-
-UNPUBLISHED_GROUPS = frozenset(
-    {
-        "all.Application.cli",
-        "all.User.cli",
-        "applications",
-        "dashboards",
-        "dashboards.read",
-        "devices",
-        "devices.command",
-        "devices.read",
-        "devices.state",
-        "events",
-        "flows",
-        "me",
-        "orgs",
-        "webhooks",
-    }
-)
-"""Scopes that exist, but of which nobody outside Losant knows what they allow."""
 
 API_TOKEN_SORT_FIELDS = (
     "name",
@@ -264,14 +256,15 @@ API_TOKEN_FILTER_FIELDS = ("name", "status")
 OAUTH_TOKEN_FILTER_FIELDS = ("name",)
 
 
-def allows(operation: Operation, scopes: frozenset[str], *, unpublished: bool) -> bool:
+def allows(operation: Operation, scopes: frozenset[str], *, deprecated: bool) -> bool:
     """Decide whether a token with these scopes may call an operation.
 
     Args:
-        operation: What is called.
+        operation: The operation that is called.
         scopes: The scopes of the token.
-        unpublished: Whether the groups whose contents are unpublished allow everything, or nothing.
+        deprecated: Whether the deprecated groups, whose contents are not published, allow every
+            operation, or none.
     """
     return not scopes.isdisjoint(operation.scopes) or (
-        unpublished and not scopes.isdisjoint(UNPUBLISHED_GROUPS)
+        deprecated and not scopes.isdisjoint(DEPRECATED_GROUPS)
     )

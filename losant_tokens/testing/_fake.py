@@ -41,18 +41,22 @@ class FakeLosant:
     All of `/me` is one user's, whoever bears the token; a token of an application or an instance
     reaches the tokens of that application or instance only. All of it may be used from any thread.
 
-    Some answers are guesses, because Losant's are not documented; build nothing on them: what a
-    token may do that was created without scopes (`all.User` and the like), that a malformed id is a
-    400, that filters mind the case, that `tokenTTL` is in seconds, 403 for scopes that do not
-    suffice, and the shape of `_links` and its like. Creating an OAuth token does not tell its
-    secret, since the API hands it to the OAuth client; `tokens("oauth")` has it.
+    Refusals are those of Losant's public server framework: their order, their status, their words.
+    Some answers are guesses, because Losant's are not documented. Do not rely on them: the scopes
+    of a token that was created without any (`all.User` and the like), that an inactive token gets
+    401, that filters are case-sensitive, that `tokenTTL` is in seconds, that half a surrogate pair
+    becomes U+FFFD, and the shape of `_links` and its like. Creating an OAuth token does not return
+    its secret, because the API hands it to the OAuth client; `tokens("oauth")` has it.
 
     Args:
-        now: Gives the time, with a time zone; the real time by default.
+        now: Returns the time, with a time zone; the real time by default. The `Date` header of
+            responses follows it.
         page_cap: See the attribute of that name.
         body_limit: The most bytes of a request's body; one more, and the answer is an empty 413.
-        unpublished_scopes_allow: Whether scopes whose contents Losant does not publish
-            (`all.User.cli`, `me`, …) allow every operation, as they do by default, or none.
+        unpublished_scopes_allow: Whether the deprecated scopes (`me`, `applications`, …) allow
+            every operation, as they do by default, or none. Losant does not publish what they hold.
+        issuer: The `iss` claim of the fake's tokens. Default: the host that was asked, for tokens
+            that are created by a request, and none for tokens that are created in Python.
     """
 
     def __init__(
@@ -62,15 +66,16 @@ class FakeLosant:
         page_cap: int | None = None,
         body_limit: int = _MIB,
         unpublished_scopes_allow: bool = True,
+        issuer: str | None = None,
     ) -> None:
         # One lock for all state: the server answers in a thread of its own. It is never held while
         # awaiting.
         self._lock = threading.RLock()
-        self._store = Store(now, self._lock)
+        self._store = Store(now, self._lock, issuer)
         self._journal = Journal(self._lock)
         self._faults = Faults(self._lock)
         self._service = Service(self._store, page_cap, unpublished_scopes_allow)
-        self._front = Front(api(self._service), self._journal, self._faults, body_limit)
+        self._front = Front(api(self._service), self._journal, self._faults, body_limit, now)
         self.admin_token: str = self.access_token()
         """A bearer token that may do everything, ready to use. It is in no list."""
 
@@ -158,10 +163,9 @@ class FakeLosant:
         )
 
     def add_user(self, email: str, password: str, two_factor_code: str | None = None) -> FakeUser:
-        """Let somebody log in with `POST /auth/user`. A password has 8 characters or more.
+        """Add a user who can log in with `POST /auth/user`. A password has 8 characters or more.
 
-        The token that the answer holds may do all that `all.User` allows, unless the request asks
-        for other scopes.
+        The token in the response has the scope `all.User`, unless the request asks for others.
         """
         return self._store.add_user(email, password, two_factor_code)
 
@@ -192,7 +196,8 @@ class FakeLosant:
     def seed(self, count: int = 1000, *, seed: int = 0, owner: str = "user") -> SeedSummary:
         """Add realistic tokens: CI leftovers, expired and inactive ones, and a few of production.
 
-        The same seed at the same time gives the same tokens.
+        The same seed at the same time gives the same tokens, but for their ids and secrets, which
+        no two fakes share.
         """
         return add_seeded(self._store, count, seed, owner)
 
@@ -274,14 +279,17 @@ class FakeLosant:
         """Give the fake as a transport for `AsyncClient` or httpx's: in process, without a port."""
         return FakeTransport(self._front)
 
-    def serve(self, port: int = 0) -> Serving:
-        """Serve the fake on 127.0.0.1 while a `with` or `async with` block runs, on a base URL.
+    def serve(self, port: int = 0, host: str = "127.0.0.1") -> Serving:
+        """Serve the fake while a `with` or `async with` block runs; the block gets the base URL.
 
         Example::
 
             async with fake.serve() as base_url: ...
 
         Args:
-            port: 0: any that is free.
+            port: The port; 0: any that is free.
+            host: The address to listen on. The default can be reached from this machine only.
+                `0.0.0.0` listens on all its addresses, for clients in other containers; anybody
+                who reaches the port can then use the fake.
         """
-        return Serving(self._front, port)
+        return Serving(self._front, port, host)

@@ -1,42 +1,57 @@
-"""Refusals, as the API words them."""
+"""Refusals, in the words of Losant's server framework (bravado-core, `lib/errors.js`)."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import frozen
 
 
 @frozen
 class Problem(Exception):  # noqa: N818  -- it is an answer of the API, not an error of the fake
-    """What stops an operation, to be answered as `{"type": ..., "message": ...}`."""
+    """A refusal, answered as `{"type": ..., "message": ...}`."""
 
     status: int
     type: str
     message: str
-    extra: Mapping[str, Any] = field(factory=dict)
-    """Members of the answer besides the two."""
 
     @classmethod
-    def validation(cls, errors: Sequence[Mapping[str, str]]) -> Self:
-        """Refuse a malformed request, saying what is wrong and where."""
-        message = "; ".join(f"{error['path']} {error['message']}" for error in errors)
-        return cls(400, "Validation", message, {"validationErrors": list(errors)})
+    def validation(cls, message: str) -> Self:
+        """Refuse a malformed request: `apiToken.name is required`."""
+        return cls(400, "Validation", message)
 
     @classmethod
-    def unauthorized(cls, message: str = "Unauthorized") -> Self:
-        """Refuse a caller who is nobody."""
+    def unauthorized(cls, message: str = "Invalid access token") -> Self:
+        """Refuse a caller whose token or credentials do not work."""
         return cls(401, "Unauthorized", message)
 
     @classmethod
-    def forbidden(cls, message: str) -> Self:
-        """Refuse a caller who may not do this."""
-        return cls(403, "Forbidden", message)
+    def forbidden(cls) -> Self:
+        """Refuse a caller without a token, or with one that does not allow the operation."""
+        return cls(403, "Forbidden", "Access is forbidden")
 
     @classmethod
     def not_found(cls, message: str) -> Self:
-        """Refuse what is not there."""
+        """Refuse a request for something that does not exist."""
         return cls(404, "NotFound", message)
 
+    @classmethod
+    def not_allowed(cls, method: str) -> Self:
+        """Refuse a path or a method that no operation has."""
+        return cls(405, "MethodNotAllowed", f"{method} is not allowed")
+
     def body(self) -> dict[str, Any]:
-        """Give the body of the answer."""
-        return {"type": self.type, "message": self.message, **self.extra}
+        """Return the body of the response."""
+        return {"type": self.type, "message": self.message}
+
+
+@frozen
+class NotJson(Problem):
+    """A body that is not JSON: refused by the parser, which answers with a `code`."""
+
+    def body(self) -> dict[str, Any]:
+        """Return the body of the response, which has no `type`."""
+        return {"code": self.type, "message": self.message}
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        """Refuse the body for a reason that does not quote it."""
+        return cls(400, "InvalidContent", f"Invalid JSON: {reason}")

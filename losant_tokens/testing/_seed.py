@@ -39,7 +39,7 @@ class SeedSummary:
 
 
 def add_seeded(store: Store, count: int, seed: int, owner: str) -> SeedSummary:
-    """Add realistic tokens, the same for the same seed and the same time."""
+    """Add realistic tokens: for one seed and time the same, but for their ids and secrets."""
     owner = check_owner(owner)
     # Not secret, but the same each time: that is what a test wants.
     rng = random.Random(seed)  # noqa: S311
@@ -48,7 +48,7 @@ def add_seeded(store: Store, count: int, seed: int, owner: str) -> SeedSummary:
         tokens = []
         for number in range(count):
             members = _token(rng, number, now)
-            members["id_"] = _new_id(rng, members["creation_date"], store)
+            members["id_"] = store.new_id(members["creation_date"])
             if owner == "oauth":
                 members["oauth"] = _oauth(rng)
             tokens.append(store.add(owner, **members))
@@ -91,14 +91,6 @@ def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
         "description": f"For {project}",
         "scope": rng.choice((*_READ_SCOPES, *_WRITE_SCOPES)),
     }
-
-
-def _new_id(rng: random.Random, created: datetime, store: Store) -> str:
-    while True:
-        id_ = f"{int(created.timestamp()) & 0xFFFFFFFF:08x}{rng.getrandbits(64):016x}"
-        # Seeding twice from one seed must give twice as many tokens.
-        if not store.has(id_):
-            return id_
 
 
 def _oauth(rng: random.Random) -> dict[str, Any]:

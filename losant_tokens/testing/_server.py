@@ -1,4 +1,4 @@
-"""Serving the fake on a loopback port, for clients that want a real connection."""
+"""Serving the fake on a port, for clients that need a real connection."""
 
 import asyncio
 import contextlib
@@ -49,6 +49,7 @@ class Serving:
 
     _app: ASGIApp
     _port: int = 0
+    _host: str = "127.0.0.1"
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _stop: asyncio.Event | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -58,8 +59,8 @@ class Serving:
             raise RuntimeError("the fake is being served by this object already")
         # Bound here and not in the thread, so that a port that is taken is an error where it is
         # asked for.
-        sock = _bind(self._port)
-        base_url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        sock = _bind(self._host, self._port)
+        base_url = _base_url(self._host, sock.getsockname()[1])
         ready = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(sock, ready)), name="fake-losant", daemon=True
@@ -131,20 +132,27 @@ class Serving:
         await server.wait_closed()
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     # asyncio turns Nagle's algorithm off only where TCP is named as the protocol, which
     # socket.create_server does not do; with it on, each answer takes 40 ms.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
         # On Windows the option would let two servers have one port; elsewhere it only lets a port
         # be used again at once.
         if os.name != "nt":  # pragma: no branch
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", port))
+        sock.bind(address)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _base_url(host: str, port: int) -> str:
+    """Return the base URL for a client on this machine: a wildcard address is no destination."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _without_cancellation(app: ASGIApp) -> ASGIApp:

@@ -1,22 +1,29 @@
-"""What each operation does: who calls, may they, is it well-formed, and then the deed."""
+"""The operations: validation, authentication, authorization, and then the change itself."""
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from attrs import define, frozen
 
 from losant_tokens.testing._answers import Extras, list_body, token_body
 from losant_tokens.testing._contract import Operation, allows
-from losant_tokens.testing._listing import read_list_query
-from losant_tokens.testing._owners import is_id
-from losant_tokens.testing._problems import Problem
-from losant_tokens.testing._schemas import check_body
-from losant_tokens.testing._store import Store
+from losant_tokens.testing._listing import query_schema, read_list_query
+from losant_tokens.testing._problems import NotJson, Problem
+from losant_tokens.testing._schemas import SCHEMAS
+from losant_tokens.testing._store import Store, later
+from losant_tokens.testing._validation import first_problem, read_date
 from losant_tokens.testing._values import Grant
 
 _YEAR = timedelta(days=365)
+_MAX_SECONDS = 10**9
+_MISSING: Final = object()
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_A_STRING = {"type": "string"}
+_AN_EMAIL = {"type": "string", "format": "email", "maxLength": 1024}
+_AN_ID = {"type": "string", "pattern": "^[A-Fa-f0-9]{24}$"}
 # What a token may do that was created without scopes is not documented; this is a guess.
 _DEFAULT_SCOPES = {
     "user": ("all.User",),
@@ -32,8 +39,10 @@ class Call:
 
     operation: Operation
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Mapping[str, str | list[str]]
+    """Of a parameter that is given twice, both values, as the framework's parser has it."""
     authorization: str
+    host: str
     content_type: str
     body: bytes
 
@@ -44,94 +53,151 @@ class Service:
 
     store: Store
     page_cap: int | None
-    unpublished_scopes_allow: bool
+    deprecated_scopes_allow: bool
 
-    def perform(self, call: Call) -> tuple[int, dict[str, Any]]:
-        """Carry out a call and give the status and the body of its answer.
+    def perform(self, call: Call) -> tuple[int, dict[str, Any] | None]:
+        """Carry out a call and return the status and the body of its response.
 
         Raises:
-            Problem: The refusal, in the order of 401, 403, 400, 404.
+            Problem: The refusal. Checks come in the order of 400, 401, 403, 404.
         """
         operation = call.operation
-        # One lock around the whole deed, so that no other request sees it half done. Nothing in
-        # here waits.
+        parameters = _parameters(call)
+        # One lock around everything, so that no other request sees it half done. Nothing in here
+        # waits.
         with self.store.lock:
-            if operation.action == "authenticate":
-                return 200, self._authenticate(_read_body(call))
-            grant = self._authorize(call)
-            _check_ids(call.path)
+            grant = self._authenticate(call)
+            if operation.family == "auth":
+                return self._without_token(call, parameters)
+            if grant is None or not self._allows(operation, grant):
+                raise Problem.forbidden()
             owner = _owner(call)
             if grant.reach is not None and grant.reach != owner:
-                raise Problem.forbidden(f"The token reaches {grant.reach} only")
+                raise Problem.forbidden()
+            body = parameters.get(operation.parameter, {})
             match operation.action:
                 case "list":
                     return 200, self._list(call, owner)
                 case "create":
-                    return 201, self._create(call, owner, grant)
+                    return 201, self._create(call, owner, grant, body)
                 case "patch":
-                    return 200, self._patch(call, owner)
+                    return 200, self._patch(call, owner, body)
                 case "delete":
                     self.store.remove(self.store.get(owner, _token_id(call)))
                     return 200, {"success": True}
                 case _:
                     token = self.store.get(owner, _token_id(call))
-                    return 200, token_body(token, Extras.of(call.query))
+                    return 200, token_body(token, _extras(call))
 
-    def _authorize(self, call: Call) -> Grant:
-        scheme, _, secret = call.authorization.partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise Problem.unauthorized()
-        grant = self.store.grant(secret)
-        if grant.oauth and call.operation.denies_oauth:
-            raise Problem.forbidden(f"{call.operation.name} is not open to OAuth tokens")
-        if not allows(call.operation, grant.scopes, unpublished=self.unpublished_scopes_allow):
-            raise Problem.forbidden(f"The scopes of the token do not allow {call.operation.name}")
-        return grant
+    def _authenticate(self, call: Call) -> Grant | None:
+        """Return what the bearer may do, or `None` for a request without a bearer token."""
+        scheme, _, rest = call.authorization.partition(" ")
+        secret = rest.partition(" ")[0]
+        if scheme.upper() not in {"BEARER", "JWT"} or not secret:
+            return None
+        return self.store.grant(secret)
+
+    def _allows(self, operation: Operation, grant: Grant) -> bool:
+        if grant.oauth and operation.denies_oauth:
+            return False
+        return allows(operation, grant.scopes, deprecated=self.deprecated_scopes_allow)
+
+    def _without_token(
+        self, call: Call, parameters: Mapping[str, Any]
+    ) -> tuple[int, dict[str, Any] | None]:
+        match call.operation.action:
+            case "sso_domain":
+                return 204, None
+            case "white_label":
+                return 200, {"appUrl": "https://app.losant.com", "endpointDomain": "onlosant.com"}
+            case _:
+                return 200, self._log_in(call, parameters["credentials"])
 
     def _list(self, call: Call, owner: str) -> dict[str, Any]:
-        query = read_list_query(call.query, call.operation.family, self.page_cap)
+        query = read_list_query(_strings(call), self.page_cap)
         owner_id = owner.partition(":")[2] or self.store.user_id
         page = query.select(self.store.of(owner))
-        return list_body(owner, owner_id, page, query, Extras.of(call.query))
+        return list_body(owner, owner_id, page, query, _extras(call))
 
-    def _create(self, call: Call, owner: str, grant: Grant) -> dict[str, Any]:
-        body = _read_body(call)
+    def _create(
+        self, call: Call, owner: str, grant: Grant, body: Mapping[str, Any]
+    ) -> dict[str, Any]:
         members = _common_members(body)
         expires = body.get("expirationDate")
-        members["expiration_date"] = expires and datetime.fromisoformat(expires.upper())
+        members["expiration_date"] = expires and read_date(expires)
         if owner == "oauth":
             if "expirationDate" not in body:
-                members["expiration_date"] = self.store.now() + _YEAR
+                members["expiration_date"] = later(self.store.now(), _YEAR)
             members["oauth"] = _oauth_details(body["oauth"])
         creator_id, creator_type, creator_name = grant.creator
         token = self.store.add(
             owner,
+            host=call.host,
             scope=body.get("scope", _DEFAULT_SCOPES[call.operation.family]),
             creator_id=creator_id,
             creator_type=creator_type,
             creator_name=creator_name,
             **members,
         )
-        return token_body(token, Extras.of(call.query), with_secret=True)
+        return token_body(token, _extras(call), with_secret=True)
 
-    def _patch(self, call: Call, owner: str) -> dict[str, Any]:
-        changes = _common_members(_read_body(call))
+    def _patch(self, call: Call, owner: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        changes = _common_members(body)
         token = self.store.replace(self.store.get(owner, _token_id(call)), **changes)
-        return token_body(token, Extras.of(call.query))
+        return token_body(token, _extras(call))
 
-    def _authenticate(self, credentials: dict[str, Any]) -> dict[str, Any]:
+    def _log_in(self, call: Call, credentials: Mapping[str, Any]) -> dict[str, Any]:
         user = self.store.log_in(
             credentials["email"], credentials["password"], credentials.get("twoFactorCode")
         )
-        # The unit of tokenTTL is not documented; seconds are a guess. None, like 0, is "until the
-        # fake is gone".
-        seconds = credentials.get("tokenTTL")
+        # The unit of tokenTTL is not documented; seconds are a guess. Without it, as with 0, the
+        # token works as long as the fake exists.
+        seconds = min(credentials.get("tokenTTL") or 0, _MAX_SECONDS)
+        now = self.store.now()
         token = self.store.mint_access(
             credentials.get("requestedScopes") or ("all.User",),
-            expires=self.store.now() + timedelta(seconds=min(seconds, 10**9)) if seconds else None,
+            expires=later(now, timedelta(seconds=seconds)) if seconds else None,
             user_id=user.id,
+            host=call.host,
         )
         return {"userId": user.id, "token": token, "needsToVerifyEmail": False}
+
+
+def _parameters(call: Call) -> dict[str, Any]:
+    """Return the validated parameters of a call: ids, query, and body.
+
+    Raises:
+        Problem: A 400 with the first problem.
+    """
+    operation = call.operation
+    properties: dict[str, Any] = dict.fromkeys(("_actions", "_links", "_embedded"), _A_STRING)
+    properties |= dict.fromkeys(call.path, _AN_ID)
+    if operation.action == "list":
+        properties |= query_schema(operation.family)
+    if operation.action == "sso_domain":
+        properties["email"] = _AN_EMAIL
+    declared = {name: value for name, value in call.query.items() if name in properties}
+    values: dict[str, Any] = {**declared, **call.path}
+    required = []
+    if operation.body is not None:
+        properties[operation.parameter] = SCHEMAS[operation.body]
+        required.append(operation.parameter)
+        body = _read_body(call)
+        if body is not _MISSING:
+            values[operation.parameter] = body
+    schema = {"type": "object", "properties": properties, "required": required}
+    if problem := first_problem(schema, values, ""):
+        raise Problem.validation(problem)
+    return values
+
+
+def _strings(call: Call) -> dict[str, str]:
+    """Return the query. Parameters that the operation knows have passed validation as strings."""
+    return {name: value for name, value in call.query.items() if isinstance(value, str)}
+
+
+def _extras(call: Call) -> Extras:
+    return Extras.of(_strings(call))
 
 
 def _owner(call: Call) -> str:
@@ -145,28 +211,44 @@ def _token_id(call: Call) -> str:
     return call.path["oauthTokenId" if call.operation.family == "oauth" else "apiTokenId"]
 
 
-def _check_ids(path: Mapping[str, str]) -> None:
-    wrong = [
-        {"path": f"$.{name}", "message": "is not 24 hex digits"}
-        for name, value in path.items()
-        if not is_id(value)
-    ]
-    if wrong:
-        raise Problem.validation(wrong)
+def _read_body(call: Call) -> object:
+    """Return the body: parsed if it is JSON, else as text, or `_MISSING`.
 
-
-def _read_body(call: Call) -> dict[str, Any]:
+    Raises:
+        NotJson: It is said to be JSON and is not.
+    """
+    if not call.body:
+        return _MISSING
+    text = call.body.decode("utf-8", "replace")
     media_type = call.content_type.partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise Problem.validation([{"path": "$", "message": "is not application/json"}])
+        return text
     try:
-        body = json.loads(call.body)
+        return _scrubbed(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError):
-        raise Problem.validation([{"path": "$", "message": "is not JSON"}]) from None
-    assert call.operation.body is not None  # noqa: S101  -- who reads a body has a schema for it
-    check_body(call.operation.body, body)
-    checked: dict[str, Any] = body
-    return checked
+        raise NotJson.because("the body cannot be parsed") from None
+
+
+def _refuse_constant(name: str) -> None:
+    # Python reads NaN and Infinity, which JSON does not have.
+    raise ValueError(name)
+
+
+def _scrubbed(value: Any) -> Any:
+    """Return a JSON value with the replacement character for each half of a surrogate pair.
+
+    JSON can carry half a pair as an escape, and UTF-8 cannot, so it could be stored and never be
+    sent. Writing UTF-8 replaces it in JavaScript.
+    """
+    match value:
+        case str():
+            return _HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", value)
+        case list():
+            return [_scrubbed(item) for item in value]
+        case dict():
+            return {_scrubbed(name): _scrubbed(member) for name, member in value.items()}
+        case _:
+            return value
 
 
 def _common_members(body: Mapping[str, Any]) -> dict[str, Any]:

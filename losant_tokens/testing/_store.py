@@ -1,9 +1,10 @@
 """The state of the fake: its tokens by owner, its users, and the bearer tokens that work."""
 
 import itertools
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -16,26 +17,28 @@ from losant_tokens.testing._values import FakeToken, FakeUser, Grant, to_scope
 # Signs nothing that matters: a client cannot check the signature of a real token either.
 _KEY = "the fake signs its tokens with a key that everybody may know"
 _AUDIENCE = "https://api.losant.com"
+_SERIAL_BITS = 24
 
 
-def mint(id_: str, scope: tuple[str, ...], expires: datetime | None, *, oauth: bool) -> str:
-    """Make the text of a bearer token: a JWT with the claims that Losant's are seen to have."""
-    claims: dict[str, Any] = {"iss": "api.losant.com", "jti": id_, "scope": list(scope)}
-    if expires is not None:
-        claims["exp"] = int(expires.timestamp())
-    if oauth:
-        claims["aud"] = _AUDIENCE
-    return jwt.encode(claims, _KEY, algorithm="HS256")
+def later(now: datetime, span: timedelta) -> datetime:
+    """Return the time after a span, or the last time that there is."""
+    try:
+        return now + span
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 @define(eq=False)
 class Store:
-    """What the fake remembers. Every method takes the lock, so that any thread may call it."""
+    """The state of the fake. Every method takes the lock, so that any thread may call it."""
 
     now: Callable[[], datetime]
     lock: threading.RLock
+    issuer: str | None
+    """The `iss` claim of all tokens; None: the host that was asked for the token, if any."""
     user_id: str = field(init=False)
     _serial: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
+    _random: str = field(factory=lambda: secrets.token_hex(5), init=False)
     _tokens: dict[str, dict[str, FakeToken]] = field(factory=dict, init=False)
     # Secrets of listed tokens lead to the token, and not to a copy of its rights: it may be patched
     # or deleted.
@@ -46,13 +49,51 @@ class Store:
     def __attrs_post_init__(self) -> None:
         self.user_id = self.new_id()
 
-    def new_id(self) -> str:
-        """Give an id that no other token has: seconds since the epoch, then a serial number."""
-        seconds = int(self.now().timestamp()) & 0xFFFFFFFF
-        return f"{seconds:08x}{next(self._serial):016x}"
+    def new_id(self, created: datetime | None = None) -> str:
+        """Return a new id, which grows with time and is shared with no other fake.
 
-    def add(self, owner: str, *, id_: str | None = None, **members: Any) -> FakeToken:
-        """Put a token into the collection of its owner, with a secret of its own."""
+        As in the ids of MongoDB: seconds since the epoch, a random part, a serial number.
+
+        Args:
+            created: When the token was created; now, by default.
+        """
+        seconds = int((created or self.now()).timestamp()) & 0xFFFFFFFF
+        serial = next(self._serial) % (1 << _SERIAL_BITS)
+        return f"{seconds:08x}{self._random}{serial:06x}"
+
+    def mint(
+        self,
+        id_: str,
+        scope: tuple[str, ...],
+        expires: datetime | None,
+        *,
+        oauth: bool,
+        host: str | None,
+    ) -> str:
+        """Return a new bearer token: a JWT with the claims that Losant's tokens have.
+
+        Args:
+            id_: The `jti` claim, which real tokens are not known to have. Tests go by it.
+            scope: The `scope` claim.
+            expires: The `exp` claim; None: there is none.
+            oauth: Whether it has an audience, as OAuth tokens do.
+            host: The host that was asked for it, for the `iss` claim; None: nobody asked.
+        """
+        claims: dict[str, Any] = {
+            "iss": self.issuer or host,
+            "iat": int(self.now().timestamp()),
+            "jti": id_,
+            "scope": list(scope),
+            "exp": expires and int(expires.timestamp()),
+            "aud": _AUDIENCE if oauth else None,
+        }
+        known = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(known, _KEY, algorithm="HS256")
+
+    def add(
+        self, owner: str, *, id_: str | None = None, host: str | None = None, **members: Any
+    ) -> FakeToken:
+        """Add a token to the collection of its owner, with a secret of its own."""
         owner = check_owner(owner)
         with self.lock:
             id_ = self.new_id() if id_ is None else id_.lower()
@@ -60,7 +101,8 @@ class Store:
                 raise ValueError(f"an id is 24 hex digits that no other token has, not {id_!r}")
             now = self.now()
             scope = to_scope(members.pop("scope"))
-            secret = mint(id_, scope, members.get("expiration_date"), oauth=owner == "oauth")
+            expires = members.get("expiration_date")
+            secret = self.mint(id_, scope, expires, oauth=owner == "oauth", host=host)
             token = FakeToken(
                 **{
                     "id": id_,
@@ -121,8 +163,9 @@ class Store:
         expires: datetime | None = None,
         reach: str | None = None,
         user_id: str | None = None,
+        host: str | None = None,
     ) -> str:
-        """Make a bearer token that works and is in no list."""
+        """Return a new bearer token that works and is in no list."""
         with self.lock:
             scope = to_scope(scopes)
             grant = Grant(
@@ -132,20 +175,22 @@ class Store:
                 expires=expires,
                 creator=(user_id or self.user_id, "user", None),
             )
-            secret = mint(self.new_id(), scope, grant.expires, oauth=oauth)
+            secret = self.mint(self.new_id(), scope, grant.expires, oauth=oauth, host=host)
             self._minted[secret] = grant
             return secret
 
     def grant(self, secret: str) -> Grant:
-        """Find out what the bearer of a secret may do.
+        """Return what the bearer of a secret may do.
 
         Raises:
             Problem: A 401 for a secret that is unknown, expired or inactive.
         """
         with self.lock:
             grant = self._minted.get(secret) or self._grant_of_token(secret)
-            if not grant.active or (grant.expires is not None and grant.expires <= self.now()):
+            if not grant.active:
                 raise Problem.unauthorized()
+            if grant.expires is not None and grant.expires <= self.now():
+                raise Problem.unauthorized("Access token has expired")
             return grant
 
     def _grant_of_token(self, secret: str) -> Grant:

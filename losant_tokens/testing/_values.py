@@ -16,20 +16,28 @@ def _mask(_: object) -> str:
     return "'****'"
 
 
-def _to_milliseconds(moment: datetime | None) -> datetime | None:
-    """Cut a moment to what the wire carries, so that what is stored equals what is sent."""
-    if moment is None:
+def to_utc(date: datetime) -> datetime:
+    """Return a datetime in UTC; unchanged if UTC has no such year, as at the end of year 9999."""
+    try:
+        return date.astimezone(UTC)
+    except OverflowError:
+        return date
+
+
+def _to_milliseconds(date: datetime | None) -> datetime | None:
+    """Round a datetime down to the precision of the wire, so that both compare as equal."""
+    if date is None:
         return None
-    if moment.tzinfo is None:
-        raise ValueError(f"a date needs a time zone, such as datetime.now(UTC): {moment!r}")
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    if date.tzinfo is None:
+        raise ValueError(f"a date needs a time zone, such as datetime.now(UTC): {date!r}")
+    date = to_utc(date)
+    return date.replace(microsecond=date.microsecond // 1000 * 1000)
 
 
-def _moment(moment: datetime) -> datetime:
-    cut = _to_milliseconds(moment)
-    assert cut is not None  # noqa: S101  -- only None gives None; this tells mypy
-    return cut
+def _date(date: datetime) -> datetime:
+    rounded = _to_milliseconds(date)
+    assert rounded is not None  # noqa: S101  -- only None gives None; this tells mypy
+    return rounded
 
 
 def to_scope(scopes: Iterable[str]) -> tuple[str, ...]:
@@ -52,8 +60,8 @@ class FakeToken:
     name: str = field(validator=min_len(1))
     status: Status = field(default="active", validator=in_(("active", "inactive")))
     scope: tuple[str, ...] = field(default=(), converter=to_scope)
-    creation_date: datetime = field(converter=_moment)
-    last_updated: datetime = field(converter=_moment)
+    creation_date: datetime = field(converter=_date)
+    last_updated: datetime = field(converter=_date)
     expiration_date: datetime | None = field(default=None, converter=_to_milliseconds)
     """None: it never expires."""
     description: str | None = None

@@ -26,15 +26,36 @@ async def ask(
     return answer.status_code, answer.json().get("type")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic abc", "abc"])
-async def test_strangers(client: httpx.AsyncClient, header: str) -> None:
-    """Without a token that is known, the answer is 401."""
+FORBIDDEN = (403, {"type": "Forbidden", "message": "Access is forbidden"})
+UNKNOWN = (401, {"type": "Unauthorized", "message": "Invalid access token"})
+EXPIRED = (401, {"type": "Unauthorized", "message": "Access token has expired"})
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", FORBIDDEN),
+        ("Bearer", FORBIDDEN),
+        ("Bearer ", FORBIDDEN),
+        ("Basic abc", FORBIDDEN),
+        ("abc", FORBIDDEN),
+        ("Bearer nonsense", UNKNOWN),
+        ("jwt nonsense", UNKNOWN),
+    ],
+)
+async def test_strangers(client: httpx.AsyncClient, header: str, expected: Any) -> None:
+    """Without a token the answer is 403, and with one that is unknown it is 401."""
     answer = await client.get("/me/tokens", headers={"Authorization": header})
 
-    assert (answer.status_code, answer.json()) == (
-        401,
-        {"type": "Unauthorized", "message": "Unauthorized"},
-    )
+    assert expected == (answer.status_code, answer.json())
+
+
+async def test_expired(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+    """A token that has expired is refused with a message of its own."""
+    bearer = fake.access_token(expires=NOW)
+    answer = await client.get("/me/tokens", headers={"Authorization": f"Bearer {bearer}"})
+
+    assert EXPIRED == (answer.status_code, answer.json())
 
 
 @pytest.mark.parametrize(
@@ -112,14 +133,31 @@ async def test_scopes(
     assert (await ask(client, fake.access_token(scopes), method, path))[0] == status
 
 
-@pytest.mark.parametrize(("allow", "status"), [(True, 201), (False, 403)])
-async def test_unpublished_scopes(allow: bool, status: int) -> None:
-    """Scopes of which nobody knows what they allow allow everything, or nothing where asked."""
+@pytest.mark.parametrize(
+    ("scope", "allow", "status"),
+    [
+        ("me", True, 201),
+        ("me", False, 403),
+        ("all.User.cli", True, 403),
+        ("all.Application.cli", True, 403),
+        ("all.Galaxy", True, 403),
+    ],
+)
+async def test_unpublished_scopes(scope: str, allow: bool, status: int) -> None:
+    """Deprecated scopes allow everything, or nothing where asked; no other unknown scope does."""
     fake = FakeLosant(unpublished_scopes_allow=allow)
     async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
-        actual = await ask(client, fake.access_token(["all.User.cli"]), "POST")
+        actual = await ask(client, fake.access_token([scope]), "POST")
 
     assert actual[0] == status
+
+
+async def test_log_in_with_a_bad_token(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+    """Logging in needs no token, but a token that is unknown is refused all the more."""
+    fake.add_user("ada@example.com", "lovelace")
+    answer = await client.post("/auth/user", json=LOGIN, headers={"Authorization": "Bearer x"})
+
+    assert UNKNOWN == (answer.status_code, answer.json())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +244,7 @@ async def test_log_in(fake: FakeLosant, credentials: dict[str, str], status: int
     async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
         answer = await client.post("/auth/user", json=credentials)
         body = answer.json()
-        works = await ask(client, body.get("token", ""))
+        works = await ask(client, body.get("token", "nonsense"))
 
     user = users.get(credentials["email"].lower())
     assert answer.status_code == status

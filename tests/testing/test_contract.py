@@ -1,167 +1,87 @@
-"""The tables of the fake, against facts spelled out here."""
+"""The tables of the fake against the published contract, in `tests/contract`."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
-from losant_tokens.testing import _contract, _problems, _schemas
-
-USER_READ = [
-    "all.User",
-    "all.User.bounded",
-    "all.User.read",
-    "only.User",
-    "only.User.bounded",
-    "only.User.read",
-]
-USER_WRITE = ["all.User", "only.User"]
-APP_READ = [
-    "all.Application",
-    "all.Application.bounded",
-    "all.Application.read",
-    "all.Organization",
-    "all.Organization.bounded",
-    "all.Organization.read",
-    "all.User",
-    "all.User.bounded",
-    "all.User.read",
-]
-APP_WRITE = ["all.Application", "all.Organization", "all.User"]
-INSTANCE_READ = [
-    "all.Instance",
-    "all.Instance.bounded",
-    "all.Instance.read",
-    "all.User",
-    "all.User.bounded",
-    "all.User.read",
-]
-INSTANCE_WRITE = ["all.Instance", "all.User"]
-
-FACTS = [
-    ("GET", "/me/tokens", "userApiTokens.get", USER_READ, False, None),
-    ("POST", "/me/tokens", "userApiTokens.post", USER_WRITE, True, "apiTokenPost"),
-    ("GET", "/me/tokens/{apiTokenId}", "userApiToken.get", USER_READ, False, None),
-    ("PATCH", "/me/tokens/{apiTokenId}", "userApiToken.patch", USER_WRITE, True, "apiTokenPatch"),
-    ("DELETE", "/me/tokens/{apiTokenId}", "userApiToken.delete", USER_WRITE, True, None),
-    ("GET", "/me/oauth-tokens", "userOauthTokens.get", USER_READ, False, None),
-    (
-        "POST",
-        "/me/oauth-tokens",
-        "userOauthTokens.post",
-        USER_WRITE,
-        True,
-        "userOauthTokenPost",
-    ),
-    ("GET", "/me/oauth-tokens/{oauthTokenId}", "userOauthToken.get", USER_READ, False, None),
-    (
-        "PATCH",
-        "/me/oauth-tokens/{oauthTokenId}",
-        "userOauthToken.patch",
-        USER_WRITE,
-        True,
-        "userOauthTokenPatch",
-    ),
-    (
-        "DELETE",
-        "/me/oauth-tokens/{oauthTokenId}",
-        "userOauthToken.delete",
-        USER_WRITE,
-        True,
-        None,
-    ),
-    (
-        "GET",
-        "/applications/{applicationId}/tokens",
-        "applicationApiTokens.get",
-        APP_READ,
-        False,
-        None,
-    ),
-    (
-        "POST",
-        "/applications/{applicationId}/tokens",
-        "applicationApiTokens.post",
-        APP_WRITE,
-        False,
-        "applicationApiTokenPost",
-    ),
-    (
-        "GET",
-        "/applications/{applicationId}/tokens/{apiTokenId}",
-        "applicationApiToken.get",
-        APP_READ,
-        False,
-        None,
-    ),
-    (
-        "PATCH",
-        "/applications/{applicationId}/tokens/{apiTokenId}",
-        "applicationApiToken.patch",
-        APP_WRITE,
-        False,
-        "apiTokenPatch",
-    ),
-    (
-        "DELETE",
-        "/applications/{applicationId}/tokens/{apiTokenId}",
-        "applicationApiToken.delete",
-        APP_WRITE,
-        False,
-        None,
-    ),
-    ("GET", "/instances/{instanceId}/tokens", "instanceApiTokens.get", INSTANCE_READ, False, None),
-    (
-        "POST",
-        "/instances/{instanceId}/tokens",
-        "instanceApiTokens.post",
-        INSTANCE_WRITE,
-        False,
-        "apiTokenPost",
-    ),
-    (
-        "GET",
-        "/instances/{instanceId}/tokens/{apiTokenId}",
-        "instanceApiToken.get",
-        INSTANCE_READ,
-        False,
-        None,
-    ),
-    (
-        "PATCH",
-        "/instances/{instanceId}/tokens/{apiTokenId}",
-        "instanceApiToken.patch",
-        INSTANCE_WRITE,
-        False,
-        "apiTokenPatch",
-    ),
-    (
-        "DELETE",
-        "/instances/{instanceId}/tokens/{apiTokenId}",
-        "instanceApiToken.delete",
-        INSTANCE_WRITE,
-        False,
-        None,
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "name", "groups", "denies_oauth", "body"), FACTS, ids=lambda value: None
+from losant_tokens._published_scopes import (
+    DEPRECATED_GROUPS,
+    GROUPS,
+    OAUTH_SCOPES,
+    RESOURCES,
+    published_scopes,
 )
-def test_operation(
-    method: str, path: str, name: str, groups: list[str], denies_oauth: bool, body: str | None
-) -> None:
+from losant_tokens.testing import _contract, _schemas
+from losant_tokens.testing._validation import first_problem
+
+CONTRACT = Path(__file__).parents[1] / "contract"
+OPENAPI = json.loads((CONTRACT / "openapi.json").read_text())
+PUBLISHED = json.loads((CONTRACT / "scopes.json").read_text())
+NOT_IN_THE_CONTRACT = {"auth.ssoDomain", "whitelabels.domain"}
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, item in OPENAPI["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters" and "audit-logs" not in path
+}
+
+
+def schema_of(operation: dict[str, Any]) -> str | None:
+    """The name of the schema of an operation's body."""
+    if "requestBody" not in operation:
+        return None
+    schema: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    return schema.rpartition("/")[2]
+
+
+def resolved(schema: Any) -> Any:
+    """A schema without references, and without what only explains it."""
+    match schema:
+        case {"$ref": ref}:
+            return resolved(OPENAPI["components"]["schemas"][ref.rpartition("/")[2]])
+        case dict():
+            return {
+                name: resolved(member)
+                for name, member in schema.items()
+                if name != "example" and not (name == "description" and isinstance(member, str))
+            }
+        case list():
+            return [resolved(item) for item in schema]
+        case _:
+            return schema
+
+
+def without_words(schema: Any) -> Any:
+    """A schema without its enumerations of scopes, which are compared on their own."""
+    match schema:
+        case {"enum": [*words]} if len(words) > 5:
+            return {**schema, "enum": "scopes"}
+        case dict():
+            return {name: without_words(member) for name, member in schema.items()}
+        case list():
+            return [without_words(item) for item in schema]
+        case _:
+            return schema
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation(name: str) -> None:
     """Each operation has the method, path, scopes and body of the contract."""
     (operation,) = (one for one in _contract.OPERATIONS if one.name == name)
+    method, path, published = OPERATIONS[name]
+
     expected = (
         method,
         path,
-        {*groups, name, name.split(".", maxsplit=1)[0] + ".*"},
-        denies_oauth,
-        body,
+        set(published["x-scopes"]),
+        published.get("x-deny-oauth-tokens", False),
+        schema_of(published),
     )
 
-    actual = (
+    assert expected == (
         operation.method,
         operation.path,
         set(operation.scopes),
@@ -169,22 +89,42 @@ def test_operation(
         operation.body,
     )
 
-    assert expected == actual
-
 
 def test_no_other_operations() -> None:
-    """Besides the twenty operations on tokens there is logging in, which asks for no scope."""
-    names = [operation.name for operation in _contract.OPERATIONS]
-    log_in = _contract.OPERATIONS[-1]
+    """Besides the contract's operations there are the two that the official command line needs."""
+    names = {operation.name for operation in _contract.OPERATIONS}
 
-    assert [fact[2] for fact in FACTS] + ["auth.authenticateUser"] == names
-    assert ("POST", "/auth/user", frozenset(), False, "userCredentials") == (
-        log_in.method,
-        log_in.path,
-        log_in.scopes,
-        log_in.denies_oauth,
-        log_in.body,
-    )
+    assert {*OPERATIONS, *NOT_IN_THE_CONTRACT} == names
+
+
+@pytest.mark.parametrize("name", _schemas.SCHEMAS)
+def test_schemas(name: str) -> None:
+    """Each body has the schema of the contract."""
+    expected = without_words(resolved(OPENAPI["components"]["schemas"][name]))
+
+    assert expected == without_words(_schemas.SCHEMAS[name])
+
+
+@pytest.mark.parametrize("name", ["apiTokenPost", "userCredentials", "userOauthTokenPost"])
+def test_enumerations_of_scopes(name: str) -> None:
+    """A body takes the contract's scopes, and those of the OAuth clients that API 1.31 added."""
+    member = "requestedScopes" if name == "userCredentials" else "scope"
+    expected = set(OPENAPI["components"]["schemas"][name]["properties"][member]["items"]["enum"])
+    if name != "userOauthTokenPost":
+        expected |= {scope for scope in published_scopes() if "userOauthClient" in scope}
+
+    assert expected == set(_schemas.SCHEMAS[name]["properties"][member]["items"]["enum"])
+
+
+def test_published_scopes() -> None:
+    """The table of scopes is the published one: 22 groups, 386 actions, and 99 resources."""
+    actions = {name: " ".join(actions) for name, actions in PUBLISHED["resources"].items()}
+
+    assert set(PUBLISHED["groups"]) == GROUPS
+    assert actions == RESOURCES
+    assert (22, 99, 22 + 99 + 386) == (len(GROUPS), len(RESOURCES), len(published_scopes()))
+    assert OAUTH_SCOPES < GROUPS
+    assert DEPRECATED_GROUPS.isdisjoint(published_scopes())
 
 
 OAUTH = {
@@ -200,102 +140,114 @@ ORG_ROLE = {
     "role": "edit",
     "applicationRoles": [{"resourceId": "5" * 24, "role": "view"}],
 }
+GOOD: list[tuple[str, Any]] = [
+    ("apiTokenPost", {"name": "x"}),
+    ("apiTokenPost", {"name": "x", "scope": ["me.*", "all.User.cli"], "orgRoles": [ORG_ROLE]}),
+    ("apiTokenPost", {"name": "x" * 255, "expirationDate": DATE, "defaultRole": "none"}),
+    ("apiTokenPost", {"name": "x", "expirationDate": "2026-06-13t04:00:00+02:00"}),
+    ("apiTokenPost", {"name": "x", "orgRoles": [{"orgId": "A" * 24, "role": "admin"}]}),
+    ("apiTokenPatch", {}),
+    ("userOauthTokenPatch", {"name": "x", "status": "inactive"}),
+    ("userOauthTokenPost", {"name": "x", "oauth": OAUTH, "expirationDate": None}),
+    ("userOauthTokenPost", {"name": "x", "oauth": OAUTH | {"resource": ["a:b"]}}),
+    ("userCredentials", LOGIN | {"tokenTTL": 0}),
+    ("userCredentials", LOGIN | {"tokenTTL": 60.0, "requestedScopes": ["all.User.cli"]}),
+]
 
 
-@pytest.mark.parametrize(
-    ("schema", "body"),
-    [
-        ("apiTokenPost", {"name": "x"}),
-        ("apiTokenPost", {"name": "x", "scope": ["a", "b"], "orgRoles": [ORG_ROLE]}),
-        ("apiTokenPost", {"name": "x" * 255, "expirationDate": DATE, "defaultRole": "none"}),
-        ("apiTokenPost", {"name": "x", "expirationDate": "2026-06-13t04:00:00+02:00"}),
-        ("apiTokenPost", {"name": "x", "orgRoles": [{"orgId": "A" * 24, "role": "admin"}]}),
-        ("applicationApiTokenPost", {"name": "x", "status": "inactive", "description": ""}),
-        ("apiTokenPatch", {}),
-        ("userOauthTokenPatch", {"name": "x", "status": "inactive"}),
-        ("userOauthTokenPost", {"name": "x", "oauth": OAUTH, "unknown": 1}),
-        ("userOauthTokenPost", {"name": "x", "oauth": OAUTH, "expirationDate": None}),
-        ("userOauthTokenPost", {"name": "x", "oauth": OAUTH | {"resource": ["a:b"]}}),
-        ("userCredentials", LOGIN | {"tokenTTL": 0, "unknown": 1}),
-    ],
-)
-def test_good_bodies(schema: str, body: dict[str, Any]) -> None:
-    """What the contract allows passes."""
-    _schemas.check_body(schema, body)
+@pytest.mark.parametrize(("schema", "body"), GOOD)
+def test_good_bodies(schema: str, body: Any) -> None:
+    """A body that the contract allows passes."""
+    jsonschema.validate(body, resolved(OPENAPI["components"]["schemas"][schema]))
+
+    assert first_problem(_schemas.SCHEMAS[schema], body, "body") is None
 
 
-@pytest.mark.parametrize(
-    ("schema", "body", "paths"),
-    [
-        ("apiTokenPost", [], ["$"]),
-        ("apiTokenPost", {}, ["$"]),
-        ("apiTokenPost", {"name": ""}, ["$.name"]),
-        ("apiTokenPost", {"name": "x" * 256}, ["$.name"]),
-        ("apiTokenPost", {"name": "x", "unknown": 1}, ["$"]),
-        ("apiTokenPost", {"name": "x", "scope": ["a", "a"]}, ["$.scope"]),
-        ("apiTokenPost", {"name": "x", "scope": ["x" * 1025]}, ["$.scope[0]"]),
-        ("apiTokenPost", {"name": "x", "scope": "all.User"}, ["$.scope"]),
-        ("apiTokenPost", {"name": "x", "expirationDate": "tomorrow"}, ["$.expirationDate"]),
-        ("apiTokenPost", {"name": "x", "expirationDate": "2026-06-13"}, ["$.expirationDate"]),
-        ("apiTokenPost", {"name": "x", "expirationDate": None}, ["$.expirationDate"] * 1),
-        ("apiTokenPost", {"name": "x", "description": "x" * 32768}, ["$.description"]),
-        ("apiTokenPost", {"name": "x", "orgRoles": [{"orgId": "1"}]}, ["$.orgRoles[0]"] * 2),
-        ("applicationApiTokenPost", {"name": "x", "defaultRole": "view"}, ["$"]),
-        ("apiTokenPatch", {"name": None}, ["$.name"]),
-        ("apiTokenPatch", {"status": "asleep", "scope": []}, ["$", "$.status"]),
-        ("userOauthTokenPost", {"name": "x"}, ["$"]),
-        (
-            "userOauthTokenPost",
-            {"name": "x", "oauth": OAUTH | {"redirect_uri": "/callback"}},
-            ["$.oauth.redirect_uri"],
-        ),
-        (
-            "userOauthTokenPost",
-            {"name": "x", "oauth": OAUTH | {"code_challenge": "a" * 42, "redirect_uri": 5}},
-            ["$.oauth.code_challenge", "$.oauth.redirect_uri"],
-        ),
-        ("userCredentials", LOGIN | {"email": "ada"}, ["$.email"]),
-        ("userCredentials", LOGIN | {"email": 5}, ["$.email"]),
-        ("userCredentials", LOGIN | {"password": "short"}, ["$.password"]),
-        ("userCredentials", LOGIN | {"tokenTTL": -1}, ["$.tokenTTL"]),
-    ],
-)
-def test_bad_bodies(schema: str, body: Any, paths: list[str]) -> None:
-    """What the contract does not allow is refused with the place of each error."""
-    with pytest.raises(_problems.Problem) as refused:
-        _schemas.check_body(schema, body)
+ROLE = {"orgId": "sandbox", "role": "view"}
+BAD: list[tuple[str, Any, str]] = [
+    ("apiTokenPost", [], "body is the wrong type"),
+    ("apiTokenPost", None, "body is the wrong type"),
+    ("apiTokenPost", {}, "body.name is required"),
+    ("apiTokenPost", {"unknown": 1}, "body.name is required"),
+    ("apiTokenPost", {"name": ""}, "body.name has less length than allowed"),
+    ("apiTokenPost", {"name": "x" * 256}, "body.name has longer length than allowed"),
+    ("apiTokenPost", {"name": "\U0001f600" * 128}, "body.name has longer length than allowed"),
+    ("apiTokenPost", {"name": 1, "unknown": 1}, "body has additional properties"),
+    ("apiTokenPost", {"name": "x", "scope": ["a", "a"]}, "body.scope must be unique"),
+    ("apiTokenPost", {"name": "x", "scope": ["me.*", "me"]}, "body.scope.1 must be an enum value"),
+    ("apiTokenPost", {"name": "x", "scope": [["me.*"]]}, "body.scope.0 is the wrong type"),
+    ("apiTokenPost", {"name": "x", "scope": "all.User"}, "body.scope is the wrong type"),
+    (
+        "apiTokenPost",
+        {"name": "x", "expirationDate": "tomorrow"},
+        "body.expirationDate must be date-time format",
+    ),
+    (
+        "apiTokenPost",
+        {"name": "x", "expirationDate": "2026-02-31T00:00:00Z"},
+        "body.expirationDate must be date-time format",
+    ),
+    (
+        "apiTokenPost",
+        {"name": "x", "expirationDate": None},
+        "body.expirationDate is the wrong type",
+    ),
+    (
+        "apiTokenPost",
+        {"name": "x", "description": "x" * 32768},
+        "body.description has longer length than allowed",
+    ),
+    (
+        "apiTokenPost",
+        {"name": "x", "orgRoles": [{"orgId": "1"}]},
+        "body.orgRoles.0.role is required",
+    ),
+    (
+        "apiTokenPost",
+        {"name": "x", "orgRoles": [{**ROLE, "orgId": f"{'a' * 24}\n"}]},
+        "body.orgRoles.0.orgId no (or more than one) schemas match",
+    ),
+    ("apiTokenPatch", {"orgRoles": [ROLE] * 26}, "body.orgRoles has more items than allowed"),
+    ("apiTokenPatch", {"name": None}, "body.name is the wrong type"),
+    ("apiTokenPatch", {"status": "asleep", "scope": []}, "body has additional properties"),
+    ("apiTokenPatch", {"status": "asleep"}, "body.status must be an enum value"),
+    ("userOauthTokenPost", {"name": "x"}, "body.oauth is required"),
+    (
+        "userOauthTokenPost",
+        {"name": "x", "oauth": OAUTH, "scope": ["all.User"]},
+        "body.scope.0 must be an enum value",
+    ),
+    (
+        "userOauthTokenPost",
+        {"name": "x", "oauth": OAUTH | {"redirect_uri": "/callback"}},
+        "body.oauth.redirect_uri must be uri format",
+    ),
+    (
+        "userOauthTokenPost",
+        {"name": "x", "oauth": OAUTH | {"code_challenge": "=" * 43}},
+        "body.oauth.code_challenge pattern mismatch",
+    ),
+    ("userCredentials", LOGIN | {"email": "ada"}, "body.email must be email format"),
+    ("userCredentials", LOGIN | {"email": 5}, "body.email is the wrong type"),
+    (
+        "userCredentials",
+        LOGIN | {"password": "hunter2"},
+        "body.password has less length than allowed",
+    ),
+    ("userCredentials", LOGIN | {"tokenTTL": -1}, "body.tokenTTL is less than minimum"),
+    ("userCredentials", LOGIN | {"tokenTTL": 0.5}, "body.tokenTTL is the wrong type"),
+    ("userCredentials", LOGIN | {"tokenTTL": True}, "body.tokenTTL is the wrong type"),
+]
 
-    errors = refused.value.extra["validationErrors"]
-    assert (refused.value.status, refused.value.type) == (400, "Validation")
-    assert set(paths) <= {error["path"].removesuffix(".orgId") for error in errors}
-    assert len(paths) == len(errors)
+
+@pytest.mark.parametrize(("schema", "body", "expected"), BAD)
+def test_bad_bodies(schema: str, body: Any, expected: str) -> None:
+    """A body that the contract refuses is refused with its first problem, in Losant's words."""
+    assert expected == first_problem(_schemas.SCHEMAS[schema], body, "body")
 
 
-def test_refusals_do_not_quote() -> None:
-    """A refused password is not repeated in the answer."""
-    with pytest.raises(_problems.Problem) as refused:
-        _schemas.check_body("userCredentials", LOGIN | {"password": "hunter2"})
+def test_infinity() -> None:
+    """An infinite number is an integer, as in JavaScript."""
+    credentials = LOGIN | {"tokenTTL": float("inf")}
 
-    assert "hunter2" not in str(refused.value.body())
-
-
-def test_unpublished_groups() -> None:
-    """The groups whose contents nobody knows are the fourteen of Losant's documentation."""
-    expected = {
-        "all.User.cli",
-        "all.Application.cli",
-        "applications",
-        "dashboards",
-        "dashboards.read",
-        "devices",
-        "devices.read",
-        "devices.state",
-        "devices.command",
-        "events",
-        "flows",
-        "me",
-        "orgs",
-        "webhooks",
-    }
-
-    assert expected == _contract.UNPUBLISHED_GROUPS
+    assert first_problem(_schemas.SCHEMAS["userCredentials"], credentials, "body") is None

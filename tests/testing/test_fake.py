@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import losant_tokens.testing
-from losant_tokens.testing import FakeLosant, SeedSummary
+from losant_tokens.testing import FakeLosant, FakeToken, SeedSummary
 from tests.testing.conftest import NOW
 
 
@@ -95,15 +96,41 @@ def test_seed(fake: FakeLosant, owner: str) -> None:
 
 
 def test_seeds_repeat() -> None:
-    """One seed gives the same tokens each time, another gives others."""
+    """One seed gives the same tokens each time, but for ids, and another gives other tokens."""
     first, same, other = (FakeLosant(now=lambda: NOW) for _ in range(3))
     for fake, seed in ((first, 1), (same, 1), (other, 2)):
         fake.seed(20, seed=seed)
     names = [[token.name for token in fake.tokens()] for fake in (first, other)]
 
-    assert [token.id for token in first.tokens()] == [token.id for token in same.tokens()]
-    assert [token.secret for token in first.tokens()] == [token.secret for token in same.tokens()]
+    def known(fake: FakeLosant) -> list[FakeToken]:
+        blank: Any = dict.fromkeys(("id", "secret", "owner_id", "creator_id"), "")
+        return [evolve(token, **blank) for token in fake.tokens()]
+
+    assert known(first) == known(same)
     assert names[0] != names[1]
+
+
+def test_ids_of_two_fakes() -> None:
+    """No id of one fake is an id of another, seeded tokens and the user included."""
+    first, second = FakeLosant(now=lambda: NOW), FakeLosant(now=lambda: NOW)
+    for fake in (first, second):
+        fake.seed(20)
+        fake.add_token()
+    of_first, of_second = (
+        {fake.user_id, *(token.id for token in fake.tokens())} for fake in (first, second)
+    )
+
+    assert (22, 22, set()) == (len(of_first), len(of_second), of_first & of_second)
+
+
+def test_ids_grow() -> None:
+    """Ids grow with the time of creation, and within one second with the number of tokens."""
+    times = iter(NOW + timedelta(seconds=second // 50) for second in range(1000))
+    fake = FakeLosant(now=lambda: next(times))
+    ids = [fake.add_token().id for _ in range(300)]
+
+    assert sorted(ids) == ids
+    assert {24} == {len(id_) for id_ in ids}
 
 
 def test_seeding_twice(fake: FakeLosant) -> None:
@@ -130,7 +157,7 @@ def test_names() -> None:
         _ = module.Nothing
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "jsonschema"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     """Whoever lacks the extra is told how to install it."""
     monkeypatch.setitem(sys.modules, missing, None)
@@ -155,7 +182,7 @@ def test_the_plugin_needs_nothing() -> None:
 
 
 def test_the_fake_is_independent_of_the_client() -> None:
-    """The fake imports nothing of the client, so that neither can hide a slip of the other."""
+    """The fake shares nothing but the published scopes with the client, so each tests the other."""
     code = (
         "import sys, types, importlib.util as util; "
         "spec = util.find_spec('losant_tokens.testing'); "
@@ -172,4 +199,4 @@ def test_the_fake_is_independent_of_the_client() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
     )
 
-    assert run.stdout.strip() == "[]"
+    assert run.stdout.strip() == "['losant_tokens._published_scopes']"

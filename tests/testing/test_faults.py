@@ -245,5 +245,5 @@ async def test_requests_are_recorded(fake: FakeLosant, client: httpx.AsyncClient
     )
     assert (first.headers["x-y"], first.headers["authorization"]) == ("z", "Bearer ****")
     assert (second.method, second.status) == ("DELETE", None)
-    assert (third.headers["authorization"], third.status) == ("****", 401)
+    assert (third.headers["authorization"], third.status) == ("****", 403)
     assert fake.requests == ()

@@ -118,49 +118,123 @@ async def test_unknown_id(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "type_"),
+    ("method", "path", "status", "message"),
     [
-        ("GET", "/me/tokens/not-hex", 400, "Validation"),
-        ("DELETE", "/applications/5a/tokens", 405, "MethodNotAllowed"),
-        ("GET", "/applications/5a/tokens", 400, "Validation"),
-        ("GET", "/nowhere", 404, "NotFound"),
-        ("PUT", "/me/tokens", 405, "MethodNotAllowed"),
+        ("GET", "/me/tokens/not-hex", 400, "apiTokenId pattern mismatch"),
+        ("GET", "/me/oauth-tokens/5", 400, "oauthTokenId pattern mismatch"),
+        ("GET", "/me/tokens/..%2F..", 400, "apiTokenId pattern mismatch"),
+        ("GET", f"/me/tokens/{'5' * 24}%0A", 400, "apiTokenId pattern mismatch"),
+        ("GET", f"/me/tokens/{'5' * 101}", 405, "GET is not allowed"),
+        ("DELETE", "/applications/5a/tokens", 405, "DELETE is not allowed"),
+        ("GET", "/applications/5a/tokens", 400, "applicationId pattern mismatch"),
+        ("GET", "/nowhere", 405, "GET is not allowed"),
+        ("GET", "/", 405, "GET is not allowed"),
+        ("PUT", "/me/tokens", 405, "PUT is not allowed"),
+        ("PATCH", "/ME/tokens", 405, "PATCH is not allowed"),
     ],
 )
 async def test_bad_paths(
-    client: httpx.AsyncClient, method: str, path: str, status: int, type_: str
+    client: httpx.AsyncClient, method: str, path: str, status: int, message: str
 ) -> None:
-    """Malformed ids, unknown paths and unknown methods are refused as JSON."""
+    """Malformed ids are a 400, and unknown paths and methods a 405, in Losant's words."""
     answer = await client.request(method, path)
 
-    assert (status, type_) == (answer.status_code, answer.json()["type"])
+    type_ = "Validation" if status == 400 else "MethodNotAllowed"
+    assert (status, {"type": type_, "message": message}) == (answer.status_code, answer.json())
+
+
+async def test_head_and_options(client: httpx.AsyncClient) -> None:
+    """`HEAD` is not allowed anywhere, and `OPTIONS` is allowed everywhere, without a body."""
+    head = await client.head("/me/tokens")
+    options = [await client.options(path) for path in ("/me/tokens", "/nowhere")]
+
+    assert (405, b"") == (head.status_code, head.content)
+    assert [(204, b"")] * 2 == [(answer.status_code, answer.content) for answer in options]
+
+
+async def test_trailing_slash(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+    """One slash at the end of a path changes nothing."""
+    token = fake.add_token()
+    answers = [
+        await client.get(path)
+        for path in ("/me/tokens/", f"/me/tokens/{token.id}/", "/me/tokens//", "/me//tokens")
+    ]
+
+    assert [200, 200, 405, 405] == [answer.status_code for answer in answers]
 
 
 @pytest.mark.parametrize(
-    ("content", "content_type"),
+    ("method", "path", "authorization", "content", "expected"),
     [
-        (b"{", "application/json"),
-        (b"\xff", "application/json"),
-        (b"[" * 100_000, "application/json"),
-        (b'{"name": "x"}', "text/plain"),
-        (b'{"name": "x"}', ""),
-        (b"{}", "application/json; charset=utf-8"),
-        (b'"x"', "application/json"),
+        ("GET", "/me/tokens/5", None, None, (400, "apiTokenId pattern mismatch")),
+        ("POST", "/me/tokens", "Bearer x", b"{}", (400, "apiToken.name is required")),
+        ("POST", "/me/tokens", "Bearer x", b"", (400, "apiToken is required")),
+        ("POST", "/me/oauth-tokens", "Bearer x", b"", (400, "oauthToken is required")),
+        ("POST", "/auth/user", "Bearer x", b"[]", (400, "credentials is the wrong type")),
+        ("GET", f"/me/tokens/{NOT_THERE}", "Bearer x", None, (401, "Invalid access token")),
+        ("POST", "/me/tokens", "Bearer x", b'{"name": "x"}', (401, "Invalid access token")),
+        ("GET", f"/me/tokens/{NOT_THERE}", None, None, (403, "Access is forbidden")),
+        ("GET", f"/me/tokens/{NOT_THERE}", "Basic abc", None, (403, "Access is forbidden")),
+        ("GET", f"/me/tokens/{NOT_THERE}", "read", None, (403, "Access is forbidden")),
+        ("DELETE", f"/me/tokens/{NOT_THERE}", "read", None, (403, "Access is forbidden")),
+    ],
+)
+async def test_order_of_checks(
+    fake: FakeLosant,
+    method: str,
+    path: str,
+    authorization: str | None,
+    content: bytes | None,
+    expected: tuple[int, str],
+) -> None:
+    """A request is validated first; then come the token, its scopes, and the search."""
+    if authorization == "read":
+        authorization = f"Bearer {fake.access_token(['device.get'])}"
+    headers = {} if authorization is None else {"Authorization": authorization}
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
+        answer = await client.request(method, path, content=content, headers=headers)
+
+    assert expected == (answer.status_code, answer.json()["message"])
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b'{"name": NaN}', b"\xef\xbb\xbf{}"])
+async def test_malformed_json(fake: FakeLosant, client: httpx.AsyncClient, content: bytes) -> None:
+    """A body that is not JSON is refused by the parser, with a code in place of a type."""
+    answer = await client.post(
+        "/me/tokens", content=content, headers={"Content-Type": "application/json"}
+    )
+
+    expected = {
+        "code": "InvalidContent",
+        "message": "Invalid JSON: the body cannot be parsed",
+    }
+    assert (400, expected, ()) == (answer.status_code, answer.json(), fake.tokens())
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "problem"),
+    [
+        (b'{"name": "x"}', "text/plain", "is the wrong type"),
+        (b'{"name": "x"}', "", "is the wrong type"),
+        (b"{}", "application/json; charset=utf-8", ".name is required"),
+        (b'"x"', "application/json", "is the wrong type"),
+        (b"null", "application/json", "is the wrong type"),
+        (b'{"name": "x", "scope": ["all.Galaxy"]}', "APPLICATION/JSON", ".scope.0 must be an enum"),
     ],
 )
 async def test_bad_bodies(
-    fake: FakeLosant, client: httpx.AsyncClient, content: bytes, content_type: str
+    fake: FakeLosant, client: httpx.AsyncClient, content: bytes, content_type: str, problem: str
 ) -> None:
-    """A body that is no JSON, is not called JSON or does not fit is a 400, and nothing happens."""
+    """A body that is not called JSON or does not fit is a 400, and nothing happens."""
     answer = await client.post(
         "/me/tokens", content=content, headers={"Content-Type": content_type}
     )
 
-    assert (
-        answer.status_code,
-        answer.json()["type"],
-        len(answer.json()["validationErrors"]),
-    ) == (400, "Validation", 1)
+    body = answer.json()
+    assert (400, "Validation", {"type", "message"}) == (answer.status_code, body["type"], set(body))
+    assert body["message"].startswith(f"apiToken{problem if problem[0] == '.' else f' {problem}'}")
     assert fake.tokens() == ()
 
 
@@ -248,17 +322,136 @@ async def test_members_of_tokens(fake: FakeLosant, client: httpx.AsyncClient) ->
 async def test_claims(fake: FakeLosant) -> None:
     """Tokens are JWTs with the claims that Losant's are seen to have."""
     expires = datetime(2030, 1, 1, tzinfo=UTC)
+    issued = {"iat": int(NOW.timestamp())}
     api = fake.add_token(scope=["a", "b"])
     oauth = fake.add_token(owner="oauth", scope=["a"], expiration_date=expires)
 
-    assert {"iss": "api.losant.com", "jti": api.id, "scope": ["a", "b"]} == claims(api.secret)
+    assert {**issued, "jti": api.id, "scope": ["a", "b"]} == claims(api.secret)
     assert {
-        "iss": "api.losant.com",
+        **issued,
         "jti": oauth.id,
         "scope": ["a"],
         "exp": int(expires.timestamp()),
     } == {key: value for key, value in claims(oauth.secret).items() if key != "aud"}
     assert "aud" in claims(oauth.secret)
+
+
+async def test_issuer(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+    """A token that a request creates names the host that was asked, and so does a log-in."""
+    fake.add_user("ada@example.com", "lovelace")
+    created = (await client.post("/me/tokens", json={"name": "x"})).json()["token"]
+    login = await client.post(
+        "/auth/user", json={"email": "ada@example.com", "password": "lovelace"}
+    )
+
+    assert ["api.losant.com"] * 2 == [
+        claims(token)["iss"] for token in (created, login.json()["token"])
+    ]
+    assert "iss" not in claims(fake.admin_token)
+
+
+def test_given_issuer() -> None:
+    """An issuer that is given is in every token."""
+    fake = FakeLosant(issuer="losant.example")
+
+    assert ["losant.example"] * 2 == [
+        claims(token)["iss"] for token in (fake.admin_token, fake.add_token().secret)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
+        ("2026-06-13T04:00:00Z", "2026-06-13T04:00:00.000Z"),
+        ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31T23:59:59-05:00", "+010000-01-01T04:59:59.000Z"),
+        ("9999-12-31T23:59:59-23:59", "+010000-01-01T23:58:59.000Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),
+        ("0001-01-01T00:00:00+05:00", "0000-12-31T19:00:00.000Z"),
+        ("0400-02-29T00:00:00+01:00", "0400-02-28T23:00:00.000Z"),
+    ],
+)
+async def test_dates_at_the_edges(
+    fake: FakeLosant, client: httpx.AsyncClient, sent: str, written: str
+) -> None:
+    """A date near the year 1 or 9999 is stored, sorted, and written as JavaScript does."""
+    fake.add_token("never")
+    created = await client.post("/me/tokens", json={"name": "x", "expirationDate": sent})
+    listed = await client.get("/me/tokens", params={"sortField": "expirationDate"})
+
+    assert (201, written) == (created.status_code, created.json()["expirationDate"])
+    assert [None, written] == [item.get("expirationDate") for item in listed.json()["items"]]
+
+
+async def test_times_at_the_edge() -> None:
+    """A fake whose clock is at the end of time creates tokens that last until then."""
+    last = datetime.max.replace(tzinfo=UTC)
+    fake = FakeLosant(now=lambda: last)
+    async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
+        answer = await client.post(
+            "/me/oauth-tokens",
+            json={"name": "x", "oauth": OAUTH},
+            headers={"Authorization": f"Bearer {fake.admin_token}"},
+        )
+
+    assert answer.json()["expirationDate"] == "9999-12-31T23:59:59.999Z"
+
+
+@pytest.mark.parametrize(
+    "text", [r"a\ud800b", r"\udc00", r"\ud800\ud800\udc00"], ids=["high", "low", "both"]
+)
+async def test_half_a_surrogate_pair(
+    fake: FakeLosant, client: httpx.AsyncClient, text: str
+) -> None:
+    """Half a surrogate pair becomes the replacement character, and lists stay readable."""
+    content = f'{{"name": "{text}", "orgRoles": [{{"orgId": "{text}"}}]}}'
+    headers = {"Content-Type": "application/json"}
+    refused = await client.post("/me/tokens", content=content, headers=headers)
+    content = f'{{"name": "{text}", "description": "{text}"}}'
+    created = await client.post("/me/tokens", content=content, headers=headers)
+    listed = await client.get("/me/tokens")
+
+    (token,) = fake.tokens()
+    assert (400, 201, 200) == (refused.status_code, created.status_code, listed.status_code)
+    assert "\N{REPLACEMENT CHARACTER}" in token.name
+    assert token.name == listed.json()["items"][0]["name"] == token.description
+
+
+async def test_half_a_surrogate_pair_from_python(
+    fake: FakeLosant, client: httpx.AsyncClient
+) -> None:
+    """A token that a test adds with half a surrogate pair is sent with an escape."""
+    fake.add_token("a\ud800")
+    answer = await client.get("/me/tokens")
+
+    assert (200, True) == (answer.status_code, rb'"a\ud800"' in answer.content)
+
+
+async def test_owner_of_an_instances_token(client: httpx.AsyncClient) -> None:
+    """A token of an instance says so, in every answer."""
+    path = f"/instances/{INSTANCE}/tokens"
+    created = (await client.post(path, json={"name": "x"})).json()
+    listed = (await client.get(path)).json()
+
+    assert [("instance", INSTANCE)] * 3 == [
+        (body["ownerType"], body["ownerId"]) for body in (created, listed, listed["items"][0])
+    ]
+
+
+async def test_what_the_official_command_line_asks(client: httpx.AsyncClient) -> None:
+    """`losant login` finds no single sign-on, and the addresses of the application."""
+    sso = await client.get("/auth/ssoDomain", params={"email": "ada@example.com"})
+    label = await client.get("/whitelabels/domain")
+
+    assert (204, b"") == (sso.status_code, sso.content)
+    assert {"appUrl", "endpointDomain"} == set(label.json())
+
+
+async def test_date_header(client: httpx.AsyncClient) -> None:
+    """Every response has the date of the fake's own clock, refusals included."""
+    answers = [await client.get(path) for path in ("/me/tokens", "/nowhere")]
+
+    assert ["Sun, 01 Mar 2026 12:00:00 GMT"] * 2 == [answer.headers["date"] for answer in answers]
 
 
 async def test_patch_moves_last_updated() -> None:
@@ -285,9 +478,14 @@ async def test_patch_moves_last_updated() -> None:
 @pytest.mark.parametrize(
     ("query", "present"),
     [
-        ({}, {"_type", "_etag", "_links", "_embedded"}),
-        ({"_links": "false"}, {"_type", "_etag", "_embedded"}),
-        ({"_actions": "true", "_embedded": "False"}, {"_type", "_etag", "_links", "_actions"}),
+        ({}, {"_type", "_etag", "_links", "_embedded", "_actions"}),
+        ({"_actions": ""}, {"_type", "_etag", "_links", "_embedded", "_actions"}),
+        ({"_links": "false", "_actions": "0"}, {"_type", "_etag", "_embedded"}),
+        ({"_links": "null", "_embedded": "True"}, {"_type", "_etag", "_actions"}),
+        (
+            {"_actions": "true", "_embedded": "False", "_links": "yes"},
+            {"_type", "_etag", "_links", "_actions"},
+        ),
     ],
 )
 async def test_members_beyond_the_contract(

@@ -249,7 +249,7 @@ async def test_other_servers(fake: FakeLosant) -> None:
             await client.get("http://fake/me/tokens")
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert status == 401
+    assert status == 403
 
 
 def test_many_threads(fake: FakeLosant) -> None:

@@ -1,0 +1,215 @@
+"""The scopes that Losant publishes: 22 groups, and 386 actions of 99 resources.
+
+Source: the documentation of the official Python client, API version 1.31. Scopes may be added at
+any time, and the deprecated groups are not among them, so a word that is missing here may be valid.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+GROUPS: Final = frozenset(
+    {
+        "all.Application",
+        "all.Application.bounded",
+        "all.Application.cli",
+        "all.Application.read",
+        "all.Device",
+        "all.Device.read",
+        "all.Instance",
+        "all.Instance.bounded",
+        "all.Instance.read",
+        "all.Organization",
+        "all.Organization.bounded",
+        "all.Organization.read",
+        "all.User",
+        "all.User.bounded",
+        "all.User.cli",
+        "all.User.read",
+        "only.Organization",
+        "only.Organization.bounded",
+        "only.Organization.read",
+        "only.User",
+        "only.User.bounded",
+        "only.User.read",
+    }
+)
+"""Groups of actions, such as `all.User.read`."""
+
+OAUTH_SCOPES: Final = frozenset(
+    {
+        "all.Application.bounded",
+        "all.Application.read",
+        "all.Organization.bounded",
+        "all.Organization.read",
+        "only.Organization.bounded",
+        "only.Organization.read",
+        "only.User.read",
+    }
+)
+"""The only scopes that an OAuth token can be created with."""
+
+DEPRECATED_GROUPS: Final = frozenset(
+    {
+        "applications",
+        "dashboards",
+        "dashboards.read",
+        "devices",
+        "devices.command",
+        "devices.read",
+        "devices.state",
+        "events",
+        "flows",
+        "me",
+        "orgs",
+        "webhooks",
+    }
+)
+"""Groups that tokens may still hold. What they allow is not published."""
+
+RESOURCES: Final[Mapping[str, str]] = {
+    "application": (
+        "applyTemplate archiveData backfillArchiveData clone debug delete deviceCounts export "
+        "fullDataTablesArchive fullEventsArchive get import importLogs mqttPublishMessage "
+        "mqttSubscriptionStream notebookMinuteCounts patch payloadCounts "
+        "payloadCountsBreakdown search"
+    ),
+    "applicationApiToken": "delete get patch",
+    "applicationApiTokens": "get post",
+    "applicationCertificate": "delete get patch",
+    "applicationCertificateAuthorities": "get post",
+    "applicationCertificateAuthority": "delete get patch",
+    "applicationCertificates": "get post",
+    "applicationDashboard": "delete get patch sendReport",
+    "applicationDashboards": "get post",
+    "applicationJobLog": "get",
+    "applicationJobLogs": "get",
+    "applicationKey": "delete get patch",
+    "applicationKeys": "get post",
+    "applicationTemplate": "get",
+    "applicationTemplates": "get getCategories getUniqueKeywords",
+    "applications": "detailedSummary get import periodSummaries post",
+    "auditLog": "get",
+    "auditLogs": "get",
+    "credential": "delete get linkedResources patch",
+    "credentials": "get post",
+    "dashboard": "delete patch sendReport suggestCode",
+    "dashboards": "get post",
+    "data": "export lastValueQuery timeSeriesQuery",
+    "dataTable": "addColumn delete get patch removeColumn",
+    "dataTableRow": "delete get patch",
+    "dataTableRows": "delete export get post query truncate",
+    "dataTables": "get post",
+    "device": (
+        "agentLogs commandStream debug delete export get getCommand getCompositeState "
+        "getLogEntries getState patch payloadCounts payloadCountsBreakdown removeData "
+        "sendCommand sendState setConnectionStatus stateStream"
+    ),
+    "deviceAttribute": "delete get patch",
+    "deviceAttributes": "get post",
+    "deviceRecipe": "bulkCreate delete get patch",
+    "deviceRecipes": "get post",
+    "devices": (
+        "attributeNames delete deviceNames export get getCompositeState historicalImport "
+        "patch payloadCounts post removeData restore sendCommand tagKeys tagValues"
+    ),
+    "edgeDeployment": "get",
+    "edgeDeployments": "get release remove replace",
+    "embeddedDeployment": "get",
+    "embeddedDeployments": "export get release remove replace",
+    "event": "delete get patch",
+    "events": "delete detailedSummary export get mostRecentBySeverity patch post",
+    "experience": "bootstrap delete",
+    "experienceDomain": "delete get patch",
+    "experienceDomains": "get post",
+    "experienceEndpoint": "delete get linkedResources patch",
+    "experienceEndpoints": "get post stats",
+    "experienceGroup": "delete get patch",
+    "experienceGroups": "detailedSummary get post",
+    "experienceSlug": "delete get patch",
+    "experienceSlugs": "get post",
+    "experienceUser": "delete get patch",
+    "experienceUsers": "detailedSummary get post",
+    "experienceVersion": "delete get patch",
+    "experienceVersions": "get post",
+    "experienceView": "debug delete get linkedResources patch",
+    "experienceViews": "debug detailedSummary get post",
+    "file": "delete get move patch upload",
+    "files": "get post",
+    "flow": (
+        "clearStorageEntries debug delete errors get getStorageEntries "
+        "getStorageEntriesMetadata log patch pressVirtualButton setStorageEntry stats "
+        "suggestFunction"
+    ),
+    "flowVersion": "debug delete errors get log patch stats",
+    "flowVersions": "delete get post",
+    "flows": "get getByVersion import palette post",
+    "instance": (
+        "deviceCounts generateReport get historicalSummaries notebookMinuteCounts patch "
+        "payloadCounts payloadCountsBreakdown"
+    ),
+    "instanceApiToken": "delete get patch",
+    "instanceApiTokens": "get post",
+    "instanceAuditLog": "get",
+    "instanceAuditLogs": "get",
+    "instanceCustomNode": "delete errors get patch stats",
+    "instanceCustomNodes": "get post",
+    "instanceMember": "delete get patch",
+    "instanceMembers": "get post",
+    "instanceNotificationRule": "delete evaluate get logs patch",
+    "instanceNotificationRules": "get post",
+    "instanceOrg": (
+        "convertToEnterprise delete deviceCounts get notebookMinuteCounts patch payloadCounts "
+        "payloadCountsBreakdown"
+    ),
+    "instanceOrgInvite": "delete get resendInvite",
+    "instanceOrgInvites": "get post",
+    "instanceOrgMember": "delete get patch",
+    "instanceOrgMembers": "get post",
+    "instanceOrgs": "get post",
+    "instanceSandbox": (
+        "delete deviceCounts get notebookMinuteCounts payloadCounts payloadCountsBreakdown undelete"
+    ),
+    "instanceSandboxes": "get",
+    "instances": "get",
+    "integration": "delete get patch",
+    "integrations": "get post",
+    "me": (
+        "addRecentItem changePassword connectGithub delete deviceCounts disableTwoFactorAuth "
+        "disconnectGithub enableTwoFactorAuth fetchRecentItems generateTwoFactorAuth get "
+        "invite invites notebookMinuteCounts patch payloadCounts payloadCountsBreakdown "
+        "refreshToken respondToInvite transferResources verifyEmail"
+    ),
+    "notebook": "delete execute get logs notebookMinuteCounts patch requestInputDataExport upload",
+    "notebooks": "get post",
+    "org": (
+        "currentCard delete deviceCounts get inviteMember invoices modifyMember "
+        "notebookMinuteCounts patch payloadCounts payloadCountsBreakdown pendingInvites "
+        "removeMember revokeInvite transferResources"
+    ),
+    "orgs": "get post",
+    "privateFile": "delete get move patch upload",
+    "privateFiles": "get post",
+    "resourceJob": "cancelExecution delete execute get logs patch",
+    "resourceJobs": "get post",
+    "userApiToken": "delete get patch",
+    "userApiTokens": "get post",
+    "userOauthClient": "delete get patch",
+    "userOauthClients": "get post",
+    "userOauthToken": "delete get patch",
+    "userOauthTokens": "get post",
+    "webhook": "delete get patch",
+    "webhooks": "get post",
+}
+"""The actions of each resource, with a space between them."""
+
+
+@cache
+def published_scopes() -> frozenset[str]:
+    """Return every published scope: the groups, `<resource>.<action>` and `<resource>.*`."""
+    actions = (
+        f"{resource}.{action}"
+        for resource, names in RESOURCES.items()
+        for action in (*names.split(), "*")
+    )
+    return GROUPS.union(actions)
