@@ -105,7 +105,7 @@ def test_the_fake_is_always_stopped(end: type[BaseException] | None) -> None:
         if end:
             raise end("as a test")
 
-    assert (404, True, False) == (status, was_running, fake.is_running)
+    assert (405, True, False) == (status, was_running, fake.is_running)
     assert fake.token not in repr(fake)
     with pytest.raises(httpx.ConnectError):
         httpx.get(fake.base_url)

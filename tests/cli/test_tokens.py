@@ -208,7 +208,7 @@ def test_patch_nothing(command: Command) -> None:
 def test_create(fake: FakeLosant, service: str, command: Command, owner: str) -> None:
     """The secret of a new token is all of stdout; what token it is goes to stderr."""
     code, out, err = command(
-        *("create", "ci", "--scope", "all.User.read", "--scope", "devices"),
+        *("create", "ci", "--scope", "all.User.read", "--scope", "device.get"),
         *("--expires", "2030-01-02T03:04", "--description", "d", "--status", "inactive"),
         *("--owner", owner),
     )
@@ -219,7 +219,7 @@ def test_create(fake: FakeLosant, service: str, command: Command, owner: str) ->
         f"Created 'ci', id {token.id}, expires: 2030-01-02 03:04 UTC.\n"
         "Its secret can be seen this once:\n"
     )
-    assert ("ci", ("all.User.read", "devices"), DATE, "d", "inactive") == (
+    assert ("ci", ("all.User.read", "device.get"), DATE, "d", "inactive") == (
         token.name,
         token.scope,
         token.expiration_date,
