@@ -21,8 +21,9 @@ def open_private(path: Path, flags: int) -> int:
 
 def make_private(descriptor: int) -> None:
     """Has nobody but its owner read a file."""
-    if sys.platform != "win32":  # pragma: no branch -- where files have no such mode
-        os.fchmod(descriptor, 0o600)
+    # Windows has had no such call before Python 3.13, and its files have no such mode.
+    if fchmod := getattr(os, "fchmod", None):
+        fchmod(descriptor, 0o600)
 
 
 def reason(error: OSError) -> str:

@@ -95,12 +95,15 @@ class Report:
         """Writes the report to a file, all of it or nothing, for its owner's eyes alone.
 
         Args:
-            path: The file; one that is there is replaced. Its ending says what it is to be:
+            path: The file. Its ending says what it is to be:
                 `.json` for programs, and for `sweep` and `restore`; `.csv` for a spreadsheet;
-                `.html` to look at: one file that needs nothing else.
+                `.html` to look at: one file that needs nothing else. A file that exists is
+                replaced only if it is empty, or a report in the same format.
 
         Raises:
             ValidationError: Another ending.
+            GuardRefused: The file is a plan, a journal, the report of a quarantine of another
+                plan, or no report at all.
             JobError: It cannot be written, or the plan cannot be read any more.
         """
         from losant_tokens.jobs._report_files import save  # noqa: PLC0415 -- it knows this one

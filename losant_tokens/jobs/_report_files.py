@@ -15,27 +15,34 @@ from types import MappingProxyType
 from typing import TextIO
 from uuid import uuid4
 
-from losant_tokens.errors import JobError, ValidationError
+from losant_tokens.errors import GuardRefused, JobError, ValidationError
+from losant_tokens.jobs._files import lock, make_private
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._report_html import write_html
 from losant_tokens.jobs._report_values import COLUMNS, rows, separated, summary
+from losant_tokens.jobs._targets import target_problem
 
 # What a spreadsheet takes for a formula where it stands at the beginning of a cell; full-width
 # forms too. In some countries, cells begin behind a semicolon as well.
 _FORMULA = re.compile(r"""(?:^|[\t\r\n;,|"])\s*(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Digits, also with separators or an exponent: a spreadsheet makes a number or a date of them.
+_NUMBER = re.compile(r"\s*[0-9][0-9.,:/ _-]*(?:[eE][+-]?[0-9]+)?\s*")
 
 
 def save(report: Report, path: Path) -> Path:
-    """Writes a report in the format that the ending of the path names."""
+    """Write a report in the format that the ending of the path names."""
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise ValidationError(
             f"A report is written to a file that ends in {', '.join(_WRITERS)}, not to {path}"
         )
+    if problem := target_problem(path, report.plan.digest):
+        raise GuardRefused(problem)
+    remove_leftovers(path)
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
-        with _private(part) as file:
+        with _private(part, _ENCODINGS.get(path.suffix.lower(), "utf-8")) as file:
             write(report, file)
             file.flush()
             os.fsync(file.fileno())
@@ -49,11 +56,35 @@ def save(report: Report, path: Path) -> Path:
     return path
 
 
-def _private(path: Path) -> TextIO:
+def remove_leftovers(path: Path) -> None:
+    """Remove half-written files that a killed process left beside a report.
+
+    The process that writes one holds a lock on it, so what can be locked is left over.
+    """
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part")
+    with contextlib.suppress(OSError):
+        for part in path.parent.iterdir():
+            if leftover.fullmatch(part.name) and not part.is_symlink() and part.is_file():
+                _remove_unlocked(part)
+
+
+def _remove_unlocked(part: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(part, os.O_RDWR)
+        try:
+            if lock(descriptor):
+                part.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _private(path: Path, encoding: str) -> TextIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    os.fchmod(descriptor, 0o600)
+    make_private(descriptor)
+    with contextlib.suppress(OSError):  # Some file systems have no locks.
+        lock(descriptor)
     # What no encoding has, half a character say, is shown as an escape: nothing fails over a name.
-    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="")
+    return os.fdopen(descriptor, "w", encoding=encoding, errors="backslashreplace", newline="")
 
 
 # --- JSON ------------------------------------------------------------------------------------
@@ -72,23 +103,33 @@ def _write_json(report: Report, file: TextIO) -> None:
 
 
 def _write_csv(report: Report, file: TextIO) -> None:
-    """A header, and a line for each token; no cell is a formula, or commands a terminal."""
+    """Write a header and a line for each token.
+
+    No cell is a formula, commands a terminal, or is changed by a spreadsheet: ids begin with a
+    tab, which spreadsheets take for text and readers can strip.
+    """
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for row in rows(report):
-        writer.writerow([harmless(cell or "") for cell in row.values()])
+        cells = {name: harmless(cell or "") for name, cell in row.items()}
+        writer.writerow([*(cells | {"id": f"\t{cells['id'].lstrip()}"}).values()])
 
 
 def harmless(cell: str) -> str:
-    """The same text, with an apostrophe wherever a spreadsheet could see a formula begin.
+    """Return a text with an apostrophe wherever a spreadsheet could see a formula begin.
 
-    What would command a terminal, or turn the direction of the text, is shown as an escape.
+    A text that a spreadsheet would turn into a number gets a tab in front. What would command a
+    terminal, or turn the direction of the text, is shown as an escape.
     """
     shown = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], cell)
+    if _NUMBER.fullmatch(shown):
+        return f"\t{shown}"
     return _FORMULA.sub(lambda found: found[0] + "'", shown)
 
 
 _WRITERS: Mapping[str, Callable[[Report, TextIO], None]] = MappingProxyType(
     {".json": _write_json, ".csv": _write_csv, ".html": write_html}
 )
+# Without a byte order mark, Excel takes UTF-8 for the code page of the machine.
+_ENCODINGS: Mapping[str, str] = MappingProxyType({".csv": "utf-8-sig"})
 ENDINGS = tuple(_WRITERS)

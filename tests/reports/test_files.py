@@ -119,7 +119,7 @@ def test_csv(tmp_path: Path) -> None:
     names = ["a,b", 'c"d', "e\nf"]
     made = report(tmp_path, [Outcome.DONE, Outcome.FAILED, None], names)
 
-    with made.save(tmp_path / "r.csv").open(newline="") as file:
+    with made.save(tmp_path / "r.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
 
     assert [("a,b", "done", ""), ('c"d', "failed", ERROR), ("e\nf", "", "")] == [
@@ -148,6 +148,14 @@ def test_csv(tmp_path: Path) -> None:
         ("x\n=1", "x\n'=1"),
         ("\x1b[2J", "\\x1b[2J"),
         ("\u202ecod", "\\u202ecod"),
+        ("0012", "\t0012"),
+        ("5750000000000000000e0012", "\t5750000000000000000e0012"),
+        ("12.5", "\t12.5"),
+        ("1-2", "\t1-2"),
+        ("2025-03-01", "\t2025-03-01"),
+        ("12:30", "\t12:30"),
+        ("12e", "12e"),
+        ("v1.2", "v1.2"),
     ],
 )
 def test_no_formulas(tmp_path: Path, cell: str, expected: str) -> None:
@@ -159,19 +167,30 @@ def test_no_formulas(tmp_path: Path, cell: str, expected: str) -> None:
         assert expected == next(csv.DictReader(file))["reason"]
 
 
+def test_csv_for_spreadsheets(tmp_path: Path) -> None:
+    """Excel reads the CSV as UTF-8, and no id as a number."""
+    made = report(tmp_path, [Outcome.DONE], ["Köln"])
+
+    data = made.save(tmp_path / "r.csv").read_bytes()
+
+    assert data.startswith(b"\xef\xbb\xbf")
+    assert b'"\t000000000000000000000000"' in data
+    assert "Köln".encode() in data
+
+
 @pytest.mark.parametrize("ending", [*ENDINGS, ".JSON"])
 def test_private(tmp_path: Path, ending: str) -> None:
-    """A report is for its owner's eyes alone, replaces what was there, and leaves nothing else."""
+    """A report is for its owner's eyes alone, replaces an older one, and leaves nothing else."""
     folder = tmp_path / "reports"
     folder.mkdir()
-    path = folder / f"r{ending}"
-    path.write_text("old")
+    path = report(tmp_path, []).save(folder / f"r{ending}")
     path.chmod(0o644)
+    old = path.read_text()
 
     assert path == report(tmp_path, ALL).save(str(path))
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     assert [path] == list(folder.iterdir())
-    assert "old" != path.read_text()
+    assert old != path.read_text()
 
 
 @pytest.mark.parametrize("name", ["r", "r.txt", "json"])
@@ -189,8 +208,8 @@ def test_full_disk(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch)
         raise OSError(28, "No space left on device")
 
     made = report(tmp_path, ALL)
-    path = tmp_path / f"r{ending}"
-    path.write_text("old")
+    path = report(tmp_path, []).save(tmp_path / f"r{ending}")
+    old = path.read_text()
     monkeypatch.setattr(os, "fsync", full)
     before = sorted(tmp_path.iterdir())
 
@@ -198,7 +217,7 @@ def test_full_disk(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch)
         made.save(path)
 
     assert f"{path} cannot be written: No space left on device" == str(caught.value)
-    assert (before, "old") == (sorted(tmp_path.iterdir()), path.read_text())
+    assert (before, old) == (sorted(tmp_path.iterdir()), path.read_text())
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Decides whether a report may be written to a path.
+
+Reports of quarantines, plans and journals are what later steps read. Nothing replaces them.
+"""
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from losant_tokens.jobs._files import reason
+
+_HEAD = 4096  # bytes by which a file is recognised
+_OURS = re.compile(rb'\s*\{\s*"format"\s*:\s*"losant-tokens (plan|journal|report)"')
+_CSV = re.compile(rb'(?:\xef\xbb\xbf)?"owner","id","name",')
+_HTML = b" - losant-tokens</title>"
+_TOKENS = '  "tokens": ['
+_ANOTHER_NAME = "Give the report another name, for example one with the date."
+
+
+def target_problem(path: Path, digest: str | None = None) -> str | None:
+    """Return why a report may not be written to a path, or None.
+
+    A file that exists is replaced only if it is empty, or a report in the same format. The report
+    of a quarantine is replaced only by that of the same plan.
+
+    Args:
+        path: Where the report would be written.
+        digest: The digest of the report's plan, if there is one yet.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return f"{path} cannot be written: it is {_kind(found.st_mode)}"
+        if found.st_size == 0:
+            return None
+        if _is_of_somebody_else(found.st_uid):
+            return f"{path} belongs to another user. {_ANOTHER_NAME}"
+        return _content_problem(path, digest)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{path} cannot be written: {reason(error)}"
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file, or would once they exist.
+
+    Links and relative paths are followed. Names that differ only in case count as one, because
+    some file systems make no difference.
+    """
+    try:
+        if one.samefile(other):
+            return True
+    except OSError:
+        pass
+    return str(one.resolve()).casefold() == str(other.resolve()).casefold()
+
+
+def _content_problem(path: Path, digest: str | None) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    ours = _OURS.match(head)
+    kind = ours[1].decode() if ours else ""
+    if kind in {"plan", "journal"}:
+        return f"{path} is a {kind}. {_ANOTHER_NAME}"
+    ending = path.suffix.lower()
+    if kind == "report" and ending == ".json":
+        return _report_problem(path, digest)
+    if (ending == ".csv" and _CSV.match(head)) or (ending == ".html" and _HTML in head):
+        return None
+    return (
+        f"{path} exists, and is not a {ending} report of losant-tokens. {_ANOTHER_NAME} Or remove "
+        f"the file."
+    )
+
+
+def _report_problem(path: Path, digest: str | None) -> str | None:
+    try:
+        data = _summary_in(path)
+        plan, totals = data["plan"], data["totals"]
+        is_needed = plan["action"] == "deactivate" and totals["done"] + totals["unknown"] > 0
+        is_same_plan = digest is not None and plan["digest"] == digest
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return f"{path} is a report that cannot be read. {_ANOTHER_NAME}"
+    if is_needed and not is_same_plan:
+        return f"{path} is the report of a quarantine: restore and sweep need it. {_ANOTHER_NAME}"
+    return None
+
+
+def _summary_in(path: Path) -> dict[str, Any]:
+    """Return the members of a JSON report that come before its tokens."""
+    lines: list[str] = []
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(_TOKENS):
+                head = "".join(lines).rstrip().removesuffix(",")
+                data: dict[str, Any] = json.loads(head + "}")
+                return data
+            lines.append(line)
+    everything: dict[str, Any] = json.loads("".join(lines))
+    return everything
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "no regular file"
+
+
+def _is_of_somebody_else(uid: int) -> bool:
+    getuid = getattr(os, "geteuid", None)
+    return getuid is not None and getuid() not in {0, uid}
