@@ -174,6 +174,11 @@ class AsyncClient:
         """
         return token_id.lower() in self._session.credential.claimed_ids
 
+    @property
+    def has_claimed_ids(self) -> bool:
+        """Whether the claims of the client's own token hold ids, one of which may be its own."""
+        return bool(self._session.credential.claimed_ids)
+
     async def __aenter__(self) -> Self:
         await self._session.open(self._transport or self._default_transport())
         return self

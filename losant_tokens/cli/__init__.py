@@ -1,12 +1,15 @@
-"""The command `losant-tokens`; the extra `[cli]` installs what it needs."""
+"""The command `losant-tokens`; the extra `[cli]` installs its dependencies."""
 
 import sys
 from importlib.util import find_spec
 
 
 def main() -> None:
-    """Runs the command with the arguments of the process, and exits."""
+    """Run the command with the arguments of the process, and exit."""
+    from losant_tokens.cli._streams import open_missing_streams  # noqa: PLC0415
+
     try:
+        open_missing_streams()
         code = _run()
     except KeyboardInterrupt:
         from losant_tokens.cli._errors import say_stopped  # noqa: PLC0415 -- hardly ever needed
@@ -24,6 +27,10 @@ def _run() -> int:
             "hint: pip install 'losant-tokens[cli]'\n"
         )
         return 1
-    from losant_tokens.cli._app import run  # noqa: PLC0415 -- not there without the extra
+    from losant_tokens.cli._signals import handled, leave  # noqa: PLC0415
+
+    # Ctrl-C in the middle of an import can surface anywhere, and nothing was done yet.
+    with handled(leave):
+        from losant_tokens.cli._app import run  # noqa: PLC0415 -- not there without the extra
 
     return run(sys.argv[1:])

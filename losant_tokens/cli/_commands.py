@@ -1,13 +1,17 @@
 """The commands as cyclopts knows them: names, options and help. What they do is imported late."""
 
+# ruff: noqa: D417 -- the options that commands share describe themselves
+
 from typing import Literal
 
 from cyclopts import App
 
 from losant_tokens import __version__
 from losant_tokens.cli import _help as texts
+from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._parameters import (
     ME,
+    AllowOwnToken,
     AsJson,
     AtLeastOne,
     Count,
@@ -15,6 +19,7 @@ from losant_tokens.cli._parameters import (
     Flag,
     OfOwner,
     Port,
+    Quiet,
     Scopes,
     SortField,
     Status,
@@ -41,6 +46,7 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
     limit: AtLeastOne | None = None,
     owner: OfOwner = ME,
     json: AsJson = False,
+    connection: Connection = USUAL,
 ) -> int:
     """List tokens, as a table or as JSON.
 
@@ -66,11 +72,18 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
         status=status,
         limit=limit,
     )
-    return list_tokens(owner, query, json=json)
+    return list_tokens(owner, query, connection, json=json)
 
 
 @app.command(help_epilogue=texts.SHOW)
-def show(token_id: str, /, *, owner: OfOwner = ME, json: AsJson = False) -> int:
+def show(
+    token_id: str,
+    /,
+    *,
+    owner: OfOwner = ME,
+    json: AsJson = False,
+    connection: Connection = USUAL,
+) -> int:
     """Show a token, without its secret, which nobody can see again.
 
     Args:
@@ -80,7 +93,7 @@ def show(token_id: str, /, *, owner: OfOwner = ME, json: AsJson = False) -> int:
     """
     from losant_tokens.cli._tokens import show_token  # noqa: PLC0415
 
-    return show_token(owner, token_id, json=json)
+    return show_token(owner, token_id, connection, json=json)
 
 
 @app.command(help_epilogue=texts.CREATE)
@@ -94,6 +107,7 @@ def create(
     status: Status | None = None,
     owner: OfOwner = ME,
     json: AsJson = False,
+    connection: Connection = USUAL,
 ) -> int:
     """Create a token; its secret, and nothing else, goes to stdout, this one time.
 
@@ -118,7 +132,7 @@ def create(
             status=status,
         )
 
-    return create_token(owner, new, json=json)
+    return create_token(owner, new, connection, json=json)
 
 
 @app.command(help_epilogue=texts.PATCH)
@@ -129,8 +143,10 @@ def patch(
     name: str | None = None,
     description: str | None = None,
     status: Status | None = None,
+    allow_own_token: AllowOwnToken = False,
     owner: OfOwner = ME,
     json: AsJson = False,
+    connection: Connection = USUAL,
 ) -> int:
     """Change a token's name, description or status. Scopes and expiry can never be changed.
 
@@ -145,22 +161,40 @@ def patch(
     from losant_tokens.cli._tokens import patch_token  # noqa: PLC0415
 
     return patch_token(
-        owner, token_id, name=name, description=description, status=status, json=json
+        owner,
+        token_id,
+        connection,
+        name=name,
+        description=description,
+        status=status,
+        allow_own_token=allow_own_token,
+        json=json,
     )
 
 
 @app.command(help_epilogue=texts.DELETE)
-def delete(token_ids: tuple[str, ...], /, *, yes: Flag = False, owner: OfOwner = ME) -> int:
-    """Delete tokens for good. Asks before it does; goes on where one fails.
+def delete(
+    token_ids: tuple[str, ...],
+    /,
+    *,
+    yes: Flag = False,
+    allow_own_token: AllowOwnToken = False,
+    owner: OfOwner = ME,
+    quiet: Quiet = False,
+    connection: Connection = USUAL,
+) -> int:
+    """Delete tokens for good. Asks before it does, and goes on after a failure.
 
     Args:
         token_ids: The ids of the tokens.
-        yes: Do not ask. Needed where there is no terminal to ask on.
+        yes: Do not ask. Required without a terminal.
         owner: Whose tokens.
     """
     from losant_tokens.cli._delete import delete_tokens  # noqa: PLC0415
 
-    return delete_tokens(owner, token_ids, yes=yes)
+    return delete_tokens(
+        owner, token_ids, connection, yes=yes, allow_own_token=allow_own_token, is_quiet=quiet
+    )
 
 
 @app.command(help_epilogue=texts.SANDBOX)

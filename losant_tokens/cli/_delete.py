@@ -1,49 +1,128 @@
-"""`delete`: asks, deletes what can be deleted, and tells of each."""
+"""`delete`: asks, deletes what can be deleted, and reports each token as soon as it is gone."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from losant_tokens import Owner
+from attrs import define, field
+
+from losant_tokens import AsyncClient, Owner
 from losant_tokens._limits import ID
 from losant_tokens._owner import OwnerTokens
-from losant_tokens.cli._errors import FAILED, SOME_FAILED, UsageError, complain, explained, say
-from losant_tokens.cli._service import connected, each
+from losant_tokens.cli._connection import Connection
+from losant_tokens.cli._errors import (
+    FAILED,
+    INTERRUPTED,
+    SOME_FAILED,
+    UsageError,
+    complain,
+    explained,
+    quiet,
+    say,
+    say_stopped,
+)
+from losant_tokens.cli._output import write_result
+from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
+from losant_tokens.cli._service import connected, each, new_client, refuse_own_token
+from losant_tokens.cli._signals import GRACE, StopSignals
 from losant_tokens.cli._text import day, never
-from losant_tokens.errors import LosantError
+from losant_tokens.errors import LosantError, ResponseError, TransportError
 
 
-def delete_tokens(owner: Owner, ids: Sequence[str], *, yes: bool) -> int:
-    """Deletes tokens, all that can be. The ids of those deleted go to stdout, in the same order."""
-    wrong = [token_id for token_id in ids if not ID.fullmatch(token_id)]
-    if wrong:
-        raise UsageError(f"an id has 24 hexadecimal digits, but this has not: {wrong[0]!r}")
+def delete_tokens(
+    owner: Owner,
+    ids: Sequence[str],
+    connection: Connection,
+    *,
+    yes: bool,
+    allow_own_token: bool,
+    is_quiet: bool,
+) -> int:
+    """Delete tokens, all that can be; print each id as soon as the token is gone."""
+    for token_id in ids:
+        if not ID.fullmatch(token_id):
+            raise UsageError(f"an id has 24 hexadecimal digits, but this has not: {token_id!r}")
+    need_terminal_or_yes("delete", yes=yes)
     once = list(dict.fromkeys(map(str.lower, ids)))
-    if not yes and not _agreed(owner, once):
-        say("Nothing was deleted.")
-        return FAILED
-    outcomes: dict[str, object] = {}
-
-    async def work(tokens: OwnerTokens) -> None:
-        await each(once, tokens.delete, outcomes.__setitem__)
-
-    try:
-        connected(owner, work)
-    finally:  # also when interrupted: what is gone is gone
-        ended = [(token_id, outcomes[token_id]) for token_id in once if token_id in outcomes]
-        failed = [outcome for _, outcome in ended if isinstance(outcome, LosantError)]
-        for error in failed:
-            complain(explained(error))
-        for token_id, outcome in ended:
-            if not isinstance(outcome, LosantError):
-                sys.stdout.write(f"{token_id}\n")
-        say(f"Deleted {len(outcomes) - len(failed)} of {len(once)}.")
-    return SOME_FAILED if failed else 0
+    with quiet(is_quiet):
+        client = new_client(connection)
+        refuse_own_token(client, once, "delete", allowed=allow_own_token)
+        if not yes and not _agreed(owner, once, connection):
+            say("Nothing was deleted.")
+            return FAILED
+        deletion = _Deletion(once)
+        with deletion.signals.postponed():
+            deletion.run(owner, client, connection)
+            return deletion.exit_code()
 
 
-def _agreed(owner: Owner, ids: Sequence[str]) -> bool:
-    """Asks on a terminal, showing what it is about."""
-    if not sys.stdin.isatty():
-        raise UsageError("without a terminal to ask on, delete needs --yes")
+@define
+class _Deletion:
+    """Tokens that are deleted, and what is known about each."""
+
+    ids: Sequence[str]
+    signals: StopSignals = field(factory=StopSignals)
+    _in_flight: set[str] = field(factory=set)
+    _in_doubt: set[str] = field(factory=set)
+    _deleted: int = 0
+    _failed: int = 0
+
+    def run(self, owner: Owner, client: AsyncClient, connection: Connection) -> None:
+        """Delete until all is done, or a signal and the grace period end it."""
+
+        async def work(tokens: OwnerTokens) -> None:
+            await each(self._due(), tokens.delete, self._done, begun=self._in_flight.add)
+
+        with suppress(
+            KeyboardInterrupt
+        ):  # The signals are counted, and the tokens in flight known.
+            connected(owner, work, connection, client=client, signals=self.signals, grace=GRACE)
+
+    def _due(self) -> Iterator[str]:
+        """Yield ids until a signal says to stop."""
+        for token_id in self.ids:
+            if self.signals.count:
+                return
+            yield token_id
+
+    def _done(self, token_id: str, outcome: object) -> None:
+        self._in_flight.discard(token_id)
+        if not isinstance(outcome, LosantError):
+            self._deleted += 1
+            write_result(f"{token_id}\n")
+            return
+        self._failed += 1
+        if _is_ambiguous(outcome):
+            self._in_doubt.add(token_id)
+        complain(explained(outcome))
+
+    def exit_code(self) -> int:
+        """Print the totals and return the exit code."""
+        unknown = [one for one in self.ids if one in self._in_flight or one in self._in_doubt]
+        for token_id in unknown:
+            say_stopped(f"{token_id} may have been deleted: no answer says so.")
+        left = len(self.ids) - self._deleted - self._failed - len(self._in_flight)
+        parts = [
+            f"Deleted {self._deleted} of {len(self.ids)}",
+            *([f"{len(unknown)} may have been deleted"] if unknown else []),
+            *([f"{left} not started"] if left else []),
+        ]
+        line = f"{', '.join(parts)}."
+        if self.signals.count and (left or unknown):
+            say_stopped(line)
+            return INTERRUPTED
+        say(line)
+        return SOME_FAILED if self._failed else 0
+
+
+def _is_ambiguous(error: LosantError) -> bool:
+    """Return whether the request may have been carried out."""
+    return isinstance(error, ResponseError) or (
+        isinstance(error, TransportError) and error.ambiguous
+    )
+
+
+def _agreed(owner: Owner, ids: Sequence[str], connection: Connection) -> bool:
+    """Show the tokens and ask."""
     lines: dict[str, str] = {}
 
     def note(token_id: str, outcome: object) -> None:
@@ -56,9 +135,7 @@ def _agreed(owner: Owner, ids: Sequence[str]) -> bool:
     async def work(tokens: OwnerTokens) -> None:
         await each(ids, tokens.get, note)
 
-    connected(owner, work)
+    connected(owner, work, connection)
     for token_id in ids:
         say(lines[token_id])
-    sys.stderr.write(f"Delete {'this token' if len(ids) == 1 else f'these {len(ids)}'}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return agreed(f"Delete {'this token' if len(ids) == 1 else f'these {len(ids)}'}?")

@@ -2,17 +2,18 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import anyio
 
 from losant_tokens import ApiToken, ApiTokenPost, AsyncClient, Owner, jobs
 from losant_tokens.cli._errors import INTERRUPTED, SOME_FAILED, say
 from losant_tokens.cli._fake import RunningFake, running_fake
-from losant_tokens.cli._job import tell
+from losant_tokens.cli._job import complain_of_failures
 from losant_tokens.cli._job_run import Run, planned, pool
 from losant_tokens.cli._job_view import DOING, show_plan
+from losant_tokens.cli._output import write_result
+from losant_tokens.cli._service import run_loop
 
 _SCOPES = ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
 
@@ -32,7 +33,7 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
         concurrency: How many requests are in flight at once, at the most.
         folder: Where the plan goes.
     """
-    own = anyio.run(_token_for_this, fake)
+    own = run_loop(partial(_token_for_this, fake))
 
     def connect(_: int | None) -> AsyncClient:
         return AsyncClient(own.token, base_url=fake.base_url, transport=pool(concurrency))
@@ -49,11 +50,12 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
         connect,
     )
     show_plan(plan, sys.stdout)
-    run = Run(plan, DOING[plan.header.action], connect=connect)
-    report = run()
-    tell(report)
-    sys.stdout.write(f"{_summary(report)}\n")
-    if run.stopped:
+    run = Run(plan, DOING[plan.header.action], connect)
+    with run.signals.postponed():
+        report = run()
+        complain_of_failures(report)
+        write_result(f"{_summary(report)}\n")
+    if run.is_stopped:
         return INTERRUPTED
     return SOME_FAILED if report.counts[jobs.Outcome.FAILED] or not report.is_complete else 0
 

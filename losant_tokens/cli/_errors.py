@@ -1,26 +1,38 @@
-"""What went wrong, in a line for people: a message, a hint what to do, and an exit code."""
+"""Errors as one line for people: a message, a hint what to do next, and an exit code."""
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from types import MappingProxyType
 
 from losant_tokens import errors
+from losant_tokens.cli._streams import mute
 from losant_tokens.cli._text import escaped
 
 FAILED = 1
 USAGE = 2
 SOME_FAILED = 3
 REFUSED = 4
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
 
 
+_PACKAGE = Path(__file__).parents[1]
+_FRAMES = 3
+_is_quiet: ContextVar[bool] = ContextVar("is_quiet", default=False)
+
+
 class CommandError(Exception):
-    """Ends the command with a message.
+    """End the command with a message.
 
     Attributes:
-        hint: What to do about it, or `""`.
-        exit_code: What the process shall exit with.
+        hint: What to do next, or `""`.
+        exit_code: The exit code of the process.
     """
 
     exit_code = FAILED
@@ -31,13 +43,13 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """The command was called in a way that it does not understand."""
+    """The arguments make no sense."""
 
     exit_code = USAGE
 
 
 class RefusedError(CommandError):
-    """A guard or a plan forbids what was asked for."""
+    """A safety check blocks the command."""
 
     exit_code = REFUSED
 
@@ -59,38 +71,131 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
 )
 
 
+# Messages of the library name its arguments. Here they name options.
+_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "resume": "--resume",
+        "max_age": "--max-age",
+        "allow_majority": "--allow-majority",
+        "max_changes": "--max-changes",
+        "scope_check": "--scope-check",
+        "clock_check": "--clock-check",
+        "allow_own_token": "--allow-own-token",
+        "allow_unmatched": "--allow-unmatched",
+        "insecure_http": "--insecure-http",
+        "page_size": "--page-size",
+        "per_page": "--page-size",
+        "protect": "--protect",
+        "journal": "--journal",
+        "retry_failed": "--retry-failed",
+        "patience": "--patience",
+        "rate": "--rate",
+    }
+)
+_ARGUMENT = re.compile(
+    rf"(?P<quote>[`'\"]?)\b(?:\w+\.)?(?P<name>{'|'.join(_OPTIONS)})"
+    r"(?:=(?:True|(?P<value>[\"'][a-z]+[\"'])))(?P=quote)"
+)
+_ARGUMENT_ALONE = re.compile(rf"(?<![-\w'\"])(?:{'|'.join(n for n in _OPTIONS if '_' in n)})\b")
+
+
 def explained(error: errors.LosantError) -> CommandError:
-    """An error of the client as one of the command, with a hint."""
+    """Return an error of the client as one of the command, with a hint."""
+    text = with_options(str(error))
     if isinstance(error, errors.TransportError) and error.ambiguous:
-        return CommandError(str(error), "it may have been done all the same: look before you retry")
+        return CommandError(text, "it may have been done: look before you retry")
     if isinstance(error, errors.GuardRefused | errors.PlanRefused):
-        return RefusedError(str(error))
+        return RefusedError(text)
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
-    return CommandError(str(error), next(hints, ""))
+    return CommandError(text, next(hints, ""))
+
+
+def with_options(text: str) -> str:
+    """Return a message of the library with options in place of arguments."""
+
+    def option(found: re.Match[str]) -> str:
+        value = f" {found['value'][1:-1]}" if found["value"] else ""
+        return _OPTIONS[found["name"]] + value
+
+    return _ARGUMENT_ALONE.sub(lambda found: _OPTIONS[found[0]], _ARGUMENT.sub(option, text))
+
+
+def unexpected(error: Exception) -> CommandError:
+    """Return a bug as one line: the kind of error and its place, but no values."""
+    if isinstance(error, ExceptionGroup):
+        return _of_group(error)
+    places = [
+        f"{Path(frame.filename).relative_to(_PACKAGE.parent)}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _PACKAGE in Path(frame.filename).parents
+    ]
+    problem = CommandError(
+        f"unexpected {type(error).__name__} at {' > '.join(places[-_FRAMES:])}",
+        "this is a bug: please report this line to the maintainers of losant-tokens, with the "
+        "version (losant-tokens --version) and the command",
+    )
+    problem.exit_code = INTERNAL
+    return problem
+
+
+def _of_group(group: "ExceptionGroup[Exception]") -> CommandError:
+    """Return the first error of a group, however deep."""
+    first = group.exceptions[0]
+    if isinstance(first, errors.LosantError):
+        return explained(first)
+    if isinstance(first, CommandError):
+        return first
+    return unexpected(first)
 
 
 def complain(problem: CommandError) -> None:
-    """Says on stderr what went wrong."""
-    say(f"losant-tokens: error: {' '.join(str(problem).split())}")
+    """Report an error on stderr."""
+    _put(f"losant-tokens: error: {escaped(' '.join(str(problem).split()))}")
     if problem.hint:
-        say(f"hint: {problem.hint}")
+        _put(f"hint: {escaped(problem.hint)}")
 
 
 def warn(line: str) -> None:
-    """Says on stderr what should not be overlooked."""
-    bold = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    """Print a warning to stderr, also if the command is quiet."""
+    bold = _is_terminal() and not os.environ.get("NO_COLOR")
     on, off = ("\x1b[1;33m", "\x1b[0m") if bold else ("", "")
-    sys.stderr.write(f"{on}losant-tokens: WARNING: {escaped(' '.join(line.split()))}{off}\n")
-    sys.stderr.flush()
+    _put(f"{on}losant-tokens: WARNING: {escaped(' '.join(line.split()))}{off}")
 
 
 def say(line: str) -> None:
-    """Tells people something: on stderr, since stdout is for data."""
-    sys.stderr.write(f"{escaped(line)}\n")
-    sys.stderr.flush()
+    """Print a line for people to stderr, because stdout is for data, unless it is quiet."""
+    if not _is_quiet.get():
+        _put(escaped(line))
 
 
 def say_stopped(line: str) -> None:
-    """Says something after Ctrl-C: below the `^C` that a terminal shows where the cursor was."""
-    sys.stderr.write("\n" * sys.stderr.isatty())
-    say(line)
+    """Print a line after Ctrl-C: below the `^C` that a terminal shows at the cursor."""
+    _put(("\n" if _is_terminal() else "") + escaped(line))
+
+
+@contextmanager
+def quiet(is_quiet: bool) -> Iterator[None]:
+    """Print nothing but errors and warnings while the block runs, if the user wants that."""
+    token = _is_quiet.set(is_quiet)
+    try:
+        yield
+    finally:
+        _is_quiet.reset(token)
+
+
+def is_quiet() -> bool:
+    """Return whether nothing but errors and warnings is printed."""
+    return _is_quiet.get()
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _put(line: str) -> None:
+    """Write a line to stderr. A stream that is closed or full never ends a command."""
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        mute(sys.stderr)

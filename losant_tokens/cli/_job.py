@@ -1,15 +1,16 @@
 """`plan`, `apply`, `cleanup`, `quarantine`, `sweep` and `restore`."""
 
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 from shlex import quote
 
 import attrs
 
 from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens.cli._connection import Connection
 from losant_tokens.cli._errors import (
     FAILED,
     INTERRUPTED,
@@ -18,17 +19,25 @@ from losant_tokens.cli._errors import (
     UsageError,
     complain,
     explained,
+    is_quiet,
+    quiet,
     say,
+    say_stopped,
+    warn,
 )
 from losant_tokens.cli._job_parameters import A_DAY, Action, Guards, How, Rules
-from losant_tokens.cli._job_run import Run, planned, service_url
-from losant_tokens.cli._job_view import DOING, VERBS, carry_on, result, show_plan, tokens
+from losant_tokens.cli._job_run import Run, connecting, planned, service_url
+from losant_tokens.cli._job_view import DOING, VERBS, carry_on, result, show_plan, title, tokens
 from losant_tokens.cli._json import as_json
-from losant_tokens.cli._output import write
+from losant_tokens.cli._output import write, write_result
+from losant_tokens.cli._outputs import check_outputs
+from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
+from losant_tokens.cli._state import journal_for, own_file
+from losant_tokens.cli._text import as_span
 from losant_tokens.errors import JobError, LosantError
 from losant_tokens.jobs._quarantine import Quarantine
-from losant_tokens.jobs._report_files import ENDINGS
 from losant_tokens.jobs._report_values import summary
+from losant_tokens.jobs._targets import target_problem
 
 Making = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 
@@ -47,32 +56,32 @@ def select(rules: Rules, owners: tuple[Owner, ...], guards: Guards, action: Acti
             "--except-named alone is none: it takes tokens out of what others select",
         )
     return lambda client, path: jobs.plan(
-        client, owners, select=rule, action=action, path=path, **attrs.asdict(guards)
+        client, owners, select=rule, action=action, path=path, **guards.settings()
     )
 
 
 def swept(report: Path, after: timedelta, guards: Guards) -> Making:
     """Plans to delete what a quarantine has deactivated."""
     return lambda client, path: jobs.sweep(
-        client, report, after=after, path=path, **attrs.asdict(guards)
+        client, report, after=after, path=path, **guards.settings()
     )
 
 
 def restored(report: Path, guards: Guards) -> Making:
     """Plans to activate again what a quarantine has deactivated."""
     return lambda client, path: jobs.restore(
-        client, report, path=path, protect=guards.protect, max_changes=guards.max_changes
+        client, report, path=path, **guards.settings_of_restore()
     )
 
 
 # --- Commands --------------------------------------------------------------------------------
 
 
-def plan(making: Making, out: Path | None, *, json: bool) -> int:
-    """Plans, and shows the plan."""
-    made = planned(making, out or _own_file("plan"))
+def plan(making: Making, out: Path | None, connection: Connection, *, json: bool) -> int:
+    """Plan, and show the plan."""
+    made = planned(making, out or own_file("plan"), connecting(connection))
     if json:
-        said = {
+        data = {
             "plan": str(made.path),
             "action": made.header.action,
             "baseUrl": made.header.base_url,
@@ -83,51 +92,91 @@ def plan(making: Making, out: Path | None, *, json: bool) -> int:
             "tokenInUse": made.header.token_in_use,
             "moved": made.header.moved,
         }
-        write(as_json(said))
+        write(as_json(data))
     else:
         show_plan(made, sys.stdout)
-    say(f"Nothing was changed. To do it: losant-tokens apply {quote(str(made.path))}")
+    words = ("losant-tokens", "apply", str(made.path), *connection.options())
+    say(f"Nothing was changed. To do it: {' '.join(map(quote, words))}")
     return 0
 
 
-def apply(path: Path, how: How, *, resume: bool, max_age: timedelta) -> int:
-    """Applies a plan, once that was agreed to."""
-    _must_be_possible("apply", how)
-    made = jobs.Plan.read(path)
-    made.check(service_url(), max_age, datetime.now(UTC))
-    if not _agreed(made, how, resume=resume):
-        return FAILED
-    return _carried_out(made, how, resume=resume, max_age=max_age)
+def apply(path: Path, how: How, connection: Connection, *, resume: bool, max_age: timedelta) -> int:
+    """Apply a plan, once that was agreed to."""
+    need_terminal_or_yes("apply", yes=how.yes)
+    with quiet(how.quiet):
+        check_outputs(how.report, inputs=[("the plan", path)], journal=how.journal)
+        made = jobs.Plan.read(path)
+        made.check(service_url(connection), max_age, datetime.now(UTC))
+        journal = journal_for(made, how.journal)
+        check_outputs(how.report, inputs=[("the plan", path)], journal=journal, digest=made.digest)
+        if not _agreed(made, how, resume=resume):
+            return FAILED
+        job = _Job(made, how, connection, journal, resume=resume, max_age=max_age)
+        return job.run()
 
 
 def in_one(
-    name: str, making: Making, out: Path | None, how: How, quarantine: Path | None = None
+    name: str,
+    making: Making,
+    out: Path | None,
+    how: How,
+    guards: Guards,
+    connection: Connection,
+    quarantine: Path | None = None,
 ) -> int:
-    """Plans, asks, and applies.
+    """Plan, ask, and apply.
 
     Args:
         name: The command.
         making: Makes the plan.
-        out: Where it goes.
+        out: The file of the plan. Default: one of the command's own.
         how: How it is applied.
+        guards: What it may not do.
+        connection: How to connect.
         quarantine: The report of the quarantine that it is about, if it is about one.
     """
-    _must_be_possible(name, how)
-    made = planned(making, out or _own_file(name))
-    if quarantine is not None:
-        _tell_of_others(made, quarantine)
-    if not _agreed(made, how):
-        say(f"The plan is kept; to apply it: losant-tokens apply {quote(str(made.path))}")
-        return FAILED
-    code = _carried_out(made, how)
-    if out is None and len(made) == 0:
-        made.path.unlink(missing_ok=True)
-        jobs.journal_of(made).unlink(missing_ok=True)
-    return code
+    need_terminal_or_yes(name, yes=how.yes)
+    inputs = [] if quarantine is None else [("the report of the quarantine", quarantine)]
+    with quiet(how.quiet):
+        check_outputs(how.report, inputs=inputs, journal=how.journal)
+        made = planned(making, out or own_file(name), connecting(connection))
+        if quarantine is not None:
+            _say_left_alone(made, quarantine)
+        journal = journal_for(made, how.journal)
+        check_outputs(
+            how.report,
+            inputs=inputs,
+            out=made.path,
+            journal=journal,
+            digest=made.digest,
+        )
+        job = _Job(made, how, connection, journal)
+        if not len(made):
+            _warn_of_own_token(made, guards)
+        if not _agreed(made, how):
+            words = ("losant-tokens", "apply", str(made.path), *job.options())
+            say(f"The plan is kept; to apply it: {' '.join(map(quote, words))}")
+            return FAILED
+        code = job.run()
+        if out is None and len(made) == 0:
+            made.path.unlink(missing_ok=True)
+            if how.journal is None:
+                journal.unlink(missing_ok=True)
+        return code
 
 
-def _tell_of_others(made: jobs.Plan, quarantine: Path) -> None:
-    """Says how many tokens of a quarantine a plan leaves alone, so that nobody misses them."""
+def _warn_of_own_token(made: jobs.Plan, guards: Guards) -> None:
+    """Warn of a guard that cannot work, also on days on which there is nothing to do."""
+    header = made.header
+    if header.token_in_use is None and header.action != "activate" and not guards.protect:
+        warn(
+            "cannot determine which token is in use, so a job may select it one day: name it "
+            "with --protect"
+        )
+
+
+def _say_left_alone(made: jobs.Plan, quarantine: Path) -> None:
+    """Say how many tokens of a quarantine a plan leaves alone, so that nobody misses them."""
     alone = len(Quarantine.read(quarantine).changes) - len(made)
     if alone:
         say(
@@ -136,121 +185,138 @@ def _tell_of_others(made: jobs.Plan, quarantine: Path) -> None:
         )
 
 
-def _must_be_possible(name: str, how: How) -> None:
-    """Looks first: whoever cannot be asked, or given the report, need not wait for the plan."""
-    if not how.yes and not sys.stdin.isatty():
-        raise UsageError(f"without a terminal to ask on, {name} needs --yes")
-    for file in how.report:
-        if file.suffix.lower() not in ENDINGS:
-            raise UsageError(f"a report ends in {', '.join(ENDINGS)}, but this does not: {file}")
-        if file.is_dir():
-            raise CommandError(f"{file} cannot be written: it is a folder")
-        if not os.access(file.parent, os.W_OK):
-            raise CommandError(f"{file} cannot be written: its folder is missing, or closed")
-
-
-def _own_file(name: str) -> Path:
-    """A new file among those that the user's programs keep to themselves."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    folder = Path(state) / "losant-tokens"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(
-            f"{folder} cannot be made: {error.strerror}", "name a file for the plan: --out"
-        ) from None
-    return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
-
-
 def _agreed(made: jobs.Plan, how: How, *, resume: bool = False) -> bool:
-    """Shows what would be done, and asks whether it shall be."""
-    show_plan(made, sys.stderr)
+    """Show the plan, and ask."""
+    if len(made) == 0:
+        say(f"{title(made)}: nothing to do. Rule: {made.header.rule}")
+        return True
+    if not is_quiet() or not how.yes:
+        show_plan(made, sys.stderr)
     selected = made.header.total.selected
     if how.yes or not selected:
         return True
     for_good = " for good" if made.header.action == "delete" else ""
     verb = VERBS[made.header.action]
     what = f"what is left of {tokens(selected)}" if resume else tokens(selected)
-    sys.stderr.write(f"{verb} {what}{for_good}? [y/N] ")
-    sys.stderr.flush()
-    agreed = sys.stdin.readline().strip().lower() in {"y", "yes"}
-    if not agreed:
-        say("Nothing was changed.")
-    return agreed
+    if agreed(f"{verb} {what}{for_good}?"):
+        return True
+    say("Nothing was changed.")
+    return False
 
 
-def _carried_out(
-    made: jobs.Plan, how: How, *, resume: bool = False, max_age: timedelta = A_DAY
-) -> int:
-    """Applies a plan, and tells what came of it."""
-    run = Run(
-        made,
-        DOING[made.header.action],
-        resume=resume,
-        verify=not how.no_verify,
-        rate=how.rate,
-        max_concurrency=how.max_concurrency,
-        max_age=max_age,
-        options=how.options(),
+@attrs.frozen
+class _Job:
+    """A plan that is applied, with all that was said about how."""
+
+    plan: jobs.Plan
+    how: How
+    connection: Connection
+    journal: Path
+    resume: bool = False
+    max_age: timedelta = A_DAY
+
+    def options(self) -> tuple[str, ...]:
+        """Return the options that it takes to carry on like this."""
+        return (
+            *self.how.options(),
+            *([] if self.max_age == A_DAY else ["--max-age", as_span(self.max_age)]),
+            *self.connection.options(),
+        )
+
+    def run(self) -> int:
+        """Apply the plan, write the reports, and return the exit code."""
+        run = Run(
+            self.plan,
+            DOING[self.plan.header.action],
+            connecting(self.connection),
+            max_concurrency=self.how.max_concurrency,
+            settings={
+                **self.how.settings(),
+                "resume": self.resume,
+                "max_age": self.max_age,
+                "journal": self.journal,
+            },
+        )
+        # A signal while the report is written must not lose it, nor the totals.
+        with run.signals.postponed():
+            failure: LosantError | None = None
+            try:
+                report = run()
+            except LosantError as error:
+                if error.report is None:
+                    raise
+                report, failure = error.report, error
+            are_saved = self._report(report)
+            if failure is not None:
+                complain(explained(failure))
+            if not report.is_complete:
+                say_stopped(carry_on(self.plan, self.options()))
+            return _exit_code(report, run, failed=failure is not None or not are_saved)
+
+    def _report(self, report: jobs.Report) -> bool:
+        """Write the reports and print the totals; return whether all reports were written."""
+        files = self._report_files()
+        saved = [file for file in files if self._is_saved(report, file)]
+        if self.how.json:
+            data = summary(report)
+            del data["pace"]
+            write_result(as_json({**data, "reports": list(map(str, saved))}))
+        elif not is_quiet():
+            write_result(f"{result(report)}\n")
+        complain_of_failures(report)
+        for file in saved:
+            say(f"Report: {file}")
+            if self.plan.header.action == "deactivate" and file.suffix.lower() == ".json":
+                say(f"To take it back: losant-tokens restore {quote(str(file))}")
+                say(f"To delete them later: losant-tokens sweep {quote(str(file))} --after 30d")
+        return len(saved) == len(files)
+
+    def _report_files(self) -> tuple[Path, ...]:
+        """Return where the report goes. A quarantine always has one as JSON, which others read."""
+        files = self.how.report
+        has_json = any(file.suffix.lower() == ".json" for file in files)
+        if self.plan.header.action == "deactivate" and not has_json:
+            return (*files, _free(self.journal, self.plan))
+        return files
+
+    def _is_saved(self, report: jobs.Report, file: Path) -> bool:
+        try:
+            report.save(file)
+        except JobError as error:
+            problem = explained(error)
+            words = ("losant-tokens", "apply", str(self.plan.path), "--resume", *self.options())
+            problem.hint = (
+                "the journal has all of it. To write the report again, with another --report: "
+                + " ".join(map(quote, words))
+            )
+            complain(problem)
+            return False
+        return True
+
+
+def _free(journal: Path, plan: jobs.Plan) -> Path:
+    """Return the name of a report beside the journal that replaces nothing."""
+    numbers = (f"-{number}" for number in count(2))
+    return next(
+        path
+        for more in chain([""], numbers)
+        if target_problem(
+            path := journal.with_name(f"{plan.path.stem}.report{more}.json"), plan.digest
+        )
+        is None
     )
-    failure: LosantError | None = None
-    try:
-        report = run()
-    except LosantError as error:
-        if error.report is None:
-            raise
-        report, failure = error.report, error
-    saved = _told(report, how)
-    if failure is not None:
-        complain(explained(failure))
-    if not report.is_complete:
-        say(carry_on(made, run.options))
-    if run.stopped and not report.is_complete:
+
+
+def _exit_code(report: jobs.Report, run: Run, *, failed: bool) -> int:
+    if run.is_stopped and not report.is_complete:
         return INTERRUPTED
-    if failure is not None or not saved:
+    if failed:
         return FAILED
     return SOME_FAILED if report.counts[jobs.Outcome.FAILED] or not report.is_complete else 0
 
 
-def _told(report: jobs.Report, how: How) -> bool:
-    """Tells what came of a plan, and writes the reports; says whether all of them were."""
-    made = report.plan
-    files = _report_files(made, how)
-    saved = [file for file in files if _is_saved(report, file)]
-    if how.json:
-        said = summary(report)
-        del said["pace"]
-        write(as_json({**said, "reports": list(map(str, saved))}))
-    else:
-        sys.stdout.write(f"{result(report)}\n")
-    tell(report)
-    for file in saved:
-        say(f"Report: {file}")
-        if made.header.action == "deactivate" and file.suffix.lower() == ".json":
-            say(f"To take it back: losant-tokens restore {quote(str(file))}")
-            say(f"To delete them later: losant-tokens sweep {quote(str(file))} --after 30d")
-    return len(saved) == len(files)
-
-
-def _report_files(made: jobs.Plan, how: How) -> tuple[Path, ...]:
-    """Where the report goes. A quarantine has one as JSON in any case: what follows goes by it."""
-    for_programs = [file for file in how.report if file.suffix.lower() == ".json"]
-    if made.header.action == "deactivate" and not for_programs:
-        return (*how.report, made.path.with_suffix(".report.json"))
-    return how.report
-
-
-def _is_saved(report: jobs.Report, file: Path) -> bool:
-    try:
-        report.save(file)
-    except JobError as error:  # what was done is done, and stands in the journal
-        complain(explained(error))
-        return False
-    return True
-
-
-def tell(report: jobs.Report) -> None:
-    """Says what failed, and why it was given up."""
+def complain_of_failures(report: jobs.Report) -> None:
+    """Print what failed, and why the job gave up."""
     shown = 0
     for one in report.results() if report.counts[jobs.Outcome.FAILED] else ():
         if one.outcome is jobs.Outcome.FAILED:

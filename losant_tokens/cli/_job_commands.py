@@ -6,6 +6,7 @@ from typing import Literal
 
 from losant_tokens.cli import _help as texts
 from losant_tokens.cli._commands import app
+from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._job_parameters import (
     A_DAY,
     AS_USUAL,
@@ -35,6 +36,7 @@ def plan(
     action: Action = "delete",
     out: Out = None,
     json: AsJson = False,
+    connection: Connection = USUAL,
 ) -> int:
     """Plan what to do about many tokens; nothing is changed. Then: losant-tokens apply.
 
@@ -44,12 +46,18 @@ def plan(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.plan(_job.select(rules, owners, guards, action), out, json=json)
+    return _job.plan(_job.select(rules, owners, guards, action), out, connection, json=json)
 
 
 @app.command(help_epilogue=texts.APPLY)
 def apply(
-    plan: Plan, /, *, resume: Flag = False, max_age: MaxAge = A_DAY, how: How = AS_USUAL
+    plan: Plan,
+    /,
+    *,
+    resume: Flag = False,
+    max_age: MaxAge = A_DAY,
+    how: How = AS_USUAL,
+    connection: Connection = USUAL,
 ) -> int:
     """Do what a plan says: shows it, asks, and accounts for each token.
 
@@ -59,7 +67,7 @@ def apply(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.apply(plan, how, resume=resume, max_age=max_age)
+    return _job.apply(plan, how, connection, resume=resume, max_age=max_age)
 
 
 @app.command(help_epilogue=texts.CLEANUP)
@@ -71,6 +79,7 @@ def cleanup(
     action: Action = "delete",
     out: Out = None,
     how: How = AS_USUAL,
+    connection: Connection = USUAL,
 ) -> int:
     """Plan, show, ask and apply in one.
 
@@ -79,7 +88,9 @@ def cleanup(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.in_one("cleanup", _job.select(rules, owners, guards, action), out, how)
+    return _job.in_one(
+        "cleanup", _job.select(rules, owners, guards, action), out, how, guards, connection
+    )
 
 
 @app.command(help_epilogue=texts.QUARANTINE)
@@ -90,11 +101,14 @@ def quarantine(
     guards: Guards = NO_GUARDS,
     out: Out = None,
     how: How = AS_USUAL,
+    connection: Connection = USUAL,
 ) -> int:
     """Deactivate tokens, to delete them later: a clean-up that can be taken back."""
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.in_one("quarantine", _job.select(rules, owners, guards, "deactivate"), out, how)
+    return _job.in_one(
+        "quarantine", _job.select(rules, owners, guards, "deactivate"), out, how, guards, connection
+    )
 
 
 @app.command(help_epilogue=texts.SWEEP)
@@ -106,6 +120,7 @@ def sweep(
     guards: Guards = NO_GUARDS,
     out: Out = None,
     how: How = AS_USUAL,
+    connection: Connection = USUAL,
 ) -> int:
     """Delete what a quarantine has deactivated, long enough ago, and nobody has changed since.
 
@@ -114,17 +129,27 @@ def sweep(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.in_one("sweep", _job.swept(report, after, guards), out, how, report)
+    return _job.in_one(
+        "sweep", _job.swept(report, after, guards), out, how, guards, connection, report
+    )
 
 
 @app.command(help_epilogue=texts.RESTORE)
 def restore(
-    report: ReportFile, /, *, guards: Guards = NO_GUARDS, out: Out = None, how: How = AS_USUAL
+    report: ReportFile,
+    /,
+    *,
+    guards: Guards = NO_GUARDS,
+    out: Out = None,
+    how: How = AS_USUAL,
+    connection: Connection = USUAL,
 ) -> int:
     """Activate again what a quarantine has deactivated, and nobody has changed since."""
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.in_one("restore", _job.restored(report, guards), out, how, report)
+    return _job.in_one(
+        "restore", _job.restored(report, guards), out, how, guards, connection, report
+    )
 
 
 @app.command(help_epilogue=texts.COMPLETION)

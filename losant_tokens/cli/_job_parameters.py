@@ -9,7 +9,7 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
 from losant_tokens import Owner
-from losant_tokens.cli._parameters import ME, AsJson, AtLeastOne, Count, Flag
+from losant_tokens.cli._parameters import ME, AsJson, AtLeastOne, Count, Flag, Quiet
 from losant_tokens.cli._text import read_span
 
 if TYPE_CHECKING:
@@ -125,7 +125,21 @@ class Guards:
     allow_majority: Annotated[
         Flag, _said("Let more than half of an owner's tokens be selected.")
     ] = False
-    max_changes: Annotated[Count | None, _said("Refuse to select more than so many.")] = None
+    max_changes: Annotated[Count | None, _said("Fail if more than N tokens are selected.")] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `jobs.plan` and `jobs.sweep`."""
+        return {
+            "protect": self.protect,
+            "allow_majority": self.allow_majority,
+            "max_changes": self.max_changes,
+        }
+
+    def settings_of_restore(self) -> dict[str, Any]:
+        """Return the arguments of `jobs.restore`."""
+        settings = self.settings()
+        del settings["allow_majority"]
+        return settings
 
 
 @Parameter(name="*", group=_HOW)
@@ -151,12 +165,22 @@ class How:
         _MANY,
         _said("Write a report: .html to look at, .csv, or .json; repeat it for more."),
     ] = ()
+    journal: Annotated[
+        Path | None, _said("The journal. Default: FILE.journal beside the plan FILE.")
+    ] = None
     json: Annotated[AsJson, _said("Write what came of it as JSON.")] = False
+    quiet: Quiet = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `jobs.apply`."""
+        return {"verify": not self.no_verify, "rate": self.rate}
 
     def options(self) -> tuple[str, ...]:
-        """What it takes to carry on like this; whoever does may be asked, and see."""
+        """Return the options that it takes to carry on like this, but for `--yes`."""
+        journal = () if self.journal is None else ("--journal", str(self.journal))
         return (
             *(["--no-verify"] if self.no_verify else []),
+            *journal,
             *_option("--rate", self.rate),
             *_option("--max-concurrency", self.max_concurrency),
             *(word for file in self.report for word in ("--report", str(file))),

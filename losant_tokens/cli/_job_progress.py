@@ -1,13 +1,18 @@
-"""How far a job has come: a bar on a terminal, else a line now and then."""
+"""The progress of a job: a bar on a terminal, else a line now and then.
+
+A display that fails never decides over a job: it is dropped, and the job goes on.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import TextIO, cast
 
 from attrs import define
 
-from losant_tokens.cli._errors import say
+from losant_tokens.cli._errors import is_quiet, say
 from losant_tokens.cli._job_view import lasting
+from losant_tokens.cli._streams import Forgiving
 from losant_tokens.jobs import Outcome, Progress
 
 _EVERY = 10.0  # seconds between two lines
@@ -18,12 +23,35 @@ Listener = Callable[[Progress], None]
 
 @contextmanager
 def job_progress(what: str, total: int) -> Iterator[Listener]:
-    """Shows the progress of a job; what it gives is the job's `on_progress`."""
-    if sys.stderr.isatty():
-        with _bar(what, total) as listener:
-            yield listener
-    else:
-        yield _Lines(what)
+    """Show the progress of a job; yields the `on_progress` of the job."""
+    stack = ExitStack()
+    listener: Listener = _Lines(what)
+    if is_quiet():
+        listener = _nothing
+    elif sys.stderr.isatty():
+        try:
+            listener = stack.enter_context(_bar(what, total))
+        except Exception:  # noqa: BLE001 -- then there are lines
+            stack = ExitStack()
+
+    def show(now: Progress) -> None:
+        nonlocal listener
+        try:
+            listener(now)
+        except Exception:  # noqa: BLE001 -- then nothing is shown
+            listener = _nothing
+
+    try:
+        yield show
+    finally:
+        try:
+            stack.close()
+        except Exception as error:  # noqa: BLE001 -- the job is what counts
+            say(f"the display failed: {type(error).__name__}")
+
+
+def _nothing(_: Progress) -> None:
+    """Show nothing."""
 
 
 @contextmanager
@@ -36,7 +64,7 @@ def _bar(what: str, total: int) -> Iterator[Listener]:
         rich.BarColumn(bar_width=28),
         rich.MofNCompleteColumn(),
         rich.TextColumn("{task.fields[said]}", markup=False),
-        console=Console(stderr=True),
+        console=Console(file=cast("TextIO", Forgiving(sys.stderr))),
     ) as bar:
         task = bar.add_task(what, total=total, said="")
         yield lambda now: bar.update(task, completed=now.settled, said=", ".join(_said(now)))

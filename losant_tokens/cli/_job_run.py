@@ -1,64 +1,59 @@
-"""Where the commands for jobs wait for the service."""
+"""Runs jobs: the place where the commands for jobs wait for the service."""
 
-import asyncio
-import signal
-import threading
 import warnings
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from losant_tokens import AsyncClient, aiohttp_transport, httpx_transport, jobs
 from losant_tokens._pool import Pool
 from losant_tokens._transport import environment_proxy
+from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._errors import say, say_stopped, warn
 from losant_tokens.cli._job_progress import job_progress
-from losant_tokens.cli._job_view import carry_on
-from losant_tokens.cli._service import AT_ONCE, need_token, tell_of_retries, wait_for
+from losant_tokens.cli._service import AT_ONCE, need_token, report_retries, run_loop, wait_for
+from losant_tokens.cli._signals import GRACE, StopSignals
 from losant_tokens.errors import LosantError
 
 _FAST_AT_ONCE = 50
 Connect = Callable[[int | None], AsyncClient]
 
-_GRACE = 30.0  # seconds that what is under way has, after the first Ctrl-C
+
+def service_url(connection: Connection = USUAL) -> str:
+    """Return the address of the API."""
+    return AsyncClient(**connection.settings()).base_url
 
 
-def service_url() -> str:
-    """Where the API is."""
-    return AsyncClient().base_url
+def connecting(connection: Connection) -> Connect:
+    """Return a function that makes clients over the fast pool, if it is installed and works."""
 
+    def connect(max_connections: int | None = None) -> AsyncClient:
+        need_token()
+        settings = connection.settings()
+        if environment_proxy(httpx.URL(service_url(connection))) is not None:
+            return AsyncClient(max_connections=max_connections or AT_ONCE, **settings)
+        return AsyncClient(transport=pool(max_connections), **settings)
 
-def new_client(max_connections: int | None = None) -> AsyncClient:
-    """A client over the fast pool, where that is installed and can get through.
-
-    Raises:
-        CommandError: The environment has no token.
-    """
-    need_token()
-    if environment_proxy(httpx.URL(service_url())) is not None:  # aiohttp's goes past it
-        return AsyncClient(max_connections=max_connections or AT_ONCE)
-    return AsyncClient(transport=pool(max_connections))
+    return connect
 
 
 def pool(max_connections: int | None) -> Pool:
-    """The fast pool where that is installed, else the default one."""
+    """Return the fast pool if it is installed, else the default one."""
     if find_spec("aiohttp") is None:
         return httpx_transport(max_connections=max_connections or AT_ONCE)
     return aiohttp_transport(max_connections=max_connections or _FAST_AT_ONCE)
 
 
 def planned(
-    making: Callable[[AsyncClient, Path], Awaitable[jobs.Plan]],
-    path: Path,
-    connect: Connect = new_client,
+    making: Callable[[AsyncClient, Path], Awaitable[jobs.Plan]], path: Path, connect: Connect
 ) -> jobs.Plan:
-    """Makes a plan, and says aloud what it warns of."""
-    tell_of_retries()
+    """Make a plan, and print its warnings."""
+    report_retries()
     say("Listing the tokens...")
 
     async def run() -> jobs.Plan:
@@ -66,12 +61,12 @@ def planned(
             return await making(client, path)
 
     with warnings.catch_warnings():
-        warnings.showwarning = _say_aloud  # type: ignore[assignment]  # takes less, by position
+        warnings.showwarning = _print_warning  # type: ignore[assignment]  # takes less, by position
         warnings.simplefilter("always", jobs.PlanWarning)
         return wait_for(run)
 
 
-def _say_aloud(message: Warning | str, *_: object) -> None:
+def _print_warning(message: Warning | str, *_: object) -> None:
     warn(str(message))
 
 
@@ -80,34 +75,32 @@ class Run:
     """A plan that is applied.
 
     Attributes:
-        options: What to carry it on with, where somebody stops it.
-        stopped: Whether somebody has stopped it.
+        settings: Further arguments of `jobs.apply`.
+        signals: The stop signals so far.
     """
 
     plan: jobs.Plan
     doing: str
-    resume: bool = False
-    verify: bool = True
-    rate: float | None = None
+    connect: Connect
     max_concurrency: int | None = None
-    max_age: timedelta = jobs.MAX_AGE
-    connect: Connect = new_client
-    options: tuple[str, ...] = ()
-    stopped: bool = False
+    settings: dict[str, Any] = field(factory=dict)
+    signals: StopSignals = field(factory=StopSignals)
     _at_once: int = 0
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it."""
+        return self.signals.count > 0
+
     def __call__(self) -> jobs.Report:
-        """Applies it.
+        """Apply the plan.
 
         Raises:
             LosantError: As `jobs.apply`.
-            KeyboardInterrupt: At the second Ctrl-C.
         """
+        report_retries()
         try:
-            report = wait_for(self._run)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            say_stopped(carry_on(self.plan, self.options))
-            raise KeyboardInterrupt from None
+            report = run_loop(self._run)
         except LosantError as error:
             if error.report is not None:
                 error.report = self._with_settings(error.report)
@@ -116,57 +109,39 @@ class Run:
 
     def _with_settings(self, report: jobs.Report) -> jobs.Report:
         settings = {
-            "Requests per second": self.rate,
+            "Requests per second": self.settings.get("rate"),
             "Requests at once": self._at_once,
-            "Each token read before it is changed": "yes" if self.verify else "no",
+            "Each token read before it is changed": (
+                "yes" if self.settings.get("verify", True) else "no"
+            ),
         }
         return evolve(report, settings=settings)
 
     async def _run(self) -> jobs.Report:
-        stop = anyio.Event()
+        stop, abort = anyio.Event(), anyio.Event()
+
+        def react() -> None:
+            if self.signals.count > 1:
+                abort.set()
+            elif not stop.is_set():
+                stop.set()
+                say_stopped(
+                    f"Stopping: waiting up to {GRACE:g} seconds for requests in flight. "
+                    f"Ctrl-C again stops at once."
+                )
+
         async with self.connect(self.max_concurrency) as client:
             self._at_once = client.max_connections
-            outcome: jobs.Report | LosantError
-            async with anyio.create_task_group() as group:
-                # Signals come to the main thread; a program may run the command in another.
-                if threading.current_thread() is threading.main_thread():
-                    await group.start(self._heed_signals, stop)
-                try:
-                    outcome = await self._applied(client, stop)
-                except LosantError as error:
-                    outcome = error
-                group.cancel_scope.cancel()
-        if isinstance(outcome, LosantError):
-            raise outcome
-        return outcome
-
-    async def _applied(self, client: AsyncClient, stop: anyio.Event) -> jobs.Report:
-        with job_progress(self.doing, len(self.plan)) as listener:
-            return await jobs.apply(
-                client,
-                self.plan,
-                resume=self.resume,
-                verify=self.verify,
-                rate=self.rate,
-                max_age=self.max_age,
-                grace=_GRACE,
-                stop=stop,
-                on_progress=listener,
-            )
-
-    async def _heed_signals(
-        self, stop: anyio.Event, *, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
-        """Stops the job at the first signal, and all that is under way at the second."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for _ in signals:
-                if self.stopped:
-                    break
-                self.stopped = True
-                stop.set()
-                say_stopped("Stopping: waiting for what is under way. Ctrl-C again stops at once.")
-        # Not by a cancel scope: against those, the job shields what it has sent. What was intended
-        # stands in the journal, and is looked at when the job is carried on.
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+            with (
+                self.signals.listening(react),
+                job_progress(self.doing, len(self.plan)) as listener,
+            ):
+                return await jobs.apply(
+                    client,
+                    self.plan,
+                    grace=GRACE,
+                    stop=stop,
+                    abort=abort,
+                    on_progress=listener,
+                    **self.settings,
+                )

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from attrs import define, field
 
-from losant_tokens.cli._output import write_table
+from losant_tokens.cli._output import write, write_table
 from losant_tokens.cli._text import escaped
 from losant_tokens.jobs import Entry, Outcome, Plan, Report
 
@@ -56,7 +56,7 @@ def show_plan(plan: Plan, file: TextIO) -> None:
         f"Plan:          {plan.path}",
         "",
     )
-    file.writelines(f"{escaped(line)}\n" for line in lines)
+    write("".join(f"{escaped(line)}\n" for line in lines), file)
     columns: tuple[str, ...] = ("ACTION", "OWNER", "REASON", "TOKENS", "EXAMPLES")
     rows = plan_rows(plan)
     if len(header.counts) == 1:
@@ -69,8 +69,7 @@ def show_plan(plan: Plan, file: TextIO) -> None:
         numbers=("TOKENS",),
         file=file,
     )
-    file.write("\n")
-    file.flush()
+    write("\n", file)
 
 
 def _without(place: int, row: tuple[str, ...]) -> tuple[str, ...]:

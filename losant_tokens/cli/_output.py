@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from losant_tokens.cli._errors import CommandError, complain, say
+from losant_tokens.cli._streams import mute
 from losant_tokens.cli._text import escaped
 
 Row = Sequence[str]
@@ -77,12 +79,47 @@ def write_table(
 
 
 def write(text: str, file: TextIO | None = None) -> None:
-    """Writes a long text, to stdout unless told otherwise, line by line.
+    """Write a long text line by line, to stdout by default.
 
     In one go, and where PYTHONUNBUFFERED is set, Python loses what a pipe does not take at once,
     and does not notice that nobody reads it any more.
+
+    Raises:
+        CommandError: Standard output is closed or full.
+        BrokenPipeError: Nothing reads it any more.
     """
-    (file or sys.stdout).writelines(text.splitlines(keepends=True))
+    target = file or sys.stdout
+    try:
+        target.writelines(text.splitlines(keepends=True))
+        target.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        mute(target)
+        if target is sys.stderr:
+            return
+        raise CommandError(f"standard output cannot be written: {_reason(error)}") from None
+
+
+def write_result(text: str) -> None:
+    """Write the result of a change to stdout, or to stderr if that fails.
+
+    The change was made, so a closed, full or broken stream is no reason to fail.
+    """
+    try:
+        write(text)
+    except BrokenPipeError:
+        mute(sys.stdout)
+    except CommandError as error:
+        complain(error)
+    else:
+        return
+    for line in text.splitlines():
+        say(line)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def fit(

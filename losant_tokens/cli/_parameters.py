@@ -37,6 +37,18 @@ Expiry = Annotated[
 ]
 Scopes = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Quiet = Annotated[
+    bool,
+    Parameter(negative="", show_default=False, help="Print nothing but errors and warnings."),
+]
+AllowOwnToken = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        show_default=False,
+        help="Also change the token that this command uses, which locks it out.",
+    ),
+]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]

@@ -1,10 +1,10 @@
 """`sandbox`: a fake Losant to play with, until Ctrl-C."""
 
-import sys
 import time
 
 from losant_tokens.cli._errors import CommandError, say, say_stopped
 from losant_tokens.cli._fake import running_fake
+from losant_tokens.cli._output import write
 
 _GLANCE = 0.2  # seconds
 
@@ -14,10 +14,7 @@ def sandbox(port: int, tokens: int) -> int:
     try:
         with running_fake(tokens, port) as fake:
             say(f"A fake Losant with {tokens:,} tokens. In another terminal:")
-            sys.stdout.write(
-                f"export LOSANT_API_URL={fake.base_url}\nexport LOSANT_API_TOKEN={fake.token}\n"
-            )
-            sys.stdout.flush()
+            write(f"export LOSANT_API_URL={fake.base_url}\nexport LOSANT_API_TOKEN={fake.token}\n")
             say("Then try: losant-tokens list --limit 10")
             say("Ctrl-C stops it; its tokens are gone then.")
             while fake.is_running:

@@ -6,6 +6,9 @@ from types import MappingProxyType
 
 _UNITS = MappingProxyType({"h": "hours", "d": "days", "w": "weeks"})
 _SPAN = re.compile(r"([0-9]+)([hdw])", re.ASCII)
+_DIGITS = 9
+_SHOWN = 40
+_LONGEST = timedelta(days=365_000)  # Later, dates leave the years that Python knows.
 
 
 def escaped(text: str) -> str:
@@ -18,13 +21,20 @@ def escaped(text: str) -> str:
 
 
 def day(moment: datetime | None, otherwise: str) -> str:
-    """A date as people read it, in UTC."""
-    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d}"
+    """Return a date as people read it, in UTC."""
+    return otherwise if moment is None else f"{_utc(moment):%Y-%m-%d}"
 
 
 def minute(moment: datetime | None, otherwise: str) -> str:
-    """A date and time as people read it, in UTC."""
-    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    """Return a date and time as people read it, in UTC."""
+    return otherwise if moment is None else f"{_utc(moment):%Y-%m-%d %H:%M} UTC"
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # In UTC, it is outside the years 1 to 9999.
+        return moment.replace(tzinfo=UTC)
 
 
 def never(token: object) -> str:
@@ -54,18 +64,27 @@ def read_expiry(text: str, now: datetime) -> datetime | None:
 
 
 def read_span(text: str) -> timedelta:
-    """A length of time: `12h`, `30d` or `4w`.
+    """Return a length of time: `12h`, `30d` or `4w`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none, or longer than 1000 years.
     """
     found = _SPAN.fullmatch(text)
-    try:
-        if found:
-            return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    except OverflowError:
-        pass
-    raise ValueError(f'"{text}" is no length of time: give one such as 12h, 30d or 4w')
+    if not found:
+        raise ValueError(f'"{_short(text)}" is no length of time: give one such as 12h, 30d or 4w')
+    number, unit = found[1].lstrip("0") or "0", _UNITS[found[2]]
+    if len(number) < _DIGITS and (span := timedelta(**{unit: int(number)})) <= _LONGEST:
+        return span
+    raise ValueError(f'"{_short(text)}" is too long: the longest time is {_LONGEST.days}d')
+
+
+def as_span(span: timedelta) -> str:
+    """Return a length of time as `read_span` reads it."""
+    return f"{span // timedelta(hours=1)}h"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _read_moment(text: str, now: datetime) -> datetime:

@@ -1,18 +1,21 @@
-"""`list`, `show`, `patch` and `create`: what is asked of the service, and how it is shown."""
+"""`list`, `show`, `patch` and `create`."""
 
 import sys
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, Literal
 
 from attrs import frozen
 
 from losant_tokens import ApiTokenPatch, ApiTokenPost, Owner
 from losant_tokens._owner import OwnerTokens, Token
-from losant_tokens.cli._errors import CommandError, UsageError, say
+from losant_tokens.cli._connection import Connection
+from losant_tokens.cli._errors import CommandError, UsageError, say, say_stopped
 from losant_tokens.cli._json import as_json, as_wire
-from losant_tokens.cli._output import write, write_table
-from losant_tokens.cli._service import connected
+from losant_tokens.cli._output import write, write_result, write_table
+from losant_tokens.cli._service import connected, new_client, refuse_own_token
+from losant_tokens.cli._signals import GRACE, StopSignals
+from losant_tokens.cli._streams import mute, output_problem
 from losant_tokens.cli._text import day, escaped, minute, never
 
 Status = Literal["active", "inactive"]
@@ -60,13 +63,13 @@ class Query:
         return {name: value for name, value in asked.items() if value is not None}
 
 
-def list_tokens(owner: Owner, query: Query, *, json: bool) -> int:
-    """Lists the tokens of an owner."""
+def list_tokens(owner: Owner, query: Query, connection: Connection, *, json: bool) -> int:
+    """List the tokens of an owner."""
     if (query.filter_field is None) != (query.filter is None):
         raise UsageError("--filter-field and --filter go together")
     if query.filter is not None and (query.name, query.status) != (None, None):
         raise UsageError("--filter does not go together with --name and --status")
-    found = connected(owner, lambda tokens: _found(tokens, query))
+    found = connected(owner, lambda tokens: _found(tokens, query), connection)
     if json:
         write(as_json([as_wire(token) for token in found]))
         return 0
@@ -104,33 +107,56 @@ def _row(token: Token) -> tuple[str, ...]:
     )
 
 
-def show_token(owner: Owner, token_id: str, *, json: bool) -> int:
-    """Shows a token."""
-    _show(connected(owner, lambda tokens: tokens.get(token_id)), json=json)
+def show_token(owner: Owner, token_id: str, connection: Connection, *, json: bool) -> int:
+    """Show a token."""
+    write(_shown(connected(owner, lambda tokens: tokens.get(token_id), connection), json=json))
     return 0
 
 
 def patch_token(
     owner: Owner,
     token_id: str,
+    connection: Connection,
     *,
     name: str | None,
     description: str | None,
     status: Status | None,
+    allow_own_token: bool,
     json: bool,
 ) -> int:
-    """Changes a token, and shows it as it is then."""
+    """Change a token, and show it as it is then."""
     if (name, description, status) == (None, None, None):
         raise UsageError("nothing to change: give --name, --description or --status")
     patch = ApiTokenPatch(name=name, description=description, status=status)
-    _show(connected(owner, lambda tokens: tokens.patch(token_id, patch)), json=json)
+    client = new_client(connection)
+    if status == "inactive":
+        refuse_own_token(client, [token_id], "deactivate", allowed=allow_own_token)
+    look = f"look with `losant-tokens show {token_id}`"
+    with _in_doubt(f"The token may have been changed: {look}."):
+        token = connected(
+            owner,
+            lambda tokens: tokens.patch(token_id, patch),
+            connection,
+            client=client,
+            grace=GRACE,
+        )
+    write_result(_shown(token, json=json))
     return 0
 
 
-def _show(token: Token, *, json: bool) -> None:
+@contextmanager
+def _in_doubt(notice: str) -> Iterator[None]:
+    """Say what may have been done if a signal ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say_stopped(notice)
+        raise
+
+
+def _shown(token: Token, *, json: bool) -> str:
     if json:
-        write(as_json(as_wire(token)))
-        return
+        return as_json(as_wire(token))
     facts = {
         "Id": token.id,
         "Name": token.name,
@@ -143,32 +169,62 @@ def _show(token: Token, *, json: bool) -> None:
         "Creator": getattr(token, "creator_name", None),
         "Description": token.description,
     }
-    for name, fact in facts.items():
-        if fact:
-            sys.stdout.write(f"{name + ':':<12} {escaped(fact)}\n")
+    return "".join(f"{name + ':':<12} {escaped(fact)}\n" for name, fact in facts.items() if fact)
 
 
-def create_token(owner: Owner, new: Callable[[], ApiTokenPost], *, json: bool) -> int:
-    """Creates a token, and writes its secret to stdout: this once, it can be seen."""
+def create_token(
+    owner: Owner, new: Callable[[], ApiTokenPost], connection: Connection, *, json: bool
+) -> int:
+    """Create a token, and write its secret to stdout, which nobody can see a second time."""
     if owner.kind == "oauth":
         raise UsageError(
             "OAuth tokens cannot be created here: they come of a user's consent to an application"
         )
     post = new()
-    try:
-        token = connected(owner, lambda tokens: tokens.post(post))
-    except KeyboardInterrupt:
-        say("The token may have been created: look with `losant-tokens list` before you try again.")
-        raise
+    problem = output_problem()
+    if problem is not None:
+        raise CommandError(
+            f"standard output cannot take the secret: {problem}. Nothing was created",
+            "the secret can be seen once: send stdout to a terminal, a file or a pipe",
+        )
+    signals = StopSignals()
+    # From here to the secret no signal ends the command: the secret would be lost.
+    with signals.postponed():
+        with _in_doubt(
+            "The token may have been created: look with `losant-tokens list` before you try again."
+        ):
+            token = connected(
+                owner, lambda tokens: tokens.post(post), connection, signals=signals, grace=GRACE
+            )
+        return _print_created(token, json=json)
+
+
+def _print_created(token: Token, *, json: bool) -> int:
     secret = getattr(token, "token", None)
-    # First which token it is, so that one whose secret goes astray can be deleted.
+    # The id comes first, so that a token whose secret is lost can be deleted.
     expiry = minute(token.expiration_date, never(token))
     say(f"Created {token.name!r}, id {token.id}, expires: {expiry}.")
     if secret is None:
-        raise CommandError("the answer has no secret", f"losant-tokens delete {token.id}")
+        raise CommandError("the response has no secret", f"losant-tokens delete {token.id}")
     say("Its secret can be seen this once:")
-    if json:
-        write(as_json(as_wire(token) | {"token": secret.reveal()}))
-    else:
-        sys.stdout.write(f"{secret.reveal()}\n")
+    problem = _problem_with(
+        as_json(as_wire(token) | {"token": secret.reveal()}) if json else f"{secret.reveal()}\n"
+    )
+    if problem is not None:
+        raise CommandError(
+            f"the token {token.id} was created, but its secret is lost: {problem}",
+            f"nobody can see it again; delete the token: losant-tokens delete {token.id}",
+        )
     return 0
+
+
+def _problem_with(text: str) -> str | None:
+    """Write a text to stdout; return why that failed. Never raises: the text holds a secret."""
+    try:
+        write(text)
+    except BrokenPipeError:
+        mute(sys.stdout)
+        return "nothing reads standard output any more"
+    except CommandError as error:
+        return str(error)
+    return None

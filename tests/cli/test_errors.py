@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from losant_tokens import errors
 from losant_tokens.cli import _commands, _service
-from losant_tokens.cli._errors import explained, warn
+from losant_tokens.cli._errors import CommandError, explained, unexpected, warn, with_options
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -187,13 +188,58 @@ def test_stdout_may_be_anything(command: Command) -> None:
     assert "Usage: losant-tokens patch" in stdout.getvalue()
 
 
-def test_bugs_are_not_hidden(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is no error of the user or the service keeps its traceback."""
-    monkeypatch.setenv("LOSANT_API_TOKEN", "x")
-    monkeypatch.setattr("losant_tokens.cli._service.anyio.run", lambda *_, **options: 1 / 0)
+def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is reported as one line with its place, without values and without a traceback."""
 
-    with pytest.raises(ZeroDivisionError):
-        command("list")
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("s3cret")
+
+    monkeypatch.setenv("LOSANT_API_TOKEN", "x")
+    monkeypatch.setattr("losant_tokens.cli._service.anyio.run", broken)
+
+    code, out, err = command("list")
+
+    line, hint = err.splitlines()
+    assert (70, "") == (code, out)
+    assert re.fullmatch(
+        r"losant-tokens: error: unexpected ZeroDivisionError at "
+        r"(losant_tokens/cli/_\w+\.py:\d+( > )?){3}",
+        line,
+    )
+    assert hint.startswith("hint: this is a bug: please report this line")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "beginning"),
+    [
+        (errors.ConnectFailed("refused"), 1, "refused"),
+        (CommandError("no"), 1, "no"),
+        (ExceptionGroup("", [errors.PlanRefused("old")]), 4, "old"),
+        (KeyError("s3cret"), 70, "unexpected KeyError at "),
+    ],
+)
+def test_group(error: Exception, code: int, beginning: str) -> None:
+    """A group of errors is reported as the first of them, however deep."""
+    problem = unexpected(ExceptionGroup("several", [error, ValueError()]))
+
+    assert (code, True) == (problem.exit_code, str(problem).startswith(beginning))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Allow it with allow_majority=True.", "Allow it with --allow-majority."),
+        ("Older than max_age allows.", "Older than --max-age allows."),
+        ("To carry it on, pass `resume=True`.", "To carry it on, pass --resume."),
+        ("Use scope_check='off'.", "Use --scope-check off."),
+        ("plan.max_changes must be", "plan.--max-changes must be"),
+        ("the token 'max_age' is kept, at this rate", "the token 'max_age' is kept, at this rate"),
+        ("(--max-age)", "(--max-age)"),
+    ],
+)
+def test_arguments_are_options(text: str, expected: str) -> None:
+    """A message of the library names its arguments; that of the command names options."""
+    assert expected == with_options(text)
 
 
 async def test_what_fails_in_a_task_is_one_error() -> None:
@@ -244,6 +290,7 @@ def test_what_is_imported_for_help() -> None:
         "from cyclopts import App",
         "from losant_tokens import __version__",
         "from losant_tokens.cli import _help as texts",
+        "from losant_tokens.cli._connection import USUAL, Connection",
         "from losant_tokens.cli._parameters import (",
     ]
 

@@ -1,14 +1,15 @@
 """Ctrl-C, without processes: what it does to a job is told by those in `test_processes`."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
-import anyio
 import pytest
 
-from losant_tokens.cli import _fake, _job_run
+from losant_tokens.cli import _fake, _signals
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -32,22 +33,28 @@ def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
     """Has signals come, so many, once something is deleted."""
 
     def make(times: int) -> None:
-        async def signals() -> AsyncIterator[int]:
-            while not any(  # noqa: ASYNC110 -- the fake is served by another thread
-                request.method == "DELETE" for request in fake.requests
-            ):
-                await anyio.sleep(0.01)
-            for _ in range(times):
-                yield 2
-            await anyio.sleep_forever()
-
         @contextmanager
-        def receiver(*_: int) -> Iterator[AsyncIterator[int]]:
-            yield signals()
+        def handled(handler: Callable[[int], None]) -> Iterator[None]:
+            over = threading.Event()
 
-        here = SimpleNamespace(current_thread=lambda: "main", main_thread=lambda: "main")
-        monkeypatch.setattr(_job_run, "threading", here)
-        monkeypatch.setattr(anyio, "open_signal_receiver", receiver)
+            def send() -> None:
+                # The fake is served by another thread.
+                while not any(request.method == "DELETE" for request in fake.requests):
+                    if over.wait(0.01):
+                        return
+                for _ in range(times):
+                    handler(2)
+                    time.sleep(0.05)
+
+            sender = threading.Thread(target=send)
+            if handler.__name__ == "received":
+                sender.start()
+            yield
+            over.set()
+            if sender.ident is not None:
+                sender.join()
+
+        monkeypatch.setattr(_signals, "handled", handled)
 
     return make
 
@@ -70,24 +77,19 @@ def test_once(
 
 
 def test_twice(
-    fake: FakeLosant,
-    service: str,
-    command: Command,
-    interrupt: Interrupt,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
 ) -> None:
-    """The second ends what is under way, too."""
+    """The second ends requests in flight, too, and the totals are still printed."""
     fake.clear_faults()
     fake.fail("latency", seconds=60, method="DELETE", times=None)
     interrupt(2)
 
-    with pytest.raises(KeyboardInterrupt):
-        command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
+    code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
 
-    said = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
-    assert capsys.readouterr().err.endswith(said)
-    assert 40 == len(fake.tokens())
+    advice = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
+    assert err.endswith(advice)
+    assert (130, 40) == (code, len(fake.tokens()))
+    assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not come to 3[6-9]: ", out)
 
 
 def test_too_late(

@@ -265,7 +265,7 @@ def test_create_without_a_secret(fake: FakeLosant, service: str, command: Comman
 
     expected = (
         f"Created 'ci', id {'1' * 24}, expires: never.\n"
-        "losant-tokens: error: the answer has no secret\n"
+        "losant-tokens: error: the response has no secret\n"
         f"hint: losant-tokens delete {'1' * 24}\n"
     )
     assert (1, "", expected) == command("create", "ci")
