@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, cast
 
 import attrs
 import httpx
+from anyio.lowlevel import checkpoint
 
 from losant_tokens._actions import Action
 from losant_tokens._clock import parse_http_date
@@ -19,12 +20,22 @@ from losant_tokens._codec import Codec
 from losant_tokens._json import Fault
 from losant_tokens._models import ApiToken, Success, UserOauthToken
 from losant_tokens._secret import Secret
-from losant_tokens.errors import LosantError, ResponseError, StatusError, status_error_class
+from losant_tokens.errors import (
+    LosantError,
+    ResponseError,
+    ResponseTooLarge,
+    StatusError,
+    status_error_class,
+)
 
 R = TypeVar("R")
 
-ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, decompressed
-_KNOWN_ENCODINGS = frozenset({"br", "compress", "deflate", "x-gzip", "zstd"})
+ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, decompressed: the default for a page of a list
+_SINGLE_LIMIT = 4 * 1024 * 1024  # a token's description alone may have 200 KB, if it is escaped
+_ERROR_LIMIT = 1024 * 1024
+_BYTES_PER_VALUE = 64  # a document may hold one JSON value for each so many bytes of its limit
+_MIN_VALUES = 10_000
+_KNOWN_ENCODINGS = frozenset({"br", "compress", "deflate", "zstd"})
 _KNOWN_TYPES = frozenset(
     {
         "application/json",
@@ -48,50 +59,122 @@ class Answer:
     content: bytes = attrs.field(repr=False)
 
 
-class BodyReader:
-    """Puts the parts of an answer's body together, decompressed, up to a limit.
+def size_limit(action: Action[Any], status_code: int, max_response_size: int) -> int:
+    """Return the largest body, in bytes, that is read of a response.
 
-    A few kilobytes can be made to decompress into gigabytes, so the limit is on what comes out,
-    and no part is decompressed further than the limit allows.
+    Args:
+        action: The operation.
+        status_code: The HTTP status of the response.
+        max_response_size: The client's limit, which holds for the pages of lists.
+    """
+    if status_code >= 400:  # noqa: PLR2004 -- HTTP's range for errors
+        return min(_ERROR_LIMIT, max_response_size)
+    return max_response_size if _is_list(action) else min(_SINGLE_LIMIT, max_response_size)
+
+
+def _is_list(action: Action[Any]) -> bool:
+    return bool(action.sorts_by)
+
+
+_GZIP = frozenset({"gzip", "x-gzip"})  # one and the same: RFC 9110, 8.4.1.3
+_CUT_SHORT = Fault("is compressed with gzip, and was cut short")
+_STEP = 1024 * 1024  # bytes that are decompressed at once, in about two milliseconds
+_MAX_MEMBERS = 1000
+
+
+class BodyReader:
+    """Joins the parts of a body and decompresses them, up to a limit.
+
+    A few kilobytes can decompress into gigabytes, so the limit is on the result, and no part is
+    decompressed beyond the limit. A gzip body may have several members (RFC 1952, 2.2). Each may
+    be empty, so their number and the compressed size are limited as well.
     """
 
     def __init__(self, encoding: str, limit: int = ANSWER_LIMIT) -> None:
-        self._encoding = encoding.strip().lower()
+        encodings = [name.strip().lower() for name in encoding.split(",")]
+        self._encodings = [name for name in encodings if name not in {"", "identity"}]
         self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
-        self._gunzip = zlib.decompressobj(wbits=31) if self._encoding == "gzip" else None
+        self._received = 0
+        self._compressed = b""  # what is still to be decompressed
+        self._members = 0
+        self._gunzip: Any = None
 
     @classmethod
-    def of(cls, headers: httpx.Headers) -> Self:
-        """A reader for the body of an answer with these headers."""
-        is_said = "content-encoding" in headers  # mostly not, and `get` would raise an error for it
-        return cls(headers["content-encoding"] if is_said else "")
+    def of(cls, headers: httpx.Headers, limit: int = ANSWER_LIMIT) -> Self:
+        """Return a reader for the body of a response with these headers."""
+        # Most responses have no such header, and then `get` would raise an error internally.
+        is_encoded = "content-encoding" in headers
+        return cls(headers["content-encoding"] if is_encoded else "", limit)
 
-    def feed(self, part: bytes) -> str | None:
-        """Takes a part as it came; says what is wrong with it, or `None`."""
-        if self._gunzip:
+    async def take(self, part: bytes) -> Fault | None:
+        """Take the next part, with pauses for other tasks; return its problem, or `None`."""
+        fault = self.feed(part)
+        while self.has_more and fault is None:
+            await checkpoint()
+            fault = self.feed(b"")
+        return fault
+
+    @property
+    def has_more(self) -> bool:
+        """Whether data is left that a further step decompresses."""
+        return bool(self._compressed)
+
+    def feed(self, part: bytes) -> Fault | None:
+        """Take the next part, and decompress one step of it; return its problem, or `None`."""
+        self._received += len(part)
+        if self._encodings:
+            if len(self._encodings) > 1 or self._encodings[0] not in _GZIP:
+                return self._not_asked_for()
             try:
-                part = self._gunzip.decompress(part, self._limit - self._size + 1)
+                part = self._decompress(self._compressed + part)
             except zlib.error:
-                return "is said to be compressed with gzip, but is not"
-        elif self._encoding not in {"", "identity"}:
-            if self._encoding in _KNOWN_ENCODINGS:
-                return f"is encoded with {self._encoding!r}, which was not asked for"
-            return "has a Content-Encoding that was not asked for"
+                return Fault("is said to be compressed with gzip, but is not")
         self._size += len(part)
-        if self._size > self._limit:
-            return f"is larger than {self._limit // 1024 // 1024} MiB"
+        if max(self._size, self._received) > self._limit or self._members > _MAX_MEMBERS:
+            return Fault(f"is larger than {_bytes(self._limit)}", is_too_large=True)
         self._parts.append(part)
         return None
 
+    def end(self) -> Fault | None:
+        """Return the problem of a body that ends here, or `None`."""
+        return None if self._gunzip is None or self._gunzip.eof else _CUT_SHORT
+
     def content(self) -> bytes:
-        """All of the body."""
+        """Return the whole body."""
         return b"".join(self._parts)
+
+    def _decompress(self, data: bytes) -> bytes:
+        if not data:
+            return b""
+        if self._gunzip is None or self._gunzip.eof:
+            self._gunzip = zlib.decompressobj(wbits=31)
+            self._members += 1
+        most = min(_STEP, self._limit - self._size + 1)
+        plain: bytes = self._gunzip.decompress(data, most)
+        # Only one of them is not empty: data beyond the step, or data after the member.
+        self._compressed = self._gunzip.unconsumed_tail or self._gunzip.unused_data
+        return plain
+
+    def _not_asked_for(self) -> Fault:
+        name = self._encodings[0]
+        known = f"is encoded with {name!r}, which" if name in _KNOWN_ENCODINGS else ""
+        return Fault(f"{known or 'has a Content-Encoding that'} was not asked for")
+
+
+def _bytes(size: int) -> str:
+    mebibytes, rest = divmod(size, 1024 * 1024)
+    return f"{size:,} bytes" if rest else f"{mebibytes:,} MiB"
 
 
 async def read_answer(
-    action: Action[R], request: httpx.Request, answer: Answer, codec: Codec, secrets: list[Secret]
+    action: Action[R],
+    request: httpx.Request,
+    answer: Answer,
+    codec: Codec,
+    secrets: list[Secret],
+    max_response_size: int = ANSWER_LIMIT,
 ) -> R | LosantError:
     """Return the model that the operation promises, or the error to raise.
 
@@ -103,11 +186,14 @@ async def read_answer(
         answer: The response to it.
         codec: Makes models of JSON.
         secrets: The secrets in the request, which must not show up in an error.
+        max_response_size: The client's limit for the pages of lists, in bytes.
     """
     if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
         if action.result is Success and _says_success(answer):
             return cast("R", Success())
-        found = await codec.decode(answer.content, action.result)
+        found = await codec.decode(
+            answer.content, action.result, _max_values(action, answer, max_response_size)
+        )
         fault = found if isinstance(found, Fault) else _contradiction(request, answer, found)
         return _no_answer(action, answer, fault) if fault else cast("R", found)
     if 300 <= answer.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects
@@ -143,16 +229,47 @@ def _contradiction(request: httpx.Request, answer: Answer, found: object) -> Fau
     return None
 
 
-def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseError:
-    kind = _media_type(answer.headers)
+def _max_values(action: Action[Any], answer: Answer, max_response_size: int) -> int:
+    """Return the number of JSON values above which a response is not parsed.
+
+    Python needs some 80 bytes for an empty list. So the values take little more memory than the
+    largest body.
+    """
+    limit = size_limit(action, answer.status_code, max_response_size)
+    return max(_MIN_VALUES, limit // _BYTES_PER_VALUE)
+
+
+def unreadable(
+    action: Action[Any], status_code: int, fault: Fault, about: str = ""
+) -> ResponseError:
+    """Return the error for a response that cannot be read.
+
+    Args:
+        action: The operation.
+        status_code: The HTTP status of the response.
+        fault: The problem.
+        about: Further facts about the response, for the message.
+    """
     place = "" if fault.path == "$" else f" {fault.path}"
-    return ResponseError(
-        f"{action}: the answer{place} {fault.problem} "
-        f"(status {answer.status_code}, {kind}, {len(answer.content)} bytes)",
+    kind, advice = ResponseError, ""
+    if fault.is_too_large and _is_list(action):
+        kind, advice = ResponseTooLarge, _ASK_FOR_LESS
+    return kind(
+        f"{action}: the answer{place} {fault.problem} (status {status_code}{about}){advice}",
         action=action.name,
-        status_code=answer.status_code,
+        status_code=status_code,
         path=None if fault.path == "$" else fault.path,
     )
+
+
+_ASK_FOR_LESS = (
+    ". Ask for smaller pages (per_page), or allow larger ones (AsyncClient's max_response_size)."
+)
+
+
+def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseError:
+    about = f", {_media_type(answer.headers)}, {len(answer.content)} bytes"
+    return unreadable(action, answer.status_code, fault, about)
 
 
 def _media_type(headers: httpx.Headers) -> str:

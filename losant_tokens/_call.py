@@ -17,7 +17,7 @@ import attrs
 import httpx
 
 from losant_tokens._actions import Action
-from losant_tokens._answer import Answer, BodyReader, read_answer
+from losant_tokens._answer import Answer, BodyReader, read_answer, size_limit, unreadable
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._failures import Failure, without_frames
@@ -28,7 +28,6 @@ from losant_tokens.errors import (
     LosantError,
     NotFound,
     RequestTimeout,
-    ResponseError,
     TransportError,
 )
 
@@ -58,6 +57,7 @@ class Call:
         timeout: How long one try may take, in seconds.
         policy: How often, and for how long, it is tried.
         secrets: What the server is told in confidence, and may say again in an error.
+        max_response_size: The largest page of a list that is read, in bytes.
     """
 
     pool: Callable[[], httpx.AsyncBaseTransport]
@@ -72,6 +72,7 @@ class Call:
     timeout: float
     policy: RetryPolicy
     secrets: list[Secret] = attrs.field(repr=False)
+    max_response_size: int
     attempt: int = 0
     began: float = math.nan  # when it first had its turn
     outcome: str = "cancelled"
@@ -141,8 +142,6 @@ class Call:
             if self.failure is not None and limit <= 0:
                 return self.failure  # the time was up before it had its turn again
             found = await self._send(limit)
-        if isinstance(found, Answer):
-            found = await read_answer(self.action, self.request, found, self.codec, self.secrets)
         if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
             return Success()
         if isinstance(found, LosantError):
@@ -157,7 +156,17 @@ class Call:
         """Return whether an earlier attempt may be why there is nothing left to delete."""
         return self.request.method == "DELETE" and self.may_have_arrived
 
-    async def _send(self, limit: float) -> Answer | LosantError:
+    async def _read(self, answer: Answer) -> Any:
+        return await read_answer(
+            self.action,
+            self.request,
+            answer,
+            self.codec,
+            self.secrets,
+            self.max_response_size,
+        )
+
+    async def _send(self, limit: float) -> Any:
         connect = limit if math.isfinite(limit) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
         # All of the try is under one timeout: httpx's own are for each read, and a server that
@@ -167,7 +176,9 @@ class Call:
         began = self.now()
         deadline = began + limit + min(_CONNECT_FIRST, limit / 10)
         with self.scope(deadline=deadline):
-            return await self._exchange(began)
+            found = await self._exchange(began)
+            # Within the timeout, too: a long list is read in steps. Nothing else waits here.
+            return await self._read(found) if isinstance(found, Answer) else found
         return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
 
     async def _exchange(self, began: float) -> Answer | LosantError:
@@ -190,27 +201,26 @@ class Call:
         response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
         self.server_clock.observe(response.headers, self.now() - began)
         body = cast("httpx.AsyncByteStream", response.stream)
+        status = response.status_code
         try:
-            reader = BodyReader.of(response.headers)
+            limit = size_limit(self.action, status, self.max_response_size)
+            reader = BodyReader.of(response.headers, limit)
             async for part in body:
-                if problem := reader.feed(part):
-                    return self._unreadable(response, problem)
+                if fault := await reader.take(part):
+                    break
+            else:
+                fault = reader.end()
         finally:
             await body.aclose()
-        self.outcome = str(response.status_code)
-        return Answer(response.status_code, response.headers, reader.content())
+        if fault and status < 400:  # noqa: PLR2004 -- an error needs no body to be one
+            self.outcome = f"{status}, unreadable"
+            return unreadable(self.action, status, fault)
+        self.outcome = str(status)
+        return Answer(status, response.headers, b"" if fault else reader.content())
 
     def _failed(self, outcome: str, kind: type[TransportError], what: str) -> TransportError:
         self.outcome = outcome
         return kind(f"{self.action} ({self.base_url}): {what}", action=self.action.name)
-
-    def _unreadable(self, response: httpx.Response, problem: str) -> ResponseError:
-        self.outcome = f"{response.status_code}, unreadable"
-        return ResponseError(
-            f"{self.action}: the answer {problem} (status {response.status_code})",
-            action=self.action.name,
-            status_code=response.status_code,
-        )
 
 
 async def ask_server_time(

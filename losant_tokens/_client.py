@@ -11,6 +11,7 @@ import httpx
 
 from losant_tokens import _limits as limits
 from losant_tokens import _resources as resources
+from losant_tokens._answer import ANSWER_LIMIT
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
 from losant_tokens._owner import Owner, OwnerTokens
@@ -52,6 +53,8 @@ class AsyncClient:
             proxy that the environment names.
         losantdomain: The domain scope of all requests; rarely needed.
         api_version: The version of the API to ask for.
+        max_response_size: The largest page of a list that is read, in bytes, decompressed. Other
+            responses are smaller: 4 MiB are read of them, or this if it is less. Default: 32 MiB.
 
     Attributes:
         user_api_token: One token of the user.
@@ -88,6 +91,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         losantdomain: str | None = None,
         api_version: str = API_VERSION,
+        max_response_size: int = ANSWER_LIMIT,
     ) -> None:
         # Veiled before anything can raise: the frames of a traceback hold no plain token.
         token = _secret_or_environment(token)
@@ -102,6 +106,7 @@ class AsyncClient:
             "transport",
             transport,
         )
+        limits.check(limits.whole(least=1), "AsyncClient", "max_response_size", max_response_size)
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
         credential = read_credential(token, scopes, oauth)
@@ -120,6 +125,7 @@ class AsyncClient:
             scope_check=scope_check,
             timeout=timeout,
             max_connections=check_max_connections(max_connections),
+            max_response_size=max_response_size,
         )
         self.user_api_token = resources.UserApiTokenResource(self._session)
         self.user_api_tokens = resources.UserApiTokensResource(self._session)

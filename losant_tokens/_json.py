@@ -28,7 +28,7 @@ MAX_VALUES: Final = 1_000_000
 
 _STEP: Final = 64 * 1024  # characters, which take about a millisecond to parse
 _LONG: Final = 16 * _STEP  # bytes: a longer document is parsed in steps
-_PIECE: Final = 1024 * 1024  # bytes that are counted in one step
+_PIECE: Final = 256 * 1024  # bytes that are counted in one step
 
 
 @attrs.frozen
@@ -93,20 +93,38 @@ _USUAL_DEPTH: Final = 10
 
 def _survey(content: bytes, max_values: int) -> Iterator[Fault | None]:
     """Yield the problem of a document with its limits, or `None` after each piece without one."""
-    seems_large = len(content) > max_values and _count_values(content) > max_values
-    if not seems_large and not _seems_deep(content):
-        return
+    if len(content) > max_values:
+        bound = 1
+        for piece in _pieces(content):
+            bound += _count_values(piece)
+            if bound > max_values:
+                break
+            yield None
+        else:
+            bound = 0
+        if bound:
+            yield from _exact_survey(content, max_values)
+            return
+    if _seems_deep(content):
+        yield from _exact_survey(content, max_values)
+
+
+def _exact_survey(content: bytes, max_values: int) -> Iterator[Fault | None]:
     survey = _Survey()
-    for begin in range(0, len(content), _PIECE):
-        survey.add(content[begin : begin + _PIECE])
+    for piece in _pieces(content):
+        survey.add(piece)
         if survey.values > max_values:
             yield Fault(f"holds more than {max_values:,} values", is_too_large=True)
         yield _TOO_DEEP if survey.depth > MAX_DEPTH else None
 
 
+def _pieces(content: bytes) -> Iterator[bytes]:
+    return (content[begin : begin + _PIECE] for begin in range(0, len(content), _PIECE))
+
+
 def _count_values(content: bytes) -> int:
     """Return an upper bound of the number of values: those in strings count, too."""
-    return 1 + content.count(b",") + content.count(b"[") + content.count(b"{")
+    return content.count(b",") + content.count(b"[") + content.count(b"{")
 
 
 def _seems_deep(content: bytes) -> bool:
@@ -119,6 +137,8 @@ def _seems_deep(content: bytes) -> bool:
     if len(brackets) <= MAX_DEPTH:
         return False
     for _ in range(_USUAL_DEPTH):
+        if not brackets:
+            return False
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     return bool(brackets)
 
@@ -147,7 +167,7 @@ class _Survey:
         parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         outside = b"".join(parts[self._is_in_string :: 2])
         self._is_in_string ^= len(parts) % 2 == 0
-        self.values += _count_values(outside) - 1
+        self.values += _count_values(outside)
         brackets = outside.translate(None, _NO_BRACKETS)
         levels = [*accumulate(map(_LEVELS.__getitem__, brackets), initial=self._level)]
         self.depth = max(self.depth, *levels)

@@ -13,6 +13,7 @@ from anyio.lowlevel import current_token
 
 from losant_tokens import _limits as limits
 from losant_tokens._actions import Action
+from losant_tokens._answer import ANSWER_LIMIT
 from losant_tokens._bodies import Body
 from losant_tokens._call import Call, ask_server_time
 from losant_tokens._clock import ServerClock
@@ -51,6 +52,7 @@ class Session:
         scope_check: What to do about a token that is sure to be refused.
         timeout: How long one try may take, in seconds.
         max_connections: How many requests are in flight at the most.
+        max_response_size: The largest page of a list that is read, in bytes.
         server_clock: The server's time, as far as its responses tell it.
         under_way: Pages that are being read ahead of need.
     """
@@ -62,6 +64,7 @@ class Session:
     scope_check: ScopeCheck
     timeout: float
     max_connections: int
+    max_response_size: int = ANSWER_LIMIT
     _pool: httpx.AsyncBaseTransport | None = None
     _find_loop: Callable[[], object] = current_token
     _loop: object = None
@@ -262,6 +265,7 @@ class Session:
             timeout=timeout,
             policy=policy,
             secrets=secrets,
+            max_response_size=self.max_response_size,
         )
 
     async def _check_token(self, action: Action[Any], problem: LosantError) -> None:

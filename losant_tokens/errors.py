@@ -11,7 +11,8 @@
     │   ├── ConnectFailed      the request never left
     │   │   └── ConfigurationError   and never will, until a setting is changed
     │   └── RequestTimeout     not answered in time
-    ├── ResponseError          an answer that cannot come from the API
+    ├── ResponseError          a response that cannot come from the API
+    │   └── ResponseTooLarge   a page of a list beyond `max_response_size`
     ├── StatusError            the API said no
     │   ├── BadRequest         400
     │   ├── Unauthorized       401
@@ -48,6 +49,7 @@ __all__ = [
     "PlanRefused",
     "RequestTimeout",
     "ResponseError",
+    "ResponseTooLarge",
     "ScopeError",
     "ScopeWarning",
     "ServerError",
@@ -172,6 +174,14 @@ class ResponseError(LosantError):
         self.status_code = status_code
         self.path = path
         self.ambiguous = ambiguous
+
+
+class ResponseTooLarge(ResponseError):
+    """A page of a list that is larger than `AsyncClient(max_response_size=...)` allows.
+
+    It is raised by the `get` of a list. `iter` and `jobs.plan` ask for smaller pages instead, and
+    raise it only for a page of one token.
+    """
 
 
 class StatusError(LosantError):

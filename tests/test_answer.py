@@ -7,15 +7,25 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import ApiToken, Secret, Success, _actions
 from losant_tokens._actions import Action
-from losant_tokens._answer import ANSWER_LIMIT, Answer, BodyReader, read_answer, retry_after
+from losant_tokens._answer import (
+    ANSWER_LIMIT,
+    Answer,
+    BodyReader,
+    read_answer,
+    retry_after,
+    size_limit,
+)
 from losant_tokens._codec import codec
+from losant_tokens._json import Fault
 from losant_tokens.errors import (
     BadRequest,
     Forbidden,
@@ -23,6 +33,7 @@ from losant_tokens.errors import (
     NotFound,
     PayloadTooLarge,
     ResponseError,
+    ResponseTooLarge,
     ServerError,
     StatusError,
     TooManyRequests,
@@ -35,6 +46,7 @@ from .helpers import result_of
 ID = "575ec7417ae143cd83dc4a95"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GET, DELETE = _actions.USER_API_TOKEN_GET, _actions.USER_API_TOKEN_DELETE
+LIST = _actions.USER_API_TOKENS_GET
 TOKENS = [
     *(GET, _actions.USER_API_TOKEN_PATCH),
     *(_actions.USER_OAUTH_TOKEN_GET, _actions.USER_OAUTH_TOKEN_PATCH),
@@ -521,17 +533,22 @@ def test_any_retry_after(value: str) -> None:
 
 
 def collect(encoding: str, *parts: bytes, limit: int = ANSWER_LIMIT) -> bytes | str:
-    """The body of these parts, or what is wrong with it."""
+    """Return the body of these parts, or its problem."""
     reader = BodyReader(encoding, limit)
     for part in parts:
-        if problem := reader.feed(part):
-            return problem
-    return reader.content()
+        fault = reader.feed(part)
+        while fault is None and reader.has_more:
+            fault = reader.feed(b"")
+        if fault:
+            return fault.problem
+    fault = reader.end()
+    return fault.problem if fault else reader.content()
 
 
 PLAIN = b'{"id":"575ec7417ae143cd83dc4a95"}'
 GZIPPED = gzip.compress(PLAIN)
 NO_GZIP = "is said to be compressed with gzip, but is not"
+CUT_SHORT = "is compressed with gzip, and was cut short"
 
 
 @pytest.mark.parametrize(
@@ -548,6 +565,20 @@ NO_GZIP = "is said to be compressed with gzip, but is not"
         ("gzip", [bytes([byte]) for byte in GZIPPED], PLAIN),
         ("gzip", [], b""),
         ("gzip", [gzip.compress(b"")], b""),
+        ("x-gzip", [GZIPPED], PLAIN),
+        ("identity, gzip", [GZIPPED], PLAIN),
+        ("gzip, ", [GZIPPED], PLAIN),
+        ("gzip", [GZIPPED + GZIPPED], PLAIN * 2),
+        ("gzip", [GZIPPED, GZIPPED[:5], GZIPPED[5:]], PLAIN * 2),
+        ("gzip", [gzip.compress(b""), GZIPPED], PLAIN),
+        ("gzip", [GZIPPED[:-1]], CUT_SHORT),
+        ("gzip", [GZIPPED[:-8]], CUT_SHORT),
+        ("gzip", [GZIPPED[:5]], CUT_SHORT),
+        ("gzip", [GZIPPED + GZIPPED[:-1]], CUT_SHORT),
+        ("gzip", [GZIPPED + b"x"], CUT_SHORT),
+        ("gzip", [GZIPPED + b"{}"], NO_GZIP),
+        ("gzip", [GZIPPED, b"junk"], NO_GZIP),
+        ("gzip", [GZIPPED + b"\0\0"], NO_GZIP),
         ("gzip", [PLAIN], NO_GZIP),
         ("gzip", [zlib.compress(PLAIN)], NO_GZIP),
         ("gzip", [GZIPPED[:-8] + b"\x00" * 8], NO_GZIP),
@@ -599,8 +630,84 @@ def test_bomb_within() -> None:
     """No part is decompressed further than one byte past the limit."""
     bomb = gzip.compress(b"\0" * 64 * 1024 * 1024)
     reader = BodyReader("gzip", limit=10)
-    assert reader.feed(bomb) == "is larger than 0 MiB"
+    assert Fault("is larger than 10 bytes", is_too_large=True) == reader.feed(bomb)
     assert reader._size == 11
+
+
+def test_bomb_of_empty_members() -> None:
+    """Members without any data are limited in number, and so are compressed bytes."""
+    members = [gzip.compress(b"")] * 2000
+    assert collect("gzip", *members) == "is larger than 32 MiB"
+    assert collect("gzip", *members[:900], GZIPPED) == PLAIN
+    assert collect("gzip", gzip.compress(b"", compresslevel=0) * 900, limit=10_000) == (
+        "is larger than 10,000 bytes"
+    )
+
+
+async def test_decompressed_in_steps() -> None:
+    """Other tasks run while much is decompressed."""
+    pauses = 0
+    done = anyio.Event()
+
+    async def count() -> None:
+        nonlocal pauses
+        while not done.is_set():
+            await checkpoint()
+            pauses += 1
+
+    reader = BodyReader("gzip")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count)
+        assert await reader.take(gzip.compress(b"\0" * 16 * 1024 * 1024)) is None
+        done.set()
+
+    assert pauses >= 15
+    assert (None, 16 * 1024 * 1024) == (reader.end(), len(reader.content()))
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "setting", "expected"),
+    [
+        (LIST, 200, 32, 32),
+        (LIST, 200, 1, 1),
+        (LIST, 200, 100, 100),
+        (GET, 200, 32, 4),
+        (DELETE, 204, 32, 4),
+        (DELETE, 200, 2, 2),
+        (LIST, 400, 32, 1),
+        (GET, 503, 32, 1),
+    ],
+)
+def test_size_limit(action: Action[Any], status: int, setting: int, expected: int) -> None:
+    """Only the pages of lists may be as large as the client's setting allows."""
+    assert expected * 1024**2 == size_limit(action, status, setting * 1024**2)
+
+
+async def test_too_many_values() -> None:
+    """A page of more values than its limit allows can be asked for again in smaller pages."""
+    content = b'{"items":[' + b"[]," * 20_000 + b"[]]}"
+    request = httpx.Request("GET", "https://api.losant.com/me/tokens")
+    answer = Answer(200, httpx.Headers(JSON), content)
+
+    error = await read_answer(LIST, request, answer, codec(), [], 100_000)
+
+    assert isinstance(error, ResponseTooLarge)
+    assert str(error) == (
+        "userApiTokens.get: the answer holds more than 10,000 values (status 200, application/json,"
+        f" {len(content)} bytes). Ask for smaller pages (per_page), or allow larger ones "
+        "(AsyncClient's max_response_size)."
+    )
+
+
+async def test_too_many_values_for_one_token() -> None:
+    """A response about one token cannot be made smaller."""
+    content = b'{"id":[' + b"[]," * 20_000 + b"[]]}"
+    request = httpx.Request("GET", f"https://api.losant.com/me/tokens/{ID}")
+    answer = Answer(200, httpx.Headers(JSON), content)
+
+    error = await read_answer(GET, request, answer, codec(), [], 10_000)
+
+    assert type(error) is ResponseError
 
 
 @given(st.binary(max_size=200), st.data())
@@ -614,8 +721,7 @@ def test_any_parts(plain: bytes, data: st.DataObject) -> None:
 @given(st.binary())
 def test_any_bytes(content: bytes) -> None:
     """Bytes that are no gzip are said to be none, and never raise."""
-    found = collect("gzip", content)
-    assert found == NO_GZIP or isinstance(found, bytes)
+    assert collect("gzip", content) in {NO_GZIP, CUT_SHORT, b""}
 
 
 def test_errors_of_all_kinds() -> None:

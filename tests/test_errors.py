@@ -19,6 +19,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "ConfigurationError": (errors.ConnectFailed,),
     "RequestTimeout": (errors.TransportError,),
     "ResponseError": (errors.LosantError,),
+    "ResponseTooLarge": (errors.ResponseError,),
     "StatusError": (errors.LosantError,),
     "BadRequest": (errors.StatusError,),
     "Unauthorized": (errors.StatusError,),

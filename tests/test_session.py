@@ -26,7 +26,6 @@ from losant_tokens import (
     aiohttp_transport,
     errors,
 )
-from losant_tokens._answer import BodyReader
 
 from .frames import frames_that_hold
 from .servers import ID, TOKEN, answer, respond, serve
@@ -397,23 +396,61 @@ async def test_answers_that_are_none(
         assert client._session.in_flight == 0
 
 
-async def test_an_answer_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_that_is_too_large() -> None:
     """An answer beyond the limit is given up, and its connection with it."""
-    monkeypatch.setattr("losant_tokens._call.BodyReader", _SmallReader)
     async with (
         serve(answers(answer(b"x" * 5000), answer())) as url,
-        AsyncClient("t", base_url=url, max_connections=1) as client,
+        AsyncClient("t", base_url=url, max_connections=1, max_response_size=1024) as client,
     ):
-        with pytest.raises(errors.ResponseError, match="is larger than"):
+        with pytest.raises(errors.ResponseError, match="is larger than") as caught:
             await client.user_api_token.get(ID)
+        assert type(caught.value) is errors.ResponseError
         assert (await client.user_api_token.get(ID)).id == ID
 
 
-class _SmallReader(BodyReader):
-    """Reads no more than a kilobyte."""
+async def test_a_page_that_is_too_large() -> None:
+    """A page beyond the limit is an error of its own, which says what helps."""
+    async with (
+        serve(answers(answer(b"x" * 5000))) as url,
+        AsyncClient("t", base_url=url, max_response_size=1024) as client,
+    ):
+        with pytest.raises(errors.ResponseTooLarge, match="Ask for smaller pages"):
+            await client.user_api_tokens.get()
 
-    def __init__(self, encoding: str) -> None:
-        super().__init__(encoding, limit=1024)
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        answer(b"x" * 5000, "503 Unavailable"),
+        answer(TOKEN, "503 Unavailable", headers="content-encoding: br\r\n"),
+        answer(TOKEN, "503 Unavailable", headers="content-encoding: gzip\r\n"),
+    ],
+)
+async def test_an_error_whose_body_cannot_be_read(body: bytes) -> None:
+    """An error is known by its status, whatever its body is."""
+    async with (
+        serve(answers(body)) as url,
+        AsyncClient("t", base_url=url, retry=ONCE, max_response_size=1024) as client,
+    ):
+        with pytest.raises(errors.ServerError, match="no explanation was given"):
+            await client.user_api_token.get(ID)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "1", None])
+def test_a_limit_that_is_none(size: Any) -> None:
+    """The limit on the size of responses is checked where it is given."""
+    with pytest.raises(errors.ValidationError, match=r"AsyncClient\.max_response_size must be"):
+        AsyncClient("t", max_response_size=size)
+
+
+async def test_reading_a_long_list_is_within_the_timeout() -> None:
+    """A response that takes long to read times out like one that takes long to arrive."""
+    items = ",".join(f'{{"id":"{number:024x}"}}' for number in range(50_000))
+    body = f'{{"items":[{items}]}}'.encode()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    async with AsyncClient("t", transport=transport, retry=ONCE) as client:
+        with pytest.raises(errors.RequestTimeout):
+            await client.user_api_tokens.get(timeout=0.02)
 
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
