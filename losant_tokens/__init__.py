@@ -15,7 +15,6 @@ __all__ = [
     "ApiTokenPatch",
     "ApiTokenPost",
     "ApiTokens",
-    "ApplicationApiTokenPost",
     "AsyncClient",
     "AuthenticatedUser",
     "Listing",
@@ -29,6 +28,7 @@ __all__ = [
     "RetryPolicy",
     "Secret",
     "Success",
+    "UnlistedScope",
     "UserCredentials",
     "UserOauthToken",
     "UserOauthTokenPatch",
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
         NEVER,
         ApiTokenPatch,
         ApiTokenPost,
-        ApplicationApiTokenPost,
         OauthRequest,
+        UnlistedScope,
         UserCredentials,
         UserOauthTokenPatch,
         UserOauthTokenPost,
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from losant_tokens._secret import Secret
     from losant_tokens._transport import aiohttp_transport, httpx_transport
 
+    ApplicationApiTokenPost = ApiTokenPost
 else:
     _MODULES = ("errors", "jobs")
     _HOMES = {
@@ -81,8 +82,8 @@ else:
             "NEVER",
             "ApiTokenPatch",
             "ApiTokenPost",
-            "ApplicationApiTokenPost",
             "OauthRequest",
+            "UnlistedScope",
             "UserCredentials",
             "UserOauthTokenPatch",
             "UserOauthTokenPost",
@@ -112,9 +113,21 @@ else:
     def __getattr__(name: str) -> object:
         if name in _MODULES:
             return import_module(f"losant_tokens.{name}")
+        if name == "ApplicationApiTokenPost":
+            return _deprecated_alias(name, "ApiTokenPost")
         if name not in _HOME:
             raise AttributeError(f"module 'losant_tokens' has no attribute {name!r}")
         return getattr(import_module(f"losant_tokens.{_HOME[name]}"), name)
+
+    def _deprecated_alias(name: str, new_name: str) -> object:
+        from warnings import warn  # noqa: PLC0415 -- the package is imported by every pytest
+
+        warn(
+            f"losant_tokens.{name} is deprecated: use {new_name}, which takes the same arguments",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        return __getattr__(new_name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

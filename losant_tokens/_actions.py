@@ -224,7 +224,7 @@ APPLICATION_API_TOKENS_POST = _action(
     "/applications/{applicationId}/tokens",
     models.ApiToken,
     _APPLICATION_WRITE,
-    bodies.ApplicationApiTokenPost,
+    bodies.ApiTokenPost,
 )
 
 # --- Tokens of an instance -------------------------------------------------------------------

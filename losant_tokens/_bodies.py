@@ -3,7 +3,7 @@
 `None` means "leave this member out". What a limit refuses is a `ValidationError`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 from typing import Final, Literal
@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from losant_tokens import _limits as limits
 from losant_tokens._models import OrgRole, ResourceRole
+from losant_tokens._published_scopes import OAUTH_SCOPES, published_scopes
 from losant_tokens._secret import Secret
 
 Status = Literal["active", "inactive"]
@@ -71,20 +72,62 @@ _DESCRIPTION = limits.optional(limits.text(0, 32767))
 _STATUS = limits.optional(limits.one_of(_STATUSES))
 _DEFAULT_ROLE = limits.optional(limits.one_of(_ROLES))
 _MOMENT = limits.optional(limits.moment)
-_API_SCOPE = limits.optional(limits.items(limits.text(1, 1024), unique=True))
-_OAUTH_SCOPE = limits.optional(limits.items(limits.text(), unique=True))
+
+
+class UnlistedScope(str):
+    """A scope for a new token that is not among the published ones, but is known to exist.
+
+    Losant may add scopes. Until this library lists one, `scope=[UnlistedScope("galaxy.get")]` sends
+    it, where the plain string is refused as a likely mistake.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"UnlistedScope({str.__repr__(self)})"
+
+
+def _one_scope_of(words: Callable[[], frozenset[str]]) -> limits.Validator:
+    """Return a validator of a scope that must be among these words, or an `UnlistedScope`."""
+    is_text = limits.text(1, 1024)
+
+    def check(instance: object, field: limits.Field, value: object) -> None:
+        is_text(instance, field, value)
+        if value in words() or isinstance(value, UnlistedScope):
+            return
+        raise limits.refuse(
+            instance,
+            field,
+            f"must be a scope that the API lists for it, but it is {limits.shown(value)}."
+            f"{_suggestion(str(value), words())} If the API has added it since, give it as an "
+            "UnlistedScope",
+        )
+
+    return check
+
+
+def _suggestion(word: str, words: frozenset[str]) -> str:
+    import difflib  # noqa: PLC0415 -- only for a mistake
+
+    close = difflib.get_close_matches(word, sorted(words), n=1) if len(word) <= _LONG_WORD else ()
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+_LONG_WORD = 64  # characters; published scopes are shorter, and comparing takes time
+_API_SCOPE = limits.optional(limits.items(_one_scope_of(published_scopes), unique=True))
+_OAUTH_SCOPE = limits.optional(limits.items(_one_scope_of(lambda: OAUTH_SCOPES), unique=True))
 
 
 @frozen
 class ApiTokenPost:
-    """A new token for a user or an instance.
+    """A new token for a user, an application or an instance.
 
     Args:
         name: 1 to 255 characters; shown to people, of no effect.
         description: Up to 32,767 characters.
         expiration_date: When it stops working, with its time zone. Left out, it never does.
-        scope: What it may do, such as `["all.User.read"]`; no scope twice. Cannot be changed
-            later.
+        scope: What it may do, such as `["all.User.read"]`; published scopes only, none twice. A
+            newer one can be given as an `UnlistedScope`. Cannot be changed later.
         status: `active` or `inactive`; the API's default is active.
         default_role: The role in organizations that `org_roles` does not list.
         org_roles: The roles in up to 25 organizations.
@@ -100,19 +143,6 @@ class ApiTokenPost:
     org_roles: tuple[OrgRole, ...] | None = field(
         default=None, validator=_ORG_ROLES, converter=limits.many, kw_only=True
     )
-    scope: tuple[str, ...] | None = field(
-        default=None, validator=_API_SCOPE, converter=limits.many, kw_only=True
-    )
-    status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
-
-
-@frozen
-class ApplicationApiTokenPost:
-    """A new token for an application; the arguments are those of `ApiTokenPost`, less the roles."""
-
-    name: str = field(validator=_NAME)
-    description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
-    expiration_date: datetime | None = field(default=None, validator=_MOMENT, kw_only=True)
     scope: tuple[str, ...] | None = field(
         default=None, validator=_API_SCOPE, converter=limits.many, kw_only=True
     )
@@ -186,7 +216,7 @@ class UserOauthTokenPost:
         oauth: Which application asks for it.
         expiration_date: When it stops working; left out, in a year; `NEVER`, never.
         description: Up to 32,767 characters.
-        scope: What it may do; no scope twice.
+        scope: What it may do: any of the seven scopes that OAuth tokens can have, none twice.
         default_role: The role in organizations that `org_roles` does not list.
         org_roles: The roles in up to 25 organizations.
 
@@ -217,7 +247,7 @@ class UserCredentials:
         email: Up to 1,024 characters.
         password: 8 to 2,048 characters. Kept as a `Secret`.
         two_factor_code: The code of the moment, where the account asks for one. A `Secret`, too.
-        requested_scopes: What the access token shall be able to do; left out, all.
+        requested_scopes: The scopes of the access token, of the published ones; left out, all.
         token_ttl: How long the access token shall live, in seconds.
 
     Raises:
@@ -230,7 +260,7 @@ class UserCredentials:
         default=None, validator=limits.optional(limits.text(0, 2048, secret=True)), kw_only=True
     )
     requested_scopes: tuple[str, ...] | None = field(
-        default=None, validator=_OAUTH_SCOPE, converter=limits.many, kw_only=True
+        default=None, validator=_API_SCOPE, converter=limits.many, kw_only=True
     )
     token_ttl: int | None = field(
         default=None,
@@ -260,19 +290,11 @@ class UserCredentials:
         )
 
 
-Body = (
-    ApiTokenPost
-    | ApplicationApiTokenPost
-    | ApiTokenPatch
-    | UserOauthTokenPatch
-    | UserOauthTokenPost
-    | UserCredentials
-)
+Body = ApiTokenPost | ApiTokenPatch | UserOauthTokenPatch | UserOauthTokenPost | UserCredentials
 """What a request may carry."""
 
 BODIES: Final = (
     ApiTokenPost,
-    ApplicationApiTokenPost,
     ApiTokenPatch,
     UserOauthTokenPatch,
     OauthRequest,

@@ -5,7 +5,8 @@ early and better error, never proof. A token that is no JWT is a token about whi
 known, and works all the same.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from attrs import frozen
 
 from losant_tokens import _limits as limits
 from losant_tokens._secret import Secret
-from losant_tokens.errors import TokenExpired, ValidationError
+from losant_tokens.errors import IssuerMismatch, TokenExpired, ValidationError
 
 LEEWAY = timedelta(seconds=60)
 """How far past its expiration a token is still sent: clocks differ."""
@@ -32,6 +33,7 @@ class Credential:
         oauth: Whether it is an OAuth token.
         expires_at: When it stops working, where it says so.
         claimed_ids: The ids among its claims. One of them may be its own; none says so.
+        issuer: The host that issued it, if its claims name one.
     """
 
     secret: Secret | None
@@ -39,6 +41,7 @@ class Credential:
     oauth: bool = False
     expires_at: datetime | None = None
     claimed_ids: frozenset[str] = frozenset()
+    issuer: str | None = None
 
 
 def read_credential(
@@ -70,6 +73,41 @@ def read_credential(
             for value in claims.values()
             if isinstance(value, str) and limits.ID.fullmatch(value)
         ),
+        issuer=_claimed_issuer(claims),
+    )
+
+
+def issuer_problem(
+    credential: Credential,
+    host: str,
+    consequence: str = NOT_SENT,
+    *,
+    is_loopback: Callable[[str], bool],
+) -> IssuerMismatch | None:
+    """Return the error for a token that another host has issued, or `None`.
+
+    The `iss` claim of Losant's tokens is the host of the API; old tokens name `api.getstructure.io`
+    for `api.losant.com` (source: `lib/utils.js` of the official command line). On this machine, a
+    proxy or a tunnel may lead to the public API, so its tokens are accepted there.
+
+    Args:
+        credential: The token.
+        host: The host of the base URL.
+        consequence: What the message says about the request.
+        is_loopback: Decides whether a host is this machine.
+    """
+    issuer = credential.issuer
+    host = host.lower().rstrip(".")
+    if issuer is None or issuer == host or {issuer, host} <= _PUBLIC_HOSTS:
+        return None
+    if is_loopback(host) and (issuer in _PUBLIC_HOSTS or is_loopback(issuer)):
+        return None
+    return IssuerMismatch(
+        f"The API token was issued by {issuer}, but base_url is at {host}, which would then have "
+        f"the token. {consequence} Change base_url or the token; if the two belong together, pass "
+        "scope_check='off'.",
+        issuer=issuer,
+        host=host,
     )
 
 
@@ -92,6 +130,12 @@ def expiry_problem(
     )
 
 
+_PUBLIC_HOSTS = frozenset({"api.losant.com", "api.getstructure.io"})
+_ISSUER = re.compile(
+    r"(?:https?://)?(?P<host>[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?P<port>:[0-9]{1,5})?(?:/.*)?",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
+)
+_MAX_JWT = 65536  # characters; no server takes a header that long, so there is nothing to find out
 _NOT_IN_A_HEADER = {" ": "a blank", "\t": "a tab", "\n": "a line break", "\r": "a line break"}
 
 
@@ -102,6 +146,8 @@ def _problem(token: Secret) -> str | None:
         return f"must be a text, but it is {type(text).__name__}"
     if not text:
         return "is empty"
+    if text.isascii() and text.isprintable() and " " not in text:
+        return None
     for position, character in enumerate(text, start=1):
         if not "!" <= character <= "~":
             kind = _NOT_IN_A_HEADER.get(character, "a character that is not printable ASCII")
@@ -110,7 +156,9 @@ def _problem(token: Secret) -> str | None:
 
 
 def _claims(token: Secret | None) -> Mapping[str, Any]:
-    if token is None or token.reveal().count(".") != 2:  # noqa: PLR2004 -- header.claims.signature
+    if token is None or len(token.reveal()) > _MAX_JWT:
+        return {}
+    if token.reveal().count(".") != 2:  # noqa: PLR2004 -- header.claims.signature
         return {}
     import jwt  # noqa: PLC0415 -- costs 50 ms, and is needed for JWTs alone
 
@@ -123,7 +171,7 @@ def _claims(token: Secret | None) -> Mapping[str, Any]:
 
 
 def _given_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    if isinstance(scopes, str) or not isinstance(scopes, Iterable):
+    if not limits.is_list_like(scopes):
         raise ValidationError(
             f"scopes must be a list of texts, such as ['all.User.read'], "
             f"but it is {type(scopes).__name__}"
@@ -142,6 +190,18 @@ def _claimed_scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
     if isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes):
         return frozenset(scopes) or None
     return None
+
+
+def _claimed_issuer(claims: Mapping[str, Any]) -> str | None:
+    """Return the host in the `iss` claim: a bare host as in Losant's tokens, or that of a URL."""
+    claimed = claims.get("iss")
+    match = _ISSUER.fullmatch(claimed) if isinstance(claimed, str) else None
+    if match is None:
+        return None
+    host = match["host"].lower().strip("[].")
+    # One word without a dot or a port may be any name, such as that of a company.
+    is_host = "." in host or ":" in host or match["port"] or host == "localhost"
+    return host if is_host else None
 
 
 def _claimed_expiry(claims: Mapping[str, Any]) -> datetime | None:

@@ -6,7 +6,7 @@ may be a secret.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ def shown(value: object) -> str:
     return repr(value) if len(value) <= _SHOWN else f"a text of {len(value)} characters"
 
 
-def _refuse(instance: object, field: Field, problem: str) -> ValidationError:
+def refuse(instance: object, field: Field, problem: str) -> ValidationError:
     owner = instance if isinstance(instance, str) else type(instance).__name__
     return ValidationError(f"{owner}.{field.name} {problem}")
 
@@ -61,10 +61,17 @@ def optional(validator: Validator) -> Validator:
     return check
 
 
+def utf16_length(text: str) -> int:
+    """Return the length of a string in UTF-16 code units, as the API counts (it is JavaScript)."""
+    if text.isascii():
+        return len(text)
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
 def text(
     least: int = 0, most: int | None = None, pattern: str | None = None, *, secret: bool = False
 ) -> Validator:
-    """A text of so many characters (code points, as JSON Schema counts); or a `Secret` of one."""
+    """Return a validator of a string, or a `Secret`, of a length in UTF-16 code units."""
     limit = f"{least} to {most}" if most is not None else f"at least {least}"
     shape = re.compile(pattern, re.ASCII) if pattern else None
 
@@ -72,8 +79,10 @@ def text(
         plain = value.reveal() if secret and isinstance(value, Secret) else value
         if not isinstance(plain, str):
             return f"must be a text, but it is {type(plain).__name__}"
-        if len(plain) < least or (most is not None and len(plain) > most):
-            return f"must have {limit} characters, but it has {len(plain)}"
+        length = utf16_length(plain)
+        if length < least or (most is not None and length > most):
+            units = "" if length == len(plain) else " (UTF-16 code units, which the API counts)"
+            return f"must have {limit} characters, but it has {length}{units}"
         if shape and not shape.fullmatch(plain):
             return f"must match {shape.pattern} throughout its {len(plain)} characters"
         if not _encodable(plain):
@@ -83,7 +92,7 @@ def text(
     # `problem` sees the plain text and never raises; `check` raises and never sees it.
     def check(instance: object, field: Field, value: object) -> None:
         if found := problem(value):
-            raise _refuse(instance, field, found)
+            raise refuse(instance, field, found)
 
     return check
 
@@ -98,7 +107,7 @@ def one_of(words: Collection[str]) -> Validator:
 
     def check(instance: object, field: Field, value: object) -> None:
         if not isinstance(value, str) or value not in words:
-            raise _refuse(instance, field, f"must be one of {listed}, but it is {shown(value)}")
+            raise refuse(instance, field, f"must be one of {listed}, but it is {shown(value)}")
 
     return check
 
@@ -108,7 +117,7 @@ def whole(least: int) -> Validator:
 
     def check(instance: object, field: Field, value: object) -> None:
         if type(value) is not int or not least <= value <= _LARGEST:
-            raise _refuse(
+            raise refuse(
                 instance,
                 field,
                 f"must be a whole number, at least {least}, "
@@ -131,21 +140,21 @@ def _number(value: object) -> str:
 def positive(instance: object, field: Field, value: object) -> None:
     """A number above zero; infinity is one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise _refuse(instance, field, f"must be a number above 0, but it is {_number(value)}")
+        raise refuse(instance, field, f"must be a number above 0, but it is {_number(value)}")
 
 
 def moment(instance: object, field: Field, value: object) -> None:
     """A date and time that says its zone."""
     if not isinstance(value, datetime):
-        raise _refuse(instance, field, f"must be a datetime, but it is {type(value).__name__}")
+        raise refuse(instance, field, f"must be a datetime, but it is {type(value).__name__}")
     if value.utcoffset() is None:
-        raise _refuse(
+        raise refuse(
             instance, field, "must say its time zone, such as datetime(2030, 1, 1, tzinfo=UTC)"
         )
     try:
         value.astimezone(UTC)
     except OverflowError:
-        raise _refuse(instance, field, "must lie within the years 1 to 9999 in UTC") from None
+        raise refuse(instance, field, "must lie within the years 1 to 9999 in UTC") from None
 
 
 def moment_or(word: object) -> Validator:
@@ -163,7 +172,7 @@ def instance_of(kind: type) -> Validator:
 
     def check(instance: object, field: Field, value: object) -> None:
         if not isinstance(value, kind):
-            raise _refuse(
+            raise refuse(
                 instance, field, f"must be of {kind.__name__}, but it is {type(value).__name__}"
             )
 
@@ -175,23 +184,27 @@ def items(each: Validator, most: int | None = None, *, unique: bool = False) -> 
 
     def check(instance: object, field: Field, value: tuple[Any, ...]) -> None:
         if not isinstance(value, tuple):
-            raise _refuse(
+            raise refuse(
                 instance,
                 field,
-                f"must be a list or tuple, such as [{shown(value)}], "
-                f"but it is {type(value).__name__}",
+                f"must be a list or tuple{_example(value)}, but it is {type(value).__name__}",
             )
         if most is not None and len(value) > most:
-            raise _refuse(
+            raise refuse(
                 instance, field, f"must have at most {most} members, but it has {len(value)}"
             )
         for index, item in enumerate(value):
             each(instance, _At(f"{field.name}[{index}]"), item)
         if unique and len(set(value)) < len(value):
             twice = next(item for item in value if value.count(item) > 1)
-            raise _refuse(instance, field, f"must have no member twice, but it has {shown(twice)}")
+            raise refuse(instance, field, f"must have no member twice, but it has {shown(twice)}")
 
     return check
+
+
+def _example(value: object) -> str:
+    """Return the list that was probably meant, if one item was given in its place."""
+    return "" if isinstance(value, Mapping) else f", such as [{shown(value)}]"
 
 
 @attrs.define(eq=False)  # not frozen: it is made for each option that is checked
@@ -201,9 +214,21 @@ class _At:
     name: str
 
 
+def is_list_like(value: object) -> bool:
+    """Return whether a value can be taken for a list.
+
+    A string, bytes or a mapping is iterable, but was meant as something else: `{}` would be sent as
+    an empty list, and that takes all roles from a token.
+    """
+    return isinstance(value, Iterable) and not isinstance(value, _NOT_A_LIST)
+
+
+_NOT_A_LIST = (str, bytes, bytearray, memoryview, Mapping)
+
+
 def many(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    """Any iterable as a tuple. What is none, or a single text, is left for `items` to refuse."""
-    if value is None or isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    """Return any list-like value as a tuple; any other is left for `items` to refuse."""
+    if value is None or not is_list_like(value):
         return value  # type: ignore[return-value]  # the validator says what is wrong with it
     return tuple(value)
 

@@ -13,7 +13,6 @@ from losant_tokens._actions import Action
 from losant_tokens._bodies import (
     ApiTokenPatch,
     ApiTokenPost,
-    ApplicationApiTokenPost,
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
@@ -169,7 +168,7 @@ class OwnerTokens(Resource):
 
     async def post(
         self,
-        token: ApiTokenPost | ApplicationApiTokenPost | UserOauthTokenPost,
+        token: ApiTokenPost | UserOauthTokenPost,
         **options: Unpack[RequestOptions],
     ) -> Token:
         """Creates a token. The answer, and it alone, has the secret (not for OAuth tokens)."""
@@ -217,22 +216,12 @@ class OwnerTokens(Resource):
         return {**self._owner_ids, self._token_name: token_id}
 
 
-_ALIKE: Mapping[type, type] = MappingProxyType(
-    {ApiTokenPost: ApplicationApiTokenPost, ApiTokenPatch: UserOauthTokenPatch}
-)
+_ALIKE: Mapping[type, type] = MappingProxyType({ApiTokenPatch: UserOauthTokenPatch})
 
 
 def _fitting(body: B, action: Action[Any]) -> B:
-    """The same body in the class that the action takes, where all that it says fits in there."""
+    """Return the same body in the class that the operation takes, if it has the same members."""
     wanted: Any = action.body
     if isinstance(body, wanted) or _ALIKE.get(type(body)) != wanted:
         return body
-    said = {name: value for name, value in _members(body).items() if value is not None}
-    beyond = said.keys() - {attribute.name for attribute in attrs.fields(wanted)}
-    if beyond:
-        raise ValidationError(f"{action} takes no {', '.join(sorted(beyond))}")
-    return cast("B", wanted(**said))
-
-
-def _members(body: Any) -> dict[str, Any]:
-    return attrs.asdict(body, recurse=False)
+    return cast("B", wanted(**attrs.asdict(cast("Any", body), recurse=False)))

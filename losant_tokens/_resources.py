@@ -15,7 +15,6 @@ from losant_tokens._actions import Action
 from losant_tokens._bodies import (
     ApiTokenPatch,
     ApiTokenPost,
-    ApplicationApiTokenPost,
     UserCredentials,
     UserOauthTokenPatch,
     UserOauthTokenPost,
@@ -223,7 +222,7 @@ class ApplicationApiTokensResource(Resource):
     async def post(
         self,
         application_id: str,
-        api_token: ApplicationApiTokenPost,
+        api_token: ApiTokenPost,
         **options: Unpack[RequestOptions],
     ) -> ApiToken:
         """Creates a token. The answer, and it alone, has the secret."""

@@ -1,38 +1,24 @@
-"""May a token with these scopes do this action? Three answers, since not all groups are published.
+"""Whether a token with certain scopes may use an operation: yes, no, or unknown.
 
 A *scope* is one action (`userApiToken.get`), all actions of a resource (`userApiToken.*`), or a
-group of them (`all.User`). What some groups hold is not published (`all.User.cli`, and the
-deprecated `me`, `applications` and others), and new ones may come. So only a token all of whose
-scopes are known, and none of which would do, is refused.
+group of them (`all.User`). The documentation of an operation lists every published group that
+holds it, so a published scope that is not listed does not allow it: `all.User.cli` allows no
+operation on tokens. The answer is unknown for the deprecated groups (`me`, `applications`, ...),
+whose contents are not published, and for words that Losant may have added. So a token is refused
+only if all of its scopes are published, and none of them allows the operation.
 """
 
 from collections.abc import Iterable
 from enum import Enum
-from itertools import product
 from typing import Any
 
+from losant_tokens import _limits as limits
 from losant_tokens._actions import ACTIONS, Action
 from losant_tokens._credential import NOT_SENT, Credential
+from losant_tokens._published_scopes import published_scopes
 from losant_tokens.errors import ScopeError, ValidationError
 
-GROUPS = frozenset(
-    kind + width
-    for kind, width in product(
-        (
-            "all.User",
-            "all.Application",
-            "all.Organization",
-            "all.Instance",
-            "all.Device",
-            "only.User",
-            "only.Organization",
-        ),
-        ("", ".bounded", ".read"),
-    )
-)
-"""The groups whose contents are published: what they hold of token actions is in the table."""
-
-KNOWN = GROUPS.union(*(action.accepts for action in ACTIONS))
+KNOWN = published_scopes()
 """The scopes of which it is known that they allow nothing here but what the table says."""
 
 
@@ -45,12 +31,12 @@ class Answer(Enum):
 
 
 def may(action: Action[Any], scopes: Iterable[str] | None) -> Answer:
-    """Whether these scopes allow the action.
+    """Decide whether these scopes allow an operation.
 
     Args:
-        action: What is to be done.
-        scopes: What the token has. `None` or none at all: unknown, since the scopes of a token
-            made without any are the server's to choose.
+        action: The operation.
+        scopes: The scopes of the token. `None` or none at all: unknown, because the server
+            chooses the scopes of a token that was created without any.
     """
     has = frozenset(scopes or ())
     if has & action.accepts:
@@ -88,14 +74,26 @@ def refusal(
     )
 
 
+_MAX_LISTED = 20
+_MAX_SHOWN = 60  # characters; a published scope is shorter
+
+
 def _listed(scopes: Iterable[str]) -> str:
-    return ", ".join(sorted(scopes))
+    """Return scopes for a message. Claims may hold anything, in any number."""
+    first, rest = sorted(scopes)[:_MAX_LISTED], len(frozenset(scopes)) - _MAX_LISTED
+    shown = (
+        scope if scope.isprintable() and len(scope) <= _MAX_SHOWN else repr(scope)[:_MAX_SHOWN]
+        for scope in first
+    )
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
 
 
 def can_create_tokens(scopes: Iterable[str]) -> bool:
     """Whether a token with these scopes can create tokens, which may then do more than itself."""
-    if isinstance(scopes, str):
-        raise ValidationError("can_create_tokens takes a list of scopes, not one text")
+    if not limits.is_list_like(scopes):
+        raise ValidationError(
+            f"can_create_tokens takes a list of scopes, but it was given {limits.shown(scopes)}"
+        )
     has = frozenset(scopes)
     return any(
         may(action, has) is Answer.ALLOWED

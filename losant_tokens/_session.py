@@ -18,7 +18,7 @@ from losant_tokens._bodies import Body
 from losant_tokens._call import Call, ask_server_time
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
-from losant_tokens._credential import NOT_SENT, Credential, expiry_problem
+from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._loop import clock, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._paging import Ahead
@@ -26,7 +26,7 @@ from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
 from losant_tokens._warning import warn_caller
-from losant_tokens._wire import Endpoint, Template, build_request, time_request
+from losant_tokens._wire import Endpoint, Template, build_request, is_loopback, time_request
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
@@ -299,7 +299,13 @@ class Session:
         if self.scope_check == "off":
             return None
         if action not in self._allowed:
-            if problem := refusal(action, self.credential, self._consequence):
+            problem = issuer_problem(
+                self.credential,
+                self.endpoint.url.host,
+                self._consequence,
+                is_loopback=is_loopback,
+            ) or refusal(action, self.credential, self._consequence)
+            if problem is not None:
                 return problem
             self._allowed.add(action)
         return expiry_problem(self.credential, self.server_clock.now(), self._consequence)

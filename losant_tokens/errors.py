@@ -107,8 +107,25 @@ class ScopeError(LosantError):
         self.accepted = tuple(sorted(accepted))
 
 
+class IssuerMismatch(ScopeError):
+    """The token's `iss` claim names another host than the base URL; nothing was sent.
+
+    Attributes:
+        issuer: The host that issued the token.
+        host: The host of the base URL.
+    """
+
+    def __init__(self, message: str, *, issuer: str = "", host: str = "") -> None:
+        super().__init__(message)
+        self.issuer = issuer
+        self.host = host
+
+
 class ScopeWarning(UserWarning):
-    """What would be a `ScopeError` or `TokenExpired`, from a client with `scope_check="warn"`."""
+    """A problem with the token that `scope_check="enforce"` would raise, in place of `"warn"`.
+
+    Such a problem is a `ScopeError`, an `IssuerMismatch` or a `TokenExpired`.
+    """
 
 
 class TokenExpired(LosantError):

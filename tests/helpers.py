@@ -207,7 +207,7 @@ ROWS = (
         "/applications/{applicationId}/tokens",
         f"{APPLICATION_WRITE} applicationApiTokens.* applicationApiTokens.post",
         "ApiToken",
-        "ApplicationApiTokenPost",
+        "ApiTokenPost",
     ),
     Row(
         "INSTANCE_API_TOKEN_GET",
@@ -265,21 +265,15 @@ ROWS = (
 )
 """Every action of the API, independent of the package's own table."""
 
-PUBLISHED_GROUPS = (
-    *("all.User", "all.User.bounded", "all.User.read"),
-    *("all.Application", "all.Application.bounded", "all.Application.read"),
-    *("all.Organization", "all.Organization.bounded", "all.Organization.read"),
-    *("all.Instance", "all.Instance.bounded", "all.Instance.read"),
-    *("all.Device", "all.Device.bounded", "all.Device.read"),
-    *("only.User", "only.User.bounded", "only.User.read"),
-    *("only.Organization", "only.Organization.bounded", "only.Organization.read"),
+_PUBLISHED = json.loads((Path(__file__).parent / "contract" / "scopes.json").read_text())
+PUBLISHED_SCOPES = frozenset(_PUBLISHED["groups"]).union(
+    f"{resource}.{action}"
+    for resource, actions in _PUBLISHED["resources"].items()
+    for action in (*actions, "*")
 )
-"""The groups of scopes of which it is known what they hold."""
-
-UNPUBLISHED_GROUPS = (
-    *("all.User.cli", "all.Application.cli", "applications", "dashboards", "dashboards.read"),
-    *("devices", "devices.read", "devices.state", "devices.command", "events", "flows", "me"),
-    *("orgs", "webhooks"),
+DEPRECATED_GROUPS = (
+    *("applications", "dashboards", "dashboards.read", "devices", "devices.read", "devices.state"),
+    *("devices.command", "events", "flows", "me", "orgs", "webhooks"),
 )
 """The groups of which it is not."""
 

@@ -1,9 +1,13 @@
 """What requests carry, and the limits of the API on it."""
 
 import copy
+import json
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -15,11 +19,11 @@ from losant_tokens import (
     NEVER,
     ApiTokenPatch,
     ApiTokenPost,
-    ApplicationApiTokenPost,
     OauthRequest,
     OrgRole,
     ResourceRole,
     Secret,
+    UnlistedScope,
     UserCredentials,
     UserOauthTokenPatch,
     UserOauthTokenPost,
@@ -47,10 +51,6 @@ def post(**more: Any) -> ApiTokenPost:
     return ApiTokenPost(**{"name": "ci", **more})
 
 
-def application_post(**more: Any) -> ApplicationApiTokenPost:
-    return ApplicationApiTokenPost(**{"name": "ci", **more})
-
-
 def oauth_post(**more: Any) -> UserOauthTokenPost:
     return UserOauthTokenPost(**{"name": "ci", "oauth": OAUTH, **more})
 
@@ -68,7 +68,6 @@ def test_all_bodies() -> None:
     """The list of bodies has all of them."""
     expected = (
         ApiTokenPost,
-        ApplicationApiTokenPost,
         ApiTokenPatch,
         UserOauthTokenPatch,
         OauthRequest,
@@ -78,9 +77,9 @@ def test_all_bodies() -> None:
     assert expected == BODIES
 
 
-NAMED = (post, application_post, oauth_post, ApiTokenPatch, UserOauthTokenPatch)
+NAMED = (post, oauth_post, ApiTokenPatch, UserOauthTokenPatch)
 WITH_ROLES = (post, oauth_post, ApiTokenPatch, UserOauthTokenPatch)
-WITH_STATUS = (post, application_post, ApiTokenPatch, UserOauthTokenPatch)
+WITH_STATUS = (post, ApiTokenPatch, UserOauthTokenPatch)
 ROLE = ResourceRole(ID, "view")
 
 
@@ -89,7 +88,7 @@ def org_roles(*of_applications: ResourceRole, count: int = 1) -> list[OrgRole]:
 
 
 WITHIN: list[tuple[tuple[Make, ...], str, list[Any]]] = [
-    (NAMED, "name", ["a", "x" * 255, "\U0001f600" * 255]),
+    (NAMED, "name", ["a", "x" * 255, "é" * 255, "\U0001f600" * 127]),
     (NAMED, "description", [None, "", "x" * 32767]),
     (WITH_STATUS, "status", [None, "active", "inactive"]),
     (WITH_ROLES, "default_role", [None, "admin", "edit", "collaborate", "view", "none"]),
@@ -107,24 +106,25 @@ WITHIN: list[tuple[tuple[Make, ...], str, list[Any]]] = [
         ],
     ),
     (
-        (post, application_post),
+        (post,),
         "scope",
-        [None, (), ("all.User.read",), ("x" * 1024, "y"), tuple(str(n) for n in range(1000))],
+        [None, (), ("all.User.read",), ("all.User.cli", "me.*", "userOauthClients.post")],
     ),
     (
-        (post, application_post, oauth_post),
+        (post, oauth_post),
         "expiration_date",
         [None, NOON, NOON.astimezone(WEST), datetime.max.replace(tzinfo=UTC)],
     ),
     ((oauth_post,), "expiration_date", [NEVER]),
-    ((oauth_post,), "scope", [None, (), ("all.User.read",), ("",), ("x" * 2000,)]),
+    ((oauth_post,), "scope", [None, (), ("only.User.read", "all.Application.bounded")]),
     ((oauth_request,), "client_id", ["c" * 24, "c" * 1024]),
     ((oauth_request,), "redirect_uri", [URI, "com.example.app:/back", f"https://{'x' * 1016}"]),
     ((oauth_request,), "code_challenge", ["c" * 43, "c" * 128, "azAZ09_-" * 6]),
     ((oauth_request,), "code_challenge_method", ["S256"]),
     ((oauth_request,), "resource", [None, (), (URI,) * 10]),
     ((credentials,), "email", ["a@b", "a+b@example.com", f"{'x' * 1022}@b"]),
-    ((credentials,), "requested_scopes", [None, (), ("all.User.read", "me")]),
+    ((credentials,), "password", [Secret("\U0001f600" + "x" * 6), Secret("x" * 2048)]),
+    ((credentials,), "requested_scopes", [None, (), ("all.User.read", "me.*")]),
     ((credentials,), "token_ttl", [None, 0, 1, 10**9]),
 ]
 
@@ -138,10 +138,48 @@ def test_within(make: Make, name: str, value: object) -> None:
     assert value == getattr(make(**{name: value}), name)
 
 
+MAPPINGS: list[object] = [{}, {"all.User": True}, MappingProxyType({}), OrderedDict()]
 BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
     (NAMED, "name", "", "name must have 1 to 255 characters, but it has 0"),
     (NAMED, "name", "x" * 256, "name must have 1 to 255 characters, but it has 256"),
     (NAMED, "name", 1, "name must be a text, but it is int"),
+    (
+        NAMED,
+        "name",
+        "\U0001f600" * 128,
+        "must have 1 to 255 characters, but it has 256 (UTF-16 code units, which the API counts)",
+    ),
+    (
+        (post,),
+        "scope",
+        ["all.User.reed"],
+        "scope[0] must be a scope that the API lists for it, but it is 'all.User.reed'. Did you m",
+    ),
+    ((post,), "scope", ["me.*", "me"], "scope[1] must be a scope that the API lists for it, but i"),
+    ((post,), "scope", ["ALL.USER"], "it is 'ALL.USER'. If the API has added it since"),
+    ((post,), "scope", ["x" * 100], "it is a text of 100 characters. If the API has added it"),
+    ((oauth_post,), "scope", ["all.User.read"], "scope[0] must be a scope that the API lists"),
+    ((credentials,), "requested_scopes", ["all.Galaxy"], "requested_scopes[0] must be a scope"),
+    *(
+        (makes, name, value, f"{name} must be a list or tuple, but it is {type(value).__name__}")
+        for makes, name in (
+            (WITH_ROLES, "org_roles"),
+            ((post, oauth_post), "scope"),
+            ((credentials,), "requested_scopes"),
+            ((oauth_request,), "resource"),
+        )
+        for value in MAPPINGS
+    ),
+    *(
+        ((post,), "scope", value, "scope must be a list or tuple, such as [")
+        for value in (b"me.*", bytearray(b"me.*"), memoryview(b"me.*"), "me.*", 5)
+    ),
+    (
+        WITH_ROLES,
+        "org_roles",
+        [OrgRole(ID, "view", application_roles={})],
+        "application_roles must",
+    ),
     (NAMED, "description", "x" * 32768, "description must have 0 to 32767 characters, but"),
     (NAMED, "description", b"", "description must be a text, but it is bytes"),
     (WITH_STATUS, "status", "paused", "status must be one of 'active', 'inactive', but it is"),
@@ -179,37 +217,37 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
         [OrgRole(ID, "view", dashboard_roles=(ResourceRole(ID, "edit"),))],
         "org_roles[0].dashboard_roles[0].role must be one of",
     ),
-    ((post, application_post), "scope", [""], "scope[0] must have 1 to 1024 characters, but it"),
-    ((post, application_post), "scope", ["a", "x" * 1025], "scope[1] must have 1 to 1024 char"),
+    ((post,), "scope", [""], "scope[0] must have 1 to 1024 characters, but it"),
+    ((post,), "scope", ["me.*", "x" * 1025], "scope[1] must have 1 to 1024 char"),
     (
-        (post, application_post, oauth_post),
+        (post, oauth_post),
         "scope",
         "all.User.read",
         "scope must be a list or tuple, such as ['all.User.read'], but it is str",
     ),
     (
-        (post, application_post, oauth_post),
+        (post, oauth_post),
         "scope",
-        ["me", "orgs", "me"],
-        "scope must have no member twice, but it has 'me'",
+        ["only.User.read", "all.Application.read", "only.User.read"],
+        "scope must have no member twice, but it has 'only.User.read'",
     ),
-    ((post, application_post, oauth_post), "scope", ["a", None], "scope[1] must be a text, but"),
-    ((post, application_post, oauth_post), "expiration_date", NAIVE, "must say its time zone"),
+    ((post, oauth_post), "scope", ["only.User.read", None], "scope[1] must be a text, but"),
+    ((post, oauth_post), "expiration_date", NAIVE, "must say its time zone"),
     (
-        (post, application_post, oauth_post),
+        (post, oauth_post),
         "expiration_date",
         "2030-01-01T00:00:00.000Z",
         "expiration_date must be a datetime, but it is str",
     ),
     *(
-        ((post, application_post, oauth_post), "expiration_date", value, "expiration_date must")
+        ((post, oauth_post), "expiration_date", value, "expiration_date must")
         for value in (  # of which UTC has no date
             datetime.max.replace(tzinfo=WEST),
             datetime.min.replace(tzinfo=EAST),
         )
     ),
     (
-        (post, application_post),
+        (post,),
         "expiration_date",
         NEVER,
         "expiration_date must be a datetime, but it is Never",
@@ -240,7 +278,12 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
     ((credentials,), "two_factor_code", "1" * 2049, "two_factor_code must have 0 to 2048 charac"),
     ((credentials,), "two_factor_code", 123456, "two_factor_code must be a text, but it is int"),
     ((credentials,), "requested_scopes", "me", "requested_scopes must be a list or tuple, such"),
-    ((credentials,), "requested_scopes", ["me", "me"], "requested_scopes must have no member twi"),
+    (
+        (credentials,),
+        "requested_scopes",
+        ["me.*", "me.*"],
+        "must have no member twice",
+    ),
     ((credentials,), "token_ttl", -1, "token_ttl must be a whole number, at least 0, but it is -1"),
     ((credentials,), "token_ttl", True, "token_ttl must be a whole number, at least 0, but it is"),
     ((credentials,), "token_ttl", 0.5, "token_ttl must be a whole number, at least 0, but it is"),
@@ -270,7 +313,6 @@ def test_no_secret_in_a_plain_text(make: Make, name: str) -> None:
     ("make", "expected"),
     [
         (post, "ApiTokenPost"),
-        (application_post, "ApplicationApiTokenPost"),
         (oauth_post, "UserOauthTokenPost"),
         (ApiTokenPatch, "ApiTokenPatch"),
         (UserOauthTokenPatch, "UserOauthTokenPatch"),
@@ -285,8 +327,6 @@ def test_says_its_class(make: Make, expected: str) -> None:
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (application_post, "org_roles"),
-        (application_post, "default_role"),
         (oauth_post, "status"),
         (ApiTokenPatch, "scope"),
         (ApiTokenPatch, "expiration_date"),
@@ -305,7 +345,6 @@ def test_no_such_argument(make: Make, name: str) -> None:
     ("body", "required"),
     [
         (ApiTokenPost("ci"), {"name": "ci"}),
-        (ApplicationApiTokenPost("ci"), {"name": "ci"}),
         (ApiTokenPatch(), {}),
         (UserOauthTokenPatch(), {}),
         (UserOauthTokenPost("ci", OAUTH), {"name": "ci", "oauth": OAUTH}),
@@ -330,9 +369,7 @@ def test_defaults(body: attrs.AttrsInstance, required: dict[str, object]) -> Non
     assert expected == attrs.asdict(body, recurse=False)
 
 
-@pytest.mark.parametrize(
-    "make", [post, application_post, oauth_post, oauth_request, credentials, ApiTokenPatch]
-)
+@pytest.mark.parametrize("make", [post, oauth_post, oauth_request, credentials, ApiTokenPatch])
 def test_value(make: Make) -> None:
     """A body is an immutable value."""
     body = make()
@@ -343,10 +380,72 @@ def test_value(make: Make) -> None:
         setattr(body, attrs.fields(type(body))[0].name, "other")
 
 
-@pytest.mark.parametrize("scopes", [["b", "a"], ("b", "a"), iter(["b", "a"]), {"b": 1, "a": 2}])
+SCOPES = ("me.*", "all.User")
+
+
+@pytest.mark.parametrize(
+    "scopes", [[*SCOPES], SCOPES, iter(SCOPES), (it for it in SCOPES), dict.fromkeys(SCOPES).keys()]
+)
 def test_lists(scopes: Any) -> None:
     """Any list is taken, in its order, and kept as a tuple that no one can change."""
-    assert ApiTokenPost("ci", scope=scopes).scope == ("b", "a")
+    assert ApiTokenPost("ci", scope=scopes).scope == SCOPES
+
+
+def test_suggestion() -> None:
+    """A refused scope comes with the published one that looks most like it, and with a way out."""
+    with pytest.raises(ValidationError) as caught:
+        post(scope=["all.User.reed"])
+    assert str(caught.value) == (
+        "ApiTokenPost.scope[0] must be a scope that the API lists for it, but it is "
+        "'all.User.reed'. Did you mean 'all.User.read'? If the API has added it since, give it as "
+        "an UnlistedScope"
+    )
+
+
+def test_set_of_scopes() -> None:
+    """A set is taken for a list, in any order."""
+    assert set(ApiTokenPost("ci", scope=set(SCOPES)).scope or ()) == set(SCOPES)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(post, "scope"), (oauth_post, "scope"), (credentials, "requested_scopes")],
+)
+def test_unlisted_scopes(make: Make, name: str) -> None:
+    """A scope that is named as unlisted is taken, and stays one in copies and pickles."""
+    body = make(**{name: [UnlistedScope("galaxy.get")]})
+
+    (scope,) = getattr(attrs.evolve(body) if make is not credentials else body, name)
+    assert ("galaxy.get", "UnlistedScope('galaxy.get')") == (scope, repr(scope))
+    for copied in (pickle.loads(pickle.dumps(body)), copy.deepcopy(body)):
+        assert repr(getattr(copied, name)) == "(UnlistedScope('galaxy.get'),)"
+
+
+@pytest.mark.parametrize("scope", ["", "x" * 1025])
+def test_unlisted_scope_of_no_length(scope: str) -> None:
+    """An unlisted scope has the length that the API allows, too."""
+    with pytest.raises(ValidationError, match=r"scope\[0\] must have 1 to 1024 characters"):
+        post(scope=[UnlistedScope(scope)])
+
+
+def test_every_scope_of_the_contract() -> None:
+    """Each word of the contract's enumerations is taken."""
+    contract = json.loads((Path(__file__).parent / "contract" / "openapi.json").read_text())
+    schemas = contract["components"]["schemas"]
+    words = {
+        name: tuple(schemas[name]["properties"][member]["items"]["enum"])
+        for name, member in (
+            ("apiTokenPost", "scope"),
+            ("userOauthTokenPost", "scope"),
+            ("userCredentials", "requestedScopes"),
+        )
+    }
+
+    assert (500, 7, 500) == tuple(map(len, words.values()))
+    assert post(scope=words["apiTokenPost"]).scope == words["apiTokenPost"]
+    assert oauth_post(scope=words["userOauthTokenPost"]).scope == words["userOauthTokenPost"]
+    requested = credentials(requested_scopes=words["userCredentials"]).requested_scopes
+    assert requested == words["userCredentials"]
 
 
 def test_patches() -> None:
@@ -408,6 +507,8 @@ def test_any_password(text: str) -> None:
     try:
         body = UserCredentials("a@b", text)
     except ValidationError:
-        assert len(text) < 8 or any("\ud800" <= character <= "\udfff" for character in text)
+        assert len(text.encode("utf-16-le", "surrogatepass")) < 16 or any(
+            "\ud800" <= character <= "\udfff" for character in text
+        )
     else:
         assert text == body.password.reveal()

@@ -15,7 +15,6 @@ from losant_tokens import (
     ApiTokenPatch,
     ApiTokenPost,
     ApiTokens,
-    ApplicationApiTokenPost,
     AuthenticatedUser,
     OauthDetails,
     OauthRequest,
@@ -23,6 +22,7 @@ from losant_tokens import (
     ResourceRole,
     Secret,
     Success,
+    UnlistedScope,
     UserCredentials,
     UserOauthToken,
     UserOauthTokenPatch,
@@ -593,7 +593,7 @@ REQUEST_JSON = {
                 expiration_date=THEN,
                 default_role="view",
                 org_roles=ROLES,
-                scope=["all.User.read", "me"],
+                scope=["all.User.read", "me.*"],
                 status="inactive",
             ),
             {
@@ -602,14 +602,17 @@ REQUEST_JSON = {
                 "expirationDate": MOMENT,
                 "defaultRole": "view",
                 "orgRoles": ROLES_JSON,
-                "scope": ["all.User.read", "me"],
+                "scope": ["all.User.read", "me.*"],
                 "status": "inactive",
             },
         ),
         (ApiTokenPost("ci", scope=(), org_roles=()), {"name": "ci", "scope": [], "orgRoles": []}),
-        (ApplicationApiTokenPost("ci"), {"name": "ci"}),
         (
-            ApplicationApiTokenPost(
+            ApiTokenPost("ci", scope=[UnlistedScope("galaxy.get"), "me.*"]),
+            {"name": "ci", "scope": ["galaxy.get", "me.*"]},
+        ),
+        (
+            ApiTokenPost(
                 "ci",
                 description="d",
                 expiration_date=THEN,
@@ -663,7 +666,7 @@ REQUEST_JSON = {
                 expiration_date=THEN,
                 default_role="edit",
                 org_roles=ROLES,
-                scope=("me",),
+                scope=("only.User.read",),
             ),
             {
                 "name": "ci",
@@ -672,7 +675,7 @@ REQUEST_JSON = {
                 "expirationDate": MOMENT,
                 "defaultRole": "edit",
                 "orgRoles": ROLES_JSON,
-                "scope": ["me"],
+                "scope": ["only.User.read"],
             },
         ),
         (
@@ -684,14 +687,14 @@ REQUEST_JSON = {
                 "a@b",
                 Secret("12345678"),
                 two_factor_code="123456",
-                requested_scopes=["me"],
+                requested_scopes=["me.*"],
                 token_ttl=0,
             ),
             {
                 "email": "a@b",
                 "password": "12345678",
                 "twoFactorCode": "123456",
-                "requestedScopes": ["me"],
+                "requestedScopes": ["me.*"],
                 "tokenTTL": 0,
             },
         ),
@@ -749,14 +752,14 @@ SENDABLE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 @given(SENDABLE, st.lists(SENDABLE, max_size=3, unique=True))
 def test_bodies_round_trip(name: str, scope: list[str]) -> None:
     """Any text that can be sent arrives as it is."""
-    body = ApiTokenPost(name, scope=tuple(scope))
+    body = ApiTokenPost(name, scope=tuple(map(UnlistedScope, scope)))
     assert encode(body) == {"name": name, "scope": scope}
 
 
 def test_compact() -> None:
     """A body is sent as ASCII, without a blank that is not needed."""
-    expected = b'{"name":"\\u00e4","scope":["a","b"]}'
-    assert expected == codec().encode(ApiTokenPost("ä", scope=("a", "b")))
+    expected = b'{"name":"\\u00e4","scope":["me.*","all.User"]}'
+    assert expected == codec().encode(ApiTokenPost("ä", scope=("me.*", "all.User")))
 
 
 def test_one_codec() -> None:

@@ -1,21 +1,40 @@
 """What is known about an access token."""
 
 import base64
+import contextlib
 import json
 import math
+import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens import AsyncClient, Secret
-from losant_tokens._credential import LEEWAY, Credential, expiry_problem, read_credential
-from losant_tokens.errors import LosantError, TokenExpired, ValidationError
+from losant_tokens import AsyncClient, Secret, UserCredentials
+from losant_tokens._credential import (
+    LEEWAY,
+    Credential,
+    expiry_problem,
+    issuer_problem,
+    read_credential,
+)
+from losant_tokens._session import ScopeCheck
+from losant_tokens._wire import is_loopback
+from losant_tokens.errors import (
+    IssuerMismatch,
+    LosantError,
+    ScopeWarning,
+    TokenExpired,
+    ValidationError,
+)
 
 from .helpers import frames_hold, jwt
 
+REGISTERED = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "kid", "crit")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -38,7 +57,7 @@ def test_all_known() -> None:
     claims = {"iss": "api.losant.com", "scope": ["me"], "aud": "client", "exp": 1767268800}
     token = Secret(jwt(claims))
     assert read_credential(token) == Credential(
-        token, frozenset({"me"}), oauth=True, expires_at=NOW
+        token, frozenset({"me"}), oauth=True, expires_at=NOW, issuer="api.losant.com"
     )
 
 
@@ -170,6 +189,155 @@ def test_any_claims(scope: object, exp: object, aud: object) -> None:
     assert expiry_problem(found, NOW) is None or isinstance(exp, int | float)
 
 
+@pytest.mark.parametrize(
+    ("claimed", "expected"),
+    [
+        ("api.losant.com", "api.losant.com"),
+        ("API.Losant.Com.", "api.losant.com"),
+        ("https://api.losant.com", "api.losant.com"),
+        ("https://api.losant.com/oauth?a=b", "api.losant.com"),
+        ("127.0.0.1:8080", "127.0.0.1"),
+        ("http://[::1]:8080/", "::1"),
+        ("losant-fake:8080", "losant-fake"),
+        ("localhost", "localhost"),
+        ("losant", None),
+        ("Losant, Inc.", None),
+        ("", None),
+        ("https://", None),
+        ("urn:losant:api", None),
+        ("a" * 300 + ".example", None),
+        ("a.example\n", None),
+        ("ä.example", None),
+        (5, None),
+        (None, None),
+        (True, None),
+        (["api.losant.com"], None),
+        ({"host": "api.losant.com"}, None),
+    ],
+)
+def test_claimed_issuer(claimed: object, expected: str | None) -> None:
+    """The issuer is a host, bare or in a URL; anything else is unknown."""
+    assert expected == of_claims({"iss": claimed}).issuer
+
+
+ISSUERS: list[tuple[str | None, str, bool]] = [
+    (None, "api.losant.com", True),
+    ("api.losant.com", "api.losant.com", True),
+    ("api.losant.com", "API.losant.com.", True),
+    ("api.getstructure.io", "api.losant.com", True),
+    ("api.losant.com", "api.getstructure.io", True),
+    ("losant.example", "losant.example", True),
+    ("losant.example", "api.losant.com", False),
+    ("api.losant.com", "losant.example", False),
+    ("api.getstructure.io", "losant.example", False),
+    ("api.losant.com", "evil-api.losant.com", False),
+    ("api.losant.com", "127.0.0.1", True),
+    ("127.0.0.1", "localhost", True),
+    ("losant.example", "localhost", False),
+    ("127.0.0.1", "api.losant.com", False),
+]
+
+
+@pytest.mark.parametrize(("issuer", "host", "fits"), ISSUERS)
+def test_issuer(issuer: str | None, host: str, fits: bool) -> None:
+    """A token fits the host that issued it; Losant's old and new hosts are the same."""
+    credential = Credential(Secret("a"), issuer=issuer)
+    error = issuer_problem(credential, host, is_loopback=is_loopback)
+
+    assert fits is (error is None)
+    assert error is None or (error.issuer, error.host) == (issuer, host.lower().rstrip("."))
+
+
+OTHER_HOST = jwt({"iss": "losant.example", "scope": ["all.User"]})
+MISMATCH = (
+    "The API token was issued by losant.example, but base_url is at api.losant.com, which would "
+    "then have the token. {} Change base_url or the token; if the two belong together, pass "
+    "scope_check='off'."
+)
+
+
+async def requests_sent(scope_check: ScopeCheck) -> int:
+    """How many requests a client sends that is asked for a list twice, and once to log in."""
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"items": [], "userId": "5" * 24, "token": "t"})
+
+    transport = httpx.MockTransport(answer)
+    async with AsyncClient(
+        OTHER_HOST, base_url="https://api.losant.com", scope_check=scope_check, transport=transport
+    ) as client:
+        await client.auth.authenticate_user(UserCredentials("a@b", "12345678"))
+        for _ in range(2):
+            with contextlib.suppress(IssuerMismatch):
+                await client.user_api_tokens.get()
+    return len(sent)
+
+
+async def test_token_of_another_host() -> None:
+    """A token of another host is not sent; a log-in, which sends none, is."""
+    assert await requests_sent("enforce") == 1
+    error = issuer_problem(
+        read_credential(Secret(OTHER_HOST)), "api.losant.com", is_loopback=is_loopback
+    )
+    assert MISMATCH.format("Nothing was sent.") == str(error)
+
+
+async def test_token_of_another_host_with_a_warning() -> None:
+    """A client that only warns sends it, and says so."""
+    with pytest.warns(
+        ScopeWarning, match=re.escape(MISMATCH.format("The request is sent anyway."))
+    ):
+        assert await requests_sent("warn") == 3
+
+
+async def test_token_of_another_host_unchecked() -> None:
+    """A client that does not check sends it."""
+    assert await requests_sent("off") == 3
+
+
+def test_number_of_too_many_digits() -> None:
+    """A JWT with a number that Python does not read says nothing."""
+    head, _, tail = jwt({}).split(".")
+    claims = base64.urlsafe_b64encode(b'{"exp": ' + b"9" * 5000 + b"}").decode().rstrip("=")
+    token = Secret(f"{head}.{claims}.{tail}")
+    assert read_credential(token) == Credential(token)
+
+
+def test_huge_token() -> None:
+    """A token of megabytes is read at once, and nothing is known about it."""
+    token = Secret(jwt({"scope": ["x" * 10_000_000]}))
+    started = time.monotonic()
+    assert read_credential(token) == Credential(token)
+    assert time.monotonic() - started < 1
+
+
+ODD_HEADERS: list[Any] = [
+    [], "a", None, 5, {}, {"alg": 5}, {"alg": ["HS256"]}, {"alg": "none", "kid": 5}, {"b64": False},
+    {"crit": 5}, {"alg": "HS256", "b64": False, "crit": ["b64"]}, {"typ": {}}, {"zip": "DEF"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", ODD_HEADERS)
+def test_odd_header(header: object) -> None:
+    """A JWT with an odd header is read or it is not, but never ends in an error."""
+    encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+    _, claims, signature = jwt({"scope": ["me"]}).split(".")
+    found = read_credential(Secret(f"{encoded}.{claims}.{signature}"))
+
+    assert found.scopes in {None, frozenset({"me"})}
+
+
+@given(st.dictionaries(st.sampled_from(REGISTERED), JSON))
+def test_any_registered_claims(claims: dict[str, Any]) -> None:
+    """No value of a registered claim ends in an error."""
+    found = of_claims(claims)
+    for host in ("api.losant.com", "localhost"):
+        issuer_problem(found, host, is_loopback=is_loopback)
+    repr(AsyncClient(jwt(claims)))
+
+
 @given(JSON)
 def test_any_payload(payload: object) -> None:
     """What is no set of claims says nothing, and does no harm."""
@@ -262,6 +430,9 @@ def test_given_scopes(scopes: Any, expected: object) -> None:
         (b"me", "scopes must be"),
         (5, "scopes must be"),
         ([["me"]], "scopes must be"),
+        ({}, "scopes must be a list of texts, such as ['all.User.read'], but it is dict"),
+        ({"me": 1}, "scopes must be a list of texts"),
+        (bytearray(b"me"), "scopes must be a list of texts"),
         ([{"me": 1}], "scopes must be"),
     ],
 )

@@ -13,7 +13,7 @@ from losant_tokens import AsyncClient, Owner, RetryPolicy, Secret, errors
 
 NAMES = (
     *("NEVER", "ApiToken", "ApiTokenPatch", "ApiTokenPost", "ApiTokens"),
-    *("ApplicationApiTokenPost", "AsyncClient", "AuthenticatedUser", "Listing", "OauthDetails"),
+    *("AsyncClient", "AuthenticatedUser", "Listing", "OauthDetails"),
     *("OauthRequest", "OrgRole", "Owner", "RequestOptions", "ResourceRole", "RetryPolicy"),
     *("Secret", "Success", "UserCredentials", "UserOauthToken", "UserOauthTokenPatch"),
     *("UserOauthTokenPost", "UserOauthTokens", "__version__", "aiohttp_transport", "errors"),
@@ -52,6 +52,14 @@ def test_what_is_imported_late_is_what_type_checkers_see() -> None:
     for name, module in seen.items():
         assert getattr(module, name) is getattr(losant_tokens, name)
     assert set(losant_tokens.__all__) <= set(dir(losant_tokens))
+
+
+def test_deprecated_alias() -> None:
+    """The old name of the body of an application's token still works, with a warning here."""
+    with pytest.warns(DeprecationWarning, match="use ApiTokenPost") as caught:
+        alias = losant_tokens.ApplicationApiTokenPost
+
+    assert (losant_tokens.ApiTokenPost, __file__) == (alias, caught[0].filename)
 
 
 def test_name_that_is_not_there() -> None:

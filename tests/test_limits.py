@@ -32,7 +32,7 @@ class Zoneless(tzinfo):
 
 GOOD: list[tuple[limits.Validator, list[Any]]] = [
     (limits.text(), ["", "a", "x" * 100_000, "ä", "\U0001f600", "\n"]),
-    (limits.text(2, 3), ["ab", "abc", "äöü", "\U0001f600" * 3]),
+    (limits.text(2, 3), ["ab", "abc", "äöü", "\U0001f600", "\U0001f600a"]),
     (limits.text(pattern="[a-f]+"), ["a", "abcdef"]),
     (limits.text(pattern=limits.ID.pattern), ["a" * 24, "0" * 24, "abcdefABCDEF0123456789ab"]),
     (limits.optional(limits.text(2)), [None, "ab"]),
@@ -70,7 +70,7 @@ BAD: list[tuple[limits.Validator, object, str]] = [
     (limits.text(), b"a", "must be a text, but it is bytes"),
     (limits.text(1, 3), "", "must have 1 to 3 characters, but it has 0"),
     (limits.text(1, 3), "abcd", "must have 1 to 3 characters, but it has 4"),
-    (limits.text(2), "\U0001f600", "must have at least 2 characters, but it has 1"),
+    (limits.text(3), "\U0001f600", "must have at least 3 characters, but it has 2 (UTF-16 code un"),
     (limits.text(pattern="[a-f]+"), "abg", "must match [a-f]+ throughout its 3 characters"),
     (limits.text(pattern="[a-f]+"), "ab\n", "must match [a-f]+ throughout its 3 characters"),
     (limits.text(pattern="[a-f]+"), "", "must match [a-f]+ throughout its 0 characters"),
@@ -190,7 +190,9 @@ def test_long_texts_are_not_shown(text: str) -> None:
         (["a", "b"], ("a", "b")),
         (("a",), ("a",)),
         (iter("ab"), ("a", "b")),
-        ({"a": 1}, ("a",)),
+        ({"a": 1}, {"a": 1}),
+        ({}, {}),
+        (bytearray(b"a"), bytearray(b"a")),
         ([], ()),
     ],
 )

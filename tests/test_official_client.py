@@ -15,7 +15,6 @@ from losant_tokens import (
     NEVER,
     ApiTokenPatch,
     ApiTokenPost,
-    ApplicationApiTokenPost,
     AsyncClient,
     OauthRequest,
     OrgRole,
@@ -90,7 +89,7 @@ ROLES = [
         "applicationRoles": [{"resourceId": OWNER, "role": "none"}],
     }
 ]
-POST = {"name": "ci", "scope": ["all.User.read", "me"], "status": "active", "orgRoles": ROLES}
+POST = {"name": "ci", "scope": ["all.User.read", "me.*"], "status": "active", "orgRoles": ROLES}
 APPLICATION_POST = {"name": "ci", "scope": ["all.Application"], "description": "é\n\U0001f511"}
 OAUTH = {
     "client_id": "c" * 24,
@@ -117,11 +116,11 @@ def patch(kind: Any = ApiTokenPatch) -> Any:
 
 def post() -> ApiTokenPost:
     role = OrgRole("sandbox", "edit", application_roles=[ResourceRole(OWNER, "none")])
-    return ApiTokenPost("ci", scope=["all.User.read", "me"], status="active", org_roles=[role])
+    return ApiTokenPost("ci", scope=["all.User.read", "me.*"], status="active", org_roles=[role])
 
 
-def application_post() -> ApplicationApiTokenPost:
-    return ApplicationApiTokenPost("ci", scope=["all.Application"], description="é\n\U0001f511")
+def application_post() -> ApiTokenPost:
+    return ApiTokenPost("ci", scope=["all.Application"], description="é\n\U0001f511")
 
 
 def oauth_post() -> UserOauthTokenPost:

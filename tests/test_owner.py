@@ -15,7 +15,6 @@ from losant_tokens import (
     ApiToken,
     ApiTokenPatch,
     ApiTokenPost,
-    ApplicationApiTokenPost,
     AsyncClient,
     OauthRequest,
     OrgRole,
@@ -220,21 +219,17 @@ async def test_patch(owner: str, path: str, patch: ApiTokenPatch, sent: dict[str
     assert expected == await ask(owner, lambda tokens: tokens.patch(A, patch))
 
 
-SMALL = {"name": "ci", "description": "d", "scope": ["me"], "status": "active"}
+SMALL = {"name": "ci", "description": "d", "scope": ["me.*"], "status": "active"}
 POSTS: list[tuple[str, Any, dict[str, Any]]] = [
     ("user", ApiTokenPost("ci", org_roles=ROLES), {"orgRoles": [{"orgId": B, "role": "view"}]}),
     (f"instance:{B}", ApiTokenPost("ci", default_role="none"), {"defaultRole": "none"}),
     (f"application:{B}", ApiTokenPost("ci"), {}),
     (
         f"application:{B}",
-        ApiTokenPost("ci", description="d", scope=("me",), status="active"),
+        ApiTokenPost("ci", description="d", scope=("me.*",), status="active"),
         SMALL,
     ),
-    (
-        f"application:{B}",
-        ApplicationApiTokenPost("ci", description="d", scope=("me",), status="active"),
-        SMALL,
-    ),
+    (f"application:{B}", ApiTokenPost("ci", default_role="view"), {"defaultRole": "view"}),
     ("oauth", UserOauthTokenPost("ci", OAUTH), {"oauth": OAUTH_JSON}),
     (
         "oauth",
@@ -255,16 +250,6 @@ async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
     ("owner", "body", "expected"),
     [
         (
-            f"application:{B}",
-            ApiTokenPost("ci", default_role="view"),
-            "applicationApiTokens.post takes no default_role",
-        ),
-        (
-            f"application:{B}",
-            ApiTokenPost("ci", default_role="view", org_roles=()),
-            "applicationApiTokens.post takes no default_role, org_roles",
-        ),
-        (
             "oauth",
             ApiTokenPost("ci"),
             "userOauthTokens.post: what is sent must be of UserOauthTokenPost",
@@ -272,11 +257,6 @@ async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
         (
             "user",
             UserOauthTokenPost("ci", OAUTH),
-            "userApiTokens.post: what is sent must be of ApiTokenPost",
-        ),
-        (
-            "user",
-            ApplicationApiTokenPost("ci"),
             "userApiTokens.post: what is sent must be of ApiTokenPost",
         ),
         (f"instance:{B}", None, "instanceApiTokens.post: what is sent must be of ApiTokenPost"),

@@ -15,7 +15,6 @@ from losant_tokens import (
     NEVER,
     ApiTokenPatch,
     ApiTokenPost,
-    ApplicationApiTokenPost,
     AsyncClient,
     OauthRequest,
     Secret,
@@ -130,7 +129,7 @@ REQUESTS: list[tuple[str, dict[str, str], Any, str, str, Any]] = [
     (
         "applicationApiTokens.post",
         APPLICATION_ID,
-        ApplicationApiTokenPost("ci", scope=("all.Application",)),
+        ApiTokenPost("ci", scope=("all.Application",)),
         "POST",
         OF_APPLICATION,
         {"name": "ci", "scope": ["all.Application"]},
@@ -420,13 +419,7 @@ def test_too_long() -> None:
     [
         ("userApiTokens.post", {}, None, "ApiTokenPost, but it is NoneType"),
         ("userApiTokens.post", {}, {"name": "ci"}, "ApiTokenPost, but it is dict"),
-        ("userApiTokens.post", {}, ApplicationApiTokenPost("a"), "ApiTokenPost, but it is Appl"),
-        (
-            "applicationApiTokens.post",
-            APPLICATION_ID,
-            ApiTokenPost("a"),
-            "ApplicationApiTokenPost, but it is ApiTokenPost",
-        ),
+        ("userApiTokens.post", {}, ApiTokenPatch(), "ApiTokenPost, but it is ApiTokenPatch"),
         ("userApiToken.patch", TOKEN_ID, ApiTokenPost("a"), "ApiTokenPatch, but it is ApiTokenP"),
         (
             "userOauthToken.patch",

@@ -65,7 +65,7 @@ TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
     (jobs.has_scope("all.*"), token(), None, None),
     (jobs.can_create_tokens(), token(scope=("all.User",)), True, "can create tokens"),
     (jobs.can_create_tokens(), token(scope=("all.User.read",)), False, None),
-    (jobs.can_create_tokens(), token(scope=("all.User.cli",)), None, None),
+    (jobs.can_create_tokens(), token(scope=("all.User.cli",)), False, None),
     (jobs.can_create_tokens(), token(), None, None),
     (jobs.nothing(), token(), False, None),
 )
