@@ -8,16 +8,23 @@ not lose connections to cancellation. In two points it is put right here:
 - Its errors become those of httpx that say whether the request may have arrived.
 """
 
+import asyncio
+import functools
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
 
 import aiohttp
 import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from losant_tokens._configuration import certificate_failure
+from losant_tokens._configuration import certificate_failure, invalid_host
+from losant_tokens._failures import INCOMPLETE_BODY, MIXED_UP, NO_RESPONSE, cause_without_frames
+from losant_tokens._loop import is_asyncio
 from losant_tokens._pool import KEEPALIVE, Pool
+from losant_tokens._protocol import Protocol
+from losant_tokens.errors import ClientStateError
 
 _NOT_CONNECTED = (
     aiohttp.ClientConnectorError,
@@ -26,6 +33,31 @@ _NOT_CONNECTED = (
 )
 _NOT_SENT = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+
+
+class _BrokenOff(aiohttp.ClientError):
+    """A connection broke off before it was made, so the request was not sent."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's connector, which says of each failure to connect that it was one.
+
+    aiohttp raises the same errors for a proxy that breaks off during CONNECT as for a server that
+    breaks off during a request, which may have arrived. An event loop may raise anything.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        make: Any = functools.partial(Protocol, loop=asyncio.get_running_loop())
+        self._factory = make  # There is no public way to have another protocol.
+
+    async def _create_connection(self, *args: Any) -> Any:
+        try:
+            return await super()._create_connection(*args)
+        except (*_NOT_CONNECTED, *_NOT_SENT, aiohttp.ClientHttpProxyError, TimeoutError):
+            raise
+        except Exception as error:
+            raise _BrokenOff from error
 
 
 class AiohttpPool(Pool):
@@ -59,6 +91,15 @@ class AiohttpPool(Pool):
             return _response(response, request)
         raise problem
 
+    async def __aenter__(self) -> Self:
+        """Open the pool.
+
+        Raises:
+            ClientStateError: The event loop is trio's.
+        """
+        _check_event_loop()
+        return self
+
     async def aclose(self) -> None:
         """Closes all connections."""
         session, self._session = self._session, None
@@ -67,12 +108,12 @@ class AiohttpPool(Pool):
             await session.close()
 
     def _open(self, verify: ssl.SSLContext) -> aiohttp.ClientSession:
+        _check_event_loop()
         if self._session is not None:  # opened by another request, while the context was made
             return self._session
+        connector = _Connector(limit=self.max_connections, keepalive_timeout=KEEPALIVE, ssl=verify)
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self.max_connections, keepalive_timeout=KEEPALIVE, ssl=verify
-            ),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # whoever reads has a limit on what comes out
         )
@@ -104,6 +145,13 @@ class AiohttpPool(Pool):
         return self._timeout
 
 
+def _check_event_loop() -> None:
+    if not is_asyncio():
+        raise ClientStateError(
+            "aiohttp_transport needs asyncio, and the event loop is trio's: use httpx_transport."
+        )
+
+
 def _url(url: httpx.URL) -> URL:
     """The URL of httpx as one of aiohttp: of its parts, since to parse the whole takes longer."""
     path, _, query = url.raw_path.decode("ascii").partition("?")
@@ -120,7 +168,7 @@ def _response(response: aiohttp.ClientResponse, request: httpx.Request) -> httpx
     return httpx.Response(
         response.status,
         headers=list(response.raw_headers),
-        stream=_Stream(response),
+        stream=_Stream(response, request),
         request=request,
     )
 
@@ -131,8 +179,9 @@ class _Stream(httpx.AsyncByteStream):
     Its own iterator: an asynchronous generator would have asyncio take it into a register.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
         self._response = response
+        self._protocol = response._protocol if request.method == "DELETE" else None  # noqa: SLF001
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -145,6 +194,8 @@ class _Stream(httpx.AsyncByteStream):
         else:
             if part:
                 return part
+            if isinstance(self._protocol, Protocol) and await self._protocol.mixes_up_responses():
+                raise httpx.RemoteProtocolError(MIXED_UP)
             raise StopAsyncIteration
         raise problem
 
@@ -154,14 +205,29 @@ class _Stream(httpx.AsyncByteStream):
 
 
 def _translated(error: Exception) -> httpx.TransportError:
-    """The error of httpx that says what happened: whether the request may have arrived."""
-    message = str(error) or type(error).__name__
+    """Return the error of httpx that says whether the request may have arrived.
+
+    The messages of aiohttp quote the server, so none is passed on. What the operating system says
+    is, as the cause, without the frames below.
+    """
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return certificate_failure(error.certificate_error)
-    if isinstance(error, _NOT_CONNECTED):
-        return httpx.ConnectError(message)
-    if isinstance(error, _NOT_SENT):
-        return httpx.UnsupportedProtocol(message)
-    if isinstance(error, TimeoutError):
-        return httpx.ReadTimeout(message)
-    return httpx.RemoteProtocolError(message)
+    if isinstance(error.__cause__, UnicodeError):
+        return invalid_host()
+    problem = next(make for kind, make in _MEANINGS if isinstance(error, kind))()
+    problem.__cause__ = cause_without_frames(error)
+    return problem
+
+
+_MEANINGS: tuple[
+    tuple[type[Exception] | tuple[type[Exception], ...], Callable[[], httpx.TransportError]], ...
+] = (
+    ((*_NOT_CONNECTED, _BrokenOff), lambda: httpx.ConnectError("could not connect")),
+    (_NOT_SENT, lambda: httpx.UnsupportedProtocol("the URL cannot be used")),
+    (TimeoutError, lambda: httpx.ReadTimeout("no answer in time")),
+    (aiohttp.ServerDisconnectedError, lambda: httpx.RemoteProtocolError(NO_RESPONSE)),
+    (aiohttp.ClientPayloadError, lambda: httpx.RemoteProtocolError(INCOMPLETE_BODY)),
+    (aiohttp.ClientResponseError, lambda: httpx.RemoteProtocolError("not valid HTTP")),
+    (Exception, lambda: httpx.ReadError("the connection broke off")),
+)
+"""The first class that an error of aiohttp belongs to says what it means."""

@@ -47,6 +47,11 @@ def certificate_failure(error: Exception) -> httpx.ConnectError:
     )
 
 
+def invalid_host() -> httpx.ConnectError:
+    """Return the error for a host that cannot be looked up, such as `a..b`."""
+    return Misconfigured("the host name is not valid. Correct the base URL, or that of the proxy")
+
+
 def proxy_problem(status: int) -> str | None:
     """Return the message for a proxy's refusal of CONNECT; None if a retry may help."""
     if status == _AUTHENTICATION_REQUIRED:

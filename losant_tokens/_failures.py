@@ -39,6 +39,9 @@ NO_RESPONSE = "Server disconnected without sending a response."
 INCOMPLETE_BODY = "peer closed connection without sending complete message body"
 """The start of h11's message for a body that ended early."""
 
+MIXED_UP = "more than one response to a request"
+"""Our own message for a connection whose responses cannot be told apart."""
+
 _NOT_CONNECTED = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -63,7 +66,8 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 _STARTS = {
     NO_RESPONSE: "the server closed the connection without a response",
-    INCOMPLETE_BODY: "the response ended early",
+    INCOMPLETE_BODY: "the response ended early or its framing is wrong",
+    MIXED_UP: "the connection holds another response, so it is unclear which one is meant",
 }
 """Messages of libraries that are known to hold no bytes from the wire, by their start."""
 
@@ -128,6 +132,16 @@ def _reason_by_class(error: Exception) -> str | None:
             if message.startswith(start):
                 return text
     return next((text for kind, text in _REASONS if isinstance(error, kind)), None)
+
+
+def not_sent(error: Exception) -> Exception:
+    """Return the error for a request of which nothing was sent, by what a transport raised."""
+    if isinstance(error, _NOT_CONNECTED):
+        return error
+    is_timeout = isinstance(error, httpx.TimeoutException | TimeoutError)
+    problem = httpx.ConnectTimeout("") if is_timeout else httpx.ConnectError("")
+    problem.__cause__ = cause_without_frames(error)
+    return problem
 
 
 def cause_without_frames(error: BaseException) -> OSError | None:

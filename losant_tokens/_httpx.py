@@ -11,12 +11,14 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import suppress
+from typing import Never
 
 import anyio
-import httpcore
 import httpx
 
+from losant_tokens._failures import MIXED_UP, not_sent
+from losant_tokens._network import Network, surplus_of
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
 
 
@@ -43,13 +45,19 @@ class HttpxPool(Pool):
         """Sends a request over a slot of its own, and hands back the head of the answer."""
         await self._close_the_stale()
         slot = self._idle.pop()[0] if self._idle else await self._new_slot(request.url)
+        slot.network.begin()
         try:
             response = await slot.handle_async_request(request)
-        except BaseException:
+        except BaseException as error:
             await discard(slot)
-            raise
-        response.stream = _SlotStream(response.stream, slot, self)
-        return response
+            if not slot.network.sent_nothing or not isinstance(error, Exception):
+                raise
+            problem = not_sent(error)
+        else:
+            is_delete = request.method == "DELETE"
+            response.stream = _SlotStream(response.stream, slot, self, proves_little=is_delete)
+            return response
+        raise problem
 
     async def give_back(self, slot: "_Slot") -> None:
         """Takes a slot back whose connection can be used again."""
@@ -61,8 +69,14 @@ class HttpxPool(Pool):
     async def aclose(self) -> None:
         """Closes the connections that are out of use; the others close with their requests."""
         self._closed = True
+        cancelled: BaseException | None = None
         while self._idle:
-            await discard(self._idle.pop()[0])
+            try:
+                await discard(self._idle.pop()[0])
+            except BaseException as error:  # noqa: BLE001 -- raised when all are closed
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _close_the_stale(self) -> None:
         while self._idle and time.monotonic() - self._idle[0][1] > KEEPALIVE:
@@ -85,68 +99,108 @@ class _Slot(httpx.AsyncHTTPTransport):
             max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE
         )
         super().__init__(verify=verify, limits=one, proxy=proxy, trust_env=False)
-        self._network = _RememberingBackend(self._pool._network_backend)  # noqa: SLF001
-        self._pool._network_backend = self._network  # noqa: SLF001 -- httpx takes none to pass on
+        self.network = Network(self._pool._network_backend)  # noqa: SLF001
+        self._pool._network_backend = self.network  # noqa: SLF001 -- httpx takes none to pass on
+
+    def can_be_used_again(self) -> bool:
+        """Return whether nothing is unread on the connection, if there still is one."""
+        try:
+            for connection in self._pool.connections:
+                if surplus_of(connection) != b"" or self.network.has_buffered():
+                    return False
+        except AttributeError:
+            return False
+        return True
+
+    async def mixes_up_responses(self) -> bool:
+        """Return whether another response than the latest may belong to the latest request.
+
+        A connection that was used before may have brought a late second response to an earlier
+        request, which was taken for this one's. Then this one's own response is still to be read.
+        """
+        if self.network.requests < 2:  # noqa: PLR2004 -- the first cannot be mixed up
+            return False
+        surplus = b""
+        for connection in self._pool.connections:
+            surplus = surplus_of(connection) or b""
+        if not surplus.strip() and self.network.is_readable():
+            surplus = await self.network.read_surplus()
+        return bool(surplus.strip())
 
     async def aclose(self) -> None:
-        await super().aclose()
-        await self._network.forget()
+        try:
+            await super().aclose()
+        finally:
+            await self.network.forget()
 
-
-class _RememberingBackend(httpcore.AsyncNetworkBackend):
-    """A network backend that remembers the latest connection it made."""
-
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
-        self._backend = backend
-        self._latest: httpcore.AsyncNetworkStream | None = None
-
-    async def connect_tcp(self, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
-        self._latest = await self._backend.connect_tcp(*args, **options)
-        return self._latest
-
-    async def forget(self) -> None:
-        """Closes the connection, if it is not closed already."""
-        stream, self._latest = self._latest, None
-        if stream is not None:
-            await stream.aclose()
+    def __reduce__(self) -> Never:
+        raise TypeError("A connection cannot be pickled: it may hold the password of a proxy.")
 
 
 class _SlotStream(httpx.AsyncByteStream):
-    """The body of an answer; where it is read to its end, the slot can be used again."""
+    """The body of a response; if it is read to its end, the slot can be used again.
+
+    It is its own iterator. The generators of httpcore below it are always driven to their end,
+    because trio warns of one that is dropped halfway.
+    """
 
     def __init__(
         self,
         stream: httpx.AsyncByteStream | httpx.SyncByteStream,
         slot: _Slot,
         pool: HttpxPool,
+        *,
+        proves_little: bool,
     ) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 -- it is an async transport
         self._stream = stream
+        self._parts: AsyncIterator[bytes] | None = None
         self._slot: _Slot | None = slot
         self._pool = pool
-        self._read_to_its_end = False
+        self._proves_little = proves_little
+        self._has_ended = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
-        self._read_to_its_end = True
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._parts is None:
+            self._parts = self._stream.__aiter__()
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._parts is not None  # noqa: S101 -- `__aiter__` comes first
+        try:
+            return await anext(self._parts)
+        except StopAsyncIteration:
+            pass
+        if self._proves_little and self._slot and await self._slot.mixes_up_responses():
+            raise httpx.RemoteProtocolError(MIXED_UP)
+        self._has_ended = True
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         slot, self._slot = self._slot, None
         if slot is None:
+            return
+        if not self._has_ended:
+            await discard(slot)
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                while self._parts is not None:
+                    await anext(self._parts)
             return
         try:
             await self._stream.aclose()
         except BaseException:
             await discard(slot)
             raise
-        if self._read_to_its_end:
+        if slot.can_be_used_again():
             await self._pool.give_back(slot)
         else:
             await discard(slot)
 
 
 async def discard(slot: "_Slot") -> None:
-    """Closes a slot and what it holds, also while its request is being cancelled."""
-    with anyio.CancelScope(shield=True):
+    """Close a slot and what it holds, also while its request is being cancelled.
+
+    An error while closing is no news: the slot is not used again.
+    """
+    with anyio.CancelScope(shield=True), suppress(Exception):
         await slot.aclose()

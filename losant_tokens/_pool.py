@@ -1,6 +1,7 @@
 """What our pools have in common."""
 
 import ssl
+from typing import Never
 
 import anyio
 import httpx
@@ -38,6 +39,12 @@ class Pool(httpx.AsyncBaseTransport):
         self._verify = verify
         self._making = anyio.Lock()
         _keep_memory_at_hand()
+
+    def __reduce__(self) -> Never:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled or copied: it holds connections, and may "
+            "hold the password of a proxy. Make another one."
+        )
 
     async def _tls_context(self, url: httpx.URL) -> ssl.SSLContext:
         if self._verify is not None:

@@ -5,7 +5,7 @@ Pure: nothing here waits or sends.
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, Never, Self, cast
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -46,6 +46,9 @@ class Endpoint:
     url: httpx.URL = attrs.field(init=False, repr=False, eq=False)
     _signed: httpx.Headers = attrs.field(init=False, repr=False, eq=False)
     _unsigned: httpx.Headers = attrs.field(init=False, repr=False, eq=False)
+
+    def __reduce__(self) -> Never:
+        raise TypeError("An endpoint cannot be pickled or copied: it holds the API token.")
 
     @url.default
     def _parsed(self) -> httpx.URL:
@@ -221,6 +224,9 @@ class Template:
     path: str
     headers: httpx.Headers = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
+
+    def __reduce__(self) -> Never:
+        raise TypeError("A template cannot be pickled or copied: it holds the API token.")
 
     @classmethod
     def of(

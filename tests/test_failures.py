@@ -110,7 +110,7 @@ def openssl(reason: str | None) -> ssl.SSLError:
                 "peer closed connection without sending complete message body (received 3 bytes)"
             ),
             errors.TransportError,
-            "the connection broke off: the response ended early",
+            "the connection broke off: the response ended early or its framing is wrong",
         ),
         (httpx.StreamClosed(), errors.TransportError, "the connection broke off"),
         (RuntimeError(SECRET), errors.TransportError, "the transport failed: RuntimeError"),

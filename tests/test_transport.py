@@ -1,26 +1,36 @@
 """The pools: what they open, keep and close, whom they trust, and which proxy they use."""
 
+import asyncio
+import copy
 import gc
+import pickle
 import ssl
 import weakref
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Any, Never, Self
 
+import aiohttp
 import anyio
 import httpx
 import pytest
+import trio
 from anyio.abc import ByteStream
 
 from losant_tokens import (
     AsyncClient,
     RetryPolicy,
     _aiohttp,
+    _httpx,
     _transport,
     aiohttp_transport,
     errors,
     httpx_transport,
 )
+from losant_tokens._actions import USER_API_TOKEN_DELETE
+from losant_tokens._codec import Codec
 from losant_tokens._httpx import HttpxPool
+from losant_tokens._secret import Secret
+from losant_tokens._wire import Template, endpoint
 
 from .servers import ID, answer, respond, serve
 
@@ -357,8 +367,8 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     made: list[weakref.ref[object]] = []
 
     class Remembered(_aiohttp._Stream):
-        def __init__(self, response: Any) -> None:
-            super().__init__(response)
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
             made.append(weakref.ref(self))
 
     monkeypatch.setattr(_aiohttp, "_Stream", Remembered)
@@ -372,3 +382,121 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
             assert [reference() for reference in made] == [None]
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: httpx_transport(proxy="http://user:my-password@h:1"),
+        aiohttp_transport,
+        lambda: _httpx._Slot(ssl.create_default_context(), None),
+        lambda: endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
+        lambda: Template.of(
+            endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
+            Codec(),
+            USER_API_TOKEN_DELETE,
+            {},
+            None,
+        ),
+    ],
+    ids=["httpx", "aiohttp", "slot", "endpoint", "template"],
+)
+def test_what_holds_a_secret_is_not_pickled(make: Any) -> None:
+    """Neither a pool, nor a connection, nor an endpoint can be pickled or copied."""
+    for dump in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            dump(make())
+
+
+def test_a_pool_shows_no_password() -> None:
+    """What is printed of a pool does not show the password of its proxy."""
+    pool = httpx_transport(proxy="http://user:my-password@h:1")
+    assert "my-password" not in repr(pool) + str(pool) + f"{pool}"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_closing_that_is_cancelled(backend: str) -> None:
+    """A pool whose closing is cancelled has closed all its connections nevertheless."""
+
+    async def main() -> None:
+        ended = anyio.Semaphore(0)
+
+        async def handle(stream: ByteStream, head: bytes) -> None:
+            await anyio.sleep(0.05)
+            await stream.send(answer())
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+            ended.release()
+
+        pool = HttpxPool()
+        async with serve(handle) as url:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(get_over, pool, url)
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await pool.aclose()
+            with anyio.fail_after(5):
+                for _ in range(3):
+                    await ended.acquire()
+
+    anyio.run(main, backend=backend)
+
+
+async def get_over(pool: HttpxPool, url: str) -> None:
+    """Send a request, and read the response to its end."""
+    response = await pool.handle_async_request(httpx.Request("GET", url))
+    await response.aread()
+    await response.aclose()
+
+
+async def test_closing_whose_task_is_cancelled() -> None:
+    """A task that is cancelled while it closes a pool closes every connection and is cancelled."""
+    pool = HttpxPool()
+    async with serve(Connections(0.02)) as url:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(get_over, pool, url)
+        slots = [slot for slot, _ in pool._idle]
+        closing = asyncio.ensure_future(pool.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert [[], [], []] == [slot._pool.connections for slot in slots]
+        await pool.aclose()
+
+
+def test_aiohttp_under_trio() -> None:
+    """aiohttp's pool says when it is opened that it needs asyncio."""
+
+    async def main() -> None:
+        with pytest.raises(errors.ClientStateError, match="needs asyncio"):
+            async with AsyncClient("t", transport=aiohttp_transport()):
+                pass
+        with pytest.raises(errors.ClientStateError, match="needs asyncio"):
+            await aiohttp_transport().handle_async_request(httpx.Request("GET", "http://h"))
+
+    trio.run(main)
+
+
+async def test_a_host_that_is_no_name() -> None:
+    """A host that cannot be looked up is a failure to connect over both pools."""
+    for make in (httpx_transport, aiohttp_transport):
+        async with make() as pool:
+            with pytest.raises(httpx.ConnectError):
+                await pool.handle_async_request(httpx.Request("GET", "https://a..b"))
+
+
+async def test_a_host_that_asyncio_cannot_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that is no name is a wrong setting, which is not tried again."""
+
+    async def refuse(*_: object, **__: object) -> Never:
+        raise UnicodeError("label empty or too long")
+
+    monkeypatch.setattr(anyio, "connect_tcp", refuse)
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", refuse)
+    for make in (httpx_transport, aiohttp_transport):
+        async with AsyncClient("t", transport=make()) as client:
+            with pytest.raises(errors.ConfigurationError, match="the host name is not valid"):
+                await client.user_api_token.get(ID)

@@ -1,0 +1,155 @@
+"""aiohttp's connections, kept only while nothing is unread on them.
+
+aiohttp gives a connection back as soon as a response is complete, and goes on parsing what else
+has come, or comes while the connection is idle. It would take the result for the response to the
+next request (RFC 9112, 6.3, forbids that). So here a connection knows whether a response is due.
+What comes when none is due marks it, and a marked connection is not used again; nor is one whose
+socket is readable, with data that the event loop has not seen. The alternative, to close each
+connection after its response, costs a TLS handshake for each request.
+
+A response and junk in the same packet make aiohttp's parser fail as a whole, and lose the good
+response. Then the packet is parsed once more, byte by byte, up to the end of the response.
+"""
+
+import asyncio
+import select
+import sys
+from typing import Any
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+
+_SUCCESS = 200  # The first status of a final response.
+_PARSED_AGAIN = 64 * 1024
+"""The most bytes of one packet that are parsed a second time."""
+_TURNS = 3
+"""How many turns of the event loop it takes to read what the kernel has."""
+
+
+class Protocol(ResponseHandler):
+    """A connection of aiohttp that knows whether a response is due.
+
+    Attributes:
+        requests: How many requests were sent over it.
+        has_surplus: Whether more has come than the responses that were due.
+    """
+
+    requests = 0
+    has_surplus = False
+    _payload_due: Any = None  # The body of the latest response, once its head has come.
+    _parameters: dict[str, Any] | None = None
+    _packets = 0
+    _failure: tuple[BaseException, BaseException] | None = None
+    _is_parsing = False
+
+    def set_response_params(self, **parameters: Any) -> None:
+        """Expect the response to a request, which is sent next."""
+        self.requests += 1
+        self._payload_due, self._packets, self._parameters = None, 0, parameters
+        super().set_response_params(**parameters)
+
+    def is_connected(self) -> bool:
+        """Return whether the connection can be used for a request."""
+        return (
+            super().is_connected()
+            and not self._should_close
+            and not self.is_readable()
+            and not self._has_begun_another()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, if a response is due."""
+        if data and self._is_complete():
+            self._drop(data)
+            return
+        self._packets += bool(data)
+        self._is_parsing = True
+        try:
+            super().data_received(data)
+        finally:
+            self._is_parsing = False
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            if not self._parse_response_of(data):
+                super().set_exception(*failure)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Hand on the head of a response, if it is due."""
+        if self._payload_due is not None:
+            self._drop(b"HTTP")
+            return
+        message, payload = data
+        if message.code >= _SUCCESS or message.code == 101:  # noqa: PLR2004 -- a final one, too
+            self._payload_due = payload
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
+        """Pass on an error; hold back one of the parser until it is known what is lost by it."""
+        if self._is_parsing and isinstance(exc, HttpProcessingError):
+            self._failure = exc, exc_cause
+            return
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
+
+    async def mixes_up_responses(self) -> bool:
+        """Return whether another response than the latest may belong to the latest request.
+
+        A connection that was used before may have brought a late second response to an earlier
+        request, which was taken for this one's. Then this one's own response is still to be read.
+        """
+        if self.requests < 2:  # noqa: PLR2004 -- the first cannot be mixed up
+            return False
+        for _ in range(_TURNS):
+            if self.has_surplus or not self.is_readable():
+                break
+            await asyncio.sleep(0)
+        return self.has_surplus
+
+    def _is_complete(self) -> bool:
+        return self._payload_due is not None and self._payload_due.is_eof()
+
+    def _has_begun_another(self) -> bool:
+        """Return whether the parser has the start of a response that is not due."""
+        if self._parser is None:
+            return False
+        try:
+            return self._parser.feed_eof() is not None
+        except HttpProcessingError:
+            return True
+
+    def _drop(self, data: bytes) -> None:
+        """Note that more has come than was due; line ends are no sign of another response."""
+        self.has_surplus = self.has_surplus or bool(data.strip())
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
+
+    def _parse_response_of(self, data: bytes) -> bool:
+        """Parse a packet up to the end of its response. Return whether it has a whole one."""
+        if self._packets != 1 or len(data) > _PARSED_AGAIN or self._parameters is None:
+            return False
+        self._payload_due, self._payload = None, None
+        super().set_response_params(**self._parameters)
+        for at in range(len(data)):
+            self._is_parsing = True
+            try:
+                super().data_received(data[at : at + 1])
+            finally:
+                self._is_parsing = False
+            if self._failure is not None:
+                self._failure = None
+                return False
+            if self._is_complete():
+                self._drop(data[at + 1 :])
+                return True
+        return False
+
+    def is_readable(self) -> bool:
+        """Return whether the kernel has data, or the end of the connection."""
+        socket = self.transport and self.transport.get_extra_info("socket")
+        if not socket or socket.fileno() < 0:
+            return True
+        if sys.platform == "win32":
+            return bool(select.select([socket.fileno()], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))

@@ -1,0 +1,195 @@
+"""Data that a server sends beyond a response is never taken for the response to a request."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from losant_tokens import AsyncClient, RetryPolicy, errors
+
+from .wire import ID, STACKS, Peer, Seen, chunked, good, response, run, serve, token, transport
+
+ONCE = RetryPolicy(attempts=1)
+IDS = tuple(f"{number:024x}" for number in range(4))
+REFUSED = b'{"type":"Forbidden","message":"no"}'
+
+EXTRAS = {
+    "a second response": response(token("e" * 24)),
+    "a success": response(b'{"success":true}'),
+    "a line end": b"\r\n",
+    "junk": b"junk junk\r\n\r\n",
+    "the start of a response": b"HTTP/1.1 2",
+    "most of a response": response(token("e" * 24))[:-5],
+    "a lot": response(token("e" * 24)) * 2000,
+}
+
+
+def answers(
+    extra: bytes, frame: Callable[..., bytes] = response, *, later: bool = False
+) -> Callable[[Peer], None]:
+    """Answer each request with its own token and something extra; refuse each DELETE."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            is_delete = seen.method == "DELETE"
+            own = frame(REFUSED, "403 Forbidden") if is_delete else frame(good(seen))
+            if later:
+                peer.send(own)
+                time.sleep(0.005)
+                peer.send(extra)
+            else:
+                peer.send(own + extra)
+
+    return play
+
+
+async def exercise(stack: str, url: str, pause: float, **options: Any) -> list[str]:
+    """Get four tokens and delete one, over one connection as far as that can be used."""
+    found = []
+    pool = transport(stack, max_connections=1, **options)
+    async with AsyncClient("t", base_url=url, transport=pool, retry=ONCE, timeout=5) as client:
+        for token_id in IDS:
+            found.append((await client.user_api_token.get(token_id)).id)
+            await anyio.sleep(pause)
+        try:
+            await client.user_api_token.delete(ID)
+        except errors.Forbidden:
+            found.append("refused")
+    return found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize(
+    "frame", [response, pytest.param(chunked, marks=pytest.mark.slow)], ids=["length", "chunked"]
+)
+def test_in_the_same_packet(stack: str, extra: str, frame: Callable[..., bytes]) -> None:
+    """What comes together with a response answers no later request, and fails none."""
+    with serve(answers(EXTRAS[extra], frame)) as server:
+        found = run(stack, exercise, stack, server.url, 0)
+    assert [*IDS, "refused"] == found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_while_idle(stack: str, extra: str) -> None:
+    """What comes while a connection is idle answers no later request, and fails none."""
+    with serve(answers(EXTRAS[extra], later=True)) as server:
+        found = run(stack, exercise, stack, server.url, 0.02)
+    assert [*IDS, "refused"] == found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("later", [False, True], ids=["same packet", "later"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "a second response",
+        pytest.param("the start of a response", marks=pytest.mark.slow),
+        pytest.param("a lot", marks=pytest.mark.slow),
+    ],
+)
+def test_over_tls(stack: str, later: bool, extra: str, tls: Any) -> None:
+    """The same holds for what is still encrypted, or waits decrypted."""
+    with serve(answers(EXTRAS[extra], later=later), tls.server) as server:
+        pause = 0.02 if later else 0
+        found = run(stack, lambda: exercise(stack, server.url, pause, verify=tls.client))
+    assert [*IDS, "refused"] == found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_after_a_response_without_content(stack: str) -> None:
+    """A body that a 204 must not have is not the response to the next request."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            if seen.method == "DELETE":
+                peer.send(b"HTTP/1.1 204 No Content\r\n\r\n" + response(token("e" * 24)))
+            else:
+                peer.send(response(good(seen)))
+
+    async def main() -> list[str]:
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            await client.user_api_token.delete(ID)
+            return [(await client.user_api_token.get(token_id)).id for token_id in IDS]
+
+    with serve(play) as server:
+        assert [*IDS] == run(stack, main)
+
+
+@pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("frame", [response, chunked])
+def test_a_clean_connection_is_used_again(
+    stack: str, frame: Callable[..., bytes], over_tls: bool, tls: Any
+) -> None:
+    """Without anything unread, one connection serves all calls.
+
+    This fails if a library below moves a private attribute that shows unread data.
+    """
+    options = {"verify": tls.client} if over_tls else {}
+    with serve(answers(b"", frame), tls.server if over_tls else None) as server:
+        found = run(stack, lambda: exercise(stack, server.url, 0, **options))
+    assert ([*IDS, "refused"], 1) == (found, server.connections)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_late_success_is_no_deletion(stack: str) -> None:
+    """A second response that comes while a DELETE is sent does not count as its success."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            if seen.method == "DELETE":
+                peer.send(EXTRAS["a success"], response(REFUSED, "403 Forbidden"))
+            else:
+                peer.send(response(good(seen)))
+
+    async def main() -> None:
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            await client.user_api_token.get(ID)
+            await client.user_api_token.delete(ID)
+
+    with serve(play) as server, pytest.raises(errors.TransportError, match="unclear") as caught:
+        run(stack, main)
+    assert caught.value.ambiguous
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_late_line_end(stack: str) -> None:
+    """A line end that comes while the next request is sent is skipped."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            peer.send(b"\r", b"\n", response(good(seen)))
+
+    with serve(play) as server:
+        assert IDS[0] == run(stack, exercise, stack, server.url, 0)[0]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_deletion_before_the_server_closes(stack: str) -> None:
+    """A server that closes each connection after a response is believed."""
+    count = 0
+
+    def play(peer: Peer) -> None:
+        nonlocal count
+        seen = peer.request()
+        while seen and seen.method == "GET":
+            peer.send(response(good(seen)))
+            seen = peer.request()
+        if isinstance(seen, Seen):
+            count += 1
+            peer.send(response(good(seen)))
+
+    async def main() -> bool:
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            await client.user_api_token.get(ID)
+            return (await client.user_api_token.delete(ID)).success
+
+    with serve(play) as server:
+        assert (True, 1) == (run(stack, main), count)
