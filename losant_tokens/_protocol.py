@@ -57,6 +57,16 @@ class Protocol(ResponseHandler):
             and not self._has_begun_another()
         )
 
+    def close(self) -> None:
+        """Close the connection at once.
+
+        What is left to send is of no use. To wait until a server has read it, or has agreed to the
+        end of TLS, would keep the socket open for as long as the server likes.
+        """
+        if self.transport is not None:
+            self.transport.abort()
+        super().close()
+
     def data_received(self, data: bytes) -> None:
         """Parse what has come, if a response is due."""
         if data and self._is_complete():
@@ -121,7 +131,7 @@ class Protocol(ResponseHandler):
         self.has_surplus = self.has_surplus or bool(data.strip())
         self.force_close()
         if self.transport is not None:
-            self.transport.close()
+            self.transport.abort()
 
     def _parse_response_of(self, data: bytes) -> bool:
         """Parse a packet up to the end of its response. Return whether it has a whole one."""
