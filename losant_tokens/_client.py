@@ -173,6 +173,14 @@ class AsyncClient:
         clock = self._session.server_clock
         return None if clock.skew is None else clock.now()
 
+    @property
+    def account(self) -> str | None:
+        """The claim of the client's token that names its account; `None` if none does.
+
+        It reads `userId 575ec7417ae143cd83dc4a95`. A client cannot check claims: they are hints.
+        """
+        return self._session.credential.account
+
     def uses_token(self, token_id: str) -> bool:
         """Whether the client's own token says that this is its id.
 

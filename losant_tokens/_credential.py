@@ -34,6 +34,8 @@ class Credential:
         expires_at: When it stops working, where it says so.
         claimed_ids: The ids among its claims. One of them may be its own; none says so.
         issuer: The host that issued it, if its claims name one.
+        account: The claim that names the account, with its value: `userId 575ec...`. `sub` counts
+            only if no other claim names one, because it may be the token's own id.
     """
 
     secret: Secret | None
@@ -42,6 +44,7 @@ class Credential:
     expires_at: datetime | None = None
     claimed_ids: frozenset[str] = frozenset()
     issuer: str | None = None
+    account: str | None = None
 
 
 def read_credential(
@@ -74,6 +77,7 @@ def read_credential(
             if isinstance(value, str) and limits.ID.fullmatch(value)
         ),
         issuer=_claimed_issuer(claims),
+        account=_claimed_account(claims),
     )
 
 
@@ -213,3 +217,19 @@ def _claimed_expiry(claims: Mapping[str, Any]) -> datetime | None:
         return datetime.fromtimestamp(claimed, UTC)
     except (OverflowError, OSError, ValueError):
         return None
+
+
+_ACCOUNT_CLAIMS = ("userId", "ownerId", "accountId", "user_id", "owner_id", "account_id", "sub")
+
+
+def _claimed_account(claims: Mapping[str, Any]) -> str | None:
+    """Return the first claim that names an account, with its value.
+
+    None of these claims is documented: they are hints. Only ids count, because another string may
+    be the same in the tokens of all accounts.
+    """
+    for name in _ACCOUNT_CLAIMS:
+        value = claims.get(name)
+        if isinstance(value, str) and limits.ID.fullmatch(value):
+            return f"{name} {value.lower()}"
+    return None

@@ -1,8 +1,10 @@
 """Bulk jobs over tens of thousands of tokens: planned, reviewed, applied, safe to interrupt."""
 
+from losant_tokens.jobs._account import check_account
 from losant_tokens.jobs._apply import MAX_AGE, apply, journal_of
+from losant_tokens.jobs._names import name_matches
 from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._planning import PlanWarning, plan
+from losant_tokens.jobs._planning import plan
 from losant_tokens.jobs._quarantine import restore, sweep
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._selection import (
@@ -27,6 +29,7 @@ from losant_tokens.jobs._values import (
     Header,
     Outcome,
     PaceSample,
+    PlanWarning,
     Progress,
     Result,
 )
@@ -48,12 +51,14 @@ __all__ = [
     "any_of",
     "apply",
     "can_create_tokens",
+    "check_account",
     "created_by",
     "expired",
     "expires_within",
     "has_scope",
     "inactive",
     "journal_of",
+    "name_matches",
     "named",
     "never_expires",
     "not_updated_for",

@@ -135,7 +135,7 @@ def _read_checked(path: Path, file: BinaryIO) -> tuple[Header, str]:
         if digest != digest_of(said, hash_of(file)) or line != first_line(said, digest):
             raise PlanRefused(f"{path} was altered since it was made. Make the plan anew.")
         return read_header(said), digest
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise PlanRefused(f"{path} is not a plan of losant-tokens") from None
 
 

@@ -3,13 +3,15 @@
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
-from typing import IO, Any, NotRequired, TypedDict
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any, NotRequired, TypedDict, TypeVar, cast
 
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens.jobs._values import ACTIONS, Counts, Entry, Header
+from losant_tokens.jobs._values import ACTIONS, Action, Counts, Entry, Header
+
+T = TypeVar("T")
 
 FORMAT = "losant-tokens plan"
 VERSION = 1
@@ -65,22 +67,30 @@ def hash_of(file: IO[bytes]) -> str:
     return hashed.hexdigest()
 
 
-def _moment(text: str | None) -> datetime | None:
+def _datetime(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat()
+def text_of(time: datetime | None) -> str | None:
+    """Return a time as the files show it: in UTC, if it has a year from 1 to 9999 there."""
+    if time is None:
+        return None
+    try:
+        return time.astimezone(UTC).isoformat()
+    except OverflowError:
+        return time.isoformat()
 
 
 def header_json(header: Header) -> dict[str, Any]:
+    """Return the header of a plan as JSON values, all but the digest."""
     return {"format": FORMAT, "version": VERSION, **header_members(header)}
 
 
 def header_members(header: Header) -> dict[str, Any]:
-    """What a header says, as it stands in a plan and in a report."""
+    """Return the facts of a header under their names in plans and reports."""
+    skew = header.clock_skew
     return {
-        "created": _text(header.created),
+        "created": text_of(header.created),
         "baseUrl": header.base_url,
         "action": header.action,
         "rule": header.rule,
@@ -88,22 +98,94 @@ def header_members(header: Header) -> dict[str, Any]:
         "protected": list(header.protected),
         "tokenInUse": header.token_in_use,
         "moved": header.moved,
+        "ownerIds": {str(owner): list(ids) for owner, ids in header.owner_ids.items()},
+        "account": header.account,
+        "clockSkew": None if skew is None else round(skew.total_seconds(), 3),
+        "incomplete": list(header.incomplete),
     }
 
 
-def read_header(said: dict[str, Any]) -> Header:
-    if said["action"] not in ACTIONS:
-        raise ValueError
+def read_header(data: dict[str, Any]) -> Header:
+    """Return the header that JSON values describe.
+
+    Raises:
+        ValueError: A member has a type or a value that no release writes.
+        KeyError: A member is missing.
+    """
+    created = _checked(data["created"], str)
+    skew = data["clockSkew"]
     return Header(
-        created=datetime.fromisoformat(said["created"]),
-        base_url=said["baseUrl"],
-        action=said["action"],
-        rule=said["rule"],
-        counts={Owner.parse(owner): Counts(**counts) for owner, counts in said["owners"].items()},
-        protected=tuple(said["protected"]),
-        token_in_use=said["tokenInUse"],
-        moved=said["moved"],
+        created=aware(created),
+        base_url=_checked(data["baseUrl"], str),
+        action=_one_of_actions(data["action"]),
+        rule=_checked(data["rule"], str),
+        counts={
+            Owner.parse(owner): _counts(_checked(counts, dict))
+            for owner, counts in _checked(data["owners"], dict).items()
+        },
+        protected=_strings(data["protected"]),
+        token_in_use=_optional_string(data["tokenInUse"]),
+        moved=_checked(data["moved"], bool),
+        owner_ids=read_owner_ids(data["ownerIds"]),
+        account=_optional_string(data["account"]),
+        clock_skew=None if skew is None else _seconds(skew),
+        incomplete=_strings(data["incomplete"]),
     )
+
+
+def read_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:
+    """Return the ids of owners that JSON values describe.
+
+    Raises:
+        ValueError: They are of another form.
+    """
+    return {Owner.parse(owner): _strings(ids) for owner, ids in _checked(data, dict).items()}
+
+
+def aware(text: str) -> datetime:
+    """Return the time that a string names.
+
+    Raises:
+        ValueError: It names none, or one without a time zone.
+    """
+    time = datetime.fromisoformat(text)
+    if time.utcoffset() is None:
+        raise ValueError(text)
+    return time
+
+
+def _checked(value: object, kind: type[T]) -> T:
+    if type(value) is not kind:
+        raise ValueError(value)
+    return value
+
+
+def _optional_string(value: object) -> str | None:
+    return None if value is None else _checked(value, str)
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(_checked(item, str) for item in _checked(value, list))
+
+
+def _one_of_actions(value: object) -> Action:
+    for action in ACTIONS:
+        if value == action:
+            return action
+    raise ValueError(value)
+
+
+def _seconds(value: object) -> timedelta:
+    if type(value) not in (int, float):
+        raise ValueError(value)
+    return timedelta(seconds=cast("float", value))
+
+
+def _counts(data: dict[str, Any]) -> Counts:
+    counts = Counts(**{name: _checked(value, int) for name, value in data.items()})
+    if min(counts.listed, counts.selected, counts.protected) < 0:
+        raise ValueError(data)
+    return counts
 
 
 def entry_json(entry: Entry) -> Line:
@@ -112,9 +194,9 @@ def entry_json(entry: Entry) -> Line:
         "id": entry.id,
         "name": entry.name,
         "status": entry.status,
-        "lastUpdated": _text(entry.last_updated),
-        "creationDate": _text(entry.creation_date),
-        "expirationDate": _text(entry.expiration_date),
+        "lastUpdated": text_of(entry.last_updated),
+        "creationDate": text_of(entry.creation_date),
+        "expirationDate": text_of(entry.expiration_date),
         "reason": entry.reason,
     }
     return said if entry.protected is None else {**said, "protected": entry.protected}
@@ -140,9 +222,9 @@ def read_entry(said: Line, owner: Owner) -> Entry:
         said["id"],
         said["name"],
         said["status"],
-        _moment(said["lastUpdated"]),
-        _moment(said["creationDate"]),
-        _moment(said["expirationDate"]),
+        _datetime(said["lastUpdated"]),
+        _datetime(said["creationDate"]),
+        _datetime(said["expirationDate"]),
         said["reason"],
         said.get("protected"),
     )

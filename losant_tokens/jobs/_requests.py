@@ -290,24 +290,34 @@ class Requests:
 
 
 _READING_RATE = 50.0  # requests per second, at first: lists are read one page after the other
-_READING_PATIENCE = 60.0  # seconds
 
 
-async def reading(work: Callable[[Send], Awaitable[None]]) -> None:
-    """Does work whose requests, which all read, go in a pace of their own.
+async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> None:
+    """Do work whose requests only read, at a rate of its own.
 
     Args:
-        work: Does it. It is given what sends a request: as jobs do, again where that makes sense,
-            until there is an answer, or the error of one that cannot pass.
+        work: The work. It is given a function that sends a request, and retries it as jobs do,
+            until it is answered or fails for good.
+        patience: For how many seconds an outage of the service is waited out.
+
+    Raises:
+        LosantError: The error that ended the work, or the last one of an outage.
     """
-    requests = Requests(Rate(first=_READING_RATE), Concurrency(1), Health(_READING_PATIENCE))
+    health = Health(patience)
+    requests = Requests(Rate(first=_READING_RATE), Concurrency(1), health)
 
     async def send(read: Callable[[], Awaitable[Any]]) -> Any:
-        try:
-            return await requests.send(Request(lambda _: read()), Tries(""))
-        except GaveUpError:
-            assert requests.latest is not None  # noqa: S101 -- else there was no reason
-            raise requests.latest from None
+        while True:
+            try:
+                return await requests.send(Request(lambda _: read()), Tries(""))
+            except GaveUpError:
+                assert requests.latest is not None  # noqa: S101 -- else there was no reason
+                raise requests.latest from None
+            except (TransportError, ServerError, StatusError) as error:
+                # One request at a time: if it fails so often, the service is out.
+                if error is not requests.latest:
+                    raise
+                health.out(requests.now())
 
     failure: Exception | None = None
     async with anyio.create_task_group() as group:

@@ -1,7 +1,7 @@
 """What jobs speak of: what to do, to which tokens, and what came of it."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal
 
@@ -11,6 +11,10 @@ from losant_tokens import Owner
 
 Action = Literal["delete", "deactivate", "activate"]
 ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate")
+
+
+class PlanWarning(UserWarning):
+    """A fact about a plan that you should know before you apply it."""
 
 
 class Outcome(Enum):
@@ -84,19 +88,24 @@ class Counts:
 
 @frozen(kw_only=True)
 class Header:
-    """What a plan says about itself.
+    """The facts about a plan as a whole.
 
     Attributes:
-        created: When the plan was begun.
-        base_url: Where the tokens are.
-        action: What is to be done to them.
+        created: When the plan was begun, by the server's clock if that is known.
+        base_url: The address of the API.
+        action: What is to be done to the tokens.
         rule: Which tokens were selected, in words.
         counts: How many of each owner's tokens.
         protected: The ids and globs that were protected by request.
-        token_in_use: The id of the token that the plan was made with; `None` where it could not
-            be told, and so cannot be kept from being among those selected.
+        token_in_use: The id of the token that the plan was made with; `None` if it is unknown, so
+            that it may be among the tokens selected.
         moved: Whether the tokens kept changing while they were listed, so that some may have
             been left out.
+        owner_ids: The API's ids of the owners of the tokens that were listed, sorted. They bind the
+            plan to an account.
+        account: The account that the client's token claimed for itself; `None` if unknown.
+        clock_skew: This machine's time minus the server's; `None` if unknown.
+        incomplete: Why tokens may be missing from the plan, in words; empty if none are.
     """
 
     created: datetime
@@ -107,6 +116,10 @@ class Header:
     protected: tuple[str, ...] = ()
     token_in_use: str | None = None
     moved: bool = False
+    owner_ids: Mapping[Owner, tuple[str, ...]] = field(factory=dict, hash=False)
+    account: str | None = None
+    clock_skew: timedelta | None = None
+    incomplete: tuple[str, ...] = ()
 
     @property
     def total(self) -> Counts:

@@ -1,22 +1,28 @@
-"""Watches a listing go by: which tokens come twice, and whether any may have been left out.
+"""Checks a listing for completeness, because tokens can move between pages while you list them.
 
-Pages are cut out of a collection that lives. Sorted by id, what is created comes last, where ids
-grow with time, and moves nothing; what is deleted moves all behind it, and may hide a token behind
-the border of a page. So the newest token and the number of all are asked for before: where as many
-of those that were there before are listed, none of them is missing. Where ids do not grow with
-time, or the server does not sort, or says no number, that proves nothing; then two listings have to
-be the same. Pure.
+The problem: pages are offsets into a live collection. A deletion moves all tokens after it, and
+may hide one between two pages. A server may also be wrong about its list: the total, the size of
+a page or the order that it states may not be those of the tokens that it sends.
+
+The approach: sorted by id, tokens that are created while listing come last, if ids grow with time,
+and move nothing. So the newest token and the total are asked for before the listing. If as many
+tokens that existed before are listed, none of them is missing. If ids do not grow with time, or
+the server does not sort or states no total, that proves nothing; then two listings have to have
+the same tokens. A total that differs from what two equal listings hold is a contradiction, which
+the plan reports. Each id is remembered, so a token that is listed twice is planned once.
+
+Rejected: to compare the totals alone, since a deletion and a creation cancel out; and to trust the
+order, since a server that ignores it would have most tokens left out. Pure.
 """
 
-import hashlib
-from collections import deque
 from datetime import UTC, datetime
 
 from losant_tokens import ApiTokens, UserOauthTokens
+from losant_tokens.jobs._seen import SeenIds
 from losant_tokens.jobs._selection import Token
 
-_FIRST = 10  # ids, among which a server that does not sort shows it
-_REMEMBERED = 2000  # ids, where the order does not tell whether one comes again
+Page = ApiTokens | UserOauthTokens
+
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -24,50 +30,96 @@ class Watch:
     """Watches one listing that was asked for in the order of the ids.
 
     Args:
-        newest: The page of the newest token alone, from before the listing.
+        newest: The page with the newest token alone, from before the listing.
     """
 
-    def __init__(self, newest: ApiTokens | UserOauthTokens) -> None:
+    def __init__(self, newest: Page) -> None:
         self._newest = newest.items[0].id.lower() if newest.items else ""
         self._total = newest.total_count
+        self._stated: int | None = None
         self._there_before = 0
-        self._seen = 0
         self._last = ""
         self._created = _LONG_AGO
         self._is_sorted = True
         self._grows = True
-        self._has_moved = False
-        self._recent: deque[str] = deque(maxlen=_REMEMBERED)
-        self._hash = hashlib.sha256()
+        self._repeated = 0
+        self._unreadable = 0
+        self._odd_page = ""
+        self._seen = SeenIds()
 
     def is_new(self, token: Token) -> bool:
-        """Takes note of the next token; says whether it has not been listed before."""
-        this = token.id.lower()
-        if this <= self._last and self._seen < _FIRST and this not in self._recent:
-            self._is_sorted = False
-        if this <= self._last if self._is_sorted else this in self._recent:
-            self._has_moved = True
+        """Note the next token, and return whether it has not been listed before."""
+        if not self._seen.add(token.id):
+            self._repeated += 1
             return False
-        self._note(this, token.creation_date)
-        return True
-
-    def _note(self, this: str, created: datetime | None) -> None:
-        if not self._is_sorted or self._seen < _FIRST:
-            self._recent.append(this)
-        self._hash.update(this.encode("utf-8", "backslashreplace"))
+        this = token.id.lower()
+        self._is_sorted &= this > self._last
         self._last = this
-        self._seen += 1
         self._there_before += this <= self._newest
+        created = token.creation_date
         self._grows &= created is not None and created >= self._created
         self._created = created or self._created
+        return True
+
+    def note_page(self, page: Page, number: int) -> None:
+        """Note what a page states about the list.
+
+        Args:
+            page: The page.
+            number: The number of the page that was asked for.
+        """
+        size = size_of(page)
+        self._unreadable += size - len(page.items)
+        if size and page.total_count is not None:
+            self._stated = page.total_count
+        if page.count is not None and page.count != size:
+            self._odd_page = f"page {number} states {page.count} tokens and has {size}"
+        elif page.page is not None and page.page != number:
+            self._odd_page = f"page {number} states that it is page {page.page}"
+        elif page.per_page is not None and page.per_page < size:
+            self._odd_page = (
+                f"page {number} has {size} tokens and states a limit of {page.per_page}"
+            )
+
+    @property
+    def listed(self) -> int:
+        """How many tokens were listed, each counted once, with those that cannot be read."""
+        return len(self._seen) + self._unreadable
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is certain that no token was left out that was there before the listing."""
-        is_telling = self._is_sorted and self._grows and not self._has_moved
-        return is_telling and self._there_before == self._total
+        """Whether it is proved that no token is missing that existed before the listing."""
+        proves = self._is_sorted and self._grows and not self._repeated
+        return (
+            proves
+            and self._there_before + self._unreadable == self._total
+            and self._stated in {None, self.listed}
+        )
 
     @property
-    def digest(self) -> str:
-        """What tells this listing from any other."""
-        return self._hash.hexdigest()
+    def digest(self) -> tuple[int, int, int]:
+        """A value that only listings of the same tokens share."""
+        return self._seen.fingerprint
+
+    def problems(self) -> tuple[str, ...]:
+        """Return in words why a listing may be incomplete, although the collection stood still."""
+        total = self._total if self._stated is None else self._stated
+        problems = []
+        if total is not None and total != self.listed:
+            problems.append(f"the API states a total of {total} tokens and lists {self.listed}")
+        if self._repeated:
+            problems.append(f"the API lists {_times(self._repeated)} twice")
+        if self._unreadable:
+            problems.append(f"{_times(self._unreadable)} in the list cannot be read")
+        if self._odd_page:
+            problems.append(self._odd_page)
+        return tuple(problems)
+
+
+def size_of(page: Page) -> int:
+    """Return how many items a page has, with those that cannot be read."""
+    return len(page.items) + len(getattr(page, "unreadable_items", ()))
+
+
+def _times(number: int) -> str:
+    return f"{number} token{'' if number == 1 else 's'}"

@@ -32,6 +32,10 @@ HEADER = Header(
     },
     protected=("prod-*",),
     token_in_use="0" * 24,
+    owner_ids={Owner.user(): ("a" * 24, "b" * 24)},
+    account="userId " + "a" * 24,
+    clock_skew=timedelta(seconds=-1.5),
+    incomplete=("the list kept changing",),
 )
 ENTRIES = (
     Entry(Owner.user(), "1" * 24, "ci-ü \u2028 \ud800", "active", NOW, NOW, None, "expired"),
@@ -82,6 +86,10 @@ def test_lines(tmp_path: Path) -> None:
         "protected": ["prod-*"],
         "tokenInUse": "0" * 24,
         "moved": False,
+        "ownerIds": {"user": ["a" * 24, "b" * 24]},
+        "account": "userId " + "a" * 24,
+        "clockSkew": -1.5,
+        "incomplete": ["the list kept changing"],
     }
     assert tokens[1] == {
         "owner": "user",
@@ -163,7 +171,39 @@ def forge(path: Path, **members: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "members", [{"action": "explode"}, {"owners": []}, {"owners": {"nobody": {}}}, {"created": "x"}]
+    "members",
+    [
+        {"action": "explode"},
+        {"action": []},
+        {"owners": []},
+        {"owners": {"nobody": {}}},
+        {"owners": {"user": {"listed": -1}}},
+        {"owners": {"user": {"listed": True}}},
+        {"owners": {"user": {"listed": "1"}}},
+        {"owners": {"user": {"more": 1}}},
+        {"owners": {"user": 1}},
+        {"created": "x"},
+        {"created": "2026-03-01T12:00:00"},
+        {"created": 5},
+        {"created": None},
+        {"baseUrl": 5},
+        {"rule": None},
+        {"protected": "x"},
+        {"protected": [1]},
+        {"tokenInUse": 1},
+        {"moved": 0},
+        {"ownerIds": []},
+        {"ownerIds": {"user": "x"}},
+        {"ownerIds": {"user": [1]}},
+        {"ownerIds": {"nobody": []}},
+        {"account": 1},
+        {"clockSkew": "1"},
+        {"clockSkew": True},
+        {"clockSkew": float("nan")},
+        {"clockSkew": float("inf")},
+        {"clockSkew": 10**400},
+        {"incomplete": "x"},
+    ],
 )
 def test_nonsense_with_a_digest_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
     """A header that says what no release has written is refused, even if its digest is right."""

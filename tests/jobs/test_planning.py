@@ -334,14 +334,13 @@ async def test_rate_limit_while_listing(tmp_path: Path) -> None:
     assert len(plan) == 200
 
 
-async def test_service_that_takes_no_listing(tmp_path: Path, monkeypatch: Any) -> None:
-    """A service that refuses everything for too long is told as what it is."""
-    monkeypatch.setattr("losant_tokens.jobs._requests._READING_PATIENCE", 0.3)
+async def test_service_that_takes_no_listing(tmp_path: Path) -> None:
+    """A service that refuses everything for longer than the patience ends in its own error."""
     fake = fake_with(1)
     fake.fail(status=429, times=None)
     async with client_of(fake) as client:
         with pytest.raises(errors.TooManyRequests):
-            await planned(client, tmp_path)
+            await planned(client, tmp_path, patience=0.3)
 
     assert files_in(tmp_path) == []
 

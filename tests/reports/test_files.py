@@ -67,6 +67,10 @@ def test_json(tmp_path: Path) -> None:
             "protected": ["x"],
             "tokenInUse": "f" * 24,
             "moved": True,
+            "ownerIds": {},
+            "account": None,
+            "clockSkew": None,
+            "incomplete": [],
         },
         "settings": {"rate": None},
         "run": {
