@@ -248,6 +248,7 @@ class _Planner:
 
     def header(self) -> Header:
         """Return the header of the plan."""
+        skew = self.client.clock_skew
         return Header(
             created=self.created or self.local,
             base_url=self.client.base_url,
@@ -263,7 +264,7 @@ class _Planner:
                 if len(ids) <= _MOST_OWNER_IDS
             },
             account=self.client.account,
-            clock_skew=self.client.clock_skew,
+            clock_skew=None if skew is None else timedelta(seconds=round(skew.total_seconds(), 3)),
             incomplete=self._missing(),
         )
 
