@@ -1,7 +1,8 @@
-"""One call: a turn, a try, an answer, and perhaps another try. The one place that waits.
+"""One call: its attempts, and all that it waits for. The client's only module that waits.
 
-All decisions are made elsewhere by pure functions: `_wire` has said what is sent, `_answer` says
-what came of it, `_retry` whether to try again.
+All decisions are made elsewhere by pure functions: `_wire` has built the request, `_answer` reads
+the response, `_retry` decides whether to send it again. All calls of a client share one pace
+(`_pace`) and one retry budget (`_budget`).
 """
 
 import logging
@@ -18,16 +19,28 @@ import httpx
 
 from losant_tokens._actions import Action
 from losant_tokens._answer import Answer, BodyReader, read_answer, size_limit, unreadable
+from losant_tokens._budget import RetryBudget
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._failures import Failure, without_frames
 from losant_tokens._models import Success
-from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived, may_try_again
+from losant_tokens._pace import Pace
+from losant_tokens._retry import (
+    ONCE,
+    RetryPolicy,
+    delay_before_retry,
+    finite_or_inf,
+    may_have_arrived,
+    may_try_again,
+)
 from losant_tokens._secret import Secret
 from losant_tokens.errors import (
+    ClientStateError,
     LosantError,
     NotFound,
     RequestTimeout,
+    StatusError,
+    TooManyRequests,
     TransportError,
 )
 
@@ -41,51 +54,80 @@ _CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's ti
 
 
 @attrs.define(eq=False)
-class Call:
-    """One call with all of its tries.
+class Shared:
+    """What all calls of a client have in common while it is open.
 
     Attributes:
-        pool: Gives what to send with, while the client is open.
-        turns: Who has one may send.
+        pool: Returns the pool to send with, or raises `ClientStateError`.
+        is_open: Returns whether the client is open.
+        turns: Limits the number of requests in flight.
         now: The clock of the event loop.
         scope: Makes cancel scopes.
         server_clock: Learns the server's time from each response.
+        pace: Decides when a call may send, once the server has refused a request.
+        budget: Limits the retries of all calls.
         codec: Makes models of JSON.
-        base_url: Where it is sent, for messages.
-        action: What is to be done.
-        request: What is to be sent.
-        timeout: How long one try may take, in seconds.
-        policy: How often, and for how long, it is tried.
-        secrets: What the server is told in confidence, and may say again in an error.
+        base_url: The address of the API, for messages.
         max_response_size: The largest page of a list that is read, in bytes.
     """
 
-    pool: Callable[[], httpx.AsyncBaseTransport]
+    pool: Callable[[], httpx.AsyncBaseTransport] = attrs.field(repr=False)
+    is_open: Callable[[], bool] = attrs.field(repr=False)
     turns: anyio.Semaphore
     now: Callable[[], float]
     scope: type[anyio.CancelScope]
     server_clock: ServerClock
+    pace: Pace
+    budget: RetryBudget
     codec: Codec
     base_url: str
+    max_response_size: int
+
+
+@attrs.define(eq=False)
+class Call:
+    """One call with all of its attempts.
+
+    Attributes:
+        shared: What it has in common with the other calls of its client.
+        action: The operation.
+        request: The request to send.
+        timeout: How long one attempt may take, in seconds.
+        policy: How often to send it, and how long the call may take.
+        secrets: The secrets in the request, which a server may repeat in an error.
+        attempt: How many attempts were sent.
+        outcome: The end of the latest attempt, for the log.
+        failure: The error of the latest attempt.
+        may_have_arrived: Whether any attempt that failed may have been carried out.
+    """
+
+    shared: Shared
     action: Action[Any]
     request: httpx.Request
     timeout: float
     policy: RetryPolicy
     secrets: list[Secret] = attrs.field(repr=False)
-    max_response_size: int
     attempt: int = 0
-    began: float = math.nan  # when it first had its turn
     outcome: str = "cancelled"
-    failure: LosantError | None = None  # of the last try
-    may_have_arrived: bool = False  # with any of the tries that failed
+    failure: LosantError | None = None
+    may_have_arrived: bool = False
+    _began: float = math.nan
+    _deadline: float = math.inf
+    _used: int = 0  # attempts that count: those not refused, and those that the budget spared
+    _refusals: int = 0  # in a row
+    _is_paced: bool = True
 
     async def result(self) -> Any:
-        """The answer, or the last error, of as many tries as the policy allows."""
+        """Return the model of the response, or raise the error of the last attempt."""
         called = time.perf_counter()
+        self._began = self.shared.now()
+        self._deadline = self._began + finite_or_inf(self.policy.deadline)
+        # Jobs send each request once, at a rate of their own.
+        self._is_paced = self.policy is not ONCE
         try:
-            found = await self._try()
+            found = await self._attempt()
             if isinstance(found, LosantError) and may_try_again(self.request.method, found):
-                found = await self._try_again(found)
+                found = await self._retry(found)
         finally:
             _log.debug(
                 "%s %s -> %s in %.1f ms, attempt %d",
@@ -96,86 +138,177 @@ class Call:
                 self.attempt,
             )
         if isinstance(found, LosantError):
-            raise found.with_traceback(None)  # of the tries before, which tell nothing
+            if self.may_have_arrived and isinstance(found, TransportError):
+                found.ambiguous = True  # because of an earlier attempt, if not of the last one
+            raise found.with_traceback(None)  # whose frames are those of earlier attempts
         return found
 
-    async def _try_again(self, error: LosantError) -> Any:
+    async def _retry(self, error: LosantError) -> Any:
         # Imported, and entered, at the first failure: most calls never come here.
         import stamina  # noqa: PLC0415
 
+        is_testing = stamina.is_testing()
         found: Any = error
         try:
+            # `_backoff` counts the attempts, because a refusal is none.
             async for attempt in stamina.retry_context(
-                on=self._backoff, attempts=self.policy.attempts, timeout=None
+                on=self._backoff, attempts=None, timeout=None
             ):
                 with attempt:
                     if attempt.num > 1:  # the first has been: `error` is what came of it
-                        found = await self._try()
+                        found = await self._next_attempt(is_testing=is_testing)
                     if isinstance(found, LosantError):
                         raise found
+        except ClientStateError as closed:
+            # Only what certainly did not arrive may be reported as not sent.
+            return self.failure if self.may_have_arrived else closed
         except LosantError as last:
             return last
         return found
 
     def _backoff(self, error: Exception) -> bool | float:
-        """What stamina asks after each failure: the seconds to wait, or `False` for no more."""
-        delay = self._delay(error) if isinstance(error, LosantError) else None
-        return False if delay is None else delay
-
-    def _delay(self, error: LosantError) -> float | None:
-        return delay_before_retry(
+        """Return what stamina asks after each failure: the seconds to wait, or `False` to stop."""
+        if not isinstance(error, LosantError):
+            return False
+        is_refusal = isinstance(error, TooManyRequests)
+        delay = delay_before_retry(
             self.policy,
             self.request.method,
             error,
-            attempt=self.attempt,
-            elapsed=self._elapsed(),
+            attempt=self._refusals if is_refusal else self._used,
+            elapsed=self.shared.now() - self._began,
             random=random.random,
         )
+        return False if delay is None or not self.shared.is_open() else delay
 
-    async def _try(self) -> Any:
-        """One try: the answer, or the error that came instead."""
-        async with self.turns:
+    async def _next_attempt(self, *, is_testing: bool) -> Any:
+        """Send again, unless the retry budget is used up: then that counts as another failure."""
+        if isinstance(self.failure, TooManyRequests) or is_testing:
+            return await self._attempt()
+        if self.shared.budget.take(self.shared.now()):
+            return await self._attempt()
+        self._used += 1
+        return self.failure
+
+    async def _attempt(self) -> Any:
+        """Send the request once; return the model of the response, or the error that came."""
+        shared = self.shared
+        if not self._has_turn_at_once() and not await self._waits_for_turn():
+            return self._not_sent()
+        try:
+            sent_at = shared.now()
+            limit = min(self.timeout, self._deadline - sent_at)
+            if limit <= 0:
+                return self._not_sent()
             self.attempt += 1
-            if self.failure is None:
-                self.began = time.monotonic()
-            limit = min(self.timeout, self.policy.deadline - self._elapsed())
-            if self.failure is not None and limit <= 0:
-                return self.failure  # the time was up before it had its turn again
             found = await self._send(limit)
-        if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
-            return Success()
+        finally:
+            shared.turns.release()
         if isinstance(found, LosantError):
+            self._note_failure(found, sent_at)
+            if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
+                return Success()
             self.failure = found
             self.may_have_arrived |= may_have_arrived(found)
+        elif self._is_paced:
+            self._note_response(sent_at)
         return found
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self.began
+    # --- A turn ------------------------------------------------------------------------------
+
+    def _has_turn_at_once(self) -> bool:
+        """Take a free connection, if there is one and no limit on the rate."""
+        if self._is_paced and self.shared.pace.rate is not None:
+            return False
+        try:
+            self.shared.turns.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    async def _waits_for_turn(self) -> bool:
+        """Wait for a place in the pace, then for a free connection; but not past the deadline."""
+        pace, turns = self.shared.pace, self.shared.turns
+        with self.shared.scope(deadline=self._deadline):
+            while True:
+                if self._is_paced and not await pace.take(self._deadline):
+                    break
+                rate = pace.rate
+                await turns.acquire()
+                # A request may have been refused in the meantime, which concerns this one, too.
+                if not self._is_paced or (pace.rate is rate and not pace.pause_left):
+                    return True
+                turns.release()
+        return False
+
+    def _not_sent(self) -> LosantError:
+        """Return the error for a deadline that passed before the request could be sent."""
+        self.outcome = "not sent"
+        if self.failure is not None:
+            return self.failure
+        shared = self.shared
+        if self._is_paced and shared.pace.rate is not None:
+            return TooManyRequests(
+                f"{self.action} ({shared.base_url}): not sent, because the server refused earlier "
+                f"requests of this client with 429, and the deadline of {self.policy.deadline:g} "
+                f"seconds does not allow for the wait. Send fewer requests, or raise the deadline.",
+                status_code=429,
+                action=self.action.name,
+                retry_after=shared.pace.pause_left or None,
+            )
+        return RequestTimeout(
+            f"{self.action} ({shared.base_url}): not sent within the deadline of "
+            f"{self.policy.deadline:g} seconds, because all connections were in use. Raise the "
+            f"deadline or max_connections.",
+            action=self.action.name,
+            ambiguous=False,
+        )
 
     def _may_have_deleted(self) -> bool:
         """Return whether an earlier attempt may be why there is nothing left to delete."""
         return self.request.method == "DELETE" and self.may_have_arrived
+
+    # --- What came of an attempt -------------------------------------------------------------
+
+    def _note_failure(self, error: LosantError, sent_at: float) -> None:
+        if not isinstance(error, TooManyRequests):
+            self._used += 1
+            self._refusals = 0
+            is_response = isinstance(error, StatusError) and not may_try_again("GET", error)
+            if self._is_paced and is_response:
+                self._note_response(sent_at)
+            return
+        self._refusals += 1
+        if self._is_paced and _is_retrying():
+            self.shared.pace.refused(sent_at, error.retry_after)
+
+    def _note_response(self, sent_at: float) -> None:
+        """Note that the service is there, and takes requests."""
+        self.shared.pace.answered(sent_at)
+        if not self.shared.budget.is_full:
+            self.shared.budget.answered(is_retry=self.attempt > 1)
 
     async def _read(self, answer: Answer) -> Any:
         return await read_answer(
             self.action,
             self.request,
             answer,
-            self.codec,
+            self.shared.codec,
             self.secrets,
-            self.max_response_size,
+            self.shared.max_response_size,
         )
 
     async def _send(self, limit: float) -> Any:
+        limit = finite_or_inf(limit)
         connect = limit if math.isfinite(limit) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
         # All of the try is under one timeout: httpx's own are for each read, and a server that
         # sends a byte now and then would never meet them.
         # Not `asyncio.timeout`: where httpcore is in a task group of anyio's, and the caller's own
         # scope ends at the same moment, that would leave a cancellation that belongs to nobody.
-        began = self.now()
+        began = self.shared.now()
         deadline = began + limit + min(_CONNECT_FIRST, limit / 10)
-        with self.scope(deadline=deadline):
+        with self.shared.scope(deadline=deadline):
             found = await self._exchange(began)
             # Within the timeout, too: a long list is read in steps. Nothing else waits here.
             return await self._read(found) if isinstance(found, Answer) else found
@@ -197,13 +330,13 @@ class Call:
     async def _send_and_receive(self, began: float) -> Answer | LosantError:
         # Straight to the pool: what httpx's client would do on the way (cookies, redirects,
         # ways to log in) is not wanted here, and would take a third of the time of a call.
-        response = await self.pool().handle_async_request(self.request)
+        response = await self.shared.pool().handle_async_request(self.request)
         response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
-        self.server_clock.observe(response.headers, self.now() - began)
+        self.shared.server_clock.observe(response.headers, self.shared.now() - began)
         body = cast("httpx.AsyncByteStream", response.stream)
         status = response.status_code
         try:
-            limit = size_limit(self.action, status, self.max_response_size)
+            limit = size_limit(self.action, status, self.shared.max_response_size)
             reader = BodyReader.of(response.headers, limit)
             async for part in body:
                 if fault := await reader.take(part):
@@ -220,7 +353,14 @@ class Call:
 
     def _failed(self, outcome: str, kind: type[TransportError], what: str) -> TransportError:
         self.outcome = outcome
-        return kind(f"{self.action} ({self.base_url}): {what}", action=self.action.name)
+        return kind(f"{self.action} ({self.shared.base_url}): {what}", action=self.action.name)
+
+
+def _is_retrying() -> bool:
+    """Return whether retries are on; tests can switch them, or their delays, off in stamina."""
+    import stamina  # noqa: PLC0415 -- as above
+
+    return stamina.is_active() and not stamina.is_testing()
 
 
 async def ask_server_time(

@@ -138,9 +138,16 @@ def _number(value: object) -> str:
 
 
 def positive(instance: object, field: Field, value: object) -> None:
-    """A number above zero; infinity is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    """Check that a value is a number above zero; infinity is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_above_0(value):
         raise refuse(instance, field, f"must be a number above 0, but it is {_number(value)}")
+
+
+def _is_above_0(value: float) -> bool:
+    try:
+        return float(value) > 0
+    except OverflowError:  # an integer that no clock can add to its time
+        return False
 
 
 def moment(instance: object, field: Field, value: object) -> None:

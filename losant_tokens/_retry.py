@@ -1,18 +1,19 @@
-"""May this be tried again, and after how long?
+"""Decides whether a failed request may be sent again, and after how long.
 
-| what happened                                       | GET, PATCH, DELETE | POST             |
+| failure                                             | GET, PATCH, DELETE | POST             |
 | --------------------------------------------------- | ------------------ | ---------------- |
-| could not connect, no free connection               | again              | again            |
-| 429                                                 | again              | again            |
-| 503                                                 | again              | with Retry-After |
-| 408, 500, 502, 504, timeout or broken after sending | again              | never            |
-| any other 4xx, an unreadable answer                 | never              | never            |
-| a wrong proxy, CA file or certificate               | never              | never            |
+| could not connect, no free connection               | retry              | retry            |
+| 429                                                 | retry              | retry            |
+| 503                                                 | retry              | with Retry-After |
+| 408, 500, 502, 504, timeout or broken after sending | retry              | never            |
+| a wrong setting, such as a proxy or a certificate   | never              | never            |
+| any other 4xx, an unreadable response               | never              | never            |
 
-To try a POST again that may have been carried out would be to risk a second token, whose secret
-nobody has seen: a leak.
+A POST that may have been carried out is never sent again: the secret of a second token would be
+lost, and that is a leak.
 """
 
+import math
 from collections.abc import Callable
 
 from attrs import field, frozen
@@ -26,22 +27,25 @@ from losant_tokens.errors import (
     TransportError,
 )
 
+_TOO_MANY = 429
 _UNAVAILABLE = 503
+_ENDLESS = 1e8  # seconds, or three years
 _DOUBLINGS = 1000  # beyond which a float overflows
 _PERHAPS_DONE = frozenset({408, 500, 502, 504})
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often, and for how long, a call is tried. The defaults suit most.
+    """How often a request is sent, and how long a call may take. The defaults suit most.
 
     Args:
-        attempts: How many tries a call has, the first included; 1 to try once.
-        base: What the first delay is drawn from, in seconds: somewhere between 0 and this ("full
-            jitter"). It doubles for each further one.
-        cap: What a delay is drawn from at the most, in seconds.
-        deadline: How long a call may take with all its tries and delays, in seconds, from its
-            first turn at the pool. A delay that would not end before is not begun.
+        attempts: The maximum number of attempts, the first included; 1 disables retries. A 429
+            costs no attempt: the call waits, together with all calls of its client.
+        base: The upper bound of the first delay, in seconds. A delay is drawn between 0 and its
+            bound ("full jitter"), and the bound doubles for each further one.
+        cap: The highest bound of a delay, in seconds.
+        deadline: The maximum duration of the call, in seconds from when it is awaited. It covers
+            all that the call waits for: a free connection, the rate limit, delays and responses.
 
     Raises:
         ValidationError: A value is not a positive number.
@@ -54,11 +58,11 @@ class RetryPolicy:
 
 
 ONCE = RetryPolicy(attempts=1)
-"""For whoever tries again by rules of their own."""
+"""The policy of jobs, which retry by rules of their own, at a rate of their own."""
 
 
 def may_try_again(method: str, error: LosantError) -> bool:
-    """Whether the table allows another try after an error."""
+    """Return whether the table allows a retry after an error."""
     creates = method == "POST"
     match error:
         case ConfigurationError():
@@ -76,7 +80,7 @@ def may_try_again(method: str, error: LosantError) -> bool:
 
 
 def may_have_arrived(error: LosantError) -> bool:
-    """Whether the request may have been carried out although the try failed."""
+    """Return whether the request may have been carried out although the attempt failed."""
     match error:
         case TransportError() | ResponseError():
             return error.ambiguous
@@ -95,20 +99,35 @@ def delay_before_retry(
     elapsed: float,
     random: Callable[[], float],
 ) -> float | None:
-    """How long to wait before the next try, in seconds; `None`: do not try again.
+    """Return how long to wait before the next attempt, in seconds; `None` to give up.
+
+    A 429 costs time, not attempts: it is retried until the deadline, unless the policy allows one
+    attempt only. The server's `Retry-After` is a lower bound and never replaces the backoff.
 
     Args:
-        policy: How often, and for how long.
+        policy: How often to send the request, and how long the call may take.
         method: The HTTP method.
-        error: How the last try failed.
-        attempt: The number of that try, from 1.
-        elapsed: The seconds since the first try began.
+        error: The error of the last attempt.
+        attempt: The number of that attempt, from 1; after a 429, that of the refusals in a row.
+        elapsed: The seconds since the call was awaited.
         random: Draws a number from 0 to 1.
     """
-    if attempt >= policy.attempts or not may_try_again(method, error):
+    attempts_left = policy.attempts > 1 if is_refusal(error) else policy.attempts > attempt
+    if not attempts_left or not may_try_again(method, error):
         return None
-    delay = random() * min(policy.cap, policy.base * 2.0 ** min(attempt - 1, _DOUBLINGS))
+    doublings = min(max(attempt - 1, 0), _DOUBLINGS)
+    delay = random() * min(policy.cap, policy.base * 2.0**doublings)
     asked_for = getattr(error, "retry_after", None)
     if asked_for is not None:
         delay = max(delay, asked_for)
-    return delay if elapsed + delay < policy.deadline else None
+    return delay if elapsed + delay < policy.deadline and delay < _ENDLESS else None
+
+
+def is_refusal(error: LosantError) -> bool:
+    """Return whether the server refused a request because there were too many."""
+    return isinstance(error, StatusError) and error.status_code == _TOO_MANY
+
+
+def finite_or_inf(seconds: float) -> float:
+    """Return the number itself, or infinity for a time that no event loop can wait for."""
+    return seconds if seconds < _ENDLESS else math.inf

@@ -15,12 +15,14 @@ from losant_tokens import _limits as limits
 from losant_tokens._actions import Action
 from losant_tokens._answer import ANSWER_LIMIT
 from losant_tokens._bodies import Body
-from losant_tokens._call import Call, ask_server_time
+from losant_tokens._budget import RetryBudget
+from losant_tokens._call import Call, Shared, ask_server_time
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._loop import clock, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
+from losant_tokens._pace import Pace
 from losant_tokens._paging import Ahead
 from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._scopes import refusal
@@ -42,18 +44,18 @@ ScopeCheck = Literal["enforce", "warn", "off"]
 
 @attrs.define(eq=False)
 class Session:
-    """Sends what the resources ask for, over one pool.
+    """A client while it is open: sends what its resources ask for, over one pool.
 
     Attributes:
-        endpoint: Where requests go, and what all of them carry.
+        endpoint: The address of the API, and the headers of all requests.
         credential: The token, and what is known of it.
         codec: Makes JSON of bodies and models of JSON.
-        policy: How often, and for how long, a call is tried.
-        scope_check: What to do about a token that is sure to be refused.
-        timeout: How long one try may take, in seconds.
-        max_connections: How many requests are in flight at the most.
+        policy: How often a request is sent, and how long a call may take.
+        scope_check: What to do about a token that the server is certain to refuse.
+        timeout: How long one attempt may take, in seconds.
+        max_connections: The maximum number of requests in flight.
         max_response_size: The largest page of a list that is read, in bytes.
-        server_clock: The server's time, as far as its responses tell it.
+        server_clock: The server's time, as far as its responses show it.
         under_way: Pages that are being read ahead of need.
     """
 
@@ -68,13 +70,12 @@ class Session:
     _pool: httpx.AsyncBaseTransport | None = None
     _find_loop: Callable[[], object] = current_token
     _loop: object = None
-    _now: Callable[[], float] = anyio.current_time
-    _scope: type[anyio.CancelScope] = anyio.CancelScope
     _closed: bool = False
     server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
     _turns: anyio.Semaphore = attrs.field(init=False, repr=False)
+    _shared: Shared = attrs.field(init=False, repr=False)  # of its calls, once it is open
 
     def __attrs_post_init__(self) -> None:
         self._turns = anyio.Semaphore(self.max_connections, fast_acquire=True)
@@ -83,18 +84,18 @@ class Session:
 
     @property
     def state(self) -> Literal["not open", "open", "closed"]:
-        """Where in its life the session is."""
+        """Whether the session was opened, and closed."""
         if self._closed:
             return "closed"
         return "not open" if self._pool is None else "open"
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being sent or answered right now."""
+        """How many requests are in flight."""
         return self.max_connections - self._turns.value
 
     async def open(self, pool: httpx.AsyncBaseTransport) -> None:
-        """Opens a pool to send with, in the event loop that it will belong to.
+        """Open a pool to send with, in the event loop that it will belong to.
 
         Raises:
             ClientStateError: The session was opened before.
@@ -103,8 +104,21 @@ class Session:
             raise ClientStateError(
                 f"This AsyncClient is {self.state}: it can be opened once. Make another one."
             )
-        self._find_loop, self._now, self._scope = loop_finder(), clock(), scope_class()
+        self._find_loop, now = loop_finder(), clock()
         self._loop = self._find_loop()
+        self._shared = Shared(
+            pool=self.pool,
+            is_open=lambda: not self._closed,
+            turns=self._turns,
+            now=now,
+            scope=scope_class(),
+            server_clock=self.server_clock,
+            pace=Pace(now),
+            budget=RetryBudget(),
+            codec=self.codec,
+            base_url=self.endpoint.base_url,
+            max_response_size=self.max_response_size,
+        )
         self._pool = await pool.__aenter__()
 
     async def close(self) -> None:
@@ -116,7 +130,7 @@ class Session:
             await pool.__aexit__()
 
     def pool(self) -> httpx.AsyncBaseTransport:
-        """What to send with.
+        """Return the pool to send with.
 
         Raises:
             ClientStateError: The client is not open.
@@ -131,15 +145,18 @@ class Session:
         return self._pool
 
     def check_usable(self) -> None:
-        """Refuses a call that cannot be made.
+        """Refuse a call that cannot be made.
 
         Raises:
             ClientStateError: The client is not open, or not in this event loop.
         """
         self.pool()
+        self._check_loop()
+
+    def _check_loop(self) -> None:
         try:
             is_here = self._find_loop() == self._loop
-        except RuntimeError:  # a loop of another kind
+        except RuntimeError:  # a loop of another kind, or none
             is_here = False
         if not is_here:
             raise ClientStateError(
@@ -252,21 +269,7 @@ class Session:
         policy: RetryPolicy,
         secrets: list[Secret],
     ) -> Call:
-        return Call(
-            pool=self.pool,
-            turns=self._turns,
-            now=self._now,
-            scope=self._scope,
-            server_clock=self.server_clock,
-            codec=self.codec,
-            base_url=self.endpoint.base_url,
-            action=action,
-            request=request,
-            timeout=timeout,
-            policy=policy,
-            secrets=secrets,
-            max_response_size=self.max_response_size,
-        )
+        return Call(self._shared, action, request, timeout, policy, secrets)
 
     async def _check_token(self, action: Action[Any], problem: LosantError) -> None:
         """Report a problem that was found with the token, unless the server's clock refutes it.

@@ -187,6 +187,19 @@ def test_retry_after(
     assert expected == actual
 
 
+@pytest.mark.parametrize(("attempts", "expected"), [(1, None), (2, 0.5), (4, 0.5)])
+def test_a_refusal_costs_no_attempt(attempts: int, expected: float | None) -> None:
+    """A 429 is retried however often it comes, unless there is but one attempt."""
+    policy = RetryPolicy(attempts=attempts, cap=0.5)
+    assert [delay(status(429), policy, attempt=number) for number in (1, 4, 9)] == [expected] * 3
+
+
+@pytest.mark.parametrize("seconds", [1e8, 1e300])
+def test_a_wait_without_end(seconds: float) -> None:
+    """A wait that no event loop can keep is none, deadline or not."""
+    assert delay(status(429, seconds), RetryPolicy(deadline=INF)) is None
+
+
 def test_no_deadline() -> None:
     """With no deadline, a long wish is honoured, and an endless one is not."""
     policy = RetryPolicy(deadline=INF)
@@ -210,6 +223,7 @@ def test_defaults() -> None:
         ({"cap": -1.0}, "RetryPolicy.cap must be a number above 0, but it is -1.0"),
         ({"cap": math.nan}, "RetryPolicy.cap must be a number above 0, but it is nan"),
         ({"deadline": "60"}, "RetryPolicy.deadline must be a number above 0, but it is '60'"),
+        ({"deadline": 10**400}, "RetryPolicy.deadline must be a number above 0, but it is out of"),
     ],
 )
 def test_refused(settings: dict[str, Any], expected: str) -> None:

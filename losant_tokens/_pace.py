@@ -1,0 +1,83 @@
+"""One request rate for all calls of a client, from the first 429 on.
+
+The problem: a server that refuses a request refuses the client, not the call. If each call backs
+off alone, the others go on to be refused, and most of them run out of attempts. The approach: a
+client sends without a limit until a request is refused. From then on its calls wait in a line for
+their places, at a rate that adapts to what the server admits (`_rate`, the same as in jobs). A
+minute without a refusal ends that. There is no task in the background that serves the line: the
+call at its head waits for its own place and then makes way for the next one, so that a call may be
+cancelled anywhere in the line.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import anyio
+import attrs
+
+from losant_tokens._rate import FIRST_RATE, Meter, Rate
+
+_FORGOTTEN = 60.0  # seconds without a refusal, after which there is no limit any more
+_SHORT = 1.0  # seconds, for which the rate would wait of its own accord
+_NAP = 0.25  # seconds, after which the head of the line looks at the rate again
+
+
+@attrs.define(eq=False)
+class Pace:
+    """Decides when a call may send its request.
+
+    Attributes:
+        now: The clock of the event loop.
+        rate: The rate at which requests may be sent; `None` while there is no limit.
+    """
+
+    now: Callable[[], float] = anyio.current_time
+    rate: Rate | None = attrs.field(default=None, init=False)
+    _answers: Meter = attrs.field(factory=Meter, init=False)
+    _refused_at: float = attrs.field(default=0.0, init=False)
+    _line: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
+
+    async def take(self, deadline: float) -> bool:
+        """Wait for a place to send a request; return `False` if none comes before the deadline."""
+        async with self._line:
+            while (rate := self._current()) is not None:
+                now = self.now()
+                if rate.take(now):
+                    break
+                if now + rate.pause_left(now) >= deadline:
+                    return False
+                await anyio.sleep(min(rate.wait(now), _NAP))
+        return True
+
+    @property
+    def pause_left(self) -> float:
+        """For how many seconds nothing may be sent."""
+        return 0.0 if self.rate is None else self.rate.pause_left(self.now())
+
+    def answered(self, sent_at: float) -> None:
+        """Note that a request was not refused."""
+        now = self.now()
+        if self.rate is None:
+            self._answers.count(now)
+        else:
+            self.rate.answered(now, sent_at)
+
+    def refused(self, sent_at: float, retry_after: float | None) -> None:
+        """Note that a request was refused with 429."""
+        now = self._refused_at = self.now()
+        if self.rate is None:
+            # The rate begins with what the server has just admitted.
+            self.rate = Rate(first=max(FIRST_RATE, self._answers.per_second(now)))
+            self.rate.answers = self._answers
+        # A short wait of the server's is a lower bound, and must not replace the rate's own.
+        is_short = retry_after is not None and retry_after < _SHORT
+        self.rate.refused(now, sent_at, None if is_short else retry_after)
+        if is_short:
+            self.rate.pause(now, cast("float", retry_after))
+
+    def _current(self) -> Rate | None:
+        if self.rate is not None:
+            now = self.now()
+            if now - self._refused_at > _FORGOTTEN and not self.rate.pause_left(now):
+                self.rate, self._answers = None, Meter()
+        return self.rate
