@@ -43,6 +43,7 @@ __all__ = [
     "GuardRefused",
     "JobError",
     "JournalError",
+    "IssuerMismatch",
     "LosantError",
     "NotFound",
     "PayloadTooLarge",

@@ -1,11 +1,11 @@
-"""Fixtures for whoever has this package and pytest: `fake_losant` and `losant_client`.
+"""Pytest fixtures `fake_losant` and `losant_client`, for pytest-asyncio and the anyio plugin.
 
 pytest imports this module in every run, whether the fixtures are used or not, and whether the extra
 is installed or not. So it imports nothing but pytest until a fixture is asked for.
 """
 
 import importlib.util
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,32 +14,66 @@ if TYPE_CHECKING:
     from losant_tokens import AsyncClient
     from losant_tokens.testing import FakeLosant
 
-
-def _async_fixture() -> Callable[[Any], Any]:
-    """Choose the mark by which an asynchronous fixture is known to whoever runs it.
-
-    pytest-asyncio in its strict mode runs its own fixtures only. The anyio plugin runs pytest's, in
-    tests that use it.
-    """
-    if importlib.util.find_spec("pytest_asyncio") is None:
-        return pytest.fixture
-    pytest_asyncio = importlib.import_module("pytest_asyncio")
-    mark: Callable[[Any], Any] = pytest_asyncio.fixture
-    return mark
+_LOOP_SCOPES = ("function", "class", "module", "package", "session")
 
 
 @pytest.fixture
 def fake_losant() -> "FakeLosant":
-    """Give a fresh `FakeLosant` to each test."""
+    """Return a new `FakeLosant` for each test."""
     from losant_tokens.testing import FakeLosant  # noqa: PLC0415  -- see the module's docstring
 
     return FakeLosant()
 
 
-@_async_fixture()
-async def losant_client(fake_losant: "FakeLosant") -> AsyncIterator["AsyncClient"]:
-    """Give an open `AsyncClient` that may do everything at the test's `fake_losant`."""
-    from losant_tokens import AsyncClient  # noqa: PLC0415  -- likewise
+# A client belongs to the event loop that opened it, so it must be opened in the loop of the test.
+# pytest-asyncio runs a fixture in the loop that its settings name for fixtures, which may be
+# another one: tests can have one loop each and fixtures one for the session, or the other way
+# round. So there is one fixture for each loop, and the loop of the test decides which one is used.
+@pytest.fixture
+def losant_client(request: pytest.FixtureRequest) -> "AsyncClient":
+    """Return an open `AsyncClient` that may do everything at the test's `fake_losant`."""
+    client: AsyncClient = request.getfixturevalue(f"_losant_client_{_loop_scope(request)}")
+    return client
 
-    async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
-        yield client
+
+def _loop_scope(request: pytest.FixtureRequest) -> str:
+    """Return the scope of the loop that pytest-asyncio runs the test in."""
+    mark = request.node.get_closest_marker("asyncio")
+    # "scope" is the name that the argument had before pytest-asyncio 0.24.
+    given = {} if mark is None else mark.kwargs
+    scope = given.get("loop_scope") or given.get("scope")
+    if scope is None:
+        try:
+            scope = request.config.getini("asyncio_default_test_loop_scope")
+        except (KeyError, ValueError):
+            scope = None
+    return scope if scope in _LOOP_SCOPES else "function"
+
+
+def _client_fixture(loop_scope: str) -> Any:
+    """Return a fixture with an open client, in the loop of a scope.
+
+    pytest-asyncio in its strict mode runs its own fixtures only. The anyio plugin runs pytest's, in
+    tests that use it.
+    """
+
+    # One function for each fixture: pytest-asyncio writes the scope of the loop on the function.
+    async def client_in_loop(fake_losant: "FakeLosant") -> AsyncIterator["AsyncClient"]:
+        from losant_tokens import AsyncClient  # noqa: PLC0415  -- see the module's docstring
+
+        token, transport = fake_losant.admin_token, fake_losant.transport()
+        async with AsyncClient(token, transport=transport) as client:
+            yield client
+
+    name = f"_losant_client_{loop_scope}"
+    if importlib.util.find_spec("pytest_asyncio") is None:
+        return pytest.fixture(name=name)(client_in_loop)
+    pytest_asyncio = importlib.import_module("pytest_asyncio")
+    return pytest_asyncio.fixture(loop_scope=loop_scope, name=name)(client_in_loop)
+
+
+_in_function_loop = _client_fixture("function")
+_in_class_loop = _client_fixture("class")
+_in_module_loop = _client_fixture("module")
+_in_package_loop = _client_fixture("package")
+_in_session_loop = _client_fixture("session")

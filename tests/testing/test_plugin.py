@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +60,73 @@ def test_fake_losant(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess(*_plugin()).assert_outcomes(passed=2)
 
 
+PLAIN = """
+    async def test_it(losant_client, fake_losant):
+        await losant_client.user_api_token.delete(fake_losant.add_token("x").id)
+"""
+MARKED = """
+    import pytest
+
+    pytestmark = pytest.mark.asyncio(loop_scope="{scope}")
+""" + PLAIN.replace("{", "{{")
+IN_A_FIXTURE = """
+    import pytest_asyncio
+
+    @pytest_asyncio.fixture
+    async def token(losant_client, fake_losant):
+        return await losant_client.user_api_token.get(fake_losant.add_token("x").id)
+
+    async def test_it(losant_client, token):
+        await losant_client.user_api_token.delete(token.id)
+"""
+FIXTURES, TESTS = "asyncio_default_fixture_loop_scope", "asyncio_default_test_loop_scope"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (PLAIN, {FIXTURES: "session"}),
+        *(
+            pytest.param(text, settings, marks=pytest.mark.slow)
+            for text, settings in (
+                (PLAIN, {FIXTURES: "function"}),
+                (PLAIN, {FIXTURES: "function", TESTS: "session"}),
+                (PLAIN, {FIXTURES: "session", TESTS: "session"}),
+                (PLAIN, {FIXTURES: "session", TESTS: "module"}),
+                (MARKED.format(scope="session"), {FIXTURES: "function"}),
+                (MARKED.format(scope="module"), {FIXTURES: "session"}),
+                (MARKED.format(scope="function"), {FIXTURES: "function", TESTS: "session"}),
+                (IN_A_FIXTURE, {FIXTURES: "function"}),
+                (IN_A_FIXTURE, {FIXTURES: "session", TESTS: "session"}),
+            )
+        ),
+    ],
+)
+def test_loop_scopes(pytester: pytest.Pytester, text: str, settings: dict[str, str]) -> None:
+    """The client works in the loop of the test, no matter which loops pytest-asyncio is told."""
+    options = "\n".join(f"{name} = {value}" for name, value in settings.items())
+    pytester.makeini(f"[pytest]\nasyncio_mode = auto\n{options}\n")
+    pytester.makepyfile(text)
+
+    pytester.runpytest_subprocess(*_plugin()).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("error", [KeyError, ValueError])
+def test_setting_that_is_not_there(error: type[Exception]) -> None:
+    """With a pytest-asyncio that has no setting for the loop of tests, each has its own."""
+
+    class Config:
+        def getini(self, name: str) -> str:
+            raise error(name)
+
+    class Node:
+        def get_closest_marker(self, name: str) -> None:
+            return None
+
+    request: Any = SimpleNamespace(node=Node(), config=Config())
+    assert pytest_plugin._loop_scope(request) == "function"
+
+
 def test_without_pytest_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no pytest-asyncio, the fixtures are pytest's."""
     find = importlib.util.find_spec
@@ -68,7 +136,9 @@ def test_without_pytest_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.util, "find_spec", find_no_pytest_asyncio)
 
-    assert pytest_plugin._async_fixture() is pytest.fixture
+    fixture = pytest_plugin._client_fixture("session")
+    assert type(fixture) is type(pytest_plugin.fake_losant)
+    assert not hasattr(fixture, "_loop_scope")
 
 
 def _plugin() -> list[str]:
