@@ -97,11 +97,12 @@ def show(
 
 
 @app.command(help_epilogue=texts.CREATE)
-def create(
+def create(  # noqa: PLR0913 -- an option each
     name: str,
     /,
     *,
     scope: Scopes = (),
+    unlisted_scope: Scopes = (),
     expires: Expiry = None,
     description: str | None = None,
     status: Status | None = None,
@@ -114,13 +115,14 @@ def create(
     Args:
         name: What people shall know it by.
         scope: What it may do; repeat it for more than one.
+        unlisted_scope: Like --scope, for a new scope that this version does not know.
         expires: When it stops working: 12h, 90d or 4w from now, a date (2030-01-01, UTC), or never.
         description: What it is for.
         status: Whether it works from the start.
         owner: Whose token.
         json: Write all of the token, with its secret.
     """
-    from losant_tokens import ApiTokenPost  # noqa: PLC0415
+    from losant_tokens import ApiTokenPost, UnlistedScope  # noqa: PLC0415
     from losant_tokens.cli._tokens import create_token  # noqa: PLC0415
 
     def new() -> ApiTokenPost:
@@ -128,7 +130,7 @@ def create(
             name,
             description=description,
             expiration_date=expires,
-            scope=scope or None,
+            scope=(*scope, *map(UnlistedScope, unlisted_scope)) or None,
             status=status,
         )
 
@@ -198,16 +200,17 @@ def delete(
 
 
 @app.command(help_epilogue=texts.SANDBOX)
-def sandbox(*, port: Port = 0, tokens: Count = 1000) -> int:
+def sandbox(*, port: Port = 0, host: str = "127.0.0.1", tokens: Count = 1000) -> int:
     """Serve a fake Losant on this machine to try things out on, until Ctrl-C.
 
     Args:
         port: Where to serve it; 0 is any port that is free.
+        host: The address to listen on; 0.0.0.0 lets other machines and containers use the fake.
         tokens: How many tokens it starts with.
     """
     from losant_tokens.cli import _sandbox  # noqa: PLC0415
 
-    return _sandbox.sandbox(port, tokens)
+    return _sandbox.sandbox(port, host, tokens)
 
 
 @app.command(help_epilogue=texts.DEMO)

@@ -33,18 +33,19 @@ class RunningFake:
 
 
 @contextmanager
-def running_fake(tokens: int, port: int = 0) -> Iterator[RunningFake]:
-    """Runs a fake while the block does, and stops it however the block ends.
+def running_fake(tokens: int, port: int = 0, host: str = "127.0.0.1") -> Iterator[RunningFake]:
+    """Run a fake while the block runs, and stop it however the block ends.
 
     Args:
         tokens: How many tokens it starts with.
-        port: Where on 127.0.0.1 it is served; 0 is any port that is free.
+        port: The port; 0 is any port that is free.
+        host: The address to listen on.
 
     Raises:
         CommandError: It does not start.
     """
-    with subprocess.Popen(  # noqa: S603 -- our own module, and two numbers
-        [*_COMMAND, "--tokens", str(tokens), "--port", str(port)],
+    with subprocess.Popen(  # noqa: S603 -- our own module; each value is one argument
+        [*_COMMAND, "--tokens", str(tokens), "--port", str(port), f"--host={host}"],
         stdin=subprocess.PIPE,  # closes with this process, whatever ends it
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

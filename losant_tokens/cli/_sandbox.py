@@ -9,10 +9,10 @@ from losant_tokens.cli._output import write
 _GLANCE = 0.2  # seconds
 
 
-def sandbox(port: int, tokens: int) -> int:
-    """Serves a fake in the foreground, and writes to stdout how a shell connects to it."""
+def sandbox(port: int, host: str, tokens: int) -> int:
+    """Serve a fake in the foreground, and write to stdout how a shell connects to it."""
     try:
-        with running_fake(tokens, port) as fake:
+        with running_fake(tokens, port, host) as fake:
             say(f"A fake Losant with {tokens:,} tokens. In another terminal:")
             write(f"export LOSANT_API_URL={fake.base_url}\nexport LOSANT_API_TOKEN={fake.token}\n")
             say("Then try: losant-tokens list --limit 10")

@@ -228,6 +228,22 @@ def test_create(fake: FakeLosant, service: str, command: Command, owner: str) ->
     )
 
 
+def test_create_with_a_mistaken_scope(fake: FakeLosant, service: str, command: Command) -> None:
+    """A scope that is not published is refused, with the one that was probably meant."""
+    code, out, err = command("create", "ci", "--scope", "all.User.reed")
+
+    assert (1, "", ()) == (code, out, fake.tokens())
+    assert "Did you mean 'all.User.read'?" in err
+
+
+def test_create_with_an_unlisted_scope(fake: FakeLosant, service: str, command: Command) -> None:
+    """A scope that is named as unlisted is sent, and the server decides."""
+    code, _, err = command("create", "ci", "--unlisted-scope", "galaxy.get")
+
+    assert 1 == code
+    assert "apiToken.scope.0 must be an enum value" in err
+
+
 def test_create_the_least(fake: FakeLosant, service: str, command: Command) -> None:
     """A name is enough for a new token, which then never expires."""
     code, _, err = command("create", "ci")

@@ -34,7 +34,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_serves_until_told(end: Any) -> None:
     """It tells in one line where it serves, and stops at a signal or when stdin closes."""
     arguments = ["--until-stdin-closes"] if end == "stdin" else []
-    with start("--tokens", "7", *arguments) as process:
+    with start("--tokens", "7", "--host", "0.0.0.0", *arguments) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         told = json.loads(process.stdout.readline())

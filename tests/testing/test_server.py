@@ -95,6 +95,58 @@ def test_port(fake: FakeLosant) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "base_url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:"),
+        ("localhost", "http://localhost:"),
+        ("0.0.0.0", "http://127.0.0.1:"),
+        ("::1", "http://[::1]:"),
+        ("::", "http://[::1]:"),
+    ],
+)
+def test_host(fake: FakeLosant, host: str, base_url: str) -> None:
+    """The fake listens on any address of this machine, and gives a base URL that leads there."""
+    if ":" in host and not _has_ipv6():  # pragma: no cover  -- as in some containers
+        pytest.skip("this machine has no IPv6")
+    with fake.serve(host=host) as served:
+        assert served.startswith(base_url)
+        assert fetch(served, fake) == 200
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:  # pragma: no cover  -- as in some containers
+        return False
+    return True
+
+
+def test_every_address(fake: FakeLosant) -> None:
+    """A fake that listens on every address can be reached at another one than its base URL."""
+    with fake.serve(host="0.0.0.0") as base_url:
+        assert fetch(base_url.replace("127.0.0.1", "127.0.0.2"), fake) == 200
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+def test_address_of_another_machine(fake: FakeLosant, host: str) -> None:
+    """An address that this machine does not have is an error at once."""
+    with pytest.raises(OSError, match=r".+"), fake.serve(host=host):
+        pass  # pragma: no cover
+
+
+def test_one_date(fake: FakeLosant) -> None:
+    """Over a socket, too, a response has one date, by the fake's own clock."""
+    fake.fail(status=503, headers={"Date": "Thu, 01 Jan 1970 00:00:00 GMT"}, skip=1)
+    fake.fail("html")
+    with fake.serve() as base_url:
+        dates = [httpx.get(base_url).headers.get_list("date") for _ in range(3)]
+
+    expected = "Sun, 01 Mar 2026 12:00:00 GMT"
+    assert [[expected], ["Thu, 01 Jan 1970 00:00:00 GMT"], [expected]] == dates
+
+
+@pytest.mark.parametrize(
     ("kind", "expected"),
     [
         ("drop", httpx.RemoteProtocolError),
