@@ -9,7 +9,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -335,16 +335,22 @@ class Call:
         self.shared.server_clock.observe(response.headers, self.shared.now() - began)
         body = cast("httpx.AsyncByteStream", response.stream)
         status = response.status_code
+        parts = aiter(body)
         try:
             limit = size_limit(self.action, status, self.shared.max_response_size)
             reader = BodyReader.of(response.headers, limit)
-            async for part in body:
+            async for part in parts:
                 if fault := await reader.take(part):
                     break
             else:
                 fault = reader.end()
         finally:
-            await body.aclose()
+            try:
+                # If reading stops early, trio warns of a generator that nobody closes.
+                if isinstance(parts, AsyncGenerator):
+                    await parts.aclose()
+            finally:
+                await body.aclose()
         if fault and status < 400:  # noqa: PLR2004 -- an error needs no body to be one
             self.outcome = f"{status}, unreadable"
             return unreadable(self.action, status, fault)

@@ -91,7 +91,14 @@ class Resource:
             request = partial(call, action, ids, {**query, **numbers}, **others)
             return await (request() if send is None else send(request))
 
-        return Listing(action.name, per_page, read, self._session.under_way)
+        return Listing(
+            action.name,
+            per_page,
+            read,
+            self._session.under_way,
+            query=query,
+            warns=send is None,
+        )
 
 
 class UserApiTokenResource(Resource):

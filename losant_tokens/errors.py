@@ -46,6 +46,7 @@ __all__ = [
     "JournalError",
     "LosantError",
     "NotFound",
+    "PaginationDriftWarning",
     "PayloadTooLarge",
     "PlanRefused",
     "RequestTimeout",
@@ -129,6 +130,13 @@ class ScopeWarning(UserWarning):
     """
 
 
+class PaginationDriftWarning(UserWarning):
+    """A list contradicts itself, or changed while it was read: items may be missing or come twice.
+
+    `iter` issues it at the line of its reader. `Listing.progress.problems` has the same facts.
+    """
+
+
 class TokenExpired(LosantError):
     """The token's `exp` claim lies more than a minute in the past; nothing was sent."""
 
@@ -176,7 +184,10 @@ class ResponseError(LosantError):
         path: The place of the fault in the response (`$.items[3].scope`), if it has one.
         ambiguous: Whether the API may have carried the request out, which the response does not
             show.
+        is_too_large: Whether a smaller page of the list could be read.
     """
+
+    is_too_large = False
 
     def __init__(
         self,
@@ -200,6 +211,8 @@ class ResponseTooLarge(ResponseError):
     It is raised by the `get` of a list. `iter` and `jobs.plan` ask for smaller pages instead, and
     raise it only for a page of one token.
     """
+
+    is_too_large = True
 
 
 class StatusError(LosantError):

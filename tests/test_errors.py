@@ -54,8 +54,8 @@ def test_tree_is_complete() -> None:
 
 
 def test_all() -> None:
-    """`__all__` is sorted, and has the errors, the warning and the table's function."""
-    expected = [*sorted([*TREE, "ScopeWarning"]), "status_error_class"]
+    """`__all__` is sorted, and has the errors, the warnings and the table's function."""
+    expected = [*sorted([*TREE, "PaginationDriftWarning", "ScopeWarning"]), "status_error_class"]
     assert expected == errors.__all__
 
 

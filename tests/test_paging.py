@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import linecache
+import warnings
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -10,8 +12,10 @@ import anyio.lowlevel
 import httpx
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from losant_tokens import ApiToken, AsyncClient, Listing, RetryPolicy, errors
+from losant_tokens import ApiToken, AsyncClient, Listing, RetryPolicy, _paging, errors
 from losant_tokens.testing import FakeLosant
 
 Serve = Callable[[int, int], dict[str, Any] | httpx.Response]
@@ -72,13 +76,14 @@ class Server:
         (honest(25, totalCount=...), [(0, 10), (1, 10), (2, 10)]),
         (honest(20, totalCount=...), [(0, 10), (1, 10), (2, 10)]),
         (honest(25, totalCount=..., perPage=...), [(0, 10), (1, 10), (2, 10)]),
-        (honest(25, totalCount=30), [(0, 10), (1, 10), (2, 10), (3, 10)]),
+        (honest(7, totalCount=..., perPage=...), [(0, 10), (1, 7)]),
+        (honest(25, cap=10, totalCount=..., perPage=...), [(0, 30), (1, 10), (2, 10)]),
     ],
 )
 async def test_all_pages(serve: Serve, asked: list[tuple[int, int]]) -> None:
     """However the server counts or caps its pages, each token comes once, with no page to spare."""
     server = Server(serve)
-    numbers = await server.numbers(per_page=10)
+    numbers = await server.numbers(per_page=asked[0][1])
     assert list(range(len(numbers))) == numbers
     assert asked == server.asked
 
@@ -210,6 +215,7 @@ def boasting(page: int, per_page: int) -> dict[str, Any]:
     ("serve", "problem"),
     [(repeating, "page 1 is the same as the one before"), (growing, "with no end in sight")],
 )
+@pytest.mark.filterwarnings("ignore::losant_tokens.errors.PaginationDriftWarning")
 async def test_a_list_without_end(serve: Serve, problem: str) -> None:
     """A list that cannot be an honest one ends in an error that says why."""
     with anyio.fail_after(20):
@@ -217,11 +223,275 @@ async def test_a_list_without_end(serve: Serve, problem: str) -> None:
             await Server(serve).numbers(per_page=10)
 
 
-async def test_a_list_that_boasts() -> None:
-    """An empty page is the end, whatever was announced."""
-    server = Server(boasting)
-    assert [0, 1, 2] == await server.numbers(per_page=10)
-    assert 2 == len(server.asked)
+# --- Lists that contradict themselves ---------------------------------------------------------
+
+
+def changing(*totals: int) -> Serve:
+    """Return a server of 30 tokens that states another total on each page."""
+
+    def serve(page: int, per_page: int) -> dict[str, Any]:
+        return honest(30, totalCount=totals[page])(page, per_page)  # type: ignore[return-value]
+
+    return serve
+
+
+def repeating_some(page: int, per_page: int) -> dict[str, Any]:
+    """Have each page begin with the last token of the page before."""
+    items = [token(n) for n in range(page * 9, page * 9 + 10)]
+    return {"items": items, "totalCount": 30, "perPage": 10}
+
+
+def sharded(page: int, per_page: int) -> dict[str, Any]:
+    """Have pages of all sizes."""
+    numbers = ([0, 1, 2, 3], [4], [5, 6, 7, 8, 9], [])[min(page, 3)]
+    return {"items": [token(n) for n in numbers], "totalCount": 10, "perPage": per_page}
+
+
+def with_odd_items(page: int, per_page: int) -> dict[str, Any]:
+    """Have one item on the first page that is no token."""
+    answer = honest(20)(page, per_page)
+    assert isinstance(answer, dict)
+    if page == 0:
+        answer["items"][3] = {"name": "no id"}
+    return answer
+
+
+def stopping(page: int, per_page: int) -> dict[str, Any]:
+    """Have no tokens on the second page, though more are announced."""
+    return honest(10 if page else 30, totalCount=30)(page, per_page)  # type: ignore[return-value]
+
+
+CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
+    (changing(30, 29, 30), [*range(30)], [("changed", "the total went from 30 to 29")]),
+    (
+        changing(30, 20, 20),
+        [*range(20)],
+        [("changed", "the total went from 30 to 20")],
+    ),
+    *(
+        (
+            honest(30, totalCount=total),
+            [*range(30)],
+            [("total", f"the list states a total of {total} and has 10 items")],
+        )
+        for total in (-1, 0, 3, -(10**30))
+    ),
+    (
+        honest(30, totalCount=15),
+        [*range(30)],
+        [("total", "the list states a total of 15 and has 20 items")],
+    ),
+    (
+        honest(25, totalCount=30),
+        [*range(25)],
+        [
+            ("size", "page 2 has 5 of 10 items, and more follow"),
+            ("total", "the list states a total of 30 and has 25 items"),
+        ],
+    ),
+    (
+        boasting,
+        [0, 1, 2],
+        [
+            ("size", "page 0 has 3 of 10 items, and more follow"),
+            ("total", "the list states a total of 1000000000 and has 3 items"),
+        ],
+    ),
+    (stopping, [*range(10)], [("total", "the list states a total of 30 and has 10 items")]),
+    (honest(20, count=11), [*range(20)], [("count", "page 0 states 11 items and has 10")]),
+    (honest(20, page=5), [*range(20)], [("page", "page 0 states that it is page 5")]),
+    (
+        honest(20, perPage=100),
+        [*range(20)],
+        [("size", "page 0 states a size of 100 and has 10 items")],
+    ),
+    (
+        honest(20, perPage=3),
+        [*range(20)],
+        [("size", "page 0 states a size of 3 and has 10 items")],
+    ),
+    (
+        repeating_some,
+        [*range(10), *range(9, 19), *range(18, 28)],
+        [("repeated", "page 1 has 1 items that came before")],
+    ),
+    (sharded, [*range(10)], [("size", "page 0 has 4 of 10 items, and more follow")]),
+    (
+        with_odd_items,
+        [0, 1, 2, *range(4, 20)],
+        [("unreadable", "page 0 has 1 unreadable items")],
+    ),
+    (
+        honest(20, sortField="creationDate"),
+        [*range(20)],
+        [("query", "the list states a sortField other than the one asked for")],
+    ),
+    (
+        honest(20, filter="*"),
+        [*range(20)],
+        [("query", "the list states a filter other than the one asked for")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("serve", "numbers", "problems"), CONTRADICTIONS)
+async def test_contradictions(
+    serve: Serve, numbers: list[int], problems: list[tuple[str, str]]
+) -> None:
+    """A contradiction is reported, and no item that can be read is left out because of it."""
+    options: dict[str, Any] = {"sort_field": "name", "filter_field": "name", "filter": "ci-*"}
+    async with Server(serve).client() as client:
+        listing = client.user_api_tokens.iter(per_page=10, **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = [int(t.id, 16) async for t in listing]
+
+    assert numbers == found
+    assert problems == [(problem.kind, str(problem)) for problem in listing.progress.problems]
+    text = " ".join(str(warning.message) for warning in caught)
+    assert all(problem in text for _, problem in problems)
+    assert {errors.PaginationDriftWarning} == {warning.category for warning in caught}
+    assert {__file__} == {warning.filename for warning in caught}
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {},
+        {"sortField": "name", "sortDirection": "DESC", "filterField": "name", "filter": "ci-*"},
+        {"page": None, "count": None},
+        {"count": "many", "totalCount": None, "perPage": "x"},
+    ],
+)
+async def test_no_contradictions(says: dict[str, Any]) -> None:
+    """A list that states what it holds, or nothing, is read without a warning."""
+    options: dict[str, Any] = {
+        "sort_field": "name",
+        "sort_direction": "desc",
+        "filter_field": "name",
+        "filter": "ci-*",
+    }
+    assert [*range(20)] == await Server(honest(20, **says)).numbers(per_page=10, **options)
+
+
+async def test_the_line_of_a_warning() -> None:
+    """The warning names the line at which the list is read."""
+    async with Server(boasting).client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        with pytest.warns(errors.PaginationDriftWarning) as caught:
+            await anext(listing)
+    lines = [linecache.getline(warning.filename, warning.lineno) for warning in caught]
+    assert ["            await anext(listing)\n"] == lines
+
+
+async def test_warnings_as_errors() -> None:
+    """Where warnings are errors, nothing is lost: the reader can go on."""
+    async with Server(boasting).client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        with pytest.raises(errors.PaginationDriftWarning):
+            await anext(listing)
+        assert "ci-0" == (await anext(listing)).name
+
+
+async def test_jobs_are_not_warned() -> None:
+    """A listing whose requests something else sends leaves its problems to that."""
+    async with Server(boasting).client() as client:
+
+        async def send(read: Callable[[], Awaitable[Any]]) -> Any:
+            return await read()
+
+        listing = client.tokens("user").iter_by(send, per_page=10)
+        assert 3 == len([t async for t in listing])
+    assert ["size", "total"] == [problem.kind for problem in listing.progress.problems]
+
+
+async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
+    """A reader that deletes what it reads is warned, because tokens are left out."""
+    for number in range(60):
+        fake_losant.add_token(f"ci-{number:02}")
+
+    async def delete_all(client: AsyncClient) -> None:
+        async for t in client.user_api_tokens.iter(per_page=10):
+            await client.user_api_token.delete(t.id)
+
+    async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
+        with pytest.warns(errors.PaginationDriftWarning, match="the total went from 60 to"):
+            await delete_all(client)
+    assert fake_losant.tokens()
+
+
+async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long list, only the ids that were read last are remembered."""
+    monkeypatch.setattr(_paging, "_REMEMBERED", 15)
+    async with Server(honest(100)).client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        assert 100 == len([t async for t in listing])
+    assert len(listing.progress._known_ids) <= 30
+
+
+# --- Pages that are too large -----------------------------------------------------------------
+
+
+class Heavy(Server):
+    """Serves tokens with a description of 1,000 characters, and a client that takes `limit`."""
+
+    def __init__(self, total: int, limit: int, cap: int = 10_000, light: int = 0) -> None:
+        def serve(page: int, per_page: int) -> dict[str, Any]:
+            answer = honest(total, cap)(page, per_page)
+            assert isinstance(answer, dict)
+            for item in answer["items"]:
+                if int(item["id"], 16) >= light:
+                    item["description"] = "x" * 1000
+            return answer
+
+        super().__init__(serve)
+        self._limit = limit
+
+    def client(self) -> AsyncClient:
+        return AsyncClient(
+            "t",
+            transport=httpx.MockTransport(self._answer),
+            retry=RetryPolicy(attempts=1),
+            max_response_size=self._limit,
+        )
+
+
+@pytest.mark.parametrize("per_page", [3, 10, 16, 97, 1000])
+@pytest.mark.parametrize("light", [0, 50, 97, 195])
+@pytest.mark.parametrize("cap", [33, 10_000])
+async def test_smaller_pages(per_page: int, light: int, cap: int) -> None:
+    """A page that is too large is asked for again in smaller pages; no token is lost or doubled."""
+    server = Heavy(200, limit=10_000, cap=cap, light=light)
+    assert [*range(200)] == await server.numbers(per_page=per_page)
+
+
+async def test_smaller_pages_from_the_same_offset() -> None:
+    """The page size is halved as often as needed, and stays reduced."""
+    server = Heavy(60, limit=10_000, light=40)
+    await server.numbers(per_page=40)
+    assert [(0, 40), (1, 40), (2, 20), (4, 10), (8, 5), (9, 5), (10, 5), (11, 5)] == server.asked
+
+
+async def test_a_token_that_is_too_large() -> None:
+    """A token that is too large by itself is an error that says what helps."""
+    with pytest.raises(errors.ResponseTooLarge, match="max_response_size"):
+        await Heavy(10, limit=500).numbers(per_page=10)
+
+
+def test_a_smaller_page_under_trio() -> None:
+    """It is the same where no page is read ahead."""
+    assert [*range(60)] == trio.run(Heavy(60, limit=10_000).numbers)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 70))
+async def test_any_smaller_pages(total: int, light: int, cap: int, per_page: int) -> None:
+    """Whatever the sizes are, each token comes once."""
+    server = Heavy(total, limit=3000, cap=cap, light=light)
+    assert [*range(total)] == await server.numbers(per_page=per_page)
+
+
+# --- What cannot be asked for -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
