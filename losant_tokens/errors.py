@@ -6,6 +6,7 @@
     ├── ClientStateError       not opened, closed already, another event loop, or no token
     ├── ValidationError        an argument that Losant would refuse (also a ValueError)
     ├── ScopeError             the token's scopes do not allow the action
+    │   └── IssuerMismatch     the token was issued for another host
     ├── TokenExpired           the token's `exp` claim lies in the past
     ├── TransportError         no complete answer came
     │   ├── ConnectFailed      the request never left

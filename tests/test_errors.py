@@ -13,6 +13,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "ClientStateError": (errors.LosantError,),
     "ValidationError": (errors.LosantError, ValueError),
     "ScopeError": (errors.LosantError,),
+    "IssuerMismatch": (errors.ScopeError,),
     "TokenExpired": (errors.LosantError,),
     "TransportError": (errors.LosantError,),
     "ConnectFailed": (errors.TransportError,),
