@@ -59,6 +59,7 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
     {
         errors.Unauthorized: "check LOSANT_API_TOKEN, and that LOSANT_API_URL is where it is from",
         errors.TokenExpired: "set LOSANT_API_TOKEN to a token that is valid",
+        errors.IssuerMismatch: "set LOSANT_API_URL to the API that issued the token",
         errors.ScopeError: "set LOSANT_API_TOKEN to a token with one of these scopes",
         errors.Forbidden: "set LOSANT_API_TOKEN to a token that may do this",
         errors.NotFound: "check the id, and whose token it is: --owner",
@@ -66,6 +67,7 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
         errors.ServerError: "this is not your fault; try again later",
         errors.ConfigurationError: "change that setting, then run the command again",
         errors.ConnectFailed: "check the network and LOSANT_API_URL",
+        errors.ResponseTooLarge: "ask for fewer tokens at a time",
         errors.ResponseError: "check that LOSANT_API_URL is the API of Losant",
     }
 )

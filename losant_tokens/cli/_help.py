@@ -8,9 +8,10 @@ Environment:
   NO_COLOR          no colours
 
 Exit codes:
-  0  done                      3    some failed
-  1  failed, or not agreed to  4    refused by a guard, or the plan was
-  2  not understood            130  interrupted by Ctrl-C
+  0  done               4    blocked by a safety check
+  1  error or declined  70   a bug: please report it
+  2  usage error        130  stopped by Ctrl-C, SIGTERM or SIGHUP
+  3  some failed
 
 Examples:
   losant-tokens demo
@@ -60,7 +61,8 @@ Examples:
 DELETE = f"""\
 {_TOKEN}
 
-Writes the id of each token that was deleted; exits with 3 where some were not.
+Prints the id of each token as soon as it is deleted; exits with 3 if some were
+not. The token that the command itself uses is refused.
 
 Examples:
   losant-tokens delete 575ec7417ae143cd83dc4a95
@@ -132,6 +134,17 @@ RESTORE = f"""\
 
 Examples:
   losant-tokens restore quarantine.json\
+"""
+
+PRUNE = """\
+Removes only files that `plan`, `cleanup`, `sweep` and `restore` named, and only
+if each token of the job has an outcome, or the plan was never applied.
+Quarantines, their reports and files named with --out stay. Other commands prune
+what is older than 180 days by themselves.
+
+Examples:
+  losant-tokens prune
+  losant-tokens prune --older-than 30d\
 """
 
 COMPLETION = """\

@@ -104,7 +104,6 @@ def apply(path: Path, how: How, connection: Connection, *, resume: bool, max_age
     """Apply a plan, once that was agreed to."""
     need_terminal_or_yes("apply", yes=how.yes)
     with quiet(how.quiet):
-        check_outputs(how.report, inputs=[("the plan", path)], journal=how.journal)
         made = jobs.Plan.read(path)
         made.check(service_url(connection), max_age, datetime.now(UTC))
         journal = journal_for(made, how.journal)

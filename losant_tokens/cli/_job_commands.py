@@ -10,6 +10,7 @@ from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._job_parameters import (
     A_DAY,
     AS_USUAL,
+    HALF_A_YEAR,
     MINE,
     NO_GUARDS,
     NO_RULES,
@@ -17,6 +18,7 @@ from losant_tokens.cli._job_parameters import (
     Guards,
     How,
     MaxAge,
+    OldEnough,
     Out,
     Owners,
     Plan,
@@ -150,6 +152,18 @@ def restore(
     return _job.in_one(
         "restore", _job.restored(report, guards), out, how, guards, connection, report
     )
+
+
+@app.command(help_epilogue=texts.PRUNE)
+def prune(*, older_than: OldEnough = HALF_A_YEAR) -> int:
+    """Remove plans and journals of complete jobs from the command's own folder.
+
+    Args:
+        older_than: Only of jobs that ended more than AGE ago, for example 90d.
+    """
+    from losant_tokens.cli._state import prune_own_folder  # noqa: PLC0415
+
+    return prune_own_folder(older_than)
 
 
 @app.command(help_epilogue=texts.COMPLETION)

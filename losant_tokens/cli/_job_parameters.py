@@ -53,6 +53,17 @@ MaxAge = Annotated[
 ]
 
 
+OldEnough = Annotated[
+    timedelta,
+    Parameter(
+        converter=_read_span,
+        accepts_keys=False,
+        n_tokens=1,
+        show_default=lambda span: f"{span.days}d",
+    ),
+]
+
+
 @Parameter(name="*", group=_WHICH)
 @frozen(kw_only=True)
 class Rules:
@@ -206,3 +217,4 @@ Owners = Annotated[
 MINE = (ME,)
 NO_RULES, NO_GUARDS, AS_USUAL = Rules(), Guards(), How()
 A_DAY = timedelta(hours=24)
+HALF_A_YEAR = timedelta(days=180)

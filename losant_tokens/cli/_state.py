@@ -14,9 +14,9 @@ from pathlib import Path
 
 from losant_tokens import jobs
 from losant_tokens.cli._errors import CommandError, say
+from losant_tokens.cli._job_parameters import HALF_A_YEAR
+from losant_tokens.cli._output import write_result
 from losant_tokens.errors import LosantError
-
-KEEP = timedelta(days=180)
 
 _PLAN = re.compile(r"(?:plan|cleanup|sweep|restore)-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\.jsonl")
 _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
@@ -31,7 +31,7 @@ def own_file(name: str) -> Path:
         CommandError: The folder cannot be made.
     """
     folder = state_folder("name a file for the plan: --out")
-    prune(folder, KEEP)
+    prune(folder, HALF_A_YEAR)
     return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
 
 
@@ -104,6 +104,15 @@ def existing_state_folder() -> Path | None:
         if (root / "losant-tokens").is_dir():
             return root / "losant-tokens"
     return None
+
+
+def prune_own_folder(older_than: timedelta) -> int:
+    """Prune the command's own folder, and print the files that were removed."""
+    folder = existing_state_folder()
+    removed = [] if folder is None else prune(folder, older_than)
+    write_result("".join(f"{path}\n" for path in removed))
+    say(f"Removed {len(removed)} file{'' if len(removed) == 1 else 's'}.")
+    return 0
 
 
 def prune(folder: Path, older_than: timedelta) -> list[Path]:

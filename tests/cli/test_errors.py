@@ -19,7 +19,7 @@ from .conftest import Command
 
 COMMANDS = (
     *("list", "show", "create", "patch", "delete", "sandbox", "demo"),
-    *("plan", "apply", "cleanup", "quarantine", "sweep", "restore", "completion"),
+    *("plan", "apply", "cleanup", "quarantine", "sweep", "restore", "prune", "completion"),
 )
 HINTED = {
     errors.TransportError: "look before you retry",
@@ -29,6 +29,8 @@ HINTED = {
     errors.Unauthorized: "check LOSANT_API_TOKEN",
     errors.TokenExpired: "a token that is valid",
     errors.ScopeError: "one of these scopes",
+    errors.IssuerMismatch: "the API that issued the token",
+    errors.ResponseTooLarge: "fewer tokens at a time",
     errors.Forbidden: "a token that may do this",
     errors.NotFound: "check the id",
     errors.TooManyRequests: "wait a little",
@@ -127,7 +129,7 @@ def test_usage(command: Command, arguments: list[str], message: str, help_of: st
 def test_the_token_is_no_argument(command: Command) -> None:
     """There is no option for the token, and the help says where it comes from."""
     assert command("list", "--token", "x")[0] == 2
-    for name in set(COMMANDS) - {"sandbox", "demo", "completion"}:
+    for name in set(COMMANDS) - {"sandbox", "demo", "completion", "prune"}:
         assert "LOSANT_API_TOKEN, never from an argument" in command(name, "--help")[1]
 
 
