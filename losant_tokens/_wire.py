@@ -4,7 +4,7 @@ Pure: nothing here waits or sends.
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Never, Self, cast
 from urllib.parse import quote, urlencode
 
@@ -201,10 +201,40 @@ def time_request(to: Endpoint) -> httpx.Request:
 
 def _request(method: str, url: httpx.URL, headers: httpx.Headers, content: bytes) -> httpx.Request:
     """A request with these headers, and none that httpx would add."""
-    request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(content))
+    request = httpx.Request(method, url, headers=headers, stream=_Content(content))
     request.headers.encoding = "ascii"  # told so, httpx need not try which one fits each of them
     request.read()
     return request
+
+
+class _Content(httpx.ByteStream):
+    """The body of a request, as an iterator and not as a generator.
+
+    A connection that breaks would leave a generator unfinished, of which trio warns.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+class _Once:
+    """Yields its content once."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
 
 
 @attrs.frozen(eq=False)

@@ -1,0 +1,444 @@
+"""A server that fails at each stage of a response: each call ends as it should, and none is lost.
+
+A call ends in the right result or in an error of ours, before its deadline; the client works
+afterwards; and a POST that may have arrived is never sent again.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from losant_tokens import ApiTokenPatch, ApiTokenPost, AsyncClient, RetryPolicy, errors
+
+from .wire import (
+    ID,
+    STACKS,
+    Peer,
+    chunked,
+    good,
+    response,
+    run,
+    serve,
+    token,
+    transport,
+    until_close,
+)
+
+METHODS = ("GET", "PATCH", "DELETE", "POST")
+TIMEOUT = 0.3
+DEADLINE = 4.0
+RETRY = RetryPolicy(attempts=3, base=0.001, deadline=DEADLINE)
+FRAMES = {"length": response, "chunked": chunked, "until close": until_close}
+SLOW = pytest.mark.slow
+MOST_STACKS = (
+    "httpx-asyncio",
+    "httpx-trio",
+    "aiohttp-uvloop",
+    pytest.param("httpx-uvloop", marks=SLOW),
+    pytest.param("aiohttp-asyncio", marks=SLOW),
+)
+
+Fault = Callable[[Peer], None]
+
+
+class Faulty:
+    """Has one fault, with the first request or connection; then every response is right."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+        self._left = 1
+        self._lock = threading.Lock()
+
+    def __call__(self, peer: Peer) -> None:
+        with self._lock:
+            has_fault, self._left = self._left > 0, 0
+        if has_fault:
+            self._fault(peer)
+            return
+        while seen := peer.request():
+            peer.send(response(good(seen)))
+
+
+@attrs.frozen
+class End:
+    """How a call ended, and what the server saw of it."""
+
+    error: Exception | None
+    seconds: float
+    requests: int
+    is_usable: bool
+
+
+async def call(client: AsyncClient, method: str) -> bool:
+    """Do something by a method; return whether the result is the right one."""
+    api = client.user_api_token
+    if method == "GET":
+        return (await api.get(ID)).id == ID
+    if method == "PATCH":
+        return (await api.patch(ID, ApiTokenPatch(name="ci"))).id == ID
+    if method == "DELETE":
+        return (await api.delete(ID)).success is True
+    return (await client.user_api_tokens.post(ApiTokenPost(name="ci"))).id == ID
+
+
+def exercise(stack: str, method: str, fault: Fault) -> End:
+    """Do one call against a fault, and another one after it."""
+
+    async def main() -> End:
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient(
+            "t", base_url=server.url, transport=pool, timeout=TIMEOUT, retry=RETRY
+        ) as client:
+            began = time.monotonic()
+            error: Exception | None = None
+            try:
+                assert await call(client, method)
+            except errors.LosantError as raised:
+                error = raised
+            seconds = time.monotonic() - began
+            requests = len(server.seen)
+            is_usable = (await client.user_api_token.get(ID)).id == ID
+            return End(error, seconds, requests, is_usable and client._session.in_flight == 0)
+
+    with serve(Faulty(fault)) as server:
+        end = run(stack, main)
+    assert isinstance(end, End)
+    return end
+
+
+def check(stack: str, fault: Fault, *, kinds: tuple[type, ...] = ()) -> None:
+    """Check each method: a fault that a retry mends is one for a POST alone, unless it says so."""
+    for method in METHODS:
+        end = exercise(stack, method, fault)
+        context = (stack, method, end)
+        assert end.is_usable, context
+        assert end.seconds < DEADLINE, context
+        if method == "POST":
+            assert end.requests <= 1 or isinstance(end.error, errors.ConnectFailed), context
+        expected = kinds or ((errors.TransportError,) if method == "POST" else (type(None),))
+        assert isinstance(end.error, expected), context
+
+
+# --- Before a response ----------------------------------------------------------------------------
+
+
+def reset_at_once(peer: Peer) -> None:
+    peer.reset()
+
+
+def close_at_once(peer: Peer) -> None:
+    peer.close()
+
+
+def reset_after_request(peer: Peer) -> None:
+    peer.request()
+    peer.reset()
+
+
+def close_after_request(peer: Peer) -> None:
+    peer.request()
+
+
+def stall(peer: Peer) -> None:
+    peer.wait()
+
+
+BEFORE = (reset_at_once, close_at_once, reset_after_request, close_after_request, stall)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("fault", BEFORE, ids=lambda fault: fault.__name__)
+def test_before_a_response(stack: str, fault: Fault) -> None:
+    """A connection that is cut or silent before a response fails a POST, and nothing else.
+
+    A cut at once may be seen before anything is sent. Then a POST is safe to send again.
+    """
+    if fault in (reset_at_once, close_at_once):
+        for method in METHODS:
+            end = exercise(stack, method, fault)
+            assert (1, True) == (end.requests + (end.error is not None), end.is_usable), method
+    else:
+        check(stack, fault)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_refused(stack: str) -> None:
+    """A port where nobody listens is a failure to connect for each method, and not ambiguous."""
+    with serve(stall) as server:
+        pass
+
+    async def main() -> list[errors.ConnectFailed]:
+        found = []
+        async with AsyncClient(
+            "t", base_url=server.url, transport=transport(stack), retry=RETRY
+        ) as client:
+            for method in METHODS:
+                with pytest.raises(errors.ConnectFailed) as caught:
+                    await call(client, method)
+                found.append(caught.value)
+        return found
+
+    found = run(stack, main)
+    assert [(errors.ConnectFailed, False)] * 4 == [
+        (type(error), error.ambiguous) for error in found
+    ]
+
+
+# --- Within a response ----------------------------------------------------------------------------
+
+
+def cut(frame: str, at: float, how: str) -> Fault:
+    """Send a response up to a byte, or up to a share of it, and then close, reset or stall."""
+
+    def fault(peer: Peer) -> None:
+        seen = peer.request()
+        assert seen
+        whole = FRAMES[frame](good(seen))
+        peer.send(whole[: round(len(whole) * at) if type(at) is float else int(at)])
+        if how == "reset":
+            time.sleep(0.002)  # so that what was sent is read before the reset discards it
+            peer.reset()
+        elif how == "stall":
+            peer.wait()
+
+    return fault
+
+
+STAGES = (2, 12, 16, 30, 0.6, 0.97, -1)
+"""In the status line, after it, in the headers, in the body, before its last byte."""
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        "httpx-asyncio",
+        "httpx-trio",
+        "aiohttp-asyncio",
+        *(pytest.param(stack, marks=SLOW) for stack in ("httpx-uvloop", "aiohttp-uvloop")),
+    ],
+)
+@pytest.mark.parametrize("frame", ["length", pytest.param("chunked", marks=SLOW)])
+@pytest.mark.parametrize("at", STAGES)
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_cut(stack: str, frame: str, at: float, how: str) -> None:
+    """A response that ends early is a failed attempt, whose request may have been carried out."""
+    check(stack, cut(frame, at, how))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stack", ["httpx-asyncio", "httpx-trio", "aiohttp-asyncio"])
+@pytest.mark.parametrize("frame", ["length", "chunked"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("rest", range(4))
+def test_cut_at_every_byte(stack: str, frame: str, how: str, rest: int) -> None:
+    """The same holds for every byte at which a response may end."""
+    shortest = len(FRAMES[frame](b'{"success":true}'))
+    for at in range(rest, shortest, 4):
+        check(stack, cut(frame, at, how))
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        "httpx-trio",
+        "aiohttp-asyncio",
+        pytest.param("httpx-asyncio", marks=SLOW),
+        pytest.param("httpx-uvloop", marks=SLOW),
+        pytest.param("aiohttp-uvloop", marks=SLOW),
+    ],
+)
+@pytest.mark.parametrize("frame", ["length", pytest.param("chunked", marks=SLOW)])
+@pytest.mark.parametrize(
+    "at", [0.9, *(pytest.param(at, marks=SLOW) for at in (2, 16, 30, 0.6, 0.97, -1))]
+)
+def test_stall(stack: str, frame: str, at: float) -> None:
+    """A response that stops halfway times out."""
+    check(stack, cut(frame, at, "stall"))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("how", ["close", "stall"])
+def test_until_close(stack: str, how: str) -> None:
+    """A body that ends with the connection is complete if it is closed, and not if it stalls."""
+    fault = cut("until close", 1.0, how)
+    check(stack, fault, kinds=() if how == "stall" else (type(None),))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_until_close_too_early(stack: str) -> None:
+    """A body that ends with the connection, in the middle of its JSON, is no response."""
+    check(stack, cut("until close", -2, "close"), kinds=(errors.ResponseError,))
+
+
+# --- Slow, and wrong ------------------------------------------------------------------------------
+
+
+def drip(peer: Peer) -> None:
+    """Send a whole response, a few bytes at a time."""
+    seen = peer.request()
+    assert seen
+    whole = response(good(seen))
+    for at in range(0, len(whole), 8):
+        peer.send(whole[at : at + 8])
+        time.sleep(0.0005)
+    peer.wait()
+
+
+def drip_without_end(peer: Peer) -> None:
+    """Send a header without end, slowly enough to go on for longer than any timeout."""
+    peer.request()
+    peer.send(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(1000):
+        peer.send(b"x")
+        time.sleep(0.01)
+
+
+def early(peer: Peer) -> None:
+    """Respond before the request, and close."""
+    peer.send(response(b"{}", "503 Service Unavailable"))
+    peer.request()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_drip(stack: str) -> None:
+    """A slow response is as good as any."""
+    check(stack, drip, kinds=(type(None),))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_drip_without_end(stack: str) -> None:
+    """A response that never gets on times out, though something comes all the time."""
+    check(stack, drip_without_end)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_early(stack: str) -> None:
+    """A server that is busy before it has read a request is asked again, but not by a POST."""
+    for method in METHODS:
+        end = exercise(stack, method, early)
+        kind = errors.ServerError if method == "POST" else type(None)
+        assert (True, kind) == (end.is_usable, type(end.error)), (stack, method, end)
+
+
+def wrong(content: bytes) -> Fault:
+    """Send something wrong, and close."""
+
+    def fault(peer: Peer) -> None:
+        peer.request()
+        peer.send(content)
+
+    return fault
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+TOKEN = token()
+NOT_HTTP = {
+    "no status line": b"nonsense\r\n\r\n",
+    "another protocol": b"\x15\x03\x03\x00\x02\x02\x46",
+    "HTTP/2": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18),
+    "status without digits": b"HTTP/1.1 abc OK\r\n\r\n",
+    "header without colon": HEAD + b"broken\r\n\r\n" + TOKEN,
+    "NUL in a header": HEAD + b"X: a\x00b\r\nContent-Length: 2\r\n\r\n{}",
+    "length too long": HEAD + b"Content-Length: 999\r\n\r\n" + TOKEN,
+    "length no number": HEAD + b"Content-Length: x\r\n\r\n" + TOKEN,
+    "length negative": HEAD + b"Content-Length: -5\r\n\r\n" + TOKEN,
+    "two lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + TOKEN,
+    "chunk size no number": HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "chunk too long": HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n{}\r\n0\r\n\r\n",
+    "no last chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    "a header too large": HEAD + b"X: " + b"x" * 200_000,
+    "headers without end": HEAD + b"X: x\r\n" * 40_000,
+}
+
+
+@pytest.mark.parametrize("stack", MOST_STACKS)
+@pytest.mark.parametrize("name", NOT_HTTP)
+def test_not_http(stack: str, name: str) -> None:
+    """What is not valid HTTP is a failed attempt, whose request may have been carried out."""
+    check(stack, wrong(NOT_HTTP[name]))
+
+
+NOT_THE_API = {
+    "length too short": HEAD + b"Content-Length: 9\r\n\r\n" + TOKEN,
+    "an odd status": b"HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\n[]",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: http://h/\r\nContent-Length: 0\r\n\r\n",
+    "a page": response(b"<html>"),
+}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("name", NOT_THE_API)
+def test_not_the_api(stack: str, name: str) -> None:
+    """Valid HTTP that the API cannot have sent is a ResponseError, and is not asked for again."""
+    check(stack, wrong(NOT_THE_API[name]), kinds=(errors.ResponseError,))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_informational(stack: str) -> None:
+    """Responses of class 1xx before the final one are skipped."""
+
+    def fault(peer: Peer) -> None:
+        seen = peer.request()
+        assert seen
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        peer.send(b"HTTP/1.1 100 Continue\r\n\r\n", hints, response(good(seen)))
+        peer.wait()
+
+    check(stack, fault, kinds=(type(None),))
+
+
+# --- What errors say ------------------------------------------------------------------------------
+
+SECRET = "my-secret-token"
+QUOTED = {
+    "status line": f"{SECRET}\r\n\r\n",
+    "status": f"HTTP/1.1 {SECRET}\r\n\r\n",
+    "reason": f"HTTP/1.1 400 {SECRET}\r\nContent-Length: 0\r\n\r\n",
+    "header": f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n",
+    "header name": f"HTTP/1.1 200 OK\r\n({SECRET}): x\r\n\r\n",
+    "header value": f"HTTP/1.1 200 OK\r\nX: \x00{SECRET}\r\n\r\n",
+    "length": f"HTTP/1.1 200 OK\r\nContent-Length: {SECRET}\r\n\r\n",
+    "coding": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {SECRET}\r\n\r\n",
+    "chunk size": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}\r\n",
+    "encoding": f"HTTP/1.1 200 OK\r\nContent-Encoding: {SECRET}\r\nContent-Length: 2\r\n\r\n[]",
+    "type": f"HTTP/1.1 200 OK\r\nContent-Type: {SECRET}\r\nContent-Length: 2\r\n\r\n[]",
+    "type with parameter": (
+        f"HTTP/1.1 200 OK\r\nContent-Type: text/html; a={SECRET}\r\nContent-Length: 2\r\n\r\n[]"
+    ),
+    "location": f"HTTP/1.1 302 Found\r\nLocation: /{SECRET}\r\nContent-Length: 0\r\n\r\n",
+    "retry-after": f"HTTP/1.1 429 No\r\nRetry-After: {SECRET}\r\nContent-Length: 0\r\n\r\n",
+    "body": f"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n[{SECRET}]",
+}
+
+
+@pytest.mark.parametrize("stack", MOST_STACKS)
+@pytest.mark.parametrize("place", QUOTED)
+def test_nothing_is_quoted(stack: str, place: str, caplog: Any) -> None:
+    """No error, nor the log, repeats what a server sent, wherever a secret may be in it."""
+    import pickle
+    import traceback
+
+    def play(peer: Peer) -> None:
+        peer.request()
+        peer.send(QUOTED[place].encode())
+
+    async def main() -> None:
+        once = RetryPolicy(attempts=1)
+        async with AsyncClient(
+            "t", base_url=server.url, transport=transport(stack), retry=once, timeout=1
+        ) as client:
+            await client.user_api_token.get(ID)
+
+    caplog.set_level("DEBUG", "losant_tokens")
+    with serve(play) as server, pytest.raises(errors.LosantError) as caught:
+        run(stack, main)
+    error = caught.value
+    told = traceback.TracebackException.from_exception(error, capture_locals=False)
+    for text in (str(error), repr(error), repr(error.args), "".join(told.format()), caplog.text):
+        assert SECRET not in text
+    assert SECRET.encode() not in pickle.dumps(error)
+    assert SECRET not in repr(vars(error))
