@@ -10,6 +10,7 @@ not lose connections to cancellation. In two points it is put right here:
 
 import asyncio
 import functools
+import math
 import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
@@ -19,11 +20,14 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from losant_tokens._configuration import certificate_failure, invalid_host
+from losant_tokens._configuration import certificate_failure, invalid_host, proxy_failure
 from losant_tokens._failures import INCOMPLETE_BODY, MIXED_UP, NO_RESPONSE, cause_without_frames
 from losant_tokens._loop import is_asyncio
 from losant_tokens._pool import KEEPALIVE, Pool
 from losant_tokens._protocol import Protocol
+from losant_tokens._proxies import Proxy
+from losant_tokens._secret import Secret
+from losant_tokens._tls import Verify
 from losant_tokens.errors import ClientStateError
 
 _NOT_CONNECTED = (
@@ -63,8 +67,18 @@ class _Connector(aiohttp.TCPConnector):
 class AiohttpPool(Pool):
     """The pool of aiohttp, opened at the first request."""
 
-    def __init__(self, *, max_connections: int, verify: ssl.SSLContext | None = None) -> None:
-        super().__init__(max_connections=max_connections, verify=verify)
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        verify: Verify = None,
+        proxy: str | Secret | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        proxy = Secret(proxy) if isinstance(proxy, str) else proxy
+        super().__init__(
+            max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
+        )
         self._session: aiohttp.ClientSession | None = None
         # What the latest request had, and the next one mostly has, too.
         self._timeouts: dict[str, float | None] = {}
@@ -74,15 +88,18 @@ class AiohttpPool(Pool):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request, and hands back the head of the answer."""
-        session = self._session or self._open(await self._tls_context(request.url))
+        proxy = self._proxy_for(request.url)
+        session = self._session or self._open(await self._tls_context(request.url, proxy))
         try:
             response = await session.request(
                 request.method,
                 _url(request.url),
-                headers=self._headers_of(request),
+                headers=self._headers_of(request, proxy),
                 data=await request.aread() or None,
                 allow_redirects=False,
                 timeout=self._timeout_of(request),
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else _authorization(proxy),
                 server_hostname=request.extensions.get("sni_hostname"),
             )
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -90,6 +107,16 @@ class AiohttpPool(Pool):
         else:
             return _response(response, request)
         raise problem
+
+    @staticmethod
+    def unsupported(proxy: Proxy) -> str | None:
+        """Return why this pool cannot use a proxy: aiohttp speaks no SOCKS."""
+        if proxy.is_socks:
+            return (
+                f"{proxy.source} names a SOCKS proxy, which aiohttp_transport does not support: "
+                "use httpx_transport, with pip install 'losant-tokens[socks]'"
+            )
+        return None
 
     async def __aenter__(self) -> Self:
         """Open the pool.
@@ -121,9 +148,15 @@ class AiohttpPool(Pool):
         self._session = session
         return session
 
-    def _headers_of(self, request: httpx.Request) -> CIMultiDict[str]:
-        """The headers of httpx as those of aiohttp, which does not change them."""
+    def _headers_of(self, request: httpx.Request, proxy: Proxy | None) -> CIMultiDict[str]:
+        """Return the headers of httpx as those of aiohttp, which does not change them.
+
+        Plain http is not tunnelled, so the proxy reads its own header from each request.
+        """
         raw = request.headers.raw
+        if proxy is not None and request.url.scheme == "http":
+            added = _authorization(proxy).items()
+            raw = [*raw, *((name.encode(), value.encode()) for name, value in added)]
         if raw != self._raw_headers:
             self._raw_headers = raw
             self._headers = CIMultiDict(
@@ -141,6 +174,8 @@ class AiohttpPool(Pool):
                 sock_connect=said.get("connect"),
                 sock_read=said.get("read"),
                 connect=said.get("pool"),
+                # Without it, aiohttp rounds a timeout up to the next second.
+                ceil_threshold=math.inf,
             )
         return self._timeout
 
@@ -150,6 +185,11 @@ def _check_event_loop() -> None:
         raise ClientStateError(
             "aiohttp_transport needs asyncio, and the event loop is trio's: use httpx_transport."
         )
+
+
+def _authorization(proxy: Proxy) -> dict[str, str]:
+    value = proxy.authorization()
+    return {} if value is None else {"Proxy-Authorization": value}
 
 
 def _url(url: httpx.URL) -> URL:
@@ -212,6 +252,8 @@ def _translated(error: Exception) -> httpx.TransportError:
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return certificate_failure(error.certificate_error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return proxy_failure(error.status)
     if isinstance(error.__cause__, UnicodeError):
         return invalid_host()
     problem = next(make for kind, make in _MEANINGS if isinstance(error, kind))()

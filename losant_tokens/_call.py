@@ -22,6 +22,7 @@ from losant_tokens._answer import Answer, BodyReader, read_answer, size_limit, u
 from losant_tokens._budget import RetryBudget
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
+from losant_tokens._configuration import PROXY_AUTHENTICATION_REQUIRED, proxy_failure
 from losant_tokens._failures import Failure, without_frames
 from losant_tokens._models import Success
 from losant_tokens._pace import Pace
@@ -332,8 +333,11 @@ class Call:
         # ways to log in) is not wanted here, and would take a third of the time of a call.
         response = await self.shared.pool().handle_async_request(self.request)
         response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
-        self.shared.server_clock.observe(response.headers, self.shared.now() - began)
         body = cast("httpx.AsyncByteStream", response.stream)
+        if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
+            await body.aclose()
+            raise proxy_failure(response.status_code)
+        self.shared.server_clock.observe(response.headers, self.shared.now() - began)
         status = response.status_code
         parts = aiter(body)
         try:

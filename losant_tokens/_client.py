@@ -19,9 +19,10 @@ from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
-from losant_tokens._transport import environment_proxy, httpx_transport
+from losant_tokens._transport import httpx_transport
 from losant_tokens._version import __version__
 from losant_tokens._wire import endpoint
+from losant_tokens.errors import ValidationError
 
 API_URL = "https://api.losant.com"
 API_VERSION = "^1.31.0"
@@ -49,12 +50,16 @@ class AsyncClient:
             Default: 20, or as many as the `transport` was made for.
         retry: How often, and for how long, a call is tried again.
         transport: What to send with: `httpx_transport(...)`, `aiohttp_transport(...)` or any
-            other of httpx's kind. The client closes it. Default: `httpx_transport()`, with the
-            proxy that the environment names.
+            other of httpx's kind. The client closes it. Default: `httpx_transport()`. Both
+            pools use the proxy and the authorities that the environment names.
         losantdomain: The domain scope of all requests; rarely needed.
         api_version: The version of the API to ask for.
         max_response_size: The largest page of a list that is read, in bytes, decompressed. Other
             responses are smaller: 4 MiB are read of them, or this if it is less. Default: 32 MiB.
+        insecure_http: Whether a base URL may be plain http to another host, as for a fake in
+            another container. Anyone on the network can then read the token. Without it, such a
+            client raises `ValidationError` when it is opened. Default: `LOSANT_INSECURE_HTTP`,
+            else False.
 
     Attributes:
         user_api_token: One token of the user.
@@ -92,6 +97,7 @@ class AsyncClient:
         losantdomain: str | None = None,
         api_version: str = API_VERSION,
         max_response_size: int = ANSWER_LIMIT,
+        insecure_http: bool | None = None,
     ) -> None:
         # Veiled before anything can raise: the frames of a traceback hold no plain token.
         token = _secret_or_environment(token)
@@ -118,6 +124,7 @@ class AsyncClient:
                 api_version=api_version,
                 user_agent=USER_AGENT,
                 losantdomain=losantdomain,
+                insecure_http=_flag("insecure_http", insecure_http, "LOSANT_INSECURE_HTTP"),
             ),
             credential=credential,
             codec=codec(),
@@ -194,7 +201,9 @@ class AsyncClient:
         return bool(self._session.credential.claimed_ids)
 
     async def __aenter__(self) -> Self:
-        await self._session.open(self._transport or self._default_transport())
+        session = self._session
+        pool = self._transport or httpx_transport(max_connections=session.max_connections)
+        await session.open(pool)
         return self
 
     async def __aexit__(
@@ -219,12 +228,30 @@ class AsyncClient:
             f"{can if session.credential.secret else 'no token'}>"
         )
 
-    def _default_transport(self) -> httpx.AsyncBaseTransport:
-        proxy = environment_proxy(httpx.URL(self._session.endpoint.base_url))
-        return httpx_transport(max_connections=self._session.max_connections, proxy=proxy)
-
 
 def _secret_or_environment(token: str | Secret | None) -> Secret | None:
     if token is None:
         token = os.environ.get("LOSANT_API_TOKEN") or None
     return None if token is None else Secret.of(token)
+
+
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True}
+_SWITCH |= {"": False, "0": False, "false": False, "no": False, "off": False}
+
+
+def _flag(name: str, value: bool | None, variable: str) -> bool:
+    """Return a flag as given, or else as an environment variable sets it.
+
+    Raises:
+        ValidationError: It is neither on nor off.
+    """
+    if value is None:
+        found = _SWITCH.get(os.environ.get(variable, "").strip().lower())
+        if found is None:
+            raise ValidationError(f"{variable} must be 1 or 0")
+        return found
+    if not isinstance(value, bool):
+        raise ValidationError(
+            f"AsyncClient.{name} must be True or False, but it is {limits.shown(value)}"
+        )
+    return value

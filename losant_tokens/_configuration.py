@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import httpx
 
-_AUTHENTICATION_REQUIRED = 407
+PROXY_AUTHENTICATION_REQUIRED = 407
+"""The HTTP status that only a proxy answers with (RFC 9110, 15.5.8)."""
+
 _CLIENT_ERRORS = range(400, 500)
 _MAY_PASS = frozenset({408, 425, 429})
 
@@ -32,10 +34,8 @@ def configuration_problem(error: Exception) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return str(certificate_failure(cause))
-    if isinstance(error, httpx.ProxyError):
-        status = str(error).partition(" ")[0]
-        return proxy_problem(int(status)) if status.isdecimal() else None
-    return None
+    failure = proxy_failure(_status_of(error)) if isinstance(error, httpx.ProxyError) else None
+    return str(failure) if isinstance(failure, Misconfigured) else None
 
 
 def certificate_failure(error: Exception) -> httpx.ConnectError:
@@ -52,19 +52,29 @@ def invalid_host() -> httpx.ConnectError:
     return Misconfigured("the host name is not valid. Correct the base URL, or that of the proxy")
 
 
-def proxy_problem(status: int) -> str | None:
-    """Return the message for a proxy's refusal of CONNECT; None if a retry may help."""
-    if status == _AUTHENTICATION_REQUIRED:
-        return (
+def proxy_failure(status: int | None) -> httpx.TransportError:
+    """Return the error for a proxy that does not connect.
+
+    Args:
+        status: The HTTP status that it answered CONNECT with; None for a SOCKS proxy.
+    """
+    if status == PROXY_AUTHENTICATION_REQUIRED:
+        return Misconfigured(
             "the proxy requires a user name and password (status 407). Put them into the proxy "
             "URL: http://USER:PASSWORD@HOST:PORT"
         )
     if status in _CLIENT_ERRORS and status not in _MAY_PASS:
-        return (
+        return Misconfigured(
             f"the proxy refuses connections to this host (status {status}). Change proxy= or "
             "HTTPS_PROXY, or list the host in NO_PROXY"
         )
-    return None
+    return httpx.ProxyError("the proxy could not connect")
+
+
+def _status_of(error: httpx.ProxyError) -> int | None:
+    """Return the HTTP status of a proxy's refusal, with which httpx begins the message."""
+    status = str(error)[:3]
+    return int(status) if status.isascii() and status.isdecimal() else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,11 +7,14 @@ connection is a pool of its own, of size one: a *slot*. A request has a slot to 
 whose request did not come to a clean end is thrown away whole, whatever state it was in.
 """
 
+import math
 import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
 from typing import Never
 
 import anyio
@@ -20,6 +23,9 @@ import httpx
 from losant_tokens._failures import MIXED_UP, not_sent
 from losant_tokens._network import Network, surplus_of
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
+from losant_tokens._proxies import Proxy
+from losant_tokens._secret import Secret
+from losant_tokens._tls import Verify
 
 
 class HttpxPool(Pool):
@@ -32,19 +38,32 @@ class HttpxPool(Pool):
         self,
         *,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        verify: ssl.SSLContext | None = None,
-        proxy: str | None = None,
+        verify: Verify = None,
+        proxy: str | Secret | None = None,
+        trust_env: bool = True,
     ) -> None:
-        super().__init__(max_connections=max_connections, verify=verify)
-        self._proxy = proxy
+        proxy = Secret(proxy) if isinstance(proxy, str) else proxy
+        super().__init__(
+            max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
+        )
         # The one used last is used next, so that those not needed grow old at the left.
         self._idle: deque[tuple[_Slot, float]] = deque()
         self._closed = False
 
+    @staticmethod
+    def unsupported(proxy: Proxy) -> str | None:
+        """Return why this pool cannot use a proxy: a SOCKS proxy needs a package of its own."""
+        if proxy.is_socks and find_spec("socksio") is None:
+            return (
+                f"{proxy.source} names a SOCKS proxy, which needs the package socksio: "
+                "pip install 'losant-tokens[socks]'"
+            )
+        return None
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request over a slot of its own, and hands back the head of the answer."""
         await self._close_the_stale()
-        slot = self._idle.pop()[0] if self._idle else await self._new_slot(request.url)
+        slot = await self._slot_for(request.url)
         slot.network.begin()
         try:
             response = await slot.handle_async_request(request)
@@ -82,9 +101,15 @@ class HttpxPool(Pool):
         while self._idle and time.monotonic() - self._idle[0][1] > KEEPALIVE:
             await discard(self._idle.popleft()[0])
 
-    async def _new_slot(self, url: httpx.URL) -> "_Slot":
-        verify = await self._tls_context(url)
-        return _Slot(verify, self._proxy)
+    async def _slot_for(self, url: httpx.URL) -> "_Slot":
+        """Return a slot out of use, or a new one, that connects as the URL asks for."""
+        proxy = self._proxy_for(url)
+        while self._idle:
+            slot = self._idle.pop()[0]
+            if slot.proxy == proxy:
+                return slot
+            await discard(slot)  # It leads through another proxy, to another host.
+        return _Slot(await self._tls_context(url, proxy), proxy)
 
 
 class _Slot(httpx.AsyncHTTPTransport):
@@ -94,13 +119,27 @@ class _Slot(httpx.AsyncHTTPTransport):
     it, and the event loop keeps it for as long as the server does. So each is remembered here.
     """
 
-    def __init__(self, verify: ssl.SSLContext, proxy: str | None) -> None:
+    def __init__(self, verify: ssl.SSLContext, proxy: Proxy | None) -> None:
+        self.proxy = proxy
         one = httpx.Limits(
             max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE
         )
-        super().__init__(verify=verify, limits=one, proxy=proxy, trust_env=False)
+        super().__init__(verify=verify, limits=one, proxy=_spoken(proxy, verify), trust_env=False)
         self.network = Network(self._pool._network_backend)  # noqa: SLF001
         self._pool._network_backend = self.network  # noqa: SLF001 -- httpx takes none to pass on
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request. A proxy that does not connect in time is a failure to connect.
+
+        httpcore bounds each of the steps on the way to the server, but not that a proxy is silent.
+        """
+        if self.proxy is None or self.network.requests:
+            return await super().handle_async_request(request)
+        limit = request.extensions.get("timeout", {}).get("connect")
+        with anyio.move_on_after(limit) as scope:
+            self.network.on_sending = partial(setattr, scope, "deadline", math.inf)
+            return await super().handle_async_request(request)
+        raise httpx.ConnectTimeout("the proxy did not connect in time")
 
     def can_be_used_again(self) -> bool:
         """Return whether nothing is unread on the connection, if there still is one."""
@@ -135,6 +174,17 @@ class _Slot(httpx.AsyncHTTPTransport):
 
     def __reduce__(self) -> Never:
         raise TypeError("A connection cannot be pickled: it may hold the password of a proxy.")
+
+
+def _spoken(proxy: Proxy | None, verify: ssl.SSLContext) -> httpx.Proxy | None:
+    """Return a proxy as httpx takes it."""
+    if proxy is None:
+        return None
+    return httpx.Proxy(
+        proxy.url,
+        ssl_context=verify if proxy.scheme == "https" else None,
+        auth=(proxy.username.reveal(), proxy.password.reveal()) if proxy.username else None,
+    )
 
 
 class _SlotStream(httpx.AsyncByteStream):

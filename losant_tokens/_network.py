@@ -24,6 +24,10 @@ _LOOK = 0.05
 """How long to wait for surplus data that is known to be on its way, in seconds."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Network(httpcore.AsyncNetworkBackend):
     """The network of a pool with one connection; it remembers that connection.
 
@@ -31,6 +35,7 @@ class Network(httpcore.AsyncNetworkBackend):
         requests: How many requests were sent over the connection.
         is_sending: Whether the current request has been sent in part, so it may have arrived.
         is_waiting: Whether it was sent, and nothing of its response has come.
+        on_sending: Called when the first part of a request is sent, past any proxy.
     """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
@@ -41,6 +46,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self.is_sending = False
         self.is_waiting = False
         self._was_used = False
+        self.on_sending = _nothing
 
     @property
     def sent_nothing(self) -> bool:
@@ -69,6 +75,7 @@ class Network(httpcore.AsyncNetworkBackend):
         if not self.is_sending and content[:1].isalpha() and not content.startswith(b"CONNECT "):
             self.is_sending = self.is_waiting = True
             self.requests += 1
+            self.on_sending()
 
     def note_stream(self, stream: "_Stream") -> None:
         """Note that the connection speaks TLS from now on."""

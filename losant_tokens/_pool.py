@@ -1,12 +1,20 @@
 """What our pools have in common."""
 
+import os
 import ssl
-from typing import Never
+from typing import Never, TypeVar
 
 import anyio
 import httpx
 
 from losant_tokens import _limits as limits
+from losant_tokens._configuration import Misconfigured
+from losant_tokens._proxies import Proxy, parse_proxy, proxy_of_environment
+from losant_tokens._secret import Secret
+from losant_tokens._tls import Verify, context_of, default_context
+from losant_tokens.errors import ValidationError
+
+T = TypeVar("T")
 
 DEFAULT_MAX_CONNECTIONS = 20
 
@@ -28,16 +36,35 @@ def check_max_connections(number: int) -> int:
 
 
 class Pool(httpx.AsyncBaseTransport):
-    """What our pools have in common: a size, and a verifying TLS context made when needed.
+    """What our pools have in common: a size, proxies, and a TLS context made when needed.
+
+    The environment is read when a host is first connected to, since only then is it known which
+    of its variables count. A setting that cannot be used is a `Misconfigured` then; one that was
+    given as an argument is a `ValidationError` at once.
 
     Attributes:
         max_connections: How many connections the client that uses the pool shall open.
     """
 
-    def __init__(self, *, max_connections: int, verify: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        verify: Verify = None,
+        proxy: str | Secret | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        # Hidden before anything can raise: a traceback shows no password of a proxy.
+        proxy = Secret(proxy) if isinstance(proxy, str) else proxy
         self.max_connections = check_max_connections(max_connections)
-        self._verify = verify
+        if not isinstance(trust_env, bool):
+            raise ValidationError(f"trust_env must be True or False, not {limits.shown(trust_env)}")
+        self._trust_env = trust_env
+        self._verify = _checked(context_of(verify))
+        self._proxy = None if proxy is None else _checked(self._parsed(proxy, "proxy"))
         self._making = anyio.Lock()
+        # The proxy for each scheme, host and port that has been connected to.
+        self._proxies: dict[tuple[str, bytes], Proxy | None] = {}
         _keep_memory_at_hand()
 
     def __reduce__(self) -> Never:
@@ -46,14 +73,75 @@ class Pool(httpx.AsyncBaseTransport):
             "hold the password of a proxy. Make another one."
         )
 
-    async def _tls_context(self, url: httpx.URL) -> ssl.SSLContext:
+    @staticmethod
+    def unsupported(proxy: Proxy) -> str | None:
+        """Return why this pool cannot use a proxy, or None if it can."""
+        raise NotImplementedError
+
+    def _parsed(self, proxy: object, source: str) -> Proxy | str:
+        """Return the proxy that an argument names, or what is wrong with it."""
+        if not isinstance(proxy, Secret):
+            return f"{source} must be a URL as a string, but it is {type(proxy).__name__}"
+        found = parse_proxy(proxy, source)
+        if isinstance(found, Proxy):
+            return self.unsupported(found) or found
+        return found
+
+    def _proxy_for(self, url: httpx.URL) -> Proxy | None:
+        """Return the proxy for a URL: that of the arguments, or else of the environment.
+
+        Raises:
+            Misconfigured: The environment names a proxy that cannot be used.
+        """
+        if self._proxy is not None or not self._trust_env:
+            return self._proxy
+        origin = url.scheme, url.netloc
+        if origin not in self._proxies:
+            named = proxy_of_environment(url, os.environ)
+            if isinstance(named, Proxy):
+                named = self.unsupported(named) or named
+            if isinstance(named, str):
+                raise Misconfigured(named)
+            self._proxies[origin] = named
+        return self._proxies[origin]
+
+    async def _tls_context(self, url: httpx.URL, proxy: Proxy | None = None) -> ssl.SSLContext:
+        """Return the TLS context for a URL, made off the event loop when it is first needed.
+
+        Raises:
+            Misconfigured: The environment names authorities that cannot be loaded.
+        """
         if self._verify is not None:
             return self._verify
-        if url.scheme == "http":  # to this machine: TLS is not spoken, and nothing is trusted
+        if url.scheme == "http" and (proxy is None or proxy.scheme != "https"):
+            # TLS is not spoken, so nothing needs to be trusted.
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        async with self._making:  # to read some hundred certificates once, off the event loop
-            self._verify = verify = await _kept_or_made(self._verify)
-        return verify
+        async with self._making:
+            self._verify = context = await self._kept_or_made()
+        return context
+
+    async def _kept_or_made(self) -> ssl.SSLContext:
+        if self._verify is not None:
+            return self._verify
+        context = await anyio.to_thread.run_sync(_default_context, self._trust_env)
+        if isinstance(context, str):
+            raise Misconfigured(context)
+        return context
+
+
+def _default_context(trust_env: bool) -> ssl.SSLContext | str:
+    return default_context(os.environ if trust_env else None)
+
+
+def _checked(found: T | str) -> T:
+    """Return what was made of an argument.
+
+    Raises:
+        ValidationError: It is a string, which says what is wrong with the argument.
+    """
+    if isinstance(found, str):
+        raise ValidationError(found)
+    return found
 
 
 def _keep_memory_at_hand() -> None:
@@ -65,9 +153,3 @@ def _keep_memory_at_hand() -> None:
     calls into the kernel were a tenth of what a request costs. Elsewhere, this does nothing.
     """
     bytearray(4 * _READ_AT_ONCE)
-
-
-async def _kept_or_made(context: ssl.SSLContext | None) -> ssl.SSLContext:
-    if context is None:
-        return await anyio.to_thread.run_sync(httpx.create_ssl_context)
-    return context

@@ -20,6 +20,7 @@ from losant_tokens._call import Call, Shared, ask_server_time
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
+from losant_tokens._hosts import is_loopback
 from losant_tokens._loop import clock, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pace import Pace
@@ -28,7 +29,7 @@ from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
 from losant_tokens._warning import warn_caller
-from losant_tokens._wire import Endpoint, Template, build_request, is_loopback, time_request
+from losant_tokens._wire import Endpoint, Template, build_request, time_request
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
@@ -99,11 +100,13 @@ class Session:
 
         Raises:
             ClientStateError: The session was opened before.
+            ValidationError: The token would be sent in the clear to another machine.
         """
         if self.state != "not open":
             raise ClientStateError(
                 f"This AsyncClient is {self.state}: it can be opened once. Make another one."
             )
+        self.endpoint.check_security()
         self._find_loop, now = loop_finder(), clock()
         self._loop = self._find_loop()
         self._shared = Shared(

@@ -1,12 +1,15 @@
 """The pools that one can send over: httpx's own, made safe to cancel, and aiohttp's, by name."""
 
-import ssl
+import os
 from typing import TYPE_CHECKING
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS
+from losant_tokens._proxies import Proxy, proxy_of_environment
+from losant_tokens._secret import Secret
+from losant_tokens._tls import Verify
+from losant_tokens.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from losant_tokens._aiohttp import AiohttpPool
@@ -16,56 +19,76 @@ if TYPE_CHECKING:
 def httpx_transport(
     *,
     max_connections: int = DEFAULT_MAX_CONNECTIONS,
-    verify: ssl.SSLContext | None = None,
-    proxy: str | None = None,
+    verify: Verify = None,
+    proxy: str | Secret | None = None,
+    trust_env: bool = True,
 ) -> "HttpxPool":
-    """The default pool, for when it needs other settings: httpx's, made safe to cancel.
+    """Return the default pool, with other settings: httpx's pool, made safe to cancel.
 
     Args:
-        max_connections: How many connections an `AsyncClient` opens over it at the most.
-        verify: How to verify the server, such as a context that knows your own authority.
-            Default: the authorities that certifi lists, or those in `SSL_CERT_FILE`.
-        proxy: The URL of a proxy. Default: none; the proxies of the environment are used by an
-            `AsyncClient` without a `transport`.
+        max_connections: The number of connections that an `AsyncClient` opens over it.
+        verify: Which authorities to trust: a TLS context, or the path of a file (PEM) or folder
+            of them. Default: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else certifi's.
+        proxy: The URL of a proxy for all requests, such as `http://USER:PASSWORD@HOST:PORT`; a
+            `socks5://` one needs the extra `[socks]`. Default: the proxy that `HTTPS_PROXY`,
+            `HTTP_PROXY` or `ALL_PROXY` names, unless `NO_PROXY` lists the host.
+        trust_env: Whether to read these variables. The system settings of Windows and macOS are
+            never read.
 
     Raises:
-        ValidationError: `max_connections` is not a whole number above 0.
+        ValidationError: An argument is not valid, such as a file that holds no certificate.
     """
+    proxy = Secret(proxy) if isinstance(proxy, str) else proxy
     from losant_tokens._httpx import HttpxPool  # noqa: PLC0415 -- imports httpcore, to send with
 
-    return HttpxPool(max_connections=max_connections, verify=verify, proxy=proxy)
+    return HttpxPool(
+        max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
+    )
 
 
 def aiohttp_transport(
-    *, max_connections: int = 100, verify: ssl.SSLContext | None = None
+    *,
+    max_connections: int = 100,
+    verify: Verify = None,
+    proxy: str | Secret | None = None,
+    trust_env: bool = True,
 ) -> "AiohttpPool":
-    """The fast pool: aiohttp's, behind httpx. Needs asyncio, and the extra `[aiohttp]`.
+    """Return the fast pool: aiohttp's, behind httpx. It needs asyncio and the extra `[aiohttp]`.
 
     `respx` does not see what goes through it.
 
     Args:
-        max_connections: How many connections an `AsyncClient` opens over it at the most.
+        max_connections: The number of connections that an `AsyncClient` opens over it.
         verify: As for `httpx_transport`.
+        proxy: As for `httpx_transport`, without SOCKS.
+        trust_env: As for `httpx_transport`.
 
     Raises:
         ImportError: The extra is not installed.
-        ValidationError: `max_connections` is not a whole number above 0.
+        ValidationError: An argument is not valid, such as a file that holds no certificate.
     """
+    proxy = Secret(proxy) if isinstance(proxy, str) else proxy
     try:
         from losant_tokens._aiohttp import AiohttpPool  # noqa: PLC0415 -- an extra, and slow
     except ImportError as error:
         raise ImportError(
             f"aiohttp_transport needs {error.name}: pip install 'losant-tokens[aiohttp]'"
         ) from None
-    return AiohttpPool(max_connections=max_connections, verify=verify)
+    return AiohttpPool(
+        max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
+    )
 
 
 def environment_proxy(url: httpx.URL) -> str | None:
-    """The proxy that the environment names for a URL (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    """Return the URL of the proxy that the environment names for a URL, without its password.
 
-    None for plain http, which goes to this machine alone: a proxy would see the token.
+    Args:
+        url: Where a request would go.
+
+    Raises:
+        ConfigurationError: A variable holds no proxy URL, or `NO_PROXY` cannot be read.
     """
-    if url.scheme != "https" or proxy_bypass(url.host):
-        return None
-    proxies = getproxies()
-    return proxies.get("https") or proxies.get("all")
+    proxy = proxy_of_environment(url, os.environ)
+    if isinstance(proxy, str):
+        raise ConfigurationError(proxy)
+    return proxy.url if isinstance(proxy, Proxy) else None

@@ -3,7 +3,6 @@
 Pure: nothing here waits or sends.
 """
 
-import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Never, Self, cast
 from urllib.parse import quote, urlencode
@@ -15,6 +14,7 @@ from losant_tokens import _limits as limits
 from losant_tokens._actions import Action
 from losant_tokens._bodies import Body
 from losant_tokens._codec import Codec
+from losant_tokens._hosts import is_loopback, is_valid_host
 from losant_tokens._options import RequestOptions
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
@@ -35,12 +35,14 @@ class Endpoint:
         headers: For every request.
         authorization: For those that need a token.
         losantdomain: For those that do not bring their own.
+        insecure_http: Whether the token may be sent in the clear to another machine.
     """
 
     base_url: str
     headers: tuple[tuple[str, str], ...]
     authorization: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
     losantdomain: str | None = None
+    insecure_http: bool = False
     # The parts of a request that do not change, made once: parsing a URL and encoding headers
     # would be a third of what a call costs.
     url: httpx.URL = attrs.field(init=False, repr=False, eq=False)
@@ -64,6 +66,20 @@ class Endpoint:
 
     def _host(self) -> tuple[str, str]:
         return "Host", self.url.netloc.decode("ascii")
+
+    def check_security(self) -> None:
+        """Refuse to send a token in the clear to another machine, unless that was asked for.
+
+        Raises:
+            ValidationError: The base URL is plain http to another host.
+        """
+        if self.url.scheme == "https" or self.insecure_http or is_loopback(self.url.host):
+            return
+        raise ValidationError(
+            f"The base URL {limits.shown(self.base_url)} is plain http to another host, so anyone "
+            "on the network could read the token. Nothing was sent. Use https://, or allow it for "
+            "a test server with insecure_http=True or LOSANT_INSECURE_HTTP=1"
+        )
 
     def headers_for(self, action: Action[Any]) -> httpx.Headers:
         """The headers of a request, with the token where it takes one. Not to be changed."""
@@ -97,15 +113,16 @@ def endpoint(
     api_version: str,
     user_agent: str,
     losantdomain: str | None = None,
+    insecure_http: bool = False,
 ) -> Endpoint:
-    """The endpoint for a base URL and a token.
+    """Return the endpoint for a base URL and a token.
 
     Raises:
-        ValidationError: The base URL is not https, nor http to this machine, or a text cannot
-            stand in a header.
+        ValidationError: The base URL is no URL of an API, or a string is not fit for a header.
     """
     return Endpoint(
         base_url=check_base_url(base_url),
+        insecure_http=insecure_http,
         headers=(
             ("Accept", "application/json"),
             ("Accept-Version", _header("api_version", api_version)),
@@ -118,11 +135,10 @@ def endpoint(
 
 
 def check_base_url(text: object) -> str:
-    """A base URL that a token may be sent to, without the slash at its end.
+    """Return a base URL without the slash at its end, and without the root's dot in its host.
 
     Raises:
-        ValidationError: It is no URL, has parts that a base URL cannot have, or would send the
-            token in the clear.
+        ValidationError: It is no URL, or has parts that a base URL cannot have.
     """
     if not isinstance(text, str):
         raise ValidationError(f"The base URL is no URL: {limits.shown(text)}")
@@ -133,29 +149,29 @@ def check_base_url(text: object) -> str:
         )
     try:
         url = httpx.URL(text)
-        host, port = url.host, url.port
-    except (httpx.InvalidURL, ValueError):  # of which the errors of idna are some
+        # Reading the host decodes it, which raises for a name that is not valid IDNA.
+        is_named, port = bool(url.host), url.port
+    except (httpx.InvalidURL, ValueError):
         raise ValidationError(f"The base URL is no URL: {limits.shown(text)}") from None
     if port is not None and not 0 < port <= _LAST_PORT:
-        raise ValidationError(f"The base URL has no such port: {limits.shown(text)}")
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise ValidationError(
-            f"The base URL must begin with https://, or with http:// for this machine alone, "
-            f"since a token goes with each request; it is {limits.shown(text)}"
+            f"The base URL must have a port from 1 to {_LAST_PORT}, but it is {limits.shown(text)}"
         )
-    if not host:
+    if url.scheme not in ("http", "https"):
+        raise ValidationError(
+            f"The base URL must begin with https://, but it is {limits.shown(text)}"
+        )
+    if not is_named:
         raise ValidationError(f"The base URL has no host: {limits.shown(text)}")
+    host = url.raw_host.decode("ascii")
+    if not is_valid_host(host):
+        raise ValidationError(
+            f"The base URL has a host that cannot be looked up: {limits.shown(text)}"
+        )
+    if host.endswith("."):
+        # Certificates name a host without the dot, so the name would not match.
+        url = url.copy_with(host=host.removesuffix("."))
     return str(url).rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def build_request(

@@ -22,8 +22,8 @@ from losant_tokens._credential import (
     issuer_problem,
     read_credential,
 )
+from losant_tokens._hosts import is_loopback
 from losant_tokens._session import ScopeCheck
-from losant_tokens._wire import is_loopback
 from losant_tokens.errors import (
     IssuerMismatch,
     LosantError,

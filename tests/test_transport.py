@@ -155,28 +155,30 @@ async def test_the_authorities_of_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("environment", "url", "expected"),
+    ("environment", "expected"),
     [
-        ({}, "https://api.losant.com", None),
-        ({"HTTPS_PROXY": "http://p:1"}, "https://api.losant.com", "http://p:1"),
-        ({"ALL_PROXY": "http://p:2"}, "https://api.losant.com", "http://p:2"),
-        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "losant.com"}, "https://api.losant.com", None),
-        ({"HTTP_PROXY": "http://p:1", "ALL_PROXY": "http://p:1"}, "http://127.0.0.1:5", None),
+        ({}, None),
+        ({"HTTPS_PROXY": "http://u:hunter2@p:1"}, "http://p:1"),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "losant.com"}, None),
     ],
 )
 def test_the_proxy_of_the_environment(
-    environment: dict[str, str],
-    url: str,
-    expected: str | None,
-    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy that the environment names is used for https, and never sees plain http."""
-    for name in ("http", "https", "all", "no"):
+    """The proxy for a URL is that of this process's environment, told without its password."""
+    for name in ("https", "all", "no"):
         monkeypatch.delenv(f"{name}_proxy", raising=False)
         monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert expected == _transport.environment_proxy(httpx.URL(url))
+    assert expected == _transport.environment_proxy(httpx.URL("https://api.losant.com"))
+
+
+def test_a_proxy_of_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that names no proxy is a matter of configuration."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:notaport")
+    with pytest.raises(errors.ConfigurationError, match="https_proxy is not a valid proxy URL"):
+        _transport.environment_proxy(httpx.URL("https://api.losant.com"))
 
 
 async def test_through_a_proxy(tls: Any) -> None:
@@ -273,11 +275,11 @@ async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
     """Connections that are opened at once read the authorities once, and share them."""
     made: list[ssl.SSLContext] = []
 
-    def create() -> ssl.SSLContext:
+    def create(environ: object) -> ssl.SSLContext:
         made.append(ssl.create_default_context())
         return made[-1]
 
-    monkeypatch.setattr(httpx, "create_ssl_context", create)
+    monkeypatch.setattr("losant_tokens._pool.default_context", create)
     pool = HttpxPool()
     async with anyio.create_task_group() as tasks:
         for _ in range(3):

@@ -1,5 +1,6 @@
 """An action and its arguments as an HTTP request."""
 
+import asyncio
 import json
 import string
 from typing import Any
@@ -26,6 +27,7 @@ from losant_tokens import (
 from losant_tokens import _actions as actions
 from losant_tokens._actions import ACTIONS, Action
 from losant_tokens._codec import codec
+from losant_tokens._hosts import is_loopback
 from losant_tokens._options import RequestOptions, list_query
 from losant_tokens._wire import (
     Endpoint,
@@ -33,9 +35,8 @@ from losant_tokens._wire import (
     build_request,
     check_base_url,
     endpoint,
-    is_loopback,
 )
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import ClientStateError, ValidationError
 
 from .helpers import ROWS, frames_hold
 
@@ -466,6 +467,11 @@ def test_no_body(name: str) -> None:
         ("https://example.com:8443/losant/api/", "https://example.com:8443/losant/api"),
         ("https://example.com/a/../b", "https://example.com/b"),
         ("https://127.0.0.1", "https://127.0.0.1"),
+        ("https://API.Losant.com.", API),
+        ("https://example.com.:8443/api", "https://example.com:8443/api"),
+        ("http://localhost.", "http://localhost"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://a_b.example", "https://a_b.example"),
         ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
         ("http://localhost", "http://localhost"),
         ("http://localhost:1", "http://localhost:1"),
@@ -479,7 +485,7 @@ def test_no_body(name: str) -> None:
     ],
 )
 def test_good_base_url(text: str, expected: str) -> None:
-    """A base URL is https, or http to this machine; a slash at its end is dropped."""
+    """A base URL loses the slash at its end, and the dot at the end of its host."""
     assert expected == check_base_url(text)
     request = build(_actions.USER_API_TOKEN_GET, TOKEN_ID, target=to(text))
     assert f"{expected}/me/tokens/{A}" == str(request.url.copy_with(query=None))
@@ -487,7 +493,8 @@ def test_good_base_url(text: str, expected: str) -> None:
 
 NO_URL = "The base URL is no URL: "
 PARTS = "The base URL may have a host, a port and a path, and nothing else"
-CLEAR = "The base URL must begin with https://, or with http:// for this machine alone"
+SCHEME = "The base URL must begin with https://"
+LOOKED_UP = "The base URL has a host that cannot be looked up: "
 NO_HOST = "The base URL has no host: "
 
 BAD_URLS: list[tuple[Any, str]] = [
@@ -519,34 +526,30 @@ BAD_URLS: list[tuple[Any, str]] = [
     ("https://example.com#", PARTS),
     ("https://example.com/api#", PARTS),
     ("http://evil.com#@localhost", PARTS),
-    ("http://api.losant.com", CLEAR),
-    ("http://127.0.0.1.evil.com", CLEAR),
-    ("http://localhost.evil.com", CLEAR),
-    ("http://evil.com/localhost", CLEAR),
-    ("http://evil.com:80/127.0.0.1", CLEAR),
-    ("http://127.0.0.1evil.com", CLEAR),
-    ("http://0.0.0.0", CLEAR),
-    ("http://[::]", CLEAR),
-    ("http://10.0.0.1", CLEAR),
-    ("http://128.0.0.1", CLEAR),
-    ("http://127.1", CLEAR),
-    ("http://2130706433", CLEAR),
-    ("http://[::2]", CLEAR),
-    ("http://[fe80::1]", CLEAR),
-    ("ftp://localhost", CLEAR),
-    ("file:///etc/passwd", CLEAR),
-    ("javascript:alert(1)", CLEAR),
-    ("api.losant.com", CLEAR),
-    ("//api.losant.com", CLEAR),
-    ("/api", CLEAR),
-    ("", CLEAR),
-    ("http://", CLEAR),
+    ("ftp://localhost", SCHEME),
+    ("file:///etc/passwd", SCHEME),
+    ("javascript:alert(1)", SCHEME),
+    ("api.losant.com", SCHEME),
+    ("//api.losant.com", SCHEME),
+    ("/api", SCHEME),
+    ("", SCHEME),
+    ("http://", NO_HOST),
     ("https://", NO_HOST),
     ("https:", NO_HOST),
     ("https:api.losant.com", NO_HOST),
     ("https:/api.losant.com", NO_HOST),
     ("https:///api.losant.com", NO_HOST),
     ("https://:443", NO_HOST),
+    ("https://a..b", LOOKED_UP),
+    ("https://.example.com", LOOKED_UP),
+    ("https://example.com..", LOOKED_UP),
+    ("https://.", LOOKED_UP),
+    ("https://-a.example.com", LOOKED_UP),
+    ("https://a b.example.com", LOOKED_UP),
+    (f"https://{'a' * 64}.example.com", LOOKED_UP),
+    (f"https://{'a.' * 126}com", LOOKED_UP),
+    ("https://[::g]", NO_URL),
+    ("https://a\u3002\u3002b", "The base URL"),
 ]
 
 
@@ -558,6 +561,109 @@ def test_bad_base_url(text: Any, expected: str) -> None:
     assert str(caught.value).startswith(expected)
     assert "hunter2" not in str(caught.value)
     assert frames_hold(caught.value, TOKEN) == []
+
+
+IN_THE_CLEAR = [
+    "http://api.losant.com",
+    "http://127.0.0.1.evil.com",
+    "http://localhost.evil.com",
+    "http://evil.com/localhost",
+    "http://evil.com:80/127.0.0.1",
+    "http://127.0.0.1evil.com",
+    "http://0.0.0.0",
+    "http://[::]",
+    "http://10.0.0.1",
+    "http://128.0.0.1",
+    "http://127.1",
+    "http://2130706433",
+    "http://[::2]",
+    "http://[fe80::1]",
+    "http://losant-fake:8080",
+    "http://localhost.localdomain",
+    "HTTP://EXAMPLE.com",
+]
+
+
+@pytest.mark.parametrize("base_url", IN_THE_CLEAR)
+async def test_a_token_in_the_clear(base_url: str) -> None:
+    """A client for plain http to another host is made, but not opened: no token leaves."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(500))
+    client = AsyncClient(TOKEN, base_url=base_url, transport=transport)
+    with pytest.raises(ValidationError, match="anyone on the network") as caught:
+        await client.__aenter__()
+    for name in ("insecure_http=True", "LOSANT_INSECURE_HTTP=1", "Nothing was sent"):
+        assert name in str(caught.value)
+    with pytest.raises(ClientStateError, match="not open"):
+        await client.user_api_token.get(A)
+    assert frames_hold(caught.value, TOKEN) == []
+
+
+@pytest.mark.parametrize("base_url", IN_THE_CLEAR)
+async def test_a_token_in_the_clear_by_name(base_url: str) -> None:
+    """With `insecure_http=True`, plain http to another host is used."""
+    urls: list[httpx.URL] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        urls.append(request.url)
+        return httpx.Response(200, json={"id": A})
+
+    transport = httpx.MockTransport(respond)
+    async with AsyncClient(
+        TOKEN, base_url=base_url, transport=transport, insecure_http=True
+    ) as client:
+        assert A == (await client.user_api_token.get(A)).id
+    assert ["http"] == [url.scheme for url in urls]
+
+
+@pytest.mark.parametrize(
+    ("value", "opens"),
+    [
+        *((word, True) for word in ("1", "true", "YES", " on ")),
+        *((word, False) for word in ("", "0", "false", "No", "off")),
+    ],
+)
+async def test_in_the_clear_by_the_environment(
+    value: str, opens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`LOSANT_INSECURE_HTTP` allows plain http where the argument does not say."""
+    monkeypatch.setenv("LOSANT_INSECURE_HTTP", value)
+    opened = []
+    for argument in (None, False, True):
+        client = AsyncClient(TOKEN, base_url="http://losant-fake", insecure_http=argument)
+        try:
+            async with client:
+                opened.append(True)
+        except ValidationError:
+            opened.append(False)
+    assert opened == [opens, False, True]
+
+
+def test_neither_on_nor_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A switch that is neither on nor off is refused, by the name of its argument or variable."""
+    wrong: Any = "yes"
+    with pytest.raises(ValidationError, match=r"AsyncClient.insecure_http must be True or False"):
+        AsyncClient(TOKEN, insecure_http=wrong)
+    monkeypatch.setenv("LOSANT_INSECURE_HTTP", "maybe")
+    with pytest.raises(ValidationError, match="LOSANT_INSECURE_HTTP must be 1 or 0"):
+        AsyncClient(TOKEN)
+
+
+async def test_nothing_leaves_in_the_clear() -> None:
+    """No connection is opened for a token that would travel in the clear."""
+    connections: list[object] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "0.0.0.0", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ValidationError, match="plain http to another host"):
+            async with AsyncClient(TOKEN, base_url=f"http://0.0.0.0:{port}") as client:
+                await client.user_api_token.get(A)
+        await asyncio.sleep(0.05)
+    assert connections == []
 
 
 URLS = st.one_of(
@@ -581,9 +687,7 @@ def test_any_base_url(text: str) -> None:
     except ValidationError:
         return
     url = httpx.URL(base)
-    assert url.scheme == "https" or (
-        url.scheme == "http" and (url.host in {"localhost", "::1"} or url.host.startswith("127."))
-    )
+    assert url.scheme in {"http", "https"}
     request = build(_actions.USER_API_TOKEN_GET, TOKEN_ID, target=to(text))
     assert (url.scheme, url.host, url.port, b"") == (
         request.url.scheme,
@@ -655,7 +759,7 @@ def test_errors_are_veiled(name: str, ids: dict[str, str], more: dict[str, Any])
 @pytest.mark.parametrize(
     "settings",
     [
-        *({"base_url": text} for text in ("https://[::1", "https://a@b", "http://example.com")),
+        *({"base_url": text} for text in ("https://[::1", "https://a@b", "https://a..b")),
         {"losantdomain": "a b"},
         {"api_version": ""},
         {"scopes": "all.User"},

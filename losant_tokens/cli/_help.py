@@ -5,6 +5,11 @@ Environment:
   LOSANT_API_TOKEN  the API token to go by; never an argument, since everybody
                     on the machine can see those
   LOSANT_API_URL    where the API is; default: https://api.losant.com
+  LOSANT_INSECURE_HTTP
+                    1 allows plain http to another host, such as a test server:
+                    anyone on the network can then read the token
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
+                    the proxy, and the certificate authorities to trust
   NO_COLOR          no colours
 
 Exit codes:
