@@ -90,7 +90,8 @@ class Problem:
     """A reason why a listing may be incomplete, or hold items twice.
 
     Attributes:
-        kind: `changed`: the stated total changed while the list was read. `total`: the list ended
+        kind: `changed`: the stated total changed while the list was read, or this client changed
+            items. `total`: the list ended
             before or after the stated total. `count`: a page has more or fewer items than it
             states. `page`: a page states to be another one. `size`: a page has another size than
             the others. `repeated`: items came twice. `query`: the list is sorted or filtered by
@@ -170,6 +171,11 @@ class Progress:
             raise self._endless(f"{self.seen} items, with no end in sight")
         return items, goes_on
 
+    def note_own_changes(self, number: int) -> None:
+        """Note how many changes this client has made to the list since its first page."""
+        what = "an item" if number == 1 else f"{number} items"
+        self._problem("changed", f"this client changed {what} of the list while it was read")
+
     def reduce(self) -> bool:
         """Halve the page size, and go on with the same item; return whether that is possible."""
         if self.per_page == 1:
@@ -182,7 +188,8 @@ class Progress:
     def _new_items(self, page: Page[T]) -> Sequence[T]:
         """Return the items of a page, without those before the offset that it was asked for."""
         ids = frozenset(item.id for item in page.items)
-        if ids and ids == self._last_ids:
+        # A list that changes may have the same items on the next page, and yet be an honest one.
+        if ids and ids == self._last_ids and not self._has("changed"):
             raise self._endless(f"page {self.page} is the same as the one before it")
         self._last_ids = ids
         items: Sequence[T] = page.items
@@ -252,8 +259,11 @@ class Progress:
         return self.seen > total and size > 0
 
     def _problem(self, kind: ProblemKind, text: str) -> None:
-        if all(problem.kind != kind for problem in self.problems):
+        if not self._has(kind):
             self.problems.append(Problem(kind, text))
+
+    def _has(self, kind: ProblemKind) -> bool:
+        return any(problem.kind == kind for problem in self.problems)
 
     def _endless(self, problem: str) -> ResponseError:
         return ResponseError(
@@ -281,12 +291,15 @@ class Listing(AsyncIterator[T], Generic[T]):
         read: ReadPage[T],
         under_way: "set[Ahead[Any]]",
         *,
+        changes: Callable[[], int] = int,
         query: Mapping[str, str] = _NO_QUERY,
         warns: bool = True,
     ) -> None:
         self.progress = Progress(action, per_page, query)
         self._read = read
         self._under_way = under_way
+        self._changes = changes
+        self._changes_before = 0
         self._warns = warns
         self._warned = 0
         self._items: deque[T] = deque()
@@ -330,12 +343,17 @@ class Listing(AsyncIterator[T], Generic[T]):
         self._items.extend(items)
 
     async def _read_next(self) -> Page[T]:
-        while True:
-            try:
-                return await self._read(self.progress.page, self.progress.per_page)
-            except ResponseTooLarge:
-                if not self.progress.reduce():
-                    raise
+        try:
+            page = await self._read(self.progress.page, self.progress.per_page)
+        except ResponseTooLarge:
+            if not self.progress.reduce():
+                raise
+            return await self._read_next()
+        if self.progress.page == 0:
+            self._changes_before = self._changes()
+        elif changes := self._changes() - self._changes_before:
+            self.progress.note_own_changes(changes)
+        return page
 
     def _new_problems(self) -> str:
         """Return in words the problems that were not warned of yet."""

@@ -45,6 +45,8 @@ R = TypeVar("R")
 Send = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Sends a request by calling what it is given; when, and how often, is up to it."""
 
+_DEFAULT_SORT = "name"  # the contract's default of `sortField`
+
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 PAGE_SIZE = 1000
@@ -91,11 +93,13 @@ class Resource:
             request = partial(call, action, ids, {**query, **numbers}, **others)
             return await (request() if send is None else send(request))
 
+        fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
         return Listing(
             action.name,
             per_page,
             read,
             self._session.under_way,
+            changes=partial(self._session.changes.count, action, ids, fields),
             query=query,
             warns=send is None,
         )

@@ -17,6 +17,7 @@ from losant_tokens._answer import ANSWER_LIMIT
 from losant_tokens._bodies import Body
 from losant_tokens._budget import RetryBudget
 from losant_tokens._call import Call, Shared, ask_server_time
+from losant_tokens._changes import Changes
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
@@ -57,6 +58,7 @@ class Session:
         max_connections: The maximum number of requests in flight.
         max_response_size: The largest page of a list that is read, in bytes.
         server_clock: The server's time, as far as its responses show it.
+        changes: The changes that this client makes to its lists.
         under_way: Pages that are being read ahead of need.
     """
 
@@ -73,6 +75,7 @@ class Session:
     _loop: object = None
     _closed: bool = False
     server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
+    changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
     _turns: anyio.Semaphore = attrs.field(init=False, repr=False)
@@ -228,6 +231,7 @@ class Session:
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options
         )
+        self.changes.note(action, ids or {}, body)
         return self._call(action, request, timeout, policy, _secrets(self, body))
 
     def repeated(

@@ -15,7 +15,16 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losant_tokens import ApiToken, AsyncClient, Listing, RetryPolicy, _paging, errors
+from losant_tokens import (
+    ApiToken,
+    ApiTokenPatch,
+    ApiTokenPost,
+    AsyncClient,
+    Listing,
+    RetryPolicy,
+    _paging,
+    errors,
+)
 from losant_tokens.testing import FakeLosant
 
 Serve = Callable[[int, int], dict[str, Any] | httpx.Response]
@@ -415,9 +424,84 @@ async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
             await client.user_api_token.delete(t.id)
 
     async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
-        with pytest.warns(errors.PaginationDriftWarning, match="the total went from 60 to"):
+        with pytest.warns(errors.PaginationDriftWarning, match="this client changed"):
             await delete_all(client)
     assert fake_losant.tokens()
+
+
+Change = Callable[[AsyncClient, ApiToken], Awaitable[Any]]
+
+
+async def rotate(client: AsyncClient, old: ApiToken) -> None:
+    await client.user_api_tokens.post(ApiTokenPost(f"{old.name}-new"))
+    await client.user_api_token.delete(old.id)
+
+
+async def rename(client: AsyncClient, old: ApiToken) -> None:
+    await client.user_api_token.patch(old.id, ApiTokenPatch(name=f"z-{old.name}"))
+
+
+async def deactivate(client: AsyncClient, old: ApiToken) -> None:
+    await client.user_api_token.patch(old.id, ApiTokenPatch(status="inactive"))
+
+
+async def describe(client: AsyncClient, old: ApiToken) -> None:
+    await client.user_api_token.patch(old.id, ApiTokenPatch(description="seen"))
+
+
+async def create_elsewhere(client: AsyncClient, old: ApiToken) -> None:
+    await client.application_api_tokens.post("5" * 24, ApiTokenPost("other"))
+
+
+async def read_again(client: AsyncClient, old: ApiToken) -> None:
+    await client.user_api_token.get(old.id)
+
+
+ACTIVE = {"filter_field": "status", "filter": "active"}
+BY_UPDATE = {"sort_field": "lastUpdated"}
+BY_CREATION = {"sort_field": "creationDate"}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "is_noticed"),
+    [
+        (rotate, {}, True),
+        (rename, {}, True),
+        (rename, BY_CREATION, False),
+        (deactivate, ACTIVE, True),
+        (deactivate, {"sort_field": "status"}, True),
+        (deactivate, {}, False),
+        (describe, BY_UPDATE, True),
+        (describe, {}, False),
+        (create_elsewhere, {}, False),
+        (read_again, {}, False),
+    ],
+)
+async def test_own_changes(
+    change: Change, options: dict[str, Any], is_noticed: bool, fake_losant: FakeLosant
+) -> None:
+    """A client that moves items of a list while it reads it is warned, whatever the totals are."""
+    for number in range(40):
+        fake_losant.add_token(f"ci-{number:02}")
+    async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
+        listing = client.user_api_tokens.iter(per_page=10, **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            async for t in listing:
+                await change(client, t)
+    assert is_noticed == bool(caught)
+    assert is_noticed == ("changed" in [problem.kind for problem in listing.progress.problems])
+
+
+async def test_changes_before_and_after_reading(fake_losant: FakeLosant) -> None:
+    """Changes before the first page and after the last one was read do no harm."""
+    for number in range(20):
+        fake_losant.add_token(f"ci-{number:02}")
+    async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
+        await client.user_api_token.delete(fake_losant.tokens()[0].id)
+        listed = [t async for t in client.user_api_tokens.iter(per_page=10)]
+        for t in listed:
+            await client.user_api_token.delete(t.id)
 
 
 async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

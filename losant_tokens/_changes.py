@@ -1,0 +1,61 @@
+"""Counts the changes that a client makes to its own lists, so that a listing can notice them.
+
+A list can change without a change of its total: a token is created for each that is deleted, or
+renamed in a list that is sorted by name. Both move other tokens between pages.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from losant_tokens._actions import Action
+
+_ANY = "*"
+_PATCHED = ("name", "status")  # the fields by which a list can be sorted or filtered
+
+
+class Changes:
+    """Counts the requests of a client that may change a list, from when they are prepared."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def note(self, action: Action[Any], ids: Mapping[str, str], body: object) -> None:
+        """Note a request.
+
+        Args:
+            action: Its operation.
+            ids: The ids in its path.
+            body: Its body, if it has one.
+        """
+        if action.method == "GET":
+            return
+        template = action.path
+        if action.method == "POST":
+            fields = [_ANY]
+        else:
+            template, _, _ = template.rpartition("/")
+            fields = [_ANY] if action.method == "DELETE" else _fields_of(body)
+        collection = _collection(template, ids)
+        for field in fields:
+            self._counts[collection, field] += 1
+
+    def count(self, action: Action[Any], ids: Mapping[str, str], fields: Iterable[str]) -> int:
+        """Return the number of requests that may have moved the items of a list.
+
+        Args:
+            action: The operation that reads the list.
+            ids: The ids in its path.
+            fields: The fields by which the list is sorted and filtered.
+        """
+        collection = _collection(action.path, ids)
+        return sum(self._counts[collection, field] for field in {_ANY, *fields})
+
+
+def _collection(template: str, ids: Mapping[str, str]) -> str:
+    return template.format_map(ids).lower()
+
+
+def _fields_of(body: object) -> list[str]:
+    patched = [name for name in _PATCHED if getattr(body, name, None) is not None]
+    return ["lastUpdated", *patched]
