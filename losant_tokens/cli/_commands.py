@@ -18,6 +18,7 @@ from losant_tokens.cli._parameters import (
     Expiry,
     Flag,
     OfOwner,
+    PageSize,
     Port,
     Quiet,
     Scopes,
@@ -44,6 +45,7 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
     filter_field: Literal["name", "status"] | None = None,
     filter: str | None = None,
     limit: AtLeastOne | None = None,
+    page_size: PageSize = None,
     owner: OfOwner = ME,
     json: AsJson = False,
     connection: Connection = USUAL,
@@ -51,7 +53,7 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
     """List tokens, as a table or as JSON.
 
     Args:
-        name: Only those whose name matches; * stands for anything.
+        name: Only those whose name is GLOB, or matches it.
         status: Only those of this status.
         sort_field: What to sort by.
         sort_direction: Which way to sort.
@@ -71,6 +73,7 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
         name=name,
         status=status,
         limit=limit,
+        page_size=page_size,
     )
     return list_tokens(owner, query, connection, json=json)
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from attrs import frozen
 from cyclopts import Group, Parameter
 
-_CONNECTION = Group("How to connect", sort_key=4)
+CONNECTION = Group("How to connect", sort_key=4)
 
 
-@Parameter(name="*", group=_CONNECTION)
+@Parameter(name="*", group=CONNECTION)
 @frozen(kw_only=True)
 class Connection:
     """How to connect to the API."""

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from itertools import chain, count
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import attrs
 
@@ -56,22 +58,28 @@ def select(rules: Rules, owners: tuple[Owner, ...], guards: Guards, action: Acti
             "--except-named alone is none: it takes tokens out of what others select",
         )
     return lambda client, path: jobs.plan(
-        client, owners, select=rule, action=action, path=path, **guards.settings()
+        client, owners, select=rule, action=action, path=path, **_fitting(jobs.plan, guards)
     )
 
 
 def swept(report: Path, after: timedelta, guards: Guards) -> Making:
     """Plans to delete what a quarantine has deactivated."""
     return lambda client, path: jobs.sweep(
-        client, report, after=after, path=path, **guards.settings()
+        client, report, after=after, path=path, **_fitting(jobs.sweep, guards)
     )
 
 
 def restored(report: Path, guards: Guards) -> Making:
     """Plans to activate again what a quarantine has deactivated."""
     return lambda client, path: jobs.restore(
-        client, report, path=path, **guards.settings_of_restore()
+        client, report, path=path, **_fitting(jobs.restore, guards)
     )
+
+
+def _fitting(function: Callable[..., object], guards: Guards) -> dict[str, Any]:
+    """Return the settings that a function takes: a restore, for one, has no majority to guard."""
+    known = signature(function).parameters
+    return {name: value for name, value in guards.settings().items() if name in known}
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -105,7 +113,9 @@ def apply(path: Path, how: How, connection: Connection, *, resume: bool, max_age
     need_terminal_or_yes("apply", yes=how.yes)
     with quiet(how.quiet):
         made = jobs.Plan.read(path)
-        made.check(service_url(connection), max_age, datetime.now(UTC))
+        # The job compares with the server's time. This one may be ahead of it, as it was then.
+        skew = made.header.clock_skew or timedelta()
+        made.check(service_url(connection), max_age, datetime.now(UTC) - max(skew, timedelta()))
         journal = journal_for(made, how.journal)
         check_outputs(how.report, inputs=[("the plan", path)], journal=journal, digest=made.digest)
         if not _agreed(made, how, resume=resume):

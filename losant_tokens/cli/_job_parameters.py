@@ -9,7 +9,8 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
 from losant_tokens import Owner
-from losant_tokens.cli._parameters import ME, AsJson, AtLeastOne, Count, Flag, Quiet
+from losant_tokens.cli._connection import CONNECTION
+from losant_tokens.cli._parameters import ME, AsJson, AtLeastOne, Count, Flag, PageSize, Quiet
 from losant_tokens.cli._text import read_span
 
 if TYPE_CHECKING:
@@ -137,20 +138,25 @@ class Guards:
         Flag, _said("Let more than half of an owner's tokens be selected.")
     ] = False
     max_changes: Annotated[Count | None, _said("Fail if more than N tokens are selected.")] = None
+    allow_unmatched: Annotated[
+        Flag, _said("Accept a --protect or --except-named that matches no token.")
+    ] = False
+    page_size: Annotated[PageSize, Parameter(group=CONNECTION)] = None
+    clock_check: Annotated[
+        Literal["enforce", "warn", "off"],
+        _said("What to do about times if this machine's clock is not the server's."),
+    ] = "enforce"
 
     def settings(self) -> dict[str, Any]:
-        """Return the arguments of `jobs.plan` and `jobs.sweep`."""
+        """Return the arguments of the functions that make plans."""
         return {
             "protect": self.protect,
             "allow_majority": self.allow_majority,
             "max_changes": self.max_changes,
+            "unmatched": "warn" if self.allow_unmatched else "refuse",
+            "clock_check": self.clock_check,
+            **({} if self.page_size is None else {"page_size": self.page_size}),
         }
-
-    def settings_of_restore(self) -> dict[str, Any]:
-        """Return the arguments of `jobs.restore`."""
-        settings = self.settings()
-        del settings["allow_majority"]
-        return settings
 
 
 @Parameter(name="*", group=_HOW)
@@ -176,6 +182,11 @@ class How:
         _MANY,
         _said("Write a report: .html to look at, .csv, or .json; repeat it for more."),
     ] = ()
+    patience: Annotated[
+        float | None,
+        Parameter(validator=validators.Number(gte=0)),
+        _said("Seconds to wait out an outage of the service. Default: 300."),
+    ] = None
     journal: Annotated[
         Path | None, _said("The journal. Default: FILE.journal beside the plan FILE.")
     ] = None
@@ -184,7 +195,8 @@ class How:
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `jobs.apply`."""
-        return {"verify": not self.no_verify, "rate": self.rate}
+        patience = {} if self.patience is None else {"patience": self.patience}
+        return {"verify": not self.no_verify, "rate": self.rate, **patience}
 
     def options(self) -> tuple[str, ...]:
         """Return the options that it takes to carry on like this, but for `--yes`."""
@@ -194,6 +206,7 @@ class How:
             *journal,
             *_option("--rate", self.rate),
             *_option("--max-concurrency", self.max_concurrency),
+            *_option("--patience", self.patience),
             *(word for file in self.report for word in ("--report", str(file))),
         )
 

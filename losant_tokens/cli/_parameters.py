@@ -51,6 +51,13 @@ AllowOwnToken = Annotated[
 ]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+PageSize = Annotated[
+    int | None,
+    Parameter(
+        validator=validators.Number(gte=1, lte=1000),
+        help="Tokens to ask for at a time. Default: 1000, or fewer if a page is too large.",
+    ),
+]
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 Status = Literal["active", "inactive"]
 SortField = Literal["name", "status", "id", "creationDate", "lastUpdated", "expirationDate"]

@@ -1,5 +1,6 @@
 """`list`, `show`, `patch` and `create`."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -21,6 +22,8 @@ from losant_tokens.cli._text import day, escaped, minute, never
 Status = Literal["active", "inactive"]
 
 _PER_PAGE = 1000
+# Patterns that mean the same to the API as here. For others it is asked for all names.
+_SAME_AT_THE_API = re.compile(r"[A-Za-z0-9 _.*-]+")
 
 
 @frozen(kw_only=True)
@@ -34,7 +37,8 @@ class Query:
         filter: What it must match.
         name: What the name must match; goes with `status`.
         status: What the status must be.
-        limit: How many tokens at the most.
+        limit: The maximum number of tokens.
+        page_size: How many tokens to ask for at a time.
     """
 
     sort_field: str | None = None
@@ -44,11 +48,22 @@ class Query:
     name: str | None = None
     status: str | None = None
     limit: int | None = None
+    page_size: int | None = None
+
+    def matches(self, token: Token) -> bool:
+        """Return whether a token is wanted. The API filters by one field, and in its own way."""
+        if self.status not in {None, token.status}:
+            return False
+        if self.name is None:
+            return True
+        from losant_tokens.jobs import name_matches  # noqa: PLC0415 -- other commands do without
+
+        return name_matches(token.name, self.name)
 
     def options(self, owner: Owner) -> dict[str, Any]:
         """What the API can be asked for: it filters by one field, OAuth tokens by name alone."""
         field, text = self.filter_field, self.filter
-        if self.name is not None:
+        if self.name is not None and _SAME_AT_THE_API.fullmatch(self.name):
             field, text = "name", self.name
         elif self.status is not None and owner.kind != "oauth":
             field, text = "status", self.status
@@ -57,8 +72,12 @@ class Query:
             "sort_direction": self.sort_direction,
             "filter_field": field,
             "filter": text,
-            # No more than are wanted, but where some of them are yet to be sorted out here.
-            "per_page": min(self.limit, _PER_PAGE) if self.limit and not self.status else None,
+            # No more than are wanted, unless some of them are left out here.
+            "per_page": (
+                min(self.limit, self.page_size or _PER_PAGE)
+                if self.limit and not (self.status or self.name)
+                else self.page_size
+            ),
         }
         return {name: value for name, value in asked.items() if value is not None}
 
@@ -89,7 +108,7 @@ async def _found(tokens: OwnerTokens, query: Query) -> list[Token]:
     found: list[Token] = []
     async with aclosing(tokens.iter(**query.options(tokens.owner))) as listing:
         async for token in listing:
-            if query.status in {None, token.status}:
+            if query.matches(token):
                 found.append(token)
             if len(found) == query.limit:
                 break

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import anyio
@@ -39,7 +40,8 @@ def command(
 
     def run_there(*arguments: Any, **options: Any) -> object:
         with ThreadPoolExecutor(1) as threads:
-            return threads.submit(run_here, *arguments, **options).result()
+            here = copy_context()
+            return threads.submit(here.run, run_here, *arguments, **options).result()
 
     monkeypatch.setattr(anyio, "run", run_there)
     yield Command(capsys)

@@ -99,3 +99,39 @@ def test_asks_about_one_that_is_gone(
     _, _, err = command("delete", GONE)
 
     assert err == f"  {GONE}  (NotFound)\nDelete this token? [y/N] Nothing was deleted.\n"
+
+
+def test_own_token(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the token in use is among the tokens, nothing is deleted, unless that is meant."""
+    own = fake.add_token("own", scope=["all.User"])
+    monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
+
+    code, out, err = command("delete", "--yes", ONE, own.id.upper(), TWO)
+
+    assert (4, "", ()) == (code, out, fake.requests)
+    assert f"{own.id} is the token in use: to delete it would lock this command out" in err
+    assert "hint: leave it out, use another token, or give --allow-own-token\n" in err
+    code, out, _ = command("delete", "--yes", own.id, "--allow-own-token")
+    assert (0, f"{own.id}\n") == (code, out)
+
+
+def test_quiet(fake: FakeLosant, service: str, command: Command) -> None:
+    """A quiet deletion prints ids and errors alone."""
+    assert (0, f"{ONE}\n", "") == command("delete", "--yes", "--quiet", ONE)
+    code, out, err = command("delete", "--yes", "--quiet", GONE)
+    assert (3, "", 2) == (code, out, len(err.splitlines()))
+
+
+def test_answer_that_proves_nothing(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token about which the answer proves nothing may have been deleted, and is named."""
+    fake.fail(status=200, body={"a": 1}, times=None, method="DELETE")
+
+    code, out, err = command("delete", "--yes", ONE)
+
+    assert (3, "") == (code, out)
+    assert err.endswith(
+        f"{ONE} may have been deleted: no answer says so.\n"
+        "Deleted 0 of 1, 1 may have been deleted.\n"
+    )

@@ -658,3 +658,104 @@ def test_pool(
     client = _job_run.connecting(USUAL)(wanted)
 
     assert expected == (type(client._transport).__name__, client.max_connections)
+
+
+# --- Cron ------------------------------------------------------------------------------------
+
+
+def test_quiet(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
+    """A quiet job prints nothing if all goes well; the exit code tells."""
+    assert (0, "", "") == command("cleanup", "--expired", "--yes", "--quiet")
+    assert (0, "", "") == command("cleanup", "--expired", "--yes", "--quiet")
+    assert 7 == len(fake.tokens())
+
+
+def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
+    """A quiet job prints its errors, and JSON that was asked for."""
+    fake.fail(status=400, method="DELETE", times=1)
+
+    code, out, err = command("cleanup", "--expired", "--yes", "--quiet", "--json")
+
+    assert (3, 1) == (code, len(err.splitlines()))
+    assert 4 == json.loads(out)["totals"]["done"]
+
+
+def test_little_to_say(service: str, command: Command) -> None:
+    """With nothing to do, three lines say so, and which guard cannot work."""
+    code, out, err = command("cleanup", "--inactive", "--yes")
+
+    assert (0, True, 3) == (code, out.startswith("Deleted 0, "), len(err.splitlines()))
+    assert f"Delete 0 of 11 tokens at {service}: nothing to do. Rule: inactive\n" in err
+    assert "WARNING: cannot determine which token is in use" in err
+    assert "WARNING" not in command("cleanup", "--inactive", "--yes", "--protect", "prod-1")[2]
+
+
+# --- Checks that can be overruled ------------------------------------------------------------
+
+
+def test_unmatched(service: str, command: Command) -> None:
+    """A pattern that protects nothing is refused, unless that is meant."""
+    options = ("plan", "--expired", "--protect", "nope")
+
+    code, _, err = command(*options)
+    assert (4, True) == (code, "'nope'" in err)
+    assert "unmatched=" not in err
+    assert 0 == command(*options, "--allow-unmatched")[0]
+
+
+@pytest.mark.parametrize(("check", "code"), [("enforce", 4), ("warn", 0), ("off", 0)])
+def test_clock_check(
+    command: Command, monkeypatch: pytest.MonkeyPatch, check: str, code: int
+) -> None:
+    """Rules about time are refused if this machine's clock is wrong, unless overruled."""
+    fake = FakeLosant(now=lambda: datetime.now(UTC) - timedelta(days=2))
+    fake.add_token("ci")
+    with fake.serve() as url:
+        monkeypatch.setenv("LOSANT_API_URL", url)
+        monkeypatch.setenv("LOSANT_API_TOKEN", fake.admin_token)
+        exit_code, _, err = command("plan", "--expired", "--clock-check", check, "--out", "p.jsonl")
+
+    assert (code, check == "enforce") == (exit_code, "--clock-check warn" in err)
+
+
+@pytest.mark.parametrize("size", ["1000000d", "99999999999d", "9" * 40 + "w"])
+@pytest.mark.parametrize(
+    "command_line",
+    [
+        ("plan", "--older-than"),
+        ("plan", "--expires-within"),
+        ("cleanup", "--not-updated-for"),
+        ("sweep", "r.json", "--after"),
+        ("apply", "p", "--max-age"),
+        ("prune", "--older-than"),
+    ],
+)
+def test_longest_time(command: Command, command_line: tuple[str, ...], size: str) -> None:
+    """A time too long for dates is an error of usage."""
+    code, out, err = command(*command_line, size)
+
+    assert (2, "", True) == (code, out, "the longest time is 365000d" in err)
+
+
+def test_long_time(service: str, command: Command) -> None:
+    """A thousand years is no error."""
+    assert 0 == command("plan", "--older-than", "365000d", "--out", "p.jsonl")[0]
+    assert 0 == command("plan", "--expires-within", "365000d", "--out", "q.jsonl")[0]
+
+
+def test_patience_and_options_in_the_advice(
+    fake: FakeLosant, service: str, command: Command
+) -> None:
+    """The advice to carry on keeps all options that matter."""
+    fake.fail(status=401, method="DELETE", skip=2, times=None)
+
+    err = command(
+        *("cleanup", "--expired", "--yes", "--out", "p.jsonl", "--no-verify", "--rate", "50"),
+        *("--max-concurrency", "1", "--patience", "9", "--journal", "j", "--report", "r.csv"),
+        *("--scope-check", "off"),
+    )[2]
+
+    assert err.endswith(
+        "To carry on: losant-tokens apply p.jsonl --resume --no-verify --journal j --rate 50 "
+        "--max-concurrency 1 --patience 9 --report r.csv --scope-check off\n"
+    )

@@ -1,8 +1,9 @@
 """`list`, `show`, `patch` and `create`."""
 
 import json
+import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -304,3 +305,97 @@ def test_create_interrupted(
         command("create", "ci")
 
     assert capsys.readouterr().err.startswith("The token may have been created: look with")
+
+
+# --- Names, as in jobs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("svc[[]prod]-?", {"svc[prod]-1", "svc[prod]-2"}),
+        ("svc[prod]-1", {"svc[prod]-1"}),
+        ("svc*", {"svc[prod]-1", "svc[prod]-2"}),
+        ("cafe\u0301", {"caf\u00e9"}),
+        ("SVC*", set()),
+        ("nope", set()),
+    ],
+)
+def test_list_by_name(
+    fake: FakeLosant, service: str, command: Command, pattern: str, expected: set[str]
+) -> None:
+    """`--name` means what `--named` and `--protect` mean: an equal name, or a glob."""
+    for name in ("svc[prod]-1", "svc[prod]-2", "caf\u00e9", "other"):
+        fake.add_token(name)
+
+    code, out, _ = command("list", "--name", pattern, "--json")
+
+    assert (0, expected) == (code, {token["name"] for token in json.loads(out)})
+
+
+def test_page_size(fake: FakeLosant, service: str, command: Command) -> None:
+    """`--page-size` says how many tokens to ask for at a time; all of them are listed."""
+    fake.seed(30)
+
+    _, out, _ = command("list", "--page-size", "10", "--json")
+
+    assert 30 == len(json.loads(out))
+    assert {"10"} == {request.query["perPage"] for request in fake.requests}
+
+
+# --- The token in use ------------------------------------------------------------------------
+
+
+def test_own_token_is_not_deactivated(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token in use is not deactivated, unless that is meant; all else can be changed."""
+    own = fake.add_token("own", scope=["all.User"])
+    monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
+
+    code, out, err = command("patch", own.id, "--status", "inactive")
+    assert (4, "", ()) == (code, out, fake.requests)
+    assert f"{own.id} is the token in use: to deactivate it would lock this command out" in err
+
+    assert 0 == command("patch", own.id, "--status", "active")[0]
+    assert 0 == command("patch", own.id, "--name", "mine")[0]
+    assert 0 == command("patch", own.id, "--status", "inactive", "--allow-own-token")[0]
+    assert "inactive" == fake.tokens()[0].status
+
+
+@pytest.mark.parametrize("command_line", [("delete", "--yes"), ("patch", "--status", "inactive")])
+def test_token_that_carries_no_id(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    command_line: tuple[str, ...],
+) -> None:
+    """If the token in use carries no id, the command warns, once."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "opaque")
+
+    _, _, err = command(command_line[0], "1" * 24, *command_line[1:])
+
+    assert 1 == err.count("losant-tokens: WARNING: cannot determine which token is in use")
+
+
+# --- Checks that can be overruled ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("check", "code"), [("enforce", 1), ("warn", 0), ("off", 0)])
+def test_scope_check(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    check: str,
+    code: int,
+) -> None:
+    """`--scope-check` says what the token's claims count for."""
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(fake._store, "now", lambda: long_ago)
+    monkeypatch.setenv("LOSANT_API_TOKEN", fake.access_token(expires=long_ago + timedelta(days=1)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert code == command("list", "--scope-check", check)[0]
