@@ -18,13 +18,26 @@ class Connection:
         Parameter(help="Check the token's scopes and expiry before a request is sent."),
     ] = "enforce"
 
+    insecure_http: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Allow http:// to another host, where all can read the token: for a fake alone.",
+        ),
+    ] = False
+
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `AsyncClient`."""
-        return {"scope_check": self.scope_check}
+        # None leaves it to LOSANT_INSECURE_HTTP.
+        return {"scope_check": self.scope_check, "insecure_http": self.insecure_http or None}
 
     def options(self) -> tuple[str, ...]:
         """Return the options that are not the default, as on the command line."""
-        return () if self.scope_check == "enforce" else ("--scope-check", self.scope_check)
+        return (
+            *(() if self.scope_check == "enforce" else ("--scope-check", self.scope_check)),
+            *(("--insecure-http",) if self.insecure_http else ()),
+        )
 
 
 USUAL = Connection()
