@@ -125,7 +125,7 @@ class Journal:
     def __init__(self, plan: Plan, path: Path) -> None:
         self.path = path
         self.states = States.of(len(plan))
-        self._plan = plan
+        self._plan = plan.detached()
         self._descriptor = -1
         self._checksum = 0
         self._end = 0
@@ -297,6 +297,7 @@ class Journal:
                 f"{self.path} says that this plan was begun before. To carry it on, resume it "
                 f"(--resume)."
             )
+        files.make_private(self._descriptor)  # only now: a file that is refused is not changed
         os.ftruncate(self._descriptor, self._end)
         if self._end == 0:
             said = {

@@ -13,7 +13,7 @@ import attrs
 from losant_tokens._owner import OwnerTokens
 from losant_tokens._resources import Send
 from losant_tokens._retry import ONCE
-from losant_tokens.errors import BadRequest, LosantError, NotFound, ResponseError
+from losant_tokens.errors import BadRequest, LosantError, NotFound, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._watch import Page, size_of
 
 _BARREN = 3  # pages in a row that are empty or the same, before the announced end
@@ -157,4 +157,4 @@ class _Reader:
 
 def is_too_large(error: LosantError) -> bool:
     """Return whether a page was too large to be read."""
-    return bool(getattr(error, "is_too_large", False))
+    return isinstance(error, ResponseTooLarge)

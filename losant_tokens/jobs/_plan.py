@@ -1,36 +1,56 @@
 """A plan: what a job will do, as a file that can be read, reviewed, and checked for changes.
 
 JSON Lines. The first line is the header, with a digest over itself and all other lines; each
-other line is one token with the reason for which it was selected. No line holds a secret; the
-file is the owner's alone (mode 0600) all the same.
+other line is one token with the reason for which it was selected. No line holds a secret, but
+names and ids are nobody else's business, so the file is private (mode 0600).
+
+The digest has no key, so it shows changes but no forgery: a plan of somebody else may hold anything
+with a digest that fits. So each line is checked when a plan is read, and the file again when it is
+used: it is hashed in blocks as a whole first, and each block again when its lines are read. A file
+that is changed in between, in place or by a rename, ends the job before a changed line is used.
+Rejected: to keep the verified bytes in memory or in a copy, since plans can have hundreds of MB.
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import os
+from array import array
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import attrs
 
 from losant_tokens import Owner
+from losant_tokens import _limits as limits
 from losant_tokens.errors import PlanRefused
-from losant_tokens.jobs._files import reason
+from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._plan_format import (
     FORMAT,
     VERSION,
+    LineCheck,
     digest_of,
     first_line,
-    hash_of,
     read_entry,
     read_header,
+    unique_members,
 )
+from losant_tokens.jobs._temporary import OwnFolder
 from losant_tokens.jobs._values import Entry, Header
 
-_AT_A_TIME = 16_384  # bytes, of which at least so many are read
+TOLERANCE = timedelta(minutes=5)
+"""How far in the future a plan may have been made: clocks differ."""
+
+MOST_HEADER, MOST_LINE = 16 << 20, 4 << 20
+"""How many bytes the first line of a plan, and each other line, may have."""
+
+_BLOCK = 65_536  # bytes that are hashed and read together, with the rest of their last line
+_AT_A_TIME = 64  # lines
+_HASH = 16  # bytes
 
 
 @attrs.frozen
@@ -39,73 +59,101 @@ class Plan:
 
     Attributes:
         path: Its file.
-        header: What it says about itself.
-        digest: What tells it from any other plan.
+        header: The facts about it as a whole.
+        digest: The digest of its content, which no other plan has.
+        folder: The temporary folder of a plan without a path of its own.
     """
 
     path: Path
     header: Header
     digest: str
+    folder: OwnFolder | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """The plan in a file, once it is certain that nobody has altered it.
+        """Return the plan in a file, once each of its lines was checked.
 
         Raises:
             PlanRefused: It is no plan, was altered, or cannot be read.
         """
         path = Path(path)
-        try:
-            with path.open("rb") as file:
-                header, digest = _read_checked(path, file)
-        except OSError as error:
-            raise PlanRefused(f"{path} cannot be read: {reason(error)}") from None
+        with _refusing(path), _opened(path) as file:
+            data, digest, blocks = _checked(path, file)
+            header = read_header(data)
+            check = LineCheck(header)
+            for lines in Entries(path, file, blocks).chunks():
+                check.take(lines)
+        if problem := check.problem():
+            raise PlanRefused(f"{path} is not a plan of losant-tokens: {problem}")
         return cls(path, header, digest)
 
     def entries(self) -> Iterator[Entry]:
-        """The tokens of the plan, read one by one."""
-        with self.path.open("rb") as file:
-            file.readline()
-            yield from Entries(file)
-
-    def checked_entries(self) -> "Entries":
-        """The same, once it is certain that it still is this plan that is in the file.
+        """Iterate over the tokens of the plan.
 
         Raises:
-            PlanRefused: It is not.
+            PlanRefused: The file is not this plan any more.
         """
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context(self.path.open("rb"))
-                _, digest = _read_checked(self.path, file)
-                file.seek(0)
-                file.readline()
-            except OSError as error:
-                raise PlanRefused(f"{self.path} cannot be read: {reason(error)}") from None
+        entries = self._entries()
+        try:
+            yield from entries
+        finally:
+            entries.close()
+
+    def checked_entries(self) -> "Entries":
+        """Return the tokens of the plan, once it is certain that the file still is this plan.
+
+        Raises:
+            PlanRefused: It is not, or cannot be read.
+        """
+        if self.folder is not None:
+            self.folder.begin()
+        return self._entries()
+
+    def _entries(self) -> "Entries":
+        with _refusing(self.path), contextlib.ExitStack() as stack:
+            file = stack.enter_context(_opened(self.path))
+            _, digest, blocks = _checked(self.path, file)
             if digest != self.digest:
                 raise PlanRefused(f"{self.path} is another plan by now. Read it again.")
             stack.pop_all()
-        return Entries(file)
+        return Entries(self.path, file, blocks)
+
+    def detached(self) -> Self:
+        """Return the plan without its temporary folder, for objects that must not keep it."""
+        return attrs.evolve(self, folder=None)
 
     def __len__(self) -> int:
         total = self.header.total
         return total.selected + total.protected
 
-    def check(self, base_url: str, max_age: timedelta, now: datetime) -> None:
-        """Refuses the plan where it may not be applied.
+    def check(self, base_url: str, max_age: timedelta | None, now: datetime) -> None:
+        """Refuse the plan if it must not be applied.
+
+        Args:
+            base_url: The address of the API.
+            max_age: How old the plan may be; `None` for any age.
+            now: The time: the server's, if it is known.
 
         Raises:
-            PlanRefused: It is for another address, or older than it may be.
+            ValidationError: The age is no timedelta.
+            PlanRefused: The plan is for another address, too old, or from the future.
         """
+        limits.check(limits.optional(limits.instance_of(timedelta)), "apply", "max_age", max_age)
         if base_url != self.header.base_url:
             raise PlanRefused(
                 f"{self.path} was made for {self.header.base_url}, and this is {base_url}"
             )
         age = now - self.header.created
-        if age > max_age:
+        if age < -TOLERANCE:
             raise PlanRefused(
-                f"{self.path} was made {_hours(age)} ago, and may be {_hours(max_age)} old at the "
-                f"most. Make the plan anew, or allow it to be older."
+                f"{self.path} was made at {self.header.created.isoformat(timespec='seconds')}, "
+                f"which lies in the future: it is {now.isoformat(timespec='seconds')}. Check the "
+                f"clock of this machine, or make a new plan."
+            )
+        if max_age is not None and age > max_age:
+            raise PlanRefused(
+                f"{self.path} was made {_hours(age)} ago, and must not be older than "
+                f"{_hours(max_age)}. Make a new plan, or allow it to be older."
             )
 
 
@@ -114,55 +162,136 @@ def _hours(span: timedelta) -> str:
     return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 3600:.3g} seconds"
 
 
-def _read_checked(path: Path, file: BinaryIO) -> tuple[Header, str]:
-    """The header and the digest of the plan in a file.
+def _opened(path: Path) -> BinaryIO:
+    return os.fdopen(open_regular(path), "rb")
 
-    Raises:
-        PlanRefused: It is no plan, or was altered.
-    """
-    line = file.readline()
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a plan into refusals."""
     try:
-        said = json.loads(line)
-        if not isinstance(said, dict) or said.get("format") != FORMAT:
-            raise PlanRefused(f"{path} is not a plan of losant-tokens")
-        if said.get("version") != VERSION:
-            raise PlanRefused(
-                f"{path} is a plan of version {said.get('version')}, and this release "
-                f"knows version {VERSION} alone. Make the plan anew."
-            )
-        digest = said.pop("digest", None)
-        # The line itself is compared as well: one that says the same in other bytes is not it.
-        if digest != digest_of(said, hash_of(file)) or line != first_line(said, digest):
-            raise PlanRefused(f"{path} was altered since it was made. Make the plan anew.")
-        return read_header(said), digest
+        yield
+    except (OSError, MemoryError) as error:
+        why = reason(error) if isinstance(error, OSError) else "it is too large"
+        raise PlanRefused(f"{path} cannot be read: {why}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise PlanRefused(f"{path} is not a plan of losant-tokens") from None
 
 
-class Entries(Iterable[Entry]):
-    """The tokens of a plan, one by one, and once."""
+# --- Checking --------------------------------------------------------------------------------
 
-    def __init__(self, file: BinaryIO) -> None:
+
+class _Blocks:
+    """The sizes and the hashes of the blocks of a file, 24 bytes for each."""
+
+    def __init__(self) -> None:
+        self.sizes = array("Q")
+        self._hashes = bytearray()
+
+    def add(self, block: bytes) -> None:
+        self.sizes.append(len(block))
+        self._hashes += _hash(block)
+
+    def is_same(self, number: int, block: bytes) -> bool:
+        return self._hashes[_HASH * number : _HASH * (number + 1)] == _hash(block)
+
+
+def _hash(block: bytes) -> bytes:
+    return hashlib.blake2b(block, digest_size=_HASH).digest()
+
+
+def _checked(path: Path, file: BinaryIO) -> tuple[dict[str, Any], str, _Blocks]:
+    """Return what the header of a plan says, the digest, and the blocks of its other lines.
+
+    The file is at its first token then.
+
+    Raises:
+        PlanRefused: It is a plan of another version, or was altered.
+        ValueError: It is no plan.
+    """
+    line = _rest_of_line(b"", file, MOST_HEADER)
+    data = json.loads(line, object_pairs_hook=unique_members)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValueError
+    if data.get("version") != VERSION:
+        raise PlanRefused(
+            f"{path} is a plan of version {limits.shown(data.get('version'))}, and this release "
+            f"knows version {VERSION} alone. Make a new plan."
+        )
+    digest = data.pop("digest", None)
+    hashed, blocks = hashlib.sha256(), _Blocks()
+    while block := file.read(_BLOCK):
+        block = _rest_of_line(block, file, MOST_LINE)
+        hashed.update(block)
+        blocks.add(block)
+    # The line itself is compared as well: one that says the same in other bytes is not it.
+    if digest != digest_of(data, hashed.hexdigest()) or line != first_line(data, digest):
+        raise PlanRefused(f"{path} was altered since it was made. Make a new plan.")
+    file.seek(len(line))
+    return data, digest, blocks
+
+
+def _rest_of_line(start: bytes, file: BinaryIO, limit: int) -> bytes:
+    """Return the bytes with the rest of their last line.
+
+    Raises:
+        ValueError: The line does not end, or not within the limit.
+    """
+    line = start if start.endswith(b"\n") else start + file.readline(limit)
+    if not line.endswith(b"\n"):
+        raise ValueError
+    return line
+
+
+class Entries(Iterable[Entry]):
+    """The tokens of a plan, one by one, and once.
+
+    Args:
+        path: The path of the plan, for messages.
+        file: The file, at the first token.
+        blocks: The blocks that were checked.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, blocks: _Blocks) -> None:
+        self._path = path
         self._file = file
+        self._blocks = blocks
         self._chunks = self._read()
 
     def __iter__(self) -> Iterator[Entry]:
         owner_of = cache(Owner.parse)  # there are few, and they come again and again
         for lines in self._chunks:
             # Together they take half as long as one by one.
-            for said in json.loads(b"[%b]" % b",".join(lines)):
-                yield read_entry(said, owner_of(said["owner"]))
+            for data in json.loads(b"[%b]" % b",".join(lines)):
+                yield read_entry(data, owner_of(data["owner"]))
 
     def chunks(self) -> Iterator[list[bytes]]:
-        """Their lines, some at a time."""
+        """Iterate over the lines, some at a time.
+
+        Raises:
+            PlanRefused: The file was changed after it was checked.
+        """
         return self._chunks
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._chunks.close()
         self._file.close()
 
     def _read(self) -> Generator[list[bytes], None, None]:
         with self._file:
-            while lines := self._file.readlines(_AT_A_TIME):
-                yield lines
+            for number, size in enumerate(self._blocks.sizes):
+                block = self._read_block(size)
+                if not self._blocks.is_same(number, block):
+                    raise PlanRefused(
+                        f"{self._path} was changed after it was checked. Make a new plan."
+                    )
+                lines = io.BytesIO(block).readlines()
+                for start in range(0, len(lines), _AT_A_TIME):
+                    yield lines[start : start + _AT_A_TIME]
+
+    def _read_block(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise PlanRefused(f"{self._path} cannot be read: {reason(error)}") from None

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import IO, Any, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 import attrs
 
@@ -60,11 +60,18 @@ def first_line(header: dict[str, Any], digest: str) -> bytes:
     return json_line({**header, "digest": digest}) + b"\n"
 
 
-def hash_of(file: IO[bytes]) -> str:
-    hashed = hashlib.sha256()
-    while part := file.read(1 << 20):
-        hashed.update(part)
-    return hashed.hexdigest()
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object, each of which must occur once.
+
+    Of two members with one name, a person may read the first and a parser the last.
+
+    Raises:
+        ValueError: A name occurs twice.
+    """
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError(pairs)
+    return members
 
 
 def _datetime(text: str | None) -> datetime | None:
@@ -228,3 +235,61 @@ def read_entry(said: Line, owner: Owner) -> Entry:
         said["reason"],
         said.get("protected"),
     )
+
+
+_MEMBERS = frozenset(Line.__required_keys__)
+_OPTIONAL = frozenset(Line.__optional_keys__)
+
+
+class LineCheck:
+    """Checks each line of a plan, and that the header counts them right.
+
+    Args:
+        header: The header of the plan.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._counts = header.counts
+        self._owners = {str(owner): owner for owner in header.counts}
+        self._found = {owner: [0, 0] for owner in header.counts}
+
+    def take(self, lines: list[bytes]) -> None:
+        """Check some lines.
+
+        Raises:
+            ValueError: A line is not one that a release writes, or about another owner.
+            KeyError: It is about an owner that the header does not name.
+        """
+        # Lines in the usual form have each member once, and can be parsed together.
+        if len(_LINE.findall(b"".join(lines).decode(errors="surrogatepass"))) == len(lines):
+            parsed = json.loads(b"[%b]" % b",".join(lines))
+        else:
+            parsed = [json.loads(line, object_pairs_hook=unique_members) for line in lines]
+        for data in parsed:
+            if not _MEMBERS <= _checked(data, dict).keys() <= _MEMBERS | _OPTIONAL:
+                raise ValueError(data)
+            owner = self._owners[_checked(data["owner"], str)]
+            self._found[owner]["protected" in data] += 1
+            _check_entry(data, owner)
+
+    def problem(self) -> str | None:
+        """Return in words that the header counts other lines than there are, or `None`."""
+        for owner, (selected, protected) in self._found.items():
+            counts = self._counts[owner]
+            if (counts.selected, counts.protected) != (selected, protected):
+                return (
+                    f"it states {counts.selected} selected and {counts.protected} protected tokens "
+                    f"of {owner}, and holds {selected} and {protected}"
+                )
+        return None
+
+
+def _check_entry(data: Line, owner: Owner) -> None:
+    entry = read_entry(data, owner)
+    for text in (entry.id, entry.name, entry.reason):
+        _checked(text, str)
+    for optional in (entry.status, entry.protected):
+        _optional_string(optional)
+    for time in (entry.last_updated, entry.creation_date, entry.expiration_date):
+        if time is not None and time.utcoffset() is None:
+            raise ValueError(time)

@@ -1,4 +1,4 @@
-"""Writes plans, all of one or nothing."""
+"""Writes plans, completely or not at all."""
 
 import contextlib
 import hashlib
@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from losant_tokens.errors import JobError, PlanRefused
-from losant_tokens.jobs._files import make_private, reason
-from losant_tokens.jobs._plan import Plan
+from losant_tokens.jobs._files import part_of, reason
+from losant_tokens.jobs._plan import MOST_HEADER, MOST_LINE, Plan
 from losant_tokens.jobs._plan_format import (
     digest_of,
     entry_json,
@@ -20,20 +20,28 @@ from losant_tokens.jobs._plan_format import (
     header_json,
     json_line,
 )
+from losant_tokens.jobs._temporary import OwnFolder
 from losant_tokens.jobs._values import Entry, Header
 
 
 class PlanWriter:
     """Writes a plan: its tokens first, as they come, and then the header that counts them.
 
-    Until it is finished, all there is of it is a file without a name, which nobody has to remove.
+    Until it is finished, the tokens are in a file without a name, which nobody has to remove.
+
+    Args:
+        path: The file; `None` for one in a temporary folder, which goes with the plan.
 
     Raises:
         PlanRefused: The file exists already.
         JobError: It cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
+        self._folder: OwnFolder | None = None
+        if path is None:
+            self._folder = OwnFolder.create()
+            path = self._folder.path / "plan.jsonl"
         self._path = path
         self._file: IO[bytes] | None = None
         self._hash = hashlib.sha256()
@@ -52,15 +60,26 @@ class PlanWriter:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._folder = None
         with contextlib.suppress(OSError):  # what was not written is not wanted
             self._opened().close()
 
     def add(self, entry: Entry) -> None:
-        """Takes a token. It is written with the next `flush`."""
-        self._lines.append(json_line(entry_json(entry)) + b"\n")
+        """Take a token. It is written with the next `flush`.
+
+        Raises:
+            JobError: It is too long for a plan.
+        """
+        line = json_line(entry_json(entry)) + b"\n"
+        if len(line) > MOST_LINE:
+            raise JobError(
+                f"The token {entry.id} of {entry.owner} cannot be planned: its members have "
+                f"{len(line):,} bytes. Leave it out of the selection."
+            )
+        self._lines.append(line)
 
     def flush(self) -> None:
-        """Writes what was taken."""
+        """Write the tokens that were taken."""
         data = b"".join(self._lines)
         self._lines.clear()
         self._hash.update(data)
@@ -68,13 +87,13 @@ class PlanWriter:
             self._opened().write(data)
 
     def mark(self) -> None:
-        """Remembers how far it is."""
+        """Remember the position."""
         self.flush()
         with self._refusals():
             self._marked = (self._opened().tell(), self._hash.copy())
 
     def back_to_mark(self) -> None:
-        """Forgets what came since the mark."""
+        """Drop the tokens that came after the mark."""
         self._lines.clear()
         position, hashed = self._marked
         self._hash = hashed.copy()
@@ -83,34 +102,52 @@ class PlanWriter:
             self._opened().truncate()
 
     def finish(self, header: Header) -> Plan:
-        """Puts the header before the tokens, and the file in its place: all of it or nothing."""
-        self.flush()
-        said = header_json(header)
-        digest = digest_of(said, self._hash.hexdigest())
-        with self._refusals():
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    make_private(descriptor)
-                    file.write(first_line(said, digest))
-                    self._opened().seek(0)
-                    shutil.copyfileobj(self._opened(), file)
-                    file.flush()
-                    os.fsync(descriptor)
-                self._put_in_place(name)
-            finally:
-                Path(name).unlink(missing_ok=True)
-        return Plan(self._path, header, digest)
+        """Save the plan, and return it.
 
-    def _put_in_place(self, name: str) -> None:
-        """Gives the file its name, unless another one has got it by now."""
+        Raises:
+            PlanRefused: There is such a file by now.
+            JobError: It cannot be written.
+        """
+        return self.made(header, self.save(header))
+
+    def save(self, header: Header) -> str:
+        """Write the header and the tokens to the path, completely or not at all.
+
+        Returns:
+            The digest of the plan.
+
+        Raises:
+            PlanRefused: There is such a file by now.
+            JobError: It cannot be written.
+        """
+        self.flush()
+        data = header_json(header)
+        if len(json_line(data)) > MOST_HEADER:
+            raise JobError("The header of the plan is too long. Protect fewer patterns.")
+        digest = digest_of(data, self._hash.hexdigest())
+        with self._refusals(), part_of(self._path) as (descriptor, part):
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(first_line(data, digest))
+                self._opened().seek(0)
+                shutil.copyfileobj(self._opened(), file)
+            os.fsync(descriptor)
+            self._put_in_place(part)
+        return digest
+
+    def made(self, header: Header, digest: str) -> Plan:
+        """Return the plan that was saved, which has the temporary folder from now on."""
+        folder, self._folder = self._folder, None
+        return Plan(self._path, header, digest, folder=folder)
+
+    def _put_in_place(self, part: Path) -> None:
+        """Give the file its name, unless another file has got it meanwhile."""
         try:
-            os.link(name, self._path)
+            os.link(part, self._path)
         except FileExistsError:
             self._refuse_to_replace()
         except OSError:  # no links on this file system
             self._refuse_to_replace()
-            Path(name).rename(self._path)
+            part.rename(self._path)
 
     def _refuse_to_replace(self) -> None:
         if os.path.lexists(self._path):

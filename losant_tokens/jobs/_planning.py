@@ -1,12 +1,10 @@
 """Makes plans: lists all tokens first, decides about each of them, and keeps to the guards."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
 import anyio
 import attrs
@@ -74,7 +72,8 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
         owners: The owners of the tokens.
         select: The rule that selects tokens.
         action: The action: `delete`, `deactivate` or `activate`.
-        path: The file of the plan. Default: a temporary file.
+        path: The file of the plan. Default: a temporary file, which is removed with the plan and
+            its report, unless a job that applies it is unfinished.
         protect: Ids and name patterns of tokens that are never touched. The name that equals a
             pattern always counts, even if the pattern looks like a glob.
         allow_majority: Whether more than half of an owner's tokens may be selected.
@@ -183,17 +182,15 @@ class Settings:
 async def make_plan(client: AsyncClient, wanted: Wanted, settings: Settings) -> Plan:
     """Make a plan; see `plan`."""
     planner = _Planner(client=client, wanted=wanted, settings=settings)
-    path = Path(settings.path) if settings.path is not None else _anywhere()
+    path = None if settings.path is None else Path(settings.path)
     with PlanWriter(path) as writer:
         await reading(partial(planner.take, writer), settings.patience)
         planner.check()
-        made = await anyio.to_thread.run_sync(writer.finish, planner.header())
+        header = planner.header()
+        # The thread keeps its last result for some time, and so must not return the plan.
+        made = writer.made(header, await anyio.to_thread.run_sync(writer.save, header))
     planner.warn()
     return made
-
-
-def _anywhere() -> Path:
-    return Path(tempfile.gettempdir()) / f"losant-tokens-{uuid4().hex}.jsonl"
 
 
 @attrs.define

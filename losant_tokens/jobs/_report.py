@@ -48,6 +48,10 @@ class Report:
     before: int = 0
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False, hash=False)
 
+    def __attrs_post_init__(self) -> None:
+        if self.plan.folder is not None and self.is_complete:
+            self.plan.folder.complete()
+
     @property
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""

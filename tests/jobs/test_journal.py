@@ -251,7 +251,7 @@ def test_full_disk_at_the_beginning(
 
 def test_journal_that_cannot_be_opened(plan: Plan, tmp_path: Path) -> None:
     """A journal where there can be no file is an error in words."""
-    with pytest.raises(JournalError, match="cannot be used: Is a directory"):
+    with pytest.raises(JournalError, match="cannot be used: it is a folder"):
         Journal.open(plan, tmp_path, resume=False)
 
 

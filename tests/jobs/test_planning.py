@@ -98,12 +98,15 @@ async def test_what_is_done_already_is_left_out(
 
 
 async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path, the plan is a file of its own among the temporary ones."""
+    """Without a path, the plan is a file in a temporary folder of its own, which goes with it."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with client_of(fake_with(1)) as client:
         plans = [await planned(client, tmp_path, path=None) for _ in range(2)]
 
-    assert files_in(tmp_path) == sorted(plan.path.name for plan in plans)
+    assert files_in(tmp_path) == sorted(plan.path.parent.name for plan in plans)
+    assert [len(list(plan.entries())) for plan in plans] == [1, 1]
+    plans.clear()
+    assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
