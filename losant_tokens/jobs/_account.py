@@ -85,22 +85,29 @@ def same_account(planned: str | None, claimed: str | None) -> bool | None:
 
 
 def account_problem(header: Header, account: str | None) -> str | None:
-    """Return in words that a plan and a token claim different accounts, or `None`.
+    """Return in words that a plan and a token claim different accounts, or `None`."""
+    selected = (owner for owner, counts in header.counts.items() if counts.selected)
+    return other_claim(selected, header.account, account)
 
-    It compares claims alone, and matters only for the tokens of a user: those of an application or
-    an instance may be planned and changed by different people.
+
+def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | None) -> str | None:
+    """Return in words that two tokens claim different accounts, or `None`.
+
+    It matters only for the tokens of a user: those of an application or an instance may be planned
+    and changed by different people.
+
+    Args:
+        owners: The owners of the tokens.
+        planned: The claim of the token that listed them before.
+        claimed: The claim of the token in use.
     """
-    if same_account(header.account, account) is not False or not _has_users(header):
+    if same_account(planned, claimed) is not False:
+        return None
+    if not any(owner.kind in _OF_A_USER for owner in owners):
         return None
     return (
-        f"was made with a token of another account: {header.account}, but the token in use claims "
-        f"{account}. Use a token of the same account."
-    )
-
-
-def _has_users(header: Header) -> bool:
-    return any(
-        owner.kind in _OF_A_USER for owner, counts in header.counts.items() if counts.selected
+        f"was made with a token of another account: {planned}, but the token in use claims "
+        f"{claimed}. Use a token of the same account."
     )
 
 

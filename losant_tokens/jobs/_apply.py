@@ -83,7 +83,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     limits.check(limits.optional(limits.positive), "apply", "rate", rate)
     most = client.max_connections if max_concurrency is None else max_concurrency
     limits.check(limits.whole(least=1), "apply", "max_concurrency", most)
-    plan.check(client.base_url, max_age, datetime.now(UTC))
+    plan.check(client.base_url, max_age, client.server_time() or datetime.now(UTC))
     path = Path(journal) if journal is not None else journal_of(plan)
     async with Opening(plan, path, resume) as (entries, opened):
         requests = Requests(

@@ -131,10 +131,10 @@ def read_header(data: dict[str, Any]) -> Header:
             for owner, counts in _checked(data["owners"], dict).items()
         },
         protected=_strings(data["protected"]),
-        token_in_use=_optional_string(data["tokenInUse"]),
+        token_in_use=optional_string(data["tokenInUse"]),
         moved=_checked(data["moved"], bool),
         owner_ids=read_owner_ids(data["ownerIds"]),
-        account=_optional_string(data["account"]),
+        account=optional_string(data["account"]),
         clock_skew=None if skew is None else _seconds(skew),
         incomplete=_strings(data["incomplete"]),
     )
@@ -167,7 +167,12 @@ def _checked(value: object, kind: type[T]) -> T:
     return value
 
 
-def _optional_string(value: object) -> str | None:
+def optional_string(value: object) -> str | None:
+    """Return a JSON value that may be a string or null.
+
+    Raises:
+        ValueError: It is neither.
+    """
     return None if value is None else _checked(value, str)
 
 
@@ -289,7 +294,7 @@ def _check_entry(data: Line, owner: Owner) -> None:
     for text in (entry.id, entry.name, entry.reason):
         _checked(text, str)
     for optional in (entry.status, entry.protected):
-        _optional_string(optional)
+        optional_string(optional)
     for time in (entry.last_updated, entry.creation_date, entry.expiration_date):
         if time is not None and time.utcoffset() is None:
             raise ValueError(time)

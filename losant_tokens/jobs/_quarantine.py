@@ -1,12 +1,14 @@
-"""Quarantine: what a plan has deactivated is deleted later, or activated again.
+"""Quarantine: tokens that a plan has deactivated are deleted later, or activated again.
 
-Both go by the report of the run that deactivated the tokens, and leave alone what anybody has
-touched since: a token that is not inactive any more, has another name, or was updated at another
-time than by that run.
+Both start from the report of the run that deactivated the tokens. They leave alone a token that
+anybody has touched since: it is active again, has another name, or was updated at another time than
+by that run. That time is the one that the API stated in its answer to the run's own change. If the
+report does not have it, nobody can tell whether the token was touched, so it is left alone, too.
 """
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,21 +18,34 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._resources import PAGE_SIZE
+from losant_tokens._warning import warn_caller
 from losant_tokens.errors import PlanRefused, ValidationError
+from losant_tokens.jobs._account import other_claim
+from losant_tokens.jobs._files import open_regular, reason
+from losant_tokens.jobs._guards import Guards
+from losant_tokens.jobs._names import protect_patterns
 from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._planning import plan
+from losant_tokens.jobs._plan_format import optional_string, read_owner_ids
+from losant_tokens.jobs._planning import (
+    PATIENCE,
+    ClockCheck,
+    OnIncomplete,
+    OnUnmatched,
+    Settings,
+    Wanted,
+    make_plan,
+)
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._report_values import FORMAT, VERSION
 from losant_tokens.jobs._selection import Rule, Token
-from losant_tokens.jobs._values import Outcome
-
-SKEW = timedelta(minutes=5)
-"""How far this machine's clock may differ from the API's, where that has not said when it was."""
+from losant_tokens.jobs._values import Action, Outcome, PlanWarning
 
 Source = Report | str | os.PathLike[str]
+Key = tuple[str, str]
 
 
-async def sweep(
+async def sweep(  # noqa: PLR0913 -- the guards of a plan
     client: AsyncClient,
     report: Source,
     *,
@@ -40,94 +55,236 @@ async def sweep(
     allow_majority: bool = False,
     max_changes: int | None = None,
     now: datetime | None = None,
+    clock_check: ClockCheck = "warn",
+    unmatched: OnUnmatched = "warn",
+    incomplete: OnIncomplete = "warn",
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
 ) -> Plan:
-    """Plans to delete what a run has deactivated, once that was long enough ago.
+    """Plan to delete the tokens that a run has deactivated, once that is long enough ago.
 
-    Selected are the tokens that the run has deactivated, that are inactive still, and that nobody
-    has changed since. `apply` it with `verify`, which is the default for `delete`.
+    It selects the tokens that the run has deactivated, that are still inactive, and that nobody
+    has changed since. A `PlanWarning` says how many others there are, and why they are left alone.
+    `apply` it with `verify`, which is the default for `delete`.
 
     Args:
-        client: What to list with.
+        client: The client to list with.
         report: The report of the run, or its JSON file.
-        after: How long ago it must have deactivated a token.
-        path: As for `plan`, like all below.
-        protect: Ids and name globs of tokens that are never touched.
+        after: How long ago the run must have deactivated a token.
+        path: The file of the plan, as for `plan`, like all arguments below.
+        protect: Ids and name patterns of tokens that are never touched.
         allow_majority: Whether more than half of an owner's tokens may be selected.
-        max_changes: How many tokens may be selected at the most.
-        now: The moment to go by. Default: now.
+        max_changes: The largest number of tokens that may be selected.
+        now: The time from which `after` is counted. Default: the server's time.
+        clock_check: What to do if this machine's clock differs from the server's.
+        unmatched: What to do about a pattern that matches no token.
+        incomplete: What to do if tokens may be missing from the list.
+        page_size: How many tokens to ask for at a time.
+        patience: For how many seconds an outage of the service is waited out.
 
     Raises:
-        PlanRefused: It is no report, not that of a quarantine, or of another address.
-        GuardRefused: It would do more than it may.
+        ValidationError: An argument is invalid; nothing was listed.
+        PlanRefused: The report is none, not that of a quarantine, or of another address or account.
+        GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
     _check_span(after)
     quarantine = await Quarantine.load(report)
-    quarantine.check(client.base_url)
     days = after / timedelta(days=1)
-    return await plan(
+    return await _planned(
         client,
-        quarantine.owners,
-        select=quarantine.rule(f"quarantined more than {days:g} days ago and unchanged", after),
-        path=path,
-        protect=protect,
-        allow_majority=allow_majority,
-        max_changes=max_changes,
-        now=now,
+        quarantine,
+        "delete",
+        f"quarantined more than {days:g} days ago and unchanged",
+        after,
+        Settings(
+            path=path,
+            guards=Guards(
+                protect=protect_patterns("sweep", protect),
+                allow_majority=allow_majority,
+                max_changes=max_changes,
+            ),
+            now=now,
+            clock_check=clock_check,
+            unmatched=unmatched,
+            incomplete=incomplete,
+            page_size=page_size,
+            patience=patience,
+        ),
     )
 
 
-async def restore(
+async def restore(  # noqa: PLR0913 -- the guards of a plan
     client: AsyncClient,
     report: Source,
     *,
     path: str | Path | None = None,
     protect: Iterable[str] = (),
     max_changes: int | None = None,
+    unmatched: OnUnmatched = "warn",
+    incomplete: OnIncomplete = "warn",
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
 ) -> Plan:
-    """Plans to activate again what a run has deactivated, and nobody has changed since.
+    """Plan to activate the tokens that a run has deactivated and that nobody has changed since.
+
+    A `PlanWarning` says how many others there are, and why they are left alone.
 
     Args:
-        client: What to list with.
+        client: The client to list with.
         report: The report of the run, or its JSON file.
-        path: As for `plan`, like all below.
-        protect: Ids and name globs of tokens that are never touched.
-        max_changes: How many tokens may be selected at the most.
+        path: The file of the plan, as for `plan`, like all arguments below.
+        protect: Ids and name patterns of tokens that are never touched.
+        max_changes: The largest number of tokens that may be selected.
+        unmatched: What to do about a pattern that matches no token.
+        incomplete: What to do if tokens may be missing from the list.
+        page_size: How many tokens to ask for at a time.
+        patience: For how many seconds an outage of the service is waited out.
 
     Raises:
-        PlanRefused: It is no report, not that of a quarantine, or of another address.
+        ValidationError: An argument is invalid; nothing was listed.
+        PlanRefused: The report is none, not that of a quarantine, or of another address or account.
+        GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
     quarantine = await Quarantine.load(report)
-    quarantine.check(client.base_url)
-    return await plan(
+    return await _planned(
         client,
-        quarantine.owners,
-        select=quarantine.rule("quarantined and unchanged", None),
-        action="activate",
-        path=path,
-        protect=protect,
-        allow_majority=True,  # they were active before, and all of them were agreed upon
-        max_changes=max_changes,
+        quarantine,
+        "activate",
+        "quarantined and unchanged",
+        None,
+        Settings(
+            path=path,
+            guards=Guards(
+                protect=protect_patterns("restore", protect),
+                allow_majority=True,  # they were active before, and all of them were agreed upon
+                max_changes=max_changes,
+            ),
+            unmatched=unmatched,
+            incomplete=incomplete,
+            page_size=page_size,
+            patience=patience,
+        ),
     )
+
+
+async def _planned(
+    client: AsyncClient,
+    quarantine: "Quarantine",
+    action: Action,
+    words: str,
+    after: timedelta | None,
+    settings: Settings,
+) -> Plan:
+    """Plan an action for the tokens of a quarantine, and warn of those that are left alone."""
+    quarantine.check(client)
+    review = Review(quarantine.changes, after)
+    made = await make_plan(
+        client,
+        Wanted(
+            owners=quarantine.owners,
+            select=lambda owner: review.rule(owner, words),
+            words=words,
+            uses_time=after is not None,
+            action=action,
+            owner_ids=quarantine.owner_ids,
+            source=quarantine.source,
+        ),
+        settings,
+    )
+    if left_alone := review.left_alone():
+        warn_caller(left_alone, PlanWarning)
+    return made
 
 
 @attrs.frozen
 class Change:
-    """One token that was deactivated: its name, and when the API may say that this was."""
+    """A token that was deactivated.
+
+    Attributes:
+        name: Its name then.
+        changed: When it was last updated after that, as the API stated; `None` if it did not.
+    """
 
     name: str
-    earliest: datetime
-    latest: datetime
+    changed: datetime | None
 
-    def is_untouched(self, token: Token) -> bool:
-        """Whether a token still is as the quarantine has left it."""
-        return (
-            token.status == "inactive"
-            and token.name == self.name
-            and token.last_updated is not None
-            and self.earliest <= token.last_updated <= self.latest
+    def obstacle(self, token: Token) -> str | None:
+        """Return why a token is not as the quarantine has left it; `None` if it is."""
+        if token.status != "inactive":
+            return "are active again"
+        if token.name != self.name:
+            return "have another name"
+        if self.changed is None:
+            return "have no time of change in the report, so they may have been changed since"
+        if token.last_updated is None:
+            return "have no readable time of change"
+        if not is_same_time(token.last_updated, self.changed):
+            return "were last changed at another time than by the quarantine"
+        return None
+
+
+def is_same_time(one: datetime, other: datetime) -> bool:
+    """Return whether two times are the same, of which either may be cut to whole seconds."""
+    if one == other:
+        return True
+    is_cut = not one.microsecond or not other.microsecond
+    return is_cut and one.replace(microsecond=0) == other.replace(microsecond=0)
+
+
+@attrs.define
+class Review:
+    """Compares the tokens of a quarantine with what is listed now.
+
+    Attributes:
+        changes: The tokens of the quarantine.
+        after: How long ago they must have been deactivated, if that matters.
+    """
+
+    changes: Mapping[Key, Change]
+    after: timedelta | None
+    _obstacles: dict[Key, str | None] = attrs.field(factory=dict)
+
+    def rule(self, owner: Owner, words: str) -> Rule:
+        """Return the rule that selects the untouched tokens of an owner."""
+
+        def answer(token: Token, now: datetime) -> bool:
+            key = key_of(owner, token.id)
+            change = self.changes.get(key)
+            if change is None:
+                return False
+            obstacle = change.obstacle(token)
+            if obstacle is None and not self._is_long_ago(token, now):
+                obstacle = "were deactivated too short a time ago"
+            self._obstacles[key] = obstacle
+            return obstacle is None
+
+        return Rule(
+            words,
+            answer,
+            lambda token, _: f"quarantined on {_updated(token).date().isoformat()}",
+            uses_time=self.after is not None,
         )
+
+    def _is_long_ago(self, token: Token, now: datetime) -> bool:
+        return self.after is None or now - _updated(token) > self.after
+
+    def left_alone(self) -> str | None:
+        """Return in words how many tokens are left alone, and why; `None` if none is."""
+        missing = "are not listed any more"
+        found = (self._obstacles.get(key, missing) for key in self.changes)
+        why = Counter(obstacle for obstacle in found if obstacle is not None)
+        if not why:
+            return None
+        parts = "; ".join(f"{count} {obstacle}" for obstacle, count in why.most_common())
+        total = len(self.changes)
+        return f"Of the {total} tokens in quarantine, {why.total()} are left alone: {parts}."
+
+
+def key_of(owner: Owner, token_id: str) -> Key:
+    """Return the key of a token, because two owners may have the same id. Case does not count."""
+    return str(owner).lower(), token_id.lower()
 
 
 @attrs.frozen
@@ -135,20 +292,24 @@ class Quarantine:
     """The tokens that a run has deactivated.
 
     Attributes:
-        source: Where that is written.
-        base_url: Where they are.
-        owners: Whose they are.
-        changes: They, by their ids.
+        source: The name of the report, for messages.
+        base_url: The address of the API.
+        owners: The owners of the tokens.
+        changes: The tokens.
+        owner_ids: The ids that the API gave for the owners.
+        account: The account that the token of the run claimed, if it did.
     """
 
     source: str
     base_url: str
     owners: tuple[Owner, ...]
-    changes: Mapping[str, Change] = attrs.field(repr=False)
+    changes: Mapping[Key, Change] = attrs.field(repr=False)
+    owner_ids: Mapping[Owner, tuple[str, ...]] = attrs.field(factory=dict)
+    account: str | None = None
 
     @classmethod
     async def load(cls, report: Source) -> Self:
-        """The quarantine of a report.
+        """Return the quarantine of a report.
 
         Raises:
             PlanRefused: It is none.
@@ -159,64 +320,60 @@ class Quarantine:
 
     @classmethod
     def of(cls, report: Report) -> Self:
-        """The quarantine of a report at hand."""
+        """Return the quarantine of a report in memory."""
         header = report.plan.header
         source = f"The report of {report.plan.path}"
         _check_action(source, header.action)
-        earliest, latest = report.begun - SKEW, report.ended + SKEW
         changes = {
-            result.entry.id: Change(
-                result.entry.name,
-                report.changed.get(number, earliest),
-                report.changed.get(number, latest),
+            key_of(result.entry.owner, result.entry.id): Change(
+                result.entry.name, report.changed.get(number)
             )
             for number, result in enumerate(report.results())
             if result.outcome is Outcome.DONE
         }
-        return cls(source, header.base_url, tuple(header.counts), changes)
+        return cls(
+            source, header.base_url, tuple(header.counts), changes, header.owner_ids, header.account
+        )
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The quarantine of a report that was saved as JSON."""
+        """Return the quarantine of a report that was saved as JSON.
+
+        Raises:
+            PlanRefused: It is none, or cannot be read.
+        """
         try:
-            said = json.loads(path.read_bytes())
-            _check_format(path, said["format"], said["version"])
-            _check_action(str(path), said["plan"]["action"])
-            earliest = _moment(said["run"]["begun"]) - SKEW
-            latest = _moment(said["run"]["ended"]) + SKEW
+            with os.fdopen(open_regular(path), "rb") as file:
+                data = json.loads(file.read())
+            _check_format(path, data["format"], data["version"])
+            plan = data["plan"]
+            _check_action(str(path), plan["action"])
             changes = {
-                token["id"]: _change(token, earliest, latest)
-                for token in said["tokens"]
+                key_of(Owner.parse(token["owner"]), token["id"]): _change(token)
+                for token in data["tokens"]
                 if token["outcome"] == Outcome.DONE.value
             }
-            owners = tuple(map(Owner.parse, said["plan"]["owners"]))
-            return cls(str(path), said["plan"]["baseUrl"], owners, changes)
+            owners = tuple(map(Owner.parse, plan["owners"]))
+            owner_ids = read_owner_ids(plan.get("ownerIds", {}))
+            account = optional_string(plan.get("account"))
+            return cls(str(path), plan["baseUrl"], owners, changes, owner_ids, account)
         except OSError as error:
-            raise PlanRefused(f"{path} cannot be read: {error.strerror}") from None
+            raise PlanRefused(f"{path} cannot be read: {reason(error)}") from None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise PlanRefused(f"{path} is not a report of losant-tokens, as JSON") from None
 
-    def check(self, base_url: str) -> None:
-        """Refuses a quarantine that is somewhere else.
+    def check(self, client: AsyncClient) -> None:
+        """Refuse a quarantine of another address or account.
 
         Raises:
             PlanRefused: It is.
         """
-        if self.base_url != base_url:
-            raise PlanRefused(f"{self.source} is about {self.base_url}, and this is {base_url}")
-
-    def rule(self, words: str, after: timedelta | None) -> Rule:
-        """Selects what is untouched, and where so wanted, what has been so for long enough."""
-
-        def answer(token: Token, now: datetime) -> bool:
-            change = self.changes.get(token.id)
-            if change is None or not change.is_untouched(token):
-                return False
-            return after is None or now - _updated(token) > after
-
-        return Rule(
-            words, answer, lambda token, _: f"quarantined on {_updated(token).date().isoformat()}"
-        )
+        if self.base_url != client.base_url:
+            raise PlanRefused(
+                f"{self.source} is about {self.base_url}, and this is {client.base_url}"
+            )
+        if problem := other_claim(self.owners, self.account, client.account):
+            raise PlanRefused(f"{self.source} {problem}")
 
 
 def _updated(token: Token) -> datetime:
@@ -246,14 +403,12 @@ def _check_span(after: object) -> None:
         raise ValidationError(f"sweep.after must be a timedelta, and not negative: {after!r}")
 
 
-def _change(token: dict[str, Any], earliest: datetime, latest: datetime) -> Change:
-    changed = token["changed"]
-    if changed is not None:
-        earliest = latest = _moment(changed)
-    if not isinstance(token["name"], str):
+def _change(token: dict[str, Any]) -> Change:
+    changed, name = token["changed"], token["name"]
+    if not isinstance(name, str):
         raise TypeError
-    return Change(token["name"], earliest, latest)
+    return Change(name, None if changed is None else _time(changed))
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
