@@ -64,6 +64,25 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def contract(session: nox.Session) -> None:
+    """Other people's tools: Schemathesis, Prism, and the official clients for Python and Node.js.
+
+    Takes about two minutes. `nox -s contract -- --run-slow` sends many more requests.
+    """
+    session.install("--editable", ".[dev]", "schemathesis>=4.0")
+    tools = Path(session.create_tmp()).resolve()
+    if shutil.which("npm"):
+        bounds = ("--fetch-timeout=20000", "--fetch-retries=1", "--no-audit", "--no-fund")
+        packages = ("@stoplight/prism-cli@5", "losant-rest@2")
+        install = ("npm", "install", "--silent", *bounds, "--prefix", str(tools), *packages)
+        session.run(*install, external=True, success_codes=range(256))
+    else:
+        session.warn("npm is not installed: the checks with Prism and Node.js are skipped")
+    env = {"CONTRACT_TOOLS": str(tools)}
+    session.run("pytest", "-p", "no:cacheprovider", "tests/contract", *session.posargs, env=env)
+
+
+@nox.session
 def bare(session: nox.Session) -> None:
     """The client alone, without any extra: it must import, and send."""
     session.install(".")

@@ -140,6 +140,7 @@ _ISSUER = re.compile(
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _MAX_JWT = 65536  # characters; no server takes a header that long, so there is nothing to find out
+_BAD_CHARACTER = re.compile(r"[^!-~]")
 _NOT_IN_A_HEADER = {" ": "a blank", "\t": "a tab", "\n": "a line break", "\r": "a line break"}
 
 
@@ -150,13 +151,11 @@ def _problem(token: Secret) -> str | None:
         return f"must be a text, but it is {type(text).__name__}"
     if not text:
         return "is empty"
-    if text.isascii() and text.isprintable() and " " not in text:
+    bad = _BAD_CHARACTER.search(text)
+    if bad is None:
         return None
-    for position, character in enumerate(text, start=1):
-        if not "!" <= character <= "~":
-            kind = _NOT_IN_A_HEADER.get(character, "a character that is not printable ASCII")
-            return f"has {kind} at position {position} of {len(text)}"
-    return None
+    kind = _NOT_IN_A_HEADER.get(bad[0], "a character that is not printable ASCII")
+    return f"has {kind} at position {bad.start() + 1} of {len(text)}"
 
 
 def _claims(token: Secret | None) -> Mapping[str, Any]:

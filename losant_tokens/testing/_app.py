@@ -105,14 +105,15 @@ def api(service: Service) -> ASGIApp:
         request = Request(scope, receive)
         status: int
         body: dict[str, Any] | None
+        headers: Mapping[str, str] = {}
         try:
             if request.method == "OPTIONS":  # a browser asks, and every path allows everything
                 status, body = 204, None
             else:
                 status, body = service.perform(await _call_of(request))
         except Problem as problem:
-            status, body = problem.status, problem.body()
-        response = Response(status_code=status) if body is None else _Json(body, status)
+            status, body, headers = problem.status, problem.body(), problem.headers
+        response = Response(status_code=status) if body is None else _Json(body, status, headers)
         await response(scope, receive, send)
 
     return Starlette(routes=[Mount("/", app=respond)])
@@ -127,9 +128,13 @@ async def _call_of(request: Request) -> Call:
     """
     raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
     path = raw.decode("latin-1").removesuffix("/")
+    allowed = ["OPTIONS"]
     for route in _ROUTES:
         ids = route.ids(path)
-        if ids is not None and request.method in route.operations:
+        if ids is None:
+            continue
+        allowed += route.operations
+        if request.method in route.operations:
             return Call(
                 operation=route.operations[request.method],
                 path=ids,
@@ -139,7 +144,7 @@ async def _call_of(request: Request) -> Call:
                 content_type=request.headers.get("content-type", ""),
                 body=await request.body(),
             )
-    raise Problem.not_allowed(request.method)
+    raise Problem.not_allowed(request.method, allowed)
 
 
 def _query(request: Request) -> dict[str, str | list[str]]:

@@ -1,8 +1,9 @@
 """Refusals, in the words of Losant's server framework (bravado-core, `lib/errors.js`)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -12,6 +13,7 @@ class Problem(Exception):  # noqa: N818  -- it is an answer of the API, not an e
     status: int
     type: str
     message: str
+    headers: Mapping[str, str] = field(factory=dict)
 
     @classmethod
     def validation(cls, message: str) -> Self:
@@ -34,9 +36,10 @@ class Problem(Exception):  # noqa: N818  -- it is an answer of the API, not an e
         return cls(404, "NotFound", message)
 
     @classmethod
-    def not_allowed(cls, method: str) -> Self:
-        """Refuse a path or a method that no operation has."""
-        return cls(405, "MethodNotAllowed", f"{method} is not allowed")
+    def not_allowed(cls, method: str, allowed: Iterable[str]) -> Self:
+        """Refuse a path or a method that no operation has, and name the path's methods."""
+        message = f"{method} is not allowed"
+        return cls(405, "MethodNotAllowed", message, {"Allow": ", ".join(allowed)})
 
     def body(self) -> dict[str, Any]:
         """Return the body of the response."""

@@ -152,6 +152,17 @@ async def test_head_and_options(client: httpx.AsyncClient) -> None:
     assert [(204, b"")] * 2 == [(answer.status_code, answer.content) for answer in options]
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/me/tokens", "OPTIONS, GET, POST"), ("/auth/user/", "OPTIONS, POST"), ("/", "OPTIONS")],
+)
+async def test_allowed_methods(client: httpx.AsyncClient, path: str, allowed: str) -> None:
+    """The refusal of a method names the methods that the path has."""
+    answer = await client.put(path)
+
+    assert (405, allowed) == (answer.status_code, answer.headers["allow"])
+
+
 async def test_trailing_slash(fake: FakeLosant, client: httpx.AsyncClient) -> None:
     """One slash at the end of a path changes nothing."""
     token = fake.add_token()

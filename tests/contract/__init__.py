@@ -1,0 +1,1 @@
+"""Checks against the published contract with tools of other people."""
