@@ -179,6 +179,7 @@ class Call:
             attempt=self._refusals if is_refusal else self._used,
             elapsed=self.shared.now() - self._began,
             random=random.random,
+            in_doubt=self.may_have_arrived,
         )
         return False if delay is None or not self.shared.is_open() else delay
 

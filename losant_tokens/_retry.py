@@ -6,11 +6,15 @@
 | 429                                                 | retry              | retry            |
 | 503                                                 | retry              | with Retry-After |
 | 408, 500, 502, 504, timeout or broken after sending | retry              | never            |
+| a 404 of a stranger, when in doubt (see below)      | retry              | never            |
 | a wrong setting, such as a proxy or a certificate   | never              | never            |
 | any other 4xx, an unreadable response               | never              | never            |
 
 A POST that may have been carried out is never sent again: the secret of a second token would be
 lost, and that is a leak.
+
+When an attempt may have been carried out, only the API's own 404 says that a token is gone. That of
+a proxy in front of it leaves the doubt, so the request is sent again.
 """
 
 import math
@@ -61,22 +65,36 @@ ONCE = RetryPolicy(attempts=1)
 """The policy of jobs, which retry by rules of their own, at a rate of their own."""
 
 
-def may_try_again(method: str, error: LosantError) -> bool:
-    """Return whether the table allows a retry after an error."""
+def may_try_again(method: str, error: LosantError, *, in_doubt: bool = False) -> bool:
+    """Return whether the table allows a retry after an error.
+
+    Args:
+        method: The HTTP method.
+        error: The error of the last attempt.
+        in_doubt: Whether an attempt before that one may have been carried out.
+    """
     creates = method == "POST"
     match error:
         case ConfigurationError():
             return False
         case TransportError():
             return not (creates and error.ambiguous)
-        case StatusError(status_code=429):
-            return True
-        case StatusError(status_code=503):
-            return not creates or error.retry_after is not None
-        case StatusError(status_code=code):
-            return code in _PERHAPS_DONE and not creates
+        case StatusError():
+            return _allows_status(error, creates=creates, in_doubt=in_doubt)
         case _:
             return False
+
+
+def _allows_status(error: StatusError, *, creates: bool, in_doubt: bool) -> bool:
+    match error.status_code:
+        case 429:
+            return True
+        case 503:
+            return not creates or error.retry_after is not None
+        case 404:
+            return in_doubt and not (creates or error.is_from_api)
+        case code:
+            return code in _PERHAPS_DONE and not creates
 
 
 def may_have_arrived(error: LosantError) -> bool:
@@ -98,6 +116,7 @@ def delay_before_retry(
     attempt: int,
     elapsed: float,
     random: Callable[[], float],
+    in_doubt: bool = False,
 ) -> float | None:
     """Return how long to wait before the next attempt, in seconds; `None` to give up.
 
@@ -111,9 +130,10 @@ def delay_before_retry(
         attempt: The number of that attempt, from 1; after a 429, that of the refusals in a row.
         elapsed: The seconds since the call was awaited.
         random: Draws a number from 0 to 1.
+        in_doubt: Whether an attempt before that one may have been carried out.
     """
     attempts_left = policy.attempts > 1 if is_refusal(error) else policy.attempts > attempt
-    if not attempts_left or not may_try_again(method, error):
+    if not attempts_left or not may_try_again(method, error, in_doubt=in_doubt):
         return None
     doublings = min(max(attempt - 1, 0), _DOUBLINGS)
     delay = random() * min(policy.cap, policy.base * 2.0**doublings)

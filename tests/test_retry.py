@@ -76,6 +76,16 @@ def test_table(error: LosantError, others: bool, post: bool, arrived: bool) -> N
     assert arrived is may_have_arrived(error)
 
 
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "POST"])
+@pytest.mark.parametrize("is_from_api", [True, False])
+def test_not_found_in_doubt(method: str, is_from_api: bool) -> None:
+    """A 404 is retried if it is not the API's and an earlier attempt may have arrived."""
+    error = errors.NotFound("no", status_code=404, is_from_api=is_from_api)
+    assert may_try_again(method, error, in_doubt=True) is (
+        not is_from_api and method in {"GET", "PATCH", "DELETE"}
+    )
+
+
 def delay(
     error: LosantError,
     policy: RetryPolicy | None = None,

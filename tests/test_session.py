@@ -216,12 +216,32 @@ async def test_gone_after_an_attempt_that_may_have_deleted(first: Any) -> None:
     ids=range(3),
 )
 async def test_a_404_of_a_proxy_proves_nothing(second: httpx.Response) -> None:
-    """A 404 that is not the API's is an error, after any attempt."""
-    respx.delete(TOKEN_URL).side_effect = [httpx.Response(503), second]
+    """A 404 that is not the API's never ends a deletion that is in doubt as a success."""
+    respx.delete(TOKEN_URL).side_effect = [httpx.Response(503), second, second, second]
     async with AsyncClient("t", retry=QUICK) as client:
         with pytest.raises(errors.NotFound) as caught:
             await client.user_api_token.delete(ID)
     assert not caught.value.is_from_api
+
+
+@respx.mock
+async def test_a_404_of_a_proxy_in_doubt_is_sent_again() -> None:
+    """A deletion in doubt is sent again after a proxy's 404, until the API itself responds."""
+    route = respx.delete(TOKEN_URL)
+    route.side_effect = [httpx.Response(502), httpx.Response(404), httpx.Response(404, json=GONE)]
+    async with AsyncClient("t", retry=QUICK) as client:
+        success = await client.user_api_token.delete(ID)
+    assert (Success(), 3) == (success, route.call_count)
+
+
+@respx.mock
+async def test_a_404_of_a_proxy_at_once_is_not_sent_again() -> None:
+    """A proxy's 404 at the first attempt is reported, because nothing is in doubt."""
+    route = respx.delete(TOKEN_URL).respond(404)
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.NotFound):
+            await client.user_api_token.delete(ID)
+    assert route.call_count == 1
 
 
 @respx.mock
