@@ -70,6 +70,7 @@ class Shared:
         codec: Makes models of JSON.
         base_url: The address of the API, for messages.
         max_response_size: The largest page of a list that is read, in bytes.
+        waiting: The scopes of calls that wait for their turn, which closing the client ends.
     """
 
     pool: Callable[[], httpx.AsyncBaseTransport] = attrs.field(repr=False)
@@ -83,6 +84,7 @@ class Shared:
     codec: Codec
     base_url: str
     max_response_size: int
+    waiting: set[anyio.CancelScope] = attrs.field(init=False, factory=set, repr=False)
 
 
 @attrs.define(eq=False)
@@ -231,21 +233,28 @@ class Call:
     async def _waits_for_turn(self) -> bool:
         """Wait for a place in the pace, then for a free connection; but not past the deadline."""
         pace, turns = self.shared.pace, self.shared.turns
-        with self.shared.scope(deadline=self._deadline):
-            while True:
-                if self._is_paced and not await pace.take(self._deadline):
-                    break
-                rate = pace.rate
-                await turns.acquire()
-                # A request may have been refused in the meantime, which concerns this one, too.
-                if not self._is_paced or (pace.rate is rate and not pace.pause_left):
-                    return True
-                turns.release()
+        with self.shared.scope(deadline=self._deadline) as scope:
+            self.shared.waiting.add(scope)
+            try:
+                while not self._is_paced or await pace.take(self._deadline):
+                    rate = pace.rate
+                    await turns.acquire()
+                    # A request may have been refused meanwhile, which concerns this one, too.
+                    if not self._is_paced or (pace.rate is rate and not pace.pause_left):
+                        return True
+                    turns.release()
+            finally:
+                self.shared.waiting.discard(scope)
         return False
 
     def _not_sent(self) -> LosantError:
-        """Return the error for a deadline that passed before the request could be sent."""
+        """Return the error for a deadline that passed before the request could be sent.
+
+        Raises:
+            ClientStateError: The client was closed.
+        """
         self.outcome = "not sent"
+        self.shared.pool()
         if self.failure is not None:
             return self.failure
         shared = self.shared

@@ -392,8 +392,13 @@ class Ahead(Generic[V]):
         return cls(read, under_way) if is_asyncio() else None
 
     async def result(self) -> V:
-        """What was read, or the error that came instead."""
-        outcome = await self._task  # a waiting caller that is cancelled cancels the task
+        """Return what was read, or raise the error that came instead."""
+        try:
+            outcome = await self._task  # a waiting caller that is cancelled cancels the task
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
+            outcome = _given_up()  # before the task had begun
         if isinstance(outcome, _Failed):
             raise outcome.error
         return outcome
@@ -410,7 +415,7 @@ class Ahead(Generic[V]):
         except asyncio.CancelledError:
             if not self._given_up:
                 raise
-            return _Failed(ClientStateError("The list was closed while its next page was read."))
+            return _given_up()
         except Exception as error:  # noqa: BLE001 -- for whoever asks for the result
             return _Failed(error)
 
@@ -418,3 +423,7 @@ class Ahead(Generic[V]):
 @attrs.frozen
 class _Failed:
     error: Exception
+
+
+def _given_up() -> _Failed:
+    return _Failed(ClientStateError("The list was closed while its next page was read."))

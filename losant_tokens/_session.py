@@ -3,6 +3,7 @@
 `_scopes` and `_credential` say whether to send at all, `_wire` what is sent; `_call` sends it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeVar, Unpack, cast
 
@@ -41,6 +42,7 @@ from losant_tokens.errors import (
 
 R = TypeVar("R")
 _is_policy = limits.instance_of(RetryPolicy)
+_CLOSING = 10.0  # seconds that closing the pool may take
 ScopeCheck = Literal["enforce", "warn", "off"]
 
 
@@ -105,9 +107,10 @@ class Session:
             ClientStateError: The session was opened before.
             ValidationError: The token would be sent in the clear to another machine.
         """
-        if self.state != "not open":
+        if self.state != "not open" or self._loop is not None:
+            state = "being opened" if self.state == "not open" else self.state
             raise ClientStateError(
-                f"This AsyncClient is {self.state}: it can be opened once. Make another one."
+                f"This AsyncClient is {state}: it can be opened once. Make another one."
             )
         self.endpoint.check_security()
         self._find_loop, now = loop_finder(), clock()
@@ -125,15 +128,48 @@ class Session:
             base_url=self.endpoint.base_url,
             max_response_size=self.max_response_size,
         )
-        self._pool = await pool.__aenter__()
+        try:
+            self._pool = await pool.__aenter__()
+        except BaseException:
+            self._loop = None
+            raise
+        if self._closed:
+            await self.close()
+            raise ClientStateError("This AsyncClient was closed while it was being opened.")
 
     async def close(self) -> None:
-        """Closes the pool. Closing twice does nothing."""
-        pool, self._pool, self._closed = self._pool, None, True
+        """Close the pool. A cancellation waits until that is done. Closing twice does nothing.
+
+        Requests in flight end as their pool ends them. Calls that have not sent anything yet end
+        with a `ClientStateError`.
+
+        Raises:
+            ClientStateError: This is not the event loop in which the session was opened.
+        """
+        if self._loop is not None:
+            self._check_loop()
+        self._closed = True
+        cancelled: BaseException | None = None
+        with anyio.move_on_after(_CLOSING, shield=True) as scope:
+            while True:
+                try:
+                    await self._close()
+                    break
+                except asyncio.CancelledError as error:
+                    if scope.cancel_called:  # it takes too long
+                        raise
+                    cancelled = error  # by the task's own `cancel`, which no scope shields from
+        if cancelled is not None:
+            raise cancelled
+
+    async def _close(self) -> None:
+        for scope in tuple(self._shared.waiting if self._loop is not None else ()):
+            scope.cancel()
         for ahead in tuple(self.under_way):
             await ahead.give_up()
-        if pool is not None:
-            await pool.__aexit__()
+        if self._pool is not None:
+            await self._pool.__aexit__()
+            self._pool = None
 
     def pool(self) -> httpx.AsyncBaseTransport:
         """Return the pool to send with.
@@ -141,12 +177,13 @@ class Session:
         Raises:
             ClientStateError: The client is not open.
         """
-        if self._pool is None:
+        if self._closed:
             raise ClientStateError(
                 "This AsyncClient is closed: do all calls inside its `async with` block."
-                if self._closed
-                else "This AsyncClient is not open: use it in `async with AsyncClient(...) as "
-                "client:`."
+            )
+        if self._pool is None:
+            raise ClientStateError(
+                "This AsyncClient is not open: use it in `async with AsyncClient(...) as client:`."
             )
         return self._pool
 

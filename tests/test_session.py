@@ -641,7 +641,7 @@ async def test_closed_while_calls_wait() -> None:
         await anyio.sleep(0.05)
         await client.aclose()
         release.set()
-    assert ends == [ID, "closed"]
+    assert ends == ["closed", ID]
 
 
 async def test_no_token() -> None:
