@@ -6,13 +6,14 @@ known, and works all the same.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import frozen
 
 from losant_tokens import _limits as limits
+from losant_tokens._hosts import is_loopback
 from losant_tokens._secret import Secret
 from losant_tokens.errors import IssuerMismatch, TokenExpired, ValidationError
 
@@ -82,11 +83,7 @@ def read_credential(
 
 
 def issuer_problem(
-    credential: Credential,
-    host: str,
-    consequence: str = NOT_SENT,
-    *,
-    is_loopback: Callable[[str], bool],
+    credential: Credential, host: str, consequence: str = NOT_SENT
 ) -> IssuerMismatch | None:
     """Return the error for a token that another host has issued, or `None`.
 
@@ -98,7 +95,6 @@ def issuer_problem(
         credential: The token.
         host: The host of the base URL.
         consequence: What the message says about the request.
-        is_loopback: Decides whether a host is this machine.
     """
     issuer = credential.issuer
     host = host.lower().rstrip(".")

@@ -22,7 +22,6 @@ from losant_tokens._changes import Changes
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
-from losant_tokens._hosts import is_loopback
 from losant_tokens._loop import clock, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pace import Pace
@@ -347,10 +346,7 @@ class Session:
             return None
         if action not in self._allowed:
             problem = issuer_problem(
-                self.credential,
-                self.endpoint.url.host,
-                self._consequence,
-                is_loopback=is_loopback,
+                self.credential, self.endpoint.url.host, self._consequence
             ) or refusal(action, self.credential, self._consequence)
             if problem is not None:
                 return problem

@@ -22,7 +22,6 @@ from losant_tokens._credential import (
     issuer_problem,
     read_credential,
 )
-from losant_tokens._hosts import is_loopback
 from losant_tokens._session import ScopeCheck
 from losant_tokens.errors import (
     IssuerMismatch,
@@ -242,7 +241,7 @@ ISSUERS: list[tuple[str | None, str, bool]] = [
 def test_issuer(issuer: str | None, host: str, fits: bool) -> None:
     """A token fits the host that issued it; Losant's old and new hosts are the same."""
     credential = Credential(Secret("a"), issuer=issuer)
-    error = issuer_problem(credential, host, is_loopback=is_loopback)
+    error = issuer_problem(credential, host)
 
     assert fits is (error is None)
     assert error is None or (error.issuer, error.host) == (issuer, host.lower().rstrip("."))
@@ -278,9 +277,7 @@ async def requests_sent(scope_check: ScopeCheck) -> int:
 async def test_token_of_another_host() -> None:
     """A token of another host is not sent; a log-in, which sends none, is."""
     assert await requests_sent("enforce") == 1
-    error = issuer_problem(
-        read_credential(Secret(OTHER_HOST)), "api.losant.com", is_loopback=is_loopback
-    )
+    error = issuer_problem(read_credential(Secret(OTHER_HOST)), "api.losant.com")
     assert MISMATCH.format("Nothing was sent.") == str(error)
 
 
@@ -334,7 +331,7 @@ def test_any_registered_claims(claims: dict[str, Any]) -> None:
     """No value of a registered claim ends in an error."""
     found = of_claims(claims)
     for host in ("api.losant.com", "localhost"):
-        issuer_problem(found, host, is_loopback=is_loopback)
+        issuer_problem(found, host)
     repr(AsyncClient(jwt(claims)))
 
 

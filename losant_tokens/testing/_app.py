@@ -216,7 +216,8 @@ class Front:
             if limit is None or limit.admits():
                 return None
         headers = {} if limit.retry_after is None else {"Retry-After": f"{limit.retry_after:g}"}
-        return _fault_answer(Fault(status=429, headers=headers))
+        error = {"type": error_type(429), "message": "Over rate limit, request throttled"}
+        return _fault_answer(Fault(status=429, headers=headers, body=error))
 
     async def _act(self, scope: Scope, body: bytes | None) -> Answer:
         if body is None:

@@ -272,7 +272,10 @@ class FakeLosant:
 
     @property
     def app(self) -> ASGIApp:
-        """The fake as an ASGI application, for a server or a test client of your own."""
+        """The fake as an ASGI application, for a server or a test client of your own.
+
+        Its responses have a `Date`, so the server must not add one: `date_header=False` in uvicorn.
+        """
         return self._front
 
     def transport(self) -> httpx.AsyncBaseTransport:
