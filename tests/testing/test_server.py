@@ -16,6 +16,7 @@ import trio
 import uvicorn
 from uvicorn.server import ServerState
 
+from losant_tokens import ApiTokenPost, AsyncClient
 from losant_tokens.testing import FakeLosant
 from losant_tokens.testing._server import _Protocol
 
@@ -126,6 +127,18 @@ def test_every_address(fake: FakeLosant) -> None:
     """A fake that listens on every address can be reached at another one than its base URL."""
     with fake.serve(host="0.0.0.0") as base_url:
         assert fetch(base_url.replace("127.0.0.1", "127.0.0.2"), fake) == 200
+
+
+async def test_in_another_container(fake: FakeLosant) -> None:
+    """A client at the name of a container can use its own token, and those that it creates."""
+    options: Any = {"base_url": "http://losant-fake:8080", "insecure_http": True}
+    async with AsyncClient(fake.admin_token, transport=fake.transport(), **options) as client:
+        created = await client.user_api_tokens.post(ApiTokenPost("ci", scope=["all.User"]))
+    assert created.token is not None
+    async with AsyncClient(created.token, transport=fake.transport(), **options) as client:
+        listed = await client.user_api_tokens.get()
+
+    assert [created.id] == [token.id for token in listed.items]
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
