@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import anyio
 import attrs
@@ -119,6 +119,9 @@ class Call:
     _used: int = 0  # attempts that count: those not refused, and those that the budget spared
     _refusals: int = 0  # in a row
     _is_paced: bool = True
+
+    def __reduce__(self) -> Never:
+        raise TypeError("A call cannot be pickled or copied: it holds the API token.")
 
     async def result(self) -> Any:
         """Return the model of the response, or raise the error of the last attempt."""
@@ -285,8 +288,8 @@ class Call:
         if not isinstance(error, TooManyRequests):
             self._used += 1
             self._refusals = 0
-            is_response = isinstance(error, StatusError) and not may_try_again("GET", error)
-            if self._is_paced and is_response:
+            is_response = isinstance(error, StatusError) and error.is_from_api
+            if self._is_paced and is_response and not may_try_again("GET", error):
                 self._note_response(sent_at)
             return
         self._refusals += 1

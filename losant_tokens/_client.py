@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 import httpx
 
@@ -217,6 +217,9 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Closes the pool; what leaving the `async with` block does. Closing twice is fine."""
         await self._session.close()
+
+    def __reduce__(self) -> Never:
+        raise TypeError("An AsyncClient cannot be pickled or copied: open one in each process.")
 
     def __repr__(self) -> str:
         session = self._session

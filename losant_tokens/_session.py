@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeVar, Unpack, cast
+from typing import Any, Literal, Never, TypeVar, Unpack, cast
 
 import anyio
 import attrs
@@ -84,6 +84,9 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         self._turns = anyio.Semaphore(self.max_connections, fast_acquire=True)
+
+    def __reduce__(self) -> Never:
+        raise TypeError("A session cannot be pickled or copied: it holds the API token.")
 
     # --- Its life ----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 import trio
+import trio.testing
 from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, httpx_transport
@@ -28,7 +29,9 @@ async def in_parts(stream: ByteStream, head: bytes, headers: str = "") -> None:
         await anyio.sleep(0.001)
 
 
-async def sweep(way: Way, client: AsyncClient, *, contended: bool = False) -> int:
+async def sweep(
+    way: Way, client: AsyncClient, *, contended: bool = False, patience: float = 5
+) -> int:
     """Cancels a call at its first point, its second, ...; after each, the client must be whole."""
     for at in range(1, MOST_POINTS):
         run = Sweep(way, at)
@@ -38,7 +41,7 @@ async def sweep(way: Way, client: AsyncClient, *, contended: bool = False) -> in
                     others.start_soon(client.user_api_token.get, ID)
                 await anyio.lowlevel.checkpoint()
             await run.run(client.user_api_token.get(ID))
-        with anyio.fail_after(5):
+        with anyio.fail_after(patience):
             token = await client.user_api_token.get(ID)
         assert (token.id, client._session.in_flight) == (ID, 0)
         if not run.has_cancelled:
@@ -216,3 +219,44 @@ async def test_timeout_and_the_callers_scope_together() -> None:
 
         assert scope.cancelled_caught
         await anyio.lowlevel.checkpoint()
+
+
+def unsteady() -> httpx.MockTransport:
+    """A service that refuses every second request, and fails every third one of the others."""
+    requests = 0
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal requests
+        requests += 1
+        await anyio.sleep(0.001)
+        status = 429 if requests % 2 else 503 if requests % 3 == 0 else 200
+        return httpx.Response(status, json={"id": ID})
+
+    return httpx.MockTransport(handle)
+
+
+@pytest.mark.parametrize("contended", [False, True], ids=["alone", "contended"])
+@pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
+async def test_every_point_in_the_pace(
+    way: Way, contended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a call is cancelled that waits for the pace or a retry, the client stays usable."""
+    monkeypatch.setattr("losant_tokens._pace.FIRST_RATE", 5000.0)
+    for pause in ("_FIRST_PAUSE", "_MISSED", "_LEAST_MISSED", "_LONGEST_MISSED"):
+        monkeypatch.setattr(f"losant_tokens._rate.{pause}", 0.001)
+    policy = RetryPolicy(attempts=20, base=0.001, cap=0.001, deadline=10)
+    async with AsyncClient("t", transport=unsteady(), max_connections=1, retry=policy) as client:
+        assert await sweep(way, client, contended=contended) >= 3
+
+
+def test_every_point_in_the_pace_under_trio() -> None:
+    """Wherever a call is cancelled that waits for the pace under trio, the client stays usable."""
+
+    async def main() -> int:
+        policy = RetryPolicy(attempts=20, deadline=600)
+        async with AsyncClient(
+            "t", transport=unsteady(), max_connections=1, retry=policy
+        ) as client:
+            return await sweep("scope", client, contended=True, patience=600)
+
+    assert trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0)) > 4

@@ -1,6 +1,7 @@
 """Calls over real sockets and respx: what is sent, tried again, told, and not told."""
 
 import asyncio
+import copy
 import logging
 import pickle
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from losant_tokens import (
     Secret,
     Success,
     UserCredentials,
+    _actions,
     aiohttp_transport,
     errors,
 )
@@ -742,3 +744,20 @@ async def test_under_trio() -> None:
         return found
 
     assert await anyio.to_thread.run_sync(trio.run, main) == [ID, True]
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object], object]) -> None:
+    """Neither a client nor what it is made of can be pickled or copied, or shows the token."""
+    with respx.mock:
+        route = respx.get(TOKEN_URL).respond(json=JSON)
+        async with AsyncClient("my-secret") as client:
+            await client.user_api_token.get(ID)
+            session = client._session
+            call = session._prepare(_actions.USER_API_TOKEN_GET, {"apiTokenId": ID}, {}, None, {})
+            assert route.called
+            for private in (client, session, session.endpoint, call):
+                with pytest.raises(TypeError, match="cannot be pickled or copied"):
+                    duplicate(private)
+                assert "my-secret" not in repr(private)
+                assert "my-secret" not in str(private)
