@@ -4,6 +4,7 @@ Pure, and it returns errors instead of raising them: an answer may hold a secret
 of a frame that raises can end up in a log.
 """
 
+import re
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -321,7 +322,7 @@ def _status_error(
 
 
 def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
-    """The members of an error's body; none where it is not JSON, as from a proxy."""
+    """Return the members of an error's body; none if it is not JSON, as from a proxy."""
     try:
         body = _veiled(Codec.parse(answer.content), [secret.reveal() for secret in secrets])
     except RecursionError:  # nested deeper than any explanation
@@ -333,14 +334,20 @@ _SHORTEST_VEILED = 4
 """Below so many characters, a secret is no secret, and veiling it would garble all else."""
 
 
+_JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", re.ASCII)
+
+
 def _veiled(value: object, secrets: list[str]) -> object:
-    """JSON without the secrets that a server may repeat in it."""
+    """Return JSON without the secrets that a server may repeat in it.
+
+    These are the secrets that were sent, and all that looks like an access token.
+    """
     match value:
         case str():
             for secret in secrets:
                 if len(secret) >= _SHORTEST_VEILED:
                     value = value.replace(secret, "****")
-            return value
+            return _JWT.sub("****", value)
         case dict():
             return {
                 _veiled(name, secrets): _veiled(member, secrets) for name, member in value.items()

@@ -41,7 +41,7 @@ from losant_tokens.errors import (
     Unauthorized,
 )
 
-from .helpers import result_of
+from .helpers import jwt, result_of
 
 ID = "575ec7417ae143cd83dc4a95"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -420,6 +420,29 @@ def test_deep_bodies_of_errors(depth: int, opening: bytes, closing: bytes) -> No
     error = read(content + b"}", 400, secrets=(SECRET,))
     assert type(error) is BadRequest
     assert error.message in {"no", ""}  # "": too deep to be read
+
+
+@pytest.mark.parametrize("depth", [500, 1000, 1020])
+def test_hidden_depth_of_errors(depth: int) -> None:
+    """So it is where brackets in strings hide the depth."""
+    content = b'{"message":"no","a":' + b'["]",' * depth + b"1" + b',"["]' * depth + b"}"
+    error = read(content, 400, secrets=(SECRET,))
+    assert type(error) is BadRequest
+    assert error.message in {"no", ""}
+
+
+def test_access_tokens_are_redacted() -> None:
+    """Whatever looks like an access token is taken out of an error, though it was not sent."""
+    token = jwt({"scope": ["all.User"]})
+    body = {"type": "Odd", "message": f"made {token}, see eyJhbGciOi", "given": {token: [token]}}
+
+    error = read(body, 400)
+
+    assert token.split(".")[1] not in said(error)
+    assert ("made ****, see eyJhbGciOi", {"given": {"****": ["****"]}}) == (
+        error.message,
+        error.details,
+    )
 
 
 @pytest.mark.parametrize("secret", ["", "1", "abc"])
