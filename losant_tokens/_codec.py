@@ -139,8 +139,9 @@ def codec() -> Codec:
 def make_converter() -> Converter:
     """Return a cattrs converter for the models and bodies of Losant's API."""
     converter = Converter(detailed_validation=False, forbid_extra_keys=False)
-    for kind, name in ((str, "a string"), (int, "an integer"), (bool, "true or false")):
+    for kind, name in ((str, "a string"), (bool, "true or false")):
         converter.register_structure_hook(kind, _exactly(kind, name))
+    converter.register_structure_hook(int, _read_integer)
     converter.register_structure_hook(datetime, _read_datetime)
     converter.register_structure_hook(Secret, _read_secret)
     converter.register_structure_hook_func(_is(Literal[True]), _read_true)
@@ -203,6 +204,18 @@ def _exactly(kind: type[R], name: str) -> Callable[[object, Any], R]:
         return value
 
     return read
+
+
+_MAX_INTEGER = 2**63
+
+
+def _read_integer(value: object, _: Any) -> int:
+    """Return a number of items or pages; nothing can count beyond 64 bits."""
+    if type(value) is not int:
+        raise _UnreadableError(_wrong("an integer", value))
+    if abs(value) > _MAX_INTEGER:
+        raise _UnreadableError("must be an integer of 64 bits")
+    return value
 
 
 _DATE = "must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z"

@@ -426,6 +426,8 @@ def test_odd_members_of_other_responses() -> None:
         unreadable=frozenset({"count", "total_count", "per_page"}),
         extra={"count": "1", "totalCount": 1.5, "perPage": True},
     )
+    page = decode({"items": [], "count": 10**30, "totalCount": -(2**63)}, ApiTokens)
+    assert (None, -(2**63), {"count": 10**30}) == (page.count, page.total_count, page.extra)
     user = decode({"userId": ID, "token": "a", "needsToVerifyEmail": 0}, AuthenticatedUser)
     assert (None, {"needsToVerifyEmail": 0}) == (user.needs_to_verify_email, user.extra)
 
