@@ -173,8 +173,8 @@ class Progress:
 
     def note_own_changes(self, number: int) -> None:
         """Note how many changes this client has made to the list since its first page."""
-        what = "an item" if number == 1 else f"{number} items"
-        self._problem("changed", f"this client changed {what} of the list while it was read")
+        text = f"this client changed {_items(number)} of the list while it was read"
+        self._problem("changed", text)
 
     def reduce(self) -> bool:
         """Halve the page size, and go on with the same item; return whether that is possible."""
@@ -197,18 +197,19 @@ class Progress:
             items = [item for item in items if item.id not in self._known_ids]
         repeated = len(items) - len({item.id for item in items} - self._known_ids)
         if repeated:
-            self._problem("repeated", f"page {self.page} has {repeated} items that came before")
+            self._problem("repeated", f"page {self.page} repeats {_items(repeated)}")
         self._known_ids = {*ids} if len(self._known_ids) > _REMEMBERED else self._known_ids | ids
         return items
 
     def _compare(self, page: Page[Any], size: int) -> None:
         """Compare the statements of a page with its items, and with what was asked for."""
         if page.unreadable_items:
-            self._problem(
-                "unreadable", f"page {self.page} has {len(page.unreadable_items)} unreadable items"
-            )
+            number = _items(len(page.unreadable_items))
+            self._problem("unreadable", f"page {self.page} has {number} that cannot be read")
         if page.count not in {None, size}:
-            self._problem("count", f"page {self.page} states {page.count} items and has {size}")
+            self._problem(
+                "count", f"page {self.page} states a count of {page.count} and has {_items(size)}"
+            )
         if page.page not in {None, self.page}:
             self._problem("page", f"page {self.page} states that it is page {page.page}")
         for wire, name in _QUERY.items():
@@ -233,7 +234,7 @@ class Progress:
         elif size > asked or (stated is None and 0 < size < asked):
             self.per_page = size
         if stated is not None and (stated < size or (stated > asked and stated != size)):
-            self._problem("size", f"page 0 states a size of {stated} and has {size} items")
+            self._problem("size", f"page 0 states a size of {stated} and has {_items(size)}")
         if total is not None and total >= size:
             longest = total * _GROWTH + self.per_page * _PAGES_OF_SLACK
             self._longest = min(longest, _LONGEST)
@@ -251,11 +252,14 @@ class Progress:
         if self.seen < total and size > 0:
             if size < self.per_page:
                 self._problem(
-                    "size", f"page {self.page} has {size} of {self.per_page} items, and more follow"
+                    "size",
+                    f"page {self.page} has {_items(size)} of {self.per_page}, and more follow",
                 )
             return True
         if self.seen != total:
-            self._problem("total", f"the list states a total of {total} and has {self.seen} items")
+            self._problem(
+                "total", f"the list states a total of {total} and has {_items(self.seen)}"
+            )
         return self.seen > total and size > 0
 
     def _problem(self, kind: ProblemKind, text: str) -> None:
@@ -271,6 +275,10 @@ class Progress:
             action=self.action,
             status_code=200,
         )
+
+
+def _items(number: int) -> str:
+    return "1 item" if number == 1 else f"{number} items"
 
 
 class Listing(AsyncIterator[T], Generic[T]):

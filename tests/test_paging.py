@@ -296,7 +296,7 @@ CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
         honest(25, totalCount=30),
         [*range(25)],
         [
-            ("size", "page 2 has 5 of 10 items, and more follow"),
+            ("size", "page 2 has 5 items of 10, and more follow"),
             ("total", "the list states a total of 30 and has 25 items"),
         ],
     ),
@@ -304,12 +304,16 @@ CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
         boasting,
         [0, 1, 2],
         [
-            ("size", "page 0 has 3 of 10 items, and more follow"),
+            ("size", "page 0 has 3 items of 10, and more follow"),
             ("total", "the list states a total of 1000000000 and has 3 items"),
         ],
     ),
     (stopping, [*range(10)], [("total", "the list states a total of 30 and has 10 items")]),
-    (honest(20, count=11), [*range(20)], [("count", "page 0 states 11 items and has 10")]),
+    (
+        honest(20, count=11),
+        [*range(20)],
+        [("count", "page 0 states a count of 11 and has 10 items")],
+    ),
     (honest(20, page=5), [*range(20)], [("page", "page 0 states that it is page 5")]),
     (
         honest(20, perPage=100),
@@ -324,13 +328,13 @@ CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
     (
         repeating_some,
         [*range(10), *range(9, 19), *range(18, 28)],
-        [("repeated", "page 1 has 1 items that came before")],
+        [("repeated", "page 1 repeats 1 item")],
     ),
-    (sharded, [*range(10)], [("size", "page 0 has 4 of 10 items, and more follow")]),
+    (sharded, [*range(10)], [("size", "page 0 has 4 items of 10, and more follow")]),
     (
         with_odd_items,
         [0, 1, 2, *range(4, 20)],
-        [("unreadable", "page 0 has 1 unreadable items")],
+        [("unreadable", "page 0 has 1 item that cannot be read")],
     ),
     (
         honest(20, sortField="creationDate"),

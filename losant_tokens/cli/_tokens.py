@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, Literal
@@ -11,13 +12,14 @@ from attrs import frozen
 from losant_tokens import ApiTokenPatch, ApiTokenPost, Owner
 from losant_tokens._owner import OwnerTokens, Token
 from losant_tokens.cli._connection import Connection
-from losant_tokens.cli._errors import CommandError, UsageError, say, say_stopped
+from losant_tokens.cli._errors import CommandError, UsageError, say, say_stopped, warn
 from losant_tokens.cli._json import as_json, as_wire
 from losant_tokens.cli._output import write, write_result, write_table
 from losant_tokens.cli._service import connected, new_client, refuse_own_token
 from losant_tokens.cli._signals import GRACE, StopSignals
 from losant_tokens.cli._streams import mute, output_problem
 from losant_tokens.cli._text import day, escaped, minute, never
+from losant_tokens.errors import PaginationDriftWarning
 
 Status = Literal["active", "inactive"]
 
@@ -106,12 +108,17 @@ def list_tokens(owner: Owner, query: Query, connection: Connection, *, json: boo
 
 async def _found(tokens: OwnerTokens, query: Query) -> list[Token]:
     found: list[Token] = []
-    async with aclosing(tokens.iter(**query.options(tokens.owner))) as listing:
-        async for token in listing:
-            if query.matches(token):
-                found.append(token)
-            if len(found) == query.limit:
-                break
+    listing = tokens.iter(**query.options(tokens.owner))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PaginationDriftWarning)  # printed below, without a line
+        async with aclosing(listing):
+            async for token in listing:
+                if query.matches(token):
+                    found.append(token)
+                if len(found) == query.limit:
+                    break
+    for problem in listing.progress.problems:
+        warn(f"tokens may be missing, or listed twice: {problem}")
     return found
 
 

@@ -5,8 +5,10 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
+from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -399,3 +401,30 @@ def test_scope_check(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert code == command("list", "--scope-check", check)[0]
+
+
+def test_list_that_contradicts_itself(
+    service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that cannot be trusted is printed, with a warning that names the contradiction."""
+    page = {"items": [{"id": "a" * 24, "name": "ci"}, {"name": "no id"}], "totalCount": 5}
+
+    def new_client(_: object) -> AsyncClient:
+        return AsyncClient(
+            "t",
+            transport=httpx.MockTransport(
+                lambda request: httpx.Response(
+                    200, json=page if request.url.params["page"] == "0" else {"items": []}
+                )
+            ),
+        )
+
+    monkeypatch.setattr("losant_tokens.cli._service.new_client", new_client)
+
+    code, out, err = command("list")
+
+    assert (0, True) == (code, "ci" in out)
+    assert [
+        "tokens may be missing, or listed twice: page 0 has 1 item that cannot be read",
+        "tokens may be missing, or listed twice: the list states a total of 5 and has 2 items",
+    ] == [line.partition("WARNING: ")[2] for line in err.splitlines()]
