@@ -1,12 +1,28 @@
 """The tables of the fake against the published contract, in `tests/contract`."""
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import attrs
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from losant_tokens import (
+    NEVER,
+    ApiTokenPatch,
+    ApiTokenPost,
+    OauthRequest,
+    OrgRole,
+    ResourceRole,
+    UserCredentials,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+)
+from losant_tokens._codec import codec
 from losant_tokens._published_scopes import (
     DEPRECATED_GROUPS,
     GROUPS,
@@ -14,6 +30,7 @@ from losant_tokens._published_scopes import (
     RESOURCES,
     published_scopes,
 )
+from losant_tokens.errors import ValidationError
 from losant_tokens.testing import _contract, _schemas
 from losant_tokens.testing._validation import first_problem
 
@@ -251,3 +268,61 @@ def test_infinity() -> None:
     credentials = LOGIN | {"tokenTTL": float("inf")}
 
     assert first_problem(_schemas.SCHEMAS["userCredentials"], credentials, "body") is None
+
+
+# Values for any member of any body, most of which are wrong for most members.
+VALUES = st.one_of(
+    st.none(),
+    st.text(max_size=30),
+    st.sampled_from(
+        [
+            *("active", "view", "sandbox", "a@b", "a:b", "5" * 24, "a" * 43, "x" * 256),
+            *(
+                "\U0001f600" * 127,
+                "\U0001f600" * 128,
+                "\U0001f600" * 4,
+                "12345678",
+                NEVER,
+                0,
+                60,
+                -1,
+            ),
+            datetime(2030, 1, 1, tzinfo=UTC),
+            datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))),
+            datetime.min.replace(tzinfo=timezone(timedelta(hours=5))),
+            OauthRequest("c" * 24, "a:b", "a" * 43, resource=["a:b"]),
+            OrgRole("sandbox", "edit", application_roles=[ResourceRole("5" * 24, "view")]),
+            {},
+        ]
+    ),
+    st.lists(st.sampled_from(sorted(published_scopes())), max_size=3),
+    st.lists(st.sampled_from(sorted(OAUTH_SCOPES)), max_size=3),
+    st.lists(st.builds(OrgRole, st.sampled_from(["sandbox", "5" * 24, "6"]), st.just("view"))),
+)
+KINDS = {
+    ApiTokenPost: "apiTokenPost",
+    ApiTokenPatch: "apiTokenPatch",
+    UserOauthTokenPatch: "userOauthTokenPatch",
+    UserOauthTokenPost: "userOauthTokenPost",
+    UserCredentials: "userCredentials",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.data())
+def test_what_the_client_sends(kind: Any, data: st.DataObject) -> None:
+    """A body that the client makes is one that the contract allows, whatever it is made of."""
+    required = {"name": "ci", "oauth": OauthRequest("c" * 24, "a:b", "a" * 43), "email": "a@b"}
+    names = [field.name for field in attrs.fields(kind)]
+    members: dict[str, Any] = {name: required[name] for name in names if name in required}
+    members |= {"password": "12345678"} if "password" in names else {}
+    members |= data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=4))
+    try:
+        body = kind(**members)
+    except ValidationError:
+        return
+
+    sent = json.loads(codec().encode(body))
+    assert first_problem(_schemas.SCHEMAS[KINDS[kind]], sent, "body") is None
+    if "userOauthClient" not in str(sent):
+        jsonschema.validate(sent, resolved(OPENAPI["components"]["schemas"][KINDS[kind]]))
