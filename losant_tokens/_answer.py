@@ -191,7 +191,7 @@ async def read_answer(
     """
     if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
         if action.result is Success and _says_success(answer):
-            return cast("R", Success())
+            return cast("R", Success(is_stated=bool(answer.content)))
         found = await codec.decode(
             answer.content, action.result, _max_values(action, answer, max_response_size)
         )

@@ -38,7 +38,7 @@ _SNAKE_ON_THE_WIRE = (bodies.OauthRequest, models.OauthDetails)
 
 _ITEMS = "items"
 _STEP = 100  # items of a list that are read in one step, which takes about a millisecond
-_META = frozenset({"extra", "unreadable", "unreadable_items"})  # attributes that are not members
+_META = frozenset({"extra", "is_stated", "unreadable", "unreadable_items"})  # no members of JSON
 
 
 class Codec:

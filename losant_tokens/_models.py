@@ -205,10 +205,16 @@ class AuthenticatedUser:
 
 @frozen(kw_only=True)
 class Success:
-    """The API has done what was asked."""
+    """The API has carried the operation out.
+
+    Attributes:
+        success: Always true.
+        is_stated: Whether the response says so. If not, it was empty, which HTTP allows.
+    """
 
     success: Literal[True] = True
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+    is_stated: bool = field(default=True, repr=False, eq=False, kw_only=True)
 
 
 ANSWERS: Final = (

@@ -151,14 +151,20 @@ class Rate:
     _refusals: int = attrs.field(default=0, init=False)  # without an answer between them
     _missed: float = attrs.field(default=0.0, init=False)  # seconds, after the last of them
 
-    def take(self, now: float) -> bool:
-        """Takes the place of the next request, which is sent now; `False` if it is not free yet."""
+    def take(self, now: float, places: int = 1) -> bool:
+        """Take the places of the next requests, if they are free; return whether they were.
+
+        Args:
+            now: The time.
+            places: How many requests follow each other at once: to read a token and to change it
+                belong together, so that nothing is waited for between them.
+        """
         if now < self._free_at:
             self._is_waited_for |= now >= self._paused_until
             return False
-        # Places that nobody took are lost, but for the last few: else there would be a burst.
+        # Places that nobody took are lost, except for the last few: else there would be a burst.
         due = min(max(self._due, now - _CATCH_UP), now)
-        apart = 1.0 / self.now
+        apart = places / self.now
         self._due = due + max(apart, self._missed)
         self._free_at = max(self._due, now + _CLOSEST * apart - _TICK)
         if self._is_waited_for or self._was_refused:
@@ -166,17 +172,23 @@ class Rate:
             self._is_waited_for = False
         return True
 
+    def give_back(self, places: int) -> None:
+        """Return places that were taken and not used."""
+        apart = places / self.now
+        self._due -= apart
+        self._free_at = max(self._free_at - apart, self._paused_until)
+
     def wait(self, now: float) -> float:
         """The seconds after which to ask again for a place that was not free, as it looks now."""
         beat = _BEAT if _CLOSEST / self.now < _TICK else 0.0
         return max(self._free_at - now, beat)
 
     def pause(self, now: float, seconds: float) -> None:
-        """Nothing is to be sent for so long."""
+        """Let nothing be sent for this many seconds."""
         self._pause_until(now + seconds)
 
     def pause_left(self, now: float) -> float:
-        """For how many seconds nothing may be sent."""
+        """Return for how many seconds nothing may be sent."""
         return max(0.0, self._paused_until - now)
 
     # --- What came of requests ---------------------------------------------------------------
@@ -188,22 +200,30 @@ class Rate:
             self._refusals, self._missed = 0, 0.0
 
     def refused(self, now: float, sent_at: float, retry_after: float | None) -> None:
-        """A request was answered with 429. One refusal slows all."""
+        """Note a request that was answered with 429. One refusal slows all requests.
+
+        Args:
+            now: The time.
+            sent_at: When the request was sent.
+            retry_after: For how many seconds the server asks to wait. It is a lower bound, and
+                never replaces the backoff: a server may say 0 for minutes.
+        """
         self.refusals.count(now)
         if retry_after is not None:
             self._pause_until(now + retry_after)
         if sent_at <= self._refused_at:
-            return  # it was on its way already, and says nothing new
+            return  # it was in flight already, and says nothing new
         self._refused_at = now
-        if retry_after is None:
-            first = max(_MISSED / self.now, _LEAST_MISSED)
-            missed = first * 2.0 ** min(self._refusals, _DOUBLINGS)
-            self._missed = min(missed, _LONGEST_MISSED)
-            self._pause_until(now + self._missed)
+        first = max(_MISSED / self.now, _LEAST_MISSED)
+        missed = min(first * 2.0 ** min(self._refusals, _DOUBLINGS), _LONGEST_MISSED)
+        is_waiting_longer = retry_after is not None and retry_after >= missed
+        if not is_waiting_longer:
+            self._missed = missed
+            self._pause_until(now + missed)
         self._refusals += 1
-        # Refusals in a row tell that the limit is used up, not that the rate is too high.
+        # Refusals in a row show that the limit is used up, not that the rate is too high.
         if self._refusals == 1 and now - self._cut_at >= _CUTS_APART:
-            self._slow_down(now, retry_after)
+            self._slow_down(now, retry_after if is_waiting_longer else None)
 
     # --- Its ways ----------------------------------------------------------------------------
 

@@ -27,13 +27,14 @@ from losant_tokens._retry import ONCE
 from losant_tokens._warning import warn_caller
 from losant_tokens.errors import (
     Forbidden,
+    LosantError,
     NotFound,
     PlanRefused,
     ScopeError,
     ValidationError,
 )
 from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._requests import reading
+from losant_tokens.jobs._requests import Failure, reading
 from losant_tokens.jobs._values import Header, PlanWarning
 from losant_tokens.jobs._watch import Page
 
@@ -88,6 +89,12 @@ def account_problem(header: Header, account: str | None) -> str | None:
     """Return in words that a plan and a token claim different accounts, or `None`."""
     selected = (owner for owner, counts in header.counts.items() if counts.selected)
     return other_claim(selected, header.account, account)
+
+
+def _raise_if_foreign(error: LosantError) -> None:
+    """Raise an error that does not come from the API, and so says nothing about the account."""
+    if Failure.of(error) is Failure.FOREIGN:
+        raise error
 
 
 def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | None) -> str | None:
@@ -186,7 +193,8 @@ class _Preflight:
         page = partial(self.client.tokens(owner).page, page=0, per_page=1, retry=ONCE)
         try:
             seen = owner_ids_of(await send(page))
-        except _NOT_ALLOWED:
+        except _NOT_ALLOWED as error:
+            _raise_if_foreign(error)
             return await self._reads_one(owner, send)
         planned = {owner_id.lower() for owner_id in self.plan.header.owner_ids.get(owner, ())}
         if owner.id is not None:
@@ -203,7 +211,8 @@ class _Preflight:
         for token_id in await anyio.to_thread.run_sync(self._sample, owner):
             try:
                 found = await send(partial(tokens.get, token_id, retry=ONCE))
-            except (*_NOT_ALLOWED, ValidationError):
+            except (*_NOT_ALLOWED, ValidationError) as error:
+                _raise_if_foreign(error)
                 continue
             if found.id.lower() == token_id.lower():
                 return True

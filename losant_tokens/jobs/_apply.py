@@ -1,11 +1,10 @@
-"""Carries a plan out: in its own pace, accounting for each token, safe to interrupt.
+"""Apply a plan: at a pace of its own, with an outcome for each token, and safe to interrupt.
 
-`_deeds` says what is done to a token, `_requests` when a request is sent; here are the workers
-that take one token after the other, and the ways in which a job ends.
+`_deeds` executes the action on one token, `_requests` decides when a request is sent. This module
+has the workers that take one token after the other, and the ways in which a job ends.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,24 +13,33 @@ import attrs
 
 from losant_tokens import AsyncClient
 from losant_tokens import _limits as limits
-from losant_tokens.errors import LosantError
+from losant_tokens.errors import JournalError, LosantError, PlanRefused
+from losant_tokens.jobs._account import AccountCheck, check_account
 from losant_tokens.jobs._concurrency import Concurrency
-from losant_tokens.jobs._deeds import Deeds
+from losant_tokens.jobs._deeds import Executor
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._opening import Opening
+from losant_tokens.jobs._opening import JobFiles
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._rate import Rate
 from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._requests import GaveUpError, Requests, StoppedError
-from losant_tokens.jobs._telling import Telling
+from losant_tokens.jobs._requests import (
+    RETRIED,
+    Failure,
+    GaveUpError,
+    StoppedError,
+    Throttle,
+    describe,
+)
+from losant_tokens.jobs._telling import Listener, ProgressReporter, report_check
 from losant_tokens.jobs._values import Progress
-from losant_tokens.jobs._work import Work
+from losant_tokens.jobs._work import WorkQueue
 
 OnProgress = Callable[[Progress], None]
 
 MAX_AGE = timedelta(hours=24)
-_SYNC = 1.0  # seconds between two times that the disk is to take the journal
+_HOUR = timedelta(hours=1)
+_SYNC = 1.0  # seconds between two times that the journal is flushed to the disk
 
 
 async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
@@ -39,7 +47,9 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     plan: Plan,
     *,
     resume: bool = False,
+    retry_failed: bool = False,
     verify: bool = True,
+    account_check: AccountCheck = "enforce",
     max_concurrency: int | None = None,
     rate: float | None = None,
     max_age: timedelta = MAX_AGE,
@@ -50,69 +60,89 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     abort: anyio.Event | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Does to the tokens of a plan what the plan says, and to no other.
+    """Carry out the action of a plan on the tokens that it lists, and on no other.
 
-    When it is cancelled, it starts nothing more, gives what is under way a moment, writes down
-    what came of it, and passes the cancellation on. In whatever way it ends, `resume=True`
-    carries it on.
+    If it is cancelled, it starts nothing more, gives requests in flight a grace period, records
+    their outcomes, and passes the cancellation on. However it ends, `resume=True` continues it.
 
     Args:
         client: What to send with. Its own retries are not used.
         plan: What to do.
-        resume: Whether to carry on a job that was begun before.
-        verify: Whether to read each token before it is changed, and to leave alone what is not
-            as the plan saw it.
-        max_concurrency: How many requests may be in flight at the most. Default: as many as the
-            client has connections.
-        rate: Requests per second, at the most. Default: as many as are answered.
+        resume: Whether to continue a job that was begun before.
+        retry_failed: Whether a job that is resumed tries again what has failed before.
+        verify: Whether to read each token directly before it is changed, and to leave it alone if
+            it is not as the plan saw it.
+        account_check: What to do if it cannot be confirmed that the client's token belongs to the
+            account of the plan: `enforce` (raise `PlanRefused`), `warn`, or `off`.
+        max_concurrency: The maximum of requests in flight. Default, and upper bound: the number of
+            the client's connections.
+        rate: The maximum of requests per second. Default: as many as the server answers.
         max_age: How old the plan may be.
-        grace: For how many seconds what is under way may go on, once the job is stopped.
+        grace: For how many seconds requests in flight may go on once the job is stopped.
         patience: For how many seconds an outage of the service is waited out.
-        journal: The file of the journal. Default: that of the plan, with `.journal` behind it.
-        stop: An event that stops the job: what is under way is finished, nothing more begun.
+        journal: The file of the journal. Default: that of the plan, with `.journal` appended.
+        stop: An event that stops the job: requests in flight are finished, and none is started.
         abort: An event that ends the job without a grace period. The outcome of requests in
             flight is `unknown`.
-        on_progress: Called with a `Progress` several times a second, in the event loop.
+        on_progress: Called with a `Progress` several times a second, in the event loop. If it
+            raises an exception, that is logged once, and the job goes on.
 
     Raises:
-        PlanRefused: The plan is for another address, too old, or was altered.
-        JournalError: The journal cannot be read or written, or the job was begun before.
+        PlanRefused: The plan is for another address or account, too old, or was altered.
+        JournalError: The journal cannot be read or written, the job was begun before, or another
+            process applies the same plan.
         LosantError: The token may not do this at all. Once the job had begun, the error has a
             `report` of what was done.
     """
     limits.check(limits.optional(limits.positive), "apply", "rate", rate)
     most = client.max_connections if max_concurrency is None else max_concurrency
     limits.check(limits.whole(least=1), "apply", "max_concurrency", most)
-    plan.check(client.base_url, max_age, client.server_time() or datetime.now(UTC))
     path = Path(journal) if journal is not None else journal_of(plan)
-    async with Opening(plan, path, resume) as (entries, opened):
-        requests = Requests(
-            Rate(rate), Concurrency(most), Health(patience), before_waiting=opened.flush
+    plan.check(client.base_url, timedelta.max, datetime.now(UTC))
+    listener = Listener(on_progress)
+    outage = await _check_account(client, plan, account_check, patience, listener, (stop, abort))
+    _check_age(client, plan, max_age, resume=resume)
+    async with JobFiles(plan, path, resume) as (entries, opened):
+        throttle = Throttle(
+            Rate(rate),
+            Concurrency(min(most, client.max_connections)),
+            Health(patience),
+            before_waiting=opened.flush,
         )
-        work = Work(entries.chunks(), opened.states)
+        queue = WorkQueue(entries.chunks(), opened.states, retry_failed=retry_failed)
         job = _Job(
             journal=opened,
-            requests=requests,
-            deeds=Deeds(client, plan.header.action, verify, opened, requests, work),
-            telling=Telling(len(plan), opened.states, requests, on_progress),
-            work=work,
+            throttle=throttle,
+            executor=Executor(
+                client,
+                plan.header.action,
+                verify,
+                opened,
+                throttle,
+                queue,
+                is_account_confirmed=account_check == "enforce",
+            ),
+            progress=ProgressReporter(len(plan), opened.states, throttle, listener),
+            queue=queue,
             grace=grace,
+            gave_up=outage,
         )
         failure: LosantError | None = None
         try:
-            await job.run(stop, abort)
+            if outage is None:
+                await job.run(stop, abort)
         except LosantError as error:
             failure = error
         report = Report(
             plan=plan,
             journal=path,
             states=opened.states,
-            requests=requests.sent,
-            retries=requests.retries,
-            refused=requests.refused,
-            seconds=job.telling.elapsed(),
-            pace=tuple(job.telling.samples),
-            before=job.telling.settled_before,
+            requests=throttle.sent,
+            retries=throttle.retries,
+            refused=throttle.refused,
+            seconds=job.progress.elapsed(),
+            pace=tuple(job.progress.samples),
+            before=job.progress.settled_before,
             gave_up=job.gave_up,
         )
     if failure is not None:
@@ -121,110 +151,188 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     return report
 
 
+async def _check_account(
+    client: AsyncClient,
+    plan: Plan,
+    check: AccountCheck,
+    patience: float,
+    listener: Listener,
+    ends: Iterable[anyio.Event | None],
+) -> str | None:
+    """Compare the account of the plan with that of the client; return why that was given up.
+
+    Args:
+        client: What to send with.
+        plan: The plan.
+        check: What to do about a difference.
+        patience: For how many seconds an outage is waited out.
+        listener: Is told that the job waits for this.
+        ends: Events that end it. No token is changed then.
+
+    Raises:
+        PlanRefused: It is another account, or that cannot be known.
+        LosantError: The API refuses the token.
+    """
+
+    async def wait_for(event: anyio.Event) -> None:
+        await event.wait()
+        group.cancel_scope.cancel()
+
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(report_check, listener, len(plan))
+        for event in ends:
+            if event is not None:
+                group.start_soon(wait_for, event)
+        try:
+            await check_account(client, plan, check=check, patience=patience)
+        except Exception as error:  # noqa: BLE001 -- raised as it is, and not in a group of one
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is None:
+        return None
+    if isinstance(failure, LosantError) and Failure.of(failure) in RETRIED:
+        return f"the service does not answer; last seen: {describe(failure)}"
+    raise failure
+
+
+def _check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bool) -> None:
+    """Refuse a plan that is too old, by the server's clock if it is known.
+
+    Raises:
+        PlanRefused: It is too old, or from the future.
+    """
+    now = client.server_time() or datetime.now(UTC)
+    if resume and (age := now - plan.header.created) > max_age:
+        raise PlanRefused(
+            f"{plan.path} was made {age / _HOUR:.3g} hours ago, and max_age is "
+            f"{max_age / _HOUR:.3g} hours. To continue this job, pass a larger max_age: with "
+            f"verify=True, a token that has changed since is left alone. Or make a new plan for "
+            f"the tokens that are left."
+        )
+    plan.check(client.base_url, max_age, now)
+
+
 def journal_of(plan: Plan) -> Path:
-    """Where the journal of a plan is, unless told otherwise: beside it."""
+    """Return the default path of a plan's journal: beside the plan."""
     return plan.path.with_name(plan.path.name + ".journal")
 
 
 @attrs.define(eq=False)
 class _Job:
-    """A plan while it is being carried out.
+    """A plan while it is being applied.
 
     Attributes:
-        gave_up: Why it ended before all was done, if it did so of its own accord.
+        gave_up: Why it ended before all was done, if it gave up by itself.
     """
 
     journal: Journal
-    requests: Requests
-    deeds: Deeds
-    telling: Telling
-    work: Work
+    throttle: Throttle
+    executor: Executor
+    progress: ProgressReporter
+    queue: WorkQueue
     grace: float
     gave_up: str | None = None
     _fatal: Exception | None = None
+    _is_interrupted: bool = False  # a token in progress was not finished
     _workers: int = 0
     _scopes: set[anyio.CancelScope] = attrs.field(factory=set)
     _finished: anyio.Event = attrs.field(factory=anyio.Event)
 
     async def run(self, stop: anyio.Event | None, abort: anyio.Event | None) -> None:
-        """Carries the plan out, as far as it comes."""
+        """Apply the plan as far as possible.
+
+        Raises:
+            LosantError: Something ended the job that every other token would have met, too.
+        """
         try:
             await self._run(stop, abort)
-        except BaseException:
-            with suppress(Exception):  # nothing is to come before what ended the job
-                self.telling.tell()
-            raise
-        self.telling.tell()
+        finally:
+            self.progress.report()
 
     async def _run(self, stop: anyio.Event | None, abort: anyio.Event | None) -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(self._keep_at_it, self.telling.keep_on)
-            group.start_soon(self._keep_at_it, self._sync)
-            group.start_soon(self._keep_at_it, self.requests.keep_the_line)
+            group.start_soon(self._in_background, self.progress.run)
+            group.start_soon(self._in_background, self._sync)
+            group.start_soon(self._in_background, self.throttle.serve_queue)
             for event, react in ((stop, self._end), (abort, self._abort)):
                 if event is not None:
                     group.start_soon(self._react, event, react)
             try:
                 if stop is None or not stop.is_set():
-                    self._hire(group)
+                    self._spawn(group)
                     await self._finished.wait()
             finally:
                 self._end()
             group.cancel_scope.cancel()
+        if not isinstance(self._fatal, JournalError):
+            await self._finish()
         if self._fatal is not None:
             raise self._fatal
-        self.deeds.finish()
-        self.journal.flush()
+
+    async def _finish(self) -> None:
+        """Record what was held back until the end.
+
+        Raises:
+            Forbidden: All tokens of this run are forbidden.
+        """
+        is_complete = not self._is_interrupted and self._fatal is None and self.queue.is_empty
+        try:
+            await self.executor.finish(is_complete=is_complete)
+        except GaveUpError as error:
+            self.gave_up = str(error)
+        finally:
+            self.journal.flush()
 
     # --- Workers -----------------------------------------------------------------------------
 
-    def _hire(self, group: anyio.abc.TaskGroup) -> None:
-        while self._workers < self.requests.wanted:
+    def _spawn(self, group: anyio.abc.TaskGroup) -> None:
+        while self._workers < self.throttle.wanted:
             self._workers += 1
-            group.start_soon(self._work_on, group)
-        self.telling.workers = self._workers
+            group.start_soon(self._worker, group)
+        self.progress.workers = self._workers
 
-    async def _work_on(self, group: anyio.abc.TaskGroup) -> None:
-        """Works, and takes note of how that ended.
+    async def _worker(self, group: anyio.abc.TaskGroup) -> None:
+        """Work until the queue is empty, and note how that ended.
 
-        Shielded: when the job is cancelled, what is under way still has its moment.
+        It is shielded, so that requests in flight have their grace period if the job is cancelled.
         """
         with anyio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
                 await self._work(group)
             except StoppedError:
-                pass
+                self._is_interrupted = True
             except GaveUpError as error:
-                self.gave_up = str(error)
+                self._is_interrupted = True
+                self.gave_up = self.gave_up or str(error)
                 self._end()
-            except Exception as error:  # noqa: BLE001 -- it is raised when all have ended
+            except Exception as error:  # noqa: BLE001 -- it is raised when all workers have ended
                 self._fail(error)
             finally:
                 self._scopes.discard(scope)
+        self._is_interrupted |= scope.cancelled_caught
         self._workers -= 1
-        self.telling.workers = self._workers
+        self.progress.workers = self._workers
         if self._workers == 0:
-            self.deeds.take_back_the_rest()
             self._finished.set()
 
     async def _work(self, group: anyio.abc.TaskGroup) -> None:
-        """Does one token after the other, until there are none, or fewer workers are wanted."""
-        at_hand = self.work.at_hand  # all workers share it
-        while at_hand or await self.work.read_on():
-            await self.deeds.do(at_hand.popleft())
-            if (more := self.requests.wanted - self._workers) < 0:
+        """Execute one item after the other, until none is left or fewer workers are wanted."""
+        while (item := await self.queue.next()) is not None:
+            await self.executor.execute(item)
+            if (more := self.throttle.wanted - self._workers) < 0:
                 return
-            if more and (at_hand or not self.work.is_read):
-                self._hire(group)
+            if more and not self.queue.is_empty:
+                self._spawn(group)
 
     # --- Ends --------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """Has nothing more begun, and gives what is under way its moment."""
-        if self.requests.is_stopping:
+        """Stop starting work, and give requests in flight a grace period."""
+        if self.throttle.is_stopping:
             return
-        self.requests.stop()
+        self.throttle.stop()
         deadline = anyio.current_time() + self.grace
         for scope in self._scopes:
             scope.deadline = deadline
@@ -248,9 +356,9 @@ class _Job:
             await anyio.sleep(_SYNC)
             await self.journal.sync()
 
-    async def _keep_at_it(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Does something all the while; that it fails ends the job."""
+    async def _in_background(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a background task; abort the job if it fails."""
         try:
             await task()
-        except Exception as error:  # noqa: BLE001 -- likewise
+        except Exception as error:  # noqa: BLE001 -- it is raised when all workers have ended
             self._fail(error)

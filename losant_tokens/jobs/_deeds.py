@@ -1,30 +1,59 @@
-"""Does to one token after the other what a plan says, and finds out what came of it.
+"""Execute the action of a plan on one token after the other, and record each outcome.
 
-Look whether the token still is what the plan saw, write down what is intended, do it, write down
-what came of it. Where no answer says so, the token is looked at once more; where that tells
-nothing either, what came of it stays unknown, and whoever resumes the job looks again.
+`Executor.execute` reads from top to bottom as a token lives through it: acquire a slot, read the
+token and compare it with the plan, record the intent, send the change, record the outcome. The
+rules:
+
+- A token counts as gone only by a 404 in the API's own form, and as done only if the response to
+  the change proves it, or a look at the token does. Anything else leaves it in doubt, and it is
+  read.
+- The look and the change are sent in succession, in one slot. After any wait between them (a
+  retry, a pause, an outage) the token is read again.
+- A response that cannot come from the API is a failure of the path to it, and of no token. Nothing
+  that follows from it is final: a job that resumes tries again.
+- Many tokens in a row that are gone are rather a wrong account, and nothing but 403 is rather a
+  wrong credential. Both stop the job, and leave these tokens to be tried again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Self
+from typing import Any
 
+import anyio
 import attrs
 
-from losant_tokens import ApiTokenPatch, AsyncClient, Owner, errors
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner
 from losant_tokens._owner import OwnerTokens
-from losant_tokens.errors import LosantError, NotFound, ResponseError, StatusError, TransportError
+from losant_tokens._resources import Send
+from losant_tokens._retry import ONCE
+from losant_tokens.errors import (
+    Forbidden,
+    LosantError,
+    NotFound,
+    ResponseError,
+    Unauthorized,
+    ValidationError,
+)
 from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._requests import GaveUpError, Request, Requests, StoppedError, Tries
+from losant_tokens.jobs._requests import (
+    RETRIED,
+    Failure,
+    GaveUpError,
+    Slot,
+    Throttle,
+    may_have_acted,
+    reading,
+)
 from losant_tokens.jobs._selection import Token
 from losant_tokens.jobs._values import Action, Entry, Outcome
-from losant_tokens.jobs._work import Todo, Work
+from losant_tokens.jobs._work import WorkItem, WorkQueue
 
-_TOLD = (StatusError, ResponseError, TransportError)  # what a server, or the network, has said
-_MOST_FORBIDDEN = 10
-_SHARE_AHEAD = 4  # one in so many of those that may be in flight is intended ahead
+MAX_GONE_IN_A_ROW = 20
+MAX_FORBIDDEN = 50  # with no success at all: the credential is to blame
+MIN_FORBIDDEN = 10  # likewise, if there are no other tokens
+_MAX_AGE_OF_LOOK = 1.0  # seconds between the look and the change
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {
         "deactivate": ApiTokenPatch(status="inactive"),
@@ -34,222 +63,362 @@ _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
 
 
 @attrs.frozen
-class Finding:
-    """What came of a token.
+class Result:
+    """The result for a token.
 
     Attributes:
-        outcome: How it came out.
-        error: What went wrong, if it failed.
-        changed: When the API says that it was changed, if it was, and where it does.
+        outcome: Its outcome; `None` if nothing was done, and a job that resumes has to try again.
+        error: What went wrong, if anything did.
+        changed: When the API says that this job has changed it, if the response to the change
+            itself said so. A later look cannot: somebody else may have changed it since.
+        forbidden: The error, if the API answered 403.
+        is_deferrable: Whether another attempt makes sense after all other tokens.
     """
 
-    outcome: Outcome
+    outcome: Outcome | None
     error: str | None = None
     changed: datetime | None = None
-
-    @classmethod
-    def of_change(cls, seen: Token | None) -> Self:
-        """The action was done; the API shows the token as it is now, or nothing any more."""
-        return cls(_DONE, changed=None if seen is None else seen.last_updated)
-
-
-_DONE = Outcome.DONE
-_DELETED = Finding(_DONE)
+    forbidden: Forbidden | None = None
+    is_deferrable: bool = False
 
 
 @attrs.frozen(slots=False, eq=False)
 class _Access:
-    """To the tokens of one owner, with one try each time.
+    """The requests for the tokens of one owner.
 
-    What is not used is not asked for: to look takes a scope of its own.
+    A request that is not used is not prepared: to read a token takes a scope of its own.
     """
 
     tokens: OwnerTokens
     action: Action
-    intend: Callable[[Todo], None]
 
     @cached_property
-    def look(self) -> Request[Tries]:
-        """Gets a token."""
-        return Request(self.tokens.repeated("get"))
+    def look(self) -> Callable[[str], Awaitable[Any]]:
+        """Reads a token."""
+        return self.tokens.repeated("get")
 
     @cached_property
-    def change(self) -> Request[Todo]:
-        """Does the action to a token, once it is written down that it is intended."""
+    def change(self) -> Callable[[str], Awaitable[Any]]:
+        """Carries out the action."""
         if self.action == "delete":
-            send = self.tokens.repeated("delete")
-        else:
-            send = self.tokens.repeated("patch", _PATCHES[self.action])
-        return Request(send, "act", before=self.intend)
+            return self.tokens.repeated("delete")
+        return self.tokens.repeated("patch", _PATCHES[self.action])
 
 
 @attrs.define(eq=False)
-class Deeds:
-    """Does one token after the other, any number of them at once.
+class Executor:
+    """Executes an action on tokens, any number of them at once.
 
     Attributes:
         client: What to send with.
-        action: What is to be done.
-        verify: Whether each token is looked at before.
-        journal: Where it is written down.
-        requests: How requests are sent.
-        work: What comes next.
+        action: What to do.
+        verify: Whether to read each token before it is changed.
+        journal: Where intents and outcomes are recorded.
+        throttle: Where slots come from.
+        queue: Where an item goes that is deferred.
+        is_account_confirmed: Whether the tokens of the plan are known to be of the client's
+            account. If not, a list of its tokens cannot confirm that one is gone.
     """
 
     client: AsyncClient
     action: Action
     verify: bool
     journal: Journal
-    requests: Requests
-    work: Work
-    _latest: _Access | None = None
-    _forbidden: list[tuple[int, Outcome, str]] = attrs.field(factory=list)
-    _ahead: set[int] = attrs.field(factory=set)  # what is intended, and not come to yet
+    throttle: Throttle
+    queue: WorkQueue
+    is_account_confirmed: bool = True
+    _accesses: dict[Owner, _Access] = attrs.field(factory=dict)
+    _gone: list[WorkItem] = attrs.field(factory=list)  # in a row, and not recorded yet
+    _doubts_gone: bool = False
+    _listed: dict[Owner, set[str]] = attrs.field(factory=dict)  # ids that a list has shown
+    _confirming: anyio.Lock = attrs.field(factory=anyio.Lock)
+    _forbidden: list[tuple[WorkItem, Result]] = attrs.field(factory=list)  # not recorded yet
+    _has_seen_one: bool = False  # of the tokens, alive
+    _has_succeeded: bool = False
 
-    async def do(self, todo: Todo) -> None:
-        """Does one token, and writes down what came of it.
+    async def execute(self, item: WorkItem) -> None:
+        """Execute the action on one token, and record the outcome.
 
         Raises:
-            StoppedError: The job is at its end.
-            GaveUpError: The service was out for too long.
-            LosantError: It would be the same for all others.
+            StoppedError: The job is stopping.
+            GaveUpError: The service was out for too long, or tokens are missing in a row.
+            LosantError: Every other token would fail in the same way.
         """
-        if todo.is_protected:
-            self.journal.settle(todo.number, Outcome.PROTECTED)
+        if item.entry.protected is not None:
+            self.journal.settle(item.number, Outcome.PROTECTED)
             return
-        try:
-            finding = await self._before(todo) if self.verify or todo.was_asked_for else None
-            if finding is None:
-                seen = await self.requests.send(self._access(todo.owner).change, todo)
-                finding = _DELETED if self.action == "delete" else Finding.of_change(seen)
-        except (LosantError, StoppedError, GaveUpError) as error:
-            finding = await self._in_spite_of(error, todo)
-        if finding is None:  # it is held back
+        if self.client.uses_token(item.entry.id):
+            self.journal.settle(item.number, Outcome.PROTECTED, "the token in use")
             return
-        if self._forbidden:
-            self.finish()
-        self.journal.settle(todo.number, finding.outcome, finding.error, finding.changed)
+        result: Result | None = None
+        while result is None:
+            places = 2 if self._looks_first(item) else 1
+            try:
+                async with self.throttle.slot(places) as slot:
+                    result = await self._attempt(item, slot)
+            except LosantError as error:
+                if Failure.of(error) not in RETRIED:
+                    raise
+                failure = error
+            else:
+                continue
+            await self.throttle.back_off(failure, item)
+        await self._record(item, result)
 
-    def finish(self) -> None:
-        """Writes down what was held back: all others came to their ends."""
+    async def _attempt(self, item: WorkItem, slot: Slot) -> Result | None:
+        """Read the token, compare it, and change it; return `None` to start over at once.
+
+        Raises:
+            StoppedError: The job is stopping.
+            LosantError: A request failed: start over later, or end the job.
+        """
+        access, token_id = self._access_to(item.entry.owner), item.entry.id
+        if self._looks_first(item):
+            try:
+                seen: Token = await slot.send(lambda: access.look(token_id), item)
+            except LosantError as error:
+                return self._after_failed_look(item, error)
+            looked_at = self.throttle.now()
+            self._note_sighting()
+            if (result := self._compare(item, seen)) is not None:
+                return result
+            await slot.wait_for_next()
+            if not slot.is_open or self.throttle.now() - looked_at > _MAX_AGE_OF_LOOK:
+                return None  # it may have changed since
+        self.journal.intend(item.number)
+        try:
+            response = await slot.send(lambda: access.change(token_id), item, "change")
+        except LosantError as error:
+            return self._after_failed_change(item, error)
+        self._note_sighting()
+        if not self._is_proof(item.entry, response):
+            item.in_doubt = item.must_look = True
+            item.failures += 1
+            item.error = ResponseError(
+                f"The response to {self.action} does not say that it was carried out"
+            )
+            return None
+        self._note_success()
+        is_time_known = self.action != "delete" and not item.in_doubt
+        return Result(Outcome.DONE, changed=response.last_updated if is_time_known else None)
+
+    async def finish(self, *, is_complete: bool) -> None:
+        """Record the results that were held back.
+
+        Args:
+            is_complete: Whether all tokens had their turn.
+
+        Raises:
+            GaveUpError: All tokens of this run are gone, and that cannot be confirmed.
+            Forbidden: All tokens of this run are forbidden.
+        """
+        forbidden = self._finish_forbidden(is_complete=is_complete)
+        try:
+            if is_complete and self._gone and not self._has_seen_one:
+                await self._confirm_gone()
+        finally:
+            gone, self._gone = self._gone, []
+            is_certain = self._has_seen_one and not self._doubts_gone
+            for item in gone:
+                result = Result(Outcome.GONE) if is_certain else Result(None, _NOT_FINAL)
+                self._settle(item, result)
+        if is_complete and forbidden is not None:
+            raise forbidden
+
+    def _finish_forbidden(self, *, is_complete: bool) -> Forbidden | None:
+        """Record the tokens that were forbidden; return the error if the credential is to blame."""
         held_back, self._forbidden = self._forbidden, []
-        for number, outcome, error in held_back:
-            self.journal.settle(number, outcome, error)
+        is_credential = not self._has_succeeded and (
+            not is_complete or len(held_back) >= MIN_FORBIDDEN
+        )
+        for item, result in held_back:
+            is_open = is_credential and result.outcome is Outcome.FAILED
+            self._settle(item, attrs.evolve(result, outcome=None) if is_open else result)
+        return held_back[0][1].forbidden if held_back and is_credential else None
 
-    def take_back_the_rest(self) -> None:
-        """Writes down that what was intended ahead, and not come to, was not done."""
-        for number in self._ahead:
-            self.journal.take_back(number)
-        self._ahead.clear()
+    # --- What came of a request --------------------------------------------------------------
 
-    async def _before(self, todo: Todo) -> Finding | None:
-        """What has come of a token already, or `None` where it is to be done."""
-        seen = await self._look(todo)
-        if todo.was_asked_for and (outcome := outcome_after(self.action, seen)) is not None:
-            return Finding.of_change(seen) if outcome is _DONE else Finding(outcome)
-        if seen is None:
-            return Finding(Outcome.GONE)
-        return None if _is_as_planned(seen, todo.entry) else Finding(Outcome.CHANGED)
+    def _compare(self, item: WorkItem, seen: Token) -> Result | None:
+        """Return the result if a look at the token shows it; `None` if it is to be changed."""
+        if item.in_doubt and outcome_after(self.action, seen) is Outcome.DONE:
+            return Result(Outcome.DONE)
+        if not _is_as_planned(seen, item.entry):
+            return Result(Outcome.CHANGED)
+        if item.is_exhausted:  # the last attempt had no effect either
+            return Result(Outcome.FAILED, str(item.error))
+        return None
 
-    def _intend(self, todo: Todo) -> None:
-        """Writes down that a token is about to be changed, and some that come next with it.
+    def _absent(self, item: WorkItem) -> Result:
+        """Return the result for a token that does not exist: proven by a 404 of the API."""
+        was_deleted = self.action == "delete" and item.in_doubt
+        return Result(Outcome.DONE if was_deleted else Outcome.GONE)
 
-        To write takes as long for some as for one. They are at most a quarter of what may be in
-        flight: of so many tokens more, a job that is killed does not know what came of them. What
-        is to be looked at first is not intended before that.
+    def _is_proof(self, entry: Entry, response: Any) -> bool:
+        """Return whether the response to a change says that it was carried out."""
+        if self.action == "delete":
+            return bool(response.success and response.is_stated)
+        is_same = str(response.id).lower() == entry.id.lower()
+        return is_same and outcome_after(self.action, response) is Outcome.DONE
+
+    def _after_failed_look(self, item: WorkItem, error: LosantError) -> Result:
+        """Return the result for a token that could not be read.
+
+        Raises:
+            LosantError: The same error: another attempt makes sense, or the job has to end.
         """
-        number = todo.number
-        if number in self._ahead:
-            self._ahead.remove(number)
-            return
-        at_once = self.requests.concurrency.now // _SHARE_AHEAD
-        is_alone = self.verify or self._ahead or at_once <= 1
-        ahead = () if is_alone else self.work.next_ones(at_once - 1)
-        self.journal.intend(number, *ahead)
-        self._ahead.update(ahead)
-
-    async def _in_spite_of(
-        self, error: LosantError | StoppedError | GaveUpError, todo: Todo
-    ) -> Finding | None:
-        """What has come of a token in spite of an error, or `None` where that is held back."""
-        if isinstance(error, NotFound):
-            # Of our own making, where an earlier try may have arrived.
-            done = self.action == "delete" and todo.is_ambiguous
-            return _DELETED if done else Finding(Outcome.GONE)
-        if todo.is_ambiguous:
-            return await self._after(todo, error)
-        if todo.sent and not todo.was_asked_for:  # no try can have had any effect
-            self.journal.take_back(todo.number)
-        return self._failed(todo, error)
-
-    def _failed(self, todo: Todo, error: Exception) -> Finding | None:
-        """An error that has left a token as it was: of that token, or of all of them."""
-        if not isinstance(error, _TOLD) or isinstance(error, errors.Unauthorized):
-            raise error  # it ends the job: it would be the same for all others
-        # What was asked for before, and may have been done, has not failed by an error now.
-        outcome = Outcome.UNKNOWN if todo.was_asked_for else Outcome.FAILED
-        if isinstance(error, errors.Forbidden):
-            self._hold_back(todo.number, outcome, error)
-            return None
-        return Finding(outcome, str(error))
-
-    def _hold_back(self, number: int, outcome: Outcome, error: LosantError) -> None:
-        """Keeps what was forbidden: a token of its own, or all that comes, which ends the job.
-
-        In the latter case it has not failed: whoever carries the job on may do it.
-        """
-        self._forbidden.append((number, outcome, str(error)))
-        if len(self._forbidden) >= _MOST_FORBIDDEN:
+        if isinstance(error, NotFound) and error.is_from_api:
+            return self._absent(item)
+        failure = Failure.of(error)
+        if not _is_final(error) and not (failure in RETRIED and item.is_exhausted):
             raise error
+        if failure is Failure.FOREIGN:
+            outcome = Outcome.UNKNOWN if item.in_doubt else None
+            return Result(outcome, str(error), is_deferrable=True)
+        outcome = Outcome.UNKNOWN if item.in_doubt else Outcome.FAILED
+        return Result(outcome, str(error), forbidden=_forbidden(error))
 
-    async def _after(self, todo: Todo, error: Exception) -> Finding:
-        """What came of a token whose last try failed, but may have been carried out."""
-        if not isinstance(error, _TOLD):
-            raise error  # nothing more may be sent: it stays intended, and so unknown
-        try:
-            seen = await self._look(todo)
-        except errors.Unauthorized:
-            raise
-        except _TOLD:
-            return Finding(Outcome.UNKNOWN, str(error))
-        outcome = outcome_after(self.action, seen)
-        if outcome is _DONE:
-            return Finding.of_change(seen)
-        return Finding(outcome or Outcome.FAILED, str(error))
+    def _after_failed_change(self, item: WorkItem, error: LosantError) -> Result | None:
+        """Return the result for a token whose change failed; `None` to look at it at once.
 
-    async def _look(self, todo: Todo) -> Token | None:
-        """The token as it is now, or `None` where it is gone."""
-        look = self._access(todo.owner).look
-        try:
-            found: Token = await self.requests.send(look, Tries(todo.id))
-        except NotFound:
+        Raises:
+            LosantError: The same error: another attempt makes sense, or the job has to end.
+        """
+        failure = Failure.of(error)
+        if may_have_acted(error):
+            item.in_doubt = True
+            # A response that is not the API's own says nothing, so the token itself is read.
+            item.must_look |= failure is Failure.FOREIGN
+        elif not item.in_doubt:
+            self.journal.take_back(item.number)
+        if isinstance(error, NotFound) and error.is_from_api:
+            return self._absent(item)
+        is_final = _is_final(error)
+        if not is_final and not (failure in RETRIED and item.is_exhausted):
+            raise error
+        if not item.in_doubt:
+            return Result(Outcome.FAILED, str(error), forbidden=_forbidden(error))
+        item.exhaust(error)
+        item.must_look = True
+        return None
+
+    # --- Records -----------------------------------------------------------------------------
+
+    async def _record(self, item: WorkItem, result: Result) -> None:
+        """Record a result, unless others have to show first whether it can be believed.
+
+        Raises:
+            GaveUpError: Tokens are gone, and that cannot be confirmed.
+            Forbidden: Nothing but 403, too often.
+        """
+        if result.forbidden is not None and not self._has_succeeded:
+            self._forbidden.append((item, result))
+            if len(self._forbidden) >= MAX_FORBIDDEN:
+                raise result.forbidden
+        elif result.outcome is Outcome.GONE:
+            self._gone.append(item)
+            if len(self._gone) >= MAX_GONE_IN_A_ROW:
+                await self._confirm_gone()
+        elif result.is_deferrable and not item.was_deferred:
+            self.queue.defer(item)
+        else:
+            self._settle(item, result)
+
+    async def _confirm_gone(self) -> None:
+        """Record tokens as gone if a list of all tokens does not show them either.
+
+        Raises:
+            GaveUpError: It does, or cannot be had.
+        """
+        async with self._confirming:
+            while self._gone and not self._doubts_gone:
+                item = self._gone[0]
+                listed = await self._list(item.entry.owner)
+                if listed is None or item.entry.id.lower() in listed:
+                    self._doubts_gone = True
+                elif item in self._gone:  # a sighting may have recorded it meanwhile
+                    self._gone.remove(item)
+                    self._settle(item, Result(Outcome.GONE))
+        if self._doubts_gone:
+            raise GaveUpError(
+                "tokens of the plan do not exist (404), one after the other, but a list of all "
+                "tokens does not confirm it. The responses may not come from the right service, "
+                "or the plan may be that of another account"
+            )
+
+    async def _list(self, owner: Owner) -> set[str] | None:
+        """Return the ids of all tokens of an owner; `None` if they cannot be listed."""
+        if not self.is_account_confirmed:
             return None
-        return found
+        if owner not in self._listed:
+            found: set[str] = set()
 
-    def _access(self, owner: Owner) -> _Access:
-        access = self._latest
-        if access is None or access.tokens.owner is not owner:  # plans have one after the other
-            access = self._latest = _Access(self.client.tokens(owner), self.action, self._intend)
+            async def list_all(send: Send) -> None:
+                tokens = self.client.tokens(owner).iter_by(send, sort_field="id", retry=ONCE)
+                found.update([token.id.lower() async for token in tokens])
+
+            try:
+                await reading(list_all, self.throttle.health.patience)
+            except LosantError:
+                return None
+            self._listed[owner] = found
+        return self._listed[owner]
+
+    def _settle(self, item: WorkItem, result: Result) -> None:
+        if result.outcome is None:
+            self.journal.take_back(item.number, result.error)
+        else:
+            self.journal.settle(item.number, result.outcome, result.error, result.changed)
+
+    def _note_sighting(self) -> None:
+        """Note that a token of the plan exists, so that a 404 for others can be believed."""
+        self._has_seen_one = True
+        if self._gone and not self._doubts_gone:
+            gone, self._gone = self._gone, []
+            for item in gone:
+                self._settle(item, Result(Outcome.GONE))
+
+    def _note_success(self) -> None:
+        """Note that a token was changed, so that a 403 for others is about these alone."""
+        self._has_succeeded = True
+        if self._forbidden:
+            held_back, self._forbidden = self._forbidden, []
+            for item, result in held_back:
+                self._settle(item, result)
+
+    def _looks_first(self, item: WorkItem) -> bool:
+        return self.verify or item.must_look
+
+    def _access_to(self, owner: Owner) -> _Access:
+        access = self._accesses.get(owner)
+        if access is None:
+            access = self._accesses[owner] = _Access(self.client.tokens(owner), self.action)
         return access
 
 
-def outcome_after(action: Action, seen: Token | None) -> Outcome | None:
-    """What has come of an action that was asked for; `None`: nothing, so far.
+_NOT_FINAL = "404, like others in a row, so it is not certain that it is gone"
 
-    Args:
-        action: What was asked for.
-        seen: The token as it is now, or `None` where it is gone.
-    """
-    if action == "delete":
-        return Outcome.DONE if seen is None else None
-    if seen is None:
-        return Outcome.GONE
-    return Outcome.DONE if seen.status == _PATCHES[action].status else None
+
+def _is_final(error: LosantError) -> bool:
+    """Return whether an error is about one token, and another attempt would meet it again."""
+    if isinstance(error, ValidationError):  # its id is malformed
+        return True
+    return Failure.of(error) is Failure.ANSWER and not isinstance(error, Unauthorized)
+
+
+def _forbidden(error: LosantError) -> Forbidden | None:
+    return error if isinstance(error, Forbidden) else None
+
+
+def outcome_after(action: Action, seen: Token) -> Outcome | None:
+    """Return `DONE` if a token shows that an action was carried out on it; else `None`."""
+    patch = _PATCHES.get(action)
+    return Outcome.DONE if patch is not None and seen.status == patch.status else None
 
 
 def _is_as_planned(token: Token, entry: Entry) -> bool:
-    """Whether a token is what the plan saw."""
-    return (token.last_updated, token.status, token.name) == (
+    """Return whether a token is the one that the plan saw, and unchanged."""
+    return (token.id.lower(), token.last_updated, token.status, token.name) == (
+        entry.id.lower(),
         entry.last_updated,
         entry.status,
         entry.name,

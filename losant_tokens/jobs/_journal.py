@@ -1,24 +1,24 @@
 """A journal: what a job was about to do, and what came of it, so that it can be carried on.
 
-JSON Lines, appended to, beside the plan. The first line names the plan; each other line is about
-tokens of it, by their numbers: `{"n":[7, 8],"is":"intended",...}` before anything is asked for
-that could change these, and later `{"n":7,"is":"done",...}`. Each line ends in a checksum over
-itself and all before it, so that one that was altered, removed or put elsewhere is noticed; a last
-line that was torn by a crash is cut off. One process at a time has the journal.
+JSON Lines, appended to, beside the plan. The first line names the plan; each other line is about a
+token of it, by its number: `{"n":7,"is":"intended",...}` before a request is sent that could
+change it, and later `{"n":7,"is":"done",...}`. Each line ends in a checksum over itself and all
+before it, so that one that was altered, removed or moved is noticed; a last line that was torn by
+a crash is cut off. One process at a time has the journal.
 
-What is intended has left the process before it is acted upon, however the process ends; a few
-tokens that come next may be intended with the one that is due. What came of it goes out together
-with the next intent, or when somebody has to wait for more than a moment: a process that is killed
-may lose the latest of these, and whoever resumes the job looks at their tokens. The end of the
-machine may lose the lines of the last second. What was intended and then given up, where each try
-is known to have had no effect (none arrived, or was let in), is `untouched` again.
+An intent has left the process before the request is sent, however the process ends. It is for one
+token, and directly before its request, so a process that is killed leaves only those tokens in
+doubt whose requests were in flight. An outcome is written with the next intent, or before a wait:
+a process that is killed may lose the latest outcomes, and the job that resumes reads their tokens
+again. If the machine stops, the lines of the last second may be lost. A token whose attempts are
+known to have had no effect (none arrived, or all were refused) is `untouched` again.
 """
 
 import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -46,11 +46,12 @@ _FIRST_OUTCOME = 2
 _CODES = {outcome.value: code for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)}
 _CODES["intended"] = _INTENDED
 _CODES["untouched"] = _UNTOUCHED
-_SAID = {
+_BEGINNINGS = {
     outcome: (_CODES[outcome.value], b'{"n":%%d,"is":"%b"' % outcome.value.encode())
     for outcome in Outcome
 }
-_WAS_ASKED_FOR = {_UNTOUCHED: False, _INTENDED: True, _CODES["unknown"]: True}  # the others ended
+_IN_DOUBT = {_UNTOUCHED: False, _INTENDED: True, _CODES["unknown"]: True}  # others are finished
+_IN_DOUBT_TO_RETRY = {**_IN_DOUBT, _CODES["failed"]: False}
 
 
 @attrs.define(eq=False)
@@ -75,7 +76,13 @@ class States:
     def note(
         self, number: int, code: int, error: str | None = None, changed: datetime | None = None
     ) -> None:
-        """Takes note of what a line says.
+        """Note how far a token has come.
+
+        Args:
+            number: Its number in the plan.
+            code: How far it has come.
+            error: What went wrong, if anything did.
+            changed: When the API says that it was changed, if that is known.
 
         Raises:
             IndexError: There is no token of this number.
@@ -89,6 +96,8 @@ class States:
             self.errors.pop(number, None)
         if changed is not None:
             self.changed[number] = changed
+        elif self.changed:
+            self.changed.pop(number, None)
 
     def outcome(self, number: int) -> Outcome | None:
         """What came of a token. One that was intended, and no more, is unknown."""
@@ -97,12 +106,21 @@ class States:
             return Outcome.UNKNOWN
         return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
 
-    def were_asked_for(self, first: int, count: int) -> Iterator[bool | None]:
-        """Of so many tokens, whether each may have been changed, and nobody knows.
+    def __len__(self) -> int:
+        return len(self._codes)
 
-        `None` is said of those that came to an end.
+    def open_ones(self, first: int, count: int, *, retry_failed: bool = False) -> list[bool | None]:
+        """Return of `count` tokens whether each is in doubt: it may have been changed.
+
+        `None` is returned for those that are finished.
+
+        Args:
+            first: The number of the first of them.
+            count: How many. Fewer are returned if the plan ends before.
+            retry_failed: Whether a token that has failed is not finished.
         """
-        return map(_WAS_ASKED_FOR.get, self._codes[first : first + count])
+        in_doubt = _IN_DOUBT_TO_RETRY if retry_failed else _IN_DOUBT
+        return [in_doubt.get(code) for code in self._codes[first : first + count]]
 
     def counts(self) -> dict[Outcome, int]:
         """How many tokens came out how."""
@@ -178,22 +196,25 @@ class Journal:
         os.close(self._descriptor)
         self._descriptor = -1
 
-    def intend(self, *numbers: int) -> None:
-        """Writes that these tokens are about to be changed. Only then may they be.
+    def intend(self, number: int) -> None:
+        """Write that a token is about to be changed. Only then may it be changed.
 
         Raises:
             JournalError: It could not be written.
         """
-        # A list of numbers looks the same in Python as in JSON.
-        self._noted.append(b'{"n":%a,"is":"intended"' % (list(numbers),))
+        self._noted.append(b'{"n":%d,"is":"intended"' % number)
         self.flush()
-        for number in numbers:
-            self.states.note(number, _INTENDED)
+        self.states.note(number, _INTENDED)
 
-    def take_back(self, number: int) -> None:
-        """Takes note that what was intended was certainly not done, in none of its tries."""
-        self._noted.append(b'{"n":%d,"is":"untouched"' % number)
-        self.states.note(number, _UNTOUCHED)
+    def take_back(self, number: int, error: str | None = None) -> None:
+        """Note that a token was certainly not changed. It is written with the next intent.
+
+        Args:
+            number: Its number in the plan.
+            error: Why not, for the report.
+        """
+        self._note_later(b'{"n":%d,"is":"untouched"' % number, error)
+        self.states.note(number, _UNTOUCHED, error)
 
     def settle(
         self,
@@ -213,16 +234,20 @@ class Journal:
         Raises:
             JournalError: Much was taken note of, and it could not be written.
         """
-        code, said = _SAID[outcome]
-        line = said % number
+        code, beginning = _BEGINNINGS[outcome]
+        self._note_later(beginning % number, error, changed)
+        self.states.note(number, code, error, changed)
+        if len(self._noted) >= _MOST_NOTED:
+            self.flush()
+
+    def _note_later(
+        self, line: bytes, error: str | None = None, changed: datetime | None = None
+    ) -> None:
         if error is not None:
             line += b',"error":' + json_line(error)
         if changed is not None:
             line += b',"changed":"%b"' % changed.isoformat().encode()
         self._noted.append(line)
-        self.states.note(number, code, error, changed)
-        if len(self._noted) >= _MOST_NOTED:
-            self.flush()
 
     async def sync(self) -> None:
         """Has the disk take what was taken note of.
@@ -339,9 +364,10 @@ class Journal:
 
     def _note(self, said: dict[str, Any]) -> None:
         numbers, code, changed = said["n"], _CODES[said["is"]], said.get("changed")
-        moment = None if changed is None else datetime.fromisoformat(changed)
+        time = None if changed is None else datetime.fromisoformat(changed)
+        # Earlier releases wrote several intents in one line.
         for number in numbers if isinstance(numbers, list) else [numbers]:
-            self.states.note(number, code, said.get("error"), moment)
+            self.states.note(number, code, said.get("error"), time)
 
     def _check_header(self, said: dict[str, Any]) -> None:
         if (said["format"], said["version"]) != (FORMAT, VERSION):

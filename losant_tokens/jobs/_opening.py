@@ -1,4 +1,4 @@
-"""Opens the files of a job in a thread, and closes them whatever becomes of who waits for that."""
+"""Open the files of a job in a thread, and close them even if nobody waits for that any more."""
 
 import threading
 from pathlib import Path
@@ -8,24 +8,26 @@ import anyio
 import attrs
 
 from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._locks import PlanLock
 from losant_tokens.jobs._plan import Entries, Plan
 
 
 @attrs.define(eq=False)
-class Opening:
-    """The plan's tokens and the journal, opened for one run of a job.
+class JobFiles:
+    """The lock on the plan, the plan's tokens and the journal, opened for one run of a job.
 
-    A task that is cancelled while a thread opens files goes on its way before the thread has
-    done: then it is the thread that closes them. A journal left open would stay locked.
+    A task that is cancelled while a thread opens files goes on before the thread has finished. In
+    that case the thread closes them, because a journal left open would stay locked.
     """
 
     plan: Plan
     journal_path: Path
     resume: bool
+    _lock: PlanLock | None = None
     _entries: Entries | None = None
     _journal: Journal | None = None
     _over: bool = False
-    _lock: threading.Lock = attrs.field(factory=threading.Lock)
+    _mutex: threading.Lock = attrs.field(factory=threading.Lock)
 
     async def __aenter__(self) -> tuple[Entries, Journal]:
         try:
@@ -44,20 +46,24 @@ class Opening:
 
     def _open(self) -> tuple[Entries, Journal]:
         try:
+            self._lock = PlanLock.acquire(self.plan.digest, self.plan.header.base_url)
             self._entries = self.plan.checked_entries()
             self._journal = Journal.open(self.plan, self.journal_path, resume=self.resume)
         except BaseException:
             self._close()
             raise
-        with self._lock:
+        with self._mutex:
             is_over = self._over
         if is_over:
             self._close()
         return self._entries, self._journal
 
     def _close(self) -> None:
-        with self._lock:
+        with self._mutex:
             self._over = True
-            for file in (self._entries, self._journal):
-                if file is not None:
-                    file.close()
+            entries, self._entries = self._entries, None
+            journal, self._journal = self._journal, None
+            lock, self._lock = self._lock, None
+        for file in (entries, journal, lock):
+            if file is not None:
+                file.close()

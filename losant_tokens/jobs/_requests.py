@@ -1,9 +1,17 @@
-"""Sends requests in the job's own pace, and tries again as long as there is sense in it."""
+"""Send the requests of a job, one attempt at a time, at a pace that the server allows.
+
+A `Slot` is the permission to send. It holds places for all the requests that belong together, so
+that a token is read and changed with no wait in between. `Throttle` hands slots out by the rate,
+and during an outage to one probe at a time; it learns from each response. What to do about an
+error is up to the caller, who waits with `Throttle.back_off` before another attempt.
+"""
 
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from enum import Enum, auto
+from types import TracebackType
+from typing import Any, Self
 
 import anyio
 import attrs
@@ -11,7 +19,9 @@ import attrs
 from losant_tokens._loop import clock
 from losant_tokens._resources import Send
 from losant_tokens.errors import (
+    ConfigurationError,
     LosantError,
+    ResponseError,
     ServerError,
     StatusError,
     TooManyRequests,
@@ -21,73 +31,112 @@ from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._rate import Rate
 
-_MOST_TRIES = 5
-_NOT_SENT = object()
-_NAP = 0.25  # seconds, after which whoever keeps the line looks whether the job goes on
-_MOMENT = 0.01  # seconds: before a shorter wait, nothing else is done
-_BASE, _CAP = 0.5, 20.0  # seconds, from which the wait before another try is drawn
+MAX_ATTEMPTS = 5  # for one token, outages not counted
+_NAP = 0.25  # seconds between two looks of the rate limiter at whether the job goes on
+_MAX_SPACING = 0.5  # seconds between the requests of one slot, if responses come sooner
+_SHORT = 0.01  # seconds: nothing is flushed before a shorter wait
+_BASE, _CAP = 0.5, 20.0  # seconds, the bounds of the backoff before full jitter
 
 
 class StoppedError(Exception):
-    """The job is at its end, so that a request was not sent, or not once more."""
+    """The job is stopping, so a request was not sent."""
 
 
 class GaveUpError(Exception):
-    """The service was out for longer than one wants to wait; the message says how."""
+    """The job ends before all is done; the message says why."""
+
+
+class Failure(Enum):
+    """What an error says about a request.
+
+    REFUSED: The server had too many requests, and did nothing.
+    TROUBLE: There was no response, or the server failed.
+    FOREIGN: The response cannot come from the API: the page of a proxy or of a captive portal.
+    ANSWER: The API answered, and will give the same answer again.
+    FATAL: Every other request would fail in the same way.
+    """
+
+    REFUSED = auto()
+    TROUBLE = auto()
+    FOREIGN = auto()
+    ANSWER = auto()
+    FATAL = auto()
+
+    @classmethod
+    def of(cls, error: LosantError) -> "Failure":
+        """Return the kind of an error. Only what is known to be final counts as an answer."""
+        match error:
+            case ConfigurationError():
+                return cls.FATAL
+            case TooManyRequests():
+                return cls.REFUSED
+            case TransportError() | ServerError() | StatusError(status_code=408):
+                return cls.TROUBLE
+            case StatusError(is_from_api=True):
+                return cls.ANSWER
+            case StatusError() | ResponseError():
+                return cls.FOREIGN
+            case _:
+                return cls.FATAL
+
+
+RETRIED = frozenset({Failure.REFUSED, Failure.TROUBLE, Failure.FOREIGN})
+"""The failures after which another attempt makes sense."""
+
+
+def may_have_acted(error: LosantError) -> bool:
+    """Return whether a change may have been carried out although it failed with this error."""
+    match Failure.of(error):
+        case Failure.TROUBLE:
+            return not isinstance(error, TransportError) or error.ambiguous
+        case kind:
+            return kind is Failure.FOREIGN
+
+
+def describe(error: LosantError) -> str:
+    """Return what was seen, for the message of a job that gives up."""
+    if Failure.of(error) is not Failure.FOREIGN:
+        return str(error)
+    return f"a response that is not from the API: {error}"
 
 
 @attrs.define(eq=False)
-class Tries:
-    """The tries of a request, and what came of them so far.
+class Attempts:
+    """The attempts for one token in this run.
 
     Attributes:
-        id: What the request is about.
-        sent: How many tries there were.
-        sent_at: When the latest one was sent.
-        troubles: How many of them met trouble since the service was last out.
-        is_ambiguous: Whether one of them may have been carried out without saying so.
+        failures: How many of them failed since the service was last out.
+        error: How the latest of these failed.
     """
 
-    id: str
-    sent: int = attrs.field(default=0, kw_only=True)
-    sent_at: float = attrs.field(default=0.0, kw_only=True)
-    troubles: int = attrs.field(default=0, kw_only=True)
-    is_ambiguous: bool = attrs.field(default=False, kw_only=True)
+    failures: int = attrs.field(default=0, kw_only=True)
+    error: LosantError | None = attrs.field(default=None, kw_only=True)
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there were as many attempts as are allowed."""
+        return self.failures >= MAX_ATTEMPTS
 
-T = TypeVar("T", bound=Tries)
-
-
-@attrs.frozen(eq=False)
-class Request(Generic[T]):
-    """A request that is sent about one thing after the other.
-
-    Attributes:
-        send: Sends it once, about that of which it is given the id.
-        kind: What it does: answers may take longer to one kind of request than to another.
-        before: Called right before it is sent for the first time about something.
-    """
-
-    send: Callable[[str], Awaitable[Any]]
-    kind: str = "look"
-    before: Callable[[T], None] = lambda _: None
+    def exhaust(self, error: LosantError) -> None:
+        """Allow no further attempt because of an error."""
+        self.failures, self.error = MAX_ATTEMPTS, error
 
 
 @attrs.define(eq=False)
-class Requests:
-    """Sends the requests of a job, all of them in one pace and by one state of health.
+class Throttle:
+    """Hands out slots to all workers of a job, at one rate and by one state of health.
 
     Attributes:
-        rate: How many may be sent per second, and so when the next one may be.
+        rate: How many requests may be sent per second, and so when the next one may be.
         concurrency: How many of them may be in flight at once.
         health: Whether the service answers.
-        before_waiting: Called before something is waited for that may take a while.
+        before_waiting: Called before a wait that is not short.
         now: The clock.
-        is_stopping: Whether the job is at its end: nothing is sent any more.
+        is_stopping: Whether the job is stopping: nothing is sent any more.
         sent: How many requests were sent.
-        retries: How many of them were further tries.
-        refused: How many were answered with 429.
-        latest: The latest error that was tried again, or would have been.
+        retries: How many attempts followed another one that had failed.
+        refused: How many requests were answered with 429.
+        latest: The latest error after which another attempt made sense.
     """
 
     rate: Rate
@@ -101,192 +150,287 @@ class Requests:
     refused: int = 0
     latest: LosantError | None = None
     _resting: int = 0
-    _line: deque[anyio.Event] = attrs.field(factory=deque)
+    _queue: deque[tuple[anyio.Event, int]] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
     _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
 
     @property
     def wanted(self) -> int:
-        """How many workers there is work for: none, at the end of the job.
+        """The number of workers that there is work for; none if the job is stopping.
 
-        Others stand in for those that wait before another try, up to as many again.
+        Further workers replace those that wait before another attempt, up to as many again.
         """
         at_once = 0 if self.is_stopping else self.concurrency.now
         return at_once + min(self._resting, at_once)
 
-    async def send(self, request: Request[T], tries: T) -> Any:
-        """Sends a request until it is answered; what cannot pass is raised.
+    def slot(self, places: int = 1) -> "Slot":
+        """Return the permission to send requests in succession, to be used with `async with`.
 
         Args:
-            request: What to send.
-            tries: What it is about. What comes of each try is noted here.
+            places: How many requests belong together. Those that are not sent are given back.
 
         Raises:
-            StoppedError: The job is at its end.
+            StoppedError: The job is stopping.
             GaveUpError: The service was out for too long.
-            LosantError: The answer, or what came instead of it too often.
         """
-        while True:
-            now = self.now()
-            if not self.is_stopping and (self._line or not self.rate.take(now)):
-                now = await self._turn_in_the_line(now)
-            try:
-                if self.health.down_since is None:
-                    answer = await self._begin(request, tries, now)
-                else:
-                    answer = await self._probe(request, tries)
-            except LosantError as error:
-                if not self._may_pass(error, request, tries):
-                    raise
-                self.latest = failure = error
-            else:
-                if answer is _NOT_SENT:
-                    continue
-                self._answered(request, tries)
-                return answer
-            await self._before_the_next(failure, tries)
+        return Slot(self, places)
 
     def stop(self) -> None:
-        """Has nothing more sent; whoever waits for a place stops waiting."""
+        """Let nothing more be sent, and end all waits."""
         self.is_stopping = True
         self._stopped.set()
         self._arrival.set()
-        for waiting in self._line:
-            waiting.set()
+        for place, _ in self._queue:
+            place.set()
 
-    async def keep_the_line(self) -> None:
-        """Lets those who wait in the line have their places, as they come due, until it is stopped.
+    async def serve_queue(self) -> None:
+        """Hand out places to the queue when they come due, until the job stops.
 
-        As many as are due go at once: one after the other, each would cost a turn of the event
-        loop, and a job that is faster than that would never get out of the line again.
+        All places that are due are handed out at once. One at a time would cost a turn of the
+        event loop each, and a job that is faster than that would never leave the queue again.
         """
         while not self.is_stopping:
             await self._arrival.wait()
             self._arrival = anyio.Event()
-            while self._line and not self.is_stopping:
+            while self._queue and not self.is_stopping:
                 now = self.now()
-                if self.rate.take(now):
-                    self._line.popleft().set()
+                place, places = self._queue[0]
+                if self.rate.take(now, places):
+                    self._queue.popleft()
+                    place.set()
                 else:
                     await anyio.sleep(min(self.rate.wait(now), _NAP))
 
-    async def _turn_in_the_line(self, now: float) -> float:
-        """Waits for a place of its own, and says when it came."""
-        if self.rate.wait(now) + len(self._line) / self.rate.now > _MOMENT:
-            self.before_waiting()
-        place = anyio.Event()
-        self._line.append(place)
-        self._arrival.set()
-        try:
-            await place.wait()
-        finally:
-            if not place.is_set():
-                self._line.remove(place)
-        return self.now()
+    async def back_off(self, error: LosantError, attempts: Attempts) -> None:
+        """Wait before another attempt.
 
-    def _begin(self, request: Request[T], tries: T, now: float) -> Awaitable[Any]:
-        """Begins a try.
+        Args:
+            error: How the last attempt failed.
+            attempts: The attempts for the token so far.
 
         Raises:
-            StoppedError: The job is at its end.
+            StoppedError: The job is stopping.
+            GaveUpError: The server asks to wait for too long, or refuses everything for too long.
         """
-        if self.is_stopping:
-            raise StoppedError
-        if tries.sent:
-            self.retries += 1
-        else:
-            request.before(tries)
-        tries.sent += 1
-        tries.sent_at = now
-        self.sent += 1
-        return request.send(tries.id)
+        await self._back_off(error, attempts)
+        self.retries += 1
 
-    async def _probe(self, request: Request[T], tries: T) -> Any:
-        """During an outage, one request at a time finds out whether the service is back."""
-        tries.troubles = 0  # nothing is wrong with this token
-        async with self._probing:
-            if self.health.down_since is None:
-                return _NOT_SENT
-            now = self.now()
-            if self.health.is_hopeless(now):
-                raise GaveUpError("the service does not answer")
-            await self._sleep(self.health.next_probe(now))
-            return await self._begin(request, tries, self.now())
-
-    # --- What came of it ---------------------------------------------------------------------
-
-    def _may_pass(self, error: LosantError, request: Request[T], tries: T) -> bool:
-        """Takes note of an error, and says whether another try may make sense."""
-        match error:
-            case TooManyRequests():
-                self._refused(error, tries)
-                return True
-            case TransportError() | ServerError() | StatusError(status_code=408):
-                # 408: the server waited for us in vain.
-                self._troubled(error, tries)
-                return True
-            case StatusError():
-                self._answered(request, tries)
-            case _:
-                # An answer that cannot be read is one all the same; else, nothing was sent.
-                tries.is_ambiguous |= hasattr(error, "status_code")
-        return False
-
-    def _answered(self, request: Request[T], tries: T) -> None:
-        now, sent_at = self.now(), tries.sent_at
-        if not self.health.is_at_its_best:
-            self.health.answered()
-        self.rate.answered(now, sent_at)
-        if self.concurrency.answered(now - sent_at, request.kind):
-            self.rate.latency = self.concurrency.latency
-
-    def _refused(self, error: TooManyRequests, tries: Tries) -> None:
-        now = self.now()
-        self.refused += 1
-        self.health.refused(now)
-        self.rate.refused(now, tries.sent_at, error.retry_after)
-
-    def _troubled(self, error: LosantError, tries: Tries) -> None:
-        now = self.now()
-        tries.troubles += 1
-        tries.is_ambiguous |= not isinstance(error, TransportError) or error.ambiguous
-        self.health.troubled(now)
-        self.concurrency.troubled(now, tries.sent_at)
-        if (asked_for := getattr(error, "retry_after", None)) is not None:
-            self.rate.pause(now, asked_for)
-
-    async def _before_the_next(self, error: LosantError, tries: Tries) -> None:
-        """Waits before another try, or raises what came of the last one."""
+    async def _back_off(self, error: LosantError, attempts: Attempts) -> None:
         now = self.now()
         if self.health.down_since is not None:
             return  # probes wait by themselves
         if self.health.is_hopeless(now) or self.rate.pause_left(now) > self.health.patience:
-            raise GaveUpError("the service takes no more requests")
-        if isinstance(error, TooManyRequests):
-            return  # the pace waits
-        if tries.troubles >= _MOST_TRIES:
-            raise error
-        if self.health.may_try_again():
-            spread = min(_CAP, _BASE * 2**tries.troubles)
-            self._resting += 1
-            try:
-                await self._sleep(random.random() * spread)  # noqa: S311 -- jitter
-            finally:
-                self._resting -= 1
-        else:
+            raise GaveUpError(f"the service takes no more requests: {error}")
+        if Failure.of(error) is Failure.REFUSED:
+            return  # the rate makes it wait
+        if not self.health.may_try_again():
             self.health.out(now)
+            return
+        seconds = min(_CAP, _BASE * 2.0**attempts.failures)
+        self._resting += 1
+        try:
+            await self.sleep(random.random() * seconds)  # noqa: S311 -- jitter
+        finally:
+            self._resting -= 1
 
-    async def _sleep(self, seconds: float) -> None:
-        """Waits, but not longer than the job goes on.
+    # --- Slots -------------------------------------------------------------------------------
+
+    async def acquire(self, places: int) -> bool:
+        """Wait for places; return whether they are for a probe, which has to be ended.
 
         Raises:
-            StoppedError: The job is at its end.
+            StoppedError: The job is stopping.
+            GaveUpError: The service was out for too long.
+        """
+        while True:
+            if not self.is_stopping and (self._queue or not self.rate.take(self.now(), places)):
+                await self._wait_in_queue(places)
+            if self.is_stopping:
+                raise StoppedError
+            if self.health.down_since is None:
+                return False
+            if await self._begin_probe():
+                return True
+
+    def end_probe(self) -> None:
+        """Let the next probe be sent."""
+        self._probing.release()
+
+    async def attempt(
+        self, request: Callable[[], Awaitable[Any]], kind: str, attempts: Attempts
+    ) -> Any:
+        """Send a request once, and learn from what comes of it.
+
+        Args:
+            request: Sends it.
+            kind: What it does. Responses may take longer for one kind than for another.
+            attempts: The attempts for the token so far; a failure is added.
+
+        Raises:
+            StoppedError: The job is stopping.
+            LosantError: There was no response, or one that is an error.
+        """
+        if self.is_stopping:
+            raise StoppedError
+        response = request()  # a coroutine: what is checked before sending is checked here
+        sent_at = self.now()
+        self.sent += 1
+        try:
+            found = await response
+        except LosantError as error:
+            self._learn(error, sent_at, kind, attempts)
+            raise
+        self._answered(sent_at, kind)
+        return found
+
+    async def _wait_in_queue(self, places: int) -> None:
+        now = self.now()
+        if self.rate.wait(now) + len(self._queue) / self.rate.now > _SHORT:
+            self.before_waiting()
+        place = (anyio.Event(), places)
+        self._queue.append(place)
+        self._arrival.set()
+        try:
+            await place[0].wait()
+        finally:
+            if not place[0].is_set():
+                self._queue.remove(place)
+
+    async def _begin_probe(self) -> bool:
+        """Wait until a probe may be sent; return whether the service still is out then."""
+        await self._probing.acquire()
+        is_out = False
+        try:
+            if self.health.down_since is not None:
+                await self._wait_for_probe()
+                is_out = True
+        finally:
+            if not is_out:
+                self._probing.release()
+        return is_out
+
+    async def _wait_for_probe(self) -> None:
+        now = self.now()
+        if self.health.is_hopeless(now):
+            seen = "" if self.latest is None else f"; last seen: {describe(self.latest)}"
+            raise GaveUpError(f"the service does not answer{seen}")
+        await self.sleep(self.health.next_probe(now))
+
+    # --- What came of a request --------------------------------------------------------------
+
+    def _learn(self, error: LosantError, sent_at: float, kind: str, attempts: Attempts) -> None:
+        match Failure.of(error):
+            case Failure.REFUSED:
+                self._refused(error, sent_at)
+            case Failure.TROUBLE | Failure.FOREIGN as failure:
+                self._troubled(error, sent_at, attempts, is_foreign=failure is Failure.FOREIGN)
+            case Failure.ANSWER:
+                self._answered(sent_at, kind)
+                return
+            case _:
+                return
+        self.latest = error
+
+    def _answered(self, sent_at: float, kind: str) -> None:
+        now = self.now()
+        if not self.health.is_at_its_best:
+            self.health.answered()
+        self.rate.answered(now, sent_at)
+        if self.concurrency.answered(now - sent_at, kind):
+            self.rate.latency = self.concurrency.latency
+
+    def _refused(self, error: LosantError, sent_at: float) -> None:
+        now = self.now()
+        self.refused += 1
+        self.health.refused(now)
+        self.rate.refused(now, sent_at, getattr(error, "retry_after", None))
+
+    def _troubled(
+        self, error: LosantError, sent_at: float, attempts: Attempts, *, is_foreign: bool
+    ) -> None:
+        now = self.now()
+        # During an outage nothing is wrong with this token.
+        attempts.failures = 0 if self.health.down_since is not None else attempts.failures + 1
+        attempts.error = error
+        self.health.troubled(now, is_foreign=is_foreign)
+        self.concurrency.troubled(now, sent_at)
+        if (seconds := getattr(error, "retry_after", None)) is not None:
+            self.rate.pause(now, seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than the job goes on.
+
+        Raises:
+            StoppedError: The job is stopping.
         """
         self.before_waiting()
         with anyio.move_on_after(seconds):
             await self._stopped.wait()
             raise StoppedError
+
+
+@attrs.define(eq=False)
+class Slot:
+    """The permission to send requests in succession.
+
+    Attributes:
+        throttle: Where it comes from.
+        places: How many requests may still be sent.
+    """
+
+    throttle: Throttle
+    places: int
+    _is_probe: bool = False
+    _next_at: float = 0.0
+
+    async def __aenter__(self) -> Self:
+        throttle = self.throttle
+        self._is_probe = await throttle.acquire(self.places)
+        self._next_at = throttle.now() + min(1.0 / throttle.rate.now, _MAX_SPACING)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._is_probe:
+            self.throttle.end_probe()
+        if self.places:
+            self.throttle.rate.give_back(self.places)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next request may be sent at once, with nothing to wait for."""
+        throttle = self.throttle
+        is_paused = throttle.rate.pause_left(throttle.now()) > 0
+        return not (is_paused or throttle.is_stopping or throttle.health.down_since is not None)
+
+    async def wait_for_next(self) -> None:
+        """Wait until the second request is due, for half a second at most.
+
+        A server that counts strictly refuses two requests at once, however low the rate is.
+
+        Raises:
+            StoppedError: The job is stopping.
+        """
+        seconds = self._next_at - self.throttle.now()
+        if seconds > _SHORT:
+            await self.throttle.sleep(seconds)
+
+    async def send(
+        self, request: Callable[[], Awaitable[Any]], attempts: Attempts, kind: str = "look"
+    ) -> Any:
+        """Send a request once.
+
+        Raises:
+            StoppedError: The job is stopping.
+            LosantError: There was no response, or one that is an error.
+        """
+        self.places -= 1
+        return await self.throttle.attempt(request, kind, attempts)
 
 
 _READING_RATE = 50.0  # requests per second, at first: lists are read one page after the other
@@ -303,30 +447,35 @@ async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> N
     Raises:
         LosantError: The error that ended the work, or the last one of an outage.
     """
-    health = Health(patience)
-    requests = Requests(Rate(first=_READING_RATE), Concurrency(1), health)
+    throttle = Throttle(Rate(first=_READING_RATE), Concurrency(1), Health(patience))
 
     async def send(read: Callable[[], Awaitable[Any]]) -> Any:
+        attempts = Attempts()
         while True:
             try:
-                return await requests.send(Request(lambda _: read()), Tries(""))
-            except GaveUpError:
-                assert requests.latest is not None  # noqa: S101 -- else there was no reason
-                raise requests.latest from None
-            except (TransportError, ServerError, StatusError) as error:
-                # One request at a time: if it fails so often, the service is out.
-                if error is not requests.latest:
+                async with throttle.slot() as slot:
+                    return await slot.send(read, attempts)
+            except LosantError as error:
+                # A list that cannot be read is asked for in another way, and not again.
+                if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
                     raise
-                health.out(requests.now())
+                failure = error
+            except GaveUpError:
+                assert throttle.latest is not None  # noqa: S101 -- else there was no reason
+                raise throttle.latest from None
+            try:
+                await throttle.back_off(failure, attempts)
+            except GaveUpError:
+                raise failure from None
 
-    failure: Exception | None = None
+    problem: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(requests.keep_the_line)
+        group.start_soon(throttle.serve_queue)
         try:
             await work(send)
         except Exception as error:  # noqa: BLE001 -- raised as it is, and not in a group of one
-            failure = error
+            problem = error
         finally:
-            requests.stop()
-    if failure is not None:
-        raise failure
+            throttle.stop()
+    if problem is not None:
+        raise problem

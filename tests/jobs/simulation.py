@@ -12,6 +12,7 @@ import attrs
 
 from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._rate import Rate
+from losant_tokens.jobs._requests import _MAX_SPACING
 
 _BEGIN = 100.37  # not on the border of a window
 
@@ -166,30 +167,33 @@ class Simulation:
             self._turn(now)
 
     def _turn(self, now: float) -> None:
-        """What the first of those who wait does."""
-        if not self.rate.take(now):
+        """Give the first worker in the queue a slot, with places for a look and a change."""
+        if not self.rate.take(now, 2):
             self._later(now + self.rate.wait(now), self._turn)
             return
-        self._send(now)
+        self._send(now, "look", now + min(1.0 / self.rate.now, _MAX_SPACING))
         self._queue -= 1
         if self._queue:
             self._later(now, self._turn)
 
-    def _send(self, now: float) -> None:
-        kind = "act" if next(self._serial) % 2 else "look"
+    def _send(self, now: float, kind: str, next_at: float = 0.0) -> None:
         latency = self.latency(now - _BEGIN, self._in_flight) * self._random.uniform(0.7, 1.5)
         latency *= self.act_takes if kind == "act" else 1.0
         self._in_flight += 1
         if latency >= self.timeout:
             self._later(now + self.timeout, lambda then: self._lost(then, now))
-        else:
-            self._later(now + latency / 2, lambda then: self._arrive(then, now, latency, kind))
+            return
+        self._later(now + latency / 2, lambda then: self._arrive(then, now, latency, kind, next_at))
 
-    def _arrive(self, now: float, sent_at: float, latency: float, kind: str) -> None:
+    def _arrive(
+        self, now: float, sent_at: float, latency: float, kind: str, next_at: float
+    ) -> None:
         is_good = self.limit.admits(now)
-        self._later(now + latency / 2, lambda then: self._answer(then, sent_at, kind, is_good))
+        self._later(
+            now + latency / 2, lambda then: self._answer(then, sent_at, kind, is_good, next_at)
+        )
 
-    def _answer(self, now: float, sent_at: float, kind: str, is_good: bool) -> None:
+    def _answer(self, now: float, sent_at: float, kind: str, is_good: bool, next_at: float) -> None:
         self._in_flight -= 1
         self.answers.append(Answer(now - _BEGIN, is_good, self.concurrency.now))
         if is_good:
@@ -198,8 +202,21 @@ class Simulation:
                 self.rate.latency = self.concurrency.latency
         else:
             self.rate.refused(now, sent_at, self.retry_after)
-        self._book(now)
+        if is_good and kind == "look":
+            self._later(max(now, next_at), self._act)
+        else:
+            if kind == "look":
+                self.rate.give_back(1)
+            self._book(now)
         self._hire(now)
+
+    def _act(self, now: float) -> None:
+        """Change the token that was read, unless that has to wait: then it is read again."""
+        if self.rate.pause_left(now) > 0:
+            self.rate.give_back(1)
+            self._book(now)
+        else:
+            self._send(now, "act")
 
     def _lost(self, now: float, sent_at: float) -> None:
         self._in_flight -= 1

@@ -13,8 +13,8 @@ from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._requests import Requests
-from losant_tokens.jobs._telling import Telling
+from losant_tokens.jobs._requests import Throttle
+from losant_tokens.jobs._telling import Listener, ProgressReporter
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
     USER,
@@ -27,6 +27,8 @@ from tests.jobs.world import (
     sent,
     served,
 )
+
+ONE = "*/me/tokens/*"  # the path of one token, and of no list
 
 
 async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ async def test_without_verifying(tmp_path: Path) -> None:
         report = await jobs.apply(client, plan, verify=False)
 
     assert outcomes(report) == [Outcome.DONE, Outcome.GONE, Outcome.DONE]
-    assert (len(fake.requests), report.requests) == (3, 3)
+    assert (sent(fake, "GET"), report.requests) == ([], 3)
 
 
 async def test_protected_tokens_are_not_even_asked_for(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
         with pytest.raises(errors.PlanRefused, match="was altered"):
             await jobs.apply(client, plan)
 
-    assert (fake.requests, len(fake.tokens())) == ((), 2)
+    assert (sent(fake, "DELETE"), len(fake.tokens())) == ([], 2)
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": "fast"}, {"max_concurrency": 0}])
@@ -179,7 +181,7 @@ async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
 
     assert counts(first) == {"done": 3, "failed": 1, "protected": 1}
     assert list(first.results()) == list(again.results())
-    assert (fake.requests, again.requests) == ((), 0)
+    assert (sent(fake, "GET"), sent(fake, "DELETE"), again.requests) == ([], [], 0)
 
 
 async def test_journal_elsewhere(tmp_path: Path) -> None:
@@ -312,18 +314,18 @@ def test_last_answers_are_lost(tmp_path: Path, action: str) -> None:
 
 def test_last_answer_is_lost_and_the_token_gone(tmp_path: Path) -> None:
     """A token that is not there any more was not deactivated, whatever is known of the tries."""
-    fake = fake_with(2)
+    fake = fake_with(3)
 
     async def job() -> jobs.Report:
         async with client_of(fake, max_connections=1) as client:
             plan = await planned(client, tmp_path, action="deactivate")
             fake.fail(status=500, times=5, method="PATCH")
-            fake.fail(status=404, times=1, method="GET")  # the look after all tries of the first
+            fake.fail(status=404, method="GET", path=ONE)  # the look after all of the first
             fake.fail(status=500, times=1, method="PATCH")
             fake.fail(status=404, times=1, method="PATCH")  # the second try of the second
             return await jobs.apply(client, plan, verify=False)
 
-    assert counts(on_virtual_time(job)) == {"gone": 2}
+    assert counts(on_virtual_time(job)) == {"gone": 2, "done": 1}
 
 
 def test_token_that_cannot_be_deleted(tmp_path: Path) -> None:
@@ -352,7 +354,7 @@ def test_what_cannot_be_found_out_is_unknown_until_resumed(tmp_path: Path) -> No
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
             fake.fail("garbage", after_acting=True, method="DELETE")
-            fake.fail(status=418, times=2, method="GET")
+            fake.fail(status=418, times=2, method="GET", path=ONE)
             first = await jobs.apply(client, plan, verify=False)
             second = await jobs.apply(client, plan, verify=False, resume=True)
             return first, second, await jobs.apply(client, plan, verify=False, resume=True)
@@ -420,25 +422,84 @@ async def test_token_that_may_not(tmp_path: Path) -> None:
         with pytest.raises(errors.ScopeError):
             await jobs.apply(other, plan, verify=False)
 
-    assert (fake.requests, bool(reader)) == ((), True)
+    assert (sent(fake, "GET"), sent(fake, "DELETE"), bool(reader)) == ([], [], True)
 
 
-async def test_forbidden_for_all(tmp_path: Path) -> None:
-    """Ten times 403 in a row stop the job, and none of these has failed; one among others has."""
-    fake = fake_with(100)
-    fake.fail(status=403, times=1, method="DELETE", skip=5)
-    fake.fail(status=403, times=None, method="DELETE", skip=20)
+async def test_tokens_that_are_forbidden_are_set_aside(tmp_path: Path) -> None:
+    """However many tokens in a row are forbidden, the others are done if any succeeds at all."""
+    fake = fake_with(60)
+    ids = sorted(token.id for token in fake.tokens())
+    for token_id in ids[:30]:
+        fake.fail(status=403, times=None, method="DELETE", path=f"*{token_id}")
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert counts(report) == {"done": 30, "failed": 30}
+
+
+@pytest.mark.parametrize(("tokens", "asked"), [(60, 50), (20, 20)])
+async def test_a_credential_that_may_change_nothing_stops_the_job(
+    tmp_path: Path, tokens: int, asked: int
+) -> None:
+    """If every token is forbidden the job ends with that error, and all can be done later."""
+    fake = fake_with(tokens)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(status=403, times=None, method="DELETE")
         with pytest.raises(errors.Forbidden) as caught:
             await jobs.apply(client, plan)
-        asked = len(sent(fake, "DELETE"))
+        sent_before = len(sent(fake, "DELETE"))
         fake.clear_faults()
-        report = await jobs.apply(client, plan, resume=True)
+        again = await jobs.apply(client, plan, resume=True)
 
-    assert asked == 20 + 1 + 10
-    assert counts(caught.value.report) == {"done": 20, "failed": 1}
-    assert counts(report) == {"done": 99, "failed": 1}
+    assert (sent_before, counts(caught.value.report)) == (asked, {})
+    assert counts(again) == {"done": tokens}
+
+
+async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(tmp_path: Path) -> None:
+    """A job that was stopped by 403 for its first tokens does the others first when it resumes."""
+    fake = fake_with(60)
+    ids = sorted(token.id for token in fake.tokens())
+    for token_id in ids[:50]:
+        fake.fail(status=403, times=None, method="DELETE", path=f"*{token_id}")
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.Forbidden):
+            await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert counts(again) == {"done": 10, "failed": 50}
+
+
+async def test_few_forbidden_tokens_have_failed(tmp_path: Path) -> None:
+    """A plan of a few tokens that are all forbidden ends without an error, with these failed."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(status=403, times=None, method="DELETE")
+        report = await jobs.apply(client, plan)
+
+    assert counts(report) == {"failed": 3}
+
+
+async def test_failed_tokens_are_tried_again_on_request(tmp_path: Path) -> None:
+    """`retry_failed` gives tokens that have failed another chance, and `resume` alone does not."""
+    fake = fake_with(5)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(status=400, times=2, method="DELETE")
+        reports = [
+            await jobs.apply(client, plan),
+            await jobs.apply(client, plan, resume=True),
+            await jobs.apply(client, plan, resume=True, retry_failed=True),
+        ]
+
+    assert [counts(report) for report in reports] == [
+        {"done": 3, "failed": 2},
+        {"done": 3, "failed": 2},
+        {"done": 5},
+    ]
 
 
 async def test_forbidden_at_the_end(tmp_path: Path) -> None:
@@ -464,7 +525,7 @@ def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
             fake.fail(status=500, times=None, method="DELETE")
-            fake.fail(status=401, times=None, method="GET")
+            fake.fail(status=401, times=None, method="GET", path=ONE)
             await jobs.apply(client, plan, verify=False)
 
     with pytest.raises(errors.Unauthorized) as caught:
@@ -512,7 +573,7 @@ def test_forbidden_once_more(tmp_path: Path) -> None:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
             fake.fail(status=500, times=None, method="DELETE")
-            fake.fail(status=403, times=None, method="GET", skip=1)
+            fake.fail(status=403, times=None, method="GET", path=ONE, skip=1)
             reports = [await jobs.apply(client, plan)]
             reports.append(await jobs.apply(client, plan, resume=True))
             fake.clear_faults()
@@ -563,40 +624,42 @@ def test_progress(tmp_path: Path) -> None:
     assert len(report.pace) >= int(report.seconds)
 
 
-async def test_listener_that_fails(tmp_path: Path) -> None:
-    """An error out of `on_progress` ends the job as it is, and what was under way is recorded."""
+async def test_a_listener_that_fails_does_not_decide_over_the_job(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of `on_progress` is logged once, and the job goes on."""
 
     def listen(progress: Progress) -> None:
-        raise KeyError("mine")
+        raise BrokenPipeError("mine")
 
     fake = fake_with(10)
+    fake.fail("latency", seconds=0.3, times=1)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
-        with pytest.raises(KeyError, match="mine"):
-            await jobs.apply(client, plan, on_progress=listen)
-        report = await jobs.apply(client, plan, resume=True)
+        report = await jobs.apply(client, plan, on_progress=listen)
 
     assert counts(report) == {"done": 10}
+    assert [record.message for record in caplog.records] == ["on_progress failed; the job goes on"]
 
 
 def test_samples_of_long_jobs_are_thinned_out() -> None:
     """However long a job goes on, the samples of its pace stay few, and add up."""
 
-    async def job() -> Telling:
-        requests = Requests(Rate(), Concurrency(10), Health(300))
-        telling = Telling(10, States.of(10), requests, None)
+    async def job() -> ProgressReporter:
+        throttle = Throttle(Rate(), Concurrency(10), Health(300))
+        reporter = ProgressReporter(10, States.of(10), throttle, Listener(None))
         with anyio.move_on_after(3000):
             async with anyio.create_task_group() as group:
-                group.start_soon(telling.keep_on)
+                group.start_soon(reporter.run)
                 while True:
                     await anyio.sleep(1)
-                    requests.refused += 1
-        return telling
+                    throttle.refused += 1
+        return reporter
 
-    telling = on_virtual_time(job)
+    reporter = on_virtual_time(job)
 
-    assert 300 <= len(telling.samples) <= 600
-    assert sum(sample.refused for sample in telling.samples) >= 2990
+    assert 300 <= len(reporter.samples) <= 600
+    assert sum(sample.refused for sample in reporter.samples) >= 2990
     assert USER == Owner.user()
 
 

@@ -12,7 +12,7 @@ import pytest
 from losant_tokens.errors import JournalError
 from losant_tokens.jobs import Outcome, Plan
 from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._opening import Opening
+from losant_tokens.jobs._opening import JobFiles
 from tests.jobs.test_plan import forge, write
 
 D, F = Outcome.DONE, Outcome.FAILED
@@ -64,11 +64,29 @@ def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
 def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
     """What was intended is in the file as soon as it may be acted upon."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.intend(1, 2)
+        journal.intend(1)
 
-        assert b'{"n":[1, 2],"is":"intended",' in path.read_bytes()
+        assert b'{"n":1,"is":"intended",' in path.read_bytes()
+
+    assert states(plan, path) == [None, Outcome.UNKNOWN, None]
+
+
+def test_journal_of_an_earlier_release(plan: Plan, path: Path) -> None:
+    """A line with the intents of several tokens, as earlier releases wrote it, is still read."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal._noted.append(b'{"n":[1, 2],"is":"intended"')
 
     assert states(plan, path) == [None, Outcome.UNKNOWN, Outcome.UNKNOWN]
+
+
+def test_reason_for_a_token_that_was_not_changed(plan: Plan, path: Path) -> None:
+    """A token that was not changed keeps the reason for the report, and has no outcome."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(1)
+        journal.take_back(1, "no answer")
+
+    with Journal.open(plan, path, resume=True) as journal:
+        assert (journal.states.outcome(1), journal.states.errors) == (None, {1: "no answer"})
 
 
 def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
@@ -289,7 +307,7 @@ async def test_sync(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_opened_for_nobody(plan: Plan, path: Path) -> None:
     """Files that a thread opens for a task that has gone are closed, and nothing stays locked."""
-    opening = Opening(plan, path, resume=False)
+    opening = JobFiles(plan, path, resume=False)
     opening._close()
 
     opening._open()
@@ -321,7 +339,7 @@ def test_interrupted_while_it_is_written(
     journal.close()
 
     with Journal.open(plan, path, resume=True) as again:
-        assert list(again.states.were_asked_for(0, 3)) == [True, is_written, False]
+        assert again.states.open_ones(0, 3) == [True, is_written, False]
 
 
 def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The pace, against simulated servers."""
 
+import random
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import pytest
 
 from losant_tokens.jobs._rate import Curve, Meter, Rate
 from tests.jobs.simulation import (
+    Answer,
     FixedWindow,
     Limit,
     SlidingLog,
@@ -126,21 +128,68 @@ def test_fixed_rate_above_the_limit() -> None:
     assert refusals(answers, since=10) <= 0.05
 
 
-def test_slow_server_gets_fewer_at_once_and_more_when_it_recovers() -> None:
-    """Concurrency shrinks while answers are slow, and is back soon after."""
+def concurrency_at(answers: list[Answer], at: float) -> int:
+    """How many requests were in flight at most, this many seconds after the beginning."""
+    return next(answer.concurrency for answer in answers if answer.at >= at)
+
+
+def test_busy_server_gets_fewer_at_once_and_more_when_it_recovers() -> None:
+    """Concurrency shrinks while latency grows with it, and is back soon after."""
+
+    def latency(at: float, in_flight: int) -> float:
+        return 0.02 + in_flight / 50 if 10 < at < 20 else 0.02
+
+    answers = simulate(Unlimited(), 40, latency=latency, max_concurrency=50)
+
+    assert concurrency_at(answers, 9) == 50
+    assert concurrency_at(answers, 19) <= 25
+    assert concurrency_at(answers, 30) == 50
+
+
+@pytest.mark.parametrize("slow", [0.07, 0.14, 0.5])
+def test_latency_that_does_not_depend_on_concurrency_costs_none(slow: float) -> None:
+    """If responses become slow whatever the job does, it keeps or regains its concurrency."""
+    answers = simulate(
+        Unlimited(), 60, latency=lambda at, _: slow if at > 5 else 0.005, max_concurrency=100
+    )
+
+    assert goodput(answers, 40, 60) >= 0.9 * 100 / (slow * 1.1)
+
+
+@pytest.mark.parametrize("slow", [0.1, 0.3, 1.0])
+def test_slow_responses_from_the_beginning_cost_no_concurrency(slow: float) -> None:
+    """Responses that are slow from the beginning are answered by more requests in flight."""
+    answers = simulate(Unlimited(), 60, latency=slow, max_concurrency=100)
+
+    assert goodput(answers, 20, 60) >= 0.95 * 100 / (slow * 1.1)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_jittery_latency_does_not_collapse_concurrency(share: float, seed: int) -> None:
+    """If some responses are 25 times as slow as the others, nearly all connections are used."""
+    chance = random.Random(seed)
+
     answers = simulate(
         Unlimited(),
-        40,
-        latency=lambda at, _: 0.4 if 10 < at < 20 else 0.02,
+        60,
+        latency=lambda *_: 0.5 if chance.random() < share else 0.02,
         max_concurrency=50,
     )
 
-    def concurrency(at: float) -> int:
-        return next(answer.concurrency for answer in answers if answer.at >= at)
+    mean = 1.1 * (share * 0.5 + (1 - share) * 0.02)
+    assert goodput(answers, 20, 60) >= 0.85 * 50 / mean
 
-    assert concurrency(9) == 50
-    assert concurrency(19) <= 10
-    assert concurrency(30) == 50
+
+def test_exponential_latency_does_not_collapse_concurrency() -> None:
+    """Latency that is spread widely around its mean is no queue."""
+    chance = random.Random(1)
+
+    answers = simulate(
+        Unlimited(), 60, latency=lambda *_: chance.expovariate(10.0), max_concurrency=50
+    )
+
+    assert goodput(answers, 20, 60) >= 0.75 * 50 / 0.11
 
 
 def test_queueing_server_is_not_flooded() -> None:
@@ -150,7 +199,7 @@ def test_queueing_server_is_not_flooded() -> None:
     )
 
     assert goodput(answers, 5, 30) >= 170
-    assert answers[-1].concurrency <= 60
+    assert answers[-1].concurrency <= 80
 
 
 def test_timeouts_shrink_concurrency() -> None:
@@ -163,12 +212,9 @@ def test_timeouts_shrink_concurrency() -> None:
         timeout=1.0,
     )
 
-    def concurrency(at: float) -> int:
-        return next(answer.concurrency for answer in answers if answer.at >= at)
-
-    assert concurrency(4) == 40
-    assert concurrency(12) <= 2
-    assert concurrency(40) == 40
+    assert concurrency_at(answers, 4) == 40
+    assert concurrency_at(answers, 12) <= 2
+    assert concurrency_at(answers, 40) == 40
 
 
 def test_reading_and_deleting_may_differ() -> None:

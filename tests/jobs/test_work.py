@@ -1,72 +1,124 @@
-"""What is left to do, and how it comes to hand."""
+"""The work queue: which tokens are left to do, and in which order."""
 
 from collections.abc import Iterator
 
 import anyio
+import pytest
 from anyio.lowlevel import checkpoint
 
 from losant_tokens import Owner
+from losant_tokens.errors import PlanRefused
 from losant_tokens.jobs._journal import States
 from losant_tokens.jobs._plan_format import entry_json, json_line
 from losant_tokens.jobs._values import Entry, Outcome
-from losant_tokens.jobs._work import Work
+from losant_tokens.jobs._work import WorkItem, WorkQueue
 
 OWNER = Owner.application("575ec8687ae143cd83dc4a97")
+DONE, FAILED = 2, 6
 
 
-def entry(number: int, protected: str | None = None) -> Entry:
+def entry(number: int) -> Entry:
     """An entry of a plan."""
-    return Entry(
-        OWNER, f"{number:024x}", f"ci-{number}", "active", None, None, None, "old", protected
-    )
+    return Entry(OWNER, f"{number:024x}", f"ci-{number}", "active", None, None, None, "old")
 
 
-def lines(count: int, *protected: int) -> list[bytes]:
-    """So many lines of a plan, some of them about protected tokens."""
-    entries = (entry(n, "so I say" if n in protected else None) for n in range(count))
-    return [json_line(entry_json(entry)) + b"\n" for entry in entries]
+def lines(count: int) -> list[bytes]:
+    """The lines of a plan."""
+    return [json_line(entry_json(entry(number))) + b"\n" for number in range(count)]
 
 
-async def test_open_ones_come_to_hand() -> None:
-    """What was settled is left out; what was asked for, and not answered, is said to be that."""
+async def all_items(queue: WorkQueue) -> list[WorkItem]:
+    """All items that are left in a queue."""
+    found = []
+    while (item := await queue.next()) is not None:
+        found.append(item)
+    return found
+
+
+async def test_unfinished_tokens_are_returned() -> None:
+    """Finished tokens are left out, and a token that was intended is in doubt."""
     all_lines, states = lines(6), States.of(6)
     states.note(1, 1)  # intended
     for number in (0, 2, 3):
-        states.note(number, 2)
+        states.note(number, DONE)
     assert [states.outcome(number) for number in (0, 1)] == [Outcome.DONE, Outcome.UNKNOWN]
-    work = Work(iter([all_lines[:3], all_lines[3:]]), states)
+    queue = WorkQueue(iter([all_lines[:3], all_lines[3:]]), states)
 
-    found = []
-    while work.at_hand or await work.read_on():
-        found.append(work.at_hand.popleft())
+    found = await all_items(queue)
 
-    assert [(todo.number, todo.was_asked_for) for todo in found] == [
-        (1, True),
-        (4, False),
-        (5, False),
+    assert [(item.number, item.in_doubt, item.must_look) for item in found] == [
+        (1, True, True),
+        (4, False, False),
+        (5, False, False),
     ]
-    assert [todo.entry for todo in found] == [entry(1), entry(4), entry(5)]
-    assert {(todo.owner, todo.id) for todo in found} == {(OWNER, entry(n).id) for n in (1, 4, 5)}
-    assert not await work.read_on()
+    assert [item.entry for item in found] == [entry(1), entry(4), entry(5)]
+    assert queue.is_empty
 
 
-async def test_next_ones() -> None:
-    """Those that come next are those that will be changed, and were not asked for before."""
-    states = States.of(6)
-    states.note(3, 1)
-    work = Work(iter([lines(6, 1)]), states)
-    await work.read_on()
+@pytest.mark.parametrize(("retry_failed", "expected"), [(False, [1]), (True, [1, 0])])
+async def test_failed_tokens_are_returned_on_request(
+    retry_failed: bool, expected: list[int]
+) -> None:
+    """A token that has failed is done again only if that is asked for, and then last."""
+    states = States.of(2)
+    states.note(0, FAILED, "400")
+    assert states.outcome(0) is Outcome.FAILED
+    queue = WorkQueue(iter([lines(2)]), states, retry_failed=retry_failed)
 
-    assert (work.next_ones(5), work.next_ones(1), work.next_ones(0)) == ([0, 2, 4], [0], [])
+    found = await all_items(queue)
+
+    assert [item.number for item in found] == expected
 
 
-async def test_others_have_turns_while_it_reads_on() -> None:
-    """However much was settled before, others have a turn after each chunk of it."""
+async def test_tokens_that_were_set_aside_come_last() -> None:
+    """A token that an earlier run could not do comes after all others, so nothing stops at it."""
+    states = States.of(3)
+    states.note(0, 0, "403")
+    queue = WorkQueue(iter([lines(3)]), states)
+
+    found = await all_items(queue)
+
+    assert [item.number for item in found] == [1, 2, 0]
+
+
+async def test_deferred_items_come_last() -> None:
+    """An item that is deferred comes again after all others, with all its attempts."""
+    queue = WorkQueue(iter([lines(3)]), States.of(3))
+    first = await queue.next()
+    assert first is not None
+    first.failures = 5
+    queue.defer(first)
+
+    found = await all_items(queue)
+
+    assert [item.number for item in found] == [1, 2, 0]
+    assert (first.failures, first.was_deferred) == (0, True)
+
+
+async def test_a_plan_with_more_tokens_than_its_header_says_is_refused() -> None:
+    """A plan whose header counts fewer tokens than there are lines is refused in words."""
+    queue = WorkQueue(iter([lines(3)]), States.of(2))
+
+    with pytest.raises(PlanRefused, match="more tokens than the 2 of its header"):
+        await queue.next()
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"owner":"nobody"}\n', b"[1]\n"])
+async def test_a_line_that_describes_no_token_is_refused(line: bytes) -> None:
+    """A line of a forged plan that describes no token is refused in words."""
+    queue = WorkQueue(iter([[*lines(1), line]]), States.of(2))
+
+    with pytest.raises(PlanRefused, match="does not describe a token"):
+        await queue.next()
+
+
+async def test_other_tasks_have_turns_while_the_plan_is_read() -> None:
+    """However many tokens are finished, other tasks have a turn after each chunk of them."""
     turns = 0
     at_each_chunk = []
     states = States.of(100)
     for number in range(99):
-        states.note(number, 2)
+        states.note(number, DONE)
 
     def chunks() -> Iterator[list[bytes]]:
         for part in range(0, 100, 10):
@@ -79,11 +131,12 @@ async def test_others_have_turns_while_it_reads_on() -> None:
             turns += 1
             await checkpoint()
 
-    work = Work(chunks(), states)
+    queue = WorkQueue(chunks(), states)
     async with anyio.create_task_group() as group:
         group.start_soon(count)
-        assert await work.read_on()
+        item = await queue.next()
         group.cancel_scope.cancel()
 
-    assert [todo.number for todo in work.at_hand] == [99]
+    assert item is not None
+    assert item.number == 99
     assert sorted(set(at_each_chunk)) == at_each_chunk

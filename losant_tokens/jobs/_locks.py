@@ -1,0 +1,104 @@
+"""A lock on a plan, so that it is applied once at a time on this machine.
+
+The journal has a lock of its own, but a copy of the plan, a link to it, or another journal path
+would go around that one. So this lock is a file named for the plan's content (its digest, which
+covers the address and the account), in a folder of the user's own.
+"""
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from losant_tokens.errors import JobError, JournalError
+from losant_tokens.jobs import _files as files
+
+_PRIVATE = 0o700
+
+
+@attrs.define(eq=False)
+class PlanLock:
+    """A lock that is held until it is closed."""
+
+    _path: Path
+    _descriptor: int
+
+    @classmethod
+    def acquire(cls, digest: str, base_url: str) -> "PlanLock":
+        """Return the lock on the plan with a digest.
+
+        Raises:
+            JournalError: Another process holds it.
+            JobError: There is no folder for it.
+        """
+        name = hashlib.sha256(f"{digest} {base_url}".encode()).hexdigest()[:32]
+        path = _folder() / f"{name}.lock"
+        while True:
+            try:
+                descriptor = files.open_private(path, os.O_RDWR | os.O_CREAT)
+            except OSError as error:
+                raise JobError(f"{path} cannot be used: {files.reason(error)}") from None
+            lock = cls(path, descriptor)
+            if not files.lock(descriptor):
+                os.close(descriptor)
+                raise JournalError(
+                    "This plan is in use: another process applies it, or a copy of it. Wait until "
+                    "that has ended."
+                )
+            if lock._is_current():
+                return lock
+            os.close(descriptor)  # its holder has removed the file meanwhile
+
+    def close(self) -> None:
+        """Release the lock, and remove its file."""
+        with suppress(OSError):  # Windows removes no file that is open
+            self._path.unlink()
+        os.close(self._descriptor)
+
+    def _is_current(self) -> bool:
+        """Return whether the file that is locked still has its name."""
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        return False
+
+
+def _folder() -> Path:
+    """Return a folder that is the user's alone.
+
+    Raises:
+        JobError: There is none, and none can be made.
+    """
+    for folder in _candidates():
+        with suppress(OSError):
+            folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            if _is_own(folder) and os.access(folder, os.W_OK):
+                return folder
+    raise JobError(
+        "There is no folder to lock the plan in. Set XDG_STATE_HOME to one that you can write to."
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    # Relative paths are invalid by the XDG Base Directory Specification.
+    if (state := os.environ.get("XDG_STATE_HOME", "")) and Path(state).is_absolute():
+        yield Path(state) / "losant-tokens-locks"
+    with suppress(RuntimeError):  # the home folder is unknown
+        yield Path.home() / ".local" / "state" / "losant-tokens-locks"
+    user = "" if sys.platform == "win32" else f"-{os.getuid()}"
+    yield Path(tempfile.gettempdir()) / f"losant-tokens{user}-locks"
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether a folder is no link, and nobody else can write to it."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    if sys.platform == "win32":  # pragma: no cover -- files have no such mode
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
