@@ -18,7 +18,7 @@ from anyio.lowlevel import checkpoint
 from losant_tokens._actions import Action
 from losant_tokens._clock import parse_http_date
 from losant_tokens._codec import Codec
-from losant_tokens._json import Fault
+from losant_tokens._json import Fault, parse
 from losant_tokens._models import ApiToken, Success, UserOauthToken
 from losant_tokens._secret import Secret
 from losant_tokens.errors import (
@@ -324,7 +324,7 @@ def _status_error(
 def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
     """Return the members of an error's body; none if it is not JSON, as from a proxy."""
     try:
-        body = _veiled(Codec.parse(answer.content), [secret.reveal() for secret in secrets])
+        body = _veiled(parse(answer.content, _MIN_VALUES), [secret.reveal() for secret in secrets])
     except RecursionError:  # nested deeper than any explanation
         return {}
     return body if isinstance(body, dict) else {}

@@ -198,7 +198,9 @@ class Progress:
         repeated = len(items) - len({item.id for item in items} - self._known_ids)
         if repeated:
             self._problem("repeated", f"page {self.page} repeats {_items(repeated)}")
-        self._known_ids = {*ids} if len(self._known_ids) > _REMEMBERED else self._known_ids | ids
+        if len(self._known_ids) > _REMEMBERED:
+            self._known_ids.clear()
+        self._known_ids |= ids
         return items
 
     def _compare(self, page: Page[Any], size: int) -> None:

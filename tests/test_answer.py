@@ -305,6 +305,7 @@ def test_explained(status: int, hint: str) -> None:
         (b"\xff\xfe", "", "", {}),
         (b"<html><body>502 Bad Gateway</body></html>", "", "", {}),
         (b"[" * 100_000, "", "", {}),
+        (b'{"message":"no","a":[' + b"[]," * 20_000 + b"[]]}", "", "", {}),
     ],
 )
 def test_bodies_of_errors(body: object, kind: str, message: str, details: dict[str, Any]) -> None:
