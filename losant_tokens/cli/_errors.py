@@ -119,6 +119,7 @@ def with_options(text: str) -> str:
         value = f" {found['value'][1:-1]}" if found["value"] else ""
         return _OPTIONS[found["name"]] + value
 
+    text = text.replace("give it as an UnlistedScope", "give it with --unlisted-scope")
     return _ARGUMENT_ALONE.sub(lambda found: _OPTIONS[found[0]], _ARGUMENT.sub(option, text))
 
 
