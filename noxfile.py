@@ -1,6 +1,6 @@
 """What must pass, and how to run it: `nox`, or `nox -s tests`.
 
-`nox` alone leaves out `bench` and `mutation`, which take from minutes to an hour.
+`nox` alone leaves out `bench`, `contract` and `mutation`, which take from minutes to an hour.
 """
 
 import json
