@@ -80,7 +80,8 @@ _MAX_SHOWN = 60  # characters; a published scope is shorter
 
 def _listed(scopes: Iterable[str]) -> str:
     """Return scopes for a message. Claims may hold anything, in any number."""
-    first, rest = sorted(scopes)[:_MAX_LISTED], len(frozenset(scopes)) - _MAX_LISTED
+    ordered = sorted(scopes)
+    first, rest = ordered[:_MAX_LISTED], len(ordered) - _MAX_LISTED
     shown = (
         scope if scope.isprintable() and len(scope) <= _MAX_SHOWN else repr(scope)[:_MAX_SHOWN]
         for scope in first

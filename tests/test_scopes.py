@@ -95,6 +95,19 @@ def test_message_about_many_scopes() -> None:
     assert f"this token has {', '.join(sorted(scopes)[:20])} and 10 more. " in str(error)
 
 
+@pytest.mark.parametrize(("count", "end"), [(20, ""), (21, " and 1 more")])
+def test_number_of_listed_scopes(count: int, end: str) -> None:
+    """Twenty scopes are listed, and one more is counted."""
+    scopes = [f"device.{number:02}" for number in range(count)]
+
+    assert _listed(reversed(scopes)) == ", ".join(scopes[:20]) + end
+
+
+def test_length_of_listed_scopes() -> None:
+    """A scope of sixty characters is listed as it is, and a longer one shortened."""
+    assert _listed(["x" * 60, "y" * 61]) == f"{'x' * 60}, '{'y' * 59}"
+
+
 def test_message_about_odd_scopes() -> None:
     """A message shows the odd scopes that a claim may hold shortened and escaped."""
     odd = ("a\nb", "x" * 10_000)
