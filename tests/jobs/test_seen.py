@@ -1,0 +1,59 @@
+"""The set of ids that were seen: exact, small, whatever the order."""
+
+import random
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from losant_tokens.jobs._seen import SeenIds
+
+IDS = st.one_of(
+    st.integers(0, 300).map(lambda number: f"{number:024x}"),
+    st.integers(0, 300).map(lambda number: f"{number << 80:024X}"),
+    st.text(max_size=2),
+    st.just("\ud800"),
+)
+
+
+@given(st.lists(IDS, max_size=400))
+def test_like_a_set(ids: list[str]) -> None:
+    """It says of each id what a set of strings in lower case says."""
+    seen, expected = SeenIds(), set[str]()
+    for one in ids:
+        assert seen.add(one) is (one.lower() not in expected)
+        expected.add(one.lower())
+
+    assert len(seen) == len(expected)
+
+
+@given(st.lists(IDS, unique_by=str.lower), st.randoms())
+def test_fingerprint(ids: list[str], order: random.Random) -> None:
+    """Sets of the same ids have the same fingerprint, and others have not."""
+    one, other = SeenIds(), SeenIds()
+    for token_id in ids:
+        one.add(token_id)
+    shuffled = ids[:]
+    order.shuffle(shuffled)
+    for token_id in shuffled:
+        other.add(token_id)
+    assert one.fingerprint == other.fingerprint
+
+    other.add("another")
+    assert one.fingerprint != other.fingerprint
+
+
+def test_many_ids_in_any_order() -> None:
+    """Thirty thousand ids are each found again, in about thirty bytes an id."""
+    ids = [f"{number * 7919:024x}" for number in range(30_000)]
+    random.Random(1).shuffle(ids)
+    tracemalloc.start()
+    try:
+        seen = SeenIds()
+        assert all(map(seen.add, ids))
+        size = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert not any(map(seen.add, ids))
+    assert size < 45 * len(ids)
