@@ -239,11 +239,13 @@ class Call:
         with self.shared.scope(deadline=self._deadline) as scope:
             self.shared.waiting.add(scope)
             try:
-                while not self._is_paced or await pace.take(self._deadline):
-                    rate = pace.rate
+                while True:
+                    is_limited = self._is_paced and pace.rate is not None
+                    if is_limited and not await pace.take(self._deadline):
+                        break
                     await turns.acquire()
                     # A request may have been refused meanwhile, which concerns this one, too.
-                    if not self._is_paced or (pace.rate is rate and not pace.pause_left):
+                    if not self._is_paced or pace.lets_pass(has_place=is_limited):
                         return True
                     turns.release()
             finally:

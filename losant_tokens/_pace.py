@@ -49,6 +49,14 @@ class Pace:
                 await anyio.sleep(min(rate.wait(now), _NAP))
         return True
 
+    def lets_pass(self, *, has_place: bool) -> bool:
+        """Return whether a request may still be sent, after its call has waited for a connection.
+
+        Args:
+            has_place: Whether the call has taken a place.
+        """
+        return self.rate is None or (has_place and not self.pause_left)
+
     @property
     def pause_left(self) -> float:
         """For how many seconds nothing may be sent."""

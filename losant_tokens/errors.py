@@ -1,20 +1,20 @@
-"""What can go wrong, as one tree.
+"""The errors of this library, as one tree.
 
 ::
 
     LosantError
-    ├── ClientStateError       not opened, closed already, another event loop, or no token
+    ├── ClientStateError       not open, closed, another event loop, or no token
     ├── ValidationError        an argument that Losant would refuse (also a ValueError)
-    ├── ScopeError             the token's scopes do not allow the action
+    ├── ScopeError             the token's scopes do not allow the operation
     │   └── IssuerMismatch     the token was issued for another host
-    ├── TokenExpired           the token's `exp` claim lies in the past
-    ├── TransportError         no complete answer came
-    │   ├── ConnectFailed      the request never left
-    │   │   └── ConfigurationError   and never will, until a setting is changed
-    │   └── RequestTimeout     not answered in time
-    ├── ResponseError          a response that cannot come from the API
+    ├── TokenExpired           the token's `exp` claim has passed
+    ├── TransportError         no complete response
+    │   ├── ConnectFailed      the request was not sent
+    │   │   └── ConfigurationError   nor will it be, until a setting is changed
+    │   └── RequestTimeout     no response in time
+    ├── ResponseError          a success or redirect that cannot come from the API
     │   └── ResponseTooLarge   a page of a list beyond `max_response_size`
-    ├── StatusError            the API said no
+    ├── StatusError            an error status, from the API if `is_from_api`
     │   ├── BadRequest         400
     │   ├── Unauthorized       401
     │   ├── Forbidden          403
@@ -27,8 +27,10 @@
         ├── PlanRefused        its plan is altered, too old, or made for somewhere else
         └── JournalError       its journal cannot be read or written
 
-The first four are raised before anything is sent. No message, attribute or pickle of an error
-holds a secret, and none is chained to the exception of a library below, whose frames might.
+The first four are raised before anything is sent. `ambiguous`, on `TransportError` and
+`ResponseError`, says whether the request may have been carried out. No message, attribute or pickle
+of an error holds a secret, and none is chained to the exception of a library below, whose frames
+might.
 """
 
 from collections.abc import Iterable, Mapping
@@ -139,15 +141,18 @@ class PaginationDriftWarning(UserWarning):
 
 
 class TokenExpired(LosantError):
-    """The token's `exp` claim lies more than a minute in the past; nothing was sent."""
+    """The token's `exp` claim passed more than a minute ago; it was not sent.
+
+    The time is the server's, if a response has shown it.
+    """
 
 
 class TransportError(LosantError):
-    """No complete answer came.
+    """No complete response came.
 
     Attributes:
-        action: The action that was asked for.
-        ambiguous: Whether the request may have arrived, and so may have been carried out.
+        action: The operation, in the API's own words: `userApiToken.delete`.
+        ambiguous: Whether the request may have been carried out, in any of its attempts.
     """
 
     def __init__(self, message: str, *, action: str = "", ambiguous: bool = True) -> None:
@@ -171,7 +176,7 @@ class ConfigurationError(ConnectFailed):
 
 
 class RequestTimeout(TransportError):
-    """Not answered within the timeout of one try."""
+    """No response within the timeout of one attempt, or not sent by the deadline of the call."""
 
 
 class ResponseError(LosantError):
@@ -277,7 +282,10 @@ class PayloadTooLarge(StatusError):
 
 
 class TooManyRequests(StatusError):
-    """429: more requests than the server allows; `retry_after` where it says for how long."""
+    """429: too many requests. `retry_after` is the wait that the server asks for, if it does.
+
+    Also raised without sending, if the client is rate-limited beyond the deadline of the call.
+    """
 
 
 class ServerError(StatusError):
