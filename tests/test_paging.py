@@ -435,6 +435,30 @@ async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
     assert fake_losant.tokens()
 
 
+@settings(max_examples=200)
+@given(st.integers(0, 12), st.lists(st.lists(st.integers(0, 11), max_size=6), max_size=6))
+async def test_any_pages(total: int, pages: list[list[int]]) -> None:
+    """If the stated total is true, a list without all items, each once, is never taken for whole.
+
+    The server sends any items on any page: it may ignore the order, the page and its size.
+    """
+
+    def serve(page: int, per_page: int) -> dict[str, Any]:
+        numbers = pages[page] if page < len(pages) else []
+        return {"items": [token(n) for n in numbers if n < total], "totalCount": total}
+
+    async with Server(serve).client() as client:
+        listing = client.user_api_tokens.iter(per_page=4)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                found = sorted([int(t.id, 16) async for t in listing])
+            except errors.ResponseError:
+                return
+    assert bool(caught) == bool(listing.progress.problems)
+    assert caught or found == [*range(total)]
+
+
 Change = Callable[[AsyncClient, ApiToken], Awaitable[Any]]
 
 

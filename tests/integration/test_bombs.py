@@ -1,0 +1,138 @@
+"""Small responses that grow large: no more memory and no longer pauses than a usual page."""
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from losant_tokens import AsyncClient, RetryPolicy, errors
+
+from .wire import ID, STACKS, Peer, response, run, serve, token, transport
+
+MIB = 1024 * 1024
+ONCE = RetryPolicy(attempts=1)
+OTHER_ID = "575ec8687ae143cd83dc4a97"
+MAX_PAUSE = 1.0  # seconds; usual are 0.1, and seconds without the limits
+MAX_GROWTH = 150  # MiB; 1,500 without the limits
+GZIP = "Content-Encoding: gzip\r\n"
+
+
+def filled(filler: bytes, size: int = 31 * MIB) -> bytes:
+    return b'{"items":[' + filler * (size // len(filler)) + b"1]}"
+
+
+BOMBS: dict[str, bytes] = {
+    "lists": gzip.compress(filled(b"[],"), 1),
+    "objects": gzip.compress(filled(b'{"a":1},'), 1),
+    "strings": gzip.compress(filled(b'"ab",'), 1),
+    "depth": gzip.compress(filled(b"[" * 31 * MIB, 31 * MIB), 1),
+    "more than the limit": gzip.compress(filled(b" ", 200 * MIB), 1),
+    "members": gzip.compress(b"") * 100_000,
+}
+
+
+class Pauses:
+    """Measures for how long the event loop is held."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def measure(self) -> None:
+        while True:
+            began = anyio.current_time()
+            await anyio.sleep(0.001)
+            self.longest = max(self.longest, anyio.current_time() - began)
+
+
+def bombs(body: bytes, status: str = "200 OK") -> Callable[[Peer], None]:
+    """Respond with a bomb to each request but those about the token `ID`."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            is_good = seen.last_id == ID
+            peer.send(response(token()) if is_good else response(body, status, GZIP))
+
+    return play
+
+
+async def exercise(stack: str, url: str) -> float:
+    """Read bombs and then a token; return for how long the event loop was held."""
+    pauses = Pauses()
+    async with (
+        AsyncClient("t", base_url=url, transport=transport(stack), retry=ONCE) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(pauses.measure)
+        with pytest.raises(errors.ResponseError):
+            await client.user_api_tokens.get()
+        with pytest.raises(errors.ResponseError):
+            await client.user_api_token.get(OTHER_ID)
+        with pytest.raises(errors.ResponseError):
+            await client.user_api_token.delete(OTHER_ID)
+        assert ID == (await client.user_api_token.get(ID)).id
+        tasks.cancel_scope.cancel()
+    return pauses.longest
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb(name: str, stack: str) -> None:
+    """A bomb is refused, for a list and for a token, while other tasks go on."""
+    with serve(bombs(BOMBS[name])) as server:
+        assert run(stack, exercise, stack, server.url) < MAX_PAUSE
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_bomb_instead_of_an_error(stack: str) -> None:
+    """An error is the error of its status, though its body is a bomb."""
+
+    async def main(url: str) -> None:
+        async with AsyncClient("t", base_url=url, transport=transport(stack), retry=ONCE) as client:
+            with pytest.raises(errors.ServerError):
+                await client.user_api_tokens.get()
+
+    with serve(bombs(BOMBS["lists"], "503 Unavailable")) as server:
+        run(stack, main, server.url)
+
+
+MEMORY = """
+import asyncio, resource, sys
+import httpx
+from losant_tokens import AsyncClient, errors
+
+body = open(sys.argv[1], "rb").read()
+
+
+async def main():
+    respond = lambda _: httpx.Response(
+        200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(body)
+    )
+    async with AsyncClient("t", transport=httpx.MockTransport(respond)) as client:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            await client.user_api_tokens.get()
+        except errors.ResponseError:
+            print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+@pytest.mark.parametrize("name", BOMBS)
+def test_memory(name: str, tmp_path: Path) -> None:
+    """A bomb costs no more memory than a page of the largest size."""
+    (tmp_path / "bomb").write_bytes(BOMBS[name])
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / "bomb")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < MAX_GROWTH
