@@ -33,7 +33,7 @@ class Never(Enum):
 
 
 NEVER: Final = Never.NEVER
-"""The expiration date of an OAuth token that shall never expire; left out, it gets a year."""
+"""The expiration date of an OAuth token that never expires; without one, it lasts a year."""
 
 
 _ID_OR_SANDBOX = rf"{limits.ID.pattern}|sandbox"
@@ -246,9 +246,9 @@ class UserCredentials:
     Args:
         email: Up to 1,024 characters.
         password: 8 to 2,048 characters. Kept as a `Secret`.
-        two_factor_code: The code of the moment, where the account asks for one. A `Secret`, too.
+        two_factor_code: The current code, if the account needs one. Kept as a `Secret`, too.
         requested_scopes: The scopes of the access token, of the published ones; left out, all.
-        token_ttl: How long the access token shall live, in seconds.
+        token_ttl: The lifetime of the access token, in seconds.
 
     Raises:
         ValidationError: A value is beyond the limits of the API.

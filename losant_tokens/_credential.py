@@ -1,8 +1,7 @@
 """The access token: its secret, and what its claims say about it.
 
 Access tokens are JWTs. A client cannot check their signature, so claims are hints: good for an
-early and better error, never proof. A token that is no JWT is a token about which nothing is
-known, and works all the same.
+early and better error, never proof. A token that is not a JWT works, too; nothing is known of it.
 """
 
 import re
@@ -58,7 +57,7 @@ def read_credential(
     Args:
         token: The token.
         scopes: Its scopes, where the caller knows better than the claims.
-        oauth: Whether it is an OAuth token, likewise.
+        oauth: Whether it is an OAuth token, if the caller knows better than the claims.
 
     Raises:
         ValidationError: The token has characters that cannot stand in a header, or the scopes
@@ -204,7 +203,7 @@ def _claimed_issuer(claims: Mapping[str, Any]) -> str | None:
 
 
 def _claimed_expiry(claims: Mapping[str, Any]) -> datetime | None:
-    """The `exp` claim (seconds since 1970, RFC 7519), where it is a moment at all."""
+    """Return the `exp` claim (seconds since 1970, RFC 7519), if it is a time that exists."""
     claimed = claims.get("exp")
     if isinstance(claimed, bool) or not isinstance(claimed, int | float):
         return None

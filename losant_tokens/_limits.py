@@ -187,7 +187,7 @@ def instance_of(kind: type) -> Validator:
 
 
 def items(each: Validator, most: int | None = None, *, unique: bool = False) -> Validator:
-    """A tuple of so many members, each within its own limit; `unique`: none given twice."""
+    """Return a validator of a tuple: its length, each member, and with `unique` no member twice."""
 
     def check(instance: object, field: Field, value: tuple[Any, ...]) -> None:
         if not isinstance(value, tuple):

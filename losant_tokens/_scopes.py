@@ -23,7 +23,7 @@ KNOWN = published_scopes()
 
 
 class Answer(Enum):
-    """Whether a token may do an action, as far as a client can tell."""
+    """Whether a token may use an operation, as far as a client can know."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"

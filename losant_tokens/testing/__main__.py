@@ -1,4 +1,4 @@
-"""`python -m losant_tokens.testing`: a fake with tokens in it, served until it is told to stop.
+"""`python -m losant_tokens.testing`: serve a fake that holds tokens, until a signal.
 
 Once it serves, it prints one line of JSON: `{"base_url": ..., "token": ...}`.
 """

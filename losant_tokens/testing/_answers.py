@@ -13,7 +13,7 @@ from losant_tokens.testing._owners import collection_path, owner_type
 from losant_tokens.testing._values import FakeToken
 
 _CYCLE = 400
-"""The Gregorian calendar repeats itself after so many years."""
+"""The Gregorian calendar repeats itself after this number of years."""
 _TRUE = ("true", "1", "yes")
 """The words that the framework takes for true; every other word is false."""
 

@@ -40,7 +40,7 @@ class Answer:
     body: bytes
 
 
-class ConnectionClosed(Exception):  # noqa: N818  -- what the fake was told to do is no error
+class ConnectionClosed(Exception):  # noqa: N818  -- a fault on demand is no error
     """The connection is to be closed: at once, or after a part of an answer.
 
     Raised where there is no connection that could be closed, because the application is called in
@@ -48,9 +48,9 @@ class ConnectionClosed(Exception):  # noqa: N818  -- what the fake was told to d
     """
 
     def __init__(self, answer: Answer | None = None) -> None:
-        super().__init__("the fake closed the connection, as it was told to")
+        super().__init__("the fake closed the connection, because of a fault")
         self.answer = answer
-        """What of the answer is sent before; its content-length tells of more."""
+        """The part of the answer that is sent first; its content-length promises more."""
 
 
 class _CallerGone(Exception):  # noqa: N818  -- callers may go
@@ -207,7 +207,7 @@ class Front:
             case Fault():
                 await self._send(_fault_answer(end), entry, send)
             case _:
-                assert answer is not None  # noqa: S101  -- likewise
+                assert answer is not None  # noqa: S101  -- it acted, above
                 await self._send(answer, entry, send)
 
     def _refuse_over_rate(self) -> Answer | None:
@@ -331,7 +331,7 @@ def _fault_answer(fault: Fault) -> Answer:
             status, media_type, body = fault.status or 200, b"application/json", _GARBAGE
         case _:
             status, media_type = fault.status or 500, b"application/json"
-            error = {"type": error_type(status), "message": "The fake was told to answer this"}
+            error = {"type": error_type(status), "message": "A fault of the fake"}
             body = json.dumps(error).encode()
     match fault.body:
         case None:

@@ -28,7 +28,7 @@ def _utc_now() -> datetime:
 
 
 class FakeLosant:
-    """Stands in for Losant's token API in tests: keeps tokens, checks scopes, fails on demand.
+    """A stand-in for Losant's token API in tests: it keeps tokens, checks scopes, fails on demand.
 
     Example::
 
@@ -38,7 +38,7 @@ class FakeLosant:
             await client.user_api_token.delete(token.id)
         assert fake.tokens() == ()
 
-    All of `/me` is one user's, whoever bears the token; a token of an application or an instance
+    All of `/me` belongs to one user, for every bearer; a token of an application or an instance
     reaches the tokens of that application or instance only. All of it may be used from any thread.
 
     Refusals are those of Losant's public server framework: their order, their status, their words.
@@ -89,9 +89,9 @@ class FakeLosant:
 
     @property
     def page_cap(self) -> int | None:
-        """The most tokens on a page, whatever is asked for; None: as many as asked for.
+        """The maximum number of tokens on a page; None: as many as the request asks for.
 
-        The `perPage` of an answer tells how many it was.
+        The `perPage` of a response is the number that was used.
         """
         return self._service.page_cap
 
@@ -129,17 +129,17 @@ class FakeLosant:
             scope: What the token may do.
             status: An inactive token is refused as a bearer token.
             expiration_date: None: it never expires, OAuth token or not.
-            creation_date: Now, unless told otherwise. Dates have a time zone and are cut to
-            milliseconds.
-            last_updated: The creation date, unless told otherwise.
+            creation_date: Default: now. Dates have a time zone and are rounded down to
+                milliseconds.
+            last_updated: Default: the creation date.
             description: None: it has none. So it is with the members below.
             default_role: Such as `view`.
             org_roles: As on the wire.
-            creator_id: The fake's user, unless told otherwise.
+            creator_id: Default: the fake's user.
             creator_type: Such as `user`, `apiToken` or `flow`.
             creator_name: Whose token it is, for people.
             oauth: The details of an OAuth token, as on the wire.
-            id: 24 hex digits; a new id, unless told otherwise.
+            id: 24 hex digits. Default: a new id.
         """
         given: dict[str, Any] = {
             "creation_date": creation_date,
@@ -211,12 +211,12 @@ class FakeLosant:
         self._journal.clear()
 
     def rate_limit(self, per_second: float | None, *, retry_after: float | None = None) -> None:
-        """Answer 429 to more than so many requests in any one second.
+        """Answer 429 to requests beyond a number in any one second.
 
         Args:
-            per_second: None: no limit. Less than one is one in so many seconds: 0.5 is one every
-            two.
-            retry_after: The seconds that the answer's `Retry-After` tells; None: it has none.
+            per_second: The number; None: no limit. Less than one spreads over seconds: 0.5 is one
+                request in two seconds.
+            retry_after: The seconds in the `Retry-After` of a 429; None: it has none.
         """
         if per_second is not None and per_second <= 0:
             raise ValueError(f"a rate is more than nothing: {per_second}")

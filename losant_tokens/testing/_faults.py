@@ -22,14 +22,14 @@ class Fault:
 
     The kinds:
 
-    - `status`: the answer is `status` (500 unless told otherwise) with `headers` and `body`.
+    - `status`: the answer is `status` (500 by default) with `headers` and `body`.
     - `latency`: the answer is `seconds` late, and otherwise as it should be. Another fault may
       follow it.
     - `hang`: there never is an answer.
     - `drop`: the connection is closed before any answer.
     - `truncate`: the request is carried out, and the connection closed halfway through the body of
       its answer.
-    - `html`: the answer is a proxy's page, 502 unless told otherwise.
+    - `html`: the answer is a proxy's page, 502 by default.
     - `garbage`: the answer is 200, says that it is JSON, and is not.
     """
 
@@ -62,7 +62,7 @@ class Fault:
             raise ValueError(f"a status is 200 to 599, not {status}")
 
     def matches(self, method: str, path: str) -> bool:
-        """Tell whether a request is one that the fault is meant for."""
+        """Return whether the fault is meant for a request."""
         return self.method in {None, method} and fnmatchcase(path, self.path)
 
 
@@ -86,7 +86,7 @@ class _Armed:
     left: int | None
 
     def take(self) -> bool:
-        """Count a request that matches, and tell whether it is hit."""
+        """Count a request that matches, and return whether it is hit."""
         if self.skip:
             self.skip -= 1
             return False

@@ -10,7 +10,7 @@ from attrs import define, field
 
 @define(eq=False)
 class RateLimit:
-    """A sliding window: so many requests in any stretch of time of one length, and no more.
+    """A sliding window: it admits a number of requests in any span of time of one length.
 
     Refused requests do not count. The caller holds the lock.
     """

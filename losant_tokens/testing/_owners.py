@@ -40,5 +40,5 @@ def collection_path(owner: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text is an id: 24 hex digits."""
+    """Return whether a string is an id: 24 hex digits."""
     return _ID.fullmatch(text) is not None

@@ -21,7 +21,7 @@ _PURPOSES = (
 _PEOPLE = ("ada", "grace", "linus", "margaret", "niklaus", "radia")
 _READ_SCOPES = (("all.User.read",), ("only.User.read",), ("userApiTokens.get",))
 _WRITE_SCOPES = (("all.User",), ("all.User.bounded",), ("all.Application",), ("all.User.cli",))
-_EVERY_SO_MANY = 50  # one token in so many is of production
+_PER_PRODUCTION = 50  # one token in 50 is of production
 
 
 @frozen(kw_only=True)
@@ -70,9 +70,9 @@ def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
         "creator_name": rng.choice(_PEOPLE),
     }
     project = rng.choice(_PROJECTS)
-    if number % _EVERY_SO_MANY == 0:
+    if number % _PER_PRODUCTION == 0:
         return members | {
-            "name": f"prod-{project}-{number // _EVERY_SO_MANY + 1}",
+            "name": f"prod-{project}-{number // _PER_PRODUCTION + 1}",
             "description": "In production. Do not delete.",
             "scope": rng.choice(_WRITE_SCOPES),
         }

@@ -96,7 +96,7 @@ class Serving:
             await anyio.to_thread.run_sync(self.__exit__, exc_type, exc, traceback)
 
     async def _serve(self, sock: socket.socket, ready: threading.Event) -> None:
-        """Run the server until it is told to stop.
+        """Run the server until `_stop` is set.
 
         uvicorn's own `Server` takes signals, looks for its end every tenth of a second and waits
         for answers under way; a fake is to be gone at once, hanging requests or not.

@@ -215,7 +215,7 @@ def _read_body(call: Call) -> object:
     """Return the body: parsed if it is JSON, else as text, or `_MISSING`.
 
     Raises:
-        NotJson: It is said to be JSON and is not.
+        NotJson: The content type says JSON, and the body is not.
     """
     if not call.body:
         return _MISSING

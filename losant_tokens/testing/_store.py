@@ -121,7 +121,7 @@ class Store:
             return token
 
     def has(self, id_: str) -> bool:
-        """Tell whether a token, whosesoever, has this id."""
+        """Return whether a token of any owner has this id."""
         with self.lock:
             return any(id_ in tokens for tokens in self._tokens.values())
 

@@ -36,7 +36,7 @@ def _to_milliseconds(date: datetime | None) -> datetime | None:
 
 def _date(date: datetime) -> datetime:
     rounded = _to_milliseconds(date)
-    assert rounded is not None  # noqa: S101  -- only None gives None; this tells mypy
+    assert rounded is not None  # noqa: S101  -- only None gives None, which mypy cannot know
     return rounded
 
 
@@ -53,7 +53,7 @@ class FakeToken:
 
     id: str
     secret: str = field(repr=_mask)
-    """The bearer token. The API tells it once; here it can always be read."""
+    """The bearer token. The API returns it once; here it can always be read."""
     owner: str = field(converter=check_owner)
     """`user`, `oauth`, `application:<id>` or `instance:<id>`."""
     owner_id: str
@@ -79,7 +79,7 @@ class FakeToken:
         return owner_type(self.owner)
 
     def expired(self, now: datetime) -> bool:
-        """Tell whether the token is past its expiration date."""
+        """Return whether the token is past its expiration date."""
         return self.expiration_date is not None and self.expiration_date <= now
 
 

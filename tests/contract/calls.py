@@ -38,7 +38,7 @@ def state(fake: FakeLosant, name: str) -> list[dict[str, Any]]:
 
 @attrs.define
 class Recorder:
-    """Stands in for the official Python client, to note down a call in place of making it."""
+    """A stand-in for the official Python client that records calls and sends nothing."""
 
     calls: list[tuple[str, str, dict[str, Any]]] = attrs.field(factory=list)
     _resource: str = ""

@@ -33,7 +33,7 @@ START = 60.0  # seconds, in which a tool must be ready
 def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The contract without what the client does not use, and as the tools can read it.
 
-    The audit logs refer to definitions that are missing. The flags are said to be booleans, but
+    The audit logs refer to definitions that are missing. Flags are booleans in the contract, but
     the server takes any word for one (all but three are false), so any string is valid.
     """
     contract = json.loads((HERE / "openapi.json").read_text())
