@@ -21,7 +21,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from losant_tokens._configuration import certificate_failure, invalid_host, proxy_failure
-from losant_tokens._failures import INCOMPLETE_BODY, MIXED_UP, NO_RESPONSE, cause_without_frames
+from losant_tokens._failures import (
+    INCOMPLETE_BODY,
+    MIXED_UP,
+    NO_RESPONSE,
+    cause_without_frames,
+    not_sent,
+)
 from losant_tokens._loop import is_asyncio
 from losant_tokens._pool import KEEPALIVE, Pool
 from losant_tokens._protocol import Protocol
@@ -50,9 +56,9 @@ class _Connector(aiohttp.TCPConnector):
     breaks off during a request, which may have arrived. An event loop may raise anything.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, pool: Pool, **options: Any) -> None:
         super().__init__(**options)
-        make: Any = functools.partial(Protocol, loop=asyncio.get_running_loop())
+        make: Any = functools.partial(Protocol, asyncio.get_running_loop(), pool)
         self._factory = make  # There is no public way to have another protocol.
 
     async def _create_connection(self, *args: Any) -> Any:
@@ -90,20 +96,21 @@ class AiohttpPool(Pool):
         """Sends a request, and hands back the head of the answer."""
         proxy = self._proxy_for(request.url)
         session = self._session or self._open(await self._tls_context(request.url, proxy))
+        content = await request.aread()
         try:
             response = await session.request(
                 request.method,
                 _url(request.url),
                 headers=self._headers_of(request, proxy),
-                data=await request.aread() or None,
+                data=content or None,
                 allow_redirects=False,
                 timeout=self._timeout_of(request),
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=None if proxy is None else _authorization(proxy),
                 server_hostname=request.extensions.get("sni_hostname"),
             )
-        except (aiohttp.ClientError, TimeoutError) as error:
-            problem = _translated(error)
+        except Exception as error:  # noqa: BLE001 -- an event loop may raise anything
+            problem = not_sent(error) if session.closed else _translated(error)
         else:
             return _response(response, request)
         raise problem
@@ -138,7 +145,9 @@ class AiohttpPool(Pool):
         _check_event_loop()
         if self._session is not None:  # opened by another request, while the context was made
             return self._session
-        connector = _Connector(limit=self.max_connections, keepalive_timeout=KEEPALIVE, ssl=verify)
+        connector = _Connector(
+            self, limit=self.max_connections, keepalive_timeout=KEEPALIVE, ssl=verify
+        )
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -221,7 +230,11 @@ class _Stream(httpx.AsyncByteStream):
 
     def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
         self._response = response
-        self._protocol = response._protocol if request.method == "DELETE" else None  # noqa: SLF001
+        self._protocol: Protocol | None = None
+        if request.method == "DELETE":
+            protocol = response._protocol  # noqa: SLF001 -- the public way forgets it at the end
+            assert isinstance(protocol, Protocol)  # noqa: S101 -- `_Connector` makes no others
+            self._protocol = protocol
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -229,12 +242,17 @@ class _Stream(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         try:
             part = await self._response.content.readany()
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 -- an event loop may raise anything
             problem = _translated(error)
         else:
             if part:
                 return part
-            if isinstance(self._protocol, Protocol) and await self._protocol.mixes_up_responses():
+            protocol = self._protocol
+            if (
+                protocol is not None
+                and protocol.may_mix_up_responses()
+                and await protocol.mixes_up_responses()
+            ):
                 raise httpx.RemoteProtocolError(MIXED_UP)
             raise StopAsyncIteration
         raise problem

@@ -11,7 +11,7 @@ import math
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from typing import Never
 import anyio
 import httpx
 
-from losant_tokens._failures import MIXED_UP, not_sent
+from losant_tokens._failures import MIXED_UP, NO_RESPONSE, not_sent
 from losant_tokens._network import Network, surplus_of
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
 from losant_tokens._proxies import Proxy
@@ -69,6 +69,9 @@ class HttpxPool(Pool):
             response = await slot.handle_async_request(request)
         except BaseException as error:
             await discard(slot)
+            if slot.network.requests > 1 and _is_not_http(error):
+                # Perhaps junk after an earlier response, which came late.
+                self.keeps_connections = False
             if not slot.network.sent_nothing or not isinstance(error, Exception):
                 raise
             problem = not_sent(error)
@@ -80,7 +83,7 @@ class HttpxPool(Pool):
 
     async def give_back(self, slot: "_Slot") -> None:
         """Takes a slot back whose connection can be used again."""
-        if self._closed:
+        if self._closed or not self.keeps_connections:
             await discard(slot)
         else:
             self._idle.append((slot, time.monotonic()))
@@ -106,10 +109,32 @@ class HttpxPool(Pool):
         proxy = self._proxy_for(url)
         while self._idle:
             slot = self._idle.pop()[0]
-            if slot.proxy == proxy:
-                return slot
-            await discard(slot)  # It leads through another proxy, to another host.
+            try:
+                # Another proxy leads to another host.
+                if slot.proxy == proxy and await self._is_quiet(slot):
+                    return slot
+            except BaseException:
+                await discard(slot)
+                raise
+            await discard(slot)
         return _Slot(await self._tls_context(url, proxy), proxy)
+
+    async def _is_quiet(self, slot: "_Slot") -> bool:
+        """Return whether nothing has come over an idle connection, not even its end."""
+        if self.keeps_connections and not slot.is_readable():
+            return True
+        self.note_surplus(await slot.network.read_surplus())
+        return False
+
+    def note_surplus(self, surplus: bytes) -> None:
+        """Keep no more connections if a server has sent more than line ends beyond a response."""
+        if surplus.strip():
+            self.keeps_connections = False
+
+
+def _is_not_http(error: BaseException) -> bool:
+    """Return whether a server sent something else than a response, or the end of one."""
+    return isinstance(error, httpx.RemoteProtocolError) and str(error) != NO_RESPONSE
 
 
 class _Slot(httpx.AsyncHTTPTransport):
@@ -141,30 +166,37 @@ class _Slot(httpx.AsyncHTTPTransport):
             return await super().handle_async_request(request)
         raise httpx.ConnectTimeout("the proxy did not connect in time")
 
-    def can_be_used_again(self) -> bool:
-        """Return whether nothing is unread on the connection, if there still is one."""
+    def is_readable(self) -> bool:
+        """Return whether there is a connection whose socket has data, or has ended."""
+        return bool(self._pool.connections) and self.network.is_readable()
+
+    def unread(self) -> bytes:
+        """Return what was received after the response, as far as it is known; empty if nothing.
+
+        A single byte, a blank, means that the connection is of no use for another reason.
+        """
         try:
             for connection in self._pool.connections:
-                if surplus_of(connection) != b"" or self.network.has_buffered():
-                    return False
+                surplus = surplus_of(connection)
+                if surplus is None or self.network.has_buffered():
+                    return surplus or b" "
+                return surplus
         except AttributeError:
-            return False
-        return True
+            return b" "
+        return b""
 
-    async def mixes_up_responses(self) -> bool:
-        """Return whether another response than the latest may belong to the latest request.
+    async def mixes_up_responses(self) -> bytes:
+        """Return another response than the latest, which may belong to the latest request.
 
         A connection that was used before may have brought a late second response to an earlier
         request, which was taken for this one's. Then this one's own response is still to be read.
         """
         if self.network.requests < 2:  # noqa: PLR2004 -- the first cannot be mixed up
-            return False
-        surplus = b""
-        for connection in self._pool.connections:
-            surplus = surplus_of(connection) or b""
-        if not surplus.strip() and self.network.is_readable():
-            surplus = await self.network.read_surplus()
-        return bool(surplus.strip())
+            return b""
+        surplus = self.unread().strip()
+        if not surplus and self.is_readable():
+            surplus = (await self.network.read_surplus()).strip()
+        return surplus
 
     async def aclose(self) -> None:
         try:
@@ -204,25 +236,28 @@ class _SlotStream(httpx.AsyncByteStream):
     ) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 -- it is an async transport
         self._stream = stream
-        self._parts: AsyncIterator[bytes] | None = None
+        self._next: Callable[[], Awaitable[bytes]] | None = None
         self._slot: _Slot | None = slot
         self._pool = pool
         self._proves_little = proves_little
         self._has_ended = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._parts is None:
-            self._parts = self._stream.__aiter__()
+        if self._next is None:
+            self._next = self._stream.__aiter__().__anext__
         return self
 
     async def __anext__(self) -> bytes:
-        assert self._parts is not None  # noqa: S101 -- `__aiter__` comes first
+        assert self._next is not None  # noqa: S101 -- `__aiter__` comes first
         try:
-            return await anext(self._parts)
+            return await self._next()
         except StopAsyncIteration:
             pass
-        if self._proves_little and self._slot and await self._slot.mixes_up_responses():
-            raise httpx.RemoteProtocolError(MIXED_UP)
+        if self._proves_little and self._slot:
+            surplus = await self._slot.mixes_up_responses()
+            if surplus:
+                self._pool.note_surplus(surplus)
+                raise httpx.RemoteProtocolError(MIXED_UP)
         self._has_ended = True
         raise StopAsyncIteration
 
@@ -233,18 +268,19 @@ class _SlotStream(httpx.AsyncByteStream):
         if not self._has_ended:
             await discard(slot)
             with anyio.CancelScope(shield=True), suppress(Exception):
-                while self._parts is not None:
-                    await anext(self._parts)
+                while self._next is not None:
+                    await self._next()
             return
         try:
             await self._stream.aclose()
         except BaseException:
             await discard(slot)
             raise
-        if slot.can_be_used_again():
-            await self._pool.give_back(slot)
-        else:
+        if unread := slot.unread():
+            self._pool.note_surplus(unread)
             await discard(slot)
+        else:
+            await self._pool.give_back(slot)
 
 
 async def discard(slot: "_Slot") -> None:

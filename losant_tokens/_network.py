@@ -8,16 +8,21 @@ anywhere on the way: in h11's buffer, in that of TLS, in the event loop's, or in
 buffers are private. If one is not where it is looked for, the connection counts as unfit, so that
 another version of a library costs connections, and never mixes up responses. A connection that
 waits for its next request does not read, so data that arrives then stays in the kernel, and
-httpcore drops a connection whose socket is readable. The alternative, a connection for each
-request, costs a TLS handshake each.
+a connection whose socket is readable is dropped. What comes later still, while the next request is
+sent, nothing can tell from the response to it. So a pool whose server has once sent too much gives
+each request a connection of its own. To do that always would cost a TLS handshake each time.
 """
 
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 
 from losant_tokens._configuration import invalid_host
+from losant_tokens._readable import readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _READ_SIZE = 64 * 1024
 _LOOK = 0.05
@@ -35,6 +40,7 @@ class Network(httpcore.AsyncNetworkBackend):
         requests: How many requests were sent over the connection.
         is_sending: Whether the current request has been sent in part, so it may have arrived.
         is_waiting: Whether it was sent, and nothing of its response has come.
+        is_readable: Says whether the kernel has data, or the end of the connection.
         on_sending: Called when the first part of a request is sent, past any proxy.
     """
 
@@ -47,6 +53,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self.is_waiting = False
         self._was_used = False
         self.on_sending = _nothing
+        self.is_readable: Callable[[], bool] = bool
 
     @property
     def sent_nothing(self) -> bool:
@@ -64,6 +71,7 @@ class Network(httpcore.AsyncNetworkBackend):
         except UnicodeError:
             raise invalid_host() from None
         self._transport = self._stream = _Stream(stream, self)
+        self.is_readable = readiness(stream.get_extra_info("socket"))
         return self._stream
 
     def begin(self) -> None:
@@ -89,10 +97,6 @@ class Network(httpcore.AsyncNetworkBackend):
         """
         return self._stream is not None and _has_buffered(self._stream.inner)
 
-    def is_readable(self) -> bool:
-        """Return whether the kernel has data, or the end of the connection."""
-        return self._stream is None or bool(self._stream.get_extra_info("is_readable"))
-
     async def read_surplus(self) -> bytes:
         """Return what the server has sent after a response. The connection is of no use then."""
         if self._stream is None:
@@ -117,7 +121,12 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._network = network
         # Bound here, so that they take no step more.
         self.aclose = inner.aclose  # type: ignore[method-assign]
-        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]
+
+    def get_extra_info(self, info: str) -> Any:
+        # httpcore asks this about a connection twice for each request.
+        if info == "is_readable":
+            return self._network.is_readable()
+        return self.inner.get_extra_info(info)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         content = await self.inner.read(max_bytes, timeout)

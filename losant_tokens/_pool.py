@@ -44,6 +44,9 @@ class Pool(httpx.AsyncBaseTransport):
 
     Attributes:
         max_connections: How many connections the client that uses the pool shall open.
+        keeps_connections: Whether a connection may serve more than one request. Once a server has
+            sent more than the responses that were due, none does: a late response would come while
+            the next request is sent, and nothing shows then which of the two it belongs to.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Pool(httpx.AsyncBaseTransport):
         self._verify = _checked(context_of(verify))
         self._proxy = None if proxy is None else _checked(self._parsed(proxy, "proxy"))
         self._making = anyio.Lock()
+        self.keeps_connections = True
         # The proxy for each scheme, host and port that has been connected to.
         self._proxies: dict[tuple[str, bytes], Proxy | None] = {}
         _keep_memory_at_hand()

@@ -12,12 +12,13 @@ response. Then the packet is parsed once more, byte by byte, up to the end of th
 """
 
 import asyncio
-import select
-import sys
 from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
+
+from losant_tokens._pool import Pool
+from losant_tokens._readable import readiness
 
 _SUCCESS = 200  # The first status of a final response.
 _PARSED_AGAIN = 64 * 1024
@@ -40,7 +41,15 @@ class Protocol(ResponseHandler):
     _parameters: dict[str, Any] | None = None
     _packets = 0
     _failure: tuple[BaseException, BaseException] | None = None
-    _is_parsing = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
+        super().__init__(loop)
+        self._pool = pool
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember how to look whether the kernel has data, or the end of the connection."""
+        super().connection_made(transport)
+        self._is_readable = readiness(transport.get_extra_info("socket"))
 
     def set_response_params(self, **parameters: Any) -> None:
         """Expect the response to a request, which is sent next."""
@@ -52,10 +61,16 @@ class Protocol(ResponseHandler):
         """Return whether the connection can be used for a request."""
         return (
             super().is_connected()
+            and self._pool.keeps_connections
             and not self._should_close
-            and not self.is_readable()
+            and not self._is_readable()
             and not self._has_begun_another()
         )
+
+    @property
+    def should_close(self) -> bool:
+        """Whether the connection is of no use after its response."""
+        return super().should_close or not self._pool.keeps_connections
 
     def close(self) -> None:
         """Close the connection at once.
@@ -73,13 +88,12 @@ class Protocol(ResponseHandler):
             self._drop(data)
             return
         self._packets += bool(data)
-        self._is_parsing = True
-        try:
-            super().data_received(data)
-        finally:
-            self._is_parsing = False
+        super().data_received(data)
         if self._failure is not None:
             failure, self._failure = self._failure, None
+            if self.requests > 1:
+                # Perhaps junk after an earlier response, which came late.
+                self._pool.keeps_connections = False
             if not self._parse_response_of(data):
                 super().set_exception(*failure)
 
@@ -95,10 +109,16 @@ class Protocol(ResponseHandler):
 
     def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
         """Pass on an error; hold back one of the parser until it is known what is lost by it."""
-        if self._is_parsing and isinstance(exc, HttpProcessingError):
+        if isinstance(exc, HttpProcessingError):  # which only the parser raises
             self._failure = exc, exc_cause
             return
         super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
+
+    def may_mix_up_responses(self) -> bool:
+        """Return whether `mixes_up_responses` has anything to look at."""
+        return self.requests > 1 and (
+            self.has_surplus or (self.transport is not None and self._is_readable())
+        )
 
     async def mixes_up_responses(self) -> bool:
         """Return whether another response than the latest may belong to the latest request.
@@ -106,16 +126,15 @@ class Protocol(ResponseHandler):
         A connection that was used before may have brought a late second response to an earlier
         request, which was taken for this one's. Then this one's own response is still to be read.
         """
-        if self.requests < 2:  # noqa: PLR2004 -- the first cannot be mixed up
-            return False
         for _ in range(_TURNS):
-            if self.has_surplus or not self.is_readable():
+            if self.has_surplus or self.transport is None:
                 break
             await asyncio.sleep(0)
         return self.has_surplus
 
     def _is_complete(self) -> bool:
-        return self._payload_due is not None and self._payload_due.is_eof()
+        payload = self._payload_due
+        return payload is not None and payload.is_eof()
 
     def _has_begun_another(self) -> bool:
         """Return whether the parser has the start of a response that is not due."""
@@ -128,7 +147,8 @@ class Protocol(ResponseHandler):
 
     def _drop(self, data: bytes) -> None:
         """Note that more has come than was due; line ends are no sign of another response."""
-        self.has_surplus = self.has_surplus or bool(data.strip())
+        if data.strip():
+            self.has_surplus, self._pool.keeps_connections = True, False
         self.force_close()
         if self.transport is not None:
             self.transport.abort()
@@ -140,11 +160,7 @@ class Protocol(ResponseHandler):
         self._payload_due, self._payload = None, None
         super().set_response_params(**self._parameters)
         for at in range(len(data)):
-            self._is_parsing = True
-            try:
-                super().data_received(data[at : at + 1])
-            finally:
-                self._is_parsing = False
+            super().data_received(data[at : at + 1])
             if self._failure is not None:
                 self._failure = None
                 return False
@@ -152,14 +168,3 @@ class Protocol(ResponseHandler):
                 self._drop(data[at + 1 :])
                 return True
         return False
-
-    def is_readable(self) -> bool:
-        """Return whether the kernel has data, or the end of the connection."""
-        socket = self.transport and self.transport.get_extra_info("socket")
-        if not socket or socket.fileno() < 0:
-            return True
-        if sys.platform == "win32":
-            return bool(select.select([socket.fileno()], [], [], 0)[0])
-        poll = select.poll()
-        poll.register(socket.fileno(), select.POLLIN)
-        return bool(poll.poll(0))

@@ -143,7 +143,7 @@ def test_a_late_success_is_no_deletion(stack: str) -> None:
     def play(peer: Peer) -> None:
         while seen := peer.request():
             if seen.method == "DELETE":
-                peer.send(EXTRAS["a success"], response(REFUSED, "403 Forbidden"))
+                peer.send(EXTRAS["a success"] + response(REFUSED, "403 Forbidden"))
             else:
                 peer.send(response(good(seen)))
 
@@ -156,6 +156,73 @@ def test_a_late_success_is_no_deletion(stack: str) -> None:
     with serve(play) as server, pytest.raises(errors.TransportError, match="unclear") as caught:
         run(stack, main)
     assert caught.value.ambiguous
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_server_that_once_sent_too_much(stack: str) -> None:
+    """After a response that nobody asked for, each request has a connection of its own."""
+    count = 0
+
+    def play(peer: Peer) -> None:
+        nonlocal count
+        while seen := peer.request():
+            count += 1
+            if seen.method == "DELETE":
+                peer.send(response(REFUSED, "403 Forbidden"))
+                continue
+            peer.send(response(good(seen)))
+            time.sleep(0.005)
+            # For the requests after the first, this comes while the next one is sent.
+            peer.send(EXTRAS["a success"])
+
+    async def main() -> list[str]:
+        ends = []
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            for token_id in IDS:
+                try:
+                    ends.append((await client.user_api_token.get(token_id)).id)
+                except errors.ResponseError:
+                    ends.append("mixed up")
+                await anyio.sleep(0.02 if len(ends) == 1 else 0)
+            with pytest.raises(errors.Forbidden):
+                await client.user_api_token.delete(ID)
+        return ends
+
+    with serve(play) as server:
+        ends = run(stack, main)
+    assert ([*IDS], 5) == (ends, count)
+    assert server.connections >= 4
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_late_junk_fails_one_call(stack: str) -> None:
+    """Junk that comes while the next request is sent fails that one, and none after it."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            peer.send(response(good(seen)))
+            if seen.last_id == IDS[0]:
+                seen = peer.request()
+                peer.send(b"junk")
+                if seen is None:
+                    return
+                peer.send(response(good(seen)))
+
+    async def main() -> list[str]:
+        ends = []
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            for token_id in IDS:
+                try:
+                    ends.append((await client.user_api_token.get(token_id)).id)
+                except errors.TransportError:
+                    ends.append("failed")
+        return ends
+
+    with serve(play) as server:
+        assert [IDS[0], "failed", *IDS[2:]] == run(stack, main)
+    assert 4 == server.connections + 1
 
 
 @pytest.mark.parametrize("stack", STACKS)
