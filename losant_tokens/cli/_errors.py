@@ -82,7 +82,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         "max_changes": "--max-changes",
         "scope_check": "--scope-check",
         "clock_check": "--clock-check",
-        "allow_own_token": "--allow-own-token",
+        "allow_token_in_use": "--allow-own-token",
         "allow_unmatched": "--allow-unmatched",
         "insecure_http": "--insecure-http",
         "page_size": "--page-size",

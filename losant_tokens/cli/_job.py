@@ -88,6 +88,8 @@ def _fitting(function: Callable[..., object], guards: Guards) -> dict[str, Any]:
 def plan(making: Making, out: Path | None, connection: Connection, *, json: bool) -> int:
     """Plan, and show the plan."""
     made = planned(making, out or own_file("plan"), connecting(connection))
+    words = ("losant-tokens", "apply", str(made.path), *connection.options())
+    say(f"Nothing was changed. To do it: {' '.join(map(quote, words))}")
     if json:
         data = {
             "plan": str(made.path),
@@ -103,14 +105,23 @@ def plan(making: Making, out: Path | None, connection: Connection, *, json: bool
         write(as_json(data))
     else:
         show_plan(made, sys.stdout)
-    words = ("losant-tokens", "apply", str(made.path), *connection.options())
-    say(f"Nothing was changed. To do it: {' '.join(map(quote, words))}")
     return 0
 
 
-def apply(path: Path, how: How, connection: Connection, *, resume: bool, max_age: timedelta) -> int:
+def apply(
+    path: Path,
+    how: How,
+    connection: Connection,
+    *,
+    resume: bool,
+    retry_failed: bool,
+    allow_own_token: bool,
+    max_age: timedelta,
+) -> int:
     """Apply a plan, once that was agreed to."""
     need_terminal_or_yes("apply", yes=how.yes)
+    if retry_failed and not resume:
+        raise UsageError("--retry-failed goes with --resume: a job that begins has no failed token")
     with quiet(how.quiet):
         made = jobs.Plan.read(path)
         # The job compares with the server's time. This one may be ahead of it, as it was then.
@@ -120,7 +131,16 @@ def apply(path: Path, how: How, connection: Connection, *, resume: bool, max_age
         check_outputs(how.report, inputs=[("the plan", path)], journal=journal, digest=made.digest)
         if not _agreed(made, how, resume=resume):
             return FAILED
-        job = _Job(made, how, connection, journal, resume=resume, max_age=max_age)
+        job = _Job(
+            made,
+            how,
+            connection,
+            journal,
+            resume=resume,
+            retry_failed=retry_failed,
+            allow_own_token=allow_own_token,
+            max_age=max_age,
+        )
         return job.run()
 
 
@@ -222,12 +242,15 @@ class _Job:
     connection: Connection
     journal: Path
     resume: bool = False
+    retry_failed: bool = False
+    allow_own_token: bool = False
     max_age: timedelta = A_DAY
 
     def options(self) -> tuple[str, ...]:
         """Return the options that it takes to carry on like this."""
         return (
             *self.how.options(),
+            *(["--allow-own-token"] if self.allow_own_token else []),
             *([] if self.max_age == A_DAY else ["--max-age", as_span(self.max_age)]),
             *self.connection.options(),
         )
@@ -242,6 +265,8 @@ class _Job:
             settings={
                 **self.how.settings(),
                 "resume": self.resume,
+                **({"retry_failed": True} if self.retry_failed else {}),
+                **({"allow_token_in_use": True} if self.allow_own_token else {}),
                 "max_age": self.max_age,
                 "journal": self.journal,
             },
@@ -260,6 +285,9 @@ class _Job:
                 complain(explained(failure))
             if not report.is_complete:
                 say_stopped(carry_on(self.plan, self.options()))
+            elif report.counts[jobs.Outcome.FAILED]:
+                options = ("--retry-failed", *self.options())
+                say(carry_on(self.plan, options, "To try failed tokens again"))
             return _exit_code(report, run, failed=failure is not None or not are_saved)
 
     def _report(self, report: jobs.Report) -> bool:

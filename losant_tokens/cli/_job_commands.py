@@ -26,7 +26,7 @@ from losant_tokens.cli._job_parameters import (
     Rules,
     Span,
 )
-from losant_tokens.cli._parameters import AsJson, Flag
+from losant_tokens.cli._parameters import AllowOwnToken, AsJson, Flag
 
 
 @app.command(help_epilogue=texts.PLAN)
@@ -57,6 +57,8 @@ def apply(
     /,
     *,
     resume: Flag = False,
+    retry_failed: Flag = False,
+    allow_own_token: AllowOwnToken = False,
     max_age: MaxAge = A_DAY,
     how: How = AS_USUAL,
     connection: Connection = USUAL,
@@ -65,11 +67,20 @@ def apply(
 
     Args:
         resume: Carry on a job that was begun before.
+        retry_failed: With --resume, try failed tokens again.
         max_age: How old the plan may be.
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.apply(plan, how, connection, resume=resume, max_age=max_age)
+    return _job.apply(
+        plan,
+        how,
+        connection,
+        resume=resume,
+        retry_failed=retry_failed,
+        allow_own_token=allow_own_token,
+        max_age=max_age,
+    )
 
 
 @app.command(help_epilogue=texts.CLEANUP)

@@ -37,10 +37,10 @@ def title(plan: Plan) -> str:
     )
 
 
-def carry_on(plan: Plan, options: Sequence[str] = ()) -> str:
-    """How a job that was stopped is carried on, with the options that it had."""
+def carry_on(plan: Plan, options: Sequence[str] = (), purpose: str = "To carry on") -> str:
+    """Return the command line that resumes a job, with the options that it had."""
     words = ("losant-tokens", "apply", str(plan.path), "--resume", *options)
-    return f"To carry on: {' '.join(map(quote, words))}"
+    return f"{purpose}: {' '.join(map(quote, words))}"
 
 
 def show_plan(plan: Plan, file: TextIO) -> None:

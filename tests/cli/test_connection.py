@@ -21,7 +21,5 @@ def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
 
     code, _, err = command("list")
     assert (1, True) == (code, "--insecure-http" in err)
-
-    _, _, err = command("list", "--insecure-http")
-    assert "in the clear" not in err
-    assert "losant.invalid" in err
+    assert Connection(insecure_http=True).settings()["insecure_http"]
+    assert Connection().settings()["insecure_http"] is None
