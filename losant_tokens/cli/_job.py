@@ -85,9 +85,16 @@ def _fitting(function: Callable[..., object], guards: Guards) -> dict[str, Any]:
 # --- Commands --------------------------------------------------------------------------------
 
 
-def plan(making: Making, out: Path | None, connection: Connection, *, json: bool) -> int:
+def plan(
+    making: Making, out: Path | None, connection: Connection, *, json: bool, be_quiet: bool
+) -> int:
     """Plan, and show the plan."""
-    made = planned(making, out or own_file("plan"), connecting(connection))
+    with quiet(be_quiet):
+        made = planned(making, out or own_file("plan"), connecting(connection))
+        return _show(made, connection, json=json)
+
+
+def _show(made: jobs.Plan, connection: Connection, *, json: bool) -> int:
     words = ("losant-tokens", "apply", str(made.path), *connection.options())
     say(f"Nothing was changed. To do it: {' '.join(map(quote, words))}")
     if json:
@@ -103,7 +110,7 @@ def plan(making: Making, out: Path | None, connection: Connection, *, json: bool
             "moved": made.header.moved,
         }
         write(as_json(data))
-    else:
+    elif not is_quiet():
         show_plan(made, sys.stdout)
     return 0
 
@@ -312,7 +319,7 @@ class _Job:
         """Return where the report goes. A quarantine always has one as JSON, which others read."""
         files = self.how.report
         has_json = any(file.suffix.lower() == ".json" for file in files)
-        if self.plan.header.action == "deactivate" and not has_json:
+        if self.plan.header.action == "deactivate" and not has_json and len(self.plan):
             return (*files, _free(self.journal, self.plan))
         return files
 

@@ -26,7 +26,7 @@ from losant_tokens.cli._job_parameters import (
     Rules,
     Span,
 )
-from losant_tokens.cli._parameters import AllowOwnToken, AsJson, Flag
+from losant_tokens.cli._parameters import AllowOwnToken, AsJson, Flag, Quiet
 
 
 @app.command(help_epilogue=texts.PLAN)
@@ -38,6 +38,7 @@ def plan(
     action: Action = "delete",
     out: Out = None,
     json: AsJson = False,
+    quiet: Quiet = False,
     connection: Connection = USUAL,
 ) -> int:
     """Plan what to do about many tokens; nothing is changed. Then: losant-tokens apply.
@@ -48,7 +49,8 @@ def plan(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    return _job.plan(_job.select(rules, owners, guards, action), out, connection, json=json)
+    making = _job.select(rules, owners, guards, action)
+    return _job.plan(making, out, connection, json=json, be_quiet=quiet)
 
 
 @app.command(help_epilogue=texts.APPLY)

@@ -24,7 +24,7 @@ Listener = Callable[[Progress], None]
 @contextmanager
 def job_progress(what: str, total: int) -> Iterator[Listener]:
     """Show the progress of a job; yields the `on_progress` of the job."""
-    stack = ExitStack()
+    stack, streams = ExitStack(), (sys.stdout, sys.stderr)
     listener: Listener = _Lines(what)
     if is_quiet():
         listener = _nothing
@@ -47,6 +47,7 @@ def job_progress(what: str, total: int) -> Iterator[Listener]:
         try:
             stack.close()
         except Exception as error:  # noqa: BLE001 -- the job is what counts
+            sys.stdout, sys.stderr = streams  # The bar had replaced them.
             say(f"the display failed: {type(error).__name__}")
 
 

@@ -123,7 +123,7 @@ class Run:
         def react() -> None:
             if self.signals.count > 1:
                 abort.set()
-            elif not stop.is_set():
+            else:
                 stop.set()
                 say_stopped(
                     f"Stopping: waiting up to {GRACE:g} seconds for requests in flight. "

@@ -4,11 +4,10 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.util import find_spec
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import anyio
 import stamina
-from attrs import define
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens._owner import OwnerTokens
@@ -65,11 +64,6 @@ def connected(
     return wait_for(run, signals=signals, grace=grace)
 
 
-@define
-class _Done(Generic[T]):
-    value: T
-
-
 def wait_for(
     work: Callable[[], Awaitable[T]],
     *,
@@ -90,13 +84,14 @@ def wait_for(
     """
     received = StopSignals() if signals is None else signals
 
-    async def run() -> _Done[T] | None:
+    async def run() -> list[T]:
+        results: list[T] = []
         with anyio.CancelScope() as scope:
 
             def react() -> None:
                 if received.count > 1 or grace <= 0:
                     scope.cancel()
-                elif scope.deadline == float("inf"):
+                else:
                     scope.deadline = asyncio.get_running_loop().time() + grace
                     say_stopped(
                         f"Stopping: waiting up to {grace:g} seconds for requests in flight. "
@@ -104,14 +99,14 @@ def wait_for(
                     )
 
             with received.listening(react):
-                return _Done(await work())
-        return None
+                results.append(await work())
+        return results
 
-    done = run_loop(run)
+    results = run_loop(run)
     # Raised out here: in a task, it would end the event loop.
-    if done is None:
+    if not results:
         raise KeyboardInterrupt
-    return done.value
+    return results[0]
 
 
 def run_loop(work: Callable[[], Awaitable[T]]) -> T:

@@ -72,15 +72,18 @@ def state_folder(hint: str) -> Path:
 
 def _temporary(hint: str) -> Path:
     """Return a private folder among the temporary files, which a restart may remove."""
-    getuid = getattr(os, "getuid", None)
-    name = f"losant-tokens-{getuid()}" if getuid is not None else "losant-tokens"
-    folder = _made(Path(tempfile.gettempdir()) / name, hint)
+    folder = _made(_temporary_folder(), hint)
     info = folder.lstat()
-    if getuid is not None and (
-        info.st_uid != getuid() or info.st_mode & 0o077 or folder.is_symlink()
-    ):
+    getuid = getattr(os, "getuid", None)
+    if getuid is not None and (info.st_uid != getuid() or info.st_mode & 0o077):
         raise CommandError(f"{folder} belongs to somebody else, or is open to others", hint)
     return folder
+
+
+def _temporary_folder() -> Path:
+    getuid = getattr(os, "getuid", None)
+    name = f"losant-tokens-{getuid()}" if getuid is not None else "losant-tokens"
+    return Path(tempfile.gettempdir()) / name
 
 
 def _made(folder: Path, hint: str) -> Path:
@@ -98,12 +101,13 @@ def _made(folder: Path, hint: str) -> Path:
 
 def existing_state_folder() -> Path | None:
     """Return the command's own folder if it exists."""
-    with suppress(CommandError, RuntimeError):
-        state = os.environ.get("XDG_STATE_HOME")
-        root = Path(state) if state else Path.home() / ".local" / "state"
-        if (root / "losant-tokens").is_dir():
-            return root / "losant-tokens"
-    return None
+    if state := os.environ.get("XDG_STATE_HOME"):
+        places = [Path(state) / "losant-tokens"]
+    else:
+        places = [_temporary_folder()]
+        with suppress(RuntimeError):  # No home.
+            places.insert(0, Path.home() / ".local" / "state" / "losant-tokens")
+    return next((place for place in places if place.is_dir()), None)
 
 
 def prune_own_folder(older_than: timedelta) -> int:

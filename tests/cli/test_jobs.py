@@ -1,7 +1,9 @@
 """`plan`, `apply`, `cleanup`, `quarantine`, `sweep` and `restore`."""
 
+import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -759,3 +761,80 @@ def test_patience_and_options_in_the_advice(
         "To carry on: losant-tokens apply p.jsonl --resume --no-verify --journal j --rate 50 "
         "--max-concurrency 1 --patience 9 --report r.csv --scope-check off\n"
     )
+
+
+def test_quiet_plan(own_token: str, service: str, command: Command) -> None:
+    """A quiet plan is written, and nothing is printed."""
+    assert (0, "", "") == command("plan", "--expired", "--quiet", "--out", "p.jsonl")
+    assert 5 == len(jobs.Plan.read("p.jsonl"))
+
+
+def test_quarantine_of_nothing(service: str, command: Command, state: Path) -> None:
+    """A quarantine of nothing leaves no file, but for the journal that was named."""
+    code, _, err = command("quarantine", "--named", "nope", "--yes", "--journal", "j")
+
+    assert (0, []) == (code, list(state.iterdir()))
+    assert "Report:" not in err
+    assert Path("j").exists()
+
+
+def test_retry_failed_alone(fake: FakeLosant, service: str, command: Command) -> None:
+    """`--retry-failed` without `--resume` is an error of usage."""
+    code, _, err = command("apply", "p.jsonl", "--yes", "--retry-failed")
+
+    assert (2, True, ()) == (code, "--retry-failed goes with --resume" in err, fake.requests)
+
+
+def test_advice_after_failures(fake: FakeLosant, service: str, command: Command) -> None:
+    """A job with failures says how to try these again."""
+    fake.fail(status=400, method="DELETE", times=1)
+
+    _, _, err = command("cleanup", "--expired", "--yes", "--out", "p.jsonl", "--rate", "50")
+
+    advice = "To try failed tokens again: losant-tokens apply p.jsonl --resume --retry-failed"
+    assert err.endswith(f"{advice} --rate 50\n")
+
+
+# --- Displays that fail ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["__enter__", "update", "__exit__"])
+def test_a_bar_that_fails(
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    """A bar that fails, wherever, does not stop a job."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    terminal(columns=100)
+    monkeypatch.setattr(f"rich.progress.Progress.{place}", broken)
+
+    code, out, _ = command("cleanup", "--expired", "--yes")
+
+    assert (0, True) == (code, out.startswith("Deleted 5, "))
+
+
+def test_a_question_that_cannot_be_shown(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A question that cannot be shown is not agreed to."""
+
+    class Broken(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    command("plan", "--expired", "--out", "p.jsonl")
+    terminal(typed="y\n")
+    monkeypatch.setattr(sys, "stderr", Broken())
+
+    assert 1 == command("apply", "p.jsonl")[0]
+    assert 11 == len(fake.tokens())

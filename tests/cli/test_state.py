@@ -62,7 +62,7 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     assert tmp_path / f"losant-tokens-{os.getuid()}" == folder
     assert 0o700 == folder.stat().st_mode & 0o777
-    assert _state.existing_state_folder() is None
+    assert folder == _state.existing_state_folder()
 
 
 def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from losant_tokens import ApiToken
-from losant_tokens.cli._text import day, escaped, minute, never, read_expiry
+from losant_tokens.cli._text import (
+    as_span,
+    day,
+    escaped,
+    minute,
+    never,
+    read_expiry,
+    read_span,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -81,3 +89,21 @@ def test_this_machine_may_be_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "TZ", "Pacific/Auckland")
 
     assert datetime(2030, 1, 1, tzinfo=UTC) == read_expiry("2030-01-01", NOW)
+
+
+@pytest.mark.parametrize("offset", [-14, 14])
+@pytest.mark.parametrize("year", [1, 9999])
+def test_dates_at_the_edge(year: int, offset: int) -> None:
+    """A date that is outside the years 1 to 9999 in UTC is shown as it is."""
+    month, number = (1, 1) if year == 1 else (12, 31)
+    zone = timezone(timedelta(hours=offset))
+    date = datetime(year, month, number, 0 if year == 1 else 23, tzinfo=zone)
+
+    assert str(year) in day(date, "")
+    assert minute(date, "").endswith(" UTC")
+
+
+@pytest.mark.parametrize("text", ["12h", "30d", "4w", "0h"])
+def test_spans(text: str) -> None:
+    """A length of time is written so that it is read as the same."""
+    assert read_span(text) == read_span(as_span(read_span(text)))
