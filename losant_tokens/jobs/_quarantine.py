@@ -268,7 +268,8 @@ class Review:
         )
 
     def _is_long_ago(self, token: Token, now: datetime) -> bool:
-        return self.after is None or now - _updated(token) > self.after
+        # The server's time comes in whole seconds, so it may lie before a change just made.
+        return not self.after or now - _updated(token) > self.after
 
     def left_alone(self) -> str | None:
         """Return in words how many tokens are left alone, and why; `None` if none is."""
