@@ -37,13 +37,13 @@ from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
 from losant_tokens.cli._state import journal_for, own_file
 from losant_tokens.cli._text import as_span
 from losant_tokens.errors import JobError, LosantError
-from losant_tokens.jobs._quarantine import Quarantine
 from losant_tokens.jobs._report_values import summary
 from losant_tokens.jobs._targets import target_problem
 
 Making = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 
 _SHOWN_ERRORS = 5
+_SKEW = timedelta(minutes=5)
 
 
 # --- What to plan ----------------------------------------------------------------------------
@@ -74,6 +74,15 @@ def restored(report: Path, guards: Guards) -> Making:
     return lambda client, path: jobs.restore(
         client, report, path=path, **_fitting(jobs.restore, guards)
     )
+
+
+def _now(made: jobs.Plan) -> datetime:
+    """Return the time for a first look at the age of a plan. The job asks the server for its own.
+
+    A clock that was far ahead when the plan was made may still be so.
+    """
+    ahead = made.header.clock_skew or timedelta()
+    return datetime.now(UTC) - (ahead if ahead > _SKEW else timedelta())
 
 
 def _fitting(function: Callable[..., object], guards: Guards) -> dict[str, Any]:
@@ -131,9 +140,7 @@ def apply(
         raise UsageError("--retry-failed goes with --resume: a job that begins has no failed token")
     with quiet(how.quiet):
         made = jobs.Plan.read(path)
-        # The job compares with the server's time. This one may be ahead of it, as it was then.
-        skew = made.header.clock_skew or timedelta()
-        made.check(service_url(connection), max_age, datetime.now(UTC) - max(skew, timedelta()))
+        made.check(service_url(connection), max_age, _now(made))
         journal = journal_for(made, how.journal)
         check_outputs(how.report, inputs=[("the plan", path)], journal=journal, digest=made.digest)
         if not _agreed(made, how, resume=resume):
@@ -176,8 +183,6 @@ def in_one(
     with quiet(how.quiet):
         check_outputs(how.report, inputs=inputs, journal=how.journal)
         made = planned(making, out or own_file(name), connecting(connection))
-        if quarantine is not None:
-            _say_left_alone(made, quarantine)
         journal = journal_for(made, how.journal)
         check_outputs(
             how.report,
@@ -208,16 +213,6 @@ def _warn_of_own_token(made: jobs.Plan, guards: Guards) -> None:
         warn(
             "cannot determine which token is in use, so a job may select it one day: name it "
             "with --protect"
-        )
-
-
-def _say_left_alone(made: jobs.Plan, quarantine: Path) -> None:
-    """Say how many tokens of a quarantine a plan leaves alone, so that nobody misses them."""
-    alone = len(Quarantine.read(quarantine).changes) - len(made)
-    if alone:
-        say(
-            f"Of the quarantine, {tokens(alone)} are left alone: active again, changed or deleted "
-            f"since, or not long enough in it."
         )
 
 

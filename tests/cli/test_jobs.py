@@ -560,7 +560,7 @@ def test_what_is_left_alone_is_told(fake: FakeLosant, service: str, command: Com
     code, out, err = command("restore", "r.json", "--yes")
 
     assert (0, "Activated 3,") == (code, out[:12])
-    assert "Of the quarantine, 2 tokens are left alone: active again, changed or deleted" in err
+    assert "WARNING: Of the 5 tokens in quarantine, 2 are left alone: 2 " in err
 
 
 def test_quarantine_leaves_alone_what_was_changed(
