@@ -386,8 +386,8 @@ def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.Mon
         (["p.jsonl", "--max-age", "0h"], "p.jsonl was made"),
     ):
         code, out, err = command("apply", "--yes", *arguments)
-        assert (4, "", 1) == (code, out, len(err.splitlines()))
-        assert err.startswith(f"losant-tokens: error: {message}")
+        assert (4, "") == (code, out)
+        assert f"losant-tokens: error: {message}" in err
     monkeypatch.setenv("LOSANT_API_URL", "https://losant.example.com")
     code, _, err = command("apply", "--yes", "p.jsonl")
     assert (4, f"error: p.jsonl was made for {service}, and this is https://losant.e" in err) == (
