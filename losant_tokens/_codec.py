@@ -312,20 +312,25 @@ def _member_reader(
             if name not in listed and member is not None
         }
         unreadable = set()
+        # The secret of a new token cannot be read again, so it is returned even without an id.
+        has_secret = kind is models.ApiToken and type(value.get("token")) is str
         for name, wire in names.items():
             member = value.get(wire)
-            is_needed = fields[name].default is attrs.NOTHING
-            if member is None:
-                if is_needed:
-                    raise _UnreadableError("is missing", wire)
+            is_required = fields[name].default is attrs.NOTHING
+            if member is None and not is_required:
                 continue
             try:
+                if member is None:
+                    raise _UnreadableError("is missing")  # noqa: TRY301 -- like one that is odd
                 found[name] = hooks[name](member, fields[name].type)
             except _UnreadableError as error:
-                if is_needed or not is_lenient:
+                if not is_lenient or (is_required and not has_secret):
                     raise _UnreadableError(error.fault.problem, wire) from None
                 unreadable.add(name)
-                extra[wire] = _kept(name, member)
+                if is_required:
+                    found[name] = ""
+                if member is not None:
+                    extra[wire] = _kept(name, member)
         if unreadable:
             found["unreadable"] = frozenset(unreadable)
         return kind(**found, extra=extra)

@@ -33,7 +33,7 @@ _PIECE: Final = 256 * 1024  # bytes that are counted in one step
 
 @attrs.frozen
 class Fault:
-    """A problem of a response and its place (`$.items[3].id`). It never holds a value.
+    """A problem of a response and its place (`$.id`). It never holds a value.
 
     Attributes:
         problem: A phrase that fits after "the response".

@@ -105,7 +105,8 @@ class ApiToken(_Token):
     """A token of a user, an application or an instance.
 
     Attributes:
-        token: The secret. Only the request that creates a token returns it, and only once.
+        token: The secret. Only the request that creates a token returns it, and only once. It is
+            returned even if the response has no readable id; then `id` is empty.
         unreadable: The names of the attributes whose members are present but cannot be read.
         extra: The members that no attribute holds, under their wire names, as they came. This
             includes the members that cannot be read. A `token` that is not a string is kept as a

@@ -187,7 +187,7 @@ class ResponseError(LosantError):
     Attributes:
         action: The operation, in the API's own words: `userApiToken.delete`.
         status_code: The HTTP status of the response.
-        path: The place of the fault in the response (`$.items[3].scope`), if it has one.
+        path: The place of the fault in the response (`$.id`), if it has one.
         ambiguous: Whether the API may have carried the request out, which the response does not
             show.
         is_too_large: Whether a smaller page of the list could be read.

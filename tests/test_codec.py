@@ -397,6 +397,18 @@ def test_new_secret_beside_an_odd_member() -> None:
     assert "the_actual_token_string" == found.token.reveal()
 
 
+@pytest.mark.parametrize(
+    ("members", "extra"), [({}, {}), ({"id": None}, {}), ({"id": 7}, {"id": 7})]
+)
+def test_new_secret_without_an_id(members: dict[str, Any], extra: dict[str, Any]) -> None:
+    """A new token's secret is read even if the token's id cannot be."""
+    found = decode({"token": "hunter2", "name": "ci", **members}, ApiToken)
+
+    assert found == ApiToken(
+        id="", name="ci", token=Secret("hunter2"), unreadable=frozenset({"id"}), extra=extra
+    )
+
+
 @pytest.mark.parametrize("odd", [{"value": "hunter2"}, ["hunter2"], 12345678])
 def test_new_secret_in_an_odd_form(odd: object) -> None:
     """A secret that is not a string stays within reach, and stays a secret."""
