@@ -36,7 +36,7 @@ from losant_tokens.cli._outputs import check_outputs
 from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
 from losant_tokens.cli._state import journal_for, own_file
 from losant_tokens.cli._text import as_span
-from losant_tokens.errors import JobError, LosantError
+from losant_tokens.errors import JobError, LosantError, PlanRefused
 from losant_tokens.jobs._report_values import summary
 from losant_tokens.jobs._targets import target_problem
 
@@ -284,7 +284,9 @@ class _Job:
                 report, failure = error.report, error
             are_saved = self._report(report)
             if failure is not None:
-                complain(explained(failure))
+                complain(problem := explained(failure))
+                if isinstance(failure, PlanRefused):
+                    return problem.exit_code
             if not report.is_complete:
                 say_stopped(carry_on(self.plan, self.options()))
             elif report.counts[jobs.Outcome.FAILED]:

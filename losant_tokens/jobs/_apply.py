@@ -5,6 +5,7 @@ has the workers that take one token after the other, and the ways in which a job
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from losant_tokens.jobs._account import AccountCheck, check_account
 from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._deeds import Executor
 from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._journal import Journal, States
 from losant_tokens.jobs._opening import JobFiles
 from losant_tokens.jobs._plan import Plan
 from losant_tokens.jobs._rate import Rate
@@ -32,7 +33,7 @@ from losant_tokens.jobs._requests import (
     describe,
 )
 from losant_tokens.jobs._telling import Listener, ProgressReporter, report_check
-from losant_tokens.jobs._values import Progress
+from losant_tokens.jobs._values import Progress, settled
 from losant_tokens.jobs._work import WorkQueue
 
 OnProgress = Callable[[Progress], None]
@@ -100,7 +101,13 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     path = Path(journal) if journal is not None else journal_of(plan)
     plan.check(client.base_url, timedelta.max, datetime.now(UTC))
     listener = Listener(on_progress)
-    outage = await _check_account(client, plan, account_check, patience, listener, (stop, abort))
+    try:
+        outage = await _check_account(
+            client, plan, account_check, patience, listener, (stop, abort)
+        )
+    except PlanRefused as error:
+        error.report = await anyio.to_thread.run_sync(_report_so_far, plan, path)
+        raise
     _check_age(client, plan, max_age, resume=resume)
     async with JobFiles(plan, path, resume) as (entries, opened):
         throttle = Throttle(
@@ -194,6 +201,26 @@ async def _check_account(
     if isinstance(failure, LosantError) and Failure.of(failure) in RETRIED:
         return f"the service does not answer; last seen: {describe(failure)}"
     raise failure
+
+
+def _report_so_far(plan: Plan, journal: Path) -> Report:
+    """Return the report of a job that did nothing in this run."""
+    states = States.of(len(plan))
+    with suppress(JournalError):
+        if journal.is_file():
+            with Journal.open(plan, journal, resume=True) as opened:
+                states = opened.states
+    return Report(
+        plan=plan,
+        journal=journal,
+        states=states,
+        requests=0,
+        retries=0,
+        refused=0,
+        seconds=0.0,
+        pace=(),
+        before=settled(states.counts()),
+    )
 
 
 def _check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bool) -> None:

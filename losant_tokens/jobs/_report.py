@@ -59,7 +59,11 @@ class Report:
 
     @property
     def changed(self) -> Mapping[int, datetime]:
-        """When the API says that the job has changed a token, by its number in the plan."""
+        """When the API says that the job has changed a token, by the token's number in the plan.
+
+        It comes from the response to the change itself. If that response was lost, the token is not
+        in here: its time of change is unknown, because somebody else may have changed it since.
+        """
         return self.states.changed
 
     @property
