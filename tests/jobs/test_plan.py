@@ -1,22 +1,25 @@
 """The file of a plan: what it holds, who may read it, and that nobody can alter it unseen."""
 
 import errno
+import hashlib
+import io
 import json
 import os
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import Owner
-from losant_tokens.errors import JobError, PlanRefused
+from losant_tokens.errors import JobError, PlanRefused, ValidationError
 from losant_tokens.jobs import Counts, Entry, Header, Plan
-from losant_tokens.jobs._plan_format import entry_json, json_line, read_heads
+from losant_tokens.jobs._plan_format import entry_json, header_json, json_line, read_heads
 from losant_tokens.jobs._plan_writer import PlanWriter
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -165,8 +168,6 @@ def forge(path: Path, **members: Any) -> None:
 
     said = {**header_json(HEADER), **members}
     body = b"".join(path.read_bytes().splitlines(keepends=True)[1:])
-    import hashlib
-
     path.write_bytes(first_line(said, digest_of(said, hashlib.sha256(body).hexdigest())) + body)
 
 
@@ -215,6 +216,213 @@ def test_nonsense_with_a_digest_is_refused(tmp_path: Path, members: dict[str, An
         Plan.read(path)
 
 
+def forge_lines(path: Path, lines: bytes, **members: Any) -> None:
+    """Writes a plan with other lines and a digest that fits them."""
+    from losant_tokens.jobs._plan_format import digest_of, first_line, header_json
+
+    data = {**header_json(HEADER), **members}
+    digest = digest_of(data, hashlib.sha256(lines).hexdigest())
+    path.write_bytes(first_line(data, digest) + lines)
+
+
+LINES = [json_line(entry_json(entry)) + b"\n" for entry in ENTRIES]
+
+
+def altered(**members: Any) -> bytes:
+    line = {**entry_json(ENTRIES[0]), **members}
+    return json_line({name: value for name, value in line.items() if value != "LEFT OUT"}) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(altered(**{name: "LEFT OUT"}) for name in entry_json(ENTRIES[0])),
+        *(altered(**{name: 5}) for name in entry_json(ENTRIES[0])),
+        *(altered(**{name: []}) for name in entry_json(ENTRIES[0])),
+        *(altered(**{name: True}) for name in entry_json(ENTRIES[0])),
+        altered(owner="nobody"),
+        altered(owner="instance:575ec8687ae143cd83dc4a97"),
+        altered(id=None),
+        altered(lastUpdated="yesterday"),
+        altered(creationDate="2026-01-01T00:00:00"),
+        altered(expirationDate="2026-13-01T00:00:00+00:00"),
+        altered(protected=5),
+        altered(more=1),
+        b"[]\n",
+        b"5\n",
+        b"\n",
+        b"{}\n",
+        b"\x00\n",
+        b"[" * 100_000 + b"\n",
+        LINES[0].replace(b'"id":"1', b'"id":"1","id":"9'),
+        LINES[0].replace(b'"active"', b'"active","status":"active"'),
+        LINES[0].replace(b"ci-", b"ci\x00-"),
+        LINES[0].replace(b"ci-", b"ci\xff-"),
+        LINES[0].removesuffix(b"\n") + b"," + LINES[0],
+        LINES[0].removesuffix(b"\n") + b',{"x":[1\n2]}\n',
+        LINES[0].replace(b'"active"', b"9" * 5000),
+    ],
+)
+def test_forged_line_is_refused(tmp_path: Path, first: bytes) -> None:
+    """A line that no release writes is refused in words, even if the digest is right."""
+    path = tmp_path / "plan.jsonl"
+    forge_lines(path, first + LINES[1] + LINES[2])
+
+    with pytest.raises(PlanRefused, match="is not a plan of losant-tokens"):
+        Plan.read(path)
+
+
+@pytest.mark.parametrize(
+    ("owners", "problem"),
+    [
+        ({"selected": 2, "protected": 1}, "2 selected and 1 protected tokens of user, and holds 1"),
+        ({"selected": 1, "protected": 10**30}, "and holds 1 and 1"),
+        ({"selected": 0, "protected": 2}, "and holds 1 and 1"),
+    ],
+)
+def test_wrong_counts_are_refused(tmp_path: Path, owners: dict[str, int], problem: str) -> None:
+    """A header that counts other tokens than there are is refused."""
+    path = tmp_path / "plan.jsonl"
+    right = {"listed": 3, "selected": 1, "protected": 0}
+    members = {"user": {"listed": 5, **owners}, str(APPLICATION): right}
+    forge_lines(path, b"".join(LINES), owners=members)
+
+    with pytest.raises(PlanRefused, match=problem):
+        Plan.read(path)
+
+
+def test_forger_can_forge(tmp_path: Path) -> None:
+    """The plan that the forged ones differ from is a plan."""
+    path = tmp_path / "plan.jsonl"
+    forge_lines(path, b"".join(LINES))
+
+    assert tuple(Plan.read(path).entries()) == ENTRIES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{" + b" " * (17 << 20) + b"\n",
+        b"\x00" * (17 << 20),
+    ],
+)
+def test_endless_header_is_not_read(tmp_path: Path, content: bytes) -> None:
+    """A first line without an end is not read into memory."""
+    (tmp_path / "plan").write_bytes(content)
+
+    with pytest.raises(PlanRefused, match="is not a plan"):
+        Plan.read(tmp_path / "plan")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_endless_line_is_not_read(tmp_path: Path, end: bytes) -> None:
+    """Nor is any other line that is too long, or the last one without an end."""
+    path = tmp_path / "plan.jsonl"
+    line = json_line(entry_json(attrs.evolve(ENTRIES[0], name="x" * (5 << 20))))
+    for forged in (line + end, LINES[0].removesuffix(b"\n")):
+        forge_lines(path, forged)
+        with pytest.raises(PlanRefused, match="is not a plan"):
+            Plan.read(path)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(header_json(HEADER))), _JSON, max_size=3),
+    st.lists(
+        st.sampled_from(LINES) | _JSON.map(lambda value: json_line(value) + b"\n"), max_size=4
+    ),
+)
+def test_no_forged_plan_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, members: dict[str, Any], lines: list[bytes]
+) -> None:
+    """A forged plan is read or refused, whatever its members are."""
+    path = tmp_path_factory.getbasetemp() / "forged.jsonl"
+    forge_lines(path, b"".join(lines), **members)
+    try:
+        plan = Plan.read(path)
+    except PlanRefused:
+        return
+    assert len(list(plan.entries())) == len(plan)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_plan_that_is_changed_while_it_is_read(tmp_path: Path, at: int) -> None:
+    """A line that is changed in place after the check is not used."""
+    path = tmp_path / "plan.jsonl"
+    counts = {Owner.user(): Counts(listed=3000, selected=3000)}
+    entries = [attrs.evolve(ENTRIES[0], id=f"{number:024x}") for number in range(3000)]
+    with PlanWriter(path) as writer:
+        for entry in entries:
+            writer.add(entry)
+        plan = writer.finish(attrs.evolve(HEADER, counts=counts))
+    opened = plan.checked_entries()
+    content = path.read_bytes()
+    line = json_line(entry_json(entries[2999])) + b"\n"
+    changed = (
+        content.replace(line, line.replace(b"bb7", b"bb6")),
+        content.removesuffix(line),
+        content[: len(content) // 2],
+    )[at]
+    path.write_bytes(changed)
+    used: list[bytes] = []
+
+    with pytest.raises(PlanRefused, match=r"plan\.jsonl was changed after it was checked"):
+        used.extend(line for chunk in opened.chunks() for line in chunk)
+
+    assert set(used) <= set(content.splitlines(keepends=True))
+    assert 0 < len(used) < 3000
+    opened.close()
+
+
+def test_block_that_cannot_be_read(tmp_path: Path) -> None:
+    """A plan that cannot be read to its end is refused with the reason."""
+    opened = write(tmp_path / "plan.jsonl").checked_entries()
+    opened._file.close()
+
+    class Broken(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    opened._file = Broken()
+    with pytest.raises(PlanRefused, match="cannot be read: Input/output error"):
+        list(opened)
+
+
+def test_line_that_is_too_long_is_not_written(tmp_path: Path) -> None:
+    """A token or a header that could not be read again is refused when it is written."""
+    with PlanWriter(tmp_path / "plan.jsonl") as writer:
+        with pytest.raises(JobError, match=r"The token 1{24} of user cannot be planned"):
+            writer.add(attrs.evolve(ENTRIES[0], name="x" * (5 << 20)))
+        with pytest.raises(JobError, match="header of the plan is too long"):
+            writer.finish(attrs.evolve(HEADER, protected=("x" * (17 << 20),)))
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+    ],
+)
+def test_times_at_the_edges(tmp_path: Path, time: datetime) -> None:
+    """A time that has no year from 1 to 9999 in UTC is written and read with its own offset."""
+    path = tmp_path / "plan.jsonl"
+    entry = attrs.evolve(ENTRIES[0], last_updated=time, expiration_date=time)
+    with PlanWriter(path) as writer:
+        writer.add(entry)
+        writer.finish(attrs.evolve(HEADER, counts={Owner.user(): Counts(listed=1, selected=1)}))
+
+    assert list(Plan.read(path).entries()) == [entry]
+
+
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     """A file that cannot be read is refused, with the reason."""
     plan = write(tmp_path / "plan.jsonl")
@@ -250,6 +458,9 @@ def test_entries_can_be_left_early(tmp_path: Path) -> None:
         ("https://api.losant.com", timedelta(hours=24), None),
         ("https://api.losant.com", timedelta(hours=25), "was made 25 hours ago"),
         ("https://losant.example.com", timedelta(0), "was made for https://api.losant.com"),
+        ("https://api.losant.com", -timedelta(minutes=4), None),
+        ("https://api.losant.com", -timedelta(minutes=6), "lies in the future: it is 2026-03-01"),
+        ("https://api.losant.com", -timedelta(days=400), "was made at 2026-03-01T12:00:00"),
     ],
 )
 def test_where_and_when_it_may_be_applied(
@@ -263,6 +474,16 @@ def test_where_and_when_it_may_be_applied(
 
     with pytest.raises(PlanRefused, match=problem):
         plan.check(base_url, timedelta(hours=24), NOW + age)
+
+
+def test_any_age(tmp_path: Path) -> None:
+    """The age of a plan may be left open, and is a timedelta otherwise."""
+    plan = write(tmp_path / "plan.jsonl")
+    plan.check("https://api.losant.com", None, NOW + timedelta(days=9999))
+    plan.check("https://api.losant.com", timedelta.max, NOW + timedelta(days=9999))
+
+    with pytest.raises(ValidationError, match="max_age must be of timedelta"):
+        plan.check("https://api.losant.com", 24, NOW)  # type: ignore[arg-type]
 
 
 # --- Writing ---------------------------------------------------------------------------------
