@@ -10,7 +10,6 @@ cancelled anywhere in the line.
 """
 
 from collections.abc import Callable
-from typing import cast
 
 import anyio
 import attrs
@@ -18,7 +17,6 @@ import attrs
 from losant_tokens._rate import FIRST_RATE, Meter, Rate
 
 _FORGOTTEN = 60.0  # seconds without a refusal, after which there is no limit any more
-_SHORT = 1.0  # seconds, for which the rate would wait of its own accord
 _NAP = 0.25  # seconds, after which the head of the line looks at the rate again
 
 
@@ -77,11 +75,7 @@ class Pace:
             # The rate begins with what the server has just admitted.
             self.rate = Rate(first=max(FIRST_RATE, self._answers.per_second(now)))
             self.rate.answers = self._answers
-        # A short wait of the server's is a lower bound, and must not replace the rate's own.
-        is_short = retry_after is not None and retry_after < _SHORT
-        self.rate.refused(now, sent_at, None if is_short else retry_after)
-        if is_short:
-            self.rate.pause(now, cast("float", retry_after))
+        self.rate.refused(now, sent_at, retry_after)
 
     def _current(self) -> Rate | None:
         if self.rate is not None:

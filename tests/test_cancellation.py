@@ -235,7 +235,13 @@ def unsteady() -> httpx.MockTransport:
     return httpx.MockTransport(handle)
 
 
-@pytest.mark.parametrize("contended", [False, True], ids=["alone", "contended"])
+@pytest.mark.parametrize(
+    "contended",
+    [
+        pytest.param(False, id="alone"),
+        pytest.param(True, id="contended", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
 async def test_every_point_in_the_pace(
     way: Way, contended: bool, monkeypatch: pytest.MonkeyPatch
@@ -246,7 +252,7 @@ async def test_every_point_in_the_pace(
         monkeypatch.setattr(f"losant_tokens._rate.{pause}", 0.001)
     policy = RetryPolicy(attempts=20, base=0.001, cap=0.001, deadline=10)
     async with AsyncClient("t", transport=unsteady(), max_connections=1, retry=policy) as client:
-        assert await sweep(way, client, contended=contended) >= 3
+        assert await sweep(way, client, contended=contended, patience=30) >= 3
 
 
 def test_every_point_in_the_pace_under_trio() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, Owner, RetryPolicy, errors
 from losant_tokens._clock import ServerClock, parse_http_date
+from losant_tokens._warning import _calling
 
 from .helpers import jwt
 from .servers import ID
@@ -227,6 +229,26 @@ async def test_a_token_expires_by_the_servers_clock() -> None:
             await client.user_api_token.get(ID)
 
 
+async def test_a_token_expires_while_a_list_is_read() -> None:
+    """A token that has expired by the time of the next page is not sent again."""
+    seen: list[httpx.Request] = []
+
+    def page(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        items = [{"id": f"{len(seen):024x}"}]
+        body = {"items": items, "totalCount": 9, "perPage": 1}
+        return httpx.Response(200, json=body, headers=dated(NOW))
+
+    token = jwt({"exp": (NOW - timedelta(days=1)).timestamp()})
+    with time_machine.travel(NOW - timedelta(days=10)):
+        async with client_of(page, token) as client:
+            tokens = client.user_api_tokens.iter(per_page=1)
+            await anext(tokens)
+            with pytest.raises(errors.TokenExpired):
+                await anext(tokens)
+    assert len(seen) == 1
+
+
 async def test_nobody_says_what_time_it_is() -> None:
     """If the server cannot be asked for the time, the local clock decides."""
 
@@ -299,3 +321,10 @@ async def test_a_warning_in_a_task_of_its_own() -> None:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(client.user_api_token.get, ID)
     assert "losant_tokens/_" not in caught[0].filename
+
+
+def test_a_warning_without_a_caller() -> None:
+    """If all lines are of this package or the event loop, the warning names the innermost one."""
+    outer = SimpleNamespace(f_globals={"__name__": "asyncio.events"}, f_back=None)
+    inner = SimpleNamespace(f_globals={"__name__": "losant_tokens._session"}, f_back=outer)
+    assert _calling(inner) is inner  # type: ignore[arg-type, comparison-overlap]

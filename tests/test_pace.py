@@ -145,7 +145,6 @@ def test_a_limit_is_forgotten() -> None:
             await gather(*(client.user_api_token.delete(ID) for _ in range(100)))
             limit.is_on = False
             await anyio.sleep(61)
-            await client.user_api_token.delete(ID)
             began = anyio.current_time()
             await gather(*(client.user_api_token.delete(ID) for _ in range(1000)))
             assert anyio.current_time() - began == pytest.approx(1000 / 20 * 0.01)
@@ -550,3 +549,12 @@ def test_an_earlier_attempt_may_have_arrived() -> None:
         assert caught.value.ambiguous
 
     in_no_time(main)
+
+
+async def test_a_deadline_that_has_passed_at_once() -> None:
+    """A call whose deadline has passed when its turn comes is not sent."""
+    limit = Limit(1)
+    async with client_of(limit, retry=RetryPolicy(deadline=1e-12)) as client:
+        with pytest.raises(errors.RequestTimeout, match="not sent within") as caught:
+            await client.user_api_tokens.post(ApiTokenPost("ci"))
+    assert (caught.value.ambiguous, limit.admitted) == (False, 0)
