@@ -82,6 +82,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         "max_changes": "--max-changes",
         "scope_check": "--scope-check",
         "clock_check": "--clock-check",
+        "account_check": "--account-check",
         "allow_token_in_use": "--allow-own-token",
         "allow_unmatched": "--allow-unmatched",
         "insecure_http": "--insecure-http",
@@ -120,6 +121,7 @@ def with_options(text: str) -> str:
         return _OPTIONS[found["name"]] + value
 
     text = text.replace("give it as an UnlistedScope", "give it with --unlisted-scope")
+    text = text.replace("unmatched='warn'", "--allow-unmatched")
     return _ARGUMENT_ALONE.sub(lambda found: _OPTIONS[found[0]], _ARGUMENT.sub(option, text))
 
 

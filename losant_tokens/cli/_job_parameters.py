@@ -190,19 +190,29 @@ class How:
     journal: Annotated[
         Path | None, _said("The journal. Default: FILE.journal beside the plan FILE.")
     ] = None
+    account_check: Annotated[
+        Literal["enforce", "off"],
+        _said("Refuse a plan of another account than the token's, or of an unknown one."),
+    ] = "enforce"
     json: Annotated[AsJson, _said("Write what came of it as JSON.")] = False
     quiet: Quiet = False
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `jobs.apply`."""
         patience = {} if self.patience is None else {"patience": self.patience}
-        return {"verify": not self.no_verify, "rate": self.rate, **patience}
+        return {
+            "verify": not self.no_verify,
+            "rate": self.rate,
+            "account_check": self.account_check,
+            **patience,
+        }
 
     def options(self) -> tuple[str, ...]:
         """Return the options that it takes to carry on like this, but for `--yes`."""
         journal = () if self.journal is None else ("--journal", str(self.journal))
         return (
             *(["--no-verify"] if self.no_verify else []),
+            *([] if self.account_check == "enforce" else ["--account-check", self.account_check]),
             *journal,
             *_option("--rate", self.rate),
             *_option("--max-concurrency", self.max_concurrency),

@@ -14,7 +14,7 @@ from losant_tokens import AsyncClient, aiohttp_transport, httpx_transport, jobs
 from losant_tokens._pool import Pool
 from losant_tokens._transport import environment_proxy
 from losant_tokens.cli._connection import USUAL, Connection
-from losant_tokens.cli._errors import say, say_stopped, warn
+from losant_tokens.cli._errors import say, say_stopped, warn, with_options
 from losant_tokens.cli._job_progress import job_progress
 from losant_tokens.cli._service import AT_ONCE, need_token, report_retries, run_loop, wait_for
 from losant_tokens.cli._signals import GRACE, StopSignals
@@ -67,7 +67,7 @@ def planned(
 
 
 def _print_warning(message: Warning | str, *_: object) -> None:
-    warn(str(message))
+    warn(with_options(str(message)))
 
 
 @define

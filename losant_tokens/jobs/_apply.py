@@ -99,7 +99,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     most = client.max_connections if max_concurrency is None else max_concurrency
     limits.check(limits.whole(least=1), "apply", "max_concurrency", most)
     path = Path(journal) if journal is not None else journal_of(plan)
-    plan.check(client.base_url, timedelta.max, datetime.now(UTC))
+    plan.check(client.base_url, None, plan.header.created)  # the age once the time is known
     listener = Listener(on_progress)
     try:
         outage = await _check_account(

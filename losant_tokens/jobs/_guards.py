@@ -43,12 +43,12 @@ class Guards:
         if self.max_changes is not None and selected > self.max_changes:
             raise GuardRefused(
                 f"More than {self.max_changes} tokens were selected, and no more may be changed. "
-                f"Select fewer, or allow more changes (--max-changes)."
+                f"Select fewer, or pass a larger max_changes."
             )
         if not self.allow_majority and counts.selected * 2 > counts.listed:
             raise GuardRefused(
                 f"{counts.selected} of the {counts.listed} tokens of {owner} were selected, which "
-                f"is more than half. Select fewer, or allow it (--allow-majority)."
+                f"is more than half. Select fewer, or pass allow_majority=True."
             )
 
 

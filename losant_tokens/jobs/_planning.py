@@ -160,6 +160,11 @@ class Wanted:
     source: str = ""
 
 
+def _not_negative(instance: object, field: limits.Field, value: object) -> None:
+    if value != 0:
+        limits.positive(instance, field, value)
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """How a plan is made: the arguments of `plan` under their names."""
@@ -171,7 +176,7 @@ class Settings:
     unmatched: OnUnmatched = attrs.field(default="warn", validator=limits.one_of(ON_UNMATCHED))
     incomplete: OnIncomplete = attrs.field(default="warn", validator=limits.one_of(ON_INCOMPLETE))
     page_size: int = attrs.field(default=PAGE_SIZE, validator=limits.whole(least=1))
-    patience: float = attrs.field(default=PATIENCE, validator=limits.positive)
+    patience: float = attrs.field(default=PATIENCE, validator=_not_negative)
 
     def __attrs_post_init__(self) -> None:
         limits.check(
@@ -274,8 +279,7 @@ class _Planner:
         guards = self._matches.guards()
         if self.settings.unmatched == "refuse" and guards and self._selected():
             raise GuardRefused(
-                f"{' '.join(guards)} Correct it or leave it out, or allow patterns that match "
-                f"nothing (unmatched)."
+                f"{' '.join(guards)} Correct it or leave it out, or pass unmatched='warn'."
             )
         if self.settings.incomplete == "refuse" and (missing := self._missing()):
             raise GuardRefused(f"Tokens may be missing from the plan: {'; '.join(missing)}.")
@@ -287,7 +291,7 @@ class _Planner:
         if may_lock_out and header.total.selected:
             _warn(
                 "It cannot be told which of the tokens is the one in use, so it may be among those "
-                "selected. Name it with protect (--protect)."
+                "selected. Protect it by its id or its name: protect='name'."
             )
         if header.moved:
             _warn(

@@ -117,7 +117,7 @@ async def test_pattern_that_protects_nothing(tmp_path: Path) -> None:
         assert told == [f"{words} Check its spelling."]
     _, told = await plan_of(fake, tmp_path, protect="biling", unmatched="ignore")
     assert told == []
-    with pytest.raises(errors.GuardRefused, match=f"{words}.*unmatched"):
+    with pytest.raises(errors.GuardRefused, match=f"{words}.*unmatched='warn'"):
         await plan_of(
             fake, tmp_path, protect="biling", unmatched="refuse", path=tmp_path / "refused"
         )
