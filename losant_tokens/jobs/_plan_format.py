@@ -43,6 +43,16 @@ _LINE = re.compile(
 )
 
 
+# The same with times as they are written here, so that such lines need not be parsed as JSON.
+_TIME = r'(?:"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}\+00:00)"|null)'
+_CHECKED_LINE = re.compile(
+    f'^{{"owner":"({_PLAIN})","id":{_TEXT},"name":{_TEXT},"status":{_OR_NULL}'
+    f',"lastUpdated":{_TIME},"creationDate":{_TIME},"expirationDate":{_TIME}'
+    f',"reason":{_TEXT}(,"protected":{_TEXT})?}}\n',
+    re.MULTILINE,
+)
+
+
 def json_line(value: object) -> bytes:
     """JSON on one line, for people to read: in UTF-8 wherever that can be."""
     try:
@@ -265,17 +275,22 @@ class LineCheck:
             ValueError: A line is not one that a release writes, or about another owner.
             KeyError: It is about an owner that the header does not name.
         """
-        # Lines in the usual form have each member once, and can be parsed together.
-        if len(_LINE.findall(b"".join(lines).decode(errors="surrogatepass"))) == len(lines):
-            parsed = json.loads(b"[%b]" % b",".join(lines))
-        else:
-            parsed = [json.loads(line, object_pairs_hook=unique_members) for line in lines]
-        for data in parsed:
-            if not _MEMBERS <= _checked(data, dict).keys() <= _MEMBERS | _OPTIONAL:
+        # To parse all lines as JSON takes five times as long.
+        usual = _CHECKED_LINE.findall(b"".join(lines).decode(errors="surrogatepass"))
+        if len(usual) == len(lines):
+            for owner, *times, protected in usual:
+                self._found[self._owners[owner]][protected != ""] += 1
+                for time in times:
+                    if time:
+                        datetime.fromisoformat(time)
+            return
+        for line in lines:
+            data = _checked(json.loads(line, object_pairs_hook=unique_members), dict)
+            if not _MEMBERS <= data.keys() <= _MEMBERS | _OPTIONAL:
                 raise ValueError(data)
             owner = self._owners[_checked(data["owner"], str)]
             self._found[owner]["protected" in data] += 1
-            _check_entry(data, owner)
+            _check_entry(cast("Line", data), owner)
 
     def problem(self) -> str | None:
         """Return in words that the header counts other lines than there are, or `None`."""
