@@ -70,7 +70,9 @@ def size_limit(action: Action[Any], status_code: int, max_response_size: int) ->
     """
     if status_code >= 400:  # noqa: PLR2004 -- HTTP's range for errors
         return min(_ERROR_LIMIT, max_response_size)
-    return max_response_size if _is_list(action) else min(_SINGLE_LIMIT, max_response_size)
+    if _is_list(action):
+        return max_response_size
+    return min(max_response_size, max(_SINGLE_LIMIT, max_response_size // 8))
 
 
 def _is_list(action: Action[Any]) -> bool:

@@ -54,8 +54,8 @@ class AsyncClient:
             pools use the proxy and the authorities that the environment names.
         losantdomain: The domain scope of all requests; rarely needed.
         api_version: The version of the API to ask for.
-        max_response_size: The largest page of a list that is read, in bytes, decompressed. Other
-            responses are smaller: 4 MiB are read of them, or this if it is less. Default: 32 MiB.
+        max_response_size: The largest page of a list that is read, in bytes, decompressed. Of other
+            responses, 4 MiB are read, or an eighth of this if that is more. Default: 32 MiB.
         insecure_http: Whether a base URL may be plain http to another host, as for a fake in
             another container. Anyone on the network can then read the token. Without it, such a
             client raises `ValidationError` when it is opened. Default: `LOSANT_INSECURE_HTTP`,

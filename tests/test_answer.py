@@ -698,6 +698,7 @@ async def test_decompressed_in_steps() -> None:
         (GET, 200, 32, 4),
         (DELETE, 204, 32, 4),
         (DELETE, 200, 2, 2),
+        (GET, 200, 64, 8),
         (LIST, 400, 32, 1),
         (GET, 503, 32, 1),
     ],
