@@ -17,6 +17,7 @@ from losant_tokens._credential import read_credential
 from losant_tokens._owner import Owner, OwnerTokens
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._retry import RetryPolicy
+from losant_tokens._scopes import listed
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transport import httpx_transport
@@ -224,7 +225,7 @@ class AsyncClient:
     def __repr__(self) -> str:
         session = self._session
         scopes = session.credential.scopes
-        can = "unknown scopes" if scopes is None else f"scopes {', '.join(sorted(scopes))}"
+        can = "unknown scopes" if scopes is None else f"scopes {listed(scopes)}"
         return (
             f"<AsyncClient {session.endpoint.base_url} {session.state}, "
             f"{session.in_flight} of {session.max_connections} connections in use, "

@@ -61,8 +61,8 @@ def refusal(
         problem = f"{action} may not be done with an OAuth token; use an API token"
     elif may(action, scopes) is Answer.REFUSED:
         problem = (
-            f"{action} needs a token with one of the scopes {_listed(action.accepts)}; "
-            f"this token has {_listed(scopes)}"
+            f"{action} needs a token with one of the scopes {listed(action.accepts)}; "
+            f"this token has {listed(scopes)}"
         )
     else:
         return None
@@ -78,7 +78,7 @@ _MAX_LISTED = 20
 _MAX_SHOWN = 60  # characters; a published scope is shorter
 
 
-def _listed(scopes: Iterable[str]) -> str:
+def listed(scopes: Iterable[str]) -> str:
     """Return scopes for a message. Claims may hold anything, in any number."""
     ordered = sorted(scopes)
     first, rest = ordered[:_MAX_LISTED], len(ordered) - _MAX_LISTED

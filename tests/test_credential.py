@@ -200,6 +200,7 @@ def test_any_claims(scope: object, exp: object, aud: object) -> None:
         ("losant-fake:8080", "losant-fake"),
         ("localhost", "localhost"),
         ("losant", None),
+        ("acme", None),
         ("Losant, Inc.", None),
         ("", None),
         ("https://", None),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens import Secret
+from losant_tokens import AsyncClient, Secret
 from losant_tokens._credential import Credential
-from losant_tokens._scopes import Answer, _listed, can_create_tokens, may, refusal
+from losant_tokens._scopes import Answer, can_create_tokens, listed, may, refusal
 from losant_tokens.errors import ScopeError, ValidationError
 
 from .helpers import DEPRECATED_GROUPS, PUBLISHED_SCOPES, ROWS, Row
@@ -100,18 +100,26 @@ def test_number_of_listed_scopes(count: int, end: str) -> None:
     """Twenty scopes are listed, and one more is counted."""
     scopes = [f"device.{number:02}" for number in range(count)]
 
-    assert _listed(reversed(scopes)) == ", ".join(scopes[:20]) + end
+    assert listed(reversed(scopes)) == ", ".join(scopes[:20]) + end
+
+
+def test_scopes_in_the_repr_of_a_client() -> None:
+    """The repr of a client shortens the scopes that a claim may hold, as a message does."""
+    client = AsyncClient("token", scopes=["a\nb", *(f"device.{number:02}" for number in range(20))])
+
+    assert "scopes 'a\\nb', device.00" in repr(client)
+    assert "device.18 and 1 more" in repr(client)
 
 
 def test_length_of_listed_scopes() -> None:
     """A scope of sixty characters is listed as it is, and a longer one shortened."""
-    assert _listed(["x" * 60, "y" * 61]) == f"{'x' * 60}, '{'y' * 59}"
+    assert listed(["x" * 60, "y" * 61]) == f"{'x' * 60}, '{'y' * 59}"
 
 
 def test_message_about_odd_scopes() -> None:
     """A message shows the odd scopes that a claim may hold shortened and escaped."""
     odd = ("a\nb", "x" * 10_000)
-    shown = _listed(odd)
+    shown = listed(odd)
 
     assert shown == f"'a\\nb', '{'x' * 59}"
 
