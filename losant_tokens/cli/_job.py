@@ -131,7 +131,6 @@ def apply(
     *,
     resume: bool,
     retry_failed: bool,
-    allow_own_token: bool,
     max_age: timedelta,
 ) -> int:
     """Apply a plan, once that was agreed to."""
@@ -152,7 +151,6 @@ def apply(
             journal,
             resume=resume,
             retry_failed=retry_failed,
-            allow_own_token=allow_own_token,
             max_age=max_age,
         )
         return job.run()
@@ -245,14 +243,12 @@ class _Job:
     journal: Path
     resume: bool = False
     retry_failed: bool = False
-    allow_own_token: bool = False
     max_age: timedelta = A_DAY
 
     def options(self) -> tuple[str, ...]:
         """Return the options that it takes to carry on like this."""
         return (
             *self.how.options(),
-            *(["--allow-own-token"] if self.allow_own_token else []),
             *([] if self.max_age == A_DAY else ["--max-age", as_span(self.max_age)]),
             *self.connection.options(),
         )
@@ -267,8 +263,7 @@ class _Job:
             settings={
                 **self.how.settings(),
                 "resume": self.resume,
-                **({"retry_failed": True} if self.retry_failed else {}),
-                **({"allow_token_in_use": True} if self.allow_own_token else {}),
+                "retry_failed": self.retry_failed,
                 "max_age": self.max_age,
                 "journal": self.journal,
             },

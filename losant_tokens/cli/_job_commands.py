@@ -26,7 +26,7 @@ from losant_tokens.cli._job_parameters import (
     Rules,
     Span,
 )
-from losant_tokens.cli._parameters import AllowOwnToken, AsJson, Flag, Quiet
+from losant_tokens.cli._parameters import AsJson, Flag, Quiet
 
 
 @app.command(help_epilogue=texts.PLAN)
@@ -60,7 +60,6 @@ def apply(
     *,
     resume: Flag = False,
     retry_failed: Flag = False,
-    allow_own_token: AllowOwnToken = False,
     max_age: MaxAge = A_DAY,
     how: How = AS_USUAL,
     connection: Connection = USUAL,
@@ -80,7 +79,6 @@ def apply(
         connection,
         resume=resume,
         retry_failed=retry_failed,
-        allow_own_token=allow_own_token,
         max_age=max_age,
     )
 

@@ -106,8 +106,9 @@ def is_own(found: os.stat_result) -> bool:
 
 def make_private(descriptor: int) -> None:
     """Let nobody but its owner read a file."""
-    if sys.platform != "win32":  # pragma: no branch -- where files have no such mode
-        os.fchmod(descriptor, 0o600)
+    # Windows has had no such call before Python 3.13, and its files have no such mode.
+    if fchmod := getattr(os, "fchmod", None):
+        fchmod(descriptor, 0o600)
 
 
 def reason(error: OSError) -> str:

@@ -795,6 +795,17 @@ def test_advice_after_failures(fake: FakeLosant, service: str, command: Command)
     assert err.endswith(f"{advice} --rate 50\n")
 
 
+def test_retry_failed(fake: FakeLosant, service: str, command: Command) -> None:
+    """`--resume --retry-failed` tries failed tokens again; `--resume` alone does not."""
+    fake.fail(status=400, method="DELETE", times=1)
+    command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
+
+    assert 3 == command("apply", "p.jsonl", "--yes", "--resume")[0]
+    code, out, _ = command("apply", "p.jsonl", "--yes", "--resume", "--retry-failed")
+
+    assert (0, "Deleted 5, left alone 0, failed 0") == (code, out[:33])
+
+
 # --- Displays that fail ----------------------------------------------------------------------
 
 
