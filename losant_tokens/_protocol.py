@@ -78,8 +78,7 @@ class Protocol(ResponseHandler):
         What is left to send is of no use. To wait until a server has read it, or has agreed to the
         end of TLS, would keep the socket open for as long as the server likes.
         """
-        if self.transport is not None:
-            self.transport.abort()
+        self._abort_soon()
         super().close()
 
     def data_received(self, data: bytes) -> None:
@@ -150,8 +149,12 @@ class Protocol(ResponseHandler):
         if data.strip():
             self.has_surplus, self._pool.keeps_connections = True, False
         self.force_close()
-        if self.transport is not None:
-            self.transport.abort()
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        """Abort the connection in the next turn; uvloop's TLS may be in the middle of a read."""
+        if self.transport is not None and not self._loop.is_closed():
+            self._loop.call_soon(self.transport.abort)
 
     def _parse_response_of(self, data: bytes) -> bool:
         """Parse a packet up to the end of its response. Return whether it has a whole one."""
