@@ -27,6 +27,9 @@ from losant_tokens._proxies import Proxy
 from losant_tokens._secret import Secret
 from losant_tokens._tls import Verify
 
+_BUFFERED_PARTS = 1000
+"""More parts of a body than httpcore can have read from a connection that is closed."""
+
 
 class HttpxPool(Pool):
     """Slots, each a pool of httpx with one connection; those out of use wait in a stack.
@@ -267,9 +270,10 @@ class _SlotStream(httpx.AsyncByteStream):
             return
         if not self._has_ended:
             await discard(slot)
-            with anyio.CancelScope(shield=True), suppress(Exception):
-                while self._next is not None:
-                    await self._next()
+            if self._next is not None:
+                with anyio.CancelScope(shield=True), suppress(Exception):
+                    for _ in range(_BUFFERED_PARTS):
+                        await self._next()
             return
         try:
             await self._stream.aclose()
