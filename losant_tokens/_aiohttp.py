@@ -26,7 +26,6 @@ from losant_tokens._failures import (
     MIXED_UP,
     NO_RESPONSE,
     cause_without_frames,
-    not_sent,
 )
 from losant_tokens._loop import is_asyncio
 from losant_tokens._pool import KEEPALIVE, Pool
@@ -97,6 +96,8 @@ class AiohttpPool(Pool):
         proxy = self._proxy_for(request.url)
         session = self._session or self._open(await self._tls_context(request.url, proxy))
         content = await request.aread()
+        if session.closed:
+            raise httpx.ConnectError("the pool is closed")
         try:
             response = await session.request(
                 request.method,
@@ -110,7 +111,7 @@ class AiohttpPool(Pool):
                 server_hostname=request.extensions.get("sni_hostname"),
             )
         except Exception as error:  # noqa: BLE001 -- an event loop may raise anything
-            problem = not_sent(error) if session.closed else _translated(error)
+            problem = _translated(error)
         else:
             return _response(response, request)
         raise problem
