@@ -100,7 +100,7 @@ async def fetch(pool: httpx.AsyncBaseTransport, url: str) -> None:
 @pytest.mark.parametrize(
     ("holder", "name"),
     [
-        (lambda slot: innermost(slot), "_h11_state"),
+        (innermost, "_h11_state"),
         (lambda slot: slot.network._stream.inner, "_stream"),
         (lambda slot: slot.network._stream.inner._stream, "_protocol"),
     ],
