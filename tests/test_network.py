@@ -97,6 +97,14 @@ async def fetch(pool: httpx.AsyncBaseTransport, url: str) -> None:
     await response.aclose()
 
 
+def innermost(slot: _Slot) -> Any:
+    """httpcore's connection, below those that wrap it."""
+    connection: Any = slot._pool.connections[0]
+    while hasattr(connection, "_connection"):
+        connection = connection._connection
+    return connection
+
+
 @pytest.mark.parametrize(
     ("holder", "name"),
     [
@@ -118,14 +126,6 @@ async def test_a_private_attribute_that_has_moved(
             patch.delattr(holder(slot), name)
             found.append(slot.unread())
         assert [b"", b" "] == found
-
-
-def innermost(slot: _Slot) -> Any:
-    """httpcore's connection, below those that wrap it."""
-    connection: Any = slot._pool.connections[0]
-    while hasattr(connection, "_connection"):
-        connection = connection._connection
-    return connection
 
 
 async def test_idle_connections_of_a_server_that_sends_too_much() -> None:
