@@ -35,6 +35,7 @@ from losant_tokens._retry import (
     may_try_again,
 )
 from losant_tokens._secret import Secret
+from losant_tokens._turns import Turns
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
@@ -70,12 +71,12 @@ class Shared:
         codec: Makes models of JSON.
         base_url: The address of the API, for messages.
         max_response_size: The largest page of a list that is read, in bytes.
-        waiting: The scopes of calls that wait for their turn, which closing the client ends.
+        waiting: The scopes of calls that wait for the pace, which closing the client ends.
     """
 
     pool: Callable[[], httpx.AsyncBaseTransport] = attrs.field(repr=False)
     is_open: Callable[[], bool] = attrs.field(repr=False)
-    turns: anyio.Semaphore
+    turns: Turns
     now: Callable[[], float]
     scope: type[anyio.CancelScope]
     server_clock: ServerClock
@@ -225,29 +226,28 @@ class Call:
 
     def _has_turn_at_once(self) -> bool:
         """Take a free connection, if there is one and no limit on the rate."""
-        if self._is_paced and self.shared.pace.rate is not None:
-            return False
-        try:
-            self.shared.turns.acquire_nowait()
-        except anyio.WouldBlock:
-            return False
-        return True
+        shared = self.shared
+        return (shared.pace.rate is None or not self._is_paced) and shared.turns.take_at_once()
 
     async def _waits_for_turn(self) -> bool:
         """Wait for a place in the pace, then for a free connection; but not past the deadline."""
         pace, turns = self.shared.pace, self.shared.turns
+        while True:
+            is_limited = self._is_paced and pace.rate is not None
+            if is_limited and not await self._waits_for_place():
+                return False
+            if not await turns.take(self._deadline):
+                return False
+            # A request may have been refused meanwhile, which concerns this one, too.
+            if not self._is_paced or pace.lets_pass(has_place=is_limited):
+                return True
+            turns.release()
+
+    async def _waits_for_place(self) -> bool:
         with self.shared.scope(deadline=self._deadline) as scope:
             self.shared.waiting.add(scope)
             try:
-                while True:
-                    is_limited = self._is_paced and pace.rate is not None
-                    if is_limited and not await pace.take(self._deadline):
-                        break
-                    await turns.acquire()
-                    # A request may have been refused meanwhile, which concerns this one, too.
-                    if not self._is_paced or pace.lets_pass(has_place=is_limited):
-                        return True
-                    turns.release()
+                return await self.shared.pace.take(self._deadline)
             finally:
                 self.shared.waiting.discard(scope)
         return False
@@ -388,18 +388,20 @@ def _is_retrying() -> bool:
     return stamina.is_active() and not stamina.is_testing()
 
 
-async def ask_server_time(
-    pool: httpx.AsyncBaseTransport, request: httpx.Request, clock: ServerClock
-) -> None:
+async def ask_server_time(shared: Shared, request: httpx.Request) -> None:
     """Send a request for the `Date` of its response alone; any failure leaves the time unknown.
 
     Args:
-        pool: The pool to send with.
+        shared: What it has in common with the calls of the client.
         request: A request that carries no token.
-        clock: The clock that learns from the response.
     """
-    with anyio.move_on_after(_CLOCK_TIMEOUT), suppress(Exception):
-        began = anyio.current_time()
-        response = await pool.handle_async_request(request)
-        clock.observe(response.headers, anyio.current_time() - began)
-        await response.aclose()
+    began = shared.now()
+    if not await shared.turns.take(began + _CLOCK_TIMEOUT):
+        return
+    try:
+        with anyio.move_on_after(_CLOCK_TIMEOUT), suppress(Exception):
+            response = await shared.pool().handle_async_request(request)
+            shared.server_clock.observe(response.headers, shared.now() - began)
+            await response.aclose()
+    finally:
+        shared.turns.release()

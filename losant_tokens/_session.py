@@ -22,13 +22,14 @@ from losant_tokens._changes import Changes
 from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
-from losant_tokens._loop import clock, loop_finder, scope_class
+from losant_tokens._loop import clock, is_asyncio, loop_finder, scope_class
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pace import Pace
 from losant_tokens._paging import Ahead
 from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
+from losant_tokens._turns import AsyncioTurns, TrioTurns
 from losant_tokens._warning import warn_caller
 from losant_tokens._wire import Endpoint, Template, build_request, time_request
 from losant_tokens.errors import (
@@ -79,11 +80,7 @@ class Session:
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
-    _turns: anyio.Semaphore = attrs.field(init=False, repr=False)
     _shared: Shared = attrs.field(init=False, repr=False)  # of its calls, once it is open
-
-    def __attrs_post_init__(self) -> None:
-        self._turns = anyio.Semaphore(self.max_connections, fast_acquire=True)
 
     def __reduce__(self) -> Never:
         raise TypeError("A session cannot be pickled or copied: it holds the API token.")
@@ -100,7 +97,7 @@ class Session:
     @property
     def in_flight(self) -> int:
         """How many requests are in flight."""
-        return self.max_connections - self._turns.value
+        return 0 if self._loop is None else self.max_connections - self._shared.turns.free
 
     async def open(self, pool: httpx.AsyncBaseTransport) -> None:
         """Open a pool to send with, in the event loop that it will belong to.
@@ -120,7 +117,7 @@ class Session:
         self._shared = Shared(
             pool=self.pool,
             is_open=lambda: not self._closed,
-            turns=self._turns,
+            turns=(AsyncioTurns if is_asyncio() else TrioTurns)(self.max_connections),
             now=now,
             scope=scope_class(),
             server_clock=self.server_clock,
@@ -165,8 +162,10 @@ class Session:
             raise cancelled
 
     async def _close(self) -> None:
-        for scope in tuple(self._shared.waiting if self._loop is not None else ()):
-            scope.cancel()
+        if self._loop is not None:
+            self._shared.turns.close()
+            for scope in tuple(self._shared.waiting):
+                scope.cancel()
         for ahead in tuple(self.under_way):
             await ahead.give_up()
         if self._pool is not None:
@@ -324,8 +323,7 @@ class Session:
         the server's time, a request without the token asks for it.
         """
         if isinstance(problem, TokenExpired) and not self.server_clock.has_response:
-            async with self._turns:
-                await ask_server_time(self.pool(), time_request(self.endpoint), self.server_clock)
+            await ask_server_time(self._shared, time_request(self.endpoint))
             refuted = self._problem(action)
             if refuted is None:
                 return
