@@ -1,7 +1,7 @@
-"""An HTTP answer as a model, or as the error to raise.
+"""Reads a response: its body, within limits, and then a model or the error to raise.
 
-Pure, and it returns errors instead of raising them: an answer may hold a secret, and the locals
-of a frame that raises can end up in a log.
+It returns errors instead of raising them, because a response may hold a secret, and the locals of
+a frame that raises can end up in a log.
 """
 
 import re
@@ -53,7 +53,7 @@ _MESSAGE_LIMIT = 500  # characters of what a server says that go into the text o
 
 @attrs.frozen
 class Answer:
-    """A whole answer, as it came over the wire; its content is not shown."""
+    """A whole response; its repr does not show the content."""
 
     status_code: int
     headers: httpx.Headers = attrs.field(repr=False)

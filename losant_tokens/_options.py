@@ -15,15 +15,15 @@ OauthFilterField = Literal["name"]
 
 
 class RequestOptions(TypedDict, total=False):
-    """What every method takes besides its own arguments, by keyword.
+    """The keyword options of every method.
 
     Keys:
         losantdomain: The domain scope of the request; rarely needed.
-        actions: Have the answer list the actions of the resource. Default: false.
-        links: Have the answer carry links. Default: true.
-        embedded: Have the answer embed related resources. Default: true.
-        timeout: How long one try may take, in seconds. Default: that of the client.
-        retry: How often, and for how long, the call is tried. Default: that of the client.
+        actions: Whether the response lists the actions of the resource. Default: false.
+        links: Whether the response has links. Default: true.
+        embedded: Whether the response embeds related resources. Default: true.
+        timeout: The longest time for one attempt, in seconds. Default: that of the client.
+        retry: How often, and for how long, the call is attempted. Default: that of the client.
     """
 
     losantdomain: str
@@ -35,16 +35,17 @@ class RequestOptions(TypedDict, total=False):
 
 
 class ListOptions(RequestOptions, total=False):
-    """What a list of tokens takes.
+    """The options of a list of tokens.
 
     Keys:
-        sort_field: What to sort by; the API's default is `name`.
-        sort_direction: `asc` (the API's default) or `desc`.
-        per_page: How many to a page; the API's default is 100, that of `iter` 1,000. A server
-            may cap it.
-        filter_field: What to filter by; goes with `filter`.
-        filter: What that field must match; `*` stands for anything. To the API, an empty one, or
-            one without a field, means all tokens: `iter` refuses it.
+        sort_field: The field to sort by. Default: `name`, the API's default.
+        sort_direction: `asc` or `desc`. Default: `asc`, the API's default.
+        per_page: The number of tokens on a page. Default: 100 for a page, the API's default, and
+            1,000 for `iter`. A server may cap it, and `iter` halves it for pages that are too
+            large.
+        filter_field: The field to filter by. Requires `filter`.
+        filter: The pattern that the field must match; `*` matches anything. The API takes an empty
+            pattern, or one without a field, for all tokens, so `iter` refuses it.
     """
 
     sort_field: SortField
@@ -55,7 +56,7 @@ class ListOptions(RequestOptions, total=False):
 
 
 class PageOptions(ListOptions, total=False):
-    """What one page of a list takes besides.
+    """The further options of one page of a list.
 
     Keys:
         page: The number of the page, from zero.
@@ -65,7 +66,7 @@ class PageOptions(ListOptions, total=False):
 
 
 class OauthListOptions(RequestOptions, total=False):
-    """What a list of OAuth tokens takes: see `ListOptions`."""
+    """The options of a list of OAuth tokens: see `ListOptions`."""
 
     sort_field: OauthSortField
     sort_direction: SortDirection
@@ -75,7 +76,7 @@ class OauthListOptions(RequestOptions, total=False):
 
 
 class OauthPageOptions(OauthListOptions, total=False):
-    """What one page of a list of OAuth tokens takes: see `PageOptions`."""
+    """The options of one page of a list of OAuth tokens: see `PageOptions`."""
 
     page: int
 
@@ -83,7 +84,7 @@ class OauthPageOptions(OauthListOptions, total=False):
 def check_options(
     action: Action[Any], options: Mapping[str, object], known: type = RequestOptions
 ) -> None:
-    """Refuses options that do not exist, as Python refuses unknown arguments.
+    """Refuse options that do not exist, as Python refuses unknown arguments.
 
     Raises:
         TypeError: There is no such option.
@@ -102,7 +103,7 @@ def check_options(
 def split(
     action: Action[Any], options: Mapping[str, Any], known: type
 ) -> tuple[dict[str, Any], Any]:
-    """The options that are parameters of a list, and those that any request takes.
+    """Return the options that are parameters of a list, and those of any request.
 
     Raises:
         TypeError: There is no such option.
@@ -116,10 +117,10 @@ def split(
 
 
 def list_query(action: Action[Any], parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters of a list as they stand in a URL.
+    """Return the parameters of a list as they are in a URL.
 
     Raises:
-        ValidationError: A parameter is not what the API takes.
+        ValidationError: The API would refuse a parameter.
     """
     takes = {
         "sort_field": ("sortField", limits.one_of(action.sorts_by)),

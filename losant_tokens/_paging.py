@@ -426,7 +426,7 @@ class Ahead(Generic[V]):
             if not self._given_up:
                 raise
             return _given_up()
-        except Exception as error:  # noqa: BLE001 -- for whoever asks for the result
+        except Exception as error:  # noqa: BLE001 -- raised by `result`
             return _Failed(error)
 
 
