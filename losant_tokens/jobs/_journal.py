@@ -1,4 +1,4 @@
-"""A journal: what a job was about to do, and what came of it, so that it can be carried on.
+"""A journal: the intents and outcomes of a job, so that it can be resumed after a crash.
 
 JSON Lines, appended to, beside the plan. The first line names the plan; each other line is about a
 token of it, by its number: `{"n":7,"is":"intended",...}` before a request is sent that could
@@ -38,7 +38,7 @@ VERSION = 1
 
 _BEGINNING = b'{"format":"losant-tokens journal"'
 _CRC = b',"crc":'
-_MOST_NOTED = 500  # lines that are written at once: to write many would hold the event loop up
+_MOST_NOTED = 500  # lines that are written at once: more would hold up the event loop
 
 _UNTOUCHED, _INTENDED = 0, 1
 _OUTCOMES = tuple(Outcome)
@@ -59,9 +59,8 @@ class States:
     """How far each token of a plan has come: one byte a token.
 
     Attributes:
-        errors: What went wrong, for those that failed, by their numbers.
-        changed: When the API says that a token was last updated, after it was changed, by its
-            number.
+        errors: What went wrong with a token, by its number.
+        changed: When the API says that a token was changed, by its number, if that is known.
     """
 
     _codes: bytearray
@@ -70,7 +69,7 @@ class States:
 
     @classmethod
     def of(cls, size: int) -> Self:
-        """The states of so many tokens, all untouched."""
+        """Return the states of `size` tokens, all untouched."""
         return cls(bytearray(size))
 
     def note(
@@ -100,7 +99,7 @@ class States:
             self.changed.pop(number, None)
 
     def outcome(self, number: int) -> Outcome | None:
-        """What came of a token. One that was intended, and no more, is unknown."""
+        """Return the outcome of a token. One that was intended, and no more, is unknown."""
         code = self._codes[number]
         if code == _INTENDED:
             return Outcome.UNKNOWN
@@ -123,7 +122,7 @@ class States:
         return [in_doubt.get(code) for code in self._codes[first : first + count]]
 
     def counts(self) -> dict[Outcome, int]:
-        """How many tokens came out how."""
+        """Return how many tokens have each outcome."""
         counts = {
             outcome: self._codes.count(code)
             for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)
@@ -153,16 +152,16 @@ class Journal:
 
     @classmethod
     def open(cls, plan: Plan, path: Path, *, resume: bool) -> Self:
-        """The journal of a plan, with what it says so far.
+        """Open the journal of a plan, and read it.
 
         Args:
-            plan: What the job is to do.
+            plan: The plan of the job.
             path: The file.
-            resume: Whether a job that was begun shall be carried on.
+            resume: Whether a job that was begun is to be continued.
 
         Raises:
             JournalError: It cannot be read or written, belongs to another plan, is in use, or
-                says that the job was begun, and nobody said to carry it on.
+                says that the job was begun and is not to be continued.
         """
         journal = cls(plan, path)
         try:
@@ -187,10 +186,12 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Write what was noted, and close the file."""
         if self._descriptor < 0:
             return
-        with contextlib.suppress(JournalError, OSError):  # what is lost is looked at once more
+        with contextlib.suppress(
+            JournalError, OSError
+        ):  # a token whose outcome is lost is read again
             self.flush()
             os.fsync(self._descriptor)
         os.close(self._descriptor)
@@ -223,16 +224,16 @@ class Journal:
         error: str | None = None,
         changed: datetime | None = None,
     ) -> None:
-        """Takes note of what came of a token. It is written with the next intent, or `flush`.
+        """Record the outcome of a token. It is written with the next intent, or `flush`.
 
         Args:
             number: Its number in the plan.
-            outcome: What came of it.
-            error: What went wrong, if it failed.
-            changed: When the API says that it was changed, where it does.
+            outcome: The outcome.
+            error: What went wrong, if anything did.
+            changed: When the API says that it was changed, if that is known.
 
         Raises:
-            JournalError: Much was taken note of, and it could not be written.
+            JournalError: Many outcomes were waiting, and could not be written.
         """
         code, beginning = _BEGINNINGS[outcome]
         self._note_later(beginning % number, error, changed)
@@ -250,10 +251,10 @@ class Journal:
         self._noted.append(line)
 
     async def sync(self) -> None:
-        """Has the disk take what was taken note of.
+        """Flush and fsync.
 
         Raises:
-            JournalError: It did not.
+            JournalError: It failed.
         """
         self.flush()
         if self._unsynced:
@@ -264,7 +265,7 @@ class Journal:
                 raise self._break(error) from None
 
     def flush(self) -> None:
-        """Writes all that was taken note of.
+        """Write all that was noted.
 
         Raises:
             JournalError: It could not be written.
@@ -273,7 +274,8 @@ class Journal:
             return
         if self._broken is not None:
             raise JournalError(f"{self.path} cannot be written: {self._broken}")
-        # Until all is written. Ctrl-C may end it anywhere, and nothing may stand behind a gap.
+        # Ctrl-C may end this anywhere, and no line may follow a gap. So the journal counts as
+        # broken until all is written.
         self._broken = "to write it was interrupted"
         checksum, lines = self._checksum, []
         for line in self._noted:
@@ -285,10 +287,10 @@ class Journal:
         self._broken = None
 
     def _write(self, data: bytes) -> None:
-        """Writes all of it, or nothing; what cannot be written breaks the journal.
+        """Write all of it, or nothing; an error breaks the journal.
 
-        In the event loop, and not in a thread: it costs some microseconds, a thread ten times
-        that, and it is done for each few tokens.
+        This happens in the event loop and not in a thread: it costs some microseconds for each
+        token, and a thread ten times that.
 
         Raises:
             JournalError: It could not be written.
@@ -298,7 +300,7 @@ class Journal:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            with contextlib.suppress(OSError):  # else it is cut off as a torn line
+            with contextlib.suppress(OSError):  # if it fails, the next run cuts the torn line off
                 os.ftruncate(self._descriptor, self._end)
             raise self._break(error) from None
         self._end += written
@@ -308,7 +310,7 @@ class Journal:
         self._broken = files.reason(error)
         return JournalError(f"{self.path} cannot be written: {self._broken}")
 
-    # --- What it said before -----------------------------------------------------------------
+    # --- Reading ---------------------------------------------------------------------------
 
     def _begin(self, *, resume: bool) -> None:
         self._descriptor = files.open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -319,25 +321,25 @@ class Journal:
             self._read(file)
         if self._end and not resume:
             raise JournalError(
-                f"{self.path} says that this plan was begun before. To carry it on, resume it "
-                f"(--resume)."
+                f"{self.path} says that this plan was begun before. To continue it, pass "
+                f"resume=True."
             )
         files.make_private(self._descriptor)  # only now: a file that is refused is not changed
         os.ftruncate(self._descriptor, self._end)
         if self._end == 0:
-            said = {
+            header = {
                 "format": FORMAT,
                 "version": VERSION,
                 "plan": self._plan.digest,
                 "begun": datetime.now(UTC).isoformat(),
             }
-            self._noted.append(json_line(said)[:-1])
+            self._noted.append(json_line(header)[:-1])
             self.flush()
 
     def _read(self, lines: Iterable[bytes]) -> None:
-        """Takes note of all lines, up to the end of the last whole one."""
+        """Read all lines, up to the end of the last complete one."""
         for place, line in enumerate(lines):
-            if not line.endswith(b"\n"):  # torn: it was never acted upon
+            if not line.endswith(b"\n"):  # torn: nothing was done because of it
                 if place == 0 and not _is_a_beginning(line):
                     raise JournalError(f"{self.path} is not a journal")
                 return
@@ -347,13 +349,13 @@ class Journal:
     def _take(self, place: int, line: bytes) -> None:
         content, _, checksum = line.rpartition(_CRC)
         try:
-            said = json.loads(line)
+            data = json.loads(line)
             if place == 0:
-                self._check_header(said)
+                self._check_header(data)
             self._checksum = zlib.crc32(content, self._checksum)
             is_whole = checksum == b"%d}\n" % self._checksum
             if place > 0 and is_whole:
-                self._note(said)
+                self._note(data)
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             is_whole = False
         if not is_whole:
@@ -362,20 +364,20 @@ class Journal:
                 f"altered"
             )
 
-    def _note(self, said: dict[str, Any]) -> None:
-        numbers, code, changed = said["n"], _CODES[said["is"]], said.get("changed")
+    def _note(self, data: dict[str, Any]) -> None:
+        numbers, code, changed = data["n"], _CODES[data["is"]], data.get("changed")
         time = None if changed is None else datetime.fromisoformat(changed)
         # Earlier releases wrote several intents in one line.
         for number in numbers if isinstance(numbers, list) else [numbers]:
-            self.states.note(number, code, said.get("error"), time)
+            self.states.note(number, code, data.get("error"), time)
 
-    def _check_header(self, said: dict[str, Any]) -> None:
-        if (said["format"], said["version"]) != (FORMAT, VERSION):
+    def _check_header(self, data: dict[str, Any]) -> None:
+        if (data["format"], data["version"]) != (FORMAT, VERSION):
             raise JournalError(f"{self.path} is not a journal that this release can read")
-        if said["plan"] != self._plan.digest:
+        if data["plan"] != self._plan.digest:
             raise JournalError(f"{self.path} is the journal of another plan")
 
 
 def _is_a_beginning(line: bytes) -> bool:
-    """Whether a journal may begin like this, so that nothing else is cut off as torn."""
+    """Return whether a journal may begin like this; nothing else is cut off as torn."""
     return line.startswith(_BEGINNING) or _BEGINNING.startswith(line)

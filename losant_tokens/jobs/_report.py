@@ -1,4 +1,4 @@
-"""What came of a job, as a value, and as a file."""
+"""The report of a job, as a value and as a file."""
 
 import json
 import os
@@ -19,20 +19,20 @@ def _now() -> datetime:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """What came of a job, or of as much of it as was done.
+    """The report of a job, or of as much of it as was done.
 
     Attributes:
-        plan: What was to be done.
-        journal: The file that says so token by token, and lets the job be carried on.
+        plan: The plan.
+        journal: The file that has each intent and outcome, so that the job can be resumed.
         requests: How many requests were sent, in this run.
-        retries: How many of them were further tries.
-        refused: How many of them were answered with 429.
-        seconds: How long it took.
-        pace: How fast it was, over time.
-        gave_up: Why it ended before all was done, if it did so of its own accord.
-        ended: When that was, by this machine's clock.
-        before: How many tokens had come to an end in earlier runs, where it was carried on.
-        settings: What else is to be told of the run, in the files: the limit of its rate, say.
+        retries: How many attempts followed another one that had failed.
+        refused: How many requests were answered with 429.
+        seconds: How long this run took.
+        pace: The requests per second, over time.
+        gave_up: Why it ended before all was done, if it gave up by itself.
+        ended: When it ended, by this machine's clock.
+        before: How many tokens were finished in earlier runs, if it was resumed.
+        settings: Other facts about the run that the files show, such as the limit of its rate.
     """
 
     plan: Plan
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def counts(self) -> dict[Outcome, int]:
-        """How many tokens came out how."""
+        """Return how many tokens have each outcome."""
         return self.states.counts()
 
     @property
@@ -68,22 +68,22 @@ class Report:
 
     @property
     def total(self) -> int:
-        """How many tokens the plan has."""
+        """The number of tokens of the plan."""
         return len(self.plan)
 
     @property
     def left(self) -> int:
-        """How many tokens were not come to."""
+        """The number of tokens without an outcome."""
         return self.total - sum(self.counts.values())
 
     @property
     def is_complete(self) -> bool:
-        """Whether each token has come to an end that is known."""
+        """Whether each token has an outcome that is known."""
         return self.left == 0 and self.counts[Outcome.UNKNOWN] == 0
 
     @property
     def begun(self) -> datetime:
-        """When the job was begun, by this machine's clock; one that was resumed, the first time."""
+        """When the job was first begun, by this machine's clock."""
         try:
             with self.journal.open("rb") as file:
                 return datetime.fromisoformat(json.loads(file.readline())["begun"])
@@ -91,7 +91,7 @@ class Report:
             return self.ended - timedelta(seconds=self.seconds)
 
     def results(self) -> Iterator[Result]:
-        """What came of each token, one by one."""
+        """Return the result of each token, one by one."""
         for number, entry in enumerate(self.plan.entries()):
             yield Result(
                 entry=entry,

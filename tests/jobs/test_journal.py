@@ -114,7 +114,7 @@ def test_begun_before(plan: Plan, path: Path) -> None:
     """A job that was begun is carried on only by who says so."""
     Journal.open(plan, path, resume=False).close()
 
-    with pytest.raises(JournalError, match=r"begun before.*--resume"):
+    with pytest.raises(JournalError, match=r"begun before\. To continue it, pass resume=True"):
         Journal.open(plan, path, resume=False)
     assert states(plan, path) == [None] * 3
 

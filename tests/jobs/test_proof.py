@@ -263,6 +263,23 @@ def test_gone_tokens_of_an_account_that_was_not_checked_are_not_final(tmp_path: 
     assert "another account" in (report.gave_up or "")
 
 
+def test_gone_tokens_are_confirmed_while_others_are_found(tmp_path: Path) -> None:
+    """A token that is seen alive while the list is read confirms those before it as well."""
+    fake = fake_with(60)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            for entry in list(plan.entries())[:21]:
+                await client.user_api_token.delete(entry.id)
+            fake.fail("latency", seconds=3.0, times=None, path="*/me/tokens", skip=1)
+            return await jobs.apply(client, plan)
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"gone": 21, "done": 39}
+
+
 def test_list_that_fails_confirms_nothing(tmp_path: Path) -> None:
     """If the tokens cannot be listed, a row of 404 is not final either."""
     fake = fake_with(3)
