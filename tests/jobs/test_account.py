@@ -62,6 +62,7 @@ def test_claims_do_not_matter_for_applications() -> None:
     header = attrs.evolve(HEADER, counts={APPLICATION: Counts(listed=2, selected=1)})
 
     assert account_problem(header, f"userId {B}") is None
+    assert account_problem(HEADER, HEADER.account) is None
     assert account_problem(HEADER, f"userId {B}") is not None
 
 

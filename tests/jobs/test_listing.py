@@ -381,3 +381,26 @@ def test_outage_while_planning(tmp_path: Path, status: int | None) -> None:
 
     plan = on_virtual_time(job)
     assert len(plan) == 60
+
+
+async def test_disk_that_is_full_while_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in the middle of a list ends the reading, and is raised as it is."""
+    from losant_tokens.jobs._plan_writer import PlanWriter
+
+    def flush(_: PlanWriter) -> None:
+        raise errors.JobError("full")
+
+    monkeypatch.setattr(PlanWriter, "flush", flush)
+    with pytest.raises(errors.JobError, match="full"):
+        await planned(Server(honest), tmp_path)
+
+
+async def test_owners_without_end(tmp_path: Path) -> None:
+    """A list with more owners than a plan can hold binds it to none of them."""
+    tokens = [item(number, ownerId=f"{number:024x}") for number in range(150)]
+    plan, _ = await planned(Server(honest, tokens), tmp_path)
+
+    assert len(plan) == 150
+    assert plan.header.owner_ids == {}

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -209,3 +209,82 @@ def test_wrong_span(make: Callable[[Any], Rule], span: Any) -> None:
     """A span is a timedelta, and not negative."""
     with pytest.raises(ValidationError, match="takes a timedelta that is not negative"):
         make(span)
+
+
+UNREADABLE: tuple[tuple[Rule, str], ...] = (
+    (jobs.expired(), "expiration_date"),
+    (jobs.expires_within(DAY), "expiration_date"),
+    (jobs.never_expires(), "expiration_date"),
+    (jobs.older_than(DAY), "creation_date"),
+    (jobs.not_updated_for(DAY), "last_updated"),
+    (jobs.inactive(), "status"),
+    (jobs.named("*"), "name"),
+    (jobs.created_by("*"), "creator_id"),
+    (jobs.created_by("ada"), "creator_name"),
+    (jobs.has_scope("*"), "scope"),
+    (jobs.can_create_tokens(), "scope"),
+)
+
+
+@pytest.mark.parametrize(("rule", "attribute"), UNREADABLE)
+def test_unreadable_members_are_unknown(rule: Rule, attribute: str) -> None:
+    """A member that cannot be read selects nothing, neither for a rule nor for its opposite."""
+    one = token(unreadable=frozenset({attribute}))
+
+    assert (rule.matches(one, NOW), (~rule).matches(one, NOW)) == (None, None)
+
+
+def test_one_of_two_members_of_a_creator() -> None:
+    """The creator that can be read decides if it matches, and leaves it open if it does not."""
+    one = token(creator_name="ada", unreadable=frozenset({"creator_id"}))
+
+    assert jobs.created_by("ada").matches(one, NOW) is True
+    assert jobs.created_by("grace").matches(one, NOW) is None
+
+
+EDGES = [
+    datetime.min.replace(tzinfo=timezone(timedelta(hours=23))),
+    datetime.min.replace(tzinfo=timezone(-timedelta(hours=23))),
+    datetime.min.replace(tzinfo=UTC),
+    NOW,
+    datetime.max.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=timezone(timedelta(hours=23))),
+    datetime.max.replace(tzinfo=timezone(-timedelta(hours=23))),
+]
+SPANS = [timedelta(0), timedelta.resolution, 1_000_000 * DAY, timedelta.max]
+
+
+@pytest.mark.parametrize("time", EDGES)
+@pytest.mark.parametrize("span", SPANS)
+def test_values_at_the_edges(time: datetime, span: timedelta) -> None:
+    """No date and no span ends in an error, whatever the time is."""
+    one = token(expiration_date=time, creation_date=time, last_updated=time)
+    rules = [
+        jobs.expired(),
+        *(make(span) for make in (jobs.expires_within, jobs.older_than, jobs.not_updated_for)),
+    ]
+    for now in (NOW, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        for rule in rules:
+            assert isinstance(rule.matches(one, now), bool)
+            assert isinstance(rule.words, str)
+            assert rule.why(one, now) is None or rule.matches(one, now)
+
+
+@pytest.mark.parametrize("combine", [jobs.all_of, jobs.any_of])
+def test_many_rules(combine: Callable[[list[Rule]], Rule]) -> None:
+    """Thousands of rules can be combined, and keep their order."""
+    rule = combine([jobs.named(f"ci-{number}") for number in range(5000)])
+
+    assert rule.matches(token(), NOW) is (combine is jobs.any_of)
+    assert (~rule).matches(token(), NOW) is (combine is jobs.all_of)
+    assert rule.words.startswith("named 'ci-0' ")
+    assert rule.words.endswith(" named 'ci-4999'")
+    assert len(rule.patterns) == 5000
+
+
+def test_rules_that_use_the_time() -> None:
+    """A rule knows whether its result depends on the time, however it is combined."""
+    timed, plain = jobs.expired(), jobs.named("x")
+
+    assert [rule.uses_time for rule in (timed, ~timed, timed & plain, plain | timed)] == [True] * 4
+    assert [rule.uses_time for rule in (plain, ~plain, jobs.never_expires())] == [False] * 3
