@@ -165,9 +165,9 @@ class Protocol(ResponseHandler):
         for at in range(len(data)):
             super().data_received(data[at : at + 1])
             if self._failure is not None:
-                self._failure = None
-                return False
+                break
             if self._is_complete():
                 self._drop(data[at + 1 :])
                 return True
+        self._failure = None
         return False

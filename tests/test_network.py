@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -11,12 +12,14 @@ import anyio
 import httpcore
 import httpx
 import pytest
+from aiohttp.http_exceptions import BadStatusLine
 from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
 from losant_tokens._failures import not_sent
-from losant_tokens._httpx import HttpxPool, _Slot
+from losant_tokens._httpx import HttpxPool, _Slot, _SlotStream
 from losant_tokens._network import Network
+from losant_tokens._protocol import Protocol
 from losant_tokens._readable import readiness
 
 from .servers import ID, answer, respond, serve
@@ -173,6 +176,66 @@ async def test_a_body_that_is_closed_halfway() -> None:
             break
         await stream.aclose()
         assert 0 == len(pool._idle)
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body without end, as of a mock."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_a_body_without_end_is_closed(is_read: bool) -> None:
+    """A body that no connection carries is closed, whether it was read in part or not."""
+    pool = HttpxPool()
+    slot = _Slot(ssl.create_default_context(), None)
+    stream = _SlotStream(Endless(), slot, pool, proves_little=False)
+    if is_read:
+        async for _ in stream:
+            break
+    await stream.aclose()
+    assert 0 == len(pool._idle)
+
+
+class Parser:
+    """A parser of aiohttp that ends as it is told."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self.feed_eof = end
+
+
+def refuse() -> None:
+    raise BadStatusLine("junk")
+
+
+@pytest.mark.parametrize(
+    ("parser", "expected"),
+    [
+        (None, False),
+        (Parser(lambda: None), False),
+        (Parser(object), True),
+        (Parser(refuse), True),
+    ],
+)
+async def test_the_start_of_another_response(parser: Any, expected: bool) -> None:
+    """A parser of aiohttp shows whether it has the start of a response that is not due."""
+    protocol = Protocol(asyncio.get_running_loop(), HttpxPool())
+    protocol._parser = parser
+    assert expected is protocol._has_begun_another()
+
+
+async def test_a_look_that_finds_nothing() -> None:
+    """A socket that looks readable, and brings nothing, is no reason to doubt a deletion."""
+    pool = aiohttp_transport()
+    async with serve(respond) as url:
+        await fetch(pool, url)
+        assert pool._session is not None
+        connector: Any = pool._session.connector
+        [(protocol, _)] = next(iter(connector._conns.values()))
+        assert not await protocol.mixes_up_responses()
+        await pool.aclose()
 
 
 async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
