@@ -1,18 +1,24 @@
-"""How fast a job may go: a rate, found by trying.
+"""The rate of requests, found by experiment.
 
-Nothing is published about how much Losant takes from a client, so a job finds out. The rate
-doubles until it is refused (429), or until it is more than can be used. The first refusal tells
-roughly where the limit may be; from there the rate grows slowly until there are too many refusals
-(one in a hundred: single ones happen below a limit, too, where requests overtake each other).
-That tells where the limit is about: from a little below it, the rate comes back to it along a
-cubic curve, which is flat there, so that most of the time is spent close to the limit, and steep
-beyond, so that a limit that has gone is soon seen to be gone. That is how TCP finds its pace
-(CUBIC, RFC 9438).
+The problem: Losant publishes no rate limit and sends no header about one, so only the client can
+find out how fast it may go. A rate that is too low wastes hours, and one that is too high is
+refused.
 
-After a refusal nothing is sent for a moment, which doubles for as long as refusals go on: a limit
-that counts by the second may be used up until the second is over, whatever the rate.
+The approach: the rate doubles until a request is refused (429), or until it is more than can be
+used. The first refusal shows roughly where the limit is. From there the rate grows slowly until
+there are too many refusals (one in a hundred: single ones happen below a limit, too, if requests
+overtake each other). That is where the limit is. From a little below it, the rate returns along a
+cubic curve, as TCP does (CUBIC, RFC 9438): it is flat at the limit, so that most of the time is
+spent close to it, and steep beyond, so that the end of a limit is noticed soon.
 
-Pure but for its memory: whoever uses it tells it the time.
+After a refusal nothing is sent for a short time, which doubles as long as refusals go on: a limit
+by the second may be used up until the second is over, whatever the rate. `Retry-After` can only
+lengthen this wait.
+
+Rejected: additive increase (AIMD), which is either slow to return or refused often; a fixed rate,
+because nobody knows it.
+
+Pure except for its memory: the caller passes the time.
 """
 
 import math
@@ -21,37 +27,45 @@ from collections import deque
 import attrs
 
 FIRST_RATE = 8.0  # requests per second
-_DOUBLING, _FAST_DOUBLING = 0.35, 0.15  # seconds, at the beginning; the latter where answers,
-_LATENCIES = 2.0  # so many of which are waited for in any case, come at once
+
+# --- Until the first refusal ---
+_DOUBLING, _FAST_DOUBLING = 0.35, 0.15  # seconds; the latter if responses come at once,
+_LATENCIES = 2.0  # and at least this many latencies
 _FIRST_PAUSE = 0.5  # seconds, after the first refusal: by then the rate was far beyond the limit
-_LEAST_KNOWN = 8  # answers, before which a refusal tells nothing about the limit
+_LEAST_KNOWN = 8  # responses, before which a refusal says nothing about the limit
+
+# --- After a refusal ---
 _LEAST_RATE = 0.5
-_BELOW = 0.92  # of the limit, after a refusal
+_BELOW = 0.92  # of the limit
 _AT_ONCE = 0.5  # of the rate is left by a refusal, whatever was answered
-_AT_FIRST = 0.25  # likewise, after the first refusal
-_TOLERATED = 0.01  # refusals for each answer are no reason to go slower
-_BLUR = 1.5  # requests per second, by which what is measured may be too low
-_CUTS_APART = 1.0  # seconds, the usual window of a limit: until then, it still is the same refusal
-_CURVE = 5.0  # seconds until the rate is back at the limit; not less than so many:
-_CURVE_REQUESTS = 120.0
-_CURVE_PAUSES = 25.0  # times what a refusal costs in waiting (Retry-After)
+_AT_FIRST = 0.25  # of the rate is left by the first refusal
+_TOLERATED = 0.01  # refusals for each response are no reason to slow down
+_BLUR = 1.5  # requests per second, by which the measured rate may be too low
+_CUTS_APART = 1.0  # seconds, the usual window of a limit: within it, it is the same refusal
+_MISSED = 1.0  # places that are left out after a refusal,
+_LEAST_MISSED, _LONGEST_MISSED = 0.01, 5.0  # in seconds; the longest if refusals go on
+
+# --- Back to the limit ---
+_CURVE = 5.0  # seconds until the rate is back at the limit, but at least
+_CURVE_REQUESTS = 120.0  # requests, and
+_CURVE_PAUSES = 25.0  # times the seconds that a refusal costs (Retry-After)
 _LONGEST_CURVE = 300.0
-_BEYOND = 2.0  # curves long; there is no limit any more, and the rate doubles
+_BEYOND = 2.0  # curves long: there is no limit any more, and the rate doubles
 _DOUBLING_SLOWLY = 3.0  # seconds; there, and after the first refusal
 _DOUBLINGS = 20
-_CATCH_UP = 0.05  # seconds: places that nobody took in time are lost, but for these,
-_CLOSEST = 0.5  # which may follow each other at twice the rate,
-_TICK = 0.001  # seconds, or all at once where the event loop could not tell them apart;
-_BEAT = 0.005  # seconds: there it is woken so seldom, each time for some of them
-_MISSED = 1.0  # places that are left out after a refusal
-_LEAST_MISSED, _LONGEST_MISSED = 0.01, 5.0  # seconds; the longest when refusals go on
+
+# --- Places ---
+_CATCH_UP = 0.05  # seconds: earlier places that nobody took are lost
+_CLOSEST = 0.5  # of the usual distance between places that are caught up on
+_TICK = 0.001  # seconds: the event loop cannot distinguish places that are closer,
+_BEAT = 0.005  # seconds: so it wakes up this often, for several places at once
 _STEP = 0.1  # seconds
-_STEPS = 10  # of them are what is measured: a second
+_STEPS = 10  # that are measured: a second
 
 
 @attrs.define
 class Meter:
-    """Counts events, and knows how many there were in the last second, and in all."""
+    """Counts events: those of the last second, and all of them."""
 
     _steps: deque[tuple[int, int]] = attrs.field(factory=deque)  # those of the last second
     _lately: int = 0  # in these
@@ -61,13 +75,13 @@ class Meter:
     _count: int = 0  # in the step that goes on
 
     def count(self, now: float) -> None:
-        """Counts one event."""
+        """Count one event."""
         if now >= self._over_at:
             self._begin(int(now / _STEP))
         self._count += 1
 
     def per_second(self, now: float) -> float:
-        """Events per second, over the last second."""
+        """Return the events per second, over the last second."""
         step = int(now / _STEP)
         if step != self._step:
             self._begin(step)
@@ -76,7 +90,7 @@ class Meter:
 
     @property
     def in_all(self) -> int:
-        """All events that were ever counted."""
+        """The number of all events."""
         return self._before + self._count
 
     def _begin(self, step: int) -> None:
@@ -91,11 +105,11 @@ class Meter:
 
 @attrs.define
 class Curve:
-    """How the rate comes back to a limit that was met, and goes beyond it.
+    """The way of the rate back to a limit that was met, and beyond it.
 
     Attributes:
-        limit: Where it was met, in requests per second.
-        seconds: After how long it is met again.
+        limit: The limit, in requests per second.
+        seconds: After how many seconds it is met again.
     """
 
     limit: float
@@ -103,12 +117,12 @@ class Curve:
 
     @classmethod
     def after_refusal(cls, limit: float, waiting: float) -> "Curve":
-        """The curve for a limit, where each refusal costs so many seconds of waiting."""
+        """Return the curve for a limit if each refusal costs `waiting` seconds."""
         seconds = max(_CURVE, _CURVE_REQUESTS / limit, _CURVE_PAUSES * waiting)
         return cls(limit, min(seconds, _LONGEST_CURVE))
 
     def at(self, elapsed: float) -> float:
-        """The rate after so many seconds."""
+        """Return the rate after `elapsed` seconds."""
         end = _BEYOND * self.seconds
         if elapsed > end:
             doublings = min((elapsed - end) / _DOUBLING_SLOWLY, _DOUBLINGS)
@@ -119,17 +133,17 @@ class Curve:
 
 @attrs.define
 class Rate:
-    """How many requests may be sent per second, and so when the next one may be.
+    """How many requests may be sent per second, and so when the next one may be sent.
 
     Args:
-        fixed: Requests per second, where they were fixed; else they are found.
-        first: Requests per second, at the beginning, where they are found.
+        fixed: The maximum of requests per second; `None` to find it.
+        first: The requests per second at the beginning, if the maximum is found.
 
     Attributes:
         now: How many may be sent per second now.
-        answers: Measures how many are answered, refusals left out.
-        refusals: Measures how many are refused.
-        latency: How long an answer takes of late, in seconds. Whoever uses it says so.
+        answers: Counts the responses that are no refusals.
+        refusals: Counts the refusals.
+        latency: The latency of late, in seconds, as the caller has measured it.
     """
 
     fixed: float | None = None
@@ -139,7 +153,7 @@ class Rate:
     refusals: Meter = attrs.field(factory=Meter, init=False)
     latency: float = attrs.field(default=math.inf, init=False)
     _due: float = attrs.field(default=math.inf, init=False)  # the next place; the first: at once
-    _free_at: float = attrs.field(default=0.0, init=False)  # it is not to be had before that
+    _free_at: float = attrs.field(default=0.0, init=False)  # the next place is not free before that
     _was_refused: bool = attrs.field(default=False, init=False)
     _is_waited_for: bool = attrs.field(default=False, init=False)
     _paused_until: float = attrs.field(default=0.0, init=False)
@@ -179,7 +193,7 @@ class Rate:
         self._free_at = max(self._free_at - apart, self._paused_until)
 
     def wait(self, now: float) -> float:
-        """The seconds after which to ask again for a place that was not free, as it looks now."""
+        """Return the seconds after which to ask again for a place that was not free."""
         beat = _BEAT if _CLOSEST / self.now < _TICK else 0.0
         return max(self._free_at - now, beat)
 
@@ -194,7 +208,7 @@ class Rate:
     # --- What came of requests ---------------------------------------------------------------
 
     def answered(self, now: float, sent_at: float) -> None:
-        """A request that was sent then was answered, with no trouble."""
+        """Note a request that was answered, other than with a refusal."""
         self.answers.count(now)
         if self._refusals and sent_at > self._refused_at:
             self._refusals, self._missed = 0, 0.0
@@ -225,10 +239,10 @@ class Rate:
         if self._refusals == 1 and now - self._cut_at >= _CUTS_APART:
             self._slow_down(now, retry_after if is_waiting_longer else None)
 
-    # --- Its ways ----------------------------------------------------------------------------
+    # --- The rate itself ---------------------------------------------------------------------
 
-    def _pause_until(self, moment: float) -> None:
-        self._paused_until = max(self._paused_until, moment)
+    def _pause_until(self, time: float) -> None:
+        self._paused_until = max(self._paused_until, time)
         self._free_at = max(self._free_at, self._paused_until)
 
     def _slow_down(self, now: float, retry_after: float | None) -> None:
@@ -244,9 +258,9 @@ class Rate:
             self._cut(now, self._limit(now, _AT_ONCE), 0.0)
 
     def _limit(self, now: float, left: float) -> float:
-        """Where the limit may be, after a refusal; not below a share of the rate.
+        """Return where the limit may be after a refusal, but not less than a share of the rate.
 
-        What was answered may say too little: the job may have begun, or gone on, just now.
+        The responses of the last second may be too few: the job may have begun just now.
         """
         answered = max(self.answers.per_second(now) + _BLUR, self.now * left)
         return max(_LEAST_RATE, min(self.now, answered))
@@ -257,7 +271,7 @@ class Rate:
         self.now = max(_LEAST_RATE, self._curve.at(0.0))
 
     def _grow(self, now: float) -> None:
-        """Goes faster with time, as long as places are waited for: else it would be for nobody."""
+        """Raise the rate with time, as long as places are waited for."""
         if self._grown_at is None:
             self._grown_at = now
         elapsed = now - self._grown_at

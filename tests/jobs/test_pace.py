@@ -263,6 +263,50 @@ def test_pauses_double_while_refusals_go_on() -> None:
     assert pauses[-1] == 5.0
 
 
+@pytest.mark.parametrize("retry_after", [0.0, 0.02])
+def test_retry_after_never_shortens_the_backoff(retry_after: float) -> None:
+    """The pauses double up to five seconds, also if the server asks for shorter ones."""
+    rate = Rate(fixed=50.0)
+    pauses = []
+    now = 10.0
+    for _ in range(12):
+        rate.refused(now, now - 0.001, retry_after)
+        pauses.append(rate.pause_left(now))
+        now += pauses[-1]
+
+    assert pauses[-3:] == [5.0] * 3
+    assert pauses[1:] == sorted(pauses[1:])  # the first refusal has a pause of its own
+
+
+def test_retry_after_is_a_lower_bound() -> None:
+    """A wait that the server asks for is kept, however short the backoff is."""
+    rate = Rate(fixed=50.0)
+
+    rate.refused(10.0, 9.99, 30.0)
+
+    assert rate.pause_left(10.0) == 30.0
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.0, 1.0])
+def test_a_server_that_refuses_everything_gets_few_requests(retry_after: float | None) -> None:
+    """Whatever the refusals say, a job sends less than one request a second in the end."""
+    limit = Switch(5, SlidingLog(200), SlidingLog(0))
+
+    answers = simulate(limit, 60, retry_after=retry_after)
+
+    assert sum(answer.at > 20 for answer in answers) <= 40
+
+
+def test_places_can_be_given_back() -> None:
+    """A place of two that was not used is free for the next request."""
+    rates = Rate(fixed=1.0), Rate(fixed=1.0)
+    for rate in rates:
+        rate.take(10.0, 2)
+    rates[1].give_back(1)
+
+    assert [rate.wait(10.0) for rate in rates] == pytest.approx([2.0, 1.0])
+
+
 def test_nothing_is_sent_during_a_pause() -> None:
     """During a pause nothing may be sent, whoever was next."""
     rate = Rate(fixed=50.0)
