@@ -1,5 +1,6 @@
 """The command `losant-tokens`; the extra `[cli]` installs its dependencies."""
 
+import atexit
 import sys
 from importlib.util import find_spec
 
@@ -16,6 +17,10 @@ def main() -> None:
 
         say_stopped("losant-tokens: interrupted")
         code = 130  # 128 and the number of the signal, as shells have it
+    from losant_tokens.cli._signals import ignore  # noqa: PLC0415
+
+    # All is done and printed: a signal while the interpreter ends has nothing to stop.
+    atexit.register(ignore)
     sys.exit(code)
 
 

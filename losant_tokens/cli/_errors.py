@@ -99,7 +99,9 @@ _ARGUMENT = re.compile(
     rf"(?P<quote>[`'\"]?)\b(?:\w+\.)?(?P<name>{'|'.join(_OPTIONS)})"
     r"(?:=(?:True|(?P<value>[\"'][a-z]+[\"'])))(?P=quote)"
 )
-_ARGUMENT_ALONE = re.compile(rf"(?<![-\w'\"])(?:{'|'.join(n for n in _OPTIONS if '_' in n)})\b")
+_ARGUMENT_ALONE = re.compile(
+    rf"(?<![-.\w'\"])(?:[A-Za-z]+\.)?(?P<name>{'|'.join(n for n in _OPTIONS if '_' in n)})\b"
+)
 
 
 def explained(error: errors.LosantError) -> CommandError:
@@ -122,7 +124,7 @@ def with_options(text: str) -> str:
 
     text = text.replace("give it as an UnlistedScope", "give it with --unlisted-scope")
     text = text.replace("unmatched='warn'", "--allow-unmatched")
-    return _ARGUMENT_ALONE.sub(lambda found: _OPTIONS[found[0]], _ARGUMENT.sub(option, text))
+    return _ARGUMENT_ALONE.sub(lambda found: _OPTIONS[found["name"]], _ARGUMENT.sub(option, text))
 
 
 def unexpected(error: Exception) -> CommandError:

@@ -66,5 +66,5 @@ def _started(process: "subprocess.Popen[str]") -> RunningFake:
     if not line:
         last = process.stderr.read().strip().rpartition("\n")[2]
         raise CommandError(f"the fake did not start: {last}")
-    told = json.loads(line)
-    return RunningFake(told["base_url"], told["token"], process)
+    data = json.loads(line)
+    return RunningFake(data["base_url"], data["token"], process)

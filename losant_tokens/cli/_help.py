@@ -2,8 +2,8 @@
 
 ROOT = """\
 Environment:
-  LOSANT_API_TOKEN  the API token to go by; never an argument, since everybody
-                    on the machine can see those
+  LOSANT_API_TOKEN  the API token; never an argument, because everybody on the
+                    machine can see those
   LOSANT_API_URL    where the API is; default: https://api.losant.com
   LOSANT_INSECURE_HTTP
                     1 allows plain http to another host, such as a test server:
@@ -25,7 +25,7 @@ Examples:
   losant-tokens COMMAND --help\
 """
 
-_TOKEN = "The API token to go by comes from LOSANT_API_TOKEN, never from an argument."  # noqa: S105 -- a sentence
+_TOKEN = "The API token comes from LOSANT_API_TOKEN, never from an argument."  # noqa: S105 -- a sentence
 
 LIST = f"""\
 {_TOKEN}
@@ -82,7 +82,7 @@ PLAN = f"""\
 
 {_GLOB}
 
-A plan can be read, and kept for review; whoever alters it makes it useless.
+A plan can be read, and kept for review. If it is altered, it is refused.
 
 Examples:
   losant-tokens plan --expired --out plan.jsonl
@@ -118,7 +118,7 @@ QUARANTINE = f"""\
 {_GLOB}
 
 A token that is inactive is refused, and can be activated again. The report, as
-JSON, is what `restore` and `sweep` go by.
+JSON, is what `restore` and `sweep` read.
 
 Examples:
   losant-tokens quarantine --not-updated-for 180d --report quarantine.json
@@ -160,7 +160,7 @@ Examples:
 """
 
 SANDBOX = """\
-It tells how to connect to it. Exits with 0 when Ctrl-C ends it.
+It prints how to connect to it. Exits with 0 when Ctrl-C ends it.
 
 Examples:
   losant-tokens sandbox

@@ -235,7 +235,7 @@ def _agreed(made: jobs.Plan, how: How, *, resume: bool = False) -> bool:
 
 @attrs.frozen
 class _Job:
-    """A plan that is applied, with all that was said about how."""
+    """A plan that is applied, with its settings."""
 
     plan: jobs.Plan
     how: How

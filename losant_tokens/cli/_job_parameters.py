@@ -175,7 +175,7 @@ class How:
     ] = None
     max_concurrency: Annotated[
         AtLeastOne | None,
-        _said("Requests in flight at the most. Default: 50, or 20 without aiohttp."),
+        _said("Maximum number of requests in flight. Default: 50, or 20 without aiohttp."),
     ] = None
     report: Annotated[
         tuple[Path, ...],

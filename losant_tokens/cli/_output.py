@@ -50,7 +50,7 @@ def write_table(
         drop: The columns that a narrow terminal goes without, the least important first.
         wrap: The column that goes on in a second line where the terminal is narrower still.
         numbers: The columns that are set to the right.
-        file: Where it goes; stdout, unless told otherwise.
+        file: Where it goes; stdout by default.
     """
     file = file or sys.stdout
     lines = [list(headers), *([escaped(cell) for cell in row] for row in rows)]

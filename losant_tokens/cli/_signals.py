@@ -100,3 +100,9 @@ def leave(_: int) -> None:
     """End the process at once. Only for the time in which nothing can have been done."""
     os.write(2, b"losant-tokens: interrupted\n")
     os._exit(130)
+
+
+def ignore() -> None:
+    """Ignore stop signals from now on."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

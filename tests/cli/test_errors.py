@@ -234,7 +234,7 @@ def test_group(error: Exception, code: int, beginning: str) -> None:
         ("Older than max_age allows.", "Older than --max-age allows."),
         ("To carry it on, pass `resume=True`.", "To carry it on, pass --resume."),
         ("Use scope_check='off'.", "Use --scope-check off."),
-        ("plan.max_changes must be", "plan.--max-changes must be"),
+        ("plan.max_changes must be", "--max-changes must be"),
         ("the token 'max_age' is kept, at this rate", "the token 'max_age' is kept, at this rate"),
         ("(--max-age)", "(--max-age)"),
     ],

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from losant_tokens.cli._service import wait_for
-from losant_tokens.cli._signals import STOP_SIGNALS, StopSignals, handled, interrupt, leave
+from losant_tokens.cli._signals import STOP_SIGNALS, StopSignals, handled, ignore, interrupt, leave
 from losant_tokens.testing import FakeLosant
 
 from .test_processes import start, until, until_line
@@ -156,6 +156,18 @@ def test_leave_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     leave(2)
 
     assert [(2, b"losant-tokens: interrupted\n"), 130] == calls
+
+
+def test_ignore() -> None:
+    """While the interpreter ends, stop signals are ignored."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        ignore()
+        for number in STOP_SIGNALS:
+            send(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --- The commands ----------------------------------------------------------------------------
