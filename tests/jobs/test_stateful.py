@@ -113,6 +113,7 @@ class Jobs(RuleBasedStateMachine):
         self.service = Service.of(DOOMED, kept=KEPT)
         self.ids = list(self.service.tokens)
         self.touched: set[str] = set()
+        self.touched_before: set[str] = set()  # before the run that comes next
         self.were_inactive: set[str] = set()
         self.plan: Plan | None = None
         self.report: Report | None = None
@@ -141,6 +142,7 @@ class Jobs(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(EVENTS), token=st.integers(0, DOOMED + KEPT - 1))
     def somebody_else(self, kind: str, token: int) -> None:
         self._do(kind, self.ids[token])
+        self.touched_before = set(self.touched)
 
     @rule(
         faults=faults,
@@ -170,10 +172,12 @@ class Jobs(RuleBasedStateMachine):
                 )
             return None
 
+        begun = len(self.service.changed)
         try:
             self.report = self._run(work)
         finally:
             run.bury()
+            self._check_looks(begun if verify else None)
             self.service.is_cut_off = False
             self.service.before, self.service.after = lambda _: None, lambda _, reply: reply
 
@@ -181,7 +185,9 @@ class Jobs(RuleBasedStateMachine):
     @rule()
     def carry_on_to_the_end(self) -> None:
         """With a service that behaves, the job comes to its end, and forgets no token."""
+        begun = len(self.service.changed)
         report = self._run(lambda client: self._apply(client, retry_failed=True))
+        self._check_looks(begun)
         assert report is not None
         self.report = report
         assert report.is_complete, report.counts
@@ -221,6 +227,12 @@ class Jobs(RuleBasedStateMachine):
                 assert ours or result.entry.id in self.were_inactive, result
         assert counted == dict(report.counts)
         assert report.left == report.total - sum(counted.values())
+
+    def _check_looks(self, begun: int | None) -> None:
+        """A run that looks first leaves alone what was touched before it."""
+        if begun is not None:
+            assert self.touched_before.isdisjoint(self.service.changed[begun:])
+        self.touched_before = set(self.touched)
 
     # --- How it is done ----------------------------------------------------------------------
 
