@@ -117,6 +117,7 @@ def _show(made: jobs.Plan, connection: Connection, *, json: bool) -> int:
             },
             "tokenInUse": made.header.token_in_use,
             "moved": made.header.moved,
+            "incomplete": list(made.header.incomplete),
         }
         write(as_json(data))
     elif not is_quiet():

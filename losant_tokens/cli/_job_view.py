@@ -53,6 +53,7 @@ def show_plan(plan: Plan, file: TextIO) -> None:
         f"Rule:          {header.rule}",
         f"Protected:     {protected}",
         f"Token in use:  {in_use}",
+        *(f"May miss:      {problem}" for problem in header.incomplete),
         f"Plan:          {plan.path}",
         "",
     )

@@ -140,9 +140,9 @@ def part_of(path: Path) -> Iterator[tuple[int, Path]]:
     try:
         yield descriptor, part
     finally:
+        os.close(descriptor)  # first, because Windows removes no file that is open
         with contextlib.suppress(OSError):
             part.unlink()
-        os.close(descriptor)
 
 
 def remove_stale_parts(folder: Path) -> None:

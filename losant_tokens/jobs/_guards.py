@@ -4,7 +4,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import GuardRefused
-from losant_tokens.jobs._names import NamePattern
+from losant_tokens.jobs._names import NamePattern, PatternSet
 from losant_tokens.jobs._selection import Pattern, Token
 from losant_tokens.jobs._values import Counts
 
@@ -22,14 +22,17 @@ class Guards:
     protect: tuple[NamePattern, ...] = ()
     allow_majority: bool = False
     max_changes: int | None = None
+    _patterns: PatternSet = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_patterns", PatternSet(self.protect))
 
     def protection(self, client: AsyncClient, token: Token) -> str | None:
         """Return why a token must not be touched, or `None`."""
         if client.uses_token(token.id):
             return "the token in use"
-        for pattern in self.protect:
-            if pattern.is_id(token.id) or pattern.matches(token.name):
-                return f"protected by {pattern.text!r}"
+        if pattern := next(self._patterns.matching(token.id, token.name), None):
+            return f"protected by {pattern.text!r}"
         if self.protect and "name" in getattr(token, "unreadable", ()):
             return "its name cannot be read, so it may be protected"
         return None
@@ -61,14 +64,15 @@ class Unmatched:
     """
 
     def __init__(self, protect: tuple[NamePattern, ...], patterns: tuple[Pattern, ...]) -> None:
-        self._protect = list(protect)
+        self._protect = dict.fromkeys(protect)
+        self._matcher = PatternSet(protect)
         self._patterns = list(patterns)
 
     def note(self, token: Token) -> None:
         """Note a token that was listed."""
-        for pattern in self._protect[:]:
-            if pattern.is_id(token.id) or pattern.matches(token.name):
-                self._protect.remove(pattern)
+        if self._protect:
+            for pattern in self._matcher.matching(token.id, token.name):
+                self._protect.pop(pattern, None)
         for part in self._patterns[:]:
             if part.matches(token):
                 self._patterns.remove(part)

@@ -6,7 +6,7 @@ matches the name that equals it, even if it looks like a glob that would not: `s
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import translate
 from unicodedata import normalize
 
@@ -14,6 +14,8 @@ from attrs import field, frozen
 
 from losant_tokens import _limits as limits
 from losant_tokens.errors import ValidationError
+
+_GLOB = frozenset("*?[")
 
 
 def normalised(name: str) -> str:
@@ -57,9 +59,10 @@ class NamePattern:
         name = normalised(name)
         return name == self._name or self._glob.match(name) is not None
 
-    def is_id(self, token_id: str) -> bool:
-        """Return whether the pattern is the id. Case does not count."""
-        return token_id.lower() == self.text.lower()
+    @property
+    def is_glob(self) -> bool:
+        """Whether the pattern may match other names than the one that equals it."""
+        return not _GLOB.isdisjoint(self.text)
 
 
 def name_matches(name: str, pattern: str) -> bool:
@@ -84,3 +87,31 @@ def protect_patterns(owner: str, protect: str | Iterable[str]) -> tuple[NamePatt
     """
     given = (protect,) if isinstance(protect, str) else tuple(protect)
     return tuple(dict.fromkeys(NamePattern.checked(owner, "protect", text) for text in given))
+
+
+class PatternSet:
+    """Patterns for ids and names. Thousands of ids and names cost no more than one.
+
+    Args:
+        patterns: The patterns.
+    """
+
+    def __init__(self, patterns: Iterable[NamePattern]) -> None:
+        listed = tuple(patterns)
+        self._ids = {pattern.text.lower(): pattern for pattern in listed}
+        self._names = {normalised(pattern.text): pattern for pattern in listed}
+        self._globs = tuple(pattern for pattern in listed if pattern.is_glob)
+
+    def matching(self, token_id: str, name: str) -> Iterator[NamePattern]:
+        """Iterate over the patterns that match a token, some of them perhaps twice.
+
+        Args:
+            token_id: Its id. Case does not count.
+            name: Its name.
+        """
+        for found in (self._ids.get(token_id.lower()), self._names.get(normalised(name))):
+            if found is not None:
+                yield found
+        for pattern in self._globs:
+            if pattern.matches(name):
+                yield pattern

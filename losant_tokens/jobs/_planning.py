@@ -238,7 +238,8 @@ class _Planner:
             listing = await self._list(owner, writer, send)
             is_certain = listing.watch.is_whole or listing.watch.digest == before
         self.moved |= not is_certain
-        self.incomplete += [f"{owner}: {problem}" for problem in listing.watch.problems()]
+        problems = listing.watch.problems(stood_still=is_certain)
+        self.incomplete += [f"{owner}: {problem}" for problem in problems]
         self.left_out += listing.left_out
         self.counts[owner] = listing.counts
         self.settings.guards.check(owner, listing.counts, self._selected())

@@ -200,7 +200,9 @@ def _facts(report: Report) -> Iterable[str]:
         )
     yield _fact("Protected by request", ", ".join(header.protected) or "none")
     yield _fact("Token in use", header.token_in_use or "could not be told")
-    if header.moved:
+    if header.incomplete:
+        yield _fact("Listing", f"tokens may be missing: {'; '.join(header.incomplete)}")
+    elif header.moved:
         yield _fact("Listing", "the tokens kept changing: some may have been left out")
     yield _fact("Begun", _moment(report.begun))
     if report.before:

@@ -101,13 +101,17 @@ class Watch:
         """A value that only listings of the same tokens share."""
         return self._seen.fingerprint
 
-    def problems(self) -> tuple[str, ...]:
-        """Return in words why a listing may be incomplete, although the collection stood still."""
+    def problems(self, *, stood_still: bool) -> tuple[str, ...]:
+        """Return in words why a listing may be incomplete.
+
+        Args:
+            stood_still: Whether the collection stood still, so that it explains no difference.
+        """
         total = self._total if self._stated is None else self._stated
         problems = []
-        if total is not None and total != self.listed:
+        if stood_still and total is not None and total != self.listed:
             problems.append(f"the API states a total of {total} tokens and lists {self.listed}")
-        if self._repeated:
+        if stood_still and self._repeated:
             problems.append(f"the API lists {_times(self._repeated)} twice")
         if self._unreadable:
             problems.append(f"{_times(self._unreadable)} in the list cannot be read")

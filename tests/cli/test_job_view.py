@@ -83,6 +83,16 @@ def test_many_reasons(tmp_path: Path) -> None:
     assert ("delete", "", "5 other reasons", "5", "") == table[-2]
 
 
+def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
+    """Why tokens may be missing from a plan is shown before it is applied."""
+    header = {"incomplete": ("user: the API lists 1 token twice",)}
+    shown = io.StringIO()
+
+    show_plan(report(tmp_path, [None], header=header).plan, shown)
+
+    assert "May miss:      user: the API lists 1 token twice\n" in shown.getvalue()
+
+
 def test_hostile_plan(tmp_path: Path) -> None:
     """What a terminal could obey is escaped, wherever it stands in a plan."""
     evil = "\x1b[2J"

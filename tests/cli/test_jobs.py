@@ -104,6 +104,7 @@ def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: P
         "owners": {"user": {"listed": 11, "selected": 5, "protected": 0}},
         "tokenInUse": None,
         "moved": False,
+        "incomplete": [],
     } == said
 
 

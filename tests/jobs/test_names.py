@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import ApiToken, errors, jobs
-from losant_tokens.jobs._names import NamePattern
+from losant_tokens.jobs._names import NamePattern, PatternSet
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import USER, client_of
 
@@ -67,10 +67,19 @@ def test_wrong_pattern(make: Any, glob: Any) -> None:
         make(glob)
 
 
-def test_ids() -> None:
-    """An id may be in capitals."""
-    assert NamePattern("A" * 24).is_id("a" * 24)
-    assert not NamePattern("A*").is_id("a" * 24)
+def test_sets_of_patterns() -> None:
+    """Each pattern that matches a token is found: by its id, its name, or as a glob."""
+    patterns = [NamePattern(text) for text in ("A" * 24, CAFE, "caf*", "[x]", "x*")]
+    found = PatternSet(patterns)
+
+    def texts(token_id: str, name: str) -> list[str]:
+        return list(dict.fromkeys(pattern.text for pattern in found.matching(token_id, name)))
+
+    assert texts("a" * 24, CAFE_NFD) == ["A" * 24, CAFE, "caf*"]
+    assert texts("b" * 24, "[x]") == ["[x]"]
+    assert texts("b" * 24, "x") == ["[x]", "x*"]
+    assert texts("b" * 24, "b") == []
+    assert [pattern.is_glob for pattern in patterns] == [False, False, True, True, True]
 
 
 def fake_of(*names: str) -> FakeLosant:

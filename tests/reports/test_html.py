@@ -247,6 +247,16 @@ def test_what_one_should_know(tmp_path: Path) -> None:
     assert "the tokens kept changing" in page.text
 
 
+def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
+    """Why tokens may be missing from the plan is in the page."""
+    header = {"moved": True, "incomplete": ("user: the API lists 1 token twice", "<b>")}
+
+    page = Page(report(tmp_path, [Outcome.DONE], header=header), tmp_path)
+
+    words = "tokens may be missing: user: the API lists 1 token twice; <b>"
+    assert words in page.text
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 01 s"), (3599.6, "1 h 00 min")],
