@@ -49,8 +49,8 @@ from losant_tokens.errors import (
 _log = logging.getLogger("losant_tokens")
 
 _CONNECT_FIRST = 0.1
-"""A try outlasts the pool's own timeout for connecting by so many seconds, or by a tenth, where
-that is less. So a connection that cannot be made is told as such: nothing was sent."""
+"""An attempt outlasts the pool's own timeout for connecting by this many seconds, or by a tenth if
+that is less. So a connection that cannot be made is reported as such: nothing was sent."""
 
 _CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's time
 
@@ -318,10 +318,10 @@ class Call:
         limit = finite_or_inf(limit)
         connect = limit if math.isfinite(limit) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
-        # All of the try is under one timeout: httpx's own are for each read, and a server that
-        # sends a byte now and then would never meet them.
-        # Not `asyncio.timeout`: where httpcore is in a task group of anyio's, and the caller's own
-        # scope ends at the same moment, that would leave a cancellation that belongs to nobody.
+        # One timeout covers the whole attempt. Those of httpx are for each read, and a server that
+        # sends a byte now and then would never meet them. It is not `asyncio.timeout`: if httpcore
+        # is in a task group of anyio's, and the caller's own scope ends at the same time, that
+        # would leave a cancellation that belongs to nobody.
         began = self.shared.now()
         deadline = began + limit + min(_CONNECT_FIRST, limit / 10)
         with self.shared.scope(deadline=deadline):
@@ -344,8 +344,8 @@ class Call:
         return self._failed(failure.outcome, failure.kind, failure.text)
 
     async def _send_and_receive(self, began: float) -> Answer | LosantError:
-        # Straight to the pool: what httpx's client would do on the way (cookies, redirects,
-        # ways to log in) is not wanted here, and would take a third of the time of a call.
+        # The pool is used directly. The client of httpx would add cookies, redirects and ways to
+        # log in, which are not wanted here and take a third of the time of a call.
         response = await self.shared.pool().handle_async_request(self.request)
         response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
         body = cast("httpx.AsyncByteStream", response.stream)

@@ -43,13 +43,14 @@ class AsyncClient:
             the client can do nothing but log a user in.
         base_url: Where the API is. Default: `LOSANT_API_URL`, else https://api.losant.com.
         scopes: What the token may do. Default: what its claims say, if anything.
-        scope_check: What to do about an action that the token is sure to be refused, or a token
-            that has expired: `enforce` (raise, send nothing), `warn` (warn, and send) or `off`.
+        scope_check: What to do if the server is certain to refuse the token, or the token has
+            expired: `enforce` (raise, send nothing), `warn` (warn, and send) or `off`.
         oauth: Whether the token is an OAuth token. Default: what its claims say.
-        timeout: How long one try may take, in seconds.
-        max_connections: How many requests are in flight at once; others wait for their turn.
+        timeout: How long one attempt may take, in seconds.
+        max_connections: The maximum number of requests in flight; other calls wait, in order.
             Default: 20, or as many as the `transport` was made for.
-        retry: How often, and for how long, a call is tried again.
+        retry: How often a request is sent, and how long a call may take. A 429 holds for all
+            calls of the client, and all of them share one retry budget.
         transport: What to send with: `httpx_transport(...)`, `aiohttp_transport(...)` or any
             other of httpx's kind. The client closes it. Default: `httpx_transport()`. Both
             pools use the proxy and the authorities that the environment names.
@@ -165,7 +166,7 @@ class AsyncClient:
 
     @property
     def max_connections(self) -> int:
-        """How many requests are in flight at once, at the most."""
+        """The maximum number of requests in flight."""
         return self._session.max_connections
 
     @property
@@ -216,7 +217,14 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the pool; what leaving the `async with` block does. Closing twice is fine."""
+        """Close the pool, as leaving the `async with` block does. Closing twice does nothing.
+
+        A cancellation waits until the pool is closed. Calls that have not sent anything yet raise
+        `ClientStateError`.
+
+        Raises:
+            ClientStateError: This is not the event loop in which the client was opened.
+        """
         await self._session.close()
 
     def __reduce__(self) -> Never:

@@ -1,6 +1,7 @@
-"""A client while it is open: what it sends with, who has a turn, and what it checks before.
+"""A client while it is open: its pool, its checks, and all that its calls share.
 
-`_scopes` and `_credential` say whether to send at all, `_wire` what is sent; `_call` sends it.
+`_scopes` and `_credential` decide whether to send at all, `_wire` builds the request, and `_call`
+sends it.
 """
 
 import asyncio
@@ -218,10 +219,10 @@ class Session:
         body: Body | None = None,
         **options: Unpack[RequestOptions],
     ) -> R:
-        """Does an action: checks, sends, waits, reads, and tries again where that is safe.
+        """Check, send and read; retry if that is safe.
 
         Raises:
-            LosantError: Whatever went wrong; see `losant_tokens.errors`.
+            LosantError: Any of the errors in `losant_tokens.errors`, except those of jobs.
             TypeError: There is no such option.
         """
         self.check_usable()
@@ -275,15 +276,15 @@ class Session:
     def repeated(
         self, action: Action[R], ids: Mapping[str, str], body: Body | None = None
     ) -> Callable[[str], Awaitable[R]]:
-        """What does an action again and again, for one token after the other, with one try each.
+        """Return a function that uses an operation on a token, with one attempt for each.
 
-        All that is the same for each of them is checked and made here, once; that the token has
-        expired may show later, and is looked at each time.
+        All that is the same for each token is checked and made once. Whether the token in use has
+        expired is checked each time.
 
         Args:
-            action: What is to be done.
-            ids: The ids of its path, but for the last one, which is the token's.
-            body: What is to be sent.
+            action: The operation.
+            ids: The ids of its path, except for the last one, which is the token's.
+            body: The request body.
 
         Raises:
             LosantError: It cannot be done to any token.

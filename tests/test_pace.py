@@ -17,11 +17,19 @@ import stamina
 import trio
 import trio.testing
 
-from losant_tokens import ApiTokenPost, AsyncClient, Owner, RetryPolicy, errors
+from losant_tokens import (
+    ApiTokenPost,
+    AsyncClient,
+    Owner,
+    RetryPolicy,
+    UserCredentials,
+    errors,
+)
 from losant_tokens._budget import CAPACITY, RetryBudget
 from losant_tokens._pace import Pace
 from losant_tokens.errors import LosantError
 
+from .helpers import jwt
 from .servers import ID
 
 Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -148,6 +156,30 @@ def test_a_limit_is_forgotten() -> None:
             began = anyio.current_time()
             await gather(*(client.user_api_token.delete(ID) for _ in range(1000)))
             assert anyio.current_time() - began == pytest.approx(1000 / 20 * 0.01)
+
+    in_no_time(main)
+
+
+def test_a_limit_is_forgotten_by_those_who_wait() -> None:
+    """After a wait of more than a minute that the server asked for, nothing is limited."""
+
+    async def main() -> None:
+        times: list[float] = []
+
+        async def handle(request: httpx.Request) -> httpx.Response:
+            times.append(anyio.current_time())
+            if len(times) == 1:
+                return httpx.Response(429, headers={"retry-after": "100"})
+            return httpx.Response(200, json={"id": ID})
+
+        policy = RetryPolicy(deadline=math.inf)
+        async with client_of(handle, retry=policy) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(client.user_api_token.get, ID)
+            await anyio.sleep(1)
+            for _ in range(50):
+                tasks.start_soon(client.user_api_token.get, ID)
+        assert times[0] + 100 <= min(times[1:])
+        assert max(times) < times[0] + 102
 
     in_no_time(main)
 
@@ -558,3 +590,31 @@ async def test_a_deadline_that_has_passed_at_once() -> None:
         with pytest.raises(errors.RequestTimeout, match="not sent within") as caught:
             await client.user_api_tokens.post(ApiTokenPost("ci"))
     assert (caught.value.ambiguous, limit.admitted) == (False, 0)
+
+
+def test_the_time_is_not_asked_for_ever() -> None:
+    """If no connection comes free to ask for the server's time, the local clock decides."""
+    token = jwt({"exp": 1_000_000_000})
+
+    async def main() -> None:
+        async def handle(request: httpx.Request) -> httpx.Response:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        transport = httpx.MockTransport(handle)
+        async with (
+            AsyncClient(
+                token, base_url="https://h", transport=transport, max_connections=1
+            ) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            login = UserCredentials("a@b.c", "password")
+            tasks.start_soon(outcome, client.auth.authenticate_user(login))
+            await anyio.sleep(0.1)
+            began = anyio.current_time()
+            with pytest.raises(errors.TokenExpired):
+                await client.user_api_token.get(ID)
+            assert anyio.current_time() - began < 10
+            tasks.cancel_scope.cancel()
+
+    in_no_time(main)
