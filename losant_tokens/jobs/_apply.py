@@ -101,14 +101,18 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     path = Path(journal) if journal is not None else journal_of(plan)
     plan.check(client.base_url, None, plan.header.created)  # the age once the time is known
     listener = Listener(on_progress)
-    try:
-        outage = await _check_account(
-            client, plan, account_check, patience, listener, (stop, abort)
-        )
-    except PlanRefused as error:
-        error.report = await anyio.to_thread.run_sync(_report_so_far, plan, path)
-        raise
-    _check_age(client, plan, max_age, resume=resume)
+    outage: str | None = None
+    before = await anyio.to_thread.run_sync(_report_so_far, plan, path)
+    # A finished job sends nothing: to write its report again needs neither the API nor the token.
+    if not resume or before.states.has_open(retry_failed=retry_failed):
+        try:
+            outage = await _check_account(
+                client, plan, account_check, patience, listener, (stop, abort)
+            )
+        except PlanRefused as error:
+            error.report = before
+            raise
+        _check_age(client, plan, max_age, resume=resume)
     async with JobFiles(plan, path, resume) as (entries, opened):
         throttle = Throttle(
             Rate(rate),

@@ -121,6 +121,15 @@ class States:
         in_doubt = _IN_DOUBT_TO_RETRY if retry_failed else _IN_DOUBT
         return [in_doubt.get(code) for code in self._codes[first : first + count]]
 
+    def has_open(self, *, retry_failed: bool = False) -> bool:
+        """Return whether any token is not finished.
+
+        Args:
+            retry_failed: Whether a token that has failed is not finished.
+        """
+        states = self.open_ones(0, len(self), retry_failed=retry_failed)
+        return any(in_doubt is not None for in_doubt in states)
+
     def counts(self) -> dict[Outcome, int]:
         """Return how many tokens have each outcome."""
         counts = {

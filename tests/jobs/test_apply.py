@@ -184,6 +184,19 @@ async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
     assert (sent(fake, "GET"), sent(fake, "DELETE"), again.requests) == ([], [], 0)
 
 
+async def test_report_of_a_finished_job_needs_no_api(tmp_path: Path) -> None:
+    """A finished job gives its report again although the token was revoked and the plan is old."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        first = await jobs.apply(client, plan)
+        fake.clear_requests()
+        fake.fail(status=401, times=None)
+        again = await jobs.apply(client, plan, resume=True, max_age=timedelta(seconds=-9))
+
+    assert (counts(first), counts(again), fake.requests) == ({"done": 3}, {"done": 3}, ())
+
+
 async def test_journal_elsewhere(tmp_path: Path) -> None:
     """The journal may be any file."""
     async with client_of(fake_with(1)) as client:

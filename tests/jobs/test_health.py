@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,44 @@ def test_answer_ends_an_outage() -> None:
     health.out(2000.0)
 
     assert health.next_probe(2000.0) == 1.0
+
+
+def test_six_foreign_responses_in_a_row_are_an_outage() -> None:
+    """Six responses in a row that are not from the API are an outage, and not five."""
+    health = Health(patience=300)
+    health.answered()
+    for _ in range(5):
+        health.troubled(1.0, is_foreign=True)
+    health.answered()
+    for _ in range(5):
+        health.troubled(2.0, is_foreign=True)
+    assert health.down_since is None
+
+    health.troubled(3.0, is_foreign=True)
+
+    assert health.down_since == 3.0
+
+
+@pytest.mark.parametrize(
+    ("has_answered", "is_foreign", "patience", "expected"),
+    [
+        (False, True, 300.0, 30.0),
+        (True, True, 300.0, 300.0),
+        (False, False, 300.0, 300.0),
+        (False, True, 10.0, 10.0),
+    ],
+)
+def test_another_service_from_the_beginning_is_not_waited_out_for_long(
+    has_answered: bool, is_foreign: bool, patience: float, expected: float
+) -> None:
+    """If the API never answered but something else did, patience is 30 seconds at most."""
+    health = Health(patience=patience)
+    if has_answered:
+        health.answered()
+    for _ in range(10):
+        health.troubled(0.0, is_foreign=is_foreign)
+
+    assert [health.is_hopeless(now) for now in (expected - 0.1, expected)] == [False, True]
 
 
 def test_refusals_alone_are_hopeless_in_the_end() -> None:
