@@ -155,23 +155,33 @@ class Call:
         import stamina  # noqa: PLC0415
 
         is_testing = stamina.is_testing()
+        waiting = self.shared.waiting
         found: Any = error
-        try:
-            # `_backoff` counts the attempts, because a refusal is none.
-            async for attempt in stamina.retry_context(
-                on=self._backoff, attempts=None, timeout=None
-            ):
-                with attempt:
-                    if attempt.num > 1:  # the first has been: `error` is what came of it
-                        found = await self._next_attempt(is_testing=is_testing)
-                    if isinstance(found, LosantError):
-                        raise found
-        except ClientStateError as closed:
-            # Only what certainly did not arrive may be reported as not sent.
-            return self.failure if self.may_have_arrived else closed
-        except LosantError as last:
-            return last
-        return found
+        with self.shared.scope() as scope:
+            waiting.add(scope)  # so that closing the client ends a delay, but no attempt
+            try:
+                # `_backoff` counts the attempts, because a refusal is none.
+                async for attempt in stamina.retry_context(
+                    on=self._backoff, attempts=None, timeout=None
+                ):
+                    with attempt:
+                        if attempt.num > 1:  # the first has been: `error` is what came of it
+                            waiting.discard(scope)
+                            found = await self._next_attempt(is_testing=is_testing)
+                            waiting.add(scope)
+                        if isinstance(found, LosantError):
+                            raise found
+            except ClientStateError as closed:
+                # Only what certainly did not arrive may be reported as not sent.
+                found = self.failure if self.may_have_arrived else closed
+            except LosantError as last:
+                found = last
+            finally:
+                waiting.discard(scope)
+            return found
+        if not self.may_have_arrived:
+            self.shared.pool()  # raises the error of a closed client
+        return self.failure
 
     def _backoff(self, error: Exception) -> bool | float:
         """Return what stamina asks after each failure: the seconds to wait, or `False` to stop."""

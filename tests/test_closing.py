@@ -185,19 +185,20 @@ async def test_closed_during_an_attempt(failure: Any, expected: type[Exception])
     ids=str,
 )
 async def test_closed_during_a_backoff(failure: Exception, expected: type[Exception]) -> None:
-    """A call that waits for a retry reports its failure if that one may have arrived."""
+    """A call that waits for a retry ends at once, with its failure if that may have arrived."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         raise failure
 
-    client = mock(handle, retry=RetryPolicy(base=0.2, cap=0.2))
+    client = mock(handle, retry=RetryPolicy(base=20, cap=20))
     await client.__aenter__()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("losant_tokens._call.random.random", lambda: 1.0)
         task = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
         await asyncio.sleep(0.05)
         await client.aclose()
-        assert type(await task) is expected
+        with anyio.fail_after(1):
+            assert type(await task) is expected
 
 
 async def test_closed_while_the_pace_holds_calls() -> None:
@@ -210,9 +211,38 @@ async def test_closed_while_the_pace_holds_calls() -> None:
     await asyncio.sleep(0)
     await client.aclose()
     with anyio.fail_after(1):
-        assert type(await later) is ClientStateError
-    for call in calls:
-        call.cancel()
+        assert [type(await call) for call in (later, *calls)] == [ClientStateError] * 4
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(httpx.ReadError("cut"), errors.TransportError), (httpx.ConnectError("no"), ClientStateError)],
+    ids=str,
+)
+async def test_closed_while_a_retry_waits_for_a_connection(
+    failure: Exception, expected: type[Exception]
+) -> None:
+    """A retry that waits for a connection ends at once, as one that waits for its time does."""
+    requests = 0
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal requests
+        requests += 1
+        if requests == 1:
+            await asyncio.sleep(0.01)
+            raise failure
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    client = mock(handle, max_connections=1, retry=RetryPolicy(base=1e-6))
+    await client.__aenter__()
+    first = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+    second = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+    await asyncio.sleep(0.1)
+    await client.aclose()
+    with anyio.fail_after(1):
+        assert type(await first) is expected
+    second.cancel()
 
 
 @pytest.mark.parametrize("when", ["before the page is asked for", "while it is read"])
