@@ -150,10 +150,11 @@ class Plan:
                 f"which lies in the future: it is {now.isoformat(timespec='seconds')}. Check the "
                 f"clock of this machine, or make a new plan."
             )
-        if max_age is not None and age > max_age:
+        # The two times may differ by a second, so that a plan that was just made has no age at all.
+        if max_age is not None and (age > max_age or max_age <= timedelta(0)):
             raise PlanRefused(
-                f"{self.path} was made {_hours(age)} ago, and must not be older than "
-                f"{_hours(max_age)}. Make a new plan, or allow it to be older."
+                f"{self.path} was made {_hours(max(age, timedelta(0)))} ago, and must not be older "
+                f"than {_hours(max_age)}. Make a new plan, or pass a larger max_age."
             )
 
 

@@ -291,7 +291,7 @@ class _Planner:
         may_lock_out = header.action != "activate" and header.token_in_use is None
         if may_lock_out and header.total.selected:
             _warn(
-                "It cannot be told which of the tokens is the one in use, so it may be among those "
+                "Cannot determine which token this client uses, so it may be among those "
                 "selected. Protect it by its id or its name: protect='name'."
             )
         if header.moved:
@@ -323,7 +323,7 @@ class _Planner:
             )
         elif self._is_skewed():
             was_used = (
-                "The time that was given as now was used all the same."
+                "The time that was given as now was used."
                 if self.settings.now is not None
                 else f"{self.left_out} tokens were left out, which the rule selects by one of the "
                 f"two times alone."

@@ -41,16 +41,18 @@ class Outcome(Enum):
 # Without slots, like tokens: so they are made in half the time.
 @frozen(slots=False)
 class Entry:
-    """One token of a plan: what the decision rested on, and the reason.
+    """One token of a plan, as it was when the plan was made.
 
     Attributes:
-        owner: Whose it is.
+        owner: Its owner.
         id: Its id.
         name: Its name.
-        status: Its status, when the plan was made.
-        last_updated: When it was last changed, then. What has changed since is left alone.
+        status: Its status.
+        last_updated: When it was last changed. A token that has changed since is left alone.
+        creation_date: When it was created.
+        expiration_date: When it expires.
         reason: Why it was selected.
-        protected: Why it is not touched all the same, or `None`.
+        protected: The guard that keeps it from being changed, or `None`.
     """
 
     owner: Owner
@@ -66,12 +68,12 @@ class Entry:
 
 @frozen(kw_only=True)
 class Counts:
-    """How many tokens of an owner a plan is about.
+    """How many tokens of an owner were listed, and how many of them are in the plan.
 
     Attributes:
-        listed: All there were.
-        selected: Those that the action is to be done to.
-        protected: Those that the rule would have selected, but for a guard.
+        listed: All of the owner's tokens.
+        selected: The tokens that the action is for.
+        protected: The tokens that the rule selects, but a guard protects.
     """
 
     listed: int = 0

@@ -58,7 +58,7 @@ def names(fake: FakeLosant) -> set[str]:
     return {token.name for token in fake.tokens()}
 
 
-WARNING = "losant-tokens: WARNING: It cannot be told which of the tokens is the one in use"
+WARNING = "losant-tokens: WARNING: Cannot determine which token this client uses"
 
 
 def test_plan(fake: FakeLosant, own_token: str, service: str, command: Command) -> None:
@@ -205,7 +205,7 @@ def test_a_bar(service: str, command: Command, terminal: Callable[..., None]) ->
 
     assert "━" in err
     assert "5/5" in err
-    assert "\x1b[1;33mlosant-tokens: WARNING: It cannot be told" in err
+    assert "\x1b[1;33mlosant-tokens: WARNING: Cannot determine" in err
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_begun_before(service: str, command: Command) -> None:
     code, out, err = command("apply", "p.jsonl", "--yes")
 
     assert (1, "") == (code, out)
-    assert "To carry it on, resume it (--resume)." in err
+    assert "To continue it, pass --resume." in err
     assert command("apply", "p.jsonl", "--yes", "--resume")[1].startswith("Deleted 5, ")
 
 

@@ -482,6 +482,8 @@ def test_any_age(tmp_path: Path) -> None:
     plan.check("https://api.losant.com", None, NOW + timedelta(days=9999))
     plan.check("https://api.losant.com", timedelta.max, NOW + timedelta(days=9999))
 
+    with pytest.raises(PlanRefused, match="was made 0 seconds ago, and must not be older than 0"):
+        plan.check("https://api.losant.com", timedelta(0), NOW - timedelta(seconds=1))
     with pytest.raises(ValidationError, match="max_age must be of timedelta"):
         plan.check("https://api.losant.com", 24, NOW)  # type: ignore[arg-type]
 

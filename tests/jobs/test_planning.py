@@ -161,9 +161,9 @@ async def test_token_in_use_is_protected(tmp_path: Path) -> None:
 
 
 async def test_token_in_use_that_cannot_be_told(tmp_path: Path) -> None:
-    """Where it cannot be told which token is in use, that is said aloud."""
+    """A plan that may select the token in use is warned of."""
     async with client_of(fake_with(1, kept=2)) as client:
-        with pytest.warns(PlanWarning, match="cannot be told which of the tokens"):
+        with pytest.warns(PlanWarning, match="Cannot determine which token this client uses"):
             await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
         with warnings.catch_warnings():
             warnings.simplefilter("error")

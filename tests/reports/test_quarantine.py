@@ -386,3 +386,22 @@ async def test_good(client: AsyncClient, tmp_path: Path) -> None:
     path.write_text(json.dumps(GOOD))
 
     assert 0 == len(await jobs.restore(client, path, path=tmp_path / "plan"))
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+async def test_sweep_with_a_wrong_clock(
+    fake: FakeLosant, clock: Clock, tmp_path: Path, days: int
+) -> None:
+    """A sweep needs both times to be late enough, and refuses a wrong clock on request."""
+    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
+        made = await quarantined(client, tmp_path)
+    # The server is ahead of this machine, or behind it: one of the two says that it is too early.
+    clock.ahead = timedelta(days=days)
+    later = datetime.now(UTC) + timedelta(days=31)
+    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
+        with pytest.raises(GuardRefused, match=r"clock is 40 days .*clock_check='warn'"):
+            await jobs.sweep(client, made, after=A_MONTH, clock_check="enforce")
+        plan = await jobs.sweep(client, made, after=A_MONTH, path=tmp_path / "sweep")
+        given = await jobs.sweep(client, made, after=A_MONTH, path=tmp_path / "given", now=later)
+
+    assert (0, 10) == (len(plan), len(given))
