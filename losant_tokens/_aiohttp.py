@@ -30,7 +30,7 @@ from losant_tokens._failures import (
 from losant_tokens._loop import is_asyncio
 from losant_tokens._pool import KEEPALIVE, Pool
 from losant_tokens._protocol import Protocol
-from losant_tokens._proxies import Proxy
+from losant_tokens._proxies import Proxy, naming
 from losant_tokens._secret import Secret
 from losant_tokens._tls import Verify
 from losant_tokens.errors import ClientStateError
@@ -111,7 +111,7 @@ class AiohttpPool(Pool):
                 server_hostname=request.extensions.get("sni_hostname"),
             )
         except Exception as error:  # noqa: BLE001 -- an event loop may raise anything
-            problem = _translated(error)
+            problem = naming(proxy, _translated(error))
         else:
             return _response(response, request)
         raise problem

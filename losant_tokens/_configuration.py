@@ -21,6 +21,10 @@ class Misconfigured(httpx.ConnectError):
     """A setting prevents the connection; the message names it and holds no bytes from the wire."""
 
 
+class NotThroughProxy(httpx.ProxyError):
+    """No connection was made through a proxy; the message names the proxy and its setting."""
+
+
 def configuration_problem(error: Exception) -> str | None:
     """Return what to change before the next attempt, or None if a retry may help.
 

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import attrs
 import httpx
 
-from losant_tokens._configuration import configuration_problem
+from losant_tokens._configuration import NotThroughProxy, configuration_problem
 from losant_tokens.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -94,7 +94,8 @@ class Failure:
         if isinstance(error, _NOT_CONNECTED):
             if problem := configuration_problem(error):
                 return cls(ConfigurationError, "not connected", problem)
-            return cls(ConnectFailed, "not connected", f"could not connect{_why(error)}")
+            through = f" {error}" if isinstance(error, NotThroughProxy) else ""
+            return cls(ConnectFailed, "not connected", f"could not connect{through}{_why(error)}")
         if isinstance(error, httpx.TimeoutException | TimeoutError):
             return cls(RequestTimeout, "timed out", f"no answer in time{_why(error)}")
         if isinstance(error, _BROKEN):

@@ -23,7 +23,7 @@ import httpx
 from losant_tokens._failures import MIXED_UP, NO_RESPONSE, not_sent
 from losant_tokens._network import Network, surplus_of
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
-from losant_tokens._proxies import Proxy
+from losant_tokens._proxies import Proxy, naming
 from losant_tokens._secret import Secret
 from losant_tokens._tls import Verify
 
@@ -77,7 +77,7 @@ class HttpxPool(Pool):
                 self.keeps_connections = False
             if not slot.network.sent_nothing or not isinstance(error, Exception):
                 raise
-            problem = not_sent(error)
+            problem = naming(slot.proxy, not_sent(error))
         else:
             is_delete = request.method == "DELETE"
             response.stream = _SlotStream(response.stream, slot, self, proves_little=is_delete)

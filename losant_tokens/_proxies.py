@@ -18,6 +18,7 @@ from typing import Literal, cast
 import attrs
 import httpx
 
+from losant_tokens._configuration import NotThroughProxy, configuration_problem
 from losant_tokens._hosts import is_loopback, is_valid_host, parse_address
 from losant_tokens._secret import Secret
 
@@ -25,6 +26,7 @@ Scheme = Literal["http", "https", "socks5", "socks5h"]
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _LAST_PORT = 65535
+_NOT_MADE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _CGI_VARIABLE = "REQUEST_METHOD"
 _SHORT_BLOCK = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,2})/(\d{1,2})")
 
@@ -66,6 +68,22 @@ class Proxy:
     def is_socks(self) -> bool:
         """Whether the proxy speaks SOCKS and not HTTP."""
         return self.scheme.startswith("socks")
+
+
+def naming(proxy: Proxy | None, error: Exception) -> Exception:
+    """Return an error that names the proxy, if a connection through it could not be made.
+
+    Without it, an unreachable proxy would look like an unreachable server.
+
+    Args:
+        proxy: The proxy, if there is one.
+        error: How the connection failed.
+    """
+    if proxy is None or not isinstance(error, _NOT_MADE) or configuration_problem(error):
+        return error
+    named = NotThroughProxy(f"through the proxy {proxy.url} ({proxy.source})")
+    named.__cause__ = error.__cause__
+    return named
 
 
 def parse_proxy(text: str | Secret, source: str) -> Proxy | str:

@@ -272,14 +272,17 @@ async def test_a_proxy_that_is_silent(make: Any, tls: Any) -> None:
     assert (errors.ConnectFailed, False) == (type(caught.value), caught.value.ambiguous)
 
 
-async def test_a_proxy_that_is_not_there(make: Any) -> None:
-    """Where nothing listens at the proxy's port, the request has not been sent."""
+async def test_a_proxy_that_is_not_there(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing listens at the proxy's port, the error names the proxy and its variable."""
     async with serve(respond) as proxy_url:
         pass
-    async with AsyncClient("t", transport=make(proxy=proxy_url), retry=FAST) as client:
+    monkeypatch.setenv("HTTPS_PROXY", with_credentials(proxy_url))
+    async with AsyncClient("t", transport=make(), retry=FAST) as client:
         with pytest.raises(errors.ConnectFailed) as caught:
             await client.user_api_token.get(ID)
     assert (errors.ConnectFailed, False) == (type(caught.value), caught.value.ambiguous)
+    words = f"could not connect through the proxy {proxy_url} (HTTPS_PROXY): Connection refused"
+    assert words in str(caught.value)
 
 
 async def test_a_server_that_breaks_off_behind_a_proxy(make: Any, tls: Any) -> None:
