@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from abc import abstractmethod
 from typing import Never, TypeVar
 
 import anyio
@@ -78,9 +79,9 @@ class Pool(httpx.AsyncBaseTransport):
         )
 
     @staticmethod
+    @abstractmethod
     def unsupported(proxy: Proxy) -> str | None:
         """Return why this pool cannot use a proxy, or None if it can."""
-        raise NotImplementedError
 
     def _parsed(self, proxy: object, source: str) -> Proxy | str:
         """Return the proxy that an argument names, or what is wrong with it."""

@@ -203,7 +203,7 @@ _Matcher = Callable[[str, int | None], bool]
 
 
 def _matcher(entry: str) -> _Matcher | str:
-    """Return the test that an entry of `NO_PROXY` stands for, or what is wrong with the entry."""
+    """Return the test for an entry of `NO_PROXY`, or what is wrong with the entry."""
     name = entry.partition("://")[2] or entry
     if "://" in entry:
         name = name.rstrip("/")

@@ -79,7 +79,7 @@ def test_a_wrong_proxy_url(text: str, words: str) -> None:
 
 @given(st.text() | st.builds("{}://{}".format, st.sampled_from(["http", "socks5"]), st.text()))
 def test_any_proxy_url(text: str) -> None:
-    """Whatever a setting holds, it is a proxy with a host and a port, or a problem in words."""
+    """Any setting is a proxy with a host and a port, or a problem in words."""
     found = parse_proxy(text, "ALL_PROXY")
     if isinstance(found, str):
         assert found.startswith("ALL_PROXY ")
@@ -191,7 +191,7 @@ def test_a_wrong_no_proxy(no_proxy: str, words: str) -> None:
 
 @given(st.text(), st.sampled_from([API, "https://10.1.2.3", "https://[fd00::1]:8443"]))
 def test_any_no_proxy(no_proxy: str, url: str) -> None:
-    """Whatever `NO_PROXY` holds, the answer is yes, no, or a problem in words."""
+    """Any `NO_PROXY` lists the host, does not list it, or is a problem in words."""
     assert isinstance(excludes(no_proxy, httpx.URL(url)), bool | str)
 
 
@@ -220,7 +220,7 @@ def test_any_no_proxy(no_proxy: str, url: str) -> None:
         ({"HTTP_PROXY": "http://p:1", "ALL_PROXY": "http://p:1"}, "http://127.0.0.1:5", None),
         ({"HTTP_PROXY": "http://p:1"}, "http://localhost:5", None),
         ({"HTTP_PROXY": "http://p:1"}, "http://[::1]:5", None),
-        # In a CGI script, HTTP_PROXY is a header of whoever asks.
+        # In a CGI script, HTTP_PROXY is a header of the request.
         ({"HTTP_PROXY": "http://p:1", "REQUEST_METHOD": "GET"}, "http://fake:8080", None),
         ({"http_proxy": "http://p:1", "REQUEST_METHOD": "GET"}, "http://fake:8080", "http://p:1"),
     ],

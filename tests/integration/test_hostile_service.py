@@ -60,7 +60,7 @@ async def planned(client: AsyncClient, folder: Path, **options: Any) -> Plan:
 
 
 async def applied(client: AsyncClient, plan: Plan, **options: Any) -> Report:
-    """The report of a job, in whatever way it ended."""
+    """The report of a job, however it ended."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", jobs.PlanWarning)
@@ -141,7 +141,7 @@ def shuffled(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]
 
 
 def capped(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """In pages of seven at the most, whatever is asked for."""
+    """In pages of at most seven tokens."""
     query = {**ask.query, "perPage": str(min(7, int(ask.query.get("perPage", 100))))}
     return service.page(attrs.evolve(ask, query=query), list(service.tokens.values()))
 
@@ -420,7 +420,7 @@ RETRY_AFTER = {
 
 @pytest.mark.parametrize("headers", RETRY_AFTER.values(), ids=RETRY_AFTER)
 def test_a_limit(headers: Any, tmp_path: Path) -> None:
-    """While all is refused with 429, the job backs off, whatever `Retry-After` says."""
+    """While every request is refused with 429, the job backs off, with any `Retry-After`."""
 
     async def job() -> None:
         service = Service.of(40)
@@ -496,6 +496,29 @@ def test_all_are_forbidden(status: int, tmp_path: Path) -> None:
         assert len(service.seen) < 150
         again = await carried_on(service, report)
         assert (counts(again), service.tokens) == ({"done": 300}, {})
+
+    hostile(job)
+
+
+def test_many_are_forbidden(tmp_path: Path) -> None:
+    """More forbidden tokens in a row than stop a job do not stop it for ever: resumes get on."""
+
+    async def job() -> None:
+        service = Service.of(200)
+        forbidden = set(list(service.tokens)[:120])
+
+        def forbid(ask: Ask) -> Reply | None:
+            return problem(403, "Forbidden") if ask.id in forbidden else None
+
+        service.before = forbid
+        report = await cleaned_up(service, tmp_path)
+        resumes = 0
+        async with connected(service) as client:
+            while not report.is_complete and resumes < 5:
+                report = await applied(client, report.plan, resume=True)
+                resumes += 1
+        check(service, report.plan, report)
+        assert counts(report) == {"done": 80, "failed": 120}
 
     hostile(job)
 

@@ -320,10 +320,10 @@ async def _converse(service: Service, stream: ByteStream) -> None:
 
 
 def check(service: Service, plan: Plan, report: Report | None) -> None:
-    """Compares what the service has done with the plan, and with what is told of it.
+    """Compare what the service has done with the plan and with the report.
 
-    Nothing outside of the plan was touched, no token was changed twice, what is told to be done
-    is done, what is told to be gone is gone, and the outcomes add up.
+    Nothing outside the plan was touched, each token that is reported as done was changed, each
+    one that is reported as gone is gone, and the outcomes add up.
     """
     planned = {entry.id: entry for entry in plan.entries()}
     outside = set(service.asked_to_change) - planned.keys()
@@ -340,10 +340,10 @@ def check(service: Service, plan: Plan, report: Report | None) -> None:
             counted[result.outcome] += 1
         there = service.tokens.get(result.entry.id)
         if result.outcome is Outcome.GONE:
-            assert there is None, f"{result.entry.id} is told to be gone, but exists"
+            assert there is None, f"{result.entry.id} is reported as gone, but exists"
         if result.outcome is Outcome.DONE:
             assert result.entry.id in service.changed, f"{result.entry.id} was not changed by us"
             if plan.header.action == "delete":
-                assert there is None, f"{result.entry.id} is told to be done, but exists"
+                assert there is None, f"{result.entry.id} is reported as done, but exists"
     assert counted == dict(report.counts)
     assert report.left == sum(result.outcome is None for result in results)
