@@ -25,6 +25,7 @@ from losant_tokens.jobs._targets import target_problem
 # What a spreadsheet takes for a formula where it stands at the beginning of a cell; full-width
 # forms too. In some countries, cells begin behind a semicolon as well.
 _FORMULA = re.compile(r"""(?:^|[\t\r\n;,|"])\s*(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+_ID = COLUMNS.index("id")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Digits, also with separators or an exponent: a spreadsheet makes a number or a date of them.
 _NUMBER = re.compile(r"\s*[0-9][0-9.,:/ _-]*(?:[eE][+-]?[0-9]+)?\s*")
@@ -111,8 +112,9 @@ def _write_csv(report: Report, file: TextIO) -> None:
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for row in rows(report):
-        cells = {name: harmless(cell or "") for name, cell in row.items()}
-        writer.writerow([*(cells | {"id": f"\t{cells['id'].lstrip()}"}).values()])
+        cells = [harmless(cell or "") for cell in row.values()]
+        cells[_ID] = f"\t{cells[_ID].lstrip()}"
+        writer.writerow(cells)
 
 
 def harmless(cell: str) -> str:

@@ -113,8 +113,16 @@ def _alert(report: Report) -> str:
     elif report.left:
         said.append("The run was stopped before all was done.")
     if not report.is_complete:
-        said.append(f"To carry it on: losant-tokens apply {quote(str(report.plan.path))} --resume")
+        said.append(f"To carry it on: {_command_to_resume(report)}")
     return f'<p class="alert" role="alert">{escape(" ".join(said))}</p>' if said else ""
+
+
+def _command_to_resume(report: Report) -> str:
+    plan = report.plan.path
+    words = ["losant-tokens", "apply", str(plan), "--resume"]
+    if report.journal != plan.with_name(f"{plan.name}.journal"):
+        words += ["--journal", str(report.journal)]
+    return " ".join(map(quote, words))
 
 
 def _split(report: Report) -> str:

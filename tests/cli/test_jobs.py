@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -379,6 +380,7 @@ def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.Mon
     command("plan", "--expired", "--out", "p.jsonl")
     Path("none.jsonl").write_text("{}")
     Path("altered.jsonl").write_text(Path("p.jsonl").read_text().replace("ci-1", "ci-2"))
+    time.sleep(1.5)  # The server's time comes in whole seconds.
 
     for arguments, message in (
         (["none.jsonl"], "none.jsonl is not a plan of losant-tokens"),

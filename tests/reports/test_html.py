@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from losant_tokens import Owner
@@ -214,6 +215,21 @@ def test_incomplete(
     assert said in page.text
     assert "--resume" in page.text
     assert "Open 1 1 " in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("j", " --resume --journal "), (None, " --resume ")]
+)
+def test_journal_in_the_advice(tmp_path: Path, name: str | None, expected: str) -> None:
+    """The advice to carry on names the journal, unless it lies beside the plan."""
+    made = report(tmp_path, [Outcome.UNKNOWN])
+    plan = made.plan.path
+    journal = plan.with_name(name or f"{plan.name}.journal")
+
+    page = Page(attrs.evolve(made, journal=journal), tmp_path)
+
+    assert expected in f"{page.text} "
+    assert ("--journal" in page.text) is (name is not None)
 
 
 @pytest.mark.parametrize(
