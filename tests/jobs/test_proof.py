@@ -566,7 +566,7 @@ async def test_a_refused_resumption_reports_what_was_done_before(tmp_path: Path)
             secret=client._session.credential.secret
         )
         with pytest.raises(errors.PlanRefused) as caught:
-            await jobs.apply(client, plan, resume=True)
+            await jobs.apply(client, plan, resume=True, retry_failed=True)
 
     assert counts(caught.value.report) == counts(first) == {"done": 2, "failed": 2}
 
