@@ -42,7 +42,8 @@ class JobFiles:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._close()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._close)
 
     def _open(self) -> tuple[Entries, Journal]:
         try:

@@ -188,7 +188,7 @@ async def make_plan(client: AsyncClient, wanted: Wanted, settings: Settings) -> 
     """Make a plan; see `plan`."""
     planner = _Planner(client=client, wanted=wanted, settings=settings)
     path = None if settings.path is None else Path(settings.path)
-    with PlanWriter(path) as writer:
+    with await anyio.to_thread.run_sync(PlanWriter, path) as writer:
         await reading(partial(planner.take, writer), settings.patience)
         planner.check()
         header = planner.header()
