@@ -11,8 +11,8 @@ block, so they are chained to nothing. A cancellation cannot be replaced: asynci
 know it by identity. So the exception itself goes on, but without the part of its traceback that
 lies below the call: `without_frames`. The alternative, to run each exchange in a task of its own
 and to cancel it from outside, keeps the same frames in the exception that the task ends with, so
-the traceback has to be removed there as well; it costs a task for each request (about a tenth of
-a call), and a second place where a cancellation can be lost.
+the traceback has to be removed there as well; it costs a task and two turns of the event loop for
+each request, and is a second place where a cancellation can be lost.
 """
 
 import asyncio
