@@ -541,9 +541,7 @@ async def test_a_plan_of_another_account_is_refused_with_a_report(tmp_path: Path
     async with client_of(ours) as client:
         plan = await planned(client, tmp_path)
     async with client_of(theirs) as client:
-        client._session.credential = type(client._session.credential)(
-            secret=client._session.credential.secret
-        )
+        without_claims(client)
         with pytest.raises(errors.PlanRefused) as caught:
             await jobs.apply(client, plan)
     refused = caught.value.report
@@ -562,13 +560,62 @@ async def test_a_refused_resumption_reports_what_was_done_before(tmp_path: Path)
         plan = await planned(client, tmp_path)
         first = await jobs.apply(client, plan)
         fake.fail(status=403, times=None, method="GET")
-        client._session.credential = type(client._session.credential)(
-            secret=client._session.credential.secret
-        )
+        without_claims(client)
         with pytest.raises(errors.PlanRefused) as caught:
             await jobs.apply(client, plan, resume=True, retry_failed=True)
 
     assert counts(caught.value.report) == counts(first) == {"done": 2, "failed": 2}
+
+
+def without_claims(client: AsyncClient) -> None:
+    """Let the account of a client be unknown until the API is asked."""
+    credential = client._session.credential
+    client._session.credential = type(credential)(secret=credential.secret)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "html", "status": 404},
+        {"status": 503},
+        {"status": 429, "headers": {"Retry-After": "3600"}},
+    ],
+    ids=str,
+)
+def test_an_outage_during_the_account_check_is_given_up(
+    tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    """If the account cannot be asked for, the job gives up with a report, and can be resumed."""
+    fake = fake_with(3)
+
+    async def job() -> tuple[Report, Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            without_claims(client)
+            fake.fail(**fault, times=None)
+            first = await jobs.apply(client, plan, patience=60.0)
+            fake.clear_faults()
+            return first, await jobs.apply(client, plan, resume=True)
+
+    first, second = on_virtual_time(job)
+
+    assert "the service does not answer; last seen: " in (first.gave_up or "")
+    assert (counts(first), first.left, first.requests) == ({}, 3, 0)
+    assert counts(second) == {"done": 3}
+
+
+async def test_a_refused_token_is_known_from_the_account_check(tmp_path: Path) -> None:
+    """A 401 to the account check ends the job with that error before it begins."""
+    async with client_of(fake_with(3)) as client:
+        plan = await planned(client, tmp_path)
+    fake = fake_with(3)
+    fake.fail(status=401, times=None)
+    async with client_of(fake) as client:
+        without_claims(client)
+        with pytest.raises(errors.Unauthorized) as caught:
+            await jobs.apply(client, plan)
+
+    assert (caught.value.report, jobs.journal_of(plan).exists()) == (None, False)
 
 
 @pytest.mark.parametrize("way", ["stop", "abort"])
@@ -579,9 +626,7 @@ def test_a_job_can_be_stopped_while_the_account_is_checked(tmp_path: Path, way: 
     async def job() -> Report:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
-            client._session.credential = type(client._session.credential)(
-                secret=client._session.credential.secret
-            )
+            without_claims(client)
             fake.fail(status=503, times=None)
             event = anyio.Event()
 
