@@ -47,6 +47,9 @@ FAULTS: dict[str, Callable[[], Reply]] = {
 }
 """How a request may be answered, in place of being carried out or after it was."""
 
+REFUSALS = {"403", "429"}
+"""With these the API says that it has done nothing, and it can be believed."""
+
 
 @attrs.frozen
 class Fault:
@@ -307,7 +310,8 @@ class _Run:
         if self._number == self._at:
             self._end()
         fault = self._fault()
-        return None if fault is None or fault.acts else FAULTS[fault.kind]()
+        acts = fault is None or (fault.acts and fault.kind not in REFUSALS)
+        return None if fault is None or acts else FAULTS[fault.kind]()
 
     def after(self, ask: Ask, reply: Reply) -> Reply:
         """What happens after a request was carried out."""
