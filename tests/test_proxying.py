@@ -454,6 +454,7 @@ async def socks_server(works: bool = True) -> AsyncIterator[str]:
 
 async def test_through_socks(tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default pool goes through a SOCKS proxy."""
+    pytest.importorskip("socksio")
     async with serve(respond, tls.server) as url, socks_server() as proxy_url:
         monkeypatch.setenv("ALL_PROXY", proxy_url)
         transport = httpx_transport(verify=tls.client)
@@ -463,6 +464,7 @@ async def test_through_socks(tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_socks_proxy_that_refuses() -> None:
     """A SOCKS proxy that cannot connect is a failure that may pass, and not ambiguous."""
+    pytest.importorskip("socksio")
     async with socks_server(works=False) as proxy_url:
         transport = httpx_transport(proxy=proxy_url)
         async with AsyncClient("t", transport=transport, retry=FAST) as client:
