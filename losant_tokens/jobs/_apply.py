@@ -177,7 +177,7 @@ async def _check_account(
         plan: The plan.
         check: What to do about a difference.
         patience: For how many seconds an outage is waited out.
-        listener: Is told that the job waits for this.
+        listener: Is notified while the job waits for this.
         ends: Events that end it. No token is changed then.
 
     Raises:

@@ -52,7 +52,7 @@ from losant_tokens.jobs._work import WorkItem, WorkQueue
 
 MAX_GONE_IN_A_ROW = 20
 MAX_FORBIDDEN = 50  # with no success at all: the credential is to blame
-MIN_FORBIDDEN = 10  # likewise, if there are no other tokens
+MIN_FORBIDDEN = 10  # with no success at all, if there are no other tokens
 _MAX_AGE_OF_LOOK = 1.0  # seconds between the look and the change
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {

@@ -47,7 +47,7 @@ class GaveUpError(Exception):
 
 
 class Failure(Enum):
-    """What an error says about a request.
+    """The meaning of an error for a job.
 
     REFUSED: The server had too many requests, and did nothing.
     TROUBLE: There was no response, or the server failed.

@@ -1,4 +1,4 @@
-"""What a job takes as proof: that a token is gone, was changed, and still is as planned."""
+"""The proof that a job needs: that a token is gone, was changed, and still is as planned."""
 
 import os
 import shutil
