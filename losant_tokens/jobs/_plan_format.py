@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
@@ -18,7 +17,7 @@ VERSION = 1
 
 
 class Line(TypedDict):
-    """What a line says about a token, in the order of `_LINE`; all that it says is in `Entry`."""
+    """The members of a line about a token, in the order in which they are written; see `Entry`."""
 
     owner: str
     id: str
@@ -29,28 +28,6 @@ class Line(TypedDict):
     expirationDate: str | None
     reason: str
     protected: NotRequired[str]
-
-
-# A line as it is written here, where no text has what JSON writes as an escape, or forbids.
-_PLAIN = r'[^"\\\x00-\x1f]*'
-_TEXT, _OR_NULL = f'"{_PLAIN}"', f'(?:"{_PLAIN}"|null)'
-_LINE = re.compile(
-    f'^{{"owner":"({_PLAIN})","id":"({_PLAIN})"'
-    f',"name":{_TEXT},"status":{_OR_NULL},"lastUpdated":{_OR_NULL}'
-    f',"creationDate":{_OR_NULL},"expirationDate":{_OR_NULL},"reason":{_TEXT}'
-    f'(,"protected":{_TEXT})?}}\n',
-    re.MULTILINE,
-)
-
-
-# The same with times as they are written here, so that such lines need not be parsed as JSON.
-_TIME = r'(?:"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}\+00:00)"|null)'
-_CHECKED_LINE = re.compile(
-    f'^{{"owner":"({_PLAIN})","id":{_TEXT},"name":{_TEXT},"status":{_OR_NULL}'
-    f',"lastUpdated":{_TIME},"creationDate":{_TIME},"expirationDate":{_TIME}'
-    f',"reason":{_TEXT}(,"protected":{_TEXT})?}}\n',
-    re.MULTILINE,
-)
 
 
 def json_line(value: object) -> bytes:
@@ -224,19 +201,6 @@ def entry_json(entry: Entry) -> Line:
     return said if entry.protected is None else {**said, "protected": entry.protected}
 
 
-def read_heads(lines: list[bytes]) -> list[tuple[str, str, str]]:
-    """Of each line, the owner, the id, and the guard that protects the token: empty without one.
-
-    To read all that JSON says takes three times as long. That is done where any of these lines is
-    not just as it is written here, or says something with escapes.
-    """
-    heads = _LINE.findall(b"".join(lines).decode(errors="surrogatepass"))  # as json does
-    if len(heads) == len(lines):
-        return heads
-    said: list[Line] = [json.loads(line) for line in lines]
-    return [(line["owner"], line["id"], "guard" if "protected" in line else "") for line in said]
-
-
 def read_entry(said: Line, owner: Owner) -> Entry:
     # In the order of the class: by their names, it would take twice as long.
     return Entry(
@@ -275,15 +239,6 @@ class LineCheck:
             ValueError: A line is not one that a release writes, or about another owner.
             KeyError: It is about an owner that the header does not name.
         """
-        # To parse all lines as JSON takes five times as long.
-        usual = _CHECKED_LINE.findall(b"".join(lines).decode(errors="surrogatepass"))
-        if len(usual) == len(lines):
-            for owner, *times, protected in usual:
-                self._found[self._owners[owner]][protected != ""] += 1
-                for time in times:
-                    if time:
-                        datetime.fromisoformat(time)
-            return
         for line in lines:
             data = _checked(json.loads(line, object_pairs_hook=unique_members), dict)
             if not _MEMBERS <= data.keys() <= _MEMBERS | _OPTIONAL:
