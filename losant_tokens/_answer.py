@@ -133,7 +133,7 @@ class BodyReader:
             try:
                 part = self._decompress(self._compressed + part)
             except zlib.error:
-                return Fault("is said to be compressed with gzip, but is not")
+                return Fault("is not valid gzip")
         self._size += len(part)
         if max(self._size, self._received) > self._limit or self._members > _MAX_MEMBERS:
             return Fault(f"is larger than {_bytes(self._limit)}", is_too_large=True)
@@ -217,7 +217,7 @@ def _says_success(answer: Answer) -> bool:
 
 
 def _contradiction(request: httpx.Request, answer: Answer, found: object) -> Fault | None:
-    """Return why a response of the right shape does not prove what was asked for, or `None`.
+    """Return why a response of the right shape does not fit the request, or `None`.
 
     A connection or a proxy can mix up responses, and another service can respond to anything.
     """

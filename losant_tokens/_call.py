@@ -347,7 +347,7 @@ class Call:
         except (LosantError, AssertionError):
             # A closed client, or a mock of the user's tests that was not meant to be called.
             raise
-        except Exception as error:  # noqa: BLE001 -- each is told as an error of ours
+        except Exception as error:  # noqa: BLE001 -- each becomes an error of ours
             failure = Failure.of(error)
         except BaseException as error:  # noqa: BLE001
             raise without_frames(error)  # noqa: B904 -- it is the same exception
@@ -357,7 +357,8 @@ class Call:
         # The pool is used directly. The client of httpx would add cookies, redirects and ways to
         # log in, which are not wanted here and take a third of the time of a call.
         response = await self.shared.pool().handle_async_request(self.request)
-        response.headers.encoding = "latin-1"  # told so, httpx need not try which one fits them
+        # Given an encoding, httpx need not try which one fits.
+        response.headers.encoding = "latin-1"
         body = cast("httpx.AsyncByteStream", response.stream)
         if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
             await body.aclose()

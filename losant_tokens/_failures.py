@@ -1,4 +1,4 @@
-"""What an exception of a transport means, told without bytes from the wire or frames below ours.
+"""Describes the exceptions of transports, without bytes from the wire or frames below ours.
 
 The messages of httpx, httpcore, h11 and aiohttp quote the server: a status line, a chunk size or
 a header that may hold a token. No message of theirs is passed on. The text of an error comes from
@@ -40,7 +40,7 @@ INCOMPLETE_BODY = "peer closed connection without sending complete message body"
 """The start of h11's message for a body that ended early."""
 
 MIXED_UP = "more than one response to a request"
-"""Our own message for a connection whose responses cannot be told apart."""
+"""Our own message for a connection whose responses cannot be distinguished."""
 
 _NOT_CONNECTED = (
     httpx.ConnectError,
@@ -172,7 +172,7 @@ def links(error: BaseException) -> Iterator[BaseException]:
 def without_frames(error: BaseException) -> BaseException:
     """Remove the frames passed so far from a cancellation, or from another such exception.
 
-    It stays the same exception, so whoever asked for a cancellation still recognizes it. Other
+    It stays the same exception, so the code that cancelled still recognizes it. Other
     exceptions that it is chained to are dropped. Cancellations are kept, because anyio looks for
     its own among them.
     """

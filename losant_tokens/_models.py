@@ -173,7 +173,7 @@ class ApiTokens(_Page):
             A list with such items may hide tokens. Do not treat it as complete.
         count: The number of items on this page.
         total_count: The number of items on all pages.
-        per_page: The size of a page. The server may cap the size that was asked for.
+        per_page: The size of a page. The server may cap the requested size.
         page: The number of this page, from zero.
         unreadable: The names of the attributes whose members are present but cannot be read.
     """

@@ -9,8 +9,8 @@ buffers are private. If one is not where it is looked for, the connection counts
 another version of a library costs connections, and never mixes up responses. A connection that
 waits for its next request does not read, so data that arrives then stays in the kernel, and
 a connection whose socket is readable is dropped. What comes later still, while the next request is
-sent, nothing can tell from the response to it. So a pool whose server has once sent too much gives
-each request a connection of its own. To do that always would cost a TLS handshake each time.
+sent, cannot be distinguished from the response to it. So a pool whose server has once sent too much
+gives each request a connection of its own. To do that always would cost a TLS handshake each time.
 """
 
 import ssl

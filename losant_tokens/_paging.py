@@ -2,13 +2,13 @@
 
 The problem: pages are offsets into a live collection, and the end of a list is the server's word.
 A server may cap the page size, with or without a word about it. It may be wrong about the number
-of items, ignore which page was asked for, or go on for ever. Items that are created or deleted
+of items, ignore which page was requested, or go on for ever. Items that are created or deleted
 meanwhile shift the rest, so that others are skipped or come twice.
 
 The approach: the items decide, and the statements are compared with them. A total that the items
 contradict is ignored, and the list is read to an empty page. Each contradiction is noted once, as
 a `Problem`; `iter` warns of it at the line of its reader. A list that cannot be an honest one ends
-in an error, not in a loop. A page that is too large is asked for again at half the size.
+in an error, not in a loop. A page that is too large is requested again at half the size.
 
 Rejected: an error for each contradiction, because most lists of a busy account change while they
 are read; and a second listing to compare with, which `jobs.plan` does because it acts on the list.
@@ -168,7 +168,7 @@ class Progress:
         self.page += 1
         self._skip = 0
         if self.seen > self._longest:
-            raise self._endless(f"{self.seen} items, with no end in sight")
+            raise self._endless(f"{self.seen} items, and no last page")
         return items, goes_on
 
     def note_own_changes(self, number: int) -> None:
@@ -186,7 +186,7 @@ class Progress:
         return True
 
     def _new_items(self, page: Page[T]) -> Sequence[T]:
-        """Return the items of a page, without those before the offset that it was asked for."""
+        """Return the items of a page, without those before the requested offset."""
         ids = frozenset(item.id for item in page.items)
         # A list that changes may have the same items on the next page, and yet be an honest one.
         if ids and ids == self._last_ids and not self._has("changed"):
@@ -204,7 +204,7 @@ class Progress:
         return items
 
     def _compare(self, page: Page[Any], size: int) -> None:
-        """Compare the statements of a page with its items, and with what was asked for."""
+        """Compare the statements of a page with its items, and with the request."""
         if page.unreadable_items:
             number = _items(len(page.unreadable_items))
             self._problem("unreadable", f"page {self.page} has {number} that cannot be read")

@@ -12,7 +12,7 @@ cubic curve, as TCP does (CUBIC, RFC 9438): it is flat at the limit, so that mos
 spent close to it, and steep beyond, so that the end of a limit is noticed soon.
 
 After a refusal nothing is sent for a short time, which doubles as long as refusals go on: a limit
-by the second may be used up until the second is over, whatever the rate. `Retry-After` can only
+by the second may be used up until the second is over, at any rate of ours. `Retry-After` can only
 lengthen this wait.
 
 Rejected: additive increase (AIMD), which is either slow to return or refused often; a fixed rate,
@@ -37,7 +37,7 @@ _LEAST_KNOWN = 8  # responses, before which a refusal says nothing about the lim
 # --- After a refusal ---
 _LEAST_RATE = 0.5
 _BELOW = 0.92  # of the limit
-_AT_ONCE = 0.5  # of the rate is left by a refusal, whatever was answered
+_AT_ONCE = 0.5  # of the rate is left by a refusal, if the limit is not known better
 _AT_FIRST = 0.25  # of the rate is left by the first refusal
 _TOLERATED = 0.01  # refusals for each response are no reason to slow down
 _BLUR = 1.5  # requests per second, by which the measured rate may be too low

@@ -68,7 +68,7 @@ class Endpoint:
         return "Host", self.url.netloc.decode("ascii")
 
     def check_security(self) -> None:
-        """Refuse to send a token in the clear to another machine, unless that was asked for.
+        """Refuse to send a token in the clear to another machine, unless that is allowed.
 
         Raises:
             ValidationError: The base URL is plain http to another host.

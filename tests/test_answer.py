@@ -571,7 +571,7 @@ def collect(encoding: str, *parts: bytes, limit: int = ANSWER_LIMIT) -> bytes | 
 
 PLAIN = b'{"id":"575ec7417ae143cd83dc4a95"}'
 GZIPPED = gzip.compress(PLAIN)
-NO_GZIP = "is said to be compressed with gzip, but is not"
+NO_GZIP = "is not valid gzip"
 CUT_SHORT = "is compressed with gzip, and was cut short"
 
 

@@ -134,7 +134,7 @@ def refuse_own_token(client: AsyncClient, ids: Iterable[str], verb: str, *, allo
         client: The client; the claims of its token say which one that is.
         ids: The tokens to change.
         verb: What would happen to them, such as `delete`.
-        allowed: Whether the user said that this is meant.
+        allowed: Whether the user allowed it by name.
 
     Raises:
         RefusedError: One of the tokens is the one in use.

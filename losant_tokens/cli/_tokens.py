@@ -24,7 +24,7 @@ from losant_tokens.errors import PaginationDriftWarning
 Status = Literal["active", "inactive"]
 
 _PER_PAGE = 1000
-# Patterns that mean the same to the API as here. For others it is asked for all names.
+# Patterns that mean the same to the API as here. For others, all names are listed.
 _SAME_AT_THE_API = re.compile(r"[A-Za-z0-9 _.*-]+")
 
 

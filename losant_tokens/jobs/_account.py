@@ -70,7 +70,7 @@ def other_account(owner: Owner, planned: Iterable[str], seen: Iterable[str]) -> 
 
 
 def same_account(planned: str | None, claimed: str | None) -> bool | None:
-    """Return whether two tokens claim the same account; `None` if the claims do not tell.
+    """Return whether two tokens claim the same account; `None` if the claims do not say.
 
     Args:
         planned: The claim of the token that the plan was made with: `userId 575ec...`.

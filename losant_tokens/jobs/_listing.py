@@ -135,7 +135,7 @@ class _Reader:
         self._barren = self._barren + 1 if ids == self._last_ids else 0
         self._last_ids = ids
         if number == 0 and 0 < size < self.size:
-            # The server's limit may be lower than asked for. Pages of this size fit onto the first.
+            # The server may cap the size of a page. Pages of this size fit onto the first.
             self.size = size
         self.number, self.skip = number + 1, 0
         return Read(page, number, skip)

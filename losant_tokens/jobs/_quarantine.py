@@ -3,7 +3,7 @@
 Both start from the report of the run that deactivated the tokens. They leave alone a token that
 anybody has touched since: it is active again, has another name, or was updated at another time than
 by that run. That time is the one that the API stated in its answer to the run's own change. If the
-report does not have it, nobody can tell whether the token was touched, so it is left alone, too.
+report does not have it, nobody can know whether the token was touched, so it is left alone, too.
 """
 
 import json

@@ -456,7 +456,7 @@ async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> N
                 async with throttle.slot() as slot:
                     return await slot.send(read, attempts)
             except LosantError as error:
-                # A list that cannot be read is asked for in another way, and not again.
+                # A list that cannot be read is requested in another way, and not again.
                 if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
                     raise
                 failure = error

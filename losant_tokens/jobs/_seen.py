@@ -53,7 +53,7 @@ class SeenIds:
 
     @property
     def fingerprint(self) -> tuple[int, int, int]:
-        """A value that sets with the same ids share, whatever their order, in this process."""
+        """A value that sets with the same ids share, in any order, in this process."""
         return self._count, self._sum, self._xor
 
     def _is_in_row(self, key: bytes) -> bool:

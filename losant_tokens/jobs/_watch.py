@@ -5,7 +5,7 @@ may hide one between two pages. A server may also be wrong about its list: the t
 a page or the order that it states may not be those of the tokens that it sends.
 
 The approach: sorted by id, tokens that are created while listing come last, if ids grow with time,
-and move nothing. So the newest token and the total are asked for before the listing. If as many
+and move nothing. So the newest token and the total are requested before the listing. If as many
 tokens that existed before are listed, none of them is missing. If ids do not grow with time, or
 the server does not sort or states no total, that proves nothing; then two listings have to have
 the same tokens. A total that differs from what two equal listings hold is a contradiction, which
@@ -66,7 +66,7 @@ class Watch:
 
         Args:
             page: The page.
-            number: The number of the page that was asked for.
+            number: The number of the requested page.
         """
         size = size_of(page)
         self._unreadable += size - len(page.items)

@@ -73,7 +73,7 @@ class Store:
         """Return a new bearer token: a JWT with the claims that Losant's tokens have.
 
         Args:
-            id_: The `jti` claim, which real tokens are not known to have. Tests go by it.
+            id_: The `jti` claim, which real tokens are not known to have. Tests use it.
             scope: The `scope` claim.
             expires: The `exp` claim; None: there is none.
             oauth: Whether it has an audience, as OAuth tokens do.
