@@ -30,7 +30,7 @@ from .wire import (
 
 METHODS = ("GET", "PATCH", "DELETE", "POST")
 TIMEOUT = 5.0  # seconds, which a busy machine does not need
-SHORT = 0.15  # for what only a timeout ends
+SHORT = 0.3  # for what only a timeout ends
 DEADLINE = 20.0
 RETRY = RetryPolicy(attempts=3, base=0.001, deadline=DEADLINE)
 FRAMES = {"length": response, "chunked": chunked, "until close": until_close}
