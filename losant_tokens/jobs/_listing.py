@@ -115,7 +115,7 @@ class _Reader:
                     raise
                 return None
             except LosantError as error:
-                if not is_too_large(error) or self.size == 1:
+                if not isinstance(error, ResponseTooLarge) or self.size == 1:
                     raise
                 self._reduce()
 
@@ -153,8 +153,3 @@ class _Reader:
         offset = self.number * self.size + self.skip
         self.size //= 2
         self.number, self.skip = divmod(offset, self.size)
-
-
-def is_too_large(error: LosantError) -> bool:
-    """Return whether a page was too large to be read."""
-    return isinstance(error, ResponseTooLarge)
