@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import RetryPolicy, errors
-from losant_tokens._retry import delay_before_retry, may_have_arrived, may_try_again
+from losant_tokens._retry import (
+    ONCE,
+    delay_before_retry,
+    finite_or_inf,
+    may_have_arrived,
+    may_try_again,
+)
 from losant_tokens.errors import LosantError, status_error_class
 
 INF = math.inf
@@ -52,6 +58,7 @@ TABLE = [
     (status(413, retry_after=1.0), NEVER, NEVER, False),
     (status(422), NEVER, NEVER, False),
     (status(501), NEVER, NEVER, False),
+    (status(505), NEVER, NEVER, False),
     (errors.ResponseError("no", status_code=200), NEVER, NEVER, True),
     (errors.ResponseError("no", status_code=302, ambiguous=False), NEVER, NEVER, False),
     (errors.ValidationError("no"), NEVER, NEVER, False),
@@ -204,10 +211,30 @@ def test_a_refusal_costs_no_attempt(attempts: int, expected: float | None) -> No
     assert [delay(status(429), policy, attempt=number) for number in (1, 4, 9)] == [expected] * 3
 
 
+@pytest.mark.parametrize("code", [408, 500])
+def test_another_failure_costs_an_attempt(code: int) -> None:
+    """A failure other than a 429 is not retried after the last attempt."""
+    assert delay(status(code), RetryPolicy(attempts=2), attempt=2) is None
+
+
 @pytest.mark.parametrize("seconds", [1e8, 1e300])
 def test_a_wait_without_end(seconds: float) -> None:
     """A wait that no event loop can keep is none, deadline or not."""
     assert delay(status(429, seconds), RetryPolicy(deadline=INF)) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.0, 0.0), (60.0, 60.0), (99_999_999.0, 99_999_999.0), (1e8, INF), (1e300, INF), (INF, INF)],
+)
+def test_times_that_no_event_loop_can_wait_for(seconds: float, expected: float) -> None:
+    """A time of three years or more is infinite, and a shorter one stays as it is."""
+    assert expected == finite_or_inf(seconds)
+
+
+def test_once() -> None:
+    """The policy of jobs allows one attempt, even after a 429."""
+    assert delay(status(429), ONCE) is None
 
 
 def test_no_deadline() -> None:

@@ -47,6 +47,7 @@ TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
     (jobs.not_updated_for(DAY), token(), None, None),
     (jobs.inactive(), token(status="inactive"), True, "inactive"),
     (jobs.inactive(), token(status="active"), False, None),
+    (jobs.inactive(), token(status="pending"), False, None),
     (jobs.inactive(), token(status=None), None, None),
     (jobs.named("ci-?"), token(), True, "named 'ci-?'"),
     (jobs.named("CI-*"), token(), False, None),
