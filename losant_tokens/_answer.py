@@ -94,7 +94,7 @@ class BodyReader:
     """
 
     def __init__(self, encoding: str, limit: int = ANSWER_LIMIT) -> None:
-        encodings = [name.strip().lower() for name in encoding.split(",")]
+        encodings = [name.strip().lower() for name in encoding.split(",")] if encoding else []
         self._encodings = [name for name in encodings if name not in {"", "identity"}]
         self._limit = limit
         self._parts: list[bytes] = []
@@ -114,7 +114,7 @@ class BodyReader:
     async def take(self, part: bytes) -> Fault | None:
         """Take the next part, with pauses for other tasks; return its problem, or `None`."""
         fault = self.feed(part)
-        while self.has_more and fault is None:
+        while self._compressed and fault is None:
             await checkpoint()
             fault = self.feed(b"")
         return fault

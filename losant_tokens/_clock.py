@@ -44,7 +44,8 @@ class ServerClock:
     """
 
     has_response: bool = False
-    _latest: str = attrs.field(default="", init=False)
+    # The server chose it, so no repr shows it.
+    _latest: str = attrs.field(default="", init=False, repr=False)
     # The bounds of local time minus server time, in seconds.
     _lowest: float | None = attrs.field(default=None, init=False)
     _highest: float = attrs.field(default=0.0, init=False)

@@ -69,7 +69,7 @@ class Codec:
             kind: The model.
             max_values: The number of JSON values above which the response is not read.
         """
-        is_page = _ITEMS in attrs.fields_dict(cast("type[Any]", kind))
+        is_page = _is_page(cast("Any", kind))
         data = (
             await parse_in_steps(content, _ITEMS, max_values)
             if is_page
@@ -110,6 +110,12 @@ class Codec:
             if items:
                 await checkpoint()
         return attrs.evolve(page, items=tuple(read), unreadable_items=tuple(unreadable))
+
+
+@cache
+def _is_page(kind: Any) -> bool:
+    """Return whether a model is a page of a list."""
+    return _ITEMS in attrs.fields_dict(kind)
 
 
 def _read_one_by_one(

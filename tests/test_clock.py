@@ -328,3 +328,10 @@ def test_a_warning_without_a_caller() -> None:
     outer = SimpleNamespace(f_globals={"__name__": "asyncio.events"}, f_back=None)
     inner = SimpleNamespace(f_globals={"__name__": "losant_tokens._session"}, f_back=outer)
     assert _calling(inner) is inner  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_the_clock_shows_no_header() -> None:
+    """A server can put a secret into `Date`, so the clock's repr leaves that header out."""
+    clock = ServerClock()
+    clock.observe(httpx.Headers({"date": "a-secret"}), 0.0)
+    assert "a-secret" not in repr(clock)
