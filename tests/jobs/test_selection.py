@@ -27,10 +27,13 @@ YES, NO, UNKNOWN = (
 # (rule, token, its answer, its reason)
 TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
     (jobs.expired(), token(expiration_date=NOW), True, "expired on 2026-03-01"),
+    (jobs.expired(), token(expiration_date=NOW - DAY), True, "expired on 2026-02-28"),
     (jobs.expired(), token(expiration_date=NOW + DAY), False, None),
     (jobs.expired(), token(), False, None),
     (jobs.expires_within(DAY), token(expiration_date=NOW + DAY), True, "expires on 2026-03-02"),
+    (jobs.expires_within(DAY), token(expiration_date=NOW + DAY / 2), True, "expires on 2026-03-01"),
     (jobs.expires_within(DAY), token(expiration_date=NOW + 2 * DAY), False, None),
+    (jobs.expires_within(DAY), token(expiration_date=NOW - DAY), False, None),
     (jobs.expires_within(DAY), token(expiration_date=NOW), False, None),
     (jobs.expires_within(DAY), token(), False, None),
     (jobs.never_expires(), token(), True, "never expires"),
@@ -281,6 +284,32 @@ def test_many_rules(combine: Callable[[list[Rule]], Rule]) -> None:
     assert rule.words.startswith("named 'ci-0' ")
     assert rule.words.endswith(" named 'ci-4999'")
     assert len(rule.patterns) == 5000
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [jobs.expired(), jobs.expires_within(DAY), jobs.older_than(DAY), jobs.not_updated_for(DAY)],
+    ids=str,
+)
+def test_rules_about_dates_use_the_time(rule: Rule) -> None:
+    """Each rule that compares a date with the current time says so."""
+    assert rule.uses_time is True
+
+
+def test_repr_of_a_rule() -> None:
+    """The representation of a rule holds its words alone."""
+    assert repr(jobs.expired() & (YES | NO)) == "Rule(words='expired and (yes or no)')"
+
+
+def test_patterns_of_a_rule() -> None:
+    """A pattern excludes tokens only if it is inverted an odd number of times."""
+    rule = jobs.named("a*") & ~jobs.named("b*") & ~~jobs.created_by("c")
+
+    assert [(pattern.words, pattern.excludes) for pattern in rule.patterns] == [
+        ("named 'a*'", False),
+        ("named 'b*'", True),
+        ("created by 'c'", False),
+    ]
 
 
 def test_rules_that_use_the_time() -> None:
