@@ -2,7 +2,7 @@
 
     LOSANT_API_TOKEN=... python examples/bot.py
 
-What reads and writes the messages stands apart from what answers them, so that the same bot can
+What reads and writes the messages is separate from what answers them, so that the same bot can
 sit in any chat that has an async library.
 """
 

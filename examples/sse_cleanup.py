@@ -1,4 +1,4 @@
-"""A web app that cleans up: it plans, lets somebody look, applies, and tells how far it is.
+"""A web app that cleans up: it plans, lets somebody look, applies, and reports its progress.
 
 pip install 'losant-tokens[testing]'      # for starlette and uvicorn
 LOSANT_API_TOKEN=... uvicorn --app-dir examples sse_cleanup:app
@@ -7,7 +7,7 @@ curl -X POST 'localhost:8000/plans?named=ci-*'             # what would be delet
 curl -X POST localhost:8000/plans/PLAN/apply               # do it
 curl -N localhost:8000/plans/PLAN/progress                 # how far it is, as server-sent events
 
-A job belongs to the app and not to a request: whoever watches may come and go. When the app shuts
+A job belongs to the app and not to a request: browsers may come and go. When the app shuts
 down, what is under way is finished, and the journal says where to carry on: apply it once more.
 """
 
@@ -47,7 +47,7 @@ class Job:
         self.progress = progress
 
     def event(self) -> tuple[str, dict[str, object]]:
-        """What there is to tell now."""
+        """Return the current state."""
         if self.outcome is not None:
             return "done", self.outcome
         now = self.progress
@@ -125,13 +125,13 @@ async def apply_plan(request: Request) -> JSONResponse:
 
 
 async def watch(request: Request) -> Response:
-    """Tells how far a job is, as server-sent events, until it is done or the app shuts down."""
+    """Reports the progress of a job, as server-sent events, until it ends or the app shuts down."""
     running: Jobs = request.state.jobs
     job = running.by_id[request.path_params["plan"]]
 
     async def events() -> AsyncIterator[str]:
         kind = "progress"
-        # A job that the app has stopped still tells its outcome; one that never began has none.
+        # A job that the app has stopped still reports its outcome; one that never began has none.
         while kind != "done" and (job.is_begun or not running.stop.is_set()):
             kind, said = job.event()
             yield f"event: {kind}\ndata: {json.dumps(said)}\n\n"

@@ -1,4 +1,4 @@
-"""The table of what the API can do: each fact of it stands here, once.
+"""The table of the operations of the API: each fact is written here, once.
 
 An action has the name that the API gives it (`userApiToken.delete`), a method and a path, the
 scopes of which a token needs one, and the classes of what is sent and what comes back.

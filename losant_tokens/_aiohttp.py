@@ -152,7 +152,7 @@ class AiohttpPool(Pool):
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # whoever reads has a limit on what comes out
+            auto_decompress=False,  # the client decompresses within a limit
         )
         session._retry_connection = False  # noqa: SLF001 -- there is no public way to say so
         self._session = session

@@ -34,7 +34,7 @@ R = TypeVar("R")
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, decompressed: the default for a page of a list
 _SINGLE_LIMIT = 4 * 1024 * 1024  # a token's description alone may have 200 KB, if it is escaped
 _ERROR_LIMIT = 1024 * 1024
-_BYTES_PER_VALUE = 64  # a document may hold one JSON value for each so many bytes of its limit
+_BYTES_PER_VALUE = 64  # of the limit, for each of which a document may hold one JSON value
 _MIN_VALUES = 10_000
 _KNOWN_ENCODINGS = frozenset({"br", "compress", "deflate", "zstd"})
 _KNOWN_TYPES = frozenset(
@@ -333,7 +333,7 @@ def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
 
 
 _SHORTEST_VEILED = 4
-"""Below so many characters, a secret is no secret, and veiling it would garble all else."""
+"""A secret of fewer characters is none, and hiding it would garble the rest of a message."""
 
 
 _JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", re.ASCII)

@@ -130,7 +130,7 @@ def _count_values(content: bytes) -> int:
 def _seems_deep(content: bytes) -> bool:
     """Return whether the nesting is unusual. Brackets in strings may mislead it either way.
 
-    Brackets are taken out in pairs, the innermost first: so many rounds, so many levels. If
+    Brackets are taken out in pairs, the innermost first: one round for each level. If
     strings hide levels from it, the parser's own limit refuses the document.
     """
     brackets = content.translate(None, _NO_BRACKETS)

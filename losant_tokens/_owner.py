@@ -196,9 +196,9 @@ class OwnerTokens(Resource):
     def repeated(
         self, verb: Literal["get", "patch", "delete"], patch: ApiTokenPatch | None = None
     ) -> Callable[[str], Awaitable[Any]]:
-        """What does the same to one token after the other, by their ids, with one try each.
+        """Return a function that does the same to one token after the other, one attempt for each.
 
-        It is for whoever does it to many, and tries again by rules of their own.
+        It is for jobs, which change many tokens and retry by rules of their own.
 
         Args:
             verb: What is to be done.

@@ -91,11 +91,10 @@ class Problem:
 
     Attributes:
         kind: `changed`: the stated total changed while the list was read, or this client changed
-            items. `total`: the list ended
-            before or after the stated total. `count`: a page has more or fewer items than it
-            states. `page`: a page states to be another one. `size`: a page has another size than
-            the others. `repeated`: items came twice. `query`: the list is sorted or filtered by
-            something else. `unreadable`: items cannot be read.
+            items. `total`: the list ended before or after the stated total. `count`: a page has
+            more or fewer items than it states. `page`: a page states to be another one. `size`: a
+            page has another size than the others. `repeated`: items came twice. `query`: the list
+            is sorted or filtered by something else. `unreadable`: items cannot be read.
         text: The same in words, with the values.
     """
 

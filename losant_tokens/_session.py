@@ -363,6 +363,6 @@ class Session:
 
 
 def _secrets(session: Session, body: Body | None) -> list[Secret]:
-    """What a server is told in confidence by a call, and may say again in an error."""
+    """Return the secrets that a call sends, which a server may repeat in an error."""
     values = attrs.astuple(body, recurse=False) if body is not None else ()
     return [secret for secret in (session.credential.secret, *values) if isinstance(secret, Secret)]

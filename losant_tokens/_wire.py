@@ -93,7 +93,7 @@ class Endpoint:
     def url_of(self, path: str, parameters: str) -> httpx.URL:
         """The URL of a path; both parts are percent-encoded already, so nothing is parsed."""
         url = httpx.URL(self.url)
-        parts = url._uri_reference  # noqa: SLF001 -- every public way parses the whole anew
+        parts = url._uri_reference  # noqa: SLF001 -- every public way parses all of it again
         url._uri_reference = type(parts)(  # noqa: SLF001
             scheme=parts.scheme,
             userinfo=parts.userinfo,
@@ -218,7 +218,8 @@ def time_request(to: Endpoint) -> httpx.Request:
 def _request(method: str, url: httpx.URL, headers: httpx.Headers, content: bytes) -> httpx.Request:
     """A request with these headers, and none that httpx would add."""
     request = httpx.Request(method, url, headers=headers, stream=_Content(content))
-    request.headers.encoding = "ascii"  # told so, httpx need not try which one fits each of them
+    # Given an encoding, httpx need not try which one fits each header.
+    request.headers.encoding = "ascii"
     request.read()
     return request
 

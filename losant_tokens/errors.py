@@ -293,7 +293,7 @@ class ServerError(StatusError):
 
 
 class JobError(LosantError):
-    """A bulk job cannot go on. What it has done stands in its journal."""
+    """A bulk job cannot go on. Its journal has what was done."""
 
 
 class GuardRefused(JobError):

@@ -59,7 +59,7 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
         sort_direction: Which way to sort.
         filter_field: What to filter by, in the API's own words.
         filter: What that must match.
-        limit: No more than so many.
+        limit: List at most this many tokens.
         owner: Whose tokens.
         json: Write an array of tokens as the API writes them.
     """

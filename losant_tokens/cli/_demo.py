@@ -30,7 +30,7 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
 
     Args:
         fake: Where they are.
-        concurrency: How many requests are in flight at once, at the most.
+        concurrency: The maximum number of requests in flight.
         folder: Where the plan goes.
     """
     own = run_loop(partial(_token_for_this, fake))

@@ -75,7 +75,7 @@ Examples:
     xargs losant-tokens delete --yes\
 """
 
-_GLOB = "In a GLOB, * stands for anything, ? for one character, [ab] for one of them."
+_GLOB = "In a GLOB, * matches anything, ? one character, [ab] one of them."
 
 PLAN = f"""\
 {_TOKEN}

@@ -24,7 +24,7 @@ _SECONDS, _A_MINUTE = 1.0, 60.0
 
 
 def tokens(number: int) -> str:
-    """So many tokens, in words."""
+    """Return a number of tokens in words."""
     return f"{number:,} token{'' if number == 1 else 's'}"
 
 

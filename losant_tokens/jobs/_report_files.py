@@ -22,8 +22,8 @@ from losant_tokens.jobs._report_html import write_html
 from losant_tokens.jobs._report_values import COLUMNS, rows, separated, summary
 from losant_tokens.jobs._targets import target_problem
 
-# What a spreadsheet takes for a formula where it stands at the beginning of a cell; full-width
-# forms too. In some countries, cells begin behind a semicolon as well.
+# A spreadsheet takes a cell that begins like this for a formula; full-width forms, too. In some
+# countries, cells begin behind a semicolon as well.
 _FORMULA = re.compile(r"""(?:^|[\t\r\n;,|"])\s*(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 _ID = COLUMNS.index("id")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

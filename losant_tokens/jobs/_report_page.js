@@ -15,7 +15,7 @@
     return element;
   }
 
-  // What could hide or turn around what stands beside it is shown as an escape.
+  // Characters that could hide or reverse the text beside them are shown as escapes.
   const visible = (text) => text.replace(/\p{C}/gu, (char) =>
     `\\u{${char.codePointAt(0).toString(16)}}`);
 

@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def text_of(moment: datetime | None) -> str | None:
-    """A moment as it stands in the files."""
+    """Return a datetime as reports write it."""
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 

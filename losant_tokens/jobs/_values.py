@@ -191,10 +191,10 @@ class Progress:
 
     @property
     def settled(self) -> int:
-        """How many tokens have come to an end that is known."""
+        """The number of tokens with a known outcome."""
         return settled(self.counts)
 
 
 def settled(counts: Mapping[Outcome, int]) -> int:
-    """How many of the tokens that were counted have come to an end that is known."""
+    """Return the number of tokens with a known outcome."""
     return sum(counts.values()) - counts.get(Outcome.UNKNOWN, 0)
