@@ -353,8 +353,6 @@ class Session:
             if problem is not None:
                 return problem
             self._allowed.add(action)
-        if self.credential.expires_at is None:
-            return None
         return expiry_problem(self.credential, self.server_clock.now(), self._consequence)
 
     @property
