@@ -28,7 +28,7 @@ from losant_tokens._failures import (
     cause_without_frames,
 )
 from losant_tokens._loop import is_asyncio
-from losant_tokens._pool import KEEPALIVE, Pool
+from losant_tokens._pool import KEEPALIVE, Pool, proves_little
 from losant_tokens._protocol import Protocol
 from losant_tokens._proxies import Proxy, naming
 from losant_tokens._secret import Secret
@@ -232,7 +232,7 @@ class _Stream(httpx.AsyncByteStream):
     def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
         self._response = response
         self._protocol: Protocol | None = None
-        if request.method == "DELETE":
+        if proves_little(request.method, response.status):
             protocol = response._protocol  # noqa: SLF001 -- the public way forgets it at the end
             assert isinstance(protocol, Protocol)  # noqa: S101 -- `_Connector` makes no others
             self._protocol = protocol

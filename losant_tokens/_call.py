@@ -26,6 +26,7 @@ from losant_tokens._configuration import PROXY_AUTHENTICATION_REQUIRED, proxy_fa
 from losant_tokens._failures import Failure, without_frames
 from losant_tokens._models import Success
 from losant_tokens._pace import Pace
+from losant_tokens._pool import Pool
 from losant_tokens._retry import (
     ONCE,
     RetryPolicy,
@@ -41,6 +42,7 @@ from losant_tokens.errors import (
     LosantError,
     NotFound,
     RequestTimeout,
+    ResponseError,
     StatusError,
     TooManyRequests,
     TransportError,
@@ -52,6 +54,7 @@ _CONNECT_FIRST = 0.1
 """An attempt outlasts the pool's own timeout for connecting by this many seconds, or by a tenth if
 that is less. So a connection that cannot be made is reported as such: nothing was sent."""
 
+_ID = "$.id"  # the place of an id that is not the one that was asked for, or is missing
 _CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's time
 
 
@@ -315,7 +318,7 @@ class Call:
             self.shared.budget.answered(is_retry=self.attempt > 1)
 
     async def _read(self, answer: Answer) -> Any:
-        return await read_answer(
+        found = await read_answer(
             self.action,
             self.request,
             answer,
@@ -323,6 +326,11 @@ class Call:
             self.secrets,
             self.shared.max_response_size,
         )
+        if isinstance(found, ResponseError) and found.path == _ID and self.shared.is_open():
+            pool = self.shared.pool()
+            if isinstance(pool, Pool):  # It may have mixed up the responses of its connections.
+                pool.keeps_connections = False
+        return found
 
     async def _send(self, limit: float) -> Any:
         limit = finite_or_inf(limit)

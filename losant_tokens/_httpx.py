@@ -22,8 +22,9 @@ import httpx
 
 from losant_tokens._failures import MIXED_UP, NO_RESPONSE, not_sent
 from losant_tokens._network import Network, surplus_of
-from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool
+from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool, proves_little
 from losant_tokens._proxies import Proxy, naming
+from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
 from losant_tokens._tls import Verify
 
@@ -79,8 +80,8 @@ class HttpxPool(Pool):
                 raise
             problem = naming(slot.proxy, not_sent(error))
         else:
-            is_delete = request.method == "DELETE"
-            response.stream = _SlotStream(response.stream, slot, self, proves_little=is_delete)
+            little = proves_little(request.method, response.status_code)
+            response.stream = _SlotStream(response.stream, slot, self, proves_little=little)
             return response
         raise problem
 
@@ -120,7 +121,7 @@ class HttpxPool(Pool):
                 await discard(slot)
                 raise
             await discard(slot)
-        return _Slot(await self._tls_context(url, proxy), proxy)
+        return _Slot(await self._tls_context(url, proxy), proxy, self.times)
 
     async def _is_quiet(self, slot: "_Slot") -> bool:
         """Return whether nothing has come over an idle connection, not even its end."""
@@ -147,13 +148,13 @@ class _Slot(httpx.AsyncHTTPTransport):
     it, and the event loop keeps it for as long as the server does. So each is remembered here.
     """
 
-    def __init__(self, verify: ssl.SSLContext, proxy: Proxy | None) -> None:
+    def __init__(self, verify: ssl.SSLContext, proxy: Proxy | None, times: ResponseTimes) -> None:
         self.proxy = proxy
         one = httpx.Limits(
             max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE
         )
         super().__init__(verify=verify, limits=one, proxy=_spoken(proxy, verify), trust_env=False)
-        self.network = Network(self._pool._network_backend)  # noqa: SLF001
+        self.network = Network(self._pool._network_backend, times)  # noqa: SLF001
         self._pool._network_backend = self.network  # noqa: SLF001 -- httpx takes none to pass on
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -8,18 +8,22 @@ anywhere on the way: in h11's buffer, in that of TLS, in the event loop's, or in
 buffers are private. If one is not where it is looked for, the connection counts as unfit, so that
 another version of a library costs connections, and never mixes up responses. A connection that
 waits for its next request does not read, so data that arrives then stays in the kernel, and
-a connection whose socket is readable is dropped. What comes later still, while the next request is
-sent, cannot be distinguished from the response to it. So a pool whose server has once sent too much
-gives each request a connection of its own. To do that always would cost a TLS handshake each time.
+a connection whose socket is readable is dropped. What comes later still, while the next request
+is sent, only its time can tell from the response to that one (`_response_times`). So a pool whose
+server has once sent too much gives each request a connection of its own. To do that always would
+cost a TLS handshake each time.
 """
 
+import math
 import ssl
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 
 from losant_tokens._configuration import invalid_host
 from losant_tokens._readable import readiness
+from losant_tokens._response_times import ResponseTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +48,10 @@ class Network(httpcore.AsyncNetworkBackend):
         on_sending: Called when the first part of a request is sent, past any proxy.
     """
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, times: ResponseTimes) -> None:
         self._backend = backend
+        self._times = times
+        self._sent_at = self._waited = math.inf
         self._transport: _Stream | None = None
         self._stream: _Stream | None = None
         self.requests = 0
@@ -82,7 +88,10 @@ class Network(httpcore.AsyncNetworkBackend):
         """Note that a part of a request was sent, unless it only asks a proxy to connect."""
         if not self.is_sending and content[:1].isalpha() and not content.startswith(b"CONNECT "):
             self.is_sending = self.is_waiting = True
+            if self.requests:
+                self._times.proven(self._waited)
             self.requests += 1
+            self._sent_at = time.monotonic()
             self.on_sending()
 
     def note_stream(self, stream: "_Stream") -> None:
@@ -105,6 +114,21 @@ class Network(httpcore.AsyncNetworkBackend):
             return await self._stream.read(_READ_SIZE, timeout=_LOOK)
         except (httpcore.NetworkError, httpcore.TimeoutException):
             return b""
+
+    async def hold_back(self, stream: httpcore.AsyncNetworkStream, content: bytes) -> bytes:
+        """Return the start of a response; if it came too soon, with what follows for a time."""
+        now = time.monotonic()
+        self._waited = now - self._sent_at
+        held = self._times.hold(self._waited) if self.requests > 1 else 0.0
+        if not held:
+            return content
+        until, parts = now + held, [content]
+        while parts[-1] and (left := until - time.monotonic()) > 0:
+            try:
+                parts.append(await stream.read(_READ_SIZE, timeout=left))
+            except (httpcore.NetworkError, httpcore.TimeoutException):
+                break
+        return b"".join(parts)
 
     async def forget(self) -> None:
         """Close the connection, if it is not closed already."""
@@ -135,6 +159,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             while content and not (content := content.lstrip(b"\r\n")):
                 content = await self.inner.read(max_bytes, timeout)
             self._network.is_waiting = False
+            return await self._network.hold_back(self.inner, content)
         return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109

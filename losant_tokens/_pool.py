@@ -11,6 +11,7 @@ import httpx
 from losant_tokens import _limits as limits
 from losant_tokens._configuration import Misconfigured
 from losant_tokens._proxies import Proxy, parse_proxy, proxy_of_environment
+from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
 from losant_tokens._tls import Verify, context_of, default_context
 from losant_tokens.errors import ValidationError
@@ -48,6 +49,7 @@ class Pool(httpx.AsyncBaseTransport):
         keeps_connections: Whether a connection may serve more than one request. Once a server has
             sent more than the responses that were due, none does: a late response would come while
             the next request is sent, and nothing shows then which of the two it belongs to.
+        times: How soon the server responds.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Pool(httpx.AsyncBaseTransport):
         self._proxy = None if proxy is None else _checked(self._parsed(proxy, "proxy"))
         self._making = anyio.Lock()
         self.keeps_connections = True
+        self.times = ResponseTimes()
         # The proxy for each scheme, host and port that has been connected to.
         self._proxies: dict[tuple[str, bytes], Proxy | None] = {}
         _keep_memory_at_hand()
@@ -132,6 +135,14 @@ class Pool(httpx.AsyncBaseTransport):
         if isinstance(context, str):
             raise Misconfigured(context)
         return context
+
+
+def proves_little(method: str, status: int) -> bool:
+    """Return whether nothing in a response to a request shows that it belongs to that request.
+
+    A token that was read or changed has its id. A deletion, an error and a new token do not.
+    """
+    return method in {"DELETE", "POST"} or status >= 300  # noqa: PLR2004 -- no success
 
 
 def _default_context(trust_env: bool) -> ssl.SSLContext | str:

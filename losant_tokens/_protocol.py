@@ -12,6 +12,7 @@ response. Then the packet is parsed once more, byte by byte, up to the end of th
 """
 
 import asyncio
+import math
 from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
@@ -41,6 +42,8 @@ class Protocol(ResponseHandler):
     _parameters: dict[str, Any] | None = None
     _packets = 0
     _failure: tuple[BaseException, BaseException] | None = None
+    _sent_at = _waited = math.inf
+    _held: list[bytes] | None = None  # of a response that came too soon
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
         super().__init__(loop)
@@ -53,7 +56,10 @@ class Protocol(ResponseHandler):
 
     def set_response_params(self, **parameters: Any) -> None:
         """Expect the response to a request, which is sent next."""
+        if self.requests:
+            self._pool.times.proven(self._waited)
         self.requests += 1
+        self._sent_at = self._loop.time()
         self._payload_due, self._packets, self._parameters = None, 0, parameters
         super().set_response_params(**parameters)
 
@@ -86,6 +92,31 @@ class Protocol(ResponseHandler):
         if data and self._is_complete():
             self._drop(data)
             return
+        if data:
+            if self._held is not None:
+                self._held.append(data)
+                return
+            if not self._packets:
+                self._waited = self._loop.time() - self._sent_at
+                held = self._pool.times.hold(self._waited) if self.requests > 1 else 0.0
+                if held:
+                    self._held = [data]
+                    self._loop.call_later(held, self._let_pass)
+                    return
+        self._parse(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Parse what is held back, and end."""
+        self._let_pass()
+        super().connection_lost(exc)
+
+    def _let_pass(self) -> None:
+        """Parse what was held back."""
+        held, self._held = self._held, None
+        if held is not None and self.transport is not None:
+            self._parse(b"".join(held))
+
+    def _parse(self, data: bytes) -> None:
         self._packets += bool(data)
         super().data_received(data)
         if self._failure is not None:

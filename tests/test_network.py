@@ -21,6 +21,7 @@ from losant_tokens._httpx import HttpxPool, _Slot, _SlotStream
 from losant_tokens._network import Network
 from losant_tokens._protocol import Protocol
 from losant_tokens._readable import readiness
+from losant_tokens._response_times import ResponseTimes
 
 from .servers import ID, answer, respond, serve
 
@@ -84,7 +85,7 @@ async def test_an_event_loop_that_fails_to_connect(monkeypatch: pytest.MonkeyPat
 
 async def test_a_network_without_a_connection() -> None:
     """Before it is connected, a network has nothing unread, and nothing to close."""
-    network = Network(Broken())
+    network = Network(Broken(), ResponseTimes())
     assert (b"", False) == (await network.read_surplus(), network.has_buffered())
     assert (False, False) == (network.is_readable(), network.sent_nothing)
     await network.forget()
@@ -190,7 +191,7 @@ class Endless(httpx.AsyncByteStream):
 async def test_a_body_without_end_is_closed(is_read: bool) -> None:
     """A body that no connection carries is closed, whether it was read in part or not."""
     pool = HttpxPool()
-    slot = _Slot(ssl.create_default_context(), None)
+    slot = _Slot(ssl.create_default_context(), None, pool.times)
     stream = _SlotStream(Endless(), slot, pool, proves_little=False)
     if is_read:
         async for _ in stream:

@@ -29,6 +29,7 @@ from losant_tokens import (
 from losant_tokens._actions import USER_API_TOKEN_DELETE
 from losant_tokens._codec import Codec
 from losant_tokens._httpx import HttpxPool
+from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
 from losant_tokens._wire import Template, endpoint
 
@@ -391,7 +392,7 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     [
         lambda: httpx_transport(proxy="http://user:my-password@h:1"),
         aiohttp_transport,
-        lambda: _httpx._Slot(ssl.create_default_context(), None),
+        lambda: _httpx._Slot(ssl.create_default_context(), None, ResponseTimes()),
         lambda: endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
         lambda: Template.of(
             endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),

@@ -262,3 +262,107 @@ def test_a_deletion_before_the_server_closes(stack: str) -> None:
 
     with serve(play) as server:
         assert (True, 1) == (run(stack, main), count)
+
+
+def play_slowly(last: Callable[[Peer], None]) -> Callable[[Peer], None]:
+    """Answer two requests of a connection after 50 ms each, and the third one differently."""
+
+    def play(peer: Peer) -> None:
+        for _ in range(2):
+            if (seen := peer.request()) is None:
+                return
+            time.sleep(0.05)
+            peer.send(response(good(seen)))
+        if peer.request():
+            last(peer)
+
+    return play
+
+
+async def delete_after_two(stack: str, url: str, retry: RetryPolicy = ONCE) -> Any:
+    """Get two tokens and delete one, over one connection."""
+    pool = transport(stack, max_connections=1)
+    async with AsyncClient("t", base_url=url, transport=pool, retry=retry, timeout=5) as client:
+        await client.user_api_token.get(IDS[0])
+        await client.user_api_token.get(IDS[1])
+        return await client.user_api_token.delete(ID)
+
+
+@pytest.mark.parametrize("extra", ["a success", "an error"])
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_response_that_comes_too_soon(stack: str, extra: str) -> None:
+    """A late second response is not the response to a DELETE whose own one takes its usual time."""
+    early = response(b'{"type":"NotFound","message":"no"}', "404 Not Found")
+
+    def last(peer: Peer) -> None:
+        peer.send(EXTRAS["a success"] if extra == "a success" else early)
+        time.sleep(0.05)
+        peer.send(response(REFUSED, "403 Forbidden"))
+        peer.request()
+
+    with (
+        serve(play_slowly(last)) as server,
+        pytest.raises(errors.TransportError, match="unclear") as caught,
+    ):
+        run(stack, delete_after_two, stack, server.url)
+    assert caught.value.ambiguous
+
+
+@pytest.mark.parametrize("end", [Peer.request, Peer.reset, lambda _: None])
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_quick_response(stack: str, end: Callable[[Peer], Any]) -> None:
+    """A response that comes sooner than usual is believed if no other one follows."""
+    own = response(b'{"success":true}')
+
+    def last(peer: Peer) -> None:
+        peer.send(own[:30])
+        time.sleep(0.01)
+        peer.send(own[30:])
+        time.sleep(0.01)
+        end(peer)
+
+    with serve(play_slowly(last)) as server:
+        assert run(stack, delete_after_two, stack, server.url).success
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_cancelled_call_whose_response_is_held_back(stack: str) -> None:
+    """A response that came too soon is forgotten if its call is cancelled meanwhile."""
+
+    def last(peer: Peer) -> None:
+        peer.send(EXTRAS["a success"])
+        peer.request()
+
+    async def main() -> str:
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            await client.user_api_token.get(IDS[0])
+            await client.user_api_token.get(IDS[1])
+            with anyio.move_on_after(0.03):
+                await client.user_api_token.delete(ID)
+            await anyio.sleep(0.2)
+            return (await client.user_api_token.get(IDS[2])).id
+
+    with serve(play_slowly(last)) as server:
+        assert IDS[2] == run(stack, main)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_after_the_response_of_another_token(stack: str) -> None:
+    """If a response has the id of another token, its connection is not used again."""
+
+    def play(peer: Peer) -> None:
+        while seen := peer.request():
+            peer.send(response(token("e" * 24) if seen.last_id == IDS[1] else good(seen)))
+
+    async def main() -> str:
+        pool = transport(stack, max_connections=1)
+        async with AsyncClient("t", base_url=server.url, transport=pool, retry=ONCE) as client:
+            await client.user_api_token.get(IDS[0])
+            with pytest.raises(errors.ResponseError):
+                await client.user_api_token.get(IDS[1])
+            return (await client.user_api_token.get(IDS[2])).id
+
+    with serve(play) as server:
+        found = run(stack, main)
+    assert (IDS[2], 2) == (found, server.connections)

@@ -1,0 +1,22 @@
+"""How soon a server responds, and how long a response that came too soon is held back."""
+
+import math
+
+import pytest
+
+from losant_tokens._response_times import ResponseTimes
+
+
+def test_the_shortest_time_counts() -> None:
+    """A response is held back only if it comes sooner than all before it."""
+    times = ResponseTimes()
+    times.proven(0.2)
+    times.proven(0.3)
+    assert (0.0, 0.0) == (times.hold(0.2), times.hold(0.25))
+    assert times.hold(0.1) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("shortest", "held"), [(0.001, 0.01), (5.0, 1.0), (math.inf, 1.0)])
+def test_the_time_is_bounded(shortest: float, held: float) -> None:
+    """A response is held back for at least 10 ms and at most a second."""
+    assert held == ResponseTimes(shortest).hold(0.0)
