@@ -103,10 +103,7 @@ _MUTATED = {
     "losant_tokens/_retry.py": "tests/test_retry.py",
     "losant_tokens/_scopes.py": "tests/test_scopes.py",
     "losant_tokens/jobs/_account.py": "tests/jobs/test_account.py",
-    "losant_tokens/jobs/_deeds.py": (
-        "tests/jobs/test_proof.py"
-        " --deselect=tests/jobs/test_proof.py::test_a_plan_is_applied_once_at_a_time"
-    ),
+    "losant_tokens/jobs/_deeds.py": "tests/jobs/test_executor.py",
     "losant_tokens/jobs/_guards.py": "tests/jobs/test_guards.py",
     "losant_tokens/jobs/_journal.py": "tests/jobs/test_journal.py",
     "losant_tokens/jobs/_names.py": "tests/jobs/test_names.py",
