@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 
 from losant_tokens.errors import JournalError
 from losant_tokens.jobs import Outcome, Plan
-from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._journal import Journal, States
 from losant_tokens.jobs._opening import JobFiles
 from tests.jobs.test_plan import forge, write
 
 D, F = Outcome.DONE, Outcome.FAILED
+CHANGED = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -348,3 +350,88 @@ def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
         for _ in range(1200):
             journal.settle(0, D)
         assert 1000 <= path.read_bytes().count(b"done") < 1200
+
+
+def test_time_of_a_change_is_kept(plan: Plan, path: Path) -> None:
+    """A job that resumes knows when the API says that each token was changed."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(1, D, changed=CHANGED)
+        journal.settle(2, D)
+
+    with Journal.open(plan, path, resume=True) as journal:
+        assert journal.states.changed == {1: CHANGED}
+
+
+@pytest.mark.parametrize("attribute", ["errors", "changed"])
+def test_state_without_detail_forgets_the_earlier_detail(attribute: str) -> None:
+    """A later state of a token replaces its error and its time, and not those of others."""
+    states = States.of(3)
+    for number in (0, 1):
+        states.note(number, 2, "no response", CHANGED)
+
+    states.note(0, 2)
+
+    assert list(getattr(states, attribute)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_open", "is_open_to_retry"),
+    [
+        (None, True, True),
+        (Outcome.UNKNOWN, True, True),
+        (F, False, True),
+        (D, False, False),
+        (Outcome.GONE, False, False),
+        (Outcome.CHANGED, False, False),
+        (Outcome.PROTECTED, False, False),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 2])
+def test_tokens_that_are_not_finished(
+    plan: Plan,
+    path: Path,
+    number: int,
+    outcome: Outcome | None,
+    is_open: bool,
+    is_open_to_retry: bool,
+) -> None:
+    """A job is not finished while the outcome of any token is open."""
+    with Journal.open(plan, path, resume=False) as journal:
+        for other in range(3):
+            state = outcome if other == number else D
+            if state is not None:
+                journal.settle(other, state)
+
+        assert journal.states.has_open() is is_open
+        assert journal.states.has_open(retry_failed=True) is is_open_to_retry
+
+
+def test_states_of_some_tokens(plan: Plan, path: Path) -> None:
+    """A part of the states is that of the tokens from the first one on, as far as there are any."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        journal.intend(1)
+        journal.settle(2, F)
+
+        assert journal.states.open_ones(1, 1) == [True]
+        assert journal.states.open_ones(0, 2) == [None, True]
+        assert journal.states.open_ones(1, 9) == [True, None]
+        assert journal.states.open_ones(2, 1, retry_failed=True) == [False]
+
+
+def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal closes its file once only: another file may have its number by then."""
+    closed: list[int] = []
+    really_close = os.close
+
+    def close(descriptor: int) -> None:
+        closed.append(descriptor)
+        really_close(descriptor)
+
+    journal = Journal.open(plan, path, resume=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close)
+        journal.close()
+        journal.close()
+
+    assert len(closed) == 1

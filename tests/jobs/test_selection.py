@@ -40,6 +40,8 @@ TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
     (jobs.never_expires(), token(expiration_date=NOW), False, None),
     (jobs.older_than(DAY), token(creation_date=NOW - 2 * DAY), True, "created on 2026-02-27"),
     (jobs.older_than(DAY), token(creation_date=NOW - DAY), False, None),
+    (jobs.older_than(DAY), token(creation_date=NOW - DAY / 2), False, None),
+    (jobs.older_than(DAY), token(creation_date=NOW + 2 * DAY), False, None),
     (jobs.older_than(DAY), token(), None, None),
     (
         jobs.not_updated_for(DAY),
