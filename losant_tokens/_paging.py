@@ -61,6 +61,10 @@ class Page(Protocol[T_co]):
         """The items that cannot be read."""
 
     @property
+    def unreadable(self) -> frozenset[str]:
+        """The names of the attributes whose members cannot be read."""
+
+    @property
     def count(self) -> int | None:
         """The stated number of items on this page."""
 
@@ -217,6 +221,8 @@ class Progress:
             asked, stated = self.query.get(wire), getattr(page, name, None)
             if asked is not None and stated is not None and asked.lower() != stated.lower():
                 self._problem("query", f"the list states a {wire} other than the one asked for")
+        if "total_count" in page.unreadable:
+            self._problem("total", f"page {self.page} states a total that cannot be read")
         if page.total_count is not None:
             if self.total_count not in {None, page.total_count}:
                 self.moved = True

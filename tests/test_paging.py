@@ -308,6 +308,11 @@ CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
             ("total", "the list states a total of 1000000000 and has 3 items"),
         ],
     ),
+    (
+        honest(30, totalCount="30"),
+        [*range(30)],
+        [("total", "page 0 states a total that cannot be read")],
+    ),
     (stopping, [*range(10)], [("total", "the list states a total of 30 and has 10 items")]),
     (
         honest(20, count=11),
