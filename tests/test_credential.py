@@ -511,3 +511,23 @@ def test_veiled() -> None:
     token = jwt({"scope": ["me"]})
     assert token not in repr(read_credential(Secret(token)))
     assert json.dumps(token) not in repr(read_credential(Secret(token)))
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"userId": "A" * 24}, "userId " + "a" * 24),
+        ({"ownerId": "a" * 24, "sub": "b" * 24}, "ownerId " + "a" * 24),
+        ({"account_id": "a" * 24, "userId": "b" * 24}, "userId " + "b" * 24),
+        ({"sub": "a" * 24}, "sub " + "a" * 24),
+        ({"sub": "a" * 23}, None),
+        ({"sub": "a" * 25}, None),
+        ({"userId": 5, "sub": "a" * 24}, "sub " + "a" * 24),
+        ({"userId": "g" * 24}, None),
+        ({"jti": "a" * 24}, None),
+        ({}, None),
+    ],
+)
+def test_claimed_account(claims: dict[str, Any], expected: str | None) -> None:
+    """The account is the first claim that names one by an id; `sub` comes last."""
+    assert of_claims(claims).account == expected

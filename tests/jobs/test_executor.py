@@ -77,6 +77,7 @@ class World:
         looks: The responses to looks; if there are none left, the token is as planned.
         changes: The responses to changes; if there are none left, the change succeeded.
         listed: The ids that a list shows, or the error that it ends with.
+        prepared: The kinds of requests that were prepared.
         sent: The kind of each request.
         records: Each record, with the number of its token.
         places: The number of places of each slot.
@@ -87,6 +88,7 @@ class World:
         self.looks: list[Any] = []
         self.changes: list[Any] = []
         self.listed: list[str] | LosantError = []
+        self.prepared: list[str] = []
         self.sent: list[str] = []
         self.records: list[tuple[Any, ...]] = []
         self.places: list[int] = []
@@ -109,6 +111,8 @@ class World:
         return self
 
     def repeated(self, verb: str, *_: object) -> Callable[[str], Awaitable[Any]]:
+        self.prepared.append(verb)
+
         async def respond(token_id: str) -> Any:
             number = int(token_id, 16)
             if verb == "get":
@@ -518,6 +522,15 @@ async def test_stranger_after_the_last_change() -> None:
     assert await world.run(item) == [(10, Outcome.UNKNOWN, "a page")]
 
 
+async def test_requests_are_prepared_once() -> None:
+    """The requests for the tokens of an owner are prepared once, and a look only if needed."""
+    world = World(verify=False)
+
+    await world.run(*map(item_of, range(5)))
+
+    assert world.prepared == ["delete"]
+
+
 # --- 404 for many ------------------------------------------------------------------------------
 
 
@@ -616,6 +629,11 @@ async def test_gone_after_one_was_seen() -> None:
 
     assert world.settled() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
     assert "list" not in world.sent
+
+
+def test_limits_of_responses_in_a_row() -> None:
+    """The limits are large enough for a few odd tokens, and small enough for a wrong account."""
+    assert (MAX_GONE_IN_A_ROW, MIN_FORBIDDEN, MAX_FORBIDDEN) == (20, 10, 50)
 
 
 # --- 403 for many ------------------------------------------------------------------------------
