@@ -51,7 +51,7 @@ from losant_tokens.jobs._values import Action, Entry, Outcome
 from losant_tokens.jobs._work import WorkItem, WorkQueue
 
 MAX_GONE_IN_A_ROW = 20
-MAX_FORBIDDEN = 50  # with no success at all: the credential is to blame
+MAX_FORBIDDEN = 500  # with no success at all: the credential is to blame
 MIN_FORBIDDEN = 10  # with no success at all, if there are no other tokens
 _MAX_AGE_OF_LOOK = 1.0  # seconds between the look and the change
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(

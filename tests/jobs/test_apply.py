@@ -440,22 +440,23 @@ async def test_token_that_may_not(tmp_path: Path) -> None:
 
 async def test_tokens_that_are_forbidden_are_set_aside(tmp_path: Path) -> None:
     """However many tokens in a row are forbidden, the others are done if any succeeds at all."""
-    fake = fake_with(60)
+    fake = fake_with(150)
     ids = sorted(token.id for token in fake.tokens())
-    for token_id in ids[:30]:
+    for token_id in ids[:140]:
         fake.fail(status=403, times=None, method="DELETE", path=f"*{token_id}")
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan)
 
-    assert counts(report) == {"done": 30, "failed": 30}
+    assert counts(report) == {"done": 10, "failed": 140}
 
 
 @pytest.mark.parametrize(("tokens", "asked"), [(60, 50), (20, 20)])
 async def test_a_credential_that_may_change_nothing_stops_the_job(
-    tmp_path: Path, tokens: int, asked: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, asked: int
 ) -> None:
     """If every token is forbidden the job ends with that error, and all can be done later."""
+    monkeypatch.setattr("losant_tokens.jobs._deeds.MAX_FORBIDDEN", 50)
     fake = fake_with(tokens)
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
@@ -470,8 +471,11 @@ async def test_a_credential_that_may_change_nothing_stops_the_job(
     assert counts(again) == {"done": tokens}
 
 
-async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(tmp_path: Path) -> None:
+async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job that was stopped by 403 for its first tokens does the others first when it resumes."""
+    monkeypatch.setattr("losant_tokens.jobs._deeds.MAX_FORBIDDEN", 50)
     fake = fake_with(60)
     ids = sorted(token.id for token in fake.tokens())
     for token_id in ids[:50]:
