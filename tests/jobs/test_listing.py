@@ -397,10 +397,11 @@ async def test_disk_that_is_full_while_listing(
         await planned(Server(honest), tmp_path)
 
 
-async def test_owners_without_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("owners", "held"), [(100, 100), (101, 0), (150, 0)])
+async def test_owners_without_end(tmp_path: Path, owners: int, held: int) -> None:
     """A list with more owners than a plan can hold binds it to none of them."""
-    tokens = [item(number, ownerId=f"{number:024x}") for number in range(150)]
+    tokens = [item(number, ownerId=f"{number:024x}") for number in range(owners)]
     plan, _ = await planned(Server(honest, tokens), tmp_path)
 
-    assert len(plan) == 150
-    assert plan.header.owner_ids == {}
+    assert len(plan) == owners
+    assert len(plan.header.owner_ids.get(USER, ())) == held

@@ -167,7 +167,7 @@ async def test_wrong_words(tmp_path: Path, name: str) -> None:
         (172_800, "2 days ahead of"),
         (172_000, "47.8 hours ahead of"),
         (-7200, "2 hours behind"),
-        (7190, "120 minutes ahead of"),
+        (7199, "120 minutes ahead of"),
         (120, "2 minutes ahead of"),
         (119, "119 seconds ahead of"),
         (1, "1 seconds ahead of"),

@@ -13,6 +13,7 @@ import pytest
 
 from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
+from losant_tokens.jobs._planning import _is_done
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import LONG_AGO, USER, client_of, fake_with, planned, sent
 
@@ -118,6 +119,8 @@ async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"owners": [USER, None]}, "owners must be of Owner"),
         ({"protect": [1]}, "protect must be of str"),
         ({"max_changes": -1}, "max_changes must be"),
+        ({"patience": -1.0}, "patience must be a number above 0"),
+        ({"page_size": 0}, "page_size must be a whole number, at least 1"),
         ({"now": datetime(2026, 1, 1)}, "must say its time zone"),  # noqa: DTZ001
     ],
 )
@@ -129,6 +132,34 @@ async def test_wrong_arguments(tmp_path: Path, options: dict[str, Any], problem:
             await planned(client, tmp_path, **options)
 
     assert (fake.requests, files_in(tmp_path)) == ((), [])
+
+
+async def test_least_arguments(tmp_path: Path) -> None:
+    """The smallest values of numbers are accepted: no patience, and no change."""
+    async with client_of(fake_with(0, kept=1)) as client:
+        plan = await planned(client, tmp_path, patience=0, max_changes=0, page_size=1)
+
+    assert plan.header.total == Counts(listed=1)
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "is_done"),
+    [
+        ("deactivate", "inactive", True),
+        ("deactivate", "active", False),
+        ("deactivate", None, False),
+        ("activate", "active", True),
+        ("activate", "inactive", False),
+        ("delete", "inactive", False),
+        ("delete", "active", False),
+        ("delete", None, False),
+    ],
+)
+def test_token_that_is_as_the_action_leaves_it(
+    action: Any, status: str | None, is_done: bool
+) -> None:
+    """Only a token that already has the status that the action sets needs no change."""
+    assert _is_done(action, ApiToken(id="1" * 24, status=status)) is is_done
 
 
 # --- Guards ----------------------------------------------------------------------------------
