@@ -18,7 +18,8 @@ from losant_tokens.cli._errors import (
     explained,
     unexpected,
 )
-from losant_tokens.cli._signals import handled, interrupt, leave
+from losant_tokens.cli._interrupts import handled, leave
+from losant_tokens.cli._signals import interrupt
 from losant_tokens.cli._streams import mute
 from losant_tokens.errors import LosantError
 

@@ -7,48 +7,16 @@ never cancels tasks of others.
 """
 
 import asyncio
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from attrs import define
 
-# Windows has no SIGHUP.
-STOP_SIGNALS = tuple(
-    signal.Signals[name]
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if name in signal.Signals.__members__
-)
+from losant_tokens.cli._interrupts import handled
+
 GRACE = 8.0  # Seconds for requests in flight. A container is killed 10 s after its SIGTERM.
 
 _PATIENCE = 2  # Signals that are postponed before the next one ends the command.
-
-
-@contextmanager
-def handled(handler: Callable[[int], None]) -> Iterator[None]:
-    """Call a function for each stop signal while the block runs, if this is the main thread.
-
-    A signal that the parent process had ignored (nohup, a job in the background) stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def call(number: int, _: FrameType | None) -> None:
-        handler(number)
-
-    previous = {}
-    try:
-        for number in STOP_SIGNALS:
-            if signal.getsignal(number) not in {signal.SIG_IGN, None}:
-                previous[number] = signal.signal(number, call)
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
 
 
 def interrupt(_: int) -> None:
@@ -94,15 +62,3 @@ class StopSignals:
         self.count += 1
         if self.count > _PATIENCE:
             raise KeyboardInterrupt
-
-
-def leave(_: int) -> None:
-    """End the process at once. Only for the time in which nothing can have been done."""
-    os.write(2, b"losant-tokens: interrupted\n")
-    os._exit(130)
-
-
-def ignore() -> None:
-    """Ignore stop signals from now on."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
+from losant_tokens.cli._interrupts import STOP_SIGNALS, handled, ignore, leave
 from losant_tokens.cli._service import wait_for
-from losant_tokens.cli._signals import STOP_SIGNALS, StopSignals, handled, ignore, interrupt, leave
+from losant_tokens.cli._signals import StopSignals, interrupt
 from losant_tokens.testing import FakeLosant
 
 from .test_processes import start, until, until_line
@@ -136,7 +137,7 @@ def test_leave() -> None:
     """Ctrl-C during imports ends the process in a line."""
     code = (
         "import os, signal\n"
-        "from losant_tokens.cli._signals import handled, leave\n"
+        "from losant_tokens.cli._interrupts import handled, leave\n"
         "with handled(leave): os.kill(os.getpid(), signal.SIGINT)\n"
         "print('still there')\n"
     )
@@ -145,6 +146,18 @@ def test_leave() -> None:
 
     expected = (130, "", "losant-tokens: interrupted\n")
     assert expected == (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_first_handler_needs_few_imports() -> None:
+    """Ctrl-C is handled before asyncio, attrs or cyclopts are imported, which take their time."""
+    code = (
+        "import sys, losant_tokens.cli._interrupts\n"
+        "print(sys.modules.keys() & {'asyncio', 'attrs', 'cyclopts'})\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "set()\n" == done.stdout
 
 
 def test_leave_in_process(monkeypatch: pytest.MonkeyPatch) -> None:

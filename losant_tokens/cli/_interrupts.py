@@ -1,0 +1,56 @@
+"""Handlers of stop signals that are installed before anything else is imported.
+
+Ctrl-C during an import surfaces in any line of any library, and leaves modules half imported. So
+this module imports little, and none of its imports is large.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+# Windows has no SIGHUP.
+STOP_SIGNALS = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if name in signal.Signals.__members__
+)
+
+
+@contextmanager
+def handled(handler: Callable[[int], None]) -> Iterator[None]:
+    """Call a function for each stop signal while the block runs, if this is the main thread.
+
+    A signal that the parent process had ignored (nohup, a job in the background) stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def call(number: int, _: FrameType | None) -> None:
+        handler(number)
+
+    previous = {}
+    try:
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) not in {signal.SIG_IGN, None}:
+                previous[number] = signal.signal(number, call)
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+def leave(_: int) -> None:
+    """End the process at once. Only for the time in which nothing can have been done."""
+    with suppress(OSError):  # stderr may be closed
+        os.write(2, b"losant-tokens: interrupted\n")
+    os._exit(130)
+
+
+def ignore() -> None:
+    """Ignore stop signals from now on."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
