@@ -26,6 +26,9 @@ EXTRAS = {
 }
 
 
+IDLE = 0.06  # seconds, in which a busy server has sent what it sends late
+
+
 def answers(
     extra: bytes, frame: Callable[..., bytes] = response, *, later: bool = False
 ) -> Callable[[Peer], None]:
@@ -77,7 +80,7 @@ def test_in_the_same_packet(stack: str, extra: str, frame: Callable[..., bytes])
 def test_while_idle(stack: str, extra: str) -> None:
     """What comes while a connection is idle answers no later request, and fails none."""
     with serve(answers(EXTRAS[extra], later=True)) as server:
-        found = run(stack, exercise, stack, server.url, 0.02)
+        found = run(stack, exercise, stack, server.url, IDLE)
     assert [*IDS, "refused"] == found
 
 
@@ -94,7 +97,7 @@ def test_while_idle(stack: str, extra: str) -> None:
 def test_over_tls(stack: str, later: bool, extra: str, tls: Any) -> None:
     """The same holds for what is still encrypted, or waits decrypted."""
     with serve(answers(EXTRAS[extra], later=later), tls.server) as server:
-        pause = 0.02 if later else 0
+        pause = IDLE if later else 0
         found = run(stack, lambda: exercise(stack, server.url, pause, verify=tls.client))
     assert [*IDS, "refused"] == found
 
@@ -184,7 +187,7 @@ def test_a_server_that_once_sent_too_much(stack: str) -> None:
                     ends.append((await client.user_api_token.get(token_id)).id)
                 except errors.ResponseError:
                     ends.append("mixed up")
-                await anyio.sleep(0.02 if len(ends) == 1 else 0)
+                await anyio.sleep(IDLE if len(ends) == 1 else 0)
             with pytest.raises(errors.Forbidden):
                 await client.user_api_token.delete(ID)
         return ends
