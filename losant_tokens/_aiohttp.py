@@ -95,7 +95,9 @@ class AiohttpPool(Pool):
         """Sends a request, and hands back the head of the answer."""
         proxy = self._proxy_for(request.url)
         session = self._session or self._open(await self._tls_context(request.url, proxy))
-        content = await request.aread()
+        content = getattr(request, "_content", None)
+        if content is None:
+            content = await request.aread()
         if session.closed:
             raise httpx.ConnectError("the pool is closed")
         try:

@@ -378,7 +378,10 @@ class Call:
             limit = size_limit(self.action, status, self.shared.max_response_size)
             reader = BodyReader.of(response.headers, limit)
             async for part in parts:
-                if fault := await reader.take(part):
+                fault = reader.feed(part)
+                if reader.has_more and fault is None:
+                    fault = await reader.take(b"")
+                if fault:
                     break
             else:
                 fault = reader.end()

@@ -216,11 +216,18 @@ def time_request(to: Endpoint) -> httpx.Request:
 
 
 def _request(method: str, url: httpx.URL, headers: httpx.Headers, content: bytes) -> httpx.Request:
-    """A request with these headers, and none that httpx would add."""
-    request = httpx.Request(method, url, headers=headers, stream=_Content(content))
+    """Return a request with these headers, and none that httpx would add.
+
+    Its attributes are set one by one. The initializer of httpx would examine them all, which takes
+    three times as long.
+    """
+    request = httpx.Request.__new__(httpx.Request)
+    request.method, request.url, request.extensions = method, url, {}
+    request.headers = httpx.Headers(headers)
     # Given an encoding, httpx need not try which one fits each header.
     request.headers.encoding = "ascii"
-    request.read()
+    request.stream = _Content(content)
+    request._content = content  # noqa: SLF001 -- `read` would set it
     return request
 
 
