@@ -397,7 +397,7 @@ async def test_disk_that_is_full_while_listing(
         await planned(Server(honest), tmp_path)
 
 
-@pytest.mark.parametrize(("owners", "held"), [(100, 100), (101, 0), (150, 0)])
+@pytest.mark.parametrize(("owners", "held"), [(1, 1), (100, 100), (101, 0), (150, 0)])
 async def test_owners_without_end(tmp_path: Path, owners: int, held: int) -> None:
     """A list with more owners than a plan can hold binds it to none of them."""
     tokens = [item(number, ownerId=f"{number:024x}") for number in range(owners)]
