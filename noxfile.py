@@ -108,7 +108,8 @@ _MUTATED = {
     "losant_tokens/jobs/_journal.py": "tests/jobs/test_journal.py",
     "losant_tokens/jobs/_names.py": "tests/jobs/test_names.py",
     "losant_tokens/jobs/_planning.py": (
-        "tests/jobs/test_planning.py tests/jobs/test_plan_clock.py tests/jobs/test_listing.py"
+        "tests/jobs/test_planning.py tests/jobs/test_plan_clock.py tests/jobs/test_names.py"
+        " tests/jobs/test_listing.py"
         " --deselect=tests/jobs/test_planning.py::test_memory_is_constant"
     ),
     "losant_tokens/jobs/_selection.py": "tests/jobs/test_selection.py",
