@@ -155,6 +155,23 @@ async def test_oauth_tokens(tmp_path: Path) -> None:
             await jobs.check_account(client, plan)
 
 
+@pytest.mark.parametrize(("count", "reads"), [(3, 3), (5, 5), (9, 5)])
+async def test_few_tokens_are_read(tmp_path: Path, count: int, reads: int) -> None:
+    """At most five tokens of an owner are read to confirm the account, after a page of one."""
+    fake = FakeLosant()
+    for number in range(count):
+        fake.add_token(f"ci-{number}", owner="oauth")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=OAUTH)
+    others = others_fake()
+    async with client_of(others) as client:
+        with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+            await jobs.check_account(client, plan)
+
+    page, *single = others.requests
+    assert (page.query["perPage"], len(single)) == ("1", reads)
+
+
 async def test_user_confirms_the_oauth_tokens(tmp_path: Path) -> None:
     """If the user's own tokens are in the plan, its OAuth tokens need no requests of their own."""
     fake = fake_with(1)
@@ -192,7 +209,9 @@ async def test_token_that_must_not_list(tmp_path: Path) -> None:
                 await jobs.check_account(client, plan)
 
 
-@pytest.mark.parametrize(("found", "is_confirmed"), [("5" * 24, True), ("6" * 24, False)])
+@pytest.mark.parametrize(
+    ("found", "is_confirmed"), [("5" * 24, True), ("6" * 24, False), ("4" * 24, False)]
+)
 async def test_api_without_ids_of_owners(tmp_path: Path, found: str, is_confirmed: bool) -> None:
     """Without ids of owners, a token of the plan has to be read, and has to be that token."""
     there = {"id": "5" * 24, "name": "ci-1"}
