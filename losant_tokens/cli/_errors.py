@@ -83,8 +83,6 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         "scope_check": "--scope-check",
         "clock_check": "--clock-check",
         "account_check": "--account-check",
-        "allow_token_in_use": "--allow-own-token",
-        "allow_unmatched": "--allow-unmatched",
         "insecure_http": "--insecure-http",
         "page_size": "--page-size",
         "per_page": "--page-size",

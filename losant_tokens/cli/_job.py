@@ -37,13 +37,13 @@ from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
 from losant_tokens.cli._state import journal_for, own_file
 from losant_tokens.cli._text import as_span
 from losant_tokens.errors import JobError, LosantError, PlanRefused
+from losant_tokens.jobs._planning import MAX_SKEW
 from losant_tokens.jobs._report_values import summary
 from losant_tokens.jobs._targets import target_problem
 
 Making = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 
 _SHOWN_ERRORS = 5
-_SKEW = timedelta(minutes=5)
 
 
 # --- What to plan ----------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def _now(made: jobs.Plan) -> datetime:
     A clock that was far ahead when the plan was made may still be so.
     """
     ahead = made.header.clock_skew or timedelta()
-    return datetime.now(UTC) - (ahead if ahead > _SKEW else timedelta())
+    return datetime.now(UTC) - (ahead if ahead > MAX_SKEW else timedelta())
 
 
 def _fitting(function: Callable[..., object], guards: Guards) -> dict[str, Any]:
