@@ -280,3 +280,11 @@ async def test_a_connection_that_outlives_its_loop() -> None:
         await pool.aclose()
         await asyncio.sleep(0)
         assert transport.is_closing()
+
+
+async def test_a_packet_without_the_end_of_its_response() -> None:
+    """A packet that is parsed again and ends before its response has no whole response."""
+    protocol = Protocol(asyncio.get_running_loop(), HttpxPool())
+    protocol.set_response_params(timer=None, skip_payload=False, read_until_eof=True)
+    protocol._packets = 1
+    assert not protocol._parse_response_of(b"HTTP/1.1 200 OK\r\n")

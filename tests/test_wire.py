@@ -850,3 +850,11 @@ def test_a_url_that_is_put_together(base: str, text: str) -> None:
     again = httpx.URL(str(request.url))
     assert (again, again.raw_path) == (request.url, request.url.raw_path)
     assert text == request.url.params["filter"]
+
+
+async def test_the_iterator_of_a_body_is_its_own() -> None:
+    """The iterator over the body of a request can be iterated over like the body."""
+    request = build(actions.USER_API_TOKEN_GET, {"apiTokenId": "0" * 24})
+    assert isinstance(request.stream, httpx.AsyncByteStream)
+    parts = aiter(request.stream)
+    assert [b""] == [part async for part in parts]

@@ -296,8 +296,7 @@ class _Job:
             finally:
                 self._end()
             group.cancel_scope.cancel()
-        if not isinstance(self._fatal, JournalError):
-            await self._finish()
+        await self._finish()
         if self._fatal is not None:
             raise self._fatal
 
@@ -307,6 +306,8 @@ class _Job:
         Raises:
             Forbidden: All tokens of this run are forbidden.
         """
+        if isinstance(self._fatal, JournalError):
+            return  # nothing can be recorded any more
         is_complete = not self._is_interrupted and self._fatal is None and self.queue.is_empty
         try:
             await self.executor.finish(is_complete=is_complete)

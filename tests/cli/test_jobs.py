@@ -601,6 +601,18 @@ def test_job_that_ends_in_an_error_is_accounted_for(
     assert (0, "Deleted 5, left alone 0, failed 0: all of them in earlier runs.\n") == (code, out)
 
 
+def test_plan_of_another_account(fake: FakeLosant, service: str, command: Command) -> None:
+    """A plan of another account is refused with exit code 4, and the report says what was done."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    fake._store.user_id = "b" * 24
+
+    code, _, err = command("apply", "p.jsonl", "--yes", "--report", "r.json")
+
+    assert (4, 11) == (code, len(fake.tokens()))
+    assert "Use a token of the same account." in err
+    assert 0 == json.loads(Path("r.json").read_text())["totals"]["done"]
+
+
 def test_report_that_is_a_folder(service: str, command: Command) -> None:
     """A report that cannot be written where it shall go is found out before anything is done."""
     Path("r.json").mkdir()

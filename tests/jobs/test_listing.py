@@ -405,3 +405,20 @@ async def test_owners_without_end(tmp_path: Path, owners: int, held: int) -> Non
 
     assert len(plan) == owners
     assert len(plan.header.owner_ids.get(USER, ())) == held
+
+
+async def test_rule_that_raises(tmp_path: Path) -> None:
+    """An exception of a rule ends the planning as it is, and not in a group."""
+
+    def fail(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await planned(Server(honest), tmp_path, select=jobs.Rule("odd", fail, lambda *_: ""))
+
+
+async def test_no_patience(tmp_path: Path) -> None:
+    """Planning that waits out no outage at all still plans what it can list."""
+    plan, _ = await planned(Server(honest), tmp_path, patience=0)
+
+    assert len(plan) == 60

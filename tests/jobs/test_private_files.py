@@ -151,6 +151,17 @@ def test_new_file_that_cannot_be_made_private(
         files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT)
 
 
+def test_new_file_where_modes_cannot_be_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system without `fchmod`, such as Windows before Python 3.13, makes the file, too."""
+    monkeypatch.delattr(os, "fchmod")
+
+    os.close(files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT))
+
+    assert (tmp_path / "x").exists()
+
+
 # --- Left behind -----------------------------------------------------------------------------
 
 KILLED = """
