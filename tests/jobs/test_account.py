@@ -169,7 +169,7 @@ async def test_few_tokens_are_read(tmp_path: Path, count: int, reads: int) -> No
             await jobs.check_account(client, plan)
 
     page, *single = others.requests
-    assert (page.query["perPage"], len(single)) == ("1", reads)
+    assert (page.query["page"], page.query["perPage"], len(single)) == ("0", "1", reads)
 
 
 async def test_user_confirms_the_oauth_tokens(tmp_path: Path) -> None:

@@ -58,6 +58,16 @@ async def test_nothing_is_changed(tmp_path: Path) -> None:
     assert {request.method for request in fake.requests} == {"GET"}
 
 
+async def test_newest_token_is_read_first(tmp_path: Path) -> None:
+    """A plan begins with a page of the newest token alone, so that later ones are noticed."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        await planned(client, tmp_path)
+
+    expected = {"sortField": "id", "sortDirection": "desc", "page": "0", "perPage": "1"}
+    assert expected.items() <= fake.requests[0].query.items()
+
+
 async def test_no_secret_is_in_the_file(tmp_path: Path) -> None:
     """Neither the secrets of tokens nor that of the client are in the file."""
     fake = fake_with(3)
