@@ -49,31 +49,36 @@ _SHOWN_ERRORS = 5
 # --- What to plan ----------------------------------------------------------------------------
 
 
-def select(rules: Rules, owners: tuple[Owner, ...], guards: Guards, action: Action) -> Making:
-    """Plans an action for what the rules select."""
+def select(
+    rules: Rules,
+    owners: tuple[Owner, ...],
+    guards: Guards,
+    action: Action,
+    patience: float | None = None,
+) -> Making:
+    """Return a function that plans an action for the tokens that the rules select."""
     rule = rules.rule()
     if rule is None:
         raise UsageError(
             "nothing says which tokens: give a rule, such as --expired",
             "--except-named alone is none: it takes tokens out of what others select",
         )
+    settings = _fitting(jobs.plan, guards, patience)
     return lambda client, path: jobs.plan(
-        client, owners, select=rule, action=action, path=path, **_fitting(jobs.plan, guards)
+        client, owners, select=rule, action=action, path=path, **settings
     )
 
 
-def swept(report: Path, after: timedelta, guards: Guards) -> Making:
-    """Plans to delete what a quarantine has deactivated."""
-    return lambda client, path: jobs.sweep(
-        client, report, after=after, path=path, **_fitting(jobs.sweep, guards)
-    )
+def swept(report: Path, after: timedelta, guards: Guards, patience: float | None = None) -> Making:
+    """Return a function that plans to delete the tokens that a quarantine has deactivated."""
+    settings = _fitting(jobs.sweep, guards, patience)
+    return lambda client, path: jobs.sweep(client, report, after=after, path=path, **settings)
 
 
-def restored(report: Path, guards: Guards) -> Making:
-    """Plans to activate again what a quarantine has deactivated."""
-    return lambda client, path: jobs.restore(
-        client, report, path=path, **_fitting(jobs.restore, guards)
-    )
+def restored(report: Path, guards: Guards, patience: float | None = None) -> Making:
+    """Return a function that plans to activate the tokens of a quarantine again."""
+    settings = _fitting(jobs.restore, guards, patience)
+    return lambda client, path: jobs.restore(client, report, path=path, **settings)
 
 
 def _now(made: jobs.Plan) -> datetime:
@@ -85,10 +90,13 @@ def _now(made: jobs.Plan) -> datetime:
     return datetime.now(UTC) - (ahead if ahead > MAX_SKEW else timedelta())
 
 
-def _fitting(function: Callable[..., object], guards: Guards) -> dict[str, Any]:
+def _fitting(
+    function: Callable[..., object], guards: Guards, patience: float | None
+) -> dict[str, Any]:
     """Return the settings that a function takes: a restore, for one, has no majority to guard."""
     known = signature(function).parameters
-    return {name: value for name, value in guards.settings().items() if name in known}
+    settings = {name: value for name, value in guards.settings().items() if name in known}
+    return settings if patience is None else {**settings, "patience": patience}
 
 
 # --- Commands --------------------------------------------------------------------------------

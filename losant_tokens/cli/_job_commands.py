@@ -21,6 +21,7 @@ from losant_tokens.cli._job_parameters import (
     OldEnough,
     Out,
     Owners,
+    Patience,
     Plan,
     ReportFile,
     Rules,
@@ -30,13 +31,14 @@ from losant_tokens.cli._parameters import AsJson, Flag, Quiet
 
 
 @app.command(help_epilogue=texts.PLAN)
-def plan(
+def plan(  # noqa: PLR0913 -- options
     *,
     rules: Rules = NO_RULES,
     owners: Owners = MINE,
     guards: Guards = NO_GUARDS,
     action: Action = "delete",
     out: Out = None,
+    patience: Patience = None,
     json: AsJson = False,
     quiet: Quiet = False,
     connection: Connection = USUAL,
@@ -49,7 +51,7 @@ def plan(
     """
     from losant_tokens.cli import _job  # noqa: PLC0415
 
-    making = _job.select(rules, owners, guards, action)
+    making = _job.select(rules, owners, guards, action, patience)
     return _job.plan(making, out, connection, json=json, be_quiet=quiet)
 
 
@@ -102,7 +104,12 @@ def cleanup(
     from losant_tokens.cli import _job  # noqa: PLC0415
 
     return _job.in_one(
-        "cleanup", _job.select(rules, owners, guards, action), out, how, guards, connection
+        "cleanup",
+        _job.select(rules, owners, guards, action, how.patience),
+        out,
+        how,
+        guards,
+        connection,
     )
 
 
@@ -120,7 +127,12 @@ def quarantine(
     from losant_tokens.cli import _job  # noqa: PLC0415
 
     return _job.in_one(
-        "quarantine", _job.select(rules, owners, guards, "deactivate"), out, how, guards, connection
+        "quarantine",
+        _job.select(rules, owners, guards, "deactivate", how.patience),
+        out,
+        how,
+        guards,
+        connection,
     )
 
 
@@ -143,7 +155,13 @@ def sweep(
     from losant_tokens.cli import _job  # noqa: PLC0415
 
     return _job.in_one(
-        "sweep", _job.swept(report, after, guards), out, how, guards, connection, report
+        "sweep",
+        _job.swept(report, after, guards, how.patience),
+        out,
+        how,
+        guards,
+        connection,
+        report,
     )
 
 
@@ -161,7 +179,7 @@ def restore(
     from losant_tokens.cli import _job  # noqa: PLC0415
 
     return _job.in_one(
-        "restore", _job.restored(report, guards), out, how, guards, connection, report
+        "restore", _job.restored(report, guards, how.patience), out, how, guards, connection, report
     )
 
 

@@ -54,6 +54,15 @@ MaxAge = Annotated[
 ]
 
 
+Patience = Annotated[
+    float | None,
+    Parameter(
+        validator=validators.Number(gte=0),
+        help="Seconds to wait out an outage of the service. Default: 300.",
+    ),
+]
+
+
 OldEnough = Annotated[
     timedelta,
     Parameter(
@@ -182,11 +191,7 @@ class How:
         _MANY,
         _said("Write a report: .html to look at, .csv, or .json; repeat it for more."),
     ] = ()
-    patience: Annotated[
-        float | None,
-        Parameter(validator=validators.Number(gte=0)),
-        _said("Seconds to wait out an outage of the service. Default: 300."),
-    ] = None
+    patience: Patience = None
     journal: Annotated[
         Path | None, _said("The journal. Default: FILE.journal beside the plan FILE.")
     ] = None

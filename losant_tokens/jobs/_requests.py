@@ -451,6 +451,7 @@ async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> N
 
     async def send(read: Callable[[], Awaitable[Any]]) -> Any:
         attempts = Attempts()
+        began = throttle.now()
         while True:
             try:
                 async with throttle.slot() as slot:
@@ -460,6 +461,9 @@ async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> N
                 if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
                     raise
                 failure = error
+                # One request at a time takes long to fail as often as an outage is known by.
+                if attempts.is_exhausted and throttle.now() - began >= patience:
+                    raise
             except GaveUpError:
                 assert throttle.latest is not None  # noqa: S101 -- else there was no reason
                 raise throttle.latest from None

@@ -1,5 +1,6 @@
 """`plan`, `apply`, `cleanup`, `quarantine`, `sweep` and `restore`."""
 
+import functools
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -758,6 +760,40 @@ def test_long_time(service: str, command: Command) -> None:
     """A thousand years is no error."""
     assert 0 == command("plan", "--older-than", "365000d", "--out", "p.jsonl")[0]
     assert 0 == command("plan", "--expires-within", "365000d", "--out", "q.jsonl")[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--expired"),
+        ("cleanup", "--expired", "--yes"),
+        ("quarantine", "--expired", "--yes"),
+        ("sweep", "q.json", "--after", "1d", "--yes"),
+        ("restore", "q.json", "--yes"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_patience_while_planning(
+    service: str, command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """`--patience` holds while the tokens are listed, and not only while a plan is applied."""
+    seen: list[float] = []
+    name = {"sweep": "sweep", "restore": "restore"}.get(arguments[0], "plan")
+    original = getattr(jobs, name)
+
+    @functools.wraps(original)
+    async def recording(*positional: Any, **settings: Any) -> jobs.Plan:
+        seen.append(settings["patience"])
+        made: jobs.Plan = await original(*positional, **settings)
+        return made
+
+    if "q.json" in arguments:
+        command("quarantine", "--expired", "--yes", "--report", "q.json")
+    monkeypatch.setattr(jobs, name, recording)
+
+    command(*arguments, "--patience", "9")
+
+    assert [9] == seen
 
 
 def test_patience_and_options_in_the_advice(

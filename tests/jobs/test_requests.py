@@ -8,6 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from losant_tokens import errors
+from losant_tokens._resources import Send
 from losant_tokens.errors import LosantError, TransportError
 from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health
@@ -19,6 +20,7 @@ from losant_tokens.jobs._requests import (
     Throttle,
     describe,
     may_have_acted,
+    reading,
 )
 from tests.jobs.world import on_virtual_time
 
@@ -245,3 +247,22 @@ async def test_nothing_is_sent_once_the_job_is_stopping() -> None:
             pass
 
     assert throttle.sent == 0
+
+
+async def test_reading_ends_once_its_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that only reads is given up after its attempts if it may not wait any longer."""
+    monkeypatch.setattr("losant_tokens.jobs._requests.random.random", lambda: 0.0)
+    attempts = 0
+
+    async def fail() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise errors.ServerError("", status_code=503)
+
+    async def work(send: Send) -> None:
+        await send(fail)
+
+    with pytest.raises(errors.ServerError):
+        await reading(work, patience=0.0)
+
+    assert attempts == 5
