@@ -12,6 +12,7 @@ import asyncio
 import functools
 import math
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
@@ -28,7 +29,12 @@ from losant_tokens._failures import (
     cause_without_frames,
 )
 from losant_tokens._loop import is_asyncio
-from losant_tokens._pool import KEEPALIVE, Pool, proves_little
+from losant_tokens._pool import (
+    KEEPALIVE,
+    Pool,
+    proves_little,
+    shorten_connecting,
+)
 from losant_tokens._protocol import Protocol
 from losant_tokens._proxies import Proxy, naming
 from losant_tokens._secret import Secret
@@ -94,7 +100,11 @@ class AiohttpPool(Pool):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request, and hands back the head of the answer."""
         proxy = self._proxy_for(request.url)
-        session = self._session or self._open(await self._tls_context(request.url, proxy))
+        session = self._session
+        if session is None:
+            began = time.monotonic()
+            session = self._open(await self._tls_context(request.url, proxy))
+            shorten_connecting(request, began)
         content = getattr(request, "_content", None)
         if content is None:
             content = await request.aread()

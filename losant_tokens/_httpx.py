@@ -22,7 +22,13 @@ import httpx
 
 from losant_tokens._failures import MIXED_UP, NO_RESPONSE, not_sent
 from losant_tokens._network import Network, surplus_of
-from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, KEEPALIVE, Pool, proves_little
+from losant_tokens._pool import (
+    DEFAULT_MAX_CONNECTIONS,
+    KEEPALIVE,
+    Pool,
+    proves_little,
+    shorten_connecting,
+)
 from losant_tokens._proxies import Proxy, naming
 from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
@@ -67,7 +73,10 @@ class HttpxPool(Pool):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request over a slot of its own, and hands back the head of the answer."""
         await self._close_the_stale()
+        began = time.monotonic()
         slot = await self._slot_for(request.url)
+        if not slot.network.requests:
+            shorten_connecting(request, began)
         slot.network.begin()
         try:
             response = await slot.handle_async_request(request)

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import time
 from abc import abstractmethod
 from typing import Never, TypeVar
 
@@ -22,6 +23,9 @@ DEFAULT_MAX_CONNECTIONS = 20
 
 KEEPALIVE = 30.0
 """How long a connection that nobody uses is kept, in seconds."""
+
+_CONNECTING = frozenset({"connect", "pool"})
+_LEAST_CONNECT = 0.001  # seconds; 0 would mean no timeout
 
 _READ_AT_ONCE = 256 * 1024
 """How much asyncio allocates for each read, in bytes."""
@@ -135,6 +139,24 @@ class Pool(httpx.AsyncBaseTransport):
         if isinstance(context, str):
             raise Misconfigured(context)
         return context
+
+
+def shorten_connecting(request: httpx.Request, began: float) -> None:
+    """Take the time that was spent before connecting off the timeout for connecting.
+
+    To load the certificate authorities can take longer than the difference between that timeout and
+    the one of the attempt. The attempt would time out first then, as if it had been sent.
+
+    Args:
+        request: The request.
+        began: When its attempt began, by `time.monotonic`.
+    """
+    spent = time.monotonic() - began
+    limits_of_httpx = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {
+        name: max(limit - spent, _LEAST_CONNECT) if limit and name in _CONNECTING else limit
+        for name, limit in limits_of_httpx.items()
+    }
 
 
 def proves_little(method: str, status: int) -> bool:

@@ -1,6 +1,7 @@
 """Proxies on real sockets: what each pool says to them, and what it makes of what they answer."""
 
 import base64
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -270,6 +271,28 @@ async def test_a_proxy_that_is_silent(make: Any, tls: Any) -> None:
             with pytest.raises(errors.ConnectFailed) as caught:
                 await client.user_api_tokens.post(ApiTokenPost("ci"))
     assert (errors.ConnectFailed, False) == (type(caught.value), caught.value.ambiguous)
+
+
+async def test_a_silent_proxy_and_slow_authorities(
+    make: Any, tls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time in which the authorities are read counts as a part of the time for connecting."""
+
+    def create(environ: object) -> Any:
+        time.sleep(0.2)
+        return tls.client
+
+    async def silence(stream: ByteStream, head: bytes) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr("losant_tokens._pool.default_context", create)
+    once = RetryPolicy(attempts=1)
+    async with serve(silence) as proxy_url:
+        transport = make(proxy=proxy_url)
+        async with AsyncClient("t", transport=transport, retry=once, timeout=0.6) as client:
+            with pytest.raises(errors.ConnectFailed) as caught:
+                await client.user_api_tokens.post(ApiTokenPost("ci"))
+    assert not caught.value.ambiguous
 
 
 async def test_a_proxy_that_is_not_there(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
