@@ -115,3 +115,14 @@ def test_no_patterns_to_match() -> None:
     unmatched.note(token())
 
     assert (unmatched.guards(), unmatched.selecting()) == ([], [])
+
+
+def test_guards_are_a_value() -> None:
+    """Guards with the same limits are equal, and are shown by these alone."""
+    guards = Guards(protect=patterns("ci-*"), max_changes=5)
+
+    assert guards == Guards(protect=patterns("ci-*"), max_changes=5)
+    assert guards != Guards(protect=patterns("ci-*"), max_changes=6)
+    assert repr(guards) == (
+        "Guards(protect=(NamePattern(text='ci-*'),), allow_majority=False, max_changes=5)"
+    )

@@ -67,6 +67,13 @@ def test_wrong_pattern(make: Any, glob: Any) -> None:
         make(glob)
 
 
+def test_pattern_is_a_value() -> None:
+    """Patterns with the same text are equal, and are shown by it alone."""
+    assert NamePattern("ci-*") == NamePattern("ci-*")
+    assert NamePattern("ci-*") != NamePattern("ci-?")
+    assert repr(NamePattern("ci-*")) == "NamePattern(text='ci-*')"
+
+
 def test_sets_of_patterns() -> None:
     """Each pattern that matches a token is found: by its id, its name, or as a glob."""
     patterns = [NamePattern(text) for text in ("A" * 24, CAFE, "caf*", "[x]", "x*")]
