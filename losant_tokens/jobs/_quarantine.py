@@ -411,5 +411,8 @@ def _change(token: dict[str, Any]) -> Change:
     return Change(name, None if changed is None else _time(changed))
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:  # near year 1 or 9999: an unknown time, of this token alone
+        return None

@@ -1,10 +1,10 @@
 """What is in a report, as plain values: the same in all formats."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from losant_tokens.jobs._plan_format import header_members
+from losant_tokens.jobs._plan_format import header_members, text_of
 from losant_tokens.jobs._report import Report
 from losant_tokens.jobs._values import Outcome, Result
 
@@ -24,11 +24,6 @@ COLUMNS = (
     "expirationDate",
     "changed",
 )
-
-
-def text_of(moment: datetime | None) -> str | None:
-    """Return a datetime as reports write it."""
-    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def summary(report: Report) -> dict[str, Any]:

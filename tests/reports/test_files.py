@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import tracemalloc
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -267,3 +267,14 @@ def test_owners(tmp_path: Path) -> None:
 
     assert ["user", str(other)] == [token["owner"] for token in said["tokens"]]
     assert {"user", str(other)} == set(said["plan"]["owners"])
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_times_at_the_edges(tmp_path: Path, suffix: str) -> None:
+    """A time that has no year from 1 to 9999 in UTC is written with its own offset."""
+    time = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    made = report(tmp_path, [Outcome.DONE], entries=[entry(1, last_updated=time)])
+
+    text = made.save(tmp_path / f"r.{suffix}").read_text(encoding="utf-8-sig")
+
+    assert "0001-01-01T00:00:00+14:00" in text

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,18 @@ async def test_unknown_times_of_change(client: AsyncClient, tmp_path: Path) -> N
     assert 0 == len(plan)
 
 
+async def test_time_of_change_at_the_edge(client: AsyncClient, tmp_path: Path) -> None:
+    """A time that has no year from 1 to 9999 in UTC leaves its token alone, and no other."""
+    made = await quarantined(client, tmp_path)
+    made.states.changed[0] = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    made.save(tmp_path / "r.json")
+
+    with pytest.warns(jobs.PlanWarning, match="1 have no time of change in the report"):
+        plan = await jobs.restore(client, tmp_path / "r.json", path=tmp_path / "restore")
+
+    assert 9 == len(plan)
+
+
 @pytest.mark.parametrize(
     ("of_the_list", "is_same"),
     [
@@ -343,7 +355,6 @@ GOOD: dict[str, Any] = {
         {"tokens": [GOOD["tokens"][0] | {"owner": "nobody"}]},
         {"tokens": [GOOD["tokens"][0] | {"name": None}]},
         {"tokens": [GOOD["tokens"][0] | {"changed": "yesterday"}]},
-        {"tokens": [GOOD["tokens"][0] | {"changed": "0001-01-01T00:00:00+23:00"}]},
     ],
 )
 async def test_no_report(client: AsyncClient, tmp_path: Path, change: dict[str, Any]) -> None:
