@@ -53,4 +53,4 @@ def check_outputs(
                 )
     for file in reports:
         if problem := target_problem(file, digest):
-            raise RefusedError(f"{problem} No token was changed.")
+            raise RefusedError(f"{problem.rstrip('.')}. No token was changed.")

@@ -43,7 +43,7 @@ def test_second_quarantine(fake: FakeLosant, service: str, command: Command) -> 
 
     assert (4, "", ()) == (code, out, fake.requests)
     assert "q.json is the report of a quarantine: restore and sweep need it." in err
-    assert "No token was changed." in err
+    assert ". No token was changed." in err
     assert before == Path("q.json").read_bytes()
 
 
