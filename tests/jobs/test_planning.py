@@ -248,6 +248,13 @@ async def test_majority(tmp_path: Path, doomed: int, kept: int, is_refused: bool
     assert files_in(tmp_path) == []
 
 
+async def test_majority_is_refused_by_default(tmp_path: Path) -> None:
+    """A plan that does not mention the majority may not select it."""
+    async with client_of(fake_with(2, kept=1)) as client:
+        with pytest.raises(errors.GuardRefused, match="allow_majority=True"):
+            await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
+
+
 async def test_majority_counts_per_owner(tmp_path: Path) -> None:
     """Many tokens of one owner do not outweigh all of another's."""
     fake = fake_with(0, kept=100)
