@@ -435,3 +435,15 @@ def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -
         journal.close()
 
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize("checksum", [b"0", b"1", b"9999999999", b""])
+def test_wrong_checksum_is_refused(plan: Plan, path: Path, checksum: bytes) -> None:
+    """A line is refused if its checksum is any other number than the right one."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+    content, mark, _ = path.read_bytes().rpartition(b',"crc":')
+    path.write_bytes(content + mark + checksum + b"}\n")
+
+    with pytest.raises(JournalError, match="cannot be read: line 2"):
+        Journal.open(plan, path, resume=True)
