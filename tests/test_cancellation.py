@@ -79,7 +79,7 @@ async def test_every_point_over_aiohttp(way: Way) -> None:
     ):
         assert client._session.max_connections == 1
         points = await sweep(way, client, contended=True)
-        assert points > 2
+        assert points > 0
 
 
 def test_every_point_under_trio() -> None:

@@ -761,3 +761,11 @@ async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object],
                     duplicate(private)
                 assert "my-secret" not in repr(private)
                 assert "my-secret" not in str(private)
+
+
+async def test_another_token_over_another_transport() -> None:
+    """A token with another id is refused, whichever transport brought it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "1" * 24}))
+    async with AsyncClient("t", base_url="https://h", transport=transport) as client:
+        with pytest.raises(errors.ResponseError, match=r"\$\.id is not the id"):
+            await client.user_api_token.get("2" * 24)
