@@ -633,7 +633,7 @@ async def test_gone_after_one_was_seen() -> None:
 
 def test_limits_of_responses_in_a_row() -> None:
     """The limits are large enough for a few odd tokens, and small enough for a wrong account."""
-    assert (MAX_GONE_IN_A_ROW, MIN_FORBIDDEN, MAX_FORBIDDEN) == (20, 10, 50)
+    assert (MAX_GONE_IN_A_ROW, MIN_FORBIDDEN, MAX_FORBIDDEN) == (20, 10, 500)
 
 
 # --- 403 for many ------------------------------------------------------------------------------
