@@ -416,7 +416,12 @@ def outcome_after(action: Action, seen: Token) -> Outcome | None:
 
 
 def _is_as_planned(token: Token, entry: Entry) -> bool:
-    """Return whether a token is the one that the plan saw, and unchanged."""
+    """Return whether a token is certain to be the one that the plan saw, and unchanged.
+
+    Nothing shows a change if the time of the last one cannot be read.
+    """
+    if "last_updated" in token.unreadable:
+        return False
     return (token.id.lower(), token.last_updated, token.status, token.name) == (
         entry.id.lower(),
         entry.last_updated,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from losant_tokens import ApiToken
@@ -252,6 +253,26 @@ async def test_changed_token(seen: ApiToken) -> None:
 
     assert await world.run() == [(10, Outcome.CHANGED, None)]
     assert world.sent == ["look"]
+
+
+async def test_token_whose_time_of_change_is_unreadable() -> None:
+    """A token is left alone if nothing shows whether it has changed since the plan."""
+    item = item_of()
+    item.entry = attrs.evolve(item.entry, last_updated=None)
+    world = World()
+    world.looks = [token(last_updated=None, unreadable=frozenset({"last_updated"}))]
+
+    assert await world.run(item) == [(10, Outcome.CHANGED, None)]
+
+
+async def test_token_without_a_time_of_change() -> None:
+    """A token is changed if the API gives no time of its last change, then as in the plan."""
+    item = item_of()
+    item.entry = attrs.evolve(item.entry, last_updated=None)
+    world = World()
+    world.looks = [token(last_updated=None)]
+
+    assert (await world.run(item))[-1][:2] == (10, Outcome.DONE)
 
 
 async def test_case_of_an_id() -> None:
