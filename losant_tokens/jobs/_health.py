@@ -7,7 +7,7 @@ import attrs
 
 _IN_A_ROW = 10  # failures without a response of the API between them: the service is out
 _FOREIGN_IN_A_ROW = 6  # responses that are not from the API; more than the attempts for one token
-_UNKNOWN_PATIENCE = 30.0  # seconds, if no response of the API was ever seen
+_UNKNOWN_PATIENCE = 15.0  # seconds, if no response of the API was ever seen
 _FIRST_PROBE = 1.0  # seconds
 _LAST_PROBE = 30.0
 _ANSWERED_SHARE = 0.35  # of a retry is earned by each request that is answered,

@@ -113,7 +113,7 @@ def test_six_foreign_responses_in_a_row_are_an_outage() -> None:
 @pytest.mark.parametrize(
     ("has_answered", "is_foreign", "patience", "expected"),
     [
-        (False, True, 300.0, 30.0),
+        (False, True, 300.0, 15.0),
         (True, True, 300.0, 300.0),
         (False, False, 300.0, 300.0),
         (False, True, 10.0, 10.0),
@@ -122,7 +122,7 @@ def test_six_foreign_responses_in_a_row_are_an_outage() -> None:
 def test_another_service_from_the_beginning_is_not_waited_out_for_long(
     has_answered: bool, is_foreign: bool, patience: float, expected: float
 ) -> None:
-    """If the API never answered but something else did, patience is 30 seconds at most."""
+    """If the API never answered but something else did, patience is 15 seconds at most."""
     health = Health(patience=patience)
     if has_answered:
         health.answered()
