@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def tests(session: nox.Session) -> None:
     """All tests, and the coverage of the package by them."""
     session.install("--editable", ".[dev]")
     session.run("coverage", "erase")
-    several = () if session.posargs else ("--numprocesses=auto", "--dist=worksteal")
+    # The tests wait for half of their time: for timeouts, and for processes of their own.
+    workers = (os.cpu_count() or 1) + 1
+    several = () if session.posargs else (f"--numprocesses={workers}", "--dist=worksteal")
     session.run("coverage", "run", "-m", "pytest", "--run-slow", *several, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:

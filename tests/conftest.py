@@ -12,7 +12,7 @@ pytest_plugins = ["pytester"]
 
 # A machine may be busy; how long an example takes says nothing.
 hypothesis.settings.register_profile("fast", deadline=None)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=400)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,7 @@ from anyio.abc import ByteStream
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
 from losant_tokens._failures import not_sent
 from losant_tokens._httpx import HttpxPool, _Slot, _SlotStream
-from losant_tokens._network import Network
+from losant_tokens._network import Network, _has_buffered
 from losant_tokens._protocol import Protocol
 from losant_tokens._readable import readiness
 from losant_tokens._response_times import ResponseTimes
@@ -130,6 +131,27 @@ async def test_a_private_attribute_that_has_moved(
             patch.delattr(holder(slot), name)
             found.append(slot.unread())
         assert [b"", b" "] == found
+
+
+async def test_a_connection_with_buffered_data_is_of_no_use() -> None:
+    """A connection is not used again if data waits between the kernel and httpcore."""
+    async with serve(respond) as url, HttpxPool() as pool:
+        await fetch(pool, url)
+        slot = pool._idle[0][0]
+        slot.network._stream.inner._stream._protocol.read_queue.append(b"x")  # type: ignore[union-attr]
+        assert slot.unread() == b" "
+
+
+@pytest.mark.parametrize(("encrypted", "decrypted"), [(1, 0), (0, 1)])
+@pytest.mark.parametrize("buffer", ["_read_bio", "_incoming"], ids=["anyio", "trio"])
+def test_data_in_a_buffer_of_tls(buffer: str, encrypted: int, decrypted: int) -> None:
+    """Data that TLS has not decrypted yet, or has not handed on, counts as buffered."""
+    layer = SimpleNamespace(
+        transport_stream=SimpleNamespace(socket=object()),
+        _ssl_object=SimpleNamespace(pending=lambda: decrypted),
+        **{buffer: SimpleNamespace(pending=encrypted)},
+    )
+    assert _has_buffered(SimpleNamespace(_stream=layer))
 
 
 async def test_idle_connections_of_a_server_that_sends_too_much() -> None:
