@@ -34,7 +34,7 @@ class ResponseTimes:
         self.shortest = min(self.shortest, seconds)
 
     def hold(self, seconds: float) -> float:
-        """Return how long to hold back a response that came after so many seconds; mostly 0."""
+        """Return for how long to hold back a response that came after `seconds`; mostly 0."""
         if seconds >= self.shortest:
             return 0.0
         return min(max(self.shortest * _WATCHED - seconds, _LEAST_WATCHED), _LONGEST_WATCHED)

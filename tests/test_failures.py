@@ -246,7 +246,7 @@ async def test_a_mock_that_was_not_to_be_called() -> None:
 
 
 def test_python_has_the_modules_that_errors_come_from() -> None:
-    """Errors of the system are known by these modules; a Python that moves them shows up here."""
+    """Errors of the system come from these modules; a Python that moves them shows up here."""
     assert {"builtins", "socket", "ssl"} >= {
         kind.__module__
         for kind in (OSError, ConnectionResetError, socket.gaierror, ssl.SSLCertVerificationError)

@@ -37,7 +37,7 @@ Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 @attrs.define
 class Limit:
-    """Admits so many requests in any second, and answers the others with 429.
+    """Admits a number of requests in any second, and answers the others with 429.
 
     Attributes:
         per_second: How many requests.

@@ -452,7 +452,7 @@ async def test_a_page_that_is_too_large() -> None:
     ],
 )
 async def test_an_error_whose_body_cannot_be_read(body: bytes) -> None:
-    """An error is known by its status, whatever its body is."""
+    """The status of a response decides its error, whatever its body is."""
     async with (
         serve(answers(body)) as url,
         AsyncClient("t", base_url=url, retry=ONCE, max_response_size=1024) as client,

@@ -461,7 +461,7 @@ async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> N
                 if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
                     raise
                 failure = error
-                # One request at a time takes long to fail as often as an outage is known by.
+                # One request at a time takes long to fail often enough for an outage.
                 if attempts.is_exhausted and throttle.now() - began >= patience:
                     raise
             except GaveUpError:

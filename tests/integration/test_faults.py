@@ -119,7 +119,7 @@ def exercise(stack: str, method: str, fault: Fault, seconds: float = TIMEOUT) ->
 def check(
     stack: str, fault: Fault, *, kinds: tuple[type, ...] = (), seconds: float = TIMEOUT
 ) -> None:
-    """Check each method: a fault that a retry mends is one for a POST alone, unless it says so."""
+    """Check each method: a retry overcomes a fault, except for a POST or if the fault says so."""
     for method in METHODS:
         end = exercise(stack, method, fault, seconds)
         context = (stack, method, end)

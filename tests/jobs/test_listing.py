@@ -131,7 +131,7 @@ def ids(plan: Plan) -> list[str]:
 
 @pytest.mark.parametrize("answer", [honest, silent_cap, by_name, unsorted, shards])
 async def test_odd_order_and_sizes(tmp_path: Path, answer: Answer) -> None:
-    """A list in another order, in shards, or in other page sizes is complete all the same."""
+    """A list in another order, in shards, or in other page sizes is still complete."""
     plan, told = await planned(Server(answer), tmp_path)
 
     assert ids(plan) == [token["id"] for token in TOKENS]

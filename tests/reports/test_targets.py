@@ -97,7 +97,7 @@ def test_other_files_are_kept(tmp_path: Path, ending: str) -> None:
 
 
 def test_report_in_another_layout(tmp_path: Path) -> None:
-    """A quarantine is known by what it says, not by how its lines are broken."""
+    """The content of a quarantine decides, not the way its lines are broken."""
     path = quarantine(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text())))
 
