@@ -113,14 +113,14 @@ def one_of(words: Collection[str]) -> Validator:
 
 
 def whole(least: int) -> Validator:
-    """A whole number, not below the least."""
+    """An integer, not below the least."""
 
     def check(instance: object, field: Field, value: object) -> None:
         if type(value) is not int or not least <= value <= _LARGEST:
             raise refuse(
                 instance,
                 field,
-                f"must be a whole number, at least {least}, "
+                f"must be an integer, at least {least}, "
                 f"but it is {_number(value) if type(value) is int else shown(value)}",
             )
 

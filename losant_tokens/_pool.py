@@ -35,7 +35,7 @@ def check_max_connections(number: int) -> int:
     """The number itself, where it is one that a pool can have.
 
     Raises:
-        ValidationError: It is not a whole number above 0.
+        ValidationError: It is not an integer above 0.
     """
     limits.check(limits.whole(least=1), "AsyncClient", "max_connections", number)
     return number

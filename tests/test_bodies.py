@@ -284,9 +284,9 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
         ["me.*", "me.*"],
         "must have no member twice",
     ),
-    ((credentials,), "token_ttl", -1, "token_ttl must be a whole number, at least 0, but it is -1"),
-    ((credentials,), "token_ttl", True, "token_ttl must be a whole number, at least 0, but it is"),
-    ((credentials,), "token_ttl", 0.5, "token_ttl must be a whole number, at least 0, but it is"),
+    ((credentials,), "token_ttl", -1, "token_ttl must be an integer, at least 0, but it is -1"),
+    ((credentials,), "token_ttl", True, "token_ttl must be an integer, at least 0, but it is"),
+    ((credentials,), "token_ttl", 0.5, "token_ttl must be an integer, at least 0, but it is"),
 ]
 
 

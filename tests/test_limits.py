@@ -83,13 +83,13 @@ BAD: list[tuple[limits.Validator, object, str]] = [
     (limits.one_of(("a", "b")), ["a"], "must be one of 'a', 'b', but it is list"),
     (limits.one_of(("a",)), "x" * 40, f"must be one of 'a', but it is '{'x' * 40}'"),
     (limits.one_of(("a",)), LONG, "must be one of 'a', but it is a text of 41 characters"),
-    (limits.whole(least=0), -1, "must be a whole number, at least 0, but it is -1"),
-    (limits.whole(least=1), 0, "must be a whole number, at least 1, but it is 0"),
-    (limits.whole(least=1), True, "must be a whole number, at least 1, but it is bool"),
-    (limits.whole(least=1), 1.0, "must be a whole number, at least 1, but it is float"),
-    (limits.whole(least=1), "1", "must be a whole number, at least 1, but it is '1'"),
-    (limits.whole(least=1), LONG, "must be a whole number, at least 1, but it is a text of 41 c"),
-    (limits.whole(least=1), None, "must be a whole number, at least 1, but it is NoneType"),
+    (limits.whole(least=0), -1, "must be an integer, at least 0, but it is -1"),
+    (limits.whole(least=1), 0, "must be an integer, at least 1, but it is 0"),
+    (limits.whole(least=1), True, "must be an integer, at least 1, but it is bool"),
+    (limits.whole(least=1), 1.0, "must be an integer, at least 1, but it is float"),
+    (limits.whole(least=1), "1", "must be an integer, at least 1, but it is '1'"),
+    (limits.whole(least=1), LONG, "must be an integer, at least 1, but it is a text of 41 c"),
+    (limits.whole(least=1), None, "must be an integer, at least 1, but it is NoneType"),
     (limits.positive, 0, "must be a number above 0, but it is 0"),
     (limits.positive, -0.5, "must be a number above 0, but it is -0.5"),
     (limits.positive, NAN, "must be a number above 0, but it is nan"),
@@ -125,7 +125,7 @@ def test_beyond(limit: limits.Validator, value: object, expected: str) -> None:
 @pytest.mark.parametrize("least", [0, 1])
 def test_beyond_all_bounds(least: int) -> None:
     """A number of more digits than Python writes out is refused like any other."""
-    with pytest.raises(ValidationError, match="must be a whole number"):
+    with pytest.raises(ValidationError, match="must be an integer"):
         limits.check(limits.whole(least=least), "Thing", "part", -(10**5000))
 
 
@@ -151,7 +151,7 @@ def test_of_an_attribute() -> None:
     class Parcel:
         size: int = attrs.field(validator=limits.whole(least=1))
 
-    with pytest.raises(ValidationError, match=r"^Parcel\.size must be a whole number"):
+    with pytest.raises(ValidationError, match=r"^Parcel\.size must be an integer"):
         Parcel(0)
 
 

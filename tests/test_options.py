@@ -130,11 +130,11 @@ def test_taken(action: actions.Action[Any], name: str, value: object) -> None:
         (OAUTH_LIST, "filter_field", "status", "must be one of 'name', but it is 'status'"),
         (LIST, "filter", None, "must be a text, but it is NoneType"),
         (LIST, "filter", "\ud800", "has a lone surrogate, which cannot be sent"),
-        (LIST, "page", -1, "must be a whole number, at least 0, but it is -1"),
-        (LIST, "page", "1", "must be a whole number, at least 0, but it is '1'"),
-        (LIST, "page", None, "must be a whole number, at least 0, but it is NoneType"),
-        (LIST, "per_page", 0, "must be a whole number, at least 1, but it is 0"),
-        (LIST, "per_page", 1.5, "must be a whole number, at least 1, but it is float"),
+        (LIST, "page", -1, "must be an integer, at least 0, but it is -1"),
+        (LIST, "page", "1", "must be an integer, at least 0, but it is '1'"),
+        (LIST, "page", None, "must be an integer, at least 0, but it is NoneType"),
+        (LIST, "per_page", 0, "must be an integer, at least 1, but it is 0"),
+        (LIST, "per_page", 1.5, "must be an integer, at least 1, but it is float"),
     ],
 )
 def test_refused(action: actions.Action[Any], name: str, value: object, expected: str) -> None:

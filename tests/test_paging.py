@@ -619,7 +619,7 @@ async def test_any_smaller_pages(total: int, light: int, cap: int, per_page: int
         ({"filter": "ci-*"}, errors.ValidationError, "go together"),
         ({"filter_field": "name"}, errors.ValidationError, "go together"),
         ({"filter_field": "name", "filter": ""}, errors.ValidationError, "an empty filter"),
-        ({"per_page": 0}, errors.ValidationError, "per_page must be a whole number"),
+        ({"per_page": 0}, errors.ValidationError, "per_page must be an integer"),
         ({"sort_field": "expiration_date"}, errors.ValidationError, "sort_field must be one of"),
         ({"page": 3}, TypeError, "unexpected keyword argument 'page'"),
     ],

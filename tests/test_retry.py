@@ -253,9 +253,9 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"attempts": 0}, "RetryPolicy.attempts must be a whole number, at least 1, but it is 0"),
-        ({"attempts": 1.5}, "RetryPolicy.attempts must be a whole number, at least 1"),
-        ({"attempts": None}, "RetryPolicy.attempts must be a whole number, at least 1"),
+        ({"attempts": 0}, "RetryPolicy.attempts must be an integer, at least 1, but it is 0"),
+        ({"attempts": 1.5}, "RetryPolicy.attempts must be an integer, at least 1"),
+        ({"attempts": None}, "RetryPolicy.attempts must be an integer, at least 1"),
         ({"base": 0}, "RetryPolicy.base must be a number above 0, but it is 0"),
         ({"cap": -1.0}, "RetryPolicy.cap must be a number above 0, but it is -1.0"),
         ({"cap": math.nan}, "RetryPolicy.cap must be a number above 0, but it is nan"),

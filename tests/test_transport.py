@@ -203,10 +203,10 @@ async def test_through_a_proxy(tls: Any) -> None:
 def test_a_number_of_connections_that_is_none(number: Any) -> None:
     """A pool of no connections is refused by name."""
     for make in (httpx_transport, aiohttp_transport):
-        with pytest.raises(errors.ValidationError, match="max_connections must be a whole number"):
+        with pytest.raises(errors.ValidationError, match="max_connections must be an integer"):
             make(max_connections=number)
     if number is not None:
-        with pytest.raises(errors.ValidationError, match="max_connections must be a whole number"):
+        with pytest.raises(errors.ValidationError, match="max_connections must be an integer"):
             AsyncClient("t", max_connections=number)
 
 

@@ -130,7 +130,7 @@ async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"protect": [1]}, "protect must be of str"),
         ({"max_changes": -1}, "max_changes must be"),
         ({"patience": -1.0}, "patience must be a number above 0"),
-        ({"page_size": 0}, "page_size must be a whole number, at least 1"),
+        ({"page_size": 0}, "page_size must be an integer, at least 1"),
         ({"now": datetime(2026, 1, 1)}, "must say its time zone"),  # noqa: DTZ001
     ],
 )
