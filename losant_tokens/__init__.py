@@ -44,16 +44,6 @@ __all__ = [
 
 if TYPE_CHECKING:
     from losant_tokens import errors, jobs
-    from losant_tokens._bodies import (
-        NEVER,
-        ApiTokenPatch,
-        ApiTokenPost,
-        OauthRequest,
-        UnlistedScope,
-        UserCredentials,
-        UserOauthTokenPatch,
-        UserOauthTokenPost,
-    )
     from losant_tokens._client import AsyncClient
     from losant_tokens._models import (
         ApiToken,
@@ -68,7 +58,17 @@ if TYPE_CHECKING:
     )
     from losant_tokens._options import RequestOptions
     from losant_tokens._owner import Owner, OwnerTokens
-    from losant_tokens._paging import Listing
+    from losant_tokens._pagination import Listing
+    from losant_tokens._payloads import (
+        NEVER,
+        ApiTokenPatch,
+        ApiTokenPost,
+        OauthRequest,
+        UnlistedScope,
+        UserCredentials,
+        UserOauthTokenPatch,
+        UserOauthTokenPost,
+    )
     from losant_tokens._retry import RetryPolicy
     from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 else:
     _MODULES = ("errors", "jobs")
     _HOMES = {
-        "_bodies": (
+        "_payloads": (
             "NEVER",
             "ApiTokenPatch",
             "ApiTokenPost",
@@ -102,7 +102,7 @@ else:
         ),
         "_options": ("RequestOptions",),
         "_owner": ("Owner", "OwnerTokens"),
-        "_paging": ("Listing",),
+        "_pagination": ("Listing",),
         "_retry": ("RetryPolicy",),
         "_scopes": ("can_create_tokens",),
         "_secret": ("Secret",),

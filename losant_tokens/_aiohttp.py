@@ -22,13 +22,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from losant_tokens._configuration import certificate_failure, invalid_host, proxy_failure
+from losant_tokens._eventloop import is_asyncio
 from losant_tokens._failures import (
     INCOMPLETE_BODY,
     MIXED_UP,
     NO_RESPONSE,
     cause_without_frames,
 )
-from losant_tokens._loop import is_asyncio
 from losant_tokens._pool import (
     KEEPALIVE,
     Pool,

@@ -1,8 +1,8 @@
 """One call: its attempts, and all that it waits for. The client's only module that waits.
 
-All decisions are made elsewhere by pure functions: `_wire` has built the request, `_answer` reads
-the response, `_retry` decides whether to send it again. All calls of a client share one pace
-(`_pace`) and one retry budget (`_budget`).
+Pure functions decide: `_request` builds the request, `_response` reads the response, and `_retry`
+decides whether to send it again. All calls of a client share one rate limiter (`_rate_limiter`)
+and one retry budget (`_retry_budget`).
 """
 
 import logging
@@ -17,16 +17,15 @@ import anyio
 import attrs
 import httpx
 
-from losant_tokens._actions import Action
-from losant_tokens._answer import Answer, BodyReader, read_answer, size_limit, unreadable
-from losant_tokens._budget import RetryBudget
-from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
+from losant_tokens._concurrency_limiter import Turns
 from losant_tokens._configuration import PROXY_AUTHENTICATION_REQUIRED, proxy_failure
 from losant_tokens._failures import Failure, without_frames
 from losant_tokens._models import Success
-from losant_tokens._pace import Pace
+from losant_tokens._operations import Action
 from losant_tokens._pool import Pool
+from losant_tokens._rate_limiter import Pace
+from losant_tokens._response import Answer, BodyReader, read_answer, size_limit, unreadable
 from losant_tokens._retry import (
     ONCE,
     RetryPolicy,
@@ -35,8 +34,9 @@ from losant_tokens._retry import (
     may_have_arrived,
     may_try_again,
 )
+from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._secret import Secret
-from losant_tokens._turns import Turns
+from losant_tokens._server_clock import ServerClock
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,

@@ -9,20 +9,20 @@ from typing import Never, Self
 
 import httpx
 
-from losant_tokens import _limits as limits
-from losant_tokens import _resources as resources
-from losant_tokens._answer import ANSWER_LIMIT
+from losant_tokens import _validators as valid
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
 from losant_tokens._owner import Owner, OwnerTokens
 from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
+from losant_tokens._request import endpoint
+from losant_tokens._resources import base as resources
+from losant_tokens._response import ANSWER_LIMIT
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import listed
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transport import httpx_transport
 from losant_tokens._version import __version__
-from losant_tokens._wire import endpoint
 from losant_tokens.errors import ValidationError
 
 API_URL = "https://api.losant.com"
@@ -103,18 +103,18 @@ class AsyncClient:
     ) -> None:
         # Veiled before anything can raise: the frames of a traceback hold no plain token.
         token = _secret_or_environment(token)
-        limits.check(limits.positive, "AsyncClient", "timeout", timeout)
-        limits.check(
-            limits.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
+        valid.check(valid.positive, "AsyncClient", "timeout", timeout)
+        valid.check(
+            valid.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
         )
-        limits.check(limits.instance_of(RetryPolicy), "AsyncClient", "retry", retry)
-        limits.check(
-            limits.optional(limits.instance_of(httpx.AsyncBaseTransport)),
+        valid.check(valid.instance_of(RetryPolicy), "AsyncClient", "retry", retry)
+        valid.check(
+            valid.optional(valid.instance_of(httpx.AsyncBaseTransport)),
             "AsyncClient",
             "transport",
             transport,
         )
-        limits.check(limits.whole(least=1), "AsyncClient", "max_response_size", max_response_size)
+        valid.check(valid.whole(least=1), "AsyncClient", "max_response_size", max_response_size)
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
         credential = read_credential(token, scopes, oauth)
@@ -264,6 +264,6 @@ def _flag(name: str, value: bool | None, variable: str) -> bool:
         return found
     if not isinstance(value, bool):
         raise ValidationError(
-            f"AsyncClient.{name} must be True or False, but it is {limits.shown(value)}"
+            f"AsyncClient.{name} must be True or False, but it is {valid.shown(value)}"
         )
     return value

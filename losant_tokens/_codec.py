@@ -26,14 +26,14 @@ from anyio.lowlevel import checkpoint
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from losant_tokens import _bodies as bodies
 from losant_tokens import _models as models
-from losant_tokens._json import MAX_VALUES, Fault, parse, parse_in_steps
+from losant_tokens import _payloads as payloads
+from losant_tokens._json_parser import MAX_VALUES, Fault, parse, parse_in_steps
 from losant_tokens._secret import Secret
 
 R = TypeVar("R")
 
-_SNAKE_ON_THE_WIRE = (bodies.OauthRequest, models.OauthDetails)
+_SNAKE_ON_THE_WIRE = (payloads.OauthRequest, models.OauthDetails)
 
 
 _ITEMS = "items"
@@ -52,7 +52,7 @@ class Codec:
         """Return the plain values of a small JSON document, or its problem."""
         return parse(content)
 
-    def encode(self, body: bodies.Body) -> bytes:
+    def encode(self, body: payloads.Body) -> bytes:
         """Return a body as JSON, without the members that are `None`."""
         return json.dumps(self._converter.unstructure(body), separators=(",", ":")).encode()
 
@@ -155,10 +155,10 @@ def make_converter() -> Converter:
     converter.register_structure_hook_factory(_may_be_none, _present_reader)
     converter.register_unstructure_hook(datetime, write_moment)
     converter.register_unstructure_hook(Secret, Secret.reveal)
-    converter.register_unstructure_hook(bodies.Never, _write_null)
+    converter.register_unstructure_hook(payloads.Never, _write_null)
     for answer in models.ANSWERS:
         converter.register_structure_hook_factory(_is(answer), _answer_reader)
-    for body in (*bodies.BODIES, models.OrgRole, models.ResourceRole):
+    for body in (*payloads.BODIES, models.OrgRole, models.ResourceRole):
         converter.register_unstructure_hook_factory(_is(body), _body_writer)
     return converter
 
@@ -364,7 +364,7 @@ def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, A
     return make_dict_unstructure_fn(kind, converter, **overrides)
 
 
-def _write_null(_: bodies.Never) -> None:
+def _write_null(_: payloads.Never) -> None:
     return None
 
 

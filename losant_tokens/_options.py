@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from losant_tokens import _limits as limits
-from losant_tokens._actions import Action
+from losant_tokens import _validators as valid
+from losant_tokens._operations import Action
 from losant_tokens._retry import RetryPolicy
 
 SortField = Literal["name", "status", "id", "creationDate", "lastUpdated", "expirationDate"]
@@ -123,16 +123,16 @@ def list_query(action: Action[Any], parameters: Mapping[str, Any]) -> dict[str, 
         ValidationError: The API would refuse a parameter.
     """
     takes = {
-        "sort_field": ("sortField", limits.one_of(action.sorts_by)),
-        "sort_direction": ("sortDirection", limits.one_of(("asc", "desc"))),
-        "page": ("page", limits.whole(least=0)),
-        "per_page": ("perPage", limits.whole(least=1)),
-        "filter_field": ("filterField", limits.one_of(action.filters_by)),
-        "filter": ("filter", limits.text()),
+        "sort_field": ("sortField", valid.one_of(action.sorts_by)),
+        "sort_direction": ("sortDirection", valid.one_of(("asc", "desc"))),
+        "page": ("page", valid.whole(least=0)),
+        "per_page": ("perPage", valid.whole(least=1)),
+        "filter_field": ("filterField", valid.one_of(action.filters_by)),
+        "filter": ("filter", valid.text()),
     }
     query = {}
     for name, value in parameters.items():
         wire_name, limit = takes[name]
-        limits.check(limit, action.name, name, value)
+        valid.check(limit, action.name, name, value)
         query[wire_name] = str(value)
     return query

@@ -7,19 +7,19 @@ from typing import Any, Literal, Self, TypeVar, Unpack, cast
 import attrs
 from attrs import field, frozen
 
-from losant_tokens import _actions as actions
-from losant_tokens import _limits as limits
-from losant_tokens._actions import Action
-from losant_tokens._bodies import (
+from losant_tokens import _operations as operations
+from losant_tokens import _validators as valid
+from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
+from losant_tokens._operations import Action
+from losant_tokens._options import ListOptions, PageOptions, RequestOptions
+from losant_tokens._pagination import Listing
+from losant_tokens._payloads import (
     ApiTokenPatch,
     ApiTokenPost,
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
-from losant_tokens._options import ListOptions, PageOptions, RequestOptions
-from losant_tokens._paging import Listing
-from losant_tokens._resources import Resource, Send
+from losant_tokens._resources.base import Resource, Send
 from losant_tokens._session import Session
 from losant_tokens.errors import ValidationError
 
@@ -37,12 +37,12 @@ class Owner:
     Make one with `Owner.user()` and its siblings, or of such a text with `Owner.parse()`.
     """
 
-    kind: Kind = field(validator=limits.one_of(("user", "oauth", *_WITH_ID)))
+    kind: Kind = field(validator=valid.one_of(("user", "oauth", *_WITH_ID)))
     id: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.kind in _WITH_ID:
-            limits.check(limits.text(pattern=limits.ID.pattern), "Owner", "id", self.id)
+            valid.check(valid.text(pattern=valid.ID.pattern), "Owner", "id", self.id)
         elif self.id is not None:
             raise ValidationError(f"Owner {self.kind!r} takes no id: there is only one")
 
@@ -77,7 +77,7 @@ class Owner:
         if kind not in {"user", "oauth", *_WITH_ID} or bool(colon) != (kind in _WITH_ID):
             raise ValidationError(
                 f"An owner is user, oauth, application:ID or instance:ID, "
-                f"but this is {limits.shown(text)}"
+                f"but this is {valid.shown(text)}"
             )
         return cls(kind, id_ or None)  # type: ignore[arg-type]  # it is one of the four
 
@@ -99,32 +99,32 @@ class _Family:
 _FAMILIES: Mapping[Kind, _Family] = MappingProxyType(
     {
         "user": _Family(
-            actions.USER_API_TOKEN_GET,
-            actions.USER_API_TOKEN_PATCH,
-            actions.USER_API_TOKEN_DELETE,
-            actions.USER_API_TOKENS_GET,
-            actions.USER_API_TOKENS_POST,
+            operations.USER_API_TOKEN_GET,
+            operations.USER_API_TOKEN_PATCH,
+            operations.USER_API_TOKEN_DELETE,
+            operations.USER_API_TOKENS_GET,
+            operations.USER_API_TOKENS_POST,
         ),
         "oauth": _Family(
-            actions.USER_OAUTH_TOKEN_GET,
-            actions.USER_OAUTH_TOKEN_PATCH,
-            actions.USER_OAUTH_TOKEN_DELETE,
-            actions.USER_OAUTH_TOKENS_GET,
-            actions.USER_OAUTH_TOKENS_POST,
+            operations.USER_OAUTH_TOKEN_GET,
+            operations.USER_OAUTH_TOKEN_PATCH,
+            operations.USER_OAUTH_TOKEN_DELETE,
+            operations.USER_OAUTH_TOKENS_GET,
+            operations.USER_OAUTH_TOKENS_POST,
         ),
         "application": _Family(
-            actions.APPLICATION_API_TOKEN_GET,
-            actions.APPLICATION_API_TOKEN_PATCH,
-            actions.APPLICATION_API_TOKEN_DELETE,
-            actions.APPLICATION_API_TOKENS_GET,
-            actions.APPLICATION_API_TOKENS_POST,
+            operations.APPLICATION_API_TOKEN_GET,
+            operations.APPLICATION_API_TOKEN_PATCH,
+            operations.APPLICATION_API_TOKEN_DELETE,
+            operations.APPLICATION_API_TOKENS_GET,
+            operations.APPLICATION_API_TOKENS_POST,
         ),
         "instance": _Family(
-            actions.INSTANCE_API_TOKEN_GET,
-            actions.INSTANCE_API_TOKEN_PATCH,
-            actions.INSTANCE_API_TOKEN_DELETE,
-            actions.INSTANCE_API_TOKENS_GET,
-            actions.INSTANCE_API_TOKENS_POST,
+            operations.INSTANCE_API_TOKEN_GET,
+            operations.INSTANCE_API_TOKEN_PATCH,
+            operations.INSTANCE_API_TOKEN_DELETE,
+            operations.INSTANCE_API_TOKENS_GET,
+            operations.INSTANCE_API_TOKENS_POST,
         ),
     }
 )

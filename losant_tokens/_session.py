@@ -1,7 +1,7 @@
 """A client while it is open: its pool, its checks, and all that its calls share.
 
-`_scopes` and `_credential` decide whether to send at all, `_wire` builds the request, and `_call`
-sends it.
+`_scopes` and `_credential` decide whether to send at all, `_request` builds the request, and
+`_call` sends it.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ import attrs
 import httpx
 from anyio.lowlevel import current_token
 
-from losant_tokens import _limits as limits
-from losant_tokens._actions import Action
-from losant_tokens._answer import ANSWER_LIMIT
-from losant_tokens._bodies import Body
-from losant_tokens._budget import RetryBudget
+from losant_tokens import _validators as valid
 from losant_tokens._call import Call, Shared, ask_server_time
-from losant_tokens._changes import Changes
-from losant_tokens._clock import ServerClock
 from losant_tokens._codec import Codec
+from losant_tokens._concurrency_limiter import AsyncioTurns, TrioTurns
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
-from losant_tokens._loop import clock, is_asyncio, loop_finder, scope_class
+from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
+from losant_tokens._list_changes import Changes
+from losant_tokens._operations import Action
 from losant_tokens._options import RequestOptions, check_options
-from losant_tokens._pace import Pace
-from losant_tokens._paging import Ahead
+from losant_tokens._pagination import Ahead
+from losant_tokens._payloads import Body
+from losant_tokens._rate_limiter import Pace
+from losant_tokens._request import Endpoint, Template, build_request, time_request
+from losant_tokens._response import ANSWER_LIMIT
 from losant_tokens._retry import ONCE, RetryPolicy
+from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._scopes import refusal
 from losant_tokens._secret import Secret
-from losant_tokens._turns import AsyncioTurns, TrioTurns
-from losant_tokens._warning import warn_caller
-from losant_tokens._wire import Endpoint, Template, build_request, time_request
+from losant_tokens._server_clock import ServerClock
+from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
@@ -42,7 +42,7 @@ from losant_tokens.errors import (
 )
 
 R = TypeVar("R")
-_is_policy = limits.instance_of(RetryPolicy)
+_is_policy = valid.instance_of(RetryPolicy)
 _CLOSING = 10.0  # seconds that closing the pool may take
 ScopeCheck = Literal["enforce", "warn", "off"]
 
@@ -263,10 +263,10 @@ class Session:
             check_options(action, options)
             if "timeout" in options:
                 timeout = options["timeout"]
-                limits.check(limits.positive, action.name, "timeout", timeout)
+                valid.check(valid.positive, action.name, "timeout", timeout)
             if "retry" in options:
                 policy = options["retry"]
-                limits.check(_is_policy, action.name, "retry", policy)
+                valid.check(_is_policy, action.name, "retry", policy)
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options
         )

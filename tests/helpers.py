@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import attrs
 
 import losant_tokens
-from losant_tokens import _actions
-from losant_tokens._actions import Action
+from losant_tokens import _operations
+from losant_tokens._operations import Action
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Row:
     @property
     def action(self) -> Action[Any]:
         """What the package has in its table."""
-        action: Action[Any] = getattr(_actions, self.constant)
+        action: Action[Any] = getattr(_operations, self.constant)
         return action
 
 

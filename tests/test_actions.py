@@ -3,7 +3,7 @@
 import pytest
 
 import losant_tokens
-from losant_tokens import _actions
+from losant_tokens import _operations
 
 from .helpers import ROWS, Row
 
@@ -12,7 +12,7 @@ def test_all_of_them() -> None:
     """The table has each action of the API once, and no other one."""
     expected = sorted(row.name for row in ROWS)
     assert len(ROWS) == 21
-    assert expected == sorted(action.name for action in _actions.ACTIONS)
+    assert expected == sorted(action.name for action in _operations.ACTIONS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -44,7 +44,7 @@ def test_classes_are_public(row: Row) -> None:
 
 def test_login_needs_no_token() -> None:
     """Logging in is the one action that takes no access token."""
-    without = [action.name for action in _actions.ACTIONS if not action.needs_token]
+    without = [action.name for action in _operations.ACTIONS if not action.needs_token]
     assert without == ["auth.authenticateUser"]
 
 
@@ -62,9 +62,9 @@ def test_login_needs_no_token() -> None:
 )
 def test_ids(constant: str, expected: tuple[str, ...]) -> None:
     """An action knows the ids that its path takes, in their order."""
-    assert expected == getattr(_actions, constant).ids
+    assert expected == getattr(_operations, constant).ids
 
 
 def test_shows_its_name() -> None:
     """As a text, an action is its name in the API."""
-    assert str(_actions.USER_API_TOKEN_GET) == "userApiToken.get"
+    assert str(_operations.USER_API_TOKEN_GET) == "userApiToken.get"

@@ -14,9 +14,11 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens import ApiToken, Secret, Success, _actions
-from losant_tokens._actions import Action
-from losant_tokens._answer import (
+from losant_tokens import ApiToken, Secret, Success, _operations
+from losant_tokens._codec import codec
+from losant_tokens._json_parser import Fault
+from losant_tokens._operations import Action
+from losant_tokens._response import (
     ANSWER_LIMIT,
     Answer,
     BodyReader,
@@ -24,8 +26,6 @@ from losant_tokens._answer import (
     retry_after,
     size_limit,
 )
-from losant_tokens._codec import codec
-from losant_tokens._json import Fault
 from losant_tokens.errors import (
     BadRequest,
     Forbidden,
@@ -45,12 +45,12 @@ from .helpers import jwt, result_of
 
 ID = "575ec7417ae143cd83dc4a95"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-GET, DELETE = _actions.USER_API_TOKEN_GET, _actions.USER_API_TOKEN_DELETE
-LIST = _actions.USER_API_TOKENS_GET
+GET, DELETE = _operations.USER_API_TOKEN_GET, _operations.USER_API_TOKEN_DELETE
+LIST = _operations.USER_API_TOKENS_GET
 TOKENS = [
-    *(GET, _actions.USER_API_TOKEN_PATCH),
-    *(_actions.USER_OAUTH_TOKEN_GET, _actions.USER_OAUTH_TOKEN_PATCH),
-    *(_actions.INSTANCE_API_TOKEN_GET, _actions.INSTANCE_API_TOKEN_PATCH),
+    *(GET, _operations.USER_API_TOKEN_PATCH),
+    *(_operations.USER_OAUTH_TOKEN_GET, _operations.USER_OAUTH_TOKEN_PATCH),
+    *(_operations.INSTANCE_API_TOKEN_GET, _operations.INSTANCE_API_TOKEN_PATCH),
 ]
 SECRET = "hunter2-hunter2"
 JSON = {"content-type": "application/json"}
@@ -216,7 +216,7 @@ def test_id_in_other_letters(action: Action[Any]) -> None:
 
 def test_a_new_token_has_an_id_of_its_own() -> None:
     """The response to a creation is about a token that the request could not name."""
-    assert read({"id": "f" * 24}, 201, action=_actions.USER_API_TOKENS_POST).id == "f" * 24
+    assert read({"id": "f" * 24}, 201, action=_operations.USER_API_TOKENS_POST).id == "f" * 24
 
 
 # --- What fails ------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from losant_tokens import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._bodies import BODIES
+from losant_tokens._payloads import BODIES
 from losant_tokens.errors import ValidationError
 
 from .helpers import frames_hold

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, Owner, RetryPolicy, errors
-from losant_tokens._clock import ServerClock, parse_http_date
-from losant_tokens._warning import _calling
+from losant_tokens._server_clock import ServerClock, parse_http_date
+from losant_tokens._warnings import _calling
 
 from .helpers import jwt
 from .servers import ID

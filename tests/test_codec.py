@@ -35,7 +35,7 @@ from losant_tokens._codec import (
     codec,
     write_moment,
 )
-from losant_tokens._json import Fault
+from losant_tokens._json_parser import Fault
 from losant_tokens._models import ANSWERS
 
 from .helpers import result_of

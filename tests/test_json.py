@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losant_tokens import _json
-from losant_tokens._json import MAX_DEPTH, Fault, parse, parse_in_steps
+from losant_tokens import _json_parser
+from losant_tokens._json_parser import MAX_DEPTH, Fault, parse, parse_in_steps
 
 NOT_JSON = Fault("is not JSON")
 TOO_DEEP = Fault("is nested more than 100 levels deep")
@@ -20,15 +20,15 @@ TOO_DEEP = Fault("is nested more than 100 levels deep")
 
 def without_orjson(content: bytes) -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_json, "_orjson_loads", None)
+        patch.setattr(_json_parser, "_orjson_loads", None)
         return parse(content)
 
 
 async def in_steps(content: bytes, **options: Any) -> object:
     """Parse as if the document was long."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_json, "_LONG", 0)
-        patch.setattr(_json, "_STEP", 10)
+        patch.setattr(_json_parser, "_LONG", 0)
+        patch.setattr(_json_parser, "_STEP", 10)
         return await parse_in_steps(content, "items", **options)
 
 
@@ -169,7 +169,7 @@ async def test_number_of_values(
     content: bytes, fits: bool, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document with more values than allowed is not parsed; commas in strings are no values."""
-    monkeypatch.setattr(_json, "_PIECE", piece)
+    monkeypatch.setattr(_json_parser, "_PIECE", piece)
     for found in (parse(content, max_values=10), await in_steps(content, max_values=10)):
         assert fits == (found != Fault("holds more than 10 values", is_too_large=True))
 
@@ -180,7 +180,7 @@ async def test_bomb_is_not_parsed(filler: bytes) -> None:
     content = b'{"items":[' + filler * (8 * 1024 * 1024 // len(filler)) + b"1]}"
     made: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_json, "_scan", lambda *_: made.append(1))
+        patch.setattr(_json_parser, "_scan", lambda *_: made.append(1))
         found = await parse_in_steps(content, "items")
     assert Fault("holds more than 1,000,000 values", is_too_large=True) == found
     assert [] == made
@@ -193,7 +193,7 @@ async def test_long_document_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     async def checkpoint() -> None:
         pauses.append(None)
 
-    monkeypatch.setattr(_json, "checkpoint", checkpoint)
+    monkeypatch.setattr(_json_parser, "checkpoint", checkpoint)
     data = {"items": [{"id": "a" * 24, "name": "b" * 1000}] * 2000}
 
     assert data == await parse_in_steps(json.dumps(data).encode(), "items")
@@ -203,16 +203,16 @@ async def test_long_document_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_short_document_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A document of usual size is parsed at once."""
-    monkeypatch.delattr(_json, "_parse_object")
+    monkeypatch.delattr(_json_parser, "_parse_object")
     data = {"items": [{"id": "a" * 24}] * 1000}
     assert data == await parse_in_steps(json.dumps(data).encode(), "items")
 
 
 def test_without_orjson(monkeypatch: pytest.MonkeyPatch) -> None:
     """orjson is used if it is installed."""
-    assert _json._load_orjson() is orjson.loads
+    assert _json_parser._load_orjson() is orjson.loads
     monkeypatch.setitem(sys.modules, "orjson", None)
-    assert _json._load_orjson() is None
+    assert _json_parser._load_orjson() is None
 
 
 NUMBERS = (

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens import _actions as actions
+from losant_tokens import _operations as operations
 from losant_tokens import _options as options
 from losant_tokens.errors import ValidationError
 
-LIST, OAUTH_LIST = actions.USER_API_TOKENS_GET, actions.USER_OAUTH_TOKENS_GET
+LIST, OAUTH_LIST = operations.USER_API_TOKENS_GET, operations.USER_OAUTH_TOKENS_GET
 COMMON = ["losantdomain", "actions", "links", "embedded", "timeout", "retry"]
 OF_LISTS = ["sort_field", "sort_direction", "per_page", "filter_field", "filter"]
 
@@ -34,7 +34,7 @@ def test_names(kind: type, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("kind", "action"), [(options.ListOptions, LIST), (options.OauthListOptions, OAUTH_LIST)]
 )
-def test_types_match_the_table(kind: type, action: actions.Action[Any]) -> None:
+def test_types_match_the_table(kind: type, action: operations.Action[Any]) -> None:
     """What a type checker lets pass is what the table lets pass."""
     hints = get_type_hints(kind)
     assert action.sorts_by == get_args(hints["sort_field"])
@@ -114,7 +114,7 @@ def test_query() -> None:
         (LIST, "per_page", 1),
     ],
 )
-def test_taken(action: actions.Action[Any], name: str, value: object) -> None:
+def test_taken(action: operations.Action[Any], name: str, value: object) -> None:
     """What the API takes is sent as it is."""
     assert [str(value)] == list(options.list_query(action, {name: value}).values())
 
@@ -137,7 +137,7 @@ def test_taken(action: actions.Action[Any], name: str, value: object) -> None:
         (LIST, "per_page", 1.5, "must be an integer, at least 1, but it is float"),
     ],
 )
-def test_refused(action: actions.Action[Any], name: str, value: object, expected: str) -> None:
+def test_refused(action: operations.Action[Any], name: str, value: object, expected: str) -> None:
     """What the API would refuse is refused at once, with the name of the parameter."""
     with pytest.raises(ValidationError) as caught:
         options.list_query(action, {name: value})

@@ -25,8 +25,8 @@ from losant_tokens import (
     UserCredentials,
     errors,
 )
-from losant_tokens._budget import CAPACITY, RetryBudget
-from losant_tokens._pace import Pace
+from losant_tokens._rate_limiter import Pace
+from losant_tokens._retry_budget import CAPACITY, RetryBudget
 from losant_tokens.errors import LosantError
 
 from .helpers import jwt

@@ -22,7 +22,7 @@ from losant_tokens import (
     AsyncClient,
     Listing,
     RetryPolicy,
-    _paging,
+    _pagination,
     errors,
 )
 from losant_tokens.testing import FakeLosant
@@ -541,7 +541,7 @@ async def test_changes_before_and_after_reading(fake_losant: FakeLosant) -> None
 
 async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long list, only the ids that were read last are remembered."""
-    monkeypatch.setattr(_paging, "_REMEMBERED", 15)
+    monkeypatch.setattr(_pagination, "_REMEMBERED", 15)
     async with Server(honest(100)).client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
         assert 100 == len([t async for t in listing])

@@ -25,7 +25,7 @@ from losant_tokens import (
     Secret,
     Success,
     UserCredentials,
-    _actions,
+    _operations,
     aiohttp_transport,
     errors,
 )
@@ -754,7 +754,9 @@ async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object],
         async with AsyncClient("my-secret") as client:
             await client.user_api_token.get(ID)
             session = client._session
-            call = session._prepare(_actions.USER_API_TOKEN_GET, {"apiTokenId": ID}, {}, None, {})
+            call = session._prepare(
+                _operations.USER_API_TOKEN_GET, {"apiTokenId": ID}, {}, None, {}
+            )
             assert route.called
             for private in (client, session, session.endpoint, call):
                 with pytest.raises(TypeError, match="cannot be pickled or copied"):

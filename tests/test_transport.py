@@ -26,12 +26,12 @@ from losant_tokens import (
     errors,
     httpx_transport,
 )
-from losant_tokens._actions import USER_API_TOKEN_DELETE
 from losant_tokens._codec import Codec
 from losant_tokens._httpx import HttpxPool
+from losant_tokens._operations import USER_API_TOKEN_DELETE
+from losant_tokens._request import Template, endpoint
 from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
-from losant_tokens._wire import Template, endpoint
 
 from .servers import ID, answer, respond, serve
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from losant_tokens._turns import AsyncioTurns, TrioTurns, Turns
+from losant_tokens._concurrency_limiter import AsyncioTurns, TrioTurns, Turns
 
 from .cancelling import Sweep, Way
 

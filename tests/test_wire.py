@@ -22,14 +22,14 @@ from losant_tokens import (
     UserCredentials,
     UserOauthTokenPatch,
     UserOauthTokenPost,
-    _actions,
+    _operations,
 )
-from losant_tokens import _actions as actions
-from losant_tokens._actions import ACTIONS, Action
+from losant_tokens import _operations as operations
 from losant_tokens._codec import codec
 from losant_tokens._hosts import is_loopback
+from losant_tokens._operations import ACTIONS, Action
 from losant_tokens._options import RequestOptions, list_query
-from losant_tokens._wire import (
+from losant_tokens._request import (
     Endpoint,
     Template,
     build_request,
@@ -212,7 +212,7 @@ def test_request(
 )
 def test_flags(options: dict[str, Any], expected: dict[str, str]) -> None:
     """All three flags are sent always, with their defaults unless told otherwise."""
-    request = build(_actions.USER_API_TOKENS_GET, **options)
+    request = build(_operations.USER_API_TOKENS_GET, **options)
     assert expected == dict(request.url.params)
 
 
@@ -223,14 +223,14 @@ def test_flags(options: dict[str, Any], expected: dict[str, str]) -> None:
 def test_bad_flags(name: str, value: object, shown: str) -> None:
     """A flag is true or false, and nothing that is like it."""
     with pytest.raises(ValidationError) as caught:
-        build(_actions.USER_API_TOKENS_GET, None, None, None, None, **{name: value})
+        build(_operations.USER_API_TOKENS_GET, None, None, None, None, **{name: value})
     assert str(caught.value) == f"{name} must be True or False, but it is {shown}"
 
 
 def test_query() -> None:
     """The parameters of a list follow the flags, escaped."""
     query = {"filter": "a b&c=d/ä+%00#", "page": "0"}
-    request = build(_actions.USER_API_TOKENS_GET, query=query)
+    request = build(_operations.USER_API_TOKENS_GET, query=query)
     expected = (
         b"/me/tokens?_actions=false&_links=true&_embedded=true"
         b"&filter=a%20b%26c%3Dd%2F%C3%A4%2B%2500%23&page=0"
@@ -249,7 +249,7 @@ def test_query() -> None:
 )
 def test_losantdomain(of_client: str | None, options: dict[str, Any], expected: str | None) -> None:
     """The domain is a header: that of the call, else that of the client."""
-    request = build(_actions.USER_API_TOKENS_GET, target=to(losantdomain=of_client), **options)
+    request = build(_operations.USER_API_TOKENS_GET, target=to(losantdomain=of_client), **options)
     assert expected == request.headers.get("losantdomain")
 
 
@@ -277,23 +277,23 @@ def test_bad_headers(value: Any, shown: str) -> None:
             to(**{name: value})
         assert f"{name} {expected}" == str(caught.value)
     with pytest.raises(ValidationError) as caught:
-        build(_actions.USER_API_TOKENS_GET, losantdomain=value)
+        build(_operations.USER_API_TOKENS_GET, losantdomain=value)
     assert f"losantdomain {expected}" == str(caught.value)
 
 
 def test_no_losantdomain() -> None:
     """A client may have no domain, which a call says by leaving it out."""
     with pytest.raises(ValidationError, match=f"^losantdomain {NO_HEADER} NoneType$"):
-        build(_actions.USER_API_TOKENS_GET, losantdomain=None)
+        build(_operations.USER_API_TOKENS_GET, losantdomain=None)
 
 
 @given(st.text())
 @example("a\r\nAuthorization: Bearer other")
 def test_any_losantdomain(text: str) -> None:
     """Any text is refused, or is the value of that one header, and adds no other one."""
-    without = build(_actions.USER_API_TOKENS_GET)
+    without = build(_operations.USER_API_TOKENS_GET)
     try:
-        request = build(_actions.USER_API_TOKENS_GET, losantdomain=text)
+        request = build(_operations.USER_API_TOKENS_GET, losantdomain=text)
     except ValidationError:
         assert not text or not all("!" <= character <= "~" for character in text)
     else:
@@ -352,7 +352,7 @@ def test_bad_ids(name: str, ids: dict[str, str], value: Any, shown: str) -> None
 @pytest.mark.parametrize("value", ["0" * 24, "a" * 24, "F" * 24, "0123456789abcdefABCDEF00"])
 def test_good_ids(value: str) -> None:
     """Ids are 24 hexadecimal digits, large or small, and go into the path as they are."""
-    request = build(_actions.USER_API_TOKEN_GET, {"apiTokenId": value})
+    request = build(_operations.USER_API_TOKEN_GET, {"apiTokenId": value})
     assert f"/me/tokens/{value}" == request.url.path
 
 
@@ -375,7 +375,7 @@ def test_any_ids(application: str, token: str) -> None:
         for value in ids.values()
     )
     try:
-        request = build(_actions.APPLICATION_API_TOKEN_DELETE, ids)
+        request = build(_operations.APPLICATION_API_TOKEN_DELETE, ids)
     except ValidationError:
         assert not good
     else:
@@ -391,11 +391,11 @@ def test_any_ids(application: str, token: str) -> None:
 def test_any_filter(text: str) -> None:
     """Whatever is given for a filter, it changes nothing else, and arrives as it is."""
     try:
-        query = list_query(_actions.USER_API_TOKENS_GET, {"filter": text})
+        query = list_query(_operations.USER_API_TOKENS_GET, {"filter": text})
     except ValidationError:
         assert any("\ud800" <= character <= "\udfff" for character in text)
         return
-    request = build(_actions.USER_API_TOKENS_GET, query=query)
+    request = build(_operations.USER_API_TOKENS_GET, query=query)
     path, _, parameters = request.url.raw_path.decode().partition("?")
     assert path == "/me/tokens"
     assert request.url.fragment == ""
@@ -405,7 +405,7 @@ def test_any_filter(text: str) -> None:
 def test_too_long() -> None:
     """A filter that no URL can hold is refused by our own error, which does not repeat it."""
     with pytest.raises(ValidationError) as caught:
-        build(_actions.USER_API_TOKENS_GET, query={"filter": "x" * 100_000})
+        build(_operations.USER_API_TOKENS_GET, query={"filter": "x" * 100_000})
     assert str(caught.value) == (
         "userApiTokens.get: its parameters make a URL that is too long (100049 characters)"
     )
@@ -442,7 +442,7 @@ def test_bad_bodies(name: str, ids: dict[str, str], body: Any, expected: str) ->
 
 def test_patch_of_an_oauth_token() -> None:
     """The patch of an OAuth token says nothing that another token's cannot."""
-    request = build(_actions.USER_API_TOKEN_PATCH, TOKEN_ID, body=UserOauthTokenPatch(name="a"))
+    request = build(_operations.USER_API_TOKEN_PATCH, TOKEN_ID, body=UserOauthTokenPatch(name="a"))
     assert request.read() == b'{"name":"a"}'
 
 
@@ -487,7 +487,7 @@ def test_no_body(name: str) -> None:
 def test_good_base_url(text: str, expected: str) -> None:
     """A base URL loses the slash at its end, and the dot at the end of its host."""
     assert expected == check_base_url(text)
-    request = build(_actions.USER_API_TOKEN_GET, TOKEN_ID, target=to(text))
+    request = build(_operations.USER_API_TOKEN_GET, TOKEN_ID, target=to(text))
     assert f"{expected}/me/tokens/{A}" == str(request.url.copy_with(query=None))
 
 
@@ -688,7 +688,7 @@ def test_any_base_url(text: str) -> None:
         return
     url = httpx.URL(base)
     assert url.scheme in {"http", "https"}
-    request = build(_actions.USER_API_TOKEN_GET, TOKEN_ID, target=to(text))
+    request = build(_operations.USER_API_TOKEN_GET, TOKEN_ID, target=to(text))
     assert (url.scheme, url.host, url.port, b"") == (
         request.url.scheme,
         request.url.host,
@@ -731,7 +731,7 @@ def test_no_token() -> None:
     """Without a token, no request carries one."""
     without = endpoint(API, None, api_version="^1.31.0", user_agent="tests/1")
     assert without == attrs.evolve(to(), authorization=())
-    request = build(_actions.USER_API_TOKENS_GET, target=without)
+    request = build(_operations.USER_API_TOKENS_GET, target=without)
     assert "authorization" not in request.headers
 
 
@@ -796,12 +796,12 @@ async def test_call_errors_are_veiled() -> None:
 def test_frames_that_hold() -> None:
     """The look into tracebacks does see a secret in the frames of the package."""
     with pytest.raises(ValidationError) as caught:
-        build(_actions.USER_API_TOKEN_GET, {"apiTokenId": "hunter2"})
+        build(_operations.USER_API_TOKEN_GET, {"apiTokenId": "hunter2"})
     assert frames_hold(caught.value, "hunter2") == [
-        "_wire.py, build_request: ids",
-        "_wire.py, _path: ids",
-        "_wire.py, _path: value",
-        "_wire.py, _check_id: value",
+        "_request.py, build_request: ids",
+        "_request.py, _path: ids",
+        "_request.py, _path: value",
+        "_request.py, _check_id: value",
     ]
     assert frames_hold(ExceptionGroup("", [caught.value]), "hunter2") == []
 
@@ -831,7 +831,7 @@ def test_template(
 @pytest.mark.parametrize("bad", ["..", "", A + "/..", f" {A}", None, 5])
 def test_template_checks_ids(bad: Any) -> None:
     """What is no id makes no request, and no frame of the error shows the token."""
-    template = Template.of(to(), codec(), actions.USER_API_TOKEN_GET, {}, None)
+    template = Template.of(to(), codec(), operations.USER_API_TOKEN_GET, {}, None)
     with pytest.raises(ValidationError, match="apiTokenId must be 24 hexadecimal digits") as caught:
         template.request(bad)
     assert TOKEN not in repr(template)
@@ -845,8 +845,8 @@ def test_template_checks_ids(bad: Any) -> None:
 def test_a_url_that_is_put_together(base: str, text: str) -> None:
     """A URL that is put together from its parts is the one that httpx would parse."""
     endpoint_ = endpoint(base, None, api_version="1", user_agent="x")
-    query = list_query(actions.USER_API_TOKENS_GET, {"filter_field": "name", "filter": text})
-    request = build_request(endpoint_, codec(), actions.USER_API_TOKENS_GET, {}, query, None, {})
+    query = list_query(operations.USER_API_TOKENS_GET, {"filter_field": "name", "filter": text})
+    request = build_request(endpoint_, codec(), operations.USER_API_TOKENS_GET, {}, query, None, {})
     again = httpx.URL(str(request.url))
     assert (again, again.raw_path) == (request.url, request.url.raw_path)
     assert text == request.url.params["filter"]
@@ -854,7 +854,7 @@ def test_a_url_that_is_put_together(base: str, text: str) -> None:
 
 async def test_the_iterator_of_a_body_is_its_own() -> None:
     """The iterator over the body of a request can be iterated over like the body."""
-    request = build(actions.USER_API_TOKEN_GET, {"apiTokenId": "0" * 24})
+    request = build(operations.USER_API_TOKEN_GET, {"apiTokenId": "0" * 24})
     assert isinstance(request.stream, httpx.AsyncByteStream)
     parts = aiter(request.stream)
     assert [b""] == [part async for part in parts]

@@ -6,8 +6,8 @@ from contextlib import suppress
 from attrs import define, field
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._limits import ID
 from losant_tokens._owner import OwnerTokens
+from losant_tokens._validators import ID
 from losant_tokens.cli._connection import Connection
 from losant_tokens.cli._errors import (
     FAILED,

@@ -13,7 +13,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient
-from losant_tokens import _limits as limits
+from losant_tokens import _validators as valid
 from losant_tokens.errors import JournalError, LosantError, PlanRefused
 from losant_tokens.jobs._account import AccountCheck, check_account
 from losant_tokens.jobs._concurrency import Concurrency
@@ -95,9 +95,9 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         LosantError: The token may not do this at all. Once the job had begun, the error has a
             `report` of what was done.
     """
-    limits.check(limits.optional(limits.positive), "apply", "rate", rate)
+    valid.check(valid.optional(valid.positive), "apply", "rate", rate)
     most = client.max_connections if max_concurrency is None else max_concurrency
-    limits.check(limits.whole(least=1), "apply", "max_concurrency", most)
+    valid.check(valid.whole(least=1), "apply", "max_concurrency", most)
     path = Path(journal) if journal is not None else journal_of(plan)
     plan.check(client.base_url, None, plan.header.created)  # the age once the time is known
     listener = Listener(on_progress)

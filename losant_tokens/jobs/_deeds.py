@@ -26,7 +26,7 @@ import attrs
 
 from losant_tokens import ApiTokenPatch, AsyncClient, Owner
 from losant_tokens._owner import OwnerTokens
-from losant_tokens._resources import Send
+from losant_tokens._resources.base import Send
 from losant_tokens._retry import ONCE
 from losant_tokens.errors import (
     Forbidden,

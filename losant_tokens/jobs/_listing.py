@@ -11,7 +11,7 @@ import anyio
 import attrs
 
 from losant_tokens._owner import OwnerTokens
-from losant_tokens._resources import Send
+from losant_tokens._resources.base import Send
 from losant_tokens._retry import ONCE
 from losant_tokens.errors import BadRequest, LosantError, NotFound, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._watch import Page, size_of

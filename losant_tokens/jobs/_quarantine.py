@@ -18,8 +18,8 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._resources import PAGE_SIZE
-from losant_tokens._warning import warn_caller
+from losant_tokens._resources.base import PAGE_SIZE
+from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import PlanRefused, ValidationError
 from losant_tokens.jobs._account import other_claim
 from losant_tokens.jobs._files import open_regular, reason

@@ -16,8 +16,8 @@ from typing import Any, Self
 import anyio
 import attrs
 
-from losant_tokens._loop import clock
-from losant_tokens._resources import Send
+from losant_tokens._eventloop import clock
+from losant_tokens._resources.base import Send
 from losant_tokens.errors import (
     ConfigurationError,
     LosantError,

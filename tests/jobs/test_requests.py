@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from losant_tokens import errors
-from losant_tokens._resources import Send
+from losant_tokens._resources.base import Send
 from losant_tokens.errors import LosantError, TransportError
 from losant_tokens.jobs._concurrency import Concurrency
 from losant_tokens.jobs._health import Health

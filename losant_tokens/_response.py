@@ -15,12 +15,12 @@ import attrs
 import httpx
 from anyio.lowlevel import checkpoint
 
-from losant_tokens._actions import Action
-from losant_tokens._clock import parse_http_date
 from losant_tokens._codec import Codec
-from losant_tokens._json import Fault, parse
+from losant_tokens._json_parser import Fault, parse
 from losant_tokens._models import ApiToken, Success, UserOauthToken
+from losant_tokens._operations import Action
 from losant_tokens._secret import Secret
+from losant_tokens._server_clock import parse_http_date
 from losant_tokens.errors import (
     LosantError,
     ResponseError,

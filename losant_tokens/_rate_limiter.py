@@ -14,7 +14,7 @@ from collections.abc import Callable
 import anyio
 import attrs
 
-from losant_tokens._rate import FIRST_RATE, Meter, Rate
+from losant_tokens._adaptive_rate import FIRST_RATE, Meter, Rate
 
 _FORGOTTEN = 60.0  # seconds without a refusal, after which there is no limit any more
 _NAP = 0.25  # seconds, after which the head of the line looks at the rate again

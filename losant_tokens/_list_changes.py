@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from losant_tokens._actions import Action
+from losant_tokens._operations import Action
 
 _ANY = "*"
 _PATCHED = ("name", "status")  # the fields by which a list can be sorted or filtered

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
-from losant_tokens import _bodies as bodies
 from losant_tokens import _models as models
+from losant_tokens import _payloads as payloads
 
 R = TypeVar("R")
 
@@ -109,7 +109,7 @@ USER_API_TOKEN_PATCH = _action(
     "/me/tokens/{apiTokenId}",
     models.ApiToken,
     _ME_WRITE,
-    bodies.ApiTokenPatch,
+    payloads.ApiTokenPatch,
     denies_oauth=True,
 )
 USER_API_TOKEN_DELETE = _action(
@@ -135,7 +135,7 @@ USER_API_TOKENS_POST = _action(
     "/me/tokens",
     models.ApiToken,
     _ME_WRITE,
-    bodies.ApiTokenPost,
+    payloads.ApiTokenPost,
     denies_oauth=True,
 )
 
@@ -154,7 +154,7 @@ USER_OAUTH_TOKEN_PATCH = _action(
     "/me/oauth-tokens/{oauthTokenId}",
     models.UserOauthToken,
     _ME_WRITE,
-    bodies.UserOauthTokenPatch,
+    payloads.UserOauthTokenPatch,
     denies_oauth=True,
 )
 USER_OAUTH_TOKEN_DELETE = _action(
@@ -179,7 +179,7 @@ USER_OAUTH_TOKENS_POST = _action(
     "/me/oauth-tokens",
     models.UserOauthToken,
     _ME_WRITE,
-    bodies.UserOauthTokenPost,
+    payloads.UserOauthTokenPost,
     denies_oauth=True,
 )
 
@@ -201,7 +201,7 @@ APPLICATION_API_TOKEN_PATCH = _action(
     "/applications/{applicationId}/tokens/{apiTokenId}",
     models.ApiToken,
     _APPLICATION_WRITE,
-    bodies.ApiTokenPatch,
+    payloads.ApiTokenPatch,
 )
 APPLICATION_API_TOKEN_DELETE = _action(
     "applicationApiToken.delete",
@@ -224,7 +224,7 @@ APPLICATION_API_TOKENS_POST = _action(
     "/applications/{applicationId}/tokens",
     models.ApiToken,
     _APPLICATION_WRITE,
-    bodies.ApiTokenPost,
+    payloads.ApiTokenPost,
 )
 
 # --- Tokens of an instance -------------------------------------------------------------------
@@ -245,7 +245,7 @@ INSTANCE_API_TOKEN_PATCH = _action(
     "/instances/{instanceId}/tokens/{apiTokenId}",
     models.ApiToken,
     _INSTANCE_WRITE,
-    bodies.ApiTokenPatch,
+    payloads.ApiTokenPatch,
 )
 INSTANCE_API_TOKEN_DELETE = _action(
     "instanceApiToken.delete",
@@ -268,7 +268,7 @@ INSTANCE_API_TOKENS_POST = _action(
     "/instances/{instanceId}/tokens",
     models.ApiToken,
     _INSTANCE_WRITE,
-    bodies.ApiTokenPost,
+    payloads.ApiTokenPost,
 )
 
 # --- Logging in ------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ AUTHENTICATE_USER = Action(
     "POST",
     "/auth/user",
     models.AuthenticatedUser,
-    bodies.UserCredentials,
+    payloads.UserCredentials,
     needs_token=False,
 )
 

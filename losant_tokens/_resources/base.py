@@ -9,16 +9,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Unpack
 
-from losant_tokens import _actions as actions
-from losant_tokens import _limits as limits
-from losant_tokens._actions import Action
-from losant_tokens._bodies import (
-    ApiTokenPatch,
-    ApiTokenPost,
-    UserCredentials,
-    UserOauthTokenPatch,
-    UserOauthTokenPost,
-)
+from losant_tokens import _operations as operations
+from losant_tokens import _validators as valid
 from losant_tokens._models import (
     ApiToken,
     ApiTokens,
@@ -27,6 +19,7 @@ from losant_tokens._models import (
     UserOauthToken,
     UserOauthTokens,
 )
+from losant_tokens._operations import Action
 from losant_tokens._options import (
     ListOptions,
     OauthListOptions,
@@ -36,7 +29,14 @@ from losant_tokens._options import (
     list_query,
     split,
 )
-from losant_tokens._paging import Listing
+from losant_tokens._pagination import Listing
+from losant_tokens._payloads import (
+    ApiTokenPatch,
+    ApiTokenPost,
+    UserCredentials,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+)
 from losant_tokens._session import Session
 from losant_tokens.errors import ValidationError
 
@@ -84,7 +84,7 @@ class Resource:
         if not parameters.get("filter", "*"):
             raise ValidationError(f"{action}: an empty filter would give all tokens; leave it out")
         per_page = parameters.pop("per_page", PAGE_SIZE)
-        limits.check(limits.whole(least=1), action.name, "per_page", per_page)
+        valid.check(valid.whole(least=1), action.name, "per_page", per_page)
         query = list_query(action, parameters)
 
         async def read(page: int, per_page: int) -> Any:
@@ -111,19 +111,19 @@ class UserApiTokenResource(Resource):
     async def get(self, api_token_id: str, **options: Unpack[RequestOptions]) -> ApiToken:
         """The token, without its secret."""
         ids = {"apiTokenId": api_token_id}
-        return await self._call(actions.USER_API_TOKEN_GET, ids, **options)
+        return await self._call(operations.USER_API_TOKEN_GET, ids, **options)
 
     async def patch(
         self, api_token_id: str, api_token: ApiTokenPatch, **options: Unpack[RequestOptions]
     ) -> ApiToken:
         """Changes the token; the answer is the token as it is now."""
         ids = {"apiTokenId": api_token_id}
-        return await self._call(actions.USER_API_TOKEN_PATCH, ids, body=api_token, **options)
+        return await self._call(operations.USER_API_TOKEN_PATCH, ids, body=api_token, **options)
 
     async def delete(self, api_token_id: str, **options: Unpack[RequestOptions]) -> Success:
         """Deletes the token for good. One that is gone already is a `NotFound`."""
         ids = {"apiTokenId": api_token_id}
-        return await self._call(actions.USER_API_TOKEN_DELETE, ids, **options)
+        return await self._call(operations.USER_API_TOKEN_DELETE, ids, **options)
 
 
 class UserApiTokensResource(Resource):
@@ -131,11 +131,11 @@ class UserApiTokensResource(Resource):
 
     async def get(self, **options: Unpack[PageOptions]) -> ApiTokens:
         """One page of the tokens."""
-        return await self._page(actions.USER_API_TOKENS_GET, options)
+        return await self._page(operations.USER_API_TOKENS_GET, options)
 
     async def post(self, api_token: ApiTokenPost, **options: Unpack[RequestOptions]) -> ApiToken:
         """Creates a token. The answer, and it alone, has the secret."""
-        return await self._call(actions.USER_API_TOKENS_POST, body=api_token, **options)
+        return await self._call(operations.USER_API_TOKENS_POST, body=api_token, **options)
 
     def iter(self, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
         """All tokens, page by page; the next page is read while one works on this.
@@ -143,7 +143,7 @@ class UserApiTokensResource(Resource):
         Delete or create none meanwhile: that shifts those that follow, and some are left out or
         come twice. List first, then act.
         """
-        return self._all_pages(actions.USER_API_TOKENS_GET, options)
+        return self._all_pages(operations.USER_API_TOKENS_GET, options)
 
 
 class UserOauthTokenResource(Resource):
@@ -152,7 +152,7 @@ class UserOauthTokenResource(Resource):
     async def get(self, oauth_token_id: str, **options: Unpack[RequestOptions]) -> UserOauthToken:
         """The OAuth token, without its secret."""
         ids = {"oauthTokenId": oauth_token_id}
-        return await self._call(actions.USER_OAUTH_TOKEN_GET, ids, **options)
+        return await self._call(operations.USER_OAUTH_TOKEN_GET, ids, **options)
 
     async def patch(
         self,
@@ -162,12 +162,12 @@ class UserOauthTokenResource(Resource):
     ) -> UserOauthToken:
         """Changes the OAuth token; the answer is the OAuth token as it is now."""
         ids = {"oauthTokenId": oauth_token_id}
-        return await self._call(actions.USER_OAUTH_TOKEN_PATCH, ids, body=oauth_token, **options)
+        return await self._call(operations.USER_OAUTH_TOKEN_PATCH, ids, body=oauth_token, **options)
 
     async def delete(self, oauth_token_id: str, **options: Unpack[RequestOptions]) -> Success:
         """Deletes the OAuth token for good. One that is gone already is a `NotFound`."""
         ids = {"oauthTokenId": oauth_token_id}
-        return await self._call(actions.USER_OAUTH_TOKEN_DELETE, ids, **options)
+        return await self._call(operations.USER_OAUTH_TOKEN_DELETE, ids, **options)
 
 
 class UserOauthTokensResource(Resource):
@@ -175,13 +175,13 @@ class UserOauthTokensResource(Resource):
 
     async def get(self, **options: Unpack[OauthPageOptions]) -> UserOauthTokens:
         """One page of the OAuth tokens."""
-        return await self._page(actions.USER_OAUTH_TOKENS_GET, options)
+        return await self._page(operations.USER_OAUTH_TOKENS_GET, options)
 
     async def post(
         self, oauth_token: UserOauthTokenPost, **options: Unpack[RequestOptions]
     ) -> UserOauthToken:
         """Creates an OAuth token."""
-        return await self._call(actions.USER_OAUTH_TOKENS_POST, body=oauth_token, **options)
+        return await self._call(operations.USER_OAUTH_TOKENS_POST, body=oauth_token, **options)
 
     def iter(self, **options: Unpack[OauthListOptions]) -> Listing[UserOauthToken]:
         """All OAuth tokens, page by page; the next page is read while one works on this.
@@ -189,7 +189,7 @@ class UserOauthTokensResource(Resource):
         Delete or create none meanwhile: that shifts those that follow, and some are left out or
         come twice. List first, then act.
         """
-        return self._all_pages(actions.USER_OAUTH_TOKENS_GET, options)
+        return self._all_pages(operations.USER_OAUTH_TOKENS_GET, options)
 
 
 class ApplicationApiTokenResource(Resource):
@@ -200,7 +200,7 @@ class ApplicationApiTokenResource(Resource):
     ) -> ApiToken:
         """The token, without its secret."""
         ids = {"applicationId": application_id, "apiTokenId": api_token_id}
-        return await self._call(actions.APPLICATION_API_TOKEN_GET, ids, **options)
+        return await self._call(operations.APPLICATION_API_TOKEN_GET, ids, **options)
 
     async def patch(
         self,
@@ -211,14 +211,16 @@ class ApplicationApiTokenResource(Resource):
     ) -> ApiToken:
         """Changes the token; the answer is the token as it is now."""
         ids = {"applicationId": application_id, "apiTokenId": api_token_id}
-        return await self._call(actions.APPLICATION_API_TOKEN_PATCH, ids, body=api_token, **options)
+        return await self._call(
+            operations.APPLICATION_API_TOKEN_PATCH, ids, body=api_token, **options
+        )
 
     async def delete(
         self, application_id: str, api_token_id: str, **options: Unpack[RequestOptions]
     ) -> Success:
         """Deletes the token for good. One that is gone already is a `NotFound`."""
         ids = {"applicationId": application_id, "apiTokenId": api_token_id}
-        return await self._call(actions.APPLICATION_API_TOKEN_DELETE, ids, **options)
+        return await self._call(operations.APPLICATION_API_TOKEN_DELETE, ids, **options)
 
 
 class ApplicationApiTokensResource(Resource):
@@ -227,7 +229,7 @@ class ApplicationApiTokensResource(Resource):
     async def get(self, application_id: str, **options: Unpack[PageOptions]) -> ApiTokens:
         """One page of the tokens."""
         return await self._page(
-            actions.APPLICATION_API_TOKENS_GET, options, {"applicationId": application_id}
+            operations.APPLICATION_API_TOKENS_GET, options, {"applicationId": application_id}
         )
 
     async def post(
@@ -238,7 +240,7 @@ class ApplicationApiTokensResource(Resource):
     ) -> ApiToken:
         """Creates a token. The answer, and it alone, has the secret."""
         return await self._call(
-            actions.APPLICATION_API_TOKENS_POST,
+            operations.APPLICATION_API_TOKENS_POST,
             {"applicationId": application_id},
             body=api_token,
             **options,
@@ -251,7 +253,7 @@ class ApplicationApiTokensResource(Resource):
         come twice. List first, then act.
         """
         return self._all_pages(
-            actions.APPLICATION_API_TOKENS_GET, options, {"applicationId": application_id}
+            operations.APPLICATION_API_TOKENS_GET, options, {"applicationId": application_id}
         )
 
 
@@ -263,7 +265,7 @@ class InstanceApiTokenResource(Resource):
     ) -> ApiToken:
         """The token, without its secret."""
         ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
-        return await self._call(actions.INSTANCE_API_TOKEN_GET, ids, **options)
+        return await self._call(operations.INSTANCE_API_TOKEN_GET, ids, **options)
 
     async def patch(
         self,
@@ -274,14 +276,14 @@ class InstanceApiTokenResource(Resource):
     ) -> ApiToken:
         """Changes the token; the answer is the token as it is now."""
         ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
-        return await self._call(actions.INSTANCE_API_TOKEN_PATCH, ids, body=api_token, **options)
+        return await self._call(operations.INSTANCE_API_TOKEN_PATCH, ids, body=api_token, **options)
 
     async def delete(
         self, instance_id: str, api_token_id: str, **options: Unpack[RequestOptions]
     ) -> Success:
         """Deletes the token for good. One that is gone already is a `NotFound`."""
         ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
-        return await self._call(actions.INSTANCE_API_TOKEN_DELETE, ids, **options)
+        return await self._call(operations.INSTANCE_API_TOKEN_DELETE, ids, **options)
 
 
 class InstanceApiTokensResource(Resource):
@@ -290,7 +292,7 @@ class InstanceApiTokensResource(Resource):
     async def get(self, instance_id: str, **options: Unpack[PageOptions]) -> ApiTokens:
         """One page of the tokens."""
         return await self._page(
-            actions.INSTANCE_API_TOKENS_GET, options, {"instanceId": instance_id}
+            operations.INSTANCE_API_TOKENS_GET, options, {"instanceId": instance_id}
         )
 
     async def post(
@@ -298,7 +300,10 @@ class InstanceApiTokensResource(Resource):
     ) -> ApiToken:
         """Creates a token. The answer, and it alone, has the secret."""
         return await self._call(
-            actions.INSTANCE_API_TOKENS_POST, {"instanceId": instance_id}, body=api_token, **options
+            operations.INSTANCE_API_TOKENS_POST,
+            {"instanceId": instance_id},
+            body=api_token,
+            **options,
         )
 
     def iter(self, instance_id: str, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
@@ -308,7 +313,7 @@ class InstanceApiTokensResource(Resource):
         come twice. List first, then act.
         """
         return self._all_pages(
-            actions.INSTANCE_API_TOKENS_GET, options, {"instanceId": instance_id}
+            operations.INSTANCE_API_TOKENS_GET, options, {"instanceId": instance_id}
         )
 
 
@@ -323,4 +328,4 @@ class AuthResource(Resource):
         Raises:
             Unauthorized: The email, the password or the two-factor code is wrong.
         """
-        return await self._call(actions.AUTHENTICATE_USER, body=credentials, **options)
+        return await self._call(operations.AUTHENTICATE_USER, body=credentials, **options)
