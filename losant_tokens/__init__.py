@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from losant_tokens._retry import RetryPolicy
     from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
-    from losant_tokens._transport import aiohttp_transport, httpx_transport
+    from losant_tokens._transports import aiohttp_transport, httpx_transport
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
@@ -106,7 +106,7 @@ else:
         "_retry": ("RetryPolicy",),
         "_scopes": ("can_create_tokens",),
         "_secret": ("Secret",),
-        "_transport": ("aiohttp_transport", "httpx_transport"),
+        "_transports": ("aiohttp_transport", "httpx_transport"),
     }
     _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

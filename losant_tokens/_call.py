@@ -19,11 +19,8 @@ import httpx
 
 from losant_tokens._codec import Codec
 from losant_tokens._concurrency_limiter import Turns
-from losant_tokens._configuration import PROXY_AUTHENTICATION_REQUIRED, proxy_failure
-from losant_tokens._failures import Failure, without_frames
 from losant_tokens._models import Success
 from losant_tokens._operations import Action
-from losant_tokens._pool import Pool
 from losant_tokens._rate_limiter import Pace
 from losant_tokens._response import Answer, BodyReader, read_answer, size_limit, unreadable
 from losant_tokens._retry import (
@@ -37,6 +34,12 @@ from losant_tokens._retry import (
 from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
+from losant_tokens._transports.base import Pool
+from losant_tokens._transports.configuration_problems import (
+    PROXY_AUTHENTICATION_REQUIRED,
+    proxy_failure,
+)
+from losant_tokens._transports.failures import Failure, without_frames
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,

@@ -13,7 +13,6 @@ from losant_tokens import _validators as valid
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
 from losant_tokens._owner import Owner, OwnerTokens
-from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._request import endpoint
 from losant_tokens._resources import base as resources
 from losant_tokens._response import ANSWER_LIMIT
@@ -21,7 +20,8 @@ from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import listed
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
-from losant_tokens._transport import httpx_transport
+from losant_tokens._transports import httpx_transport
+from losant_tokens._transports.base import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._version import __version__
 from losant_tokens.errors import ValidationError
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from losant_tokens._configuration import Misconfigured, configuration_problem
+from losant_tokens._transports.configuration_problems import Misconfigured, configuration_problem
 
 
 def certificate_error() -> ssl.SSLCertVerificationError:

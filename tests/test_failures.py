@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, errors
-from losant_tokens._configuration import Misconfigured
-from losant_tokens._failures import Failure, cause_without_frames, links, without_frames
+from losant_tokens._transports.configuration_problems import Misconfigured
+from losant_tokens._transports.failures import Failure, cause_without_frames, links, without_frames
 
 from .frames import frames_that_hold
 from .servers import ID

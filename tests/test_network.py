@@ -17,12 +17,12 @@ from aiohttp.http_exceptions import BadStatusLine
 from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
-from losant_tokens._failures import not_sent
-from losant_tokens._httpx import HttpxPool, _Slot, _SlotStream
-from losant_tokens._network import Network, _has_buffered
-from losant_tokens._protocol import Protocol
-from losant_tokens._readable import readiness
-from losant_tokens._response_times import ResponseTimes
+from losant_tokens._transports.aiohttp_connection import Protocol
+from losant_tokens._transports.failures import not_sent
+from losant_tokens._transports.httpcore_network import Network, _has_buffered
+from losant_tokens._transports.httpx_pool import HttpxPool, _Slot, _SlotStream
+from losant_tokens._transports.response_times import ResponseTimes
+from losant_tokens._transports.socket_readiness import readiness
 
 from .servers import ID, answer, respond, serve
 
@@ -274,7 +274,7 @@ async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_large_packet_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Junk after a response fails it if the packet is too large to be parsed a second time."""
-    monkeypatch.setattr("losant_tokens._protocol._PARSED_AGAIN", 10)
+    monkeypatch.setattr("losant_tokens._transports.aiohttp_connection._PARSED_AGAIN", 10)
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await stream.send(answer() + b"junk")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens._proxies import Proxy, excludes, parse_proxy, proxy_of_environment
+from losant_tokens._transports.proxies import Proxy, excludes, parse_proxy, proxy_of_environment
 
 API = "https://api.losant.com"
 

@@ -285,7 +285,7 @@ async def test_a_silent_proxy_and_slow_authorities(
     async def silence(stream: ByteStream, head: bytes) -> None:
         await anyio.sleep_forever()
 
-    monkeypatch.setattr("losant_tokens._pool.default_context", create)
+    monkeypatch.setattr("losant_tokens._transports.base.default_context", create)
     once = RetryPolicy(attempts=1)
     async with serve(silence) as proxy_url:
         transport = make(proxy=proxy_url)
@@ -498,7 +498,7 @@ async def test_a_socks_proxy_that_refuses() -> None:
 
 async def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without socksio, the error says what to install, and which setting asks for it."""
-    monkeypatch.setattr("losant_tokens._httpx.find_spec", lambda name: None)
+    monkeypatch.setattr("losant_tokens._transports.httpx_pool.find_spec", lambda name: None)
     extra = r"needs the package socksio: pip install 'losant-tokens\[socks\]'"
     with pytest.raises(errors.ValidationError, match=f"proxy names a SOCKS proxy, which {extra}"):
         httpx_transport(proxy="socks5://127.0.0.1:1080")

@@ -9,7 +9,7 @@ import certifi
 import pytest
 import trustme
 
-from losant_tokens._tls import context_of, default_context
+from losant_tokens._transports.tls import context_of, default_context
 
 
 @pytest.fixture

@@ -19,19 +19,18 @@ from anyio.abc import ByteStream
 from losant_tokens import (
     AsyncClient,
     RetryPolicy,
-    _aiohttp,
-    _httpx,
-    _transport,
+    _transports,
     aiohttp_transport,
     errors,
     httpx_transport,
 )
 from losant_tokens._codec import Codec
-from losant_tokens._httpx import HttpxPool
 from losant_tokens._operations import USER_API_TOKEN_DELETE
 from losant_tokens._request import Template, endpoint
-from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
+from losant_tokens._transports import aiohttp_pool, httpx_pool
+from losant_tokens._transports.httpx_pool import HttpxPool
+from losant_tokens._transports.response_times import ResponseTimes
 
 from .servers import ID, answer, respond, serve
 
@@ -77,7 +76,7 @@ async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.Monke
             for _ in range(5):
                 tasks.start_soon(client.user_api_token.get, ID)
         kept = [len(pool._idle)]
-        monkeypatch.setattr("losant_tokens._httpx.KEEPALIVE", -1.0)
+        monkeypatch.setattr("losant_tokens._transports.httpx_pool.KEEPALIVE", -1.0)
         await client.user_api_token.get(ID)
         kept.append(len(pool._idle))
     assert [5, 1] == kept
@@ -172,14 +171,14 @@ def test_the_proxy_of_the_environment(
         monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert expected == _transport.environment_proxy(httpx.URL("https://api.losant.com"))
+    assert expected == _transports.environment_proxy(httpx.URL("https://api.losant.com"))
 
 
 def test_a_proxy_of_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that names no proxy is a matter of configuration."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:notaport")
     with pytest.raises(errors.ConfigurationError, match="https_proxy is not a valid proxy URL"):
-        _transport.environment_proxy(httpx.URL("https://api.losant.com"))
+        _transports.environment_proxy(httpx.URL("https://api.losant.com"))
 
 
 async def test_through_a_proxy(tls: Any) -> None:
@@ -225,7 +224,7 @@ def test_the_size_of_the_pool_is_that_of_the_client() -> None:
 
 def test_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for aiohttp's pool without having it learns what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "losant_tokens._aiohttp", None)
+    monkeypatch.setitem(__import__("sys").modules, "losant_tokens._transports.aiohttp_pool", None)
     with pytest.raises(ImportError, match=r"pip install 'losant-tokens\[aiohttp\]'"):
         aiohttp_transport()
 
@@ -280,7 +279,7 @@ async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
         made.append(ssl.create_default_context())
         return made[-1]
 
-    monkeypatch.setattr("losant_tokens._pool.default_context", create)
+    monkeypatch.setattr("losant_tokens._transports.base.default_context", create)
     pool = HttpxPool()
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
@@ -369,12 +368,12 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     """What aiohttp's pool makes of an answer is gone with it: there is no cycle in it."""
     made: list[weakref.ref[object]] = []
 
-    class Remembered(_aiohttp._Stream):
+    class Remembered(aiohttp_pool._Stream):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(_aiohttp, "_Stream", Remembered)
+    monkeypatch.setattr(aiohttp_pool, "_Stream", Remembered)
     async with (
         serve(Connections()) as url,
         AsyncClient("t", base_url=url, transport=aiohttp_transport()) as client,
@@ -392,7 +391,7 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     [
         lambda: httpx_transport(proxy="http://user:my-password@h:1"),
         aiohttp_transport,
-        lambda: _httpx._Slot(ssl.create_default_context(), None, ResponseTimes()),
+        lambda: httpx_pool._Slot(ssl.create_default_context(), None, ResponseTimes()),
         lambda: endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
         lambda: Template.of(
             endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),

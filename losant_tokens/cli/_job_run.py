@@ -11,8 +11,8 @@ import httpx
 from attrs import define, evolve, field
 
 from losant_tokens import AsyncClient, aiohttp_transport, httpx_transport, jobs
-from losant_tokens._pool import Pool
-from losant_tokens._transport import environment_proxy
+from losant_tokens._transports import environment_proxy
+from losant_tokens._transports.base import Pool
 from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._errors import say, say_stopped, warn, with_options
 from losant_tokens.cli._job_progress import job_progress

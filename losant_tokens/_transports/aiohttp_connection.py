@@ -18,8 +18,8 @@ from typing import Any
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-from losant_tokens._pool import Pool
-from losant_tokens._readable import readiness
+from losant_tokens._transports.base import Pool
+from losant_tokens._transports.socket_readiness import readiness
 
 _SUCCESS = 200  # The first status of a final response.
 _PARSED_AGAIN = 64 * 1024

@@ -18,9 +18,9 @@ from typing import Literal, cast
 import attrs
 import httpx
 
-from losant_tokens._configuration import NotThroughProxy, configuration_problem
 from losant_tokens._hosts import is_loopback, is_valid_host, parse_address
 from losant_tokens._secret import Secret
+from losant_tokens._transports.configuration_problems import NotThroughProxy, configuration_problem
 
 Scheme = Literal["http", "https", "socks5", "socks5h"]
 _SCHEMES = ("http", "https", "socks5", "socks5h")

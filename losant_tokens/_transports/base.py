@@ -10,11 +10,11 @@ import anyio
 import httpx
 
 from losant_tokens import _validators as valid
-from losant_tokens._configuration import Misconfigured
-from losant_tokens._proxies import Proxy, parse_proxy, proxy_of_environment
-from losant_tokens._response_times import ResponseTimes
 from losant_tokens._secret import Secret
-from losant_tokens._tls import Verify, context_of, default_context
+from losant_tokens._transports.configuration_problems import Misconfigured
+from losant_tokens._transports.proxies import Proxy, parse_proxy, proxy_of_environment
+from losant_tokens._transports.response_times import ResponseTimes
+from losant_tokens._transports.tls import Verify, context_of, default_context
 from losant_tokens.errors import ValidationError
 
 T = TypeVar("T")

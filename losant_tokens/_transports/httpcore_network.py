@@ -9,7 +9,7 @@ buffers are private. If one is not where it is looked for, the connection counts
 another version of a library costs connections, and never mixes up responses. A connection that
 waits for its next request does not read, so data that arrives then stays in the kernel, and
 a connection whose socket is readable is dropped. What comes later still, while the next request
-is sent, only its time can tell from the response to that one (`_response_times`). So a pool whose
+is sent, only its time can tell from the response to that one (`response_times`). So a pool whose
 server has once sent too much gives each request a connection of its own. To do that always would
 cost a TLS handshake each time.
 """
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
-from losant_tokens._configuration import invalid_host
-from losant_tokens._readable import readiness
-from losant_tokens._response_times import ResponseTimes
+from losant_tokens._transports.configuration_problems import invalid_host
+from losant_tokens._transports.response_times import ResponseTimes
+from losant_tokens._transports.socket_readiness import readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable

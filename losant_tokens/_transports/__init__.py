@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from losant_tokens._pool import DEFAULT_MAX_CONNECTIONS
-from losant_tokens._proxies import Proxy, proxy_of_environment
 from losant_tokens._secret import Secret
-from losant_tokens._tls import Verify
+from losant_tokens._transports.base import DEFAULT_MAX_CONNECTIONS
+from losant_tokens._transports.proxies import Proxy, proxy_of_environment
+from losant_tokens._transports.tls import Verify
 from losant_tokens.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from losant_tokens._aiohttp import AiohttpPool
-    from losant_tokens._httpx import HttpxPool
+    from losant_tokens._transports.aiohttp_pool import AiohttpPool
+    from losant_tokens._transports.httpx_pool import HttpxPool
 
 
 def httpx_transport(
@@ -39,7 +39,7 @@ def httpx_transport(
         ValidationError: An argument is not valid, such as a file that holds no certificate.
     """
     proxy = Secret(proxy) if isinstance(proxy, str) else proxy
-    from losant_tokens._httpx import HttpxPool  # noqa: PLC0415 -- imports httpcore, to send with
+    from losant_tokens._transports.httpx_pool import HttpxPool  # noqa: PLC0415 -- imports httpcore, to send with
 
     return HttpxPool(
         max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
@@ -69,7 +69,7 @@ def aiohttp_transport(
     """
     proxy = Secret(proxy) if isinstance(proxy, str) else proxy
     try:
-        from losant_tokens._aiohttp import AiohttpPool  # noqa: PLC0415 -- an extra, and slow
+        from losant_tokens._transports.aiohttp_pool import AiohttpPool  # noqa: PLC0415 -- an extra, and slow
     except ImportError as error:
         raise ImportError(
             f"aiohttp_transport needs {error.name}: pip install 'losant-tokens[aiohttp]'"

@@ -20,19 +20,19 @@ from typing import Never
 import anyio
 import httpx
 
-from losant_tokens._failures import MIXED_UP, NO_RESPONSE, not_sent
-from losant_tokens._network import Network, surplus_of
-from losant_tokens._pool import (
+from losant_tokens._secret import Secret
+from losant_tokens._transports.base import (
     DEFAULT_MAX_CONNECTIONS,
     KEEPALIVE,
     Pool,
     proves_little,
     shorten_connecting,
 )
-from losant_tokens._proxies import Proxy, naming
-from losant_tokens._response_times import ResponseTimes
-from losant_tokens._secret import Secret
-from losant_tokens._tls import Verify
+from losant_tokens._transports.failures import MIXED_UP, NO_RESPONSE, not_sent
+from losant_tokens._transports.httpcore_network import Network, surplus_of
+from losant_tokens._transports.proxies import Proxy, naming
+from losant_tokens._transports.response_times import ResponseTimes
+from losant_tokens._transports.tls import Verify
 
 _BUFFERED_PARTS = 1000
 """More parts of a body than httpcore can have read from a connection that is closed."""

@@ -21,24 +21,28 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from losant_tokens._configuration import certificate_failure, invalid_host, proxy_failure
 from losant_tokens._eventloop import is_asyncio
-from losant_tokens._failures import (
-    INCOMPLETE_BODY,
-    MIXED_UP,
-    NO_RESPONSE,
-    cause_without_frames,
-)
-from losant_tokens._pool import (
+from losant_tokens._secret import Secret
+from losant_tokens._transports.aiohttp_connection import Protocol
+from losant_tokens._transports.base import (
     KEEPALIVE,
     Pool,
     proves_little,
     shorten_connecting,
 )
-from losant_tokens._protocol import Protocol
-from losant_tokens._proxies import Proxy, naming
-from losant_tokens._secret import Secret
-from losant_tokens._tls import Verify
+from losant_tokens._transports.configuration_problems import (
+    certificate_failure,
+    invalid_host,
+    proxy_failure,
+)
+from losant_tokens._transports.failures import (
+    INCOMPLETE_BODY,
+    MIXED_UP,
+    NO_RESPONSE,
+    cause_without_frames,
+)
+from losant_tokens._transports.proxies import Proxy, naming
+from losant_tokens._transports.tls import Verify
 from losant_tokens.errors import ClientStateError
 
 _NOT_CONNECTED = (

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import attrs
 import httpx
 
-from losant_tokens._configuration import NotThroughProxy, configuration_problem
+from losant_tokens._transports.configuration_problems import NotThroughProxy, configuration_problem
 from losant_tokens.errors import (
     ConfigurationError,
     ConnectFailed,
