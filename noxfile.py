@@ -105,17 +105,17 @@ _MUTATED = {
     "losant_tokens/_credential.py": "tests/test_credential.py",
     "losant_tokens/_retry.py": "tests/test_retry.py",
     "losant_tokens/_scopes.py": "tests/test_scopes.py",
-    "losant_tokens/jobs/_account.py": "tests/jobs/test_account.py",
-    "losant_tokens/jobs/_deeds.py": "tests/jobs/test_executor.py",
-    "losant_tokens/jobs/_guards.py": "tests/jobs/test_guards.py",
-    "losant_tokens/jobs/_journal.py": "tests/jobs/test_journal.py",
-    "losant_tokens/jobs/_names.py": "tests/jobs/test_names.py",
-    "losant_tokens/jobs/_planning.py": (
+    "losant_tokens/jobs/_plan/account.py": "tests/jobs/test_account.py",
+    "losant_tokens/jobs/_execution/executor.py": "tests/jobs/test_executor.py",
+    "losant_tokens/jobs/_plan/guards.py": "tests/jobs/test_guards.py",
+    "losant_tokens/jobs/_execution/journal.py": "tests/jobs/test_journal.py",
+    "losant_tokens/jobs/_name_patterns.py": "tests/jobs/test_names.py",
+    "losant_tokens/jobs/_plan/planner.py": (
         "tests/jobs/test_planning.py tests/jobs/test_plan_clock.py tests/jobs/test_names.py"
         " tests/jobs/test_listing.py"
         " --deselect=tests/jobs/test_planning.py::test_memory_is_constant"
     ),
-    "losant_tokens/jobs/_selection.py": "tests/jobs/test_selection.py",
+    "losant_tokens/jobs/_rules.py": "tests/jobs/test_selection.py",
 }
 # Not applied: operators that change type annotations (`int | None`), comparisons by identity, the
 # `*` of a signature (to `/`), and most ways to replace an arithmetic operator; one is enough.

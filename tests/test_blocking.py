@@ -35,11 +35,11 @@ def nothing_blocks() -> Iterator[BlockBuster]:
     A plan without a path of its own removes its three files wherever its last reference goes.
     """
     buster = BlockBuster(["losant_tokens"])
-    buster.functions["os.write"].can_block_in("losant_tokens/jobs/_journal.py", "_write")
+    buster.functions["os.write"].can_block_in("losant_tokens/jobs/_execution/journal.py", "_write")
     read = buster.functions["io.BufferedReader.read"]
-    read.can_block_in("losant_tokens/jobs/_plan.py", "_read_block")
+    read.can_block_in("losant_tokens/jobs/_plan/plan.py", "_read_block")
     for function in buster.functions.values():
-        function.can_block_in("losant_tokens/jobs/_temporary.py", "_finish")
+        function.can_block_in("losant_tokens/jobs/_plan/temporary_folder.py", "_finish")
     buster.activate()
     yield buster
     buster.deactivate()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from contenders.measure import Stopwatch, arguments, compare, ids, measured, more, warm_up
 from losant_tokens import AsyncClient, Owner, aiohttp_transport, jobs
-from losant_tokens.jobs._plan_writer import PlanWriter
+from losant_tokens.jobs._plan.writer import PlanWriter
 
 
 def planned(path: Path, base_url: str, count: int) -> jobs.Plan:

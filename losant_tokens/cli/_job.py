@@ -37,9 +37,9 @@ from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
 from losant_tokens.cli._state import journal_for, own_file
 from losant_tokens.cli._text import as_span
 from losant_tokens.errors import JobError, LosantError, PlanRefused
-from losant_tokens.jobs._planning import MAX_SKEW
-from losant_tokens.jobs._report_values import summary
-from losant_tokens.jobs._targets import target_problem
+from losant_tokens.jobs._plan.planner import MAX_SKEW
+from losant_tokens.jobs._report.target import target_problem
+from losant_tokens.jobs._report.values import summary
 
 Making = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 

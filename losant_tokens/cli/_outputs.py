@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from losant_tokens.cli._errors import CommandError, RefusedError, UsageError
-from losant_tokens.jobs._report_files import ENDINGS
-from losant_tokens.jobs._targets import is_same_file, target_problem
+from losant_tokens.jobs._report.save import ENDINGS
+from losant_tokens.jobs._report.target import is_same_file, target_problem
 
 Named = tuple[str, Path]
 

@@ -1,13 +1,13 @@
 """Bulk jobs over tens of thousands of tokens: planned, reviewed, applied, safe to interrupt."""
 
-from losant_tokens.jobs._account import check_account
-from losant_tokens.jobs._apply import MAX_AGE, apply, journal_of
-from losant_tokens.jobs._names import name_matches
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._planning import plan
+from losant_tokens.jobs._execution.job import MAX_AGE, apply, journal_of
+from losant_tokens.jobs._name_patterns import name_matches
+from losant_tokens.jobs._plan.account import check_account
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine import restore, sweep
-from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._selection import (
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._rules import (
     Rule,
     all_of,
     any_of,
@@ -23,7 +23,7 @@ from losant_tokens.jobs._selection import (
     nothing,
     older_than,
 )
-from losant_tokens.jobs._values import (
+from losant_tokens.jobs._types import (
     Counts,
     Entry,
     Header,

@@ -21,13 +21,13 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens._resources.base import PAGE_SIZE
 from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import PlanRefused, ValidationError
-from losant_tokens.jobs._account import other_claim
 from losant_tokens.jobs._files import open_regular, reason
-from losant_tokens.jobs._guards import Guards
-from losant_tokens.jobs._names import protect_patterns
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._plan_format import optional_string, read_owner_ids
-from losant_tokens.jobs._planning import (
+from losant_tokens.jobs._name_patterns import protect_patterns
+from losant_tokens.jobs._plan.account import other_claim
+from losant_tokens.jobs._plan.format import optional_string, read_owner_ids
+from losant_tokens.jobs._plan.guards import Guards
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.planner import (
     PATIENCE,
     ClockCheck,
     OnIncomplete,
@@ -36,10 +36,10 @@ from losant_tokens.jobs._planning import (
     Wanted,
     make_plan,
 )
-from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._report_values import FORMAT, VERSION
-from losant_tokens.jobs._selection import Rule, Token
-from losant_tokens.jobs._values import Action, Outcome, PlanWarning
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._report.values import FORMAT, VERSION
+from losant_tokens.jobs._rules import Rule, Token
+from losant_tokens.jobs._types import Action, Outcome, PlanWarning
 
 Source = Report | str | os.PathLike[str]
 Key = tuple[str, str]

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import attrs
 
-from losant_tokens.jobs._concurrency import Concurrency
-from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._requests import _MAX_SPACING
+from losant_tokens._adaptive_rate import Rate
+from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.throttle import _MAX_SPACING
 
 _BEGIN = 100.37  # not on the border of a window
 

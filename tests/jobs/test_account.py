@@ -10,8 +10,8 @@ import jwt
 import pytest
 
 from losant_tokens import AsyncClient, Owner, errors, jobs
-from losant_tokens.jobs._account import account_problem, other_account, same_account
-from losant_tokens.jobs._values import Counts
+from losant_tokens.jobs._plan.account import account_problem, other_account, same_account
+from losant_tokens.jobs._types import Counts
 from losant_tokens.testing import FakeLosant
 from tests.jobs.test_plan import HEADER
 from tests.jobs.world import USER, client_of, fake_with, planned

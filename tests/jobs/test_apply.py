@@ -8,13 +8,13 @@ import anyio
 import pytest
 
 from losant_tokens import ApiTokenPatch, Owner, errors, jobs
+from losant_tokens._adaptive_rate import Rate
 from losant_tokens.jobs import Outcome, Progress
-from losant_tokens.jobs._concurrency import Concurrency
-from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._journal import States
-from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._requests import Throttle
-from losant_tokens.jobs._telling import Listener, ProgressReporter
+from losant_tokens.jobs._execution.journal import States
+from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
+from losant_tokens.jobs._throttle.circuit_breaker import Health
+from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.throttle import Throttle
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
     USER,
@@ -222,7 +222,7 @@ async def test_what_was_intended_is_looked_at(
     tmp_path: Path, action: str, happened: str, outcome: Outcome
 ) -> None:
     """A token that a job was about to change when it ended is looked at before it goes on."""
-    from losant_tokens.jobs._journal import Journal
+    from losant_tokens.jobs._execution.journal import Journal
 
     fake = fake_with(1)
     (token,) = fake.tokens()
@@ -246,7 +246,7 @@ async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) 
     import httpx
 
     from losant_tokens import AsyncClient
-    from losant_tokens.jobs._journal import Journal
+    from losant_tokens.jobs._execution.journal import Journal
 
     there = {"id": "5" * 24, "name": "ci-1"}
     methods = []
@@ -456,7 +456,7 @@ async def test_a_credential_that_may_change_nothing_stops_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, asked: int
 ) -> None:
     """If every token is forbidden the job ends with that error, and all can be done later."""
-    monkeypatch.setattr("losant_tokens.jobs._deeds.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.executor.MAX_FORBIDDEN", 50)
     fake = fake_with(tokens)
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
@@ -475,7 +475,7 @@ async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that was stopped by 403 for its first tokens does the others first when it resumes."""
-    monkeypatch.setattr("losant_tokens.jobs._deeds.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.executor.MAX_FORBIDDEN", 50)
     fake = fake_with(60)
     ids = sorted(token.id for token in fake.tokens())
     for token_id in ids[:50]:

@@ -21,7 +21,7 @@ import pytest
 
 from losant_tokens import errors, jobs
 from losant_tokens.jobs import Outcome, Plan, Progress, Report
-from losant_tokens.jobs._journal import Journal
+from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import (
     client_of,
@@ -571,7 +571,7 @@ async def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def fsync(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("losant_tokens.jobs._apply._SYNC", 0.05)
+    monkeypatch.setattr("losant_tokens.jobs._execution.job._SYNC", 0.05)
     fake = slow_fake(200, seconds=0.1)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)

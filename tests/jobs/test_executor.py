@@ -26,10 +26,15 @@ from losant_tokens.errors import (
     ValidationError,
 )
 from losant_tokens.jobs import Outcome
-from losant_tokens.jobs._deeds import MAX_FORBIDDEN, MAX_GONE_IN_A_ROW, MIN_FORBIDDEN, Executor
-from losant_tokens.jobs._requests import MAX_ATTEMPTS, GaveUpError
-from losant_tokens.jobs._values import Entry
-from losant_tokens.jobs._work import WorkItem
+from losant_tokens.jobs._execution.executor import (
+    MAX_FORBIDDEN,
+    MAX_GONE_IN_A_ROW,
+    MIN_FORBIDDEN,
+    Executor,
+)
+from losant_tokens.jobs._execution.queue import WorkItem
+from losant_tokens.jobs._throttle.throttle import MAX_ATTEMPTS, GaveUpError
+from losant_tokens.jobs._types import Entry
 from tests.jobs.world import USER
 
 BEFORE, AFTER = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)

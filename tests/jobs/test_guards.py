@@ -6,9 +6,9 @@ import pytest
 
 from losant_tokens import ApiToken, AsyncClient, jobs
 from losant_tokens.errors import GuardRefused
-from losant_tokens.jobs._guards import Guards, Unmatched
-from losant_tokens.jobs._names import NamePattern
-from losant_tokens.jobs._values import Counts
+from losant_tokens.jobs._name_patterns import NamePattern
+from losant_tokens.jobs._plan.guards import Guards, Unmatched
+from losant_tokens.jobs._types import Counts
 from tests.jobs.world import USER
 
 ID = "575ec7417ae143cd83dc4a95"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens.jobs._health import Health
+from losant_tokens.jobs._throttle.circuit_breaker import Health
 
 HAPPENINGS: list[Callable[[Health, float], object]] = [
     lambda health, _: health.answered(),

@@ -387,7 +387,7 @@ async def test_disk_that_is_full_while_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error in the middle of a list ends the reading, and is raised as it is."""
-    from losant_tokens.jobs._plan_writer import PlanWriter
+    from losant_tokens.jobs._plan.writer import PlanWriter
 
     def flush(_: PlanWriter) -> None:
         raise errors.JobError("full")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import ApiToken, errors, jobs
-from losant_tokens.jobs._names import NamePattern, PatternSet
+from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import USER, client_of
 
@@ -182,7 +182,7 @@ async def test_blank_protection(tmp_path: Path, protect: Any) -> None:
 
 async def test_unreadable_name_is_protected(tmp_path: Path) -> None:
     """A token with a name that cannot be read may be a protected one."""
-    from losant_tokens.jobs._guards import Guards
+    from losant_tokens.jobs._plan.guards import Guards
 
     token = ApiToken(id="1" * 24, unreadable=frozenset({"name"}))
     async with client_of(FakeLosant()) as client:

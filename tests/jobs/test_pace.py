@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from losant_tokens.jobs._rate import Curve, Meter, Rate
+from losant_tokens._adaptive_rate import Curve, Meter, Rate
 from tests.jobs.simulation import (
     Answer,
     FixedWindow,

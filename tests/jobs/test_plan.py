@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from losant_tokens import Owner
 from losant_tokens.errors import JobError, PlanRefused, ValidationError
 from losant_tokens.jobs import Counts, Entry, Header, Plan
-from losant_tokens.jobs._plan_format import LineCheck, entry_json, header_json, json_line
-from losant_tokens.jobs._plan_writer import PlanWriter
+from losant_tokens.jobs._plan.format import LineCheck, entry_json, header_json, json_line
+from losant_tokens.jobs._plan.writer import PlanWriter
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
@@ -163,7 +163,7 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def forge(path: Path, **members: Any) -> None:
     """Writes a header with a digest that fits it."""
-    from losant_tokens.jobs._plan_format import digest_of, first_line, header_json
+    from losant_tokens.jobs._plan.format import digest_of, first_line, header_json
 
     said = {**header_json(HEADER), **members}
     body = b"".join(path.read_bytes().splitlines(keepends=True)[1:])
@@ -217,7 +217,7 @@ def test_nonsense_with_a_digest_is_refused(tmp_path: Path, members: dict[str, An
 
 def forge_lines(path: Path, lines: bytes, **members: Any) -> None:
     """Writes a plan with other lines and a digest that fits them."""
-    from losant_tokens.jobs._plan_format import digest_of, first_line, header_json
+    from losant_tokens.jobs._plan.format import digest_of, first_line, header_json
 
     data = {**header_json(HEADER), **members}
     digest = digest_of(data, hashlib.sha256(lines).hexdigest())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from losant_tokens import errors, jobs
-from losant_tokens.jobs._planning import skew_words
+from losant_tokens.jobs._plan.planner import skew_words
 from losant_tokens.testing import FakeLosant
 from tests.jobs.test_listing import Server, honest
 from tests.jobs.world import LONG_AGO, USER, client_of

@@ -13,7 +13,7 @@ import pytest
 
 from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
-from losant_tokens.jobs._planning import _is_done
+from losant_tokens.jobs._plan.planner import _is_done
 from losant_tokens.testing import FakeLosant
 from tests.jobs.world import LONG_AGO, USER, client_of, fake_with, planned, sent
 

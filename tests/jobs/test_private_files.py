@@ -15,9 +15,9 @@ import pytest
 from losant_tokens.errors import JobError, JournalError, PlanRefused
 from losant_tokens.jobs import Plan
 from losant_tokens.jobs import _files as files
-from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._plan_writer import PlanWriter
-from losant_tokens.jobs._temporary import OwnFolder
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._plan.writer import PlanWriter
 from tests.jobs.test_plan import HEADER, write
 
 SENT = 0o644
@@ -273,7 +273,7 @@ def test_folders_of_killed_processes(temporary: Path) -> None:
     program = (
         "import os, signal, sys, tempfile\n"
         f"tempfile.tempdir = {str(temporary)!r}\n"
-        "from losant_tokens.jobs._temporary import OwnFolder\n"
+        "from losant_tokens.jobs._plan.temporary_folder import OwnFolder\n"
         "own = OwnFolder.create()\n"
         "if sys.argv[1]: (own.path / 'plan.jsonl.journal').write_text('x')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

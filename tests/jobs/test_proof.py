@@ -464,7 +464,7 @@ def test_a_look_that_was_delayed_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the process stood still after the look, the token is read again before it is changed."""
-    from losant_tokens.jobs._requests import Slot
+    from losant_tokens.jobs._throttle.throttle import Slot
 
     fake = fake_with(1)
     proxy = Proxy(fake)

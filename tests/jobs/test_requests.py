@@ -8,12 +8,12 @@ import anyio.lowlevel
 import pytest
 
 from losant_tokens import errors
+from losant_tokens._adaptive_rate import Rate
 from losant_tokens._resources.base import Send
 from losant_tokens.errors import LosantError, TransportError
-from losant_tokens.jobs._concurrency import Concurrency
-from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._requests import (
+from losant_tokens.jobs._throttle.circuit_breaker import Health
+from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.throttle import (
     Attempts,
     Failure,
     StoppedError,
@@ -251,7 +251,7 @@ async def test_nothing_is_sent_once_the_job_is_stopping() -> None:
 
 async def test_reading_ends_once_its_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that only reads is given up after its attempts if it may not wait any longer."""
-    monkeypatch.setattr("losant_tokens.jobs._requests.random.random", lambda: 0.0)
+    monkeypatch.setattr("losant_tokens.jobs._throttle.throttle.random.random", lambda: 0.0)
     attempts = 0
 
     async def fail() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from losant_tokens import ApiToken, ApiTokens
-from losant_tokens.jobs._watch import Watch
+from losant_tokens.jobs._plan.completeness import Watch
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 

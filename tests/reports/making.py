@@ -7,9 +7,9 @@ from typing import Any
 
 from losant_tokens import Owner
 from losant_tokens.jobs import Counts, Entry, Header, Outcome, PaceSample, Report
-from losant_tokens.jobs._journal import _CODES, States
-from losant_tokens.jobs._plan_writer import PlanWriter
-from losant_tokens.jobs._values import Action
+from losant_tokens.jobs._execution.journal import _CODES, States
+from losant_tokens.jobs._plan.writer import PlanWriter
+from losant_tokens.jobs._types import Action
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LAST = datetime(2025, 1, 2, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 from losant_tokens import Owner
 from losant_tokens.errors import JobError, ValidationError
 from losant_tokens.jobs import Outcome, PaceSample
-from losant_tokens.jobs._report_files import harmless
+from losant_tokens.jobs._report.save import harmless
 
 from .making import ERROR, NOW, entry, report
 

@@ -13,7 +13,7 @@ import pytest
 
 from losant_tokens import Owner
 from losant_tokens.jobs import Outcome, PaceSample, Report
-from losant_tokens.jobs._report_html import _span, _tick, _ticks
+from losant_tokens.jobs._report.html import _span, _tick, _ticks
 
 from .making import ERROR, entry, report
 

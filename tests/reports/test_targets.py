@@ -9,8 +9,8 @@ import pytest
 
 from losant_tokens.errors import GuardRefused
 from losant_tokens.jobs import Outcome
-from losant_tokens.jobs._report_files import remove_leftovers
-from losant_tokens.jobs._targets import is_same_file, target_problem
+from losant_tokens.jobs._report.save import remove_leftovers
+from losant_tokens.jobs._report.target import is_same_file, target_problem
 
 from .making import NOW, report
 

@@ -29,9 +29,9 @@ import attrs
 
 from losant_tokens.errors import JournalError
 from losant_tokens.jobs import _files as files
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._plan_format import json_line
-from losant_tokens.jobs._values import Outcome
+from losant_tokens.jobs._plan.format import json_line
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens journal"
 VERSION = 1

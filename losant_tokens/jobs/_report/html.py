@@ -18,9 +18,9 @@ from typing import TextIO
 
 from attrs import frozen
 
-from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._report_values import separated
-from losant_tokens.jobs._values import Outcome, PaceSample, Result
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._report.values import separated
+from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
 _DONE = {"delete": "deleted", "deactivate": "deactivated", "activate": "activated"}
 _KINDS = [outcome.value for outcome in Outcome] + ["left"]
@@ -29,7 +29,7 @@ _LEFT_ALONE = (Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
 
 def write_html(report: Report, file: TextIO) -> None:
     """Writes the page."""
-    script = _read("_report_page.js")
+    script = _read("page.js")
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     values = {
         "script_hash": f"sha256-{hashed}",
@@ -49,7 +49,7 @@ def write_html(report: Report, file: TextIO) -> None:
         ),
         "script": script,
     }
-    before, after = _read("_report_page.html").split("{{rows}}")
+    before, after = _read("page.html").split("{{rows}}")
     file.write(_filled(before, values))
     lines = (f"\n{_json(_row(result))}" for result in report.results())
     file.writelines(separated(lines))
@@ -57,7 +57,7 @@ def write_html(report: Report, file: TextIO) -> None:
 
 
 def _read(name: str) -> str:
-    return files("losant_tokens.jobs").joinpath(name).read_text(encoding="utf-8")
+    return files("losant_tokens.jobs._report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

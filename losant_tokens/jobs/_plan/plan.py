@@ -29,7 +29,7 @@ from losant_tokens import Owner
 from losant_tokens import _validators as valid
 from losant_tokens.errors import PlanRefused
 from losant_tokens.jobs._files import open_regular, reason
-from losant_tokens.jobs._plan_format import (
+from losant_tokens.jobs._plan.format import (
     FORMAT,
     VERSION,
     LineCheck,
@@ -39,8 +39,8 @@ from losant_tokens.jobs._plan_format import (
     read_header,
     unique_members,
 )
-from losant_tokens.jobs._temporary import OwnFolder
-from losant_tokens.jobs._values import Entry, Header
+from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._types import Entry, Header
 
 TOLERANCE = timedelta(minutes=5)
 """How far in the future a plan may have been made: clocks differ."""

@@ -18,8 +18,8 @@ order, since a server that ignores it would have most tokens left out. Pure.
 from datetime import UTC, datetime
 
 from losant_tokens import ApiTokens, UserOauthTokens
-from losant_tokens.jobs._seen import SeenIds
-from losant_tokens.jobs._selection import Token
+from losant_tokens.jobs._plan.seen_ids import SeenIds
+from losant_tokens.jobs._rules import Token
 
 Page = ApiTokens | UserOauthTokens
 

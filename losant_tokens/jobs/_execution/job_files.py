@@ -7,9 +7,9 @@ from types import TracebackType
 import anyio
 import attrs
 
-from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._locks import PlanLock
-from losant_tokens.jobs._plan import Entries, Plan
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.plan_lock import PlanLock
+from losant_tokens.jobs._plan.plan import Entries, Plan
 
 
 @attrs.define(eq=False)

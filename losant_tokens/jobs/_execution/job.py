@@ -1,6 +1,6 @@
 """Apply a plan: at a pace of its own, with an outcome for each token, and safe to interrupt.
 
-`_deeds` executes the action on one token, `_requests` decides when a request is sent. This module
+`executor` executes the action on one token, `_throttle` decides when a request is sent. This module
 has the workers that take one token after the other, and the ways in which a job ends.
 """
 
@@ -14,17 +14,19 @@ import attrs
 
 from losant_tokens import AsyncClient
 from losant_tokens import _validators as valid
+from losant_tokens._adaptive_rate import Rate
 from losant_tokens.errors import JournalError, LosantError, PlanRefused
-from losant_tokens.jobs._account import AccountCheck, check_account
-from losant_tokens.jobs._concurrency import Concurrency
-from losant_tokens.jobs._deeds import Executor
-from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._journal import Journal, States
-from losant_tokens.jobs._opening import JobFiles
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._rate import Rate
-from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._requests import (
+from losant_tokens.jobs._execution.executor import Executor
+from losant_tokens.jobs._execution.job_files import JobFiles
+from losant_tokens.jobs._execution.journal import Journal, States
+from losant_tokens.jobs._execution.progress import Listener, ProgressReporter, report_check
+from losant_tokens.jobs._execution.queue import WorkQueue
+from losant_tokens.jobs._plan.account import AccountCheck, check_account
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._throttle.circuit_breaker import Health
+from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.throttle import (
     RETRIED,
     Failure,
     GaveUpError,
@@ -32,9 +34,7 @@ from losant_tokens.jobs._requests import (
     Throttle,
     describe,
 )
-from losant_tokens.jobs._telling import Listener, ProgressReporter, report_check
-from losant_tokens.jobs._values import Progress, settled
-from losant_tokens.jobs._work import WorkQueue
+from losant_tokens.jobs._types import Progress, settled
 
 OnProgress = Callable[[Progress], None]
 

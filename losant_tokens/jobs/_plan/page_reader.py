@@ -14,7 +14,7 @@ from losant_tokens._owner import OwnerTokens
 from losant_tokens._resources.base import Send
 from losant_tokens._retry import ONCE
 from losant_tokens.errors import BadRequest, LosantError, NotFound, ResponseError, ResponseTooLarge
-from losant_tokens.jobs._watch import Page, size_of
+from losant_tokens.jobs._plan.completeness import Page, size_of
 
 _BARREN = 3  # pages in a row that are empty or the same, before the announced end
 _MOST = 10_000_000  # tokens

@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens.jobs._values import ACTIONS, Action, Counts, Entry, Header
+from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Header
 
 T = TypeVar("T")
 

@@ -36,8 +36,10 @@ from losant_tokens.errors import (
     Unauthorized,
     ValidationError,
 )
-from losant_tokens.jobs._journal import Journal
-from losant_tokens.jobs._requests import (
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
+from losant_tokens.jobs._rules import Token
+from losant_tokens.jobs._throttle.throttle import (
     RETRIED,
     Failure,
     GaveUpError,
@@ -46,9 +48,7 @@ from losant_tokens.jobs._requests import (
     may_have_acted,
     reading,
 )
-from losant_tokens.jobs._selection import Token
-from losant_tokens.jobs._values import Action, Entry, Outcome
-from losant_tokens.jobs._work import WorkItem, WorkQueue
+from losant_tokens.jobs._types import Action, Entry, Outcome
 
 MAX_GONE_IN_A_ROW = 20
 MAX_FORBIDDEN = 500  # with no success at all: the credential is to blame

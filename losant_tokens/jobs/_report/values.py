@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from losant_tokens.jobs._plan_format import header_members, text_of
-from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._values import Outcome, Result
+from losant_tokens.jobs._plan.format import header_members, text_of
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._types import Outcome, Result
 
 FORMAT = "losant-tokens report"
 VERSION = 1

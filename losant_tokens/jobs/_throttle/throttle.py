@@ -16,6 +16,7 @@ from typing import Any, Self
 import anyio
 import attrs
 
+from losant_tokens._adaptive_rate import Rate
 from losant_tokens._eventloop import clock
 from losant_tokens._resources.base import Send
 from losant_tokens.errors import (
@@ -27,9 +28,8 @@ from losant_tokens.errors import (
     TooManyRequests,
     TransportError,
 )
-from losant_tokens.jobs._concurrency import Concurrency
-from losant_tokens.jobs._health import Health
-from losant_tokens.jobs._rate import Rate
+from losant_tokens.jobs._throttle.circuit_breaker import Health
+from losant_tokens.jobs._throttle.concurrency import Concurrency
 
 MAX_ATTEMPTS = 5  # for one token, outages not counted
 _NAP = 0.25  # seconds between two looks of the rate limiter at whether the job goes on

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import attrs
 
-from losant_tokens.jobs._journal import States
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._values import Outcome, PaceSample, Result
+from losant_tokens.jobs._execution.journal import States
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
 
 def _now() -> datetime:
@@ -114,6 +114,6 @@ class Report:
                 plan, or no report at all.
             JobError: It cannot be written, or the plan cannot be read any more.
         """
-        from losant_tokens.jobs._report_files import save  # noqa: PLC0415 -- it knows this one
+        from losant_tokens.jobs._report.save import save  # noqa: PLC0415 -- it knows this one
 
         return save(self, Path(path))

@@ -15,16 +15,16 @@ from losant_tokens._resources.base import PAGE_SIZE, Send
 from losant_tokens._retry import ONCE
 from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import GuardRefused, PlanRefused
-from losant_tokens.jobs._account import other_account, owner_ids_of
-from losant_tokens.jobs._guards import Guards, Unmatched
-from losant_tokens.jobs._listing import Read, read_pages
-from losant_tokens.jobs._names import protect_patterns
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._plan_writer import PlanWriter
-from losant_tokens.jobs._requests import reading
-from losant_tokens.jobs._selection import Pattern, Rule, Token
-from losant_tokens.jobs._values import ACTIONS, Action, Counts, Entry, Header, PlanWarning
-from losant_tokens.jobs._watch import Page, Watch
+from losant_tokens.jobs._name_patterns import protect_patterns
+from losant_tokens.jobs._plan.account import other_account, owner_ids_of
+from losant_tokens.jobs._plan.completeness import Page, Watch
+from losant_tokens.jobs._plan.guards import Guards, Unmatched
+from losant_tokens.jobs._plan.page_reader import Read, read_pages
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.writer import PlanWriter
+from losant_tokens.jobs._rules import Pattern, Rule, Token
+from losant_tokens.jobs._throttle.throttle import reading
+from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Header, PlanWarning
 
 ClockCheck = Literal["enforce", "warn", "off"]
 CLOCK_CHECKS: tuple[ClockCheck, ...] = ("enforce", "warn", "off")

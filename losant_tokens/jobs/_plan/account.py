@@ -33,10 +33,10 @@ from losant_tokens.errors import (
     ScopeError,
     ValidationError,
 )
-from losant_tokens.jobs._plan import Plan
-from losant_tokens.jobs._requests import Failure, reading
-from losant_tokens.jobs._values import Header, PlanWarning
-from losant_tokens.jobs._watch import Page
+from losant_tokens.jobs._plan.completeness import Page
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._throttle.throttle import Failure, reading
+from losant_tokens.jobs._types import Header, PlanWarning
 
 AccountCheck = Literal["enforce", "warn", "off"]
 ACCOUNT_CHECKS: tuple[AccountCheck, ...] = ("enforce", "warn", "off")

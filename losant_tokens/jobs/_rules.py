@@ -16,7 +16,7 @@ from losant_tokens import ApiToken, UserOauthToken
 from losant_tokens import can_create_tokens as may_create
 from losant_tokens._scopes import KNOWN
 from losant_tokens.errors import ValidationError
-from losant_tokens.jobs._names import NamePattern
+from losant_tokens.jobs._name_patterns import NamePattern
 
 Token = ApiToken | UserOauthToken
 Answer = bool | None

@@ -12,16 +12,16 @@ from typing import IO, Self
 
 from losant_tokens.errors import JobError, PlanRefused
 from losant_tokens.jobs._files import part_of, reason
-from losant_tokens.jobs._plan import MOST_HEADER, MOST_LINE, Plan
-from losant_tokens.jobs._plan_format import (
+from losant_tokens.jobs._plan.format import (
     digest_of,
     entry_json,
     first_line,
     header_json,
     json_line,
 )
-from losant_tokens.jobs._temporary import OwnFolder
-from losant_tokens.jobs._values import Entry, Header
+from losant_tokens.jobs._plan.plan import MOST_HEADER, MOST_LINE, Plan
+from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._types import Entry, Header
 
 
 class PlanWriter:

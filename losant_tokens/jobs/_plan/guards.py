@@ -4,9 +4,9 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import GuardRefused
-from losant_tokens.jobs._names import NamePattern, PatternSet
-from losant_tokens.jobs._selection import Pattern, Token
-from losant_tokens.jobs._values import Counts
+from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
+from losant_tokens.jobs._rules import Pattern, Token
+from losant_tokens.jobs._types import Counts
 
 
 @attrs.frozen(kw_only=True)

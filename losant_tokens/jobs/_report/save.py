@@ -17,10 +17,10 @@ from uuid import uuid4
 
 from losant_tokens.errors import GuardRefused, JobError, ValidationError
 from losant_tokens.jobs._files import lock, make_private
-from losant_tokens.jobs._report import Report
-from losant_tokens.jobs._report_html import write_html
-from losant_tokens.jobs._report_values import COLUMNS, rows, separated, summary
-from losant_tokens.jobs._targets import target_problem
+from losant_tokens.jobs._report.html import write_html
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._report.target import target_problem
+from losant_tokens.jobs._report.values import COLUMNS, rows, separated, summary
 
 # A spreadsheet takes a cell that begins like this for a formula; full-width forms, too. In some
 # countries, cells begin behind a semicolon as well.

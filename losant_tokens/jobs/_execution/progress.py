@@ -6,9 +6,9 @@ from collections.abc import Callable
 import anyio
 import attrs
 
-from losant_tokens.jobs._journal import States
-from losant_tokens.jobs._requests import Throttle
-from losant_tokens.jobs._values import Outcome, PaceSample, Progress, settled
+from losant_tokens.jobs._execution.journal import States
+from losant_tokens.jobs._throttle.throttle import Throttle
+from losant_tokens.jobs._types import Outcome, PaceSample, Progress, settled
 
 _log = logging.getLogger("losant_tokens")
 

@@ -1,0 +1,1 @@
+"""Make, write and read plans."""

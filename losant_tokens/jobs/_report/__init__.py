@@ -1,0 +1,1 @@
+"""Report the results of a job, as a value and as files."""

@@ -1,0 +1,1 @@
+"""Send the requests of a job at a pace that the server allows."""
