@@ -26,7 +26,7 @@ def _run() -> int:
 
     # Ctrl-C in the middle of an import can surface anywhere, and nothing was done yet.
     with handled(leave):
-        from losant_tokens.cli._streams import open_missing_streams  # noqa: PLC0415
+        from losant_tokens.cli._console import open_missing_streams  # noqa: PLC0415
 
         open_missing_streams()
         missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]
@@ -36,6 +36,6 @@ def _run() -> int:
                 "hint: pip install 'losant-tokens[cli]'\n"
             )
             return 1
-        from losant_tokens.cli._app import run  # noqa: PLC0415 -- not there without the extra
+        from losant_tokens.cli._main import run  # noqa: PLC0415 -- not there without the extra
 
     return run(sys.argv[1:])

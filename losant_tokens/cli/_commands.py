@@ -63,7 +63,7 @@ def list_(  # noqa: PLR0913 -- options, all by keyword
         owner: Whose tokens.
         json: Write an array of tokens as the API writes them.
     """
-    from losant_tokens.cli._tokens import Query, list_tokens  # noqa: PLC0415
+    from losant_tokens.cli.commands.tokens import Query, list_tokens  # noqa: PLC0415
 
     query = Query(
         sort_field=sort_field,
@@ -94,7 +94,7 @@ def show(
         owner: Whose token.
         json: Write it as the API writes it.
     """
-    from losant_tokens.cli._tokens import show_token  # noqa: PLC0415
+    from losant_tokens.cli.commands.tokens import show_token  # noqa: PLC0415
 
     return show_token(owner, token_id, connection, json=json)
 
@@ -126,7 +126,7 @@ def create(  # noqa: PLR0913 -- an option each
         json: Write all of the token, with its secret.
     """
     from losant_tokens import ApiTokenPost, UnlistedScope  # noqa: PLC0415
-    from losant_tokens.cli._tokens import create_token  # noqa: PLC0415
+    from losant_tokens.cli.commands.tokens import create_token  # noqa: PLC0415
 
     def new() -> ApiTokenPost:
         return ApiTokenPost(
@@ -163,7 +163,7 @@ def patch(
         owner: Whose token.
         json: Write it as the API writes it.
     """
-    from losant_tokens.cli._tokens import patch_token  # noqa: PLC0415
+    from losant_tokens.cli.commands.tokens import patch_token  # noqa: PLC0415
 
     return patch_token(
         owner,
@@ -195,7 +195,7 @@ def delete(
         yes: Do not ask. Required without a terminal.
         owner: Whose tokens.
     """
-    from losant_tokens.cli._delete import delete_tokens  # noqa: PLC0415
+    from losant_tokens.cli.commands.delete import delete_tokens  # noqa: PLC0415
 
     return delete_tokens(
         owner, token_ids, connection, yes=yes, allow_own_token=allow_own_token, is_quiet=quiet
@@ -211,9 +211,9 @@ def sandbox(*, port: Port = 0, host: str = "127.0.0.1", tokens: Count = 1000) ->
         host: The address to listen on; 0.0.0.0 lets other machines and containers use the fake.
         tokens: How many tokens it starts with.
     """
-    from losant_tokens.cli import _sandbox  # noqa: PLC0415
+    from losant_tokens.cli.commands import sandbox  # noqa: PLC0415
 
-    return _sandbox.sandbox(port, host, tokens)
+    return sandbox.sandbox(port, host, tokens)
 
 
 @app.command(help_epilogue=texts.DEMO)
@@ -224,6 +224,6 @@ def demo(*, tokens: Count = 1000, concurrency: AtLeastOne = 20) -> int:
         tokens: How many tokens the fake starts with.
         concurrency: How many requests are in flight at once.
     """
-    from losant_tokens.cli import _demo  # noqa: PLC0415
+    from losant_tokens.cli.commands import demo  # noqa: PLC0415
 
-    return _demo.demo(tokens, concurrency)
+    return demo.demo(tokens, concurrency)

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from losant_tokens import errors
-from losant_tokens.cli._streams import mute
-from losant_tokens.cli._text import escaped
+from losant_tokens.cli._console import mute
+from losant_tokens.cli._parse import escaped
 
 FAILED = 1
 USAGE = 2

@@ -49,10 +49,10 @@ def plan(  # noqa: PLR0913 -- options
         action: What to do to the tokens.
         json: Write what the plan says about itself as JSON.
     """
-    from losant_tokens.cli import _job  # noqa: PLC0415
+    from losant_tokens.cli.commands import jobs  # noqa: PLC0415
 
-    making = _job.select(rules, owners, guards, action, patience)
-    return _job.plan(making, out, connection, json=json, be_quiet=quiet)
+    making = jobs.select(rules, owners, guards, action, patience)
+    return jobs.plan(making, out, connection, json=json, be_quiet=quiet)
 
 
 @app.command(help_epilogue=texts.APPLY)
@@ -73,9 +73,9 @@ def apply(
         retry_failed: With --resume, try failed tokens again.
         max_age: How old the plan may be.
     """
-    from losant_tokens.cli import _job  # noqa: PLC0415
+    from losant_tokens.cli.commands import jobs  # noqa: PLC0415
 
-    return _job.apply(
+    return jobs.apply(
         plan,
         how,
         connection,
@@ -101,11 +101,11 @@ def cleanup(
     Args:
         action: What to do to the tokens.
     """
-    from losant_tokens.cli import _job  # noqa: PLC0415
+    from losant_tokens.cli.commands import jobs  # noqa: PLC0415
 
-    return _job.in_one(
+    return jobs.in_one(
         "cleanup",
-        _job.select(rules, owners, guards, action, how.patience),
+        jobs.select(rules, owners, guards, action, how.patience),
         out,
         how,
         guards,
@@ -124,11 +124,11 @@ def quarantine(
     connection: Connection = USUAL,
 ) -> int:
     """Deactivate tokens, to delete them later: a clean-up that can be taken back."""
-    from losant_tokens.cli import _job  # noqa: PLC0415
+    from losant_tokens.cli.commands import jobs  # noqa: PLC0415
 
-    return _job.in_one(
+    return jobs.in_one(
         "quarantine",
-        _job.select(rules, owners, guards, "deactivate", how.patience),
+        jobs.select(rules, owners, guards, "deactivate", how.patience),
         out,
         how,
         guards,
@@ -152,11 +152,11 @@ def sweep(
     Args:
         after: How long ago, such as 30d.
     """
-    from losant_tokens.cli import _job  # noqa: PLC0415
+    from losant_tokens.cli.commands import jobs  # noqa: PLC0415
 
-    return _job.in_one(
+    return jobs.in_one(
         "sweep",
-        _job.swept(report, after, guards, how.patience),
+        jobs.swept(report, after, guards, how.patience),
         out,
         how,
         guards,
@@ -176,10 +176,10 @@ def restore(
     connection: Connection = USUAL,
 ) -> int:
     """Activate again what a quarantine has deactivated, and nobody has changed since."""
-    from losant_tokens.cli import _job  # noqa: PLC0415
+    from losant_tokens.cli.commands import jobs  # noqa: PLC0415
 
-    return _job.in_one(
-        "restore", _job.restored(report, guards, how.patience), out, how, guards, connection, report
+    return jobs.in_one(
+        "restore", jobs.restored(report, guards, how.patience), out, how, guards, connection, report
     )
 
 
@@ -190,7 +190,7 @@ def prune(*, older_than: OldEnough = HALF_A_YEAR) -> int:
     Args:
         older_than: Only of jobs that ended more than AGE ago, for example 90d.
     """
-    from losant_tokens.cli._state import prune_own_folder  # noqa: PLC0415
+    from losant_tokens.cli._state_files import prune_own_folder  # noqa: PLC0415
 
     return prune_own_folder(older_than)
 
@@ -202,7 +202,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     Args:
         shell: Which shell.
     """
-    from losant_tokens.cli._output import write  # noqa: PLC0415
+    from losant_tokens.cli._tables import write  # noqa: PLC0415
 
     write(app.generate_completion(shell=shell, prog_name="losant-tokens"))
     return 0

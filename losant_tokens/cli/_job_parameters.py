@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter, Token, validators
 from losant_tokens import Owner
 from losant_tokens.cli._connection import CONNECTION
 from losant_tokens.cli._parameters import ME, AsJson, AtLeastOne, Count, Flag, PageSize, Quiet
-from losant_tokens.cli._text import read_span
+from losant_tokens.cli._parse import read_span
 
 if TYPE_CHECKING:
     from losant_tokens.jobs import Rule

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter, Token, validators
 
 from losant_tokens import Owner
-from losant_tokens.cli._text import read_expiry
+from losant_tokens.cli._parse import read_expiry
 
 
 def _read_owner(_: Any, tokens: Sequence[Token]) -> Owner:

@@ -2,8 +2,8 @@
 
 import sys
 
+from losant_tokens.cli._console import mute
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._streams import mute
 
 _YES = frozenset({"y", "yes"})
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 import stamina
 
-from losant_tokens.cli._app import run
+from losant_tokens.cli._main import run
 from losant_tokens.testing import FakeLosant
 
 

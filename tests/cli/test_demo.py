@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from losant_tokens.cli import _fake
+from losant_tokens.cli import _fake_process
 from losant_tokens.cli._errors import CommandError
-from losant_tokens.cli._fake import running_fake
+from losant_tokens.cli._fake_process import running_fake
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -59,7 +59,7 @@ def test_what_the_demo_deletes(
     good = {t.id for t in fake.tokens()} - bad
 
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake, "_COMMAND", _tells(base_url, fake.admin_token))
+        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
         code, out, _ = command("demo", "--tokens", "200", "--concurrency", "7")
 
     left = fake.tokens()
@@ -75,7 +75,7 @@ def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch)
     fake.seed(60)
     fake.fail(status=400, method="DELETE", times=7)
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake, "_COMMAND", _tells(base_url, fake.admin_token))
+        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
         code, out, err = command("demo", "--tokens", "60")
 
     assert code == 3
@@ -85,7 +85,7 @@ def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_fake_that_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last words of a fake that does not start are told in a line."""
-    monkeypatch.setattr(_fake, "_COMMAND", (sys.executable, "-c", "import nothing_of_the_kind"))
+    monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
 
     code, out, err = command("demo")
 

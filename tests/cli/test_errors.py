@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import errors
-from losant_tokens.cli import _commands, _service
+from losant_tokens.cli import _commands, _connect
 from losant_tokens.cli._errors import CommandError, explained, unexpected, warn, with_options
 from losant_tokens.testing import FakeLosant
 
@@ -161,7 +161,7 @@ def test_full_disk(
     def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("losant_tokens.cli._tokens.list_tokens", full)
+    monkeypatch.setattr("losant_tokens.cli.commands.tokens.list_tokens", full)
 
     expected = "losant-tokens: error: [Errno 28] No space left on device\n"
     assert (1, "", expected) == command("list")
@@ -175,7 +175,7 @@ def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: in
         sys.stdout.write("x" * size)
         return 0
 
-    monkeypatch.setattr("losant_tokens.cli._tokens.list_tokens", write)
+    monkeypatch.setattr("losant_tokens.cli.commands.tokens.list_tokens", write)
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
@@ -197,7 +197,7 @@ def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) ->
         raise ZeroDivisionError("s3cret")
 
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
-    monkeypatch.setattr("losant_tokens.cli._service.anyio.run", broken)
+    monkeypatch.setattr("losant_tokens.cli._connect.anyio.run", broken)
 
     code, out, err = command("list")
 
@@ -254,7 +254,7 @@ async def test_what_fails_in_a_task_is_one_error() -> None:
         return None
 
     with pytest.raises(BrokenPipeError):
-        await _service.each("ab", call, broken)
+        await _connect.each("ab", call, broken)
 
 
 @pytest.mark.parametrize(
@@ -301,9 +301,9 @@ def test_what_is_imported_for_help() -> None:
 def test_event_loop(has_uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command runs on uvloop where that is installed, and on asyncio's own loop elsewhere."""
     asked = {"uvloop": object() if has_uvloop else None}
-    monkeypatch.setattr("losant_tokens.cli._service.find_spec", asked.__getitem__)
+    monkeypatch.setattr("losant_tokens.cli._connect.find_spec", asked.__getitem__)
 
     async def loop() -> str:
         return type(asyncio.get_running_loop()).__module__
 
-    assert ("uvloop" in _service.wait_for(loop)) is has_uvloop
+    assert ("uvloop" in _connect.wait_for(loop)) is has_uvloop

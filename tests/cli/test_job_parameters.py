@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli import _job
 from losant_tokens.cli._job_parameters import NO_RULES
+from losant_tokens.cli.commands import jobs as job_commands
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -52,8 +52,8 @@ def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, 
     def plan(rules: object, *_: object) -> None:
         seen.append(str(rules.rule()))  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(_job, "select", plan)
-    monkeypatch.setattr(_job, "plan", lambda *_, **__: 0)
+    monkeypatch.setattr(job_commands, "select", plan)
+    monkeypatch.setattr(job_commands, "plan", lambda *_, **__: 0)
 
     assert (0, "", "") == command("plan", *options.split())
     assert [rule] == seen
@@ -93,7 +93,7 @@ def test_max_age(
 ) -> None:
     """The age that a plan may have is a day, unless told otherwise."""
     ages: list[object] = []
-    monkeypatch.setattr(_job, "apply", lambda *_, max_age, **__: ages.append(max_age))
+    monkeypatch.setattr(job_commands, "apply", lambda *_, max_age, **__: ages.append(max_age))
 
     command("apply", "p.jsonl", *given)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _fake, _signals
+from losant_tokens.cli import _fake_process, _signals
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -112,7 +112,7 @@ def test_demo(
     """A demo that is stopped sums up, and cannot be carried on: its plan is gone."""
     interrupt(1)
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake, "_COMMAND", _tells(base_url, fake.admin_token))
+        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
         code, out, err = command("demo", "--concurrency", "2")
 
     assert (130, True) == (code, out.splitlines()[-1].startswith("Deleted "))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import Owner
-from losant_tokens.cli._job_progress import job_progress
-from losant_tokens.cli._job_view import lasting, plan_rows, result, show_plan
+from losant_tokens.cli._progress import job_progress
+from losant_tokens.cli._render import lasting, plan_rows, result, show_plan
 from losant_tokens.jobs import Entry, Outcome, Progress
 from tests.reports.making import entry, report
 

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli import _job_run
+from losant_tokens.cli import _job_runner
 from losant_tokens.cli._connection import USUAL
 from losant_tokens.testing import FakeLosant
 
@@ -671,10 +671,10 @@ def test_pool(
     """The fast pool is used where it is installed, and no proxy is in the way."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
     monkeypatch.delenv("LOSANT_API_URL", raising=False)
-    monkeypatch.setattr(_job_run, "environment_proxy", lambda _: proxy)
-    monkeypatch.setattr(_job_run, "find_spec", lambda _: object() if fast else None)
+    monkeypatch.setattr(_job_runner, "environment_proxy", lambda _: proxy)
+    monkeypatch.setattr(_job_runner, "find_spec", lambda _: object() if fast else None)
 
-    client = _job_run.connecting(USUAL)(wanted)
+    client = _job_runner.connecting(USUAL)(wanted)
 
     assert expected == (type(client._transport).__name__, client.max_connections)
 

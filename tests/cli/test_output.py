@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from losant_tokens.cli._output import fit, write_table
+from losant_tokens.cli._tables import fit, write_table
 
 WIDTHS = {"ID": 24, "NAME": 30, "STATUS": 8, "CREATED": 10, "SCOPES": 40}
 

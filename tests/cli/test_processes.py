@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from losant_tokens import __version__, cli
-from losant_tokens.cli import _app
+from losant_tokens.cli import _main
 from losant_tokens.testing import FakeLosant
 
 COMMAND = (sys.executable, "-m", "losant_tokens.cli")
@@ -323,7 +323,7 @@ def test_interrupted_on_a_terminal(
         raise KeyboardInterrupt
 
     terminal()
-    monkeypatch.setattr(_app, "run", interrupted)
+    monkeypatch.setattr(_main, "run", interrupted)
 
     with pytest.raises(SystemExit) as exit_:
         cli.main()

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from losant_tokens.cli import _fake
+from losant_tokens.cli import _fake_process
 
 from .conftest import Command
 
@@ -16,7 +16,7 @@ def test_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("losant_tokens.cli._sandbox.time.sleep", interrupted)
+    monkeypatch.setattr("losant_tokens.cli.commands.sandbox.time.sleep", interrupted)
 
     code, out, err = command("sandbox", "--tokens", "1")
 
@@ -40,7 +40,7 @@ def test_host(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
             port: int = unused.getsockname()[1]
             return port
 
-    monkeypatch.setattr("losant_tokens.cli._sandbox.time.sleep", look)
+    monkeypatch.setattr("losant_tokens.cli.commands.sandbox.time.sleep", look)
     seen.append(port := free_port())
 
     code, out, _ = command("sandbox", "--host", "0.0.0.0", "--tokens", "1", "--port", str(port))
@@ -59,7 +59,7 @@ def test_host_that_is_not_here(command: Command) -> None:
 def test_ended_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fake that ends by itself is an error."""
     line = '{"base_url": "http://127.0.0.1:1", "token": "t"}'
-    monkeypatch.setattr(_fake, "_COMMAND", (sys.executable, "-c", f"print({line!r})"))
+    monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", f"print({line!r})"))
 
     code, _, err = command("sandbox")
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
+from losant_tokens.cli._connect import wait_for
 from losant_tokens.cli._interrupts import STOP_SIGNALS, handled, ignore, leave
-from losant_tokens.cli._service import wait_for
 from losant_tokens.cli._signals import StopSignals, interrupt
 from losant_tokens.testing import FakeLosant
 

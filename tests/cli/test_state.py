@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli import _state
+from losant_tokens.cli import _state_files
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.testing import FakeLosant
 
@@ -56,13 +56,13 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setattr(Path, "home", no_home)
-    monkeypatch.setattr(_state.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
+    monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
 
-    folder = _state.state_folder("hint")
+    folder = _state_files.state_folder("hint")
 
     assert tmp_path / f"losant-tokens-{os.getuid()}" == folder
     assert 0o700 == folder.stat().st_mode & 0o777
-    assert folder == _state.existing_state_folder()
+    assert folder == _state_files.existing_state_folder()
 
 
 def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "home").write_text("a file")
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(_state.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
+    monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
 
     with pytest.raises(CommandError, match="belongs to somebody else, or is open to others"):
-        _state.state_folder("hint")
+        _state_files.state_folder("hint")
 
 
 def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
 
     with pytest.raises(CommandError, match="cannot be written") as caught:
-        _state.state_folder("name a file")
+        _state_files.state_folder("name a file")
 
     assert "name a file" == caught.value.hint
 
@@ -169,7 +169,7 @@ def test_half_done_jobs_stay(fake: FakeLosant, service: str, command: Command, s
     command("cleanup", *CI, "--yes", "--max-concurrency", "1")
     age(state)
 
-    assert [] == _state.prune(state, DAY)
+    assert [] == _state_files.prune(state, DAY)
     assert 2 == len(list(state.iterdir()))
 
 
@@ -179,7 +179,7 @@ def test_quarantines_stay(fake: FakeLosant, service: str, command: Command, stat
     command("plan", *CI, "--action", "deactivate")
     age(state)
 
-    assert [] == _state.prune(state, DAY)
+    assert [] == _state_files.prune(state, DAY)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_unknown_files_stay(
     (state / f"link{plan.name}").symlink_to(plan)
     age(state)
 
-    assert [] == _state.prune(state, DAY)
+    assert [] == _state_files.prune(state, DAY)
 
 
 def test_altered_plan_stays(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
@@ -207,7 +207,7 @@ def test_altered_plan_stays(fake: FakeLosant, service: str, command: Command, st
     plan.write_text(json.dumps({}))
     age(state)
 
-    assert [] == _state.prune(state, DAY)
+    assert [] == _state_files.prune(state, DAY)
 
 
 def test_half_written_files_are_pruned(state: Path) -> None:
@@ -215,11 +215,11 @@ def test_half_written_files_are_pruned(state: Path) -> None:
     state.mkdir(parents=True)
     for name in (".r.html.0123abcd.part", ".r.html.part"):
         (state / name).write_text("")
-    assert [] == _state.prune(state, DAY)
+    assert [] == _state_files.prune(state, DAY)
     age(state)
 
-    assert [state / ".r.html.0123abcd.part"] == _state.prune(state, DAY)
-    assert [] == _state.prune(state / "none", DAY)
+    assert [state / ".r.html.0123abcd.part"] == _state_files.prune(state, DAY)
+    assert [] == _state_files.prune(state / "none", DAY)
 
 
 def test_plan_is_the_last_to_go(
@@ -234,5 +234,5 @@ def test_plan_is_the_last_to_go(
 
     monkeypatch.setattr(Path, "unlink", refuse)
 
-    assert [] == _state.prune(state, DAY)
+    assert [] == _state_files.prune(state, DAY)
     assert isinstance(jobs.Plan.read(min(state.iterdir())), jobs.Plan)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _streams
+from losant_tokens.cli import _console
 from losant_tokens.cli._errors import say
-from losant_tokens.cli._output import write, write_result
+from losant_tokens.cli._tables import write, write_result
 from losant_tokens.testing import FakeLosant
 
 from .conftest import Command
@@ -133,7 +133,7 @@ def test_missing_streams_are_opened(tmp_path: Path) -> None:
     """Closed descriptors are opened at once, so that no socket gets their numbers."""
     code = (
         "import os, sys\n"
-        "from losant_tokens.cli._streams import open_missing_streams\n"
+        "from losant_tokens.cli._console import open_missing_streams\n"
         "open_missing_streams()\n"
         "file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
         "os.write(file, repr((file, sys.stdin.read(), sys.stderr.write('x'))).encode())\n"
@@ -156,7 +156,7 @@ def test_opening_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     before = sys.stderr
     monkeypatch.setattr(sys, "stdin", None)
 
-    _streams.open_missing_streams()
+    _console.open_missing_streams()
 
     assert (0, before) == (sys.stdin.fileno(), sys.stderr)
 
@@ -172,7 +172,7 @@ def test_opening_of_a_closed_descriptor(monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as patched:
         patched.setattr(os, "fstat", fstat)
         patched.setattr(os, "open", lambda *arguments: opened.append(arguments))
-        _streams.open_missing_streams()
+        _console.open_missing_streams()
 
     assert [(os.devnull, os.O_RDONLY), (os.devnull, os.O_RDWR)] == opened
 
@@ -251,14 +251,14 @@ def test_output_problem(
     """What keeps stdout from taking a secret is found without writing to it."""
     with os.fdopen(make(), "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert problem == _streams.output_problem()
+        assert problem == _console.output_problem()
 
 
 def test_output_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stdout that a program replaced is taken as it is."""
     monkeypatch.setattr(sys, "stdout", io.StringIO())
 
-    assert _streams.output_problem() is None
+    assert _console.output_problem() is None
 
 
 def test_open_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,13 +266,13 @@ def test_open_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     read_end, write_end = os.pipe()
     with os.fdopen(write_end, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert _streams.output_problem() is None
+        assert _console.output_problem() is None
     os.close(read_end)
 
 
 def test_forgiving() -> None:
     """A display writes to a broken stream without an error, and has its other attributes."""
-    broken, good = _streams.Forgiving(Broken()), _streams.Forgiving(io.StringIO())
+    broken, good = _console.Forgiving(Broken()), _console.Forgiving(io.StringIO())
 
     assert 3 == broken.write("abc")
     broken.flush()
@@ -285,7 +285,7 @@ def test_secret_that_is_lost(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If stdout fails after the token was created, its id and how to delete it are printed."""
-    monkeypatch.setattr("losant_tokens.cli._tokens.output_problem", lambda: None)
+    monkeypatch.setattr("losant_tokens.cli.commands.tokens.output_problem", lambda: None)
     monkeypatch.setattr(sys, "stdout", Broken())
 
     code, _, err = command("create", "new")
@@ -301,7 +301,7 @@ def test_secret_that_nobody_reads(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that leaves before the secret comes is reported likewise."""
-    monkeypatch.setattr("losant_tokens.cli._tokens.output_problem", lambda: None)
+    monkeypatch.setattr("losant_tokens.cli.commands.tokens.output_problem", lambda: None)
     with os.fdopen(_pipe(), "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         code, _, err = command("create", "new", "--json")

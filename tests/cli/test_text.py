@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from losant_tokens import ApiToken
-from losant_tokens.cli._text import (
+from losant_tokens.cli._parse import (
     as_span,
     day,
     escaped,

@@ -420,7 +420,7 @@ def test_list_that_contradicts_itself(
             ),
         )
 
-    monkeypatch.setattr("losant_tokens.cli._service.new_client", new_client)
+    monkeypatch.setattr("losant_tokens.cli._connect.new_client", new_client)
 
     code, out, err = command("list")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from losant_tokens import ApiToken, ApiTokenPost, AsyncClient, Owner, jobs
+from losant_tokens.cli._connect import run_loop
 from losant_tokens.cli._errors import INTERRUPTED, SOME_FAILED, say
-from losant_tokens.cli._fake import RunningFake, running_fake
-from losant_tokens.cli._job import complain_of_failures
-from losant_tokens.cli._job_run import Run, planned, pool
-from losant_tokens.cli._job_view import DOING, show_plan
-from losant_tokens.cli._output import write_result
-from losant_tokens.cli._service import run_loop
+from losant_tokens.cli._fake_process import RunningFake, running_fake
+from losant_tokens.cli._job_runner import Run, planned, pool
+from losant_tokens.cli._render import DOING, show_plan
+from losant_tokens.cli._tables import write_result
+from losant_tokens.cli.commands.jobs import complain_of_failures
 
 _SCOPES = ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
 

@@ -28,14 +28,14 @@ from losant_tokens.cli._errors import (
     warn,
 )
 from losant_tokens.cli._job_parameters import A_DAY, Action, Guards, How, Rules
-from losant_tokens.cli._job_run import Run, connecting, planned, service_url
-from losant_tokens.cli._job_view import DOING, VERBS, carry_on, result, show_plan, title, tokens
+from losant_tokens.cli._job_runner import Run, connecting, planned, service_url
 from losant_tokens.cli._json import as_json
-from losant_tokens.cli._output import write, write_result
-from losant_tokens.cli._outputs import check_outputs
+from losant_tokens.cli._output_checks import check_outputs
+from losant_tokens.cli._parse import as_span
 from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
-from losant_tokens.cli._state import journal_for, own_file
-from losant_tokens.cli._text import as_span
+from losant_tokens.cli._render import DOING, VERBS, carry_on, result, show_plan, title, tokens
+from losant_tokens.cli._state_files import journal_for, own_file
+from losant_tokens.cli._tables import write, write_result
 from losant_tokens.errors import JobError, LosantError, PlanRefused
 from losant_tokens.jobs._plan.planner import MAX_SKEW
 from losant_tokens.jobs._report.target import target_problem

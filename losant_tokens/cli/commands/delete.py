@@ -8,6 +8,7 @@ from attrs import define, field
 from losant_tokens import AsyncClient, Owner
 from losant_tokens._owner import OwnerTokens
 from losant_tokens._validators import ID
+from losant_tokens.cli._connect import connected, each, new_client, refuse_own_token
 from losant_tokens.cli._connection import Connection
 from losant_tokens.cli._errors import (
     FAILED,
@@ -20,11 +21,10 @@ from losant_tokens.cli._errors import (
     say,
     say_stopped,
 )
-from losant_tokens.cli._output import write_result
+from losant_tokens.cli._parse import day, never
 from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
-from losant_tokens.cli._service import connected, each, new_client, refuse_own_token
 from losant_tokens.cli._signals import GRACE, StopSignals
-from losant_tokens.cli._text import day, never
+from losant_tokens.cli._tables import write_result
 from losant_tokens.errors import LosantError, ResponseError, TransportError
 
 

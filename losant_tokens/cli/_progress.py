@@ -10,9 +10,9 @@ from typing import TextIO, cast
 
 from attrs import define
 
+from losant_tokens.cli._console import Forgiving
 from losant_tokens.cli._errors import is_quiet, say
-from losant_tokens.cli._job_view import lasting
-from losant_tokens.cli._streams import Forgiving
+from losant_tokens.cli._render import lasting
 from losant_tokens.jobs import Outcome, Progress
 
 _EVERY = 10.0  # seconds between two lines

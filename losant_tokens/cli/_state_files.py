@@ -15,7 +15,7 @@ from pathlib import Path
 from losant_tokens import jobs
 from losant_tokens.cli._errors import CommandError, say
 from losant_tokens.cli._job_parameters import HALF_A_YEAR
-from losant_tokens.cli._output import write_result
+from losant_tokens.cli._tables import write_result
 from losant_tokens.errors import LosantError
 
 _PLAN = re.compile(r"(?:plan|cleanup|sweep|restore)-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\.jsonl")

@@ -3,8 +3,8 @@
 import time
 
 from losant_tokens.cli._errors import CommandError, say, say_stopped
-from losant_tokens.cli._fake import running_fake
-from losant_tokens.cli._output import write
+from losant_tokens.cli._fake_process import running_fake
+from losant_tokens.cli._tables import write
 
 _GLANCE = 0.2  # seconds
 

@@ -13,10 +13,10 @@ from attrs import define, evolve, field
 from losant_tokens import AsyncClient, aiohttp_transport, httpx_transport, jobs
 from losant_tokens._transports import environment_proxy
 from losant_tokens._transports.base import Pool
+from losant_tokens.cli._connect import AT_ONCE, need_token, report_retries, run_loop, wait_for
 from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._errors import say, say_stopped, warn, with_options
-from losant_tokens.cli._job_progress import job_progress
-from losant_tokens.cli._service import AT_ONCE, need_token, report_retries, run_loop, wait_for
+from losant_tokens.cli._progress import job_progress
 from losant_tokens.cli._signals import GRACE, StopSignals
 from losant_tokens.errors import LosantError
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from losant_tokens.cli._console import mute
 from losant_tokens.cli._errors import CommandError, complain, say
-from losant_tokens.cli._streams import mute
-from losant_tokens.cli._text import escaped
+from losant_tokens.cli._parse import escaped
 
 Row = Sequence[str]
 

@@ -11,14 +11,14 @@ from attrs import frozen
 
 from losant_tokens import ApiTokenPatch, ApiTokenPost, Owner
 from losant_tokens._owner import OwnerTokens, Token
+from losant_tokens.cli._connect import connected, new_client, refuse_own_token
 from losant_tokens.cli._connection import Connection
+from losant_tokens.cli._console import mute, output_problem
 from losant_tokens.cli._errors import CommandError, UsageError, say, say_stopped, warn
 from losant_tokens.cli._json import as_json, as_wire
-from losant_tokens.cli._output import write, write_result, write_table
-from losant_tokens.cli._service import connected, new_client, refuse_own_token
+from losant_tokens.cli._parse import day, escaped, minute, never
 from losant_tokens.cli._signals import GRACE, StopSignals
-from losant_tokens.cli._streams import mute, output_problem
-from losant_tokens.cli._text import day, escaped, minute, never
+from losant_tokens.cli._tables import write, write_result, write_table
 from losant_tokens.errors import PaginationDriftWarning
 
 Status = Literal["active", "inactive"]

@@ -10,6 +10,7 @@ from cyclopts import CycloptsError
 
 from losant_tokens.cli import _commands, _job_commands
 from losant_tokens.cli._commands import app
+from losant_tokens.cli._console import mute
 from losant_tokens.cli._errors import (
     FAILED,
     CommandError,
@@ -20,7 +21,6 @@ from losant_tokens.cli._errors import (
 )
 from losant_tokens.cli._interrupts import handled, leave
 from losant_tokens.cli._signals import interrupt
-from losant_tokens.cli._streams import mute
 from losant_tokens.errors import LosantError
 
 _BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE has ended
@@ -83,6 +83,6 @@ def _run(arguments: Sequence[str]) -> int:
 def _load(command: Callable[..., Any]) -> None:
     """Import the slow modules that a command is going to import."""
     if command.__module__ == _job_commands.__name__:
-        import_module("losant_tokens.cli._job")
+        import_module("losant_tokens.cli.commands.jobs")
     elif command.__module__ == _commands.__name__:
-        import_module("losant_tokens.cli._service")
+        import_module("losant_tokens.cli._connect")

@@ -8,8 +8,8 @@ from typing import TextIO
 
 from attrs import define, field
 
-from losant_tokens.cli._output import write, write_table
-from losant_tokens.cli._text import escaped
+from losant_tokens.cli._parse import escaped
+from losant_tokens.cli._tables import write, write_table
 from losant_tokens.jobs import Entry, Outcome, Plan, Report
 
 VERBS = {"delete": "Delete", "deactivate": "Deactivate", "activate": "Activate"}
