@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from losant_tokens.testing._fake import FakeLosant
     from losant_tokens.testing._faults import Fault
-    from losant_tokens.testing._journal import RecordedRequest
+    from losant_tokens.testing._models import FakeToken, FakeUser
+    from losant_tokens.testing._request_log import RecordedRequest
     from losant_tokens.testing._seed import SeedSummary
     from losant_tokens.testing._server import Serving
-    from losant_tokens.testing._values import FakeToken, FakeUser
 
 __all__ = [
     "FakeLosant",
@@ -28,10 +28,10 @@ __all__ = [
 
 _HOMES = {
     "FakeLosant": "_fake",
-    "FakeToken": "_values",
-    "FakeUser": "_values",
+    "FakeToken": "_models",
+    "FakeUser": "_models",
     "Fault": "_faults",
-    "RecordedRequest": "_journal",
+    "RecordedRequest": "_request_log",
     "SeedSummary": "_seed",
     "Serving": "_server",
 }

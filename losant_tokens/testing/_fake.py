@@ -10,15 +10,15 @@ from starlette.types import ASGIApp
 
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
-from losant_tokens.testing._journal import Journal, RecordedRequest
-from losant_tokens.testing._limits import RateLimit
+from losant_tokens.testing._models import FakeToken, FakeUser, Status
 from losant_tokens.testing._owners import check_owner
+from losant_tokens.testing._rate_limit import RateLimit
+from losant_tokens.testing._request_log import Journal, RecordedRequest
 from losant_tokens.testing._seed import SeedSummary, add_seeded
 from losant_tokens.testing._server import Serving
 from losant_tokens.testing._service import Service
 from losant_tokens.testing._store import Store
 from losant_tokens.testing._transport import FakeTransport
-from losant_tokens.testing._values import FakeToken, FakeUser, Status
 
 _MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ from losant_tokens.testing._contract import (
     OAUTH_TOKEN_SORT_FIELDS,
     Family,
 )
-from losant_tokens.testing._values import FakeToken
+from losant_tokens.testing._models import FakeToken
 
 _MAX_DIGITS = 15
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from attrs import define, frozen
 
-from losant_tokens.testing._answers import Extras, list_body, token_body
+from losant_tokens.testing._api_errors import NotJson, Problem
 from losant_tokens.testing._contract import Operation, allows
 from losant_tokens.testing._listing import query_schema, read_list_query
-from losant_tokens.testing._problems import NotJson, Problem
+from losant_tokens.testing._models import Grant
+from losant_tokens.testing._rendering import Extras, list_body, token_body
 from losant_tokens.testing._schemas import SCHEMAS
 from losant_tokens.testing._store import Store, later
 from losant_tokens.testing._validation import first_problem, read_date
-from losant_tokens.testing._values import Grant
 
 _YEAR = timedelta(days=365)
 _MAX_SECONDS = 10**9

@@ -10,9 +10,9 @@ from typing import Any
 import jwt
 from attrs import define, evolve, field
 
+from losant_tokens.testing._api_errors import Problem
+from losant_tokens.testing._models import FakeToken, FakeUser, Grant, to_scope
 from losant_tokens.testing._owners import check_owner, is_id
-from losant_tokens.testing._problems import Problem
-from losant_tokens.testing._values import FakeToken, FakeUser, Grant, to_scope
 
 # Signs nothing that matters: a client cannot check the signature of a real token either.
 _KEY = "the fake signs its tokens with a key that everybody may know"

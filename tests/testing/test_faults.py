@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from losant_tokens.testing import FakeLosant, Fault
-from losant_tokens.testing._limits import RateLimit
+from losant_tokens.testing._rate_limit import RateLimit
 
 
 async def outcome(client: httpx.AsyncClient, method: str, path: str) -> Any:

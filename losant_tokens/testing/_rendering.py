@@ -9,8 +9,8 @@ from typing import Any, Self
 from attrs import frozen
 
 from losant_tokens.testing._listing import ListQuery
+from losant_tokens.testing._models import FakeToken
 from losant_tokens.testing._owners import collection_path, owner_type
-from losant_tokens.testing._values import FakeToken
 
 _CYCLE = 400
 """The Gregorian calendar repeats itself after this number of years."""
