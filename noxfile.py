@@ -89,7 +89,7 @@ def contract(session: nox.Session) -> None:
 def bare(session: nox.Session) -> None:
     """The client alone, without any extra: it must import, and send."""
     session.install(".")
-    session.run("python", "tests/bare.py")
+    session.run("python", "tests/support/bare.py")
 
 
 @nox.session
@@ -102,20 +102,21 @@ def demo(session: nox.Session) -> None:
 # Modules that decide about credentials, each with the smallest set of tests that must notice a
 # change to it. Each set takes a few seconds, because it runs once for each change.
 _MUTATED = {
-    "losant_tokens/_credential.py": "tests/test_credential.py",
-    "losant_tokens/_retry.py": "tests/test_retry.py",
-    "losant_tokens/_scopes.py": "tests/test_scopes.py",
-    "losant_tokens/jobs/_plan/account.py": "tests/jobs/test_account.py",
-    "losant_tokens/jobs/_execution/executor.py": "tests/jobs/test_executor.py",
-    "losant_tokens/jobs/_plan/guards.py": "tests/jobs/test_guards.py",
-    "losant_tokens/jobs/_execution/journal.py": "tests/jobs/test_journal.py",
-    "losant_tokens/jobs/_name_patterns.py": "tests/jobs/test_names.py",
+    "losant_tokens/_credential.py": "tests/unit/test_credential.py",
+    "losant_tokens/_retry.py": "tests/unit/test_retry.py",
+    "losant_tokens/_scopes.py": "tests/unit/test_scopes.py",
+    "losant_tokens/jobs/_plan/account.py": "tests/unit/jobs/plan/test_account.py",
+    "losant_tokens/jobs/_execution/executor.py": "tests/unit/jobs/execution/test_executor.py",
+    "losant_tokens/jobs/_plan/guards.py": "tests/unit/jobs/plan/test_guards.py",
+    "losant_tokens/jobs/_execution/journal.py": "tests/unit/jobs/execution/test_journal.py",
+    "losant_tokens/jobs/_name_patterns.py": "tests/unit/jobs/test_name_patterns.py",
     "losant_tokens/jobs/_plan/planner.py": (
-        "tests/jobs/test_planning.py tests/jobs/test_plan_clock.py tests/jobs/test_names.py"
-        " tests/jobs/test_listing.py"
-        " --deselect=tests/jobs/test_planning.py::test_memory_is_constant"
+        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_plan_clock.py"
+        " tests/unit/jobs/test_name_patterns.py"
+        " tests/unit/jobs/plan/test_page_reader.py"
+        " --deselect=tests/unit/jobs/plan/test_planner.py::test_memory_is_constant"
     ),
-    "losant_tokens/jobs/_rules.py": "tests/jobs/test_selection.py",
+    "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
 }
 # Not applied: operators that change type annotations (`int | None`), comparisons by identity, the
 # `*` of a signature (to `/`), and most ways to replace an arithmetic operator; one is enough.

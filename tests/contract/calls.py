@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 
 from losant_tokens.testing import FakeLosant
-from tests.test_official_client import ID, OWNER
+from tests.integration.test_official_client import ID, OWNER
 
 FAMILIES = {
     "userApi": "user",

@@ -7,10 +7,9 @@ import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, UserCredentials
 from losant_tokens.testing import FakeLosant
-from tests.test_official_client import PAIRS, Ours
-
-from .calls import add_token_for
-from .conftest import Stage, prism
+from tests.contract.calls import add_token_for
+from tests.contract.conftest import Stage, prism
+from tests.integration.test_official_client import PAIRS, Ours
 
 ONCE = RetryPolicy(attempts=1)
 CREDENTIALS = UserCredentials("email@example.com", "this is the password", token_ttl=60)

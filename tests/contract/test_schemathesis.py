@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens.testing import FakeLosant
-
-from .conftest import Stage
+from tests.contract.conftest import Stage
 
 # A header without which the server answers 403: Schemathesis expects 401.
 LEFT_OUT = "missing_required_header"

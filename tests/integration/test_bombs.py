@@ -10,8 +10,7 @@ import anyio
 import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, errors
-
-from .wire import ID, STACKS, Peer, response, run, serve, token, transport
+from tests.support.wire import ID, STACKS, Peer, response, run, serve, token, transport
 
 MIB = 1024 * 1024
 ONCE = RetryPolicy(attempts=1)

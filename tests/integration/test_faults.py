@@ -13,8 +13,7 @@ import attrs
 import pytest
 
 from losant_tokens import ApiTokenPatch, ApiTokenPost, AsyncClient, RetryPolicy, errors
-
-from .wire import (
+from tests.support.wire import (
     ID,
     STACKS,
     Peer,

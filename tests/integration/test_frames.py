@@ -19,9 +19,8 @@ from losant_tokens import (
     UserCredentials,
     errors,
 )
-from tests.cancelling import Sweep, Way
-
-from .wire import ID, STACKS, Peer, good, response, run, serve, token, transport
+from tests.support.cancelling import Sweep, Way
+from tests.support.wire import ID, STACKS, Peer, good, response, run, serve, token, transport
 
 BEARER = "my-bearer-token"
 PASSWORD = "my-password"

@@ -30,7 +30,16 @@ from losant_tokens import (
     jobs,
 )
 from losant_tokens.jobs import Outcome, Plan, Report
-from tests.jobs.service import Ask, InProcess, Reply, Service, check, html, listening, problem
+from tests.support.job_service import (
+    Ask,
+    InProcess,
+    Reply,
+    Service,
+    check,
+    html,
+    listening,
+    problem,
+)
 
 T = TypeVar("T")
 USER = Owner.user()

@@ -8,8 +8,19 @@ import anyio
 import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, errors
-
-from .wire import ID, STACKS, Peer, Seen, chunked, good, response, run, serve, token, transport
+from tests.support.wire import (
+    ID,
+    STACKS,
+    Peer,
+    Seen,
+    chunked,
+    good,
+    response,
+    run,
+    serve,
+    token,
+    transport,
+)
 
 ONCE = RetryPolicy(attempts=1)
 IDS = tuple(f"{number:024x}" for number in range(4))

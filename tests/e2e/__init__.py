@@ -1,0 +1,1 @@
+"""Tests of the command in processes of its own."""

@@ -1,0 +1,28 @@
+"""Scripts that let shells complete the command."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.command import Command
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(command: Command, shell: str) -> None:
+    """The script knows the commands and their options, and its shell can read it."""
+    code, out, err = command("completion", shell)
+
+    assert (0, "") == (code, err)
+    for word in ("losant-tokens", "quarantine", "not-updated-for"):
+        assert word in out
+    if shutil.which(shell):
+        checked = subprocess.run(
+            [shell, "-n"], input=out, capture_output=True, text=True, check=False
+        )
+        assert (0, "") == (checked.returncode, checked.stderr)
+
+
+def test_no_such_shell(command: Command) -> None:
+    """A shell that is not known is an error of usage."""
+    assert 2 == command("completion", "tcsh")[0]

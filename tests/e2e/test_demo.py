@@ -1,0 +1,116 @@
+"""The demo, and the fake that it runs on."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from losant_tokens.cli import _fake_process
+from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._fake_process import running_fake
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+
+def test_demo(command: Command) -> None:
+    """The demo shows what it will do, does it, and sums up."""
+    code, out, err = command("demo", "--tokens", "60", "--concurrency", "3")
+
+    title, last = out.splitlines()[0], out.splitlines()[-1]
+    selected = int(title.split()[1])
+    assert (0, True) == (code, 0 < selected < 60)
+    assert title.startswith(f"Delete {selected} of 61 tokens at http://127.0.0.1:")
+    assert "\ndelete  expired on " in out
+    assert last.startswith(f"Deleted {selected}, kept {61 - selected}, failed 0: ")
+    assert last.endswith(" requests per second.")
+    assert f"Deleting: {selected} of {selected}; " in err
+    assert err.startswith("Starting a fake Losant with 60 tokens, in a process of its own...\n")
+    assert "WARNING" not in err
+
+
+def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> None:
+    """On a terminal a bar shows how far it is."""
+    terminal(columns=100)
+
+    code, out, err = command("demo", "--tokens", "10")
+
+    assert (0, True) == (code, "\x1b[31mdelete" in out)
+    assert "━" in err
+    assert "Deleting" in err
+
+
+def test_demo_of_nothing(command: Command) -> None:
+    """A demo without tokens has nothing to delete."""
+    code, out, _ = command("demo", "--tokens", "0")
+
+    assert (0, "Deleted 0, kept 1, failed 0") == (code, out.splitlines()[-1].split(":")[0])
+
+
+def test_what_the_demo_deletes(
+    fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only expired and inactive tokens are gone, and the token that it went by is not."""
+    fake.seed(200)
+    bad = {t.id for t in fake.tokens() if t.status == "inactive" or t.expired(datetime.now(UTC))}
+    good = {t.id for t in fake.tokens()} - bad
+
+    with fake.serve() as base_url:
+        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
+        code, out, _ = command("demo", "--tokens", "200", "--concurrency", "7")
+
+    left = fake.tokens()
+    assert good | {left[-1].id} == {token.id for token in left}
+    assert left[-1].name == "losant-tokens demo"
+    assert left[-1].scope == ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
+    assert (0, True) == (code, f"Deleted {len(bad)}, kept {len(good) + 1}, failed 0: " in out)
+
+
+def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be deleted is told, a few of them by name, and the exit code is 3."""
+    fake = FakeLosant()
+    fake.seed(60)
+    fake.fail(status=400, method="DELETE", times=7)
+    with fake.serve() as base_url:
+        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
+        code, out, err = command("demo", "--tokens", "60")
+
+    assert code == 3
+    assert ", failed 7: " in out
+    assert err.count("): userApiToken.delete") == 5
+
+
+def test_a_fake_that_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last words of a fake that does not start are told in a line."""
+    monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
+
+    code, out, err = command("demo")
+
+    assert (1, "") == (code, out)
+    assert err.endswith(
+        "losant-tokens: error: the fake did not start: "
+        "ModuleNotFoundError: No module named 'no_such_module'\n"
+    )
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
+def test_the_fake_is_always_stopped(end: type[BaseException] | None) -> None:
+    """However the block ends, the process of the fake ends with it."""
+    with contextlib.suppress(end or Exception), running_fake(1) as fake:
+        status = httpx.get(fake.base_url).status_code
+        was_running = fake.is_running
+        if end:
+            raise end("as a test")
+
+    assert (405, True, False) == (status, was_running, fake.is_running)
+    assert fake.token not in repr(fake)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(fake.base_url)
+
+
+def _tells(base_url: str, token: str) -> tuple[str, ...]:
+    """A process that says that it serves a fake which another one does."""
+    line = f'{{"base_url": "{base_url}", "token": "{token}"}}'
+    return (sys.executable, "-c", f"print({line!r}, flush=True); input()")

@@ -1,0 +1,118 @@
+"""Ctrl-C, without processes: what it does to a job is told by those in `test_processes`."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.cli import _fake_process, _signals
+from losant_tokens.testing import FakeLosant
+from tests.e2e.test_demo import _tells
+from tests.support.command import Command
+
+Interrupt = Callable[[int], None]
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    """A fake that takes its time to delete the first token."""
+    fake = FakeLosant()
+    for number in range(40):
+        fake.add_token(f"ci-{number}", status="inactive")
+    fake.fail("latency", seconds=0.5, method="DELETE", times=8)
+    return fake
+
+
+@pytest.fixture
+def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    """Has signals come, so many, once something is deleted."""
+
+    def make(times: int) -> None:
+        @contextmanager
+        def handled(handler: Callable[[int], None]) -> Iterator[None]:
+            over = threading.Event()
+
+            def send() -> None:
+                # The fake is served by another thread.
+                while not any(request.method == "DELETE" for request in fake.requests):
+                    if over.wait(0.01):
+                        return
+                for _ in range(times):
+                    handler(2)
+                    time.sleep(0.05)
+
+            sender = threading.Thread(target=send)
+            if handler.__name__ == "received":
+                sender.start()
+            yield
+            over.set()
+            if sender.ident is not None:
+                sender.join()
+
+        monkeypatch.setattr(_signals, "handled", handled)
+
+    return make
+
+
+CLEANUP = ("cleanup", "--inactive", "--allow-majority", "--yes", "--max-concurrency", "4")
+
+
+def test_once(
+    fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    """The first stops the job, which says how to carry on; the exit code is 130."""
+    interrupt(1)
+
+    code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
+
+    assert (130, True) == (code, ", not come to " in out)
+    assert (
+        f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n" in err
+    )
+
+
+def test_twice(
+    fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    """The second ends requests in flight, too, and the totals are still printed."""
+    fake.clear_faults()
+    fake.fail("latency", seconds=60, method="DELETE", times=None)
+    interrupt(2)
+
+    code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
+
+    advice = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
+    assert err.endswith(advice)
+    assert (130, 40) == (code, len(fake.tokens()))
+    assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not come to 3[6-9]: ", out)
+
+
+def test_too_late(
+    fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    """Where all was under way already, it is done, and nothing is left to carry on."""
+    for token in fake.tokens()[1:]:
+        fake._store.remove(token)
+    interrupt(1)
+
+    code, out, err = command(*CLEANUP)
+
+    assert (0, True) == (code, out.startswith("Deleted 1, "))
+    assert "--resume" not in err
+
+
+def test_demo(
+    fake: FakeLosant, command: Command, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demo that is stopped sums up, and cannot be carried on: its plan is gone."""
+    interrupt(1)
+    with fake.serve() as base_url:
+        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
+        code, out, err = command("demo", "--concurrency", "2")
+
+    assert (130, True) == (code, out.splitlines()[-1].startswith("Deleted "))
+    assert "--resume" not in err

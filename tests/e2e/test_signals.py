@@ -1,0 +1,262 @@
+"""SIGINT, SIGTERM and SIGHUP, sent to this process."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import anyio
+import pytest
+
+from losant_tokens.cli._connect import wait_for
+from losant_tokens.cli._interrupts import STOP_SIGNALS, handled, ignore, leave
+from losant_tokens.cli._signals import StopSignals, interrupt
+from losant_tokens.testing import FakeLosant
+from tests.e2e.test_processes import start, until, until_line
+
+
+def send(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_handled(number: int) -> None:
+    """A handler gets each stop signal while the block runs, and the one before is put back."""
+    before = signal.getsignal(number)
+    seen: list[int] = []
+
+    with handled(seen.append):
+        send(number)
+
+    assert ([number], before) == (seen, signal.getsignal(number))
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    """A signal that the parent process ignores, as nohup does, is left alone."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handled(interrupt):
+            send(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_other_threads() -> None:
+    """A program may run the command in another thread, where no handler can be set."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run() -> bool:
+        with handled(interrupt):
+            return signal.getsignal(signal.SIGTERM) == before
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(run).result()
+
+
+def test_interrupt() -> None:
+    """SIGTERM ends a command as Ctrl-C does."""
+    with handled(interrupt), pytest.raises(KeyboardInterrupt):
+        send()
+
+
+def test_postponed() -> None:
+    """Two signals wait until the block is done; the third ends it."""
+    signals = StopSignals()
+
+    with signals.postponed():
+        send()
+        send()
+        assert 2 == signals.count
+        with pytest.raises(KeyboardInterrupt):
+            send()
+
+
+async def test_signals_before_the_loop() -> None:
+    """A signal that came before the event loop ran is reacted to."""
+    seen: list[int] = []
+    signals = StopSignals(1)
+
+    with signals.listening(lambda: seen.append(signals.count)):
+        await anyio.sleep(0.01)
+
+    assert [1] == seen
+
+
+def test_work_is_cancelled() -> None:
+    """Without a grace period the first signal cancels the work, and nothing else."""
+    ends: list[str] = []
+
+    async def work() -> None:
+        send()
+        try:
+            await anyio.sleep(30)
+        finally:
+            ends.append("cancelled")
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(work)
+
+    assert ["cancelled"] == ends
+
+
+def test_work_that_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """Work that ends within the grace period returns its result."""
+
+    async def work() -> str:
+        send()
+        await anyio.sleep(0.05)
+        return "done"
+
+    assert "done" == wait_for(work, grace=20)
+    assert "Stopping: waiting up to 20 seconds for requests in flight." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("signals", "grace"), [(1, 0.1), (2, 30.0)])
+def test_work_that_does_not_end(signals: int, grace: float) -> None:
+    """The grace period and a second signal both end the work."""
+    began = time.monotonic()
+
+    async def work() -> None:
+        for _ in range(signals):
+            send()
+            await anyio.sleep(0.01)
+        await anyio.sleep(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(work, grace=grace)
+
+    assert time.monotonic() - began < 5
+
+
+def test_leave() -> None:
+    """Ctrl-C during imports ends the process in a line."""
+    code = (
+        "import os, signal\n"
+        "from losant_tokens.cli._interrupts import handled, leave\n"
+        "with handled(leave): os.kill(os.getpid(), signal.SIGINT)\n"
+        "print('still there')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    expected = (130, "", "losant-tokens: interrupted\n")
+    assert expected == (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_first_handler_needs_few_imports() -> None:
+    """Ctrl-C is handled before asyncio, attrs or cyclopts are imported, which take their time."""
+    code = (
+        "import sys, losant_tokens.cli._interrupts\n"
+        "print(sys.modules.keys() & {'asyncio', 'attrs', 'cyclopts'})\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "set()\n" == done.stdout
+
+
+def test_leave_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes a line and exits with 130."""
+    calls: list[object] = []
+    monkeypatch.setattr(os, "write", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(os, "_exit", calls.append)
+
+    leave(2)
+
+    assert [(2, b"losant-tokens: interrupted\n"), 130] == calls
+
+
+def test_ignore() -> None:
+    """While the interpreter ends, stop signals are ignored."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        ignore()
+        for number in STOP_SIGNALS:
+            send(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- The commands ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_delete(fake: FakeLosant, service: str, number: int) -> None:
+    """A deletion that is stopped prints each id that is gone, and starts no other."""
+    ids = [fake.add_token(f"ci-{n}").id for n in range(100)]
+    fake.fail("latency", seconds=0.3, times=None, method="DELETE", after_acting=True)
+    with start("delete", "--yes", *ids) as process:
+        until(lambda: len(fake.tokens()) < 90)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+
+    gone = set(ids) - {token.id for token in fake.tokens()}
+    assert (130, gone) == (process.returncode, set(out.split()))
+    assert f"Deleted {len(gone)} of 100, {100 - len(gone)} not started.\n" in err
+
+
+def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
+    """Tokens whose requests were cut off may have been deleted, and are named."""
+    token = fake.add_token("ci")
+    fake.fail("latency", seconds=30, method="DELETE", after_acting=True)
+    with start("delete", "--yes", token.id) as process:
+        until(lambda: not fake.tokens())
+        process.send_signal(signal.SIGTERM)
+        until_line(process, "Stopping: ")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+
+    assert (130, "") == (process.returncode, out)
+    assert err.startswith(f"{token.id} may have been deleted: no answer says so.\n")
+
+
+def test_create_in_time(fake: FakeLosant, service: str) -> None:
+    """A token that is created within the grace period has its secret printed."""
+    fake.fail("latency", seconds=0.5, method="POST", after_acting=True)
+    with start("create", "ci") as process:
+        until(fake.tokens)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+
+    assert (0, f"{fake.tokens()[0].secret}\n") == (process.returncode, out)
+
+
+def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
+    """A change that was cut off may have been made, and the command says how to look."""
+    token = fake.add_token("ci")
+    fake.fail("latency", seconds=30, method="PATCH", after_acting=True)
+    with start("patch", token.id, "--name", "new") as process:
+        until(lambda: fake.requests)
+        process.send_signal(signal.SIGHUP)
+        until_line(process, "Stopping: ")
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert f"The token may have been changed: look with `losant-tokens show {token.id}`." in err
+
+
+def test_patch_in_time(fake: FakeLosant, service: str) -> None:
+    """A change that is made within the grace period is shown."""
+    token = fake.add_token("ci")
+    fake.fail("latency", seconds=0.5, method="PATCH")
+    with start("patch", token.id, "--name", "new") as process:
+        until(lambda: fake.requests)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+
+    assert (0, "Name:        new") == (process.returncode, out.splitlines()[1])
+
+
+def test_threads_are_not_needed() -> None:
+    """The main thread alone handles signals; no thread is left over."""
+    before = threading.active_count()
+    with StopSignals().postponed():
+        pass
+
+    assert before == threading.active_count()

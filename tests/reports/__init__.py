@@ -1,1 +1,0 @@
-"""What came of a job: reports as files, and what a quarantine does with them."""

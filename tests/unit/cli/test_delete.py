@@ -1,0 +1,136 @@
+"""`delete`: asks first, goes on after a failure."""
+
+from collections.abc import Callable
+
+import pytest
+
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+ONE, TWO, GONE = "1" * 24, "2" * 24, "e" * 24
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    fake = FakeLosant()
+    fake.add_token("ci-1", id=ONE)
+    fake.add_token("ci-\x1b2", id=TWO)
+    return fake
+
+
+def test_delete(fake: FakeLosant, service: str, command: Command) -> None:
+    """With --yes tokens are deleted unasked; their ids go to stdout."""
+    code, out, err = command("delete", "--yes", ONE, TWO)
+
+    assert (0, {ONE, TWO}, "Deleted 2 of 2.\n") == (code, set(out.split()), err)
+    assert fake.tokens() == ()
+
+
+def test_order(fake: FakeLosant, service: str, command: Command) -> None:
+    """Each id comes out as soon as its token is gone, whichever went in first."""
+    fake.fail("latency", seconds=0.2, path=f"*{ONE}")
+
+    assert command("delete", "--yes", ONE, TWO)[1] == f"{TWO}\n{ONE}\n"
+
+
+def test_failure(fake: FakeLosant, service: str, command: Command) -> None:
+    """Where one fails the others are deleted all the same, and the exit code is 3."""
+    code, out, err = command("delete", "--yes", GONE, ONE)
+
+    assert (3, f"{ONE}\n") == (code, out)
+    assert f"{GONE}): 404 NotFound" in err
+    assert err.endswith("Deleted 1 of 2.\n")
+
+
+def test_twice(fake: FakeLosant, service: str, command: Command) -> None:
+    """An id that is given twice, in whatever case, is deleted once."""
+    fake.add_token("hex", id="ab" * 12)
+
+    code, out, _ = command("delete", "--yes", "ab" * 12, "AB" * 12)
+
+    assert (0, "ab" * 12 + "\n") == (code, out)
+
+
+def test_no_id(fake: FakeLosant, service: str, command: Command) -> None:
+    """One id that is none is an error of usage, and nothing is deleted."""
+    code, out, err = command("delete", "--yes", ONE, "../..")
+
+    expected = "losant-tokens: error: an id has 24 hexadecimal digits, but this has not: '../..'\n"
+    assert (2, "", expected) == (code, out, err)
+    assert len(fake.tokens()) == 2
+
+
+def test_no_terminal(fake: FakeLosant, service: str, command: Command) -> None:
+    """Without a terminal to ask on, nothing is deleted unless --yes says so."""
+    expected = "losant-tokens: error: without a terminal to ask on, delete needs --yes\n"
+    assert (2, "", expected) == command("delete", ONE)
+    assert fake.requests == ()
+
+
+@pytest.mark.parametrize(("typed", "left"), [("y\n", 0), ("YES\n", 0), ("n\n", 2), ("\n", 2)])
+def test_asks(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    typed: str,
+    left: int,
+) -> None:
+    """On a terminal it shows what it is about, and deletes when told yes."""
+    terminal(typed=typed)
+
+    code, out, err = command("delete", ONE, TWO)
+
+    shown = f"  {ONE}  ci-1  (expires: never)\n  {TWO}  ci-\\x1b2  (expires: never)\n"
+    assert err.startswith(f"{shown}Delete these 2? [y/N] ")
+    assert (1 if left else 0, left) == (code, len(fake.tokens()))
+    assert (set(out.split()), err.endswith("Nothing was deleted.\n")) == (
+        (set(), True) if left else ({ONE, TWO}, False)
+    )
+
+
+def test_asks_about_one_that_is_gone(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """An id without a token is shown as such, and the end of the input is no yes."""
+    terminal()
+
+    _, _, err = command("delete", GONE)
+
+    assert err == f"  {GONE}  (NotFound)\nDelete this token? [y/N] Nothing was deleted.\n"
+
+
+def test_own_token(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the token in use is among the tokens, nothing is deleted, unless that is meant."""
+    own = fake.add_token("own", scope=["all.User"])
+    monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
+
+    code, out, err = command("delete", "--yes", ONE, own.id.upper(), TWO)
+
+    assert (4, "", ()) == (code, out, fake.requests)
+    assert f"{own.id} is the token in use: to delete it would lock this command out" in err
+    assert "hint: leave it out, use another token, or give --allow-own-token\n" in err
+    code, out, _ = command("delete", "--yes", own.id, "--allow-own-token")
+    assert (0, f"{own.id}\n") == (code, out)
+
+
+def test_quiet(fake: FakeLosant, service: str, command: Command) -> None:
+    """A quiet deletion prints ids and errors alone."""
+    assert (0, f"{ONE}\n", "") == command("delete", "--yes", "--quiet", ONE)
+    code, out, err = command("delete", "--yes", "--quiet", GONE)
+    assert (3, "", 2) == (code, out, len(err.splitlines()))
+
+
+def test_answer_that_proves_nothing(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token about which the answer proves nothing may have been deleted, and is named."""
+    fake.fail(status=200, body={"a": 1}, times=None, method="DELETE")
+
+    code, out, err = command("delete", "--yes", ONE)
+
+    assert (3, "") == (code, out)
+    assert err.endswith(
+        f"{ONE} may have been deleted: no answer says so.\n"
+        "Deleted 0 of 1, 1 may have been deleted.\n"
+    )

@@ -1,0 +1,308 @@
+"""One line for whatever goes wrong, with a hint and an exit code."""
+
+import asyncio
+import contextlib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import errors
+from losant_tokens.cli import _commands, _connect
+from losant_tokens.cli._errors import CommandError, explained, unexpected, warn, with_options
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+COMMANDS = (
+    *("list", "show", "create", "patch", "delete", "sandbox", "demo"),
+    *("plan", "apply", "cleanup", "quarantine", "sweep", "restore", "prune", "completion"),
+)
+HINTED = {
+    errors.TransportError: "look before you retry",
+    errors.RequestTimeout: "look before you retry",
+    errors.ConnectFailed: "check the network",
+    errors.ConfigurationError: "change that setting",
+    errors.Unauthorized: "check LOSANT_API_TOKEN",
+    errors.TokenExpired: "a token that is valid",
+    errors.ScopeError: "one of these scopes",
+    errors.IssuerMismatch: "the API that issued the token",
+    errors.ResponseTooLarge: "fewer tokens at a time",
+    errors.Forbidden: "a token that may do this",
+    errors.NotFound: "check the id",
+    errors.TooManyRequests: "wait a little",
+    errors.ServerError: "try again later",
+    errors.ResponseError: "is the API of Losant",
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.LosantError)
+    ],
+)
+def test_hints(kind: type[errors.LosantError]) -> None:
+    """Each error of the client keeps its message, and most have a hint what to do."""
+    problem = explained(kind("what happened"))
+
+    refused = issubclass(kind, errors.GuardRefused | errors.PlanRefused)
+    assert (str(problem), problem.exit_code) == ("what happened", 4 if refused else 1)
+    assert HINTED.get(kind, "") in problem.hint
+    assert bool(problem.hint) == (kind in HINTED)
+
+
+def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token the message says which variable is missing."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "")
+
+    code, out, err = command("list")
+
+    assert (1, "") == (code, out)
+    assert err.startswith("losant-tokens: error: no API token: LOSANT_API_TOKEN is not set\nhint: ")
+
+
+def test_wrong_token(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the API refuses is told in a line, with a hint."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "wrong")
+
+    code, out, err = command("list")
+
+    message, hint = err.splitlines()
+    assert (1, "") == (code, out)
+    assert message.startswith("losant-tokens: error: userApiTokens.get (/me/tokens): 401")
+    assert hint.startswith("hint: check LOSANT_API_TOKEN")
+
+
+def test_message_of_the_server(fake: FakeLosant, service: str, command: Command) -> None:
+    """What a server says cannot get at the terminal."""
+    fake.fail(status=400, body={"type": "X", "message": "a\x1b[2J\u202eb"})
+
+    _, _, err = command("list")
+
+    assert err == (
+        "losant-tokens: error: userApiTokens.get (/me/tokens): 400 X - a\\x1b[2J\\u202eb\n"
+    )
+
+
+def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> None:
+    """Whoever waits for another try is told why."""
+    fake.fail(status=503, headers={"Retry-After": "0"})
+
+    code, _, err = command("list")
+
+    assert code == 0
+    assert "503" in err
+    assert "; trying again in 0." in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "help_of"),
+    [
+        (["nope"], 'Unknown command "nope".', ""),
+        (["list", "--nope"], "--nope", "list "),
+        (["list", "--limit", "0"], 'Invalid value "0" for ', "list "),
+        (["list", "--sort-field", "\x1b"], 'Invalid value "\\x1b" for ', "list "),
+        (["list", "--owner", "me"], "An owner is user, oauth, application:ID", "list "),
+        (["show"], "TOKEN_ID", "show "),
+        (["delete"], "TOKEN_IDS", "delete "),
+        (["create", "ci", "--expires", "soon"], '"soon" is no expiry', "create "),
+        (["sandbox", "--port", "70000"], 'Invalid value "70000" for ', "sandbox "),
+    ],
+)
+def test_usage(command: Command, arguments: list[str], message: str, help_of: str) -> None:
+    """What is not understood exits with 2, in one line, and says where the help is."""
+    code, out, err = command(*arguments)
+
+    line, hint = err.splitlines()
+    assert (2, "") == (code, out)
+    assert line.startswith("losant-tokens: error: ")
+    assert message in line
+    assert hint == f"hint: see losant-tokens {help_of}--help"
+
+
+def test_the_token_is_no_argument(command: Command) -> None:
+    """There is no option for the token, and the help says where it comes from."""
+    assert command("list", "--token", "x")[0] == 2
+    for name in set(COMMANDS) - {"sandbox", "demo", "completion", "prune"}:
+        assert "LOSANT_API_TOKEN, never from an argument" in command(name, "--help")[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(command: Command, name: str) -> None:
+    """Each command has help with examples that fits into 80 columns."""
+    code, out, err = command(name, "--help")
+
+    assert (0, "") == (code, err)
+    assert f"Examples:\n  losant-tokens {name}" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_of_all(command: Command) -> None:
+    """The help tells of the environment and of the exit codes; so does no arguments at all."""
+    code, out, err = command("--help")
+
+    assert (0, "") == (code, err)
+    assert "\nEnvironment:\n  LOSANT_API_TOKEN" in out
+    assert "\nExit codes:\n  0  done" in out
+    assert out == command()[1]
+
+
+def test_full_disk(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system refuses is told in a line."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("losant_tokens.cli.commands.tokens.list_tokens", full)
+
+    expected = "losant-tokens: error: [Errno 28] No space left on device\n"
+    assert (1, "", expected) == command("list")
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Where nobody reads any more the command ends in silence, now or when it flushes."""
+
+    def write(*_: object, **__: object) -> int:
+        sys.stdout.write("x" * size)
+        return 0
+
+    monkeypatch.setattr("losant_tokens.cli.commands.tokens.list_tokens", write)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
+        assert (141, "", "") == command("list")
+
+
+def test_stdout_may_be_anything(command: Command) -> None:
+    """A program may run the command with a stdout of its own."""
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
+        command("patch", "--help")
+
+    assert "Usage: losant-tokens patch" in stdout.getvalue()
+
+
+def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is reported as one line with its place, without values and without a traceback."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("s3cret")
+
+    monkeypatch.setenv("LOSANT_API_TOKEN", "x")
+    monkeypatch.setattr("losant_tokens.cli._connect.anyio.run", broken)
+
+    code, out, err = command("list")
+
+    line, hint = err.splitlines()
+    assert (70, "") == (code, out)
+    assert re.fullmatch(
+        r"losant-tokens: error: unexpected ZeroDivisionError at "
+        r"(losant_tokens/cli/_\w+\.py:\d+( > )?){3}",
+        line,
+    )
+    assert hint.startswith("hint: this is a bug: please report this line")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "beginning"),
+    [
+        (errors.ConnectFailed("refused"), 1, "refused"),
+        (CommandError("no"), 1, "no"),
+        (ExceptionGroup("", [errors.PlanRefused("old")]), 4, "old"),
+        (KeyError("s3cret"), 70, "unexpected KeyError at "),
+    ],
+)
+def test_group(error: Exception, code: int, beginning: str) -> None:
+    """A group of errors is reported as the first of them, however deep."""
+    problem = unexpected(ExceptionGroup("several", [error, ValueError()]))
+
+    assert (code, True) == (problem.exit_code, str(problem).startswith(beginning))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Allow it with allow_majority=True.", "Allow it with --allow-majority."),
+        ("Older than max_age allows.", "Older than --max-age allows."),
+        ("To carry it on, pass `resume=True`.", "To carry it on, pass --resume."),
+        ("Use scope_check='off'.", "Use --scope-check off."),
+        ("plan.max_changes must be", "--max-changes must be"),
+        ("the token 'max_age' is kept, at this rate", "the token 'max_age' is kept, at this rate"),
+        ("(--max-age)", "(--max-age)"),
+    ],
+)
+def test_arguments_are_options(text: str, expected: str) -> None:
+    """A message of the library names its arguments; that of the command names options."""
+    assert expected == with_options(text)
+
+
+async def test_what_fails_in_a_task_is_one_error() -> None:
+    """An error in a task comes out as itself, so that it can be told in a line."""
+
+    def broken(*_: object) -> None:
+        raise BrokenPipeError
+
+    async def call(_: str) -> None:
+        return None
+
+    with pytest.raises(BrokenPipeError):
+        await _connect.each("ab", call, broken)
+
+
+@pytest.mark.parametrize(
+    ("terminal_", "no_color", "expected"),
+    [
+        (False, "", "losant-tokens: WARNING: a \\x1b b\n"),
+        (True, "1", "losant-tokens: WARNING: a \\x1b b\n"),
+        (True, "", "\x1b[1;33mlosant-tokens: WARNING: a \\x1b b\x1b[0m\n"),
+    ],
+)
+def test_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal_: bool,
+    no_color: str,
+    expected: str,
+) -> None:
+    """A warning stands out, and is one line whatever is in it."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal_)
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    warn("a \x1b\nb")
+
+    assert expected == capsys.readouterr().err
+
+
+def test_what_is_imported_for_help() -> None:
+    """The module with the commands imports nothing of what they do."""
+    top = [
+        line for line in Path(_commands.__file__).read_text().splitlines() if line[:5] == "from "
+    ]
+
+    assert top == [
+        "from typing import Literal",
+        "from cyclopts import App",
+        "from losant_tokens import __version__",
+        "from losant_tokens.cli import _help as texts",
+        "from losant_tokens.cli._connection import USUAL, Connection",
+        "from losant_tokens.cli._parameters import (",
+    ]
+
+
+@pytest.mark.parametrize("has_uvloop", [True, False])
+def test_event_loop(has_uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command runs on uvloop where that is installed, and on asyncio's own loop elsewhere."""
+    asked = {"uvloop": object() if has_uvloop else None}
+    monkeypatch.setattr("losant_tokens.cli._connect.find_spec", asked.__getitem__)
+
+    async def loop() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert ("uvloop" in _connect.wait_for(loop)) is has_uvloop

@@ -1,0 +1,99 @@
+"""Rules as options."""
+
+from datetime import timedelta
+
+import pytest
+
+from losant_tokens import jobs
+from losant_tokens.cli._job_parameters import NO_RULES
+from losant_tokens.cli.commands import jobs as job_commands
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ("--expired", "expired"),
+        ("--expires-within 30d", "expires within 30 days"),
+        ("--never-expires", "never expires"),
+        ("--older-than 12h", "older than 0.5 days"),
+        ("--not-updated-for 4w", "not updated for 28 days"),
+        ("--inactive", "inactive"),
+        ("--named a*", "named 'a*'"),
+        ("--named a --named b", "named 'a' or named 'b'"),
+        ("--named a --except-named b", "named 'a' and not named 'b'"),
+        (
+            "--named a --except-named b --except-named c",
+            "named 'a' and not named 'b' and not named 'c'",
+        ),
+        ("--created-by ada --created-by x", "created by 'ada' or created by 'x'"),
+        ("--has-scope all.*", "has scope 'all.*'"),
+        ("--can-create-tokens", "can create tokens"),
+        ("--expired --inactive", "expired and inactive"),
+        ("--expired --inactive --any", "expired or inactive"),
+        ("--inactive --named a --named b", "inactive and (named 'a' or named 'b')"),
+        (
+            "--any --inactive --older-than 1d --except-named a",
+            "(inactive or older than 1 day) and not named 'a'",
+        ),
+    ],
+)
+def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, rule: str) -> None:
+    """Options of different kinds have all to be met, or with --any one; of one kind, any."""
+    seen = []
+
+    def plan(rules: object, *_: object) -> None:
+        seen.append(str(rules.rule()))  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(job_commands, "select", plan)
+    monkeypatch.setattr(job_commands, "plan", lambda *_, **__: 0)
+
+    assert (0, "", "") == command("plan", *options.split())
+    assert [rule] == seen
+
+
+def test_no_rules() -> None:
+    """No option at all is no rule, rather than one that selects everything."""
+    assert NO_RULES.rule() is None
+
+
+def test_rules_select(fake: FakeLosant, service: str, command: Command) -> None:
+    """Each option selects what it says."""
+    fake.add_token("a", scope=["all.User"], creator_name="ada")
+    fake.add_token("b", status="inactive")
+    fake.add_token("c")
+
+    for option, expected in (
+        (["--has-scope", "all.User"], "a"),
+        (["--created-by", "a?a"], "a"),
+        (["--can-create-tokens"], "a"),
+        (["--inactive"], "b"),
+        (["--named", "[c]"], "c"),
+    ):
+        code, _, err = command("plan", *option, "--out", (path := f"{fake.user_id}.jsonl"))
+        assert code == 0, err
+        plan = jobs.Plan.read(path)
+        assert [expected] == [entry.name for entry in plan.entries()]
+        plan.path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [([], timedelta(hours=24)), (["--max-age", "4w"], timedelta(weeks=4))],
+)
+def test_max_age(
+    command: Command, monkeypatch: pytest.MonkeyPatch, given: list[str], expected: timedelta
+) -> None:
+    """The age that a plan may have is a day, unless told otherwise."""
+    ages: list[object] = []
+    monkeypatch.setattr(job_commands, "apply", lambda *_, max_age, **__: ages.append(max_age))
+
+    command("apply", "p.jsonl", *given)
+
+    assert [expected] == ages

@@ -1,0 +1,123 @@
+"""No job replaces a file that it reads, or that a later step reads."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+CI = ("--named", "ci-*", "--yes")
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    fake = FakeLosant()
+    for number in range(4):
+        fake.add_token(f"ci-{number}")
+    for number in range(9):
+        fake.add_token(f"keep-{number}")
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+
+def changes(fake: FakeLosant) -> int:
+    return sum(request.method in {"PATCH", "DELETE"} for request in fake.requests)
+
+
+def test_second_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
+    """A second quarantine does not replace the report of the first, and changes nothing."""
+    command("quarantine", *CI, "--report", "q.json")
+    before = Path("q.json").read_bytes()
+    fake.clear_requests()
+
+    code, out, err = command("quarantine", "--named", "keep-1", "--yes", "--report", "q.json")
+
+    assert (4, "", ()) == (code, out, fake.requests)
+    assert "q.json is the report of a quarantine: restore and sweep need it." in err
+    assert ". No token was changed." in err
+    assert before == Path("q.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["q.json", "./q.json", "link.json", "hard.json"])
+@pytest.mark.parametrize("step", [("sweep", "--after", "0h"), ("restore",)])
+def test_report_over_its_input(
+    fake: FakeLosant, service: str, command: Command, name: str, step: tuple[str, ...]
+) -> None:
+    """A sweep or restore does not write its report over the one that it reads."""
+    command("quarantine", *CI, "--report", "q.json")
+    Path("link.json").symlink_to("q.json")
+    os.link("q.json", "hard.json")
+    before, seen = Path("q.json").read_bytes(), changes(fake)
+
+    code, _, err = command(step[0], "q.json", *step[1:], "--yes", "--report", name)
+
+    assert (4, seen) == (code, changes(fake))
+    assert "the report of the quarantine at once. No token was changed" in err
+    assert before == Path("q.json").read_bytes()
+
+
+def test_report_over_the_plan(fake: FakeLosant, service: str, command: Command) -> None:
+    """A plan and a report cannot have one name; the plan is kept, and nothing is changed."""
+    code, _, err = command("cleanup", *CI, "--out", "x.json", "--report", "x.json")
+
+    assert (4, 0) == (code, changes(fake))
+    assert "x.json would be another report and the plan at once. No token was changed" in err
+    assert "plan" in Path("x.json").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--report", "p.json"),
+        ("--journal", "p.json"),
+        ("--journal", "j.json", "--report", "j.json"),
+        ("--report", "a.csv", "--report", "./a.csv"),
+    ],
+)
+def test_apply(fake: FakeLosant, service: str, command: Command, options: tuple[str, ...]) -> None:
+    """A plan is applied only if each of its files has a name of its own."""
+    command("plan", "--named", "ci-*", "--out", "p.json")
+
+    code, _, err = command("apply", "p.json", "--yes", *options)
+
+    assert (4, 0) == (code, changes(fake))
+    assert "hint: give each file a name of its own\n" in err
+
+
+def test_report_over_the_default_journal(fake: FakeLosant, service: str, command: Command) -> None:
+    """A report does not replace the journal of an earlier job either."""
+    command("cleanup", *CI, "--out", "p.jsonl", "--journal", "j.json")
+
+    code, _, err = command("cleanup", "--named", "keep-0", "--yes", "--report", "j.json")
+
+    assert (4, True) == (code, "j.json is a journal. Give the report another name" in err)
+
+
+def test_quarantine_resumed(fake: FakeLosant, service: str, command: Command) -> None:
+    """A quarantine that is carried on writes its report again."""
+    command("plan", "--named", "ci-*", "--action", "deactivate", "--out", "p.jsonl")
+    fake.fail(status=401, method="PATCH", skip=2, times=None)
+    command("apply", "p.jsonl", "--yes", "--report", "q.json", "--max-concurrency", "1")
+    fake.clear_faults()
+
+    code, _, _ = command("apply", "p.jsonl", "--yes", "--resume", "--report", "q.json")
+
+    assert (0, 4) == (code, json.loads(Path("q.json").read_text())["totals"]["done"])
+
+
+def test_default_report_is_free(fake: FakeLosant, service: str, command: Command) -> None:
+    """The report that a quarantine writes by itself replaces nothing either."""
+    Path("p.report.json").write_text("mine")
+
+    code, _, err = command("quarantine", *CI, "--out", "p.jsonl")
+
+    assert (0, "mine") == (code, Path("p.report.json").read_text())
+    assert "Report: p.report-2.json\n" in err

@@ -1,0 +1,194 @@
+"""How plans and results are shown."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import Owner
+from losant_tokens.cli._progress import job_progress
+from losant_tokens.cli._render import lasting, plan_rows, result, show_plan
+from losant_tokens.jobs import Entry, Outcome, Progress
+from tests.support.reports import entry, report
+
+DONE = dict.fromkeys(Outcome, 0)
+
+
+def rows(tmp_path: Path, *entries: Entry) -> list[tuple[str, ...]]:
+    return plan_rows(report(tmp_path, [None] * len(entries), entries=entries).plan)
+
+
+def test_reasons_are_gathered(tmp_path: Path) -> None:
+    """Tokens whose reasons differ in their dates alone are one row, with the first and last."""
+    dates = ["2025-03-01", "2024-01-02", "2025-01-01"]
+    tokens = [
+        entry(number, f"ci-{number}", reason=f"expired on {date}, named 'x'")
+        for number, date in enumerate(dates)
+    ]
+
+    assert [
+        (
+            "delete",
+            "user",
+            "expired on 2024-01-02 to 2025-03-01, named 'x'",
+            "3",
+            "ci-0, ci-1, ci-2",
+        ),
+        ("keep", "user", "not selected", "3", ""),
+    ] == rows(tmp_path, *tokens)
+
+
+def test_one_date(tmp_path: Path) -> None:
+    """Where all dates are the same, it is told once."""
+    tokens = [entry(number, "same") for number in range(2)]
+
+    assert ("delete", "user", "expired on 2025-01-02", "2", "same") == rows(tmp_path, *tokens)[0]
+
+
+def test_many_examples(tmp_path: Path) -> None:
+    """Of many tokens there are three examples, from all over the list."""
+    tokens = [entry(number, str(number)) for number in range(1000)]
+
+    examples = rows(tmp_path, *tokens)[0][-1]
+
+    *some, more = examples.split(", ")
+    assert (3, "...") == (len(set(some)), more)
+    assert max(map(int, some)) > 300
+
+
+def test_protected(tmp_path: Path) -> None:
+    """What is protected is kept, for a reason of its own; what is done most comes first."""
+    tokens = [
+        entry(0, protected="protected by 'x'"),
+        entry(1, reason="inactive"),
+        entry(2),
+        entry(3),
+    ]
+
+    assert [
+        ("delete", "expired on 2025-01-02"),
+        ("delete", "inactive"),
+        ("keep", "protected by 'x'"),
+        ("keep", "not selected"),
+    ] == [row[:1] + row[2:3] for row in rows(tmp_path, *tokens)]
+
+
+def test_many_reasons(tmp_path: Path) -> None:
+    """A table does not get longer than a screen."""
+    tokens = [entry(number, reason=f"reason {chr(65 + number)}") for number in range(20)]
+
+    table = rows(tmp_path, *tokens)
+
+    assert 17 == len(table)
+    assert ("delete", "", "5 other reasons", "5", "") == table[-2]
+
+
+def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
+    """Why tokens may be missing from a plan is shown before it is applied."""
+    header = {"incomplete": ("user: the API lists 1 token twice",)}
+    shown = io.StringIO()
+
+    show_plan(report(tmp_path, [None], header=header).plan, shown)
+
+    assert "May miss:      user: the API lists 1 token twice\n" in shown.getvalue()
+
+
+def test_hostile_plan(tmp_path: Path) -> None:
+    """What a terminal could obey is escaped, wherever it stands in a plan."""
+    evil = "\x1b[2J"
+    made = report(
+        tmp_path,
+        [None] * 2,
+        entries=[entry(0, evil, reason=evil), entry(1, owner=Owner.user_oauth())],
+        header={"rule": evil, "protected": (evil,), "token_in_use": evil},
+    )
+    shown = io.StringIO()
+
+    show_plan(made.plan, shown)
+
+    assert "\x1b" not in shown.getvalue()
+    assert "Rule:          \\x1b[2J\nProtected:     \\x1b[2J\n" in shown.getvalue()
+    assert "OWNER" in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([Outcome.DONE], "Deleted 1, left alone 0, failed 0: 10.0 seconds, 2 requests per second."),
+        (
+            list(Outcome),
+            "Deleted 1, left alone 3 (1 changed, 1 gone, 1 protected), failed 1, unknown 1: ",
+        ),
+        ([None, Outcome.DONE], "Deleted 1, left alone 0, failed 0, not come to 1: "),
+    ],
+)
+def test_result(tmp_path: Path, outcomes: list[Outcome | None], said: str) -> None:
+    """What came of a job is told in a line."""
+    assert said == result(report(tmp_path, outcomes))[: len(said)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "?"),
+        (0.2, "1 s"),
+        (59, "59 s"),
+        (61, "1 min"),
+        (3599, "1 h 00 min"),
+        (9000, "2 h 30 min"),
+    ],
+)
+def test_lasting(seconds: float | None, said: str) -> None:
+    """An estimate is told in the unit that suits it."""
+    assert said == lasting(seconds)
+
+
+def at(settled: int, elapsed: float, **members: object) -> Progress:
+    return Progress(
+        total=100,
+        counts=DONE | {Outcome.DONE: settled},
+        elapsed=elapsed,
+        per_second=7.0,
+        **members,  # type: ignore[arg-type]
+    )
+
+
+def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal a line comes at each tenth, and every ten seconds."""
+    with job_progress("Deleting", 100) as listener:
+        for now in (
+            at(0, 0.0),
+            at(9, 1.0),
+            at(10, 2.0, concurrency=3, remaining=75.0),
+            at(11, 3.0),
+            at(12, 13.0),
+            at(13, 14.0, pausing="the service does not answer"),
+            at(13, 23.0, pausing="the service does not answer"),
+            at(100, 24.0),
+        ):
+            listener(now)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "Deleting: 10 of 100; 7/s, 3 at once, 1 min left",
+        "Deleting: 12 of 100; 7/s, ? left",
+        "Deleting: 13 of 100; waiting: the service does not answer",
+        "Deleting: 100 of 100; 7/s",
+    ]
+
+
+def test_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+    """What came out otherwise than wanted is told first."""
+    counts = DONE | {Outcome.DONE: 50, Outcome.FAILED: 2, Outcome.CHANGED: 1, Outcome.UNKNOWN: 9}
+
+    with job_progress("Deleting", 100) as listener:
+        listener(Progress(total=100, counts=counts))
+
+    assert "Deleting: 53 of 100; 1 changed, 2 failed, 0/s, ? left\n" == capsys.readouterr().err
+
+
+def test_a_job_about_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A job without tokens has no progress to tell of."""
+    with job_progress("Deleting", 0) as listener:
+        listener(Progress(total=0, counts=DONE))
+
+    assert "" == capsys.readouterr().err

@@ -1,0 +1,237 @@
+"""The command's own folder: where it is, and what is pruned."""
+
+import json
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import jobs
+from losant_tokens.cli import _state_files
+from losant_tokens.cli._errors import CommandError
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    fake = FakeLosant()
+    for number in range(4):
+        fake.add_token(f"ci-{number}")
+    for number in range(6):
+        fake.add_token(f"keep-{number}")
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command's own folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "state" / "losant-tokens"
+
+
+CI = ("--named", "ci-*")
+
+
+def age(folder: Path, days: int = 200) -> None:
+    """Makes files look old."""
+    for path in folder.iterdir():
+        os.utime(path, times=(time.time() - days * 86_400,) * 2)
+
+
+# --- Where it is -----------------------------------------------------------------------------
+
+
+def test_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a home, as for an unknown user, files lie in a private folder of temporary files."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
+
+    folder = _state_files.state_folder("hint")
+
+    assert tmp_path / f"losant-tokens-{os.getuid()}" == folder
+    assert 0o700 == folder.stat().st_mode & 0o777
+    assert folder == _state_files.existing_state_folder()
+
+
+def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of temporary files that others can write is not used."""
+    (tmp_path / f"losant-tokens-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"losant-tokens-{os.getuid()}").chmod(0o777)
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
+
+    with pytest.raises(CommandError, match="belongs to somebody else, or is open to others"):
+        _state_files.state_folder("hint")
+
+
+def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be written is an error with a hint."""
+    state.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    with pytest.raises(CommandError, match="cannot be written") as caught:
+        _state_files.state_folder("name a file")
+
+    assert "name a file" == caught.value.hint
+
+
+# --- The journal -----------------------------------------------------------------------------
+
+
+def test_journal_option(fake: FakeLosant, service: str, command: Command) -> None:
+    """--journal names the journal, and the advice to carry on names it, too."""
+    command("plan", *CI, "--out", "p.jsonl")
+    fake.fail(status=401, method="DELETE", skip=2, times=None)
+
+    _, _, err = command("apply", "p.jsonl", "--yes", "--journal", "j", "--max-age", "48h")
+
+    assert "To carry on: losant-tokens apply p.jsonl --resume --journal j --max-age 48h\n" in err
+    assert Path("j").exists()
+    assert not Path("p.jsonl.journal").exists()
+
+
+def test_read_only_plan(
+    fake: FakeLosant, service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal of a plan in a read-only folder lies in the command's own folder."""
+    command("plan", *CI, "--out", "p.jsonl")
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path) != Path() and access(path, mode)
+    )
+
+    code, _, err = command("apply", "p.jsonl", "--yes")
+    again, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
+
+    (journal,) = state.glob("*.journal")
+    assert (0, 0) == (code, again)
+    assert f". is read-only, so the journal is {journal}.\n" in err
+    assert "all of them in earlier runs" in out
+
+
+# --- Pruning ---------------------------------------------------------------------------------
+
+
+def test_complete_jobs_are_pruned(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """Old files of complete jobs go when the next job begins."""
+    command("cleanup", "--named", "ci-0", "--yes")
+    age(state)
+
+    command("cleanup", "--named", "ci-1", "--yes")
+
+    assert 2 == len(list(state.iterdir()))
+
+
+def test_recent_jobs_stay(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
+    """Files of a job that ended a short time ago stay, unless they are old enough."""
+    command("cleanup", *CI, "--yes")
+    age(state, 100)
+
+    assert "Removed 0 files.\n" == command("prune")[2]
+    code, out, err = command("prune", "--older-than", "90d")
+
+    assert (0, 2, "Removed 2 files.\n") == (code, len(out.splitlines()), err)
+    assert [] == list(state.iterdir())
+
+
+def test_one_file(service: str, command: Command, state: Path) -> None:
+    """A plan that was never applied is pruned, too."""
+    command("plan", *CI)
+    age(state)
+
+    assert "Removed 1 file.\n" == command("prune")[2]
+
+
+def test_no_folder(command: Command) -> None:
+    """Without a folder there is nothing to prune."""
+    assert (0, "", "Removed 0 files.\n") == command("prune")
+
+
+def test_half_done_jobs_stay(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
+    """A job that can be carried on keeps its files."""
+    fake.fail(status=401, method="DELETE", skip=2, times=None)
+    command("cleanup", *CI, "--yes", "--max-concurrency", "1")
+    age(state)
+
+    assert [] == _state_files.prune(state, DAY)
+    assert 2 == len(list(state.iterdir()))
+
+
+def test_quarantines_stay(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
+    """A quarantine keeps its plan, its journal and its report."""
+    command("quarantine", *CI, "--yes")
+    command("plan", *CI, "--action", "deactivate")
+    age(state)
+
+    assert [] == _state_files.prune(state, DAY)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", "{}", '{"n":0,"is":"intended"}', '{"n":9,"is":"done"}', '{"n":0}']
+)
+def test_unknown_files_stay(
+    fake: FakeLosant, service: str, command: Command, state: Path, line: str
+) -> None:
+    """A file that cannot be read as one of ours stays."""
+    command("cleanup", *CI, "--yes")
+    plan, journal = sorted(state.iterdir())
+    first = journal.read_text().splitlines()[0] if line else '{"format":"other"}'
+    journal.write_text(f"{first}\n{line}\n")
+    (state / "notes.txt").write_text("")
+    (state / f"link{plan.name}").symlink_to(plan)
+    age(state)
+
+    assert [] == _state_files.prune(state, DAY)
+
+
+def test_altered_plan_stays(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
+    """A plan that was altered is not one of a complete job."""
+    command("cleanup", *CI, "--yes")
+    plan, _ = sorted(state.iterdir())
+    plan.write_text(json.dumps({}))
+    age(state)
+
+    assert [] == _state_files.prune(state, DAY)
+
+
+def test_half_written_files_are_pruned(state: Path) -> None:
+    """What a killed process left behind goes after a day."""
+    state.mkdir(parents=True)
+    for name in (".r.html.0123abcd.part", ".r.html.part"):
+        (state / name).write_text("")
+    assert [] == _state_files.prune(state, DAY)
+    age(state)
+
+    assert [state / ".r.html.0123abcd.part"] == _state_files.prune(state, DAY)
+    assert [] == _state_files.prune(state / "none", DAY)
+
+
+def test_plan_is_the_last_to_go(
+    fake: FakeLosant, service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be removed is no error."""
+    command("cleanup", *CI, "--yes")
+    age(state)
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+    assert [] == _state_files.prune(state, DAY)
+    assert isinstance(jobs.Plan.read(min(state.iterdir())), jobs.Plan)

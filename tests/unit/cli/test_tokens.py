@@ -1,0 +1,430 @@
+"""`list`, `show`, `patch` and `create`."""
+
+import json
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from losant_tokens import AsyncClient
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+APPLICATION = f"application:{'a' * 24}"
+DATE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
+
+
+def add_three(fake: FakeLosant, owner: str = "user") -> None:
+    fake.add_token("ci-1", owner=owner, id="1" * 24, creation_date=DATE, scope=["a.b", "c"])
+    fake.add_token("ci-2", owner=owner, id="2" * 24, creation_date=DATE, status="inactive")
+    fake.add_token("x" * 200, owner=owner, id="3" * 24, creation_date=DATE, expiration_date=DATE)
+
+
+def ids(out: str) -> str:
+    """The first digits of the ids in an array of tokens."""
+    return "".join(token["id"][0] for token in json.loads(out))
+
+
+def test_list(fake: FakeLosant, service: str, command: Command) -> None:
+    """A list is a table, complete where stdout is no terminal."""
+    add_three(fake)
+
+    code, out, err = command("list")
+
+    blanks = " " * 196
+    expected = (
+        f"ID                        NAME{blanks}  STATUS    EXPIRES     CREATED     SCOPES\n"
+        f"{'1' * 24}  ci-1{blanks}  active    never       2030-01-02  a.b c\n"
+        f"{'2' * 24}  ci-2{blanks}  inactive  never       2030-01-02  all.User.read\n"
+        f"{'3' * 24}  {'x' * 200}  active    2030-01-02  2030-01-02  all.User.read\n"
+    )
+    assert (0, expected, "") == (code, out, err)
+
+
+def test_list_on_a_terminal(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """A narrow terminal goes without the less important columns, and is told how many there are."""
+    terminal(columns=80)
+    fake.add_token("ci: device provisioning 12345")
+
+    _, out, err = command("list")
+
+    assert "CREATED" not in out
+    assert "SCOPES" not in out
+    assert fake.tokens()[0].id in out
+    assert err == "1 token\n"
+
+    fake.seed(1199)
+    assert command("list")[2] == "1,200 tokens\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "123"),
+        (["--name", "ci-*"], "12"),
+        (["--status", "inactive"], "2"),
+        (["--name", "ci-*", "--status", "active"], "1"),
+        (["--filter-field", "name", "--filter", "ci-2"], "2"),
+        (["--sort-field", "id", "--sort-direction", "desc"], "321"),
+        (["--limit", "2"], "12"),
+        (["--limit", "1", "--status", "inactive"], "2"),
+        (["--limit", "9"], "123"),
+    ],
+)
+@pytest.mark.parametrize("owner", ["user", "oauth", APPLICATION])
+def test_list_options(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    owner: str,
+    options: list[str],
+    expected: str,
+) -> None:
+    """Lists can be filtered, sorted and limited, whoever owns the tokens."""
+    add_three(fake, owner)
+
+    code, out, _ = command("list", "--json", "--owner", owner, *options)
+
+    assert (0, expected) == (code, ids(out))
+
+
+def test_list_asks_for_no_more_than_is_wanted(
+    fake: FakeLosant, service: str, command: Command
+) -> None:
+    """A small limit makes for a small page."""
+    fake.seed(50)
+
+    _, out, _ = command("list", "--json", "--limit", "7")
+
+    assert len(json.loads(out)) == 7
+    assert fake.requests[0].query["perPage"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--filter", "x"], "--filter-field and --filter go together"),
+        (["--filter-field", "name"], "--filter-field and --filter go together"),
+        (
+            ["--filter-field", "name", "--filter", "x", "--status", "active"],
+            "--filter does not go together with --name and --status",
+        ),
+        (
+            ["--filter-field", "status", "--filter", "active", "--name", ""],
+            "--filter does not go together with --name and --status",
+        ),
+    ],
+)
+def test_filters_that_do_not_go_together(
+    command: Command, options: list[str], message: str
+) -> None:
+    """What makes no sense together is an error of usage."""
+    assert (2, "", f"losant-tokens: error: {message}\n") == command("list", *options)
+
+
+def test_show(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token is shown fact by fact, and what it does not have is left out."""
+    fake.add_token(
+        "a\x1b[1mb",
+        id="1" * 24,
+        creation_date=DATE,
+        expiration_date=DATE,
+        description="For\nci",
+        creator_name="ada",
+        default_role="view",
+    )
+    fake.add_token("plain", id="2" * 24, creation_date=DATE, scope=[])
+
+    assert (
+        0,
+        f"""\
+Id:          {"1" * 24}
+Name:        a\\x1b[1mb
+Status:      active
+Expires:     2030-01-02 03:04 UTC
+Created:     2030-01-02 03:04 UTC
+Updated:     2030-01-02 03:04 UTC
+Scopes:      all.User.read
+Role:        view
+Creator:     ada
+Description: For\\nci
+""",
+        "",
+    ) == command("show", "1" * 24)
+    assert "Expires:     never\n" in command("show", "2" * 24)[1]
+    assert "Scopes" not in command("show", "2" * 24)[1]
+
+
+def test_show_as_json(fake: FakeLosant, service: str, command: Command) -> None:
+    """As JSON a token is one object."""
+    add_three(fake, APPLICATION)
+
+    _, out, _ = command("show", "2" * 24, "--owner", APPLICATION, "--json")
+
+    assert json.loads(out)["name"] == "ci-2"
+
+
+def test_show_an_oauth_token(fake: FakeLosant, service: str, command: Command) -> None:
+    """OAuth tokens can be shown, too."""
+    fake.seed(1, owner="oauth")
+
+    code, out, _ = command("show", fake.tokens("oauth")[0].id, "--owner", "oauth")
+
+    assert (0, fake.tokens("oauth")[0].id) == (code, out.split()[1])
+
+
+@pytest.mark.parametrize("owner", ["user", "oauth", APPLICATION])
+def test_patch(fake: FakeLosant, service: str, command: Command, owner: str) -> None:
+    """A patch changes what is given, and shows the token as it is then."""
+    add_three(fake, owner)
+
+    code, out, _ = command(
+        *("patch", "1" * 24, "--owner", owner, "--status", "inactive", "--description", "")
+    )
+
+    token = fake.tokens(owner)[0]
+    assert ("ci-1", "inactive", "") == (token.name, token.status, token.description)
+    assert (0, "Status:      inactive") == (code, out.splitlines()[2])
+
+
+def test_patch_as_json(fake: FakeLosant, service: str, command: Command) -> None:
+    """A patched token can be had as JSON."""
+    add_three(fake)
+
+    _, out, _ = command("patch", "1" * 24, "--name", "new", "--json")
+
+    assert json.loads(out)["name"] == "new"
+
+
+def test_patch_nothing(command: Command) -> None:
+    """A patch without changes is an error of usage, and nothing is sent."""
+    expected = "losant-tokens: error: nothing to change: give --name, --description or --status\n"
+    assert (2, "", expected) == command("patch", "1" * 24)
+
+
+@pytest.mark.parametrize("owner", ["user", f"instance:{'b' * 24}", APPLICATION])
+def test_create(fake: FakeLosant, service: str, command: Command, owner: str) -> None:
+    """The secret of a new token is all of stdout; what token it is goes to stderr."""
+    code, out, err = command(
+        *("create", "ci", "--scope", "all.User.read", "--scope", "device.get"),
+        *("--expires", "2030-01-02T03:04", "--description", "d", "--status", "inactive"),
+        *("--owner", owner),
+    )
+
+    (token,) = fake.tokens(owner)
+    assert (0, f"{token.secret}\n") == (code, out)
+    assert err == (
+        f"Created 'ci', id {token.id}, expires: 2030-01-02 03:04 UTC.\n"
+        "Its secret can be seen this once:\n"
+    )
+    assert ("ci", ("all.User.read", "device.get"), DATE, "d", "inactive") == (
+        token.name,
+        token.scope,
+        token.expiration_date,
+        token.description,
+        token.status,
+    )
+
+
+def test_create_with_a_mistaken_scope(fake: FakeLosant, service: str, command: Command) -> None:
+    """A scope that is not published is refused, with the one that was probably meant."""
+    code, out, err = command("create", "ci", "--scope", "all.User.reed")
+
+    assert (1, "", ()) == (code, out, fake.tokens())
+    assert "Did you mean 'all.User.read'? If the API has added it since, give it with " in err
+    assert err.endswith("give it with --unlisted-scope\n")
+
+
+def test_create_with_an_unlisted_scope(fake: FakeLosant, service: str, command: Command) -> None:
+    """A scope that is named as unlisted is sent, and the server decides."""
+    code, _, err = command("create", "ci", "--unlisted-scope", "galaxy.get")
+
+    assert 1 == code
+    assert "apiToken.scope.0 must be an enum value" in err
+
+
+def test_create_the_least(fake: FakeLosant, service: str, command: Command) -> None:
+    """A name is enough for a new token, which then never expires."""
+    code, _, err = command("create", "ci")
+
+    (token,) = fake.tokens()
+    assert code == 0
+    assert "expires: never" in err
+    assert ("ci", None, "active", None) == (
+        token.name,
+        token.expiration_date,
+        token.status,
+        token.description,
+    )
+
+
+def test_create_as_json(fake: FakeLosant, service: str, command: Command) -> None:
+    """As JSON the new token has its secret among its members."""
+    _, out, _ = command("create", "ci", "--expires", "never", "--json")
+
+    (token,) = fake.tokens()
+    assert (token.id, token.secret) == (json.loads(out)["id"], json.loads(out)["token"])
+
+
+def test_create_an_oauth_token(command: Command) -> None:
+    """OAuth tokens cannot be created, and the message says why."""
+    code, out, err = command("create", "ci", "--owner", "oauth")
+
+    assert (2, "") == (code, out)
+    assert "they come of a user's consent" in err
+
+
+def test_create_without_a_secret(fake: FakeLosant, service: str, command: Command) -> None:
+    """A new token whose answer has no secret is of no use: the message says how to delete it."""
+    fake.fail(status=201, method="POST", body={"id": "1" * 24, "name": "ci"})
+
+    expected = (
+        f"Created 'ci', id {'1' * 24}, expires: never.\n"
+        "losant-tokens: error: the response has no secret\n"
+        f"hint: losant-tokens delete {'1' * 24}\n"
+    )
+    assert (1, "", expected) == command("create", "ci")
+
+
+def test_create_interrupted(
+    service: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever interrupts the creation of a token is told that there may be one all the same."""
+
+    def interrupted(*_: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anyio.run", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        command("create", "ci")
+
+    assert capsys.readouterr().err.startswith("The token may have been created: look with")
+
+
+# --- Names, as in jobs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("svc[[]prod]-?", {"svc[prod]-1", "svc[prod]-2"}),
+        ("svc[prod]-1", {"svc[prod]-1"}),
+        ("svc*", {"svc[prod]-1", "svc[prod]-2"}),
+        ("cafe\u0301", {"caf\u00e9"}),
+        ("SVC*", set()),
+        ("nope", set()),
+    ],
+)
+def test_list_by_name(
+    fake: FakeLosant, service: str, command: Command, pattern: str, expected: set[str]
+) -> None:
+    """`--name` means what `--named` and `--protect` mean: an equal name, or a glob."""
+    for name in ("svc[prod]-1", "svc[prod]-2", "caf\u00e9", "other"):
+        fake.add_token(name)
+
+    code, out, _ = command("list", "--name", pattern, "--json")
+
+    assert (0, expected) == (code, {token["name"] for token in json.loads(out)})
+
+
+def test_page_size(fake: FakeLosant, service: str, command: Command) -> None:
+    """`--page-size` says how many tokens to ask for at a time; all of them are listed."""
+    fake.seed(30)
+
+    _, out, _ = command("list", "--page-size", "10", "--json")
+
+    assert 30 == len(json.loads(out))
+    assert {"10"} == {request.query["perPage"] for request in fake.requests}
+
+
+# --- The token in use ------------------------------------------------------------------------
+
+
+def test_own_token_is_not_deactivated(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token in use is not deactivated, unless that is meant; all else can be changed."""
+    own = fake.add_token("own", scope=["all.User"])
+    monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
+
+    code, out, err = command("patch", own.id, "--status", "inactive")
+    assert (4, "", ()) == (code, out, fake.requests)
+    assert f"{own.id} is the token in use: to deactivate it would lock this command out" in err
+
+    assert 0 == command("patch", own.id, "--status", "active")[0]
+    assert 0 == command("patch", own.id, "--name", "mine")[0]
+    assert 0 == command("patch", own.id, "--status", "inactive", "--allow-own-token")[0]
+    assert "inactive" == fake.tokens()[0].status
+
+
+@pytest.mark.parametrize("command_line", [("delete", "--yes"), ("patch", "--status", "inactive")])
+def test_token_that_carries_no_id(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    command_line: tuple[str, ...],
+) -> None:
+    """If the token in use carries no id, the command warns, once."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "opaque")
+
+    _, _, err = command(command_line[0], "1" * 24, *command_line[1:])
+
+    assert 1 == err.count("losant-tokens: WARNING: cannot determine which token is in use")
+
+
+# --- Checks that can be overruled ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("check", "code"), [("enforce", 1), ("warn", 0), ("off", 0)])
+def test_scope_check(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    check: str,
+    code: int,
+) -> None:
+    """`--scope-check` says what the token's claims count for."""
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(fake._store, "now", lambda: long_ago)
+    monkeypatch.setenv("LOSANT_API_TOKEN", fake.access_token(expires=long_ago + timedelta(days=1)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert code == command("list", "--scope-check", check)[0]
+
+
+def test_list_that_contradicts_itself(
+    service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that cannot be trusted is printed, with a warning that names the contradiction."""
+    page = {"items": [{"id": "a" * 24, "name": "ci"}, {"name": "no id"}], "totalCount": 5}
+
+    def new_client(_: object) -> AsyncClient:
+        return AsyncClient(
+            "t",
+            transport=httpx.MockTransport(
+                lambda request: httpx.Response(
+                    200, json=page if request.url.params["page"] == "0" else {"items": []}
+                )
+            ),
+        )
+
+    monkeypatch.setattr("losant_tokens.cli._connect.new_client", new_client)
+
+    code, out, err = command("list")
+
+    assert (0, True) == (code, "ci" in out)
+    assert [
+        "tokens may be missing, or listed twice: page 0 has 1 item that cannot be read",
+        "tokens may be missing, or listed twice: the list states a total of 5 and has 2 items",
+    ] == [line.partition("WARNING: ")[2] for line in err.splitlines()]

@@ -1,0 +1,760 @@
+"""The executor: each response to a look or a change leads to the right record.
+
+The API and the throttle are scripted here, so these tests take no time.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from losant_tokens import ApiToken
+from losant_tokens._models import Success
+from losant_tokens.errors import (
+    Forbidden,
+    LosantError,
+    NotFound,
+    RequestTimeout,
+    ResponseError,
+    ServerError,
+    StatusError,
+    Unauthorized,
+    ValidationError,
+)
+from losant_tokens.jobs import Outcome
+from losant_tokens.jobs._execution.executor import (
+    MAX_FORBIDDEN,
+    MAX_GONE_IN_A_ROW,
+    MIN_FORBIDDEN,
+    Executor,
+)
+from losant_tokens.jobs._execution.queue import WorkItem
+from losant_tokens.jobs._throttle.throttle import MAX_ATTEMPTS, GaveUpError
+from losant_tokens.jobs._types import Entry
+from tests.support.jobs import USER
+
+BEFORE, AFTER = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+INTENDED, UNTOUCHED = "intended", "untouched"
+
+
+def id_of(number: int) -> str:
+    return f"{number:024x}"
+
+
+def item_of(number: int = 10, **members: Any) -> WorkItem:
+    entry = Entry(USER, id_of(number), "ci", "active", BEFORE, BEFORE, None, "named 'ci'")
+    return WorkItem(number, entry, **members)
+
+
+def token(number: int = 10, **members: Any) -> ApiToken:
+    return ApiToken(
+        **{
+            "id": id_of(number),
+            "name": "ci",
+            "status": "active",
+            "last_updated": BEFORE,
+            **members,
+        }
+    )
+
+
+def api_error(kind: type[StatusError], code: int) -> StatusError:
+    return kind(f"the API says {code}", status_code=code, is_from_api=True)
+
+
+GONE = api_error(NotFound, 404)
+DENIED = api_error(Forbidden, 403)
+REFUSED = api_error(StatusError, 400)
+EXPIRED = api_error(Unauthorized, 401)
+STRANGER = NotFound("a page", status_code=404)
+TIMEOUT = RequestTimeout("no response")
+NOT_SENT = RequestTimeout("not sent", ambiguous=False)
+BROKEN = api_error(ServerError, 500)
+
+
+class World:
+    """An executor, the scripted responses of the API, and the records of the journal.
+
+    Attributes:
+        looks: The responses to looks; if there are none left, the token is as planned.
+        changes: The responses to changes; if there are none left, the change succeeded.
+        listed: The ids that a list shows, or the error that it ends with.
+        prepared: The kinds of requests that were prepared.
+        sent: The kind of each request.
+        records: Each record, with the number of its token.
+        places: The number of places of each slot.
+    """
+
+    def __init__(self, action: str = "delete", *, verify: bool = True, **options: Any) -> None:
+        self.action = action
+        self.looks: list[Any] = []
+        self.changes: list[Any] = []
+        self.listed: list[str] | LosantError = []
+        self.prepared: list[str] = []
+        self.sent: list[str] = []
+        self.records: list[tuple[Any, ...]] = []
+        self.places: list[int] = []
+        self.deferred: list[WorkItem] = []
+        self.backed_off = 0
+        self.time = 0.0
+        self.delays: list[float] = []  # between a look and the change that follows
+        self.is_open: list[bool] = []
+        self.in_use = ""
+        parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
+        self.health = SimpleNamespace(patience=0.0)
+        self.executor = Executor(action=action, verify=verify, **parts, **options)  # type: ignore[arg-type]
+
+    # The client.
+
+    def uses_token(self, token_id: str) -> bool:
+        return token_id == self.in_use
+
+    def tokens(self, _: object) -> "World":
+        return self
+
+    def repeated(self, verb: str, *_: object) -> Callable[[str], Awaitable[Any]]:
+        self.prepared.append(verb)
+
+        async def respond(token_id: str) -> Any:
+            number = int(token_id, 16)
+            if verb == "get":
+                response = self.looks.pop(0) if self.looks else token(number)
+            elif self.changes:
+                response = self.changes.pop(0)
+            elif verb == "delete":
+                response = Success()
+            else:
+                status = {"activate": "active", "deactivate": "inactive"}[self.action]
+                response = token(number, status=status, last_updated=AFTER)
+            if isinstance(response, Exception):
+                raise response
+            return response
+
+        return respond
+
+    async def iter_by(self, *_: object, **__: object) -> AsyncIterator[Any]:
+        self.sent.append("list")
+        if isinstance(self.listed, LosantError):
+            raise self.listed
+        for token_id in self.listed:
+            yield SimpleNamespace(id=token_id)
+
+    # The journal.
+
+    def intend(self, number: int) -> None:
+        self.records.append((number, INTENDED))
+
+    def take_back(self, number: int, error: str | None = None) -> None:
+        self.records.append((number, UNTOUCHED, error))
+
+    def settle(
+        self,
+        number: int,
+        outcome: Outcome,
+        error: str | None = None,
+        changed: datetime | None = None,
+    ) -> None:
+        self.records.append((number, outcome, error, changed))
+
+    # The throttle, its slots, and the queue.
+
+    @asynccontextmanager
+    async def slot(self, places: int) -> AsyncIterator[Any]:
+        self.places.append(places)
+        is_open = self.is_open.pop(0) if self.is_open else True
+        yield SimpleNamespace(send=self.send, wait_for_next=self.wait_for_next, is_open=is_open)
+
+    async def send(
+        self, request: Callable[[], Awaitable[Any]], item: WorkItem, kind: str = "look"
+    ) -> Any:
+        self.sent.append(kind)
+        try:
+            return await request()
+        except LosantError as error:
+            item.failures, item.error = item.failures + 1, error
+            raise
+
+    async def wait_for_next(self) -> None:
+        self.time += self.delays.pop(0) if self.delays else 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def back_off(self, *_: object) -> None:
+        self.backed_off += 1
+
+    def defer(self, item: WorkItem) -> None:
+        item.was_deferred = True
+        self.deferred.append(item)
+
+    async def run(self, *items: WorkItem) -> list[tuple[Any, ...]]:
+        """Execute items, and return their outcomes with the errors."""
+        for item in items or (item_of(),):
+            await self.executor.execute(item)
+        return self.settled()
+
+    def settled(self) -> list[tuple[Any, ...]]:
+        """Return number, outcome and error of the tokens with an outcome."""
+        return [record[:3] for record in self.records if len(record) == 4]
+
+
+async def test_look_then_intent_then_change() -> None:
+    """A token is read, intended, changed and recorded, with two places for the two requests."""
+    world = World()
+
+    await world.run()
+
+    assert world.sent == ["look", "change"]
+    assert world.records == [(10, INTENDED), (10, Outcome.DONE, None, None)]
+    assert world.places == [2]
+
+
+async def test_without_verification() -> None:
+    """Without verification, only the change is sent, with one place."""
+    world = World(verify=False)
+
+    await world.run()
+
+    assert (world.sent, world.places) == (["change"], [1])
+
+
+async def test_protected_token() -> None:
+    """Nothing is sent for a token that the plan protects."""
+    world = World()
+    item = item_of()
+    object.__setattr__(item.entry, "protected", "protected by 'x'")
+
+    assert await world.run(item) == [(10, Outcome.PROTECTED, None)]
+    assert world.sent == []
+
+
+async def test_token_in_use() -> None:
+    """Nothing is sent for the token that the client uses now."""
+    world = World()
+    world.in_use = id_of(10)
+
+    assert await world.run() == [(10, Outcome.PROTECTED, "the token in use")]
+    assert world.sent == []
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        token(name="other"),
+        token(status="inactive"),
+        token(last_updated=AFTER),
+        token(number=11),
+        token(name="a"),
+    ],
+)
+async def test_changed_token(seen: ApiToken) -> None:
+    """A token that is not as planned is left alone."""
+    world = World()
+    world.looks = [seen]
+
+    assert await world.run() == [(10, Outcome.CHANGED, None)]
+    assert world.sent == ["look"]
+
+
+async def test_token_whose_time_of_change_is_unreadable() -> None:
+    """A token is left alone if nothing shows whether it has changed since the plan."""
+    item = item_of()
+    item.entry = attrs.evolve(item.entry, last_updated=None)
+    world = World()
+    world.looks = [token(last_updated=None, unreadable=frozenset({"last_updated"}))]
+
+    assert await world.run(item) == [(10, Outcome.CHANGED, None)]
+
+
+async def test_token_without_a_time_of_change() -> None:
+    """A token is changed if the API gives no time of its last change, then as in the plan."""
+    item = item_of()
+    item.entry = attrs.evolve(item.entry, last_updated=None)
+    world = World()
+    world.looks = [token(last_updated=None)]
+
+    assert (await world.run(item))[-1][:2] == (10, Outcome.DONE)
+
+
+async def test_case_of_an_id() -> None:
+    """The case of an id does not matter."""
+    world = World()
+    world.looks = [token(0xABC, id=id_of(0xABC).upper())]
+
+    assert await world.run(item_of(0xABC)) == [(0xABC, Outcome.DONE, None)]
+
+
+@pytest.mark.parametrize(("delay", "looks"), [(0.9, 1), (1.0, 1), (1.1, 2)])
+async def test_old_look_is_repeated(delay: float, looks: int) -> None:
+    """A change is sent at most a second after the look."""
+    world = World()
+    world.delays = [delay]
+
+    await world.run()
+
+    assert world.sent == ["look"] * looks + ["change"]
+
+
+async def test_closed_slot() -> None:
+    """A look is repeated if the change cannot be sent at once."""
+    world = World()
+    world.is_open = [False]
+
+    await world.run()
+
+    assert world.sent == ["look", "look", "change"]
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "is_known"),
+    [("delete", None, False), ("deactivate", "inactive", True), ("activate", "active", True)],
+)
+async def test_time_of_a_change(action: str, status: str | None, is_known: bool) -> None:
+    """The time of a change is recorded from the response to a patch."""
+    world = World(action, verify=False)
+
+    await world.run()
+
+    assert world.records[-1] == (10, Outcome.DONE, None, AFTER if is_known else None)
+
+
+async def test_time_of_a_change_in_doubt() -> None:
+    """The time of a change is unknown if an earlier attempt may have made it."""
+    world = World("deactivate", verify=False)
+
+    await world.run(item_of(in_doubt=True))
+
+    assert world.records[-1] == (10, Outcome.DONE, None, None)
+
+
+@pytest.mark.parametrize("action", ["deactivate", "activate"])
+async def test_doubt_is_resolved_by_a_look(action: str) -> None:
+    """A token in doubt that is as the action leaves it is done; its time is unknown."""
+    world = World(action, verify=False)
+    status = {"activate": "active", "deactivate": "inactive"}[action]
+    world.looks = [token(status=status, last_updated=AFTER)]
+
+    await world.run(item_of(in_doubt=True, must_look=True))
+
+    assert world.records == [(10, Outcome.DONE, None, None)]
+
+
+async def test_no_doubt_no_success() -> None:
+    """A token that somebody else has changed in the same way is not done by this job."""
+    world = World("deactivate")
+    world.looks = [token(status="inactive", last_updated=AFTER)]
+
+    assert await world.run() == [(10, Outcome.CHANGED, None)]
+
+
+@pytest.mark.parametrize(
+    ("action", "response"),
+    [
+        ("delete", Success(is_stated=False)),
+        ("deactivate", token(status="active")),
+        ("deactivate", token(number=11, status="inactive")),
+        ("deactivate", token(number=9, status="inactive")),
+    ],
+)
+async def test_response_without_proof(action: str, response: Any) -> None:
+    """A response that does not prove the change leads to a look, even without verification."""
+    world = World(action, verify=False)
+    world.changes = [response]
+    item = item_of()
+
+    await world.run(item)
+
+    assert world.sent == ["change", "look", "change"]
+    assert (item.in_doubt, item.failures) == (True, 1)
+    assert str(item.error) == f"The response to {action} does not say that it was carried out"
+
+
+async def test_change_without_effect_fails() -> None:
+    """A token fails if no attempt to change it has an effect."""
+    world = World()
+    world.changes = [Success(is_stated=False)] * MAX_ATTEMPTS
+
+    settled = await world.run()
+
+    assert [outcome for _, outcome, _ in settled] == [Outcome.FAILED]
+    assert settled[0][2] == "The response to delete does not say that it was carried out"
+    assert world.sent.count("change") == MAX_ATTEMPTS
+
+
+async def test_404_after_doubt_is_done() -> None:
+    """A token that this job may have deleted, and that is gone, is done."""
+    world = World()
+    world.changes, world.looks = [TIMEOUT], [token(), GONE]
+
+    assert await world.run() == [(10, Outcome.DONE, None)]
+    assert world.sent == ["look", "change", "look"]
+    assert world.backed_off == 1
+
+
+@pytest.mark.parametrize("action", ["activate", "deactivate"])
+async def test_404_after_doubt_about_a_patch(action: str) -> None:
+    """A token that this job may have patched, and that is gone, is gone."""
+    world = World(action)
+    world.changes, world.looks = [TIMEOUT], [token(), GONE, token(11)]
+
+    await world.run(item_of(), item_of(11))
+
+    assert world.settled()[0] == (10, Outcome.GONE, None)
+
+
+async def test_404_to_a_change_without_doubt() -> None:
+    """A token that was gone before the first change arrived is not done by this job."""
+    world = World()
+    world.changes = [GONE]
+
+    await world.run(item_of(), item_of(11))
+
+    assert world.records[:2] == [(10, INTENDED), (10, UNTOUCHED, None)]
+    assert world.settled()[0] == (10, Outcome.GONE, None)
+
+
+async def test_attempt_that_never_arrived_is_taken_back() -> None:
+    """An intent is taken back if its request certainly had no effect."""
+    world = World()
+    world.changes = [NOT_SENT]
+
+    await world.run()
+
+    assert world.records[:2] == [(10, INTENDED), (10, UNTOUCHED, None)]
+    assert world.settled() == [(10, Outcome.DONE, None)]
+
+
+async def test_doubt_is_not_taken_back() -> None:
+    """An intent stays if an earlier attempt may have had an effect."""
+    world = World()
+    world.changes = [TIMEOUT, NOT_SENT]
+
+    await world.run()
+
+    assert (10, UNTOUCHED, None) not in world.records
+
+
+async def test_refused_change_fails() -> None:
+    """A token fails at once if the API refuses its change for good."""
+    world = World()
+    world.changes = [REFUSED]
+
+    assert await world.run() == [(10, Outcome.FAILED, "the API says 400")]
+    assert world.backed_off == 0
+
+
+async def test_refused_change_in_doubt_is_looked_at() -> None:
+    """If an attempt may have arrived and a later one is refused, the token is read."""
+    world = World("deactivate", verify=False)
+    world.changes = [TIMEOUT, REFUSED]
+    world.looks = [token(status="inactive")]
+
+    assert await world.run() == [(10, Outcome.DONE, None)]
+    assert world.sent == ["change", "change", "look"]
+
+
+async def test_stranger_after_a_change_leads_to_a_look() -> None:
+    """After a response that is not from the API, the token itself is read."""
+    world = World("deactivate", verify=False)
+    world.changes, world.looks = [STRANGER], [token(status="inactive")]
+
+    assert await world.run() == [(10, Outcome.DONE, None)]
+    assert world.sent == ["change", "look"]
+
+
+async def test_timeout_of_a_change_needs_no_look() -> None:
+    """Without verification, a change that timed out is sent again without a look."""
+    world = World("deactivate", verify=False)
+    world.changes = [TIMEOUT]
+
+    await world.run()
+
+    assert world.sent == ["change", "change"]
+
+
+async def test_malformed_id_fails() -> None:
+    """A token with a malformed id fails, and nothing else ends."""
+    world = World()
+    world.looks = [ValidationError("malformed")]
+
+    assert await world.run() == [(10, Outcome.FAILED, "malformed")]
+
+
+@pytest.mark.parametrize("step", ["looks", "changes"])
+async def test_401_ends_the_job(step: str) -> None:
+    """A token that the API does not accept ends the job, because each request would fail."""
+    world = World()
+    setattr(world, step, [EXPIRED])
+
+    with pytest.raises(Unauthorized):
+        await world.run()
+    assert world.settled() == []
+
+
+async def test_looks_are_repeated_to_a_limit() -> None:
+    """A token that cannot be read fails after the last attempt."""
+    world = World()
+    world.looks = [BROKEN] * MAX_ATTEMPTS
+
+    assert await world.run() == [(10, Outcome.FAILED, "the API says 500")]
+    assert world.sent == ["look"] * MAX_ATTEMPTS
+
+
+async def test_token_in_doubt_that_cannot_be_read() -> None:
+    """A token in doubt that cannot be read is unknown, not failed."""
+    world = World()
+    world.looks = [BROKEN] * MAX_ATTEMPTS
+
+    assert await world.run(item_of(in_doubt=True)) == [
+        (10, Outcome.UNKNOWN, "the API says 500"),
+    ]
+
+
+async def test_refused_look_in_doubt_is_unknown() -> None:
+    """A token in doubt stays unknown if the API refuses to show it."""
+    world = World()
+    world.looks = [REFUSED]
+
+    assert await world.run(item_of(in_doubt=True)) == [(10, Outcome.UNKNOWN, "the API says 400")]
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+async def test_stranger_in_place_of_a_token(in_doubt: bool) -> None:
+    """A token behind a stranger is deferred once; then it stays open, or unknown if in doubt."""
+    world = World()
+    world.looks = [STRANGER] * 2 * MAX_ATTEMPTS
+    item = item_of(in_doubt=in_doubt)
+
+    await world.run(item)
+    assert (world.deferred, world.records) == ([item], [])
+    item.failures = 0
+    await world.run(item)
+
+    last = (10, Outcome.UNKNOWN, "a page", None) if in_doubt else (10, UNTOUCHED, "a page")
+    assert world.records == [last]
+
+
+async def test_stranger_after_the_last_change() -> None:
+    """If strangers answer the last change and its look, the token is unknown."""
+    world = World()
+    world.changes = [STRANGER] * MAX_ATTEMPTS
+    item = item_of(was_deferred=True, failures=MAX_ATTEMPTS - 1)
+    world.looks = [token(), STRANGER]
+
+    assert await world.run(item) == [(10, Outcome.UNKNOWN, "a page")]
+
+
+async def test_requests_are_prepared_once() -> None:
+    """The requests for the tokens of an owner are prepared once, and a look only if needed."""
+    world = World(verify=False)
+
+    await world.run(*map(item_of, range(5)))
+
+    assert world.prepared == ["delete"]
+
+
+# --- 404 for many ------------------------------------------------------------------------------
+
+
+async def test_gone_is_held_back_until_a_token_is_seen() -> None:
+    """A 404 is recorded once another token of the plan is seen."""
+    world = World()
+    world.looks = [GONE, GONE]
+
+    assert await world.run(item_of(1), item_of(2)) == []
+    assert await world.run(item_of(3)) == [
+        (1, Outcome.GONE, None),
+        (2, Outcome.GONE, None),
+        (3, Outcome.DONE, None),
+    ]
+
+
+async def test_gone_is_recorded_by_a_successful_change() -> None:
+    """Without verification, a successful change confirms that others are gone."""
+    world = World(verify=False)
+    world.changes = [GONE]
+
+    assert await world.run(item_of(1), item_of(2)) == [
+        (1, Outcome.GONE, None),
+        (2, Outcome.DONE, None),
+    ]
+
+
+async def test_many_gone_in_a_row_are_confirmed_by_a_list() -> None:
+    """After too many 404 in a row, a list of all tokens has to confirm them; it is read once."""
+    world = World()
+    world.looks = [GONE] * 2 * MAX_GONE_IN_A_ROW
+    world.listed = [id_of(999)]
+
+    settled = await world.run(*map(item_of, range(MAX_GONE_IN_A_ROW - 1)))
+    assert (settled, world.sent.count("list")) == ([], 0)
+    await world.run(item_of(MAX_GONE_IN_A_ROW - 1))
+    assert len(world.settled()) == MAX_GONE_IN_A_ROW
+    await world.run(*map(item_of, range(100, 100 + MAX_GONE_IN_A_ROW)))
+    assert len(world.settled()) == 2 * MAX_GONE_IN_A_ROW
+    assert world.sent.count("list") == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_confirmed"),
+    [([id_of(0xA).upper()], True), (BROKEN, True), ([], False)],
+    ids=["shows one", "fails", "account not confirmed"],
+)
+async def test_many_gone_in_a_row_end_the_job(listed: Any, is_confirmed: bool) -> None:
+    """A list that shows one of them, or cannot be read, ends the job, and they stay open."""
+    world = World(is_account_confirmed=is_confirmed)
+    world.looks, world.listed = [GONE] * MAX_GONE_IN_A_ROW, listed
+
+    with pytest.raises(GaveUpError, match=r"do not exist \(404\)"):
+        await world.run(*map(item_of, range(0xA, 0xA + MAX_GONE_IN_A_ROW)))
+    await world.executor.finish(is_complete=False)
+
+    assert world.settled() == []
+    assert {record[1] for record in world.records} == {UNTOUCHED}
+
+
+async def test_doubts_about_404_stay() -> None:
+    """Once 404 are doubted, a token that is seen later does not make them final."""
+    world = World(is_account_confirmed=False)
+    world.looks = [GONE] * MAX_GONE_IN_A_ROW
+    with pytest.raises(GaveUpError):
+        await world.run(*map(item_of, range(MAX_GONE_IN_A_ROW)))
+
+    assert await world.run(item_of(99)) == [(99, Outcome.DONE, None)]
+    await world.executor.finish(is_complete=True)
+
+    assert len(world.settled()) == 1
+
+
+@pytest.mark.parametrize(("is_complete", "is_gone"), [(True, True), (False, False)])
+async def test_gone_at_the_end(is_complete: bool, is_gone: bool) -> None:
+    """If all tokens are gone, a list confirms it at the end; else they stay open."""
+    world = World()
+    world.looks = [GONE]
+    await world.run()
+
+    await world.executor.finish(is_complete=is_complete)
+
+    error = "404, like others in a row, so it is not certain that it is gone"
+    expected = (10, Outcome.GONE, None, None) if is_gone else (10, UNTOUCHED, error)
+    assert world.records == [expected]
+    assert world.sent.count("list") == is_complete
+
+
+async def test_gone_after_one_was_seen() -> None:
+    """At the end, 404 are final without a list if a token of the plan was seen."""
+    world = World()
+    world.looks = [token(1), GONE]
+    await world.run(item_of(1), item_of(2))
+
+    await world.executor.finish(is_complete=True)
+
+    assert world.settled() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
+    assert "list" not in world.sent
+
+
+def test_limits_of_responses_in_a_row() -> None:
+    """The limits are large enough for a few odd tokens, and small enough for a wrong account."""
+    assert (MAX_GONE_IN_A_ROW, MIN_FORBIDDEN, MAX_FORBIDDEN) == (20, 10, 500)
+
+
+# --- 403 for many ------------------------------------------------------------------------------
+
+
+async def test_forbidden_is_held_back_until_a_success() -> None:
+    """A token that may not be changed fails once another one could be changed."""
+    world = World()
+    world.changes = [DENIED]
+
+    assert await world.run(item_of(1)) == []
+    assert await world.run(item_of(2), item_of(3)) == [
+        (1, Outcome.FAILED, "the API says 403"),
+        (2, Outcome.DONE, None),
+        (3, Outcome.DONE, None),
+    ]
+
+
+async def test_forbidden_after_a_success() -> None:
+    """After a success, a token that may not be changed fails at once."""
+    world = World()
+    await world.run(item_of(1))
+    world.looks = [DENIED]
+
+    assert (2, Outcome.FAILED, "the API says 403") in await world.run(item_of(2))
+
+
+async def test_too_many_forbidden_end_the_job() -> None:
+    """Nothing but 403 for many tokens ends the job, and they stay open."""
+    world = World()
+    world.looks = [DENIED] * MAX_FORBIDDEN
+    await world.run(*map(item_of, range(MAX_FORBIDDEN - 1)))
+
+    with pytest.raises(Forbidden):
+        await world.run(item_of(MAX_FORBIDDEN))
+    await world.executor.finish(is_complete=False)
+
+    assert world.settled() == []
+    assert len(world.records) == MAX_FORBIDDEN
+
+
+@pytest.mark.parametrize("count", [1, MIN_FORBIDDEN - 1, MIN_FORBIDDEN, MIN_FORBIDDEN + 1])
+async def test_forbidden_at_the_end(count: int) -> None:
+    """At the end, a few 403 are about their tokens; at least ten are about the credential."""
+    world = World()
+    world.looks = [DENIED] * count
+    await world.run(*map(item_of, range(count)))
+
+    if count >= MIN_FORBIDDEN:
+        with pytest.raises(Forbidden):
+            await world.executor.finish(is_complete=True)
+        assert {record[1] for record in world.records} == {UNTOUCHED}
+        return
+    await world.executor.finish(is_complete=True)
+    assert {record[1] for record in world.records} == {Outcome.FAILED}
+
+
+async def test_a_few_forbidden_before_an_interruption() -> None:
+    """A job that was interrupted leaves tokens with 403 open, and raises no error."""
+    world = World()
+    world.looks = [DENIED]
+    await world.run()
+
+    await world.executor.finish(is_complete=False)
+
+    assert world.records == [(10, UNTOUCHED, "the API says 403")]
+
+
+async def test_forbidden_in_doubt_stays_unknown() -> None:
+    """A token in doubt that may not be read is unknown, even if the credential is to blame."""
+    world = World()
+    world.looks = [DENIED]
+    await world.run(item_of(in_doubt=True))
+
+    await world.executor.finish(is_complete=False)
+
+    assert world.records == [(10, Outcome.UNKNOWN, "the API says 403", None)]
+
+
+async def test_finish_with_nothing_held_back() -> None:
+    """The end of a job without odd responses sends and records nothing."""
+    world = World()
+    await world.run()
+    records = list(world.records)
+
+    await world.executor.finish(is_complete=True)
+
+    assert (world.records, world.sent) == (records, ["look", "change"])
+
+
+@pytest.mark.parametrize("error", [ResponseError("odd"), STRANGER])
+async def test_failed_look_is_repeated(error: LosantError) -> None:
+    """A look that a stranger answered is repeated after a pause."""
+    world = World()
+    world.looks = [error]
+
+    assert await world.run() == [(10, Outcome.DONE, None)]
+    assert (world.sent, world.backed_off) == (["look", "look", "change"], 1)

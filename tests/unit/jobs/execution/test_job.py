@@ -1,0 +1,694 @@
+"""Carrying out plans: what comes of each token."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from losant_tokens import ApiTokenPatch, Owner, errors, jobs
+from losant_tokens._adaptive_rate import Rate
+from losant_tokens.jobs import Outcome, Progress
+from losant_tokens.jobs._execution.journal import States
+from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
+from losant_tokens.jobs._throttle.circuit_breaker import Health
+from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.throttle import Throttle
+from losant_tokens.testing import FakeLosant
+from tests.support.jobs import (
+    USER,
+    client_of,
+    counts,
+    fake_with,
+    on_virtual_time,
+    outcomes,
+    planned,
+    sent,
+    served,
+)
+
+ONE = "*/me/tokens/*"  # the path of one token, and of no list
+
+
+async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
+    """All that the plan lists is deleted, each token once, and nothing else."""
+    fake = fake_with(300, kept=30)
+    async with served(fake) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(30)}
+    assert sorted(sent(fake, "DELETE")) == sorted(entry.id for entry in plan.entries())
+    assert (counts(report), report.is_complete, report.requests) == ({"done": 300}, True, 600)
+    assert (report.retries, report.refused, report.gave_up) == (0, 0, None)
+
+
+@pytest.mark.parametrize(("action", "status"), [("deactivate", "inactive"), ("activate", "active")])
+async def test_status_is_changed(tmp_path: Path, action: str, status: str) -> None:
+    """Tokens are deactivated and activated, and where so wanted, not read before."""
+    fake = FakeLosant()
+    for number in range(20):
+        fake.add_token(f"ci-{number}", status="active" if action == "deactivate" else "inactive")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action=action)
+        fake.clear_requests()
+        report = await jobs.apply(client, plan, verify=False)
+
+    assert {token.status for token in fake.tokens()} == {status}
+    assert (counts(report), sent(fake, "GET")) == ({"done": 20}, [])
+
+
+@pytest.mark.parametrize("owner", ["user", "oauth", "application", "instance"])
+async def test_all_kinds_of_owners(tmp_path: Path, owner: str) -> None:
+    """The tokens of each kind of owner can be cleaned up."""
+    fake = FakeLosant()
+    whose = Owner.parse(owner if owner in {"user", "oauth"} else f"{owner}:{'a' * 24}")
+    for number in range(3):
+        fake.add_token(f"ci-{number}", owner=str(whose))
+    async with client_of(fake) as client:
+        for action in ("deactivate", "activate", "delete"):
+            plan = await planned(
+                client, tmp_path, owners=whose, action=action, path=tmp_path / action
+            )
+            assert counts(await jobs.apply(client, plan)) == {"done": 3}
+
+    assert fake.tokens(str(whose)) == ()
+
+
+async def test_what_has_changed_is_left_alone(tmp_path: Path) -> None:
+    """What has another name, status or date than in the plan is left alone; what is gone, gone."""
+    fake = fake_with(5)
+    tokens = {token.name: token for token in fake.tokens()}
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        for name, patch in (
+            ("ci-0", ApiTokenPatch(name="ci-other")),
+            ("ci-1", ApiTokenPatch(status="inactive")),
+            ("ci-2", ApiTokenPatch(description="touched")),
+        ):
+            await client.user_api_token.patch(tokens[name].id, patch)
+        await client.user_api_token.delete(tokens["ci-3"].id)
+        fake.clear_requests()
+        report = await jobs.apply(client, plan)
+
+    assert outcomes(report) == [Outcome.CHANGED] * 3 + [Outcome.GONE, Outcome.DONE]
+    assert sent(fake, "DELETE") == [tokens["ci-4"].id]
+
+
+async def test_without_verifying(tmp_path: Path) -> None:
+    """Who does not want it verified has one request for each token, and 404 still is gone."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        await client.user_api_token.delete(fake.tokens()[1].id)
+        fake.clear_requests()
+        report = await jobs.apply(client, plan, verify=False)
+
+    assert outcomes(report) == [Outcome.DONE, Outcome.GONE, Outcome.DONE]
+    assert (sent(fake, "GET"), report.requests) == ([], 3)
+
+
+async def test_protected_tokens_are_not_even_asked_for(tmp_path: Path) -> None:
+    """What a guard protects is settled without a request."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, protect=["ci-1"])
+        fake.clear_requests()
+        report = await jobs.apply(client, plan)
+
+    assert outcomes(report) == [Outcome.DONE, Outcome.PROTECTED, Outcome.DONE]
+    assert [token.name for token in fake.tokens()] == ["ci-1"]
+    assert fake.tokens()[0].id not in {request.path[-24:] for request in fake.requests}
+
+
+# --- Before it begins ------------------------------------------------------------------------
+
+
+async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
+    """A plan for another address, one that is too old, and one that was altered are refused."""
+    fake = fake_with(2)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+    fake.clear_requests()
+    async with client_of(fake, base_url="https://other.example") as other:
+        with pytest.raises(errors.PlanRefused, match=r"was made for https://fake.example"):
+            await jobs.apply(other, plan)
+    async with client_of(fake) as client:
+        with pytest.raises(errors.PlanRefused, match="seconds ago"):
+            await jobs.apply(client, plan, max_age=timedelta(0))
+        plan.path.write_bytes(plan.path.read_bytes().replace(b"ci-1", b"ci-2"))
+        with pytest.raises(errors.PlanRefused, match="was altered"):
+            await jobs.apply(client, plan)
+
+    assert (sent(fake, "DELETE"), len(fake.tokens())) == ([], 2)
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": "fast"}, {"max_concurrency": 0}])
+async def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """An argument that cannot be right is refused before the journal is begun."""
+    async with client_of(fake_with(1)) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.ValidationError):
+            await jobs.apply(client, plan, **wrong)
+
+    assert not jobs.journal_of(plan).exists()
+
+
+async def test_plan_without_tokens(tmp_path: Path) -> None:
+    """A plan that selects nothing is done at once."""
+    async with client_of(fake_with(0, kept=2)) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert (report.is_complete, report.total, report.requests) == (True, 0, 0)
+
+
+# --- Carrying on -----------------------------------------------------------------------------
+
+
+async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
+    """To resume a job that is done does nothing, and gives the same report."""
+    fake = fake_with(5)
+    fake.fail(status=400, times=1, method="DELETE")
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path, protect=["ci-3"])
+        first = await jobs.apply(client, plan)
+        fake.clear_requests()
+        with pytest.raises(errors.JournalError, match="begun before"):
+            await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert counts(first) == {"done": 3, "failed": 1, "protected": 1}
+    assert list(first.results()) == list(again.results())
+    assert (sent(fake, "GET"), sent(fake, "DELETE"), again.requests) == ([], [], 0)
+
+
+async def test_report_of_a_finished_job_needs_no_api(tmp_path: Path) -> None:
+    """A finished job gives its report again although the token was revoked and the plan is old."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        first = await jobs.apply(client, plan)
+        fake.clear_requests()
+        fake.fail(status=401, times=None)
+        again = await jobs.apply(client, plan, resume=True, max_age=timedelta(seconds=-9))
+
+    assert (counts(first), counts(again), fake.requests) == ({"done": 3}, {"done": 3}, ())
+
+
+async def test_journal_elsewhere(tmp_path: Path) -> None:
+    """The journal may be any file."""
+    async with client_of(fake_with(1)) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan, journal=str(tmp_path / "other"))
+
+    assert (report.journal, jobs.journal_of(plan).exists()) == (tmp_path / "other", False)
+
+
+@pytest.mark.parametrize(
+    ("action", "happened", "outcome"),
+    [
+        ("delete", "nothing", Outcome.DONE),
+        ("delete", "it was done", Outcome.DONE),
+        ("delete", "changed", Outcome.CHANGED),
+        ("deactivate", "nothing", Outcome.DONE),
+        ("deactivate", "it was done", Outcome.DONE),
+        ("deactivate", "deleted", Outcome.GONE),
+        ("deactivate", "changed", Outcome.CHANGED),
+    ],
+)
+async def test_what_was_intended_is_looked_at(
+    tmp_path: Path, action: str, happened: str, outcome: Outcome
+) -> None:
+    """A token that a job was about to change when it ended is looked at before it goes on."""
+    from losant_tokens.jobs._execution.journal import Journal
+
+    fake = fake_with(1)
+    (token,) = fake.tokens()
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action=action)
+        with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
+            journal.intend(0)
+        if happened == "deleted" or (happened, action) == ("it was done", "delete"):
+            await client.user_api_token.delete(token.id)
+        elif happened == "it was done":
+            await client.user_api_token.patch(token.id, ApiTokenPatch(status="inactive"))
+        elif happened == "changed":
+            await client.user_api_token.patch(token.id, ApiTokenPatch(name="other"))
+        report = await jobs.apply(client, plan, resume=True, verify=False)
+
+    assert outcomes(report) == [outcome]
+
+
+async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) -> None:
+    """A token that is there has not been deleted, whatever the API says of its status."""
+    import httpx
+
+    from losant_tokens import AsyncClient
+    from losant_tokens.jobs._execution.journal import Journal
+
+    there = {"id": "5" * 24, "name": "ci-1"}
+    methods = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        methods.append(request.method)
+        if request.url.path == "/me/tokens":
+            return httpx.Response(200, json={"items": [there], "totalCount": 1})
+        body = {"success": True} if request.method == "DELETE" else there
+        return httpx.Response(200, json=body)
+
+    transport = httpx.MockTransport(answer)
+    async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
+        plan = await planned(client, tmp_path)
+        with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
+            journal.intend(0)
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert (outcomes(report), methods[-1]) == ([Outcome.DONE], "DELETE")
+
+
+# --- Answers that get lost -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 408},
+        {"kind": "drop"},
+        {"kind": "truncate"},
+        {"kind": "hang"},
+        {"kind": "html"},
+        {"kind": "garbage"},
+        {"kind": "html", "status": 200},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("action", ["delete", "deactivate"])
+@pytest.mark.parametrize("times", [1, 5])
+def test_answer_that_is_lost(
+    tmp_path: Path, fault: dict[str, Any], action: str, times: int
+) -> None:
+    """What was carried out and not answered is done, and neither failed nor gone."""
+    fake = fake_with(8)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake, timeout=2.0) as client:
+            plan = await planned(client, tmp_path, action=action)
+            method = "DELETE" if action == "delete" else "PATCH"
+            fake.fail(**fault, times=times, after_acting=True, method=method)
+            return await jobs.apply(client, plan)
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"done": 8}
+    assert len([t for t in fake.tokens() if t.status == "active"]) == 0
+
+
+@pytest.mark.parametrize("action", ["delete", "deactivate"])
+def test_last_answers_are_lost(tmp_path: Path, action: str) -> None:
+    """A token all of whose tries failed is looked at: it may be done all the same."""
+    fake = fake_with(1)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path, action=action)
+            method = "DELETE" if action == "delete" else "PATCH"
+            fake.fail(status=500, times=4, method=method)
+            fake.fail(status=500, times=1, method=method, after_acting=True)
+            return await jobs.apply(client, plan)
+
+    report = on_virtual_time(job)
+
+    assert (counts(report), report.retries) == ({"done": 1}, 4)
+
+
+def test_last_answer_is_lost_and_the_token_gone(tmp_path: Path) -> None:
+    """A token that is not there any more was not deactivated, whatever is known of the tries."""
+    fake = fake_with(3)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake, max_connections=1) as client:
+            plan = await planned(client, tmp_path, action="deactivate")
+            fake.fail(status=500, times=5, method="PATCH")
+            fake.fail(status=404, method="GET", path=ONE)  # the look after all of the first
+            fake.fail(status=500, times=1, method="PATCH")
+            fake.fail(status=404, times=1, method="PATCH")  # the second try of the second
+            return await jobs.apply(client, plan, verify=False)
+
+    assert counts(on_virtual_time(job)) == {"gone": 2, "done": 1}
+
+
+def test_token_that_cannot_be_deleted(tmp_path: Path) -> None:
+    """A token that the server cannot delete has failed after five tries; the others are done."""
+    fake = fake_with(20)
+    stubborn = fake.tokens()[7]
+    fake.fail(status=500, times=None, method="DELETE", path=f"*{stubborn.id}")
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            return await jobs.apply(client, await planned(client, tmp_path))
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"done": 19, "failed": 1}
+    assert sent(fake, "DELETE").count(stubborn.id) == 5
+    (failed,) = [result for result in report.results() if result.outcome is Outcome.FAILED]
+    assert (failed.entry.id, "500" in (failed.error or "")) == (stubborn.id, True)
+
+
+def test_what_cannot_be_found_out_is_unknown_until_resumed(tmp_path: Path) -> None:
+    """Where looking fails as well, what came of a token is unknown, until somebody resumes."""
+    fake = fake_with(1)
+
+    async def job() -> tuple[jobs.Report, jobs.Report, jobs.Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail("garbage", after_acting=True, method="DELETE")
+            fake.fail(status=418, times=2, method="GET", path=ONE)
+            first = await jobs.apply(client, plan, verify=False)
+            second = await jobs.apply(client, plan, verify=False, resume=True)
+            return first, second, await jobs.apply(client, plan, verify=False, resume=True)
+
+    first, second, third = on_virtual_time(job)
+
+    assert [outcomes(r) for r in (first, second, third)] == [
+        [Outcome.UNKNOWN],
+        [Outcome.UNKNOWN],
+        [Outcome.DONE],
+    ]
+    assert (first.is_complete, third.is_complete) == (False, True)
+
+
+def test_refused_answers_are_definite(tmp_path: Path) -> None:
+    """An answer that says no is a failure at once, with its reason, and is not looked into."""
+    fake = fake_with(3)
+    fake.fail(status=400, method="DELETE")
+    fake.fail(status=418, method="GET", path="*/me/tokens/*", skip=2)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake, max_connections=1) as client:
+            return await jobs.apply(client, await planned(client, tmp_path))
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"failed": 2, "done": 1}
+    assert len(sent(fake, "DELETE")) == 2
+
+
+# --- What is the same for all ----------------------------------------------------------------
+
+
+async def test_token_that_is_revoked_in_the_middle(tmp_path: Path) -> None:
+    """A 401 stops the job with that error, and another token can carry it on."""
+    fake = fake_with(200)
+    own = fake.add_token("own", scope=["all.User"])
+    async with client_of(fake) as admin:
+        plan = await planned(admin, tmp_path)
+        fake.fail(status=401, times=None, method="DELETE", skip=50)
+        fake.clear_requests()
+        with pytest.raises(errors.Unauthorized) as caught:
+            await jobs.apply(admin, plan)
+        refused = [request for request in fake.requests if request.status == 401]
+        fake.clear_faults()
+        report = await jobs.apply(admin, plan, resume=True)
+
+    assert len(refused) <= 10
+    first = caught.value.report
+    assert (counts(first), first.left) == ({"done": 50}, 150)
+    assert (counts(report), fake.tokens()) == ({"done": 200}, (own,))
+
+
+async def test_token_that_may_not(tmp_path: Path) -> None:
+    """A token whose scopes do not suffice stops the job before anything is sent."""
+    fake = fake_with(20)
+    async with client_of(fake) as admin:
+        plan = await planned(admin, tmp_path)
+    fake.clear_requests()
+    reader = fake.access_token(["all.User.read"])
+    async with client_of(fake) as other:
+        other._session.credential = type(other._session.credential)(
+            secret=other._session.credential.secret, scopes=frozenset({"all.User.read"})
+        )
+        with pytest.raises(errors.ScopeError):
+            await jobs.apply(other, plan, verify=False)
+
+    assert (sent(fake, "GET"), sent(fake, "DELETE"), bool(reader)) == ([], [], True)
+
+
+async def test_tokens_that_are_forbidden_are_set_aside(tmp_path: Path) -> None:
+    """However many tokens in a row are forbidden, the others are done if any succeeds at all."""
+    fake = fake_with(150)
+    ids = sorted(token.id for token in fake.tokens())
+    for token_id in ids[:140]:
+        fake.fail(status=403, times=None, method="DELETE", path=f"*{token_id}")
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert counts(report) == {"done": 10, "failed": 140}
+
+
+@pytest.mark.parametrize(("tokens", "asked"), [(60, 50), (20, 20)])
+async def test_a_credential_that_may_change_nothing_stops_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, asked: int
+) -> None:
+    """If every token is forbidden the job ends with that error, and all can be done later."""
+    monkeypatch.setattr("losant_tokens.jobs._execution.executor.MAX_FORBIDDEN", 50)
+    fake = fake_with(tokens)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(status=403, times=None, method="DELETE")
+        with pytest.raises(errors.Forbidden) as caught:
+            await jobs.apply(client, plan)
+        sent_before = len(sent(fake, "DELETE"))
+        fake.clear_faults()
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert (sent_before, counts(caught.value.report)) == (asked, {})
+    assert counts(again) == {"done": tokens}
+
+
+async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was stopped by 403 for its first tokens does the others first when it resumes."""
+    monkeypatch.setattr("losant_tokens.jobs._execution.executor.MAX_FORBIDDEN", 50)
+    fake = fake_with(60)
+    ids = sorted(token.id for token in fake.tokens())
+    for token_id in ids[:50]:
+        fake.fail(status=403, times=None, method="DELETE", path=f"*{token_id}")
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.Forbidden):
+            await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert counts(again) == {"done": 10, "failed": 50}
+
+
+async def test_few_forbidden_tokens_have_failed(tmp_path: Path) -> None:
+    """A plan of a few tokens that are all forbidden ends without an error, with these failed."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(status=403, times=None, method="DELETE")
+        report = await jobs.apply(client, plan)
+
+    assert counts(report) == {"failed": 3}
+
+
+async def test_failed_tokens_are_tried_again_on_request(tmp_path: Path) -> None:
+    """`retry_failed` gives tokens that have failed another chance, and `resume` alone does not."""
+    fake = fake_with(5)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(status=400, times=2, method="DELETE")
+        reports = [
+            await jobs.apply(client, plan),
+            await jobs.apply(client, plan, resume=True),
+            await jobs.apply(client, plan, resume=True, retry_failed=True),
+        ]
+
+    assert [counts(report) for report in reports] == [
+        {"done": 3, "failed": 2},
+        {"done": 3, "failed": 2},
+        {"done": 5},
+    ]
+
+
+async def test_forbidden_at_the_end(tmp_path: Path) -> None:
+    """A few times 403 at the very end are failures of these tokens, and written down."""
+    fake = fake_with(20)
+    fake.fail(status=403, times=None, method="DELETE", skip=17)
+    async with client_of(fake, max_connections=1) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    assert counts(report) == counts(again) == {"done": 17, "failed": 3}
+    for each in (report, again):
+        said = [result.error or "" for result in each.results() if result.outcome is Outcome.FAILED]
+        assert ["403" in error for error in said] == [True] * 3
+
+
+def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
+    """A 401 ends the job also where it comes when a token is looked at once more."""
+    fake = fake_with(1)
+
+    async def job() -> None:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=500, times=None, method="DELETE")
+            fake.fail(status=401, times=None, method="GET", path=ONE)
+            await jobs.apply(client, plan, verify=False)
+
+    with pytest.raises(errors.Unauthorized) as caught:
+        on_virtual_time(job)
+
+    assert {"unknown": 1} == counts(caught.value.report)
+
+
+async def test_scope_that_is_not_needed(tmp_path: Path) -> None:
+    """A token that may delete, and not read one token, suffices where none is looked at."""
+    fake = fake_with(5)
+    scopes = ["userApiTokens.get", "userApiToken.delete"]
+    async with client_of(fake, scopes=scopes) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(errors.ScopeError, match=r"userApiToken\.get"):
+            await jobs.apply(client, plan)
+        report = await jobs.apply(client, plan, verify=False, resume=True)
+
+    assert counts(report) == {"done": 5}
+
+
+def test_service_that_fails_half_of_the_time(tmp_path: Path) -> None:
+    """Where so much fails that trying again would be a storm, one request at a time goes on."""
+    fake = fake_with(120)
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.clear_requests()
+            for skip in range(0, 400, 2):
+                fake.fail(status=500, method="DELETE", skip=skip)
+            return await jobs.apply(client, plan, verify=False, max_concurrency=4)
+
+    report = on_virtual_time(job)
+
+    assert {"done": 120} == counts(report)
+    assert report.retries >= 60
+
+
+def test_forbidden_once_more(tmp_path: Path) -> None:
+    """A token that may have been changed has not failed because it may not be looked at now."""
+    fake = fake_with(1)
+
+    async def job() -> list[jobs.Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=500, times=None, method="DELETE")
+            fake.fail(status=403, times=None, method="GET", path=ONE, skip=1)
+            reports = [await jobs.apply(client, plan)]
+            reports.append(await jobs.apply(client, plan, resume=True))
+            fake.clear_faults()
+            reports.append(await jobs.apply(client, plan, resume=True))
+        return reports
+
+    expected = [{"unknown": 1}, {"unknown": 1}, {"done": 1}]
+    assert expected == [counts(report) for report in on_virtual_time(job)]
+
+
+async def test_when_tokens_were_changed(tmp_path: Path) -> None:
+    """The report has the time of each change, as the API tells it, also after a resumption."""
+    fake = fake_with(5)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action="deactivate")
+        report = await jobs.apply(client, plan)
+        again = await jobs.apply(client, plan, resume=True)
+
+    expected = dict(enumerate(token.last_updated for token in fake.tokens()))
+    assert report.changed == again.changed
+    assert expected == report.changed
+    assert (report.before, again.before) == (0, 5)
+
+
+# --- What is told ----------------------------------------------------------------------------
+
+
+def test_progress(tmp_path: Path) -> None:
+    """Progress is told several times a second, and at the end says that all is done."""
+    told: list[Progress] = []
+    fake = fake_with(200)
+    fake.fail("latency", seconds=0.5, times=None, method="DELETE")
+
+    async def job() -> jobs.Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            return await jobs.apply(client, plan, on_progress=told.append)
+
+    report = on_virtual_time(job)
+
+    assert told[0].settled == 0
+    assert told[0].remaining is None
+    assert (told[-1].settled, told[-1].total, told[-1].requests) == (200, 200, 400)
+    assert told[-1].remaining == 0
+    assert len(told) > 4 * told[-1].elapsed
+    assert [t.settled for t in told] == sorted(t.settled for t in told)
+    assert max(t.concurrency for t in told) == 10
+    assert len(report.pace) >= int(report.seconds)
+
+
+async def test_a_listener_that_fails_does_not_decide_over_the_job(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of `on_progress` is logged once, and the job goes on."""
+
+    def listen(progress: Progress) -> None:
+        raise BrokenPipeError("mine")
+
+    fake = fake_with(10)
+    fake.fail("latency", seconds=0.3, times=1)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan, on_progress=listen)
+
+    assert counts(report) == {"done": 10}
+    assert [record.message for record in caplog.records] == ["on_progress failed; the job goes on"]
+
+
+def test_samples_of_long_jobs_are_thinned_out() -> None:
+    """However long a job goes on, the samples of its pace stay few, and add up."""
+
+    async def job() -> ProgressReporter:
+        throttle = Throttle(Rate(), Concurrency(10), Health(300))
+        reporter = ProgressReporter(10, States.of(10), throttle, Listener(None))
+        with anyio.move_on_after(3000):
+            async with anyio.create_task_group() as group:
+                group.start_soon(reporter.run)
+                while True:
+                    await anyio.sleep(1)
+                    throttle.refused += 1
+        return reporter
+
+    reporter = on_virtual_time(job)
+
+    assert 300 <= len(reporter.samples) <= 600
+    assert sum(sample.refused for sample in reporter.samples) >= 2990
+    assert USER == Owner.user()
+
+
+def test_token_that_never_was_good(tmp_path: Path) -> None:
+    """A 401 to the first request stops the job, under trio as well."""
+    fake = fake_with(20)
+
+    async def job() -> None:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=401, times=None)
+            await jobs.apply(client, plan)
+
+    with pytest.raises(errors.Unauthorized):
+        on_virtual_time(job)

@@ -1,0 +1,642 @@
+"""All the ways in which a job may end before it is done, and that it can be carried on."""
+
+import asyncio
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from losant_tokens import errors, jobs
+from losant_tokens.jobs import Outcome, Plan, Progress, Report
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.testing import FakeLosant
+from tests.support.jobs import (
+    client_of,
+    counts,
+    fake_with,
+    on_virtual_time,
+    planned,
+    sent,
+    served,
+)
+
+ONE = "*/me/tokens/*"  # the path of one token, and of no list
+
+
+# --- Outages ---------------------------------------------------------------------------------
+
+
+class Outage(httpx.AsyncBaseTransport):
+    """Goes to the fake, but for a time in which something else happens."""
+
+    def __init__(
+        self, fake: FakeLosant, begin: float, end: float, instead: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._to_fake = fake.transport()
+        self._begin, self._end, self._instead = begin, end, instead
+        self.began = -1.0
+        self.met: list[float] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        now = anyio.current_time()
+        if self.began >= 0 and self._begin <= now - self.began < self._end:
+            self.met.append(now - self.began)
+            await self._instead()
+            return httpx.Response(500, json={"type": "Internal", "message": "out"})
+        await anyio.sleep(0.01)
+        return await self._to_fake.handle_async_request(request)
+
+
+async def error_500() -> None:
+    """It answers 500."""
+    await anyio.sleep(0.01)
+
+
+async def refuse() -> None:
+    """The connection is refused."""
+    raise httpx.ConnectError("refused")
+
+
+async def hang() -> None:
+    """It never answers."""
+    await anyio.sleep_forever()
+
+
+async def drop() -> None:
+    """The connection is dropped."""
+    raise httpx.RemoteProtocolError("dropped")
+
+
+@pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
+@pytest.mark.parametrize("begin", [0.0, 0.3])
+def test_outage_is_waited_out(
+    tmp_path: Path, instead: Callable[[], Awaitable[None]], begin: float
+) -> None:
+    """In an outage a job sends little more than probes, and goes on when it is over."""
+    fake = fake_with(300)
+    outage = Outage(fake, begin, begin + 40, instead)
+    told: list[Progress] = []
+
+    async def job() -> Report:
+        async with client_of(fake, transport=outage, timeout=2.0) as client:
+            plan = await planned(client, tmp_path)
+            outage.began = anyio.current_time()
+            return await jobs.apply(client, plan, on_progress=told.append)
+
+    report = on_virtual_time(job)
+
+    assert (counts(report), fake.tokens()) == ({"done": 300}, ())
+    # What was in flight, ten tries from the reserve, and a probe every so often.
+    assert len(outage.met) <= 10 + 10 + 60 + 8
+    assert report.retries <= 0.1 * 600 + 30
+    reason = "the service does not answer" if begin else "the account is being checked"
+    assert reason in {progress.pausing for progress in told}
+    assert report.seconds < begin + 40 + 40
+
+
+@pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
+def test_outage_without_end_is_given_up(
+    tmp_path: Path, instead: Callable[[], Awaitable[None]]
+) -> None:
+    """When patience ends, the job ends, with all accounted for, and can be carried on."""
+    fake = fake_with(200)
+    outage = Outage(fake, 0.2, 10_000.0, instead)
+
+    async def job() -> tuple[Report, Report]:
+        async with client_of(fake, transport=outage, timeout=2.0) as client:
+            plan = await planned(client, tmp_path)
+            outage.began = anyio.current_time()
+            first = await jobs.apply(client, plan, patience=100.0)
+            outage.began = -1.0
+            return first, await jobs.apply(client, plan, resume=True)
+
+    first, second = on_virtual_time(job)
+
+    assert (first.gave_up or "").startswith("the service does not answer; last seen: ")
+    assert 100 <= first.seconds <= 115
+    assert first.counts[Outcome.FAILED] == 0
+    assert first.left + sum(first.counts.values()) == 200
+    assert len(outage.met) <= 80
+    assert (counts(second), fake.tokens()) == ({"done": 200}, ())
+
+
+def test_all_is_refused_for_ever(tmp_path: Path) -> None:
+    """A service that answers 429 to everything is given up when patience ends."""
+    fake = fake_with(50)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=429, times=None, path=ONE)
+            return await jobs.apply(client, plan, patience=60.0)
+
+    report = on_virtual_time(job)
+
+    assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
+    assert report.left == 50
+    assert 60 <= report.seconds <= 70
+    assert report.requests == report.refused < 60
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
+    """To be asked to wait for longer than one wants to is the end."""
+    fake = fake_with(5)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=status, times=None, path=ONE, headers={"Retry-After": "3600"})
+            return await jobs.apply(client, plan)
+
+    report = on_virtual_time(job)
+
+    assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
+    assert report.left == 5
+    assert report.seconds < 1
+
+
+@pytest.mark.parametrize(("status", "unknown"), [(429, 0), (503, 1)])
+def test_refused_and_given_up_is_not_unknown(tmp_path: Path, status: int, unknown: int) -> None:
+    """What was refused each time is untouched; what met an error may have been done."""
+    fake = fake_with(3)
+    wait = {"Retry-After": "3600"}
+
+    async def job() -> tuple[Report, Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=status, method="DELETE", times=None, headers=wait)
+            first = await jobs.apply(client, plan)
+            fake.clear_faults()
+            return first, await jobs.apply(client, plan, resume=True)
+
+    first, second = on_virtual_time(job)
+
+    assert (first.left, first.counts[Outcome.UNKNOWN]) == (3 - unknown, unknown)
+    assert counts(second) == {"done": 3}
+
+
+def test_refused_after_it_was_asked_for_stays_unknown(tmp_path: Path) -> None:
+    """What an earlier run asked for may be done yet, however surely this run was refused."""
+    fake = fake_with(1)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
+                journal.intend(0)
+            fake.fail(status=429, method="DELETE", times=None, headers={"Retry-After": "3600"})
+            return await jobs.apply(client, plan, resume=True)
+
+    report = on_virtual_time(job)
+
+    assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
+    assert counts(report) == {"unknown": 1}
+
+
+def test_stopped_after_it_was_refused_is_not_unknown(tmp_path: Path) -> None:
+    """What was refused, and then not tried again since the job was stopped, is untouched."""
+    fake = fake_with(3)
+
+    async def job() -> Report:
+        stop = anyio.Event()
+
+        def stop_when_refused(progress: Progress) -> None:
+            if sent(fake, "DELETE"):
+                stop.set()
+
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(status=429, method="DELETE", times=None, headers={"Retry-After": "90"})
+            return await jobs.apply(client, plan, stop=stop, on_progress=stop_when_refused)
+
+    report = on_virtual_time(job)
+
+    assert sent(fake, "DELETE") != []
+    assert (report.gave_up, report.left, counts(report)) == (None, 3, {})
+
+
+def test_all_wait_when_asked_to(tmp_path: Path) -> None:
+    """A Retry-After, with a 429 or a 503, is for all, and all goes on after it."""
+    fake = fake_with(50)
+    told: list[Progress] = []
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            for status in (429, 503):
+                fake.fail(status=status, headers={"Retry-After": "30"}, method="DELETE", skip=5)
+            return await jobs.apply(client, plan, on_progress=told.append)
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"done": 50}
+    assert 30 <= report.seconds <= 75
+    assert "the service takes no more for now" in {progress.pausing for progress in told}
+
+
+def test_errors_beyond_the_budget_slow_the_job_down(tmp_path: Path) -> None:
+    """Where every third request fails, the job probes rather than doubling the load."""
+    fake = fake_with(100)
+    for skip in range(0, 100, 2):
+        fake.fail(status=500, method="DELETE", skip=skip)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            return await jobs.apply(client, await planned(client, tmp_path))
+
+    report = on_virtual_time(job)
+
+    assert counts(report) == {"done": 100}
+
+
+# --- Being stopped ---------------------------------------------------------------------------
+
+
+def slow_fake(tokens: int = 60, seconds: float = 1.0) -> FakeLosant:
+    fake = fake_with(tokens)
+    fake.fail("latency", seconds=seconds, times=None, method="DELETE")
+    return fake
+
+
+@pytest.mark.parametrize("way", ["stop", "scope"])
+def test_stop_gives_what_is_under_way_its_moment(tmp_path: Path, way: str) -> None:
+    """A job that is stopped begins nothing more, and records what was in flight as done."""
+    fake = slow_fake()
+
+    async def job() -> tuple[dict[str, int], int, Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            stop, begun = anyio.Event(), anyio.Event()
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+
+                    async def end() -> None:
+                        await begun.wait()
+                        await anyio.sleep(1.5)
+                        stop.set() if way == "stop" else scope.cancel()
+
+                    group.start_soon(end)
+                    await jobs.apply(
+                        client, plan, stop=stop, verify=False, on_progress=lambda _: begun.set()
+                    )
+            intended = len(sent(fake, "DELETE"))
+            again = await jobs.apply(client, plan, resume=True, verify=False)
+            return counts(again), intended, again
+
+    found, before, again = on_virtual_time(job)
+
+    assert found == {"done": 60}
+    assert before == 60 - again.requests
+    assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 60
+
+
+@pytest.mark.parametrize("way", ["stop", "scope"])
+def test_grace_ends(tmp_path: Path, way: str) -> None:
+    """What is not answered in time is unknown, and found out by who carries the job on."""
+    fake = fake_with(30)
+    fake.fail("hang", times=3, method="DELETE", after_acting=True, skip=5)
+
+    async def job() -> tuple[float, Report]:
+        async with client_of(fake, timeout=100.0) as client:
+            plan = await planned(client, tmp_path)
+            stop = anyio.Event()
+            began = 0.0
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+
+                    async def end() -> None:
+                        nonlocal began
+                        # Files are opened in a thread, for which virtual time does not wait.
+                        while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- nothing tells
+                            await anyio.sleep(0.01)
+                        began = anyio.current_time()
+                        await anyio.sleep(10)
+                        stop.set() if way == "stop" else scope.cancel()
+
+                    group.start_soon(end)
+                    await jobs.apply(client, plan, stop=stop, grace=3.0)
+            took = anyio.current_time() - began
+            return took, await jobs.apply(client, plan, resume=True)
+
+    took, again = on_virtual_time(job)
+
+    assert took == pytest.approx(13.0, abs=0.1)
+    assert counts(again) == {"done": 30}
+    assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 30
+
+
+def test_abort(tmp_path: Path) -> None:
+    """An aborted job returns its report at once, and requests in flight are unknown."""
+    fake = fake_with(6)
+    fake.fail("hang", times=None, method="DELETE", after_acting=True)
+
+    async def job() -> tuple[float, Report, Report]:
+        async with client_of(fake, timeout=100.0) as client:
+            plan = await planned(client, tmp_path)
+            stop, abort = anyio.Event(), anyio.Event()
+            aborted = 0.0
+
+            async def end() -> None:
+                nonlocal aborted
+                # Files are opened in a thread, for which virtual time does not wait.
+                while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- nothing tells
+                    await anyio.sleep(0.01)
+                stop.set()
+                await anyio.sleep(2)
+                aborted = anyio.current_time()
+                abort.set()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(end)
+                report = await jobs.apply(client, plan, stop=stop, abort=abort, grace=60.0)
+            took = anyio.current_time() - aborted
+            fake.clear_faults()
+            return took, report, await jobs.apply(client, plan, resume=True)
+
+    took, report, again = on_virtual_time(job)
+
+    in_flight = 6 - report.left
+    assert (took < 0.1, counts(report)) == (True, {"unknown": in_flight})
+    assert counts(again) == {"done": 6}
+
+
+class WatchedJournal(httpx.AsyncBaseTransport):
+    """Goes to the fake, and compares the journal with the requests at each of these."""
+
+    def __init__(self, fake: FakeLosant, ids: list[str], journal: Path) -> None:
+        self._to_fake = fake.transport()
+        self._ids, self._journal = ids, journal
+        self._in_flight: set[str] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "DELETE":
+            return await self._to_fake.handle_async_request(request)
+        this = request.url.path.rpartition("/")[2]
+        self._in_flight.add(this)
+        assert this in self.intended() <= self._in_flight
+        await anyio.sleep(0.2)
+        response = await self._to_fake.handle_async_request(request)
+        if response.status_code == 429:
+            self._in_flight.discard(this)
+        return response
+
+    def intended(self) -> set[str]:
+        """The tokens that were intended, and no more, by the file."""
+        lines = self._journal.read_bytes().splitlines()[1:]
+        latest = {line["n"]: line["is"] for line in map(json.loads, lines)}
+        return {self._ids[number] for number, state in latest.items() if state == "intended"}
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_only_what_is_in_flight_is_intended(tmp_path: Path, verify: bool) -> None:
+    """A killed job leaves no token in doubt whose request was not sent, or was refused."""
+    fake = fake_with(200)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+        ids = [entry.id for entry in plan.entries()]
+        watched = WatchedJournal(fake, ids, jobs.journal_of(plan))
+        fake.fail(status=429, times=5, skip=50, method="DELETE")
+        async with client_of(fake, transport=watched, max_connections=20) as client:
+            return await jobs.apply(client, plan, verify=verify)
+
+    report = on_virtual_time(job)
+
+    assert (counts(report), report.refused) == ({"done": 200}, 5)
+
+
+def test_a_stopped_job_leaves_nothing_intended(tmp_path: Path) -> None:
+    """A job that is stopped knows of each token whether it was changed."""
+    fake = fake_with(1000)
+
+    async def job() -> tuple[set[str], Report]:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+        ids = [entry.id for entry in plan.entries()]
+        watched = WatchedJournal(fake, ids, jobs.journal_of(plan))
+        stop = anyio.Event()
+
+        def stop_in_the_middle(progress: Progress) -> None:
+            if progress.settled > 500:
+                stop.set()
+
+        async with client_of(fake, transport=watched, max_connections=48) as client:
+            report = await jobs.apply(client, plan, stop=stop, on_progress=stop_in_the_middle)
+        return watched.intended(), report
+
+    left, report = on_virtual_time(job)
+
+    assert (left, set(counts(report))) == (set(), {"done"})
+    assert 0 < report.left < 500
+
+
+def test_stopped_before_it_begins(tmp_path: Path) -> None:
+    """A job that is stopped before it begins does nothing, and ends."""
+    fake = fake_with(5)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            stop = anyio.Event()
+            stop.set()
+            return await jobs.apply(client, plan, stop=stop)
+
+    report = on_virtual_time(job)
+
+    assert (report.left, sent(fake, "DELETE")) == (5, [])
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 429, "headers": {"Retry-After": "90"}}]
+)
+def test_stop_while_waiting(tmp_path: Path, fault: dict[str, Any]) -> None:
+    """A job that waits for the service, and has nothing under way, ends at once."""
+    fake = fake_with(30)
+
+    async def job() -> Report:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            fake.fail(**fault, times=None, path=ONE)
+            stop, begun = anyio.Event(), anyio.Event()
+
+            async def end() -> None:
+                await begun.wait()
+                await anyio.sleep(60.5)
+                stop.set()
+
+            found: list[Report] = []
+            async with anyio.create_task_group() as group:
+                group.start_soon(end)
+                found.append(
+                    await jobs.apply(
+                        client, plan, stop=stop, grace=30.0, on_progress=lambda _: begun.set()
+                    )
+                )
+            return found[0]
+
+    report = on_virtual_time(job)
+
+    assert (report.gave_up, report.left) == (None, 30)
+    assert report.seconds == pytest.approx(60.5, abs=0.1)
+
+
+async def test_task_that_is_cancelled(tmp_path: Path) -> None:
+    """A task that is cancelled, even twice, is over when what was in flight has been recorded."""
+    fake = slow_fake(40, seconds=0.05)
+    async with served(fake) as client:
+        plan = await planned(client, tmp_path)
+        task = asyncio.create_task(jobs.apply(client, plan))
+        while len(sent(fake, "DELETE")) < 15:  # noqa: ASYNC110 -- the fake tells nobody
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        before = len(sent(fake, "DELETE"))
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert before < 40
+    assert counts(report) == {"done": 40}
+    assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 40
+
+
+async def test_cancelled_while_files_are_opened(tmp_path: Path) -> None:
+    """A job that is cancelled while it opens its files leaves none of them locked."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        for _ in range(5):
+            task = asyncio.create_task(jobs.apply(client, plan, resume=True))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        report = None
+        while report is None:
+            with suppress(errors.JournalError):  # the thread may still be at it
+                report = await jobs.apply(client, plan, resume=True)
+
+    assert counts(report) == {"done": 3}
+
+
+# --- A journal that cannot be written --------------------------------------------------------
+
+
+async def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written down is not done; when there is room again, the job goes on."""
+    fake = fake_with(40)
+    really_write = os.write
+    written: list[dict[str, Any]] = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        if data.startswith(b'{"n":'):
+            if len(written) >= 25:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written.extend(map(json.loads, data.splitlines()))
+        return really_write(descriptor, data)
+
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write)
+            with pytest.raises(errors.JournalError, match="No space left on device"):
+                await jobs.apply(client, plan)
+        ids = [entry.id for entry in plan.entries()]
+        intended = {ids[line["n"]] for line in written if line["is"] == "intended"}
+        assert set(sent(fake, "DELETE")) == intended
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert (counts(report), fake.tokens()) == ({"done": 40}, ())
+
+
+async def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not take the journal ends the job, too."""
+
+    def fsync(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("losant_tokens.jobs._execution.job._SYNC", 0.05)
+    fake = slow_fake(200, seconds=0.1)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(errors.JournalError, match="Input/output error"):
+            await jobs.apply(client, plan)
+
+    assert len(fake.tokens()) > 100
+
+
+# --- Being killed ----------------------------------------------------------------------------
+
+APPLY = """
+import asyncio, sys
+from losant_tokens import AsyncClient, aiohttp_transport, jobs
+async def main():
+    transport = aiohttp_transport(max_connections=8)
+    async with AsyncClient(sys.argv[1], base_url=sys.argv[2], transport=transport) as client:
+        await jobs.apply(client, jobs.Plan.read(sys.argv[3]), resume=True)
+asyncio.run(main())
+"""
+
+
+def run_and_kill(fake: FakeLosant, base_url: str, plan: Plan, deletions: int) -> bool:
+    """Applies a plan in a process of its own, killed after so many requests; whether it ended."""
+    before = len(fake.requests)
+    arguments = [sys.executable, "-c", APPLY, fake.admin_token, base_url, str(plan.path)]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:
+        while process.poll() is None:
+            if len(fake.requests) - before >= deletions:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                return False
+            time.sleep(0.0005)
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (0, b"")
+    return True
+
+
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    """Killed at any instant and resumed, a job ends as if it had never been interrupted."""
+    tokens, kills, at_once = 160, 0, 8
+    fake = fake_with(tokens, kept=20)
+    chance = random.Random(7)
+    with fake.serve() as base_url:
+
+        async def make() -> Plan:
+            async with client_of(fake, base_url=base_url) as client:
+                return await planned(client, tmp_path)
+
+        plan = asyncio.run(make())
+        listed = {entry.id for entry in plan.entries()}
+        fake.clear_requests()
+        while not run_and_kill(fake, base_url, plan, chance.randrange(1, 40)):
+            kills += 1
+
+        async def finish() -> Report:
+            async with client_of(fake, base_url=base_url) as client:
+                return await jobs.apply(client, plan, resume=True)
+
+        report = asyncio.run(finish())
+
+    deleted = Counter(sent(fake, "DELETE"))
+    assert kills >= 5
+    assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(20)}
+    assert set(deleted) == listed
+    assert sum(deleted.values()) - tokens <= kills * at_once
+    assert (counts(report), report.requests) == ({"done": tokens}, 0)

@@ -1,0 +1,449 @@
+"""The journal: what it keeps, whom it lets in, and that it cannot be altered unseen."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.errors import JournalError
+from losant_tokens.jobs import Outcome, Plan
+from losant_tokens.jobs._execution.job_files import JobFiles
+from losant_tokens.jobs._execution.journal import Journal, States
+from tests.unit.jobs.plan.test_plan import forge, write
+
+D, F = Outcome.DONE, Outcome.FAILED
+CHANGED = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """A plan of three tokens."""
+    return write(tmp_path / "plan.jsonl")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def states(plan: Plan, path: Path) -> list[Outcome | None]:
+    with Journal.open(plan, path, resume=True) as journal:
+        return [journal.states.outcome(number) for number in range(3)]
+
+
+def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
+    """Who resumes a job finds each token as the journal left it."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(0)
+        journal.settle(0, D)
+        journal.settle(1, F, 'it said "no"\n')
+        journal.intend(2)
+        before = journal.states.counts()
+
+    with Journal.open(plan, path, resume=True) as journal:
+        assert [journal.states.outcome(n) for n in range(3)] == [D, F, Outcome.UNKNOWN]
+        assert journal.states.errors == {1: 'it said "no"\n'}
+        assert journal.states.counts() == before
+        journal.settle(1, D)
+        assert journal.states.errors == {}
+
+
+def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
+    """What was certainly not done is as if it had never been intended, for whoever resumes."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(1)
+        journal.take_back(1)
+        assert journal.states.outcome(1) is None
+
+    assert states(plan, path) == [None, None, None]
+
+
+def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
+    """What was intended is in the file as soon as it may be acted upon."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(1)
+
+        assert b'{"n":1,"is":"intended",' in path.read_bytes()
+
+    assert states(plan, path) == [None, Outcome.UNKNOWN, None]
+
+
+def test_journal_of_an_earlier_release(plan: Plan, path: Path) -> None:
+    """A line with the intents of several tokens, as earlier releases wrote it, is still read."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal._noted.append(b'{"n":[1, 2],"is":"intended"')
+
+    assert states(plan, path) == [None, Outcome.UNKNOWN, Outcome.UNKNOWN]
+
+
+def test_reason_for_a_token_that_was_not_changed(plan: Plan, path: Path) -> None:
+    """A token that was not changed keeps the reason for the report, and has no outcome."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.intend(1)
+        journal.take_back(1, "no answer")
+
+    with Journal.open(plan, path, resume=True) as journal:
+        assert (journal.states.outcome(1), journal.states.errors) == (None, {1: "no answer"})
+
+
+def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
+    """The journal is its owner's alone, however the umask is set."""
+    before = os.umask(0)
+    try:
+        Journal.open(plan, path, resume=False).close()
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_one_at_a_time(plan: Plan, path: Path) -> None:
+    """While one has the journal, nobody else gets it, and nothing is lost by trying."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        with pytest.raises(JournalError, match="is in use"):
+            Journal.open(plan, path, resume=True)
+
+    assert states(plan, path) == [D, None, None]
+
+
+def test_begun_before(plan: Plan, path: Path) -> None:
+    """A job that was begun is carried on only by who says so."""
+    Journal.open(plan, path, resume=False).close()
+
+    with pytest.raises(JournalError, match=r"begun before\. To continue it, pass resume=True"):
+        Journal.open(plan, path, resume=False)
+    assert states(plan, path) == [None] * 3
+
+
+def test_another_plan(plan: Plan, path: Path) -> None:
+    """The journal of one plan is not that of another."""
+    Journal.open(plan, path, resume=False).close()
+    forge(plan.path, rule="everything")
+
+    with pytest.raises(JournalError, match="journal of another plan"):
+        Journal.open(Plan.read(plan.path), path, resume=True)
+
+
+def test_torn_last_line(plan: Plan, path: Path) -> None:
+    """A last line that was torn, wherever, is cut off, and what comes next is readable."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        journal.flush()
+        whole = path.stat().st_size
+        journal.settle(1, D)
+    content = path.read_bytes()
+    for end in range(whole, len(content)):
+        path.write_bytes(content[:end])
+        assert states(plan, path) == [D, None, None]
+        assert path.stat().st_size == whole
+        with Journal.open(plan, path, resume=True) as journal:
+            journal.settle(2, D)
+        assert states(plan, path) == [D, None, D]
+
+
+def test_outcomes_go_out_with_the_next_intent(plan: Plan, path: Path) -> None:
+    """What came of a token is written with the next intent, in one go, or when it is flushed."""
+    with Journal.open(plan, path, resume=False) as journal:
+        sizes = [path.stat().st_size]
+        steps: list[Callable[[], None]] = [
+            lambda: journal.settle(0, D),
+            lambda: journal.intend(1),
+            lambda: journal.settle(1, D),
+            journal.flush,
+            journal.flush,
+        ]
+        for do in steps:
+            do()
+            sizes.append(path.stat().st_size)
+
+    assert [False, True, False, True, False] == [b > a for a, b in pairwise(sizes)]
+
+
+def test_torn_first_line(plan: Plan, path: Path) -> None:
+    """A journal that was torn while it was begun is begun again."""
+    Journal.open(plan, path, resume=False).close()
+    content = path.read_bytes()
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        Journal.open(plan, path, resume=False).close()
+        assert len(path.read_bytes()) >= len(content) - 8
+
+
+@pytest.mark.parametrize("content", [b"my only notes", b'{"format":"something else"}', b"\0" * 100])
+def test_other_files_are_left_alone(plan: Plan, path: Path, content: bytes) -> None:
+    """A file that is no journal is refused, and not cut off."""
+    path.write_bytes(content)
+
+    with pytest.raises(JournalError, match="is not a journal"):
+        Journal.open(plan, path, resume=False)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda lines: [lines[0], lines[1].replace(b"0", b"1", 1), *lines[2:]],
+        lambda lines: [lines[0], lines[1].replace(b"done", b"gone"), *lines[2:]],
+        lambda lines: [lines[0], *lines[2:]],
+        lambda lines: [lines[0], lines[2], lines[1], lines[3]],
+        lambda lines: [lines[0], lines[1], lines[1], *lines[2:]],
+        lambda lines: [lines[0].replace(b"begun", b"began"), *lines[1:]],
+        lambda lines: [lines[0].replace(b":1,", b":2,"), *lines[1:]],
+        lambda lines: [b"nonsense\n", *lines[1:]],
+        lambda lines: [*lines, b'{"n":-1,"is":"done","crc":1}\n'],
+        lambda lines: [*lines, b"\n"],
+        lambda lines: [*lines, b"[" * 100_000 + b"\n"],
+    ],
+)
+def test_altered_journal_is_refused(
+    plan: Plan, path: Path, alter: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    """A journal of which a whole line was altered, removed, moved or added is refused."""
+    with Journal.open(plan, path, resume=False) as journal:
+        for number in range(3):
+            journal.settle(number, D)
+    altered = b"".join(alter(path.read_bytes().splitlines(keepends=True)))
+    path.write_bytes(altered)
+
+    with pytest.raises(JournalError, match=r"cannot be read: line|not a journal that this"):
+        Journal.open(plan, path, resume=True)
+    assert path.read_bytes() == altered
+
+
+def test_number_beyond_the_plan(plan: Plan, path: Path) -> None:
+    """A line about a token that the plan has not is refused, even with a right checksum."""
+    with Journal.open(plan, path, resume=False) as journal:
+        with pytest.raises(IndexError):
+            journal.intend(3)
+        with pytest.raises(IndexError):
+            journal.intend(-1)
+
+    with pytest.raises(JournalError, match="cannot be read: line 2"):
+        Journal.open(plan, path, resume=True)
+
+
+@pytest.mark.parametrize("length", [0, 9])
+def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """A line that could be written in part, or not at all, breaks the journal, and only that."""
+    really_write = os.write
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        journal.flush()
+        parts = iter([length] if length else [])
+
+        def write(descriptor: int, data: bytes) -> int:
+            for part in parts:
+                return really_write(descriptor, data[:part])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write)
+            with pytest.raises(JournalError, match="cannot be written: No space left"):
+                journal.intend(1)
+        with pytest.raises(JournalError, match="cannot be written: No space left"):
+            journal.intend(2)
+        assert journal.states.outcome(1) is None
+
+    assert states(plan, path) == [D, None, None]
+
+
+def test_full_disk_at_the_beginning(
+    plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that cannot be begun is an error, and is unlocked again."""
+
+    def write(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(JournalError, match="No space left"):
+            Journal.open(plan, path, resume=False)
+
+    Journal.open(plan, path, resume=False).close()
+
+
+def test_journal_that_cannot_be_opened(plan: Plan, tmp_path: Path) -> None:
+    """A journal where there can be no file is an error in words."""
+    with pytest.raises(JournalError, match="cannot be used: it is a folder"):
+        Journal.open(plan, tmp_path, resume=False)
+
+
+def test_file_of_somebody_else(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose mode cannot be set is not used."""
+
+    def fchmod(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+
+    with pytest.raises(JournalError, match="cannot be used: Operation not permitted"):
+        Journal.open(plan, path, resume=False)
+
+
+async def test_sync(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is asked to take what is new, and what it does not take breaks the journal."""
+    synced: list[int] = []
+    with Journal.open(plan, path, resume=False) as journal:
+        monkeypatch.setattr(os, "fsync", synced.append)
+        await journal.sync()
+        await journal.sync()
+        assert len(synced) == 1
+
+        def fsync(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        journal.intend(0)
+        with pytest.raises(JournalError, match="Input/output error"):
+            await journal.sync()
+        with pytest.raises(JournalError, match="Input/output error"):
+            journal.intend(1)
+
+
+def test_opened_for_nobody(plan: Plan, path: Path) -> None:
+    """Files that a thread opens for a task that has gone are closed, and nothing stays locked."""
+    opening = JobFiles(plan, path, resume=False)
+    opening._close()
+
+    opening._open()
+
+    assert states(plan, path) == [None] * 3
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_interrupted_while_it_is_written(
+    plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    """Ctrl-C in the middle of a write leaves a journal that can be carried on."""
+    really_write = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if is_written:
+            really_write(descriptor, data)
+        raise KeyboardInterrupt
+
+    journal = Journal.open(plan, path, resume=False)
+    journal.intend(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(KeyboardInterrupt):
+            journal.intend(1)
+    journal.settle(0, D)
+    with pytest.raises(JournalError, match="to write it was interrupted"):
+        journal.flush()
+    journal.close()
+
+    with Journal.open(plan, path, resume=True) as again:
+        assert again.states.open_ones(0, 3) == [True, is_written, False]
+
+
+def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
+    """What nobody asks to be written is written all the same, before it becomes much."""
+    with Journal.open(plan, path, resume=False) as journal:
+        for _ in range(1200):
+            journal.settle(0, D)
+        assert 1000 <= path.read_bytes().count(b"done") < 1200
+
+
+def test_time_of_a_change_is_kept(plan: Plan, path: Path) -> None:
+    """A job that resumes knows when the API says that each token was changed."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(1, D, changed=CHANGED)
+        journal.settle(2, D)
+
+    with Journal.open(plan, path, resume=True) as journal:
+        assert journal.states.changed == {1: CHANGED}
+
+
+@pytest.mark.parametrize("attribute", ["errors", "changed"])
+def test_state_without_detail_forgets_the_earlier_detail(attribute: str) -> None:
+    """A later state of a token replaces its error and its time, and not those of others."""
+    states = States.of(3)
+    for number in (0, 1):
+        states.note(number, 2, "no response", CHANGED)
+
+    states.note(0, 2)
+
+    assert list(getattr(states, attribute)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_open", "is_open_to_retry"),
+    [
+        (None, True, True),
+        (Outcome.UNKNOWN, True, True),
+        (F, False, True),
+        (D, False, False),
+        (Outcome.GONE, False, False),
+        (Outcome.CHANGED, False, False),
+        (Outcome.PROTECTED, False, False),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 2])
+def test_tokens_that_are_not_finished(
+    plan: Plan,
+    path: Path,
+    number: int,
+    outcome: Outcome | None,
+    is_open: bool,
+    is_open_to_retry: bool,
+) -> None:
+    """A job is not finished while the outcome of any token is open."""
+    with Journal.open(plan, path, resume=False) as journal:
+        for other in range(3):
+            state = outcome if other == number else D
+            if state is not None:
+                journal.settle(other, state)
+
+        assert journal.states.has_open() is is_open
+        assert journal.states.has_open(retry_failed=True) is is_open_to_retry
+
+
+def test_states_of_some_tokens(plan: Plan, path: Path) -> None:
+    """A part of the states is that of the tokens from the first one on, as far as there are any."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+        journal.intend(1)
+        journal.settle(2, F)
+
+        assert journal.states.open_ones(1, 1) == [True]
+        assert journal.states.open_ones(0, 2) == [None, True]
+        assert journal.states.open_ones(1, 9) == [True, None]
+        assert journal.states.open_ones(2, 1, retry_failed=True) == [False]
+
+
+def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal closes its file once only: another file may have its number by then."""
+    closed: list[int] = []
+    really_close = os.close
+
+    def close(descriptor: int) -> None:
+        closed.append(descriptor)
+        really_close(descriptor)
+
+    journal = Journal.open(plan, path, resume=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close)
+        journal.close()
+        journal.close()
+
+    assert len(closed) == 1
+
+
+@pytest.mark.parametrize("checksum", [b"0", b"1", b"9999999999", b""])
+def test_wrong_checksum_is_refused(plan: Plan, path: Path, checksum: bytes) -> None:
+    """A line is refused if its checksum is any other number than the right one."""
+    with Journal.open(plan, path, resume=False) as journal:
+        journal.settle(0, D)
+    content, mark, _ = path.read_bytes().rpartition(b',"crc":')
+    path.write_bytes(content + mark + checksum + b"}\n")
+
+    with pytest.raises(JournalError, match="cannot be read: line 2"):
+        Journal.open(plan, path, resume=True)

@@ -1,0 +1,245 @@
+"""A plan is bound to the account that its tokens belong to."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import jwt
+import pytest
+
+from losant_tokens import AsyncClient, Owner, errors, jobs
+from losant_tokens.jobs._plan.account import account_problem, other_account, same_account
+from losant_tokens.jobs._types import Counts
+from losant_tokens.testing import FakeLosant
+from tests.support.jobs import USER, client_of, fake_with, planned
+from tests.unit.jobs.plan.test_plan import HEADER
+
+APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
+OAUTH = Owner.user_oauth()
+A, B = "a" * 24, "b" * 24
+KEY = "k" * 32
+
+
+def others_fake() -> FakeLosant:
+    """A fake of another account."""
+    fake = FakeLosant()
+    fake._store.user_id = B
+    fake.add_token("something else")
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("planned", "claimed", "expected"),
+    [
+        (f"userId {A}", f"userId {A}", True),
+        (f"userId {A}", f"userId {B}", False),
+        (f"userId {A}", f"ownerId {B}", None),
+        (f"sub {A}", f"sub {A}", True),
+        (f"sub {A}", f"sub {B}", None),
+        (None, f"userId {A}", None),
+        (f"userId {A}", None, None),
+        (None, None, None),
+    ],
+)
+def test_claims(planned: str | None, claimed: str | None, expected: bool | None) -> None:
+    """Claims settle the account only if both tokens name their user in the same claim."""
+    assert same_account(planned, claimed) is expected
+
+
+def test_other_account() -> None:
+    """Ids of owners that the plan does not know are another account, and none are none."""
+    assert other_account(USER, [A, B], [A]) is None
+    assert other_account(USER, [A], []) is None
+    problem = other_account(USER, [A], [B])
+    assert problem is not None
+    assert f"account {A} (user), but the token in use is of the account {B}" in problem
+
+
+def test_claims_do_not_matter_for_applications() -> None:
+    """Different people may plan and change the tokens of an application."""
+    header = attrs.evolve(HEADER, counts={APPLICATION: Counts(listed=2, selected=1)})
+
+    assert account_problem(header, f"userId {B}") is None
+    assert account_problem(HEADER, HEADER.account) is None
+    assert account_problem(HEADER, f"userId {B}") is not None
+
+
+def test_account_of_a_client() -> None:
+    """The account of a client is a claim of its token, and `sub` only if there is no better one."""
+
+    def account(**claims: Any) -> str | None:
+        return AsyncClient(jwt.encode(claims, KEY)).account
+
+    assert account(sub=A, userId=B.upper()) == f"userId {B}"
+    assert account(sub=A, jti=B) == f"sub {A}"
+    assert account(sub="everybody", iss="api.losant.com") is None
+    assert AsyncClient("opaque").account is None
+
+
+async def test_plan_holds_the_account(tmp_path: Path) -> None:
+    """A plan holds the ids of the owners of the listed tokens, and the claimed account."""
+    fake = fake_with(2)
+    fake.add_token("ci-app", owner=str(APPLICATION))
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=[USER, APPLICATION, OAUTH])
+
+    assert plan.header.owner_ids == {
+        USER: (fake.user_id,),
+        APPLICATION: (str(APPLICATION.id),),
+        OAUTH: (),
+    }
+    assert plan.header.account is None
+    assert jobs.Plan.read(plan.path).header == plan.header
+
+
+async def test_same_account(tmp_path: Path) -> None:
+    """A plan passes with the token that it was made with, and with another one of the account."""
+    fake = fake_with(2)
+    fake.add_token("ci-app", owner=str(APPLICATION))
+    other = fake.add_token("other", scope=["all.User"])
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=[USER, APPLICATION])
+        before = len(fake.requests)
+        await jobs.check_account(client, plan)
+    assert [request.method for request in fake.requests[before:]] == ["GET", "GET"]
+    async with AsyncClient(
+        other.secret, base_url="https://fake.example", transport=fake.transport()
+    ) as client:
+        await jobs.check_account(client, plan)
+
+
+async def test_another_account(tmp_path: Path) -> None:
+    """A plan of another account is refused, or warned of, or allowed by name."""
+    async with client_of(fake_with(2)) as client:
+        plan = await planned(client, tmp_path)
+    async with client_of(others_fake()) as client:
+        with pytest.raises(errors.PlanRefused, match=f"in use is of the account {B}"):
+            await jobs.check_account(client, plan)
+        with pytest.warns(jobs.PlanWarning, match=f"in use is of the account {B}"):
+            await jobs.check_account(client, plan, check="warn")
+        await jobs.check_account(client, plan, check="off")
+        with pytest.raises(errors.ValidationError, match="check must be one of"):
+            await jobs.check_account(client, plan, check="maybe")  # type: ignore[arg-type]
+
+
+async def test_another_account_by_its_claims(tmp_path: Path) -> None:
+    """If both tokens claim their user, a difference is found before anything is sent."""
+    fake = fake_with(2)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+    header = attrs.evolve(plan.header, account=f"userId {A}")
+    fake_requests = len(fake.requests)
+    token = jwt.encode({"userId": B, "scope": ["all.User"]}, KEY)
+    async with AsyncClient(
+        token, base_url="https://fake.example", transport=fake.transport()
+    ) as client:
+        with pytest.raises(errors.PlanRefused, match=f"userId {A}.*claims userId {B}"):
+            await jobs.check_account(client, attrs.evolve(plan, header=header))
+        assert len(fake.requests) == fake_requests
+        same = attrs.evolve(plan.header, account=f"userId {B}")
+        await jobs.check_account(client, attrs.evolve(plan, header=same))
+        assert len(fake.requests) == fake_requests
+
+
+async def test_oauth_tokens(tmp_path: Path) -> None:
+    """OAuth tokens do not state their owner: that one of them can be read confirms the account."""
+    fake = FakeLosant()
+    fake.add_token("ci-1", owner="oauth")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=OAUTH)
+        await jobs.check_account(client, plan)
+    async with client_of(others_fake()) as client:
+        with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+            await jobs.check_account(client, plan)
+
+
+@pytest.mark.parametrize(("count", "reads"), [(3, 3), (5, 5), (9, 5)])
+async def test_few_tokens_are_read(tmp_path: Path, count: int, reads: int) -> None:
+    """At most five tokens of an owner are read to confirm the account, after a page of one."""
+    fake = FakeLosant()
+    for number in range(count):
+        fake.add_token(f"ci-{number}", owner="oauth")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=OAUTH)
+    others = others_fake()
+    async with client_of(others) as client:
+        with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+            await jobs.check_account(client, plan)
+
+    page, *single = others.requests
+    assert (page.query["page"], page.query["perPage"], len(single)) == ("0", "1", reads)
+
+
+async def test_user_confirms_the_oauth_tokens(tmp_path: Path) -> None:
+    """If the user's own tokens are in the plan, its OAuth tokens need no requests of their own."""
+    fake = fake_with(1)
+    fake.add_token("ci-1", owner="oauth")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=[OAUTH, USER])
+        before = len(fake.requests)
+        await jobs.check_account(client, plan)
+
+    assert [request.path for request in fake.requests[before:]] == ["/me/tokens"]
+
+
+async def test_token_that_must_not_list(tmp_path: Path) -> None:
+    """A token that may read but not list confirms the account with a token of the plan."""
+    fake = fake_with(2)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+    reader = fake.add_token("reader", scope=["userApiToken.get", "userApiToken.delete"])
+    async with AsyncClient(
+        reader.secret,
+        base_url="https://fake.example",
+        transport=fake.transport(),
+        scope_check="off",
+    ) as client:
+        await jobs.check_account(client, plan)
+    deleter = fake.add_token("deleter", scope=["userApiToken.delete"])
+    for check in ("off", "enforce"):
+        async with AsyncClient(
+            deleter.secret,
+            base_url="https://fake.example",
+            transport=fake.transport(),
+            scope_check=check,
+        ) as client:
+            with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+                await jobs.check_account(client, plan)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_confirmed"), [("5" * 24, True), ("6" * 24, False), ("4" * 24, False)]
+)
+async def test_api_without_ids_of_owners(tmp_path: Path, found: str, is_confirmed: bool) -> None:
+    """Without ids of owners, a token of the plan has to be read, and has to be that token."""
+    there = {"id": "5" * 24, "name": "ci-1"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/me/tokens":
+            page = int(request.url.params["page"])
+            return httpx.Response(200, json={"items": [] if page else [there], "totalCount": 1})
+        return httpx.Response(200, json=there | {"id": found})
+
+    transport = httpx.MockTransport(answer)
+    async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
+        plan = await planned(client, tmp_path)
+        if is_confirmed:
+            await jobs.check_account(client, plan)
+            return
+        with pytest.raises(errors.LosantError):
+            await jobs.check_account(client, plan)
+
+
+async def test_empty_plan(tmp_path: Path) -> None:
+    """A plan that changes nothing needs no account."""
+    async with client_of(fake_with(2)) as client:
+        plan = await planned(client, tmp_path, select=jobs.nothing())
+    others = others_fake()
+    async with client_of(others) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await jobs.check_account(client, plan)
+
+    assert others.requests == ()

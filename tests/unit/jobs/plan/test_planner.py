@@ -1,0 +1,492 @@
+"""Making plans: what is selected, what is guarded, and that a moving collection is noticed."""
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
+from losant_tokens.jobs import Counts, PlanWarning
+from losant_tokens.jobs._plan.planner import _is_done
+from losant_tokens.testing import FakeLosant
+from tests.support.jobs import LONG_AGO, USER, client_of, fake_with, planned, sent
+
+APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+async def test_plan_says_what_and_why(tmp_path: Path) -> None:
+    """A plan has a line for each token that is selected, with what the decision rested on."""
+    fake = fake_with(1, kept=1)
+    token = fake.tokens()[0]
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action="deactivate")
+
+    (entry,) = plan.entries()
+    assert entry == jobs.Entry(
+        owner=USER,
+        id=token.id,
+        name="ci-0",
+        status="active",
+        last_updated=LONG_AGO,
+        creation_date=LONG_AGO,
+        expiration_date=None,
+        reason="named 'ci-*'",
+    )
+    assert plan == jobs.Plan.read(tmp_path / "plan.jsonl")
+    assert plan.header.counts == {USER: Counts(listed=2, selected=1)}
+    assert (plan.header.rule, plan.header.action) == ("named 'ci-*'", "deactivate")
+    assert plan.header.base_url == "https://fake.example"
+    assert datetime.now(UTC) - plan.header.created < timedelta(minutes=1)
+
+
+async def test_nothing_is_changed(tmp_path: Path) -> None:
+    """Making a plan sends nothing but requests that read."""
+    fake = fake_with(250, kept=10)
+    async with client_of(fake) as client:
+        await planned(client, tmp_path)
+
+    assert {request.method for request in fake.requests} == {"GET"}
+
+
+async def test_newest_token_is_read_first(tmp_path: Path) -> None:
+    """A plan begins with a page of the newest token alone, so that later ones are noticed."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        await planned(client, tmp_path)
+
+    expected = {"sortField": "id", "sortDirection": "desc", "page": "0", "perPage": "1"}
+    assert expected.items() <= fake.requests[0].query.items()
+
+
+async def test_no_secret_is_in_the_file(tmp_path: Path) -> None:
+    """Neither the secrets of tokens nor that of the client are in the file."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+
+    content = plan.path.read_text()
+    secrets = [token.secret for token in fake.tokens()] + [fake.admin_token]
+    assert [secret for secret in secrets if secret in content] == []
+
+
+async def test_owners(tmp_path: Path) -> None:
+    """A plan may be about several owners, each of them once, whatever the capitals."""
+    fake = fake_with(1)
+    fake.add_token("ci-app", owner=str(APPLICATION))
+    capitals = Owner.application(str(APPLICATION.id).upper())
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, owners=[USER, APPLICATION, USER, capitals])
+
+    assert list(plan.header.counts) == [USER, APPLICATION]
+    assert [entry.name for entry in plan.entries()] == ["ci-0", "ci-app"]
+
+
+@pytest.mark.parametrize(
+    ("action", "names"),
+    [("delete", ["ci-on", "ci-off"]), ("deactivate", ["ci-on"]), ("activate", ["ci-off"])],
+)
+async def test_what_is_done_already_is_left_out(
+    tmp_path: Path, action: str, names: list[str]
+) -> None:
+    """A token that is as the action would leave it is not selected."""
+    fake = FakeLosant()
+    fake.add_token("ci-on")
+    fake.add_token("ci-off", status="inactive")
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, action=action)
+
+    assert [entry.name for entry in plan.entries()] == names
+
+
+async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a path, the plan is a file in a temporary folder of its own, which goes with it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with client_of(fake_with(1)) as client:
+        plans = [await planned(client, tmp_path, path=None) for _ in range(2)]
+
+    assert files_in(tmp_path) == sorted(plan.path.parent.name for plan in plans)
+    assert [len(list(plan.entries())) for plan in plans] == [1, 1]
+    plans.clear()
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"select": "expired"}, "select must be of Rule"),
+        ({"action": "explode"}, "action must be"),
+        ({"owners": "user"}, "owners must be of Owner"),
+        ({"owners": [USER, None]}, "owners must be of Owner"),
+        ({"protect": [1]}, "protect must be of str"),
+        ({"max_changes": -1}, "max_changes must be"),
+        ({"patience": -1.0}, "patience must be a number above 0"),
+        ({"page_size": 0}, "page_size must be an integer, at least 1"),
+        ({"now": datetime(2026, 1, 1)}, "must say its time zone"),  # noqa: DTZ001
+    ],
+)
+async def test_wrong_arguments(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
+    """An argument that cannot be right is refused before anything is sent."""
+    fake = fake_with(1)
+    async with client_of(fake) as client:
+        with pytest.raises(errors.ValidationError, match=problem):
+            await planned(client, tmp_path, **options)
+
+    assert (fake.requests, files_in(tmp_path)) == ((), [])
+
+
+async def test_least_arguments(tmp_path: Path) -> None:
+    """The smallest values of numbers are accepted: no patience, and no change."""
+    async with client_of(fake_with(0, kept=1)) as client:
+        plan = await planned(client, tmp_path, patience=0, max_changes=0, page_size=1)
+
+    assert plan.header.total == Counts(listed=1)
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "is_done"),
+    [
+        ("deactivate", "inactive", True),
+        ("deactivate", "active", False),
+        ("deactivate", None, False),
+        ("activate", "active", True),
+        ("activate", "inactive", False),
+        ("delete", "inactive", False),
+        ("delete", "active", False),
+        ("delete", None, False),
+    ],
+)
+def test_token_that_is_as_the_action_leaves_it(
+    action: Any, status: str | None, is_done: bool
+) -> None:
+    """Only a token that already has the status that the action sets needs no change."""
+    assert _is_done(action, ApiToken(id="1" * 24, status=status)) is is_done
+
+
+# --- Guards ----------------------------------------------------------------------------------
+
+
+async def test_token_in_use_is_protected(tmp_path: Path) -> None:
+    """The token that the client bears is never selected, and there is no warning then."""
+    fake = fake_with(2)
+    own = fake.add_token("ci-own", scope=["all.User"])
+    async with AsyncClient(
+        own.secret, base_url="https://fake.example", transport=fake.transport()
+    ) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            plan = await jobs.plan(
+                client,
+                USER,
+                select=jobs.named("ci-*"),
+                path=tmp_path / "plan",
+                allow_majority=True,
+            )
+
+    assert {entry.name: entry.protected for entry in plan.entries()} == {
+        "ci-0": None,
+        "ci-1": None,
+        "ci-own": "the token in use",
+    }
+    assert plan.header.token_in_use == own.id
+    assert plan.header.total == Counts(listed=3, selected=2, protected=1)
+
+
+async def test_token_in_use_that_cannot_be_told(tmp_path: Path) -> None:
+    """A plan that may select the token in use is warned of."""
+    async with client_of(fake_with(1, kept=2)) as client:
+        with pytest.warns(PlanWarning, match="Cannot determine which token this client uses"):
+            await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await jobs.plan(client, USER, select=jobs.nothing(), path=tmp_path / "other")
+
+
+async def test_protected_by_request(tmp_path: Path) -> None:
+    """Tokens are protected by id, in capitals or not, and by globs over their names."""
+    fake = fake_with(4)
+    by_id = fake.tokens()[0].id.upper()
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, protect=[by_id, "ci-[12]", "CI-3"])
+
+    assert {entry.name: entry.protected for entry in plan.entries()} == {
+        "ci-0": f"protected by {by_id!r}",
+        "ci-1": "protected by 'ci-[12]'",
+        "ci-2": "protected by 'ci-[12]'",
+        "ci-3": None,
+    }
+    assert plan.header.protected == (by_id, "ci-[12]", "CI-3")
+
+
+async def test_one_text_protects_as_one_pattern(tmp_path: Path) -> None:
+    """A text where a list is wanted is one pattern, and not one for each of its letters."""
+    async with client_of(fake_with(2)) as client:
+        plan = await planned(client, tmp_path, protect="ci-1")
+
+    assert plan.header.protected == ("ci-1",)
+
+
+@pytest.mark.parametrize(("doomed", "kept", "is_refused"), [(2, 2, False), (3, 2, True)])
+async def test_majority(tmp_path: Path, doomed: int, kept: int, is_refused: bool) -> None:
+    """More than half of an owner's tokens takes a word of its own; half does not."""
+    async with client_of(fake_with(doomed, kept)) as client:
+        if not is_refused:
+            await planned(client, tmp_path, allow_majority=False)
+            return
+        with pytest.raises(errors.GuardRefused, match=r"3 of the 5 tokens of user.*more than half"):
+            await planned(client, tmp_path, allow_majority=False)
+
+    assert files_in(tmp_path) == []
+
+
+async def test_majority_is_refused_by_default(tmp_path: Path) -> None:
+    """A plan that does not mention the majority may not select it."""
+    async with client_of(fake_with(2, kept=1)) as client:
+        with pytest.raises(errors.GuardRefused, match="allow_majority=True"):
+            await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
+
+
+async def test_majority_counts_per_owner(tmp_path: Path) -> None:
+    """Many tokens of one owner do not outweigh all of another's."""
+    fake = fake_with(0, kept=100)
+    fake.add_token("ci-app", owner=str(APPLICATION))
+    async with client_of(fake) as client:
+        with pytest.raises(errors.GuardRefused, match="1 of the 1 tokens of application:"):
+            await planned(client, tmp_path, owners=[USER, APPLICATION], allow_majority=False)
+
+
+async def test_max_changes(tmp_path: Path) -> None:
+    """No more tokens are selected than may be changed, all owners together."""
+    fake = fake_with(3)
+    fake.add_token("ci-app", owner=str(APPLICATION))
+    async with client_of(fake) as client:
+        await planned(client, tmp_path, owners=[USER, APPLICATION], max_changes=4)
+        with pytest.raises(errors.GuardRefused, match="More than 3 tokens were selected"):
+            await planned(
+                client,
+                tmp_path,
+                owners=[USER, APPLICATION],
+                max_changes=3,
+                path=tmp_path / "other",
+            )
+
+
+# --- A collection that moves -----------------------------------------------------------------
+
+
+class Moving(httpx.AsyncBaseTransport):
+    """Does something to the fake after some of the pages."""
+
+    def __init__(self, fake: FakeLosant, then: Mapping[int, Callable[[], object]]) -> None:
+        self._to_fake = fake.transport()
+        self._then = then
+        self._page = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._to_fake.handle_async_request(request)
+        self._then.get(self._page, lambda: None)()
+        self._page += 1
+        return response
+
+
+def remove(fake: FakeLosant, name: str) -> None:
+    (token,) = [token for token in fake.tokens() if token.name == name]
+    fake._store.remove(token)
+
+
+async def test_deletion_while_listing(tmp_path: Path) -> None:
+    """A token that is deleted while others are listed makes none of them be forgotten."""
+    fake = fake_with(50)
+    fake.page_cap = 10
+    moving = Moving(fake, {1: lambda: remove(fake, "ci-3")})
+    async with client_of(fake, transport=moving) as client:
+        plan = await planned(client, tmp_path)
+
+    assert [e.name for e in plan.entries()] == [f"ci-{n}" for n in range(50) if n != 3]
+    assert plan.header.counts == {USER: Counts(listed=49, selected=49)}
+    assert plan.header.moved is False
+
+
+async def test_insertion_while_listing(tmp_path: Path) -> None:
+    """A token that is created before others while they are listed makes none come twice."""
+    fake = fake_with(50)
+    fake.page_cap = 10
+    moving = Moving(fake, {1: lambda: fake.add_token("ci-new", id="0" * 24)})
+    async with client_of(fake, transport=moving) as client:
+        plan = await planned(client, tmp_path)
+
+    names = [entry.name for entry in plan.entries()]
+    assert names == ["ci-new", *(f"ci-{n}" for n in range(50))]
+
+
+async def test_deletion_and_insertion_at_once(tmp_path: Path) -> None:
+    """Both at once, so that the number of all stays the same, are noticed by the order."""
+    fake = fake_with(50)
+    fake.page_cap = 10
+
+    def both() -> None:
+        remove(fake, "ci-40")
+        fake.add_token("ci-new", id="0" * 24)
+
+    async with client_of(fake, transport=Moving(fake, {1: both})) as client:
+        plan = await planned(client, tmp_path)
+
+    names = [entry.name for entry in plan.entries()]
+    assert names == ["ci-new", *(f"ci-{n}" for n in range(50) if n != 40)]
+
+
+async def test_deletion_and_creation_between_two_pages(tmp_path: Path) -> None:
+    """One token less and one more, so that no number changes, hide none of the others."""
+    fake = fake_with(50)
+    fake.page_cap = 10
+
+    def both() -> None:
+        remove(fake, "ci-3")
+        fake.add_token("ci-new")
+
+    async with client_of(fake, transport=Moving(fake, {2: both})) as client:
+        plan = await planned(client, tmp_path)
+
+    names = [entry.name for entry in plan.entries()]
+    assert names == [*(f"ci-{n}" for n in range(50) if n != 3), "ci-new"]
+    assert plan.header.moved is False
+
+
+async def test_creation_alone_moves_nothing(tmp_path: Path) -> None:
+    """Where tokens are created all the while, and come last, one listing is enough."""
+    fake = fake_with(50)
+    fake.page_cap = 10
+    always = {page: lambda: fake.add_token("keep-new") for page in range(5)}
+    async with client_of(fake, transport=Moving(fake, always)) as client:
+        plan = await planned(client, tmp_path, allow_majority=True)
+
+    assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(50)]
+    assert plan.header.moved is False
+    assert len(fake.requests) <= 8
+
+
+async def test_rate_limit_while_listing(tmp_path: Path) -> None:
+    """A limit slows the listing down, and does not end it."""
+    fake = fake_with(200)
+    fake.page_cap = 4
+    fake.rate_limit(30)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+
+    assert len(plan) == 200
+
+
+async def test_service_that_takes_no_listing(tmp_path: Path) -> None:
+    """A service that refuses everything for longer than the patience ends in its own error."""
+    fake = fake_with(1)
+    fake.fail(status=429, times=None)
+    async with client_of(fake) as client:
+        with pytest.raises(errors.TooManyRequests):
+            await planned(client, tmp_path, patience=0.3)
+
+    assert files_in(tmp_path) == []
+
+
+async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
+    """After four listings that moved, the plan is made all the same, and says so aloud."""
+    fake = fake_with(30, kept=240)
+    fake.page_cap = 10
+    numbers = iter(range(240))
+    always = {page: lambda: remove(fake, f"keep-{next(numbers)}") for page in range(1000)}
+    async with client_of(fake, transport=Moving(fake, always)) as client:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PlanWarning)
+            plan = await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
+
+    assert ["kept changing while they were listed" in str(one.message) for one in caught] == [
+        False,
+        True,
+    ]
+    assert plan.header.moved is True
+    assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(30)]
+
+
+MEMORY = """
+import asyncio, json, sys, tracemalloc, warnings
+import httpx
+from losant_tokens import AsyncClient, Owner, jobs
+TOTAL = int(sys.argv[1])
+def answer(request):
+    page, size = int(request.url.params["page"]), int(request.url.params["perPage"])
+    numbers = range(page * size, min(TOTAL, (page + 1) * size))
+    items = [{"id": f"{n:024x}", "name": f"ci-{n}", "status": "active", "scope": ["all.User"]}
+             for n in numbers]
+    return httpx.Response(200, json={"items": items, "totalCount": TOTAL, "perPage": size})
+async def main():
+    warnings.simplefilter("ignore")
+    async with AsyncClient("x", base_url="https://x", transport=httpx.MockTransport(answer)) as c:
+        await jobs.plan(c, Owner.user(), select=jobs.named("none"), path=sys.argv[2])
+        tracemalloc.start()
+        plan = await jobs.plan(
+            c, Owner.user(), select=jobs.named("ci-*"), path=sys.argv[3], allow_majority=True
+        )
+        print(tracemalloc.get_traced_memory()[1], len(plan))
+asyncio.run(main())
+"""
+
+
+def test_memory_is_constant(tmp_path: Path) -> None:
+    """Six times as many tokens take no more memory."""
+    peaks = {}
+    for total in (2000, 12_000):
+        command = [
+            sys.executable,
+            "-c",
+            MEMORY,
+            str(total),
+            *(str(tmp_path / f"{total}.{n}") for n in "ab"),
+        ]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        peaks[total], count = map(int, output.split())
+        assert count == total
+
+    assert peaks[12_000] - peaks[2000] < 1024 * 1024
+
+
+async def test_unknown_number_of_all(tmp_path: Path) -> None:
+    """A server that does not say how many there are is taken at its pages."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        items = [{"id": f"{n:024x}", "name": f"ci-{n}"} for n in range(3)]
+        return httpx.Response(200, json={"items": items})
+
+    transport = httpx.MockTransport(answer)
+    async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
+        plan = await planned(client, tmp_path)
+
+    assert (plan.header.moved, len(plan)) == (False, 3)
+    assert [ApiToken(id=e.id, name=e.name).name for e in plan.entries()] == ["ci-0", "ci-1", "ci-2"]
+
+
+async def test_listing_that_fails(tmp_path: Path) -> None:
+    """Where the tokens cannot be listed, there is an error, and no file."""
+    fake = fake_with(1)
+    fake.fail(status=403, times=None)
+    async with client_of(fake) as client:
+        with pytest.raises(errors.Forbidden):
+            await planned(client, tmp_path)
+
+    assert (files_in(tmp_path), sent(fake, "DELETE")) == ([], [])
+
+
+async def test_more_than_a_page(tmp_path: Path) -> None:
+    """A plan of more tokens than fit on a page has all of them."""
+    fake = fake_with(1500)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+
+    assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(1500)]

@@ -1,0 +1,279 @@
+"""Reports as JSON and CSV, and how all of them are written."""
+
+import csv
+import json
+import os
+import stat
+import tracemalloc
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import Owner
+from losant_tokens.errors import JobError, ValidationError
+from losant_tokens.jobs import Outcome, PaceSample
+from losant_tokens.jobs._report.save import harmless
+from tests.support.reports import ERROR, NOW, entry, report
+
+ALL = [*Outcome, None]
+ENDINGS = (".json", ".csv", ".html")
+
+
+def test_json(tmp_path: Path) -> None:
+    """The JSON has totals, settings, the run, its pace, and each token with its outcome."""
+    made = report(
+        tmp_path,
+        ALL,
+        pace=[PaceSample(at=1.00049, per_second=7.0, concurrency=3, refused=2)],
+        changed={0: NOW},
+        settings={"rate": None},
+        gave_up="the service does not answer",
+        header={"protected": ("x",), "token_in_use": "f" * 24, "moved": True},
+    )
+
+    said = json.loads(made.save(tmp_path / "r.json").read_text())
+
+    row = {
+        "owner": "user",
+        "id": "0" * 24,
+        "name": "ci-0",
+        "status": "active",
+        "outcome": "done",
+        "error": None,
+        "reason": "expired on 2025-01-02",
+        "protected": None,
+        "lastUpdated": "2025-01-02T00:00:00+00:00",
+        "creationDate": "2025-01-02T00:00:00+00:00",
+        "expirationDate": None,
+        "changed": "2026-03-01T12:00:00+00:00",
+    }
+    tokens = said.pop("tokens")
+    assert row == tokens[0]
+    assert [outcome and outcome.value for outcome in ALL] == [token["outcome"] for token in tokens]
+    assert ERROR == tokens[ALL.index(Outcome.FAILED)]["error"]
+    assert {
+        "format": "losant-tokens report",
+        "version": 1,
+        "plan": {
+            "path": str(made.plan.path),
+            "digest": made.plan.digest,
+            "created": "2026-03-01T12:00:00+00:00",
+            "baseUrl": "https://api.losant.com",
+            "action": "delete",
+            "rule": "expired",
+            "owners": {"user": {"listed": 14, "selected": 6, "protected": 1}},
+            "protected": ["x"],
+            "tokenInUse": "f" * 24,
+            "moved": True,
+            "ownerIds": {},
+            "account": None,
+            "clockSkew": None,
+            "incomplete": [],
+        },
+        "settings": {"rate": None},
+        "run": {
+            "begun": "2026-03-01T12:00:20+00:00",
+            "ended": "2026-03-01T12:00:30+00:00",
+            "journal": str(made.journal),
+            "seconds": 10.0,
+            "requests": 20,
+            "retries": 2,
+            "refused": 2,
+            "settledBefore": 0,
+            "gaveUp": "the service does not answer",
+            "complete": False,
+        },
+        "totals": {
+            "tokens": 7,
+            "done": 1,
+            "gone": 1,
+            "changed": 1,
+            "protected": 1,
+            "failed": 1,
+            "unknown": 1,
+            "left": 1,
+        },
+        "pace": [{"at": 1.0, "perSecond": 7.0, "concurrency": 3, "refused": 2}],
+    } == said
+
+
+def test_json_without_tokens(tmp_path: Path) -> None:
+    """A report about nothing is JSON, too."""
+    said = json.loads(report(tmp_path, []).save(tmp_path / "r.json").read_text())
+
+    assert ([], 0, True) == (said["tokens"], said["totals"]["tokens"], said["run"]["complete"])
+
+
+def test_the_beginning_of_a_job_that_was_resumed(tmp_path: Path) -> None:
+    """A job began when its journal says so, whichever run this was; else when this run did."""
+    made = report(tmp_path, [Outcome.DONE], journal=tmp_path / "journal")
+    assert NOW + timedelta(seconds=20) == made.begun
+
+    made.journal.write_text(json.dumps({"begun": "2026-02-01T00:00:00+00:00"}) + "\n")
+    assert "2026-02-01T00:00:00+00:00" == made.begun.isoformat()
+
+    made.journal.write_text("{}")
+    assert NOW + timedelta(seconds=20) == made.begun
+
+
+def test_csv(tmp_path: Path) -> None:
+    """The CSV has a header, and a line for each token."""
+    names = ["a,b", 'c"d', "e\nf"]
+    made = report(tmp_path, [Outcome.DONE, Outcome.FAILED, None], names)
+
+    with made.save(tmp_path / "r.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+
+    assert [("a,b", "done", ""), ('c"d', "failed", ERROR), ("e\nf", "", "")] == [
+        (row["name"], row["outcome"], row["error"]) for row in rows
+    ]
+    assert "owner id name status outcome error reason protected" == " ".join(list(rows[0])[:8])
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("ci-1", "ci-1"),
+        ("a = b", "a = b"),
+        ("a@example.com", "a@example.com"),
+        ("", ""),
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "\t'=1"),
+        ("  =1", "  '=1"),
+        ("\r\n=1", "\r\n'=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("x;=1", "x;'=1"),
+        ('x"=1', "x\"'=1"),
+        ("x\n=1", "x\n'=1"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202ecod", "\\u202ecod"),
+        ("0012", "\t0012"),
+        ("5750000000000000000e0012", "\t5750000000000000000e0012"),
+        ("12.5", "\t12.5"),
+        ("1-2", "\t1-2"),
+        ("2025-03-01", "\t2025-03-01"),
+        ("12:30", "\t12:30"),
+        ("12e", "12e"),
+        ("v1.2", "v1.2"),
+    ],
+)
+def test_no_formulas(tmp_path: Path, cell: str, expected: str) -> None:
+    """No cell is a formula to any spreadsheet, wherever it sees a cell begin."""
+    assert expected == harmless(cell)
+
+    made = report(tmp_path, [Outcome.DONE], entries=[entry(1, reason=cell)])
+    with made.save(tmp_path / "r.csv").open(newline="") as file:
+        assert expected == next(csv.DictReader(file))["reason"]
+
+
+def test_csv_for_spreadsheets(tmp_path: Path) -> None:
+    """Excel reads the CSV as UTF-8, and no id as a number."""
+    made = report(tmp_path, [Outcome.DONE], ["Köln"])
+
+    data = made.save(tmp_path / "r.csv").read_bytes()
+
+    assert data.startswith(b"\xef\xbb\xbf")
+    assert b'"\t000000000000000000000000"' in data
+    assert "Köln".encode() in data
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".JSON"])
+def test_private(tmp_path: Path, ending: str) -> None:
+    """A report is for its owner's eyes alone, replaces an older one, and leaves nothing else."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    path = report(tmp_path, []).save(folder / f"r{ending}")
+    path.chmod(0o644)
+    old = path.read_text()
+
+    assert path == report(tmp_path, ALL).save(str(path))
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert [path] == list(folder.iterdir())
+    assert old != path.read_text()
+
+
+@pytest.mark.parametrize("name", ["r", "r.txt", "json"])
+def test_other_endings(tmp_path: Path, name: str) -> None:
+    """An ending that says nothing is refused, and the message has those that do."""
+    with pytest.raises(ValidationError, match=r"ends in \.json, \.csv, \.html, not to "):
+        report(tmp_path, []).save(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_full_disk(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written is one error, and what was there is there still."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    made = report(tmp_path, ALL)
+    path = report(tmp_path, []).save(tmp_path / f"r{ending}")
+    old = path.read_text()
+    monkeypatch.setattr(os, "fsync", full)
+    before = sorted(tmp_path.iterdir())
+
+    with pytest.raises(JobError) as caught:
+        made.save(path)
+
+    assert f"{path} cannot be written: No space left on device" == str(caught.value)
+    assert (before, old) == (sorted(tmp_path.iterdir()), path.read_text())
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    """A folder that is not there is told."""
+    path = tmp_path / "none" / "r.csv"
+
+    with pytest.raises(JobError) as caught:
+        report(tmp_path, []).save(path)
+
+    assert f"{path} cannot be written: No such file or directory" == str(caught.value)
+
+
+def test_no_plan(tmp_path: Path) -> None:
+    """A plan that is gone is told by its name."""
+    made = report(tmp_path, [Outcome.DONE])
+    made.plan.path.unlink()
+
+    with pytest.raises(JobError, match=rf"{made.plan.path} cannot be read: No such"):
+        made.save(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_memory_stays_flat(tmp_path: Path, ending: str) -> None:
+    """Tokens are written one by one: a longer report takes no more memory."""
+    made = report(tmp_path, [Outcome.DONE] * 4000)
+    made.save(tmp_path / f"warm{ending}")
+    tracemalloc.start()
+    try:
+        made.save(tmp_path / f"r{ending}")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 400_000 < (tmp_path / f"r{ending}").stat().st_size * 2
+
+
+def test_owners(tmp_path: Path) -> None:
+    """Each token says whose it is."""
+    other = Owner.application("a" * 24)
+    made = report(tmp_path, [Outcome.DONE, Outcome.DONE], entries=[entry(1), entry(2, owner=other)])
+
+    said = json.loads(made.save(tmp_path / "r.json").read_text())
+
+    assert ["user", str(other)] == [token["owner"] for token in said["tokens"]]
+    assert {"user", str(other)} == set(said["plan"]["owners"])
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_times_at_the_edges(tmp_path: Path, suffix: str) -> None:
+    """A time that has no year from 1 to 9999 in UTC is written with its own offset."""
+    time = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    made = report(tmp_path, [Outcome.DONE], entries=[entry(1, last_updated=time)])
+
+    text = made.save(tmp_path / f"r.{suffix}").read_text(encoding="utf-8-sig")
+
+    assert "0001-01-01T00:00:00+14:00" in text

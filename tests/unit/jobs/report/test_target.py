@@ -1,0 +1,188 @@
+"""Files that a report never replaces."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.errors import GuardRefused
+from losant_tokens.jobs import Outcome
+from losant_tokens.jobs._report.save import remove_leftovers
+from losant_tokens.jobs._report.target import is_same_file, target_problem
+from tests.support.reports import NOW, report
+
+ENDINGS = (".json", ".csv", ".html")
+
+
+def quarantine(folder: Path, name: str = "q.json") -> Path:
+    """The report of a quarantine with one token."""
+    made = report(folder, [Outcome.DONE], action="deactivate", changed={0: NOW})
+    return made.save(folder / name)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_report_replaces_a_report(tmp_path: Path, ending: str) -> None:
+    """A report in the same format is replaced, and so is an empty file."""
+    path = report(tmp_path, [Outcome.DONE]).save(tmp_path / f"r{ending}")
+    assert target_problem(path) is None
+    path.write_text("")
+    assert target_problem(path) is None
+
+
+@pytest.mark.parametrize("action", ["delete", "deactivate"])
+def test_quarantine_is_kept(tmp_path: Path, action: str) -> None:
+    """The report of a quarantine is not replaced by that of another job, whatever its action."""
+    path = quarantine(tmp_path)
+    before = path.read_bytes()
+
+    with pytest.raises(GuardRefused, match="is the report of a quarantine: restore and sweep"):
+        report(tmp_path, [Outcome.DONE], ["other"], action=action).save(path)  # type: ignore[arg-type]
+
+    assert before == path.read_bytes()
+
+
+def test_quarantine_that_was_resumed(tmp_path: Path) -> None:
+    """The report of a quarantine is replaced by a later one of the same plan."""
+    made = report(tmp_path, [Outcome.DONE], action="deactivate")
+    path = made.save(tmp_path / "q.json")
+
+    assert path == made.save(path)
+
+
+def test_quarantine_of_nothing(tmp_path: Path) -> None:
+    """A quarantine that deactivated nothing is needed by nobody."""
+    path = report(tmp_path, [Outcome.GONE], action="deactivate").save(tmp_path / "q.json")
+
+    assert target_problem(path) is None
+
+
+def test_quarantine_in_doubt(tmp_path: Path) -> None:
+    """A quarantine that may have deactivated a token is kept."""
+    path = report(tmp_path, [Outcome.UNKNOWN], action="deactivate").save(tmp_path / "q.json")
+
+    assert "quarantine" in str(target_problem(path))
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    """A quarantine is kept under any of its names."""
+    path = quarantine(tmp_path)
+    (tmp_path / "link.json").symlink_to(path)
+    os.link(path, tmp_path / "hard.json")
+
+    for name in ("link.json", "hard.json"):
+        assert "quarantine" in str(target_problem(tmp_path / name))
+
+
+def test_plan_and_journal_are_kept(tmp_path: Path) -> None:
+    """A plan or a journal is never replaced, even if its name ends as a report's does."""
+    made = report(tmp_path, [Outcome.DONE])
+    plan, journal = tmp_path / "plan.json", tmp_path / "journal.csv"
+    plan.write_bytes(made.plan.path.read_bytes())
+    journal.write_text('{"format":"losant-tokens journal","version":1}\n')
+
+    assert f"{plan} is a plan. Give the report another name" in str(target_problem(plan))
+    assert f"{journal} is a journal. Give the report another name" in str(target_problem(journal))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_other_files_are_kept(tmp_path: Path, ending: str) -> None:
+    """A file that is no report in the same format is kept."""
+    path = tmp_path / f"notes{ending}"
+    path.write_text("[1, 2]")
+
+    assert f"is not a {ending} report of losant-tokens" in str(target_problem(path))
+
+
+def test_report_in_another_layout(tmp_path: Path) -> None:
+    """The content of a quarantine decides, not the way its lines are broken."""
+    path = quarantine(tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text())))
+
+    assert "quarantine" in str(target_problem(path))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format": "losant-tokens report"', '{"format": "losant-tokens report"}']
+)
+def test_report_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    """A report that cannot be read may be that of a quarantine, and is kept."""
+    path = tmp_path / "r.json"
+    path.write_text(text)
+
+    assert "is a report that cannot be read" in str(target_problem(path))
+
+
+def test_pipes_and_folders(tmp_path: Path) -> None:
+    """What is no regular file is refused, and its mode is not changed."""
+    os.mkfifo(tmp_path / "pipe.json", 0o644)
+    (tmp_path / "folder.json").mkdir()
+
+    assert str(target_problem(tmp_path / "pipe.json")).endswith("cannot be written: it is a pipe")
+    assert str(target_problem(tmp_path / "folder.json")).endswith("it is a folder")
+    assert str(target_problem(Path(os.devnull))).endswith("it is no regular file")
+    assert 0o644 == stat.S_IMODE((tmp_path / "pipe.json").stat().st_mode)
+
+
+def test_files_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of another user is refused, also if the folder would let it be replaced."""
+    path = report(tmp_path, []).save(tmp_path / "r.json")
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+
+    assert "belongs to another user" in str(target_problem(path))
+
+
+def test_path_that_cannot_be_read(tmp_path: Path) -> None:
+    """A path that leads nowhere is refused in words."""
+    (tmp_path / "file").write_text("")
+
+    expected = "/file/r.json cannot be written: Not a directory"
+    assert str(target_problem(tmp_path / "file" / "r.json")).endswith(expected)
+
+
+@pytest.mark.parametrize("name", ["r.json", "./r.json", "link.json", "hard.json", "R.json"])
+def test_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Links, relative paths and letter case make no other file of it."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "r.json"
+    path.write_text("")
+    (tmp_path / "link.json").symlink_to(path)
+    os.link(path, tmp_path / "hard.json")
+
+    assert is_same_file(Path(name), path)
+    assert not is_same_file(Path("other.json"), path)
+
+
+def test_leftovers(tmp_path: Path) -> None:
+    """A half-written report of a killed process is removed, but none that is being written."""
+    from losant_tokens.jobs._files import lock
+
+    left, used = tmp_path / ".r.json.0123abcd.part", tmp_path / ".r.json.4567abcd.part"
+    other, link = tmp_path / ".other.json.0123abcd.part", tmp_path / ".r.json.89ababcd.part"
+    for path in (left, used, other):
+        path.write_text("{")
+    link.symlink_to(other)
+    descriptor = os.open(used, os.O_RDWR)
+    assert lock(descriptor)
+
+    remove_leftovers(tmp_path / "r.json")
+    os.close(descriptor)
+
+    assert [False, True, True, True] == [path.exists() for path in (left, used, other, link)]
+
+
+def test_leftover_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leftover that cannot be opened, or a folder that cannot be listed, is no error."""
+    left = tmp_path / ".r.json.0123abcd.part"
+    left.write_text("{")
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        remove_leftovers(tmp_path / "r.json")
+    remove_leftovers(tmp_path / "none" / "r.json")
+
+    assert left.exists()

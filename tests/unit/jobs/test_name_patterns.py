@@ -1,0 +1,191 @@
+"""Patterns for names, and the guards that rely on them."""
+
+import unicodedata
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from losant_tokens import ApiToken, errors, jobs
+from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
+from losant_tokens.testing import FakeLosant
+from tests.support.jobs import USER, client_of
+
+CAFE, CAFE_NFD = "caf\u00e9-prod", unicodedata.normalize("NFD", "caf\u00e9-prod")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("ci-*", "ci-1", True),
+        ("ci-*", "CI-1", False),
+        ("ci-?", "ci-12", False),
+        ("svc[prod]-1", "svc[prod]-1", True),
+        ("svc[prod]-1", "svcp-1", True),
+        ("svc[prod]-1", "svcx-1", False),
+        ("old [live]", "old [live]", True),
+        ("old-prod[1]", "old-prod[1]", True),
+        ("old-[!x]", "old-[!x]", True),
+        ("old-[!x]", "old-x", False),
+        ("[", "[", True),
+        ("[z-a]", "[z-a]", True),
+        ("*", "", True),
+        (CAFE, CAFE_NFD, True),
+        (CAFE_NFD, CAFE, True),
+        (CAFE_NFD[:5] + "*", CAFE, True),
+        ("a\nb", "a\nb", True),
+        ("a*", "a\nb", True),
+    ],
+)
+def test_matches(pattern: str, name: str, expected: bool) -> None:
+    """A pattern matches the equal name and as a glob, in any Unicode form."""
+    assert jobs.name_matches(name, pattern) is expected
+    token = ApiToken(id="1" * 24, name=name)
+    assert jobs.named(pattern).matches(token, warnings) is expected  # type: ignore[arg-type]
+
+
+@given(st.text())
+def test_equal_name_always_matches(name: str) -> None:
+    """Whatever a name looks like, it matches itself, in each Unicode form."""
+    for form in ("NFC", "NFD"):
+        try:
+            other = unicodedata.normalize(form, name)
+        except ValueError:
+            continue
+        assert jobs.name_matches(name, other)
+        assert jobs.name_matches(other, name)
+
+
+@pytest.mark.parametrize("make", [jobs.named, jobs.created_by, jobs.has_scope])
+@pytest.mark.parametrize("glob", ["", " ", "\n", None, 5, ["ci-*"]])
+def test_wrong_pattern(make: Any, glob: Any) -> None:
+    """A pattern is a string that is not blank."""
+    with pytest.raises(errors.ValidationError, match=r"must not be blank|must be of str"):
+        make(glob)
+
+
+def test_pattern_is_a_value() -> None:
+    """Patterns with the same text are equal, and are shown by it alone."""
+    assert NamePattern("ci-*") == NamePattern("ci-*")
+    assert NamePattern("ci-*") != NamePattern("ci-?")
+    assert repr(NamePattern("ci-*")) == "NamePattern(text='ci-*')"
+
+
+def test_sets_of_patterns() -> None:
+    """Each pattern that matches a token is found: by its id, its name, or as a glob."""
+    patterns = [NamePattern(text) for text in ("A" * 24, CAFE, "caf*", "[x]", "x*")]
+    found = PatternSet(patterns)
+
+    def texts(token_id: str, name: str) -> list[str]:
+        return list(dict.fromkeys(pattern.text for pattern in found.matching(token_id, name)))
+
+    assert texts("a" * 24, CAFE_NFD) == ["A" * 24, CAFE, "caf*"]
+    assert texts("b" * 24, "[x]") == ["[x]"]
+    assert texts("b" * 24, "x") == ["[x]", "x*"]
+    assert texts("b" * 24, "b") == []
+    assert [pattern.is_glob for pattern in patterns] == [False, False, True, True, True]
+
+
+def fake_of(*names: str) -> FakeLosant:
+    fake = FakeLosant()
+    for name in names:
+        fake.add_token(name, status="inactive")
+    for number in range(9):
+        fake.add_token(f"keep-{number}")
+    return fake
+
+
+async def plan_of(fake: FakeLosant, folder: Path, **options: Any) -> tuple[jobs.Plan, list[str]]:
+    async with client_of(fake) as client:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            plan = await jobs.plan(
+                client, USER, **{"select": jobs.inactive(), "path": folder / "plan", **options}
+            )
+    return plan, [str(one.message) for one in caught if "pattern" in str(one.message)]
+
+
+def doomed(plan: jobs.Plan) -> list[str]:
+    return [entry.name for entry in plan.entries() if entry.protected is None]
+
+
+@pytest.mark.parametrize("name", ["svc[prod]-1", "old [live]", "old-[!x]", CAFE])
+async def test_names_that_look_like_globs_are_protected(tmp_path: Path, name: str) -> None:
+    """The exact name of a token protects it, whatever it looks like."""
+    plan, told = await plan_of(
+        fake_of(name, "other"), tmp_path, protect=unicodedata.normalize("NFD", name)
+    )
+
+    assert (doomed(plan), told) == (["other"], [])
+
+
+async def test_pattern_that_protects_nothing(tmp_path: Path) -> None:
+    """A protect pattern without a match is reported, also if no token is selected."""
+    fake = fake_of("billing")
+    words = "The protect pattern 'biling' matches no token, so it protects nothing."
+    for number, select in enumerate((jobs.inactive(), jobs.nothing())):
+        _, told = await plan_of(
+            fake, tmp_path, protect=["biling", "keep-*"], select=select, path=tmp_path / f"{number}"
+        )
+        assert told == [f"{words} Check its spelling."]
+    _, told = await plan_of(fake, tmp_path, protect="biling", unmatched="ignore")
+    assert told == []
+    with pytest.raises(errors.GuardRefused, match=f"{words}.*unmatched='warn'"):
+        await plan_of(
+            fake, tmp_path, protect="biling", unmatched="refuse", path=tmp_path / "refused"
+        )
+    plan, _ = await plan_of(
+        fake,
+        tmp_path,
+        protect="biling",
+        unmatched="refuse",
+        select=jobs.nothing(),
+        path=tmp_path / "empty",
+    )
+    assert len(plan) == 0
+
+
+async def test_pattern_that_excludes_nothing(tmp_path: Path) -> None:
+    """A pattern that keeps no token out of the plan is a guard that fails, too."""
+    fake = fake_of("billing")
+    rule = jobs.inactive() & ~jobs.named("biling")
+    _, told = await plan_of(fake, tmp_path, select=rule)
+    words = "The pattern of not named 'biling' matches no token, so it keeps none out of the plan."
+    assert told == [f"{words} Check its spelling."]
+    with pytest.raises(errors.GuardRefused, match="named 'biling' matches no token"):
+        await plan_of(fake, tmp_path, select=rule, unmatched="refuse", path=tmp_path / "other")
+
+
+async def test_pattern_that_selects_nothing(tmp_path: Path) -> None:
+    """A pattern that selects no token is reported, but nothing to refuse."""
+    rule = jobs.named("billing") | jobs.named("biling") | ~~jobs.created_by("ada")
+    _, told = await plan_of(fake_of("billing"), tmp_path, select=rule, unmatched="refuse")
+
+    assert told == [
+        "The pattern of named 'biling' matches no token. Check its spelling.",
+        "The pattern of created by 'ada' matches no token. Check its spelling.",
+    ]
+
+
+@pytest.mark.parametrize("protect", ["", ["ok", " "], [None]])
+async def test_blank_protection(tmp_path: Path, protect: Any) -> None:
+    """A blank pattern is refused before anything is sent."""
+    fake = fake_of("x")
+    with pytest.raises(errors.ValidationError, match=r"plan\.protect must"):
+        await plan_of(fake, tmp_path, protect=protect)
+
+    assert fake.requests == ()
+
+
+async def test_unreadable_name_is_protected(tmp_path: Path) -> None:
+    """A token with a name that cannot be read may be a protected one."""
+    from losant_tokens.jobs._plan.guards import Guards
+
+    token = ApiToken(id="1" * 24, unreadable=frozenset({"name"}))
+    async with client_of(FakeLosant()) as client:
+        guards = Guards(protect=(NamePattern("prod-*"),))
+        assert guards.protection(client, token) == "its name cannot be read, so it may be protected"
+        assert Guards().protection(client, token) is None

@@ -1,0 +1,417 @@
+"""What was deactivated is deleted later or activated again, unless somebody has touched it."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, Owner, jobs
+from losant_tokens.errors import GuardRefused, PlanRefused, ValidationError
+from losant_tokens.jobs import Outcome
+from losant_tokens.jobs._quarantine import Change, Quarantine, is_same_time, key_of
+from losant_tokens.testing import FakeLosant, FakeToken
+from tests.support.reports import NOW, entry, report
+
+APPLICATION = Owner.application("a" * 24)
+A_MONTH = timedelta(days=30)
+
+
+class Clock:
+    """The time of the service, as the test wants it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fake(clock: Clock) -> FakeLosant:
+    fake = FakeLosant(now=clock)
+    for number in range(10):
+        fake.add_token(f"ci-{number}", owner="user" if number % 2 else str(APPLICATION))
+    fake.add_token("ci-off", status="inactive")
+    for number in range(9):
+        fake.add_token(f"prod-{number}", owner="user")
+        fake.add_token(f"prod-{number}", owner=str(APPLICATION))
+    return fake
+
+
+@pytest.fixture
+async def client(fake: FakeLosant) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
+        yield client
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
+
+
+async def quarantined(client: AsyncClient, folder: Path) -> jobs.Report:
+    """The report of a run that has deactivated what CI has left."""
+    plan = await jobs.plan(
+        client,
+        [Owner.user(), APPLICATION],
+        select=jobs.named("ci-*"),
+        action="deactivate",
+        path=folder / "quarantine.jsonl",
+    )
+    return await jobs.apply(client, plan)
+
+
+def by_name(fake: FakeLosant, name: str) -> FakeToken:
+    tokens = (*fake.tokens(), *fake.tokens(str(APPLICATION)))
+    return next(token for token in tokens if token.name == name)
+
+
+def names(plan: jobs.Plan) -> list[str]:
+    return sorted(entry.name for entry in plan.entries())
+
+
+def on_disk(made: jobs.Report, folder: Path) -> Path:
+    return made.save(folder / "quarantine.json")
+
+
+def at_hand(made: jobs.Report, _: Path) -> jobs.Report:
+    return made
+
+
+@pytest.mark.parametrize("kept", [on_disk, at_hand])
+async def test_sweep(fake: FakeLosant, client: AsyncClient, tmp_path: Path, kept: Any) -> None:
+    """After its time, all that was deactivated is deleted, and nothing else."""
+    made = await quarantined(client, tmp_path)
+    source = kept(made, tmp_path)
+    later = datetime.now(UTC) + timedelta(days=31)
+
+    early = await jobs.sweep(client, source, after=A_MONTH, path=tmp_path / "early")
+    plan = await jobs.sweep(client, source, after=A_MONTH, path=tmp_path / "sweep", now=later)
+
+    assert ([], "delete") == (names(early), early.header.action)
+    assert [f"ci-{number}" for number in range(10)] == names(plan)
+    assert "quarantined more than 30 days ago and unchanged" == plan.header.rule
+    today = datetime.now(UTC).date()
+    assert {f"quarantined on {today}"} == {entry.reason for entry in plan.entries()}
+    await jobs.apply(client, plan, max_age=timedelta(days=40))
+    left = {token.name for token in (*fake.tokens(), *fake.tokens(str(APPLICATION)))}
+    assert {"ci-off", *(f"prod-{number}" for number in range(9))} == left
+
+
+async def test_what_was_touched_is_left_alone(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, clock: Clock
+) -> None:
+    """What is active again, renamed, touched or gone is neither swept nor restored."""
+    made = await quarantined(client, tmp_path)
+    source = made.save(tmp_path / "quarantine.json")
+    clock.ahead = timedelta(hours=1)
+    mine, theirs = client.tokens(Owner.user()), client.tokens(APPLICATION)
+    await mine.patch(by_name(fake, "ci-1").id, ApiTokenPatch(status="active"))
+    await mine.patch(by_name(fake, "ci-3").id, ApiTokenPatch(name="KEEP"))
+    await mine.patch(by_name(fake, "ci-5").id, ApiTokenPatch(description="still needed"))
+    await theirs.delete(by_name(fake, "ci-0").id)
+    await theirs.patch(by_name(fake, "ci-2").id, ApiTokenPatch(status="active"))
+    await theirs.patch(by_name(fake, "ci-2").id, ApiTokenPatch(status="inactive"))
+    left = ["ci-4", "ci-6", "ci-7", "ci-8", "ci-9"]
+
+    later = datetime.now(UTC) + timedelta(days=31)
+    with pytest.warns(jobs.PlanWarning) as caught:
+        sweep = await jobs.sweep(client, source, after=A_MONTH, path=tmp_path / "sweep", now=later)
+    restore = await jobs.restore(client, source, path=tmp_path / "restore")
+
+    why = next(str(one.message) for one in caught if "left alone" in str(one.message))
+    assert why.startswith("Of the 10 tokens in quarantine, 5 are left alone: ")
+    assert set(why.removesuffix(".").split(": ")[1].split("; ")) == {
+        "1 are active again",
+        "1 have another name",
+        "2 were last changed at another time than by the quarantine",
+        "1 are not listed any more",
+    }
+    assert (left, left) == (names(sweep), names(restore))
+
+
+async def test_restore(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
+    """All that was deactivated is active again, though it is most of all tokens."""
+    for token in fake.tokens():
+        if token.name.startswith("prod-"):
+            await client.user_api_token.delete(token.id)
+    made = await jobs.apply(
+        client,
+        await jobs.plan(
+            client,
+            Owner.user(),
+            select=jobs.named("ci-*"),
+            action="deactivate",
+            allow_majority=True,
+            path=tmp_path / "plan",
+        ),
+    )
+
+    plan = await jobs.restore(client, made, path=tmp_path / "restore", protect=["ci-1"])
+    done = await jobs.apply(client, plan, verify=True)
+
+    assert ("activate", "quarantined and unchanged") == (plan.header.action, plan.header.rule)
+    assert (4, 1) == (done.counts[Outcome.DONE], done.counts[Outcome.PROTECTED])
+    inactive = {token.name for token in fake.tokens() if token.status == "inactive"}
+    assert {"ci-1", "ci-off"} == inactive
+
+
+async def test_guards(client: AsyncClient, tmp_path: Path) -> None:
+    """A sweep has the guards of any plan, and a restoration may be limited."""
+    made = await quarantined(client, tmp_path)
+    later = datetime.now(UTC) + timedelta(days=31)
+
+    with pytest.raises(GuardRefused, match="More than 3 tokens"):
+        await jobs.sweep(client, made, after=A_MONTH, now=later, max_changes=3)
+    with pytest.raises(GuardRefused, match="More than 3 tokens"):
+        await jobs.restore(client, made, max_changes=3)
+    plan = await jobs.sweep(
+        client, made, after=A_MONTH, now=later, protect=["ci-?"], path=tmp_path / "sweep"
+    )
+    assert (0, 10) == (plan.header.total.selected, plan.header.total.protected)
+
+
+async def test_dates_of_the_api(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
+    """The report has what the API said of each token when it was deactivated."""
+    made = await quarantined(client, tmp_path)
+
+    expected = {
+        number: by_name(fake, result.entry.name).last_updated
+        for number, result in enumerate(made.results())
+    }
+    assert expected == made.changed
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(), timedelta(hours=9)])
+async def test_clocks_do_not_matter(
+    client: AsyncClient, clock: Clock, tmp_path: Path, skew: timedelta
+) -> None:
+    """The times of the API alone count, so this machine's clock may be wrong."""
+    clock.ahead = skew
+    made = await quarantined(client, tmp_path)
+
+    assert 10 == len(await jobs.restore(client, made, path=tmp_path / "restore"))
+    early = await jobs.sweep(client, made, after=timedelta(hours=5), path=tmp_path / "early")
+    assert 0 == len(early)
+
+
+async def test_unknown_times_of_change(client: AsyncClient, tmp_path: Path) -> None:
+    """Without the API's time of change nobody knows what was touched, so nothing is."""
+    made = await quarantined(client, tmp_path)
+    made.states.changed.clear()
+
+    with pytest.warns(jobs.PlanWarning, match="10 have no time of change in the report"):
+        plan = await jobs.restore(client, made, path=tmp_path / "restore")
+
+    assert 0 == len(plan)
+
+
+async def test_time_of_change_at_the_edge(client: AsyncClient, tmp_path: Path) -> None:
+    """A time that has no year from 1 to 9999 in UTC leaves its token alone, and no other."""
+    made = await quarantined(client, tmp_path)
+    made.states.changed[0] = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    made.save(tmp_path / "r.json")
+
+    with pytest.warns(jobs.PlanWarning, match="1 have no time of change in the report"):
+        plan = await jobs.restore(client, tmp_path / "r.json", path=tmp_path / "restore")
+
+    assert 9 == len(plan)
+
+
+@pytest.mark.parametrize(
+    ("of_the_list", "is_same"),
+    [
+        ("12:00:05.678", True),
+        ("12:00:05", True),
+        ("12:00:05.677", False),
+        ("12:00:06", False),
+    ],
+)
+def test_times_in_whole_seconds(of_the_list: str, is_same: bool) -> None:
+    """A time that is cut to whole seconds is the same time."""
+    one = datetime.fromisoformat("2026-03-01T12:00:05.678+00:00")
+    other = datetime.fromisoformat(f"2026-03-01T{of_the_list}+00:00")
+
+    assert is_same is is_same_time(one, other) is is_same_time(other, one)
+
+
+async def test_ids_in_capitals(client: AsyncClient, tmp_path: Path) -> None:
+    """The ids of a report may be in capitals."""
+    path = (await quarantined(client, tmp_path)).save(tmp_path / "r.json")
+    data = json.loads(path.read_text())
+    for token in data["tokens"]:
+        token["id"] = token["id"].upper()
+    path.write_text(json.dumps(data))
+
+    assert 10 == len(await jobs.restore(client, path, path=tmp_path / "restore"))
+
+
+async def test_one_id_with_two_owners(fake: FakeLosant, tmp_path: Path) -> None:
+    """Tokens of two owners with the same id are two tokens."""
+    owners = [Owner.user(), APPLICATION]
+    changed = NOW - timedelta(days=60)
+    made = report(
+        tmp_path,
+        [Outcome.DONE, Outcome.DONE],
+        action="deactivate",
+        entries=[entry(1, "ci-user"), entry(1, "ci-app", owner=APPLICATION)],
+        changed={0: changed, 1: changed + timedelta(days=1)},
+    )
+    changes = (await Quarantine.load(made)).changes
+    kept = (await Quarantine.load(made.save(tmp_path / "r.json"))).changes
+
+    assert changes == kept
+    assert [changes[key_of(owner, f"{1:024X}")].name for owner in owners] == ["ci-user", "ci-app"]
+
+
+def untouched(**members: Any) -> str | None:
+    token = ApiToken(
+        **{"id": "1" * 24, "name": "ci", "status": "inactive", "last_updated": NOW, **members}
+    )
+    return Change("ci", NOW).obstacle(token)
+
+
+def test_obstacles() -> None:
+    """A token without a readable time of change may have been touched."""
+    assert untouched() is None
+    assert untouched(last_updated=None) == "have no readable time of change"
+
+
+async def test_other_account(client: AsyncClient, fake: FakeLosant, tmp_path: Path) -> None:
+    """The report of another account is refused, by its claims or by what is listed."""
+    path = (await quarantined(client, tmp_path)).save(tmp_path / "r.json")
+    data = json.loads(path.read_text())
+    data["plan"]["ownerIds"]["user"] = ["b" * 24]
+    path.write_text(json.dumps(data))
+    with pytest.raises(PlanRefused, match=r"r\.json is about tokens of the account b{24} \(user\)"):
+        await jobs.restore(client, path)
+    data["plan"]["account"] = "userId " + "b" * 24
+    path.write_text(json.dumps(data))
+    token = jwt.encode({"userId": "c" * 24, "scope": ["all.User"]}, "k" * 32)
+    before = len(fake.requests)
+    async with AsyncClient(token, transport=fake.transport()) as other:
+        with pytest.raises(PlanRefused, match="was made with a token of another account"):
+            await jobs.sweep(other, path, after=A_MONTH)
+    assert before == len(fake.requests)
+
+
+@pytest.mark.parametrize("action", ["delete", "activate"])
+async def test_other_reports(client: AsyncClient, tmp_path: Path, action: Any) -> None:
+    """The report of anything but a quarantine is refused, at hand or as a file."""
+    made = report(tmp_path, [Outcome.DONE], action=action)
+
+    for source in (made, made.save(tmp_path / "r.json")):
+        with pytest.raises(PlanRefused, match=f"is of a plan to {action} tokens"):
+            await jobs.restore(client, source)
+
+
+async def test_elsewhere(client: AsyncClient, tmp_path: Path) -> None:
+    """The report of a quarantine at another address is refused."""
+    made = report(
+        tmp_path, [Outcome.DONE], action="deactivate", header={"base_url": "https://x.example"}
+    )
+
+    expected = "is about https://x.example, and this is https://api.losant.com"
+    with pytest.raises(PlanRefused, match=expected):
+        await jobs.sweep(client, made, after=A_MONTH)
+
+
+@pytest.mark.parametrize("after", [-A_MONTH, 30, None])
+async def test_what_is_no_span(client: AsyncClient, tmp_path: Path, after: Any) -> None:
+    """The time to wait is a timedelta that is not negative."""
+    with pytest.raises(ValidationError, match=r"sweep\.after must be a timedelta"):
+        await jobs.sweep(client, report(tmp_path, []), after=after)
+
+
+GOOD: dict[str, Any] = {
+    "format": "losant-tokens report",
+    "version": 1,
+    "plan": {"action": "deactivate", "owners": {"user": {}}, "baseUrl": "https://api.losant.com"},
+    "run": {"begun": NOW.isoformat(), "ended": NOW.isoformat()},
+    "tokens": [{"owner": "user", "id": "1" * 24, "name": "ci", "outcome": "done", "changed": None}],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "losant-tokens plan"},
+        {"plan": None},
+        {"plan": GOOD["plan"] | {"owners": {"nobody": {}}}},
+        {"plan": GOOD["plan"] | {"owners": 7}},
+        {"plan": GOOD["plan"] | {"ownerIds": {"user": "x"}}},
+        {"plan": GOOD["plan"] | {"account": 7}},
+        {"tokens": None},
+        {"tokens": [7]},
+        {"tokens": [GOOD["tokens"][0] | {"id": []}]},
+        {"tokens": [GOOD["tokens"][0] | {"owner": "nobody"}]},
+        {"tokens": [GOOD["tokens"][0] | {"name": None}]},
+        {"tokens": [GOOD["tokens"][0] | {"changed": "yesterday"}]},
+    ],
+)
+async def test_no_report(client: AsyncClient, tmp_path: Path, change: dict[str, Any]) -> None:
+    """A file that is no report is refused, whatever is wrong with it."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(GOOD | change))
+
+    with pytest.raises(PlanRefused, match=r"r\.json is not a report of losant-tokens, as JSON"):
+        await jobs.restore(client, path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "\xff", "[" * 100_000])
+async def test_no_json(client: AsyncClient, tmp_path: Path, text: str) -> None:
+    """So is one that is no JSON, or another."""
+    path = tmp_path / "r.json"
+    path.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(PlanRefused, match=r"r\.json is not a report of losant-tokens, as JSON"):
+        await jobs.restore(client, path)
+
+
+async def test_other_versions(client: AsyncClient, tmp_path: Path) -> None:
+    """A report of another version is refused as such."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(GOOD | {"version": 2}))
+
+    with pytest.raises(PlanRefused, match="is a report of version 2, and this release knows"):
+        await jobs.restore(client, path)
+
+
+async def test_missing_file(client: AsyncClient, tmp_path: Path) -> None:
+    """A report that is not there is told."""
+    with pytest.raises(PlanRefused, match=r"r\.json cannot be read: No such file or directory"):
+        await jobs.restore(client, tmp_path / "r.json")
+
+
+async def test_good(client: AsyncClient, tmp_path: Path) -> None:
+    """The report that the others differ from is one."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(GOOD))
+
+    assert 0 == len(await jobs.restore(client, path, path=tmp_path / "plan"))
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+async def test_sweep_with_a_wrong_clock(
+    fake: FakeLosant, clock: Clock, tmp_path: Path, days: int
+) -> None:
+    """A sweep needs both times to be late enough, and refuses a wrong clock on request."""
+    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
+        made = await quarantined(client, tmp_path)
+    # The server is ahead of this machine, or behind it: one of the two says that it is too early.
+    clock.ahead = timedelta(days=days)
+    later = datetime.now(UTC) + timedelta(days=31)
+    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
+        with pytest.raises(GuardRefused, match=r"clock is 40 days .*clock_check='warn'"):
+            await jobs.sweep(client, made, after=A_MONTH, clock_check="enforce")
+        plan = await jobs.sweep(client, made, after=A_MONTH, path=tmp_path / "sweep")
+        given = await jobs.sweep(client, made, after=A_MONTH, path=tmp_path / "given", now=later)
+
+    assert (0, 10) == (len(plan), len(given))

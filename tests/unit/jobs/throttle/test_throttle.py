@@ -1,0 +1,268 @@
+"""When a request is sent, when another attempt is made, and what is learned from it."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from losant_tokens import errors
+from losant_tokens._adaptive_rate import Rate
+from losant_tokens._resources.base import Send
+from losant_tokens.errors import LosantError, TransportError
+from losant_tokens.jobs._throttle.circuit_breaker import Health
+from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.throttle import (
+    Attempts,
+    Failure,
+    StoppedError,
+    Throttle,
+    describe,
+    may_have_acted,
+    reading,
+)
+from tests.support.jobs import on_virtual_time
+
+
+def throttle_of(rate: float = 1000.0, concurrency: int = 8) -> Throttle:
+    """A throttle with a fixed rate."""
+    return Throttle(Rate(fixed=rate), Concurrency(concurrency), Health(300))
+
+
+async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) -> None:
+    """Send a request until it succeeds."""
+    attempts = Attempts()
+    while True:
+        try:
+            async with throttle.slot() as slot:
+                await slot.send(request, attempts)
+                return
+        except LosantError as error:
+            failure = error
+        await throttle.back_off(failure, attempts)
+
+
+@pytest.mark.parametrize(
+    ("error", "failure", "acted"),
+    [
+        (errors.TooManyRequests("", status_code=429), Failure.REFUSED, False),
+        (errors.ConnectFailed(""), Failure.TROUBLE, False),
+        (errors.RequestTimeout(""), Failure.TROUBLE, True),
+        (errors.TransportError(""), Failure.TROUBLE, True),
+        (errors.ServerError("", status_code=503), Failure.TROUBLE, True),
+        (errors.StatusError("", status_code=408), Failure.TROUBLE, True),
+        (errors.NotFound("", status_code=404), Failure.FOREIGN, True),
+        (errors.Unauthorized("", status_code=401), Failure.FOREIGN, True),
+        (errors.ResponseError("", status_code=200), Failure.FOREIGN, True),
+        (errors.NotFound("", status_code=404, is_from_api=True), Failure.ANSWER, False),
+        (errors.Forbidden("", status_code=403, is_from_api=True), Failure.ANSWER, False),
+        (errors.ConfigurationError(""), Failure.FATAL, False),
+        (errors.TokenExpired(""), Failure.FATAL, False),
+    ],
+)
+def test_what_an_error_means(error: LosantError, failure: Failure, acted: bool) -> None:
+    """Each error has one meaning for a job, and says whether the request may have had an effect."""
+    assert (Failure.of(error), may_have_acted(error)) == (failure, acted)
+
+
+def test_foreign_responses_are_described_as_such() -> None:
+    """A message about an outage says if the responses cannot come from the API."""
+    assert describe(errors.NotFound("404 by nginx")) == (
+        "a response that is not from the API: 404 by nginx"
+    )
+    assert describe(errors.ServerError("500 Internal")) == "500 Internal"
+
+
+async def test_a_request_that_is_cancelled_in_the_queue_takes_no_place() -> None:
+    """A request that is cancelled while it waits for its place leaves it to the next one."""
+    throttle = throttle_of(rate=20.0)
+    went: list[str] = []
+
+    async def send(name: str) -> None:
+        async def go() -> None:
+            went.append(name)
+
+        async with throttle.slot() as slot:
+            await slot.send(go, Attempts())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(throttle.serve_queue)
+        await send("first")
+        with anyio.move_on_after(0.001):
+            await send("impatient")
+        await send("second")
+        group.cancel_scope.cancel()
+
+    assert went == ["first", "second"]
+
+
+def test_latency_is_that_of_the_last_attempt() -> None:
+    """Waits between attempts do not count as latency."""
+
+    async def job() -> tuple[float, int, int]:
+        throttle = throttle_of()
+        attempted: set[int] = set()
+
+        async def send(number: int) -> None:
+            await anyio.sleep(0.1)
+            if number not in attempted:
+                attempted.add(number)
+                raise TransportError("broken off", action="userApiToken.get")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(throttle.serve_queue)
+            for number in range(20):
+                await persist(throttle, partial(send, number))
+            group.cancel_scope.cancel()
+        return throttle.concurrency.latency, throttle.sent, throttle.retries
+
+    latency, sent, retries = on_virtual_time(job)
+
+    assert latency == pytest.approx(0.1)
+    assert (sent, retries) == (40, 20)
+
+
+def test_one_probe_at_a_time() -> None:
+    """During an outage, one request at a time finds out whether the service is back."""
+
+    async def job() -> list[float]:
+        throttle = throttle_of()
+        began = anyio.current_time()
+        sent_at: list[float] = []
+
+        async def send() -> None:
+            sent_at.append(anyio.current_time() - began)
+            await anyio.sleep(0.5)
+            if sent_at[-1] < 20:
+                raise TransportError("broken off", action="userApiToken.get")
+
+        throttle.health.out(began)
+        async with anyio.create_task_group() as group:
+            group.start_soon(throttle.serve_queue)
+            async with anyio.create_task_group() as senders:
+                for _ in range(6):
+                    senders.start_soon(persist, throttle, send)
+            group.cancel_scope.cancel()
+        return sent_at
+
+    sent_at = on_virtual_time(job)
+    # Each waits twice as long as the one before, beginning when that one has failed.
+    assert sent_at[:5] == pytest.approx([1.0, 3.5, 8.0, 16.5, 33.0])
+    assert sent_at[5:] == pytest.approx([33.5] * 5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rate", "waiting", "expected"), [(200.0, 1, 0), (200.0, 5, 3), (20.0, 1, 1)]
+)
+def test_outcomes_are_flushed_before_a_wait(rate: float, waiting: int, expected: int) -> None:
+    """`before_waiting` is called before a wait for a place that is not short."""
+
+    async def job() -> int:
+        before: list[float] = []
+        throttle = Throttle(
+            Rate(fixed=rate),
+            Concurrency(8),
+            Health(300),
+            before_waiting=lambda: before.append(anyio.current_time()),
+        )
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(throttle.serve_queue)
+            await persist(throttle, anyio.lowlevel.checkpoint)
+            async with anyio.create_task_group() as senders:
+                for _ in range(waiting):
+                    senders.start_soon(persist, throttle, anyio.lowlevel.checkpoint)
+            group.cancel_scope.cancel()
+        return len(before)
+
+    assert on_virtual_time(job) == expected
+
+
+# --- Slots -----------------------------------------------------------------------------------
+
+
+def test_two_requests_of_a_slot_are_spaced() -> None:
+    """The second request of a slot is due one place later, and after half a second at most."""
+
+    async def spacing(rate: float) -> float:
+        throttle = throttle_of(rate=rate)
+        async with throttle.slot(2) as slot:
+            await slot.send(anyio.lowlevel.checkpoint, Attempts())
+            began = anyio.current_time()
+            await slot.wait_for_next()
+            return anyio.current_time() - began
+
+    async def job() -> list[float]:
+        return [await spacing(rate) for rate in (1000.0, 10.0, 0.1)]
+
+    assert on_virtual_time(job) == pytest.approx([0.0, 0.1, 0.5])
+
+
+def test_places_that_are_not_used_are_given_back() -> None:
+    """A slot that sends only one of its two requests delays the next slot by one place."""
+
+    async def job() -> list[float]:
+        throttle = throttle_of(rate=1.0)
+        sent_at: list[float] = []
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(throttle.serve_queue)
+            for used in (1, 2, 1):
+                async with throttle.slot(2) as slot:
+                    sent_at.append(anyio.current_time() - began)
+                    for _ in range(used):
+                        await slot.send(anyio.lowlevel.checkpoint, Attempts())
+            group.cancel_scope.cancel()
+        return sent_at
+
+    assert on_virtual_time(job) == pytest.approx([0.0, 1.0, 3.0], abs=0.3)
+
+
+@pytest.mark.parametrize("reason", ["paused", "out", "stopping"])
+async def test_a_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
+    """A slot says that its second request would have to wait."""
+    throttle = throttle_of()
+    async with throttle.slot(2) as slot:
+        was_open = slot.is_open
+        if reason == "paused":
+            throttle.rate.pause(throttle.now(), 1.0)
+        elif reason == "out":
+            throttle.health.out(throttle.now())
+        else:
+            throttle.stop()
+
+        assert (was_open, slot.is_open) == (True, False)
+
+
+async def test_nothing_is_sent_once_the_job_is_stopping() -> None:
+    """Neither a new slot nor a request of an old one is possible in a job that is stopping."""
+    throttle = throttle_of()
+    async with throttle.slot(2) as slot:
+        throttle.stop()
+        with pytest.raises(StoppedError):
+            await slot.send(anyio.lowlevel.checkpoint, Attempts())
+    with pytest.raises(StoppedError):
+        async with throttle.slot():
+            pass
+
+    assert throttle.sent == 0
+
+
+async def test_reading_ends_once_its_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that only reads is given up after its attempts if it may not wait any longer."""
+    monkeypatch.setattr("losant_tokens.jobs._throttle.throttle.random.random", lambda: 0.0)
+    attempts = 0
+
+    async def fail() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise errors.ServerError("", status_code=503)
+
+    async def work(send: Send) -> None:
+        await send(fail)
+
+    with pytest.raises(errors.ServerError):
+        await reading(work, patience=0.0)
+
+    assert attempts == 5

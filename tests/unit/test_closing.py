@@ -1,0 +1,351 @@
+"""Closing a client: in use, cancelled, twice, too early, and from another event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Self
+
+import anyio
+import httpx
+import pytest
+import trio
+from anyio.abc import ByteStream
+
+from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors, httpx_transport
+from losant_tokens.errors import ClientStateError
+from tests.support.cancelling import Sweep, Way
+from tests.support.servers import ID, answer, respond, serve
+
+POOLS: dict[str, Callable[..., httpx.AsyncBaseTransport]] = {
+    "httpx": httpx_transport,
+    "aiohttp": aiohttp_transport,
+}
+
+
+async def outcome(call: Awaitable[object]) -> Any:
+    try:
+        return type(await call)
+    except (errors.LosantError, asyncio.CancelledError) as error:
+        return error
+
+
+def mock(handler: Any, **settings: Any) -> AsyncClient:
+    transport = httpx.MockTransport(handler)
+    return AsyncClient("t", base_url="https://h", transport=transport, **settings)
+
+
+class Connections:
+    """Counts the connections of a server that are open.
+
+    Attributes:
+        open: How many they are.
+    """
+
+    def __init__(self) -> None:
+        self.open = 0
+        self._known: set[int] = set()
+
+    async def __call__(self, stream: ByteStream, head: bytes) -> None:
+        await respond(stream, head)
+        if id(stream) not in self._known:
+            self._known.add(id(stream))
+            self.open += 1
+            try:
+                async for _ in stream:
+                    await respond(stream, head)
+            finally:
+                self.open -= 1
+
+    async def are_closed(self) -> bool:
+        for _ in range(200):
+            if not self.open:
+                return True
+            await anyio.sleep(0.01)
+        return False
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
+async def test_cancelled_at_every_point(pool: str, way: Way) -> None:
+    """Wherever closing is cancelled, no connection stays open, and closing again does nothing."""
+    for at in range(1, 50):
+        connections = Connections()
+        async with serve(connections) as url:
+            client = AsyncClient("t", base_url=url, transport=POOLS[pool](max_connections=3))
+            await client.__aenter__()
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(client.user_api_token.get, ID)
+            run = Sweep(way, at)
+            await run.run(client.aclose())
+            with anyio.fail_after(1):
+                await client.aclose()
+            assert await connections.are_closed()
+        if not run.has_cancelled:
+            return
+    raise AssertionError("closing never came to its end")
+
+
+def test_cancelled_under_trio() -> None:
+    """Closing under trio is not cut short by a cancellation."""
+
+    async def main() -> None:
+        connections = Connections()
+        async with serve(connections) as url:
+            client = AsyncClient("t", base_url=url)
+            await client.__aenter__()
+            await client.user_api_token.get(ID)
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await client.aclose()
+            assert await connections.are_closed()
+
+    trio.run(main)
+
+
+async def test_a_pool_that_does_not_close() -> None:
+    """A pool that takes for ever to close does not hold the client for ever."""
+
+    class Stuck(httpx.MockTransport):
+        async def aclose(self) -> None:
+            await anyio.sleep_forever()
+
+    client = AsyncClient("t", transport=Stuck(lambda _: httpx.Response(200)))
+    await client.__aenter__()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("losant_tokens._session._CLOSING", 0.05)
+        with anyio.fail_after(1):
+            await client.aclose()
+
+
+@pytest.mark.parametrize("pool", POOLS)
+async def test_in_flight(pool: str) -> None:
+    """A deletion that the server has received ends well, or as an ambiguous error."""
+    arrived = anyio.Event()
+
+    async def slowly(stream: ByteStream, head: bytes) -> None:
+        arrived.set()
+        await anyio.sleep(0.2)
+        await stream.send(answer(b'{"success":true}'))
+
+    found: list[Any] = []
+
+    async def delete(client: AsyncClient) -> None:
+        found.append(await outcome(client.user_api_token.delete(ID)))
+
+    async with serve(slowly) as url, anyio.create_task_group() as tasks:
+        client = AsyncClient("t", base_url=url, transport=POOLS[pool](max_connections=1))
+        await client.__aenter__()
+        tasks.start_soon(delete, client)
+        await arrived.wait()
+        tasks.start_soon(delete, client)
+        await anyio.sleep(0.01)
+        await client.aclose()
+    waiting, sent = sorted(found, key=lambda one: not isinstance(one, ClientStateError))
+    assert isinstance(waiting, ClientStateError)
+    assert getattr(sent, "ambiguous", True)
+    assert not isinstance(sent, ClientStateError)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (httpx.ReadError("cut"), errors.TransportError),
+        (503, errors.ServerError),
+        (httpx.ConnectError("no"), errors.ConnectFailed),
+        (429, errors.TooManyRequests),
+    ],
+    ids=str,
+)
+async def test_closed_during_an_attempt(failure: Any, expected: type[Exception]) -> None:
+    """A call whose attempt fails while the client is closed raises that error, with no retry."""
+    arrived, release = anyio.Event(), anyio.Event()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await release.wait()
+        if isinstance(failure, Exception):
+            raise failure
+        return httpx.Response(failure)
+
+    client = mock(handle)
+    await client.__aenter__()
+    task = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+    await arrived.wait()
+    await client.aclose()
+    release.set()
+    assert type(await task) is expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(httpx.ReadError("cut"), errors.TransportError), (httpx.ConnectError("no"), ClientStateError)],
+    ids=str,
+)
+async def test_closed_during_a_backoff(failure: Exception, expected: type[Exception]) -> None:
+    """A call that waits for a retry ends at once, with its failure if that may have arrived."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise failure
+
+    client = mock(handle, retry=RetryPolicy(base=20, cap=20))
+    await client.__aenter__()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("losant_tokens._call.random.random", lambda: 1.0)
+        task = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+        await asyncio.sleep(0.05)
+        await client.aclose()
+        with anyio.fail_after(1):
+            assert type(await task) is expected
+
+
+async def test_closed_while_the_pace_holds_calls() -> None:
+    """Calls that wait in the line end at once, with the error of a closed client."""
+    client = mock(lambda _: httpx.Response(429, headers={"retry-after": "30"}))
+    await client.__aenter__()
+    calls = [asyncio.ensure_future(outcome(client.user_api_token.get(ID))) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    later = asyncio.ensure_future(outcome(client.user_api_token.get(ID)))
+    await asyncio.sleep(0)
+    await client.aclose()
+    with anyio.fail_after(1):
+        assert [type(await call) for call in (later, *calls)] == [ClientStateError] * 4
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(httpx.ReadError("cut"), errors.TransportError), (httpx.ConnectError("no"), ClientStateError)],
+    ids=str,
+)
+async def test_closed_while_a_retry_waits_for_a_connection(
+    failure: Exception, expected: type[Exception]
+) -> None:
+    """A retry that waits for a connection ends at once, as one that waits for its time does."""
+    requests = 0
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal requests
+        requests += 1
+        if requests == 1:
+            await asyncio.sleep(0.01)
+            raise failure
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    client = mock(handle, max_connections=1, retry=RetryPolicy(base=1e-6))
+    await client.__aenter__()
+    first = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+    second = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+    await asyncio.sleep(0.1)
+    await client.aclose()
+    with anyio.fail_after(1):
+        assert type(await first) is expected
+    second.cancel()
+
+
+@pytest.mark.parametrize("when", ["before the page is asked for", "while it is read"])
+async def test_the_reader_of_a_list(when: str) -> None:
+    """A reader of the next page of a list gets an error, and no cancellation."""
+
+    async def page(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        if number:
+            await anyio.sleep_forever()
+        items = [{"id": f"{number:024x}"}]
+        return httpx.Response(200, json={"items": items, "totalCount": 9, "perPage": 1})
+
+    client = mock(page)
+    await client.__aenter__()
+    tokens = client.user_api_tokens.iter(per_page=1)
+    assert (await anext(tokens)).id == "0" * 24
+    if when == "while it is read":
+        reader = asyncio.ensure_future(outcome(anext(tokens)))
+        await asyncio.sleep(0.01)
+        await client.aclose()
+    else:
+        await client.aclose()
+        reader = asyncio.ensure_future(outcome(anext(tokens)))
+    assert type(await reader) is ClientStateError
+
+
+async def test_closed_while_it_is_opened() -> None:
+    """A client that is closed while its pool opens is closed, and so is the pool."""
+    release, events = anyio.Event(), []
+
+    class Slow(httpx.MockTransport):
+        async def __aenter__(self) -> Self:
+            await release.wait()
+            return self
+
+        async def aclose(self) -> None:
+            events.append("closed")
+
+    client = AsyncClient("t", transport=Slow(lambda _: httpx.Response(200)))
+    opening = asyncio.ensure_future(client.__aenter__())
+    await asyncio.sleep(0)
+    with pytest.raises(ClientStateError, match="is being opened: it can be opened once"):
+        await client.__aenter__()
+    await client.aclose()
+    release.set()
+    with pytest.raises(ClientStateError, match="closed while it was being opened"):
+        await opening
+    assert events == ["closed"]
+
+
+async def test_a_pool_that_does_not_open() -> None:
+    """A client whose pool could not be opened can be opened again."""
+    failures: list[Exception] = [OSError("no")]
+
+    class Shy(httpx.MockTransport):
+        async def __aenter__(self) -> Self:
+            if failures:
+                raise failures.pop()
+            return self
+
+    client = AsyncClient("t", transport=Shy(lambda _: httpx.Response(200, json={"id": ID})))
+    with pytest.raises(OSError, match="no"):
+        await client.__aenter__()
+    async with client:
+        assert (await client.user_api_token.get(ID)).id == ID
+
+
+async def test_closed_before_it_is_opened() -> None:
+    """A client that was closed cannot be opened any more."""
+    client = AsyncClient("t")
+    await client.aclose()
+    with pytest.raises(ClientStateError, match="is closed: it can be opened once"):
+        await client.__aenter__()
+
+
+@pytest.mark.parametrize("elsewhere", [asyncio.run, trio.run])
+async def test_closed_from_another_loop(elsewhere: Callable[..., Any]) -> None:
+    """Closing from another event loop is refused and touches nothing: the client goes on."""
+    async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
+        await client.user_api_token.get(ID)
+        close = client.aclose() if elsewhere is asyncio.run else client.aclose
+        caught: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                elsewhere(close)
+            except ClientStateError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        await anyio.to_thread.run_sync(partial(thread.join, 5))
+        assert [type(error) for error in caught] == [ClientStateError]
+        assert "another event loop" in str(caught[0])
+        assert (await client.user_api_token.get(ID)).id == ID
+
+
+async def test_closed_without_a_loop() -> None:
+    """Closing in a thread without an event loop is refused as well."""
+    async with AsyncClient("t") as client:
+
+        def step() -> None:
+            with pytest.raises(ClientStateError, match="another event loop"):
+                client.aclose().send(None)
+
+        await anyio.to_thread.run_sync(step)

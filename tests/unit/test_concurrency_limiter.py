@@ -1,0 +1,184 @@
+"""The limit on requests in flight: in order, by a deadline, and with nothing lost."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.lowlevel
+import pytest
+import trio
+import trio.testing
+
+from losant_tokens._concurrency_limiter import AsyncioTurns, TrioTurns, Turns
+from tests.support.cancelling import Sweep, Way
+
+Test = Callable[[type[AsyncioTurns] | type[TrioTurns]], Awaitable[None]]
+
+
+def under(backend: str, test: Test) -> None:
+    """Run a test under an event loop."""
+    if backend == "asyncio":
+
+        async def main() -> None:
+            await test(AsyncioTurns)
+
+        asyncio.run(main())
+    else:
+        trio.run(test, TrioTurns, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+backends = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+async def take(turns: Turns, found: list[object], name: object, seconds: float = math.inf) -> None:
+    if await turns.take(anyio.current_time() + seconds):
+        found.append(name)
+    else:
+        found.append(None)
+
+
+@backends
+def test_at_once(backend: str) -> None:
+    """There are as many turns as there should be, and each one can be given back."""
+
+    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
+        turns = kind(2)
+        assert [turns.take_at_once() for _ in range(3)] == [True, True, False]
+        assert turns.free == 0
+        turns.release()
+        assert turns.free == 1
+        assert await turns.take(math.inf)
+        turns.release()
+        turns.release()
+        assert turns.free == 2
+
+    under(backend, main)
+
+
+@backends
+def test_in_order(backend: str) -> None:
+    """The one that has waited longest has the next turn, and nobody gets in before."""
+
+    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
+        turns, found = kind(1), list[object]()
+        turns.take_at_once()
+        async with anyio.create_task_group() as tasks:
+            for name in range(5):
+                tasks.start_soon(take, turns, found, name)
+                await anyio.lowlevel.checkpoint()
+            for _ in range(5):
+                turns.release()
+                assert not turns.take_at_once()
+                await anyio.sleep(0.001)
+        assert found == [0, 1, 2, 3, 4]
+        assert turns.free == 0
+
+    under(backend, main)
+
+
+@backends
+def test_deadlines(backend: str) -> None:
+    """Each one that waits does so until its own deadline, in whatever order they come."""
+
+    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
+        turns, found = kind(1), list[object]()
+        turns.take_at_once()
+        began = anyio.current_time()
+        ends: dict[float, float] = {}
+
+        async def wait(seconds: float) -> None:
+            await take(turns, found, seconds, seconds)
+            ends[seconds] = anyio.current_time() - began
+
+        async with anyio.create_task_group() as tasks:
+            for seconds in (0.3, 0.1, 0.2, 0.1, 5.0):
+                tasks.start_soon(wait, seconds)
+            await anyio.sleep(0.4)
+            turns.release()
+        assert found == [None] * 4 + [5.0]
+        for seconds in (0.1, 0.2, 0.3):
+            assert seconds <= ends[seconds] + 0.001 <= seconds + 0.09
+        assert 0.4 <= ends[5.0] + 0.001 < 0.5
+
+    under(backend, main)
+
+
+@backends
+def test_those_that_have_left(backend: str) -> None:
+    """A turn does not go to one whose deadline has passed, or who was cancelled."""
+
+    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
+        turns, found = kind(1), list[object]()
+        turns.take_at_once()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take, turns, found, 0, 0.01)
+            with anyio.move_on_after(0.02):
+                await turns.take(math.inf)
+            await anyio.sleep(0.05)
+            tasks.start_soon(take, turns, found, 1, 10)
+            await anyio.sleep(0.01)
+            turns.release()
+        assert found == [None, 1]
+        turns.release()
+        assert turns.free == 1
+
+    under(backend, main)
+
+
+@backends
+def test_close(backend: str) -> None:
+    """Closing ends all waiting at once, with or without a deadline."""
+
+    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
+        turns, found = kind(1), list[object]()
+        turns.take_at_once()
+        turns.close()  # with nobody waiting
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take, turns, found, 0)
+            tasks.start_soon(take, turns, found, 1, 60)
+            await anyio.sleep(0.01)
+            turns.close()
+        assert found == [None, None]
+        assert anyio.current_time() - began < 1
+        turns.release()
+        assert turns.free == 1
+
+    under(backend, main)
+
+
+@pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
+async def test_cancelled_at_every_point(way: Way) -> None:
+    """Wherever waiting is cancelled, no turn is lost and none is made."""
+    for at in range(1, 10):
+        turns = AsyncioTurns(1)
+        turns.take_at_once()
+
+        async def use(turns: AsyncioTurns = turns) -> None:
+            assert await turns.take(math.inf)
+            turns.release()
+
+        run = Sweep(way, at)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.run, use())
+            await asyncio.sleep(0)
+            turns.release()
+        assert turns.free == 1
+        if not run.has_cancelled:
+            return
+    raise AssertionError("waiting never came to its end")
+
+
+async def test_many_deadlines() -> None:
+    """Deadlines of calls that had their turn are not kept for ever."""
+    turns = AsyncioTurns(1)
+    for _ in range(100):
+        turns.take_at_once()
+        waiting = asyncio.ensure_future(turns.take(asyncio.get_running_loop().time() + 60))
+        await asyncio.sleep(0)
+        turns.release()
+        assert await waiting
+        turns.release()
+    assert len(turns._ends) == 1
+    turns.close()

@@ -1,0 +1,69 @@
+"""The table of actions, against the facts of the API spelled out in `helpers`."""
+
+import pytest
+
+import losant_tokens
+from losant_tokens import _operations
+from tests.support.helpers import ROWS, Row
+
+
+def test_all_of_them() -> None:
+    """The table has each action of the API once, and no other one."""
+    expected = sorted(row.name for row in ROWS)
+    assert len(ROWS) == 21
+    assert expected == sorted(action.name for action in _operations.ACTIONS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_row(row: Row) -> None:
+    """Each action has the method, path, scopes, classes and fields that the API gives it."""
+    action = row.action
+    actual = Row(
+        row.constant,
+        action.name,
+        action.method,
+        action.path,
+        " ".join(sorted(action.accepts)),
+        action.result.__name__,
+        action.body.__name__ if action.body else "",
+        action.denies_oauth,
+        " ".join(action.sorts_by),
+        " ".join(action.filters_by),
+    )
+    assert row == actual
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_classes_are_public(row: Row) -> None:
+    """What an action takes and gives are classes that users can import."""
+    action = row.action
+    assert getattr(losant_tokens, row.result) is action.result
+    assert action.body is (getattr(losant_tokens, row.body) if row.body else None)
+
+
+def test_login_needs_no_token() -> None:
+    """Logging in is the one action that takes no access token."""
+    without = [action.name for action in _operations.ACTIONS if not action.needs_token]
+    assert without == ["auth.authenticateUser"]
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        ("USER_API_TOKENS_GET", ()),
+        ("USER_API_TOKEN_GET", ("apiTokenId",)),
+        ("USER_OAUTH_TOKEN_DELETE", ("oauthTokenId",)),
+        ("APPLICATION_API_TOKENS_POST", ("applicationId",)),
+        ("APPLICATION_API_TOKEN_PATCH", ("applicationId", "apiTokenId")),
+        ("INSTANCE_API_TOKEN_DELETE", ("instanceId", "apiTokenId")),
+        ("AUTHENTICATE_USER", ()),
+    ],
+)
+def test_ids(constant: str, expected: tuple[str, ...]) -> None:
+    """An action knows the ids that its path takes, in their order."""
+    assert expected == getattr(_operations, constant).ids
+
+
+def test_shows_its_name() -> None:
+    """As a text, an action is its name in the API."""
+    assert str(_operations.USER_API_TOKEN_GET) == "userApiToken.get"

@@ -1,0 +1,772 @@
+"""Calls over real sockets and respx: what is sent, tried again, told, and not told."""
+
+import asyncio
+import copy
+import logging
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import respx
+import stamina
+import trio
+from anyio.abc import ByteStream
+
+from losant_tokens import (
+    ApiTokenPatch,
+    ApiTokenPost,
+    AsyncClient,
+    RetryPolicy,
+    Secret,
+    Success,
+    UserCredentials,
+    _operations,
+    aiohttp_transport,
+    errors,
+)
+from tests.support.frames import frames_that_hold
+from tests.support.servers import ID, TOKEN, answer, respond, serve
+
+API = "https://api.losant.com"
+QUICK = RetryPolicy(base=0.001, cap=0.001, deadline=5)
+ONCE = RetryPolicy(attempts=1)
+TOKEN_URL = f"{API}/me/tokens/{ID}"
+JSON = {"id": ID, "name": "ci"}
+
+
+def answers(*contents: bytes) -> Callable[[ByteStream, bytes], Any]:
+    """A handler that gives one answer after the other, and then the last one for ever."""
+    left = list(contents)
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        await stream.send(left.pop(0) if len(left) > 1 else left[0])
+
+    return handle
+
+
+async def silence(stream: ByteStream, head: bytes) -> None:
+    """Never answers."""
+    await anyio.sleep_forever()
+
+
+async def hang_up(stream: ByteStream, head: bytes) -> None:
+    """Closes the connection without an answer."""
+    await stream.aclose()
+
+
+# --- respx ------------------------------------------------------------------------------------
+
+
+@respx.mock
+async def test_respx_sees_a_default_client() -> None:
+    """A user's own tests can mock the service with respx, as for any client of httpx."""
+    route = respx.get(TOKEN_URL).respond(json=JSON)
+    async with AsyncClient("t") as client:
+        token = await client.user_api_token.get(ID)
+    assert (token.name, route.call_count) == ("ci", 1)
+
+
+@respx.mock
+async def test_what_a_request_carries() -> None:
+    """A request has the headers and parameters of the official clients, and the options given."""
+    route = respx.get(TOKEN_URL).respond(json=JSON)
+    async with AsyncClient("t", losantdomain="a.example") as client:
+        await client.user_api_token.get(ID, actions=True, links=False, losantdomain="b.example")
+        await client.user_api_token.get(ID)
+    first, second = (call.request for call in route.calls)
+    assert first.url.query.decode() == "_actions=true&_links=false&_embedded=true"
+    assert second.url.query.decode() == "_actions=false&_links=true&_embedded=true"
+    assert (
+        first.headers["losantdomain"],
+        second.headers["losantdomain"],
+    ) == ("b.example", "a.example")
+    assert tuple(
+        first.headers[name]
+        for name in ("authorization", "accept", "accept-version", "accept-encoding")
+    ) == ("Bearer t", "application/json", "^1.31.0", "gzip")
+
+
+@respx.mock
+async def test_cookies_are_not_kept() -> None:
+    """A cookie that an answer sets does not come back with the next request."""
+    route = respx.get(TOKEN_URL).respond(json=JSON, headers={"set-cookie": "a=b; Path=/"})
+    async with AsyncClient("t") as client:
+        await client.user_api_token.get(ID)
+        await client.user_api_token.get(ID)
+    assert [call.request.headers.get("cookie") for call in route.calls] == [None, None]
+
+
+@respx.mock
+async def test_redirects_are_not_followed() -> None:
+    """A redirect is an error, and the token is not taken to where it leads."""
+    respx.get(TOKEN_URL).respond(302, headers={"location": "https://evil.example/"})
+    evil = respx.get("https://evil.example/").respond(json=JSON)
+    async with AsyncClient("t") as client:
+        with pytest.raises(errors.ResponseError, match="redirect") as caught:
+            await client.user_api_token.get(ID)
+    assert (caught.value.status_code, evil.call_count) == (302, 0)
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("raised", "expected", "ambiguous"),
+    [
+        (httpx.ConnectError("refused"), errors.ConnectFailed, False),
+        (httpx.ConnectTimeout("slow"), errors.ConnectFailed, False),
+        (httpx.PoolTimeout("full"), errors.ConnectFailed, False),
+        (httpx.ProxyError("503"), errors.ConnectFailed, False),
+        (httpx.ReadTimeout("slow"), errors.RequestTimeout, True),
+        (httpx.WriteTimeout("slow"), errors.RequestTimeout, True),
+        (httpx.ReadError(""), errors.TransportError, True),
+        (httpx.RemoteProtocolError("cut"), errors.TransportError, True),
+        (OSError("odd"), errors.TransportError, True),
+    ],
+    ids=repr,
+)
+async def test_what_goes_wrong_below(
+    raised: Exception, expected: type[errors.TransportError], ambiguous: bool
+) -> None:
+    """Each failure of a transport is an error of ours that says whether the request was sent."""
+    respx.get(TOKEN_URL).mock(side_effect=raised)
+    async with AsyncClient("t", retry=ONCE) as client:
+        with pytest.raises(expected) as caught:
+            await client.user_api_token.get(ID)
+    error = caught.value
+    assert (expected, ambiguous, "userApiToken.get") == (type(error), error.ambiguous, error.action)
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert repr(raised) not in repr(error)
+    assert not str(raised) or str(raised) not in str(error)
+
+
+@respx.mock
+async def test_a_wrong_password() -> None:
+    """A login that is refused says nothing about a token, which it does not take."""
+    respx.post(f"{API}/auth/user").respond(401, json={"type": "Unauthorized", "message": "No."})
+    async with AsyncClient() as client:
+        with pytest.raises(errors.Unauthorized) as caught:
+            await client.auth.authenticate_user(UserCredentials("a@b.c", "password"))
+    assert "auth.authenticateUser (/auth/user): 401 Unauthorized - No." == str(caught.value)
+
+
+# --- Retries ----------------------------------------------------------------------------------
+
+
+@respx.mock
+async def test_a_try_that_failed_is_repeated() -> None:
+    """A call that fails twice in ways that pass comes to its answer at the third try."""
+    route = respx.get(TOKEN_URL)
+    route.side_effect = [
+        httpx.ConnectError("no"),
+        httpx.Response(502),
+        httpx.Response(200, json=JSON),
+    ]
+    async with AsyncClient("t", retry=QUICK) as client:
+        token = await client.user_api_token.get(ID)
+    assert (token.id, route.call_count) == (ID, 3)
+
+
+@respx.mock
+async def test_tries_come_to_an_end() -> None:
+    """After as many tries as the policy allows, the last error is raised, clean of the others."""
+    route = respx.get(TOKEN_URL).respond(503, json={"type": "Unavailable", "message": "later"})
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.ServerError, match="503 Unavailable - later") as caught:
+            await client.user_api_token.get(ID)
+    assert (route.call_count, caught.value.__context__) == (4, None)
+
+
+@respx.mock
+@pytest.mark.parametrize("failure", [httpx.ReadTimeout("slow"), httpx.Response(500)], ids=repr)
+async def test_a_token_is_never_created_twice(failure: Any) -> None:
+    """A creation that may have been carried out is not tried again."""
+    route = respx.post(f"{API}/me/tokens")
+    route.side_effect = [failure, httpx.Response(201, json=JSON)]
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.LosantError):
+            await client.user_api_tokens.post(ApiTokenPost("ci"))
+    assert route.call_count == 1
+
+
+GONE = {"type": "NotFound", "message": "Token was not found"}
+
+
+@respx.mock
+@pytest.mark.parametrize("first", [httpx.ReadTimeout("slow"), httpx.Response(502)], ids=repr)
+async def test_gone_after_an_attempt_that_may_have_deleted(first: Any) -> None:
+    """A 404 of the API for a deletion whose earlier attempt may have arrived is a success."""
+    route = respx.delete(TOKEN_URL)
+    route.side_effect = [first, httpx.Response(404, json=GONE)]
+    async with AsyncClient("t", retry=QUICK) as client:
+        success = await client.user_api_token.delete(ID)
+    assert (Success(), 2) == (success, route.call_count)
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    "second",
+    [
+        httpx.Response(404),
+        httpx.Response(404, html="<h1>default backend - 404</h1>"),
+        httpx.Response(404, json={"message": "no Route matched with those values"}),
+    ],
+    ids=range(3),
+)
+async def test_a_404_of_a_proxy_proves_nothing(second: httpx.Response) -> None:
+    """A 404 that is not the API's never ends a deletion that is in doubt as a success."""
+    respx.delete(TOKEN_URL).side_effect = [httpx.Response(503), second, second, second]
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.NotFound) as caught:
+            await client.user_api_token.delete(ID)
+    assert not caught.value.is_from_api
+
+
+@respx.mock
+async def test_a_404_of_a_proxy_in_doubt_is_sent_again() -> None:
+    """A deletion in doubt is sent again after a proxy's 404, until the API itself responds."""
+    route = respx.delete(TOKEN_URL)
+    route.side_effect = [httpx.Response(502), httpx.Response(404), httpx.Response(404, json=GONE)]
+    async with AsyncClient("t", retry=QUICK) as client:
+        success = await client.user_api_token.delete(ID)
+    assert (Success(), 3) == (success, route.call_count)
+
+
+@respx.mock
+async def test_a_404_of_a_proxy_at_once_is_not_sent_again() -> None:
+    """A proxy's 404 at the first attempt is reported, because nothing is in doubt."""
+    route = respx.delete(TOKEN_URL).respond(404)
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.NotFound):
+            await client.user_api_token.delete(ID)
+    assert route.call_count == 1
+
+
+@respx.mock
+@pytest.mark.parametrize("first", [httpx.ConnectError("no"), httpx.Response(429)], ids=repr)
+async def test_gone_after_an_attempt_that_did_nothing(first: Any) -> None:
+    """A 404 after an attempt that cannot have deleted anything remains a 404."""
+    respx.delete(TOKEN_URL).side_effect = [first, httpx.Response(404, json=GONE)]
+    async with AsyncClient("t", retry=QUICK) as client:
+        with pytest.raises(errors.NotFound):
+            await client.user_api_token.delete(ID)
+
+
+@respx.mock
+async def test_retry_after_is_honoured() -> None:
+    """A 429 with Retry-After is tried again after that time, and no sooner."""
+    route = respx.get(TOKEN_URL)
+    route.side_effect = [
+        httpx.Response(429, headers={"retry-after": "0.2"}),
+        httpx.Response(200, json=JSON),
+    ]
+    async with AsyncClient("t", retry=QUICK) as client:
+        began = anyio.current_time()
+        await client.user_api_token.get(ID)
+    assert anyio.current_time() - began >= 0.2
+
+
+@respx.mock
+async def test_retry_after_beyond_the_deadline() -> None:
+    """A Retry-After that the deadline does not allow for is raised at once, with the seconds."""
+    route = respx.get(TOKEN_URL).respond(429, headers={"retry-after": "3600"})
+    async with AsyncClient("t") as client:
+        with pytest.raises(errors.TooManyRequests) as caught:
+            await client.user_api_token.get(ID)
+    assert (caught.value.retry_after, route.call_count) == (3600.0, 1)
+
+
+@respx.mock
+async def test_stamina_can_be_switched_off() -> None:
+    """Who tests with stamina switched off sees one try for a call."""
+    route = respx.get(TOKEN_URL).respond(500)
+    stamina.set_active(False)
+    try:
+        async with AsyncClient("t") as client:
+            with pytest.raises(errors.ServerError):
+                await client.user_api_token.get(ID)
+    finally:
+        stamina.set_active(True)
+    assert route.call_count == 1
+
+
+async def test_the_deadline_passes_while_others_have_their_turn() -> None:
+    """A retry whose turn comes after the deadline is not sent any more."""
+    requests = 0
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        nonlocal requests
+        requests += 1
+        if requests > 1:
+            await anyio.sleep(0.1)
+        await stream.send(answer(b"{}", "503 Busy") if requests == 1 else answer())
+
+    policy = RetryPolicy(base=0.001, deadline=0.2)
+    async with (
+        serve(handle) as url,
+        AsyncClient("t", base_url=url, max_connections=1, retry=policy) as client,
+    ):
+        results: list[object] = []
+
+        async def first() -> None:
+            try:
+                await client.user_api_token.get(ID)
+            except errors.ServerError as error:
+                results.append(error.status_code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first)
+            await anyio.lowlevel.checkpoint()
+            for _ in range(3):
+                tasks.start_soon(partial(client.user_api_token.get, ID, retry=RetryPolicy()))
+    assert ([503], 4) == (results, requests)
+
+
+# --- Time -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
+async def test_a_server_that_says_nothing(pool: str) -> None:
+    """A server that takes a request and never answers is a timeout, which is ambiguous."""
+    transport = aiohttp_transport() if pool == "aiohttp" else None
+    async with (
+        serve(silence) as url,
+        AsyncClient("t", base_url=url, timeout=0.1, retry=ONCE, transport=transport) as client,
+    ):
+        with pytest.raises(errors.RequestTimeout, match=r"no answer within 0\.1 s") as caught:
+            await client.user_api_token.get(ID)
+    assert caught.value.ambiguous
+
+
+async def test_a_server_that_drips() -> None:
+    """A server that sends a byte now and then does not hold a call beyond its timeout."""
+
+    async def drip(stream: ByteStream, head: bytes) -> None:
+        for byte in answer():
+            await stream.send(bytes([byte]))
+            await anyio.sleep(0.02)
+
+    async with serve(drip) as url, AsyncClient("t", base_url=url, retry=ONCE) as client:
+        with pytest.raises(errors.RequestTimeout):
+            await client.user_api_token.get(ID, timeout=0.2)
+        assert client._session.in_flight == 0
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e308, 10**300, 1e9])
+async def test_a_timeout_without_end(seconds: float) -> None:
+    """A timeout and a deadline that no clock will see the end of are none at all."""
+    policy = RetryPolicy(deadline=seconds, base=seconds, cap=0.001)
+    handle = answers(answer(b"{}", "503 Busy"), answer())
+    async with (
+        serve(handle) as url,
+        AsyncClient("t", base_url=url, timeout=seconds, retry=policy) as client,
+    ):
+        assert (await client.user_api_token.get(ID)).id == ID
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", None, True, 10**400])
+async def test_timeouts_that_are_none(seconds: Any) -> None:
+    """A timeout that is no number above zero is refused, for the client and for a call."""
+    with pytest.raises(errors.ValidationError, match=r"AsyncClient\.timeout must be a number"):
+        AsyncClient("t", timeout=seconds)
+    async with AsyncClient("t") as client:
+        with pytest.raises(errors.ValidationError, match=r"userApiToken\.get\.timeout must be"):
+            await client.user_api_token.get(ID, timeout=seconds)
+
+
+# --- Answers that are none --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
+@pytest.mark.parametrize(
+    ("content", "expected", "match"),
+    [
+        (answer(b"<html>"), errors.ResponseError, "is not JSON"),
+        (answer(b""), errors.ResponseError, "is not JSON"),
+        (answer(b"[1]"), errors.ResponseError, "must be an object, but it is a list"),
+        (answer(b'{"id":7}'), errors.ResponseError, r"the answer \$\.id must be a string"),
+        (answer(TOKEN, length=999), errors.TransportError, "broke off"),
+        (b"nonsense\r\n\r\n", errors.TransportError, "broke off"),
+        (answer(b"", "413 Too Large"), errors.PayloadTooLarge, "no explanation"),
+        (answer(b"<h1>no</h1>", "502 Bad Gateway"), errors.ServerError, "502 Bad Gateway"),
+        (answer(TOKEN, headers="content-encoding: br\r\n"), errors.ResponseError, "'br'"),
+        (answer(TOKEN, headers="content-encoding: gzip\r\n"), errors.ResponseError, "is not"),
+        (answer(b"{}", "418 Teapot"), errors.StatusError, "418 I'm a Teapot"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, bytes) else "",
+)
+async def test_answers_that_are_none(
+    pool: str, content: bytes, expected: type[errors.LosantError], match: str
+) -> None:
+    """What is no answer of the API is an error that says so, and the client goes on working."""
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        await stream.send(content)
+        if expected is errors.TransportError:
+            await stream.aclose()
+
+    transport = aiohttp_transport() if pool == "aiohttp" else None
+    async with (
+        serve(handle) as url,
+        AsyncClient("t", base_url=url, retry=ONCE, transport=transport) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(expected, match=match) as caught:
+                await client.user_api_token.get(ID)
+            assert expected is type(caught.value)
+        assert client._session.in_flight == 0
+
+
+async def test_an_answer_that_is_too_large() -> None:
+    """An answer beyond the limit is given up, and its connection with it."""
+    async with (
+        serve(answers(answer(b"x" * 5000), answer())) as url,
+        AsyncClient("t", base_url=url, max_connections=1, max_response_size=1024) as client,
+    ):
+        with pytest.raises(errors.ResponseError, match="is larger than") as caught:
+            await client.user_api_token.get(ID)
+        assert type(caught.value) is errors.ResponseError
+        assert (await client.user_api_token.get(ID)).id == ID
+
+
+async def test_a_page_that_is_too_large() -> None:
+    """A page beyond the limit is an error of its own, which says what helps."""
+    async with (
+        serve(answers(answer(b"x" * 5000))) as url,
+        AsyncClient("t", base_url=url, max_response_size=1024) as client,
+    ):
+        with pytest.raises(errors.ResponseTooLarge, match="Ask for smaller pages"):
+            await client.user_api_tokens.get()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        answer(b"x" * 5000, "503 Unavailable"),
+        answer(TOKEN, "503 Unavailable", headers="content-encoding: br\r\n"),
+        answer(TOKEN, "503 Unavailable", headers="content-encoding: gzip\r\n"),
+    ],
+)
+async def test_an_error_whose_body_cannot_be_read(body: bytes) -> None:
+    """The status of a response decides its error, whatever its body is."""
+    async with (
+        serve(answers(body)) as url,
+        AsyncClient("t", base_url=url, retry=ONCE, max_response_size=1024) as client,
+    ):
+        with pytest.raises(errors.ServerError, match="no explanation was given"):
+            await client.user_api_token.get(ID)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "1", None])
+def test_a_limit_that_is_none(size: Any) -> None:
+    """The limit on the size of responses is checked where it is given."""
+    with pytest.raises(errors.ValidationError, match=r"AsyncClient\.max_response_size must be"):
+        AsyncClient("t", max_response_size=size)
+
+
+async def test_reading_a_long_list_is_within_the_timeout() -> None:
+    """A response that takes long to read times out like one that takes long to arrive."""
+    items = ",".join(f'{{"id":"{number:024x}"}}' for number in range(50_000))
+    body = f'{{"items":[{items}]}}'.encode()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    async with AsyncClient("t", transport=transport, retry=ONCE) as client:
+        with pytest.raises(errors.RequestTimeout):
+            await client.user_api_tokens.get(timeout=0.02)
+
+
+@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
+async def test_a_connection_that_breaks_is_ambiguous(pool: str) -> None:
+    """A connection that ends after the request was sent may have done it: no second POST."""
+    seen = 0
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        nonlocal seen
+        seen += 1
+        await stream.aclose()
+
+    transport = aiohttp_transport() if pool == "aiohttp" else None
+    async with (
+        serve(handle) as url,
+        AsyncClient("t", base_url=url, retry=QUICK, transport=transport) as client,
+    ):
+        with pytest.raises(errors.TransportError) as caught:
+            await client.user_api_tokens.post(ApiTokenPost("ci"))
+        assert (errors.TransportError, True, 1) == (
+            type(caught.value),
+            caught.value.ambiguous,
+            seen,
+        )
+
+
+@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
+async def test_aiohttp_does_not_repeat_by_itself(pool: str) -> None:
+    """A deletion over a kept connection that breaks is sent once, unless the policy says so."""
+    seen: list[bytes] = []
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        seen.append(head[:6])
+        if head.startswith(b"DELETE"):
+            await stream.aclose()
+        else:
+            await respond(stream, head)
+
+    transport = aiohttp_transport() if pool == "aiohttp" else None
+    async with (
+        serve(handle) as url,
+        AsyncClient("t", base_url=url, retry=ONCE, transport=transport) as client,
+    ):
+        await client.user_api_token.get(ID)
+        with pytest.raises(errors.TransportError):
+            await client.user_api_token.delete(ID)
+    assert seen == [b"GET /m", b"DELETE"]
+
+
+@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
+async def test_nobody_listens(pool: str) -> None:
+    """A port where nobody listens is a failure to connect, for a POST tried as often as a GET."""
+    async with serve(respond) as url:
+        pass
+    transport = aiohttp_transport() if pool == "aiohttp" else None
+    async with AsyncClient("t", base_url=url, retry=QUICK, transport=transport) as client:
+        with pytest.raises(errors.ConnectFailed, match=url) as caught:
+            await client.user_api_tokens.post(ApiTokenPost("ci"))
+    assert not caught.value.ambiguous
+
+
+# --- Scopes, expiry, life ---------------------------------------------------------------------
+
+
+@respx.mock
+async def test_scopes_are_checked_before_anything_is_sent() -> None:
+    """A token whose scopes do not allow an action is told so, and nothing is sent."""
+    route = respx.delete(TOKEN_URL).respond(json={"success": True})
+    async with AsyncClient("t", scopes=["all.User.read"]) as client:
+        with pytest.raises(errors.ScopeError, match=r"userApiToken\.delete needs") as caught:
+            await client.user_api_token.delete(ID)
+    assert (route.call_count, caught.value.scopes) == (0, ("all.User.read",))
+    assert "userApiToken.delete" in caught.value.accepted
+
+
+@respx.mock
+async def test_scopes_that_only_warn() -> None:
+    """With `scope_check="warn"`, the request is sent, and the warning names the caller's line."""
+    route = respx.delete(TOKEN_URL).respond(json={"success": True})
+    async with AsyncClient("t", scopes=["all.User.read"], scope_check="warn") as client:
+        with pytest.warns(errors.ScopeWarning, match="sent anyway") as caught:
+            await client.user_api_token.delete(ID)
+    assert (1, __file__) == (route.call_count, caught[0].filename)
+
+
+@respx.mock
+async def test_scopes_that_are_not_checked() -> None:
+    """With `scope_check="off"`, what the server may say is left to the server."""
+    route = respx.delete(TOKEN_URL).respond(json={"success": True})
+    async with AsyncClient("t", scopes=["all.User.read"], scope_check="off") as client:
+        await client.user_api_token.delete(ID)
+    assert route.call_count == 1
+
+
+def test_a_scope_check_that_is_none() -> None:
+    """A misspelt scope check is refused, rather than taken for none."""
+    with pytest.raises(errors.ValidationError, match="scope_check must be one of 'enforce'"):
+        AsyncClient("t", scope_check="strict")  # type: ignore[arg-type]
+
+
+async def test_before_open() -> None:
+    """A client that is used before its block says how to open it."""
+    with pytest.raises(errors.ClientStateError, match="is not open: use it in `async with"):
+        await AsyncClient("t").user_api_token.get(ID)
+
+
+async def test_after_close() -> None:
+    """A client that is used after its block says so, and cannot be opened again."""
+    async with AsyncClient("t") as client:
+        pass
+    await client.aclose()  # twice does nothing
+    with pytest.raises(errors.ClientStateError, match="is closed: do all calls inside"):
+        await client.user_api_token.get(ID)
+    with pytest.raises(errors.ClientStateError, match="is closed: it can be opened once"):
+        await client.__aenter__()
+
+
+async def test_opened_twice() -> None:
+    """A client that is open cannot be opened again, and is none the worse for the attempt."""
+    async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
+        with pytest.raises(errors.ClientStateError, match="is open: it can be opened once"):
+            await client.__aenter__()
+        assert (await client.user_api_token.get(ID)).id == ID
+
+
+@pytest.mark.parametrize("here", [asyncio.run, trio.run])
+@pytest.mark.parametrize("there", [asyncio.run, trio.run])
+def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any]) -> None:
+    """A client that is used from another event loop than its own says so."""
+    client = AsyncClient("t")
+
+    async def opened() -> None:
+        await client.__aenter__()
+
+    async def call() -> None:
+        with pytest.raises(errors.ClientStateError, match="opened in another event loop"):
+            await client.user_api_token.get(ID)
+
+    here(opened() if here is asyncio.run else opened)
+    there(call() if there is asyncio.run else call)
+
+
+async def test_closed_while_calls_wait() -> None:
+    """A call that waits for its turn when the client closes says so; one under way ends well."""
+    release = anyio.Event()
+    ends: list[str] = []
+
+    async def held(stream: ByteStream, head: bytes) -> None:
+        await release.wait()
+        await respond(stream, head)
+
+    async def call(client: AsyncClient) -> None:
+        try:
+            ends.append((await client.user_api_token.get(ID)).id)
+        except errors.ClientStateError:
+            ends.append("closed")
+
+    async with (
+        serve(held) as url,
+        AsyncClient("t", base_url=url, max_connections=1) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(call, client)
+        tasks.start_soon(call, client)
+        await anyio.sleep(0.05)
+        await client.aclose()
+        release.set()
+    assert ends == ["closed", ID]
+
+
+async def test_no_token() -> None:
+    """A client without a token can log a user in, and says what is missing for all else."""
+    with respx.mock:
+        route = respx.post(f"{API}/auth/user").respond(json={"userId": ID, "token": "t"})
+        async with AsyncClient() as client:
+            login = await client.auth.authenticate_user(UserCredentials("a@b.c", "password"))
+            with pytest.raises(errors.ClientStateError, match="needs an API token"):
+                await client.user_api_token.get(ID)
+    assert (Secret("t"), None) == (
+        login.token,
+        route.calls[0].request.headers.get("authorization"),
+    )
+
+
+@pytest.mark.parametrize("options", [{"losantdomian": "x"}, {"zzz": 1}])
+async def test_an_option_that_does_not_exist(options: Any) -> None:
+    """A misspelt option is a TypeError, as for any function of Python, and nothing is sent."""
+    async with AsyncClient("t") as client:
+        for call in (client.user_api_token.get, client.user_api_token.delete):
+            with pytest.raises(TypeError, match="unexpected keyword argument"):
+                await call(ID, **options)
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            client.user_api_tokens.iter(**options)
+
+
+# --- What is told, and what is not ------------------------------------------------------------
+
+
+@respx.mock
+async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Each call is one line at DEBUG: method, action, status, duration, attempt; no secret."""
+    respx.post(f"{API}/me/tokens").respond(201, json={**JSON, "token": "new-secret"})
+    respx.get(TOKEN_URL).side_effect = [httpx.Response(500), httpx.ConnectError("no")]
+    caplog.set_level(logging.DEBUG, "losant_tokens")
+    async with AsyncClient("my-secret", retry=RetryPolicy(attempts=2, base=0.001)) as client:
+        await client.user_api_tokens.post(ApiTokenPost("ci"))
+        with pytest.raises(errors.ConnectFailed):
+            await client.user_api_token.get(ID)
+    lines = [r.getMessage() for r in caplog.records if r.name == "losant_tokens"]
+    assert [line.rpartition(" in ")[0] + " in" for line in lines] == [
+        "POST userApiTokens.post -> 201 in",
+        "GET userApiToken.get -> not connected in",
+    ]
+    assert [line.rpartition(", ")[2] for line in lines] == ["attempt 1", "attempt 2"]
+    assert "secret" not in "".join(lines)
+
+
+@respx.mock
+async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A call that is cancelled leaves its line, too."""
+
+    async def never(request: httpx.Request) -> httpx.Response:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    respx.get(TOKEN_URL).mock(side_effect=never)
+    caplog.set_level(logging.DEBUG, "losant_tokens")
+    async with AsyncClient("t") as client:
+        with anyio.move_on_after(0.01):
+            await client.user_api_token.get(ID)
+    assert "-> cancelled in" in caplog.records[-1].getMessage()
+
+
+@respx.mock
+@pytest.mark.parametrize("status", [400, 500, 200])
+async def test_a_server_that_repeats_secrets(status: int) -> None:
+    """What a server repeats of a token or a password reaches neither error, pickle nor frame."""
+    told = {"type": "Bad", "message": "my-token and my-password", "more": ["my-token"]}
+    respx.post(f"{API}/auth/user").respond(status, json=told)
+    respx.patch(TOKEN_URL).respond(status, json=told)
+    async with AsyncClient("my-token", retry=ONCE) as client:
+        login = client.auth.authenticate_user(UserCredentials("a@b.c", "my-password"))
+        patch = client.user_api_token.patch(ID, ApiTokenPatch(name="x"))
+        for call, secrets in ((login, ["my-token", "my-password"]), (patch, ["my-token"])):
+            with pytest.raises(errors.LosantError) as caught:
+                await call
+            error = caught.value
+            told_on = repr(vars(error)) + str(error) + repr(pickle.dumps(error))
+            assert [] == [secret for secret in secrets if secret in told_on]
+            assert [] == [frame for secret in secrets for frame in frames_that_hold(error, secret)]
+
+
+async def test_under_trio() -> None:
+    """The client works under trio just as well: calls, retries, timeouts."""
+
+    async def main() -> list[object]:
+        found: list[object] = []
+        handle = answers(answer(b"{}", "503 Busy"), answer())
+        async with serve(handle) as url, AsyncClient("t", base_url=url, retry=QUICK) as client:
+            found.append((await client.user_api_token.get(ID)).id)
+        async with serve(silence) as url, AsyncClient("t", base_url=url, retry=ONCE) as client:
+            try:
+                await client.user_api_token.get(ID, timeout=0.1)
+            except errors.RequestTimeout as error:
+                found.append(error.ambiguous)
+        return found
+
+    assert await anyio.to_thread.run_sync(trio.run, main) == [ID, True]
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object], object]) -> None:
+    """Neither a client nor what it is made of can be pickled or copied, or shows the token."""
+    with respx.mock:
+        route = respx.get(TOKEN_URL).respond(json=JSON)
+        async with AsyncClient("my-secret") as client:
+            await client.user_api_token.get(ID)
+            session = client._session
+            call = session._prepare(
+                _operations.USER_API_TOKEN_GET, {"apiTokenId": ID}, {}, None, {}
+            )
+            assert route.called
+            for private in (client, session, session.endpoint, call):
+                with pytest.raises(TypeError, match="cannot be pickled or copied"):
+                    duplicate(private)
+                assert "my-secret" not in repr(private)
+                assert "my-secret" not in str(private)
+
+
+async def test_another_token_over_another_transport() -> None:
+    """A token with another id is refused, whichever transport brought it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "1" * 24}))
+    async with AsyncClient("t", base_url="https://h", transport=transport) as client:
+        with pytest.raises(errors.ResponseError, match=r"\$\.id is not the id"):
+            await client.user_api_token.get("2" * 24)

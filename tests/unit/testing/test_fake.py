@@ -1,0 +1,202 @@
+"""What users see: tokens, seeds and names."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+import losant_tokens.testing
+from losant_tokens.testing import FakeLosant, FakeToken, SeedSummary
+from tests.support.fake import NOW
+
+
+def test_added_tokens(fake: FakeLosant) -> None:
+    """A token is held as it was added, its dates cut to what the wire carries."""
+    token = fake.add_token(
+        "ci-1",
+        owner="application:" + "A" * 24,
+        scope=["a"],
+        creation_date=datetime(2026, 1, 1, 0, 0, 0, 999, tzinfo=UTC),
+        creator_id="9" * 24,
+        creator_type="flow",
+        id="ABCDEF" * 4,
+    )
+
+    assert fake.tokens("application:" + "a" * 24) == (token,)
+    assert (token.id, token.owner_type, token.owner_id, token.creation_date) == (
+        "abcdef" * 4,
+        "application",
+        "a" * 24,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert token.last_updated == token.creation_date
+    assert (token.creator_id, token.creator_type) == ("9" * 24, "flow")
+    assert not token.expired(NOW)
+
+
+def test_secrets_are_masked(fake: FakeLosant) -> None:
+    """What is printed shows no secret."""
+    token = fake.add_token()
+    user = fake.add_user("ada@example.com", "lovelace", "123456")
+    shown = repr((token, user, fake))
+
+    assert [text in shown for text in (token.secret, "lovelace", "123456", fake.admin_token)] == [
+        False
+    ] * 4
+    assert fake.user_id in shown
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        ({"owner": "application:1"}, ValueError),
+        ({"owner": "me"}, ValueError),
+        ({"name": ""}, ValueError),
+        ({"status": "asleep"}, ValueError),
+        ({"scope": "all.User"}, TypeError),
+        ({"expiration_date": datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001
+        ({"id": "1"}, ValueError),
+        ({"id": "1" * 24}, ValueError),
+    ],
+)
+def test_impossible_tokens(
+    fake: FakeLosant, members: dict[str, Any], error: type[Exception]
+) -> None:
+    """A token that the API could not hold is refused."""
+    fake.add_token(id="1" * 24, owner="oauth")
+
+    with pytest.raises(error):
+        fake.add_token(**members)
+    assert fake.tokens() == ()
+
+
+@pytest.mark.parametrize("owner", ["user", "oauth", "application:" + "a" * 24])
+def test_seed(fake: FakeLosant, owner: str) -> None:
+    """Seeding adds tokens of all kinds, and its summary counts them."""
+    summary = fake.seed(300, seed=7, owner=owner)
+    tokens = fake.tokens(owner)
+
+    assert summary == SeedSummary(
+        total=len(tokens),
+        expired=sum(token.expired(NOW) for token in tokens),
+        inactive=sum(token.status == "inactive" for token in tokens),
+        never_expiring=sum(token.expiration_date is None for token in tokens),
+        ci=sum(token.name.startswith("ci-") for token in tokens),
+        prod=6,
+    )
+    assert min(summary.expired, summary.inactive, summary.never_expiring, summary.ci) > 10
+    assert {(token.status, token.expiration_date) for token in tokens if "prod-" in token.name} == {
+        ("active", None)
+    }
+    assert {token.owner for token in tokens} == {owner}
+    assert {token.oauth is None for token in tokens} == {owner != "oauth"}
+
+
+def test_seeds_repeat() -> None:
+    """One seed gives the same tokens each time, but for ids, and another gives other tokens."""
+    first, same, other = (FakeLosant(now=lambda: NOW) for _ in range(3))
+    for fake, seed in ((first, 1), (same, 1), (other, 2)):
+        fake.seed(20, seed=seed)
+    names = [[token.name for token in fake.tokens()] for fake in (first, other)]
+
+    def known(fake: FakeLosant) -> list[FakeToken]:
+        blank: Any = dict.fromkeys(("id", "secret", "owner_id", "creator_id"), "")
+        return [evolve(token, **blank) for token in fake.tokens()]
+
+    assert known(first) == known(same)
+    assert names[0] != names[1]
+
+
+def test_ids_of_two_fakes() -> None:
+    """No id of one fake is an id of another, seeded tokens and the user included."""
+    first, second = FakeLosant(now=lambda: NOW), FakeLosant(now=lambda: NOW)
+    for fake in (first, second):
+        fake.seed(20)
+        fake.add_token()
+    of_first, of_second = (
+        {fake.user_id, *(token.id for token in fake.tokens())} for fake in (first, second)
+    )
+
+    assert (22, 22, set()) == (len(of_first), len(of_second), of_first & of_second)
+
+
+def test_ids_grow() -> None:
+    """Ids grow with the time of creation, and within one second with the number of tokens."""
+    times = iter(NOW + timedelta(seconds=second // 50) for second in range(1000))
+    fake = FakeLosant(now=lambda: next(times))
+    ids = [fake.add_token().id for _ in range(300)]
+
+    assert sorted(ids) == ids
+    assert {24} == {len(id_) for id_ in ids}
+
+
+def test_seeding_twice(fake: FakeLosant) -> None:
+    """The same seed twice gives twice as many tokens, each with an id and a secret of its own."""
+    fake.seed(20)
+    fake.seed(20)
+    fake.seed(20, owner="oauth")
+
+    tokens = (*fake.tokens(), *fake.tokens("oauth"))
+    assert (len({token.id for token in tokens}), len({token.secret for token in tokens})) == (
+        60,
+        60,
+    )
+
+
+def test_names() -> None:
+    """What is exported is there, sorted, and nothing else is."""
+    module: Any = losant_tokens.testing
+    exported = losant_tokens.testing.__all__
+
+    assert [getattr(module, name).__name__ for name in exported] == exported
+    assert sorted(exported) == exported
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = module.Nothing
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Whoever lacks the extra is told how to install it."""
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    with pytest.raises(ImportError, match=r"pip install 'losant-tokens\[testing\]'") as error:
+        from losant_tokens.testing import Fault  # noqa: F401
+
+    assert missing in str(error.value)
+
+
+def test_the_plugin_needs_nothing() -> None:
+    """The plugin, which every run of pytest imports, imports nothing of the extra."""
+    code = (
+        "import sys, losant_tokens.testing.pytest_plugin; "
+        "print({'starlette', 'uvicorn', 'jsonschema'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
+
+    assert run.stdout.strip() == "set()"
+
+
+def test_the_fake_is_independent_of_the_client() -> None:
+    """The fake shares nothing but the published scopes with the client, so each tests the other."""
+    code = (
+        "import sys, types, importlib.util as util; "
+        "spec = util.find_spec('losant_tokens.testing'); "
+        "package = types.ModuleType('losant_tokens'); "
+        "package.__path__ = [spec.submodule_search_locations[0].rpartition('testing')[0]]; "
+        "ours = [name for name in sys.modules if name.startswith('losant_tokens')]; "
+        "[sys.modules.pop(name) for name in ours]; "
+        "sys.modules['losant_tokens'] = package; "
+        "from losant_tokens.testing import FakeLosant; "
+        "print([name for name in sys.modules if name.startswith('losant_tokens.')"
+        " and not name.startswith('losant_tokens.testing')])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
+
+    assert run.stdout.strip() == "['losant_tokens._published_scopes']"

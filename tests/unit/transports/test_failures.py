@@ -1,0 +1,252 @@
+"""What the exception of a transport means, and what it must not bring along."""
+
+import asyncio
+import os
+import pickle
+import socket
+import ssl
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from losant_tokens import AsyncClient, RetryPolicy, errors
+from losant_tokens._transports.configuration_problems import Misconfigured
+from losant_tokens._transports.failures import Failure, cause_without_frames, links, without_frames
+from tests.support.frames import frames_that_hold
+from tests.support.servers import ID
+
+SECRET = "my-bearer-token"
+
+
+def chained(*chain: BaseException) -> Any:
+    """The first exception, raised from the second, raised from the third, and so on."""
+    for error, cause in pairwise(chain):
+        error.__cause__ = cause
+    return chain[0]
+
+
+def openssl(reason: str | None) -> ssl.SSLError:
+    error = ssl.SSLError(1, SECRET)
+    error.reason = reason  # type: ignore[assignment]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (httpx.ConnectError(SECRET), errors.ConnectFailed, "could not connect"),
+        (
+            chained(httpx.ConnectError(SECRET), ConnectionRefusedError(111, SECRET)),
+            errors.ConnectFailed,
+            f"could not connect: {os.strerror(111)}",
+        ),
+        (
+            chained(
+                httpx.ConnectError(SECRET),
+                OSError(SECRET),
+                ExceptionGroup(SECRET, [OSError(113, SECRET), OSError(111, SECRET)]),
+            ),
+            errors.ConnectFailed,
+            f"could not connect: {os.strerror(113)}",
+        ),
+        (
+            chained(httpx.ConnectError(SECRET), socket.gaierror(-2, SECRET)),
+            errors.ConnectFailed,
+            "could not connect: the host name cannot be resolved",
+        ),
+        (
+            chained(httpx.ConnectError(SECRET), openssl("WRONG_VERSION_NUMBER")),
+            errors.ConnectFailed,
+            "could not connect: TLS failed (wrong version number)",
+        ),
+        (
+            chained(httpx.ConnectError(SECRET), openssl(SECRET)),
+            errors.ConnectFailed,
+            "could not connect: TLS failed",
+        ),
+        (
+            chained(httpx.ConnectError(SECRET), openssl(None)),
+            errors.ConnectFailed,
+            "could not connect: TLS failed",
+        ),
+        (Misconfigured("change proxy="), errors.ConfigurationError, "change proxy="),
+        (
+            httpx.ConnectTimeout(SECRET),
+            errors.ConnectFailed,
+            "could not connect: no connection was made in time",
+        ),
+        (
+            httpx.PoolTimeout(SECRET),
+            errors.ConnectFailed,
+            "could not connect: no connection was free in time",
+        ),
+        (
+            httpx.ProxyError(f"502 {SECRET}"),
+            errors.ConnectFailed,
+            "could not connect: the proxy could not connect to the server",
+        ),
+        (
+            httpx.ReadTimeout(SECRET),
+            errors.RequestTimeout,
+            "no answer in time: the server did not respond in time",
+        ),
+        (TimeoutError(SECRET), errors.RequestTimeout, "no answer in time"),
+        (
+            httpx.RemoteProtocolError(f"illegal status line: {SECRET}"),
+            errors.TransportError,
+            "the connection broke off: the server's response is not valid HTTP",
+        ),
+        (
+            httpx.RemoteProtocolError("Server disconnected without sending a response."),
+            errors.TransportError,
+            "the connection broke off: the server closed the connection without a response",
+        ),
+        (
+            httpx.RemoteProtocolError(
+                "peer closed connection without sending complete message body (received 3 bytes)"
+            ),
+            errors.TransportError,
+            "the connection broke off: the response ended early or its framing is wrong",
+        ),
+        (httpx.StreamClosed(), errors.TransportError, "the connection broke off"),
+        (RuntimeError(SECRET), errors.TransportError, "the transport failed: RuntimeError"),
+        (
+            ExceptionGroup(SECRET, [ValueError(SECRET)]),
+            errors.TransportError,
+            "the transport failed: ExceptionGroup",
+        ),
+    ],
+    ids=repr,
+)
+def test_what_an_exception_means(
+    error: Exception, kind: type[errors.TransportError], text: str
+) -> None:
+    """Each exception has a kind of error and a text in which nothing of its message is left."""
+    failure = Failure.of(error)
+    assert (kind, text) == (failure.kind, failure.text)
+
+
+def test_the_cause_on_its_own() -> None:
+    """The error of the operating system is handed on without its frames and its chain."""
+    reset = ConnectionResetError(104, "reset")
+    try:
+        raise reset from ValueError(SECRET)
+    except ConnectionResetError as raised:
+        found = cause_without_frames(chained(ValueError(SECRET), raised))
+    assert found is reset
+    assert (None, None, None) == (reset.__traceback__, reset.__cause__, reset.__context__)
+
+
+def test_no_cause() -> None:
+    """An exception that no error of the operating system caused has none to hand on."""
+    assert cause_without_frames(chained(ValueError(SECRET), KeyError(SECRET))) is None
+
+
+async def test_a_cancellation_keeps_its_identity() -> None:
+    """A cancellation loses its frames and other exceptions, but not the cancellations before it."""
+    inner, outer = asyncio.CancelledError("Cancelled via cancel scope 1"), asyncio.CancelledError()
+    outer.__context__, inner.__context__ = inner, ValueError(SECRET)
+    with pytest.raises(asyncio.CancelledError) as caught:
+        raise outer
+    assert without_frames(caught.value) is outer
+    assert [outer, inner] == list(links(outer))
+    assert (None, None) == (outer.__traceback__, inner.__traceback__)
+
+
+async def test_a_cancellation_keeps_what_caused_it() -> None:
+    """A cancellation that another one was raised from stays chained to it."""
+    first, second = asyncio.CancelledError(), asyncio.CancelledError()
+    second.__cause__ = first
+    without_frames(second)
+    assert [second, first] == list(links(second))
+
+
+# --- Through a whole call -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raised", [KeyError("x"), OSError(1, "x"), KeyboardInterrupt()], ids=repr)
+async def test_no_frame_of_a_transport_is_left(raised: BaseException) -> None:
+    """Nothing that a transport raises brings along its frames, its chain, or its text."""
+
+    class Through(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            bearer = request.headers["authorization"]
+            assert bearer
+            raise raised from ValueError(bearer)
+
+    once = RetryPolicy(attempts=1)
+    async with AsyncClient(SECRET, transport=Through(), retry=once) as client:
+        try:
+            await client.user_api_token.get(ID)
+        except BaseException as error:  # noqa: BLE001
+            caught = error
+        else:
+            raise AssertionError
+    assert [] == frames_that_hold(caught, SECRET)
+    assert (None, None) == (caught.__cause__, caught.__context__)
+    if isinstance(caught, Exception):
+        assert SECRET not in repr(caught) + repr(caught.args)
+        assert SECRET.encode() not in pickle.dumps(caught)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancellation_through_a_whole_call(backend: str) -> None:
+    """A cancellation ends the scope that asked for it, and its traceback ends at our call."""
+    found: list[BaseException] = []
+
+    async def main() -> None:
+        async with AsyncClient(SECRET, transport=Waiting()) as client:
+            with anyio.move_on_after(0.05) as scope:
+                try:
+                    await client.user_api_token.get(ID)
+                except BaseException as error:
+                    found.append(error)
+                    raise
+            assert scope.cancelled_caught
+            assert client._session.in_flight == 0
+
+    anyio.run(main, backend=backend)
+    assert [] == frames_that_hold(found[0], SECRET)
+
+
+class Waiting(httpx.AsyncBaseTransport):
+    """Never answers, in a frame that holds the bearer token."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        bearer = request.headers["authorization"]
+        await anyio.sleep_forever()
+        raise AssertionError(bearer)
+
+
+async def test_a_coroutine_that_is_closed() -> None:
+    """A call that nobody awaits to its end closes, as any coroutine does."""
+    async with AsyncClient(SECRET, transport=Waiting()) as client:
+        call = client.user_api_token.get(ID)
+        step = call.__await__()
+        next(step)
+        step.close()
+        call.close()
+        assert client._session.in_flight == 0
+
+
+async def test_a_mock_that_was_not_to_be_called() -> None:
+    """The AssertionError of a mock reaches the test that it is meant for."""
+
+    class Mock(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise AssertionError("not mocked")
+
+    async with AsyncClient(SECRET, transport=Mock()) as client:
+        with pytest.raises(AssertionError, match="not mocked"):
+            await client.user_api_token.get(ID)
+
+
+def test_python_has_the_modules_that_errors_come_from() -> None:
+    """Errors of the system come from these modules; a Python that moves them shows up here."""
+    assert {"builtins", "socket", "ssl"} >= {
+        kind.__module__
+        for kind in (OSError, ConnectionResetError, socket.gaierror, ssl.SSLCertVerificationError)
+    }

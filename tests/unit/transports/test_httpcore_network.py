@@ -1,0 +1,311 @@
+"""What is known of a connection under the pools: what was sent, and what is unread."""
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import anyio
+import httpcore
+import httpx
+import pytest
+from aiohttp.http_exceptions import BadStatusLine
+from anyio.abc import ByteStream
+
+from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
+from losant_tokens._transports.aiohttp_connection import Protocol
+from losant_tokens._transports.failures import not_sent
+from losant_tokens._transports.httpcore_network import Network, _has_buffered
+from losant_tokens._transports.httpx_pool import HttpxPool, _Slot, _SlotStream
+from losant_tokens._transports.response_times import ResponseTimes
+from losant_tokens._transports.socket_readiness import readiness
+from tests.support.servers import ID, answer, respond, serve
+
+ONCE = RetryPolicy(attempts=1)
+
+
+@pytest.mark.parametrize("platform", [sys.platform, "win32"])
+def test_readable(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket is readable if there is data, or if it is closed, on each kind of system."""
+    monkeypatch.setattr(sys, "platform", platform)
+    ours, theirs = socket.socketpair()
+    is_readable = readiness(ours)
+    found = [is_readable()]
+    theirs.send(b"x")
+    found.append(is_readable())
+    ours.close()
+    theirs.close()
+    found.append(is_readable())
+    assert [False, True, True] == found
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (httpx.PoolTimeout("x"), httpx.PoolTimeout),
+        (httpx.WriteTimeout("x"), httpx.ConnectTimeout),
+        (TimeoutError(), httpx.ConnectTimeout),
+        (httpx.RemoteProtocolError("my-secret"), httpx.ConnectError),
+        (AttributeError("'NoneType' object has no attribute 'getpeername'"), httpx.ConnectError),
+    ],
+    ids=repr,
+)
+def test_what_was_not_sent(raised: Exception, expected: type[Exception]) -> None:
+    """Whatever is raised before anything is sent is a failure to connect."""
+    error = not_sent(raised)
+    assert expected is type(error)
+    assert "my-secret" not in str(error)
+
+
+class Broken(httpcore.AsyncNetworkBackend):
+    """Fails to connect as an event loop may that sees a connection reset at once."""
+
+    async def connect_tcp(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+
+async def test_an_event_loop_that_fails_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An odd error while connecting is a failure to connect, so a POST may be sent again."""
+
+    async def broken(*_: object, **__: object) -> Any:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+    monkeypatch.setattr(anyio, "connect_tcp", broken)
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", broken)
+    for pool in (HttpxPool(), aiohttp_transport()):
+        async with AsyncClient("t", transport=pool, retry=ONCE) as client:
+            with pytest.raises(errors.ConnectFailed) as caught:
+                await client.user_api_token.get(ID)
+            assert not caught.value.ambiguous
+
+
+async def test_a_network_without_a_connection() -> None:
+    """Before it is connected, a network has nothing unread, and nothing to close."""
+    network = Network(Broken(), ResponseTimes())
+    assert (b"", False) == (await network.read_surplus(), network.has_buffered())
+    assert (False, False) == (network.is_readable(), network.sent_nothing)
+    await network.forget()
+    with pytest.raises(AttributeError):
+        await network.connect_tcp("h", 1)
+    assert network.sent_nothing
+
+
+async def fetch(pool: httpx.AsyncBaseTransport, url: str) -> None:
+    """Send a request, and read the response to its end."""
+    response = await pool.handle_async_request(httpx.Request("DELETE", url))
+    await response.aread()
+    await response.aclose()
+
+
+def innermost(slot: _Slot) -> Any:
+    """httpcore's connection, below those that wrap it."""
+    connection: Any = slot._pool.connections[0]
+    while hasattr(connection, "_connection"):
+        connection = connection._connection
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"),
+    [
+        (innermost, "_h11_state"),
+        (lambda slot: slot.network._stream.inner, "_stream"),
+        (lambda slot: slot.network._stream.inner._stream, "_protocol"),
+    ],
+    ids=["of httpcore", "of httpcore's stream", "of anyio"],
+)
+async def test_a_private_attribute_that_has_moved(
+    holder: Callable[[_Slot], Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection of which it cannot be seen whether data is unread is not used again."""
+    async with serve(respond) as url, HttpxPool() as pool:
+        await fetch(pool, url)
+        slot = pool._idle[0][0]
+        found = [slot.unread()]
+        with monkeypatch.context() as patch:
+            patch.delattr(holder(slot), name)
+            found.append(slot.unread())
+        assert [b"", b" "] == found
+
+
+async def test_a_connection_with_buffered_data_is_of_no_use() -> None:
+    """A connection is not used again if data waits between the kernel and httpcore."""
+    async with serve(respond) as url, HttpxPool() as pool:
+        await fetch(pool, url)
+        slot = pool._idle[0][0]
+        slot.network._stream.inner._stream._protocol.read_queue.append(b"x")  # type: ignore[union-attr]
+        assert slot.unread() == b" "
+
+
+@pytest.mark.parametrize(("encrypted", "decrypted"), [(1, 0), (0, 1)])
+@pytest.mark.parametrize("buffer", ["_read_bio", "_incoming"], ids=["anyio", "trio"])
+def test_data_in_a_buffer_of_tls(buffer: str, encrypted: int, decrypted: int) -> None:
+    """Data that TLS has not decrypted yet, or has not handed on, counts as buffered."""
+    layer = SimpleNamespace(
+        transport_stream=SimpleNamespace(socket=object()),
+        _ssl_object=SimpleNamespace(pending=lambda: decrypted),
+        **{buffer: SimpleNamespace(pending=encrypted)},
+    )
+    assert _has_buffered(SimpleNamespace(_stream=layer))
+
+
+async def test_idle_connections_of_a_server_that_sends_too_much() -> None:
+    """When one connection shows that a server sends too much, the idle ones are not used either."""
+    connections: set[int] = set()
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        connections.add(id(stream))
+        extra = answer() if head.startswith(b"DELETE /extra") else b""
+        await anyio.sleep(0.01)
+        await stream.send(answer() + extra)
+
+    async with serve(handle) as url, HttpxPool() as pool:
+        async with anyio.create_task_group() as tasks:
+            for path in ("/", "/", "/extra"):
+                tasks.start_soon(fetch, pool, url + path)
+        await fetch(pool, url)
+        assert (4, 0) == (len(connections), len(pool._idle))
+        assert not pool.keeps_connections
+
+
+async def test_a_cancelled_look_at_an_idle_connection() -> None:
+    """A connection that is looked at when its call is cancelled is closed."""
+    async with serve(respond) as url, HttpxPool() as pool:
+        await fetch(pool, url)
+        slot = pool._idle[0][0]
+        slot.network.is_readable = lambda: True
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await fetch(pool, url)
+        assert ([], 0) == (slot._pool.connections, len(pool._idle))
+
+
+async def test_a_body_that_is_closed_halfway() -> None:
+    """A response that is closed before its end takes its connection with it."""
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        await stream.send(answer(b"x" * 100_000, length=200_000))
+
+    async with serve(handle) as url, HttpxPool() as pool:
+        response = await pool.handle_async_request(httpx.Request("GET", url))
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        async for _ in stream:
+            break
+        await stream.aclose()
+        assert 0 == len(pool._idle)
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body without end, as of a mock."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_a_body_without_end_is_closed(is_read: bool) -> None:
+    """A body that no connection carries is closed, whether it was read in part or not."""
+    pool = HttpxPool()
+    slot = _Slot(ssl.create_default_context(), None, pool.times)
+    stream = _SlotStream(Endless(), slot, pool, proves_little=False)
+    if is_read:
+        async for _ in stream:
+            break
+    await stream.aclose()
+    assert 0 == len(pool._idle)
+
+
+class Parser:
+    """A parser of aiohttp that ends as it is told."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self.feed_eof = end
+
+
+def refuse() -> None:
+    raise BadStatusLine("junk")
+
+
+@pytest.mark.parametrize(
+    ("parser", "expected"),
+    [
+        (None, False),
+        (Parser(lambda: None), False),
+        (Parser(object), True),
+        (Parser(refuse), True),
+    ],
+)
+async def test_the_start_of_another_response(parser: Any, expected: bool) -> None:
+    """A parser of aiohttp shows whether it has the start of a response that is not due."""
+    protocol = Protocol(asyncio.get_running_loop(), HttpxPool())
+    protocol._parser = parser
+    assert expected is protocol._has_begun_another()
+
+
+async def test_a_look_that_finds_nothing() -> None:
+    """A socket that looks readable, and brings nothing, is no reason to doubt a deletion."""
+    pool = aiohttp_transport()
+    async with serve(respond) as url:
+        await fetch(pool, url)
+        assert pool._session is not None
+        connector: Any = pool._session.connector
+        [(protocol, _)] = next(iter(connector._conns.values()))
+        assert not await protocol.mixes_up_responses()
+        await pool.aclose()
+
+
+async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request over a session that another task has closed was not sent."""
+    async with serve(respond) as url:
+        pool = aiohttp_transport()
+        await fetch(pool, url)
+        assert pool._session is not None
+        await pool._session.close()
+        with pytest.raises(httpx.ConnectError):
+            await fetch(pool, url)
+
+
+async def test_a_large_packet_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Junk after a response fails it if the packet is too large to be parsed a second time."""
+    monkeypatch.setattr("losant_tokens._transports.aiohttp_connection._PARSED_AGAIN", 10)
+
+    async def handle(stream: ByteStream, head: bytes) -> None:
+        await stream.send(answer() + b"junk")
+
+    async with (
+        serve(handle) as url,
+        AsyncClient("t", base_url=url, transport=aiohttp_transport(), retry=ONCE) as client,
+    ):
+        with pytest.raises(errors.TransportError):
+            await client.user_api_token.get(ID)
+
+
+async def test_a_connection_that_outlives_its_loop() -> None:
+    """A connection that is closed after its event loop does nothing."""
+    pool = aiohttp_transport()
+    async with serve(respond) as url:
+        await fetch(pool, url)
+        session = pool._session
+        assert session is not None
+        connector: Any = session.connector
+        [(protocol, _)] = next(iter(connector._conns.values()))
+        transport, protocol.transport = protocol.transport, None
+        protocol._abort_soon()
+        protocol.transport = transport
+        await pool.aclose()
+        await asyncio.sleep(0)
+        assert transport.is_closing()
+
+
+async def test_a_packet_without_the_end_of_its_response() -> None:
+    """A packet that is parsed again and ends before its response has no whole response."""
+    protocol = Protocol(asyncio.get_running_loop(), HttpxPool())
+    protocol.set_response_params(timer=None, skip_payload=False, read_until_eof=True)
+    protocol._packets = 1
+    assert not protocol._parse_response_of(b"HTTP/1.1 200 OK\r\n")
