@@ -28,9 +28,15 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Types, strictly."""
+    """Check types strictly, those of the code blocks in the README and the documentation too."""
     session.install("--editable", ".[dev]")
     session.run("mypy")
+    folder = Path(session.create_tmp()).resolve() / "code_blocks"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    session.run("python", "-m", "tests.support.documentation", str(folder))
+    session.run("mypy", "--strict", "--config-file=", str(folder))
+    session.run("pyright", "--project", str(folder))
 
 
 @nox.session
@@ -49,8 +55,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation, where a broken reference is an error."""
-    session.install("--editable", ".[docs,aiohttp,testing]")
+    """Build the documentation. A broken reference is an error."""
+    session.install("--editable", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build")
 
 

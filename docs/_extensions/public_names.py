@@ -1,0 +1,170 @@
+"""Document each object under the name that users import, and fail if a private name is rendered.
+
+The public names are imported from private modules, and Python reports these as their home. So a
+type in a signature is linked to the public name of the object.
+
+Docstrings name things in backticks, without their module. Such a name links to the object that has
+it, if there is one, and is plain code otherwise.
+"""
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Unpack, get_args, get_type_hints
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import SphinxError
+from sphinx.util.inspect import stringify_signature
+from sphinx.util.nodes import make_refnode
+
+from losant_tokens import RequestOptions
+
+MODULES = ("losant_tokens", "losant_tokens.errors", "losant_tokens.jobs", "losant_tokens.testing")
+PRIVATE_PATH = re.compile(r"^losant_tokens(\.\w+)*?\._[a-z]\w*(\.[a-z_]\w*)*\.(?=[A-Z])")
+HIDDEN_TYPE = re.compile(r"^\s*:type: .*\b(OwnFolder|States|Pattern|Session)\b")
+PRIVATE = re.compile(r"losant_tokens(\.\w+)*\._[a-z]\w*(\.\w+)*")
+
+"""Classes whose instances come from the library. Their arguments concern nobody else."""
+MADE_BY_THE_LIBRARY = frozenset(
+    {
+        "losant_tokens.Listing",
+        "losant_tokens.OwnerTokens",
+        "losant_tokens.jobs.Plan",
+        "losant_tokens.jobs.Progress",
+        "losant_tokens.jobs.Report",
+        "losant_tokens.jobs.Rule",
+        "losant_tokens.testing.RecordedRequest",
+        "losant_tokens.testing.SeedSummary",
+        "losant_tokens.testing.Serving",
+    }
+)
+"""Public types to show in place of private ones."""
+SHOWN_AS = {
+    "HttpxPool": "~httpx.AsyncBaseTransport",
+    "AiohttpPool": "~httpx.AsyncBaseTransport",
+}
+
+
+class Omitted:
+    """The default of an option that may be left out."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def public_signature(method: Callable[..., object]) -> inspect.Signature:
+    """Return the signature of a method without `self`, and with its list options written out.
+
+    A method of a list takes the options of the list and those of any request. The type of the first
+    is private, so each of them becomes a parameter.
+    """
+    signature = inspect.signature(method)
+    parameters: list[inspect.Parameter] = []
+    for parameter in list(signature.parameters.values())[1:]:
+        options = get_args(parameter.annotation)
+        if parameter.kind is parameter.VAR_KEYWORD and options != (RequestOptions,):
+            common = RequestOptions.__annotations__
+            parameters += [
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=Omitted(), annotation=hint
+                )
+                for name, hint in get_type_hints(options[0]).items()
+                if name not in common
+            ]
+            parameters.append(parameter.replace(annotation=Unpack[RequestOptions]))
+        else:
+            parameters.append(parameter)
+    return signature.replace(parameters=parameters)
+
+
+def shown_signature(
+    _app: Sphinx,
+    what: str,
+    name: str,
+    obj: Any,
+    _options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None] | None:
+    """Return the signature to show: without private types, and none for what nobody creates."""
+    if name in MADE_BY_THE_LIBRARY:
+        return "", None
+    if what == "method" and any(
+        parameter.kind is parameter.VAR_KEYWORD
+        for parameter in inspect.signature(obj).parameters.values()
+    ):
+        text = stringify_signature(public_signature(obj), unqualified_typehints=True)
+        signature, _, returns = text.rpartition(" -> ")
+    return without_private_types(signature), without_private_types(returns)
+
+
+def without_private_types(text: str | None) -> str | None:
+    """Return a signature that names public types only."""
+    if text is None:
+        return None
+    for private, public in SHOWN_AS.items():
+        text = re.sub(rf"~?(losant_tokens\._\w+\.)?\b{private}\b", public, text)
+    return text
+
+
+def link_to_public_names(_app: Sphinx, doctree: nodes.document) -> None:
+    """Let every link to an object in a private module name the public module."""
+    homes = {name: module for module in MODULES for name in importlib.import_module(module).__all__}
+    for node in doctree.findall(pending_xref):
+        target = str(node.get("reftarget"))
+        name = PRIVATE_PATH.sub("", target)
+        if name == "Never":
+            name = "NEVER"  # its type has no public name
+        if name != target and name in homes:
+            node["reftarget"] = f"{homes[name]}.{name}"
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
+) -> nodes.Element | None:
+    """Return a link for a name without its module; plain code for what is no name."""
+    if node.get("refdomain") != "py":
+        return None
+    objects = env.domains.python_domain.objects
+    name = str(node["reftarget"]).removesuffix("()").removeprefix("errors.")
+    for module in MODULES:
+        if entry := objects.get(f"{module}.{name}"):
+            place = (node["refdoc"], entry.docname, entry.node_id)
+            return make_refnode(app.builder, *place, contnode, f"{module}.{name}")
+    return contnode if node["reftype"] == "obj" else None
+
+
+def drop_private_types(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Remove the types of attributes from a docstring if they have no public name."""
+    lines[:] = [line for line in lines if not HIDDEN_TYPE.search(line)]
+
+
+def check_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Fail if a page shows the path of a private module.
+
+    Raises:
+        SphinxError: A page does. The message names the page and the path.
+    """
+    if exception is not None or app.builder.name != "html":
+        return
+    for page in sorted(Path(app.outdir).rglob("*.html")):
+        text = page.read_text(encoding="utf-8")
+        if found := PRIVATE.search(text):
+            raise SphinxError(f"{page.name} shows the private name {found.group()}")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("autodoc-process-signature", shown_signature)
+    app.connect("autodoc-process-docstring", drop_private_types, priority=900)  # after napoleon
+    app.connect("doctree-read", link_to_public_names)
+    app.connect("missing-reference", resolve, priority=900)  # after intersphinx
+    app.connect("build-finished", check_pages)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,249 @@
+"""The code blocks of the README and of the documentation, to run and to type-check.
+
+The blocks of a page run from top to bottom, as a reader would use them:
+
+- `python`: A block may use `await`, and the names `client` (an open client) and `fake` (the fake
+  that the client uses). If the first line is a comment with a file name, such as `# app.py`, the
+  block becomes that file. If it calls `asyncio.run`, it is a program of its own.
+- `sh`: Each block is a script, and must succeed.
+- `console`: Lines that begin with `$ ` are commands, and the lines below them are their output. In
+  the output, `...` matches any text. Ids, dates and numbers differ in each run and are ignored.
+
+`LOSANT_API_URL` and `LOSANT_API_TOKEN` name the fake. A comment `<!-- skip: next -->` keeps the
+next block from running. Hidden set-up is in comments, in the syntax of Sybil.
+
+    python -m tests.support.documentation FOLDER    # write all Python blocks as modules
+"""
+
+import ast
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import types
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+from unittest import SkipTest
+
+import attrs
+from sybil import Example, Sybil
+from sybil.parsers.myst import CodeBlockParser, SkipParser
+from sybil.typing import Evaluator
+
+from losant_tokens import AsyncClient
+from losant_tokens.testing import FakeLosant
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("[!_]*/*.md"))]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+"""The tokens that the pages name, by owner."""
+TOKENS = {
+    "user": "575ec7417ae143cd83dc4a95",
+    "application:575ec8687ae143cd83dc4a97": "57615eebc035bd0100cb964b",
+}
+TIMEOUT = 60  # seconds for a shell block
+
+FILE = re.compile(r"\A# (?P<name>[\w/]+\.py)\n")
+PRELUDE = """\
+from losant_tokens import AsyncClient
+from losant_tokens.testing import FakeLosant
+"""
+ARGUMENTS = "client: AsyncClient, fake: FakeLosant"
+
+
+def parse(page: Path, **evaluators: Evaluator) -> list[Example]:
+    """Return the blocks of a page, in order, with those that say which ones to skip."""
+    parsers: list[Any] = [SkipParser()]
+    parsers += [CodeBlockParser(language, evaluate) for language, evaluate in evaluators.items()]
+    return list(Sybil(parsers, path=str(ROOT), pattern="*.md").parse(page).examples())
+
+
+# --- Types -----------------------------------------------------------------------------------
+
+
+def write_modules(folder: Path, pages: Iterable[Path]) -> None:
+    """Write the Python blocks of pages as modules, for type checkers.
+
+    The blocks of a page are one function, because a block may use the names of those before it.
+    """
+    for page in pages:
+        name = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")))
+        body: list[str] = []
+        for example in parse(page, python=lambda _: None):
+            if not isinstance(example.parsed, str):
+                continue  # a comment that says which blocks to skip
+            source = str(example.parsed)
+            if match := FILE.match(source):
+                assert not (folder / match["name"]).exists(), f"two pages have {match['name']}"
+                (folder / match["name"]).write_text(source)
+            elif "asyncio.run(" in source:
+                (folder / f"{name}_line_{example.line}.py").write_text(source)
+            else:
+                body.append(f"# line {example.line}\n{source}")
+        if body:
+            code = textwrap.indent("\n".join(body), "    ")
+            text = f"{PRELUDE}\n\nasync def {name}({ARGUMENTS}) -> None:\n{code}\n"
+            (folder / f"{name}.py").write_text(text)
+
+
+# --- Running ---------------------------------------------------------------------------------
+
+
+@attrs.define
+class Page:
+    """A page whose blocks are run.
+
+    Attributes:
+        path: The page.
+        folder: An empty folder to run in.
+    """
+
+    path: Path
+    folder: Path
+    fake: FakeLosant = attrs.field(factory=FakeLosant)
+    _environment: dict[str, str] = attrs.field(factory=dict)
+    _stack: ExitStack = attrs.field(factory=ExitStack)
+    _runner: asyncio.Runner = attrs.field(factory=asyncio.Runner)
+    _names: dict[str, Any] = attrs.field(factory=dict)
+    _client: AsyncClient = attrs.field(init=False)
+
+    def __enter__(self) -> Self:
+        base_url = self._stack.enter_context(self.fake.serve())
+        self._stack.enter_context(self._runner)
+        self._environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "LOSANT_API_URL": base_url,
+            "LOSANT_API_TOKEN": self.fake.admin_token,
+            "COLUMNS": "100",
+        }
+        self._client = AsyncClient(self.fake.admin_token, base_url=base_url)
+        self._runner.run(self._client.__aenter__())
+        self._stack.callback(lambda: self._runner.run(self._client.aclose()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that the blocks see."""
+        return self._environment
+
+    def run(self) -> Iterator[str]:
+        """Run the blocks one by one, and return the place of each before it runs."""
+        blocks = parse(self.path, python=self._python, sh=self._shell, console=self._console)
+        for example in blocks:
+            yield f"{self.path.relative_to(ROOT)}:{example.line}"
+            self._renew_tokens()
+            try:
+                example.evaluate()
+            except SkipTest:
+                continue
+
+    def _renew_tokens(self) -> None:
+        """Make sure that the tokens which the pages name exist."""
+        for owner, id_ in TOKENS.items():
+            if id_ not in {token.id for token in self.fake.tokens(owner)}:
+                self.fake.add_token("ci-build", owner=owner, id=id_)
+
+    def _python(self, example: Example) -> None:
+        source = str(example.parsed)
+        if match := FILE.match(source):
+            (self.folder / match["name"]).write_text(source)
+            return
+        self._names |= {"client": self._client, "fake": self.fake, "__name__": "__main__"}
+        lines = "\n" * (example.line + example.parsed.line_offset)
+        code = compile(lines + source, str(self.path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = types.FunctionType(code, self._names)()
+        if asyncio.iscoroutine(result):
+            self._runner.run(result)
+
+    def _shell(self, example: Example) -> None:
+        self._bash(str(example.parsed))
+
+    def _bash(self, script: str) -> str:
+        result = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert result.returncode == 0, (
+            f"{script}\nexited with {result.returncode}:\n{result.stdout}"
+        )
+        return result.stdout
+
+    def _console(self, example: Example) -> None:
+        for command in re.split(r"^\$ ", str(example.parsed), flags=re.MULTILINE)[1:]:
+            # A command goes on in the next line after a backslash.
+            match = re.match(r"(?P<script>(?:.*\\\n)*.*)\n?(?P<expected>[\s\S]*)\Z", command)
+            assert match is not None
+            script, expected = match["script"], match["expected"].rstrip()
+            if script.startswith("losant-tokens sandbox"):
+                output = self._sandbox(script)
+            else:
+                output = self._bash(script)
+            assert _matches(output, expected), f"$ {script}\nprinted:\n{output}\nnot:\n{expected}"
+
+    def _sandbox(self, script: str) -> str:
+        """Start a sandbox for the rest of the page, and return what it prints."""
+        process = subprocess.Popen(
+            script.split(),
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._stack.callback(_stop, process)
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if match := re.match(r"export (\w+)=(.*)", line):
+                self._environment[match[1]] = match[2]
+            if line.startswith("Ctrl-C"):
+                break
+        return "".join(lines)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TIMEOUT)
+
+
+_VARYING = (
+    (re.compile(r"eyJ[\w.-]+"), "TOKEN"),
+    (re.compile(r"\b[0-9a-f]{24}\b"), "ID"),
+    (re.compile(r"\d[\d,.]*"), "N"),
+    (re.compile(r"[ \t]+"), " "),
+    (re.compile(r" $", re.MULTILINE), ""),
+)
+
+
+def _matches(output: str, expected: str) -> bool:
+    """Return whether an output is as a page shows it, but for ids, dates and numbers."""
+    pattern = ".*".join(re.escape(_normalized(part)) for part in expected.split("..."))
+    return re.fullmatch(pattern, _normalized(output.strip()), re.DOTALL) is not None
+
+
+def _normalized(text: str) -> str:
+    for pattern, replacement in _VARYING:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+if __name__ == "__main__":
+    write_modules(Path(sys.argv[1]), PAGES)
