@@ -89,7 +89,7 @@ class FakeLosant:
 
     @property
     def page_cap(self) -> int | None:
-        """The maximum number of tokens on a page; None: as many as the request asks for.
+        """The maximum number of tokens on a page. `None` sets no maximum.
 
         The `perPage` of a response is the number that was used.
         """

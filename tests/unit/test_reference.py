@@ -1,0 +1,37 @@
+"""The reference in the documentation."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
+NOT_OBJECTS = {"__version__", "errors", "jobs"}  # a string, and two modules with pages of their own
+
+
+def public_names() -> list[str]:
+    """Return the public names of the package, each with the module that users import it from."""
+    modules = ("losant_tokens", "losant_tokens.jobs", "losant_tokens.testing")
+    return [
+        f"{module}.{name}"
+        for module in modules
+        for name in importlib.import_module(module).__all__
+        if name not in NOT_OBJECTS
+    ]
+
+
+def reference() -> str:
+    """Return the source of the reference."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_public_name_is_in_the_reference(name: str) -> None:
+    """Every public name has an entry in the reference."""
+    assert re.search(rf"^\.\. auto\w+:: {re.escape(name)}$", reference(), re.MULTILINE)
+
+
+def test_all_errors_are_in_the_reference() -> None:
+    """The reference documents the module of the errors as a whole, with all its members."""
+    assert ".. automodule:: losant_tokens.errors\n   :members:\n" in reference()
