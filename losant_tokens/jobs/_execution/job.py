@@ -18,12 +18,13 @@ from losant_tokens._adaptive_rate import Rate
 from losant_tokens.errors import JournalError, LosantError, PlanRefused
 from losant_tokens.jobs._execution.executor import Executor
 from losant_tokens.jobs._execution.job_files import JobFiles
-from losant_tokens.jobs._execution.journal import Journal, States
+from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter, report_check
 from losant_tokens.jobs._execution.queue import WorkQueue
 from losant_tokens.jobs._plan.account import AccountCheck, check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.circuit_breaker import Health
 from losant_tokens.jobs._throttle.concurrency import Concurrency
 from losant_tokens.jobs._throttle.throttle import (

@@ -25,12 +25,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import attrs
 
 from losant_tokens.errors import JournalError
 from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._states import CODES, INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens journal"
@@ -39,105 +39,10 @@ VERSION = 1
 _BEGINNING = b'{"format":"losant-tokens journal"'
 _CRC = b',"crc":'
 _MOST_NOTED = 500  # lines that are written at once: more would hold up the event loop
-
-_UNTOUCHED, _INTENDED = 0, 1
-_OUTCOMES = tuple(Outcome)
-_FIRST_OUTCOME = 2
-_CODES = {outcome.value: code for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)}
-_CODES["intended"] = _INTENDED
-_CODES["untouched"] = _UNTOUCHED
 _BEGINNINGS = {
-    outcome: (_CODES[outcome.value], b'{"n":%%d,"is":"%b"' % outcome.value.encode())
+    outcome: (CODES[outcome.value], b'{"n":%%d,"is":"%b"' % outcome.value.encode())
     for outcome in Outcome
 }
-_IN_DOUBT = {_UNTOUCHED: False, _INTENDED: True, _CODES["unknown"]: True}  # others are finished
-_IN_DOUBT_TO_RETRY = {**_IN_DOUBT, _CODES["failed"]: False}
-
-
-@attrs.define(eq=False)
-class States:
-    """How far each token of a plan has come: one byte a token.
-
-    Attributes:
-        errors: What went wrong with a token, by its number.
-        changed: When the API says that a token was changed, by its number, if that is known.
-    """
-
-    _codes: bytearray
-    errors: dict[int, str] = attrs.field(factory=dict)
-    changed: dict[int, datetime] = attrs.field(factory=dict)
-
-    @classmethod
-    def of(cls, size: int) -> Self:
-        """Return the states of `size` tokens, all untouched."""
-        return cls(bytearray(size))
-
-    def note(
-        self, number: int, code: int, error: str | None = None, changed: datetime | None = None
-    ) -> None:
-        """Note how far a token has come.
-
-        Args:
-            number: Its number in the plan.
-            code: How far it has come.
-            error: What went wrong, if anything did.
-            changed: When the API says that it was changed, if that is known.
-
-        Raises:
-            IndexError: There is no token of this number.
-        """
-        if number < 0:
-            raise IndexError(number)
-        self._codes[number] = code
-        if error is not None:
-            self.errors[number] = error
-        elif self.errors:
-            self.errors.pop(number, None)
-        if changed is not None:
-            self.changed[number] = changed
-        elif self.changed:
-            self.changed.pop(number, None)
-
-    def outcome(self, number: int) -> Outcome | None:
-        """Return the outcome of a token. One that was intended, and no more, is unknown."""
-        code = self._codes[number]
-        if code == _INTENDED:
-            return Outcome.UNKNOWN
-        return None if code == _UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def open_ones(self, first: int, count: int, *, retry_failed: bool = False) -> list[bool | None]:
-        """Return of `count` tokens whether each is in doubt: it may have been changed.
-
-        `None` is returned for those that are finished.
-
-        Args:
-            first: The number of the first of them.
-            count: How many. Fewer are returned if the plan ends before.
-            retry_failed: Whether a token that has failed is not finished.
-        """
-        in_doubt = _IN_DOUBT_TO_RETRY if retry_failed else _IN_DOUBT
-        return [in_doubt.get(code) for code in self._codes[first : first + count]]
-
-    def has_open(self, *, retry_failed: bool = False) -> bool:
-        """Return whether any token is not finished.
-
-        Args:
-            retry_failed: Whether a token that has failed is not finished.
-        """
-        states = self.open_ones(0, len(self), retry_failed=retry_failed)
-        return any(in_doubt is not None for in_doubt in states)
-
-    def counts(self) -> dict[Outcome, int]:
-        """Return how many tokens have each outcome."""
-        counts = {
-            outcome: self._codes.count(code)
-            for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)
-        }
-        counts[Outcome.UNKNOWN] += self._codes.count(_INTENDED)
-        return counts
 
 
 class Journal:
@@ -214,7 +119,7 @@ class Journal:
         """
         self._noted.append(b'{"n":%d,"is":"intended"' % number)
         self.flush()
-        self.states.note(number, _INTENDED)
+        self.states.note(number, INTENDED)
 
     def take_back(self, number: int, error: str | None = None) -> None:
         """Note that a token was certainly not changed. It is written with the next intent.
@@ -224,7 +129,7 @@ class Journal:
             error: Why not, for the report.
         """
         self._note_later(b'{"n":%d,"is":"untouched"' % number, error)
-        self.states.note(number, _UNTOUCHED, error)
+        self.states.note(number, UNTOUCHED, error)
 
     def settle(
         self,
@@ -374,7 +279,7 @@ class Journal:
             )
 
     def _note(self, data: dict[str, Any]) -> None:
-        numbers, code, changed = data["n"], _CODES[data["is"]], data.get("changed")
+        numbers, code, changed = data["n"], CODES[data["is"]], data.get("changed")
         time = None if changed is None else datetime.fromisoformat(changed)
         # Earlier releases wrote several intents in one line.
         for number in numbers if isinstance(numbers, list) else [numbers]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 import attrs
 
-from losant_tokens.jobs._execution.journal import States
+from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.throttle import Throttle
 from losant_tokens.jobs._types import Outcome, PaceSample, Progress, settled
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
-from losant_tokens.jobs._execution.journal import States
 from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._states import States
 from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
 

@@ -10,8 +10,8 @@ import pytest
 from losant_tokens import ApiTokenPatch, Owner, errors, jobs
 from losant_tokens._adaptive_rate import Rate
 from losant_tokens.jobs import Outcome, Progress
-from losant_tokens.jobs._execution.journal import States
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
+from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.circuit_breaker import Health
 from losant_tokens.jobs._throttle.concurrency import Concurrency
 from losant_tokens.jobs._throttle.throttle import Throttle

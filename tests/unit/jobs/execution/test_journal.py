@@ -13,7 +13,8 @@ import pytest
 from losant_tokens.errors import JournalError
 from losant_tokens.jobs import Outcome, Plan
 from losant_tokens.jobs._execution.job_files import JobFiles
-from losant_tokens.jobs._execution.journal import Journal, States
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._states import States
 from tests.unit.jobs.plan.test_plan import forge, write
 
 D, F = Outcome.DONE, Outcome.FAILED

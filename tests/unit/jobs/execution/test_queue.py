@@ -8,9 +8,9 @@ from anyio.lowlevel import checkpoint
 
 from losant_tokens import Owner
 from losant_tokens.errors import PlanRefused
-from losant_tokens.jobs._execution.journal import States
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._plan.format import entry_json, json_line
+from losant_tokens.jobs._states import States
 from losant_tokens.jobs._types import Entry, Outcome
 
 OWNER = Owner.application("575ec8687ae143cd83dc4a97")
