@@ -18,11 +18,11 @@ import attrs
 import httpx
 
 from losant_tokens._codec import Codec
-from losant_tokens._concurrency_limiter import Turns
+from losant_tokens._concurrency_limiter import Limiter
 from losant_tokens._models import Success
 from losant_tokens._operations import Action
-from losant_tokens._rate_limiter import Pace
-from losant_tokens._response import Answer, BodyReader, read_answer, size_limit, unreadable
+from losant_tokens._rate_limiter import RateLimiter
+from losant_tokens._response import BodyReader, RawResponse, read_response, size_limit, unreadable
 from losant_tokens._retry import (
     ONCE,
     RetryPolicy,
@@ -68,11 +68,11 @@ class Shared:
     Attributes:
         pool: Returns the pool to send with, or raises `ClientStateError`.
         is_open: Returns whether the client is open.
-        turns: Limits the number of requests in flight.
+        limiter: Limits the number of requests in flight.
         now: The clock of the event loop.
         scope: Makes cancel scopes.
         server_clock: Learns the server's time from each response.
-        pace: Decides when a call may send, once the server has refused a request.
+        rate_limiter: Decides when a call may send, once the server has refused a request.
         budget: Limits the retries of all calls.
         codec: Makes models of JSON.
         base_url: The address of the API, for messages.
@@ -82,11 +82,11 @@ class Shared:
 
     pool: Callable[[], httpx.AsyncBaseTransport] = attrs.field(repr=False)
     is_open: Callable[[], bool] = attrs.field(repr=False)
-    turns: Turns
+    limiter: Limiter
     now: Callable[[], float]
     scope: type[anyio.CancelScope]
     server_clock: ServerClock
-    pace: Pace
+    rate_limiter: RateLimiter
     budget: RetryBudget
     codec: Codec
     base_url: str
@@ -227,7 +227,7 @@ class Call:
             self.attempt += 1
             found = await self._send(limit)
         finally:
-            shared.turns.release()
+            shared.limiter.release()
         if isinstance(found, LosantError):
             self._note_failure(found, sent_at)
             if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
@@ -243,27 +243,29 @@ class Call:
     def _has_turn_at_once(self) -> bool:
         """Take a free connection, if there is one and no limit on the rate."""
         shared = self.shared
-        return (shared.pace.rate is None or not self._is_paced) and shared.turns.take_at_once()
+        return (
+            shared.rate_limiter.rate is None or not self._is_paced
+        ) and shared.limiter.acquire_nowait()
 
     async def _waits_for_turn(self) -> bool:
         """Wait for a place in the pace, then for a free connection; but not past the deadline."""
-        pace, turns = self.shared.pace, self.shared.turns
+        rate_limiter, limiter = self.shared.rate_limiter, self.shared.limiter
         while True:
-            is_limited = self._is_paced and pace.rate is not None
+            is_limited = self._is_paced and rate_limiter.rate is not None
             if is_limited and not await self._waits_for_place():
                 return False
-            if not await turns.take(self._deadline):
+            if not await limiter.acquire(self._deadline):
                 return False
             # A request may have been refused meanwhile, which concerns this one, too.
-            if not self._is_paced or pace.lets_pass(has_place=is_limited):
+            if not self._is_paced or rate_limiter.may_send(has_place=is_limited):
                 return True
-            turns.release()
+            limiter.release()
 
     async def _waits_for_place(self) -> bool:
         with self.shared.scope(deadline=self._deadline) as scope:
             self.shared.waiting.add(scope)
             try:
-                return await self.shared.pace.take(self._deadline)
+                return await self.shared.rate_limiter.acquire(self._deadline)
             finally:
                 self.shared.waiting.discard(scope)
         return False
@@ -279,14 +281,14 @@ class Call:
         if self.failure is not None:
             return self.failure
         shared = self.shared
-        if self._is_paced and shared.pace.rate is not None:
+        if self._is_paced and shared.rate_limiter.rate is not None:
             return TooManyRequests(
                 f"{self.action} ({shared.base_url}): not sent, because the server refused earlier "
                 f"requests of this client with 429, and the deadline of {self.policy.deadline:g} "
                 f"seconds does not allow for the wait. Send fewer requests, or raise the deadline.",
                 status_code=429,
                 action=self.action.name,
-                retry_after=shared.pace.pause_left or None,
+                retry_after=shared.rate_limiter.pause_left or None,
             )
         return RequestTimeout(
             f"{self.action} ({shared.base_url}): not sent within the deadline of "
@@ -312,16 +314,16 @@ class Call:
             return
         self._refusals += 1
         if self._is_paced and _is_retrying():
-            self.shared.pace.refused(sent_at, error.retry_after)
+            self.shared.rate_limiter.refused(sent_at, error.retry_after)
 
     def _note_response(self, sent_at: float) -> None:
         """Note that the service is there, and takes requests."""
-        self.shared.pace.answered(sent_at)
+        self.shared.rate_limiter.answered(sent_at)
         if not self.shared.budget.is_full:
             self.shared.budget.answered(is_retry=self.attempt > 1)
 
-    async def _read(self, answer: Answer) -> Any:
-        found = await read_answer(
+    async def _read(self, answer: RawResponse) -> Any:
+        found = await read_response(
             self.action,
             self.request,
             answer,
@@ -348,10 +350,10 @@ class Call:
         with self.shared.scope(deadline=deadline):
             found = await self._exchange(began)
             # Within the timeout, too: a long list is read in steps. Nothing else waits here.
-            return await self._read(found) if isinstance(found, Answer) else found
+            return await self._read(found) if isinstance(found, RawResponse) else found
         return self._failed("timed out", RequestTimeout, f"no answer within {limit:g} seconds")
 
-    async def _exchange(self, began: float) -> Answer | LosantError:
+    async def _exchange(self, began: float) -> RawResponse | LosantError:
         """Send and receive. No frame below this one is part of a traceback that leaves it."""
         try:
             return await self._send_and_receive(began)
@@ -364,7 +366,7 @@ class Call:
             raise without_frames(error)  # noqa: B904 -- it is the same exception
         return self._failed(failure.outcome, failure.kind, failure.text)
 
-    async def _send_and_receive(self, began: float) -> Answer | LosantError:
+    async def _send_and_receive(self, began: float) -> RawResponse | LosantError:
         # The pool is used directly. The client of httpx would add cookies, redirects and ways to
         # log in, which are not wanted here and take a third of the time of a call.
         response = await self.shared.pool().handle_async_request(self.request)
@@ -399,7 +401,7 @@ class Call:
             self.outcome = f"{status}, unreadable"
             return unreadable(self.action, status, fault)
         self.outcome = str(status)
-        return Answer(status, response.headers, b"" if fault else reader.content())
+        return RawResponse(status, response.headers, b"" if fault else reader.content())
 
     def _failed(self, outcome: str, kind: type[TransportError], what: str) -> TransportError:
         self.outcome = outcome
@@ -421,7 +423,7 @@ async def ask_server_time(shared: Shared, request: httpx.Request) -> None:
         request: A request that carries no token.
     """
     began = shared.now()
-    if not await shared.turns.take(began + _CLOCK_TIMEOUT):
+    if not await shared.limiter.acquire(began + _CLOCK_TIMEOUT):
         return
     try:
         with anyio.move_on_after(_CLOCK_TIMEOUT), suppress(Exception):
@@ -429,4 +431,4 @@ async def ask_server_time(shared: Shared, request: httpx.Request) -> None:
             shared.server_clock.observe(response.headers, shared.now() - began)
             await response.aclose()
     finally:
-        shared.turns.release()
+        shared.limiter.release()

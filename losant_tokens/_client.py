@@ -9,13 +9,13 @@ from typing import Never, Self
 
 import httpx
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
 from losant_tokens._owner import Owner, OwnerTokens
 from losant_tokens._request import endpoint
 from losant_tokens._resources import base as resources
-from losant_tokens._response import ANSWER_LIMIT
+from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import listed
 from losant_tokens._secret import Secret
@@ -98,23 +98,27 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         losantdomain: str | None = None,
         api_version: str = API_VERSION,
-        max_response_size: int = ANSWER_LIMIT,
+        max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
         insecure_http: bool | None = None,
     ) -> None:
         # Veiled before anything can raise: the frames of a traceback hold no plain token.
         token = _secret_or_environment(token)
-        valid.check(valid.positive, "AsyncClient", "timeout", timeout)
-        valid.check(
-            valid.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
+        validators.check_argument(validators.positive_number, "AsyncClient", "timeout", timeout)
+        validators.check_argument(
+            validators.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
         )
-        valid.check(valid.instance_of(RetryPolicy), "AsyncClient", "retry", retry)
-        valid.check(
-            valid.optional(valid.instance_of(httpx.AsyncBaseTransport)),
+        validators.check_argument(
+            validators.instance_of(RetryPolicy), "AsyncClient", "retry", retry
+        )
+        validators.check_argument(
+            validators.optional(validators.instance_of(httpx.AsyncBaseTransport)),
             "AsyncClient",
             "transport",
             transport,
         )
-        valid.check(valid.whole(least=1), "AsyncClient", "max_response_size", max_response_size)
+        validators.check_argument(
+            validators.integer(minimum=1), "AsyncClient", "max_response_size", max_response_size
+        )
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
         credential = read_credential(token, scopes, oauth)
@@ -264,6 +268,6 @@ def _flag(name: str, value: bool | None, variable: str) -> bool:
         return found
     if not isinstance(value, bool):
         raise ValidationError(
-            f"AsyncClient.{name} must be True or False, but it is {valid.shown(value)}"
+            f"AsyncClient.{name} must be True or False, but it is {validators.describe(value)}"
         )
     return value

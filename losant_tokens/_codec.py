@@ -11,7 +11,7 @@ read in part would be written back in part. The fast path does none of this: cat
 at once, and only if that fails is it read again, member by member.
 
 No function here raises while a response's content could show up in the traceback. A problem comes
-back as a `Fault`, which names the place and the problem, and never the value.
+back as a `ContentProblem`, which names the place and the problem, and never the value.
 """
 
 import json
@@ -28,7 +28,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from losant_tokens import _models as models
 from losant_tokens import _payloads as payloads
-from losant_tokens._json_parser import MAX_VALUES, Fault, parse, parse_in_steps
+from losant_tokens._json_parser import MAX_VALUES, ContentProblem, parse, parse_in_steps
 from losant_tokens._secret import Secret
 
 R = TypeVar("R")
@@ -48,7 +48,7 @@ class Codec:
         self._converter = make_converter()
 
     @staticmethod
-    def parse(content: bytes) -> object | Fault:
+    def parse(content: bytes) -> object | ContentProblem:
         """Return the plain values of a small JSON document, or its problem."""
         return parse(content)
 
@@ -58,7 +58,7 @@ class Codec:
 
     async def decode(
         self, content: bytes, kind: type[R], max_values: int = MAX_VALUES
-    ) -> R | Fault:
+    ) -> R | ContentProblem:
         """Return a response as a model, or its problem.
 
         A list is read in steps of about a millisecond, so that other tasks can run. Nothing else
@@ -75,7 +75,7 @@ class Codec:
             if is_page
             else parse(content, max_values)
         )
-        if isinstance(data, Fault):
+        if isinstance(data, ContentProblem):
             return data
         try:
             if is_page and type(data) is dict:
@@ -153,17 +153,17 @@ def make_converter() -> Converter:
     converter.register_structure_hook_func(_is(Literal[True]), _read_true)
     converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
     converter.register_structure_hook_factory(_may_be_none, _present_reader)
-    converter.register_unstructure_hook(datetime, write_moment)
+    converter.register_unstructure_hook(datetime, write_datetime)
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_unstructure_hook(payloads.Never, _write_null)
-    for answer in models.ANSWERS:
+    for answer in models.RESPONSE_MODELS:
         converter.register_structure_hook_factory(_is(answer), _answer_reader)
     for body in (*payloads.BODIES, models.OrgRole, models.ResourceRole):
         converter.register_unstructure_hook_factory(_is(body), _body_writer)
     return converter
 
 
-def write_moment(moment: datetime) -> str:
+def write_datetime(moment: datetime) -> str:
     """Return a datetime as the API writes it: `2016-06-13T04:00:00.000Z`.
 
     A datetime that is outside the years 1 to 9999 in UTC is written with its own offset.
@@ -184,7 +184,7 @@ class _UnreadableError(Exception):
 
     def __init__(self, problem: str, name: str = "") -> None:
         super().__init__()
-        self.fault = Fault(problem, f"$.{name}" if name else "$")
+        self.fault = ContentProblem(problem, f"$.{name}" if name else "$")
 
 
 def _wrong(wanted: str, value: object) -> str:

@@ -16,17 +16,17 @@ from typing import Protocol
 import anyio
 
 
-class Turns(Protocol):
+class Limiter(Protocol):
     """Limits the number of requests in flight."""
 
     @property
     def free(self) -> int:
         """How many more requests may be in flight."""
 
-    def take_at_once(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a turn if one is free; return whether it was."""
 
-    async def take(self, deadline: float) -> bool:
+    async def acquire(self, deadline: float) -> bool:
         """Wait for a turn; return `False` if none came before the deadline, or before `close`."""
 
     def release(self) -> None:
@@ -36,8 +36,8 @@ class Turns(Protocol):
         """End all waiting."""
 
 
-class AsyncioTurns:
-    """`Turns` under asyncio."""
+class AsyncioLimiter:
+    """`Limiter` under asyncio."""
 
     def __init__(self, size: int) -> None:
         self.free = size
@@ -47,16 +47,16 @@ class AsyncioTurns:
         self._numbers = count()  # no two entries of the heap are equal
         self._timer: asyncio.TimerHandle | None = None
 
-    def take_at_once(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a turn if one is free; return whether it was."""
         if not self.free:
             return False
         self.free -= 1
         return True
 
-    async def take(self, deadline: float) -> bool:
+    async def acquire(self, deadline: float) -> bool:
         """Wait for a turn; return `False` if none came before the deadline, or before `close`."""
-        if self.take_at_once():
+        if self.acquire_nowait():
             return True
         place = self._loop.create_future()
         self._line.append(place)
@@ -114,8 +114,8 @@ def _refuse(place: "asyncio.Future[bool]") -> None:
         place.set_result(False)
 
 
-class TrioTurns:
-    """`Turns` under trio."""
+class TrioLimiter:
+    """`Limiter` under trio."""
 
     def __init__(self, size: int) -> None:
         self._semaphore = anyio.Semaphore(size, fast_acquire=True)
@@ -126,7 +126,7 @@ class TrioTurns:
         """How many more requests may be in flight."""
         return self._semaphore.value
 
-    def take_at_once(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a turn if one is free; return whether it was."""
         try:
             self._semaphore.acquire_nowait()
@@ -134,7 +134,7 @@ class TrioTurns:
             return False
         return True
 
-    async def take(self, deadline: float) -> bool:
+    async def acquire(self, deadline: float) -> bool:
         """Wait for a turn; return `False` if none came before the deadline, or before `close`."""
         with anyio.CancelScope(deadline=deadline) as scope:
             self._waiting.add(scope)

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._hosts import is_loopback
 from losant_tokens._secret import Secret
 from losant_tokens.errors import IssuerMismatch, TokenExpired, ValidationError
@@ -74,7 +74,7 @@ def read_credential(
         claimed_ids=frozenset(
             value.lower()
             for value in claims.values()
-            if isinstance(value, str) and valid.ID.fullmatch(value)
+            if isinstance(value, str) and validators.ID_PATTERN.fullmatch(value)
         ),
         issuer=_claimed_issuer(claims),
         account=_claimed_account(claims),
@@ -169,7 +169,7 @@ def _claims(token: Secret | None) -> Mapping[str, Any]:
 
 
 def _given_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    if not valid.is_list_like(scopes):
+    if not validators.is_list_like(scopes):
         raise ValidationError(
             f"scopes must be a list of texts, such as ['all.User.read'], "
             f"but it is {type(scopes).__name__}"
@@ -224,6 +224,6 @@ def _claimed_account(claims: Mapping[str, Any]) -> str | None:
     """
     for name in _ACCOUNT_CLAIMS:
         value = claims.get(name)
-        if isinstance(value, str) and valid.ID.fullmatch(value):
+        if isinstance(value, str) and validators.ID_PATTERN.fullmatch(value):
             return f"{name} {value.lower()}"
     return None

@@ -32,7 +32,7 @@ _PIECE: Final = 256 * 1024  # bytes that are counted in one step
 
 
 @attrs.frozen
-class Fault:
+class ContentProblem:
     """A problem of a response and its place (`$.id`). It never holds a value.
 
     Attributes:
@@ -46,11 +46,11 @@ class Fault:
     is_too_large: bool = False
 
 
-_NOT_JSON: Final = Fault("is not JSON")
-_TOO_DEEP: Final = Fault(f"is nested more than {MAX_DEPTH} levels deep")
+_NOT_JSON: Final = ContentProblem("is not JSON")
+_TOO_DEEP: Final = ContentProblem(f"is nested more than {MAX_DEPTH} levels deep")
 
 
-def parse(content: bytes, max_values: int = MAX_VALUES) -> object | Fault:
+def parse(content: bytes, max_values: int = MAX_VALUES) -> object | ContentProblem:
     """Parse a document at once. Use it for small ones."""
     for fault in _survey(content, max_values):
         if fault is not None:
@@ -60,7 +60,7 @@ def parse(content: bytes, max_values: int = MAX_VALUES) -> object | Fault:
 
 async def parse_in_steps(
     content: bytes, items: str, max_values: int = MAX_VALUES
-) -> object | Fault:
+) -> object | ContentProblem:
     """Parse a document in steps of about a millisecond, so that other tasks can run.
 
     Args:
@@ -91,7 +91,7 @@ _LEVELS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _USUAL_DEPTH: Final = 10
 
 
-def _survey(content: bytes, max_values: int) -> Iterator[Fault | None]:
+def _survey(content: bytes, max_values: int) -> Iterator[ContentProblem | None]:
     """Yield the problem of a document with its limits, or `None` after each piece without one."""
     if len(content) > max_values:
         bound = 1
@@ -109,12 +109,12 @@ def _survey(content: bytes, max_values: int) -> Iterator[Fault | None]:
         yield from _exact_survey(content, max_values)
 
 
-def _exact_survey(content: bytes, max_values: int) -> Iterator[Fault | None]:
+def _exact_survey(content: bytes, max_values: int) -> Iterator[ContentProblem | None]:
     survey = _Survey()
     for piece in _pieces(content):
         survey.add(piece)
         if survey.values > max_values:
-            yield Fault(f"holds more than {max_values:,} values", is_too_large=True)
+            yield ContentProblem(f"holds more than {max_values:,} values", is_too_large=True)
         yield _TOO_DEEP if survey.depth > MAX_DEPTH else None
 
 
@@ -192,7 +192,7 @@ _DIGITS: Final = bytes.maketrans(b"0123456789 \t\r\n:,[-", b"0000000000::::::::"
 _MAY_BE_LONG: Final = b":" + 19 * b"0"
 
 
-def _parse(content: bytes) -> object | Fault:
+def _parse(content: bytes) -> object | ContentProblem:
     if _orjson_loads is not None and _MAY_BE_LONG not in b":" + content.translate(_DIGITS):
         try:
             return _orjson_loads(content)

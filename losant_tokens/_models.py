@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._secret import Secret
 
 _NONE_UNREADABLE: Final[frozenset[str]] = frozenset()
@@ -39,10 +39,10 @@ class OrgRole:
     org_id: str
     role: str
     application_roles: tuple[ResourceRole, ...] | None = field(
-        default=None, converter=valid.many, kw_only=True
+        default=None, converter=validators.as_tuple, kw_only=True
     )
     dashboard_roles: tuple[ResourceRole, ...] | None = field(
-        default=None, converter=valid.many, kw_only=True
+        default=None, converter=validators.as_tuple, kw_only=True
     )
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
 
@@ -92,7 +92,9 @@ class _Token:
         Raises:
             ValidationError: `at` has no time zone.
         """
-        valid.check(valid.optional(valid.moment), "is_expired", "at", at)
+        validators.check_argument(
+            validators.optional(validators.aware_datetime), "is_expired", "at", at
+        )
         if "expiration_date" in self.unreadable:
             return None
         return self.expiration_date is not None and self.expiration_date <= (
@@ -218,7 +220,7 @@ class Success:
     is_stated: bool = field(default=True, repr=False, eq=False, kw_only=True)
 
 
-ANSWERS: Final = (
+RESPONSE_MODELS: Final = (
     ApiToken,
     ApiTokens,
     UserOauthToken,

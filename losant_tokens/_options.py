@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._operations import Action
 from losant_tokens._retry import RetryPolicy
 
@@ -123,16 +123,16 @@ def list_query(action: Action[Any], parameters: Mapping[str, Any]) -> dict[str, 
         ValidationError: The API would refuse a parameter.
     """
     takes = {
-        "sort_field": ("sortField", valid.one_of(action.sorts_by)),
-        "sort_direction": ("sortDirection", valid.one_of(("asc", "desc"))),
-        "page": ("page", valid.whole(least=0)),
-        "per_page": ("perPage", valid.whole(least=1)),
-        "filter_field": ("filterField", valid.one_of(action.filters_by)),
-        "filter": ("filter", valid.text()),
+        "sort_field": ("sortField", validators.one_of(action.sorts_by)),
+        "sort_direction": ("sortDirection", validators.one_of(("asc", "desc"))),
+        "page": ("page", validators.integer(minimum=0)),
+        "per_page": ("perPage", validators.integer(minimum=1)),
+        "filter_field": ("filterField", validators.one_of(action.filters_by)),
+        "filter": ("filter", validators.string()),
     }
     query = {}
     for name, value in parameters.items():
         wire_name, limit = takes[name]
-        valid.check(limit, action.name, name, value)
+        validators.check_argument(limit, action.name, name, value)
         query[wire_name] = str(value)
     return query

@@ -8,7 +8,7 @@ import attrs
 from attrs import field, frozen
 
 from losant_tokens import _operations as operations
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
 from losant_tokens._operations import Action
 from losant_tokens._options import ListOptions, PageOptions, RequestOptions
@@ -37,12 +37,14 @@ class Owner:
     Make one with `Owner.user()` and its siblings, or of such a text with `Owner.parse()`.
     """
 
-    kind: Kind = field(validator=valid.one_of(("user", "oauth", *_WITH_ID)))
+    kind: Kind = field(validator=validators.one_of(("user", "oauth", *_WITH_ID)))
     id: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.kind in _WITH_ID:
-            valid.check(valid.text(pattern=valid.ID.pattern), "Owner", "id", self.id)
+            validators.check_argument(
+                validators.string(pattern=validators.ID_PATTERN.pattern), "Owner", "id", self.id
+            )
         elif self.id is not None:
             raise ValidationError(f"Owner {self.kind!r} takes no id: there is only one")
 
@@ -77,7 +79,7 @@ class Owner:
         if kind not in {"user", "oauth", *_WITH_ID} or bool(colon) != (kind in _WITH_ID):
             raise ValidationError(
                 f"An owner is user, oauth, application:ID or instance:ID, "
-                f"but this is {valid.shown(text)}"
+                f"but this is {validators.describe(text)}"
             )
         return cls(kind, id_ or None)  # type: ignore[arg-type]  # it is one of the four
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._models import OrgRole, ResourceRole
 from losant_tokens._published_scopes import OAUTH_SCOPES, published_scopes
 from losant_tokens._secret import Secret
@@ -36,42 +36,42 @@ NEVER: Final = Never.NEVER
 """The expiration date of an OAuth token that never expires; without one, it lasts a year."""
 
 
-_ID_OR_SANDBOX = rf"{valid.ID.pattern}|sandbox"
+_ID_OR_SANDBOX = rf"{validators.ID_PATTERN.pattern}|sandbox"
 _URI = r"[A-Za-z][A-Za-z0-9+.-]*:\S+"
 
-_RESOURCE_ROLES = valid.optional(
-    valid.items(
-        valid.shape(
+_RESOURCE_ROLES = validators.optional(
+    validators.tuple_of(
+        validators.instance_with(
             ResourceRole,
             {
-                "resource_id": valid.text(pattern=valid.ID.pattern),
-                "role": valid.one_of(_SHARED_ROLES),
+                "resource_id": validators.string(pattern=validators.ID_PATTERN.pattern),
+                "role": validators.one_of(_SHARED_ROLES),
             },
         ),
-        most=100,
+        max_length=100,
     )
 )
-_ORG_ROLES = valid.optional(
-    valid.items(
-        valid.shape(
+_ORG_ROLES = validators.optional(
+    validators.tuple_of(
+        validators.instance_with(
             OrgRole,
             {
-                "org_id": valid.text(pattern=_ID_OR_SANDBOX),
-                "role": valid.one_of(_ROLES),
+                "org_id": validators.string(pattern=_ID_OR_SANDBOX),
+                "role": validators.one_of(_ROLES),
                 "application_roles": _RESOURCE_ROLES,
                 "dashboard_roles": _RESOURCE_ROLES,
             },
         ),
-        most=25,
+        max_length=25,
     )
 )
 
 
-_NAME = valid.text(1, 255)
-_DESCRIPTION = valid.optional(valid.text(0, 32767))
-_STATUS = valid.optional(valid.one_of(_STATUSES))
-_DEFAULT_ROLE = valid.optional(valid.one_of(_ROLES))
-_MOMENT = valid.optional(valid.moment)
+_NAME = validators.string(1, 255)
+_DESCRIPTION = validators.optional(validators.string(0, 32767))
+_STATUS = validators.optional(validators.one_of(_STATUSES))
+_DEFAULT_ROLE = validators.optional(validators.one_of(_ROLES))
+_MOMENT = validators.optional(validators.aware_datetime)
 
 
 class UnlistedScope(str):
@@ -87,18 +87,18 @@ class UnlistedScope(str):
         return f"UnlistedScope({str.__repr__(self)})"
 
 
-def _one_scope_of(words: Callable[[], frozenset[str]]) -> valid.Validator:
+def _one_scope_of(words: Callable[[], frozenset[str]]) -> validators.Validator:
     """Return a validator of a scope that must be among these words, or an `UnlistedScope`."""
-    is_text = valid.text(1, 1024)
+    is_text = validators.string(1, 1024)
 
-    def check(instance: object, field: valid.Field, value: object) -> None:
+    def check(instance: object, field: validators.Field, value: object) -> None:
         is_text(instance, field, value)
         if value in words() or isinstance(value, UnlistedScope):
             return
-        raise valid.refuse(
+        raise validators.validation_error(
             instance,
             field,
-            f"must be a scope that the API lists for it, but it is {valid.shown(value)}."
+            f"must be a scope that the API lists for it, but it is {validators.describe(value)}."
             f"{_suggestion(str(value), words())} If the API has added it since, give it as an "
             "UnlistedScope",
         )
@@ -114,8 +114,10 @@ def _suggestion(word: str, words: frozenset[str]) -> str:
 
 
 _LONG_WORD = 64  # characters; published scopes are shorter, and comparing takes time
-_API_SCOPE = valid.optional(valid.items(_one_scope_of(published_scopes), unique=True))
-_OAUTH_SCOPE = valid.optional(valid.items(_one_scope_of(lambda: OAUTH_SCOPES), unique=True))
+_API_SCOPE = validators.optional(validators.tuple_of(_one_scope_of(published_scopes), unique=True))
+_OAUTH_SCOPE = validators.optional(
+    validators.tuple_of(_one_scope_of(lambda: OAUTH_SCOPES), unique=True)
+)
 
 
 @frozen
@@ -141,10 +143,10 @@ class ApiTokenPost:
     expiration_date: datetime | None = field(default=None, validator=_MOMENT, kw_only=True)
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
     org_roles: tuple[OrgRole, ...] | None = field(
-        default=None, validator=_ORG_ROLES, converter=valid.many, kw_only=True
+        default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
     scope: tuple[str, ...] | None = field(
-        default=None, validator=_API_SCOPE, converter=valid.many, kw_only=True
+        default=None, validator=_API_SCOPE, converter=validators.as_tuple, kw_only=True
     )
     status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
 
@@ -164,11 +166,11 @@ class ApiTokenPatch:
         ValidationError: A value is beyond the limits of the API.
     """
 
-    name: str | None = field(default=None, validator=valid.optional(_NAME), kw_only=True)
+    name: str | None = field(default=None, validator=validators.optional(_NAME), kw_only=True)
     description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
     org_roles: tuple[OrgRole, ...] | None = field(
-        default=None, validator=_ORG_ROLES, converter=valid.many, kw_only=True
+        default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
     status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
 
@@ -193,16 +195,18 @@ class OauthRequest:
         ValidationError: A value is beyond the limits of the API.
     """
 
-    client_id: str = field(validator=valid.text(24, 1024))
-    redirect_uri: str = field(validator=valid.text(1, 1024, pattern=_URI))
-    code_challenge: str = field(validator=valid.text(43, 128, pattern=r"[A-Za-z0-9_-]+"))
+    client_id: str = field(validator=validators.string(24, 1024))
+    redirect_uri: str = field(validator=validators.string(1, 1024, pattern=_URI))
+    code_challenge: str = field(validator=validators.string(43, 128, pattern=r"[A-Za-z0-9_-]+"))
     code_challenge_method: Literal["S256"] = field(
-        default="S256", validator=valid.one_of(("S256",))
+        default="S256", validator=validators.one_of(("S256",))
     )
     resource: tuple[str, ...] | None = field(
         default=None,
-        validator=valid.optional(valid.items(valid.text(1, 1024, pattern=_URI), most=10)),
-        converter=valid.many,
+        validator=validators.optional(
+            validators.tuple_of(validators.string(1, 1024, pattern=_URI), max_length=10)
+        ),
+        converter=validators.as_tuple,
         kw_only=True,
     )
 
@@ -225,17 +229,19 @@ class UserOauthTokenPost:
     """
 
     name: str = field(validator=_NAME)
-    oauth: OauthRequest = field(validator=valid.instance_of(OauthRequest))
+    oauth: OauthRequest = field(validator=validators.instance_of(OauthRequest))
     description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
     expiration_date: datetime | Never | None = field(
-        default=None, validator=valid.optional(valid.moment_or(NEVER)), kw_only=True
+        default=None,
+        validator=validators.optional(validators.aware_datetime_or(NEVER)),
+        kw_only=True,
     )
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
     org_roles: tuple[OrgRole, ...] | None = field(
-        default=None, validator=_ORG_ROLES, converter=valid.many, kw_only=True
+        default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
     scope: tuple[str, ...] | None = field(
-        default=None, validator=_OAUTH_SCOPE, converter=valid.many, kw_only=True
+        default=None, validator=_OAUTH_SCOPE, converter=validators.as_tuple, kw_only=True
     )
 
 
@@ -254,19 +260,19 @@ class UserCredentials:
         ValidationError: A value is beyond the limits of the API.
     """
 
-    email: str = field(validator=valid.text(1, 1024, pattern=r"[^@\s]+@[^@\s]+"))
-    password: Secret = field(validator=valid.text(8, 2048, secret=True))
+    email: str = field(validator=validators.string(1, 1024, pattern=r"[^@\s]+@[^@\s]+"))
+    password: Secret = field(validator=validators.string(8, 2048, secret=True))
     two_factor_code: Secret | None = field(
         default=None,
-        validator=valid.optional(valid.text(0, 2048, secret=True)),
+        validator=validators.optional(validators.string(0, 2048, secret=True)),
         kw_only=True,
     )
     requested_scopes: tuple[str, ...] | None = field(
-        default=None, validator=_API_SCOPE, converter=valid.many, kw_only=True
+        default=None, validator=_API_SCOPE, converter=validators.as_tuple, kw_only=True
     )
     token_ttl: int | None = field(
         default=None,
-        validator=valid.optional(valid.whole(least=0)),
+        validator=validators.optional(validators.integer(minimum=0)),
         kw_only=True,
         metadata={"wire": "tokenTTL"},
     )

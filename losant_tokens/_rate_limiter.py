@@ -21,7 +21,7 @@ _NAP = 0.25  # seconds, after which the head of the line looks at the rate again
 
 
 @attrs.define(eq=False)
-class Pace:
+class RateLimiter:
     """Decides when a call may send its request.
 
     Attributes:
@@ -35,7 +35,7 @@ class Pace:
     _refused_at: float = attrs.field(default=0.0, init=False)
     _line: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
 
-    async def take(self, deadline: float) -> bool:
+    async def acquire(self, deadline: float) -> bool:
         """Wait for a place to send a request; return `False` if none comes before the deadline."""
         async with self._line:
             while (rate := self._current()) is not None:
@@ -47,7 +47,7 @@ class Pace:
                 await anyio.sleep(min(rate.wait(now), _NAP))
         return True
 
-    def lets_pass(self, *, has_place: bool) -> bool:
+    def may_send(self, *, has_place: bool) -> bool:
         """Return whether a request may still be sent, after its call has waited for a connection.
 
         Args:

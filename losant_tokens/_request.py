@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import attrs
 import httpx
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._codec import Codec
 from losant_tokens._hosts import is_loopback, is_valid_host
 from losant_tokens._operations import Action
@@ -76,9 +76,9 @@ class Endpoint:
         if self.url.scheme == "https" or self.insecure_http or is_loopback(self.url.host):
             return
         raise ValidationError(
-            f"The base URL {valid.shown(self.base_url)} is plain http to another host, so anyone "
-            "on the network could read the token. Nothing was sent. Use https://, or allow it for "
-            "a test server with insecure_http=True or LOSANT_INSECURE_HTTP=1"
+            f"The base URL {validators.describe(self.base_url)} is plain http to another host, "
+            "so anyone on the network could read the token. Nothing was sent. Use https://, or "
+            "allow it for a test server with insecure_http=True or LOSANT_INSECURE_HTTP=1"
         )
 
     def headers_for(self, action: Action[Any]) -> httpx.Headers:
@@ -141,7 +141,7 @@ def check_base_url(text: object) -> str:
         ValidationError: It is no URL, or has parts that a base URL cannot have.
     """
     if not isinstance(text, str):
-        raise ValidationError(f"The base URL is no URL: {valid.shown(text)}")
+        raise ValidationError(f"The base URL is no URL: {validators.describe(text)}")
     if any(mark in text for mark in "@?#"):
         raise ValidationError(
             "The base URL may have a host, a port and a path, and nothing else: no user name, no "
@@ -152,21 +152,22 @@ def check_base_url(text: object) -> str:
         # Reading the host decodes it, which raises for a name that is not valid IDNA.
         is_named, port = bool(url.host), url.port
     except (httpx.InvalidURL, ValueError):
-        raise ValidationError(f"The base URL is no URL: {valid.shown(text)}") from None
+        raise ValidationError(f"The base URL is no URL: {validators.describe(text)}") from None
     if port is not None and not 0 < port <= _LAST_PORT:
         raise ValidationError(
-            f"The base URL must have a port from 1 to {_LAST_PORT}, but it is {valid.shown(text)}"
+            f"The base URL must have a port from 1 to {_LAST_PORT}, "
+            f"but it is {validators.describe(text)}"
         )
     if url.scheme not in ("http", "https"):
         raise ValidationError(
-            f"The base URL must begin with https://, but it is {valid.shown(text)}"
+            f"The base URL must begin with https://, but it is {validators.describe(text)}"
         )
     if not is_named:
-        raise ValidationError(f"The base URL has no host: {valid.shown(text)}")
+        raise ValidationError(f"The base URL has no host: {validators.describe(text)}")
     host = url.raw_host.decode("ascii")
     if not is_valid_host(host):
         raise ValidationError(
-            f"The base URL has a host that cannot be looked up: {valid.shown(text)}"
+            f"The base URL has a host that cannot be looked up: {validators.describe(text)}"
         )
     if host.endswith("."):
         # Certificates name a host without the dot, so the name would not match.
@@ -320,9 +321,10 @@ def _path(action: Action[Any], ids: Mapping[str, object]) -> str:
 
 
 def _check_id(action: Action[Any], name: str, value: object) -> None:
-    if not isinstance(value, str) or not valid.ID.fullmatch(value):
+    if not isinstance(value, str) or not validators.ID_PATTERN.fullmatch(value):
         raise ValidationError(
-            f"{action}: {name} must be 24 hexadecimal digits, but it is {valid.shown(value)}"
+            f"{action}: {name} must be 24 hexadecimal digits, "
+            f"but it is {validators.describe(value)}"
         )
 
 
@@ -330,7 +332,8 @@ def _checked_body(action: Action[Any], body: Body | None) -> Body:
     wanted = cast("type", action.body)
     if not isinstance(body, wanted):
         raise ValidationError(
-            f"{action}: what is sent must be of {wanted.__name__}, but it is {valid.shown(body)}"
+            f"{action}: the request body must be of {wanted.__name__}, "
+            f"but it is {validators.describe(body)}"
         )
     return cast("Body", body)
 
@@ -343,7 +346,9 @@ def _flags(options: RequestOptions) -> str:
     for name, default in _FLAGS.items():
         value = options.get(name, default)
         if not isinstance(value, bool):
-            raise ValidationError(f"{name} must be True or False, but it is {valid.shown(value)}")
+            raise ValidationError(
+                f"{name} must be True or False, but it is {validators.describe(value)}"
+            )
         flags.append(f"_{name}={'true' if value else 'false'}")
     return "&".join(flags)
 
@@ -353,6 +358,6 @@ def _header(name: str, value: object) -> str:
     if not isinstance(value, str) or not value or not all("!" <= char <= "~" for char in value):
         raise ValidationError(
             f"{name} must be a text of printable ASCII characters without blanks, "
-            f"but it is {valid.shown(value)}"
+            f"but it is {validators.describe(value)}"
         )
     return value

@@ -16,7 +16,7 @@ import httpx
 from anyio.lowlevel import checkpoint
 
 from losant_tokens._codec import Codec
-from losant_tokens._json_parser import Fault, parse
+from losant_tokens._json_parser import ContentProblem, parse
 from losant_tokens._models import ApiToken, Success, UserOauthToken
 from losant_tokens._operations import Action
 from losant_tokens._secret import Secret
@@ -31,7 +31,9 @@ from losant_tokens.errors import (
 
 R = TypeVar("R")
 
-ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, decompressed: the default for a page of a list
+DEFAULT_MAX_RESPONSE_SIZE = (
+    32 * 1024 * 1024
+)  # bytes, decompressed: the default for a page of a list
 _SINGLE_LIMIT = 4 * 1024 * 1024  # a token's description alone may have 200 KB, if it is escaped
 _ERROR_LIMIT = 1024 * 1024
 _BYTES_PER_VALUE = 64  # of the limit, for each of which a document may hold one JSON value
@@ -52,7 +54,7 @@ _MESSAGE_LIMIT = 500  # characters of what a server says that go into the text o
 
 
 @attrs.frozen
-class Answer:
+class RawResponse:
     """A whole response; its repr does not show the content."""
 
     status_code: int
@@ -80,7 +82,7 @@ def _is_list(action: Action[Any]) -> bool:
 
 
 _GZIP = frozenset({"gzip", "x-gzip"})  # one and the same: RFC 9110, 8.4.1.3
-_CUT_SHORT = Fault("is compressed with gzip, and was cut short")
+_CUT_SHORT = ContentProblem("is compressed with gzip, and was cut short")
 _STEP = 1024 * 1024  # bytes that are decompressed at once, in about two milliseconds
 _MAX_MEMBERS = 1000
 
@@ -93,7 +95,7 @@ class BodyReader:
     be empty, so their number and the compressed size are limited as well.
     """
 
-    def __init__(self, encoding: str, limit: int = ANSWER_LIMIT) -> None:
+    def __init__(self, encoding: str, limit: int = DEFAULT_MAX_RESPONSE_SIZE) -> None:
         encodings = [name.strip().lower() for name in encoding.split(",")] if encoding else []
         self._encodings = [name for name in encodings if name not in {"", "identity"}]
         self._limit = limit
@@ -105,13 +107,13 @@ class BodyReader:
         self._gunzip: Any = None
 
     @classmethod
-    def of(cls, headers: httpx.Headers, limit: int = ANSWER_LIMIT) -> Self:
+    def of(cls, headers: httpx.Headers, limit: int = DEFAULT_MAX_RESPONSE_SIZE) -> Self:
         """Return a reader for the body of a response with these headers."""
         # Most responses have no such header, and then `get` would raise an error internally.
         is_encoded = "content-encoding" in headers
         return cls(headers["content-encoding"] if is_encoded else "", limit)
 
-    async def take(self, part: bytes) -> Fault | None:
+    async def take(self, part: bytes) -> ContentProblem | None:
         """Take the next part, with pauses for other tasks; return its problem, or `None`."""
         fault = self.feed(part)
         while self._compressed and fault is None:
@@ -124,7 +126,7 @@ class BodyReader:
         """Whether data is left that a further step decompresses."""
         return bool(self._compressed)
 
-    def feed(self, part: bytes) -> Fault | None:
+    def feed(self, part: bytes) -> ContentProblem | None:
         """Take the next part, and decompress one step of it; return its problem, or `None`."""
         self._received += len(part)
         if self._encodings:
@@ -133,14 +135,14 @@ class BodyReader:
             try:
                 part = self._decompress(self._compressed + part)
             except zlib.error:
-                return Fault("is not valid gzip")
+                return ContentProblem("is not valid gzip")
         self._size += len(part)
         if max(self._size, self._received) > self._limit or self._members > _MAX_MEMBERS:
-            return Fault(f"is larger than {_bytes(self._limit)}", is_too_large=True)
+            return ContentProblem(f"is larger than {_bytes(self._limit)}", is_too_large=True)
         self._parts.append(part)
         return None
 
-    def end(self) -> Fault | None:
+    def end(self) -> ContentProblem | None:
         """Return the problem of a body that ends here, or `None`."""
         return None if self._gunzip is None or self._gunzip.eof else _CUT_SHORT
 
@@ -160,10 +162,10 @@ class BodyReader:
         self._compressed = self._gunzip.unconsumed_tail or self._gunzip.unused_data
         return plain
 
-    def _not_asked_for(self) -> Fault:
+    def _not_asked_for(self) -> ContentProblem:
         name = self._encodings[0]
         known = f"is encoded with {name!r}, which" if name in _KNOWN_ENCODINGS else ""
-        return Fault(f"{known or 'has a Content-Encoding that'} was not asked for")
+        return ContentProblem(f"{known or 'has a Content-Encoding that'} was not asked for")
 
 
 def _bytes(size: int) -> str:
@@ -171,13 +173,13 @@ def _bytes(size: int) -> str:
     return f"{size:,} bytes" if rest else f"{mebibytes:,} MiB"
 
 
-async def read_answer(
+async def read_response(
     action: Action[R],
     request: httpx.Request,
-    answer: Answer,
+    answer: RawResponse,
     codec: Codec,
     secrets: list[Secret],
-    max_response_size: int = ANSWER_LIMIT,
+    max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
 ) -> R | LosantError:
     """Return the model that the operation promises, or the error to raise.
 
@@ -197,10 +199,12 @@ async def read_answer(
         found = await codec.decode(
             answer.content, action.result, _max_values(action, answer, max_response_size)
         )
-        fault = found if isinstance(found, Fault) else _contradiction(request, answer, found)
+        fault = (
+            found if isinstance(found, ContentProblem) else _contradiction(request, answer, found)
+        )
         return _no_answer(action, answer, fault) if fault else cast("R", found)
     if 300 <= answer.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects
-        fault = Fault("is a redirect, and those are never followed: check the base URL")
+        fault = ContentProblem("is a redirect, and those are never followed: check the base URL")
         return _no_answer(action, answer, fault)
     return _status_error(action, request, answer, secrets)
 
@@ -208,7 +212,7 @@ async def read_answer(
 _EMPTY = frozenset({200, 204})  # statuses that mean success without a body, too
 
 
-def _says_success(answer: Answer) -> bool:
+def _says_success(answer: RawResponse) -> bool:
     """Return whether a response without data, or with the usual one, means that all went well."""
     if answer.content:
         return answer.content == b'{"success":true}'
@@ -216,7 +220,9 @@ def _says_success(answer: Answer) -> bool:
     return answer.status_code in _EMPTY and not is_page
 
 
-def _contradiction(request: httpx.Request, answer: Answer, found: object) -> Fault | None:
+def _contradiction(
+    request: httpx.Request, answer: RawResponse, found: object
+) -> ContentProblem | None:
     """Return why a response of the right shape does not fit the request, or `None`.
 
     A connection or a proxy can mix up responses, and another service can respond to anything.
@@ -224,15 +230,15 @@ def _contradiction(request: httpx.Request, answer: Answer, found: object) -> Fau
     if isinstance(found, ApiToken | UserOauthToken) and request.method != "POST":
         _, _, wanted = request.url.path.rpartition("/")
         if found.id.lower() != wanted.lower():
-            return Fault("is not the id of the token that was asked for", "$.id")
+            return ContentProblem("is not the id of the token that was asked for", "$.id")
     if isinstance(found, Success):
         data = Codec.parse(answer.content)
         if not isinstance(data, dict) or data.get("success") is not True:
-            return Fault("must be true, but it is not", "$.success")
+            return ContentProblem("must be true, but it is not", "$.success")
     return None
 
 
-def _max_values(action: Action[Any], answer: Answer, max_response_size: int) -> int:
+def _max_values(action: Action[Any], answer: RawResponse, max_response_size: int) -> int:
     """Return the number of JSON values above which a response is not parsed.
 
     Python needs some 80 bytes for an empty list. So the values take little more memory than the
@@ -243,7 +249,7 @@ def _max_values(action: Action[Any], answer: Answer, max_response_size: int) -> 
 
 
 def unreadable(
-    action: Action[Any], status_code: int, fault: Fault, about: str = ""
+    action: Action[Any], status_code: int, fault: ContentProblem, about: str = ""
 ) -> ResponseError:
     """Return the error for a response that cannot be read.
 
@@ -270,7 +276,7 @@ _ASK_FOR_LESS = (
 )
 
 
-def _no_answer(action: Action[Any], answer: Answer, fault: Fault) -> ResponseError:
+def _no_answer(action: Action[Any], answer: RawResponse, fault: ContentProblem) -> ResponseError:
     about = f", {_media_type(answer.headers)}, {len(answer.content)} bytes"
     return unreadable(action, answer.status_code, fault, about)
 
@@ -300,7 +306,7 @@ def _hint(action: Action[Any], code: int, is_from_api: bool) -> str | None:
 
 
 def _status_error(
-    action: Action[Any], request: httpx.Request, answer: Answer, secrets: list[Secret]
+    action: Action[Any], request: httpx.Request, answer: RawResponse, secrets: list[Secret]
 ) -> StatusError:
     body = _error_body(answer, secrets)
     is_from_api = bool(body.get("type")) and all(
@@ -323,7 +329,7 @@ def _status_error(
     )
 
 
-def _error_body(answer: Answer, secrets: Iterable[Secret]) -> dict[str, Any]:
+def _error_body(answer: RawResponse, secrets: Iterable[Secret]) -> dict[str, Any]:
     """Return the members of an error's body; none if it is not JSON, as from a proxy."""
     try:
         body = _veiled(parse(answer.content, _MIN_VALUES), [secret.reveal() for secret in secrets])

@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens.errors import (
     ConfigurationError,
     LosantError,
@@ -55,10 +55,10 @@ class RetryPolicy:
         ValidationError: A value is not a positive number.
     """
 
-    attempts: int = field(default=4, validator=valid.whole(least=1))
-    base: float = field(default=0.5, validator=valid.positive)
-    cap: float = field(default=20.0, validator=valid.positive)
-    deadline: float = field(default=60.0, validator=valid.positive)
+    attempts: int = field(default=4, validator=validators.integer(minimum=1))
+    base: float = field(default=0.5, validator=validators.positive_number)
+    cap: float = field(default=20.0, validator=validators.positive_number)
+    deadline: float = field(default=60.0, validator=validators.positive_number)
 
 
 ONCE = RetryPolicy(attempts=1)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._credential import NOT_SENT, Credential
 from losant_tokens._operations import ACTIONS, Action
 from losant_tokens._published_scopes import published_scopes
@@ -91,9 +91,10 @@ def listed(scopes: Iterable[str]) -> str:
 
 def can_create_tokens(scopes: Iterable[str]) -> bool:
     """Whether a token with these scopes can create tokens, which may then do more than itself."""
-    if not valid.is_list_like(scopes):
+    if not validators.is_list_like(scopes):
         raise ValidationError(
-            f"can_create_tokens takes a list of scopes, but it was given {valid.shown(scopes)}"
+            f"can_create_tokens takes a list of scopes, "
+            f"but it was given {validators.describe(scopes)}"
         )
     has = frozenset(scopes)
     return any(

@@ -13,10 +13,10 @@ import attrs
 import httpx
 from anyio.lowlevel import current_token
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._call import Call, Shared, ask_server_time
 from losant_tokens._codec import Codec
-from losant_tokens._concurrency_limiter import AsyncioTurns, TrioTurns
+from losant_tokens._concurrency_limiter import AsyncioLimiter, TrioLimiter
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
 from losant_tokens._list_changes import Changes
@@ -24,9 +24,9 @@ from losant_tokens._operations import Action
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pagination import Ahead
 from losant_tokens._payloads import Body
-from losant_tokens._rate_limiter import Pace
+from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._request import Endpoint, Template, build_request, time_request
-from losant_tokens._response import ANSWER_LIMIT
+from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._scopes import refusal
@@ -42,7 +42,7 @@ from losant_tokens.errors import (
 )
 
 R = TypeVar("R")
-_is_policy = valid.instance_of(RetryPolicy)
+_is_policy = validators.instance_of(RetryPolicy)
 _CLOSING = 10.0  # seconds that closing the pool may take
 ScopeCheck = Literal["enforce", "warn", "off"]
 
@@ -72,7 +72,7 @@ class Session:
     scope_check: ScopeCheck
     timeout: float
     max_connections: int
-    max_response_size: int = ANSWER_LIMIT
+    max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
     _pool: httpx.AsyncBaseTransport | None = None
     _find_loop: Callable[[], object] = current_token
     _loop: object = None
@@ -98,7 +98,7 @@ class Session:
     @property
     def in_flight(self) -> int:
         """How many requests are in flight."""
-        return 0 if self._loop is None else self.max_connections - self._shared.turns.free
+        return 0 if self._loop is None else self.max_connections - self._shared.limiter.free
 
     async def open(self, pool: httpx.AsyncBaseTransport) -> None:
         """Open a pool to send with, in the event loop that it will belong to.
@@ -118,11 +118,11 @@ class Session:
         self._shared = Shared(
             pool=self.pool,
             is_open=lambda: not self._closed,
-            turns=(AsyncioTurns if is_asyncio() else TrioTurns)(self.max_connections),
+            limiter=(AsyncioLimiter if is_asyncio() else TrioLimiter)(self.max_connections),
             now=now,
             scope=scope_class(),
             server_clock=self.server_clock,
-            pace=Pace(now),
+            rate_limiter=RateLimiter(now),
             budget=RetryBudget(),
             codec=self.codec,
             base_url=self.endpoint.base_url,
@@ -164,7 +164,7 @@ class Session:
 
     async def _close(self) -> None:
         if self._loop is not None:
-            self._shared.turns.close()
+            self._shared.limiter.close()
             for scope in tuple(self._shared.waiting):
                 scope.cancel()
         for ahead in tuple(self.under_way):
@@ -263,10 +263,12 @@ class Session:
             check_options(action, options)
             if "timeout" in options:
                 timeout = options["timeout"]
-                valid.check(valid.positive, action.name, "timeout", timeout)
+                validators.check_argument(
+                    validators.positive_number, action.name, "timeout", timeout
+                )
             if "retry" in options:
                 policy = options["retry"]
-                valid.check(_is_policy, action.name, "retry", policy)
+                validators.check_argument(_is_policy, action.name, "retry", policy)
         request = build_request(
             self.endpoint, self.codec, action, ids or {}, query or {}, body, options
         )

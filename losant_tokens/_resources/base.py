@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, Unpack
 
 from losant_tokens import _operations as operations
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._models import (
     ApiToken,
     ApiTokens,
@@ -84,7 +84,7 @@ class Resource:
         if not parameters.get("filter", "*"):
             raise ValidationError(f"{action}: an empty filter would give all tokens; leave it out")
         per_page = parameters.pop("per_page", PAGE_SIZE)
-        valid.check(valid.whole(least=1), action.name, "per_page", per_page)
+        validators.check_argument(validators.integer(minimum=1), action.name, "per_page", per_page)
         query = list_query(action, parameters)
 
         async def read(page: int, per_page: int) -> Any:

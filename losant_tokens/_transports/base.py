@@ -9,7 +9,7 @@ from typing import Never, TypeVar
 import anyio
 import httpx
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._secret import Secret
 from losant_tokens._transports.configuration_problems import Misconfigured
 from losant_tokens._transports.proxies import Proxy, parse_proxy, proxy_of_environment
@@ -37,7 +37,9 @@ def check_max_connections(number: int) -> int:
     Raises:
         ValidationError: It is not an integer above 0.
     """
-    valid.check(valid.whole(least=1), "AsyncClient", "max_connections", number)
+    validators.check_argument(
+        validators.integer(minimum=1), "AsyncClient", "max_connections", number
+    )
     return number
 
 
@@ -68,7 +70,9 @@ class Pool(httpx.AsyncBaseTransport):
         proxy = Secret(proxy) if isinstance(proxy, str) else proxy
         self.max_connections = check_max_connections(max_connections)
         if not isinstance(trust_env, bool):
-            raise ValidationError(f"trust_env must be True or False, not {valid.shown(trust_env)}")
+            raise ValidationError(
+                f"trust_env must be True or False, not {validators.describe(trust_env)}"
+            )
         self._trust_env = trust_env
         self._verify = _checked(context_of(verify))
         self._proxy = None if proxy is None else _checked(self._parsed(proxy, "proxy"))

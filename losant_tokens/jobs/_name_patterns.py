@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens.errors import ValidationError
 
 _GLOB = frozenset("*?[")
@@ -47,7 +47,7 @@ class NamePattern:
         Raises:
             ValidationError: It is not a string, or blank.
         """
-        valid.check(valid.instance_of(str), owner, name, text)
+        validators.check_argument(validators.instance_of(str), owner, name, text)
         if not str(text).strip():
             raise ValidationError(
                 f"{owner}.{name} must not be blank: such a pattern matches nothing"

@@ -7,7 +7,7 @@ import json
 from losant_tokens import AsyncClient, RetryPolicy, errors
 
 ID = "575ec7417ae143cd83dc4a95"
-ANSWERS = [
+RESPONSE_MODELS = [
     ("503 Busy", {}),
     ("200 OK", {"id": ID}),
     ("200 OK", {"items": [{"id": ID}], "totalCount": 2, "perPage": 1}),
@@ -22,7 +22,7 @@ def part(members: dict[str, object]) -> str:
 
 async def main() -> None:
     """Calls a server that lives for as long as it takes."""
-    left = list(ANSWERS)
+    left = list(RESPONSE_MODELS)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readuntil(b"\r\n\r\n"):

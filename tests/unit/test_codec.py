@@ -33,10 +33,10 @@ from losant_tokens import (
 from losant_tokens._codec import (
     Codec,
     codec,
-    write_moment,
+    write_datetime,
 )
-from losant_tokens._json_parser import Fault
-from losant_tokens._models import ANSWERS
+from losant_tokens._json_parser import ContentProblem
+from losant_tokens._models import RESPONSE_MODELS
 from tests.support.helpers import result_of
 
 ID = "575ec7417ae143cd83dc4a95"
@@ -289,12 +289,12 @@ OBJECT = "must be an object, but it is {}"
 MISSING = "is missing"
 
 FAULTS: list[tuple[type, object, str, str]] = [
-    *((kind, [], OBJECT.format("a list"), "$") for kind in ANSWERS),
-    *((kind, "a", OBJECT.format("a string"), "$") for kind in ANSWERS),
-    *((kind, 1, OBJECT.format("a number"), "$") for kind in ANSWERS),
-    *((kind, 1.5, OBJECT.format("a number"), "$") for kind in ANSWERS),
-    *((kind, False, OBJECT.format("true or false"), "$") for kind in ANSWERS),
-    *((kind, None, OBJECT.format("null"), "$") for kind in ANSWERS),
+    *((kind, [], OBJECT.format("a list"), "$") for kind in RESPONSE_MODELS),
+    *((kind, "a", OBJECT.format("a string"), "$") for kind in RESPONSE_MODELS),
+    *((kind, 1, OBJECT.format("a number"), "$") for kind in RESPONSE_MODELS),
+    *((kind, 1.5, OBJECT.format("a number"), "$") for kind in RESPONSE_MODELS),
+    *((kind, False, OBJECT.format("true or false"), "$") for kind in RESPONSE_MODELS),
+    *((kind, None, OBJECT.format("null"), "$") for kind in RESPONSE_MODELS),
     (ApiToken, {}, MISSING, "$.id"),
     (ApiToken, {"id": None}, MISSING, "$.id"),
     (ApiToken, {"id": 1}, STRING.format("a number"), "$.id"),
@@ -320,7 +320,7 @@ FAULTS: list[tuple[type, object, str, str]] = [
 @pytest.mark.parametrize(("kind", "value", "problem", "path"), FAULTS)
 def test_fault(kind: type, value: object, problem: str, path: str) -> None:
     """A response without a member that its model needs is a fault with its place."""
-    assert decode(value, kind) == Fault(problem, path)
+    assert decode(value, kind) == ContentProblem(problem, path)
 
 
 # --- Members that cannot be read -------------------------------------------------------------
@@ -422,7 +422,7 @@ def test_new_secret_nested_too_deep() -> None:
     """Not even a secret that is nested beyond all bounds ends in an exception."""
     deep = b'["]",' * 1000 + b"1" + b',"["]' * 1000
     found: Any = result_of(codec().decode(b'{"id":"a","token":' + deep + b"}", ApiToken))
-    assert isinstance(found, Fault) or found.unreadable == {"token"}
+    assert isinstance(found, ContentProblem) or found.unreadable == {"token"}
 
 
 def test_odd_members_of_other_responses() -> None:
@@ -474,8 +474,8 @@ def test_item_that_is_no_token(kind: type[Any], odd: object) -> None:
 @pytest.mark.parametrize("kind", [ApiToken, Success])
 def test_not_json(content: bytes, kind: type[Any]) -> None:
     """What is no JSON is a fault of the whole answer."""
-    assert result_of(codec().decode(content, kind)) == Fault("is not JSON")
-    assert Codec.parse(content) == Fault("is not JSON")
+    assert result_of(codec().decode(content, kind)) == ContentProblem("is not JSON")
+    assert Codec.parse(content) == ContentProblem("is not JSON")
 
 
 @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ VALUES = st.recursive(
 )
 
 
-KINDS = st.sampled_from(ANSWERS)
+KINDS = st.sampled_from(RESPONSE_MODELS)
 
 
 @settings(max_examples=250)
@@ -519,7 +519,7 @@ def test_any_json(kind: type, value: object) -> None:
     """Any JSON at all is an answer or a fault, and never an exception."""
     found = decode(value, kind)
     assert isinstance(found, kind) or (
-        isinstance(found, Fault) and found.path.startswith("$") and bool(found.problem)
+        isinstance(found, ContentProblem) and found.path.startswith("$") and bool(found.problem)
     )
 
 
@@ -547,13 +547,13 @@ def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
         max_leaves=10,
     )
     found = decode(data.draw(values), kind)
-    assert not isinstance(found, Fault) or "hunter2" not in repr(found)
+    assert not isinstance(found, ContentProblem) or "hunter2" not in repr(found)
 
 
 @given(st.binary(max_size=40))
 def test_any_content(content: bytes) -> None:
     """Any bytes at all are an answer or a fault."""
-    assert isinstance(result_of(codec().decode(content, ApiToken)), ApiToken | Fault)
+    assert isinstance(result_of(codec().decode(content, ApiToken)), ApiToken | ContentProblem)
 
 
 @settings(max_examples=250)
@@ -741,7 +741,7 @@ def test_body(body: Any, expected: dict[str, Any]) -> None:
 )
 def test_write_moment(moment: datetime, expected: str) -> None:
     """Dates and times are written as the API writes them, in UTC and with milliseconds."""
-    assert expected == write_moment(moment)
+    assert expected == write_datetime(moment)
 
 
 @given(
@@ -755,7 +755,7 @@ def test_moments_round_trip(moment: datetime) -> None:
     """What was written is read as the same moment, to the millisecond."""
     utc = moment.astimezone(UTC)
     expected = utc.replace(microsecond=utc.microsecond // 1000 * 1000)
-    found = decode({"id": ID, "expirationDate": write_moment(moment)}, ApiToken)
+    found = decode({"id": ID, "expirationDate": write_datetime(moment)}, ApiToken)
     assert expected == found.expiration_date
 
 

@@ -10,10 +10,10 @@ import pytest
 import trio
 import trio.testing
 
-from losant_tokens._concurrency_limiter import AsyncioTurns, TrioTurns, Turns
+from losant_tokens._concurrency_limiter import AsyncioLimiter, Limiter, TrioLimiter
 from tests.support.cancelling import Sweep, Way
 
-Test = Callable[[type[AsyncioTurns] | type[TrioTurns]], Awaitable[None]]
+Test = Callable[[type[AsyncioLimiter] | type[TrioLimiter]], Awaitable[None]]
 
 
 def under(backend: str, test: Test) -> None:
@@ -21,18 +21,20 @@ def under(backend: str, test: Test) -> None:
     if backend == "asyncio":
 
         async def main() -> None:
-            await test(AsyncioTurns)
+            await test(AsyncioLimiter)
 
         asyncio.run(main())
     else:
-        trio.run(test, TrioTurns, clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(test, TrioLimiter, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 backends = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
-async def take(turns: Turns, found: list[object], name: object, seconds: float = math.inf) -> None:
-    if await turns.take(anyio.current_time() + seconds):
+async def take(
+    limiter: Limiter, found: list[object], name: object, seconds: float = math.inf
+) -> None:
+    if await limiter.acquire(anyio.current_time() + seconds):
         found.append(name)
     else:
         found.append(None)
@@ -42,16 +44,16 @@ async def take(turns: Turns, found: list[object], name: object, seconds: float =
 def test_at_once(backend: str) -> None:
     """There are as many turns as there should be, and each one can be given back."""
 
-    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
-        turns = kind(2)
-        assert [turns.take_at_once() for _ in range(3)] == [True, True, False]
-        assert turns.free == 0
-        turns.release()
-        assert turns.free == 1
-        assert await turns.take(math.inf)
-        turns.release()
-        turns.release()
-        assert turns.free == 2
+    async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
+        limiter = kind(2)
+        assert [limiter.acquire_nowait() for _ in range(3)] == [True, True, False]
+        assert limiter.free == 0
+        limiter.release()
+        assert limiter.free == 1
+        assert await limiter.acquire(math.inf)
+        limiter.release()
+        limiter.release()
+        assert limiter.free == 2
 
     under(backend, main)
 
@@ -60,19 +62,19 @@ def test_at_once(backend: str) -> None:
 def test_in_order(backend: str) -> None:
     """The one that has waited longest has the next turn, and nobody gets in before."""
 
-    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
-        turns, found = kind(1), list[object]()
-        turns.take_at_once()
+    async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
+        limiter, found = kind(1), list[object]()
+        limiter.acquire_nowait()
         async with anyio.create_task_group() as tasks:
             for name in range(5):
-                tasks.start_soon(take, turns, found, name)
+                tasks.start_soon(take, limiter, found, name)
                 await anyio.lowlevel.checkpoint()
             for _ in range(5):
-                turns.release()
-                assert not turns.take_at_once()
+                limiter.release()
+                assert not limiter.acquire_nowait()
                 await anyio.sleep(0.001)
         assert found == [0, 1, 2, 3, 4]
-        assert turns.free == 0
+        assert limiter.free == 0
 
     under(backend, main)
 
@@ -81,21 +83,21 @@ def test_in_order(backend: str) -> None:
 def test_deadlines(backend: str) -> None:
     """Each one that waits does so until its own deadline, in whatever order they come."""
 
-    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
-        turns, found = kind(1), list[object]()
-        turns.take_at_once()
+    async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
+        limiter, found = kind(1), list[object]()
+        limiter.acquire_nowait()
         began = anyio.current_time()
         ends: dict[float, float] = {}
 
         async def wait(seconds: float) -> None:
-            await take(turns, found, seconds, seconds)
+            await take(limiter, found, seconds, seconds)
             ends[seconds] = anyio.current_time() - began
 
         async with anyio.create_task_group() as tasks:
             for seconds in (0.3, 0.1, 0.2, 0.1, 5.0):
                 tasks.start_soon(wait, seconds)
             await anyio.sleep(0.4)
-            turns.release()
+            limiter.release()
         assert found == [None] * 4 + [5.0]
         for seconds in (0.1, 0.2, 0.3):
             assert seconds <= ends[seconds] + 0.001 <= seconds + 0.09
@@ -108,20 +110,20 @@ def test_deadlines(backend: str) -> None:
 def test_those_that_have_left(backend: str) -> None:
     """A turn does not go to one whose deadline has passed, or who was cancelled."""
 
-    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
-        turns, found = kind(1), list[object]()
-        turns.take_at_once()
+    async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
+        limiter, found = kind(1), list[object]()
+        limiter.acquire_nowait()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(take, turns, found, 0, 0.01)
+            tasks.start_soon(take, limiter, found, 0, 0.01)
             with anyio.move_on_after(0.02):
-                await turns.take(math.inf)
+                await limiter.acquire(math.inf)
             await anyio.sleep(0.05)
-            tasks.start_soon(take, turns, found, 1, 10)
+            tasks.start_soon(take, limiter, found, 1, 10)
             await anyio.sleep(0.01)
-            turns.release()
+            limiter.release()
         assert found == [None, 1]
-        turns.release()
-        assert turns.free == 1
+        limiter.release()
+        assert limiter.free == 1
 
     under(backend, main)
 
@@ -130,20 +132,20 @@ def test_those_that_have_left(backend: str) -> None:
 def test_close(backend: str) -> None:
     """Closing ends all waiting at once, with or without a deadline."""
 
-    async def main(kind: type[AsyncioTurns] | type[TrioTurns]) -> None:
-        turns, found = kind(1), list[object]()
-        turns.take_at_once()
-        turns.close()  # with nobody waiting
+    async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
+        limiter, found = kind(1), list[object]()
+        limiter.acquire_nowait()
+        limiter.close()  # with nobody waiting
         began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(take, turns, found, 0)
-            tasks.start_soon(take, turns, found, 1, 60)
+            tasks.start_soon(take, limiter, found, 0)
+            tasks.start_soon(take, limiter, found, 1, 60)
             await anyio.sleep(0.01)
-            turns.close()
+            limiter.close()
         assert found == [None, None]
         assert anyio.current_time() - began < 1
-        turns.release()
-        assert turns.free == 1
+        limiter.release()
+        assert limiter.free == 1
 
     under(backend, main)
 
@@ -152,19 +154,19 @@ def test_close(backend: str) -> None:
 async def test_cancelled_at_every_point(way: Way) -> None:
     """Wherever waiting is cancelled, no turn is lost and none is made."""
     for at in range(1, 10):
-        turns = AsyncioTurns(1)
-        turns.take_at_once()
+        limiter = AsyncioLimiter(1)
+        limiter.acquire_nowait()
 
-        async def use(turns: AsyncioTurns = turns) -> None:
-            assert await turns.take(math.inf)
-            turns.release()
+        async def use(limiter: AsyncioLimiter = limiter) -> None:
+            assert await limiter.acquire(math.inf)
+            limiter.release()
 
         run = Sweep(way, at)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run.run, use())
             await asyncio.sleep(0)
-            turns.release()
-        assert turns.free == 1
+            limiter.release()
+        assert limiter.free == 1
         if not run.has_cancelled:
             return
     raise AssertionError("waiting never came to its end")
@@ -172,13 +174,13 @@ async def test_cancelled_at_every_point(way: Way) -> None:
 
 async def test_many_deadlines() -> None:
     """Deadlines of calls that had their turn are not kept for ever."""
-    turns = AsyncioTurns(1)
+    limiter = AsyncioLimiter(1)
     for _ in range(100):
-        turns.take_at_once()
-        waiting = asyncio.ensure_future(turns.take(asyncio.get_running_loop().time() + 60))
+        limiter.acquire_nowait()
+        waiting = asyncio.ensure_future(limiter.acquire(asyncio.get_running_loop().time() + 60))
         await asyncio.sleep(0)
-        turns.release()
+        limiter.release()
         assert await waiting
-        turns.release()
-    assert len(turns._ends) == 1
-    turns.close()
+        limiter.release()
+    assert len(limiter._ends) == 1
+    limiter.close()

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from losant_tokens import _json_parser
-from losant_tokens._json_parser import MAX_DEPTH, Fault, parse, parse_in_steps
+from losant_tokens._json_parser import MAX_DEPTH, ContentProblem, parse, parse_in_steps
 
-NOT_JSON = Fault("is not JSON")
-TOO_DEEP = Fault("is nested more than 100 levels deep")
+NOT_JSON = ContentProblem("is not JSON")
+TOO_DEEP = ContentProblem("is nested more than 100 levels deep")
 
 
 def without_orjson(content: bytes) -> object:
@@ -110,7 +110,7 @@ NO_DOCUMENTS = [
 async def test_document(content: bytes) -> None:
     """Each document is read the same with orjson, without it, and in steps."""
     found = parse(content)
-    assert not isinstance(found, Fault)
+    assert not isinstance(found, ContentProblem)
     assert same(without_orjson(content), found)
     assert same(await in_steps(content), found)
 
@@ -171,7 +171,7 @@ async def test_number_of_values(
     """A document with more values than allowed is not parsed; commas in strings are no values."""
     monkeypatch.setattr(_json_parser, "_PIECE", piece)
     for found in (parse(content, max_values=10), await in_steps(content, max_values=10)):
-        assert fits == (found != Fault("holds more than 10 values", is_too_large=True))
+        assert fits == (found != ContentProblem("holds more than 10 values", is_too_large=True))
 
 
 @pytest.mark.parametrize("filler", [b"[],", b"{},", b"1,", b'"",', b'{"a":1},'])
@@ -182,7 +182,7 @@ async def test_bomb_is_not_parsed(filler: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_json_parser, "_scan", lambda *_: made.append(1))
         found = await parse_in_steps(content, "items")
-    assert Fault("holds more than 1,000,000 values", is_too_large=True) == found
+    assert ContentProblem("holds more than 1,000,000 values", is_too_large=True) == found
     assert [] == made
 
 

@@ -19,7 +19,7 @@ from losant_tokens import (
     UserOauthToken,
     UserOauthTokens,
 )
-from losant_tokens._models import ANSWERS
+from losant_tokens._models import RESPONSE_MODELS
 from losant_tokens.errors import ClientStateError, ValidationError
 
 ID = "575ec7417ae143cd83dc4a95"
@@ -41,7 +41,7 @@ SMALLEST: list[Any] = [
 
 def test_all_answers() -> None:
     """The list of answers has all of them."""
-    assert [type(model) for model in SMALLEST] == list(ANSWERS)
+    assert [type(model) for model in SMALLEST] == list(RESPONSE_MODELS)
 
 
 @pytest.mark.parametrize("model", SMALLEST, ids=lambda model: type(model).__name__)

@@ -252,14 +252,14 @@ async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
         (
             "oauth",
             ApiTokenPost("ci"),
-            "userOauthTokens.post: what is sent must be of UserOauthTokenPost",
+            "userOauthTokens.post: the request body must be of UserOauthTokenPost",
         ),
         (
             "user",
             UserOauthTokenPost("ci", OAUTH),
-            "userApiTokens.post: what is sent must be of ApiTokenPost",
+            "userApiTokens.post: the request body must be of ApiTokenPost",
         ),
-        (f"instance:{B}", None, "instanceApiTokens.post: what is sent must be of ApiTokenPost"),
+        (f"instance:{B}", None, "instanceApiTokens.post: the request body must be of ApiTokenPost"),
     ],
 )
 async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
@@ -272,7 +272,7 @@ async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
 @pytest.mark.parametrize("owner", PATHS)
 async def test_patch_refuses(owner: str) -> None:
     """What is no patch changes nothing."""
-    with pytest.raises(ValidationError, match=r"\.patch: what is sent must be of "):
+    with pytest.raises(ValidationError, match=r"\.patch: the request body must be of "):
         await ask(owner, lambda tokens: tokens.patch(A, ApiTokenPost("ci")))  # type: ignore[arg-type]
 
 

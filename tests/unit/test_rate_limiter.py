@@ -25,7 +25,7 @@ from losant_tokens import (
     UserCredentials,
     errors,
 )
-from losant_tokens._rate_limiter import Pace
+from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._retry_budget import CAPACITY, RetryBudget
 from losant_tokens.errors import LosantError
 from tests.support.helpers import jwt
@@ -346,7 +346,7 @@ async def test_a_single_attempt() -> None:
     async with client_of(limit, retry=RetryPolicy(attempts=1)) as client:
         with pytest.raises(errors.TooManyRequests):
             await client.user_api_token.get(ID)
-        assert client._session._shared.pace.rate is not None
+        assert client._session._shared.rate_limiter.rate is not None
     assert len(limit.refused) == 1
 
 
@@ -381,12 +381,12 @@ def test_cancelled_in_the_line(backend: str) -> None:
 def test_a_pace_without_answers() -> None:
     """A first request that is refused leaves a rate to go on with."""
     now = 100.0
-    pace = Pace(lambda: now)
-    assert pace.pause_left == 0
-    pace.refused(99.0, 3.0)
-    assert pace.pause_left >= 3
-    assert pace.rate is not None
-    assert pace.rate.now > 0
+    rate_limiter = RateLimiter(lambda: now)
+    assert rate_limiter.pause_left == 0
+    rate_limiter.refused(99.0, 3.0)
+    assert rate_limiter.pause_left >= 3
+    assert rate_limiter.rate is not None
+    assert rate_limiter.rate.now > 0
 
 
 # --- The retry budget -------------------------------------------------------------------------

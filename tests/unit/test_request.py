@@ -436,7 +436,7 @@ def test_bad_bodies(name: str, ids: dict[str, str], body: Any, expected: str) ->
     """A body of another class than the action takes is refused, with both classes."""
     with pytest.raises(ValidationError) as caught:
         build(BY_NAME[name], ids, body=body)
-    assert str(caught.value).startswith(f"{name}: what is sent must be of {expected}")
+    assert str(caught.value).startswith(f"{name}: the request body must be of {expected}")
 
 
 def test_patch_of_an_oauth_token() -> None:

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from losant_tokens import ApiToken, Secret, Success, _operations
 from losant_tokens._codec import codec
-from losant_tokens._json_parser import Fault
+from losant_tokens._json_parser import ContentProblem
 from losant_tokens._operations import Action
 from losant_tokens._response import (
-    ANSWER_LIMIT,
-    Answer,
+    DEFAULT_MAX_RESPONSE_SIZE,
     BodyReader,
-    read_answer,
+    RawResponse,
+    read_response,
     retry_after,
     size_limit,
 )
@@ -64,10 +64,10 @@ def read(
 ) -> Any:
     """What an answer says; a content that is no bytes is sent as JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    answer = Answer(status, httpx.Headers(JSON if headers is None else headers), body)
+    answer = RawResponse(status, httpx.Headers(JSON if headers is None else headers), body)
     request = httpx.Request(action.method, f"https://api.losant.com/me/tokens/{ID}?_links=true")
     hidden = [Secret(text) for text in secrets]
-    return result_of(read_answer(action, request, answer, codec(), hidden))
+    return result_of(read_response(action, request, answer, codec(), hidden))
 
 
 def said(error: LosantError) -> str:
@@ -464,8 +464,8 @@ def test_any_secret(secret: str, before: str, after: str) -> None:
 
 def test_answer_is_veiled() -> None:
     """An answer does not show what it holds: it may be a new token."""
-    answer = Answer(201, httpx.Headers({"x": SECRET}), SECRET.encode())
-    assert repr(answer) == "Answer(status_code=201)"
+    answer = RawResponse(201, httpx.Headers({"x": SECRET}), SECRET.encode())
+    assert repr(answer) == "RawResponse(status_code=201)"
 
 
 # --- Retry-After ------------------------------------------------------------------------------
@@ -555,7 +555,7 @@ def test_any_retry_after(value: str) -> None:
 # --- Compression ------------------------------------------------------------------------------
 
 
-def collect(encoding: str, *parts: bytes, limit: int = ANSWER_LIMIT) -> bytes | str:
+def collect(encoding: str, *parts: bytes, limit: int = DEFAULT_MAX_RESPONSE_SIZE) -> bytes | str:
     """Return the body of these parts, or its problem."""
     reader = BodyReader(encoding, limit)
     for part in parts:
@@ -637,7 +637,7 @@ def test_limit(encoding: str, parts: list[bytes], expected: bool) -> None:
 
 def test_default_limit() -> None:
     """The limit is 32 MiB: ten thousand tokens are some five."""
-    assert ANSWER_LIMIT == 32 * 1024 * 1024
+    assert DEFAULT_MAX_RESPONSE_SIZE == 32 * 1024 * 1024
 
 
 @pytest.mark.parametrize("size", [1, 100, 100_000])
@@ -653,7 +653,7 @@ def test_bomb_within() -> None:
     """No part is decompressed further than one byte past the limit."""
     bomb = gzip.compress(b"\0" * 64 * 1024 * 1024)
     reader = BodyReader("gzip", limit=10)
-    assert Fault("is larger than 10 bytes", is_too_large=True) == reader.feed(bomb)
+    assert ContentProblem("is larger than 10 bytes", is_too_large=True) == reader.feed(bomb)
     assert reader._size == 11
 
 
@@ -711,9 +711,9 @@ async def test_too_many_values() -> None:
     """A page of more values than its limit allows can be asked for again in smaller pages."""
     content = b'{"items":[' + b"[]," * 20_000 + b"[]]}"
     request = httpx.Request("GET", "https://api.losant.com/me/tokens")
-    answer = Answer(200, httpx.Headers(JSON), content)
+    answer = RawResponse(200, httpx.Headers(JSON), content)
 
-    error = await read_answer(LIST, request, answer, codec(), [], 100_000)
+    error = await read_response(LIST, request, answer, codec(), [], 100_000)
 
     assert isinstance(error, ResponseTooLarge)
     assert str(error) == (
@@ -727,9 +727,9 @@ async def test_too_many_values_for_one_token() -> None:
     """A response about one token cannot be made smaller."""
     content = b'{"id":[' + b"[]," * 20_000 + b"[]]}"
     request = httpx.Request("GET", f"https://api.losant.com/me/tokens/{ID}")
-    answer = Answer(200, httpx.Headers(JSON), content)
+    answer = RawResponse(200, httpx.Headers(JSON), content)
 
-    error = await read_answer(GET, request, answer, codec(), [], 10_000)
+    error = await read_response(GET, request, answer, codec(), [], 10_000)
 
     assert type(error) is ResponseError
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import ResourceRole, Secret
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens.errors import ValidationError
 
 LONG = "x" * 41
@@ -30,33 +30,33 @@ class Zoneless(tzinfo):
         return None
 
 
-GOOD: list[tuple[valid.Validator, list[Any]]] = [
-    (valid.text(), ["", "a", "x" * 100_000, "ä", "\U0001f600", "\n"]),
-    (valid.text(2, 3), ["ab", "abc", "äöü", "\U0001f600", "\U0001f600a"]),
-    (valid.text(pattern="[a-f]+"), ["a", "abcdef"]),
+GOOD: list[tuple[validators.Validator, list[Any]]] = [
+    (validators.string(), ["", "a", "x" * 100_000, "ä", "\U0001f600", "\n"]),
+    (validators.string(2, 3), ["ab", "abc", "äöü", "\U0001f600", "\U0001f600a"]),
+    (validators.string(pattern="[a-f]+"), ["a", "abcdef"]),
     (
-        valid.text(pattern=valid.ID.pattern),
+        validators.string(pattern=validators.ID_PATTERN.pattern),
         ["a" * 24, "0" * 24, "abcdefABCDEF0123456789ab"],
     ),
-    (valid.optional(valid.text(2)), [None, "ab"]),
-    (valid.one_of(("a", "b")), ["a", "b"]),
-    (valid.whole(least=0), [0, 1, 2**53]),
-    (valid.whole(least=1), [1, 2]),
-    (valid.positive, [1, 0.001, 5e-324, INF]),
+    (validators.optional(validators.string(2)), [None, "ab"]),
+    (validators.one_of(("a", "b")), ["a", "b"]),
+    (validators.integer(minimum=0), [0, 1, 2**53]),
+    (validators.integer(minimum=1), [1, 2]),
+    (validators.positive_number, [1, 0.001, 5e-324, INF]),
     (
-        valid.moment,
+        validators.aware_datetime,
         [
             datetime(2030, 1, 1, tzinfo=UTC),
             datetime(2030, 1, 1, tzinfo=timezone(timedelta(hours=-5))),
         ],
     ),
-    (valid.moment_or("never"), ["never", datetime(2030, 1, 1, tzinfo=UTC)]),
-    (valid.instance_of(ResourceRole), [ResourceRole("a", "view")]),
-    (valid.items(valid.text(1)), [(), ("a",), ("a", "a"), ("a",) * 1000]),
-    (valid.items(valid.text(1), most=2), [(), ("a", "b")]),
-    (valid.items(valid.text(1), unique=True), [(), ("a", "b", "A")]),
+    (validators.aware_datetime_or("never"), ["never", datetime(2030, 1, 1, tzinfo=UTC)]),
+    (validators.instance_of(ResourceRole), [ResourceRole("a", "view")]),
+    (validators.tuple_of(validators.string(1)), [(), ("a",), ("a", "a"), ("a",) * 1000]),
+    (validators.tuple_of(validators.string(1), max_length=2), [(), ("a", "b")]),
+    (validators.tuple_of(validators.string(1), unique=True), [(), ("a", "b", "A")]),
     (
-        valid.shape(ResourceRole, {"role": valid.one_of(("view",))}),
+        validators.instance_with(ResourceRole, {"role": validators.one_of(("view",))}),
         [ResourceRole("", "view")],
     ),
 ]
@@ -65,89 +65,109 @@ GOOD: list[tuple[valid.Validator, list[Any]]] = [
 @pytest.mark.parametrize(
     ("limit", "value"), [(limit, value) for limit, values in GOOD for value in values]
 )
-def test_within(limit: valid.Validator, value: object) -> None:
+def test_within(limit: validators.Validator, value: object) -> None:
     """What is within a limit passes."""
-    valid.check(limit, "Thing", "part", value)
+    validators.check_argument(limit, "Thing", "part", value)
 
 
-BAD: list[tuple[valid.Validator, object, str]] = [
-    (valid.text(), 1, "must be a text, but it is int"),
-    (valid.text(), None, "must be a text, but it is NoneType"),
-    (valid.text(), b"a", "must be a text, but it is bytes"),
-    (valid.text(1, 3), "", "must have 1 to 3 characters, but it has 0"),
-    (valid.text(1, 3), "abcd", "must have 1 to 3 characters, but it has 4"),
+BAD: list[tuple[validators.Validator, object, str]] = [
+    (validators.string(), 1, "must be a text, but it is int"),
+    (validators.string(), None, "must be a text, but it is NoneType"),
+    (validators.string(), b"a", "must be a text, but it is bytes"),
+    (validators.string(1, 3), "", "must have 1 to 3 characters, but it has 0"),
+    (validators.string(1, 3), "abcd", "must have 1 to 3 characters, but it has 4"),
     (
-        valid.text(3),
+        validators.string(3),
         "\U0001f600",
         "must have at least 3 characters, but it has 2 (UTF-16 code un",
     ),
-    (valid.text(pattern="[a-f]+"), "abg", "must match [a-f]+ throughout its 3 characters"),
-    (valid.text(pattern="[a-f]+"), "ab\n", "must match [a-f]+ throughout its 3 characters"),
-    (valid.text(pattern="[a-f]+"), "", "must match [a-f]+ throughout its 0 characters"),
-    (valid.text(pattern=r"\w"), "ä", r"must match \w throughout its 1 characters"),
-    (valid.text(), "a\ud800", "has a lone surrogate, which cannot be sent"),
-    (valid.optional(valid.text(2)), "a", "must have at least 2 characters, but it has 1"),
-    (valid.one_of(("a", "b")), "c", "must be one of 'a', 'b', but it is 'c'"),
-    (valid.one_of(("a", "b")), "", "must be one of 'a', 'b', but it is ''"),
-    (valid.one_of(("a", "b")), None, "must be one of 'a', 'b', but it is NoneType"),
-    (valid.one_of(("a", "b")), ["a"], "must be one of 'a', 'b', but it is list"),
-    (valid.one_of(("a",)), "x" * 40, f"must be one of 'a', but it is '{'x' * 40}'"),
-    (valid.one_of(("a",)), LONG, "must be one of 'a', but it is a text of 41 characters"),
-    (valid.whole(least=0), -1, "must be an integer, at least 0, but it is -1"),
-    (valid.whole(least=1), 0, "must be an integer, at least 1, but it is 0"),
-    (valid.whole(least=1), True, "must be an integer, at least 1, but it is bool"),
-    (valid.whole(least=1), 1.0, "must be an integer, at least 1, but it is float"),
-    (valid.whole(least=1), "1", "must be an integer, at least 1, but it is '1'"),
-    (valid.whole(least=1), LONG, "must be an integer, at least 1, but it is a text of 41 c"),
-    (valid.whole(least=1), None, "must be an integer, at least 1, but it is NoneType"),
-    (valid.positive, 0, "must be a number above 0, but it is 0"),
-    (valid.positive, -0.5, "must be a number above 0, but it is -0.5"),
-    (valid.positive, NAN, "must be a number above 0, but it is nan"),
-    (valid.positive, -INF, "must be a number above 0, but it is -inf"),
-    (valid.positive, True, "must be a number above 0, but it is True"),
-    (valid.positive, "1", "must be a number above 0, but it is '1'"),
-    (valid.positive, None, "must be a number above 0, but it is NoneType"),
-    (valid.moment, "2030-01-01", "must be a datetime, but it is str"),
-    (valid.moment, datetime(2030, 1, 1).date(), "must be a datetime, but it is date"),  # noqa: DTZ001
-    (valid.moment, datetime(2030, 1, 1), "must say its time zone, such as datetime(2030"),  # noqa: DTZ001
-    (valid.moment, datetime(2030, 1, 1, tzinfo=Zoneless()), "must say its time zone, such as"),
-    (valid.moment_or("never"), "later", "must be a datetime, but it is str"),
-    (valid.instance_of(ResourceRole), {}, "must be of ResourceRole, but it is dict"),
+    (validators.string(pattern="[a-f]+"), "abg", "must match [a-f]+ throughout its 3 characters"),
+    (validators.string(pattern="[a-f]+"), "ab\n", "must match [a-f]+ throughout its 3 characters"),
+    (validators.string(pattern="[a-f]+"), "", "must match [a-f]+ throughout its 0 characters"),
+    (validators.string(pattern=r"\w"), "ä", r"must match \w throughout its 1 characters"),
+    (validators.string(), "a\ud800", "has a lone surrogate, which cannot be sent"),
     (
-        valid.items(valid.text(1)),
+        validators.optional(validators.string(2)),
+        "a",
+        "must have at least 2 characters, but it has 1",
+    ),
+    (validators.one_of(("a", "b")), "c", "must be one of 'a', 'b', but it is 'c'"),
+    (validators.one_of(("a", "b")), "", "must be one of 'a', 'b', but it is ''"),
+    (validators.one_of(("a", "b")), None, "must be one of 'a', 'b', but it is NoneType"),
+    (validators.one_of(("a", "b")), ["a"], "must be one of 'a', 'b', but it is list"),
+    (validators.one_of(("a",)), "x" * 40, f"must be one of 'a', but it is '{'x' * 40}'"),
+    (validators.one_of(("a",)), LONG, "must be one of 'a', but it is a text of 41 characters"),
+    (validators.integer(minimum=0), -1, "must be an integer, at least 0, but it is -1"),
+    (validators.integer(minimum=1), 0, "must be an integer, at least 1, but it is 0"),
+    (validators.integer(minimum=1), True, "must be an integer, at least 1, but it is bool"),
+    (validators.integer(minimum=1), 1.0, "must be an integer, at least 1, but it is float"),
+    (validators.integer(minimum=1), "1", "must be an integer, at least 1, but it is '1'"),
+    (
+        validators.integer(minimum=1),
+        LONG,
+        "must be an integer, at least 1, but it is a text of 41 c",
+    ),
+    (validators.integer(minimum=1), None, "must be an integer, at least 1, but it is NoneType"),
+    (validators.positive_number, 0, "must be a number above 0, but it is 0"),
+    (validators.positive_number, -0.5, "must be a number above 0, but it is -0.5"),
+    (validators.positive_number, NAN, "must be a number above 0, but it is nan"),
+    (validators.positive_number, -INF, "must be a number above 0, but it is -inf"),
+    (validators.positive_number, True, "must be a number above 0, but it is True"),
+    (validators.positive_number, "1", "must be a number above 0, but it is '1'"),
+    (validators.positive_number, None, "must be a number above 0, but it is NoneType"),
+    (validators.aware_datetime, "2030-01-01", "must be a datetime, but it is str"),
+    (validators.aware_datetime, datetime(2030, 1, 1).date(), "must be a datetime, but it is date"),  # noqa: DTZ001
+    (
+        validators.aware_datetime,
+        datetime(2030, 1, 1),  # noqa: DTZ001
+        "must say its time zone, such as datetime(2030",
+    ),
+    (
+        validators.aware_datetime,
+        datetime(2030, 1, 1, tzinfo=Zoneless()),
+        "must say its time zone, such as",
+    ),
+    (validators.aware_datetime_or("never"), "later", "must be a datetime, but it is str"),
+    (validators.instance_of(ResourceRole), {}, "must be of ResourceRole, but it is dict"),
+    (
+        validators.tuple_of(validators.string(1)),
         "a",
         "must be a list or tuple, such as ['a'], but it is str",
     ),
-    (valid.items(valid.text()), LONG, "such as [a text of 41 characters], but it is str"),
     (
-        valid.items(valid.text(1)),
+        validators.tuple_of(validators.string()),
+        LONG,
+        "such as [a text of 41 characters], but it is str",
+    ),
+    (
+        validators.tuple_of(validators.string(1)),
         1,
         "must be a list or tuple, such as [int], but it is int",
     ),
     (
-        valid.items(valid.text(1), most=2),
+        validators.tuple_of(validators.string(1), max_length=2),
         ("a",) * 3,
         "must have at most 2 members, but it has 3",
     ),
     (
-        valid.items(valid.text(), unique=True),
+        validators.tuple_of(validators.string(), unique=True),
         ("a", "b", "b"),
         "no member twice, but it has 'b'",
     ),
     (
-        valid.items(valid.text(), unique=True),
+        validators.tuple_of(validators.string(), unique=True),
         (LONG, LONG),
         "but it has a text of 41 characters",
     ),
-    (valid.shape(ResourceRole, {}), "view", "must be of ResourceRole, but it is str"),
+    (validators.instance_with(ResourceRole, {}), "view", "must be of ResourceRole, but it is str"),
 ]
 
 
 @pytest.mark.parametrize(("limit", "value", "expected"), BAD)
-def test_beyond(limit: valid.Validator, value: object, expected: str) -> None:
+def test_beyond(limit: validators.Validator, value: object, expected: str) -> None:
     """What is beyond a limit is refused, with the limit and what was given instead."""
     with pytest.raises(ValidationError) as caught:
-        valid.check(limit, "Thing", "part", value)
+        validators.check_argument(limit, "Thing", "part", value)
     assert str(caught.value).startswith("Thing.part ")
     assert expected in str(caught.value)
 
@@ -156,21 +176,21 @@ def test_beyond(limit: valid.Validator, value: object, expected: str) -> None:
 def test_beyond_all_bounds(least: int) -> None:
     """A number of more digits than Python writes out is refused like any other."""
     with pytest.raises(ValidationError, match="must be an integer"):
-        valid.check(valid.whole(least=least), "Thing", "part", -(10**5000))
+        validators.check_argument(validators.integer(minimum=least), "Thing", "part", -(10**5000))
 
 
 def test_positive_beyond_all_bounds() -> None:
     """So is such a number where fractions are taken, too."""
     with pytest.raises(ValidationError, match="must be a number above 0"):
-        valid.check(valid.positive, "Thing", "part", -(10**5000))
+        validators.check_argument(validators.positive_number, "Thing", "part", -(10**5000))
 
 
 def test_place() -> None:
     """What is wrong inside a list or an object is said with its place."""
-    role = valid.shape(ResourceRole, {"role": valid.one_of(("view",))})
+    role = validators.instance_with(ResourceRole, {"role": validators.one_of(("view",))})
     value = (ResourceRole("a", "view"), ResourceRole("a", "admin"))
     with pytest.raises(ValidationError) as caught:
-        valid.check(valid.items(role), "Thing", "roles", value)
+        validators.check_argument(validators.tuple_of(role), "Thing", "roles", value)
     assert str(caught.value) == "Thing.roles[1].role must be one of 'view', but it is 'admin'"
 
 
@@ -179,7 +199,7 @@ def test_of_an_attribute() -> None:
 
     @attrs.frozen
     class Parcel:
-        size: int = attrs.field(validator=valid.whole(least=1))
+        size: int = attrs.field(validator=validators.integer(minimum=1))
 
     with pytest.raises(ValidationError, match=r"^Parcel\.size must be an integer"):
         Parcel(0)
@@ -201,13 +221,13 @@ def test_of_an_attribute() -> None:
 )
 def test_shown(value: object, expected: str) -> None:
     """Of what was given, only short texts are shown: anything else may be a secret."""
-    assert expected == valid.shown(value)
+    assert expected == validators.describe(value)
 
 
 @given(st.text(min_size=41, max_size=200))
 def test_long_texts_are_not_shown(text: str) -> None:
     """A text as long as a token is never shown."""
-    assert valid.shown(text) == f"a text of {len(text)} characters"
+    assert validators.describe(text) == f"a text of {len(text)} characters"
 
 
 @pytest.mark.parametrize(
@@ -228,14 +248,14 @@ def test_long_texts_are_not_shown(text: str) -> None:
 )
 def test_many(value: Any, expected: object) -> None:
     """Any list becomes a tuple; a single text does not become its characters."""
-    assert expected == valid.many(value)
+    assert expected == validators.as_tuple(value)
 
 
 @given(st.text(max_size=30))
 def test_text_is_refused_or_can_be_sent(text: str) -> None:
     """A text that passes can be encoded, and one that cannot be is refused."""
     try:
-        valid.check(valid.text(), "Thing", "part", text)
+        validators.check_argument(validators.string(), "Thing", "part", text)
     except ValidationError:
         with pytest.raises(UnicodeEncodeError):
             text.encode()

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens._owner import OwnerTokens
-from losant_tokens._validators import ID
+from losant_tokens._validators import ID_PATTERN
 from losant_tokens.cli._connect import connected, each, new_client, refuse_own_token
 from losant_tokens.cli._connection import Connection
 from losant_tokens.cli._errors import (
@@ -39,7 +39,7 @@ def delete_tokens(
 ) -> int:
     """Delete tokens, all that can be; print each id as soon as the token is gone."""
     for token_id in ids:
-        if not ID.fullmatch(token_id):
+        if not ID_PATTERN.fullmatch(token_id):
             raise UsageError(f"an id has 24 hexadecimal digits, but this has not: {token_id!r}")
     need_terminal_or_yes("delete", yes=yes)
     once = list(dict.fromkeys(map(str.lower, ids)))

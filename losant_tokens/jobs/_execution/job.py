@@ -13,7 +13,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._adaptive_rate import Rate
 from losant_tokens.errors import JournalError, LosantError, PlanRefused
 from losant_tokens.jobs._execution.executor import Executor
@@ -96,9 +96,11 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         LosantError: The token may not do this at all. Once the job had begun, the error has a
             `report` of what was done.
     """
-    valid.check(valid.optional(valid.positive), "apply", "rate", rate)
+    validators.check_argument(
+        validators.optional(validators.positive_number), "apply", "rate", rate
+    )
     most = client.max_connections if max_concurrency is None else max_concurrency
-    valid.check(valid.whole(least=1), "apply", "max_concurrency", most)
+    validators.check_argument(validators.integer(minimum=1), "apply", "max_concurrency", most)
     path = Path(journal) if journal is not None else journal_of(plan)
     plan.check(client.base_url, None, plan.header.created)  # the age once the time is known
     listener = Listener(on_progress)

@@ -21,7 +21,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._resources.base import Send
 from losant_tokens._retry import ONCE
 from losant_tokens._warnings import warn_caller
@@ -141,7 +141,7 @@ async def check_account(
         PlanRefused: The account differs, or cannot be confirmed.
         LosantError: The requests failed.
     """
-    valid.check(valid.one_of(ACCOUNT_CHECKS), "check_account", "check", check)
+    validators.check_argument(validators.one_of(ACCOUNT_CHECKS), "check_account", "check", check)
     if check == "off":
         return
     problem = account_problem(plan.header, client.account)

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Self
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens.errors import PlanRefused
 from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._plan.format import (
@@ -138,7 +138,9 @@ class Plan:
             ValidationError: The age is no timedelta.
             PlanRefused: The plan is for another address, too old, or from the future.
         """
-        valid.check(valid.optional(valid.instance_of(timedelta)), "apply", "max_age", max_age)
+        validators.check_argument(
+            validators.optional(validators.instance_of(timedelta)), "apply", "max_age", max_age
+        )
         if base_url != self.header.base_url:
             raise PlanRefused(
                 f"{self.path} was made for {self.header.base_url}, and this is {base_url}"
@@ -216,8 +218,8 @@ def _checked(path: Path, file: BinaryIO) -> tuple[dict[str, Any], str, _Blocks]:
         raise ValueError
     if data.get("version") != VERSION:
         raise PlanRefused(
-            f"{path} is a plan of version {valid.shown(data.get('version'))}, and this release "
-            f"knows version {VERSION} alone. Make a new plan."
+            f"{path} is a plan of version {validators.describe(data.get('version'))}, "
+            f"and this release knows version {VERSION} alone. Make a new plan."
         )
     digest = data.pop("digest", None)
     hashed, blocks = hashlib.sha256(), _Blocks()

@@ -10,7 +10,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 from losant_tokens._resources.base import PAGE_SIZE, Send
 from losant_tokens._retry import ONCE
 from losant_tokens._warnings import warn_caller
@@ -97,7 +97,7 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
         JobError: The file cannot be written.
         LosantError: The tokens cannot be listed.
     """
-    valid.check(valid.instance_of(Rule), "plan", "select", select)
+    validators.check_argument(validators.instance_of(Rule), "plan", "select", select)
     return await make_plan(
         client,
         Wanted(
@@ -130,7 +130,7 @@ def distinct(owners: Owner | Iterable[Owner]) -> tuple[Owner, ...]:
     given = (owners,) if isinstance(owners, Owner) else owners
     found: dict[str, Owner] = {}
     for owner in given:
-        valid.check(valid.instance_of(Owner), "plan", "owners", owner)
+        validators.check_argument(validators.instance_of(Owner), "plan", "owners", owner)
         found.setdefault(str(owner).lower(), owner)
     return tuple(found.values())
 
@@ -155,14 +155,14 @@ class Wanted:
     words: str
     uses_time: bool
     patterns: tuple[Pattern, ...] = ()
-    action: Action = attrs.field(validator=valid.one_of(ACTIONS))
+    action: Action = attrs.field(validator=validators.one_of(ACTIONS))
     owner_ids: Mapping[Owner, tuple[str, ...]] = attrs.field(factory=dict)
     source: str = ""
 
 
-def _not_negative(instance: object, field: valid.Field, value: object) -> None:
+def _not_negative(instance: object, field: validators.Field, value: object) -> None:
     if value != 0:
-        valid.positive(instance, field, value)
+        validators.positive_number(instance, field, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -171,16 +171,20 @@ class Settings:
 
     path: str | Path | None = None
     guards: Guards = attrs.field(factory=Guards)
-    now: datetime | None = attrs.field(default=None, validator=valid.optional(valid.moment))
-    clock_check: ClockCheck = attrs.field(default="warn", validator=valid.one_of(CLOCK_CHECKS))
-    unmatched: OnUnmatched = attrs.field(default="warn", validator=valid.one_of(ON_UNMATCHED))
-    incomplete: OnIncomplete = attrs.field(default="warn", validator=valid.one_of(ON_INCOMPLETE))
-    page_size: int = attrs.field(default=PAGE_SIZE, validator=valid.whole(least=1))
+    now: datetime | None = attrs.field(
+        default=None, validator=validators.optional(validators.aware_datetime)
+    )
+    clock_check: ClockCheck = attrs.field(default="warn", validator=validators.one_of(CLOCK_CHECKS))
+    unmatched: OnUnmatched = attrs.field(default="warn", validator=validators.one_of(ON_UNMATCHED))
+    incomplete: OnIncomplete = attrs.field(
+        default="warn", validator=validators.one_of(ON_INCOMPLETE)
+    )
+    page_size: int = attrs.field(default=PAGE_SIZE, validator=validators.integer(minimum=1))
     patience: float = attrs.field(default=PATIENCE, validator=_not_negative)
 
     def __attrs_post_init__(self) -> None:
-        valid.check(
-            valid.optional(valid.whole(least=0)),
+        validators.check_argument(
+            validators.optional(validators.integer(minimum=0)),
             "plan",
             "max_changes",
             self.guards.max_changes,

@@ -10,7 +10,7 @@ A probabilistic filter would be smaller, but would now and then leave out a toke
 from array import array
 from hashlib import blake2b
 
-from losant_tokens import _validators as valid
+from losant_tokens import _validators as validators
 
 _SIZE = 12  # bytes: 24 hexadecimal digits
 _TABLES = 256
@@ -19,7 +19,7 @@ _SLOTS = 16  # of a new table; always a power of two
 
 def key_of(token_id: str) -> bytes:
     """Return an id as 12 bytes. A malformed id is hashed. Case does not count."""
-    if valid.ID.fullmatch(token_id):
+    if validators.ID_PATTERN.fullmatch(token_id):
         return bytes.fromhex(token_id)
     malformed = token_id.lower().encode("utf-8", "surrogatepass")
     return blake2b(malformed, digest_size=_SIZE).digest()
