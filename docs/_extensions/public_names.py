@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack, get_args, get_type_hints
 
+import attrs
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -32,12 +33,26 @@ PRIVATE = re.compile(r"losant_tokens(\.\w+)*\._[a-z]\w*(\.\w+)*")
 """Classes whose instances come from the library. Their arguments concern nobody else."""
 MADE_BY_THE_LIBRARY = frozenset(
     {
+        "losant_tokens.ApiToken",
+        "losant_tokens.ApiTokens",
+        "losant_tokens.AuthenticatedUser",
         "losant_tokens.Listing",
+        "losant_tokens.OauthDetails",
         "losant_tokens.OwnerTokens",
+        "losant_tokens.Success",
+        "losant_tokens.UserOauthToken",
+        "losant_tokens.UserOauthTokens",
+        "losant_tokens.jobs.Counts",
+        "losant_tokens.jobs.Entry",
+        "losant_tokens.jobs.Header",
+        "losant_tokens.jobs.PaceSample",
         "losant_tokens.jobs.Plan",
         "losant_tokens.jobs.Progress",
         "losant_tokens.jobs.Report",
+        "losant_tokens.jobs.Result",
         "losant_tokens.jobs.Rule",
+        "losant_tokens.testing.FakeToken",
+        "losant_tokens.testing.FakeUser",
         "losant_tokens.testing.RecordedRequest",
         "losant_tokens.testing.SeedSummary",
         "losant_tokens.testing.Serving",
@@ -92,8 +107,13 @@ def shown_signature(
     returns: str | None,
 ) -> tuple[str | None, str | None] | None:
     """Return the signature to show: without private types, and none for what nobody creates."""
-    if name in MADE_BY_THE_LIBRARY:
+    if signature is not None and (name in MADE_BY_THE_LIBRARY or what == "exception"):
         return "", None
+    if what == "class" and attrs.has(obj):
+        # attrs names its defaults by expressions of its own; these are their values.
+        signature = stringify_signature(
+            inspect.signature(obj), show_return_annotation=False, unqualified_typehints=True
+        )
     if what == "method" and any(
         parameter.kind is parameter.VAR_KEYWORD
         for parameter in inspect.signature(obj).parameters.values()
@@ -109,7 +129,7 @@ def without_private_types(text: str | None) -> str | None:
         return None
     for private, public in SHOWN_AS.items():
         text = re.sub(rf"~?(losant_tokens\._\w+\.)?\b{private}\b", public, text)
-    return text
+    return text.replace("= NOTHING", "= ...")  # attrs's word for a default that is computed
 
 
 def link_to_public_names(_app: Sphinx, doctree: nodes.document) -> None:
@@ -139,11 +159,39 @@ def resolve(
     return contnode if node["reftype"] == "obj" else None
 
 
-def drop_private_types(
+def list_all_attributes(
+    _app: Sphinx, what: str, name: str, obj: object, _options: object, lines: list[str]
+) -> None:
+    """Add the attributes that a docstring does not describe, with their types."""
+    if what != "class" or name not in MADE_BY_THE_LIBRARY or not attrs.has(obj):
+        return
+    text = "\n".join(lines)
+    missing = [
+        field.name
+        for field in attrs.fields(obj)
+        if not field.name.startswith("_") and f"    {field.name}:" not in text
+    ]
+    if missing and "Attributes:" not in lines:
+        lines += ["", "Attributes:"]
+    place = lines.index("Attributes:") + 1 if missing else 0
+    lines[place:place] = [f"    {field}:" for field in missing]
+
+
+def show_types_of_attributes(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Remove the types of attributes from a docstring if they have no public name."""
-    lines[:] = [line for line in lines if not HIDDEN_TYPE.search(line)]
+    """Put the type of an attribute beside its name, and remove types without a public name."""
+    shown: list[str] = []
+    place = 0
+    for line in lines:
+        if line.startswith("   :type: "):
+            if not HIDDEN_TYPE.search(line):
+                shown.insert(place, line)
+            continue
+        shown.append(line)
+        if line.startswith(".. attribute::"):
+            place = len(shown)
+    lines[:] = shown
 
 
 def check_pages(app: Sphinx, exception: Exception | None) -> None:
@@ -163,7 +211,8 @@ def check_pages(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.connect("autodoc-process-signature", shown_signature)
-    app.connect("autodoc-process-docstring", drop_private_types, priority=900)  # after napoleon
+    app.connect("autodoc-process-docstring", list_all_attributes, priority=100)
+    app.connect("autodoc-process-docstring", show_types_of_attributes, priority=900)
     app.connect("doctree-read", link_to_public_names)
     app.connect("missing-reference", resolve, priority=900)  # after intersphinx
     app.connect("build-finished", check_pages)
