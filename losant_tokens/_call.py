@@ -24,12 +24,13 @@ from losant_tokens._operations import Action
 from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._response import BodyReader, RawResponse, read_response, size_limit, unreadable
 from losant_tokens._retry import (
-    ONCE,
+    FailureKind,
     RetryPolicy,
+    classify,
     delay_before_retry,
     finite_or_inf,
     may_have_arrived,
-    may_try_again,
+    may_retry,
 )
 from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._secret import Secret
@@ -46,7 +47,6 @@ from losant_tokens.errors import (
     NotFound,
     RequestTimeout,
     ResponseError,
-    StatusError,
     TooManyRequests,
     TransportError,
 )
@@ -126,6 +126,7 @@ class Call:
     _used: int = 0  # attempts that count: those not refused, and those that the budget spared
     _refusals: int = 0  # in a row
     _is_paced: bool = True
+    _was_in_doubt: bool = False  # before the latest attempt
 
     def __reduce__(self) -> Never:
         raise TypeError("A call cannot be pickled or copied: it holds the API token.")
@@ -135,11 +136,10 @@ class Call:
         called = time.perf_counter()
         self._began = self.shared.now()
         self._deadline = self._began + finite_or_inf(self.policy.deadline)
-        # Jobs send each request once, at a rate of their own.
-        self._is_paced = self.policy is not ONCE
+        self._is_paced = self.policy.follow_rate_limit
         try:
             found = await self._attempt()
-            if isinstance(found, LosantError) and may_try_again(self.request.method, found):
+            if isinstance(found, LosantError) and may_retry(self.request.method, found):
                 found = await self._retry(found)
         finally:
             _log.debug(
@@ -201,7 +201,7 @@ class Call:
             attempt=self._refusals if is_refusal else self._used,
             elapsed=self.shared.now() - self._began,
             random=random.random,
-            in_doubt=self.may_have_arrived,
+            in_doubt=self._was_in_doubt,
         )
         return False if delay is None or not self.shared.is_open() else delay
 
@@ -233,6 +233,7 @@ class Call:
             if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
                 return Success()
             self.failure = found
+            self._was_in_doubt = self.may_have_arrived
             self.may_have_arrived |= may_have_arrived(found)
         elif self._is_paced:
             self._note_response(sent_at)
@@ -308,8 +309,7 @@ class Call:
         if not isinstance(error, TooManyRequests):
             self._used += 1
             self._refusals = 0
-            is_response = isinstance(error, StatusError) and error.is_from_api
-            if self._is_paced and is_response and not may_try_again("GET", error):
+            if self._is_paced and classify(error) is FailureKind.FINAL:
                 self._note_response(sent_at)
             return
         self._refusals += 1

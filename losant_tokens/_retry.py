@@ -1,24 +1,34 @@
-"""Decides whether a failed request may be sent again, and after how long.
+"""Decides whether a failed request is sent again, and when: one table for calls and for jobs.
 
-| failure                                             | GET, PATCH, DELETE | POST             |
-| --------------------------------------------------- | ------------------ | ---------------- |
-| could not connect, no free connection               | retry              | retry            |
-| 429                                                 | retry              | retry            |
-| 503                                                 | retry              | with Retry-After |
-| 408, 500, 502, 504, timeout or broken after sending | retry              | never            |
-| a 404 of a stranger, when in doubt (see below)      | retry              | never            |
-| a wrong setting, such as a proxy or a certificate   | never              | never            |
-| any other 4xx, an unreadable response               | never              | never            |
+A call is one method of the client. A job sends its requests one attempt at a time and decides
+itself when to send the next one; it sends only GET, PATCH and DELETE.
 
-A POST that may have been carried out is never sent again: the secret of a second token would be
-lost, and that is a leak.
+| failure                                       | GET, PATCH, DELETE | POST             | job   |
+| --------------------------------------------- | ------------------ | ---------------- | ----- |
+| could not connect, no free connection         | retry              | retry            | retry |
+| 429                                           | retry              | retry            | retry |
+| 503                                           | retry              | with Retry-After | retry |
+| 408, any other 5xx                            | retry              | never            | retry |
+| timeout or broken connection after sending    | retry              | never            | retry |
+| a 404 that is not from the API, when in doubt | retry              | never            | retry |
+| any other 4xx that is not from the API        | never              | never            | retry |
+| an unreadable response, a redirect            | never              | never            | retry |
+| any other 4xx from the API                    | never              | never            | never |
+| a wrong setting, such as a proxy or a CA file | never              | never            | never |
 
-When an attempt may have been carried out, only the API's own 404 says that a token is gone. That of
-a proxy in front of it leaves the doubt, so the request is sent again.
+A POST that may have been carried out is never sent again. It would create a second token whose
+secret nobody keeps, and that is a leak.
+
+A request is in doubt if an earlier attempt may have been carried out. Then only a 404 from the API
+proves that a token is gone. A 404 from a proxy proves nothing, so the request is sent again.
+
+A job retries more than a call, because it reads a token before it changes it again. A wrong
+setting ends the job.
 """
 
 import math
 from collections.abc import Callable
+from enum import Enum, auto
 
 from attrs import field, frozen
 
@@ -26,86 +36,126 @@ from losant_tokens import _validators as validators
 from losant_tokens.errors import (
     ConfigurationError,
     LosantError,
+    NotFound,
     ResponseError,
+    ServerError,
     StatusError,
+    TooManyRequests,
     TransportError,
 )
 
-_TOO_MANY = 429
 _UNAVAILABLE = 503
-_ENDLESS = 1e8  # seconds, or three years
-_DOUBLINGS = 1000  # beyond which a float overflows
-_PERHAPS_DONE = frozenset({408, 500, 502, 504})
+_MAX_WAIT = 1e8  # seconds, or three years
+_MAX_DOUBLINGS = 1000  # one float overflows beyond 1023
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often a request is sent, and how long a call may take. The defaults suit most.
+    """How often a request is sent, and how long a call may take. The defaults suit most programs.
 
     Args:
         attempts: The maximum number of attempts, the first included; 1 disables retries. A 429
-            costs no attempt: the call waits, together with all calls of its client.
+            costs no attempt: the call waits, together with all calls of its client. Default: 4.
         base: The upper bound of the first delay, in seconds. A delay is drawn between 0 and its
-            bound ("full jitter"), and the bound doubles for each further one.
-        cap: The highest bound of a delay, in seconds.
+            bound ("full jitter"), and the bound doubles with each further attempt. Default: 0.5.
+        cap: The maximum bound of a delay, in seconds. Default: 20.
         deadline: The maximum duration of the call, in seconds from when it is awaited. It covers
-            all that the call waits for: a free connection, the rate limit, delays and responses.
+            every wait of the call: for a free connection, the rate limit, delays and responses.
+            Default: 60.
+        follow_rate_limit: Whether the call waits while its client is rate limited, and slows the
+            client down after a 429. Set it to False only if you limit the rate yourself.
+            Default: True.
 
     Raises:
-        ValidationError: A value is not a positive number.
+        ValidationError: A value has the wrong type, or a number is not positive.
     """
 
     attempts: int = field(default=4, validator=validators.integer(minimum=1))
     base: float = field(default=0.5, validator=validators.positive_number)
     cap: float = field(default=20.0, validator=validators.positive_number)
     deadline: float = field(default=60.0, validator=validators.positive_number)
+    follow_rate_limit: bool = field(default=True, validator=validators.instance_of(bool))
 
 
-ONCE = RetryPolicy(attempts=1)
-"""The policy of jobs, which retry by rules of their own, at a rate of their own."""
+ONCE = RetryPolicy(attempts=1, follow_rate_limit=False)
+"""The policy of jobs, which have their own retries and their own rate limit."""
 
 
-def may_try_again(method: str, error: LosantError, *, in_doubt: bool = False) -> bool:
-    """Return whether the table allows a retry after an error.
+class FailureKind(Enum):
+    """The kinds of failed attempts.
 
-    Args:
-        method: The HTTP method.
-        error: The error of the last attempt.
-        in_doubt: Whether an attempt before that one may have been carried out.
+    RATE_LIMITED: 429: the server refused the request, and did not carry it out.
+    UNAVAILABLE: There was no response, or the server failed.
+    NOT_FROM_API: The response is not from the API but, for example, from a proxy or a login page.
+    FINAL: The API refused the request, and will refuse it again.
+    FATAL: Every other request would fail in the same way.
     """
-    creates = method == "POST"
+
+    RATE_LIMITED = auto()
+    UNAVAILABLE = auto()
+    NOT_FROM_API = auto()
+    FINAL = auto()
+    FATAL = auto()
+
+
+def classify(error: LosantError) -> FailureKind:
+    """Return the kind of a failure. Only a response that is certain to be the API's is final."""
     match error:
         case ConfigurationError():
-            return False
-        case TransportError():
-            return not (creates and error.ambiguous)
-        case StatusError():
-            return _allows_status(error, creates=creates, in_doubt=in_doubt)
+            return FailureKind.FATAL
+        case TooManyRequests():
+            return FailureKind.RATE_LIMITED
+        case TransportError() | ServerError() | StatusError(status_code=408):
+            return FailureKind.UNAVAILABLE
+        case StatusError(is_from_api=True):
+            return FailureKind.FINAL
+        case StatusError() | ResponseError():
+            return FailureKind.NOT_FROM_API
         case _:
-            return False
-
-
-def _allows_status(error: StatusError, *, creates: bool, in_doubt: bool) -> bool:
-    match error.status_code:
-        case 429:
-            return True
-        case 503:
-            return not creates or error.retry_after is not None
-        case 404:
-            return in_doubt and not (creates or error.is_from_api)
-        case code:
-            return code in _PERHAPS_DONE and not creates
+            return FailureKind.FATAL
 
 
 def may_have_arrived(error: LosantError) -> bool:
     """Return whether the request may have been carried out although the attempt failed."""
-    match error:
-        case TransportError() | ResponseError():
-            return error.ambiguous
-        case StatusError(status_code=code):
-            return code in _PERHAPS_DONE or code == _UNAVAILABLE
+    if isinstance(error, TransportError | ResponseError):
+        return error.ambiguous
+    return classify(error) in {FailureKind.UNAVAILABLE, FailureKind.NOT_FROM_API}
+
+
+def may_retry(method: str, error: LosantError, *, in_doubt: bool = False) -> bool:
+    """Return whether a call may send its request again after a failed attempt.
+
+    Args:
+        method: The HTTP method.
+        error: The error of the last attempt.
+        in_doubt: Whether an attempt before the last one may have been carried out.
+    """
+    creates = method == "POST"
+    match classify(error):
+        case FailureKind.RATE_LIMITED:
+            return True
+        case FailureKind.UNAVAILABLE:
+            return not (creates and may_have_arrived(error)) or _announces_return(error)
+        case FailureKind.NOT_FROM_API:
+            return in_doubt and not creates and isinstance(error, NotFound)
         case _:
             return False
+
+
+def _announces_return(error: LosantError) -> bool:
+    """Return whether this is a 503 with the time when the server will be back."""
+    if not isinstance(error, StatusError):
+        return False
+    return error.status_code == _UNAVAILABLE and error.retry_after is not None
+
+
+def may_retry_in_job(error: LosantError) -> bool:
+    """Return whether a job may send a request again after a failed attempt.
+
+    Args:
+        error: The error of the last attempt.
+    """
+    return classify(error) not in {FailureKind.FINAL, FailureKind.FATAL}
 
 
 def delay_before_retry(
@@ -118,7 +168,7 @@ def delay_before_retry(
     random: Callable[[], float],
     in_doubt: bool = False,
 ) -> float | None:
-    """Return how long to wait before the next attempt, in seconds; `None` to give up.
+    """Return how long a call waits before its next attempt, in seconds; `None` to give up.
 
     A 429 costs time, not attempts: it is retried until the deadline, unless the policy allows one
     attempt only. The server's `Retry-After` is a lower bound and never replaces the backoff.
@@ -127,27 +177,23 @@ def delay_before_retry(
         policy: How often to send the request, and how long the call may take.
         method: The HTTP method.
         error: The error of the last attempt.
-        attempt: The number of that attempt, from 1; after a 429, that of the refusals in a row.
+        attempt: The number of the last attempt, from 1; after a 429, the number of 429s in a row.
         elapsed: The seconds since the call was awaited.
-        random: Draws a number from 0 to 1.
-        in_doubt: Whether an attempt before that one may have been carried out.
+        random: Returns a random number from 0 to 1.
+        in_doubt: Whether an attempt before the last one may have been carried out.
     """
-    attempts_left = policy.attempts > 1 if is_refusal(error) else policy.attempts > attempt
-    if not attempts_left or not may_try_again(method, error, in_doubt=in_doubt):
+    is_rate_limited = classify(error) is FailureKind.RATE_LIMITED
+    has_attempts_left = policy.attempts > (1 if is_rate_limited else attempt)
+    if not has_attempts_left or not may_retry(method, error, in_doubt=in_doubt):
         return None
-    doublings = min(max(attempt - 1, 0), _DOUBLINGS)
+    doublings = min(max(attempt - 1, 0), _MAX_DOUBLINGS)
     delay = random() * min(policy.cap, policy.base * 2.0**doublings)
-    asked_for = getattr(error, "retry_after", None)
-    if asked_for is not None:
-        delay = max(delay, asked_for)
-    return delay if elapsed + delay < policy.deadline and delay < _ENDLESS else None
-
-
-def is_refusal(error: LosantError) -> bool:
-    """Return whether the server refused a request because there were too many."""
-    return isinstance(error, StatusError) and error.status_code == _TOO_MANY
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        delay = max(delay, retry_after)
+    return delay if elapsed + delay < policy.deadline and delay < _MAX_WAIT else None
 
 
 def finite_or_inf(seconds: float) -> float:
-    """Return the number itself, or infinity for a time that no event loop can wait for."""
-    return seconds if seconds < _ENDLESS else math.inf
+    """Return a duration, or infinity if it is longer than an event loop can wait."""
+    return seconds if seconds < _MAX_WAIT else math.inf

@@ -154,5 +154,7 @@ def test_reprs() -> None:
     """What is shown of values can be read."""
     assert repr(losant_tokens.NEVER) == "NEVER"
     assert repr(Owner.user()) == "Owner(kind='user', id=None)"
-    assert repr(RetryPolicy()) == ("RetryPolicy(attempts=4, base=0.5, cap=20.0, deadline=60.0)")
+    assert repr(RetryPolicy()) == (
+        "RetryPolicy(attempts=4, base=0.5, cap=20.0, deadline=60.0, follow_rate_limit=True)"
+    )
     assert repr(errors.NotFound("no")) == "NotFound('no')"

@@ -1,4 +1,4 @@
-"""May this be tried again, and after how long?"""
+"""The retry table of calls and jobs, and the delays between attempts."""
 
 import math
 from collections.abc import Callable
@@ -12,75 +12,116 @@ from hypothesis import strategies as st
 from losant_tokens import RetryPolicy, errors
 from losant_tokens._retry import (
     ONCE,
+    FailureKind,
+    classify,
     delay_before_retry,
     finite_or_inf,
     may_have_arrived,
-    may_try_again,
+    may_retry,
+    may_retry_in_job,
 )
 from losant_tokens.errors import LosantError, status_error_class
 
 INF = math.inf
+LIMITED, UNAVAILABLE = FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE
+FOREIGN, FINAL, FATAL = FailureKind.NOT_FROM_API, FailureKind.FINAL, FailureKind.FATAL
 
 
-def status(code: int, retry_after: float | None = None) -> LosantError:
-    return status_error_class(code)("no", status_code=code, retry_after=retry_after)
+def status(code: int, retry_after: float | None = None, *, api: bool = True) -> LosantError:
+    return status_error_class(code)(
+        "no", status_code=code, retry_after=retry_after, is_from_api=api
+    )
 
 
-AGAIN, NEVER = True, False
+RETRY, NEVER = True, False
 
-# what happened, may it be tried again: GET, PATCH and DELETE; POST; may it have been carried out
+# The failure, its kind, whether GET, PATCH and DELETE are retried, whether POST is retried, and
+# whether the request may have been carried out.
 TABLE = [
-    (errors.ConnectFailed("no"), AGAIN, AGAIN, False),
-    (errors.ConfigurationError("no"), NEVER, NEVER, False),
-    (errors.TransportError("no", ambiguous=False), AGAIN, AGAIN, False),
-    (errors.TransportError("no"), AGAIN, NEVER, True),
-    (errors.RequestTimeout("no"), AGAIN, NEVER, True),
-    (errors.RequestTimeout("no", ambiguous=False), AGAIN, AGAIN, False),
-    (errors.ConnectFailed("no", ambiguous=True), AGAIN, NEVER, True),
-    (status(429), AGAIN, AGAIN, False),
-    (status(429, retry_after=0.0), AGAIN, AGAIN, False),
-    (status(503), AGAIN, NEVER, True),
-    (status(503, retry_after=0.0), AGAIN, AGAIN, True),
-    (status(503, retry_after=7.0), AGAIN, AGAIN, True),
-    (status(408), AGAIN, NEVER, True),
-    (status(500), AGAIN, NEVER, True),
-    (status(502), AGAIN, NEVER, True),
-    (status(504), AGAIN, NEVER, True),
-    (status(408, retry_after=1.0), AGAIN, NEVER, True),
-    (status(500, retry_after=1.0), AGAIN, NEVER, True),
-    (status(504, retry_after=1.0), AGAIN, NEVER, True),
-    (status(400), NEVER, NEVER, False),
-    (status(401), NEVER, NEVER, False),
-    (status(403), NEVER, NEVER, False),
-    (status(404), NEVER, NEVER, False),
-    (status(409), NEVER, NEVER, False),
-    (status(413), NEVER, NEVER, False),
-    (status(413, retry_after=1.0), NEVER, NEVER, False),
-    (status(422), NEVER, NEVER, False),
-    (status(501), NEVER, NEVER, False),
-    (status(505), NEVER, NEVER, False),
-    (errors.ResponseError("no", status_code=200), NEVER, NEVER, True),
-    (errors.ResponseError("no", status_code=302, ambiguous=False), NEVER, NEVER, False),
-    (errors.ValidationError("no"), NEVER, NEVER, False),
-    (errors.ScopeError("no"), NEVER, NEVER, False),
-    (errors.TokenExpired("no"), NEVER, NEVER, False),
-    (errors.ClientStateError("no"), NEVER, NEVER, False),
+    (errors.ConnectFailed("no"), UNAVAILABLE, RETRY, RETRY, False),
+    (errors.ConfigurationError("no"), FATAL, NEVER, NEVER, False),
+    (errors.TransportError("no", ambiguous=False), UNAVAILABLE, RETRY, RETRY, False),
+    (errors.TransportError("no"), UNAVAILABLE, RETRY, NEVER, True),
+    (errors.RequestTimeout("no"), UNAVAILABLE, RETRY, NEVER, True),
+    (errors.RequestTimeout("no", ambiguous=False), UNAVAILABLE, RETRY, RETRY, False),
+    (errors.ConnectFailed("no", ambiguous=True), UNAVAILABLE, RETRY, NEVER, True),
+    (status(429), LIMITED, RETRY, RETRY, False),
+    (status(429, retry_after=0.0), LIMITED, RETRY, RETRY, False),
+    (status(429, api=False), LIMITED, RETRY, RETRY, False),
+    (status(503), UNAVAILABLE, RETRY, NEVER, True),
+    (status(503, retry_after=0.0), UNAVAILABLE, RETRY, RETRY, True),
+    (status(503, retry_after=7.0, api=False), UNAVAILABLE, RETRY, RETRY, True),
+    (status(408), UNAVAILABLE, RETRY, NEVER, True),
+    (status(408, retry_after=1.0), UNAVAILABLE, RETRY, NEVER, True),
+    (status(500), UNAVAILABLE, RETRY, NEVER, True),
+    (status(500, retry_after=1.0), UNAVAILABLE, RETRY, NEVER, True),
+    (status(501), UNAVAILABLE, RETRY, NEVER, True),
+    (status(502, api=False), UNAVAILABLE, RETRY, NEVER, True),
+    (status(504, retry_after=1.0), UNAVAILABLE, RETRY, NEVER, True),
+    (status(505), UNAVAILABLE, RETRY, NEVER, True),
+    (status(520, api=False), UNAVAILABLE, RETRY, NEVER, True),
+    (status(599), UNAVAILABLE, RETRY, NEVER, True),
+    (status(400), FINAL, NEVER, NEVER, False),
+    (status(401), FINAL, NEVER, NEVER, False),
+    (status(403), FINAL, NEVER, NEVER, False),
+    (status(404), FINAL, NEVER, NEVER, False),
+    (status(409), FINAL, NEVER, NEVER, False),
+    (status(413), FINAL, NEVER, NEVER, False),
+    (status(413, retry_after=1.0), FINAL, NEVER, NEVER, False),
+    (status(422), FINAL, NEVER, NEVER, False),
+    (status(403, api=False), FOREIGN, NEVER, NEVER, True),
+    (status(404, api=False), FOREIGN, NEVER, NEVER, True),
+    (errors.ResponseError("no", status_code=200), FOREIGN, NEVER, NEVER, True),
+    (errors.ResponseError("no", status_code=302, ambiguous=False), FOREIGN, NEVER, NEVER, False),
+    (errors.ValidationError("no"), FATAL, NEVER, NEVER, False),
+    (errors.ScopeError("no"), FATAL, NEVER, NEVER, False),
+    (errors.TokenExpired("no"), FATAL, NEVER, NEVER, False),
+    (errors.ClientStateError("no"), FATAL, NEVER, NEVER, False),
 ]
+COLUMNS = ("error", "kind", "others", "post", "arrived")
 
 
 def label(value: object) -> str | None:
     if not isinstance(value, LosantError):
         return None
-    said = (f"{name}={it}" for name, it in vars(value).items() if it not in ("", {}, None))
-    return f"{type(value).__name__} {' '.join(said)}".strip()
+    members = (f"{name}={it}" for name, it in vars(value).items() if it not in ("", {}, None))
+    return f"{type(value).__name__} {' '.join(members)}".strip()
 
 
-@pytest.mark.parametrize(("error", "others", "post", "arrived"), TABLE, ids=label)
-def test_table(error: LosantError, others: bool, post: bool, arrived: bool) -> None:
-    """What may be tried again is, and a POST that may have been carried out is not."""
-    actual = {method: may_try_again(method, error) for method in ("GET", "PATCH", "DELETE", "POST")}
+rows = pytest.mark.parametrize(COLUMNS, TABLE, ids=label)
+
+
+@rows
+def test_calls(
+    error: LosantError, kind: FailureKind, others: bool, post: bool, arrived: bool
+) -> None:
+    """A call retries a request by the table, but never a POST that may have been carried out."""
+    actual = {method: may_retry(method, error) for method in ("GET", "PATCH", "DELETE", "POST")}
     assert actual == {"GET": others, "PATCH": others, "DELETE": others, "POST": post}
-    assert arrived is may_have_arrived(error)
+
+
+@rows
+def test_jobs(
+    error: LosantError, kind: FailureKind, others: bool, post: bool, arrived: bool
+) -> None:
+    """A job retries each failure that is neither final for a token nor fatal for the job."""
+    assert may_retry_in_job(error) is (kind in {LIMITED, UNAVAILABLE, FOREIGN})
+
+
+@rows
+def test_kind(
+    error: LosantError, kind: FailureKind, others: bool, post: bool, arrived: bool
+) -> None:
+    """Each failure has one kind, for calls and for jobs."""
+    assert classify(error) is kind
+
+
+@rows
+def test_may_have_arrived(
+    error: LosantError, kind: FailureKind, others: bool, post: bool, arrived: bool
+) -> None:
+    """A request may have been carried out unless the failure proves the contrary."""
+    assert may_have_arrived(error) is arrived
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "POST"])
@@ -88,9 +129,15 @@ def test_table(error: LosantError, others: bool, post: bool, arrived: bool) -> N
 def test_not_found_in_doubt(method: str, is_from_api: bool) -> None:
     """A 404 is retried if it is not the API's and an earlier attempt may have arrived."""
     error = errors.NotFound("no", status_code=404, is_from_api=is_from_api)
-    assert may_try_again(method, error, in_doubt=True) is (
+    assert may_retry(method, error, in_doubt=True) is (
         not is_from_api and method in {"GET", "PATCH", "DELETE"}
     )
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 413])
+def test_other_foreign_status_in_doubt(code: int) -> None:
+    """Another 4xx that is not the API's is never retried by a call."""
+    assert not may_retry("DELETE", status(code, api=False), in_doubt=True)
 
 
 def delay(
@@ -112,11 +159,11 @@ def delay(
     )
 
 
-@pytest.mark.parametrize(("error", "others", "post", "arrived"), TABLE, ids=label)
+@rows
 def test_delay_follows_the_table(
-    error: LosantError, others: bool, post: bool, arrived: bool
+    error: LosantError, kind: FailureKind, others: bool, post: bool, arrived: bool
 ) -> None:
-    """There is a delay before the next try if and only if the table allows one."""
+    """There is a delay before the next attempt if and only if the table allows one."""
     assert others is (delay(error) is not None)
     assert post is (delay(error, method="POST") is not None)
 
@@ -139,7 +186,7 @@ def test_delay_follows_the_table(
     ],
 )
 def test_bounds(attempt: int, expected: float) -> None:
-    """A delay is drawn from 0 to a bound that doubles with each try, up to the cap."""
+    """A delay is drawn from 0 to a bound that doubles with each attempt, up to the cap."""
     policy = RetryPolicy(attempts=10_000)
     drawn = [
         delay(status(503), policy, attempt=attempt, random=lambda share=share: share)  # type: ignore[misc]
@@ -155,7 +202,7 @@ def test_bounds(attempt: int, expected: float) -> None:
     cap=st.floats(0.001, 1000),
 )
 def test_any_bounds(random: float, attempt: int, base: float, cap: float) -> None:
-    """No delay is below 0, above the cap, or above the base doubled for each try."""
+    """No delay is below 0, above the cap, or above the base doubled for each attempt."""
     policy = RetryPolicy(attempts=101, base=base, cap=cap, deadline=INF)
     drawn = delay(status(500), policy, attempt=attempt, random=lambda: random)
     assert drawn is not None
@@ -167,7 +214,7 @@ def test_any_bounds(random: float, attempt: int, base: float, cap: float) -> Non
     [(1, 1, None), (2, 1, 0.5), (2, 2, None), (4, 3, 2.0), (4, 4, None), (4, 5, None)],
 )
 def test_attempts(attempts: int, attempt: int, expected: float | None) -> None:
-    """There are as many tries as the policy says, the first included."""
+    """There are at most as many attempts as the policy says, the first included."""
     assert expected == delay(status(500), RetryPolicy(attempts=attempts), attempt=attempt)
 
 
@@ -199,14 +246,14 @@ def test_deadline(elapsed: float, expected: float | None) -> None:
 def test_retry_after(
     code: int, method: str, retry_after: float, elapsed: float, expected: float | None
 ) -> None:
-    """The server's wish is the least delay, above the cap, too; beyond the deadline it is none."""
+    """Retry-After is a lower bound above the cap, and ends the call beyond the deadline."""
     actual = delay(status(code, retry_after), method=method, elapsed=elapsed)
     assert expected == actual
 
 
 @pytest.mark.parametrize(("attempts", "expected"), [(1, None), (2, 0.5), (4, 0.5)])
-def test_a_refusal_costs_no_attempt(attempts: int, expected: float | None) -> None:
-    """A 429 is retried however often it comes, unless there is but one attempt."""
+def test_a_429_costs_no_attempt(attempts: int, expected: float | None) -> None:
+    """A 429 is retried until the deadline, unless the policy allows one attempt only."""
     policy = RetryPolicy(attempts=attempts, cap=0.5)
     assert [delay(status(429), policy, attempt=number) for number in (1, 4, 9)] == [expected] * 3
 
@@ -218,8 +265,8 @@ def test_another_failure_costs_an_attempt(code: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [1e8, 1e300])
-def test_a_wait_without_end(seconds: float) -> None:
-    """A wait that no event loop can keep is none, deadline or not."""
+def test_too_long_to_wait(seconds: float) -> None:
+    """A Retry-After of three years or more ends the call, even without a deadline."""
     assert delay(status(429, seconds), RetryPolicy(deadline=INF)) is None
 
 
@@ -232,21 +279,27 @@ def test_times_that_no_event_loop_can_wait_for(seconds: float, expected: float) 
     assert expected == finite_or_inf(seconds)
 
 
-def test_once() -> None:
+def test_policy_of_jobs() -> None:
     """The policy of jobs allows one attempt, even after a 429."""
     assert delay(status(429), ONCE) is None
 
 
 def test_no_deadline() -> None:
-    """With no deadline, a long wish is honoured, and an endless one is not."""
+    """Without a deadline, a long Retry-After is followed, but not an infinite one."""
     policy = RetryPolicy(deadline=INF)
     assert delay(status(429, 86400.0), policy) == 86400.0
     assert delay(status(429, INF), policy) is None
 
 
 def test_defaults() -> None:
-    """The defaults: 4 tries, from half a second doubling up to 20, within a minute."""
-    expected = {"attempts": 4, "base": 0.5, "cap": 20.0, "deadline": 60.0}
+    """By default there are 4 attempts within a minute, and calls follow the rate limit."""
+    expected = {
+        "attempts": 4,
+        "base": 0.5,
+        "cap": 20.0,
+        "deadline": 60.0,
+        "follow_rate_limit": True,
+    }
     assert expected == attrs.asdict(RetryPolicy())
 
 
@@ -261,23 +314,24 @@ def test_defaults() -> None:
         ({"cap": math.nan}, "RetryPolicy.cap must be a number above 0, but it is nan"),
         ({"deadline": "60"}, "RetryPolicy.deadline must be a number above 0, but it is '60'"),
         ({"deadline": 10**400}, "RetryPolicy.deadline must be a number above 0, but it is out of"),
+        ({"follow_rate_limit": 1}, "RetryPolicy.follow_rate_limit must be of bool, but it is int"),
     ],
 )
 def test_refused(settings: dict[str, Any], expected: str) -> None:
-    """A policy of no sense is refused."""
+    """A value that is out of range or of the wrong type is refused by name."""
     with pytest.raises(errors.ValidationError) as caught:
         RetryPolicy(**settings)
     assert str(caught.value).startswith(expected)
 
 
 def test_by_keyword_alone() -> None:
-    """Nobody has to know the order of four numbers."""
+    """The arguments are keywords only, because nobody remembers the order of four numbers."""
     with pytest.raises(TypeError):
         RetryPolicy(4, 0.5)  # type: ignore[call-arg]
 
 
 def test_value() -> None:
-    """A policy is an immutable value, which many clients can share."""
+    """A policy is an immutable value that many clients can share."""
     assert RetryPolicy(attempts=2) == RetryPolicy(attempts=2)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         RetryPolicy().attempts = 2  # type: ignore[misc]
