@@ -1,9 +1,8 @@
-"""A bot that answers commands about tokens; here it chats on the terminal.
+"""A bot that answers commands about tokens, on the terminal.
 
     LOSANT_API_TOKEN=... python examples/bot.py
 
-What reads and writes the messages is separate from what answers them, so that the same bot can
-sit in any chat that has an async library.
+`reply_to` knows nothing of the terminal, so the same bot works in any chat with an async library.
 """
 
 import asyncio
@@ -12,24 +11,26 @@ from collections.abc import AsyncIterator
 
 from losant_tokens import ApiTokenPatch, AsyncClient, errors
 
-HELP = "I know: find <name, * for anything>, show <id>, disable <id>, enable <id>"
+HELP = "commands: find <name or pattern>, show <id>, disable <id>, enable <id>"
 
 
-async def answer(losant: AsyncClient, message: str) -> str:
-    """The answer to one message. It never fails: a bot that falls silent helps nobody."""
+async def reply_to(losant: AsyncClient, message: str) -> str:
+    """Return the reply to a message. Errors of Losant become replies, too."""
     try:
         match message.split():
             case ["find", name]:
                 tokens = losant.user_api_tokens.iter(filter_field="name", filter=name)
                 lines = [f"{token.id} {token.name} ({token.status})" async for token in tokens]
-                return "\n".join(lines) or f"no token is named {name}"
+                return "\n".join(lines) or f"no token has the name {name}"
             case ["show", token_id]:
                 token = await losant.user_api_token.get(token_id)
                 expires = token.expiration_date or "never"
-                return f"{token.name}: {token.status}, expires {expires}, may {list(token.scope)}"
+                return (
+                    f"{token.name}: {token.status}, expires {expires}, scopes {list(token.scope)}"
+                )
             case ["disable", token_id]:
                 await losant.user_api_token.patch(token_id, ApiTokenPatch(status="inactive"))
-                return f"{token_id} is inactive now; 'enable {token_id}' takes that back"
+                return f"{token_id} is inactive; to undo this: enable {token_id}"
             case ["enable", token_id]:
                 await losant.user_api_token.patch(token_id, ApiTokenPatch(status="active"))
                 return f"{token_id} is active"
@@ -38,25 +39,25 @@ async def answer(losant: AsyncClient, message: str) -> str:
     except errors.NotFound:
         return "there is no such token"
     except errors.LosantError as error:
-        return f"that did not work: {error}"
+        return f"that failed: {error}"
 
 
 async def messages() -> AsyncIterator[str]:
-    """What is typed, line by line, until the end of the input."""
+    """Yield the lines that are typed, until the input ends."""
     while line := await asyncio.to_thread(sys.stdin.readline):
         yield line
 
 
 async def main() -> None:
-    """Answers each message in a task of its own, so that a slow one holds up no other."""
+    """Answer each message in a task of its own, so that a slow one does not delay the others."""
     async with AsyncClient(timeout=10) as losant, asyncio.TaskGroup() as group:
 
-        async def reply(message: str) -> None:
-            print(await answer(losant, message), flush=True)
+        async def answer(message: str) -> None:
+            print(await reply_to(losant, message), flush=True)
 
         print(HELP, flush=True)
         async for message in messages():
-            group.create_task(reply(message))
+            group.create_task(answer(message))
 
 
 if __name__ == "__main__":

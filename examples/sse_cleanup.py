@@ -1,14 +1,14 @@
-"""A web app that cleans up: it plans, lets somebody look, applies, and reports its progress.
+"""A web app that plans a clean-up, lets a user review it, applies it and streams its progress.
 
 pip install 'losant-tokens[testing]'      # for starlette and uvicorn
 LOSANT_API_TOKEN=... uvicorn --app-dir examples sse_cleanup:app
 
-curl -X POST 'localhost:8000/plans?named=ci-*'             # what would be deleted, for review
-curl -X POST localhost:8000/plans/PLAN/apply               # do it
-curl -N localhost:8000/plans/PLAN/progress                 # how far it is, as server-sent events
+curl -X POST 'localhost:8000/plans?named=ci-*'             # plan, for review
+curl -X POST localhost:8000/plans/PLAN/apply               # apply the plan
+curl -N localhost:8000/plans/PLAN/progress                 # its progress, as server-sent events
 
-A job belongs to the app and not to a request: browsers may come and go. When the app shuts
-down, what is under way is finished, and the journal says where to carry on: apply it once more.
+A job belongs to the app and not to a request, so it goes on if the browser disconnects. When the
+app shuts down, requests in flight are finished. Apply the plan again to resume from its journal.
 """
 
 import json
@@ -30,41 +30,41 @@ from starlette.routing import Route
 from losant_tokens import AsyncClient, Owner, errors, jobs
 
 FOLDER = Path(gettempdir())
-GLANCE = 0.2  # seconds between two events
+INTERVAL = 0.2  # seconds between two events
 
 
 @define
 class Job:
-    """A plan, and how far it has come."""
+    """A plan and the progress of its job."""
 
     plan: jobs.Plan
     progress: jobs.Progress | None = None
-    is_begun: bool = False
+    is_started: bool = False
     outcome: dict[str, object] | None = None
 
-    def note(self, progress: jobs.Progress) -> None:
-        """Called by the job, several times a second."""
+    def set_progress(self, progress: jobs.Progress) -> None:
+        """Store the progress. The job calls this several times a second."""
         self.progress = progress
 
     def event(self) -> tuple[str, dict[str, object]]:
-        """Return the current state."""
+        """Return the kind and the data of the next event."""
         if self.outcome is not None:
             return "done", self.outcome
         now = self.progress
         if now is None:
-            return "progress", {"settled": 0, "total": len(self.plan)}
+            return "progress", {"finished": 0, "total": len(self.plan)}
         return "progress", {
-            "settled": now.settled,
+            "finished": now.settled,
             "total": now.total,
             "perSecond": round(now.per_second),
             "remaining": now.remaining,
-            "pausing": now.pausing,
+            "pauseReason": now.pausing,
         }
 
 
 @define
 class Jobs:
-    """All jobs of the app, over one client."""
+    """All jobs of the app, which share one client."""
 
     client: AsyncClient
     group: TaskGroup
@@ -72,27 +72,27 @@ class Jobs:
     by_id: dict[str, Job] = field(factory=dict)
 
     async def run(self, job: Job) -> None:
-        """Applies a plan. An error is an outcome, too: nothing else may come to harm by it."""
+        """Apply a plan. An error is stored as its outcome, so that it ends no other job."""
         try:
             report = await jobs.apply(
-                self.client, job.plan, resume=True, stop=self.stop, on_progress=job.note
+                self.client, job.plan, resume=True, stop=self.stop, on_progress=job.set_progress
             )
         except errors.LosantError as error:
             job.outcome = {"error": str(error)}
         else:
             counts = {outcome.value: count for outcome, count in report.counts.items()}
-            job.outcome = {**counts, "left": report.left}
+            job.outcome = {**counts, "pending": report.left}
 
 
 class State(TypedDict):
-    """What each request can get at."""
+    """The state that each request can access."""
 
     jobs: Jobs
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[State]:
-    """One client for all; at the end, all jobs stop, and are waited for."""
+    """Open one client for all jobs. On shutdown, stop the jobs and wait for them."""
     async with AsyncClient() as client, anyio.create_task_group() as group:
         running = Jobs(client, group)
         yield {"jobs": running}
@@ -100,7 +100,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[State]:
 
 
 async def make_plan(request: Request) -> JSONResponse:
-    """Plans to delete what has expired and has such a name. Nothing is changed."""
+    """Plan to delete expired tokens whose name matches. Nothing is changed."""
     running: Jobs = request.state.jobs
     id_ = uuid4().hex
     plan = await jobs.plan(
@@ -115,27 +115,27 @@ async def make_plan(request: Request) -> JSONResponse:
 
 
 async def apply_plan(request: Request) -> JSONResponse:
-    """Applies a plan, in the background; once, however often it is asked for."""
+    """Apply a plan in the background. A second request does not start it again."""
     running: Jobs = request.state.jobs
     job = running.by_id[request.path_params["plan"]]
-    if not job.is_begun:
-        job.is_begun = True
+    if not job.is_started:
+        job.is_started = True
         running.group.start_soon(running.run, job)
     return JSONResponse({"progress": f"/plans/{request.path_params['plan']}/progress"}, 202)
 
 
 async def watch(request: Request) -> Response:
-    """Reports the progress of a job, as server-sent events, until it ends or the app shuts down."""
+    """Stream the progress of a job as server-sent events, until it ends or the app shuts down."""
     running: Jobs = request.state.jobs
     job = running.by_id[request.path_params["plan"]]
 
     async def events() -> AsyncIterator[str]:
         kind = "progress"
-        # A job that the app has stopped still reports its outcome; one that never began has none.
-        while kind != "done" and (job.is_begun or not running.stop.is_set()):
-            kind, said = job.event()
-            yield f"event: {kind}\ndata: {json.dumps(said)}\n\n"
-            await anyio.sleep(GLANCE)
+        # A job that was stopped still reports its outcome. One that never started has none.
+        while kind != "done" and (job.is_started or not running.stop.is_set()):
+            kind, data = job.event()
+            yield f"event: {kind}\ndata: {json.dumps(data)}\n\n"
+            await anyio.sleep(INTERVAL)
 
     return StreamingResponse(
         events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
@@ -143,7 +143,7 @@ async def watch(request: Request) -> Response:
 
 
 async def explain(request: Request, error: Exception) -> JSONResponse:
-    """Errors as answers: an unknown plan is a 404, what a guard refuses a 409, the rest a 502."""
+    """Turn errors into responses: 404 for an unknown plan, 409 for a refused job, else 502."""
     match error:
         case KeyError():
             return JSONResponse({"error": "there is no such plan"}, 404)

@@ -1,9 +1,9 @@
-"""A web app that holds one client for its lifetime, and answers from it.
+"""A web app that shares one client between all requests.
 
 pip install 'losant-tokens[testing]'      # for starlette and uvicorn
 LOSANT_API_TOKEN=... uvicorn --app-dir examples web_app:app
 
-curl localhost:8000/tokens                # those that never expire
+curl localhost:8000/tokens                # tokens that never expire
 curl -X POST localhost:8000/tokens/575ec7417ae143cd83dc4a95/deactivate
 """
 
@@ -20,20 +20,20 @@ from losant_tokens import ApiTokenPatch, AsyncClient, errors
 
 
 class State(TypedDict):
-    """What each request can get at."""
+    """The state that each request can access."""
 
     losant: AsyncClient
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[State]:
-    """One client, and so one pool of connections, for all requests."""
+    """Open one client, with one connection pool, for all requests."""
     async with AsyncClient() as losant:
         yield {"losant": losant}
 
 
 async def never_expiring(request: Request) -> JSONResponse:
-    """The tokens that never expire."""
+    """Return the tokens that never expire."""
     losant: AsyncClient = request.state.losant
     found = [
         {"id": token.id, "name": token.name}
@@ -44,7 +44,7 @@ async def never_expiring(request: Request) -> JSONResponse:
 
 
 async def deactivate(request: Request) -> JSONResponse:
-    """Takes a token out of use; it can be activated again."""
+    """Deactivate a token. It can be activated again."""
     losant: AsyncClient = request.state.losant
     patch = ApiTokenPatch(status="inactive")
     token = await losant.user_api_token.patch(request.path_params["id"], patch, timeout=5)
@@ -52,7 +52,7 @@ async def deactivate(request: Request) -> JSONResponse:
 
 
 async def explain(request: Request, error: Exception) -> JSONResponse:
-    """Errors of Losant as answers of ours: what the caller did wrong is theirs, the rest ours."""
+    """Turn errors into responses: 400 and 404 for mistakes of the caller, 502 for the rest."""
     match error:
         case errors.ValidationError():
             status = 400

@@ -68,10 +68,10 @@ def test_bot(fake: FakeLosant) -> None:
     token = next(token for token in fake.tokens() if token.name == "ci-in-use")
     assert "ci-in-use (active)" in run("bot.py", says="find ci-in*\n")
     assert "ci-in-use: active, expires never" in run("bot.py", says=f"show {token.id}\n")
-    assert "is inactive now" in run("bot.py", says=f"disable {token.id}\n")
+    assert "is inactive; to undo this" in run("bot.py", says=f"disable {token.id}\n")
     assert "no such token" in run("bot.py", says=f"show {'f' * 24}\n")
     assert "must be 24 hexadecimal digits" in run("bot.py", says="show ../..\n")
-    assert 2 == run("bot.py", says="dance\n").count("I know: find")
+    assert 2 == run("bot.py", says="dance\n").count("commands: find")
     assert "inactive" == next(t.status for t in fake.tokens() if t.id == token.id)
 
 
@@ -111,7 +111,7 @@ async def test_sse_cleanup(
     import sse_cleanup
 
     monkeypatch.setattr(sse_cleanup, "FOLDER", tmp_path)
-    monkeypatch.setattr(sse_cleanup, "GLANCE", 0.01)
+    monkeypatch.setattr(sse_cleanup, "INTERVAL", 0.01)
     everything = names(fake)
     async with (
         sse_cleanup.lifespan(sse_cleanup.app) as state,
@@ -141,7 +141,7 @@ async def test_sse_cleanup(
         name: value for name, value in event_data(before[0]).items() if name == "total"
     }
     assert "event: done" == last[0]
-    assert (1, 0) == (event_data(last)["done"], event_data(last)["left"])
+    assert (1, 0) == (event_data(last)["done"], event_data(last)["pending"])
     assert everything - {"ci-expired"} == names(fake)
 
 
@@ -172,7 +172,7 @@ async def test_sse_cleanup_shuts_down(
     assert outcome is not None
 
     gone = 105 - len(fake.tokens())
-    assert (gone, 52 - gone) == (outcome["done"], outcome["left"])
+    assert (gone, 52 - gone) == (outcome["done"], outcome["pending"])
     assert 0 < gone < 52
 
     fake.clear_faults()
