@@ -32,7 +32,7 @@ def planned(path: Path, base_url: str, count: int) -> jobs.Plan:
             )
         return writer.finish(
             jobs.Header(
-                created=now,
+                created_at=now,
                 base_url=base_url,
                 action="delete",
                 rule="expired",

@@ -1,4 +1,4 @@
-"""Bulk jobs over tens of thousands of tokens: planned, reviewed, applied, safe to interrupt."""
+"""Bulk jobs for tens of thousands of tokens: plan them, review the plan, apply it."""
 
 from losant_tokens.jobs._execution.job import MAX_AGE, apply, journal_of
 from losant_tokens.jobs._name_patterns import name_matches
@@ -19,8 +19,8 @@ from losant_tokens.jobs._rules import (
     inactive,
     named,
     never_expires,
+    no_tokens,
     not_updated_for,
-    nothing,
     older_than,
 )
 from losant_tokens.jobs._types import (
@@ -61,8 +61,8 @@ __all__ = [
     "name_matches",
     "named",
     "never_expires",
+    "no_tokens",
     "not_updated_for",
-    "nothing",
     "older_than",
     "plan",
     "restore",

@@ -1,9 +1,10 @@
-"""Rules select the tokens of a plan. They combine with `&`, `|` and `~`.
+"""Rules that select the tokens of a plan. They combine with `&`, `|` and `~`.
 
 A rule has three results for a token: it matches, it does not match, or the result is unknown,
 because the API left out a member that the rule needs, or sent one that cannot be read. An unknown
 result selects nothing, and neither does its opposite: a token without a known creation date is
-neither `older_than(...)` nor `~older_than(...)`. Pure: a rule depends on the token and a time.
+neither `older_than(...)` nor `~older_than(...)`. This is the three-valued logic of SQL, where
+`NULL` is the unknown value. Rules are pure: the result depends only on the token and a time.
 """
 
 import operator
@@ -13,33 +14,33 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken
-from losant_tokens import can_create_tokens as may_create
+from losant_tokens import can_create_tokens as scopes_can_create_tokens
 from losant_tokens._scopes import KNOWN
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern
 
 Token = ApiToken | UserOauthToken
-Answer = bool | None
-Decide = Callable[[Token, datetime], Answer]
+Match = bool | None
+"""Whether a rule matches a token; `None` if that is unknown."""
 
 
 @frozen(eq=False)
 class Pattern:
-    """A part of a rule that matches by a pattern, so that a pattern without a match is noticed.
+    """A part of a rule that matches by a pattern. A plan reports patterns without a match.
 
     Attributes:
-        words: The part in words: `named 'ci-*'`.
-        matches: Whether a token matches the pattern.
+        description: The part as a phrase: `named 'ci-*'`.
+        matches: Returns whether a token matches the pattern.
         excludes: Whether the rule leaves out the tokens that match, as in `~named("prod-*")`.
     """
 
-    words: str
-    matches: Callable[[Token], Answer]
+    description: str
+    matches: Callable[[Token], Match]
     excludes: bool = False
 
     def inverted(self) -> "Pattern":
         """Return the same part of the opposite rule."""
-        return Pattern(self.words, self.matches, not self.excludes)
+        return Pattern(self.description, self.matches, not self.excludes)
 
 
 @frozen(eq=False)
@@ -50,25 +51,35 @@ class Rule:
     alone, because Python's `and`, `or`, `not` and `if` cannot be redefined. They raise `TypeError`.
 
     Attributes:
-        words: The rule in words, as a plan shows it: `expired and named 'ci-*'`.
+        description: The rule as a phrase, as a plan shows it: `expired and named 'ci-*'`.
         uses_time: Whether the result depends on the time.
         patterns: The parts that match by a pattern.
     """
 
-    words: str
-    _answer: Decide = field(repr=False)
-    _reason: Callable[[Token, datetime], str] = field(repr=False)
+    description: str
+    _match: Callable[[Token, datetime], Match] = field(repr=False)
+    _explain: Callable[[Token, datetime], str] = field(repr=False)
     _has_or: bool = field(default=False, repr=False)
     uses_time: bool = field(default=False, repr=False, kw_only=True)
     patterns: tuple[Pattern, ...] = field(default=(), repr=False, kw_only=True)
 
-    def matches(self, token: Token, now: datetime) -> Answer:
-        """Return whether the token has the property; `None` if that is unknown."""
-        return self._answer(token, now)
+    def matches(self, token: Token, now: datetime) -> Match:
+        """Return whether the token has the property; `None` if that is unknown.
 
-    def why(self, token: Token, now: datetime) -> str | None:
-        """Return in words why the rule selects the token; `None` if it does not."""
-        return self._reason(token, now) if self.matches(token, now) else None
+        Args:
+            token: The token.
+            now: The time to compare the dates of the token with, with a time zone.
+        """
+        return self._match(token, now)
+
+    def reason(self, token: Token, now: datetime) -> str | None:
+        """Return why the rule selects the token, as a phrase; `None` if it does not.
+
+        Args:
+            token: The token.
+            now: The time to compare the dates of the token with, with a time zone.
+        """
+        return self._explain(token, now) if self.matches(token, now) else None
 
     def __bool__(self) -> bool:
         """Refuse to be true or false.
@@ -77,17 +88,17 @@ class Rule:
             TypeError: Always.
         """
         raise TypeError(
-            f"The rule {self.words!r} is neither true nor false. Combine rules with & for and, "
-            f"| for or, ~ for not; ask rule.matches(token, now) about one token."
+            f"The rule {self.description!r} is neither true nor false. Combine rules with & for "
+            f"and, | for or, ~ for not. Call rule.matches(token, now) to test one token."
         )
 
     def __and__(self, other: "Rule") -> "Rule":
         if not isinstance(other, Rule):
             return NotImplemented
         return Rule(
-            f"{self._as_a_part()} and {other._as_a_part()}",
+            f"{self._as_operand()} and {other._as_operand()}",
             lambda token, now: _both(self.matches(token, now), other.matches(token, now)),
-            lambda token, now: f"{self.why(token, now)}, {other.why(token, now)}",
+            lambda token, now: f"{self.reason(token, now)}, {other.reason(token, now)}",
             uses_time=self.uses_time or other.uses_time,
             patterns=self.patterns + other.patterns,
         )
@@ -96,15 +107,10 @@ class Rule:
         if not isinstance(other, Rule):
             return NotImplemented
         return Rule(
-            f"{self.words} or {other.words}",
-            lambda token, now: _opposite(
-                _both(
-                    _opposite(self.matches(token, now)),
-                    _opposite(other.matches(token, now)),
-                )
-            ),
+            f"{self.description} or {other.description}",
+            lambda token, now: _either(self.matches(token, now), other.matches(token, now)),
             lambda token, now: ", ".join(
-                filter(None, (self.why(token, now), other.why(token, now)))
+                filter(None, (self.reason(token, now), other.reason(token, now)))
             ),
             has_or=True,
             uses_time=self.uses_time or other.uses_time,
@@ -112,40 +118,47 @@ class Rule:
         )
 
     def __invert__(self) -> "Rule":
-        words = f"not {self._as_a_part()}" if " and " not in self.words else f"not ({self.words})"
+        needs_parentheses = self._has_or or " and " in self.description
+        inner = f"({self.description})" if needs_parentheses else self.description
+        description = f"not {inner}"
         return Rule(
-            words,
+            description,
             lambda token, now: _opposite(self.matches(token, now)),
-            lambda *_: words,
+            lambda *_: description,
             uses_time=self.uses_time,
             patterns=tuple(pattern.inverted() for pattern in self.patterns),
         )
 
     def __str__(self) -> str:
-        return self.words
+        return self.description
 
-    def _as_a_part(self) -> str:
-        return f"({self.words})" if self._has_or else self.words
+    def _as_operand(self) -> str:
+        return f"({self.description})" if self._has_or else self.description
 
 
-def _both(one: Answer, other: Answer) -> Answer:
-    """`and` with three answers: what is false makes all false, what is unknown all else unknown."""
+def _both(one: Match, other: Match) -> Match:
+    """Return `one and other`: false if either is false, else unknown if either is unknown."""
     if one is False or other is False:
         return False
     return None if one is None or other is None else True
 
 
-def _opposite(answer: Answer) -> Answer:
-    return None if answer is None else not answer
+def _either(one: Match, other: Match) -> Match:
+    """Return `one or other`: true if either is true, else unknown if either is unknown."""
+    return _opposite(_both(_opposite(one), _opposite(other)))
+
+
+def _opposite(match: Match) -> Match:
+    return None if match is None else not match
 
 
 def all_of(rules: Iterable[Rule]) -> Rule:
     """Return the rule for tokens that match all of the rules.
 
-    An empty set of rules is unknown for each token: neither it nor its opposite selects any.
+    An empty list of rules is unknown for each token: neither it nor its opposite selects any.
 
     Raises:
-        TypeError: One of them is not a rule.
+        TypeError: An item is not a rule.
     """
     return _combined("all_of", rules, operator.and_)
 
@@ -153,10 +166,10 @@ def all_of(rules: Iterable[Rule]) -> Rule:
 def any_of(rules: Iterable[Rule]) -> Rule:
     """Return the rule for tokens that match at least one of the rules.
 
-    An empty set of rules is unknown for each token: neither it nor its opposite selects any.
+    An empty list of rules is unknown for each token: neither it nor its opposite selects any.
 
     Raises:
-        TypeError: One of them is not a rule.
+        TypeError: An item is not a rule.
     """
     return _combined("any_of", rules, operator.or_)
 
@@ -164,25 +177,25 @@ def any_of(rules: Iterable[Rule]) -> Rule:
 def _combined(name: str, rules: Iterable[Rule], combine: Callable[[Rule, Rule], Rule]) -> Rule:
     if isinstance(rules, Rule) or not isinstance(rules, Iterable):
         raise TypeError(f"{name} takes a list of rules, such as {name}([expired(), inactive()])")
-    listed = tuple(rules)
-    for rule in listed:
+    checked = tuple(rules)
+    for rule in checked:
         if not isinstance(rule, Rule):
             raise TypeError(
-                f"{name} takes rules, but one item is of {type(rule).__name__}. "
+                f"{name} takes rules, but one item is a {type(rule).__name__}. "
                 f"Combine rules with &, | and ~; `and`, `or`, `not` and `==` do not combine them."
             )
-    return _tree(listed, combine) if listed else _NO_RULE
+    return _tree(checked, combine) if checked else _NO_RULE
 
 
 def _tree(rules: tuple[Rule, ...], combine: Callable[[Rule, Rule], Rule]) -> Rule:
-    """Combine rules by halves: a chain of a thousand would be too deep a recursion."""
+    """Combine rules by halves, because a chain of a thousand would exceed the recursion limit."""
     if len(rules) == 1:
         return rules[0]
     middle = len(rules) // 2
     return combine(_tree(rules[:middle], combine), _tree(rules[middle:], combine))
 
 
-def nothing() -> Rule:
+def no_tokens() -> Rule:
     """Return the rule that matches no token."""
     return Rule("nothing", lambda *_: False, lambda *_: "")
 
@@ -202,19 +215,25 @@ def expired() -> Rule:
     """Return the rule for tokens whose expiration date has passed."""
     return Rule(
         "expired",
-        lambda token, now: _is_within(token, lambda expires: expires <= now),
+        lambda token, now: _check_expiration(token, lambda expires: expires <= now),
         lambda token, _: f"expired on {_day(token.expiration_date)}",
         uses_time=True,
     )
 
 
 def expires_within(span: timedelta) -> Rule:
-    """Return the rule for tokens that have not expired yet, but will within the span."""
-    limit = _checked("expires_within", span)
+    """Return the rule for tokens that have not expired yet, but will within the span.
+
+    Raises:
+        ValidationError: The span is not a `timedelta`, or is negative.
+    """
+    limit = _checked_span("expires_within", span)
     return Rule(
         f"expires within {_days(limit)}",
-        # A sum of a date and a span could leave the years 1 to 9999; a difference cannot.
-        lambda token, now: _is_within(token, lambda expires: timedelta(0) < expires - now <= limit),
+        # A sum of a date and a span could leave the years 1 to 9999. A difference cannot.
+        lambda token, now: _check_expiration(
+            token, lambda expires: timedelta(0) < expires - now <= limit
+        ),
         lambda token, _: f"expires on {_day(token.expiration_date)}",
         uses_time=True,
     )
@@ -232,11 +251,15 @@ def never_expires() -> Rule:
 
 
 def older_than(span: timedelta) -> Rule:
-    """Return the rule for tokens that were created longer ago than the span."""
-    limit = _checked("older_than", span)
+    """Return the rule for tokens that were created longer ago than the span.
+
+    Raises:
+        ValidationError: The span is not a `timedelta`, or is negative.
+    """
+    limit = _checked_span("older_than", span)
     return Rule(
         f"older than {_days(limit)}",
-        lambda token, now: _longer_ago(token.creation_date, now, limit),
+        lambda token, now: _is_longer_ago(token.creation_date, now, limit),
         lambda token, _: f"created on {_day(token.creation_date)}",
         uses_time=True,
     )
@@ -245,29 +268,32 @@ def older_than(span: timedelta) -> Rule:
 def not_updated_for(span: timedelta) -> Rule:
     """Return the rule for tokens that were last changed longer ago than the span.
 
-    It says nothing about the use of a token.
+    The API does not report when a token was last used, so an old token may still be in use.
+
+    Raises:
+        ValidationError: The span is not a `timedelta`, or is negative.
     """
-    limit = _checked("not_updated_for", span)
+    limit = _checked_span("not_updated_for", span)
     return Rule(
         f"not updated for {_days(limit)}",
-        lambda token, now: _longer_ago(token.last_updated, now, limit),
+        lambda token, now: _is_longer_ago(token.last_updated, now, limit),
         lambda token, _: f"last updated on {_day(token.last_updated)}",
         uses_time=True,
     )
 
 
-def _is_within(token: Token, check: Callable[[datetime], bool]) -> Answer:
+def _check_expiration(token: Token, check: Callable[[datetime], bool]) -> Match:
     """Return the result of a check of the expiration date; `None` if the date is unknown."""
     if token.expiration_date is None:
         return None if _is_unreadable(token, "expiration_date") else False
     return check(token.expiration_date)
 
 
-def _longer_ago(time: datetime | None, now: datetime, span: timedelta) -> Answer:
+def _is_longer_ago(time: datetime | None, now: datetime, span: timedelta) -> Match:
     return None if time is None else now - time > span
 
 
-def _checked(rule: str, span: object) -> timedelta:
+def _checked_span(rule: str, span: object) -> timedelta:
     if not isinstance(span, timedelta) or span < timedelta(0):
         raise ValidationError(f"{rule} takes a timedelta that is not negative, not {span!r}")
     return span
@@ -298,11 +324,11 @@ def named(glob: str) -> Rule:
     """Return the rule for tokens with a name that matches.
 
     Args:
-        glob: A name, or a glob: `*` is any string, `?` one character, `[ab]` one of them. The
-            name that equals it always matches, and Unicode forms do not matter.
+        glob: A name, or a glob: `*` is any string, `?` one character, `[ab]` one of them. A name
+            that is equal to the glob always matches, and Unicode forms do not matter.
 
     Raises:
-        ValidationError: It is not a string, or blank.
+        ValidationError: The glob is not a string, or is blank.
     """
     pattern = NamePattern.checked("named", "glob", glob)
     return _by_pattern(
@@ -312,14 +338,17 @@ def named(glob: str) -> Rule:
 
 
 def created_by(glob: str) -> Rule:
-    """Return the rule for tokens with a creator that has this id, or a name that matches.
+    """Return the rule for tokens whose creator has this id, or a name that matches.
+
+    Args:
+        glob: The id of a user or a token, a name, or a glob as for `named`.
 
     Raises:
-        ValidationError: The glob is not a string, or blank.
+        ValidationError: The glob is not a string, or is blank.
     """
     pattern = NamePattern.checked("created_by", "glob", glob)
 
-    def answer(token: Token) -> Answer:
+    def match(token: Token) -> Match:
         creator = (getattr(token, "creator_id", None), getattr(token, "creator_name", None))
         known = [value for value in creator if value is not None]
         if any(map(pattern.matches, known)):
@@ -327,14 +356,17 @@ def created_by(glob: str) -> Rule:
         unreadable = any(_is_unreadable(token, name) for name in ("creator_id", "creator_name"))
         return False if known and not unreadable else None
 
-    return _by_pattern(f"created by {glob!r}", answer)
+    return _by_pattern(f"created by {glob!r}", match)
 
 
 def has_scope(glob: str) -> Rule:
     """Return the rule for tokens with a scope that matches.
 
+    Args:
+        glob: A scope, or a glob as for `named`: `all.*`.
+
     Raises:
-        ValidationError: The glob is not a string, or blank.
+        ValidationError: The glob is not a string, or is blank.
     """
     pattern = NamePattern.checked("has_scope", "glob", glob)
     return _by_pattern(
@@ -345,27 +377,27 @@ def has_scope(glob: str) -> Rule:
 
 
 def _by_pattern(
-    words: str,
-    matches: Callable[[Token], Answer],
-    reason: Callable[[Token, datetime], str] | None = None,
+    description: str,
+    matches: Callable[[Token], Match],
+    explain: Callable[[Token, datetime], str] | None = None,
 ) -> Rule:
     return Rule(
-        words,
+        description,
         lambda token, _: matches(token),
-        reason or (lambda *_: words),
-        patterns=(Pattern(words, matches),),
+        explain or (lambda *_: description),
+        patterns=(Pattern(description, matches),),
     )
 
 
 def can_create_tokens() -> Rule:
-    """Return the rule for tokens that can create tokens, and so one that may do more than they.
+    """Return the rule for tokens that can create tokens, even ones with more scopes than they have.
 
     The result is unknown for scopes whose permissions are not published.
     """
 
-    def answer(token: Token, _: datetime) -> Answer:
-        if may_create(token.scope):
+    def match(token: Token, _: datetime) -> Match:
+        if scopes_can_create_tokens(token.scope):
             return True
         return False if token.scope and KNOWN.issuperset(token.scope) else None
 
-    return Rule("can create tokens", answer, lambda *_: "can create tokens")
+    return Rule("can create tokens", match, lambda *_: "can create tokens")

@@ -93,7 +93,7 @@ class Header:
     """The facts about a plan as a whole.
 
     Attributes:
-        created: When the plan was begun, by the server's clock if that is known.
+        created_at: When the plan was begun, by the server's clock if that is known.
         base_url: The address of the API.
         action: What is to be done to the tokens.
         rule: Which tokens were selected, in words.
@@ -101,7 +101,7 @@ class Header:
         protected: The ids and globs that were protected by request.
         token_in_use: The id of the token that the plan was made with; `None` if it is unknown, so
             that it may be among the tokens selected.
-        moved: Whether the tokens kept changing while they were listed, so that some may have
+        drifted: Whether the tokens kept changing while they were listed, so that some may have
             been left out.
         owner_ids: The API's ids of the owners of the tokens that were listed, sorted. They bind the
             plan to an account.
@@ -110,14 +110,14 @@ class Header:
         incomplete: Why tokens may be missing from the plan, in words; empty if none are.
     """
 
-    created: datetime
+    created_at: datetime
     base_url: str
     action: Action
     rule: str
     counts: Mapping[Owner, Counts] = field(hash=False)
     protected: tuple[str, ...] = ()
     token_in_use: str | None = None
-    moved: bool = False
+    drifted: bool = False
     owner_ids: Mapping[Owner, tuple[str, ...]] = field(factory=dict, hash=False)
     account: str | None = None
     clock_skew: timedelta | None = None

@@ -208,7 +208,7 @@ def test_lists_that_lie(distort: Any, page_size: int, tmp_path: Path) -> None:
                 assert not (tmp_path / "plan.jsonl").exists()
                 return
             listed = [entry.id for entry in plan.entries()]
-            says_so = plan.header.moved or bool(plan.header.incomplete)
+            says_so = plan.header.drifted or bool(plan.header.incomplete)
             assert len(listed) == len(set(listed))
             assert set(listed) == set(service.tokens) or says_so
             service.before = lambda _: None
@@ -236,7 +236,7 @@ def test_tokens_that_move_while_they_are_listed(field: str, tmp_path: Path) -> N
         async with connected(service) as client:
             plan = await planned(client, tmp_path, page_size=10)
             listed = {entry.id for entry in plan.entries()}
-            assert stays <= listed or plan.header.moved or plan.header.incomplete
+            assert stays <= listed or plan.header.drifted or plan.header.incomplete
             check(service, plan, await applied(client, plan))
 
     hostile(job)

@@ -62,7 +62,7 @@ def report(
                 listed=2, selected=one.protected is None, protected=one.protected is not None
             )
         said = {
-            "created": NOW,
+            "created_at": NOW,
             "base_url": "https://api.losant.com",
             "action": action,
             "rule": "expired",

@@ -124,7 +124,7 @@ def _show(made: jobs.Plan, connection: Connection, *, json: bool) -> int:
                 str(owner): attrs.asdict(counts) for owner, counts in made.header.counts.items()
             },
             "tokenInUse": made.header.token_in_use,
-            "moved": made.header.moved,
+            "moved": made.header.drifted,
             "incomplete": list(made.header.incomplete),
         }
         write(as_json(data))

@@ -102,7 +102,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     most = client.max_connections if max_concurrency is None else max_concurrency
     validators.check_argument(validators.integer(minimum=1), "apply", "max_concurrency", most)
     path = Path(journal) if journal is not None else journal_of(plan)
-    plan.check(client.base_url, None, plan.header.created)  # the age once the time is known
+    plan.check(client.base_url, None, plan.header.created_at)  # the age once the time is known
     listener = Listener(on_progress)
     outage: str | None = None
     before = await anyio.to_thread.run_sync(_report_so_far, plan, path)
@@ -237,7 +237,7 @@ def _check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: b
         PlanRefused: It is too old, or from the future.
     """
     now = client.server_time() or datetime.now(UTC)
-    if resume and (age := now - plan.header.created) > max_age:
+    if resume and (age := now - plan.header.created_at) > max_age:
         raise PlanRefused(
             f"{plan.path} was made {age / _HOUR:.3g} hours ago, and max_age is "
             f"{max_age / _HOUR:.3g} hours. To continue this job, pass a larger max_age: with "

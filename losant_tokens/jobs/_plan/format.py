@@ -84,14 +84,14 @@ def header_members(header: Header) -> dict[str, Any]:
     """Return the facts of a header under their names in plans and reports."""
     skew = header.clock_skew
     return {
-        "created": text_of(header.created),
+        "created": text_of(header.created_at),
         "baseUrl": header.base_url,
         "action": header.action,
         "rule": header.rule,
         "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
         "protected": list(header.protected),
         "tokenInUse": header.token_in_use,
-        "moved": header.moved,
+        "moved": header.drifted,
         "ownerIds": {str(owner): list(ids) for owner, ids in header.owner_ids.items()},
         "account": header.account,
         "clockSkew": None if skew is None else round(skew.total_seconds(), 3),
@@ -109,7 +109,7 @@ def read_header(data: dict[str, Any]) -> Header:
     created = _checked(data["created"], str)
     skew = data["clockSkew"]
     return Header(
-        created=aware(created),
+        created_at=aware(created),
         base_url=_checked(data["baseUrl"], str),
         action=_one_of_actions(data["action"]),
         rule=_checked(data["rule"], str),
@@ -119,7 +119,7 @@ def read_header(data: dict[str, Any]) -> Header:
         },
         protected=_strings(data["protected"]),
         token_in_use=optional_string(data["tokenInUse"]),
-        moved=_checked(data["moved"], bool),
+        drifted=_checked(data["moved"], bool),
         owner_ids=read_owner_ids(data["ownerIds"]),
         account=optional_string(data["account"]),
         clock_skew=None if skew is None else _seconds(skew),

@@ -84,7 +84,8 @@ class Unmatched:
             for pattern in self._protect
         ]
         excluding = [
-            f"The pattern of not {part.words} matches no token, so it keeps none out of the plan."
+            f"The pattern of not {part.description} matches no token, so it keeps none out of the "
+            f"plan."
             for part in self._patterns
             if part.excludes
         ]
@@ -93,7 +94,7 @@ class Unmatched:
     def selecting(self) -> list[str]:
         """Return in words the patterns that could select tokens, but match none."""
         return [
-            f"The pattern of {part.words} matches no token."
+            f"The pattern of {part.description} matches no token."
             for part in self._patterns
             if not part.excludes
         ]

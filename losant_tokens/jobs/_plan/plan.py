@@ -145,10 +145,10 @@ class Plan:
             raise PlanRefused(
                 f"{self.path} was made for {self.header.base_url}, and this is {base_url}"
             )
-        age = now - self.header.created
+        age = now - self.header.created_at
         if age < -TOLERANCE:
             raise PlanRefused(
-                f"{self.path} was made at {self.header.created.isoformat(timespec='seconds')}, "
+                f"{self.path} was made at {self.header.created_at.isoformat(timespec='seconds')}, "
                 f"which lies in the future: it is {now.isoformat(timespec='seconds')}. Check the "
                 f"clock of this machine, or make a new plan."
             )

@@ -103,7 +103,7 @@ async def plan(  # noqa: PLR0913 -- what to select, and its guards
         Wanted(
             owners=distinct(owners),
             select=lambda _: select,
-            words=select.words,
+            words=select.description,
             uses_time=select.uses_time,
             patterns=select.patterns,
             action=action,
@@ -214,11 +214,11 @@ class _Planner:
     settings: Settings
     local: datetime = attrs.field(factory=lambda: datetime.now(UTC))
     now: datetime = attrs.field(factory=lambda: datetime.now(UTC))
-    created: datetime | None = None
+    created_at: datetime | None = None
     counts: dict[Owner, Counts] = attrs.field(factory=dict)
     owner_ids: dict[Owner, set[str]] = attrs.field(factory=dict)
     in_use: str | None = None
-    moved: bool = False
+    drifted: bool = False
     incomplete: list[str] = attrs.field(factory=list)
     left_out: int = 0
     _matches: Unmatched = attrs.field(init=False)
@@ -244,7 +244,7 @@ class _Planner:
             writer.back_to_mark()
             listing = await self._list(owner, writer, send)
             is_certain = listing.watch.is_whole or listing.watch.digest == before
-        self.moved |= not is_certain
+        self.drifted |= not is_certain
         problems = listing.watch.problems(stood_still=is_certain)
         self.incomplete += [f"{owner}: {problem}" for problem in problems]
         self.left_out += listing.left_out
@@ -260,14 +260,14 @@ class _Planner:
         """Return the header of the plan."""
         skew = self.client.clock_skew
         return Header(
-            created=self.created or self.local,
+            created_at=self.created_at or self.local,
             base_url=self.client.base_url,
             action=self.wanted.action,
             rule=self.wanted.words,
             counts=self.counts,
             protected=tuple(pattern.text for pattern in self.settings.guards.protect),
             token_in_use=self.in_use,
-            moved=self.moved,
+            drifted=self.drifted,
             owner_ids={
                 owner: tuple(sorted(ids))
                 for owner, ids in self.owner_ids.items()
@@ -301,7 +301,7 @@ class _Planner:
                 "Cannot determine which token this client uses, so it may be among those "
                 "selected. Protect it by its id or its name: protect='name'."
             )
-        if header.moved:
+        if header.drifted:
             _warn(
                 "The tokens kept changing while they were listed: some may have been left out. "
                 "Plan again when this job is done."
@@ -317,7 +317,7 @@ class _Planner:
         self._warn_of_the_clock()
 
     def _missing(self) -> tuple[str, ...]:
-        return (*([_KEPT_CHANGING] if self.moved else []), *self.incomplete)
+        return (*([_KEPT_CHANGING] if self.drifted else []), *self.incomplete)
 
     def _warn_of_the_clock(self) -> None:
         if not self.wanted.uses_time or self.settings.clock_check == "off":
@@ -347,7 +347,7 @@ class _Planner:
         tokens = self.client.tokens(owner)
         newest = partial(tokens.page, sort_field="id", sort_direction="desc", per_page=1)
         first: Page = await send(partial(newest, page=0, retry=ONCE))
-        if self.created is None:
+        if self.created_at is None:
             self._set_the_clock()
         self._note_owner(owner, first)
         listing = _Listing(Watch(first), self.wanted.select(owner))
@@ -373,8 +373,8 @@ class _Planner:
             GuardRefused: This machine's clock is wrong, and that is to be enforced.
         """
         self.local = datetime.now(UTC)
-        self.created = self.client.server_time() or self.local
-        self.now = self.settings.now or self.created
+        self.created_at = self.client.server_time() or self.local
+        self.now = self.settings.now or self.created_at
         is_enforced = self.settings.clock_check == "enforce" and self.settings.now is None
         if is_enforced and self.wanted.uses_time and self._is_skewed():
             raise GuardRefused(
@@ -430,7 +430,7 @@ class _Planner:
 
     def _reason(self, token: Token, listing: "_Listing") -> str | None:
         """Return why the rule selects a token; by both times, if the clock cannot be relied on."""
-        reason = listing.rule.why(token, self.now)
+        reason = listing.rule.reason(token, self.now)
         if self.settings.now is not None or self.settings.clock_check == "off":
             return reason
         if not listing.rule.uses_time or not self._is_skewed():

@@ -198,7 +198,7 @@ def _moment(moment: datetime) -> str:
 
 def _facts(report: Report) -> Iterable[str]:
     header = report.plan.header
-    yield _fact("Plan", f"{report.plan.path}, made {_moment(header.created)}")
+    yield _fact("Plan", f"{report.plan.path}, made {_moment(header.created_at)}")
     yield _fact("Digest", report.plan.digest)
     for owner, counts in header.counts.items():
         yield _fact(
@@ -210,7 +210,7 @@ def _facts(report: Report) -> Iterable[str]:
     yield _fact("Token in use", header.token_in_use or "could not be told")
     if header.incomplete:
         yield _fact("Listing", f"tokens may be missing: {'; '.join(header.incomplete)}")
-    elif header.moved:
+    elif header.drifted:
         yield _fact("Listing", "the tokens kept changing: some may have been left out")
     yield _fact("Begun", _moment(report.begun))
     if report.before:

@@ -126,7 +126,7 @@ async def test_pattern_that_protects_nothing(tmp_path: Path) -> None:
     """A protect pattern without a match is reported, also if no token is selected."""
     fake = fake_of("billing")
     words = "The protect pattern 'biling' matches no token, so it protects nothing."
-    for number, select in enumerate((jobs.inactive(), jobs.nothing())):
+    for number, select in enumerate((jobs.inactive(), jobs.no_tokens())):
         _, told = await plan_of(
             fake, tmp_path, protect=["biling", "keep-*"], select=select, path=tmp_path / f"{number}"
         )
@@ -142,7 +142,7 @@ async def test_pattern_that_protects_nothing(tmp_path: Path) -> None:
         tmp_path,
         protect="biling",
         unmatched="refuse",
-        select=jobs.nothing(),
+        select=jobs.no_tokens(),
         path=tmp_path / "empty",
     )
     assert len(plan) == 0

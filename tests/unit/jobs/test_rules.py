@@ -1,4 +1,4 @@
-"""Rules: what they select, in which words, and what they leave alone."""
+"""Rules: which tokens they match, and how they describe themselves."""
 
 import operator
 from collections.abc import Callable
@@ -20,11 +20,11 @@ def token(**members: Any) -> ApiToken:
 
 
 YES, NO, UNKNOWN = (
-    Rule(word, lambda *_, a=answer: a, lambda *_, w=word: w)
-    for word, answer in (("yes", True), ("no", False), ("unknown", None))
+    Rule(word, lambda *_, m=match: m, lambda *_, w=word: w)
+    for word, match in (("yes", True), ("no", False), ("unknown", None))
 )
 
-# (rule, token, its answer, its reason)
+# (rule, token, whether it matches, the reason)
 TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
     (jobs.expired(), token(expiration_date=NOW), True, "expired on 2026-03-01"),
     (jobs.expired(), token(expiration_date=NOW - DAY), True, "expired on 2026-02-28"),
@@ -73,26 +73,26 @@ TABLE: tuple[tuple[Rule, ApiToken, bool | None, str | None], ...] = (
     (jobs.can_create_tokens(), token(scope=("all.User.read",)), False, None),
     (jobs.can_create_tokens(), token(scope=("all.User.cli",)), False, None),
     (jobs.can_create_tokens(), token(), None, None),
-    (jobs.nothing(), token(), False, None),
+    (jobs.no_tokens(), token(), False, None),
 )
 
 
-@pytest.mark.parametrize(("rule", "of", "answer", "reason"), TABLE)
-def test_rule(rule: Rule, of: ApiToken, answer: bool | None, reason: str | None) -> None:
-    """Each rule answers as it says, and gives its reason where it selects."""
-    assert (rule.matches(of, NOW), rule.why(of, NOW)) == (answer, reason)
+@pytest.mark.parametrize(("rule", "of", "match", "reason"), TABLE)
+def test_rule(rule: Rule, of: ApiToken, match: bool | None, reason: str | None) -> None:
+    """Each rule matches the tokens that it describes, and states its reason for each."""
+    assert (rule.matches(of, NOW), rule.reason(of, NOW)) == (match, reason)
 
 
-@pytest.mark.parametrize(("rule", "of", "answer", "reason"), TABLE)
-def test_opposite(rule: Rule, of: ApiToken, answer: bool | None, reason: str | None) -> None:
-    """What a rule cannot tell, its opposite cannot tell either."""
-    opposite = None if answer is None else not answer
+@pytest.mark.parametrize(("rule", "of", "match", "reason"), TABLE)
+def test_opposite(rule: Rule, of: ApiToken, match: bool | None, reason: str | None) -> None:
+    """The opposite of an unknown result is unknown."""
+    opposite = None if match is None else not match
 
     assert (~rule).matches(of, NOW) is opposite
 
 
 @pytest.mark.parametrize(
-    ("rule", "answer"),
+    ("rule", "match"),
     [
         (YES & YES, True),
         (YES & NO, False),
@@ -109,13 +109,13 @@ def test_opposite(rule: Rule, of: ApiToken, answer: bool | None, reason: str | N
     ],
     ids=str,
 )
-def test_logic_has_three_answers(rule: Rule, answer: bool | None) -> None:
+def test_combinations_use_three_valued_logic(rule: Rule, match: bool | None) -> None:
     """Rules combine by the logic of true, false and unknown."""
-    assert rule.matches(token(), NOW) is answer
+    assert rule.matches(token(), NOW) is match
 
 
 @pytest.mark.parametrize(
-    ("rule", "words"),
+    ("rule", "description"),
     [
         (YES & NO, "yes and no"),
         (YES | NO, "yes or no"),
@@ -133,26 +133,26 @@ def test_logic_has_three_answers(rule: Rule, answer: bool | None) -> None:
     ],
     ids=str,
 )
-def test_words(rule: Rule, words: str) -> None:
-    """A rule can be read, and means what it reads."""
-    assert (rule.words, str(rule)) == (words, words)
+def test_description(rule: Rule, description: str) -> None:
+    """A rule describes itself, with parentheses where they are needed."""
+    assert (rule.description, str(rule)) == (description, description)
 
 
 def test_reasons_of_combinations() -> None:
-    """The reason for a combination names those of its parts that hold."""
+    """The reason for a combination lists the reasons of the parts that match."""
     rules = (YES & ~NO, YES | NO, NO | YES, YES | YES, UNKNOWN | YES, UNKNOWN & YES)
 
-    reasons = [rule.why(token(), NOW) for rule in rules]
+    reasons = [rule.reason(token(), NOW) for rule in rules]
 
     assert reasons == ["yes, not no", "yes", "yes", "yes, yes", "yes", None]
 
 
 @pytest.mark.parametrize("combine", [jobs.all_of, jobs.any_of])
-def test_no_rules_select_nothing(combine: Callable[[list[Rule]], Rule]) -> None:
-    """A set of rules without any selects nothing, and neither does its opposite."""
+def test_empty_list_of_rules(combine: Callable[[list[Rule]], Rule]) -> None:
+    """An empty list of rules selects no token, and neither does its opposite."""
     rules = (combine([]), ~combine([]), combine([]) & YES)
 
-    assert [rule.why(token(), NOW) for rule in rules] == [None, None, None]
+    assert [rule.reason(token(), NOW) for rule in rules] == [None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_no_rules_select_nothing(combine: Callable[[list[Rule]], Rule]) -> None:
         lambda: bool(jobs.all_of([])),
     ],
 )
-def test_a_rule_has_no_truth_value(misuse: Callable[[], Any]) -> None:
+def test_rule_has_no_truth_value(misuse: Callable[[], Any]) -> None:
     """Python's `and`, `or`, `not` and `if` raise an error that names the right operators."""
     with pytest.raises(TypeError, match=r"& for and, \| for or, ~ for not"):
         misuse()
@@ -177,7 +177,7 @@ def test_a_rule_has_no_truth_value(misuse: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("other", [True, None, "ci-*", 1, [YES], lambda *_: True])
 @pytest.mark.parametrize("combine", [operator.and_, operator.or_])
-def test_rules_combine_with_rules_alone(combine: Callable[[Any, Any], Any], other: Any) -> None:
+def test_rules_combine_only_with_rules(combine: Callable[[Any, Any], Any], other: Any) -> None:
     """Only a rule can be combined with a rule, on either side."""
     with pytest.raises(TypeError, match="unsupported operand"):
         combine(YES, other)
@@ -186,8 +186,8 @@ def test_rules_combine_with_rules_alone(combine: Callable[[Any, Any], Any], othe
 
 
 @pytest.mark.parametrize("compare", [operator.lt, operator.ge, operator.contains])
-def test_rules_have_no_order_and_no_members(compare: Callable[[Any, Any], Any]) -> None:
-    """A chain of comparisons, or `in`, is no rule."""
+def test_rules_cannot_be_compared(compare: Callable[[Any, Any], Any]) -> None:
+    """Rules have no order and no members, so `<` and `in` raise an error."""
     with pytest.raises(TypeError):
         compare(YES, NO)
 
@@ -196,23 +196,23 @@ def test_rules_have_no_order_and_no_members(compare: Callable[[Any, Any], Any]) 
 @pytest.mark.parametrize(
     "rules", [YES, None, True, "ci-*", [YES, True], [None], [YES, "ci-*"], [[YES]]]
 )
-def test_sets_of_what_is_no_rule(make: Callable[[Any], Rule], rules: Any) -> None:
-    """A set that holds anything but rules is refused."""
+def test_list_with_other_items_than_rules(make: Callable[[Any], Rule], rules: Any) -> None:
+    """`all_of` and `any_of` raise an error if an item is not a rule."""
     with pytest.raises(TypeError, match=r"takes (a list of )?rules"):
         make(rules)
 
 
-def test_sets_of_rules() -> None:
-    """All of some rules is their `&`, any of them their `|`."""
-    assert jobs.all_of(iter([YES, NO, UNKNOWN])).words == "yes and no and unknown"
-    assert jobs.any_of([YES, NO, UNKNOWN]).words == "yes or no or unknown"
+def test_lists_of_rules() -> None:
+    """`all_of` combines rules with `&`, and `any_of` with `|`."""
+    assert jobs.all_of(iter([YES, NO, UNKNOWN])).description == "yes and no and unknown"
+    assert jobs.any_of([YES, NO, UNKNOWN]).description == "yes or no or unknown"
     assert jobs.any_of([YES]) is YES
 
 
 @pytest.mark.parametrize("make", [jobs.older_than, jobs.not_updated_for, jobs.expires_within])
 @pytest.mark.parametrize("span", [-DAY, 30, "30d", None])
 def test_wrong_span(make: Callable[[Any], Rule], span: Any) -> None:
-    """A span is a timedelta, and not negative."""
+    """A span must be a timedelta that is not negative."""
     with pytest.raises(ValidationError, match="takes a timedelta that is not negative"):
         make(span)
 
@@ -234,14 +234,14 @@ UNREADABLE: tuple[tuple[Rule, str], ...] = (
 
 @pytest.mark.parametrize(("rule", "attribute"), UNREADABLE)
 def test_unreadable_members_are_unknown(rule: Rule, attribute: str) -> None:
-    """A member that cannot be read selects nothing, neither for a rule nor for its opposite."""
+    """If a member cannot be read, neither the rule nor its opposite selects the token."""
     one = token(unreadable=frozenset({attribute}))
 
     assert (rule.matches(one, NOW), (~rule).matches(one, NOW)) == (None, None)
 
 
-def test_one_of_two_members_of_a_creator() -> None:
-    """The creator that can be read decides if it matches, and leaves it open if it does not."""
+def test_creator_with_one_unreadable_member() -> None:
+    """If one member of the creator cannot be read, a mismatch of the other one is unknown."""
     one = token(creator_name="ada", unreadable=frozenset({"creator_id"}))
 
     assert jobs.created_by("ada").matches(one, NOW) is True
@@ -262,8 +262,8 @@ SPANS = [timedelta(0), timedelta.resolution, 1_000_000 * DAY, timedelta.max]
 
 @pytest.mark.parametrize("time", EDGES)
 @pytest.mark.parametrize("span", SPANS)
-def test_values_at_the_edges(time: datetime, span: timedelta) -> None:
-    """No date and no span ends in an error, whatever the time is."""
+def test_extreme_dates_and_spans(time: datetime, span: timedelta) -> None:
+    """The largest and smallest dates and spans cause no overflow."""
     one = token(expiration_date=time, creation_date=time, last_updated=time)
     rules = [
         jobs.expired(),
@@ -272,19 +272,19 @@ def test_values_at_the_edges(time: datetime, span: timedelta) -> None:
     for now in (NOW, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
         for rule in rules:
             assert isinstance(rule.matches(one, now), bool)
-            assert isinstance(rule.words, str)
-            assert rule.why(one, now) is None or rule.matches(one, now)
+            assert isinstance(rule.description, str)
+            assert rule.reason(one, now) is None or rule.matches(one, now)
 
 
 @pytest.mark.parametrize("combine", [jobs.all_of, jobs.any_of])
 def test_many_rules(combine: Callable[[list[Rule]], Rule]) -> None:
-    """Thousands of rules can be combined, and keep their order."""
+    """Five thousand rules can be combined, and keep their order."""
     rule = combine([jobs.named(f"ci-{number}") for number in range(5000)])
 
     assert rule.matches(token(), NOW) is (combine is jobs.any_of)
     assert (~rule).matches(token(), NOW) is (combine is jobs.all_of)
-    assert rule.words.startswith("named 'ci-0' ")
-    assert rule.words.endswith(" named 'ci-4999'")
+    assert rule.description.startswith("named 'ci-0' ")
+    assert rule.description.endswith(" named 'ci-4999'")
     assert len(rule.patterns) == 5000
 
 
@@ -293,29 +293,29 @@ def test_many_rules(combine: Callable[[list[Rule]], Rule]) -> None:
     [jobs.expired(), jobs.expires_within(DAY), jobs.older_than(DAY), jobs.not_updated_for(DAY)],
     ids=str,
 )
-def test_rules_about_dates_use_the_time(rule: Rule) -> None:
-    """Each rule that compares a date with the current time says so."""
+def test_rules_about_dates_use_time(rule: Rule) -> None:
+    """Each rule that compares a date with the current time has `uses_time`."""
     assert rule.uses_time is True
 
 
 def test_repr_of_a_rule() -> None:
-    """The representation of a rule holds its words alone."""
-    assert repr(jobs.expired() & (YES | NO)) == "Rule(words='expired and (yes or no)')"
+    """The representation of a rule shows only its description."""
+    assert repr(jobs.expired() & (YES | NO)) == "Rule(description='expired and (yes or no)')"
 
 
 def test_patterns_of_a_rule() -> None:
     """A pattern excludes tokens only if it is inverted an odd number of times."""
     rule = jobs.named("a*") & ~jobs.named("b*") & ~~jobs.created_by("c")
 
-    assert [(pattern.words, pattern.excludes) for pattern in rule.patterns] == [
+    assert [(pattern.description, pattern.excludes) for pattern in rule.patterns] == [
         ("named 'a*'", False),
         ("named 'b*'", True),
         ("created by 'c'", False),
     ]
 
 
-def test_rules_that_use_the_time() -> None:
-    """A rule knows whether its result depends on the time, however it is combined."""
+def test_combinations_that_use_time() -> None:
+    """A combination has `uses_time` if one of its parts has it."""
     timed, plain = jobs.expired(), jobs.named("x")
 
     assert [rule.uses_time for rule in (timed, ~timed, timed & plain, plain | timed)] == [True] * 4

@@ -235,7 +235,7 @@ async def test_api_without_ids_of_owners(tmp_path: Path, found: str, is_confirme
 async def test_empty_plan(tmp_path: Path) -> None:
     """A plan that changes nothing needs no account."""
     async with client_of(fake_with(2)) as client:
-        plan = await planned(client, tmp_path, select=jobs.nothing())
+        plan = await planned(client, tmp_path, select=jobs.no_tokens())
     others = others_fake()
     async with client_of(others) as client:
         with warnings.catch_warnings():

@@ -135,7 +135,7 @@ async def test_odd_order_and_sizes(tmp_path: Path, answer: Answer) -> None:
     plan, told = await planned(Server(answer), tmp_path)
 
     assert ids(plan) == [token["id"] for token in TOKENS]
-    assert (plan.header.moved, plan.header.incomplete, told) == (False, (), [])
+    assert (plan.header.drifted, plan.header.incomplete, told) == (False, (), [])
 
 
 @pytest.mark.parametrize("total", [-1, 0, 3, 59, 61, 1000])
@@ -275,11 +275,11 @@ async def test_error_beyond_the_end(tmp_path: Path, status: int) -> None:
     transport = httpx.MockTransport(answer)
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
         plan = await jobs.plan(
-            client, USER, select=jobs.nothing(), path=tmp_path / "plan", allow_majority=True
+            client, USER, select=jobs.no_tokens(), path=tmp_path / "plan", allow_majority=True
         )
         broken = 4
         with pytest.raises(errors.StatusError):
-            await jobs.plan(client, USER, select=jobs.nothing(), path=tmp_path / "other")
+            await jobs.plan(client, USER, select=jobs.no_tokens(), path=tmp_path / "other")
 
     assert plan.header.counts[USER].listed == 60
 
@@ -334,7 +334,7 @@ async def test_pages_that_are_too_large(tmp_path: Path, limit: int, first: int) 
             )
 
     assert ids(plan) == [token["id"] for token in TOKENS]
-    assert (plan.header.incomplete, plan.header.moved) == ((), False)
+    assert (plan.header.incomplete, plan.header.drifted) == ((), False)
 
 
 async def test_page_of_one_that_is_too_large(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ async def test_page_of_one_that_is_too_large(tmp_path: Path) -> None:
         "x", base_url="https://x.example", transport=transport, max_response_size=20_000
     ) as client:
         with pytest.raises(errors.ResponseTooLarge):
-            await jobs.plan(client, USER, select=jobs.nothing(), path=tmp_path / "plan")
+            await jobs.plan(client, USER, select=jobs.no_tokens(), path=tmp_path / "plan")
 
 
 @pytest.mark.parametrize("status", [500, None])

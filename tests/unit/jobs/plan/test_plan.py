@@ -24,7 +24,7 @@ from losant_tokens.jobs._plan.writer import PlanWriter
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
 HEADER = Header(
-    created=NOW,
+    created_at=NOW,
     base_url="https://api.losant.com",
     action="delete",
     rule="expired",
@@ -542,7 +542,7 @@ def test_back_to_mark(tmp_path: Path) -> None:
     """What came after the mark can be forgotten."""
     one = Header(
         **{
-            **{name: getattr(HEADER, name) for name in ("created", "base_url", "action")},
+            **{name: getattr(HEADER, name) for name in ("created_at", "base_url", "action")},
             "rule": "x",
             "counts": {Owner.user(): Counts(listed=1, selected=1)},
         }

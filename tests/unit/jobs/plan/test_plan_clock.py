@@ -79,7 +79,7 @@ async def test_wrong_clock(
     assert told[0].startswith(f"This machine's clock is 10 days {side} the server's. {left_out} to")
     assert plan.header.clock_skew is not None
     assert abs(plan.header.clock_skew - ahead) < timedelta(minutes=1)
-    assert abs(plan.header.created - (datetime.now(UTC) - ahead)) < timedelta(minutes=1)
+    assert abs(plan.header.created_at - (datetime.now(UTC) - ahead)) < timedelta(minutes=1)
 
 
 async def test_wrong_clock_is_refused(tmp_path: Path) -> None:

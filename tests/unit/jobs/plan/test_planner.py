@@ -46,7 +46,7 @@ async def test_plan_says_what_and_why(tmp_path: Path) -> None:
     assert plan.header.counts == {USER: Counts(listed=2, selected=1)}
     assert (plan.header.rule, plan.header.action) == ("named 'ci-*'", "deactivate")
     assert plan.header.base_url == "https://fake.example"
-    assert datetime.now(UTC) - plan.header.created < timedelta(minutes=1)
+    assert datetime.now(UTC) - plan.header.created_at < timedelta(minutes=1)
 
 
 async def test_nothing_is_changed(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ async def test_token_in_use_that_cannot_be_told(tmp_path: Path) -> None:
             await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            await jobs.plan(client, USER, select=jobs.nothing(), path=tmp_path / "other")
+            await jobs.plan(client, USER, select=jobs.no_tokens(), path=tmp_path / "other")
 
 
 async def test_protected_by_request(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ async def test_deletion_while_listing(tmp_path: Path) -> None:
 
     assert [e.name for e in plan.entries()] == [f"ci-{n}" for n in range(50) if n != 3]
     assert plan.header.counts == {USER: Counts(listed=49, selected=49)}
-    assert plan.header.moved is False
+    assert plan.header.drifted is False
 
 
 async def test_insertion_while_listing(tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ async def test_deletion_and_creation_between_two_pages(tmp_path: Path) -> None:
 
     names = [entry.name for entry in plan.entries()]
     assert names == [*(f"ci-{n}" for n in range(50) if n != 3), "ci-new"]
-    assert plan.header.moved is False
+    assert plan.header.drifted is False
 
 
 async def test_creation_alone_moves_nothing(tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ async def test_creation_alone_moves_nothing(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path, allow_majority=True)
 
     assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(50)]
-    assert plan.header.moved is False
+    assert plan.header.drifted is False
     assert len(fake.requests) <= 8
 
 
@@ -411,7 +411,7 @@ async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
         False,
         True,
     ]
-    assert plan.header.moved is True
+    assert plan.header.drifted is True
     assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(30)]
 
 
@@ -468,7 +468,7 @@ async def test_unknown_number_of_all(tmp_path: Path) -> None:
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
         plan = await planned(client, tmp_path)
 
-    assert (plan.header.moved, len(plan)) == (False, 3)
+    assert (plan.header.drifted, len(plan)) == (False, 3)
     assert [ApiToken(id=e.id, name=e.name).name for e in plan.entries()] == ["ci-0", "ci-1", "ci-2"]
 
 

@@ -251,7 +251,7 @@ def test_what_one_should_know(tmp_path: Path) -> None:
         tmp_path,
         [Outcome.DONE] * 2,
         entries=[entry(1), entry(2, owner=other)],
-        header={"moved": True},
+        header={"drifted": True},
     )
 
     page = Page(made, tmp_path)
@@ -264,7 +264,7 @@ def test_what_one_should_know(tmp_path: Path) -> None:
 
 def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
     """Why tokens may be missing from the plan is in the page."""
-    header = {"moved": True, "incomplete": ("user: the API lists 1 token twice", "<b>")}
+    header = {"drifted": True, "incomplete": ("user: the API lists 1 token twice", "<b>")}
 
     page = Page(report(tmp_path, [Outcome.DONE], header=header), tmp_path)
 

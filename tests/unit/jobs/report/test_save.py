@@ -29,7 +29,7 @@ def test_json(tmp_path: Path) -> None:
         changed={0: NOW},
         settings={"rate": None},
         gave_up="the service does not answer",
-        header={"protected": ("x",), "token_in_use": "f" * 24, "moved": True},
+        header={"protected": ("x",), "token_in_use": "f" * 24, "drifted": True},
     )
 
     said = json.loads(made.save(tmp_path / "r.json").read_text())
