@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from losant_tokens._adaptive_rate import Rate
-from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import _MAX_SPACING
 
 _BEGIN = 100.37  # not on the border of a window
@@ -131,7 +131,7 @@ class Simulation:
     limit: Limit
     latency: Callable[[float, int], float]
     rate: Rate
-    concurrency: Concurrency
+    concurrency: AdaptiveConcurrency
     retry_after: float | None = None
     timeout: float = math.inf
     act_takes: float = 1.0
@@ -154,12 +154,12 @@ class Simulation:
         heapq.heappush(self._events, (at, next(self._serial), happen))
 
     def _hire(self, now: float) -> None:
-        while self._workers < self.concurrency.now:
+        while self._workers < self.concurrency.limit:
             self._workers += 1
             self._later(now, self._book)
 
     def _book(self, now: float) -> None:
-        if self._workers > self.concurrency.now:
+        if self._workers > self.concurrency.limit:
             self._workers -= 1
             return
         self._queue += 1
@@ -195,10 +195,10 @@ class Simulation:
 
     def _answer(self, now: float, sent_at: float, kind: str, is_good: bool, next_at: float) -> None:
         self._in_flight -= 1
-        self.answers.append(Answer(now - _BEGIN, is_good, self.concurrency.now))
+        self.answers.append(Answer(now - _BEGIN, is_good, self.concurrency.limit))
         if is_good:
             self.rate.answered(now, sent_at)
-            if self.concurrency.answered(now - sent_at, kind):
+            if self.concurrency.record_response(now - sent_at, kind):
                 self.rate.latency = self.concurrency.latency
         else:
             self.rate.refused(now, sent_at, self.retry_after)
@@ -220,7 +220,7 @@ class Simulation:
 
     def _lost(self, now: float, sent_at: float) -> None:
         self._in_flight -= 1
-        self.concurrency.troubled(now, sent_at)
+        self.concurrency.record_failure(now, sent_at)
         self._book(now)
         self._hire(now)
 
@@ -239,6 +239,12 @@ def simulate(
     """The answers that a job gets."""
     takes = latency if callable(latency) else lambda *_: latency
     simulation = Simulation(
-        limit, takes, Rate(rate), Concurrency(max_concurrency), retry_after, timeout, act_takes
+        limit,
+        takes,
+        Rate(rate),
+        AdaptiveConcurrency(max_concurrency),
+        retry_after,
+        timeout,
+        act_takes,
     )
     return simulation.run(seconds)

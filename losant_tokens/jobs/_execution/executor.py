@@ -154,7 +154,7 @@ class Executor:
         while result is None:
             places = 2 if self._looks_first(item) else 1
             try:
-                async with self.throttle.slot(places) as slot:
+                async with self.throttle.acquire(places) as slot:
                     result = await self._attempt(item, slot)
             except LosantError as error:
                 if Failure.of(error) not in RETRIED:
@@ -357,7 +357,7 @@ class Executor:
                 found.update([token.id.lower() async for token in tokens])
 
             try:
-                await reading(list_all, self.throttle.health.patience)
+                await reading(list_all, self.throttle.circuit_breaker.patience)
             except LosantError:
                 return None
             self._listed[owner] = found

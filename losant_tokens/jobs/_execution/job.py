@@ -25,8 +25,8 @@ from losant_tokens.jobs._plan.account import AccountCheck, check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._states import States
-from losant_tokens.jobs._throttle.circuit_breaker import Health
-from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import (
     RETRIED,
     Failure,
@@ -119,8 +119,8 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     async with JobFiles(plan, path, resume) as (entries, opened):
         throttle = Throttle(
             Rate(rate),
-            Concurrency(min(most, client.max_connections)),
-            Health(patience),
+            AdaptiveConcurrency(min(most, client.max_connections)),
+            CircuitBreaker(patience),
             before_waiting=opened.flush,
         )
         queue = WorkQueue(entries.chunks(), opened.states, retry_failed=retry_failed)
@@ -322,7 +322,7 @@ class _Job:
     # --- Workers -----------------------------------------------------------------------------
 
     def _spawn(self, group: anyio.abc.TaskGroup) -> None:
-        while self._workers < self.throttle.wanted:
+        while self._workers < self.throttle.max_workers:
             self._workers += 1
             group.start_soon(self._worker, group)
         self.progress.workers = self._workers
@@ -356,7 +356,7 @@ class _Job:
         """Execute one item after the other, until none is left or fewer workers are wanted."""
         while (item := await self.queue.next()) is not None:
             await self.executor.execute(item)
-            if (more := self.throttle.wanted - self._workers) < 0:
+            if (more := self.throttle.max_workers - self._workers) < 0:
                 return
             if more and not self.queue.is_empty:
                 self._spawn(group)

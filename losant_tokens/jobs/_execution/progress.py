@@ -128,9 +128,9 @@ class ProgressReporter:
         return left * self.elapsed() / done
 
     def _why_pausing(self) -> str | None:
-        if self.throttle.health.down_since is not None:
+        if self.throttle.circuit_breaker.is_open:
             return "the service does not answer"
-        if self.throttle.health.starved_since is not None:
+        if self.throttle.circuit_breaker.rate_limited_since is not None:
             return "the service takes no more for now"
         return None
 

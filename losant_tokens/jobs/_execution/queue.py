@@ -12,7 +12,7 @@ from losant_tokens import Owner
 from losant_tokens.errors import PlanRefused
 from losant_tokens.jobs._plan.format import read_entry
 from losant_tokens.jobs._states import States
-from losant_tokens.jobs._throttle.throttle import Attempts
+from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._types import Entry
 
 

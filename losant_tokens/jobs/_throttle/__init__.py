@@ -1,1 +1,1 @@
-"""Send the requests of a job at a pace that the server allows."""
+"""Send the requests of a job at a rate that the server allows. It knows nothing else of jobs."""

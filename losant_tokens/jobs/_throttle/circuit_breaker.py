@@ -1,114 +1,127 @@
-"""When to retry, when to wait, and when to give up: a circuit breaker and a retry budget.
+"""A circuit breaker with a retry budget: when to retry, when to wait, and when to give up.
 
-Pure except for its memory.
+The problem: if a service is out, each worker of a job would retry its own token. That sends many
+requests to a service that is trying to recover, and uses up the attempts of tokens that nothing is
+wrong with. If only some requests fail, retries still multiply the load.
+
+The approach is a circuit breaker (Nygard, "Release It!", 2007): after several failures in a row it
+opens, and the job sends one probe at a time, at growing intervals. Any response of the API closes
+it. While it is closed, retries are paid from a budget, as in the standard retry mode of botocore
+and in "Handling Overload" of Google's SRE book: requests earn a share of a retry, and failed ones
+earn less. An empty budget opens the circuit. Two things are special here:
+
+- A response that cannot come from the API, such as a login page of a captive portal, counts as a
+  failure, and fewer of them open the circuit. If the API has never responded, the address is
+  probably wrong, so the job gives up after 15 seconds.
+- A 429 proves that the service works, so it closes the circuit. A job that meets nothing else
+  gives up after the same time as in an outage.
+
+Rejected: a threshold on the error rate, because it needs a window of time, which is too short for a
+slow job or too long for a fast one; a fixed number of retries for each token, because tokens would
+fail because of an outage.
+
+The classes are pure except for their memory: the caller passes the time.
 """
 
 import attrs
 
-_IN_A_ROW = 10  # failures without a response of the API between them: the service is out
-_FOREIGN_IN_A_ROW = 6  # responses that are not from the API; more than the attempts for one token
-_UNKNOWN_PATIENCE = 15.0  # seconds, if no response of the API was ever seen
+_FAILURES_TO_OPEN = 10  # in a row, without a response of the API between them
+_FOREIGN_TO_OPEN = 6  # in a row, not from the API; more than the attempts for one token
+_FOREIGN_PATIENCE = 15.0  # seconds, if the API has never responded
 _FIRST_PROBE = 1.0  # seconds
-_LAST_PROBE = 30.0
-_ANSWERED_SHARE = 0.35  # of a retry is earned by each request that is answered,
-_TROUBLED_SHARE = 0.1  # and this much by each that is not: in an outage, there are few retries
-_RESERVE = 10.0  # retries that a job has from the beginning
-_MOST = 50.0  # retries that can be saved up
+_LAST_PROBE = 30.0  # seconds
+_EARNED_BY_RESPONSE = 0.35  # retries
+_EARNED_BY_FAILURE = 0.1  # retries, so there are few retries in an outage
+_FIRST_BUDGET = 10.0  # retries
+_MAX_BUDGET = 50.0  # retries
 
 
 @attrs.define
-class Health:
-    """Whether the service answers, and how many retries are allowed.
+class CircuitBreaker:
+    """Decides whether requests may be sent, and how many retries are allowed.
 
     Args:
-        patience: For how many seconds an outage is waited out.
+        patience: How long to wait for the end of an outage, in seconds.
 
     Attributes:
-        down_since: When the outage began, or `None`.
-        starved_since: Since when every request was refused with 429, or `None`.
-        is_at_its_best: Whether a response would change nothing: every request is answered, and the
-            retry budget is full.
+        open_since: The time when the circuit opened: the start of an outage. `None` if it is
+            closed.
+        rate_limited_since: The time of the first 429 since the last other response, or `None`.
     """
 
     patience: float
-    down_since: float | None = None
-    starved_since: float | None = None
-    is_at_its_best: bool = False
-    _has_answered: bool = False
-    _in_a_row: int = 0
-    _foreign_in_a_row: int = 0
-    _probe: float = _FIRST_PROBE
-    _budget: float = _RESERVE
+    open_since: float | None = None
+    rate_limited_since: float | None = None
+    _has_responded: bool = False
+    _failures: int = 0  # in a row
+    _foreign_responses: int = 0  # in a row
+    _probe_interval: float = _FIRST_PROBE
+    _budget: float = _FIRST_BUDGET
 
-    def may_try_again(self) -> bool:
-        """Take a retry out of the budget, if there is one."""
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an outage, so that only probes may be sent."""
+        return self.open_since is not None
+
+    def take_retry(self) -> bool:
+        """Take one retry from the budget. Return whether there was one."""
         if self._budget < 1:
             return False
         self._budget -= 1
-        self.is_at_its_best = False
         return True
 
-    def answered(self) -> None:
-        """Note that the API has answered."""
-        self._is_there()
-        self.starved_since = None
-        self._earn(_ANSWERED_SHARE)
-        self.is_at_its_best = self._budget >= _MOST
+    def record_response(self) -> None:
+        """Record a response of the API other than a 429 or a server error."""
+        self._close()
+        self.rate_limited_since = None
+        self._earn(_EARNED_BY_RESPONSE)
 
-    def refused(self, now: float) -> None:
-        """Note a 429: the service is there, but takes no more for now."""
-        self._is_there()
-        self.is_at_its_best = False
-        if self.starved_since is None:
-            self.starved_since = now
+    def record_rate_limit(self, now: float) -> None:
+        """Record a 429."""
+        self._close()
+        if self.rate_limited_since is None:
+            self.rate_limited_since = now
 
-    def troubled(self, now: float, *, is_foreign: bool = False) -> None:
-        """Note a request that was not answered by the API, or with an error of the server.
+    def record_failure(self, now: float, *, is_foreign: bool = False) -> None:
+        """Record a request with no response, a server error, or a response of another service.
 
         Args:
             now: The time.
-            is_foreign: Whether there was a response that cannot come from the API, such as the
-                page of a captive portal.
+            is_foreign: Whether there was a response that cannot come from the API.
         """
-        self.is_at_its_best = False
-        self._earn(_TROUBLED_SHARE)
-        self._in_a_row += 1
-        self._foreign_in_a_row += is_foreign
-        if self._in_a_row >= _IN_A_ROW or self._foreign_in_a_row >= _FOREIGN_IN_A_ROW:
-            self.out(now)
+        self._earn(_EARNED_BY_FAILURE)
+        self._failures += 1
+        self._foreign_responses += is_foreign
+        if self._failures >= _FAILURES_TO_OPEN or self._foreign_responses >= _FOREIGN_TO_OPEN:
+            self.open(now)
 
-    def out(self, now: float) -> None:
-        """Regard the service as out until it answers."""
-        self.is_at_its_best = False
-        if self.down_since is None:
-            self.down_since = now
+    def open(self, now: float) -> None:
+        """Open the circuit, unless it is open."""
+        if self.open_since is None:
+            self.open_since = now
 
     def next_probe(self, now: float) -> float:
-        """Return the seconds until one request may find out whether the service is back."""
-        seconds, self._probe = self._probe, min(_LAST_PROBE, self._probe * 2)
-        since = now if self.down_since is None else self.down_since
-        return max(0.0, min(seconds, since + self._patience() - now))
+        """Return the seconds until the next probe may be sent, and double the interval."""
+        seconds = self._probe_interval
+        self._probe_interval = min(_LAST_PROBE, seconds * 2)
+        since = now if self.open_since is None else self.open_since
+        return max(0.0, min(seconds, since + self._max_wait() - now))
 
-    def is_hopeless(self, now: float) -> bool:
-        """Return whether the job has waited for the service as long as `patience` allows."""
-        since = self.starved_since if self.down_since is None else self.down_since
-        return since is not None and now - since >= self._patience()
+    def is_out_of_patience(self, now: float) -> bool:
+        """Return whether an outage or a rate limit has lasted as long as `patience` allows."""
+        since = self.rate_limited_since if self.open_since is None else self.open_since
+        return since is not None and now - since >= self._max_wait()
 
-    def _patience(self) -> float:
-        """Return how long to wait.
-
-        If another service has answered from the beginning, that is rather a wrong address or a
-        login page than an outage, and should be known soon.
-        """
-        if self._has_answered or not self._foreign_in_a_row:
+    def _max_wait(self) -> float:
+        if self._has_responded or not self._foreign_responses:
             return self.patience
-        return min(self.patience, _UNKNOWN_PATIENCE)
+        return min(self.patience, _FOREIGN_PATIENCE)
 
-    def _earn(self, share: float) -> None:
-        self._budget = min(self._budget + share, _MOST)
+    def _earn(self, retries: float) -> None:
+        self._budget = min(self._budget + retries, _MAX_BUDGET)
 
-    def _is_there(self) -> None:
-        self._has_answered = True
-        self.down_since = None
-        self._in_a_row = self._foreign_in_a_row = 0
-        self._probe = _FIRST_PROBE
+    def _close(self) -> None:
+        self._has_responded = True
+        self.open_since = None
+        self._failures = self._foreign_responses = 0
+        self._probe_interval = _FIRST_PROBE

@@ -1,17 +1,17 @@
-"""Send the requests of a job, one attempt at a time, at a pace that the server allows.
+"""Send the requests of a job, one attempt at a time, at a rate that the server allows.
 
-A `Slot` is the permission to send. It holds places for all the requests that belong together, so
-that a token is read and changed with no wait in between. `Throttle` hands slots out by the rate,
-and during an outage to one probe at a time; it learns from each response. What to do about an
-error is up to the caller, who waits with `Throttle.back_off` before another attempt.
+A `Slot` is the permission to send. It holds places for all requests that belong together, so that
+a token is read and changed without a wait in between. `Throttle` grants slots at the rate, and
+during an outage to one probe at a time. It learns from each response. The caller decides about an
+error, and calls `Throttle.back_off` before another attempt.
 """
 
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from enum import Enum, auto
-from types import TracebackType
-from typing import Any, Self
+from typing import Literal, TypeVar
 
 import anyio
 import attrs
@@ -28,14 +28,18 @@ from losant_tokens.errors import (
     TooManyRequests,
     TransportError,
 )
-from losant_tokens.jobs._throttle.circuit_breaker import Health
-from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.attempts import Attempts
+from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 
-MAX_ATTEMPTS = 5  # for one token, outages not counted
-_NAP = 0.25  # seconds between two looks of the rate limiter at whether the job goes on
+R = TypeVar("R")
+RequestKind = Literal["read", "change"]
+
+_STOP_CHECK_INTERVAL = 0.25  # seconds, at which the queue checks whether the job is stopping
 _MAX_SPACING = 0.5  # seconds between the requests of one slot, if responses come sooner
-_SHORT = 0.01  # seconds: nothing is flushed before a shorter wait
-_BASE, _CAP = 0.5, 20.0  # seconds, the bounds of the backoff before full jitter
+_SHORT_WAIT = 0.01  # seconds: nothing is flushed before a shorter wait
+_BACKOFF_BASE, _BACKOFF_CAP = 0.5, 20.0  # seconds, the bounds of the backoff before full jitter
+_READ_RATE = 50.0  # requests per second, at first: lists are read one page after the other
 
 
 class StoppedError(Exception):
@@ -43,7 +47,7 @@ class StoppedError(Exception):
 
 
 class GaveUpError(Exception):
-    """The job ends before all is done; the message says why."""
+    """The job ends early. The message says why."""
 
 
 class Failure(Enum):
@@ -94,150 +98,206 @@ def may_have_acted(error: LosantError) -> bool:
 
 
 def describe(error: LosantError) -> str:
-    """Return what was seen, for the message of a job that gives up."""
+    """Return an error in words, for the message of a job that gives up."""
     if Failure.of(error) is not Failure.FOREIGN:
         return str(error)
     return f"a response that is not from the API: {error}"
 
 
-@attrs.define(eq=False)
-class Attempts:
-    """The attempts for one token in this run.
+@asynccontextmanager
+async def open_throttle(patience: float) -> AsyncIterator["Throttle"]:
+    """Open a throttle for work that only reads: planning, preflight checks and lists.
 
-    Attributes:
-        failures: How many of them failed since the service was last out.
-        error: How the latest of these failed.
+    Args:
+        patience: How long to wait for the end of an outage, in seconds.
     """
+    throttle = Throttle(Rate(first=_READ_RATE), AdaptiveConcurrency(1), CircuitBreaker(patience))
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(throttle.serve_queue)
+        try:
+            yield throttle
+        except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
+            failure = error
+        finally:
+            throttle.stop()
+    if failure is not None:
+        raise failure
 
-    failures: int = attrs.field(default=0, kw_only=True)
-    error: LosantError | None = attrs.field(default=None, kw_only=True)
 
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether there were as many attempts as are allowed."""
-        return self.failures >= MAX_ATTEMPTS
-
-    def exhaust(self, error: LosantError) -> None:
-        """Allow no further attempt because of an error."""
-        self.failures, self.error = MAX_ATTEMPTS, error
+async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> None:
+    """Do work whose requests only read. Use `open_throttle` instead."""
+    async with open_throttle(patience) as throttle:
+        await work(throttle.read)
 
 
 @attrs.define(eq=False)
 class Throttle:
-    """Hands out slots to all workers of a job, at one rate and by one state of health.
+    """Grants slots to all workers of a job, at one rate and with one circuit breaker.
 
     Attributes:
-        rate: How many requests may be sent per second, and so when the next one may be.
-        concurrency: How many of them may be in flight at once.
-        health: Whether the service answers.
+        rate: The requests per second, and so the time of the next one.
+        concurrency: The limit on the requests in flight.
+        circuit_breaker: Detects outages, and pays for retries.
         before_waiting: Called before a wait that is not short.
         now: The clock.
-        is_stopping: Whether the job is stopping: nothing is sent any more.
-        sent: How many requests were sent.
-        retries: How many attempts followed another one that had failed.
-        refused: How many requests were answered with 429.
-        latest: The latest error after which another attempt made sense.
+        is_stopping: Whether the job is stopping, so that nothing is sent any more.
+        sent: The number of requests sent.
+        retries: The number of attempts that followed a failed one.
+        refused: The number of requests answered with 429.
+        last_error: The last error that allowed a retry.
     """
 
     rate: Rate
-    concurrency: Concurrency
-    health: Health
+    concurrency: AdaptiveConcurrency
+    circuit_breaker: CircuitBreaker
     before_waiting: Callable[[], None] = lambda: None
     now: Callable[[], float] = attrs.field(factory=clock)
     is_stopping: bool = False
     sent: int = 0
     retries: int = 0
     refused: int = 0
-    latest: LosantError | None = None
-    _resting: int = 0
+    last_error: LosantError | None = None
+    _backing_off: int = 0  # workers
     _queue: deque[tuple[anyio.Event, int]] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
     _stopped: anyio.Event = attrs.field(factory=anyio.Event)
-    _probing: anyio.Lock = attrs.field(factory=anyio.Lock)
+    _probe_lock: anyio.Lock = attrs.field(factory=anyio.Lock)
 
     @property
-    def wanted(self) -> int:
-        """The number of workers that there is work for; none if the job is stopping.
+    def max_workers(self) -> int:
+        """The number of workers that can be busy. It is 0 if the job is stopping.
 
-        Further workers replace those that wait before another attempt, up to as many again.
+        Workers that back off are replaced, up to twice the concurrency limit.
         """
-        at_once = 0 if self.is_stopping else self.concurrency.now
-        return at_once + min(self._resting, at_once)
+        limit = 0 if self.is_stopping else self.concurrency.limit
+        return limit + min(self._backing_off, limit)
 
-    def slot(self, places: int = 1) -> "Slot":
-        """Return the permission to send requests in succession, to be used with `async with`.
+    @asynccontextmanager
+    async def acquire(self, places: int = 1) -> AsyncIterator["Slot"]:
+        """Wait for a slot, and release it at the end.
 
         Args:
-            places: How many requests belong together. Those that are not sent are given back.
+            places: The number of requests that belong together. Unused places are returned.
 
         Raises:
             StoppedError: The job is stopping.
             GaveUpError: The service was out for too long.
         """
-        return Slot(self, places)
+        is_probe = await self._wait_for_places(places)
+        slot = Slot(self, places, self.now() + min(1.0 / self.rate.now, _MAX_SPACING))
+        try:
+            yield slot
+        finally:
+            if is_probe:
+                self._probe_lock.release()
+            if slot.places:
+                self.rate.give_back(slot.places)
+
+    async def read(self, request: Callable[[], Awaitable[R]]) -> R:
+        """Send a request that only reads. Retry it until it succeeds or fails for good.
+
+        Args:
+            request: Sends the request once.
+
+        Raises:
+            LosantError: The error that cannot be retried, or the last one of an outage.
+        """
+        attempts = Attempts()
+        began = self.now()
+        while True:
+            try:
+                async with self.acquire() as slot:
+                    return await slot.send(request, attempts)
+            except LosantError as error:
+                # The caller requests an unreadable page in another way.
+                if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
+                    raise
+                failure = error
+                # Single requests rarely fail often enough to open the circuit.
+                if attempts.is_exhausted and self.now() - began >= self.circuit_breaker.patience:
+                    raise
+            except GaveUpError:
+                assert self.last_error is not None  # noqa: S101 -- it is why the circuit is open
+                raise self.last_error from None
+            try:
+                await self.back_off(failure, attempts)
+            except GaveUpError:
+                raise failure from None
+
+    async def back_off(self, error: LosantError, attempts: Attempts) -> None:
+        """Wait before another attempt.
+
+        Args:
+            error: The error of the last attempt.
+            attempts: The attempts for the token so far.
+
+        Raises:
+            StoppedError: The job is stopping.
+            GaveUpError: The server asks for too long a wait, or refuses all requests for too long.
+        """
+        await self._back_off(error, attempts)
+        self.retries += 1
+
+    async def _back_off(self, error: LosantError, attempts: Attempts) -> None:
+        now, circuit = self.now(), self.circuit_breaker
+        if circuit.is_open:
+            return  # the next slot is a probe, which waits
+        if circuit.is_out_of_patience(now) or self.rate.pause_left(now) > circuit.patience:
+            raise GaveUpError(f"the service takes no more requests: {error}")
+        if Failure.of(error) is Failure.REFUSED:
+            return  # the rate has slowed down
+        if not circuit.take_retry():
+            circuit.open(now)
+            return
+        bound = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempts.failures)
+        self._backing_off += 1
+        try:
+            await self.sleep(random.random() * bound)  # noqa: S311 -- full jitter
+        finally:
+            self._backing_off -= 1
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than until the job is stopping.
+
+        Raises:
+            StoppedError: The job is stopping.
+        """
+        self.before_waiting()
+        with anyio.move_on_after(seconds):
+            await self._stopped.wait()
+            raise StoppedError
 
     def stop(self) -> None:
-        """Let nothing more be sent, and end all waits."""
+        """Send nothing more, and end all waits."""
         self.is_stopping = True
         self._stopped.set()
         self._arrival.set()
-        for place, _ in self._queue:
-            place.set()
+        for ready, _ in self._queue:
+            ready.set()
+
+    # --- The queue for slots -----------------------------------------------------------------
 
     async def serve_queue(self) -> None:
-        """Hand out places to the queue when they come due, until the job stops.
+        """Grant places to the queue when they are due, until the job is stopping.
 
-        All places that are due are handed out at once. One at a time would cost a turn of the
-        event loop each, and a job that is faster than that would never leave the queue again.
+        All places that are due are granted at once. One at a time would cost a turn of the event
+        loop each, and a fast job would never empty the queue.
         """
         while not self.is_stopping:
             await self._arrival.wait()
             self._arrival = anyio.Event()
             while self._queue and not self.is_stopping:
                 now = self.now()
-                place, places = self._queue[0]
+                ready, places = self._queue[0]
                 if self.rate.take(now, places):
                     self._queue.popleft()
-                    place.set()
+                    ready.set()
                 else:
-                    await anyio.sleep(min(self.rate.wait(now), _NAP))
+                    await anyio.sleep(min(self.rate.wait(now), _STOP_CHECK_INTERVAL))
 
-    async def back_off(self, error: LosantError, attempts: Attempts) -> None:
-        """Wait before another attempt.
-
-        Args:
-            error: How the last attempt failed.
-            attempts: The attempts for the token so far.
-
-        Raises:
-            StoppedError: The job is stopping.
-            GaveUpError: The server asks to wait for too long, or refuses everything for too long.
-        """
-        await self._back_off(error, attempts)
-        self.retries += 1
-
-    async def _back_off(self, error: LosantError, attempts: Attempts) -> None:
-        now = self.now()
-        if self.health.down_since is not None:
-            return  # probes wait by themselves
-        if self.health.is_hopeless(now) or self.rate.pause_left(now) > self.health.patience:
-            raise GaveUpError(f"the service takes no more requests: {error}")
-        if Failure.of(error) is Failure.REFUSED:
-            return  # the rate makes it wait
-        if not self.health.may_try_again():
-            self.health.out(now)
-            return
-        seconds = min(_CAP, _BASE * 2.0**attempts.failures)
-        self._resting += 1
-        try:
-            await self.sleep(random.random() * seconds)  # noqa: S311 -- jitter
-        finally:
-            self._resting -= 1
-
-    # --- Slots -------------------------------------------------------------------------------
-
-    async def acquire(self, places: int) -> bool:
-        """Wait for places; return whether they are for a probe, which has to be ended.
+    async def _wait_for_places(self, places: int) -> bool:
+        """Wait for places. Return whether they are for a probe, which has `_probe_lock`.
 
         Raises:
             StoppedError: The job is stopping.
@@ -248,126 +308,97 @@ class Throttle:
                 await self._wait_in_queue(places)
             if self.is_stopping:
                 raise StoppedError
-            if self.health.down_since is None:
+            if not self.circuit_breaker.is_open:
                 return False
             if await self._begin_probe():
                 return True
 
-    def end_probe(self) -> None:
-        """Let the next probe be sent."""
-        self._probing.release()
-
-    async def attempt(
-        self, request: Callable[[], Awaitable[Any]], kind: str, attempts: Attempts
-    ) -> Any:
-        """Send a request once, and learn from what comes of it.
-
-        Args:
-            request: Sends it.
-            kind: What it does. Responses may take longer for one kind than for another.
-            attempts: The attempts for the token so far; a failure is added.
-
-        Raises:
-            StoppedError: The job is stopping.
-            LosantError: There was no response, or one that is an error.
-        """
-        if self.is_stopping:
-            raise StoppedError
-        response = request()  # a coroutine: what is checked before sending is checked here
-        sent_at = self.now()
-        self.sent += 1
-        try:
-            found = await response
-        except LosantError as error:
-            self._learn(error, sent_at, kind, attempts)
-            raise
-        self._answered(sent_at, kind)
-        return found
-
     async def _wait_in_queue(self, places: int) -> None:
         now = self.now()
-        if self.rate.wait(now) + len(self._queue) / self.rate.now > _SHORT:
+        if self.rate.wait(now) + len(self._queue) / self.rate.now > _SHORT_WAIT:
             self.before_waiting()
-        place = (anyio.Event(), places)
-        self._queue.append(place)
+        entry = (anyio.Event(), places)
+        ready, _ = entry
+        self._queue.append(entry)
         self._arrival.set()
         try:
-            await place[0].wait()
+            await ready.wait()
         finally:
-            if not place[0].is_set():
-                self._queue.remove(place)
+            if not ready.is_set():
+                self._queue.remove(entry)
+
+    # --- Probes ------------------------------------------------------------------------------
 
     async def _begin_probe(self) -> bool:
-        """Wait until a probe may be sent; return whether the service still is out then."""
-        await self._probing.acquire()
-        is_out = False
+        """Wait until a probe may be sent. Return whether the circuit is still open then."""
+        await self._probe_lock.acquire()
+        is_probe = False
         try:
-            if self.health.down_since is not None:
+            if self.circuit_breaker.is_open:
                 await self._wait_for_probe()
-                is_out = True
+                is_probe = True
         finally:
-            if not is_out:
-                self._probing.release()
-        return is_out
+            if not is_probe:
+                self._probe_lock.release()
+        return is_probe
 
     async def _wait_for_probe(self) -> None:
         now = self.now()
-        if self.health.is_hopeless(now):
-            seen = "" if self.latest is None else f"; last seen: {describe(self.latest)}"
+        if self.circuit_breaker.is_out_of_patience(now):
+            seen = "" if self.last_error is None else f"; last seen: {describe(self.last_error)}"
             raise GaveUpError(f"the service does not answer{seen}")
-        await self.sleep(self.health.next_probe(now))
+        await self.sleep(self.circuit_breaker.next_probe(now))
 
-    # --- What came of a request --------------------------------------------------------------
+    # --- Outcomes of requests ----------------------------------------------------------------
 
-    def _learn(self, error: LosantError, sent_at: float, kind: str, attempts: Attempts) -> None:
-        match Failure.of(error):
-            case Failure.REFUSED:
-                self._refused(error, sent_at)
-            case Failure.TROUBLE | Failure.FOREIGN as failure:
-                self._troubled(error, sent_at, attempts, is_foreign=failure is Failure.FOREIGN)
-            case Failure.ANSWER:
-                self._answered(sent_at, kind)
-                return
-            case _:
-                return
-        self.latest = error
+    def record_response(self, sent_at: float, kind: RequestKind) -> None:
+        """Record a response of the API that is final.
 
-    def _answered(self, sent_at: float, kind: str) -> None:
+        Args:
+            sent_at: The time when the request was sent.
+            kind: The kind of the request.
+        """
         now = self.now()
-        if not self.health.is_at_its_best:
-            self.health.answered()
+        self.circuit_breaker.record_response()
         self.rate.answered(now, sent_at)
-        if self.concurrency.answered(now - sent_at, kind):
+        if self.concurrency.record_response(now - sent_at, kind):
             self.rate.latency = self.concurrency.latency
 
-    def _refused(self, error: LosantError, sent_at: float) -> None:
+    def record_error(
+        self, error: LosantError, sent_at: float, kind: RequestKind, attempts: Attempts
+    ) -> None:
+        """Record the error of a request.
+
+        Args:
+            error: The error.
+            sent_at: The time when the request was sent.
+            kind: The kind of the request.
+            attempts: The attempts for the token. A failure is added.
+        """
+        match Failure.of(error):
+            case Failure.REFUSED:
+                self._record_rate_limit(error, sent_at)
+            case Failure.TROUBLE | Failure.FOREIGN:
+                self._record_failure(error, sent_at, attempts)
+            case Failure.ANSWER:
+                self.record_response(sent_at, kind)
+
+    def _record_rate_limit(self, error: LosantError, sent_at: float) -> None:
         now = self.now()
+        self.last_error = error
         self.refused += 1
-        self.health.refused(now)
+        self.circuit_breaker.record_rate_limit(now)
         self.rate.refused(now, sent_at, getattr(error, "retry_after", None))
 
-    def _troubled(
-        self, error: LosantError, sent_at: float, attempts: Attempts, *, is_foreign: bool
-    ) -> None:
+    def _record_failure(self, error: LosantError, sent_at: float, attempts: Attempts) -> None:
         now = self.now()
-        # During an outage nothing is wrong with this token.
-        attempts.failures = 0 if self.health.down_since is not None else attempts.failures + 1
-        attempts.error = error
-        self.health.troubled(now, is_foreign=is_foreign)
-        self.concurrency.troubled(now, sent_at)
+        # A failure during an outage says nothing about this token.
+        attempts.failures = 0 if self.circuit_breaker.is_open else attempts.failures + 1
+        attempts.error = self.last_error = error
+        self.circuit_breaker.record_failure(now, is_foreign=Failure.of(error) is Failure.FOREIGN)
+        self.concurrency.record_failure(now, sent_at)
         if (seconds := getattr(error, "retry_after", None)) is not None:
             self.rate.pause(now, seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than the job goes on.
-
-        Raises:
-            StoppedError: The job is stopping.
-        """
-        self.before_waiting()
-        with anyio.move_on_after(seconds):
-            await self._stopped.wait()
-            raise StoppedError
 
 
 @attrs.define(eq=False)
@@ -375,111 +406,62 @@ class Slot:
     """The permission to send requests in succession.
 
     Attributes:
-        throttle: Where it comes from.
-        places: How many requests may still be sent.
+        throttle: The throttle that granted it.
+        places: The number of requests that may still be sent.
+        next_at: The time when the second request is due.
     """
 
     throttle: Throttle
     places: int
-    _is_probe: bool = False
-    _next_at: float = 0.0
-
-    async def __aenter__(self) -> Self:
-        throttle = self.throttle
-        self._is_probe = await throttle.acquire(self.places)
-        self._next_at = throttle.now() + min(1.0 / throttle.rate.now, _MAX_SPACING)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._is_probe:
-            self.throttle.end_probe()
-        if self.places:
-            self.throttle.rate.give_back(self.places)
+    next_at: float
 
     @property
     def is_open(self) -> bool:
-        """Whether the next request may be sent at once, with nothing to wait for."""
+        """Whether the next request may be sent immediately."""
         throttle = self.throttle
         is_paused = throttle.rate.pause_left(throttle.now()) > 0
-        return not (is_paused or throttle.is_stopping or throttle.health.down_since is not None)
+        return not (is_paused or throttle.is_stopping or throttle.circuit_breaker.is_open)
 
     async def wait_for_next(self) -> None:
-        """Wait until the second request is due, for half a second at most.
+        """Wait until the second request is due, for up to half a second.
 
         A server that counts strictly refuses two requests at once, however low the rate is.
 
         Raises:
             StoppedError: The job is stopping.
         """
-        seconds = self._next_at - self.throttle.now()
-        if seconds > _SHORT:
+        seconds = self.next_at - self.throttle.now()
+        if seconds > _SHORT_WAIT:
             await self.throttle.sleep(seconds)
 
     async def send(
-        self, request: Callable[[], Awaitable[Any]], attempts: Attempts, kind: str = "look"
-    ) -> Any:
-        """Send a request once.
+        self,
+        request: Callable[[], Awaitable[R]],
+        attempts: Attempts,
+        kind: RequestKind = "read",
+    ) -> R:
+        """Send a request once, and learn from its outcome.
+
+        Args:
+            request: Sends the request once.
+            attempts: The attempts for the token so far. A failure is added.
+            kind: The kind of the request. Each kind has its own typical latency.
 
         Raises:
             StoppedError: The job is stopping.
-            LosantError: There was no response, or one that is an error.
+            LosantError: There was no response, or the response is an error.
         """
+        throttle = self.throttle
         self.places -= 1
-        return await self.throttle.attempt(request, kind, attempts)
-
-
-_READING_RATE = 50.0  # requests per second, at first: lists are read one page after the other
-
-
-async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> None:
-    """Do work whose requests only read, at a rate of its own.
-
-    Args:
-        work: The work. It is given a function that sends a request, and retries it as jobs do,
-            until it is answered or fails for good.
-        patience: For how many seconds an outage of the service is waited out.
-
-    Raises:
-        LosantError: The error that ended the work, or the last one of an outage.
-    """
-    throttle = Throttle(Rate(first=_READING_RATE), Concurrency(1), Health(patience))
-
-    async def send(read: Callable[[], Awaitable[Any]]) -> Any:
-        attempts = Attempts()
-        began = throttle.now()
-        while True:
-            try:
-                async with throttle.slot() as slot:
-                    return await slot.send(read, attempts)
-            except LosantError as error:
-                # A list that cannot be read is requested in another way, and not again.
-                if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
-                    raise
-                failure = error
-                # One request at a time takes long to fail often enough for an outage.
-                if attempts.is_exhausted and throttle.now() - began >= patience:
-                    raise
-            except GaveUpError:
-                assert throttle.latest is not None  # noqa: S101 -- else there was no reason
-                raise throttle.latest from None
-            try:
-                await throttle.back_off(failure, attempts)
-            except GaveUpError:
-                raise failure from None
-
-    problem: Exception | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(throttle.serve_queue)
+        if throttle.is_stopping:
+            raise StoppedError
+        response = request()
+        sent_at = throttle.now()
+        throttle.sent += 1
         try:
-            await work(send)
-        except Exception as error:  # noqa: BLE001 -- raised as it is, and not in a group of one
-            problem = error
-        finally:
-            throttle.stop()
-    if problem is not None:
-        raise problem
+            result = await response
+        except LosantError as error:
+            throttle.record_error(error, sent_at, kind, attempts)
+            raise
+        throttle.record_response(sent_at, kind)
+        return result

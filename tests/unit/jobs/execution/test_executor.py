@@ -33,7 +33,8 @@ from losant_tokens.jobs._execution.executor import (
     Executor,
 )
 from losant_tokens.jobs._execution.queue import WorkItem
-from losant_tokens.jobs._throttle.throttle import MAX_ATTEMPTS, GaveUpError
+from losant_tokens.jobs._throttle.attempts import MAX_ATTEMPTS
+from losant_tokens.jobs._throttle.throttle import GaveUpError
 from losant_tokens.jobs._types import Entry
 from tests.support.jobs import USER
 
@@ -105,7 +106,7 @@ class World:
         self.is_open: list[bool] = []
         self.in_use = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
-        self.health = SimpleNamespace(patience=0.0)
+        self.circuit_breaker = SimpleNamespace(patience=0.0)
         self.executor = Executor(action=action, verify=verify, **parts, **options)  # type: ignore[arg-type]
 
     # The client.
@@ -163,7 +164,7 @@ class World:
     # The throttle, its slots, and the queue.
 
     @asynccontextmanager
-    async def slot(self, places: int) -> AsyncIterator[Any]:
+    async def acquire(self, places: int) -> AsyncIterator[Any]:
         self.places.append(places)
         is_open = self.is_open.pop(0) if self.is_open else True
         yield SimpleNamespace(send=self.send, wait_for_next=self.wait_for_next, is_open=is_open)

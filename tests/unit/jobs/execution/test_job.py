@@ -12,8 +12,8 @@ from losant_tokens._adaptive_rate import Rate
 from losant_tokens.jobs import Outcome, Progress
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._states import States
-from losant_tokens.jobs._throttle.circuit_breaker import Health
-from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import Throttle
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
@@ -663,7 +663,7 @@ def test_samples_of_long_jobs_are_thinned_out() -> None:
     """However long a job goes on, the samples of its pace stay few, and add up."""
 
     async def job() -> ProgressReporter:
-        throttle = Throttle(Rate(), Concurrency(10), Health(300))
+        throttle = Throttle(Rate(), AdaptiveConcurrency(10), CircuitBreaker(300))
         reporter = ProgressReporter(10, States.of(10), throttle, Listener(None))
         with anyio.move_on_after(3000):
             async with anyio.create_task_group() as group:

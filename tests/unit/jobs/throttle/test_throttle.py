@@ -9,25 +9,24 @@ import pytest
 
 from losant_tokens import errors
 from losant_tokens._adaptive_rate import Rate
-from losant_tokens._resources.base import Send
 from losant_tokens.errors import LosantError, TransportError
-from losant_tokens.jobs._throttle.circuit_breaker import Health
-from losant_tokens.jobs._throttle.concurrency import Concurrency
+from losant_tokens.jobs._throttle.attempts import Attempts
+from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import (
-    Attempts,
     Failure,
     StoppedError,
     Throttle,
     describe,
     may_have_acted,
-    reading,
+    open_throttle,
 )
 from tests.support.jobs import on_virtual_time
 
 
 def throttle_of(rate: float = 1000.0, concurrency: int = 8) -> Throttle:
     """A throttle with a fixed rate."""
-    return Throttle(Rate(fixed=rate), Concurrency(concurrency), Health(300))
+    return Throttle(Rate(fixed=rate), AdaptiveConcurrency(concurrency), CircuitBreaker(300))
 
 
 async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) -> None:
@@ -35,7 +34,7 @@ async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) ->
     attempts = Attempts()
     while True:
         try:
-            async with throttle.slot() as slot:
+            async with throttle.acquire() as slot:
                 await slot.send(request, attempts)
                 return
         except LosantError as error:
@@ -83,7 +82,7 @@ async def test_a_request_that_is_cancelled_in_the_queue_takes_no_place() -> None
         async def go() -> None:
             went.append(name)
 
-        async with throttle.slot() as slot:
+        async with throttle.acquire() as slot:
             await slot.send(go, Attempts())
 
     async with anyio.create_task_group() as group:
@@ -137,7 +136,7 @@ def test_one_probe_at_a_time() -> None:
             if sent_at[-1] < 20:
                 raise TransportError("broken off", action="userApiToken.get")
 
-        throttle.health.out(began)
+        throttle.circuit_breaker.open(began)
         async with anyio.create_task_group() as group:
             group.start_soon(throttle.serve_queue)
             async with anyio.create_task_group() as senders:
@@ -162,8 +161,8 @@ def test_outcomes_are_flushed_before_a_wait(rate: float, waiting: int, expected:
         before: list[float] = []
         throttle = Throttle(
             Rate(fixed=rate),
-            Concurrency(8),
-            Health(300),
+            AdaptiveConcurrency(8),
+            CircuitBreaker(300),
             before_waiting=lambda: before.append(anyio.current_time()),
         )
 
@@ -187,7 +186,7 @@ def test_two_requests_of_a_slot_are_spaced() -> None:
 
     async def spacing(rate: float) -> float:
         throttle = throttle_of(rate=rate)
-        async with throttle.slot(2) as slot:
+        async with throttle.acquire(2) as slot:
             await slot.send(anyio.lowlevel.checkpoint, Attempts())
             began = anyio.current_time()
             await slot.wait_for_next()
@@ -209,7 +208,7 @@ def test_places_that_are_not_used_are_given_back() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(throttle.serve_queue)
             for used in (1, 2, 1):
-                async with throttle.slot(2) as slot:
+                async with throttle.acquire(2) as slot:
                     sent_at.append(anyio.current_time() - began)
                     for _ in range(used):
                         await slot.send(anyio.lowlevel.checkpoint, Attempts())
@@ -223,12 +222,12 @@ def test_places_that_are_not_used_are_given_back() -> None:
 async def test_a_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
     """A slot says that its second request would have to wait."""
     throttle = throttle_of()
-    async with throttle.slot(2) as slot:
+    async with throttle.acquire(2) as slot:
         was_open = slot.is_open
         if reason == "paused":
             throttle.rate.pause(throttle.now(), 1.0)
         elif reason == "out":
-            throttle.health.out(throttle.now())
+            throttle.circuit_breaker.open(throttle.now())
         else:
             throttle.stop()
 
@@ -238,12 +237,12 @@ async def test_a_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
 async def test_nothing_is_sent_once_the_job_is_stopping() -> None:
     """Neither a new slot nor a request of an old one is possible in a job that is stopping."""
     throttle = throttle_of()
-    async with throttle.slot(2) as slot:
+    async with throttle.acquire(2) as slot:
         throttle.stop()
         with pytest.raises(StoppedError):
             await slot.send(anyio.lowlevel.checkpoint, Attempts())
     with pytest.raises(StoppedError):
-        async with throttle.slot():
+        async with throttle.acquire():
             pass
 
     assert throttle.sent == 0
@@ -259,10 +258,8 @@ async def test_reading_ends_once_its_patience_is_over(monkeypatch: pytest.Monkey
         attempts += 1
         raise errors.ServerError("", status_code=503)
 
-    async def work(send: Send) -> None:
-        await send(fail)
-
     with pytest.raises(errors.ServerError):
-        await reading(work, patience=0.0)
+        async with open_throttle(patience=0.0) as throttle:
+            await throttle.read(fail)
 
     assert attempts == 5
