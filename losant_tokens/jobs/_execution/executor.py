@@ -27,7 +27,12 @@ import attrs
 from losant_tokens import ApiTokenPatch, AsyncClient, Owner
 from losant_tokens._owner import OwnerTokens
 from losant_tokens._resources.base import Send
-from losant_tokens._retry import ONCE
+from losant_tokens._retry import (
+    FailureKind,
+    classify,
+    may_have_arrived,
+    may_retry_in_job,
+)
 from losant_tokens.errors import (
     Forbidden,
     LosantError,
@@ -40,12 +45,10 @@ from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._throttle.throttle import (
-    RETRIED,
-    Failure,
+    ONE_ATTEMPT,
     GaveUpError,
     Slot,
     Throttle,
-    may_have_acted,
     reading,
 )
 from losant_tokens.jobs._types import Action, Entry, Outcome
@@ -157,7 +160,7 @@ class Executor:
                 async with self.throttle.acquire(places) as slot:
                     result = await self._attempt(item, slot)
             except LosantError as error:
-                if Failure.of(error) not in RETRIED:
+                if not may_retry_in_job(error):
                     raise
                 failure = error
             else:
@@ -268,10 +271,9 @@ class Executor:
         """
         if isinstance(error, NotFound) and error.is_from_api:
             return self._absent(item)
-        failure = Failure.of(error)
-        if not _is_final(error) and not (failure in RETRIED and item.is_exhausted):
+        if not _is_final(error) and not (may_retry_in_job(error) and item.is_exhausted):
             raise error
-        if failure is Failure.FOREIGN:
+        if classify(error) is FailureKind.NOT_FROM_API:
             outcome = Outcome.UNKNOWN if item.in_doubt else None
             return Result(outcome, str(error), is_deferrable=True)
         outcome = Outcome.UNKNOWN if item.in_doubt else Outcome.FAILED
@@ -283,17 +285,16 @@ class Executor:
         Raises:
             LosantError: The same error: another attempt makes sense, or the job has to end.
         """
-        failure = Failure.of(error)
-        if may_have_acted(error):
+        if may_have_arrived(error):
             item.in_doubt = True
             # A response that is not the API's own says nothing, so the token itself is read.
-            item.must_look |= failure is Failure.FOREIGN
+            item.must_look |= classify(error) is FailureKind.NOT_FROM_API
         elif not item.in_doubt:
             self.journal.take_back(item.number)
         if isinstance(error, NotFound) and error.is_from_api:
             return self._absent(item)
         is_final = _is_final(error)
-        if not is_final and not (failure in RETRIED and item.is_exhausted):
+        if not is_final and not (may_retry_in_job(error) and item.is_exhausted):
             raise error
         if not item.in_doubt:
             return Result(Outcome.FAILED, str(error), forbidden=_forbidden(error))
@@ -353,7 +354,7 @@ class Executor:
             found: set[str] = set()
 
             async def list_all(send: Send) -> None:
-                tokens = self.client.tokens(owner).iter_by(send, sort_field="id", retry=ONCE)
+                tokens = self.client.tokens(owner).iter_by(send, sort_field="id", retry=ONE_ATTEMPT)
                 found.update([token.id.lower() async for token in tokens])
 
             try:
@@ -402,7 +403,7 @@ def _is_final(error: LosantError) -> bool:
     """Return whether an error is about one token, and another attempt would meet it again."""
     if isinstance(error, ValidationError):  # its id is malformed
         return True
-    return Failure.of(error) is Failure.ANSWER and not isinstance(error, Unauthorized)
+    return classify(error) is FailureKind.FINAL and not isinstance(error, Unauthorized)
 
 
 def _forbidden(error: LosantError) -> Forbidden | None:

@@ -15,6 +15,7 @@ import attrs
 from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
 from losant_tokens._adaptive_rate import Rate
+from losant_tokens._retry import may_retry_in_job
 from losant_tokens.errors import JournalError, LosantError, PlanRefused
 from losant_tokens.jobs._execution.executor import Executor
 from losant_tokens.jobs._execution.job_files import JobFiles
@@ -28,8 +29,6 @@ from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import (
-    RETRIED,
-    Failure,
     GaveUpError,
     StoppedError,
     Throttle,
@@ -205,7 +204,7 @@ async def _check_account(
         group.cancel_scope.cancel()
     if failure is None:
         return None
-    if isinstance(failure, LosantError) and Failure.of(failure) in RETRIED:
+    if isinstance(failure, LosantError) and may_retry_in_job(failure):
         return f"the service does not answer; last seen: {describe(failure)}"
     raise failure
 

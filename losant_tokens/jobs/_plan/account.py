@@ -23,7 +23,7 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._resources.base import Send
-from losant_tokens._retry import ONCE
+from losant_tokens._retry import ONCE, FailureKind, classify
 from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import (
     Forbidden,
@@ -35,7 +35,7 @@ from losant_tokens.errors import (
 )
 from losant_tokens.jobs._plan.completeness import Page
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._throttle.throttle import Failure, reading
+from losant_tokens.jobs._throttle.throttle import reading
 from losant_tokens.jobs._types import Header, PlanWarning
 
 AccountCheck = Literal["enforce", "warn", "off"]
@@ -93,7 +93,7 @@ def account_problem(header: Header, account: str | None) -> str | None:
 
 def _raise_if_foreign(error: LosantError) -> None:
     """Raise an error that does not come from the API, and so says nothing about the account."""
-    if Failure.of(error) is Failure.FOREIGN:
+    if classify(error) is FailureKind.NOT_FROM_API:
         raise error
 
 

@@ -10,7 +10,6 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from enum import Enum, auto
 from typing import Literal, TypeVar
 
 import anyio
@@ -19,21 +18,17 @@ import attrs
 from losant_tokens._adaptive_rate import Rate
 from losant_tokens._eventloop import clock
 from losant_tokens._resources.base import Send
-from losant_tokens.errors import (
-    ConfigurationError,
-    LosantError,
-    ResponseError,
-    ServerError,
-    StatusError,
-    TooManyRequests,
-    TransportError,
-)
+from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
+from losant_tokens.errors import LosantError, ResponseError
 from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 
 R = TypeVar("R")
 RequestKind = Literal["read", "change"]
+
+ONE_ATTEMPT = RetryPolicy(attempts=1, follow_rate_limit=False)
+"""The retry policy for the requests of jobs, which retry them and limit their rate."""
 
 _STOP_CHECK_INTERVAL = 0.25  # seconds, at which the queue checks whether the job is stopping
 _MAX_SPACING = 0.5  # seconds between the requests of one slot, if responses come sooner
@@ -50,56 +45,9 @@ class GaveUpError(Exception):
     """The job ends early. The message says why."""
 
 
-class Failure(Enum):
-    """The meaning of an error for a job.
-
-    REFUSED: The server had too many requests, and did nothing.
-    TROUBLE: There was no response, or the server failed.
-    FOREIGN: The response cannot come from the API: the page of a proxy or of a captive portal.
-    ANSWER: The API answered, and will give the same answer again.
-    FATAL: Every other request would fail in the same way.
-    """
-
-    REFUSED = auto()
-    TROUBLE = auto()
-    FOREIGN = auto()
-    ANSWER = auto()
-    FATAL = auto()
-
-    @classmethod
-    def of(cls, error: LosantError) -> "Failure":
-        """Return the kind of an error. Only what is known to be final counts as an answer."""
-        match error:
-            case ConfigurationError():
-                return cls.FATAL
-            case TooManyRequests():
-                return cls.REFUSED
-            case TransportError() | ServerError() | StatusError(status_code=408):
-                return cls.TROUBLE
-            case StatusError(is_from_api=True):
-                return cls.ANSWER
-            case StatusError() | ResponseError():
-                return cls.FOREIGN
-            case _:
-                return cls.FATAL
-
-
-RETRIED = frozenset({Failure.REFUSED, Failure.TROUBLE, Failure.FOREIGN})
-"""The failures after which another attempt makes sense."""
-
-
-def may_have_acted(error: LosantError) -> bool:
-    """Return whether a change may have been carried out although it failed with this error."""
-    match Failure.of(error):
-        case Failure.TROUBLE:
-            return not isinstance(error, TransportError) or error.ambiguous
-        case kind:
-            return kind is Failure.FOREIGN
-
-
 def describe(error: LosantError) -> str:
     """Return an error in words, for the message of a job that gives up."""
-    if Failure.of(error) is not Failure.FOREIGN:
+    if classify(error) is not FailureKind.NOT_FROM_API:
         return str(error)
     return f"a response that is not from the API: {error}"
 
@@ -211,7 +159,7 @@ class Throttle:
                     return await slot.send(request, attempts)
             except LosantError as error:
                 # The caller requests an unreadable page in another way.
-                if isinstance(error, ResponseError) or Failure.of(error) not in RETRIED:
+                if isinstance(error, ResponseError) or not may_retry_in_job(error):
                     raise
                 failure = error
                 # Single requests rarely fail often enough to open the circuit.
@@ -245,7 +193,7 @@ class Throttle:
             return  # the next slot is a probe, which waits
         if circuit.is_out_of_patience(now) or self.rate.pause_left(now) > circuit.patience:
             raise GaveUpError(f"the service takes no more requests: {error}")
-        if Failure.of(error) is Failure.REFUSED:
+        if classify(error) is FailureKind.RATE_LIMITED:
             return  # the rate has slowed down
         if not circuit.take_retry():
             circuit.open(now)
@@ -375,12 +323,12 @@ class Throttle:
             kind: The kind of the request.
             attempts: The attempts for the token. A failure is added.
         """
-        match Failure.of(error):
-            case Failure.REFUSED:
+        match classify(error):
+            case FailureKind.RATE_LIMITED:
                 self._record_rate_limit(error, sent_at)
-            case Failure.TROUBLE | Failure.FOREIGN:
+            case FailureKind.UNAVAILABLE | FailureKind.NOT_FROM_API:
                 self._record_failure(error, sent_at, attempts)
-            case Failure.ANSWER:
+            case FailureKind.FINAL:
                 self.record_response(sent_at, kind)
 
     def _record_rate_limit(self, error: LosantError, sent_at: float) -> None:
@@ -395,7 +343,8 @@ class Throttle:
         # A failure during an outage says nothing about this token.
         attempts.failures = 0 if self.circuit_breaker.is_open else attempts.failures + 1
         attempts.error = self.last_error = error
-        self.circuit_breaker.record_failure(now, is_foreign=Failure.of(error) is Failure.FOREIGN)
+        is_foreign = classify(error) is FailureKind.NOT_FROM_API
+        self.circuit_breaker.record_failure(now, is_foreign=is_foreign)
         self.concurrency.record_failure(now, sent_at)
         if (seconds := getattr(error, "retry_after", None)) is not None:
             self.rate.pause(now, seconds)

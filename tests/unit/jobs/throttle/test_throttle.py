@@ -14,11 +14,9 @@ from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import (
-    Failure,
     StoppedError,
     Throttle,
     describe,
-    may_have_acted,
     open_throttle,
 )
 from tests.support.jobs import on_virtual_time
@@ -40,29 +38,6 @@ async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) ->
         except LosantError as error:
             failure = error
         await throttle.back_off(failure, attempts)
-
-
-@pytest.mark.parametrize(
-    ("error", "failure", "acted"),
-    [
-        (errors.TooManyRequests("", status_code=429), Failure.REFUSED, False),
-        (errors.ConnectFailed(""), Failure.TROUBLE, False),
-        (errors.RequestTimeout(""), Failure.TROUBLE, True),
-        (errors.TransportError(""), Failure.TROUBLE, True),
-        (errors.ServerError("", status_code=503), Failure.TROUBLE, True),
-        (errors.StatusError("", status_code=408), Failure.TROUBLE, True),
-        (errors.NotFound("", status_code=404), Failure.FOREIGN, True),
-        (errors.Unauthorized("", status_code=401), Failure.FOREIGN, True),
-        (errors.ResponseError("", status_code=200), Failure.FOREIGN, True),
-        (errors.NotFound("", status_code=404, is_from_api=True), Failure.ANSWER, False),
-        (errors.Forbidden("", status_code=403, is_from_api=True), Failure.ANSWER, False),
-        (errors.ConfigurationError(""), Failure.FATAL, False),
-        (errors.TokenExpired(""), Failure.FATAL, False),
-    ],
-)
-def test_what_an_error_means(error: LosantError, failure: Failure, acted: bool) -> None:
-    """Each error has one meaning for a job, and says whether the request may have had an effect."""
-    assert (Failure.of(error), may_have_acted(error)) == (failure, acted)
 
 
 def test_foreign_responses_are_described_as_such() -> None:
