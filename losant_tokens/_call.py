@@ -20,7 +20,7 @@ import httpx
 from losant_tokens._codec import Codec
 from losant_tokens._concurrency_limiter import Limiter
 from losant_tokens._models import Success
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._response import BodyReader, RawResponse, read_response, size_limit, unreadable
 from losant_tokens._retry import (
@@ -100,7 +100,7 @@ class Call:
 
     Attributes:
         shared: What it has in common with the other calls of its client.
-        action: The operation.
+        operation: The operation.
         request: The request to send.
         timeout: How long one attempt may take, in seconds.
         policy: How often to send it, and how long the call may take.
@@ -112,7 +112,7 @@ class Call:
     """
 
     shared: Shared
-    action: Action[Any]
+    operation: Operation[Any]
     request: httpx.Request
     timeout: float
     policy: RetryPolicy
@@ -145,7 +145,7 @@ class Call:
             _log.debug(
                 "%s %s -> %s in %.1f ms, attempt %d",
                 self.request.method,
-                self.action,
+                self.operation,
                 self.outcome,
                 (time.perf_counter() - called) * 1000,
                 self.attempt,
@@ -284,18 +284,19 @@ class Call:
         shared = self.shared
         if self._is_paced and shared.rate_limiter.rate is not None:
             return TooManyRequests(
-                f"{self.action} ({shared.base_url}): not sent, because the server refused earlier "
-                f"requests of this client with 429, and the deadline of {self.policy.deadline:g} "
-                f"seconds does not allow for the wait. Send fewer requests, or raise the deadline.",
+                f"{self.operation} ({shared.base_url}): not sent, because the server refused "
+                f"earlier requests of this client with 429, and the wait would exceed the deadline "
+                f"of {self.policy.deadline:g} seconds. Send fewer requests, or raise the deadline "
+                f"of the RetryPolicy.",
                 status_code=429,
-                action=self.action.name,
+                operation=self.operation.name,
                 retry_after=shared.rate_limiter.pause_left or None,
             )
         return RequestTimeout(
-            f"{self.action} ({shared.base_url}): not sent within the deadline of "
+            f"{self.operation} ({shared.base_url}): not sent within the deadline of "
             f"{self.policy.deadline:g} seconds, because all connections were in use. Raise the "
             f"deadline or max_connections.",
-            action=self.action.name,
+            operation=self.operation.name,
             ambiguous=False,
         )
 
@@ -324,7 +325,7 @@ class Call:
 
     async def _read(self, answer: RawResponse) -> Any:
         found = await read_response(
-            self.action,
+            self.operation,
             self.request,
             answer,
             self.shared.codec,
@@ -380,7 +381,7 @@ class Call:
         status = response.status_code
         parts = aiter(body)
         try:
-            limit = size_limit(self.action, status, self.shared.max_response_size)
+            limit = size_limit(self.operation, status, self.shared.max_response_size)
             reader = BodyReader.of(response.headers, limit)
             async for part in parts:
                 fault = reader.feed(part)
@@ -399,13 +400,15 @@ class Call:
                 await body.aclose()
         if fault and status < 400:  # noqa: PLR2004 -- an error needs no body to be one
             self.outcome = f"{status}, unreadable"
-            return unreadable(self.action, status, fault)
+            return unreadable(self.operation, status, fault)
         self.outcome = str(status)
         return RawResponse(status, response.headers, b"" if fault else reader.content())
 
     def _failed(self, outcome: str, kind: type[TransportError], what: str) -> TransportError:
         self.outcome = outcome
-        return kind(f"{self.action} ({self.shared.base_url}): {what}", action=self.action.name)
+        return kind(
+            f"{self.operation} ({self.shared.base_url}): {what}", operation=self.operation.name
+        )
 
 
 def _is_retrying() -> bool:

@@ -17,7 +17,7 @@ from losant_tokens._request import endpoint
 from losant_tokens._resources import base as resources
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy
-from losant_tokens._scopes import listed
+from losant_tokens._scopes import format_scopes
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transports import httpx_transport
@@ -33,7 +33,7 @@ USER_AGENT = f"losant-tokens/{__version__} Python/{_PYTHON}"
 
 
 class AsyncClient:
-    """Every token action of Losant, as coroutines over one pool of connections.
+    """Every token operation of Losant, as coroutines over one pool of connections.
 
     Use it as an asynchronous context manager, once, in one event loop. It may be shared by any
     number of tasks.
@@ -237,7 +237,7 @@ class AsyncClient:
     def __repr__(self) -> str:
         session = self._session
         scopes = session.credential.scopes
-        can = "unknown scopes" if scopes is None else f"scopes {listed(scopes)}"
+        can = "unknown scopes" if scopes is None else f"scopes {format_scopes(scopes)}"
         return (
             f"<AsyncClient {session.endpoint.base_url} {session.state}, "
             f"{session.in_flight} of {session.max_connections} connections in use, "

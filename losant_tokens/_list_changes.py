@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 
 _ANY = "*"
 _PATCHED = ("name", "status")  # the fields by which a list can be sorted or filtered
@@ -20,35 +20,37 @@ class Changes:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    def note(self, action: Action[Any], ids: Mapping[str, str], body: object) -> None:
+    def note(self, operation: Operation[Any], ids: Mapping[str, str], body: object) -> None:
         """Note a request.
 
         Args:
-            action: Its operation.
+            operation: Its operation.
             ids: The ids in its path.
             body: Its body, if it has one.
         """
-        if action.method == "GET":
+        if operation.method == "GET":
             return
-        template = action.path
-        if action.method == "POST":
+        template = operation.path
+        if operation.method == "POST":
             fields = [_ANY]
         else:
             template, _, _ = template.rpartition("/")
-            fields = [_ANY] if action.method == "DELETE" else _fields_of(body)
+            fields = [_ANY] if operation.method == "DELETE" else _fields_of(body)
         collection = _collection(template, ids)
         for field in fields:
             self._counts[collection, field] += 1
 
-    def count(self, action: Action[Any], ids: Mapping[str, str], fields: Iterable[str]) -> int:
+    def count(
+        self, operation: Operation[Any], ids: Mapping[str, str], fields: Iterable[str]
+    ) -> int:
         """Return the number of requests that may have moved the items of a list.
 
         Args:
-            action: The operation that reads the list.
+            operation: The operation that reads the list.
             ids: The ids in its path.
             fields: The fields by which the list is sorted and filtered.
         """
-        collection = _collection(action.path, ids)
+        collection = _collection(operation.path, ids)
         return sum(self._counts[collection, field] for field in {_ANY, *fields})
 
 

@@ -1,6 +1,6 @@
 """The table of the operations of the API: each fact is written here, once.
 
-An action has the name that the API gives it (`userApiToken.delete`), a method and a path, the
+An operation has the name that the API gives it (`userApiToken.delete`), a method and a path, the
 scopes of which a token needs one, and the classes of what is sent and what comes back.
 
 Source: the API's published operations, version 1.31.
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 @frozen(eq=False)
-class Action(Generic[R]):
+class Operation(Generic[R]):
     """One operation of the API.
 
     Attributes:
@@ -55,7 +55,7 @@ class Action(Generic[R]):
         return self.name
 
 
-def _action(
+def _operation(
     name: str,
     method: str,
     path: str,
@@ -64,11 +64,11 @@ def _action(
     body: type | None = None,
     *,
     denies_oauth: bool = False,
-) -> Action[R]:
-    """A row of the table. A token needs one of the groups, or a scope made for the action."""
+) -> Operation[R]:
+    """A row of the table. A token needs one of the groups, or a scope made for the operation."""
     resource, _, _ = name.partition(".")
     accepts = frozenset((*groups, f"{resource}.*", name))
-    return Action(name, method, path, result, body, accepts, denies_oauth)
+    return Operation(name, method, path, result, body, accepts, denies_oauth)
 
 
 def _list(
@@ -79,9 +79,9 @@ def _list(
     *,
     sorts_by: tuple[str, ...],
     filters_by: tuple[str, ...],
-) -> Action[R]:
+) -> Operation[R]:
     """A row for a list."""
-    row = _action(name, "GET", path, result, groups)
+    row = _operation(name, "GET", path, result, groups)
     return evolve(row, sorts_by=sorts_by, filters_by=filters_by)
 
 
@@ -100,10 +100,10 @@ _OAUTH_FILTERS = ("name",)
 _ME_READ = (*_each("all.User"), *_each("only.User"))
 _ME_WRITE = ("all.User", "only.User")
 
-USER_API_TOKEN_GET = _action(
+USER_API_TOKEN_GET = _operation(
     "userApiToken.get", "GET", "/me/tokens/{apiTokenId}", models.ApiToken, _ME_READ
 )
-USER_API_TOKEN_PATCH = _action(
+USER_API_TOKEN_PATCH = _operation(
     "userApiToken.patch",
     "PATCH",
     "/me/tokens/{apiTokenId}",
@@ -112,7 +112,7 @@ USER_API_TOKEN_PATCH = _action(
     payloads.ApiTokenPatch,
     denies_oauth=True,
 )
-USER_API_TOKEN_DELETE = _action(
+USER_API_TOKEN_DELETE = _operation(
     "userApiToken.delete",
     "DELETE",
     "/me/tokens/{apiTokenId}",
@@ -129,7 +129,7 @@ USER_API_TOKENS_GET = _list(
     filters_by=_FILTERS,
 )
 
-USER_API_TOKENS_POST = _action(
+USER_API_TOKENS_POST = _operation(
     "userApiTokens.post",
     "POST",
     "/me/tokens",
@@ -141,14 +141,14 @@ USER_API_TOKENS_POST = _action(
 
 # --- OAuth tokens of a user ------------------------------------------------------------------
 
-USER_OAUTH_TOKEN_GET = _action(
+USER_OAUTH_TOKEN_GET = _operation(
     "userOauthToken.get",
     "GET",
     "/me/oauth-tokens/{oauthTokenId}",
     models.UserOauthToken,
     _ME_READ,
 )
-USER_OAUTH_TOKEN_PATCH = _action(
+USER_OAUTH_TOKEN_PATCH = _operation(
     "userOauthToken.patch",
     "PATCH",
     "/me/oauth-tokens/{oauthTokenId}",
@@ -157,7 +157,7 @@ USER_OAUTH_TOKEN_PATCH = _action(
     payloads.UserOauthTokenPatch,
     denies_oauth=True,
 )
-USER_OAUTH_TOKEN_DELETE = _action(
+USER_OAUTH_TOKEN_DELETE = _operation(
     "userOauthToken.delete",
     "DELETE",
     "/me/oauth-tokens/{oauthTokenId}",
@@ -173,7 +173,7 @@ USER_OAUTH_TOKENS_GET = _list(
     sorts_by=_OAUTH_SORTS,
     filters_by=_OAUTH_FILTERS,
 )
-USER_OAUTH_TOKENS_POST = _action(
+USER_OAUTH_TOKENS_POST = _operation(
     "userOauthTokens.post",
     "POST",
     "/me/oauth-tokens",
@@ -188,14 +188,14 @@ USER_OAUTH_TOKENS_POST = _action(
 _APPLICATION_READ = (*_each("all.Application"), *_each("all.Organization"), *_each("all.User"))
 _APPLICATION_WRITE = ("all.Application", "all.Organization", "all.User")
 
-APPLICATION_API_TOKEN_GET = _action(
+APPLICATION_API_TOKEN_GET = _operation(
     "applicationApiToken.get",
     "GET",
     "/applications/{applicationId}/tokens/{apiTokenId}",
     models.ApiToken,
     _APPLICATION_READ,
 )
-APPLICATION_API_TOKEN_PATCH = _action(
+APPLICATION_API_TOKEN_PATCH = _operation(
     "applicationApiToken.patch",
     "PATCH",
     "/applications/{applicationId}/tokens/{apiTokenId}",
@@ -203,7 +203,7 @@ APPLICATION_API_TOKEN_PATCH = _action(
     _APPLICATION_WRITE,
     payloads.ApiTokenPatch,
 )
-APPLICATION_API_TOKEN_DELETE = _action(
+APPLICATION_API_TOKEN_DELETE = _operation(
     "applicationApiToken.delete",
     "DELETE",
     "/applications/{applicationId}/tokens/{apiTokenId}",
@@ -218,7 +218,7 @@ APPLICATION_API_TOKENS_GET = _list(
     sorts_by=_SORTS,
     filters_by=_FILTERS,
 )
-APPLICATION_API_TOKENS_POST = _action(
+APPLICATION_API_TOKENS_POST = _operation(
     "applicationApiTokens.post",
     "POST",
     "/applications/{applicationId}/tokens",
@@ -232,14 +232,14 @@ APPLICATION_API_TOKENS_POST = _action(
 _INSTANCE_READ = (*_each("all.Instance"), *_each("all.User"))
 _INSTANCE_WRITE = ("all.Instance", "all.User")
 
-INSTANCE_API_TOKEN_GET = _action(
+INSTANCE_API_TOKEN_GET = _operation(
     "instanceApiToken.get",
     "GET",
     "/instances/{instanceId}/tokens/{apiTokenId}",
     models.ApiToken,
     _INSTANCE_READ,
 )
-INSTANCE_API_TOKEN_PATCH = _action(
+INSTANCE_API_TOKEN_PATCH = _operation(
     "instanceApiToken.patch",
     "PATCH",
     "/instances/{instanceId}/tokens/{apiTokenId}",
@@ -247,7 +247,7 @@ INSTANCE_API_TOKEN_PATCH = _action(
     _INSTANCE_WRITE,
     payloads.ApiTokenPatch,
 )
-INSTANCE_API_TOKEN_DELETE = _action(
+INSTANCE_API_TOKEN_DELETE = _operation(
     "instanceApiToken.delete",
     "DELETE",
     "/instances/{instanceId}/tokens/{apiTokenId}",
@@ -262,7 +262,7 @@ INSTANCE_API_TOKENS_GET = _list(
     sorts_by=_SORTS,
     filters_by=_FILTERS,
 )
-INSTANCE_API_TOKENS_POST = _action(
+INSTANCE_API_TOKENS_POST = _operation(
     "instanceApiTokens.post",
     "POST",
     "/instances/{instanceId}/tokens",
@@ -273,7 +273,7 @@ INSTANCE_API_TOKENS_POST = _action(
 
 # --- Logging in ------------------------------------------------------------------------------
 
-AUTHENTICATE_USER = Action(
+AUTHENTICATE_USER = Operation(
     "auth.authenticateUser",
     "POST",
     "/auth/user",
@@ -282,6 +282,6 @@ AUTHENTICATE_USER = Action(
     needs_token=False,
 )
 
-ACTIONS: tuple[Action[object], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Action)
+OPERATIONS: tuple[Operation[object], ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Operation)
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from losant_tokens import _validators as validators
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._retry import RetryPolicy
 
 SortField = Literal["name", "status", "id", "creationDate", "lastUpdated", "expirationDate"]
@@ -82,7 +82,7 @@ class OauthPageOptions(OauthListOptions, total=False):
 
 
 def check_options(
-    action: Action[Any], options: Mapping[str, object], known: type = RequestOptions
+    operation: Operation[Any], options: Mapping[str, object], known: type = RequestOptions
 ) -> None:
     """Refuse options that do not exist, as Python refuses unknown arguments.
 
@@ -97,18 +97,18 @@ def check_options(
     name = next(name for name in options if name not in names)
     close = get_close_matches(name, names, n=1)
     meant = f". Did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
-    raise TypeError(f"{action} got an unexpected keyword argument {name!r}{meant}")
+    raise TypeError(f"{operation} got an unexpected keyword argument {name!r}{meant}")
 
 
 def split(
-    action: Action[Any], options: Mapping[str, Any], known: type
+    operation: Operation[Any], options: Mapping[str, Any], known: type
 ) -> tuple[dict[str, Any], Any]:
     """Return the options that are parameters of a list, and those of any request.
 
     Raises:
         TypeError: There is no such option.
     """
-    check_options(action, options, known)
+    check_options(operation, options, known)
     common = RequestOptions.__annotations__
     return (
         {name: value for name, value in options.items() if name not in common},
@@ -116,23 +116,23 @@ def split(
     )
 
 
-def list_query(action: Action[Any], parameters: Mapping[str, Any]) -> dict[str, str]:
+def list_query(operation: Operation[Any], parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return the parameters of a list as they are in a URL.
 
     Raises:
         ValidationError: The API would refuse a parameter.
     """
     takes = {
-        "sort_field": ("sortField", validators.one_of(action.sorts_by)),
+        "sort_field": ("sortField", validators.one_of(operation.sorts_by)),
         "sort_direction": ("sortDirection", validators.one_of(("asc", "desc"))),
         "page": ("page", validators.integer(minimum=0)),
         "per_page": ("perPage", validators.integer(minimum=1)),
-        "filter_field": ("filterField", validators.one_of(action.filters_by)),
+        "filter_field": ("filterField", validators.one_of(operation.filters_by)),
         "filter": ("filter", validators.string()),
     }
     query = {}
     for name, value in parameters.items():
         wire_name, limit = takes[name]
-        validators.check_argument(limit, action.name, name, value)
+        validators.check_argument(limit, operation.name, name, value)
         query[wire_name] = str(value)
     return query

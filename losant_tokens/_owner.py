@@ -10,7 +10,7 @@ from attrs import field, frozen
 from losant_tokens import _operations as operations
 from losant_tokens import _validators as validators
 from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._pagination import Listing
 from losant_tokens._payloads import (
@@ -91,11 +91,11 @@ class Owner:
 class _Family:
     """The actions for the tokens of one kind of owner."""
 
-    get: Action[Any]
-    patch: Action[Any]
-    delete: Action[Any]
-    list: Action[Any]
-    post: Action[Any]
+    get: Operation[Any]
+    patch: Operation[Any]
+    delete: Operation[Any]
+    list: Operation[Any]
+    post: Operation[Any]
 
 
 _FAMILIES: Mapping[Kind, _Family] = MappingProxyType(
@@ -209,9 +209,9 @@ class OwnerTokens(Resource):
         Raises:
             LosantError: It cannot be done to any of them.
         """
-        action: Action[Any] = getattr(self._can, verb)
-        body = None if patch is None else _fitting(patch, action)
-        return self._session.repeated(action, self._owner_ids, body)
+        operation: Operation[Any] = getattr(self._can, verb)
+        body = None if patch is None else _fitting(patch, operation)
+        return self._session.repeated(operation, self._owner_ids, body)
 
     def _ids(self, token_id: str) -> dict[str, str]:
         """The ids of the path: the owner's, where it has one, and the token's."""
@@ -221,9 +221,9 @@ class OwnerTokens(Resource):
 _ALIKE: Mapping[type, type] = MappingProxyType({ApiTokenPatch: UserOauthTokenPatch})
 
 
-def _fitting(body: B, action: Action[Any]) -> B:
+def _fitting(body: B, operation: Operation[Any]) -> B:
     """Return the same body in the class that the operation takes, if it has the same members."""
-    wanted: Any = action.body
+    wanted: Any = operation.body
     if isinstance(body, wanted) or _ALIKE.get(type(body)) != wanted:
         return body
     return cast("B", wanted(**attrs.asdict(cast("Any", body), recurse=False)))

@@ -125,7 +125,7 @@ class Progress:
     """How far a list has been read, and whether it goes on. Reads nothing itself.
 
     Attributes:
-        action: The operation that reads a page.
+        operation: The operation that reads a page.
         per_page: The size of the pages to ask for. After the first page, the size that it has.
         page: The number of the next page.
         seen: The number of items that were read, with those that cannot be read.
@@ -134,7 +134,7 @@ class Progress:
         problems: The reasons why the listing may be incomplete, one of each kind.
     """
 
-    action: str
+    operation: str
     per_page: int
     query: Mapping[str, str] = attrs.field(default=_NO_QUERY, repr=False)
     page: int = 0
@@ -278,8 +278,8 @@ class Progress:
 
     def _endless(self, problem: str) -> ResponseError:
         return ResponseError(
-            f"{self.action}: the list does not end: {problem}",
-            action=self.action,
+            f"{self.operation}: the list does not end: {problem}",
+            operation=self.operation,
             status_code=200,
         )
 
@@ -301,7 +301,7 @@ class Listing(AsyncIterator[T], Generic[T]):
 
     def __init__(
         self,
-        action: str,
+        operation: str,
         per_page: int,
         read: ReadPage[T],
         under_way: "set[Ahead[Any]]",
@@ -310,7 +310,7 @@ class Listing(AsyncIterator[T], Generic[T]):
         query: Mapping[str, str] = _NO_QUERY,
         warns: bool = True,
     ) -> None:
-        self.progress = Progress(action, per_page, query)
+        self.progress = Progress(operation, per_page, query)
         self._read = read
         self._under_way = under_way
         self._changes = changes
@@ -377,7 +377,7 @@ class Listing(AsyncIterator[T], Generic[T]):
         if not problems:
             return ""
         return (
-            f"{self.progress.action}: {', '.join(map(str, problems))}. Items may be missing or "
+            f"{self.progress.operation}: {', '.join(map(str, problems))}. Items may be missing or "
             f"come twice. Read a list to its end before you delete or create any of its items, and "
             f"read it again to be sure."
         )

@@ -206,10 +206,10 @@ RESOURCES: Final[Mapping[str, str]] = {
 
 @cache
 def published_scopes() -> frozenset[str]:
-    """Return every published scope: the groups, `<resource>.<action>` and `<resource>.*`."""
+    """Return every published scope: the groups, `<resource>.<operation>` and `<resource>.*`."""
     actions = (
-        f"{resource}.{action}"
+        f"{resource}.{operation}"
         for resource, names in RESOURCES.items()
-        for action in (*names.split(), "*")
+        for operation in (*names.split(), "*")
     )
     return GROUPS.union(actions)

@@ -1,4 +1,4 @@
-"""An action and its arguments as an HTTP request.
+"""Builds the HTTP request for an operation and its arguments.
 
 Pure: nothing here waits or sends.
 """
@@ -13,7 +13,7 @@ import httpx
 from losant_tokens import _validators as validators
 from losant_tokens._codec import Codec
 from losant_tokens._hosts import is_loopback, is_valid_host
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._options import RequestOptions
 from losant_tokens._payloads import Body
 from losant_tokens._secret import Secret
@@ -81,9 +81,9 @@ class Endpoint:
             "allow it for a test server with insecure_http=True or LOSANT_INSECURE_HTTP=1"
         )
 
-    def headers_for(self, action: Action[Any]) -> httpx.Headers:
+    def headers_for(self, operation: Operation[Any]) -> httpx.Headers:
         """The headers of a request, with the token where it takes one. Not to be changed."""
-        return self._signed if action.needs_token else self._unsigned
+        return self._signed if operation.needs_token else self._unsigned
 
     @property
     def unsigned_headers(self) -> httpx.Headers:
@@ -178,31 +178,33 @@ def check_base_url(text: object) -> str:
 def build_request(
     to: Endpoint,
     codec: Codec,
-    action: Action[Any],
+    operation: Operation[Any],
     ids: Mapping[str, str],
     query: Mapping[str, str],
     body: Body | None,
     options: RequestOptions,
 ) -> httpx.Request:
-    """The request for an action.
+    """The request for an operation.
 
     Raises:
         ValidationError: An id, the body, a parameter or an option is not what the API takes.
     """
-    path = _path(action, ids)
+    path = _path(operation, ids)
     parameters = _flags(options)
     if query:
         parameters = f"{parameters}&{urlencode(query, quote_via=quote)}"
     if len(parameters) > _LONGEST:
         raise ValidationError(
-            f"{action}: its parameters make a URL that is too long ({len(parameters)} characters)"
+            f"{operation}: the parameters make the URL too long ({len(parameters)} characters)"
         )
     domain = to.losantdomain
     if "losantdomain" in options:
         domain = _header("losantdomain", options["losantdomain"])
-    content = b"" if action.body is None else codec.encode(_checked_body(action, body))
+    content = b"" if operation.body is None else codec.encode(_checked_body(operation, body))
     # From here on nothing raises: the headers hold the token.
-    request = _request(action.method, to.url_of(path, parameters), to.headers_for(action), content)
+    request = _request(
+        operation.method, to.url_of(path, parameters), to.headers_for(operation), content
+    )
     if domain is not None:
         request.headers["losantdomain"] = domain
     if content:
@@ -268,14 +270,14 @@ class Template:
 
     Attributes:
         to: Where they go.
-        action: What they ask for.
+        operation: What they ask for.
         path: Their path, up to that id.
         headers: Those of each of them.
         content: That of each of them.
     """
 
     to: Endpoint
-    action: Action[Any]
+    operation: Operation[Any]
     path: str
     headers: httpx.Headers = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
@@ -288,19 +290,19 @@ class Template:
         cls,
         to: Endpoint,
         codec: Codec,
-        action: Action[Any],
+        operation: Operation[Any],
         ids: Mapping[str, str],
         body: Body | None,
     ) -> Self:
-        """The template for an action on a token, with all ids the same but the token's own.
+        """The template for an operation on a token, with all ids the same but the token's own.
 
         Raises:
             ValidationError: An id or the body is not what the API takes.
         """
-        ids = {**ids, action.ids[-1]: _SAMPLE_ID}
-        sample = build_request(to, codec, action, ids, {}, body, {})
-        path = _path(action, ids).removesuffix(_SAMPLE_ID)
-        return cls(to, action, path, sample.headers, sample.content)
+        ids = {**ids, operation.ids[-1]: _SAMPLE_ID}
+        sample = build_request(to, codec, operation, ids, {}, body, {})
+        path = _path(operation, ids).removesuffix(_SAMPLE_ID)
+        return cls(to, operation, path, sample.headers, sample.content)
 
     def request(self, last_id: str) -> httpx.Request:
         """The request for an id.
@@ -308,31 +310,34 @@ class Template:
         Raises:
             ValidationError: It is none.
         """
-        _check_id(self.action, self.action.ids[-1], last_id)
+        _check_id(self.operation, self.operation.ids[-1], last_id)
         url = self.to.url_of(self.path + last_id, _DEFAULT_FLAGS)
-        return _request(self.action.method, url, self.headers, self.content)
+        return _request(self.operation.method, url, self.headers, self.content)
 
 
-def _path(action: Action[Any], ids: Mapping[str, object]) -> str:
-    """The path of an action. An id such as `..` would lead to another one, so ids are checked."""
+def _path(operation: Operation[Any], ids: Mapping[str, object]) -> str:
+    """Return the path of an operation.
+
+    Ids are checked, because an id such as `..` would lead to another operation.
+    """
     for name, value in ids.items():
-        _check_id(action, name, value)
-    return action.path.format_map(ids)
+        _check_id(operation, name, value)
+    return operation.path.format_map(ids)
 
 
-def _check_id(action: Action[Any], name: str, value: object) -> None:
+def _check_id(operation: Operation[Any], name: str, value: object) -> None:
     if not isinstance(value, str) or not validators.ID_PATTERN.fullmatch(value):
         raise ValidationError(
-            f"{action}: {name} must be 24 hexadecimal digits, "
+            f"{operation}: {name} must be 24 hexadecimal digits, "
             f"but it is {validators.describe(value)}"
         )
 
 
-def _checked_body(action: Action[Any], body: Body | None) -> Body:
-    wanted = cast("type", action.body)
+def _checked_body(operation: Operation[Any], body: Body | None) -> Body:
+    wanted = cast("type", operation.body)
     if not isinstance(body, wanted):
         raise ValidationError(
-            f"{action}: the request body must be of {wanted.__name__}, "
+            f"{operation}: the request body must be of {wanted.__name__}, "
             f"but it is {validators.describe(body)}"
         )
     return cast("Body", body)

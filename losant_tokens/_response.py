@@ -18,7 +18,7 @@ from anyio.lowlevel import checkpoint
 from losant_tokens._codec import Codec
 from losant_tokens._json_parser import ContentProblem, parse
 from losant_tokens._models import ApiToken, Success, UserOauthToken
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import parse_http_date
 from losant_tokens.errors import (
@@ -62,23 +62,23 @@ class RawResponse:
     content: bytes = attrs.field(repr=False)
 
 
-def size_limit(action: Action[Any], status_code: int, max_response_size: int) -> int:
+def size_limit(operation: Operation[Any], status_code: int, max_response_size: int) -> int:
     """Return the largest body, in bytes, that is read of a response.
 
     Args:
-        action: The operation.
+        operation: The operation.
         status_code: The HTTP status of the response.
         max_response_size: The client's limit, which holds for the pages of lists.
     """
     if status_code >= 400:  # noqa: PLR2004 -- HTTP's range for errors
         return min(_ERROR_LIMIT, max_response_size)
-    if _is_list(action):
+    if _is_list(operation):
         return max_response_size
     return min(max_response_size, max(_SINGLE_LIMIT, max_response_size // 8))
 
 
-def _is_list(action: Action[Any]) -> bool:
-    return bool(action.sorts_by)
+def _is_list(operation: Operation[Any]) -> bool:
+    return bool(operation.sorts_by)
 
 
 _GZIP = frozenset({"gzip", "x-gzip"})  # one and the same: RFC 9110, 8.4.1.3
@@ -174,7 +174,7 @@ def _bytes(size: int) -> str:
 
 
 async def read_response(
-    action: Action[R],
+    operation: Operation[R],
     request: httpx.Request,
     answer: RawResponse,
     codec: Codec,
@@ -186,7 +186,7 @@ async def read_response(
     The response is read in steps, between which other tasks may use the event loop.
 
     Args:
-        action: The operation.
+        operation: The operation.
         request: The request that was sent.
         answer: The response to it.
         codec: Makes models of JSON.
@@ -194,19 +194,19 @@ async def read_response(
         max_response_size: The client's limit for the pages of lists, in bytes.
     """
     if 200 <= answer.status_code < 300:  # noqa: PLR2004 -- HTTP's range for success
-        if action.result is Success and _says_success(answer):
+        if operation.result is Success and _says_success(answer):
             return cast("R", Success(is_stated=bool(answer.content)))
         found = await codec.decode(
-            answer.content, action.result, _max_values(action, answer, max_response_size)
+            answer.content, operation.result, _max_values(operation, answer, max_response_size)
         )
         fault = (
             found if isinstance(found, ContentProblem) else _contradiction(request, answer, found)
         )
-        return _no_answer(action, answer, fault) if fault else cast("R", found)
+        return _no_answer(operation, answer, fault) if fault else cast("R", found)
     if 300 <= answer.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects
         fault = ContentProblem("is a redirect, and those are never followed: check the base URL")
-        return _no_answer(action, answer, fault)
-    return _status_error(action, request, answer, secrets)
+        return _no_answer(operation, answer, fault)
+    return _status_error(operation, request, answer, secrets)
 
 
 _EMPTY = frozenset({200, 204})  # statuses that mean success without a body, too
@@ -238,34 +238,34 @@ def _contradiction(
     return None
 
 
-def _max_values(action: Action[Any], answer: RawResponse, max_response_size: int) -> int:
+def _max_values(operation: Operation[Any], answer: RawResponse, max_response_size: int) -> int:
     """Return the number of JSON values above which a response is not parsed.
 
     Python needs some 80 bytes for an empty list. So the values take little more memory than the
     largest body.
     """
-    limit = size_limit(action, answer.status_code, max_response_size)
+    limit = size_limit(operation, answer.status_code, max_response_size)
     return max(_MIN_VALUES, limit // _BYTES_PER_VALUE)
 
 
 def unreadable(
-    action: Action[Any], status_code: int, fault: ContentProblem, about: str = ""
+    operation: Operation[Any], status_code: int, fault: ContentProblem, about: str = ""
 ) -> ResponseError:
     """Return the error for a response that cannot be read.
 
     Args:
-        action: The operation.
+        operation: The operation.
         status_code: The HTTP status of the response.
         fault: The problem.
         about: Further facts about the response, for the message.
     """
     place = "" if fault.path == "$" else f" {fault.path}"
     kind, advice = ResponseError, ""
-    if fault.is_too_large and _is_list(action):
+    if fault.is_too_large and _is_list(operation):
         kind, advice = ResponseTooLarge, _ASK_FOR_LESS
     return kind(
-        f"{action}: the answer{place} {fault.problem} (status {status_code}{about}){advice}",
-        action=action.name,
+        f"{operation}: the answer{place} {fault.problem} (status {status_code}{about}){advice}",
+        operation=operation.name,
         status_code=status_code,
         path=None if fault.path == "$" else fault.path,
     )
@@ -276,9 +276,11 @@ _ASK_FOR_LESS = (
 )
 
 
-def _no_answer(action: Action[Any], answer: RawResponse, fault: ContentProblem) -> ResponseError:
+def _no_answer(
+    operation: Operation[Any], answer: RawResponse, fault: ContentProblem
+) -> ResponseError:
     about = f", {_media_type(answer.headers)}, {len(answer.content)} bytes"
-    return unreadable(action, answer.status_code, fault, about)
+    return unreadable(operation, answer.status_code, fault, about)
 
 
 def _media_type(headers: httpx.Headers) -> str:
@@ -298,15 +300,15 @@ _HINTS = {
 _STRANGER = "This is not an error of the API: a proxy or another service may have responded."
 
 
-def _hint(action: Action[Any], code: int, is_from_api: bool) -> str | None:
+def _hint(operation: Operation[Any], code: int, is_from_api: bool) -> str | None:
     """Return what may help with an error, or `None`."""
     if not is_from_api:
         return _STRANGER if code in {401, 403, 404} else None
-    return _HINTS.get(code) if action.needs_token else None
+    return _HINTS.get(code) if operation.needs_token else None
 
 
 def _status_error(
-    action: Action[Any], request: httpx.Request, answer: RawResponse, secrets: list[Secret]
+    operation: Operation[Any], request: httpx.Request, answer: RawResponse, secrets: list[Secret]
 ) -> StatusError:
     body = _error_body(answer, secrets)
     is_from_api = bool(body.get("type")) and all(
@@ -315,14 +317,14 @@ def _status_error(
     kind, message = (_text(body.pop(name, "")) for name in ("type", "message"))
     code = answer.status_code
     said = f"{kind or _phrase(code)} - {message or 'no explanation was given'}"
-    if hint := _hint(action, code, is_from_api):
+    if hint := _hint(operation, code, is_from_api):
         said = f"{said.rstrip('.')}. {hint}"
     return status_error_class(code)(
-        f"{action} ({request.url.path}): {code} {said}",
+        f"{operation} ({request.url.path}): {code} {said}",
         status_code=code,
         type=kind,
         message=message,
-        action=action.name,
+        operation=operation.name,
         details=body,
         retry_after=retry_after(answer.headers, datetime.now(UTC)),
         is_from_api=is_from_api,

@@ -20,7 +20,7 @@ from losant_tokens._concurrency_limiter import AsyncioLimiter, TrioLimiter
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
 from losant_tokens._list_changes import Changes
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pagination import Ahead
 from losant_tokens._payloads import Body
@@ -29,7 +29,7 @@ from losant_tokens._request import Endpoint, Template, build_request, time_reque
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._retry_budget import RetryBudget
-from losant_tokens._scopes import refusal
+from losant_tokens._scopes import scope_problem
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
 from losant_tokens._warnings import warn_caller
@@ -80,7 +80,7 @@ class Session:
     server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
-    _allowed: set[Action[Any]] = attrs.field(init=False, factory=set, repr=False)
+    _allowed: set[Operation[Any]] = attrs.field(init=False, factory=set, repr=False)
     _shared: Shared = attrs.field(init=False, repr=False)  # of its calls, once it is open
 
     def __reduce__(self) -> Never:
@@ -213,7 +213,7 @@ class Session:
 
     async def call(
         self,
-        action: Action[R],
+        operation: Operation[R],
         ids: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
@@ -226,14 +226,14 @@ class Session:
             TypeError: There is no such option.
         """
         self.check_usable()
-        if (problem := self._problem(action)) is not None:
-            await self._check_token(action, problem)
-        call = self._prepare(action, ids, query, body, options)
+        if (problem := self._problem(operation)) is not None:
+            await self._check_token(operation, problem)
+        call = self._prepare(operation, ids, query, body, options)
         return cast("R", await call.result())
 
     async def call_for_next_page(
         self,
-        action: Action[R],
+        operation: Operation[R],
         ids: Mapping[str, str],
         query: Mapping[str, str],
         **options: Unpack[RequestOptions],
@@ -244,15 +244,15 @@ class Session:
             LosantError: Anything that `call` raises.
         """
         self.check_usable()
-        problem = None if self.scope_check == "warn" else self._problem(action)
+        problem = None if self.scope_check == "warn" else self._problem(operation)
         if problem is not None:
-            await self._check_token(action, problem)
-        call = self._prepare(action, ids, query, None, options)
+            await self._check_token(operation, problem)
+        call = self._prepare(operation, ids, query, None, options)
         return cast("R", await call.result())
 
     def _prepare(
         self,
-        action: Action[Any],
+        operation: Operation[Any],
         ids: Mapping[str, str] | None,
         query: Mapping[str, str] | None,
         body: Body | None,
@@ -260,23 +260,23 @@ class Session:
     ) -> Call:
         timeout, policy = self.timeout, self.policy
         if options:
-            check_options(action, options)
+            check_options(operation, options)
             if "timeout" in options:
                 timeout = options["timeout"]
                 validators.check_argument(
-                    validators.positive_number, action.name, "timeout", timeout
+                    validators.positive_number, operation.name, "timeout", timeout
                 )
             if "retry" in options:
                 policy = options["retry"]
-                validators.check_argument(_is_policy, action.name, "retry", policy)
+                validators.check_argument(_is_policy, operation.name, "retry", policy)
         request = build_request(
-            self.endpoint, self.codec, action, ids or {}, query or {}, body, options
+            self.endpoint, self.codec, operation, ids or {}, query or {}, body, options
         )
-        self.changes.note(action, ids or {}, body)
-        return self._call(action, request, timeout, policy, _secrets(self, body))
+        self.changes.note(operation, ids or {}, body)
+        return self._call(operation, request, timeout, policy, _secrets(self, body))
 
     def repeated(
-        self, action: Action[R], ids: Mapping[str, str], body: Body | None = None
+        self, operation: Operation[R], ids: Mapping[str, str], body: Body | None = None
     ) -> Callable[[str], Awaitable[R]]:
         """Return a function that uses an operation on a token, with one attempt for each.
 
@@ -284,7 +284,7 @@ class Session:
         expired is checked each time.
 
         Args:
-            action: The operation.
+            operation: The operation.
             ids: The ids of its path, except for the last one, which is the token's.
             body: The request body.
 
@@ -292,34 +292,36 @@ class Session:
             LosantError: It cannot be done to any token.
         """
         self.check_usable()
-        if isinstance(problem := self._problem(action), ClientStateError | ScopeError):
+        if isinstance(problem := self._problem(operation), ClientStateError | ScopeError):
             self._raise_or_warn(problem)
-        template = Template.of(self.endpoint, self.codec, action, ids, body)
+        template = Template.of(self.endpoint, self.codec, operation, ids, body)
         secrets = _secrets(self, body)
 
         def once(token_id: str) -> Awaitable[R]:
-            problem = self._problem(action)
+            problem = self._problem(operation)
             request = template.request(token_id)
-            call = self._call(action, request, self.timeout, ONCE, secrets)
-            return call.result() if problem is None else self._check_first(action, problem, call)
+            call = self._call(operation, request, self.timeout, ONCE, secrets)
+            return call.result() if problem is None else self._check_first(operation, problem, call)
 
         return once
 
-    async def _check_first(self, action: Action[Any], problem: LosantError, call: Call) -> Any:
-        await self._check_token(action, problem)
+    async def _check_first(
+        self, operation: Operation[Any], problem: LosantError, call: Call
+    ) -> Any:
+        await self._check_token(operation, problem)
         return await call.result()
 
     def _call(
         self,
-        action: Action[Any],
+        operation: Operation[Any],
         request: httpx.Request,
         timeout: float,
         policy: RetryPolicy,
         secrets: list[Secret],
     ) -> Call:
-        return Call(self._shared, action, request, timeout, policy, secrets)
+        return Call(self._shared, operation, request, timeout, policy, secrets)
 
-    async def _check_token(self, action: Action[Any], problem: LosantError) -> None:
+    async def _check_token(self, operation: Operation[Any], problem: LosantError) -> None:
         """Report a problem that was found with the token, unless the server's clock refutes it.
 
         A token looks expired if the clock of this machine is ahead. While no response has shown
@@ -327,7 +329,7 @@ class Session:
         """
         if isinstance(problem, TokenExpired) and not self.server_clock.has_response:
             await ask_server_time(self._shared, time_request(self.endpoint))
-            refuted = self._problem(action)
+            refuted = self._problem(operation)
             if refuted is None:
                 return
             problem = refuted
@@ -338,23 +340,23 @@ class Session:
             raise problem
         warn_caller(str(problem), ScopeWarning)
 
-    def _problem(self, action: Action[Any]) -> LosantError | None:
+    def _problem(self, operation: Operation[Any]) -> LosantError | None:
         """Return why the server is certain to refuse the token; scopes are checked only once."""
-        if not action.needs_token:
+        if not operation.needs_token:
             return None
         if self.credential.secret is None:
             return ClientStateError(
-                f"{action} needs an API token: pass one to AsyncClient, or set LOSANT_API_TOKEN."
+                f"{operation} needs an API token: pass one to AsyncClient, or set LOSANT_API_TOKEN."
             )
         if self.scope_check == "off":
             return None
-        if action not in self._allowed:
+        if operation not in self._allowed:
             problem = issuer_problem(
                 self.credential, self.endpoint.url.host, self._consequence
-            ) or refusal(action, self.credential, self._consequence)
+            ) or scope_problem(operation, self.credential, self._consequence)
             if problem is not None:
                 return problem
-            self._allowed.add(action)
+            self._allowed.add(operation)
         return expiry_problem(self.credential, self.server_clock.now(), self._consequence)
 
     @property

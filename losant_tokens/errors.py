@@ -90,10 +90,10 @@ class ValidationError(LosantError, ValueError):
 
 
 class ScopeError(LosantError):
-    """The token's scopes do not allow the action; nothing was sent.
+    """The token's scopes do not allow the operation; nothing was sent.
 
     Attributes:
-        action: The action, in the API's own words: `userApiToken.delete`.
+        operation: The operation, in the API's own words: `userApiToken.delete`.
         scopes: What the token has, sorted.
         accepted: The scopes of which any one would do, sorted.
     """
@@ -102,12 +102,12 @@ class ScopeError(LosantError):
         self,
         message: str,
         *,
-        action: str = "",
+        operation: str = "",
         scopes: Iterable[str] = (),
         accepted: Iterable[str] = (),
     ) -> None:
         super().__init__(message)
-        self.action = action
+        self.operation = operation
         self.scopes = tuple(sorted(scopes))
         self.accepted = tuple(sorted(accepted))
 
@@ -151,21 +151,21 @@ class TransportError(LosantError):
     """No complete response came.
 
     Attributes:
-        action: The operation, in the API's own words: `userApiToken.delete`.
+        operation: The operation, in the API's own words: `userApiToken.delete`.
         ambiguous: Whether the request may have been carried out, in any of its attempts.
     """
 
-    def __init__(self, message: str, *, action: str = "", ambiguous: bool = True) -> None:
+    def __init__(self, message: str, *, operation: str = "", ambiguous: bool = True) -> None:
         super().__init__(message)
-        self.action = action
+        self.operation = operation
         self.ambiguous = ambiguous
 
 
 class ConnectFailed(TransportError):
     """No connection could be had: the request never left, so `ambiguous` is false."""
 
-    def __init__(self, message: str, *, action: str = "", ambiguous: bool = False) -> None:
-        super().__init__(message, action=action, ambiguous=ambiguous)
+    def __init__(self, message: str, *, operation: str = "", ambiguous: bool = False) -> None:
+        super().__init__(message, operation=operation, ambiguous=ambiguous)
 
 
 class ConfigurationError(ConnectFailed):
@@ -185,7 +185,7 @@ class ResponseError(LosantError):
     Either the API changed, or another service responded: a proxy, a login page, a captive portal.
 
     Attributes:
-        action: The operation, in the API's own words: `userApiToken.delete`.
+        operation: The operation, in the API's own words: `userApiToken.delete`.
         status_code: The HTTP status of the response.
         path: The place of the fault in the response (`$.id`), if it has one.
         ambiguous: Whether the API may have carried the request out, which the response does not
@@ -199,13 +199,13 @@ class ResponseError(LosantError):
         self,
         message: str,
         *,
-        action: str = "",
+        operation: str = "",
         status_code: int = 0,
         path: str | None = None,
         ambiguous: bool = True,
     ) -> None:
         super().__init__(message)
-        self.action = action
+        self.operation = operation
         self.status_code = status_code
         self.path = path
         self.ambiguous = ambiguous
@@ -228,7 +228,7 @@ class StatusError(LosantError):
         status_code: The HTTP status.
         type: The API's word for the error (`NotFound`), or `""` if the response has none.
         message: The API's explanation, or `""`.
-        action: The operation, in the API's own words: `userApiToken.delete`.
+        operation: The operation, in the API's own words: `userApiToken.delete`.
         details: The other members of the error's body, such as `validationErrors`.
         retry_after: How many seconds the server asks to wait, if it does.
         is_from_api: Whether the body is the API's JSON error object, with a string `type` and
@@ -243,7 +243,7 @@ class StatusError(LosantError):
         status_code: int = 0,
         type: str = "",
         message: str = "",
-        action: str = "",
+        operation: str = "",
         details: Mapping[str, Any] = MappingProxyType({}),
         retry_after: float | None = None,
         is_from_api: bool = False,
@@ -252,7 +252,7 @@ class StatusError(LosantError):
         self.status_code = status_code
         self.type = type
         self.message = message
-        self.action = action
+        self.operation = operation
         self.details = dict(details)
         self.retry_after = retry_after
         self.is_from_api = is_from_api

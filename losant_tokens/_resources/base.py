@@ -1,4 +1,4 @@
-"""The resources of a client, with a coroutine for each action of the API.
+"""The resources of a client, with a coroutine for each operation of the API.
 
 The methods have the API's own names for actions and arguments, in snake_case. All of them take
 the keyword options of `RequestOptions`, and can raise any `LosantError`.
@@ -19,7 +19,7 @@ from losant_tokens._models import (
     UserOauthToken,
     UserOauthTokens,
 )
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._options import (
     ListOptions,
     OauthListOptions,
@@ -61,45 +61,49 @@ class Resource:
         self._call = session.call
 
     async def _page(
-        self, action: Action[R], options: Mapping[str, Any], ids: Mapping[str, str] = _NO_IDS
+        self, operation: Operation[R], options: Mapping[str, Any], ids: Mapping[str, str] = _NO_IDS
     ) -> R:
         """One page of a list."""
-        parameters, others = split(action, options, PageOptions)
-        return await self._call(action, ids, list_query(action, parameters), **others)
+        parameters, others = split(operation, options, PageOptions)
+        return await self._call(operation, ids, list_query(operation, parameters), **others)
 
     def _all_pages(
         self,
-        action: Action[Any],
+        operation: Operation[Any],
         options: Mapping[str, Any],
         ids: Mapping[str, str] = _NO_IDS,
         send: Send | None = None,
     ) -> Listing[Any]:
         """All pages of a list. What is asked for is checked now, not at the first item."""
-        parameters, others = split(action, options, ListOptions)
+        parameters, others = split(operation, options, ListOptions)
         if ("filter" in parameters) != ("filter_field" in parameters):
             raise ValidationError(
-                f"{action}: filter and filter_field go together; with one of them alone, the "
+                f"{operation}: filter and filter_field go together; with one of them alone, the "
                 f"answer would be all tokens"
             )
         if not parameters.get("filter", "*"):
-            raise ValidationError(f"{action}: an empty filter would give all tokens; leave it out")
+            raise ValidationError(
+                f"{operation}: an empty filter would give all tokens; leave it out"
+            )
         per_page = parameters.pop("per_page", PAGE_SIZE)
-        validators.check_argument(validators.integer(minimum=1), action.name, "per_page", per_page)
-        query = list_query(action, parameters)
+        validators.check_argument(
+            validators.integer(minimum=1), operation.name, "per_page", per_page
+        )
+        query = list_query(operation, parameters)
 
         async def read(page: int, per_page: int) -> Any:
-            numbers = list_query(action, {"page": page, "per_page": per_page})
+            numbers = list_query(operation, {"page": page, "per_page": per_page})
             call = self._session.call_for_next_page if page else self._call
-            request = partial(call, action, ids, {**query, **numbers}, **others)
+            request = partial(call, operation, ids, {**query, **numbers}, **others)
             return await (request() if send is None else send(request))
 
         fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
         return Listing(
-            action.name,
+            operation.name,
             per_page,
             read,
             self._session.under_way,
-            changes=partial(self._session.changes.count, action, ids, fields),
+            changes=partial(self._session.changes.count, operation, ids, fields),
             query=query,
             warns=send is None,
         )

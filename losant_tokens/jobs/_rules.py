@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken
 from losant_tokens import can_create_tokens as scopes_can_create_tokens
-from losant_tokens._scopes import KNOWN
+from losant_tokens._scopes import PUBLISHED
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern
 
@@ -398,6 +398,6 @@ def can_create_tokens() -> Rule:
     def match(token: Token, _: datetime) -> Match:
         if scopes_can_create_tokens(token.scope):
             return True
-        return False if token.scope and KNOWN.issuperset(token.scope) else None
+        return False if token.scope and PUBLISHED.issuperset(token.scope) else None
 
     return Rule("can create tokens", match, lambda *_: "can create tokens")

@@ -379,7 +379,7 @@ async def test_a_wrong_variable(
         with pytest.raises(errors.ConfigurationError, match=variable) as caught:
             await client.user_api_token.get(ID)
     error = caught.value
-    assert ("userApiToken.get", False) == (error.action, error.ambiguous)
+    assert ("userApiToken.get", False) == (error.operation, error.ambiguous)
     assert PASSWORD not in f"{error!r}"
     assert [*frames_hold(error, PASSWORD), *frames_hold(error, "my-secret")] == []
 

@@ -11,7 +11,7 @@ import attrs
 
 import losant_tokens
 from losant_tokens import _operations
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 
 T = TypeVar("T")
 
@@ -34,11 +34,11 @@ OAUTH_SORTS = "name status id creationDate lastUpdated"
 
 @attrs.frozen
 class Row:
-    """What the API says of one action.
+    """What the API says of one operation.
 
     Attributes:
-        constant: The action's name in the package's table.
-        name: The action's name in the API.
+        constant: The operation's name in the package's table.
+        name: The operation's name in the API.
         method: The HTTP method.
         path: The path, with its parameters in braces.
         scopes: The scopes of which any one allows it, sorted, with blanks between them.
@@ -64,10 +64,10 @@ class Row:
         return self.name
 
     @property
-    def action(self) -> Action[Any]:
+    def operation(self) -> Operation[Any]:
         """What the package has in its table."""
-        action: Action[Any] = getattr(_operations, self.constant)
-        return action
+        operation: Operation[Any] = getattr(_operations, self.constant)
+        return operation
 
 
 ROWS = (
@@ -263,13 +263,13 @@ ROWS = (
         "UserCredentials",
     ),
 )
-"""Every action of the API, independent of the package's own table."""
+"""Every operation of the API, independent of the package's own table."""
 
 _PUBLISHED = json.loads((Path(__file__).parents[1] / "contract" / "scopes.json").read_text())
 PUBLISHED_SCOPES = frozenset(_PUBLISHED["groups"]).union(
-    f"{resource}.{action}"
+    f"{resource}.{operation}"
     for resource, actions in _PUBLISHED["resources"].items()
-    for action in (*actions, "*")
+    for operation in (*actions, "*")
 )
 DEPRECATED_GROUPS = (
     *("applications", "dashboards", "dashboards.read", "devices", "devices.read", "devices.state"),

@@ -8,42 +8,42 @@ from tests.support.helpers import ROWS, Row
 
 
 def test_all_of_them() -> None:
-    """The table has each action of the API once, and no other one."""
+    """The table has each operation of the API once, and no other one."""
     expected = sorted(row.name for row in ROWS)
     assert len(ROWS) == 21
-    assert expected == sorted(action.name for action in _operations.ACTIONS)
+    assert expected == sorted(operation.name for operation in _operations.OPERATIONS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_row(row: Row) -> None:
-    """Each action has the method, path, scopes, classes and fields that the API gives it."""
-    action = row.action
+    """Each operation has the method, path, scopes, classes and fields that the API gives it."""
+    operation = row.operation
     actual = Row(
         row.constant,
-        action.name,
-        action.method,
-        action.path,
-        " ".join(sorted(action.accepts)),
-        action.result.__name__,
-        action.body.__name__ if action.body else "",
-        action.denies_oauth,
-        " ".join(action.sorts_by),
-        " ".join(action.filters_by),
+        operation.name,
+        operation.method,
+        operation.path,
+        " ".join(sorted(operation.accepts)),
+        operation.result.__name__,
+        operation.body.__name__ if operation.body else "",
+        operation.denies_oauth,
+        " ".join(operation.sorts_by),
+        " ".join(operation.filters_by),
     )
     assert row == actual
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_classes_are_public(row: Row) -> None:
-    """What an action takes and gives are classes that users can import."""
-    action = row.action
-    assert getattr(losant_tokens, row.result) is action.result
-    assert action.body is (getattr(losant_tokens, row.body) if row.body else None)
+    """What an operation takes and gives are classes that users can import."""
+    operation = row.operation
+    assert getattr(losant_tokens, row.result) is operation.result
+    assert operation.body is (getattr(losant_tokens, row.body) if row.body else None)
 
 
 def test_login_needs_no_token() -> None:
-    """Logging in is the one action that takes no access token."""
-    without = [action.name for action in _operations.ACTIONS if not action.needs_token]
+    """Logging in is the one operation that takes no access token."""
+    without = [operation.name for operation in _operations.OPERATIONS if not operation.needs_token]
     assert without == ["auth.authenticateUser"]
 
 
@@ -60,10 +60,10 @@ def test_login_needs_no_token() -> None:
     ],
 )
 def test_ids(constant: str, expected: tuple[str, ...]) -> None:
-    """An action knows the ids that its path takes, in their order."""
+    """An operation knows the ids that its path takes, in their order."""
     assert expected == getattr(_operations, constant).ids
 
 
 def test_shows_its_name() -> None:
-    """As a text, an action is its name in the API."""
+    """As a text, an operation is its name in the API."""
     assert str(_operations.USER_API_TOKEN_GET) == "userApiToken.get"

@@ -32,13 +32,13 @@ def test_names(kind: type, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "action"), [(options.ListOptions, LIST), (options.OauthListOptions, OAUTH_LIST)]
+    ("kind", "operation"), [(options.ListOptions, LIST), (options.OauthListOptions, OAUTH_LIST)]
 )
-def test_types_match_the_table(kind: type, action: operations.Action[Any]) -> None:
+def test_types_match_the_table(kind: type, operation: operations.Operation[Any]) -> None:
     """What a type checker lets pass is what the table lets pass."""
     hints = get_type_hints(kind)
-    assert action.sorts_by == get_args(hints["sort_field"])
-    assert action.filters_by == get_args(hints["filter_field"])
+    assert operation.sorts_by == get_args(hints["sort_field"])
+    assert operation.filters_by == get_args(hints["filter_field"])
 
 
 @pytest.mark.parametrize("name", COMMON)
@@ -101,7 +101,7 @@ def test_query() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "name", "value"),
+    ("operation", "name", "value"),
     [
         *((LIST, "sort_field", word) for word in LIST.sorts_by),
         *((OAUTH_LIST, "sort_field", word) for word in OAUTH_LIST.sorts_by),
@@ -114,13 +114,13 @@ def test_query() -> None:
         (LIST, "per_page", 1),
     ],
 )
-def test_taken(action: operations.Action[Any], name: str, value: object) -> None:
+def test_taken(operation: operations.Operation[Any], name: str, value: object) -> None:
     """What the API takes is sent as it is."""
-    assert [str(value)] == list(options.list_query(action, {name: value}).values())
+    assert [str(value)] == list(options.list_query(operation, {name: value}).values())
 
 
 @pytest.mark.parametrize(
-    ("action", "name", "value", "expected"),
+    ("operation", "name", "value", "expected"),
     [
         (LIST, "sort_field", "token", "must be one of 'name', 'status', 'id', 'creationDate', "),
         (LIST, "sort_field", "expiration_date", "'lastUpdated', 'expirationDate', but it is 'exp"),
@@ -137,11 +137,13 @@ def test_taken(action: operations.Action[Any], name: str, value: object) -> None
         (LIST, "per_page", 1.5, "must be an integer, at least 1, but it is float"),
     ],
 )
-def test_refused(action: operations.Action[Any], name: str, value: object, expected: str) -> None:
+def test_refused(
+    operation: operations.Operation[Any], name: str, value: object, expected: str
+) -> None:
     """What the API would refuse is refused at once, with the name of the parameter."""
     with pytest.raises(ValidationError) as caught:
-        options.list_query(action, {name: value})
-    assert str(caught.value).startswith(f"{action.name}.{name} ")
+        options.list_query(operation, {name: value})
+    assert str(caught.value).startswith(f"{operation.name}.{name} ")
     assert expected in str(caught.value)
 
 

@@ -421,7 +421,7 @@ async def test_oauth_lists_have_other_fields() -> None:
         oauth.iter(sort_field="expirationDate")
     with pytest.raises(ValidationError, match="but it is 'status'"):
         oauth.iter(filter_field="status", filter="active")
-    assert user.iter(sort_field="expirationDate").progress.action == "userApiTokens.get"
+    assert user.iter(sort_field="expirationDate").progress.operation == "userApiTokens.get"
 
 
 def test_tokens_know_their_owner() -> None:

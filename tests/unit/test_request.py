@@ -1,4 +1,4 @@
-"""An action and its arguments as an HTTP request."""
+"""An operation and its arguments as an HTTP request."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ from losant_tokens import (
 from losant_tokens import _operations as operations
 from losant_tokens._codec import codec
 from losant_tokens._hosts import is_loopback
-from losant_tokens._operations import ACTIONS, Action
+from losant_tokens._operations import OPERATIONS, Operation
 from losant_tokens._options import RequestOptions, list_query
 from losant_tokens._request import (
     Endpoint,
@@ -52,7 +52,7 @@ def to(base_url: str = API, **more: Any) -> Endpoint:
 
 
 def build(
-    action: Action[Any],
+    operation: Operation[Any],
     ids: Any = None,
     query: dict[str, str] | None = None,
     body: Any = None,
@@ -60,7 +60,7 @@ def build(
     **options: Any,
 ) -> httpx.Request:
     known: RequestOptions = options  # type: ignore[assignment]  # or unknown, or of wrong types
-    return build_request(target or to(), codec(), action, ids or {}, query or {}, body, known)
+    return build_request(target or to(), codec(), operation, ids or {}, query or {}, body, known)
 
 
 OAUTH = OauthRequest("c" * 24, "https://example.com/back", "c" * 43)
@@ -162,11 +162,11 @@ REQUESTS: list[tuple[str, dict[str, str], Any, str, str, Any]] = [
         {"email": "a@b", "password": "12345678", "tokenTTL": 60},
     ),
 ]
-BY_NAME: dict[str, Action[Any]] = {action.name: action for action in ACTIONS}
+BY_NAME: dict[str, Operation[Any]] = {operation.name: operation for operation in OPERATIONS}
 
 
 def test_all_of_them() -> None:
-    """There is a test of the request of each action."""
+    """There is a test of the request of each operation."""
     assert [row.name for row in ROWS] == [name for name, *_ in REQUESTS]
 
 
@@ -176,7 +176,7 @@ def test_all_of_them() -> None:
 def test_request(
     name: str, ids: dict[str, str], body: Any, method: str, path: str, sent: Any
 ) -> None:
-    """The request of each action is exactly what the API wants: no more, no less."""
+    """The request of each operation is exactly what the API wants: no more, no less."""
     request = build(BY_NAME[name], ids, body=body)
     content = request.read()
     headers = {
@@ -406,7 +406,7 @@ def test_too_long() -> None:
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKENS_GET, query={"filter": "x" * 100_000})
     assert str(caught.value) == (
-        "userApiTokens.get: its parameters make a URL that is too long (100049 characters)"
+        "userApiTokens.get: the parameters make the URL too long (100049 characters)"
     )
     assert frames_hold(caught.value, TOKEN) == []
 
@@ -433,7 +433,7 @@ def test_too_long() -> None:
     ],
 )
 def test_bad_bodies(name: str, ids: dict[str, str], body: Any, expected: str) -> None:
-    """A body of another class than the action takes is refused, with both classes."""
+    """A body of another class than the operation takes is refused, with both classes."""
     with pytest.raises(ValidationError) as caught:
         build(BY_NAME[name], ids, body=body)
     assert str(caught.value).startswith(f"{name}: the request body must be of {expected}")
@@ -447,7 +447,7 @@ def test_patch_of_an_oauth_token() -> None:
 
 @pytest.mark.parametrize("name", ["userApiToken.get", "userApiToken.delete"])
 def test_no_body(name: str) -> None:
-    """An action that takes no body sends none, whatever it is given."""
+    """An operation that takes no body sends none, whatever it is given."""
     request = build(BY_NAME[name], TOKEN_ID, body=ApiTokenPatch(name="a"))
     assert request.read() == b""
     assert "content-type" not in request.headers
@@ -814,12 +814,12 @@ def test_template(
     base: str, name: str, ids: dict[str, str], body: Any, method: str, path: str
 ) -> None:
     """A request that a template makes is the one that would be made alone."""
-    action = next(action for action in ACTIONS if action.name == name)
+    operation = next(operation for operation in OPERATIONS if operation.name == name)
     target = to(base, losantdomain="example.com")
-    *others, last = action.ids
-    template = Template.of(target, codec(), action, {name: ids[name] for name in others}, body)
+    *others, last = operation.ids
+    template = Template.of(target, codec(), operation, {name: ids[name] for name in others}, body)
 
-    request, alone = template.request(ids[last]), build(action, ids, body=body, target=target)
+    request, alone = template.request(ids[last]), build(operation, ids, body=body, target=target)
 
     assert (request.method, request.url) == (alone.method, alone.url) == (method, alone.url)
     assert request.url.raw_path == alone.url.raw_path

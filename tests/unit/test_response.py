@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from losant_tokens import ApiToken, Secret, Success, _operations
 from losant_tokens._codec import codec
 from losant_tokens._json_parser import ContentProblem
-from losant_tokens._operations import Action
+from losant_tokens._operations import Operation
 from losant_tokens._response import (
     DEFAULT_MAX_RESPONSE_SIZE,
     BodyReader,
@@ -60,14 +60,14 @@ def read(
     status: int = 200,
     headers: dict[str, str] | None = None,
     secrets: tuple[str, ...] = (),
-    action: Action[Any] = GET,
+    operation: Operation[Any] = GET,
 ) -> Any:
     """What an answer says; a content that is no bytes is sent as JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     answer = RawResponse(status, httpx.Headers(JSON if headers is None else headers), body)
-    request = httpx.Request(action.method, f"https://api.losant.com/me/tokens/{ID}?_links=true")
+    request = httpx.Request(operation.method, f"https://api.losant.com/me/tokens/{ID}?_links=true")
     hidden = [Secret(text) for text in secrets]
-    return result_of(read_response(action, request, answer, codec(), hidden))
+    return result_of(read_response(operation, request, answer, codec(), hidden))
 
 
 def said(error: LosantError) -> str:
@@ -80,10 +80,10 @@ def said(error: LosantError) -> str:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_success(status: int) -> None:
-    """A success is the model that the action promises, whatever its exact status and type."""
+    """A success is the model that the operation promises, whatever its exact status and type."""
     assert read({"id": ID}, status) == ApiToken(id=ID)
     assert read({"id": ID}, status, {}) == ApiToken(id=ID)
-    assert read({"success": True}, status, action=DELETE) == Success()
+    assert read({"success": True}, status, operation=DELETE) == Success()
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_success(status: int) -> None:
 def test_unreadable(
     content: bytes, status: int, headers: dict[str, str], expected: str, path: str | None
 ) -> None:
-    """A success that is not what the action promises is an error that says what it is instead."""
+    """A success of another shape than the operation promises is an error that describes it."""
     error = read(content, status, headers)
     assert type(error) is ResponseError
     assert str(error) == f"userApiToken.get: the answer {expected}"
     assert vars(error) == {
-        "action": "userApiToken.get",
+        "operation": "userApiToken.get",
         "status_code": status,
         "path": path,
         "ambiguous": True,
@@ -164,12 +164,12 @@ def test_redirect(status: int) -> None:
 )
 def test_success_of_a_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
     """A deletion succeeds if the response says so, or if it has no body to say anything with."""
-    assert isinstance(read(content, status, headers, action=DELETE), Success)
+    assert isinstance(read(content, status, headers, operation=DELETE), Success)
 
 
 def test_success_keeps_what_is_extra() -> None:
     """Members of a success that are not listed are kept."""
-    assert read({"success": True, "n": 1}, action=DELETE).extra == {"n": 1}
+    assert read({"success": True, "n": 1}, operation=DELETE).extra == {"n": 1}
 
 
 @pytest.mark.parametrize(
@@ -194,28 +194,28 @@ def test_success_keeps_what_is_extra() -> None:
 )
 def test_no_success_of_a_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
     """A successful status whose body does not say so proves nothing: the error is ambiguous."""
-    error = read(content, status, headers, action=DELETE)
+    error = read(content, status, headers, operation=DELETE)
     assert (type(error), error.ambiguous) == (ResponseError, True)
 
 
-@pytest.mark.parametrize("action", TOKENS, ids=str)
-def test_answer_to_another_request(action: Action[Any]) -> None:
+@pytest.mark.parametrize("operation", TOKENS, ids=str)
+def test_answer_to_another_request(operation: Operation[Any]) -> None:
     """A response about another token than the one asked for is an ambiguous error."""
-    error = read({"id": "f" * 24, "name": SECRET}, action=action)
+    error = read({"id": "f" * 24, "name": SECRET}, operation=operation)
     assert (type(error), error.path, error.ambiguous) == (ResponseError, "$.id", True)
     assert "$.id is not the id of the token that was asked for" in str(error)
     assert SECRET not in said(error)
 
 
-@pytest.mark.parametrize("action", TOKENS, ids=str)
-def test_id_in_other_letters(action: Action[Any]) -> None:
+@pytest.mark.parametrize("operation", TOKENS, ids=str)
+def test_id_in_other_letters(operation: Operation[Any]) -> None:
     """The ids are compared regardless of case."""
-    assert read({"id": ID.upper()}, action=action).id == ID.upper()
+    assert read({"id": ID.upper()}, operation=operation).id == ID.upper()
 
 
 def test_a_new_token_has_an_id_of_its_own() -> None:
     """The response to a creation is about a token that the request could not name."""
-    assert read({"id": "f" * 24}, 201, action=_operations.USER_API_TOKENS_POST).id == "f" * 24
+    assert read({"id": "f" * 24}, 201, operation=_operations.USER_API_TOKENS_POST).id == "f" * 24
 
 
 # --- What fails ------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_status(status: int, expected: type, phrase: str) -> None:
         "status_code": status,
         "type": "",
         "message": "",
-        "action": "userApiToken.get",
+        "operation": "userApiToken.get",
         "details": {},
         "retry_after": None,
         "is_from_api": False,
@@ -689,7 +689,7 @@ async def test_decompressed_in_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "status", "setting", "expected"),
+    ("operation", "status", "setting", "expected"),
     [
         (LIST, 200, 32, 32),
         (LIST, 200, 1, 1),
@@ -702,9 +702,9 @@ async def test_decompressed_in_steps() -> None:
         (GET, 503, 32, 1),
     ],
 )
-def test_size_limit(action: Action[Any], status: int, setting: int, expected: int) -> None:
+def test_size_limit(operation: Operation[Any], status: int, setting: int, expected: int) -> None:
     """Only the pages of lists may be as large as the client's setting allows."""
-    assert expected * 1024**2 == size_limit(action, status, setting * 1024**2)
+    assert expected * 1024**2 == size_limit(operation, status, setting * 1024**2)
 
 
 async def test_too_many_values() -> None:

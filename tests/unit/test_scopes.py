@@ -1,4 +1,4 @@
-"""May a token with these scopes do this? For every action, against the facts in `helpers`."""
+"""May a token with these scopes do this? For every operation, against the facts in `helpers`."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,20 @@ from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, Secret
 from losant_tokens._credential import Credential
-from losant_tokens._scopes import Answer, can_create_tokens, listed, may, refusal
+from losant_tokens._scopes import (
+    Permission,
+    can_create_tokens,
+    format_scopes,
+    permission_for,
+    scope_problem,
+)
 from losant_tokens.errors import ScopeError, ValidationError
 from tests.support.helpers import DEPRECATED_GROUPS, PUBLISHED_SCOPES, ROWS, Row
 
 WITH_SCOPES = [row for row in ROWS if row.scopes]
-KNOWN = PUBLISHED_SCOPES
-DELETE = next(row.action for row in ROWS if row.name == "userApiToken.delete")
-INSTANCE_DELETE = next(row.action for row in ROWS if row.name == "instanceApiToken.delete")
+PUBLISHED = PUBLISHED_SCOPES
+DELETE = next(row.operation for row in ROWS if row.name == "userApiToken.delete")
+INSTANCE_DELETE = next(row.operation for row in ROWS if row.name == "instanceApiToken.delete")
 UNKNOWN = (
     *DEPRECATED_GROUPS,
     "all.Device.bounded",
@@ -39,19 +45,19 @@ UNKNOWN = (
 
 @pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
 def test_allowed(row: Row) -> None:
-    """Each scope that the API accepts for an action allows it, alone or among others."""
+    """Each scope that the API accepts for an operation allows it, alone or among others."""
     for scope in row.scopes.split():
-        for scopes in ([scope], [scope, "me"], [scope, "device.get"], [*KNOWN, scope]):
-            assert may(row.action, scopes) is Answer.ALLOWED, scopes
+        for scopes in ([scope], [scope, "me"], [scope, "device.get"], [*PUBLISHED, scope]):
+            assert permission_for(row.operation, scopes) is Permission.ALLOWED, scopes
 
 
 @pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
 def test_refused(row: Row) -> None:
     """Each other published scope is refused, alone and all of them together."""
-    others = KNOWN - set(row.scopes.split())
+    others = PUBLISHED - set(row.scopes.split())
     assert len(others) >= 496
     for scopes in (*([scope] for scope in others), others):
-        assert may(row.action, scopes) is Answer.REFUSED, scopes
+        assert permission_for(row.operation, scopes) is Permission.REFUSED, scopes
 
 
 def test_every_pair() -> None:
@@ -64,14 +70,14 @@ def test_every_pair() -> None:
         if method != "parameters"
     }
     expected = {
-        (row.name, scope): Answer.ALLOWED if scope in accepted[row.name] else Answer.REFUSED
+        (row.name, scope): Permission.ALLOWED if scope in accepted[row.name] else Permission.REFUSED
         for row in WITH_SCOPES
         for scope in PUBLISHED_SCOPES
     }
 
     assert 10_140 == len(expected)
     assert expected == {
-        (row.name, scope): may(row.action, [scope])
+        (row.name, scope): permission_for(row.operation, [scope])
         for row in WITH_SCOPES
         for scope in PUBLISHED_SCOPES
     }
@@ -80,15 +86,15 @@ def test_every_pair() -> None:
 @pytest.mark.parametrize("scope", ["all.User.cli", "all.Application.cli", "device.get", "me.*"])
 def test_no_operation_on_tokens(scope: str) -> None:
     """A published scope of something else allows no operation on tokens at all."""
-    answers = {may(row.action, [scope]) for row in WITH_SCOPES}
+    answers = {permission_for(row.operation, [scope]) for row in WITH_SCOPES}
 
-    assert {Answer.REFUSED} == answers
+    assert {Permission.REFUSED} == answers
 
 
 def test_message_about_many_scopes() -> None:
     """A message lists the first twenty scopes, and counts the others."""
-    scopes = frozenset(sorted(scope for scope in KNOWN if scope.startswith("device"))[:30])
-    error = refusal(DELETE, Credential(Secret("token"), scopes))
+    scopes = frozenset(sorted(scope for scope in PUBLISHED if scope.startswith("device"))[:30])
+    error = scope_problem(DELETE, Credential(Secret("token"), scopes))
 
     assert error is not None
     assert f"this token has {', '.join(sorted(scopes)[:20])} and 10 more. " in str(error)
@@ -99,7 +105,7 @@ def test_number_of_listed_scopes(count: int, end: str) -> None:
     """Twenty scopes are listed, and one more is counted."""
     scopes = [f"device.{number:02}" for number in range(count)]
 
-    assert listed(reversed(scopes)) == ", ".join(scopes[:20]) + end
+    assert format_scopes(reversed(scopes)) == ", ".join(scopes[:20]) + end
 
 
 def test_scopes_in_the_repr_of_a_client() -> None:
@@ -112,13 +118,13 @@ def test_scopes_in_the_repr_of_a_client() -> None:
 
 def test_length_of_listed_scopes() -> None:
     """A scope of sixty characters is listed as it is, and a longer one shortened."""
-    assert listed(["x" * 60, "y" * 61]) == f"{'x' * 60}, '{'y' * 59}"
+    assert format_scopes(["x" * 60, "y" * 61]) == f"{'x' * 60}, '{'y' * 59}"
 
 
 def test_message_about_odd_scopes() -> None:
     """A message shows the odd scopes that a claim may hold shortened and escaped."""
     odd = ("a\nb", "x" * 10_000)
-    shown = listed(odd)
+    shown = format_scopes(odd)
 
     assert shown == f"'a\\nb', '{'x' * 59}"
 
@@ -126,48 +132,48 @@ def test_message_about_odd_scopes() -> None:
 @pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
 def test_unknown_scopes(row: Row) -> None:
     """A scope whose contents are not published may allow anything, and so is not refused."""
-    beside = min(KNOWN - set(row.scopes.split()))
+    beside = min(PUBLISHED - set(row.scopes.split()))
     for scope in UNKNOWN:
         for scopes in ([scope], [scope, beside]):
-            assert may(row.action, scopes) is Answer.CANNOT_KNOW, scopes
+            assert permission_for(row.operation, scopes) is Permission.UNKNOWN, scopes
 
 
 @pytest.mark.parametrize("scopes", [None, (), [], frozenset(), iter(())])
 def test_no_scopes(scopes: None) -> None:
     """Where no scopes are known, nothing is."""
-    assert may(DELETE, scopes) is Answer.CANNOT_KNOW
+    assert permission_for(DELETE, scopes) is Permission.UNKNOWN
 
 
-@given(st.lists(st.one_of(st.text(), st.sampled_from(sorted(KNOWN | set(UNKNOWN))))))
+@given(st.lists(st.one_of(st.text(), st.sampled_from(sorted(PUBLISHED | set(UNKNOWN))))))
 def test_any_scopes(scopes: list[str]) -> None:
     """Whatever a token has, it is refused if and only if all of it is known and none will do."""
     for row in WITH_SCOPES:
         accepted = row.scopes.split()
         if any(scope in accepted for scope in scopes):
-            expected = Answer.ALLOWED
-        elif scopes and all(scope in KNOWN for scope in scopes):
-            expected = Answer.REFUSED
+            expected = Permission.ALLOWED
+        elif scopes and all(scope in PUBLISHED for scope in scopes):
+            expected = Permission.REFUSED
         else:
-            expected = Answer.CANNOT_KNOW
-        assert expected is may(row.action, scopes)
+            expected = Permission.UNKNOWN
+        assert expected is permission_for(row.operation, scopes)
 
 
 @pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
 def test_oauth(row: Row) -> None:
     """An OAuth token with every scope there is may do all but what denies OAuth tokens."""
-    token = Credential(Secret("token"), frozenset(KNOWN), oauth=True)
-    error = refusal(row.action, token)
+    token = Credential(Secret("token"), frozenset(PUBLISHED), oauth=True)
+    error = scope_problem(row.operation, token)
     assert row.denies_oauth == isinstance(error, ScopeError)
     if error:
         assert str(error) == (
-            f"{row.name} may not be done with an OAuth token; use an API token. Nothing was sent."
+            f"{row.name} does not accept an OAuth token; use an API token. Nothing was sent."
         )
 
 
 @pytest.mark.parametrize("scopes", [None, frozenset({"me"}), frozenset({"all.User.read"})])
 def test_oauth_comes_first(scopes: frozenset[str] | None) -> None:
     """What denies OAuth tokens denies them whatever is known of their scopes."""
-    error = refusal(DELETE, Credential(Secret("token"), scopes, oauth=True))
+    error = scope_problem(DELETE, Credential(Secret("token"), scopes, oauth=True))
     assert isinstance(error, ScopeError)
     assert "OAuth token" in str(error)
     assert error.scopes == tuple(sorted(scopes or ()))
@@ -176,7 +182,7 @@ def test_oauth_comes_first(scopes: frozenset[str] | None) -> None:
 def test_refusal() -> None:
     """A refusal says what is needed, what the token has, and that nothing was sent."""
     token = Credential(Secret("hunter2"), frozenset({"all.User.read", "all.Device"}))
-    error = refusal(INSTANCE_DELETE, token)
+    error = scope_problem(INSTANCE_DELETE, token)
     assert isinstance(error, ScopeError)
     expected = (
         "instanceApiToken.delete needs a token with one of the scopes all.Instance, all.User, "
@@ -184,7 +190,7 @@ def test_refusal() -> None:
         "Nothing was sent."
     )
     assert expected == str(error)
-    assert error.action == "instanceApiToken.delete"
+    assert error.operation == "instanceApiToken.delete"
     assert error.scopes == ("all.Device", "all.User.read")
     assert error.accepted == (
         "all.Instance",
@@ -207,7 +213,7 @@ def test_refusal() -> None:
 )
 def test_no_refusal(credential: Credential) -> None:
     """What is allowed, or cannot be known, is not refused."""
-    assert refusal(DELETE, credential) is None
+    assert scope_problem(DELETE, credential) is None
 
 
 CREATORS = (
@@ -225,7 +231,7 @@ def test_creators(scope: str) -> None:
         assert can_create_tokens(scopes) is True
 
 
-@pytest.mark.parametrize("scopes", [[], ["me"], sorted(KNOWN - set(CREATORS)), list(UNKNOWN)])
+@pytest.mark.parametrize("scopes", [[], ["me"], sorted(PUBLISHED - set(CREATORS)), list(UNKNOWN)])
 def test_no_creators(scopes: list[str]) -> None:
     """Of what no published scope lets create tokens, nothing is claimed."""
     assert can_create_tokens(scopes) is False

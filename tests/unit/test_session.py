@@ -137,7 +137,11 @@ async def test_what_goes_wrong_below(
         with pytest.raises(expected) as caught:
             await client.user_api_token.get(ID)
     error = caught.value
-    assert (expected, ambiguous, "userApiToken.get") == (type(error), error.ambiguous, error.action)
+    assert (expected, ambiguous, "userApiToken.get") == (
+        type(error),
+        error.ambiguous,
+        error.operation,
+    )
     assert (error.__cause__, error.__context__) == (None, None)
     assert repr(raised) not in repr(error)
     assert not str(raised) or str(raised) not in str(error)
@@ -541,7 +545,7 @@ async def test_nobody_listens(pool: str) -> None:
 
 @respx.mock
 async def test_scopes_are_checked_before_anything_is_sent() -> None:
-    """A token whose scopes do not allow an action is told so, and nothing is sent."""
+    """A token whose scopes do not allow an operation is told so, and nothing is sent."""
     route = respx.delete(TOKEN_URL).respond(json={"success": True})
     async with AsyncClient("t", scopes=["all.User.read"]) as client:
         with pytest.raises(errors.ScopeError, match=r"userApiToken\.delete needs") as caught:
@@ -675,7 +679,7 @@ async def test_an_option_that_does_not_exist(options: Any) -> None:
 
 @respx.mock
 async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Each call is one line at DEBUG: method, action, status, duration, attempt; no secret."""
+    """Each call is one line at DEBUG: method, operation, status, duration, attempt; no secret."""
     respx.post(f"{API}/me/tokens").respond(201, json={**JSON, "token": "new-secret"})
     respx.get(TOKEN_URL).side_effect = [httpx.Response(500), httpx.ConnectError("no")]
     caplog.set_level(logging.DEBUG, "losant_tokens")

@@ -82,7 +82,7 @@ def test_latency_is_that_of_the_last_attempt() -> None:
             await anyio.sleep(0.1)
             if number not in attempted:
                 attempted.add(number)
-                raise TransportError("broken off", action="userApiToken.get")
+                raise TransportError("broken off", operation="userApiToken.get")
 
         async with anyio.create_task_group() as group:
             group.start_soon(throttle.serve_queue)
@@ -109,7 +109,7 @@ def test_one_probe_at_a_time() -> None:
             sent_at.append(anyio.current_time() - began)
             await anyio.sleep(0.5)
             if sent_at[-1] < 20:
-                raise TransportError("broken off", action="userApiToken.get")
+                raise TransportError("broken off", operation="userApiToken.get")
 
         throttle.circuit_breaker.open(began)
         async with anyio.create_task_group() as group:
