@@ -1,4 +1,4 @@
-"""Draws throughput and CPU over concurrency as one SVG, without anything else to draw with."""
+"""Draw throughput and CPU over concurrency as an SVG, without a plotting library."""
 
 import math
 import statistics
@@ -12,17 +12,17 @@ from rows import AIOHTTP, CONCURRENCIES, DEFAULT, FAST, HTTPX, NODE, PYTHON
 _WIDTH, _HEIGHT = 960, 500
 _TOP, _BOTTOM = 130, 430  # of the panels
 _PANEL_WIDTH = 380
-_STEPS = 5  # lines across a panel, at the most
+_STEPS = 5  # maximum number of lines across a panel
 
 _ALT = "Throughput and CPU of clients, over the number of requests in flight"
 _NOTE = (
-    "Medians, against a compiled server on the same machine. Absolute figures are those of one "
-    "machine; ratios travel."
+    "Medians, against a compiled server on the same machine. Absolute figures depend on the "
+    "machine, ratios hardly."
 )
 
 Point = tuple[float, float]
 
-# A card of its own, since nobody knows what colour the page around it has.
+# The chart has a background of its own, because the colour of the page is unknown.
 _STYLE = """
 .card { fill: #ffffff; stroke: #d0d7de; }
 text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif;
@@ -37,14 +37,14 @@ text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-se
 
 @attrs.frozen
 class Look:
-    """How a line is drawn: neither by its colour nor by its marks alone.
+    """The look of a line. Lines differ in colour and in their marks.
 
     Attributes:
-        label: For the legend.
-        colour: Of the line and its marks.
-        mark: The corners of its marks; 0 for a round one.
-        dashes: Of the line, as SVG has them.
-        width: Of the line.
+        label: The text in the legend.
+        colour: The colour of the line and its marks.
+        mark: The number of corners of a mark; 0 for a circle.
+        dashes: The dashes of the line, in the syntax of SVG.
+        width: The width of the line.
     """
 
     label: str
@@ -54,7 +54,7 @@ class Look:
     width: float = 2.0
 
 
-# Colours that the colour-blind can tell apart, too (after Okabe and Ito).
+# Colours that colour-blind people can distinguish (after Okabe and Ito).
 LOOKS: dict[Contender, Look] = {
     FAST: Look("losant-tokens, aiohttp's pool", "#0072b2", width=3),
     DEFAULT: Look("losant-tokens, default pool", "#d55e00", width=3),
@@ -67,14 +67,14 @@ LOOKS: dict[Contender, Look] = {
 
 @attrs.frozen
 class Panel:
-    """One of the two halves: where it stands, and how its values become heights.
+    """One of the two panels, with its position and scale.
 
     Attributes:
-        left: Where its axis is.
-        title: What it shows, with the unit.
-        figure: Which of the figures.
-        ticks: The values that have a line across.
-        log: Whether heights go by the logarithm of the value.
+        left: The position of the vertical axis.
+        title: The title, with the unit.
+        figure: The name of the figure.
+        ticks: The values with a line across the panel.
+        log: Whether the vertical scale is logarithmic.
     """
 
     left: float
@@ -84,11 +84,11 @@ class Panel:
     log: bool
 
     def x(self, concurrency: float) -> float:
-        """Where a concurrency is, from left to right; by its logarithm."""
+        """Return the horizontal position of a concurrency, on a logarithmic scale."""
         return self.left + _PANEL_WIDTH * math.log(concurrency) / math.log(CONCURRENCIES[-1])
 
     def y(self, value: float) -> float:
-        """Where a value is, from top to bottom."""
+        """Return the vertical position of a value."""
         low, high = self.ticks[0], self.ticks[-1]
         part = (
             math.log(value / low) / math.log(high / low)
@@ -99,7 +99,7 @@ class Panel:
 
 
 def chart(runs: Sequence[Run], figures: Figures) -> str:
-    """The chart of these runs, as SVG."""
+    """Return the chart of the runs, as SVG."""
     rates, costs = (_curves(runs, figures, figure) for figure in ("rate", "cpu"))
     left = Panel(70, "requests per second", "rate", _linear_ticks(_all(rates)), log=False)
     right = Panel(
@@ -107,7 +107,7 @@ def chart(runs: Sequence[Run], figures: Figures) -> str:
     )
     parts = [
         *_card(),
-        _text(24, 32, "Deleting tokens: what a client makes of one process", "title"),
+        _text(24, 32, "Deleting tokens from one process", "title"),
         *_legend(list(rates)),
         *_panel(left, rates),
         *_panel(right, costs),
@@ -129,7 +129,10 @@ def _card() -> list[str]:
 def _curves(runs: Sequence[Run], figures: Figures, figure: str) -> dict[Contender, list[Point]]:
     curves: dict[Contender, list[Point]] = {}
     for run in runs:
-        point = run.concurrency, statistics.median(told[figure] for told in all_of(run, figures))
+        point = (
+            run.concurrency,
+            statistics.median(measurement[figure] for measurement in all_of(run, figures)),
+        )
         curves.setdefault(run.contender, []).append(point)
     return curves
 
@@ -139,7 +142,7 @@ def _all(curves: dict[Contender, list[Point]]) -> list[float]:
 
 
 def _linear_ticks(values: Sequence[float]) -> tuple[float, ...]:
-    """Round numbers from zero to above the greatest value."""
+    """Return round numbers from zero to above the greatest value."""
     greatest = max(values)
     scale = 10 ** math.floor(math.log10(greatest / _STEPS))
     step = next(scale * n for n in (1, 2, 5, 10) if scale * n * _STEPS >= greatest)
@@ -147,7 +150,7 @@ def _linear_ticks(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _log_ticks(values: Sequence[float]) -> tuple[float, ...]:
-    """1, 2 and 5 of each power of ten, from below the least value to above the greatest."""
+    """Return 1, 2 and 5 times each power of ten, from below the smallest to above the greatest."""
     powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
     candidates = [n * 10.0**power for power in powers for n in (1, 2, 5)]
     low = max(tick for tick in candidates if tick <= min(values))
@@ -179,7 +182,7 @@ def _panel(panel: Panel, curves: dict[Contender, list[Point]]) -> list[str]:
     parts += [_rule("axis", panel.left, _BOTTOM, right, _BOTTOM)]
     middle = panel.left + _PANEL_WIDTH / 2
     parts += [_text(middle, _BOTTOM + 37, "requests in flight", anchor="middle")]
-    # Ours come last, and so on top.
+    # Our lines are drawn last, on top of the others.
     for contender, points in reversed(curves.items()):
         placed = [(panel.x(concurrency), panel.y(value)) for concurrency, value in points]
         parts += _curve(LOOKS[contender], placed, marked=placed)

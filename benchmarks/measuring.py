@@ -1,4 +1,4 @@
-"""Runs contenders, each in a process of its own, and collects what they tell."""
+"""Run contenders, each in a process of its own, and collect their measurements."""
 
 import contextlib
 import json
@@ -13,17 +13,17 @@ from pathlib import Path
 import attrs
 
 HERE = Path(__file__).parent
-_TOO_LONG = 900  # seconds, after which a contender hangs
+_TIMEOUT = 900  # seconds
 
-Bout = tuple["Run", ...]
-"""Runs that are compared, and so run one right after the other: a machine that others use is
-another one some minutes later."""
+Comparison = tuple["Run", ...]
+"""Runs that are compared. They run directly one after the other, because the speed of a shared
+machine changes within minutes."""
 
-Told = dict[str, float]
-"""What one run tells of itself: figures, by their names."""
+Measurement = dict[str, float]
+"""The figures of one run, by name."""
 
-Figures = dict[Bout, list[tuple[Told, ...]]]
-"""What was measured: of each bout, time by time, what each of its runs told."""
+Figures = dict[Comparison, list[tuple[Measurement, ...]]]
+"""For each comparison, a list of its repetitions, each with the measurement of every run."""
 
 
 @attrs.frozen
@@ -31,11 +31,11 @@ class Contender:
     """A program that is measured.
 
     Attributes:
-        name: For the table.
-        program: What to run; URL, count and concurrency come behind it.
-        more: What comes behind these.
-        absent: Why it cannot run here, if it cannot.
-        environment: Variables that are set for it.
+        name: The name in the table.
+        program: The command. URL, count and concurrency are appended to it.
+        more: Further arguments.
+        absent: Why it cannot run on this machine, or an empty string.
+        environment: Environment variables to set.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Contender:
 
 @attrs.frozen
 class Run:
-    """A contender, how much it is to do, and how many at once."""
+    """A contender with a number of requests and a concurrency."""
 
     contender: Contender
     count: int
@@ -56,7 +56,7 @@ class Run:
 
 @contextlib.contextmanager
 def served() -> Iterator[str]:
-    """A compiled server on a loopback port; its address."""
+    """Run a compiled server on a loopback port, and yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -75,11 +75,11 @@ def _wait_for(port: int) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.05)
-    raise SystemExit("the server does not start")
+    raise SystemExit("the server did not start within 10 seconds")
 
 
-def measure(run: Run, url: str) -> Told:
-    """What a contender tells of itself: a line of JSON, the last that it prints."""
+def measure(run: Run, url: str) -> Measurement:
+    """Run a contender and return its measurement: the last line that it prints, as JSON."""
     contender = run.contender
     result = subprocess.run(
         [*contender.program, url, str(run.count), str(run.concurrency), *contender.more],
@@ -88,41 +88,49 @@ def measure(run: Run, url: str) -> Told:
         capture_output=True,
         text=True,
         check=False,
-        timeout=_TOO_LONG,
+        timeout=_TIMEOUT,
     )
     if result.returncode:
         raise SystemExit(f"{contender.name} failed:\n{result.stdout}{result.stderr}")
-    told: Told = json.loads(result.stdout.splitlines()[-1])
-    return told
+    measurement: Measurement = json.loads(result.stdout.splitlines()[-1])
+    return measurement
 
 
-def measure_all(bouts: Mapping[Bout, int], rounds: int) -> Figures:
-    """All bouts, round after round, each of them so many times in a round.
+def measure_all(comparisons: Mapping[Comparison, int], rounds: int) -> Figures:
+    """Measure all comparisons, round by round.
 
-    Every second round takes the bouts in reverse order, and every second time a bout takes its
-    runs in reverse: so how warm the machine has become meets all alike.
+    Every second round takes the comparisons in reverse order, and every second repetition takes the
+    runs of a comparison in reverse order. So the temperature of the machine affects all alike.
+
+    Args:
+        comparisons: The number of repetitions in a round, by comparison.
+        rounds: The number of rounds.
     """
-    figures: Figures = {bout: [] for bout in bouts}
+    figures: Figures = {comparison: [] for comparison in comparisons}
     with served() as url:
         for number in range(rounds):
-            print(f"round {number + 1} of {rounds}: {len(figures)} bouts", file=sys.stderr)
-            for bout in figures if number % 2 == 0 else reversed(figures):
-                for _ in range(bouts[bout]):
-                    figures[bout].append(_told(bout, url, backwards=len(figures[bout]) % 2 == 1))
+            print(f"round {number + 1} of {rounds}: {len(figures)} comparisons", file=sys.stderr)
+            for comparison in figures if number % 2 == 0 else reversed(figures):
+                for _ in range(comparisons[comparison]):
+                    figures[comparison].append(
+                        _measured(comparison, url, backwards=len(figures[comparison]) % 2 == 1)
+                    )
     return figures
 
 
-def _told(bout: Bout, url: str, *, backwards: bool) -> tuple[Told, ...]:
-    told = {run: measure(run, url) for run in (reversed(bout) if backwards else bout)}
-    return tuple(told[run] for run in bout)
+def _measured(comparison: Comparison, url: str, *, backwards: bool) -> tuple[Measurement, ...]:
+    measurement = {
+        run: measure(run, url) for run in (reversed(comparison) if backwards else comparison)
+    }
+    return tuple(measurement[run] for run in comparison)
 
 
-def all_of(run: Run, figures: Figures) -> list[Told]:
-    """All that a run has told of itself, in whatever bout."""
+def all_of(run: Run, figures: Figures) -> list[Measurement]:
+    """Return all measurements of a run, from every comparison that it is part of."""
     return [
-        told
-        for bout, times in figures.items()
+        measurement
+        for comparison, times in figures.items()
         for each in times
-        for other, told in zip(bout, each, strict=True)
+        for other, measurement in zip(comparison, each, strict=True)
         if other == run
     ]

@@ -1,9 +1,9 @@
-"""Pages of tokens as the API writes them, for the server and for what reads them without one."""
+"""Pages of tokens as the API writes them, for the server and for contenders without one."""
 
 PAGE_SIZE = 1000  # tokens, as many as losant-tokens asks for
 
-# Every second token has expired, so that a plan has something to select, and is not refused for
-# selecting more than half.
+# Every second token has expired. So a plan selects tokens, but not more than half of them, which it
+# would refuse.
 _EXPIRATIONS = (b"2035-01-01T00:00:00.000Z", b"2024-01-01T00:00:00.000Z")
 _TOKEN = (
     b'{"id":"%024x","apiTokenId":"%024x","name":"ci-%d","description":"made by the pipeline",'
@@ -16,7 +16,7 @@ _PAGE = b'{"items":[%b],"count":%d,"totalCount":%d,"perPage":%d,"page":%d}'
 
 
 def page(total: int, number: int, size: int = PAGE_SIZE, *, backwards: bool = False) -> bytes:
-    """A page out of so many tokens, which are sorted by their ids."""
+    """Return a page of a list of `total` tokens, sorted by id."""
     numbers = range(number * size, min((number + 1) * size, total))
     if backwards:
         numbers = range(total - 1 - numbers.start, total - 1 - numbers.stop, -1)
@@ -25,5 +25,5 @@ def page(total: int, number: int, size: int = PAGE_SIZE, *, backwards: bool = Fa
 
 
 def all_pages(total: int) -> list[bytes]:
-    """All pages of so many tokens."""
+    """Return all pages of a list of `total` tokens."""
     return [page(total, number) for number in range(-(-total // PAGE_SIZE))]

@@ -1,4 +1,4 @@
-"""What is compared with what, and what is aimed at."""
+"""The rows of the table: the comparisons and their targets."""
 
 import importlib.util
 import os
@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from measuring import HERE, Bout, Contender, Run
+from measuring import HERE, Comparison, Contender, Run
 
 Figure = Literal["rate", "cpu", "times", "mib", "held"]
 
 
 @attrs.frozen(kw_only=True)
 class Row:
-    """A line of the table: one run over another, or by itself.
+    """A row of the table: the ratio of two runs, or the figure of a single run.
 
     Attributes:
-        what: What is measured, in words.
-        ours: What is put above the line.
-        theirs: What is put below it; without it, the figure itself is told.
-        figure: Which of the figures of a run.
-        target: What is aimed at, if anything.
-        at_least: Whether more is better.
-        unit: Of a figure without a ratio.
-        times: How often it is measured in a round: more than once where the difference is small,
-            and what else the machine does would hide it.
+        what: The description of the measurement.
+        ours: The run in the numerator.
+        theirs: The run in the denominator. Without it, the row shows the figure itself.
+        figure: The name of the figure.
+        target: The aim, or `None`.
+        at_least: Whether a greater value is better.
+        unit: The unit of a figure without a ratio.
+        times: The number of repetitions in a round. More than one if the difference is so small
+            that other load on the machine would hide it.
     """
 
     what: str
@@ -39,28 +39,28 @@ class Row:
     times: int = 1
 
     @property
-    def bout(self) -> Bout:
-        """The runs that it needs."""
+    def comparison(self) -> Comparison:
+        """The runs that the row needs."""
         return (self.ours,) if self.theirs is None else (self.ours, self.theirs)
 
     @property
     def is_present(self) -> bool:
-        """Whether all of them can run here."""
-        return not any(run.contender.absent for run in self.bout)
+        """Whether all runs are possible on this machine."""
+        return not any(run.contender.absent for run in self.comparison)
 
 
 def python(name: str, module: str, *more: str, absent: str = "", **environment: str) -> Contender:
-    """A contender in Python."""
+    """Return a contender that is a module of `contenders`."""
     program = (sys.executable, "-m", f"contenders.{module}")
     return Contender(name, program, more, absent, tuple(environment.items()))
 
 
 def _no_node() -> str:
     folder = Path(os.environ.get("NODE_FOLDER", ""), "node_modules", "losant-rest")
-    return "" if shutil.which("node") and folder.is_dir() else "no Node.js client here"
+    return "" if shutil.which("node") and folder.is_dir() else "the Node.js client is not installed"
 
 
-_NO_ORJSON = "" if importlib.util.find_spec("orjson") else "no orjson here"
+_NO_ORJSON = "" if importlib.util.find_spec("orjson") else "orjson is not installed"
 
 FAST = python("losant-tokens, aiohttp's pool", "ours_fast")
 DEFAULT = python("losant-tokens, default pool", "ours_default")
@@ -93,7 +93,11 @@ GROUP = python("delete in a task group", "job", "group")
 
 
 def rows(count: int) -> tuple[Row, ...]:
-    """The lines of the table, at so many requests for each run; all else scales with that."""
+    """Return the rows of the table.
+
+    Args:
+        count: The number of requests of a run. Everything else scales with it.
+    """
     return (*_deletes(count), *_reading(count), *_imports(count), *_jobs(count))
 
 
@@ -158,14 +162,14 @@ def _jobs(n: int) -> tuple[Row, ...]:
 
 CURVES = (FAST, DEFAULT, AIOHTTP, HTTPX, PYTHON, NODE)
 CONCURRENCIES = (1, 5, 20, 100, 500)
-_MOST_THREADS = 100
+_MAX_THREADS = 100
 
 
 def chart_runs(count: int) -> tuple[Run, ...]:
-    """What the chart shows: each client at each concurrency that makes sense for it."""
+    """Return the runs of the chart: each client at each concurrency that suits it."""
     return tuple(
         Run(contender, count, concurrency)
         for contender in CURVES
         for concurrency in CONCURRENCIES
-        if not contender.absent and (contender is not PYTHON or concurrency <= _MOST_THREADS)
+        if not contender.absent and (contender is not PYTHON or concurrency <= _MAX_THREADS)
     )

@@ -1,7 +1,7 @@
-"""What all contenders are measured against: a compiled server, in a process of its own.
+"""The compiled server that all contenders send to, in a process of its own.
 
-It answers any `DELETE` with `{"success": true}`, and `GET /TOTAL/me/tokens` with a page out of so
-many tokens. It does nothing else, so that what is measured is the client.
+It answers every `DELETE` with `{"success": true}`, and `GET /TOTAL/me/tokens` with a page of a list
+of TOTAL tokens. It does nothing else, so the client is the slower side.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ _BODY = b'{"success":true}'
 
 
 async def app(scope: Any, protocol: Any) -> None:
-    """A RSGI application for granian."""
+    """Answer a request. This is an RSGI application for granian."""
     if scope.proto == "http":
         body = _BODY if scope.method == "DELETE" else _listed(scope.path, scope.query_string)
         protocol.response_bytes(200, _HEADERS, body)
 
 
 def _listed(path: str, query: str) -> bytes:
-    asked = {name: values[-1] for name, values in parse_qs(query).items()}
+    parameters = {name: values[-1] for name, values in parse_qs(query).items()}
     return page(
         int(path.split("/")[1]),
-        int(asked["page"]),
-        int(asked["perPage"]),
-        backwards=asked.get("sortDirection") == "desc",
+        int(parameters["page"]),
+        int(parameters["perPage"]),
+        backwards=parameters.get("sortDirection") == "desc",
     )

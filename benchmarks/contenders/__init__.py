@@ -1,11 +1,11 @@
-"""What is measured, each a program of its own: `program URL COUNT CONCURRENCY [MORE...]`.
+"""The contenders. Each is a program: `program URL COUNT CONCURRENCY [MORE...]`.
 
-orjson is no dependency of the client, so all are measured without it, wherever they run, but for
-the contender that says so.
+orjson is an optional dependency of the client. So all contenders run without it, even if it is
+installed, except for the one whose name mentions it.
 """
 
 import os
 import sys
 
 if not os.environ.get("WITH_ORJSON"):
-    sys.modules["orjson"] = None  # type: ignore[assignment]  # to import it fails
+    sys.modules["orjson"] = None  # type: ignore[assignment]  # its import fails

@@ -1,4 +1,4 @@
-"""aiohttp by itself, written as well as one can: what any client over it cannot beat."""
+"""aiohttp alone, as fast as possible: the upper bound for any client that uses it."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ HEADERS = {
 
 
 async def main() -> None:
-    """Sends the same requests."""
+    """Send the same requests as the client."""
     url, count, concurrency = arguments()
     connector = aiohttp.TCPConnector(limit=concurrency)
     jar = aiohttp.DummyCookieJar()

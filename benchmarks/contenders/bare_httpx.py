@@ -1,4 +1,4 @@
-"""httpx by itself over the pool that is named last: `httpx`, or `aiohttp`, which is ours."""
+"""httpx alone. The last argument is the pool: `httpx`, or `aiohttp` for ours."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ HEADERS = [
 
 
 def transport(name: str, concurrency: int) -> httpx.AsyncBaseTransport:
-    """The pool of that name, with so many connections."""
+    """Return the pool with a name and a number of connections."""
     if name == "aiohttp":
         return aiohttp_transport(max_connections=concurrency)
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
@@ -23,7 +23,7 @@ def transport(name: str, concurrency: int) -> httpx.AsyncBaseTransport:
 
 
 async def main() -> None:
-    """Sends the same requests, each built in one piece: nothing is merged per request."""
+    """Send the same requests as the client, without merging settings for each request."""
     url, count, concurrency = arguments()
     async with httpx.AsyncClient(transport=transport(more()[0], concurrency)) as client:
 

@@ -1,7 +1,7 @@
-"""What it takes to make models of pages of tokens, beside what `json.loads` alone takes.
+"""The CPU time to make models of pages of tokens, against that of `json.loads` alone.
 
-Both read the same pages in turns in one process, so that what else the machine does meets both:
-what is compared takes so little time that two processes would often have different luck.
+Both read the same pages in turns in one process. They take so little time that other load on the
+machine would affect two processes differently.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from losant_tokens._codec import codec
 
 
 async def models(content: bytes) -> int:
-    """Make models of a page, in all its steps; return their number."""
+    """Make models of a page, and return their number."""
     page = await codec().decode(content, ApiTokens)
     return len(page.items)
 
 
 async def plain(content: bytes) -> int:
-    """Make dicts of a page; return their number."""
+    """Make dicts of a page, and return their number."""
     return len(json.loads(content)["items"])
 
 
 async def main() -> None:
-    """Read all pages, the first one twice: before, to warm up."""
+    """Read all pages. The first one is read once before, to warm up."""
     _, count, _ = arguments()
     pages = all_pages(count)
     took = dict.fromkeys((models, plain), 0.0)

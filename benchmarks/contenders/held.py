@@ -1,8 +1,8 @@
-"""For how long the event loop is held while all tokens are listed over a socket.
+"""The longest time that the event loop is blocked while all tokens are listed over a socket.
 
-A full run of Python's garbage collector looks at everything there is, the modules included, and
-holds the loop for longer than any page. Told `frozen`, it leaves out what was there before, as
-`gc.freeze()` does in an app that calls it once it has started.
+A full run of Python's garbage collector looks at all objects, those of imported modules included,
+and blocks the loop for longer than any page. With the argument `frozen`, `gc.freeze()` excludes the
+objects that existed before, as in an application that calls it after its start.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _NAP = 0.001  # seconds
 
 
 class Watcher:
-    """Sleeps and sleeps, and notes by how much it was woken too late.
+    """Measures how late its sleeps end.
 
     Attributes:
         longest: The largest delay, in seconds.
@@ -26,7 +26,7 @@ class Watcher:
         self.longest = 0.0
 
     async def watch(self) -> None:
-        """Watches until it is cancelled."""
+        """Measure until cancelled."""
         while True:
             began = time.perf_counter()
             await asyncio.sleep(_NAP)
@@ -34,10 +34,10 @@ class Watcher:
 
 
 async def main() -> None:
-    """Lists all tokens beside a watcher."""
+    """List all tokens while a watcher measures."""
     url, count, _ = arguments()
     async with AsyncClient("token", base_url=f"{url}/{count}") as client:
-        await client.user_api_tokens.get(page=0, per_page=1)  # connects, and imports what it needs
+        await client.user_api_tokens.get(page=0, per_page=1)  # connects and imports
         if more() == ["frozen"]:
             gc.collect()
             gc.freeze()

@@ -1,6 +1,6 @@
-"""What a statement that imports costs in fresh processes: `COUNT` of them, and the median.
+"""The CPU time of an import statement: the median of COUNT new processes.
 
-It is what the statement takes and not what Python takes to start, which would hide it.
+The start of Python itself is not included, because it would hide the difference.
 """
 
 import statistics
@@ -9,9 +9,9 @@ import sys
 
 from contenders.measure import arguments, more, tell
 
-# Where click, rich and Pygments happen to be installed, httpx imports them for a command of its
-# own, at more than all else costs. It is kept from that, so that the figure is the same
-# everywhere; with them, ours would look better.
+# If click, rich and Pygments are installed, httpx imports them for its own command, which costs
+# more than everything else. This program prevents that, so that the figure does not depend on them.
+# With them, our ratio would look better.
 _PROGRAM = """
 import sys, time
 sys.modules["click"] = None
@@ -22,13 +22,13 @@ print(time.process_time() - began)
 
 
 def cost(statement: str) -> float:
-    """The CPU seconds of a statement in a fresh process."""
+    """Return the CPU seconds of a statement in a new process."""
     program = [sys.executable, "-c", _PROGRAM.format(statement=statement)]
     return float(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
 
 
 def main() -> None:
-    """Runs it once so that all is compiled, and then for the figure."""
+    """Run the statement once to compile all modules, and then measure it."""
     _, count, _ = arguments()
     (statement,) = more()
     cost(statement)

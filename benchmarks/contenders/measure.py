@@ -1,4 +1,4 @@
-"""What the Python contenders share: arguments in, figures out."""
+"""Helpers of the Python contenders: arguments, warm-up and figures."""
 
 import asyncio
 import json
@@ -9,54 +9,58 @@ from typing import Any
 
 Delete = Callable[[str], Awaitable[object]]
 
-_LEAST_WARM_UP = 200  # requests
+_MIN_WARM_UP = 200  # requests
 
 
 def arguments() -> tuple[str, int, int]:
-    """URL, count and concurrency."""
+    """Return the URL, the count and the concurrency."""
     url, count, concurrency = sys.argv[1:4]
     return url, int(count), int(concurrency)
 
 
 def more() -> list[str]:
-    """The arguments behind these three."""
+    """Return the further arguments."""
     return sys.argv[4:]
 
 
 def tell(**figures: float) -> None:
-    """Prints what was measured, for `measuring` to read."""
+    """Print the figures as JSON, which `measuring` reads."""
     print(json.dumps(figures))
 
 
 class Stopwatch:
-    """Seconds of the clock, and of the CPU by this process, since it was made."""
+    """Measures elapsed time and CPU time of this process since it was created."""
 
     def __init__(self) -> None:
         self._clock = time.perf_counter()
         self._cpu = time.process_time()
 
     def tell(self, count: int) -> None:
-        """Prints how many a second, and the milliseconds of the CPU for each of so many."""
+        """Print the requests per second, and the CPU milliseconds per request.
+
+        Args:
+            count: The number of requests that were sent.
+        """
         cpu = time.process_time() - self._cpu
         tell(rate=count / (time.perf_counter() - self._clock), cpu=cpu / count * 1000)
 
 
 def ids(count: int) -> list[str]:
-    """So many ids."""
+    """Return a number of ids."""
     return [f"{number:024x}" for number in range(count)]
 
 
 def warm_up(count: int, concurrency: int) -> int:
-    """How many requests go before those that are measured, so that all connections are there."""
-    return min(count, max(_LEAST_WARM_UP, 2 * concurrency))
+    """Return the number of requests to send first, so that all connections are open."""
+    return min(count, max(_MIN_WARM_UP, 2 * concurrency))
 
 
-async def spread(delete: Delete, of: Iterable[str], concurrency: int) -> None:
-    """Deletes these, with so many tasks that take one after the other."""
-    left = iter(of)
+async def spread(delete: Delete, token_ids: Iterable[str], concurrency: int) -> None:
+    """Delete tokens in a number of tasks. Each task deletes one token after the other."""
+    remaining = iter(token_ids)
 
     async def work() -> None:
-        for token_id in left:
+        for token_id in remaining:
             await delete(token_id)
 
     async with asyncio.TaskGroup() as group:
@@ -65,7 +69,7 @@ async def spread(delete: Delete, of: Iterable[str], concurrency: int) -> None:
 
 
 async def measured(delete: Delete, count: int, concurrency: int) -> None:
-    """Warms up, deletes, and tells how long it took."""
+    """Warm up, delete tokens, and print the figures."""
     await spread(delete, ids(warm_up(count, concurrency)), concurrency)
     wanted = ids(count)
     stopwatch = Stopwatch()
@@ -74,15 +78,23 @@ async def measured(delete: Delete, count: int, concurrency: int) -> None:
 
 
 def successful(content: bytes) -> None:
-    """Reads an answer, as whoever has no client has to."""
+    """Read a response as a program without a client must.
+
+    Raises:
+        SystemExit: The response is not a success.
+    """
     if not json.loads(content)["success"]:
-        raise SystemExit("no success")
+        raise SystemExit("the response is not a success")
 
 
 def compare(expected: Any, actual: Any) -> None:
-    """Refuses to measure what does not work."""
+    """Make sure that a contender works before its figures count.
+
+    Raises:
+        SystemExit: The values differ.
+    """
     if expected != actual:
-        raise SystemExit(f"expected {_short(expected)}, and it is {_short(actual)}")
+        raise SystemExit(f"expected {_short(expected)}, got {_short(actual)}")
 
 
 def _short(value: Any) -> Any:

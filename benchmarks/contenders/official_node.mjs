@@ -1,4 +1,4 @@
-// losant-rest for Node.js, with as many chains of calls as there are requests in flight.
+// losant-rest for Node.js, with one chain of calls for each request in flight.
 
 import { createRequire } from 'node:module';
 
@@ -15,8 +15,8 @@ async function spread(total) {
   const work = async () => {
     while (next < total) {
       const id = (next++).toString(16).padStart(24, '0');
-      const answer = await client.userApiToken.delete({ apiTokenId: id });
-      if (!answer.success) throw new Error('no success');
+      const response = await client.userApiToken.delete({ apiTokenId: id });
+      if (!response.success) throw new Error('the response is not a success');
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));

@@ -1,4 +1,4 @@
-"""losant-rest for Python, in as many threads as there are requests in flight."""
+"""losant-rest for Python, with one thread for each request in flight."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,13 +8,13 @@ from contenders.measure import Stopwatch, arguments, ids, warm_up
 
 
 def main() -> None:
-    """Deletes through the resource's method, as its users do."""
+    """Delete tokens with the method of the resource, as users do."""
     url, count, concurrency = arguments()
     client = losant_rest.Client(auth_token="token", url=url)
 
     def delete(token_id: str) -> None:
         if not client.user_api_token.delete(apiTokenId=token_id)["success"]:
-            raise SystemExit("no success")
+            raise SystemExit("the response is not a success")
 
     with ThreadPoolExecutor(concurrency) as threads:
         list(threads.map(delete, ids(warm_up(count, concurrency))))

@@ -1,4 +1,4 @@
-"""losant-tokens over its default pool, with 20 connections however many tasks there are."""
+"""losant-tokens over its default pool, with 20 connections for any number of tasks."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from losant_tokens import AsyncClient
 
 
 async def main() -> None:
-    """Deletes through the resource's method, as a user would."""
+    """Delete tokens with the method of the resource, as users do."""
     url, count, concurrency = arguments()
     async with AsyncClient("token", base_url=url) as client:
         await measured(client.user_api_token.delete, count, concurrency)

@@ -7,7 +7,7 @@ from losant_tokens import AsyncClient, aiohttp_transport
 
 
 async def main() -> None:
-    """Deletes through the resource's method, as a user would."""
+    """Delete tokens with the method of the resource, as users do."""
     url, count, concurrency = arguments()
     transport = aiohttp_transport(max_connections=concurrency)
     async with AsyncClient("token", base_url=url, transport=transport) as client:

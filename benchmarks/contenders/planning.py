@@ -1,4 +1,4 @@
-"""The peak memory of a process that plans what to do about so many tokens."""
+"""The peak memory of a process that plans a clean-up of COUNT tokens."""
 
 import asyncio
 import resource
@@ -11,13 +11,13 @@ from pathlib import Path
 from contenders.measure import arguments, compare, tell
 from losant_tokens import AsyncClient, Owner, jobs
 
-_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # of `ru_maxrss`, in a MiB
+_UNIT = 2**20 if sys.platform == "darwin" else 2**10  # units of `ru_maxrss` in one MiB
 
 
 async def main() -> None:
-    """Lists all tokens into a plan, which selects every second one."""
+    """List all tokens into a plan that selects every second one."""
     url, count, _ = arguments()
-    warnings.simplefilter("ignore", jobs.PlanWarning)  # nobody knows the token in use here
+    warnings.simplefilter("ignore", jobs.PlanWarning)  # the token in use is unknown
     with tempfile.TemporaryDirectory() as folder:
         async with AsyncClient("token", base_url=f"{url}/{count}") as client:
             cpu = time.process_time()
