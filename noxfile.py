@@ -29,7 +29,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check types strictly, those of the code blocks in the README and the documentation too."""
-    session.install("--editable", ".[dev]")
+    session.install("--editable", ".[dev]", "pyright[nodejs]>=1.1.400")
     session.run("mypy")
     folder = Path(session.create_tmp()).resolve() / "code_blocks"
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The directive `command-reference`: every command with its options, read from the app itself."""
+"""The directives `command-environment` and `command-reference`, generated from the app itself."""
 
 import re
 from typing import Any
@@ -14,6 +14,15 @@ OPTION = re.compile(r"(?<![`\w-])(--[a-z][a-z-]*)(?![`\w-])")
 ITEM = re.compile(r"^\* `(?P<option>[^`]+)`(?:: )?(?P<text>.*)$")
 PANEL = re.compile(r"^\*\*(?P<title>.+)\*\*:$")
 TAG = re.compile(r"\*+(\[[^\]]*\])\*+")
+
+
+class CommandEnvironment(SphinxDirective):
+    """Shows the end of the command's help: environment variables, exit codes and examples."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the nodes."""
+        text = epilogue(command)
+        return [nodes.literal_block(text, text, language="text")]
 
 
 class CommandReference(SphinxDirective):
@@ -88,5 +97,6 @@ def epilogue_lines(text: str) -> list[str]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive."""
+    app.add_directive("command-environment", CommandEnvironment)
     app.add_directive("command-reference", CommandReference)
     return {"parallel_read_safe": False}
