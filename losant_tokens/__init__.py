@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         UserOauthTokens,
     )
     from losant_tokens._options import RequestOptions
-    from losant_tokens._owner import Owner, OwnerTokens
+    from losant_tokens._owner import Owner
     from losant_tokens._pagination import Listing
     from losant_tokens._payloads import (
         NEVER,
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         UserOauthTokenPatch,
         UserOauthTokenPost,
     )
+    from losant_tokens._resources.owner_tokens import OwnerTokens
     from losant_tokens._retry import RetryPolicy
     from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
@@ -101,8 +102,9 @@ else:
             "UserOauthTokens",
         ),
         "_options": ("RequestOptions",),
-        "_owner": ("Owner", "OwnerTokens"),
+        "_owner": ("Owner",),
         "_pagination": ("Listing",),
+        "_resources.owner_tokens": ("OwnerTokens",),
         "_retry": ("RetryPolicy",),
         "_scopes": ("can_create_tokens",),
         "_secret": ("Secret",),

@@ -1,4 +1,4 @@
-"""`AsyncClient`: opens and closes the pool, and holds the resources."""
+"""`AsyncClient`: opens and closes the connection pool, and holds the resources."""
 
 import os
 import sys
@@ -12,9 +12,21 @@ import httpx
 from losant_tokens import _validators as validators
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
-from losant_tokens._owner import Owner, OwnerTokens
+from losant_tokens._owner import Owner
 from losant_tokens._request import endpoint
-from losant_tokens._resources import base as resources
+from losant_tokens._resources.application import (
+    ApplicationApiTokenResource,
+    ApplicationApiTokensResource,
+)
+from losant_tokens._resources.auth import AuthResource
+from losant_tokens._resources.instance import InstanceApiTokenResource, InstanceApiTokensResource
+from losant_tokens._resources.owner_tokens import OwnerTokens
+from losant_tokens._resources.user import (
+    UserApiTokenResource,
+    UserApiTokensResource,
+    UserOauthTokenResource,
+    UserOauthTokensResource,
+)
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import format_scopes
@@ -140,15 +152,15 @@ class AsyncClient:
             max_connections=check_max_connections(max_connections),
             max_response_size=max_response_size,
         )
-        self.user_api_token = resources.UserApiTokenResource(self._session)
-        self.user_api_tokens = resources.UserApiTokensResource(self._session)
-        self.user_oauth_token = resources.UserOauthTokenResource(self._session)
-        self.user_oauth_tokens = resources.UserOauthTokensResource(self._session)
-        self.application_api_token = resources.ApplicationApiTokenResource(self._session)
-        self.application_api_tokens = resources.ApplicationApiTokensResource(self._session)
-        self.instance_api_token = resources.InstanceApiTokenResource(self._session)
-        self.instance_api_tokens = resources.InstanceApiTokensResource(self._session)
-        self.auth = resources.AuthResource(self._session)
+        self.user_api_token = UserApiTokenResource(self._session)
+        self.user_api_tokens = UserApiTokensResource(self._session)
+        self.user_oauth_token = UserOauthTokenResource(self._session)
+        self.user_oauth_tokens = UserOauthTokensResource(self._session)
+        self.application_api_token = ApplicationApiTokenResource(self._session)
+        self.application_api_tokens = ApplicationApiTokensResource(self._session)
+        self.instance_api_token = InstanceApiTokenResource(self._session)
+        self.instance_api_tokens = InstanceApiTokensResource(self._session)
+        self.auth = AuthResource(self._session)
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:
         """The tokens of an owner, for code that works for all four kinds of them.

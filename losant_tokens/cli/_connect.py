@@ -10,7 +10,7 @@ import anyio
 import stamina
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._owner import OwnerTokens
+from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._errors import CommandError, RefusedError, say, say_stopped, warn
 from losant_tokens.cli._signals import StopSignals

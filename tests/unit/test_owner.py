@@ -24,7 +24,7 @@ from losant_tokens import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._owner import OwnerTokens
+from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens.errors import (
     ClientStateError,
     ScopeError,
@@ -81,7 +81,7 @@ def test_immutable() -> None:
         Owner.user().kind = "oauth"  # type: ignore[misc]
 
 
-NOT_AN_OWNER = "An owner is user, oauth, application:ID or instance:ID, but this is "
+NOT_AN_OWNER = "The owner must be user, oauth, application:ID or instance:ID, but it is "
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_any_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "id_", "expected"),
     [
-        ("user", A, "Owner 'user' takes no id: there is only one"),
-        ("oauth", A, "Owner 'oauth' takes no id: there is only one"),
-        ("user", "", "Owner 'user' takes no id: there is only one"),
+        ("user", A, "Owner 'user' takes no id, but it is "),
+        ("oauth", A, "Owner 'oauth' takes no id, but it is "),
+        ("user", "", "Owner 'user' takes no id, but it is "),
         ("application", None, "Owner.id must be a text, but it is NoneType"),
         ("instance", "", "Owner.id must match"),
         ("instance", "..", "Owner.id must match"),
@@ -440,5 +440,5 @@ def test_an_owner_as_a_text(text: str) -> None:
 @pytest.mark.parametrize("what", ["users", None, 7])
 def test_no_owner(what: Any) -> None:
     """What is no owner is told so by the client, whatever it is."""
-    with pytest.raises(ValidationError, match="An owner is user, oauth, application:ID"):
+    with pytest.raises(ValidationError, match="The owner must be user, oauth, application:ID"):
         AsyncClient("a-token").tokens(what)

@@ -616,18 +616,16 @@ async def test_any_smaller_pages(total: int, light: int, cap: int, per_page: int
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"filter": "ci-*"}, errors.ValidationError, "go together"),
-        ({"filter_field": "name"}, errors.ValidationError, "go together"),
-        ({"filter_field": "name", "filter": ""}, errors.ValidationError, "an empty filter"),
+        ({"filter": "ci-*"}, errors.ValidationError, "together"),
+        ({"filter_field": "name"}, errors.ValidationError, "together"),
+        ({"filter_field": "name", "filter": ""}, errors.ValidationError, "the filter is empty"),
         ({"per_page": 0}, errors.ValidationError, "per_page must be an integer"),
         ({"sort_field": "expiration_date"}, errors.ValidationError, "sort_field must be one of"),
         ({"page": 3}, TypeError, "unexpected keyword argument 'page'"),
     ],
 )
-async def test_what_cannot_be_asked_for(
-    options: dict[str, Any], error: type[Exception], match: str
-) -> None:
-    """A list that is asked for wrongly says so at once, not at the first token."""
+async def test_refused_options(options: dict[str, Any], error: type[Exception], match: str) -> None:
+    """`iter` raises at once for a wrong option, not at the first token."""
     async with AsyncClient("t") as client:
         with pytest.raises(error, match=match):
             client.user_api_tokens.iter(**options)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from attrs import define, field
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._owner import OwnerTokens
+from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens._validators import ID_PATTERN
 from losant_tokens.cli._connect import connected, each, new_client, refuse_own_token
 from losant_tokens.cli._connection import Connection

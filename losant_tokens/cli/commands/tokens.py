@@ -10,7 +10,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from losant_tokens import ApiTokenPatch, ApiTokenPost, Owner
-from losant_tokens._owner import OwnerTokens, Token
+from losant_tokens._resources.owner_tokens import OwnerTokens, Token
 from losant_tokens.cli._connect import connected, new_client, refuse_own_token
 from losant_tokens.cli._connection import Connection
 from losant_tokens.cli._console import mute, output_problem

@@ -25,8 +25,8 @@ import anyio
 import attrs
 
 from losant_tokens import ApiTokenPatch, AsyncClient, Owner
-from losant_tokens._owner import OwnerTokens
 from losant_tokens._resources.base import Send
+from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens._retry import (
     FailureKind,
     classify,

@@ -10,8 +10,8 @@ from functools import partial
 import anyio
 import attrs
 
-from losant_tokens._owner import OwnerTokens
 from losant_tokens._resources.base import Send
+from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens._retry import ONCE
 from losant_tokens.errors import BadRequest, LosantError, NotFound, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._plan.completeness import Page, size_of

@@ -107,7 +107,7 @@ def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> N
         (["list", "--nope"], "--nope", "list "),
         (["list", "--limit", "0"], 'Invalid value "0" for ', "list "),
         (["list", "--sort-field", "\x1b"], 'Invalid value "\\x1b" for ', "list "),
-        (["list", "--owner", "me"], "An owner is user, oauth, application:ID", "list "),
+        (["list", "--owner", "me"], "The owner must be user, oauth, application:ID", "list "),
         (["show"], "TOKEN_ID", "show "),
         (["delete"], "TOKEN_IDS", "delete "),
         (["create", "ci", "--expires", "soon"], '"soon" is no expiry', "create "),

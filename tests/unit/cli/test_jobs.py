@@ -633,7 +633,7 @@ def test_report_that_is_a_folder(service: str, command: Command) -> None:
         (["sweep", "r.json", "--after", "soon"], '"soon" is no length of time: give one such as'),
         (["apply"], "PLAN"),
         (["apply", "p", "--rate", "0"], 'Invalid value "0.0" for '),
-        (["plan", "--owner", "me"], "An owner is user, oauth, application:ID"),
+        (["plan", "--owner", "me"], "The owner must be user, oauth, application:ID"),
         (["plan", "--older-than", "9d", "--max-changes", "-1"], 'Invalid value "-1" for '),
     ],
 )

@@ -1,0 +1,122 @@
+"""The API tokens of an application.
+
+Source: `applicationApiToken.md` and `applicationApiTokens.md` in
+https://github.com/Losant/losant-rest-python/tree/master/docs
+"""
+
+from typing import Unpack
+
+from losant_tokens import _operations as operations
+from losant_tokens._models import ApiToken, ApiTokens, Success
+from losant_tokens._options import ListOptions, PageOptions, RequestOptions
+from losant_tokens._pagination import Listing
+from losant_tokens._payloads import ApiTokenPatch, ApiTokenPost
+from losant_tokens._resources.base import Resource
+
+
+class ApplicationApiTokenResource(Resource):
+    """One API token of an application."""
+
+    async def get(
+        self, application_id: str, api_token_id: str, **options: Unpack[RequestOptions]
+    ) -> ApiToken:
+        """Return a token, without its secret.
+
+        Args:
+            application_id: The id of the application.
+            api_token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token or application.
+        """
+        ids = {"applicationId": application_id, "apiTokenId": api_token_id}
+        return await self._call(operations.APPLICATION_API_TOKEN_GET, ids, **options)
+
+    async def patch(
+        self,
+        application_id: str,
+        api_token_id: str,
+        api_token: ApiTokenPatch,
+        **options: Unpack[RequestOptions],
+    ) -> ApiToken:
+        """Change a token, and return it with its changes.
+
+        Args:
+            application_id: The id of the application.
+            api_token_id: The id of the token.
+            api_token: The changes.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token or application.
+        """
+        ids = {"applicationId": application_id, "apiTokenId": api_token_id}
+        return await self._call(
+            operations.APPLICATION_API_TOKEN_PATCH, ids, body=api_token, **options
+        )
+
+    async def delete(
+        self, application_id: str, api_token_id: str, **options: Unpack[RequestOptions]
+    ) -> Success:
+        """Delete a token for good.
+
+        Args:
+            application_id: The id of the application.
+            api_token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token, for example because it was deleted before, or no
+                such application.
+        """
+        ids = {"applicationId": application_id, "apiTokenId": api_token_id}
+        return await self._call(operations.APPLICATION_API_TOKEN_DELETE, ids, **options)
+
+
+class ApplicationApiTokensResource(Resource):
+    """The API tokens of an application."""
+
+    async def get(self, application_id: str, **options: Unpack[PageOptions]) -> ApiTokens:
+        """Return one page of the tokens.
+
+        Args:
+            application_id: The id of the application.
+            **options: See `PageOptions`.
+
+        Raises:
+            NotFound: There is no such application.
+        """
+        ids = {"applicationId": application_id}
+        return await self._page(operations.APPLICATION_API_TOKENS_GET, options, ids)
+
+    async def post(
+        self, application_id: str, api_token: ApiTokenPost, **options: Unpack[RequestOptions]
+    ) -> ApiToken:
+        """Create a token, and return it with its secret, which no later response contains.
+
+        Args:
+            application_id: The id of the application.
+            api_token: The settings of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such application.
+        """
+        ids = {"applicationId": application_id}
+        return await self._call(
+            operations.APPLICATION_API_TOKENS_POST, ids, body=api_token, **options
+        )
+
+    def iter(self, application_id: str, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
+        """Iterate over all tokens, page by page, and read the next page ahead.
+
+        Do not create or delete tokens while you iterate. That shifts the tokens after them, so
+        that some are left out or come twice. Read the list to its end first, then act.
+
+        Args:
+            application_id: The id of the application.
+            **options: See `ListOptions`.
+        """
+        ids = {"applicationId": application_id}
+        return self._all_pages(operations.APPLICATION_API_TOKENS_GET, options, ids)

@@ -1,0 +1,118 @@
+"""The API tokens of an instance.
+
+Source: `instanceApiToken.md` and `instanceApiTokens.md` in
+https://github.com/Losant/losant-rest-python/tree/master/docs
+"""
+
+from typing import Unpack
+
+from losant_tokens import _operations as operations
+from losant_tokens._models import ApiToken, ApiTokens, Success
+from losant_tokens._options import ListOptions, PageOptions, RequestOptions
+from losant_tokens._pagination import Listing
+from losant_tokens._payloads import ApiTokenPatch, ApiTokenPost
+from losant_tokens._resources.base import Resource
+
+
+class InstanceApiTokenResource(Resource):
+    """One API token of an instance."""
+
+    async def get(
+        self, instance_id: str, api_token_id: str, **options: Unpack[RequestOptions]
+    ) -> ApiToken:
+        """Return a token, without its secret.
+
+        Args:
+            instance_id: The id of the instance.
+            api_token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token or instance.
+        """
+        ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
+        return await self._call(operations.INSTANCE_API_TOKEN_GET, ids, **options)
+
+    async def patch(
+        self,
+        instance_id: str,
+        api_token_id: str,
+        api_token: ApiTokenPatch,
+        **options: Unpack[RequestOptions],
+    ) -> ApiToken:
+        """Change a token, and return it with its changes.
+
+        Args:
+            instance_id: The id of the instance.
+            api_token_id: The id of the token.
+            api_token: The changes.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token or instance.
+        """
+        ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
+        return await self._call(operations.INSTANCE_API_TOKEN_PATCH, ids, body=api_token, **options)
+
+    async def delete(
+        self, instance_id: str, api_token_id: str, **options: Unpack[RequestOptions]
+    ) -> Success:
+        """Delete a token for good.
+
+        Args:
+            instance_id: The id of the instance.
+            api_token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token, for example because it was deleted before, or no
+                such instance.
+        """
+        ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
+        return await self._call(operations.INSTANCE_API_TOKEN_DELETE, ids, **options)
+
+
+class InstanceApiTokensResource(Resource):
+    """The API tokens of an instance."""
+
+    async def get(self, instance_id: str, **options: Unpack[PageOptions]) -> ApiTokens:
+        """Return one page of the tokens.
+
+        Args:
+            instance_id: The id of the instance.
+            **options: See `PageOptions`.
+
+        Raises:
+            NotFound: There is no such instance.
+        """
+        ids = {"instanceId": instance_id}
+        return await self._page(operations.INSTANCE_API_TOKENS_GET, options, ids)
+
+    async def post(
+        self, instance_id: str, api_token: ApiTokenPost, **options: Unpack[RequestOptions]
+    ) -> ApiToken:
+        """Create a token, and return it with its secret, which no later response contains.
+
+        Args:
+            instance_id: The id of the instance.
+            api_token: The settings of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such instance.
+        """
+        ids = {"instanceId": instance_id}
+        return await self._call(operations.INSTANCE_API_TOKENS_POST, ids, body=api_token, **options)
+
+    def iter(self, instance_id: str, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
+        """Iterate over all tokens, page by page, and read the next page ahead.
+
+        Do not create or delete tokens while you iterate. That shifts the tokens after them, so
+        that some are left out or come twice. Read the list to its end first, then act.
+
+        Args:
+            instance_id: The id of the instance.
+            **options: See `ListOptions`.
+        """
+        ids = {"instanceId": instance_id}
+        return self._all_pages(operations.INSTANCE_API_TOKENS_GET, options, ids)

@@ -1,0 +1,218 @@
+"""`OwnerTokens`: one interface to the tokens of all four kinds of owners."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, Unpack, cast
+
+import attrs
+from attrs import frozen
+
+from losant_tokens import _operations as operations
+from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
+from losant_tokens._operations import Operation
+from losant_tokens._options import ListOptions, PageOptions, RequestOptions
+from losant_tokens._owner import Kind, Owner
+from losant_tokens._pagination import Listing
+from losant_tokens._payloads import (
+    ApiTokenPatch,
+    ApiTokenPost,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+)
+from losant_tokens._resources.base import Resource, Send
+from losant_tokens._session import Session
+
+Token = ApiToken | UserOauthToken
+B = TypeVar("B")
+
+
+@frozen
+class _TokenOperations:
+    """The operations on the tokens of one kind of owner."""
+
+    get: Operation[Any]
+    patch: Operation[Any]
+    delete: Operation[Any]
+    list: Operation[Any]
+    post: Operation[Any]
+
+
+_OPERATIONS: Mapping[Kind, _TokenOperations] = MappingProxyType(
+    {
+        "user": _TokenOperations(
+            operations.USER_API_TOKEN_GET,
+            operations.USER_API_TOKEN_PATCH,
+            operations.USER_API_TOKEN_DELETE,
+            operations.USER_API_TOKENS_GET,
+            operations.USER_API_TOKENS_POST,
+        ),
+        "oauth": _TokenOperations(
+            operations.USER_OAUTH_TOKEN_GET,
+            operations.USER_OAUTH_TOKEN_PATCH,
+            operations.USER_OAUTH_TOKEN_DELETE,
+            operations.USER_OAUTH_TOKENS_GET,
+            operations.USER_OAUTH_TOKENS_POST,
+        ),
+        "application": _TokenOperations(
+            operations.APPLICATION_API_TOKEN_GET,
+            operations.APPLICATION_API_TOKEN_PATCH,
+            operations.APPLICATION_API_TOKEN_DELETE,
+            operations.APPLICATION_API_TOKENS_GET,
+            operations.APPLICATION_API_TOKENS_POST,
+        ),
+        "instance": _TokenOperations(
+            operations.INSTANCE_API_TOKEN_GET,
+            operations.INSTANCE_API_TOKEN_PATCH,
+            operations.INSTANCE_API_TOKEN_DELETE,
+            operations.INSTANCE_API_TOKENS_GET,
+            operations.INSTANCE_API_TOKENS_POST,
+        ),
+    }
+)
+
+
+class OwnerTokens(Resource):
+    """The tokens of one owner, as returned by `AsyncClient.tokens(owner)`.
+
+    Its methods do the same as those of the owner's own resources. Use it in code that works for
+    all four kinds of owners.
+
+    Attributes:
+        owner: The owner of the tokens.
+    """
+
+    def __init__(self, session: Session, owner: Owner) -> None:
+        super().__init__(session)
+        self.owner = owner
+        self._operations = _OPERATIONS[owner.kind]
+        *owner_names, self._token_name = self._operations.get.ids
+        self._owner_ids = {name: cast("str", owner.id) for name in owner_names}
+
+    async def get(self, token_id: str, **options: Unpack[RequestOptions]) -> Token:
+        """Return a token, without its secret.
+
+        Args:
+            token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token or owner.
+        """
+        ids = self._ids(token_id)
+        token: Token = await self._call(self._operations.get, ids, **options)
+        return token
+
+    async def patch(
+        self, token_id: str, patch: ApiTokenPatch, **options: Unpack[RequestOptions]
+    ) -> Token:
+        """Change a token, and return it with its changes.
+
+        Args:
+            token_id: The id of the token.
+            patch: The changes.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token or owner.
+        """
+        ids, body = self._ids(token_id), _as_body(patch, self._operations.patch)
+        token: Token = await self._call(self._operations.patch, ids, body=body, **options)
+        return token
+
+    async def delete(self, token_id: str, **options: Unpack[RequestOptions]) -> Success:
+        """Delete a token for good.
+
+        Args:
+            token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token, for example because it was deleted before, or no
+                such owner.
+        """
+        ids = self._ids(token_id)
+        success: Success = await self._call(self._operations.delete, ids, **options)
+        return success
+
+    async def post(
+        self,
+        token: ApiTokenPost | UserOauthTokenPost,
+        **options: Unpack[RequestOptions],
+    ) -> Token:
+        """Create a token. Only this response contains the secret of an API token.
+
+        Args:
+            token: The settings of the token: a `UserOauthTokenPost` for the owner `oauth`.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such owner.
+        """
+        body = _as_body(token, self._operations.post)
+        created: Token = await self._call(
+            self._operations.post, self._owner_ids, body=body, **options
+        )
+        return created
+
+    def iter(self, **options: Unpack[ListOptions]) -> Listing[Token]:
+        """Iterate over all tokens, page by page, and read the next page ahead.
+
+        Do not create or delete tokens while you iterate. That shifts the tokens after them, so
+        that some are left out or come twice. Read the list to its end first, then act.
+
+        Args:
+            **options: See `ListOptions`.
+        """
+        return self._all_pages(self._operations.list, options, self._owner_ids)
+
+    def iter_by(self, send: Send, **options: Unpack[ListOptions]) -> Listing[Token]:
+        """Iterate over all tokens, and let another function send the requests."""
+        return self._all_pages(self._operations.list, options, self._owner_ids, send)
+
+    async def page(self, **options: Unpack[PageOptions]) -> ApiTokens | UserOauthTokens:
+        """Return one page of the tokens.
+
+        Args:
+            **options: See `PageOptions`.
+        """
+        page: ApiTokens = await self._page(self._operations.list, options, self._owner_ids)
+        return page
+
+    async def count(self, **options: Unpack[RequestOptions]) -> int | None:
+        """Return the number of tokens, or `None` if the API does not state it.
+
+        Args:
+            **options: See `RequestOptions`.
+        """
+        return (await self.page(page=0, per_page=1, **options)).total_count
+
+    def repeated(
+        self, verb: Literal["get", "patch", "delete"], patch: ApiTokenPatch | None = None
+    ) -> Callable[[str], Awaitable[Any]]:
+        """Return a function that does the same to any token, with one attempt for each.
+
+        Args:
+            verb: The method to call.
+            patch: The changes, for `patch`.
+
+        Raises:
+            LosantError: It cannot be done to any token.
+        """
+        operation: Operation[Any] = getattr(self._operations, verb)
+        body = None if patch is None else _as_body(patch, operation)
+        return self._session.repeated(operation, self._owner_ids, body)
+
+    def _ids(self, token_id: str) -> dict[str, str]:
+        """Return the ids in the path: the owner's, if it has one, and the token's."""
+        return {**self._owner_ids, self._token_name: token_id}
+
+
+_SAME_MEMBERS: Mapping[type, type] = MappingProxyType({ApiTokenPatch: UserOauthTokenPatch})
+
+
+def _as_body(body: B, operation: Operation[Any]) -> B:
+    """Return a body as the class that the operation takes, if that class has the same members."""
+    wanted: Any = operation.body
+    if isinstance(body, wanted) or _SAME_MEMBERS.get(type(body)) != wanted:
+        return body
+    return cast("B", wanted(**attrs.asdict(cast("Any", body), recurse=False)))

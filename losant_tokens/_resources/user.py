@@ -1,0 +1,186 @@
+"""The API tokens and the OAuth tokens of the user to whom the access token belongs.
+
+Source: `userApiToken.md`, `userApiTokens.md`, `userOauthToken.md` and `userOauthTokens.md` in
+https://github.com/Losant/losant-rest-python/tree/master/docs
+"""
+
+from typing import Unpack
+
+from losant_tokens import _operations as operations
+from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
+from losant_tokens._options import (
+    ListOptions,
+    OauthListOptions,
+    OauthPageOptions,
+    PageOptions,
+    RequestOptions,
+)
+from losant_tokens._pagination import Listing
+from losant_tokens._payloads import (
+    ApiTokenPatch,
+    ApiTokenPost,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+)
+from losant_tokens._resources.base import Resource
+
+
+class UserApiTokenResource(Resource):
+    """One API token of the user."""
+
+    async def get(self, api_token_id: str, **options: Unpack[RequestOptions]) -> ApiToken:
+        """Return a token, without its secret.
+
+        Args:
+            api_token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token.
+        """
+        ids = {"apiTokenId": api_token_id}
+        return await self._call(operations.USER_API_TOKEN_GET, ids, **options)
+
+    async def patch(
+        self, api_token_id: str, api_token: ApiTokenPatch, **options: Unpack[RequestOptions]
+    ) -> ApiToken:
+        """Change a token, and return it with its changes.
+
+        Args:
+            api_token_id: The id of the token.
+            api_token: The changes.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token.
+        """
+        ids = {"apiTokenId": api_token_id}
+        return await self._call(operations.USER_API_TOKEN_PATCH, ids, body=api_token, **options)
+
+    async def delete(self, api_token_id: str, **options: Unpack[RequestOptions]) -> Success:
+        """Delete a token for good.
+
+        Args:
+            api_token_id: The id of the token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such token, for example because it was deleted before.
+        """
+        ids = {"apiTokenId": api_token_id}
+        return await self._call(operations.USER_API_TOKEN_DELETE, ids, **options)
+
+
+class UserApiTokensResource(Resource):
+    """The API tokens of the user."""
+
+    async def get(self, **options: Unpack[PageOptions]) -> ApiTokens:
+        """Return one page of the tokens.
+
+        Args:
+            **options: See `PageOptions`.
+        """
+        return await self._page(operations.USER_API_TOKENS_GET, options)
+
+    async def post(self, api_token: ApiTokenPost, **options: Unpack[RequestOptions]) -> ApiToken:
+        """Create a token, and return it with its secret, which no later response contains.
+
+        Args:
+            api_token: The settings of the token.
+            **options: See `RequestOptions`.
+        """
+        return await self._call(operations.USER_API_TOKENS_POST, body=api_token, **options)
+
+    def iter(self, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
+        """Iterate over all tokens, page by page, and read the next page ahead.
+
+        Do not create or delete tokens while you iterate. That shifts the tokens after them, so
+        that some are left out or come twice. Read the list to its end first, then act.
+
+        Args:
+            **options: See `ListOptions`.
+        """
+        return self._all_pages(operations.USER_API_TOKENS_GET, options)
+
+
+class UserOauthTokenResource(Resource):
+    """One OAuth token of the user."""
+
+    async def get(self, oauth_token_id: str, **options: Unpack[RequestOptions]) -> UserOauthToken:
+        """Return an OAuth token, without its secret.
+
+        Args:
+            oauth_token_id: The id of the OAuth token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such OAuth token.
+        """
+        ids = {"oauthTokenId": oauth_token_id}
+        return await self._call(operations.USER_OAUTH_TOKEN_GET, ids, **options)
+
+    async def patch(
+        self,
+        oauth_token_id: str,
+        oauth_token: UserOauthTokenPatch,
+        **options: Unpack[RequestOptions],
+    ) -> UserOauthToken:
+        """Change an OAuth token, and return it with its changes.
+
+        Args:
+            oauth_token_id: The id of the OAuth token.
+            oauth_token: The changes.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such OAuth token.
+        """
+        ids = {"oauthTokenId": oauth_token_id}
+        return await self._call(operations.USER_OAUTH_TOKEN_PATCH, ids, body=oauth_token, **options)
+
+    async def delete(self, oauth_token_id: str, **options: Unpack[RequestOptions]) -> Success:
+        """Delete an OAuth token for good.
+
+        Args:
+            oauth_token_id: The id of the OAuth token.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such OAuth token, for example because it was deleted before.
+        """
+        ids = {"oauthTokenId": oauth_token_id}
+        return await self._call(operations.USER_OAUTH_TOKEN_DELETE, ids, **options)
+
+
+class UserOauthTokensResource(Resource):
+    """The OAuth tokens of the user."""
+
+    async def get(self, **options: Unpack[OauthPageOptions]) -> UserOauthTokens:
+        """Return one page of the OAuth tokens.
+
+        Args:
+            **options: See `OauthPageOptions`.
+        """
+        return await self._page(operations.USER_OAUTH_TOKENS_GET, options)
+
+    async def post(
+        self, oauth_token: UserOauthTokenPost, **options: Unpack[RequestOptions]
+    ) -> UserOauthToken:
+        """Create an OAuth token, and return it.
+
+        Args:
+            oauth_token: The settings of the OAuth token.
+            **options: See `RequestOptions`.
+        """
+        return await self._call(operations.USER_OAUTH_TOKENS_POST, body=oauth_token, **options)
+
+    def iter(self, **options: Unpack[OauthListOptions]) -> Listing[UserOauthToken]:
+        """Iterate over all OAuth tokens, page by page, and read the next page ahead.
+
+        Do not create or delete OAuth tokens while you iterate. That shifts the tokens after them,
+        so that some are left out or come twice. Read the list to its end first, then act.
+
+        Args:
+            **options: See `OauthListOptions`.
+        """
+        return self._all_pages(operations.USER_OAUTH_TOKENS_GET, options)
