@@ -24,7 +24,7 @@ from losant_tokens.errors import PlanRefused, ValidationError
 from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.account import other_claim
-from losant_tokens.jobs._plan.format import optional_string, read_owner_ids
+from losant_tokens.jobs._plan.format import optional_string, parse_owner_ids
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import (
@@ -355,7 +355,7 @@ class Quarantine:
                 if token["outcome"] == Outcome.DONE.value
             }
             owners = tuple(map(Owner.parse, plan["owners"]))
-            owner_ids = read_owner_ids(plan.get("ownerIds", {}))
+            owner_ids = parse_owner_ids(plan.get("ownerIds", {}))
             account = optional_string(plan.get("account"))
             return cls(str(path), plan["baseUrl"], owners, changes, owner_ids, account)
         except OSError as error:

@@ -37,7 +37,7 @@ def nothing_blocks() -> Iterator[BlockBuster]:
     buster = BlockBuster(["losant_tokens"])
     buster.functions["os.write"].can_block_in("losant_tokens/jobs/_execution/journal.py", "_write")
     read = buster.functions["io.BufferedReader.read"]
-    read.can_block_in("losant_tokens/jobs/_plan/plan.py", "_read_block")
+    read.can_block_in("losant_tokens/jobs/_plan/reader.py", "_read_block")
     for function in buster.functions.values():
         function.can_block_in("losant_tokens/jobs/_plan/temporary_folder.py", "_finish")
     buster.activate()

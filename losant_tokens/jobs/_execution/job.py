@@ -122,7 +122,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             CircuitBreaker(patience),
             before_waiting=opened.flush,
         )
-        queue = WorkQueue(entries.chunks(), opened.states, retry_failed=retry_failed)
+        queue = WorkQueue(entries.batches(), opened.states, retry_failed=retry_failed)
         job = _Job(
             journal=opened,
             throttle=throttle,

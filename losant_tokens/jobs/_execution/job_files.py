@@ -9,7 +9,8 @@ import attrs
 
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.plan_lock import PlanLock
-from losant_tokens.jobs._plan.plan import Entries, Plan
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.reader import PlanEntries
 
 
 @attrs.define(eq=False)
@@ -24,12 +25,12 @@ class JobFiles:
     journal_path: Path
     resume: bool
     _lock: PlanLock | None = None
-    _entries: Entries | None = None
+    _entries: PlanEntries | None = None
     _journal: Journal | None = None
     _over: bool = False
     _mutex: threading.Lock = attrs.field(factory=threading.Lock)
 
-    async def __aenter__(self) -> tuple[Entries, Journal]:
+    async def __aenter__(self) -> tuple[PlanEntries, Journal]:
         try:
             return await anyio.to_thread.run_sync(self._open)
         except BaseException:
@@ -45,7 +46,7 @@ class JobFiles:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._close)
 
-    def _open(self) -> tuple[Entries, Journal]:
+    def _open(self) -> tuple[PlanEntries, Journal]:
         try:
             self._lock = PlanLock.acquire(self.plan.digest, self.plan.header.base_url)
             self._entries = self.plan.checked_entries()

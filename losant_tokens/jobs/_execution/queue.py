@@ -1,16 +1,12 @@
 """The work queue of a job: the tokens of the plan that are not finished yet, some of them read."""
 
-import json
 from collections import deque
 from collections.abc import Iterator
-from functools import cache
 
 import attrs
 from anyio.lowlevel import checkpoint
 
-from losant_tokens import Owner
 from losant_tokens.errors import PlanRefused
-from losant_tokens.jobs._plan.format import read_entry
 from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._types import Entry
@@ -40,7 +36,7 @@ class WorkQueue:
     """The tokens of a plan that are not finished yet.
 
     Args:
-        chunks: The lines of the plan, some of them at a time.
+        batches: The tokens of the plan, some of them at a time.
         states: How far each token has come.
         retry_failed: Whether tokens that have failed are done again.
 
@@ -50,16 +46,15 @@ class WorkQueue:
     """
 
     def __init__(
-        self, chunks: Iterator[list[bytes]], states: States, *, retry_failed: bool = False
+        self, batches: Iterator[list[Entry]], states: States, *, retry_failed: bool = False
     ) -> None:
         self.pending: deque[WorkItem] = deque()
         self.is_read = False
-        self._chunks = chunks
+        self._batches = batches
         self._states = states
         self._retry_failed = retry_failed
         self._read = 0
         self._deferred: deque[WorkItem] = deque()
-        self._owner_of = cache(Owner.parse)  # there are few owners, and they repeat
 
     async def next(self) -> WorkItem | None:
         """Return the next item, or `None` if there is none left.
@@ -70,14 +65,14 @@ class WorkQueue:
             PlanRefused: The plan is not what its header says.
         """
         while not self.pending and not self.is_read:
-            if (chunk := next(self._chunks, None)) is None:
+            if (batch := next(self._batches, None)) is None:
                 self.is_read = True
             else:
-                for item in self._unfinished(chunk):
+                for item in self._unfinished(batch):
                     # A token that could not be done before shall not stop the job before others.
                     has_failed = item.number in self._states.errors and not item.in_doubt
                     (self._deferred if has_failed else self.pending).append(item)
-                self._read += len(chunk)
+                self._read += len(batch)
                 await checkpoint()
         if self.pending:
             return self.pending.popleft()
@@ -94,28 +89,15 @@ class WorkQueue:
         """Whether no item is left, as far as is known."""
         return self.is_read and not self.pending and not self._deferred
 
-    def _unfinished(self, chunk: list[bytes]) -> list[WorkItem]:
-        states = self._states.open_ones(self._read, len(chunk), retry_failed=self._retry_failed)
-        if len(states) != len(chunk):
+    def _unfinished(self, batch: list[Entry]) -> list[WorkItem]:
+        states = self._states.open_ones(self._read, len(batch), retry_failed=self._retry_failed)
+        if len(states) != len(batch):
             raise PlanRefused(
                 f"The plan has more tokens than the {len(self._states)} of its header. Make a new "
                 f"plan."
             )
         return [
             WorkItem(number, entry, in_doubt, must_look=in_doubt)
-            for number, (entry, in_doubt) in enumerate(
-                zip(self._entries(chunk), states, strict=True), self._read
-            )
+            for number, (entry, in_doubt) in enumerate(zip(batch, states, strict=True), self._read)
             if in_doubt is not None
         ]
-
-    def _entries(self, chunk: list[bytes]) -> list[Entry]:
-        try:
-            # Parsed together, lines take half as long as one by one.
-            parsed = json.loads(b"[%b]" % b",".join(chunk))
-            return [read_entry(data, self._owner_of(data["owner"])) for data in parsed]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise PlanRefused(
-                f"A line of the plan between token {self._read + 1} and "
-                f"{self._read + len(chunk)} does not describe a token. Make a new plan."
-            ) from None

@@ -1,4 +1,4 @@
-"""A plan's lines: what they say as JSON, and the digest over all of them."""
+"""The lines of a plan file as JSON, and the digest over all of them."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ VERSION = 1
 
 
 class Line(TypedDict):
-    """The members of a line about a token, in the order in which they are written; see `Entry`."""
+    """The members of a line about a token, in the order in which they are written. See `Entry`."""
 
     owner: str
     id: str
@@ -31,26 +31,34 @@ class Line(TypedDict):
 
 
 def json_line(value: object) -> bytes:
-    """JSON on one line, for people to read: in UTF-8 wherever that can be."""
+    """Return a value as JSON on one line, without its end, in UTF-8 so that people can read it."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON may carry and UTF-8 may not
+    except UnicodeEncodeError:
+        # JSON can escape half of a surrogate pair. UTF-8 cannot encode it.
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def digest_of(header: dict[str, Any], entries: str) -> str:
+def digest_of(header: dict[str, Any], entries_digest: str) -> str:
+    """Return the digest of a plan.
+
+    Args:
+        header: The header as JSON values, without the digest.
+        entries_digest: The SHA-256 of all other lines, in hexadecimal digits.
+    """
     canonical = json.dumps(header, sort_keys=True).encode()
-    return "sha256:" + hashlib.sha256(canonical + entries.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(canonical + entries_digest.encode()).hexdigest()
 
 
 def first_line(header: dict[str, Any], digest: str) -> bytes:
+    """Return the first line of a plan: the header with the digest."""
     return json_line({**header, "digest": digest}) + b"\n"
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the members of a JSON object, each of which must occur once.
 
-    Of two members with one name, a person may read the first and a parser the last.
+    If two members have the same name, a person may read the first and a parser the last.
 
     Raises:
         ValueError: A name occurs twice.
@@ -61,12 +69,8 @@ def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _datetime(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def text_of(time: datetime | None) -> str | None:
-    """Return a time as the files show it: in UTC, if it has a year from 1 to 9999 there."""
+def timestamp(time: datetime | None) -> str | None:
+    """Return a time as a timestamp in UTC, or with its own offset if UTC exceeds year 1 to 9999."""
     if time is None:
         return None
     try:
@@ -75,16 +79,31 @@ def text_of(time: datetime | None) -> str | None:
         return time.isoformat()
 
 
+def parse_timestamp(text: str) -> datetime:
+    """Return the time of a timestamp.
+
+    Raises:
+        ValueError: The string is not a timestamp, or has no time zone.
+    """
+    time = datetime.fromisoformat(text)
+    if time.utcoffset() is None:
+        raise ValueError(text)
+    return time
+
+
+# --- The header ------------------------------------------------------------------------------
+
+
 def header_json(header: Header) -> dict[str, Any]:
-    """Return the header of a plan as JSON values, all but the digest."""
+    """Return the header of a plan as JSON values, without the digest."""
     return {"format": FORMAT, "version": VERSION, **header_members(header)}
 
 
 def header_members(header: Header) -> dict[str, Any]:
-    """Return the facts of a header under their names in plans and reports."""
+    """Return the attributes of a header under the names that they have in plans and reports."""
     skew = header.clock_skew
     return {
-        "created": text_of(header.created_at),
+        "created": timestamp(header.created_at),
         "baseUrl": header.base_url,
         "action": header.action,
         "rule": header.rule,
@@ -99,19 +118,18 @@ def header_members(header: Header) -> dict[str, Any]:
     }
 
 
-def read_header(data: dict[str, Any]) -> Header:
+def parse_header(data: dict[str, Any]) -> Header:
     """Return the header that JSON values describe.
 
     Raises:
         ValueError: A member has a type or a value that no release writes.
         KeyError: A member is missing.
     """
-    created = _checked(data["created"], str)
     skew = data["clockSkew"]
     return Header(
-        created_at=aware(created),
+        created_at=parse_timestamp(_checked(data["created"], str)),
         base_url=_checked(data["baseUrl"], str),
-        action=_one_of_actions(data["action"]),
+        action=_action(data["action"]),
         rule=_checked(data["rule"], str),
         counts={
             Owner.parse(owner): _counts(_checked(counts, dict))
@@ -120,32 +138,29 @@ def read_header(data: dict[str, Any]) -> Header:
         protected=_strings(data["protected"]),
         token_in_use=optional_string(data["tokenInUse"]),
         drifted=_checked(data["moved"], bool),
-        owner_ids=read_owner_ids(data["ownerIds"]),
+        owner_ids=parse_owner_ids(data["ownerIds"]),
         account=optional_string(data["account"]),
         clock_skew=None if skew is None else _seconds(skew),
         incomplete=_strings(data["incomplete"]),
     )
 
 
-def read_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:
+def parse_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:
     """Return the ids of owners that JSON values describe.
 
     Raises:
-        ValueError: They are of another form.
+        ValueError: The values have another form.
     """
     return {Owner.parse(owner): _strings(ids) for owner, ids in _checked(data, dict).items()}
 
 
-def aware(text: str) -> datetime:
-    """Return the time that a string names.
+def optional_string(value: object) -> str | None:
+    """Return a JSON value that must be a string or null.
 
     Raises:
-        ValueError: It names none, or one without a time zone.
+        ValueError: The value has another type.
     """
-    time = datetime.fromisoformat(text)
-    if time.utcoffset() is None:
-        raise ValueError(text)
-    return time
+    return None if value is None else _checked(value, str)
 
 
 def _checked(value: object, kind: type[T]) -> T:
@@ -154,20 +169,11 @@ def _checked(value: object, kind: type[T]) -> T:
     return value
 
 
-def optional_string(value: object) -> str | None:
-    """Return a JSON value that may be a string or null.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    return None if value is None else _checked(value, str)
-
-
 def _strings(value: object) -> tuple[str, ...]:
     return tuple(_checked(item, str) for item in _checked(value, list))
 
 
-def _one_of_actions(value: object) -> Action:
+def _action(value: object) -> Action:
     for action in ACTIONS:
         if value == action:
             return action
@@ -187,41 +193,49 @@ def _counts(data: dict[str, Any]) -> Counts:
     return counts
 
 
+# --- The lines about tokens ------------------------------------------------------------------
+
+
 def entry_json(entry: Entry) -> Line:
-    said: Line = {
+    """Return a line about a token as JSON values."""
+    line: Line = {
         "owner": str(entry.owner),
         "id": entry.id,
         "name": entry.name,
         "status": entry.status,
-        "lastUpdated": text_of(entry.last_updated),
-        "creationDate": text_of(entry.creation_date),
-        "expirationDate": text_of(entry.expiration_date),
+        "lastUpdated": timestamp(entry.last_updated),
+        "creationDate": timestamp(entry.creation_date),
+        "expirationDate": timestamp(entry.expiration_date),
         "reason": entry.reason,
     }
-    return said if entry.protected is None else {**said, "protected": entry.protected}
+    return line if entry.protected is None else {**line, "protected": entry.protected}
 
 
-def read_entry(said: Line, owner: Owner) -> Entry:
-    # In the order of the class: by their names, it would take twice as long.
+def entry_of(line: Line, owner: Owner) -> Entry:
+    """Return the token that a line describes, without checking the types of its members."""
     return Entry(
-        owner,
-        said["id"],
-        said["name"],
-        said["status"],
-        _datetime(said["lastUpdated"]),
-        _datetime(said["creationDate"]),
-        _datetime(said["expirationDate"]),
-        said["reason"],
-        said.get("protected"),
+        owner=owner,
+        id=line["id"],
+        name=line["name"],
+        status=line["status"],
+        last_updated=_datetime(line["lastUpdated"]),
+        creation_date=_datetime(line["creationDate"]),
+        expiration_date=_datetime(line["expirationDate"]),
+        reason=line["reason"],
+        protected=line.get("protected"),
     )
 
 
-_MEMBERS = frozenset(Line.__required_keys__)
+def _datetime(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+_REQUIRED = frozenset(Line.__required_keys__)
 _OPTIONAL = frozenset(Line.__optional_keys__)
 
 
 class LineCheck:
-    """Checks each line of a plan, and that the header counts them right.
+    """Checks each line of a plan, and compares their number with the counts of the header.
 
     Args:
         header: The header of the plan.
@@ -232,23 +246,22 @@ class LineCheck:
         self._owners = {str(owner): owner for owner in header.counts}
         self._found = {owner: [0, 0] for owner in header.counts}
 
-    def take(self, lines: list[bytes]) -> None:
-        """Check some lines.
+    def check(self, line: bytes) -> None:
+        """Check a line.
 
         Raises:
-            ValueError: A line is not one that a release writes, or about another owner.
-            KeyError: It is about an owner that the header does not name.
+            ValueError: No release writes such a line, or its owner is not in the header.
+            KeyError: The header does not have the owner.
         """
-        for line in lines:
-            data = _checked(json.loads(line, object_pairs_hook=unique_members), dict)
-            if not _MEMBERS <= data.keys() <= _MEMBERS | _OPTIONAL:
-                raise ValueError(data)
-            owner = self._owners[_checked(data["owner"], str)]
-            self._found[owner]["protected" in data] += 1
-            _check_entry(cast("Line", data), owner)
+        data = _checked(json.loads(line, object_pairs_hook=unique_members), dict)
+        if not _REQUIRED <= data.keys() <= _REQUIRED | _OPTIONAL:
+            raise ValueError(data)
+        owner = self._owners[_checked(data["owner"], str)]
+        self._found[owner]["protected" in data] += 1
+        _check_entry(cast("Line", data), owner)
 
     def problem(self) -> str | None:
-        """Return in words that the header counts other lines than there are, or `None`."""
+        """Return how the header and the lines differ in number; `None` if they do not."""
         for owner, (selected, protected) in self._found.items():
             counts = self._counts[owner]
             if (counts.selected, counts.protected) != (selected, protected):
@@ -259,8 +272,8 @@ class LineCheck:
         return None
 
 
-def _check_entry(data: Line, owner: Owner) -> None:
-    entry = read_entry(data, owner)
+def _check_entry(line: Line, owner: Owner) -> None:
+    entry = entry_of(line, owner)
     for text in (entry.id, entry.name, entry.reason):
         _checked(text, str)
     for optional in (entry.status, entry.protected):

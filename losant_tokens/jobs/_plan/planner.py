@@ -200,7 +200,7 @@ async def make_plan(client: AsyncClient, wanted: Wanted, settings: Settings) -> 
         planner.check()
         header = planner.header()
         # The thread keeps its last result for some time, and so must not return the plan.
-        made = writer.made(header, await anyio.to_thread.run_sync(writer.save, header))
+        made = writer.saved_plan(header, await anyio.to_thread.run_sync(writer.save, header))
     planner.warn()
     return made
 
@@ -236,12 +236,12 @@ class _Planner:
 
         It is certain that none is if `Watch` proves it, or if two listings are the same.
         """
-        await anyio.to_thread.run_sync(writer.mark)
+        await anyio.to_thread.run_sync(writer.savepoint)
         listing = await self._list(owner, writer, send)
         is_certain, repeats = listing.watch.is_whole, 1
         while not is_certain and repeats < _LISTINGS:
             before, repeats = listing.watch.digest, repeats + 1
-            writer.back_to_mark()
+            writer.rollback()
             listing = await self._list(owner, writer, send)
             is_certain = listing.watch.is_whole or listing.watch.digest == before
         self.drifted |= not is_certain

@@ -1,4 +1,4 @@
-"""Writes plans, completely or not at all."""
+"""Writes plan files, completely or not at all."""
 
 import contextlib
 import hashlib
@@ -19,22 +19,24 @@ from losant_tokens.jobs._plan.format import (
     header_json,
     json_line,
 )
-from losant_tokens.jobs._plan.plan import MOST_HEADER, MOST_LINE, Plan
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.reader import MAX_HEADER_SIZE, MAX_LINE_SIZE
 from losant_tokens.jobs._plan.temporary_folder import OwnFolder
 from losant_tokens.jobs._types import Entry, Header
 
 
 class PlanWriter:
-    """Writes a plan: its tokens first, as they come, and then the header that counts them.
+    """Writes a plan: the tokens first, as they are listed, and then the header that counts them.
 
-    Until it is finished, the tokens are in a file without a name, which nobody has to remove.
+    Until the plan is saved, its tokens are in a file without a name. The operating system removes
+    that file if the process ends.
 
     Args:
-        path: The file; `None` for one in a temporary folder, which goes with the plan.
+        path: The file of the plan; `None` for a file in a temporary folder, which is removed with
+            the plan.
 
     Raises:
-        PlanRefused: The file exists already.
-        JobError: It cannot be written.
+        JobError: The temporary folder cannot be created.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -45,12 +47,18 @@ class PlanWriter:
         self._path = path
         self._file: IO[bytes] | None = None
         self._hash = hashlib.sha256()
-        self._marked = (0, hashlib.sha256())
+        self._savepoint = (0, hashlib.sha256())
         self._lines: list[bytes] = []
 
     def __enter__(self) -> Self:
+        """Create the file for the tokens.
+
+        Raises:
+            PlanRefused: The path exists already.
+            JobError: The folder cannot be written to.
+        """
         self._refuse_to_replace()
-        with self._refusals():
+        with self._write_errors():
             self._file = tempfile.TemporaryFile(dir=self._path.parent)
         return self
 
@@ -61,17 +69,18 @@ class PlanWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._folder = None
-        with contextlib.suppress(OSError):  # what was not written is not wanted
+        # To close the file may flush it and fail. Its content is saved or unwanted by now.
+        with contextlib.suppress(OSError):
             self._opened().close()
 
     def add(self, entry: Entry) -> None:
-        """Take a token. It is written with the next `flush`.
+        """Add a token. The next `flush` writes it.
 
         Raises:
-            JobError: It is too long for a plan.
+            JobError: The line of the token is too long for a plan.
         """
         line = json_line(entry_json(entry)) + b"\n"
-        if len(line) > MOST_LINE:
+        if len(line) > MAX_LINE_SIZE:
             raise JobError(
                 f"The token {entry.id} of {entry.owner} cannot be planned: its members have "
                 f"{len(line):,} bytes. Leave it out of the selection."
@@ -79,25 +88,37 @@ class PlanWriter:
         self._lines.append(line)
 
     def flush(self) -> None:
-        """Write the tokens that were taken."""
+        """Write the tokens that were added.
+
+        Raises:
+            JobError: They cannot be written.
+        """
         data = b"".join(self._lines)
         self._lines.clear()
         self._hash.update(data)
-        with self._refusals():
+        with self._write_errors():
             self._opened().write(data)
 
-    def mark(self) -> None:
-        """Remember the position."""
-        self.flush()
-        with self._refusals():
-            self._marked = (self._opened().tell(), self._hash.copy())
+    def savepoint(self) -> None:
+        """Write the tokens that were added, and remember the position for `rollback`.
 
-    def back_to_mark(self) -> None:
-        """Drop the tokens that came after the mark."""
+        Raises:
+            JobError: They cannot be written.
+        """
+        self.flush()
+        with self._write_errors():
+            self._savepoint = (self._opened().tell(), self._hash.copy())
+
+    def rollback(self) -> None:
+        """Drop the tokens that were added since the savepoint.
+
+        Raises:
+            JobError: The file cannot be truncated.
+        """
         self._lines.clear()
-        position, hashed = self._marked
+        position, hashed = self._savepoint
         self._hash = hashed.copy()
-        with self._refusals():
+        with self._write_errors():
             self._opened().seek(position)
             self._opened().truncate()
 
@@ -105,10 +126,10 @@ class PlanWriter:
         """Save the plan, and return it.
 
         Raises:
-            PlanRefused: There is such a file by now.
+            PlanRefused: Another process has created the file meanwhile.
             JobError: It cannot be written.
         """
-        return self.made(header, self.save(header))
+        return self.saved_plan(header, self.save(header))
 
     def save(self, header: Header) -> str:
         """Write the header and the tokens to the path, completely or not at all.
@@ -117,15 +138,15 @@ class PlanWriter:
             The digest of the plan.
 
         Raises:
-            PlanRefused: There is such a file by now.
+            PlanRefused: Another process has created the file meanwhile.
             JobError: It cannot be written.
         """
         self.flush()
         data = header_json(header)
-        if len(json_line(data)) > MOST_HEADER:
+        if len(json_line(data)) > MAX_HEADER_SIZE:
             raise JobError("The header of the plan is too long. Protect fewer patterns.")
         digest = digest_of(data, self._hash.hexdigest())
-        with self._refusals(), part_of(self._path) as (descriptor, part):
+        with self._write_errors(), part_of(self._path) as (descriptor, part):
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(first_line(data, digest))
                 self._opened().seek(0)
@@ -134,27 +155,35 @@ class PlanWriter:
             self._put_in_place(part)
         return digest
 
-    def made(self, header: Header, digest: str) -> Plan:
-        """Return the plan that was saved, which has the temporary folder from now on."""
+    def saved_plan(self, header: Header, digest: str) -> Plan:
+        """Return the plan that `save` wrote. The plan takes over the temporary folder.
+
+        Args:
+            header: The header that was saved.
+            digest: The digest that `save` returned.
+        """
         folder, self._folder = self._folder, None
         return Plan(self._path, header, digest, folder=folder)
 
     def _put_in_place(self, part: Path) -> None:
-        """Give the file its name, unless another file has got it meanwhile."""
+        """Give the file its name, unless another process has created a file of that name."""
         try:
             os.link(part, self._path)
         except FileExistsError:
             self._refuse_to_replace()
-        except OSError:  # no links on this file system
+        except OSError:  # The file system has no links.
             self._refuse_to_replace()
             part.rename(self._path)
 
     def _refuse_to_replace(self) -> None:
         if os.path.lexists(self._path):
-            raise PlanRefused(f"{self._path} exists already. Give the plan another name.")
+            raise PlanRefused(
+                f"{self._path} exists already. Give the plan another path, or remove the file."
+            )
 
     @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def _write_errors(self) -> Iterator[None]:
+        """Raise `JobError` for an error of the file system."""
         try:
             yield
         except OSError as error:
@@ -162,5 +191,5 @@ class PlanWriter:
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
-            raise RuntimeError("A PlanWriter is used in a `with` block.")
+            raise RuntimeError("Use a PlanWriter in a `with` block.")
         return self._file

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from losant_tokens.jobs._plan.format import header_members, text_of
+from losant_tokens.jobs._plan.format import header_members, timestamp
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._types import Outcome, Result
 
@@ -38,8 +38,8 @@ def summary(report: Report) -> dict[str, Any]:
         },
         "settings": dict(report.settings),
         "run": {
-            "begun": text_of(report.begun),
-            "ended": text_of(report.ended),
+            "begun": timestamp(report.begun),
+            "ended": timestamp(report.ended),
             "journal": str(report.journal),
             "seconds": round(report.seconds, 3),
             "requests": report.requests,
@@ -84,10 +84,10 @@ def _row(result: Result, changed: datetime | None) -> dict[str, str | None]:
         result.error,
         entry.reason,
         entry.protected,
-        text_of(entry.last_updated),
-        text_of(entry.creation_date),
-        text_of(entry.expiration_date),
-        text_of(changed),
+        timestamp(entry.last_updated),
+        timestamp(entry.creation_date),
+        timestamp(entry.expiration_date),
+        timestamp(changed),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

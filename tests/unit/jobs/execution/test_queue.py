@@ -9,7 +9,6 @@ from anyio.lowlevel import checkpoint
 from losant_tokens import Owner
 from losant_tokens.errors import PlanRefused
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
-from losant_tokens.jobs._plan.format import entry_json, json_line
 from losant_tokens.jobs._states import States
 from losant_tokens.jobs._types import Entry, Outcome
 
@@ -22,9 +21,9 @@ def entry(number: int) -> Entry:
     return Entry(OWNER, f"{number:024x}", f"ci-{number}", "active", None, None, None, "old")
 
 
-def lines(count: int) -> list[bytes]:
-    """The lines of a plan."""
-    return [json_line(entry_json(entry(number))) + b"\n" for number in range(count)]
+def entries(count: int) -> list[Entry]:
+    """The tokens of a plan."""
+    return [entry(number) for number in range(count)]
 
 
 async def all_items(queue: WorkQueue) -> list[WorkItem]:
@@ -37,12 +36,12 @@ async def all_items(queue: WorkQueue) -> list[WorkItem]:
 
 async def test_unfinished_tokens_are_returned() -> None:
     """Finished tokens are left out, and a token that was intended is in doubt."""
-    all_lines, states = lines(6), States.of(6)
+    all_entries, states = entries(6), States.of(6)
     states.note(1, 1)  # intended
     for number in (0, 2, 3):
         states.note(number, DONE)
     assert [states.outcome(number) for number in (0, 1)] == [Outcome.DONE, Outcome.UNKNOWN]
-    queue = WorkQueue(iter([all_lines[:3], all_lines[3:]]), states)
+    queue = WorkQueue(iter([all_entries[:3], all_entries[3:]]), states)
 
     found = await all_items(queue)
 
@@ -63,7 +62,7 @@ async def test_failed_tokens_are_returned_on_request(
     states = States.of(2)
     states.note(0, FAILED, "400")
     assert states.outcome(0) is Outcome.FAILED
-    queue = WorkQueue(iter([lines(2)]), states, retry_failed=retry_failed)
+    queue = WorkQueue(iter([entries(2)]), states, retry_failed=retry_failed)
 
     found = await all_items(queue)
 
@@ -74,7 +73,7 @@ async def test_tokens_that_were_set_aside_come_last() -> None:
     """A token that an earlier run could not do comes after all others, so nothing stops at it."""
     states = States.of(3)
     states.note(0, 0, "403")
-    queue = WorkQueue(iter([lines(3)]), states)
+    queue = WorkQueue(iter([entries(3)]), states)
 
     found = await all_items(queue)
 
@@ -83,7 +82,7 @@ async def test_tokens_that_were_set_aside_come_last() -> None:
 
 async def test_deferred_items_come_last() -> None:
     """An item that is deferred comes again after all others, with all its attempts."""
-    queue = WorkQueue(iter([lines(3)]), States.of(3))
+    queue = WorkQueue(iter([entries(3)]), States.of(3))
     first = await queue.next()
     assert first is not None
     first.failures = 5
@@ -97,33 +96,24 @@ async def test_deferred_items_come_last() -> None:
 
 async def test_a_plan_with_more_tokens_than_its_header_says_is_refused() -> None:
     """A plan whose header counts fewer tokens than there are lines is refused in words."""
-    queue = WorkQueue(iter([lines(3)]), States.of(2))
+    queue = WorkQueue(iter([entries(3)]), States.of(2))
 
     with pytest.raises(PlanRefused, match="more tokens than the 2 of its header"):
         await queue.next()
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"owner":"nobody"}\n', b"[1]\n"])
-async def test_a_line_that_describes_no_token_is_refused(line: bytes) -> None:
-    """A line of a forged plan that describes no token is refused in words."""
-    queue = WorkQueue(iter([[*lines(1), line]]), States.of(2))
-
-    with pytest.raises(PlanRefused, match="does not describe a token"):
-        await queue.next()
-
-
 async def test_other_tasks_have_turns_while_the_plan_is_read() -> None:
-    """However many tokens are finished, other tasks have a turn after each chunk of them."""
+    """However many tokens are finished, other tasks have a turn after each batch of them."""
     turns = 0
-    at_each_chunk = []
+    at_each_batch = []
     states = States.of(100)
     for number in range(99):
         states.note(number, DONE)
 
-    def chunks() -> Iterator[list[bytes]]:
+    def batches() -> Iterator[list[Entry]]:
         for part in range(0, 100, 10):
-            at_each_chunk.append(turns)
-            yield lines(100)[part : part + 10]
+            at_each_batch.append(turns)
+            yield entries(100)[part : part + 10]
 
     async def count() -> None:
         nonlocal turns
@@ -131,7 +121,7 @@ async def test_other_tasks_have_turns_while_the_plan_is_read() -> None:
             turns += 1
             await checkpoint()
 
-    queue = WorkQueue(chunks(), states)
+    queue = WorkQueue(batches(), states)
     async with anyio.create_task_group() as group:
         group.start_soon(count)
         item = await queue.next()
@@ -139,4 +129,4 @@ async def test_other_tasks_have_turns_while_the_plan_is_read() -> None:
 
     assert item is not None
     assert item.number == 99
-    assert sorted(set(at_each_chunk)) == at_each_chunk
+    assert sorted(set(at_each_batch)) == at_each_batch

@@ -157,7 +157,7 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
     """What is no plan, or one of another release, is refused in words."""
     (tmp_path / "plan").write_bytes(content)
 
-    with pytest.raises(PlanRefused, match=r"not a plan|knows version 1 alone|was altered"):
+    with pytest.raises(PlanRefused, match=r"not a plan|can only read version 1|was altered"):
         Plan.read(tmp_path / "plan")
 
 
@@ -374,7 +374,7 @@ def test_plan_that_is_changed_while_it_is_read(tmp_path: Path, at: int) -> None:
     used: list[bytes] = []
 
     with pytest.raises(PlanRefused, match=r"plan\.jsonl was changed after it was checked"):
-        used.extend(line for chunk in opened.chunks() for line in chunk)
+        used.extend(json_line(entry_json(entry)) + b"\n" for entry in opened)
 
     assert set(used) <= set(content.splitlines(keepends=True))
     assert 0 < len(used) < 3000
@@ -384,15 +384,26 @@ def test_plan_that_is_changed_while_it_is_read(tmp_path: Path, at: int) -> None:
 def test_block_that_cannot_be_read(tmp_path: Path) -> None:
     """A plan that cannot be read to its end is refused with the reason."""
     opened = write(tmp_path / "plan.jsonl").checked_entries()
-    opened._file.close()
+    opened._file._file.close()
 
     class Broken(io.BytesIO):
         def read(self, *_: Any) -> bytes:
             raise OSError(errno.EIO, "Input/output error")
 
-    opened._file = Broken()
+    opened._file._file = Broken()
     with pytest.raises(PlanRefused, match="cannot be read: Input/output error"):
         list(opened)
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"owner":"nobody"}\n', b"[1]\n"])
+def test_line_that_describes_no_token(tmp_path: Path, line: bytes) -> None:
+    """A plan that was not checked line by line is refused at a line that describes no token."""
+    path = tmp_path / "plan.jsonl"
+    forge_lines(path, LINES[0] + line)
+    digest = json.loads(path.read_bytes().splitlines()[0])["digest"]
+
+    with pytest.raises(PlanRefused, match="has a line that does not describe a token"):
+        list(Plan(path, HEADER, digest).checked_entries().batches())
 
 
 def test_line_that_is_too_long_is_not_written(tmp_path: Path) -> None:
@@ -538,7 +549,7 @@ def test_folder_that_is_not_there(tmp_path: Path) -> None:
         write(tmp_path / "none" / "plan.jsonl")
 
 
-def test_back_to_mark(tmp_path: Path) -> None:
+def test_rollback(tmp_path: Path) -> None:
     """What came after the mark can be forgotten."""
     one = Header(
         **{
@@ -548,11 +559,11 @@ def test_back_to_mark(tmp_path: Path) -> None:
         }
     )
     with PlanWriter(tmp_path / "plan.jsonl") as writer:
-        writer.mark()
+        writer.savepoint()
         writer.add(ENTRIES[1])
         writer.flush()
         writer.add(ENTRIES[2])
-        writer.back_to_mark()
+        writer.rollback()
         writer.add(ENTRIES[0])
         plan = writer.finish(one)
 
@@ -564,7 +575,7 @@ def test_line_that_is_no_json_is_refused(bad: bytes) -> None:
     """A line that is not JSON is refused, because nobody could have reviewed it."""
     line = json_line(entry_json(ENTRIES[1])) + b"\n"
     with pytest.raises(ValueError, match=r"line 1|decode"):
-        LineCheck(HEADER).take([line, line.replace(b"prod", bad)])
+        LineCheck(HEADER).check(line.replace(b"prod", bad))
 
 
 @pytest.mark.parametrize(("before", "behind"), [(b"x", b""), (b"", b"x"), (b"\xff", b"")])
@@ -572,7 +583,7 @@ def test_line_that_is_more_than_json_is_refused(before: bytes, behind: bytes) ->
     """A line of which only a part is JSON is refused."""
     line = json_line(entry_json(ENTRIES[1]))
     with pytest.raises(ValueError, match=r"line 1|decode"):
-        LineCheck(HEADER).take([line + b"\n", before + line + behind + b"\n"])
+        LineCheck(HEADER).check(before + line + behind + b"\n")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -582,7 +593,7 @@ def test_line_with_another_member_is_refused(entry: Entry, more: bytes) -> None:
     line = json_line(entry_json(entry))
     for place in (line.index(b'"%b"' % name.encode()) for name in entry_json(entry)):
         with pytest.raises(ValueError, match=r"twice|owner"):
-            LineCheck(HEADER).take([line[:place] + more + b"," + line[place:] + b"\n"])
+            LineCheck(HEADER).check(line[:place] + more + b"," + line[place:] + b"\n")
 
 
 def test_writer_outside_of_its_block(tmp_path: Path) -> None:
