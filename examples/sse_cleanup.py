@@ -147,7 +147,7 @@ async def explain(request: Request, error: Exception) -> JSONResponse:
     match error:
         case KeyError():
             return JSONResponse({"error": "there is no such plan"}, 404)
-        case errors.JobError():
+        case jobs.JobError():
             return JSONResponse({"error": str(error)}, 409)
         case _:
             return JSONResponse({"error": str(error)}, 502)

@@ -14,18 +14,14 @@
     │   └── RequestTimeout     no response in time
     ├── ResponseError          a success or redirect that cannot come from the API
     │   └── ResponseTooLarge   a page of a list beyond `max_response_size`
-    ├── StatusError            an error status, from the API if `is_from_api`
-    │   ├── BadRequest         400
-    │   ├── Unauthorized       401
-    │   ├── Forbidden          403
-    │   ├── NotFound           404
-    │   ├── PayloadTooLarge    413
-    │   ├── TooManyRequests    429
-    │   └── ServerError        500 and above
-    └── JobError               a bulk job cannot go on
-        ├── GuardRefused       it would do more than its guards allow
-        ├── PlanRefused        its plan is altered, too old, or made for somewhere else
-        └── JournalError       its journal cannot be read or written
+    └── StatusError            an error status, from the API if `is_from_api`
+        ├── BadRequest         400
+        ├── Unauthorized       401
+        ├── Forbidden          403
+        ├── NotFound           404
+        ├── PayloadTooLarge    413
+        ├── TooManyRequests    429
+        └── ServerError        500 and above
 
 The first four are raised before anything is sent. `ambiguous`, on `TransportError` and
 `ResponseError`, says whether the request may have been carried out. No message, attribute or pickle
@@ -43,15 +39,11 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "Forbidden",
-    "GuardRefused",
     "IssuerMismatch",
-    "JobError",
-    "JournalError",
     "LosantError",
     "NotFound",
     "PaginationDriftWarning",
     "PayloadTooLarge",
-    "PlanRefused",
     "RequestTimeout",
     "ResponseError",
     "ResponseTooLarge",
@@ -72,13 +64,7 @@ __all__ = [
 
 
 class LosantError(Exception):
-    """Anything that this library raises on purpose.
-
-    Attributes:
-        report: What a job had done by then (`jobs.Report`), where it was a job that this ended.
-    """
-
-    report: Any = None
+    """Anything that this library raises on purpose."""
 
 
 class ClientStateError(LosantError):
@@ -290,22 +276,6 @@ class TooManyRequests(StatusError):
 
 class ServerError(StatusError):
     """500 and above: the server, or a proxy in front of it, failed."""
-
-
-class JobError(LosantError):
-    """A bulk job cannot go on. Its journal has what was done."""
-
-
-class GuardRefused(JobError):
-    """A plan would do more than its guards allow; the message says how to allow it."""
-
-
-class PlanRefused(JobError):
-    """A plan cannot be read, was altered, is too old, or was made for another address."""
-
-
-class JournalError(JobError):
-    """A journal cannot be read or written, or belongs to another plan or process."""
 
 
 _BY_STATUS: Mapping[int, type[StatusError]] = MappingProxyType(

@@ -107,7 +107,9 @@ def explained(error: errors.LosantError) -> CommandError:
     text = with_options(str(error))
     if isinstance(error, errors.TransportError) and error.ambiguous:
         return CommandError(text, "it may have been done: look before you retry")
-    if isinstance(error, errors.GuardRefused | errors.PlanRefused):
+    from losant_tokens import jobs  # noqa: PLC0415 -- most errors are not those of jobs
+
+    if isinstance(error, jobs.GuardRefused | jobs.PlanRefused):
         return RefusedError(text)
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
     return CommandError(text, next(hints, ""))

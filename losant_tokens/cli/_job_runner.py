@@ -18,7 +18,6 @@ from losant_tokens.cli._connection import USUAL, Connection
 from losant_tokens.cli._errors import say, say_stopped, warn, with_options
 from losant_tokens.cli._progress import job_progress
 from losant_tokens.cli._signals import GRACE, StopSignals
-from losant_tokens.errors import LosantError
 
 _FAST_AT_ONCE = 50
 Connect = Callable[[int | None], AsyncClient]
@@ -101,9 +100,8 @@ class Run:
         report_retries()
         try:
             report = run_loop(self._run)
-        except LosantError as error:
-            if error.report is not None:
-                error.report = self._with_settings(error.report)
+        except jobs.JobFailed as error:
+            error.report = self._with_settings(error.report)
             raise
         return self._with_settings(report)
 

@@ -1,6 +1,8 @@
 """Bulk jobs for tens of thousands of tokens: plan them, review the plan, apply it."""
 
+from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
 from losant_tokens.jobs._execution.job import MAX_AGE, apply, journal_of
+from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account import check_account
 from losant_tokens.jobs._plan.plan import Plan
@@ -38,10 +40,15 @@ __all__ = [
     "MAX_AGE",
     "Counts",
     "Entry",
+    "GuardRefused",
     "Header",
+    "JobError",
+    "JobFailed",
+    "JournalError",
     "Outcome",
     "PaceSample",
     "Plan",
+    "PlanRefused",
     "PlanWarning",
     "Progress",
     "Report",

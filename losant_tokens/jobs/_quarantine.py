@@ -20,7 +20,8 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens._resources.base import PAGE_SIZE
 from losant_tokens._warnings import warn_caller
-from losant_tokens.errors import PlanRefused, ValidationError
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.account import other_claim

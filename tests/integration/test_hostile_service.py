@@ -74,11 +74,8 @@ async def applied(client: AsyncClient, plan: Plan, **options: Any) -> Report:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", jobs.PlanWarning)
             return await jobs.apply(client, plan, **options)
-    except errors.LosantError as error:
-        report: Report | None = error.report
-        if report is None:
-            raise
-        return report
+    except jobs.JobFailed as error:
+        return error.report
 
 
 async def cleaned_up(service: Service, folder: Path, **options: Any) -> Report:
@@ -671,7 +668,7 @@ def test_a_quarantine_whose_answers_are_lost(acts: bool, touches: bool, tmp_path
                         now=later,
                         allow_majority=True,
                     )
-                except errors.JobError:
+                except jobs.JobError:
                     return
             assert touched.isdisjoint(entry.id for entry in swept.entries() if not entry.protected)
 
@@ -843,7 +840,7 @@ def test_a_plan_applied_twice_at_once(make: Any, tmp_path: Path) -> None:
             async def work(plan: Plan) -> None:
                 try:
                     reports.append(await jobs.apply(client, plan, rate=10.0))
-                except errors.JobError as error:
+                except jobs.JobError as error:
                     refused.append(error)
 
             async with anyio.create_task_group() as tasks:
@@ -887,7 +884,7 @@ def test_another_account(tmp_path: Path) -> None:
             stranger = service.add("ci-0")
             service.tokens[stranger].update(ownerId="6" * 24, creatorId="6" * 24)
             service.before = Lists(lambda ask, page, _: {**page, "ownerId": "6" * 24}, service)
-            with pytest.raises(errors.JobError):
+            with pytest.raises(jobs.JobError):
                 await jobs.apply(client, plan)
             assert service.asked_to_change == []
             service.tokens = kept

@@ -258,11 +258,14 @@ class Jobs(RuleBasedStateMachine):
         has_begun = jobs.journal_of(self.plan).exists()
         try:
             return await jobs.apply(client, self.plan, resume=has_begun, patience=60.0, **options)
-        except errors.JournalError:
+        except jobs.JobFailed as error:
+            if isinstance(error.__cause__, jobs.JournalError):
+                raise
+            return error.report
+        except jobs.JournalError:
             raise
-        except errors.LosantError as error:
-            report: Report | None = error.report
-            return report
+        except errors.LosantError:
+            return None
 
     def _do(self, kind: str, id_: str) -> None:
         if kind == "create":

@@ -1,16 +1,18 @@
 """A fake with tokens to clean up, a client for it, and a plan."""
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from losant_tokens import AsyncClient, Owner, aiohttp_transport, jobs
+from losant_tokens.errors import LosantError
 from losant_tokens.jobs import Outcome, Plan, Report
 from losant_tokens.testing import FakeLosant
 
@@ -66,6 +68,16 @@ async def planned(client: AsyncClient, folder: Path, **options: Any) -> Plan:
                 **options,
             },
         )
+
+
+@contextmanager
+def job_fails_with(
+    cause: type[LosantError], match: str | None = None
+) -> Iterator[pytest.ExceptionInfo[jobs.JobFailed]]:
+    """Expect that a job fails because of an error of this class."""
+    with pytest.raises(jobs.JobFailed, match=match) as caught:
+        yield caught
+    assert isinstance(caught.value.__cause__, cause)
 
 
 def counts(report: Report) -> dict[str, int]:

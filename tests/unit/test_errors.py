@@ -29,10 +29,6 @@ TREE: dict[str, tuple[type, ...]] = {
     "PayloadTooLarge": (errors.StatusError,),
     "TooManyRequests": (errors.StatusError,),
     "ServerError": (errors.StatusError,),
-    "JobError": (errors.LosantError,),
-    "GuardRefused": (errors.JobError,),
-    "PlanRefused": (errors.JobError,),
-    "JournalError": (errors.JobError,),
 }
 
 

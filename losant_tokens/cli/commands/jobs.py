@@ -36,7 +36,8 @@ from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
 from losant_tokens.cli._render import DOING, VERBS, carry_on, result, show_plan, title, tokens
 from losant_tokens.cli._state_files import journal_for, own_file
 from losant_tokens.cli._tables import write, write_result
-from losant_tokens.errors import JobError, LosantError, PlanRefused
+from losant_tokens.errors import LosantError
+from losant_tokens.jobs import JobError, PlanRefused
 from losant_tokens.jobs._plan.planner import MAX_SKEW
 from losant_tokens.jobs._report.target import target_problem
 from losant_tokens.jobs._report.values import summary
@@ -279,15 +280,13 @@ class _Job:
         )
         # A signal while the report is written must not lose it, nor the totals.
         with run.signals.postponed():
-            failure: LosantError | None = None
+            failure: BaseException | None = None
             try:
                 report = run()
-            except LosantError as error:
-                if error.report is None:
-                    raise
-                report, failure = error.report, error
+            except jobs.JobFailed as error:
+                report, failure = error.report, error.__cause__
             are_saved = self._report(report)
-            if failure is not None:
+            if isinstance(failure, LosantError):
                 complain(problem := explained(failure))
                 if isinstance(failure, PlanRefused):
                     return problem.exit_code

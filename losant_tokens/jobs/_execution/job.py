@@ -16,8 +16,10 @@ from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
 from losant_tokens._adaptive_rate import Rate
 from losant_tokens._retry import may_retry_in_job
-from losant_tokens.errors import JournalError, LosantError, PlanRefused
+from losant_tokens.errors import LosantError
+from losant_tokens.jobs._errors import JournalError, PlanRefused
 from losant_tokens.jobs._execution.executor import Executor
+from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter, report_check
@@ -89,11 +91,12 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             raises an exception, that is logged once, and the job goes on.
 
     Raises:
-        PlanRefused: The plan is for another address or account, too old, or was altered.
-        JournalError: The journal cannot be read or written, the job was begun before, or another
+        PlanRefused: The plan is for another address, is too old, or was altered.
+        JournalError: The journal cannot be read or written, the job was started before, or another
             process applies the same plan.
-        LosantError: The token may not do this at all. Once the job had begun, the error has a
-            `report` of what was done.
+        JobFailed: The plan is for another account, or the job ended in an error. `report` says what
+            was done, and `__cause__` is the error.
+        LosantError: The API refused the token before the job started.
     """
     validators.check_argument(
         validators.optional(validators.positive_number), "apply", "rate", rate
@@ -112,8 +115,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
                 client, plan, account_check, patience, listener, (stop, abort)
             )
         except PlanRefused as error:
-            error.report = before
-            raise
+            raise JobFailed(str(error), report=before) from error
         _check_age(client, plan, max_age, resume=resume)
     async with JobFiles(plan, path, resume) as (entries, opened):
         throttle = Throttle(
@@ -159,8 +161,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             gave_up=job.gave_up,
         )
     if failure is not None:
-        failure.report = report
-        raise failure
+        raise JobFailed(str(failure), report=report) from failure
     return report
 
 

@@ -26,8 +26,8 @@ from typing import Any, Self
 
 import anyio
 
-from losant_tokens.errors import JournalError
 from losant_tokens.jobs import _files as files
+from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._states import CODES, INTENDED, UNTOUCHED, States

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import attrs
 
-from losant_tokens.errors import JobError, JournalError
 from losant_tokens.jobs import _files as files
+from losant_tokens.jobs._errors import JobError, JournalError
 
 _PRIVATE = 0o700
 

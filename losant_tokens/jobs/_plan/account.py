@@ -25,14 +25,8 @@ from losant_tokens import _validators as validators
 from losant_tokens._resources.base import Send
 from losant_tokens._retry import ONCE, FailureKind, classify
 from losant_tokens._warnings import warn_caller
-from losant_tokens.errors import (
-    Forbidden,
-    LosantError,
-    NotFound,
-    PlanRefused,
-    ScopeError,
-    ValidationError,
-)
+from losant_tokens.errors import Forbidden, LosantError, NotFound, ScopeError, ValidationError
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.completeness import Page
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._throttle.throttle import reading

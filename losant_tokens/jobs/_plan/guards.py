@@ -3,7 +3,7 @@
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.errors import GuardRefused
+from losant_tokens.jobs._errors import GuardRefused
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._rules import Pattern, Token
 from losant_tokens.jobs._types import Counts

@@ -18,7 +18,7 @@ from typing import Self
 import attrs
 
 from losant_tokens import _validators as valid
-from losant_tokens.errors import PlanRefused
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import LineCheck, parse_header
 from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unreadable
 from losant_tokens.jobs._plan.temporary_folder import OwnFolder

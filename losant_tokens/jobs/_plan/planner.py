@@ -14,7 +14,7 @@ from losant_tokens import _validators as validators
 from losant_tokens._resources.base import PAGE_SIZE, Send
 from losant_tokens._retry import ONCE
 from losant_tokens._warnings import warn_caller
-from losant_tokens.errors import GuardRefused, PlanRefused
+from losant_tokens.jobs._errors import GuardRefused, PlanRefused
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.account import other_account, owner_ids_of
 from losant_tokens.jobs._plan.completeness import Page, Watch

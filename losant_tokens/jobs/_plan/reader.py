@@ -24,7 +24,7 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens._validators import describe
-from losant_tokens.errors import PlanRefused
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._plan.format import (
     FORMAT,

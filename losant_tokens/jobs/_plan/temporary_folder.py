@@ -16,7 +16,7 @@ from typing import Self
 
 import attrs
 
-from losant_tokens.errors import JobError
+from losant_tokens.jobs._errors import JobError
 from losant_tokens.jobs._files import is_own, lock, open_private, reason
 
 _PREFIX = "losant-tokens-plan-"

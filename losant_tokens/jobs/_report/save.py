@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import TextIO
 from uuid import uuid4
 
-from losant_tokens.errors import GuardRefused, JobError, ValidationError
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._errors import GuardRefused, JobError
 from losant_tokens.jobs._files import lock, make_private
 from losant_tokens.jobs._report.html import write_html
 from losant_tokens.jobs._report.report import Report

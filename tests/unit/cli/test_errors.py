@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens import errors
+from losant_tokens import errors, jobs
 from losant_tokens.cli import _commands, _connect
 from losant_tokens.cli._errors import CommandError, explained, unexpected, warn, with_options
 from losant_tokens.testing import FakeLosant
@@ -42,7 +42,7 @@ HINTED = {
     "kind",
     [
         kind
-        for kind in vars(errors).values()
+        for kind in (*vars(errors).values(), jobs.GuardRefused, jobs.PlanRefused, jobs.JournalError)
         if isinstance(kind, type) and issubclass(kind, errors.LosantError)
     ],
 )
@@ -50,7 +50,7 @@ def test_hints(kind: type[errors.LosantError]) -> None:
     """Each error of the client keeps its message, and most have a hint what to do."""
     problem = explained(kind("what happened"))
 
-    refused = issubclass(kind, errors.GuardRefused | errors.PlanRefused)
+    refused = issubclass(kind, jobs.GuardRefused | jobs.PlanRefused)
     assert (str(problem), problem.exit_code) == ("what happened", 4 if refused else 1)
     assert HINTED.get(kind, "") in problem.hint
     assert bool(problem.hint) == (kind in HINTED)
@@ -215,7 +215,7 @@ def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) ->
     [
         (errors.ConnectFailed("refused"), 1, "refused"),
         (CommandError("no"), 1, "no"),
-        (ExceptionGroup("", [errors.PlanRefused("old")]), 4, "old"),
+        (ExceptionGroup("", [jobs.PlanRefused("old")]), 4, "old"),
         (KeyError("s3cret"), 70, "unexpected KeyError at "),
     ],
 )

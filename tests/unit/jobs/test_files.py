@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from losant_tokens.errors import JobError, JournalError, PlanRefused
-from losant_tokens.jobs import Plan
+from losant_tokens.jobs import JobError, JournalError, Plan, PlanRefused
 from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._plan.temporary_folder import OwnFolder

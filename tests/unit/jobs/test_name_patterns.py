@@ -133,7 +133,7 @@ async def test_pattern_that_protects_nothing(tmp_path: Path) -> None:
         assert told == [f"{words} Check its spelling."]
     _, told = await plan_of(fake, tmp_path, protect="biling", unmatched="ignore")
     assert told == []
-    with pytest.raises(errors.GuardRefused, match=f"{words}.*unmatched='warn'"):
+    with pytest.raises(jobs.GuardRefused, match=f"{words}.*unmatched='warn'"):
         await plan_of(
             fake, tmp_path, protect="biling", unmatched="refuse", path=tmp_path / "refused"
         )
@@ -155,7 +155,7 @@ async def test_pattern_that_excludes_nothing(tmp_path: Path) -> None:
     _, told = await plan_of(fake, tmp_path, select=rule)
     words = "The pattern of not named 'biling' matches no token, so it keeps none out of the plan."
     assert told == [f"{words} Check its spelling."]
-    with pytest.raises(errors.GuardRefused, match="named 'biling' matches no token"):
+    with pytest.raises(jobs.GuardRefused, match="named 'biling' matches no token"):
         await plan_of(fake, tmp_path, select=rule, unmatched="refuse", path=tmp_path / "other")
 
 

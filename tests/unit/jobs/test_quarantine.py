@@ -10,8 +10,8 @@ import jwt
 import pytest
 
 from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, Owner, jobs
-from losant_tokens.errors import GuardRefused, PlanRefused, ValidationError
-from losant_tokens.jobs import Outcome
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs import GuardRefused, Outcome, PlanRefused
 from losant_tokens.jobs._quarantine import Change, Quarantine, is_same_time, key_of
 from losant_tokens.testing import FakeLosant, FakeToken
 from tests.support.reports import NOW, entry, report

@@ -1,5 +1,6 @@
 """Carrying out plans: what comes of each token."""
 
+import pickle
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.support.jobs import (
     client_of,
     counts,
     fake_with,
+    job_fails_with,
     on_virtual_time,
     outcomes,
     planned,
@@ -132,13 +134,13 @@ async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path)
     fake.clear_requests()
     async with client_of(fake, base_url="https://other.example") as other:
-        with pytest.raises(errors.PlanRefused, match=r"was made for https://fake.example"):
+        with pytest.raises(jobs.PlanRefused, match=r"was made for https://fake.example"):
             await jobs.apply(other, plan)
     async with client_of(fake) as client:
-        with pytest.raises(errors.PlanRefused, match="seconds ago"):
+        with pytest.raises(jobs.PlanRefused, match="seconds ago"):
             await jobs.apply(client, plan, max_age=timedelta(0))
         plan.path.write_bytes(plan.path.read_bytes().replace(b"ci-1", b"ci-2"))
-        with pytest.raises(errors.PlanRefused, match="was altered"):
+        with pytest.raises(jobs.PlanRefused, match="was altered"):
             await jobs.apply(client, plan)
 
     assert (sent(fake, "DELETE"), len(fake.tokens())) == ([], 2)
@@ -175,7 +177,7 @@ async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path, protect=["ci-3"])
         first = await jobs.apply(client, plan)
         fake.clear_requests()
-        with pytest.raises(errors.JournalError, match="begun before"):
+        with pytest.raises(jobs.JournalError, match="begun before"):
             await jobs.apply(client, plan)
         again = await jobs.apply(client, plan, resume=True)
 
@@ -409,7 +411,7 @@ async def test_token_that_is_revoked_in_the_middle(tmp_path: Path) -> None:
         plan = await planned(admin, tmp_path)
         fake.fail(status=401, times=None, method="DELETE", skip=50)
         fake.clear_requests()
-        with pytest.raises(errors.Unauthorized) as caught:
+        with job_fails_with(errors.Unauthorized) as caught:
             await jobs.apply(admin, plan)
         refused = [request for request in fake.requests if request.status == 401]
         fake.clear_faults()
@@ -432,7 +434,7 @@ async def test_token_that_may_not(tmp_path: Path) -> None:
         other._session.credential = type(other._session.credential)(
             secret=other._session.credential.secret, scopes=frozenset({"all.User.read"})
         )
-        with pytest.raises(errors.ScopeError):
+        with job_fails_with(errors.ScopeError):
             await jobs.apply(other, plan, verify=False)
 
     assert (sent(fake, "GET"), sent(fake, "DELETE"), bool(reader)) == ([], [], True)
@@ -461,7 +463,7 @@ async def test_a_credential_that_may_change_nothing_stops_the_job(
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
         fake.fail(status=403, times=None, method="DELETE")
-        with pytest.raises(errors.Forbidden) as caught:
+        with job_fails_with(errors.Forbidden) as caught:
             await jobs.apply(client, plan)
         sent_before = len(sent(fake, "DELETE"))
         fake.clear_faults()
@@ -482,7 +484,7 @@ async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
         fake.fail(status=403, times=None, method="DELETE", path=f"*{token_id}")
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
-        with pytest.raises(errors.Forbidden):
+        with job_fails_with(errors.Forbidden):
             await jobs.apply(client, plan)
         again = await jobs.apply(client, plan, resume=True)
 
@@ -545,7 +547,7 @@ def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
             fake.fail(status=401, times=None, method="GET", path=ONE)
             await jobs.apply(client, plan, verify=False)
 
-    with pytest.raises(errors.Unauthorized) as caught:
+    with job_fails_with(errors.Unauthorized) as caught:
         on_virtual_time(job)
 
     assert {"unknown": 1} == counts(caught.value.report)
@@ -557,7 +559,7 @@ async def test_scope_that_is_not_needed(tmp_path: Path) -> None:
     scopes = ["userApiTokens.get", "userApiToken.delete"]
     async with client_of(fake, scopes=scopes) as client:
         plan = await planned(client, tmp_path)
-        with pytest.raises(errors.ScopeError, match=r"userApiToken\.get"):
+        with job_fails_with(errors.ScopeError, match=r"userApiToken\.get"):
             await jobs.apply(client, plan)
         report = await jobs.apply(client, plan, verify=False, resume=True)
 
@@ -692,3 +694,13 @@ def test_token_that_never_was_good(tmp_path: Path) -> None:
 
     with pytest.raises(errors.Unauthorized):
         on_virtual_time(job)
+
+
+async def test_job_failed_pickles_with_its_report(tmp_path: Path) -> None:
+    """A `JobFailed` keeps its message and its report when it is pickled."""
+    async with client_of(fake_with(1)) as client:
+        report = await jobs.apply(client, await planned(client, tmp_path))
+
+    copy = pickle.loads(pickle.dumps(jobs.JobFailed("failed", report=report)))
+
+    assert (str(copy), copy.report.counts) == ("failed", report.counts)

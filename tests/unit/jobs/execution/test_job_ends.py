@@ -19,7 +19,7 @@ import anyio
 import httpx
 import pytest
 
-from losant_tokens import errors, jobs
+from losant_tokens import jobs
 from losant_tokens.jobs import Outcome, Plan, Progress, Report
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.testing import FakeLosant
@@ -27,6 +27,7 @@ from tests.support.jobs import (
     client_of,
     counts,
     fake_with,
+    job_fails_with,
     on_virtual_time,
     planned,
     sent,
@@ -529,7 +530,7 @@ async def test_cancelled_while_files_are_opened(tmp_path: Path) -> None:
             await asyncio.wait([task])
         report = None
         while report is None:
-            with suppress(errors.JournalError):  # the thread may still be at it
+            with suppress(jobs.JournalError):  # the thread may still be at it
                 report = await jobs.apply(client, plan, resume=True)
 
     assert counts(report) == {"done": 3}
@@ -555,7 +556,7 @@ async def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         plan = await planned(client, tmp_path)
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", write)
-            with pytest.raises(errors.JournalError, match="No space left on device"):
+            with job_fails_with(jobs.JournalError, match="No space left on device"):
                 await jobs.apply(client, plan)
         ids = [entry.id for entry in plan.entries()]
         intended = {ids[line["n"]] for line in written if line["is"] == "intended"}
@@ -576,7 +577,7 @@ async def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
         monkeypatch.setattr(os, "fsync", fsync)
-        with pytest.raises(errors.JournalError, match="Input/output error"):
+        with job_fails_with(jobs.JournalError, match="Input/output error"):
             await jobs.apply(client, plan)
 
     assert len(fake.tokens()) > 100

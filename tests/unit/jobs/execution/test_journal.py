@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.errors import JournalError
-from losant_tokens.jobs import Outcome, Plan
+from losant_tokens.jobs import JournalError, Outcome, Plan
 from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._states import States

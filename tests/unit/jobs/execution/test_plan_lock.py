@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.errors import JobError, JournalError
+from losant_tokens.jobs import JobError, JournalError
 from losant_tokens.jobs._execution.plan_lock import PlanLock
 
 URL = "https://api.losant.com"

@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from losant_tokens import Owner
-from losant_tokens.errors import PlanRefused
+from losant_tokens.jobs import PlanRefused
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._states import States
 from losant_tokens.jobs._types import Entry, Outcome

@@ -115,7 +115,7 @@ async def test_another_account(tmp_path: Path) -> None:
     async with client_of(fake_with(2)) as client:
         plan = await planned(client, tmp_path)
     async with client_of(others_fake()) as client:
-        with pytest.raises(errors.PlanRefused, match=f"in use is of the account {B}"):
+        with pytest.raises(jobs.PlanRefused, match=f"in use is of the account {B}"):
             await jobs.check_account(client, plan)
         with pytest.warns(jobs.PlanWarning, match=f"in use is of the account {B}"):
             await jobs.check_account(client, plan, check="warn")
@@ -135,7 +135,7 @@ async def test_another_account_by_its_claims(tmp_path: Path) -> None:
     async with AsyncClient(
         token, base_url="https://fake.example", transport=fake.transport()
     ) as client:
-        with pytest.raises(errors.PlanRefused, match=f"userId {A}.*claims userId {B}"):
+        with pytest.raises(jobs.PlanRefused, match=f"userId {A}.*claims userId {B}"):
             await jobs.check_account(client, attrs.evolve(plan, header=header))
         assert len(fake.requests) == fake_requests
         same = attrs.evolve(plan.header, account=f"userId {B}")
@@ -151,7 +151,7 @@ async def test_oauth_tokens(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path, owners=OAUTH)
         await jobs.check_account(client, plan)
     async with client_of(others_fake()) as client:
-        with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+        with pytest.raises(jobs.PlanRefused, match="cannot be confirmed"):
             await jobs.check_account(client, plan)
 
 
@@ -165,7 +165,7 @@ async def test_few_tokens_are_read(tmp_path: Path, count: int, reads: int) -> No
         plan = await planned(client, tmp_path, owners=OAUTH)
     others = others_fake()
     async with client_of(others) as client:
-        with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+        with pytest.raises(jobs.PlanRefused, match="cannot be confirmed"):
             await jobs.check_account(client, plan)
 
     page, *single = others.requests
@@ -205,7 +205,7 @@ async def test_token_that_must_not_list(tmp_path: Path) -> None:
             transport=fake.transport(),
             scope_check=check,
         ) as client:
-            with pytest.raises(errors.PlanRefused, match="cannot be confirmed"):
+            with pytest.raises(jobs.PlanRefused, match="cannot be confirmed"):
                 await jobs.check_account(client, plan)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from losant_tokens import ApiToken, AsyncClient, jobs
-from losant_tokens.errors import GuardRefused
+from losant_tokens.jobs import GuardRefused
 from losant_tokens.jobs._name_patterns import NamePattern
 from losant_tokens.jobs._plan.guards import Guards, Unmatched
 from losant_tokens.jobs._types import Counts

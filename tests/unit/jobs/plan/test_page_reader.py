@@ -156,7 +156,7 @@ async def test_wrong_total(tmp_path: Path, total: int, size: int) -> None:
 
 async def test_refused_if_incomplete(tmp_path: Path) -> None:
     """A plan that may be incomplete can be refused, and leaves no file then."""
-    with pytest.raises(errors.GuardRefused, match="states a total of 3 tokens and lists 60"):
+    with pytest.raises(jobs.GuardRefused, match="states a total of 3 tokens and lists 60"):
         await planned(Server(with_total(3)), tmp_path, incomplete="refuse")
 
     assert not (tmp_path / "plan").is_file()
@@ -390,10 +390,10 @@ async def test_disk_that_is_full_while_listing(
     from losant_tokens.jobs._plan.writer import PlanWriter
 
     def flush(_: PlanWriter) -> None:
-        raise errors.JobError("full")
+        raise jobs.JobError("full")
 
     monkeypatch.setattr(PlanWriter, "flush", flush)
-    with pytest.raises(errors.JobError, match="full"):
+    with pytest.raises(jobs.JobError, match="full"):
         await planned(Server(honest), tmp_path)
 
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import Owner
-from losant_tokens.errors import JobError, PlanRefused, ValidationError
-from losant_tokens.jobs import Counts, Entry, Header, Plan
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs import Counts, Entry, Header, JobError, Plan, PlanRefused
 from losant_tokens.jobs._plan.format import LineCheck, entry_json, header_json, json_line
 from losant_tokens.jobs._plan.writer import PlanWriter
 

@@ -85,7 +85,7 @@ async def test_wrong_clock(
 async def test_wrong_clock_is_refused(tmp_path: Path) -> None:
     """With `enforce`, a wrong clock refuses a rule about time, and no other rule."""
     fake, _ = fake_at(10 * DAY)
-    with pytest.raises(errors.GuardRefused, match=r"10 days ahead of .*clock_check='warn'"):
+    with pytest.raises(jobs.GuardRefused, match=r"10 days ahead of .*clock_check='warn'"):
         await plan_of(fake, tmp_path, clock_check="enforce")
     plan, told = await plan_of(
         fake, tmp_path, clock_check="enforce", select=jobs.named("soon") & jobs.never_expires()

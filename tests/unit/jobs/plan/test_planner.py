@@ -242,7 +242,7 @@ async def test_majority(tmp_path: Path, doomed: int, kept: int, is_refused: bool
         if not is_refused:
             await planned(client, tmp_path, allow_majority=False)
             return
-        with pytest.raises(errors.GuardRefused, match=r"3 of the 5 tokens of user.*more than half"):
+        with pytest.raises(jobs.GuardRefused, match=r"3 of the 5 tokens of user.*more than half"):
             await planned(client, tmp_path, allow_majority=False)
 
     assert files_in(tmp_path) == []
@@ -251,7 +251,7 @@ async def test_majority(tmp_path: Path, doomed: int, kept: int, is_refused: bool
 async def test_majority_is_refused_by_default(tmp_path: Path) -> None:
     """A plan that does not mention the majority may not select it."""
     async with client_of(fake_with(2, kept=1)) as client:
-        with pytest.raises(errors.GuardRefused, match="allow_majority=True"):
+        with pytest.raises(jobs.GuardRefused, match="allow_majority=True"):
             await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
 
 
@@ -260,7 +260,7 @@ async def test_majority_counts_per_owner(tmp_path: Path) -> None:
     fake = fake_with(0, kept=100)
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
-        with pytest.raises(errors.GuardRefused, match="1 of the 1 tokens of application:"):
+        with pytest.raises(jobs.GuardRefused, match="1 of the 1 tokens of application:"):
             await planned(client, tmp_path, owners=[USER, APPLICATION], allow_majority=False)
 
 
@@ -270,7 +270,7 @@ async def test_max_changes(tmp_path: Path) -> None:
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
         await planned(client, tmp_path, owners=[USER, APPLICATION], max_changes=4)
-        with pytest.raises(errors.GuardRefused, match="More than 3 tokens were selected"):
+        with pytest.raises(jobs.GuardRefused, match="More than 3 tokens were selected"):
             await planned(
                 client,
                 tmp_path,

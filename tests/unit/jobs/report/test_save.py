@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import Owner
-from losant_tokens.errors import JobError, ValidationError
-from losant_tokens.jobs import Outcome, PaceSample
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs import JobError, Outcome, PaceSample
 from losant_tokens.jobs._report.save import harmless
 from tests.support.reports import ERROR, NOW, entry, report
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.errors import GuardRefused
-from losant_tokens.jobs import Outcome
+from losant_tokens.jobs import GuardRefused, Outcome
 from losant_tokens.jobs._report.save import remove_leftovers
 from losant_tokens.jobs._report.target import is_same_file, target_problem
 from tests.support.reports import NOW, report
