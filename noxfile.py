@@ -1,6 +1,6 @@
-"""What must pass, and how to run it: `nox`, or `nox -s tests`.
+"""Sessions that check the project. Run them all with `nox`, or one with `nox -s tests`.
 
-`nox` alone leaves out `bench`, `contract` and `mutation`, which take from minutes to hours.
+Plain `nox` leaves out `bench`, `contract`, `dependencies` and `mutation`, which take much longer.
 """
 
 import json
@@ -14,21 +14,23 @@ nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.stop_on_first_error = True
-nox.options.sessions = ["lint", "typing", "docs", "bare", "demo", "tests"]
+nox.options.sessions = ["lint", "typing", "docs", "package", "minimal", "demo", "tests"]
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format, lint, and the direction of the imports; none of it needs the package installed."""
-    session.install("ruff>=0.12", "import-linter>=2.3")
+    """Check format, style, spelling and import rules. None of it needs the package installed."""
+    session.install("codespell>=2.4", "import-linter>=2.14", "ruff>=0.16.4")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+    session.run("codespell")
     session.run("lint-imports", "--no-logo")
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check types strictly, those of the code blocks in the README and the documentation too."""
+    """Check types strictly, in the code blocks of the README and the documentation too."""
+    # The extra installs Node.js, because pyright is a program for it.
     session.install("--editable", ".[dev]", "pyright[nodejs]>=1.1.400")
     session.run("mypy")
     folder = Path(session.create_tmp()).resolve() / "code_blocks"
@@ -41,10 +43,11 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, and the coverage of the package by them."""
+    """Run all tests. They must cover every line and branch of the package."""
     session.install("--editable", ".[dev]")
     session.run("coverage", "erase")
-    # The tests wait for half of their time: for timeouts, and for processes of their own.
+    # One worker more than there are cores, because tests spend half of their time waiting for
+    # timeouts and for subprocesses.
     workers = (os.cpu_count() or 1) + 1
     several = () if session.posargs else (f"--numprocesses={workers}", "--dist=worksteal")
     session.run("coverage", "run", "-m", "pytest", "--run-slow", *several, *session.posargs)
@@ -62,10 +65,11 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Clients beside each other, as ratios. Takes minutes, and wants a quiet machine."""
+    """Compare clients, as ratios. Takes minutes and needs a machine that does nothing else."""
     session.install(".[bench]")
     node = Path(session.create_tmp()).resolve()
-    if shutil.which("npm"):  # without its registry, the rows of Node.js say that it is not there
+    if shutil.which("npm"):
+        # If this fails, the rows of the client for Node.js report that it is not installed.
         bounds = ("--fetch-timeout=20000", "--fetch-retries=1")
         install = ("npm", "install", "--silent", *bounds, "--prefix", str(node), "losant-rest")
         session.run(*install, external=True, success_codes=range(256))
@@ -74,9 +78,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Other people's tools: Schemathesis, Prism, and the official clients for Python and Node.js.
+    """Check client and fake with Schemathesis, Prism and the official clients.
 
-    Takes about two minutes. `nox -s contract -- --run-slow` sends many more requests.
+    Takes two minutes. `nox -s contract -- --run-slow` sends many more requests.
     """
     session.install("--editable", ".[dev]", "schemathesis>=4.0")
     tools = Path(session.create_tmp()).resolve()
@@ -92,21 +96,55 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
-def bare(session: nox.Session) -> None:
-    """The client alone, without any extra: it must import, and send."""
+@nox.parametrize("versions", [nox.param("lowest", id="lowest"), nox.param("newest", id="newest")])
+def dependencies(session: nox.Session, versions: str) -> None:
+    """Run the tests with the lowest or the newest dependencies that `pyproject.toml` allows.
+
+    Choose one with `nox -s "dependencies(lowest)"`.
+    """
+    resolution = {"lowest": "lowest-direct", "newest": "highest"}[versions]
+    session.install("uv")
+    # nox reuses the environment, so versions of an earlier run must be replaced.
+    install = ("uv", "pip", "install", "--quiet", "--upgrade", f"--resolution={resolution}")
+    session.run(*install, f"--python={session.virtualenv.location}", "--editable", ".[dev]")
+    session.run("pytest", "--quiet", "--numprocesses=auto", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the package into `dist/`, check it, and import it in an empty environment."""
+    session.install("build", "check-wheel-contents", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", silent=True)
+    (wheel,) = Path("dist").glob("*.whl")
+    (sdist,) = Path("dist").glob("*.tar.gz")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    session.run("check-wheel-contents", str(wheel))
+    empty = Path(session.create_tmp()).resolve() / "empty"
+    python = str(empty / ("Scripts" if os.name == "nt" else "bin") / "python")
+    session.run("python", "-m", "venv", "--clear", str(empty))
+    session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+    code = "import losant_tokens; print('installed and imported', losant_tokens.__version__)"
+    with session.chdir(empty):
+        session.run(python, "-W", "error", "-c", code, external=True)
+
+
+@nox.session
+def minimal(session: nox.Session) -> None:
+    """Install the client without extras. It must import and send requests."""
     session.install(".")
-    session.run("python", "tests/support/bare.py")
+    session.run("python", "tests/support/minimal_install.py")
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The demo, installed as a user would."""
+    """Run the demo, installed the way a user installs it."""
     session.install(".[cli]")
     session.run("losant-tokens", "demo", *session.posargs)
 
 
-# Modules that decide about credentials, each with the smallest set of tests that must notice a
-# change to it. Each set takes a few seconds, because it runs once for each change.
+# Modules that decide what happens to credentials, each with the tests that must notice a change to
+# it. Each set takes only a few seconds, because it runs once for each change.
 _MUTATED = {
     "losant_tokens/_credential.py": "tests/unit/test_credential.py",
     "losant_tokens/_retry.py": "tests/unit/test_retry.py",
@@ -124,8 +162,8 @@ _MUTATED = {
     ),
     "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
 }
-# Not applied: operators that change type annotations (`int | None`), comparisons by identity, the
-# `*` of a signature (to `/`), and most ways to replace an arithmetic operator; one is enough.
+# Excluded operators change type annotations (`int | None`), comparisons by identity or the `*` of a
+# signature. One way to replace an arithmetic operator is enough, so most others are excluded too.
 _UNUSED_OPERATORS = [
     ".*Bit(Or|And|Xor).*",
     ".*(Eq|Lt|LtE|Gt|GtE|NotEq)_Is(Not)?$",
@@ -138,17 +176,17 @@ _UNUSED_OPERATORS = [
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Make one small change at a time to modules that decide about credentials.
+    """Change one small thing at a time in modules that decide what happens to credentials.
 
-    A test must fail for at least nine changes in ten. Takes hours for all modules; name modules to
-    choose some: `nox -s mutation -- losant_tokens/_retry.py`.
+    A test must fail for at least nine of ten changes. All modules together take hours. Choose some
+    by path: `nox -s mutation -- losant_tokens/_retry.py`.
     """
     session.install("--editable", ".[dev]", "cosmic-ray>=8.3")
-    copy = Path(session.create_tmp()).resolve() / "copy"  # the changes are made on disk
+    copy = Path(session.create_tmp()).resolve() / "copy"  # changes are written to disk
     for module in session.posargs or _MUTATED:
         shutil.rmtree(copy, ignore_errors=True)
-        keep_out = shutil.ignore_patterns(".*", "_build", "build", "dist")
-        shutil.copytree(Path.cwd(), copy, ignore=keep_out)
+        ignored = shutil.ignore_patterns(".*", "_build", "build", "dist")
+        shutil.copytree(Path.cwd(), copy, ignore=ignored)
         options = "-x -q -p no:cacheprovider -p no:xdist"
         tests = f"python -m pytest {options} {_MUTATED[module]}"
         settings = f"""

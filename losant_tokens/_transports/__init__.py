@@ -39,7 +39,8 @@ def httpx_transport(
         ValidationError: An argument is not valid, such as a file that holds no certificate.
     """
     proxy = Secret(proxy) if isinstance(proxy, str) else proxy
-    from losant_tokens._transports.httpx_pool import HttpxPool  # noqa: PLC0415 -- imports httpcore, to send with
+    # Imported here because it imports httpcore, which is needed only to send a request.
+    from losant_tokens._transports.httpx_pool import HttpxPool  # noqa: PLC0415
 
     return HttpxPool(
         max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
@@ -69,7 +70,8 @@ def aiohttp_transport(
     """
     proxy = Secret(proxy) if isinstance(proxy, str) else proxy
     try:
-        from losant_tokens._transports.aiohttp_pool import AiohttpPool  # noqa: PLC0415 -- an extra, and slow
+        # Imported here because aiohttp is an extra and slow to import.
+        from losant_tokens._transports.aiohttp_pool import AiohttpPool  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
             f"aiohttp_transport needs {error.name}: pip install 'losant-tokens[aiohttp]'"

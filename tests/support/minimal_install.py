@@ -1,4 +1,7 @@
-"""Run by itself where nothing but the client is installed: a call, a retry, a list, a JWT."""
+"""Script for an environment with the client and no extras: a call, a retry, a list, a JWT.
+
+`nox -s minimal` runs it.
+"""
 
 import asyncio
 import base64
@@ -7,7 +10,7 @@ import json
 from losant_tokens import AsyncClient, RetryPolicy, errors
 
 ID = "575ec7417ae143cd83dc4a95"
-RESPONSE_MODELS = [
+RESPONSES = [
     ("503 Busy", {}),
     ("200 OK", {"id": ID}),
     ("200 OK", {"items": [{"id": ID}], "totalCount": 2, "perPage": 1}),
@@ -16,13 +19,13 @@ RESPONSE_MODELS = [
 
 
 def part(members: dict[str, object]) -> str:
-    """A part of a JWT."""
+    """Return one part of a JWT."""
     return base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
 
 
 async def main() -> None:
-    """Calls a server that lives for as long as it takes."""
-    left = list(RESPONSE_MODELS)
+    """Serve the responses one after the other, and check what the client makes of them."""
+    left = list(RESPONSES)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readuntil(b"\r\n\r\n"):
@@ -44,7 +47,7 @@ async def main() -> None:
         try:
             await client.user_api_token.delete(ID)
         except errors.ScopeError as error:
-            print("the client works by itself;", error)
+            print("The client works without extras:", error)
 
 
 if __name__ == "__main__":
