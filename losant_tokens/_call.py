@@ -258,7 +258,7 @@ class Call:
             if not await limiter.acquire(self._deadline):
                 return False
             # A request may have been refused meanwhile, which concerns this one, too.
-            if not self._is_paced or rate_limiter.may_send(has_place=is_limited):
+            if not self._is_paced or rate_limiter.may_send(has_acquired=is_limited):
                 return True
             limiter.release()
 
@@ -315,11 +315,11 @@ class Call:
             return
         self._refusals += 1
         if self._is_paced and _is_retrying():
-            self.shared.rate_limiter.refused(sent_at, error.retry_after)
+            self.shared.rate_limiter.record_refusal(sent_at, error.retry_after)
 
     def _note_response(self, sent_at: float) -> None:
         """Note that the service is there, and takes requests."""
-        self.shared.rate_limiter.answered(sent_at)
+        self.shared.rate_limiter.record_response(sent_at)
         if not self.shared.budget.is_full:
             self.shared.budget.answered(is_retry=self.attempt > 1)
 

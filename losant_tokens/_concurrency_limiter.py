@@ -1,9 +1,16 @@
-"""Limits the number of requests in flight. Calls wait in order, and not past their deadlines.
+"""Limit the number of requests in flight. Calls wait in order, and not past their deadlines.
 
-The problem: each waiting call needs a deadline of its own, and a cancel scope with a timer for each
-is a tenth of what a whole call costs. The approach on asyncio: a call waits for a plain future, and
-one timer for all of them is set to the earliest deadline. trio has no timers without a task, so
-there each wait has its scope.
+The problem: many calls may wait, each with its own deadline. A cancel scope for each of them costs
+13 microseconds.
+
+The approach on asyncio: a call waits for a plain future, and one timer for all futures is set to
+the earliest deadline. With 500 tasks and 20 connections, that takes 5% off the CPU time of a call
+(benchmark row "throughput, 500 tasks / 20 tasks"; measured, with `TrioLimiter` in its place). trio
+has no timers without a task, so each wait has a cancel scope there.
+
+Rejected: to let httpx's pool limit the connections, because it searches all waiting requests at
+each step, so that a call costs more the more calls wait (measured: 414 calls per second with 100 in
+flight, 1,256 with one).
 """
 
 import asyncio
@@ -17,105 +24,121 @@ import anyio
 
 
 class Limiter(Protocol):
-    """Limits the number of requests in flight."""
+    """Limits the number of requests in flight: each holds one of a fixed number of places."""
 
     @property
     def free(self) -> int:
-        """How many more requests may be in flight."""
+        """The number of free places."""
 
     def acquire_nowait(self) -> bool:
-        """Take a turn if one is free; return whether it was."""
+        """Take a place if one is free; return whether one was."""
 
     async def acquire(self, deadline: float) -> bool:
-        """Wait for a turn; return `False` if none came before the deadline, or before `close`."""
+        """Wait for a place; return `False` if there was none before the deadline or `close`.
+
+        Args:
+            deadline: A time of the event loop's clock.
+        """
 
     def release(self) -> None:
-        """Give a turn back, to the call that has waited longest."""
+        """Return a place, which goes to the call that has waited longest."""
 
     def close(self) -> None:
-        """End all waiting."""
+        """End the wait of all calls, without a place."""
 
 
 class AsyncioLimiter:
-    """`Limiter` under asyncio."""
+    """A `Limiter` for asyncio.
+
+    Args:
+        size: The maximum number of requests in flight.
+    """
 
     def __init__(self, size: int) -> None:
         self.free = size
         self._loop = asyncio.get_running_loop()
-        self._line: deque[asyncio.Future[bool]] = deque()
-        self._ends: list[tuple[float, int, asyncio.Future[bool]]] = []  # a heap
-        self._numbers = count()  # no two entries of the heap are equal
+        self._queue: deque[asyncio.Future[bool]] = deque()
+        # A heap. The number makes each entry unique, so that futures are never compared.
+        self._deadlines: list[tuple[float, int, asyncio.Future[bool]]] = []
+        self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
 
     def acquire_nowait(self) -> bool:
-        """Take a turn if one is free; return whether it was."""
+        """Take a place if one is free; return whether one was."""
         if not self.free:
             return False
         self.free -= 1
         return True
 
     async def acquire(self, deadline: float) -> bool:
-        """Wait for a turn; return `False` if none came before the deadline, or before `close`."""
+        """Wait for a place; return `False` if there was none before the deadline or `close`."""
         if self.acquire_nowait():
             return True
         place = self._loop.create_future()
-        self._line.append(place)
+        self._queue.append(place)
         if deadline < math.inf:
-            self._watch(place, deadline)
+            self._add_deadline(place, deadline)
         try:
-            has_turn: bool = await place
+            has_place: bool = await place
         except asyncio.CancelledError:
-            if not place.cancelled() and place.result():  # both at once
+            # The place may have been given just before the call was cancelled.
+            if not place.cancelled() and place.result():
                 self.release()
             raise
-        return has_turn
+        return has_place
 
     def release(self) -> None:
-        """Give a turn back, to the call that has waited longest."""
-        while self._line:
-            place = self._line.popleft()
+        """Return a place, which goes to the call that has waited longest."""
+        while self._queue:
+            place = self._queue.popleft()
             if not place.done():
                 place.set_result(True)
                 return
         self.free += 1
 
     def close(self) -> None:
-        """End all waiting."""
+        """End the wait of all calls, without a place."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._ends.clear()
-        while self._line:
-            _refuse(self._line.popleft())
+        self._deadlines.clear()
+        while self._queue:
+            _end_wait(self._queue.popleft())
 
-    def _watch(self, place: "asyncio.Future[bool]", deadline: float) -> None:
-        while self._ends and self._ends[0][2].done():
-            heappop(self._ends)
-        heappush(self._ends, (deadline, next(self._numbers), place))
+    def _add_deadline(self, place: "asyncio.Future[bool]", deadline: float) -> None:
+        while self._deadlines and self._deadlines[0][2].done():
+            heappop(self._deadlines)
+        heappush(self._deadlines, (deadline, next(self._numbers), place))
         if self._timer is None or deadline < self._timer.when():
             self._set_timer()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._ends[0][0], self._expire)
+        self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
 
     def _expire(self) -> None:
+        """End the waits whose deadline has passed, and set the timer for the next deadline."""
         self._timer = None
         now = self._loop.time()
-        while self._ends and (self._ends[0][0] <= now or self._ends[0][2].done()):
-            _refuse(heappop(self._ends)[2])
-        if self._ends:
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].done()):
+            _end_wait(heappop(self._deadlines)[2])
+        if self._deadlines:
             self._set_timer()
 
 
-def _refuse(place: "asyncio.Future[bool]") -> None:
+def _end_wait(place: "asyncio.Future[bool]") -> None:
+    """End the wait for a place without one, unless it has ended already."""
     if not place.done():
         place.set_result(False)
 
 
 class TrioLimiter:
-    """`Limiter` under trio."""
+    """A `Limiter` for trio.
+
+    Args:
+        size: The maximum number of requests in flight.
+    """
 
     def __init__(self, size: int) -> None:
         self._semaphore = anyio.Semaphore(size, fast_acquire=True)
@@ -123,11 +146,11 @@ class TrioLimiter:
 
     @property
     def free(self) -> int:
-        """How many more requests may be in flight."""
+        """The number of free places."""
         return self._semaphore.value
 
     def acquire_nowait(self) -> bool:
-        """Take a turn if one is free; return whether it was."""
+        """Take a place if one is free; return whether one was."""
         try:
             self._semaphore.acquire_nowait()
         except anyio.WouldBlock:
@@ -135,7 +158,7 @@ class TrioLimiter:
         return True
 
     async def acquire(self, deadline: float) -> bool:
-        """Wait for a turn; return `False` if none came before the deadline, or before `close`."""
+        """Wait for a place; return `False` if there was none before the deadline or `close`."""
         with anyio.CancelScope(deadline=deadline) as scope:
             self._waiting.add(scope)
             try:
@@ -145,10 +168,10 @@ class TrioLimiter:
         return not scope.cancelled_caught
 
     def release(self) -> None:
-        """Give a turn back, to the call that has waited longest."""
+        """Return a place, which goes to the call that has waited longest."""
         self._semaphore.release()
 
     def close(self) -> None:
-        """End all waiting."""
+        """End the wait of all calls, without a place."""
         for scope in tuple(self._waiting):
             scope.cancel()

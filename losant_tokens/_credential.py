@@ -1,7 +1,8 @@
-"""The access token: its secret, and what its claims say about it.
+"""The access token and its claims.
 
-Access tokens are JWTs. A client cannot check their signature, so claims are hints: good for an
-early and better error, never proof. A token that is not a JWT works, too; nothing is known of it.
+Access tokens are JWTs. A client cannot check their signature, so the claims are hints: they allow
+an earlier and better error, and prove nothing. A token that is not a JWT works as well, but nothing
+is known about it.
 """
 
 import re
@@ -17,23 +18,23 @@ from losant_tokens._secret import Secret
 from losant_tokens.errors import IssuerMismatch, TokenExpired, ValidationError
 
 LEEWAY = timedelta(seconds=60)
-"""How far past its expiration a token is still sent: clocks differ."""
+"""How long after its expiration a token is still sent, because clocks differ."""
 
 NOT_SENT = "Nothing was sent."
-"""The consequence of a problem with a token, in the message of the error."""
+"""The default consequence of a problem with a token, for the message of the error."""
 
 
 @frozen
 class Credential:
-    """An access token, as far as it is known.
+    """An access token and everything that is known about it.
 
     Attributes:
-        secret: The token itself, or `None` for a client that can only log in.
-        scopes: What it may do, or `None` where that is unknown.
+        secret: The token, or `None` for a client that can only log in.
+        scopes: The scopes of the token, or `None` if they are unknown.
         oauth: Whether it is an OAuth token.
-        expires_at: When it stops working, where it says so.
-        claimed_ids: The ids among its claims. One of them may be its own; none says so.
-        issuer: The host that issued it, if its claims name one.
+        expires_at: When it expires, or `None` if its claims do not say so.
+        claimed_ids: The ids in its claims. One of them may be the token's own id.
+        issuer: The host that issued it, or `None` if its claims name none.
         account: The claim that names the account, with its value: `userId 575ec...`. `sub` counts
             only if no other claim names one, because it may be the token's own id.
     """
@@ -52,19 +53,19 @@ def read_credential(
     scopes: Iterable[str] | None = None,
     oauth: bool | None = None,
 ) -> Credential:
-    """What is known about a token: from the caller where given, else from the token's claims.
+    """Return what is known about a token, from the caller and from the token's claims.
 
     Args:
-        token: The token.
-        scopes: Its scopes, where the caller knows better than the claims.
-        oauth: Whether it is an OAuth token, if the caller knows better than the claims.
+        token: The token, or `None` for a client that can only log in.
+        scopes: Its scopes. Default: the claimed ones.
+        oauth: Whether it is an OAuth token. Default: whether it claims an audience.
 
     Raises:
-        ValidationError: The token has characters that cannot stand in a header, or the scopes
-            are not a list of texts.
+        ValidationError: The token has a character that is not allowed in a header, or the scopes
+            are not a list of strings.
     """
     if token is not None and (problem := _problem(token)):
-        raise ValidationError(f"The API token {problem}. Check where it was copied from.")
+        raise ValidationError(f"The API token {problem}. Check the place it was copied from.")
     claims = _claims(token)
     return Credential(
         secret=token,
@@ -84,16 +85,17 @@ def read_credential(
 def issuer_problem(
     credential: Credential, host: str, consequence: str = NOT_SENT
 ) -> IssuerMismatch | None:
-    """Return the error for a token that another host has issued, or `None`.
+    """Return the error for a token that was issued by another host, or `None`.
 
-    The `iss` claim of Losant's tokens is the host of the API; old tokens name `api.getstructure.io`
-    for `api.losant.com` (source: `lib/utils.js` of the official command line). On this machine, a
-    proxy or a tunnel may lead to the public API, so its tokens are accepted there.
+    The `iss` claim of Losant's tokens is the host of the API. Old tokens name `api.getstructure.io`
+    instead of `api.losant.com` (source: `lib/utils.js` of the official command line). A base URL on
+    this machine may be a proxy or a tunnel to the public API, so tokens of the public API are
+    accepted there.
 
     Args:
         credential: The token.
         host: The host of the base URL.
-        consequence: What the message says about the request.
+        consequence: A sentence for the message: what happens to the request.
     """
     issuer = credential.issuer
     host = host.lower().rstrip(".")
@@ -102,8 +104,8 @@ def issuer_problem(
     if is_loopback(host) and (issuer in _PUBLIC_HOSTS or is_loopback(issuer)):
         return None
     return IssuerMismatch(
-        f"The API token was issued by {issuer}, but base_url is at {host}, which would then have "
-        f"the token. {consequence} Change base_url or the token; if the two belong together, pass "
+        f"The API token was issued by {issuer}, but base_url leads to {host}, which would receive "
+        f"the token. {consequence} Change base_url or the token. If they belong together, pass "
         "scope_check='off'.",
         issuer=issuer,
         host=host,
@@ -118,13 +120,13 @@ def expiry_problem(
     Args:
         credential: The token.
         now: The current time, by the server's clock if it is known.
-        consequence: What the message says about the request.
+        consequence: A sentence for the message: what happens to the request.
     """
     expires_at = credential.expires_at
     if expires_at is None or now - LEEWAY <= expires_at:
         return None
     return TokenExpired(
-        f"The API token expired at {expires_at.isoformat(timespec='seconds')}; it is now "
+        f"The API token expired at {expires_at.isoformat(timespec='seconds')}. The time is "
         f"{now.isoformat(timespec='seconds')}. {consequence} Use another token."
     )
 
@@ -134,33 +136,37 @@ _ISSUER = re.compile(
     r"(?:https?://)?(?P<host>[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?P<port>:[0-9]{1,5})?(?:/.*)?",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-_MAX_JWT = 65536  # characters; no server takes a header that long, so there is nothing to find out
-_BAD_CHARACTER = re.compile(r"[^!-~]")
-_NOT_IN_A_HEADER = {" ": "a blank", "\t": "a tab", "\n": "a line break", "\r": "a line break"}
+_MAX_JWT_LENGTH = 65536  # characters; servers refuse longer headers, so no claim is worth reading
+_FORBIDDEN_CHARACTER = re.compile(r"[^!-~]")
+_CHARACTER_NAMES = {" ": "a space", "\t": "a tab", "\n": "a line break", "\r": "a line break"}
 
 
 def _problem(token: Secret) -> str | None:
-    """What is wrong with a token, without saying what it is. Never raises: it holds the text."""
+    """Return why a token cannot be sent, or `None`; the problem never holds the token.
+
+    It never raises, because its locals hold the token, and a traceback could show them.
+    """
     text: object = token.reveal()
     if not isinstance(text, str):
-        return f"must be a text, but it is {type(text).__name__}"
+        return f"must be a string, but it is {type(text).__name__}"
     if not text:
         return "is empty"
-    bad = _BAD_CHARACTER.search(text)
-    if bad is None:
+    match = _FORBIDDEN_CHARACTER.search(text)
+    if match is None:
         return None
-    kind = _NOT_IN_A_HEADER.get(bad[0], "a character that is not printable ASCII")
-    return f"has {kind} at position {bad.start() + 1} of {len(text)}"
+    name = _CHARACTER_NAMES.get(match[0], "a character that is not printable ASCII")
+    return f"has {name} at position {match.start() + 1} of {len(text)}"
 
 
 def _claims(token: Secret | None) -> Mapping[str, Any]:
-    if token is None or len(token.reveal()) > _MAX_JWT:
+    """Return the claims of a token, without a check of its signature; none if it is not a JWT."""
+    if token is None or len(token.reveal()) > _MAX_JWT_LENGTH:
         return {}
     if token.reveal().count(".") != 2:  # noqa: PLR2004 -- header.claims.signature
         return {}
-    import jwt  # noqa: PLC0415 -- costs 50 ms, and is needed for JWTs alone
+    import jwt  # noqa: PLC0415 -- the import takes 50 ms, and only JWTs need it
 
-    # Without its signature, which could not be checked, and may be of any form.
+    # The signature is left out: it cannot be checked, and PyJWT refuses some forms of it.
     signed, _, _ = token.reveal().rpartition(".")
     try:
         return jwt.decode(f"{signed}.", options={"verify_signature": False})
@@ -169,20 +175,28 @@ def _claims(token: Secret | None) -> Mapping[str, Any]:
 
 
 def _given_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """Return the scopes that the caller has passed.
+
+    Raises:
+        ValidationError: They are not a list of strings.
+    """
     if not validators.is_list_like(scopes):
         raise ValidationError(
-            f"scopes must be a list of texts, such as ['all.User.read'], "
+            f"scopes must be a list of strings, such as ['all.User.read'], "
             f"but it is {type(scopes).__name__}"
         )
     given = tuple(scopes)
     for scope in given:
         if not isinstance(scope, str):
-            raise ValidationError(f"scopes must be texts, but one is {type(scope).__name__}")
+            raise ValidationError(f"scopes must be strings, but one is {type(scope).__name__}")
     return frozenset(given)
 
 
 def _claimed_scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
-    """The `scope` claim: a list, or one text split at spaces (RFC 8693). All else is unknown."""
+    """Return the scopes in the `scope` claim, or `None` if it has another form.
+
+    It is a list, or a string with a space between two scopes (RFC 8693, 4.2).
+    """
     claimed = claims.get("scope")
     scopes = claimed.split() if isinstance(claimed, str) else claimed
     if isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes):
@@ -191,19 +205,22 @@ def _claimed_scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def _claimed_issuer(claims: Mapping[str, Any]) -> str | None:
-    """Return the host in the `iss` claim: a bare host as in Losant's tokens, or that of a URL."""
+    """Return the host in the `iss` claim, or `None`.
+
+    The claim is a host, as in Losant's tokens, or a URL.
+    """
     claimed = claims.get("iss")
     match = _ISSUER.fullmatch(claimed) if isinstance(claimed, str) else None
     if match is None:
         return None
     host = match["host"].lower().strip("[].")
-    # One word without a dot or a port may be any name, such as that of a company.
+    # A word without a dot or a port may be any name, such as the name of a company.
     is_host = "." in host or ":" in host or match["port"] or host == "localhost"
     return host if is_host else None
 
 
 def _claimed_expiry(claims: Mapping[str, Any]) -> datetime | None:
-    """Return the `exp` claim (seconds since 1970, RFC 7519), if it is a time that exists."""
+    """Return the time in the `exp` claim (seconds since 1970, RFC 7519, 4.1.4), or `None`."""
     claimed = claims.get("exp")
     if isinstance(claimed, bool) or not isinstance(claimed, int | float):
         return None
@@ -217,10 +234,10 @@ _ACCOUNT_CLAIMS = ("userId", "ownerId", "accountId", "user_id", "owner_id", "acc
 
 
 def _claimed_account(claims: Mapping[str, Any]) -> str | None:
-    """Return the first claim that names an account, with its value.
+    """Return the first claim that names an account, with its value, or `None`.
 
-    None of these claims is documented: they are hints. Only ids count, because another string may
-    be the same in the tokens of all accounts.
+    None of these claims is documented, so they are hints. Only ids count, because another string
+    may be the same in the tokens of all accounts.
     """
     for name in _ACCOUNT_CLAIMS:
         value = claims.get(name)

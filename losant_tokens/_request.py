@@ -362,7 +362,7 @@ def _header(name: str, value: object) -> str:
     """A text that can stand in a header."""
     if not isinstance(value, str) or not value or not all("!" <= char <= "~" for char in value):
         raise ValidationError(
-            f"{name} must be a text of printable ASCII characters without blanks, "
+            f"{name} must be a string of printable ASCII characters without spaces, "
             f"but it is {validators.describe(value)}"
         )
     return value

@@ -1,4 +1,4 @@
-"""A text that must not be seen: it shows as `Secret('****')` and gives itself up to `reveal()`."""
+"""A string that is not shown: its repr is `Secret('****')`, and `reveal()` returns its value."""
 
 import hmac
 from typing import Self, final
@@ -10,11 +10,11 @@ _MASK = "****"
 
 @final
 class Secret:
-    """A secret text, such as a token or a password.
+    """A secret string, such as a token or a password.
 
-    It shows as `Secret('****')` wherever it is printed, logged or formatted, and as locals of a
-    traceback. A pickle of it never holds the text: what is unpickled cannot be revealed. Two
-    secrets are equal when their texts are; comparing takes the same time wherever they differ.
+    It shows as `****` when it is printed, logged or formatted, and in the locals of a traceback. A
+    pickle never holds the value, so an unpickled secret cannot be revealed. Two secrets are equal
+    if their values are equal. The comparison takes constant time.
 
     Example:
         >>> print(Secret("hunter2"))
@@ -31,7 +31,7 @@ class Secret:
 
     @classmethod
     def of(cls, text: "str | Secret") -> "Secret":
-        """The secret itself, or a secret made of a plain text."""
+        """Return the argument itself if it is a secret, or else a new secret that holds it."""
         return text if isinstance(text, Secret) else cls(text)
 
     @classmethod
@@ -41,13 +41,18 @@ class Secret:
         return secret
 
     def reveal(self) -> str:
-        """The text. Keep it out of names that a traceback could show.
+        """Return the value.
+
+        Do not assign it to a variable: tools that print the locals of a traceback would show it.
 
         Raises:
-            ClientStateError: This secret came out of a pickle, which never holds the text.
+            ClientStateError: This secret was unpickled. A pickle never holds the value.
         """
         if self._is_lost:
-            raise ClientStateError("This secret was pickled, and a pickle never holds its text.")
+            raise ClientStateError(
+                "This secret was unpickled, and a pickle never holds the value. Read it again from "
+                "where it is stored."
+            )
         return self._text
 
     def __repr__(self) -> str:
@@ -80,4 +85,5 @@ class Secret:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # which JSON can bring
+    # JSON may hold half of a surrogate pair, which cannot be encoded otherwise.
+    return text.encode("utf-8", "surrogatepass")

@@ -1,8 +1,8 @@
-"""The contract's limits on request bodies, as attrs converters and validators.
+"""Validators and converters for attrs fields and arguments, with the limits of the API.
 
-Each names the class and field, the limit, and the length of what was given. A value itself is
-shown only where it is one of a few words, and short: what was put in the wrong field by mistake
-may be a secret.
+An error names the class, the field, the limit, and the length of the value. It shows a value only
+if it is short and should have been one of a few words. Any other value may be a secret that was
+passed in the wrong place.
 """
 
 import re
@@ -16,43 +16,58 @@ from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 
 ID_PATTERN = re.compile(r"[A-Fa-f0-9]{24}")
-_SHOWN = 40  # characters: words of the API are shorter, its tokens are longer
+_MAX_SHOWN_LENGTH = 40  # characters; words of the API are shorter, and its tokens are longer
 
 
 class Field(Protocol):
-    """The part of an `attrs.Attribute` that the limits need."""
+    """The part of an `attrs.Attribute` that a validator needs."""
 
     @property
     def name(self) -> str:
-        """The field's name."""
+        """The name of the field."""
 
 
 Validator = Callable[[Any, Field, Any], None]
 
 
 def describe(value: object) -> str:
-    """A value for an error message: short texts as they are, all else by its kind and size."""
+    """Describe a value for an error message: a short string as it is, others by type and length."""
     if not isinstance(value, str):
         return type(value).__name__
-    return repr(value) if len(value) <= _SHOWN else f"a text of {len(value)} characters"
+    if len(value) <= _MAX_SHOWN_LENGTH:
+        return repr(value)
+    return f"a string of {len(value)} characters"
 
 
 def validation_error(instance: object, field: Field, problem: str) -> ValidationError:
+    """Return the error for a value that a validator refuses.
+
+    Args:
+        instance: The object that has the field, or the name of its owner.
+        field: The field.
+        problem: What is wrong, as a phrase that follows the name of the field.
+    """
     owner = instance if isinstance(instance, str) else type(instance).__name__
     return ValidationError(f"{owner}.{field.name} {problem}")
 
 
 def check_argument(validator: Validator, owner: str, name: str, value: object) -> None:
-    """Holds a value that is no attribute, such as an argument of an action, to a limit.
+    """Check an argument of a function with a validator.
+
+    Args:
+        validator: The validator.
+        owner: The name of the function, for the message.
+        name: The name of the argument, for the message.
+        value: The value of the argument.
 
     Raises:
-        ValidationError: It is beyond the limit.
+        ValidationError: The validator refuses the value.
     """
-    validator(owner, _At(name), value)
+    validator(owner, _Place(name), value)
 
 
 def optional(validator: Validator) -> Validator:
-    """The same limit, but `None` (leave the member out) passes."""
+    """Return a validator that accepts `None` as well, which leaves the member out."""
 
     def check(instance: object, field: Field, value: object) -> None:
         if value is not None:
@@ -62,7 +77,7 @@ def optional(validator: Validator) -> Validator:
 
 
 def utf16_length(text: str) -> int:
-    """Return the length of a string in UTF-16 code units, as the API counts (it is JavaScript)."""
+    """Return the length of a string in UTF-16 code units, which the API counts (JavaScript)."""
     if text.isascii():
         return len(text)
     return len(text) + sum(character > "\uffff" for character in text)
@@ -75,14 +90,21 @@ def string(
     *,
     secret: bool = False,
 ) -> Validator:
-    """Return a validator of a string, or a `Secret`, of a length in UTF-16 code units."""
+    """Return a validator for a string.
+
+    Args:
+        min_length: The minimum length, in UTF-16 code units.
+        max_length: The maximum length, in UTF-16 code units. Default: no limit.
+        pattern: A regular expression that the whole string must match.
+        secret: Whether a `Secret` is accepted as well.
+    """
     limit = f"{min_length} to {max_length}" if max_length is not None else f"at least {min_length}"
     shape = re.compile(pattern, re.ASCII) if pattern else None
 
     def problem(value: object) -> str | None:
         plain = value.reveal() if secret and isinstance(value, Secret) else value
         if not isinstance(plain, str):
-            return f"must be a text, but it is {type(plain).__name__}"
+            return f"must be a string, but it is {type(plain).__name__}"
         length = utf16_length(plain)
         if length < min_length or (max_length is not None and length > max_length):
             units = "" if length == len(plain) else " (UTF-16 code units, which the API counts)"
@@ -90,10 +112,11 @@ def string(
         if shape and not shape.fullmatch(plain):
             return f"must match {shape.pattern} throughout its {len(plain)} characters"
         if not _encodable(plain):
-            return "has a lone surrogate, which cannot be sent"
+            return "has half of a surrogate pair, which cannot be sent"
         return None
 
-    # `problem` sees the plain text and never raises; `check` raises and never sees it.
+    # `problem` holds the plain value and never raises. `check` raises and never holds it, so that
+    # no traceback shows it.
     def check(instance: object, field: Field, value: object) -> None:
         if found := problem(value):
             raise validation_error(instance, field, found)
@@ -106,7 +129,7 @@ def _encodable(plain: str) -> bool:
 
 
 def one_of(words: Collection[str]) -> Validator:
-    """One of a few words."""
+    """Return a validator for one of a few words."""
     listed = ", ".join(repr(word) for word in words)
 
     def check(instance: object, field: Field, value: object) -> None:
@@ -119,7 +142,7 @@ def one_of(words: Collection[str]) -> Validator:
 
 
 def integer(minimum: int) -> Validator:
-    """An integer, not below the least."""
+    """Return a validator for an integer that is not below a minimum."""
 
     def check(instance: object, field: Field, value: object) -> None:
         if type(value) is not int or not minimum <= value <= _LARGEST:
@@ -137,14 +160,14 @@ _LARGEST = 2**63
 
 
 def _number(value: object) -> str:
-    """A number for an error message, unless it is too long to be one."""
+    """Describe a number for an error message; one of thousands of digits would not fit."""
     if isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST):
         return repr(value)
     return "out of all bounds" if isinstance(value, int) else describe(value)
 
 
 def positive_number(instance: object, field: Field, value: object) -> None:
-    """Check that a value is a number above zero; infinity is one."""
+    """Check that a value is a number above zero; infinity is accepted."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_above_0(value):
         raise validation_error(
             instance, field, f"must be a number above 0, but it is {_number(value)}"
@@ -154,19 +177,20 @@ def positive_number(instance: object, field: Field, value: object) -> None:
 def _is_above_0(value: float) -> bool:
     try:
         return float(value) > 0
-    except OverflowError:  # an integer that no clock can add to its time
+    except OverflowError:
+        # The integer is so large that it cannot be added to a time.
         return False
 
 
 def aware_datetime(instance: object, field: Field, value: object) -> None:
-    """A date and time that says its zone."""
+    """Check that a value is a datetime with a time zone, within the years 1 to 9999 in UTC."""
     if not isinstance(value, datetime):
         raise validation_error(
             instance, field, f"must be a datetime, but it is {type(value).__name__}"
         )
     if value.utcoffset() is None:
         raise validation_error(
-            instance, field, "must say its time zone, such as datetime(2030, 1, 1, tzinfo=UTC)"
+            instance, field, "must have a time zone, such as datetime(2030, 1, 1, tzinfo=UTC)"
         )
     try:
         value.astimezone(UTC)
@@ -177,7 +201,7 @@ def aware_datetime(instance: object, field: Field, value: object) -> None:
 
 
 def aware_datetime_or(word: object) -> Validator:
-    """A date and time that says its zone, or a word of its own."""
+    """Return a validator for a datetime with a time zone, or for one other object."""
 
     def check(instance: object, field: Field, value: object) -> None:
         if value is not word:
@@ -187,7 +211,7 @@ def aware_datetime_or(word: object) -> Validator:
 
 
 def instance_of(kind: type) -> Validator:
-    """An instance of one of our classes."""
+    """Return a validator for an instance of a class."""
 
     def check(instance: object, field: Field, value: object) -> None:
         if not isinstance(value, kind):
@@ -199,7 +223,13 @@ def instance_of(kind: type) -> Validator:
 
 
 def tuple_of(each: Validator, max_length: int | None = None, *, unique: bool = False) -> Validator:
-    """Return a validator of a tuple: its length, each member, and with `unique` no member twice."""
+    """Return a validator for a tuple.
+
+    Args:
+        each: The validator of each member.
+        max_length: The maximum number of members. Default: no limit.
+        unique: Whether two equal members are refused.
+    """
 
     def check(instance: object, field: Field, value: tuple[Any, ...]) -> None:
         if not isinstance(value, tuple):
@@ -213,7 +243,7 @@ def tuple_of(each: Validator, max_length: int | None = None, *, unique: bool = F
                 instance, field, f"must have at most {max_length} members, but it has {len(value)}"
             )
         for index, item in enumerate(value):
-            each(instance, _At(f"{field.name}[{index}]"), item)
+            each(instance, _Place(f"{field.name}[{index}]"), item)
         if unique and len(set(value)) < len(value):
             twice = next(item for item in value if value.count(item) > 1)
             raise validation_error(
@@ -224,22 +254,22 @@ def tuple_of(each: Validator, max_length: int | None = None, *, unique: bool = F
 
 
 def _example(value: object) -> str:
-    """Return the list that was probably meant, if one item was given in its place."""
+    """Return an example of the list that was probably meant, if one item was given instead."""
     return "" if isinstance(value, Mapping) else f", such as [{describe(value)}]"
 
 
-@attrs.define(eq=False)  # not frozen: it is made for each option that is checked
-class _At:
-    """A place inside a field: `scope[3]`."""
+@attrs.define(eq=False)
+class _Place:
+    """A place inside a field, such as `scope[3]`."""
 
     name: str
 
 
 def is_list_like(value: object) -> bool:
-    """Return whether a value can be taken for a list.
+    """Return whether a value can be used as a list.
 
-    A string, bytes or a mapping is iterable, but was meant as something else: `{}` would be sent as
-    an empty list, and that takes all roles from a token.
+    A string, bytes or a mapping is iterable, but is not meant as a list: `{}` would be sent as an
+    empty list, which removes all roles of a token.
     """
     return isinstance(value, Iterable) and not isinstance(value, _NOT_A_LIST)
 
@@ -248,19 +278,24 @@ _NOT_A_LIST = (str, bytes, bytearray, memoryview, Mapping)
 
 
 def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    """Return any list-like value as a tuple; any other is left for `tuple_of` to refuse."""
+    """Convert a list-like value to a tuple. Return any other value for `tuple_of` to refuse."""
     if value is None or not is_list_like(value):
-        return value  # type: ignore[return-value]  # the validator says what is wrong with it
+        return value  # type: ignore[return-value]  # the validator refuses it
     return tuple(value)
 
 
 def instance_with(kind: type, limits: dict[str, Validator]) -> Validator:
-    """An instance of one of our classes, each of whose fields is within its own limit."""
+    """Return a validator for an instance of a class and for some of its fields.
+
+    Args:
+        kind: The class.
+        limits: The validators of the fields, by the name of the field.
+    """
     is_of_kind = instance_of(kind)
 
     def check(instance: object, field: Field, value: object) -> None:
         is_of_kind(instance, field, value)
         for name, limit in limits.items():
-            limit(instance, _At(f"{field.name}.{name}"), getattr(value, name))
+            limit(instance, _Place(f"{field.name}.{name}"), getattr(value, name))
 
     return check

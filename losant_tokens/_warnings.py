@@ -1,7 +1,9 @@
 """Warnings that name the line of the program that called this package.
 
-A fixed `stacklevel` would name one of our own lines for some of the methods: a list awaits through
-more functions than a single call does, and a task of its own has no caller at all.
+The problem: `warnings.warn` takes a fixed `stacklevel`, but the number of frames between the caller
+and the warning differs. A list goes through more functions than a single call, and a task has no
+caller at all. The approach: walk up the stack to the first frame outside this package and the event
+loop.
 """
 
 import sys
@@ -11,13 +13,13 @@ from types import FrameType
 _MACHINERY = frozenset(
     {"losant_tokens", "anyio", "asyncio", "concurrent", "contextlib", "outcome", "stamina", "trio"}
 )
-"""Top-level packages whose lines are not the caller's."""
+"""Top-level packages whose frames are skipped."""
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
     """Issue a warning for the innermost line outside this package and the event loop."""
     innermost = sys._getframe(1)  # noqa: SLF001 -- warnings.warn does the same in C
-    frame = _calling(innermost)
+    frame = _caller_of(innermost)
     module = frame.f_globals.get("__name__", "<unknown>")
     warnings.warn_explicit(
         message,
@@ -29,7 +31,8 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     )
 
 
-def _calling(innermost: FrameType) -> FrameType:
+def _caller_of(innermost: FrameType) -> FrameType:
+    """Return the innermost frame outside this package, or the frame itself if there is none."""
     frame = innermost
     while frame.f_globals.get("__name__", "").partition(".")[0] in _MACHINERY:
         if frame.f_back is None:

@@ -249,8 +249,8 @@ def test_issuer(issuer: str | None, host: str, fits: bool) -> None:
 
 OTHER_HOST = jwt({"iss": "losant.example", "scope": ["all.User"]})
 MISMATCH = (
-    "The API token was issued by losant.example, but base_url is at api.losant.com, which would "
-    "then have the token. {} Change base_url or the token; if the two belong together, pass "
+    "The API token was issued by losant.example, but base_url leads to api.losant.com, which would "
+    "receive the token. {} Change base_url or the token. If they belong together, pass "
     "scope_check='off'."
 )
 
@@ -360,13 +360,16 @@ def test_any_text(text: str) -> None:
 
 
 BAD_TOKENS: list[tuple[Any, str]] = [
-    ("", "The API token is empty. Check where it was copied from."),
-    (" hunter2", "The API token has a blank at position 1 of 8. Check where it was copied from."),
+    ("", "The API token is empty. Check the place it was copied from."),
+    (
+        " hunter2",
+        "The API token has a space at position 1 of 8. Check the place it was copied from.",
+    ),
     (
         "hunter2\n",
-        "The API token has a line break at position 8 of 8. Check where it was copied from.",
+        "The API token has a line break at position 8 of 8. Check the place it was copied from.",
     ),
-    ("hunter2 \r", "The API token has a blank at position 8 of 9."),
+    ("hunter2 \r", "The API token has a space at position 8 of 9."),
     ("hunter2\x7f", "a character that is not printable ASCII at position 8 of 8."),
     ("hunter2\x00", "a character that is not printable ASCII at position 8 of 8."),
     ("ähunter2", "a character that is not printable ASCII at position 1 of 8."),
@@ -376,9 +379,9 @@ BAD_TOKENS: list[tuple[Any, str]] = [
         "hunter2\xa0",
         "The API token has a character that is not printable ASCII at position 8 of 8.",
     ),
-    (b"hunter2", "The API token must be a text, but it is bytes."),
-    (["hunter2"], "The API token must be a text, but it is list."),
-    (42, "The API token must be a text, but it is int."),
+    (b"hunter2", "The API token must be a string, but it is bytes."),
+    (["hunter2"], "The API token must be a string, but it is list."),
+    (42, "The API token must be a string, but it is int."),
 ]
 
 
@@ -421,15 +424,15 @@ def test_given_scopes(scopes: Any, expected: object) -> None:
 @pytest.mark.parametrize(
     ("scopes", "expected"),
     [
-        ("me", "scopes must be a list of texts, such as ['all.User.read'], but it is str"),
-        ([1], "scopes must be texts, but one is int"),
-        (["a", None], "scopes must be texts, but one is NoneType"),
+        ("me", "scopes must be a list of strings, such as ['all.User.read'], but it is str"),
+        ([1], "scopes must be strings, but one is int"),
+        (["a", None], "scopes must be strings, but one is NoneType"),
         (b"me", "scopes must be"),
         (5, "scopes must be"),
         ([["me"]], "scopes must be"),
-        ({}, "scopes must be a list of texts, such as ['all.User.read'], but it is dict"),
-        ({"me": 1}, "scopes must be a list of texts"),
-        (bytearray(b"me"), "scopes must be a list of texts"),
+        ({}, "scopes must be a list of strings, such as ['all.User.read'], but it is dict"),
+        ({"me": 1}, "scopes must be a list of strings"),
+        (bytearray(b"me"), "scopes must be a list of strings"),
         ([{"me": 1}], "scopes must be"),
     ],
 )
@@ -499,8 +502,8 @@ def test_expired_text() -> None:
     """The error says when the token expired, what the time is, and that nothing was sent."""
     error = expiry_problem(Credential(Secret("a"), expires_at=NOW - timedelta(hours=1)), NOW)
     assert str(error) == (
-        "The API token expired at 2026-01-01T11:00:00+00:00; it is now 2026-01-01T12:00:00+00:00. "
-        "Nothing was sent. Use another token."
+        "The API token expired at 2026-01-01T11:00:00+00:00. "
+        "The time is 2026-01-01T12:00:00+00:00. Nothing was sent. Use another token."
     )
     assert timedelta(minutes=1) == LEEWAY
 

@@ -169,5 +169,5 @@ def test_success() -> None:
 def test_expired_at_a_moment_without_a_zone(expires: datetime | None) -> None:
     """A moment without a zone is refused for all tokens, also those that never expire."""
     token = ApiToken(id=ID, expiration_date=expires)
-    with pytest.raises(ValidationError, match=r"is_expired\.at must say its time zone"):
+    with pytest.raises(ValidationError, match=r"is_expired\.at must have a time zone"):
         token.is_expired(at=datetime(2030, 1, 1))  # noqa: DTZ001 -- that is the point

@@ -141,7 +141,7 @@ MAPPINGS: list[object] = [{}, {"all.User": True}, MappingProxyType({}), OrderedD
 BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
     (NAMED, "name", "", "name must have 1 to 255 characters, but it has 0"),
     (NAMED, "name", "x" * 256, "name must have 1 to 255 characters, but it has 256"),
-    (NAMED, "name", 1, "name must be a text, but it is int"),
+    (NAMED, "name", 1, "name must be a string, but it is int"),
     (
         NAMED,
         "name",
@@ -156,7 +156,7 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
     ),
     ((post,), "scope", ["me.*", "me"], "scope[1] must be a scope that the API lists for it, but i"),
     ((post,), "scope", ["ALL.USER"], "it is 'ALL.USER'. If the API has added it since"),
-    ((post,), "scope", ["x" * 100], "it is a text of 100 characters. If the API has added it"),
+    ((post,), "scope", ["x" * 100], "it is a string of 100 characters. If the API has added it"),
     ((oauth_post,), "scope", ["all.User.read"], "scope[0] must be a scope that the API lists"),
     ((credentials,), "requested_scopes", ["all.Galaxy"], "requested_scopes[0] must be a scope"),
     *(
@@ -180,7 +180,7 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
         "application_roles must",
     ),
     (NAMED, "description", "x" * 32768, "description must have 0 to 32767 characters, but"),
-    (NAMED, "description", b"", "description must be a text, but it is bytes"),
+    (NAMED, "description", b"", "description must be a string, but it is bytes"),
     (WITH_STATUS, "status", "paused", "status must be one of 'active', 'inactive', but it is"),
     (WITH_STATUS, "status", "", "status must be one of 'active', 'inactive', but it is ''"),
     (WITH_ROLES, "default_role", "owner", "'collaborate', 'view', 'none', but it is 'owner'"),
@@ -230,8 +230,8 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
         ["only.User.read", "all.Application.read", "only.User.read"],
         "scope must have no member twice, but it has 'only.User.read'",
     ),
-    ((post, oauth_post), "scope", ["only.User.read", None], "scope[1] must be a text, but"),
-    ((post, oauth_post), "expiration_date", NAIVE, "must say its time zone"),
+    ((post, oauth_post), "scope", ["only.User.read", None], "scope[1] must be a string, but"),
+    ((post, oauth_post), "expiration_date", NAIVE, "must have a time zone"),
     (
         (post, oauth_post),
         "expiration_date",
@@ -272,10 +272,10 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
     ((credentials,), "email", "a b@example.com", "email must match"),
     ((credentials,), "password", "x" * 7, "password must have 8 to 2048 characters, but it has 7"),
     ((credentials,), "password", "x" * 2049, "password must have 8 to 2048 characters, but it has"),
-    ((credentials,), "password", None, "password must be a text, but it is NoneType"),
-    ((credentials,), "password", 12345678, "password must be a text, but it is int"),
+    ((credentials,), "password", None, "password must be a string, but it is NoneType"),
+    ((credentials,), "password", 12345678, "password must be a string, but it is int"),
     ((credentials,), "two_factor_code", "1" * 2049, "two_factor_code must have 0 to 2048 charac"),
-    ((credentials,), "two_factor_code", 123456, "two_factor_code must be a text, but it is int"),
+    ((credentials,), "two_factor_code", 123456, "two_factor_code must be a string, but it is int"),
     ((credentials,), "requested_scopes", "me", "requested_scopes must be a list or tuple, such"),
     (
         (credentials,),
@@ -304,7 +304,7 @@ def test_beyond(make: Make, name: str, value: object, expected: str) -> None:
 @pytest.mark.parametrize("name", ["name", "description"])
 def test_no_secret_in_a_plain_text(make: Make, name: str) -> None:
     """A secret is not taken for a text that everybody may read."""
-    with pytest.raises(ValidationError, match=rf"\.{name} must be a text, but it is Secret"):
+    with pytest.raises(ValidationError, match=rf"\.{name} must be a string, but it is Secret"):
         make(**{name: Secret("ci")})
 
 

@@ -260,11 +260,11 @@ BAD_HEADERS: list[tuple[Any, str]] = [
     ("ä", "'ä'"),
     ("\x7f", r"'\x7f'"),
     ("\x00", r"'\x00'"),
-    (f"{'x' * 50}\n", "a text of 51 characters"),
+    (f"{'x' * 50}\n", "a string of 51 characters"),
     (b"a", "bytes"),
     (1, "int"),
 ]
-NO_HEADER = "must be a text of printable ASCII characters without blanks, but it is"
+NO_HEADER = "must be a string of printable ASCII characters without spaces, but it is"
 
 
 @pytest.mark.parametrize(("value", "shown"), BAD_HEADERS)
@@ -316,7 +316,7 @@ BAD_IDS: list[tuple[Any, str]] = [
     (f"{A[:-3]}%2e", "'575ec7417ae143cd83dc4%2e'"),
     (f"{A[:-1]}\u0665", "'575ec7417ae143cd83dc4a9\u0665'"),
     (f"{A[:-1]}\uff15", "'575ec7417ae143cd83dc4a9\uff15'"),
-    ("a" * 48, "a text of 48 characters"),
+    ("a" * 48, "a string of 48 characters"),
     ("{apiTokenId}", "'{apiTokenId}'"),
     (None, "NoneType"),
     (int("5" * 24), "int"),
@@ -429,7 +429,7 @@ def test_too_long() -> None:
         ),
         ("userOauthTokens.post", {}, ApiTokenPost("a"), "UserOauthTokenPost, but it is ApiTokenP"),
         ("auth.authenticateUser", {}, "hunter2-hunter2", "UserCredentials, but it is 'hunter2-hu"),
-        ("auth.authenticateUser", {}, "x" * 41, "UserCredentials, but it is a text of 41 charac"),
+        ("auth.authenticateUser", {}, "x" * 41, "UserCredentials, but it is a string of 41 charac"),
     ],
 )
 def test_bad_bodies(name: str, ids: dict[str, str], body: Any, expected: str) -> None:
@@ -506,7 +506,7 @@ BAD_URLS: list[tuple[Any, str]] = [
     ("https://example.com:65536", "The base URL"),
     ("https://a\nb", f"{NO_URL}"),
     ("https://example.com/\x00", NO_URL),
-    (f"https://example.com/{'x' * 70_000}", f"{NO_URL}a text of 70020 characters"),
+    (f"https://example.com/{'x' * 70_000}", f"{NO_URL}a string of 70020 characters"),
     ("https://xn--a.example.com", "The base URL"),
     ("https://user:hunter2@xn--a.example.com", "The base URL"),
     ("https://user:hunter2@example.com:port", "The base URL"),

@@ -108,7 +108,7 @@ def test_pickle(protocol: int) -> None:
     found = pickle.loads(pickled)
     assert TEXT.encode() not in pickled
     assert repr(found) == "Secret('****')"
-    with pytest.raises(ClientStateError, match=r"^This secret was pickled, and a pickle never"):
+    with pytest.raises(ClientStateError, match=r"^This secret was unpickled, and a pickle never"):
         found.reveal()
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, Owner, RetryPolicy, errors
 from losant_tokens._server_clock import ServerClock, parse_http_date
-from losant_tokens._warnings import _calling
+from losant_tokens._warnings import _caller_of
 from tests.support.helpers import jwt
 from tests.support.servers import ID
 
@@ -326,7 +326,7 @@ def test_a_warning_without_a_caller() -> None:
     """If all lines are of this package or the event loop, the warning names the innermost one."""
     outer = SimpleNamespace(f_globals={"__name__": "asyncio.events"}, f_back=None)
     inner = SimpleNamespace(f_globals={"__name__": "losant_tokens._session"}, f_back=outer)
-    assert _calling(inner) is inner  # type: ignore[arg-type, comparison-overlap]
+    assert _caller_of(inner) is inner  # type: ignore[arg-type, comparison-overlap]
 
 
 def test_the_clock_shows_no_header() -> None:

@@ -71,9 +71,9 @@ def test_within(limit: validators.Validator, value: object) -> None:
 
 
 BAD: list[tuple[validators.Validator, object, str]] = [
-    (validators.string(), 1, "must be a text, but it is int"),
-    (validators.string(), None, "must be a text, but it is NoneType"),
-    (validators.string(), b"a", "must be a text, but it is bytes"),
+    (validators.string(), 1, "must be a string, but it is int"),
+    (validators.string(), None, "must be a string, but it is NoneType"),
+    (validators.string(), b"a", "must be a string, but it is bytes"),
     (validators.string(1, 3), "", "must have 1 to 3 characters, but it has 0"),
     (validators.string(1, 3), "abcd", "must have 1 to 3 characters, but it has 4"),
     (
@@ -85,7 +85,7 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (validators.string(pattern="[a-f]+"), "ab\n", "must match [a-f]+ throughout its 3 characters"),
     (validators.string(pattern="[a-f]+"), "", "must match [a-f]+ throughout its 0 characters"),
     (validators.string(pattern=r"\w"), "ä", r"must match \w throughout its 1 characters"),
-    (validators.string(), "a\ud800", "has a lone surrogate, which cannot be sent"),
+    (validators.string(), "a\ud800", "has half of a surrogate pair, which cannot be sent"),
     (
         validators.optional(validators.string(2)),
         "a",
@@ -96,7 +96,7 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (validators.one_of(("a", "b")), None, "must be one of 'a', 'b', but it is NoneType"),
     (validators.one_of(("a", "b")), ["a"], "must be one of 'a', 'b', but it is list"),
     (validators.one_of(("a",)), "x" * 40, f"must be one of 'a', but it is '{'x' * 40}'"),
-    (validators.one_of(("a",)), LONG, "must be one of 'a', but it is a text of 41 characters"),
+    (validators.one_of(("a",)), LONG, "must be one of 'a', but it is a string of 41 characters"),
     (validators.integer(minimum=0), -1, "must be an integer, at least 0, but it is -1"),
     (validators.integer(minimum=1), 0, "must be an integer, at least 1, but it is 0"),
     (validators.integer(minimum=1), True, "must be an integer, at least 1, but it is bool"),
@@ -105,7 +105,7 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (
         validators.integer(minimum=1),
         LONG,
-        "must be an integer, at least 1, but it is a text of 41 c",
+        "must be an integer, at least 1, but it is a string of 41 c",
     ),
     (validators.integer(minimum=1), None, "must be an integer, at least 1, but it is NoneType"),
     (validators.positive_number, 0, "must be a number above 0, but it is 0"),
@@ -120,12 +120,12 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (
         validators.aware_datetime,
         datetime(2030, 1, 1),  # noqa: DTZ001
-        "must say its time zone, such as datetime(2030",
+        "must have a time zone, such as datetime(2030",
     ),
     (
         validators.aware_datetime,
         datetime(2030, 1, 1, tzinfo=Zoneless()),
-        "must say its time zone, such as",
+        "must have a time zone, such as",
     ),
     (validators.aware_datetime_or("never"), "later", "must be a datetime, but it is str"),
     (validators.instance_of(ResourceRole), {}, "must be of ResourceRole, but it is dict"),
@@ -137,7 +137,7 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (
         validators.tuple_of(validators.string()),
         LONG,
-        "such as [a text of 41 characters], but it is str",
+        "such as [a string of 41 characters], but it is str",
     ),
     (
         validators.tuple_of(validators.string(1)),
@@ -157,7 +157,7 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (
         validators.tuple_of(validators.string(), unique=True),
         (LONG, LONG),
-        "but it has a text of 41 characters",
+        "but it has a string of 41 characters",
     ),
     (validators.instance_with(ResourceRole, {}), "view", "must be of ResourceRole, but it is str"),
 ]
@@ -211,7 +211,7 @@ def test_of_an_attribute() -> None:
         ("", "''"),
         ("it's", '"it\'s"'),
         ("x" * 40, f"'{'x' * 40}'"),
-        (LONG, "a text of 41 characters"),
+        (LONG, "a string of 41 characters"),
         (b"abc", "bytes"),
         (12345, "int"),
         (None, "NoneType"),
@@ -227,7 +227,7 @@ def test_shown(value: object, expected: str) -> None:
 @given(st.text(min_size=41, max_size=200))
 def test_long_texts_are_not_shown(text: str) -> None:
     """A text as long as a token is never shown."""
-    assert validators.describe(text) == f"a text of {len(text)} characters"
+    assert validators.describe(text) == f"a string of {len(text)} characters"
 
 
 @pytest.mark.parametrize(

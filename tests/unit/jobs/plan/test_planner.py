@@ -131,7 +131,7 @@ async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"max_changes": -1}, "max_changes must be"),
         ({"patience": -1.0}, "patience must be a number above 0"),
         ({"page_size": 0}, "page_size must be an integer, at least 1"),
-        ({"now": datetime(2026, 1, 1)}, "must say its time zone"),  # noqa: DTZ001
+        ({"now": datetime(2026, 1, 1)}, "must have a time zone"),  # noqa: DTZ001
     ],
 )
 async def test_wrong_arguments(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
