@@ -37,6 +37,7 @@ def typing(session: nox.Session) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     session.run("python", "-m", "tests.support.documentation", str(folder))
+    (folder / "pyrightconfig.json").write_text('{"include": ["."]}')  # this folder and no other
     session.run("mypy", "--strict", "--config-file=", str(folder))
     session.run("pyright", "--project", str(folder))
 
