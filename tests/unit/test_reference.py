@@ -29,7 +29,7 @@ def reference() -> str:
 @pytest.mark.parametrize("name", public_names())
 def test_public_name_is_in_the_reference(name: str) -> None:
     """Every public name has an entry in the reference."""
-    assert re.search(rf"^\.\. auto\w+:: {re.escape(name)}$", reference(), re.MULTILINE)
+    assert name in set(re.findall(r"^\.\. auto\w+:: (\S+)$", reference(), re.MULTILINE))
 
 
 def test_all_errors_are_in_the_reference() -> None:
