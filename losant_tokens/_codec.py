@@ -319,7 +319,7 @@ def _member_reader(
         }
         unreadable = set()
         # The secret of a new token cannot be read again, so it is returned even without an id.
-        has_secret = kind is models.ApiToken and type(value.get("token")) is str
+        has_secret = kind is models.NewApiToken and type(value.get("token")) is str
         for name, wire in names.items():
             member = value.get(wire)
             is_required = fields[name].default is attrs.NOTHING

@@ -107,8 +107,7 @@ class ApiToken(_Token):
     """A token of a user, an application or an instance.
 
     Attributes:
-        token: The secret. Only the request that creates a token returns it, and only once. It is
-            returned even if the response has no readable id; then `id` is empty.
+        token: The secret. Only `post` returns it, see `NewApiToken`; otherwise it is `None`.
         unreadable: The names of the attributes whose members are present but cannot be read.
         extra: The members that no attribute holds, under their wire names, as they came. This
             includes the members that cannot be read. A `token` that is not a string is kept as a
@@ -123,6 +122,18 @@ class ApiToken(_Token):
     creator_name: str | None = None
     token: Secret | None = None
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@frozen(kw_only=True, slots=False)
+class NewApiToken(ApiToken):
+    """A token that was just created, with its secret.
+
+    Attributes:
+        token: The secret. Store it now: no later response contains it. It is returned even if the
+            response has no readable id; then `id` is empty, and `unreadable` names it.
+    """
+
+    token: Secret
 
 
 @frozen(kw_only=True)
@@ -222,6 +233,7 @@ class Success:
 
 RESPONSE_MODELS: Final = (
     ApiToken,
+    NewApiToken,
     ApiTokens,
     UserOauthToken,
     UserOauthTokens,

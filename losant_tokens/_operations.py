@@ -133,7 +133,7 @@ USER_API_TOKENS_POST = _operation(
     "userApiTokens.post",
     "POST",
     "/me/tokens",
-    models.ApiToken,
+    models.NewApiToken,
     _ME_WRITE,
     payloads.ApiTokenPost,
     denies_oauth=True,
@@ -222,7 +222,7 @@ APPLICATION_API_TOKENS_POST = _operation(
     "applicationApiTokens.post",
     "POST",
     "/applications/{applicationId}/tokens",
-    models.ApiToken,
+    models.NewApiToken,
     _APPLICATION_WRITE,
     payloads.ApiTokenPost,
 )
@@ -266,7 +266,7 @@ INSTANCE_API_TOKENS_POST = _operation(
     "instanceApiTokens.post",
     "POST",
     "/instances/{instanceId}/tokens",
-    models.ApiToken,
+    models.NewApiToken,
     _INSTANCE_WRITE,
     payloads.ApiTokenPost,
 )

@@ -15,9 +15,10 @@ import attrs
 import httpx
 from anyio.lowlevel import checkpoint
 
+from losant_tokens import _validators as validators
 from losant_tokens._codec import Codec
 from losant_tokens._json_parser import ContentProblem, parse
-from losant_tokens._models import ApiToken, Success, UserOauthToken
+from losant_tokens._models import ApiToken, NewApiToken, Success, UserOauthToken
 from losant_tokens._operations import Operation
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import parse_http_date
@@ -235,6 +236,8 @@ def _contradiction(
         data = Codec.parse(answer.content)
         if not isinstance(data, dict) or data.get("success") is not True:
             return ContentProblem("must be true, but it is not", "$.success")
+    if isinstance(found, NewApiToken) and found.token == Secret(""):
+        return ContentProblem("is empty", _SECRET)
     return None
 
 
@@ -279,8 +282,33 @@ _ASK_FOR_LESS = (
 def _no_answer(
     operation: Operation[Any], answer: RawResponse, fault: ContentProblem
 ) -> ResponseError:
+    if operation.result is NewApiToken and fault.path == _SECRET:
+        return _secret_is_lost(operation, answer, fault)
     about = f", {_media_type(answer.headers)}, {len(answer.content)} bytes"
     return unreadable(operation, answer.status_code, fault, about)
+
+
+_SECRET = "$.token"  # noqa: S105 -- the place of the secret in the response to a POST
+
+
+def _secret_is_lost(
+    operation: Operation[Any], answer: RawResponse, fault: ContentProblem
+) -> ResponseError:
+    """Return the error for a token that was created and whose secret nobody can read again.
+
+    The error names the token, because it has to be deleted.
+    """
+    data: Any = Codec.parse(answer.content)
+    token_id: str = data["id"]  # It can be read: the id is checked before the secret.
+    return ResponseError(
+        f"{operation}: the token {validators.describe(token_id)} was created, but its secret is "
+        f"lost: {_SECRET} of the response {fault.problem} (status {answer.status_code}). Delete "
+        f"this token, and create another one.",
+        operation=operation.name,
+        status_code=answer.status_code,
+        path=_SECRET,
+        token_id=token_id,
+    )
 
 
 def _media_type(headers: httpx.Headers) -> str:

@@ -174,8 +174,9 @@ class ResponseError(LosantError):
         operation: The operation, in the API's own words: `userApiToken.delete`.
         status_code: The HTTP status of the response.
         path: The place of the fault in the response (`$.id`), if it has one.
-        ambiguous: Whether the API may have carried the request out, which the response does not
-            show.
+        ambiguous: Whether the API may have carried out the request.
+        token_id: The id of a token that was created although its secret is missing in the
+            response. The secret is lost, so delete the token.
         is_too_large: Whether a smaller page of the list could be read.
     """
 
@@ -189,12 +190,14 @@ class ResponseError(LosantError):
         status_code: int = 0,
         path: str | None = None,
         ambiguous: bool = True,
+        token_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.operation = operation
         self.status_code = status_code
         self.path = path
         self.ambiguous = ambiguous
+        self.token_id = token_id
 
 
 class ResponseTooLarge(ResponseError):

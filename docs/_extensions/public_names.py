@@ -37,6 +37,7 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.ApiTokens",
         "losant_tokens.AuthenticatedUser",
         "losant_tokens.Listing",
+        "losant_tokens.NewApiToken",
         "losant_tokens.OauthDetails",
         "losant_tokens.OwnerTokens",
         "losant_tokens.Success",

@@ -7,7 +7,7 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 from typing import Unpack
 
 from losant_tokens import _operations as operations
-from losant_tokens._models import ApiToken, ApiTokens, Success
+from losant_tokens._models import ApiToken, ApiTokens, NewApiToken, Success
 from losant_tokens._options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._pagination import Listing
 from losant_tokens._payloads import ApiTokenPatch, ApiTokenPost
@@ -90,8 +90,10 @@ class InstanceApiTokensResource(Resource):
 
     async def post(
         self, instance_id: str, api_token: ApiTokenPost, **options: Unpack[RequestOptions]
-    ) -> ApiToken:
-        """Create a token, and return it with its secret, which no later response contains.
+    ) -> NewApiToken:
+        """Create a token, and return it with its secret.
+
+        Store the secret now: no later response contains it.
 
         Args:
             instance_id: The id of the instance.

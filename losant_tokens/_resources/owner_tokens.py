@@ -2,13 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, Unpack, cast
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 import attrs
 from attrs import frozen
 
 from losant_tokens import _operations as operations
-from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
+from losant_tokens._models import (
+    ApiToken,
+    ApiTokens,
+    NewApiToken,
+    Success,
+    UserOauthToken,
+    UserOauthTokens,
+)
 from losant_tokens._operations import Operation
 from losant_tokens._options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._owner import Kind, Owner
@@ -134,12 +141,18 @@ class OwnerTokens(Resource):
         success: Success = await self._call(self._operations.delete, ids, **options)
         return success
 
+    @overload
+    async def post(self, token: ApiTokenPost, **options: Unpack[RequestOptions]) -> NewApiToken: ...
+
+    @overload
     async def post(
-        self,
-        token: ApiTokenPost | UserOauthTokenPost,
-        **options: Unpack[RequestOptions],
-    ) -> Token:
-        """Create a token. Only this response contains the secret of an API token.
+        self, token: UserOauthTokenPost, **options: Unpack[RequestOptions]
+    ) -> UserOauthToken: ...
+
+    async def post(
+        self, token: ApiTokenPost | UserOauthTokenPost, **options: Unpack[RequestOptions]
+    ) -> NewApiToken | UserOauthToken:
+        """Create a token, and return it. An API token has its secret: store it now.
 
         Args:
             token: The settings of the token: a `UserOauthTokenPost` for the owner `oauth`.
@@ -148,9 +161,8 @@ class OwnerTokens(Resource):
         Raises:
             NotFound: There is no such owner.
         """
-        body = _as_body(token, self._operations.post)
-        created: Token = await self._call(
-            self._operations.post, self._owner_ids, body=body, **options
+        created: NewApiToken | UserOauthToken = await self._call(
+            self._operations.post, self._owner_ids, body=token, **options
         )
         return created
 

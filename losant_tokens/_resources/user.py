@@ -7,7 +7,14 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 from typing import Unpack
 
 from losant_tokens import _operations as operations
-from losant_tokens._models import ApiToken, ApiTokens, Success, UserOauthToken, UserOauthTokens
+from losant_tokens._models import (
+    ApiToken,
+    ApiTokens,
+    NewApiToken,
+    Success,
+    UserOauthToken,
+    UserOauthTokens,
+)
 from losant_tokens._options import (
     ListOptions,
     OauthListOptions,
@@ -82,8 +89,10 @@ class UserApiTokensResource(Resource):
         """
         return await self._page(operations.USER_API_TOKENS_GET, options)
 
-    async def post(self, api_token: ApiTokenPost, **options: Unpack[RequestOptions]) -> ApiToken:
-        """Create a token, and return it with its secret, which no later response contains.
+    async def post(self, api_token: ApiTokenPost, **options: Unpack[RequestOptions]) -> NewApiToken:
+        """Create a token, and return it with its secret.
+
+        Store the secret now: no later response contains it.
 
         Args:
             api_token: The settings of the token.

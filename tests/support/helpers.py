@@ -114,7 +114,7 @@ ROWS = (
         "POST",
         "/me/tokens",
         f"{USER_WRITE} userApiTokens.* userApiTokens.post",
-        "ApiToken",
+        "NewApiToken",
         "ApiTokenPost",
         denies_oauth=True,
     ),
@@ -206,7 +206,7 @@ ROWS = (
         "POST",
         "/applications/{applicationId}/tokens",
         f"{APPLICATION_WRITE} applicationApiTokens.* applicationApiTokens.post",
-        "ApiToken",
+        "NewApiToken",
         "ApiTokenPost",
     ),
     Row(
@@ -250,7 +250,7 @@ ROWS = (
         "POST",
         "/instances/{instanceId}/tokens",
         f"{INSTANCE_WRITE} instanceApiTokens.* instanceApiTokens.post",
-        "ApiToken",
+        "NewApiToken",
         "ApiTokenPost",
     ),
     Row(

@@ -177,7 +177,7 @@ def good(seen: Seen) -> bytes:
     """The content of the right response to a request."""
     if seen.method == "DELETE":
         return b'{"success":true}'
-    return token() if seen.method == "POST" else token(seen.last_id)
+    return token(token="new-secret") if seen.method == "POST" else token(seen.last_id)
 
 
 # --- Stacks: a pool and an event loop -------------------------------------------------------------

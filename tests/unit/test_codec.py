@@ -16,6 +16,7 @@ from losant_tokens import (
     ApiTokenPost,
     ApiTokens,
     AuthenticatedUser,
+    NewApiToken,
     OauthDetails,
     OauthRequest,
     OrgRole,
@@ -102,6 +103,7 @@ TOKEN = ApiToken(
     status="active",
     token=Secret("the_actual_token_string"),
 )
+NEW_TOKEN = NewApiToken(**attrs.asdict(TOKEN, recurse=False))
 PAGE_JSON = {
     "count": 1,
     "totalCount": 101,
@@ -175,6 +177,7 @@ USER = AuthenticatedUser(
 
 FULL: list[tuple[dict[str, Any], Any]] = [
     (TOKEN_JSON, TOKEN),
+    (TOKEN_JSON, NEW_TOKEN),
     (
         {**PAGE_JSON, "items": [TOKEN_JSON], "ownerId": OTHER_ID, "ownerType": "application"},
         ApiTokens(**PAGE, items=(TOKEN,), owner_id=OTHER_ID, owner_type="application"),
@@ -234,6 +237,7 @@ def test_extra_inside() -> None:
     ("value", "expected"),
     [
         ({"id": ID}, ApiToken(id=ID)),
+        ({"id": ID, "token": "a"}, NewApiToken(id=ID, token=Secret("a"))),
         ({"id": ID}, UserOauthToken(id=ID)),
         ({"items": []}, ApiTokens(items=())),
         ({"items": []}, UserOauthTokens(items=())),
@@ -401,15 +405,30 @@ def test_new_secret_beside_an_odd_member() -> None:
 )
 def test_new_secret_without_an_id(members: dict[str, Any], extra: dict[str, Any]) -> None:
     """A new token's secret is read even if the token's id cannot be."""
-    found = decode({"token": "hunter2", "name": "ci", **members}, ApiToken)
+    found = decode({"token": "hunter2", "name": "ci", **members}, NewApiToken)
 
-    assert found == ApiToken(
+    assert found == NewApiToken(
         id="", name="ci", token=Secret("hunter2"), unreadable=frozenset({"id"}), extra=extra
     )
 
 
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ({}, "is missing"),
+        ({"token": None}, "is missing"),
+        ({"token": 1}, STRING.format("a number")),
+    ],
+)
+def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> None:
+    """A new token is not read without its secret, although all other members are readable."""
+    assert decode({"id": ID, "name": "ci", **token}, NewApiToken) == ContentProblem(
+        problem, "$.token"
+    )
+
+
 @pytest.mark.parametrize("odd", [{"value": "hunter2"}, ["hunter2"], 12345678])
-def test_new_secret_in_an_odd_form(odd: object) -> None:
+def test_secret_in_an_odd_form(odd: object) -> None:
     """A secret that is not a string stays within reach, and stays a secret."""
     found = decode({**TOKEN_JSON, "token": odd}, ApiToken)
 
@@ -418,7 +437,7 @@ def test_new_secret_in_an_odd_form(odd: object) -> None:
     assert "hunter2" not in f"{found!r} {found.extra!r}"
 
 
-def test_new_secret_nested_too_deep() -> None:
+def test_secret_nested_too_deep() -> None:
     """Not even a secret that is nested beyond all bounds ends in an exception."""
     deep = b'["]",' * 1000 + b"1" + b',"["]' * 1000
     found: Any = result_of(codec().decode(b'{"id":"a","token":' + deep + b"}", ApiToken))

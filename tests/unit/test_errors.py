@@ -116,11 +116,25 @@ FULL = [
     (errors.RequestTimeout("no"), {"operation": "", "ambiguous": True}),
     (
         errors.ResponseError("no"),
-        {"operation": "", "status_code": 0, "path": None, "ambiguous": True},
+        {
+            "operation": "",
+            "status_code": 0,
+            "path": None,
+            "ambiguous": True,
+            "token_id": None,
+        },
     ),
     (
-        errors.ResponseError("no", operation="a", status_code=200, path="$.id", ambiguous=False),
-        {"operation": "a", "status_code": 200, "path": "$.id", "ambiguous": False},
+        errors.ResponseError(
+            "no", operation="a", status_code=200, path="$.id", ambiguous=False, token_id="b"
+        ),
+        {
+            "operation": "a",
+            "status_code": 200,
+            "path": "$.id",
+            "ambiguous": False,
+            "token_id": "b",
+        },
     ),
     (
         errors.NotFound("no"),

@@ -13,7 +13,7 @@ from losant_tokens import AsyncClient, Owner, RetryPolicy, Secret, errors
 
 NAMES = (
     *("NEVER", "ApiToken", "ApiTokenPatch", "ApiTokenPost", "ApiTokens"),
-    *("AsyncClient", "AuthenticatedUser", "Listing", "OauthDetails"),
+    *("AsyncClient", "AuthenticatedUser", "Listing", "NewApiToken", "OauthDetails"),
     *("OauthRequest", "OrgRole", "Owner", "RequestOptions", "ResourceRole", "RetryPolicy"),
     *("Secret", "Success", "UserCredentials", "UserOauthToken", "UserOauthTokenPatch"),
     *("UserOauthTokenPost", "UserOauthTokens", "__version__", "aiohttp_transport", "errors"),

@@ -11,6 +11,7 @@ from losant_tokens import (
     ApiToken,
     ApiTokens,
     AuthenticatedUser,
+    NewApiToken,
     OauthDetails,
     OrgRole,
     ResourceRole,
@@ -28,6 +29,7 @@ SECRET = "hunter2-hunter2"
 
 SMALLEST: list[Any] = [
     ApiToken(id=ID),
+    NewApiToken(id=ID, token=Secret(SECRET)),
     ApiTokens(items=()),
     UserOauthToken(id=ID),
     UserOauthTokens(items=()),

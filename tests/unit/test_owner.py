@@ -16,6 +16,7 @@ from losant_tokens import (
     ApiTokenPatch,
     ApiTokenPost,
     AsyncClient,
+    NewApiToken,
     OauthRequest,
     OrgRole,
     Owner,
@@ -241,9 +242,13 @@ POSTS: list[tuple[str, Any, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("owner", "body", "more"), POSTS)
 async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
-    """A new token is made where the owner's tokens are, with all that was said and no more."""
-    expected = ("POST", PATHS[owner], {"name": "ci", **more}, token_of(owner))
-    assert expected == await ask(owner, lambda tokens: tokens.post(body))
+    """A new token is created among the owner's tokens, with the given settings and no others."""
+    secret = {} if owner == "oauth" else {"token": "hunter2"}
+    expected = ("POST", PATHS[owner], {"name": "ci", **more})
+    *sent, token = await ask(owner, lambda tokens: tokens.post(body), {"id": A, **secret})
+    assert tuple(sent) == expected
+    assert type(token) is (UserOauthToken if owner == "oauth" else NewApiToken)
+    assert token.id == A
 
 
 @pytest.mark.parametrize(
@@ -389,12 +394,12 @@ async def test_count(owner: str, path: str, count: int | None) -> None:
 
 
 async def test_options() -> None:
-    """Every method hands on the options of a request, and knows which ones there are."""
+    """Every method passes on the options of a request, and refuses unknown ones."""
     seen: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(200, json={"id": A, "items": [], "success": True})
+        return httpx.Response(200, json={"id": A, "token": "s", "items": [], "success": True})
 
     transport = httpx.MockTransport(handle)
     async with AsyncClient("token", base_url="https://h", transport=transport) as client:

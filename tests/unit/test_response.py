@@ -133,6 +133,7 @@ def test_unreadable(
         "status_code": status,
         "path": path,
         "ambiguous": True,
+        "token_id": None,
     }
     assert "hunter2" not in said(error)
 
@@ -215,7 +216,33 @@ def test_id_in_other_letters(operation: Operation[Any]) -> None:
 
 def test_a_new_token_has_an_id_of_its_own() -> None:
     """The response to a creation is about a token that the request could not name."""
-    assert read({"id": "f" * 24}, 201, operation=_operations.USER_API_TOKENS_POST).id == "f" * 24
+    body = {"id": "f" * 24, "token": SECRET}
+    assert read(body, 201, operation=_operations.USER_API_TOKENS_POST).id == "f" * 24
+
+
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ({}, "is missing"),
+        ({"token": None}, "is missing"),
+        ({"token": ""}, "is empty"),
+        ({"token": {"value": SECRET}}, "must be a string, but it is an object"),
+    ],
+)
+def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> None:
+    """A new token whose secret is lost is an error that names the token to delete."""
+    error = read({"id": ID, **token}, 201, operation=_operations.USER_API_TOKENS_POST)
+    assert (type(error), error.token_id, error.ambiguous, error.path) == (
+        ResponseError,
+        ID,
+        True,
+        "$.token",
+    )
+    assert str(error) == (
+        f"userApiTokens.post: the token '{ID}' was created, but its secret is lost: $.token of "
+        f"the response {problem} (status 201). Delete this token, and create another one."
+    )
+    assert SECRET not in said(error)
 
 
 # --- What fails ------------------------------------------------------------------------------

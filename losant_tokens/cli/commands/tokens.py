@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from losant_tokens import ApiTokenPatch, ApiTokenPost, Owner
+from losant_tokens import ApiTokenPatch, ApiTokenPost, NewApiToken, Owner
 from losant_tokens._resources.owner_tokens import OwnerTokens, Token
 from losant_tokens.cli._connect import connected, new_client, refuse_own_token
 from losant_tokens.cli._connection import Connection
@@ -19,7 +19,7 @@ from losant_tokens.cli._json import as_json, as_wire
 from losant_tokens.cli._parse import day, escaped, minute, never
 from losant_tokens.cli._signals import GRACE, StopSignals
 from losant_tokens.cli._tables import write, write_result, write_table
-from losant_tokens.errors import PaginationDriftWarning
+from losant_tokens.errors import PaginationDriftWarning, ResponseError
 
 Status = Literal["active", "inactive"]
 
@@ -219,29 +219,40 @@ def create_token(
         with _in_doubt(
             "The token may have been created: look with `losant-tokens list` before you try again."
         ):
-            token = connected(
-                owner, lambda tokens: tokens.post(post), connection, signals=signals, grace=GRACE
-            )
+            try:
+                token = connected(
+                    owner,
+                    lambda tokens: tokens.post(post),
+                    connection,
+                    signals=signals,
+                    grace=GRACE,
+                )
+            except ResponseError as error:
+                if error.token_id is None:
+                    raise
+                raise _secret_is_lost(error.token_id, "the response does not have it") from None
         return _print_created(token, json=json)
 
 
-def _print_created(token: Token, *, json: bool) -> int:
-    secret = getattr(token, "token", None)
+def _print_created(token: NewApiToken, *, json: bool) -> int:
     # The id comes first, so that a token whose secret is lost can be deleted.
     expiry = minute(token.expiration_date, never(token))
     say(f"Created {token.name!r}, id {token.id}, expires: {expiry}.")
-    if secret is None:
-        raise CommandError("the response has no secret", f"losant-tokens delete {token.id}")
     say("Its secret can be seen this once:")
+    secret = token.token
     problem = _problem_with(
         as_json(as_wire(token) | {"token": secret.reveal()}) if json else f"{secret.reveal()}\n"
     )
     if problem is not None:
-        raise CommandError(
-            f"the token {token.id} was created, but its secret is lost: {problem}",
-            f"nobody can see it again; delete the token: losant-tokens delete {token.id}",
-        )
+        raise _secret_is_lost(token.id, problem)
     return 0
+
+
+def _secret_is_lost(token_id: str, problem: str) -> CommandError:
+    return CommandError(
+        f"the token {token_id} was created, but its secret is lost: {problem}",
+        f"nobody can see it again; delete the token: losant-tokens delete {token_id}",
+    )
 
 
 def _problem_with(text: str) -> str | None:

@@ -279,13 +279,14 @@ def test_create_an_oauth_token(command: Command) -> None:
 
 
 def test_create_without_a_secret(fake: FakeLosant, service: str, command: Command) -> None:
-    """A new token whose answer has no secret is of no use: the message says how to delete it."""
+    """A new token without its secret is an error that says how to delete the token."""
     fake.fail(status=201, method="POST", body={"id": "1" * 24, "name": "ci"})
 
     expected = (
-        f"Created 'ci', id {'1' * 24}, expires: never.\n"
-        "losant-tokens: error: the response has no secret\n"
-        f"hint: losant-tokens delete {'1' * 24}\n"
+        f"losant-tokens: error: the token {'1' * 24} was created, but its secret is lost: "
+        "the response does not have it\n"
+        "hint: nobody can see it again; delete the token: "
+        f"losant-tokens delete {'1' * 24}\n"
     )
     assert (1, "", expected) == command("create", "ci")
 
