@@ -1,6 +1,6 @@
 """The compiled server that all contenders send to, in a process of its own.
 
-It answers every `DELETE` with `{"success": true}`, and `GET /TOTAL/me/tokens` with a page of a list
+It responds to every `DELETE` with `{"success": true}`, and `GET /TOTAL/me/tokens` with a page of a list
 of TOTAL tokens. It does nothing else, so the client is the slower side.
 """
 
@@ -14,7 +14,7 @@ _BODY = b'{"success":true}'
 
 
 async def app(scope: Any, protocol: Any) -> None:
-    """Answer a request. This is an RSGI application for granian."""
+    """Respond to a request. This is an RSGI application for granian."""
     if scope.proto == "http":
         body = _BODY if scope.method == "DELETE" else _listed(scope.path, scope.query_string)
         protocol.response_bytes(200, _HEADERS, body)

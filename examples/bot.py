@@ -1,4 +1,4 @@
-"""A bot that answers commands about tokens, on the terminal.
+"""A bot that manages tokens, on the terminal.
 
     LOSANT_API_TOKEN=... python examples/bot.py
 
@@ -49,7 +49,7 @@ async def messages() -> AsyncIterator[str]:
 
 
 async def main() -> None:
-    """Answer each message in a task of its own, so that a slow one does not delay the others."""
+    """Reply to each message in a task of its own, so that a slow one does not delay the others."""
     async with AsyncClient(timeout=10) as losant, asyncio.TaskGroup() as group:
 
         async def answer(message: str) -> None:
