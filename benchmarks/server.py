@@ -1,7 +1,7 @@
 """The compiled server that all contenders send to, in a process of its own.
 
-It responds to every `DELETE` with `{"success": true}`, and `GET /TOTAL/me/tokens` with a page of a list
-of TOTAL tokens. It does nothing else, so the client is the slower side.
+It responds to every `DELETE` with `{"success": true}`, and to `GET /TOTAL/me/tokens` with a page of
+a list of TOTAL tokens. It does nothing else, so the client is the slower side.
 """
 
 from typing import Any

@@ -40,7 +40,6 @@ suppress_warnings = ["myst.xref_missing"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 autoclass_content = "class"
 napoleon_use_ivar = False
@@ -48,7 +47,7 @@ napoleon_custom_sections = [("Keys", "params_style")]
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 add_module_names = False
-default_role = "py:obj"
+default_role = "name"
 
 intersphinx_mapping = inventories.mapping(
     python="https://docs.python.org/3/",

@@ -4,7 +4,8 @@ The public names are imported from private modules, and Python reports these as 
 type in a signature is linked to the public name of the object.
 
 Docstrings name things in backticks, without their module. Such a name links to the object that has
-it, if there is one, and is plain code otherwise.
+it, if there is one, and is plain code otherwise. Words such as `id` are no links, because they may
+be values.
 """
 
 import importlib
@@ -20,6 +21,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
+from sphinx.util.docutils import SphinxRole
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import make_refnode
 
@@ -28,6 +30,7 @@ from losant_tokens import RequestOptions
 MODULES = ("losant_tokens", "losant_tokens.errors", "losant_tokens.jobs", "losant_tokens.testing")
 PRIVATE_PATH = re.compile(r"^losant_tokens(\.\w+)*?\._[a-z]\w*(\.[a-z_]\w*)*\.(?=[A-Z])")
 HIDDEN_TYPE = re.compile(r"^\s*:type: .*\b(OwnFolder|States|Pattern|Session)\b")
+NAME = re.compile(r"(\w+\.)+\w+(\(\))?|[A-Z]\w+|\w+\(\)")
 PRIVATE = re.compile(r"losant_tokens(\.\w+)*\._[a-z]\w*(\.\w+)*")
 
 """Classes whose instances come from the library. Their arguments concern nobody else."""
@@ -64,6 +67,21 @@ SHOWN_AS = {
     "HttpxPool": "~httpx.AsyncBaseTransport",
     "AiohttpPool": "~httpx.AsyncBaseTransport",
 }
+
+
+class NameRole(SphinxRole):
+    """The role of text in backticks: code, and a link if it names an object."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the nodes."""
+        literal = nodes.literal(self.rawtext, self.text, classes=["xref", "py"])
+        if not NAME.fullmatch(self.text):
+            return [literal], []
+        target = self.text.removesuffix("()")
+        link = pending_xref(self.rawtext, literal, refdomain="py", reftype="obj", reftarget=target)
+        link["refdoc"] = self.env.docname
+        link["refwarn"] = False
+        return [link], []
 
 
 class Omitted:
@@ -130,7 +148,8 @@ def without_private_types(text: str | None) -> str | None:
         return None
     for private, public in SHOWN_AS.items():
         text = re.sub(rf"~?(losant_tokens\._\w+\.)?\b{private}\b", public, text)
-    return text.replace("= NOTHING", "= ...")  # attrs's word for a default that is computed
+    # NOTHING is attrs's word for a default that is computed. A function has no readable default.
+    return re.sub(r"= (NOTHING|<function [^>]+>)", "= ...", text)
 
 
 def link_to_public_names(_app: Sphinx, doctree: nodes.document) -> None:
@@ -152,7 +171,7 @@ def resolve(
     if node.get("refdomain") != "py":
         return None
     objects = env.domains.python_domain.objects
-    name = str(node["reftarget"]).removesuffix("()").removeprefix("errors.")
+    name = str(node["reftarget"]).removeprefix("errors.").removeprefix("jobs.")
     for module in MODULES:
         if entry := objects.get(f"{module}.{name}"):
             place = (node["refdoc"], entry.docname, entry.node_id)
@@ -211,6 +230,7 @@ def check_pages(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
+    app.add_role("name", NameRole())
     app.connect("autodoc-process-signature", shown_signature)
     app.connect("autodoc-process-docstring", list_all_attributes, priority=100)
     app.connect("autodoc-process-docstring", show_types_of_attributes, priority=900)
