@@ -1,6 +1,8 @@
-"""What requests carry, as immutable attrs classes that check the limits of the API at once.
+"""Request bodies, as immutable attrs classes that check the limits of the API.
 
-`None` means "leave this member out". What a limit refuses is a `ValidationError`.
+A member that is `None` is left out of the request. A value beyond a limit raises a
+`ValidationError` when the object is made. The limits are those of the API's JSON schemas (API
+version 1.31).
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +35,7 @@ class Never(Enum):
 
 
 NEVER: Final = Never.NEVER
-"""The expiration date of an OAuth token that never expires; without one, it lasts a year."""
+"""The expiration date of an OAuth token that never expires. By default, one expires in a year."""
 
 
 _ID_OR_SANDBOX = rf"{validators.ID_PATTERN.pattern}|sandbox"
@@ -71,14 +73,14 @@ _NAME = validators.string(1, 255)
 _DESCRIPTION = validators.optional(validators.string(0, 32767))
 _STATUS = validators.optional(validators.one_of(_STATUSES))
 _DEFAULT_ROLE = validators.optional(validators.one_of(_ROLES))
-_MOMENT = validators.optional(validators.aware_datetime)
+_DATETIME = validators.optional(validators.aware_datetime)
 
 
 class UnlistedScope(str):
-    """A scope for a new token that is not among the published ones, but is known to exist.
+    """A scope for a new token that exists although this library does not list it.
 
-    Losant may add scopes. Until this library lists one, `scope=[UnlistedScope("galaxy.get")]` sends
-    it, where the plain string is refused as a likely mistake.
+    Losant may add scopes. A plain string that this library does not list is refused as a likely
+    mistake, but `scope=[UnlistedScope("galaxy.get")]` is sent.
     """
 
     __slots__ = ()
@@ -87,19 +89,24 @@ class UnlistedScope(str):
         return f"UnlistedScope({str.__repr__(self)})"
 
 
-def _one_scope_of(words: Callable[[], frozenset[str]]) -> validators.Validator:
-    """Return a validator of a scope that must be among these words, or an `UnlistedScope`."""
-    is_text = validators.string(1, 1024)
+def _scope(name: str, words: Callable[[], frozenset[str]]) -> validators.Validator:
+    """Return a validator for a scope: one of some words, or an `UnlistedScope`.
+
+    Args:
+        name: What such a scope is called, for the message.
+        words: Returns the words.
+    """
+    is_string = validators.string(1, 1024)
 
     def check(instance: object, field: validators.Field, value: object) -> None:
-        is_text(instance, field, value)
+        is_string(instance, field, value)
         if value in words() or isinstance(value, UnlistedScope):
             return
         raise validators.validation_error(
             instance,
             field,
-            f"must be a scope that the API lists for it, but it is {validators.describe(value)}."
-            f"{_suggestion(str(value), words())} If the API has added it since, give it as an "
+            f"must be {name}, but it is {validators.describe(value)}."
+            f"{_suggestion(str(value), words())} If the API has added it, pass it as an "
             "UnlistedScope",
         )
 
@@ -107,16 +114,21 @@ def _one_scope_of(words: Callable[[], frozenset[str]]) -> validators.Validator:
 
 
 def _suggestion(word: str, words: frozenset[str]) -> str:
-    import difflib  # noqa: PLC0415 -- only for a mistake
+    """Return a sentence with the most similar word, or an empty string."""
+    import difflib  # noqa: PLC0415 -- it is only needed for a mistake
 
     close = difflib.get_close_matches(word, sorted(words), n=1) if len(word) <= _LONG_WORD else ()
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-_LONG_WORD = 64  # characters; published scopes are shorter, and comparing takes time
-_API_SCOPE = validators.optional(validators.tuple_of(_one_scope_of(published_scopes), unique=True))
+_LONG_WORD = 64  # characters; published scopes are shorter, and a comparison takes time
+_API_SCOPE = validators.optional(
+    validators.tuple_of(_scope("a published scope", published_scopes), unique=True)
+)
 _OAUTH_SCOPE = validators.optional(
-    validators.tuple_of(_one_scope_of(lambda: OAUTH_SCOPES), unique=True)
+    validators.tuple_of(
+        _scope("a scope that OAuth tokens can have", lambda: OAUTH_SCOPES), unique=True
+    )
 )
 
 
@@ -125,13 +137,13 @@ class ApiTokenPost:
     """A new token for a user, an application or an instance.
 
     Args:
-        name: 1 to 255 characters; shown to people, of no effect.
+        name: The display name, of 1 to 255 characters.
         description: Up to 32,767 characters.
-        expiration_date: When it stops working, with its time zone. Left out, it never does.
-        scope: What it may do, such as `["all.User.read"]`; published scopes only, none twice. A
-            newer one can be given as an `UnlistedScope`. Cannot be changed later.
-        status: `active` or `inactive`; the API's default is active.
-        default_role: The role in organizations that `org_roles` does not list.
+        expiration_date: When the token expires, with a time zone. Default: never.
+        scope: The scopes, such as `["all.User.read"]`. They cannot be changed later. Each must be a
+            published scope or an `UnlistedScope`, and none may occur twice.
+        status: `active` or `inactive`. The API's default is `active`.
+        default_role: The role in organizations that are not in `org_roles`.
         org_roles: The roles in up to 25 organizations.
 
     Raises:
@@ -140,7 +152,7 @@ class ApiTokenPost:
 
     name: str = field(validator=_NAME)
     description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
-    expiration_date: datetime | None = field(default=None, validator=_MOMENT, kw_only=True)
+    expiration_date: datetime | None = field(default=None, validator=_DATETIME, kw_only=True)
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
     org_roles: tuple[OrgRole, ...] | None = field(
         default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
@@ -153,14 +165,14 @@ class ApiTokenPost:
 
 @frozen(kw_only=True)
 class ApiTokenPatch:
-    """What to change about a token. Scopes and expiration date cannot be changed.
+    """Changes to a token. Its scopes and its expiration date cannot be changed.
 
     Args:
-        name: 1 to 255 characters.
-        description: Up to 32,767 characters; `""` empties it.
-        status: `inactive` makes requests with the token fail until it is `active` again.
-        default_role: The role in organizations that `org_roles` does not list.
-        org_roles: The roles in up to 25 organizations; they replace all former ones.
+        name: The display name, of 1 to 255 characters.
+        description: Up to 32,767 characters. `""` removes it.
+        status: `active` or `inactive`. The API refuses requests with an inactive token.
+        default_role: The role in organizations that are not in `org_roles`.
+        org_roles: The roles in up to 25 organizations. They replace all existing roles.
 
     Raises:
         ValidationError: A value is beyond the limits of the API.
@@ -177,19 +189,19 @@ class ApiTokenPatch:
 
 @frozen(kw_only=True)
 class UserOauthTokenPatch(ApiTokenPatch):
-    """What to change about an OAuth token; the arguments are those of `ApiTokenPatch`."""
+    """Changes to an OAuth token, with the arguments of `ApiTokenPatch`."""
 
 
 @frozen
 class OauthRequest:
-    """The part of a new OAuth token that says which application asks for it.
+    """The application that requests an OAuth token.
 
     Args:
-        client_id: 24 to 1,024 characters.
-        redirect_uri: Where the user is sent afterwards; up to 1,024 characters.
-        code_challenge: The PKCE challenge: 43 to 128 letters, digits, `-` or `_`.
-        code_challenge_method: `S256`.
-        resource: Up to 10 URIs of the resources that the token is for.
+        client_id: The id of the application, of 24 to 1,024 characters.
+        redirect_uri: The URI to which the user is sent with the code; up to 1,024 characters.
+        code_challenge: The PKCE challenge (RFC 7636), of 43 to 128 letters, digits, `-` or `_`.
+        code_challenge_method: `S256`, the only method.
+        resource: The URIs of up to 10 resources that the token is for (RFC 8707).
 
     Raises:
         ValidationError: A value is beyond the limits of the API.
@@ -216,12 +228,13 @@ class UserOauthTokenPost:
     """A new OAuth token for a user.
 
     Args:
-        name: 1 to 255 characters.
-        oauth: Which application asks for it.
-        expiration_date: When it stops working; left out, in a year; `NEVER`, never.
+        name: The display name, of 1 to 255 characters.
+        oauth: The application that requests the token.
+        expiration_date: When the token expires, with a time zone, or `NEVER`. Default: in a year.
         description: Up to 32,767 characters.
-        scope: What it may do: any of the seven scopes that OAuth tokens can have, none twice.
-        default_role: The role in organizations that `org_roles` does not list.
+        scope: The scopes. Each must be one of the seven scopes that OAuth tokens can have or an
+            `UnlistedScope`, and none may occur twice.
+        default_role: The role in organizations that are not in `org_roles`.
         org_roles: The roles in up to 25 organizations.
 
     Raises:
@@ -247,14 +260,15 @@ class UserOauthTokenPost:
 
 @frozen(init=False)
 class UserCredentials:
-    """What a user logs in with.
+    """The credentials with which a user logs in.
 
     Args:
-        email: Up to 1,024 characters.
-        password: 8 to 2,048 characters. Kept as a `Secret`.
-        two_factor_code: The current code, if the account needs one. Kept as a `Secret`, too.
-        requested_scopes: The scopes of the access token, of the published ones; left out, all.
-        token_ttl: The lifetime of the access token, in seconds.
+        email: The email address, of up to 1,024 characters.
+        password: 8 to 2,048 characters. It is kept as a `Secret`.
+        two_factor_code: The current code, if the account requires one. It is kept as a `Secret`.
+        requested_scopes: The scopes of the access token, which must be published or an
+            `UnlistedScope`. Default: all scopes.
+        token_ttl: The lifetime of the access token, in seconds. Default: the API's.
 
     Raises:
         ValidationError: A value is beyond the limits of the API.
@@ -286,7 +300,7 @@ class UserCredentials:
         requested_scopes: Iterable[str] | None = None,
         token_ttl: int | None = None,
     ) -> None:
-        # Veiled before anything can raise: the frames of a traceback hold no plain password.
+        # The values are wrapped before anything can raise, so that no traceback shows them.
         password = Secret.of(password)
         two_factor_code = Secret.of(two_factor_code) if two_factor_code is not None else None
         self.__attrs_init__(
@@ -299,7 +313,7 @@ class UserCredentials:
 
 
 Body = ApiTokenPost | ApiTokenPatch | UserOauthTokenPatch | UserOauthTokenPost | UserCredentials
-"""What a request may carry."""
+"""Any request body."""
 
 BODIES: Final = (
     ApiTokenPost,

@@ -122,7 +122,7 @@ def with_options(text: str) -> str:
         value = f" {found['value'][1:-1]}" if found["value"] else ""
         return _OPTIONS[found["name"]] + value
 
-    text = text.replace("give it as an UnlistedScope", "give it with --unlisted-scope")
+    text = text.replace("pass it as an UnlistedScope", "pass it with --unlisted-scope")
     text = text.replace("unmatched='warn'", "--allow-unmatched")
     return _ARGUMENT_ALONE.sub(lambda found: _OPTIONS[found["name"]], _ARGUMENT.sub(option, text))
 

@@ -152,13 +152,13 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
         (post,),
         "scope",
         ["all.User.reed"],
-        "scope[0] must be a scope that the API lists for it, but it is 'all.User.reed'. Did you m",
+        "scope[0] must be a published scope, but it is 'all.User.reed'. Did you m",
     ),
-    ((post,), "scope", ["me.*", "me"], "scope[1] must be a scope that the API lists for it, but i"),
-    ((post,), "scope", ["ALL.USER"], "it is 'ALL.USER'. If the API has added it since"),
+    ((post,), "scope", ["me.*", "me"], "scope[1] must be a published scope, but i"),
+    ((post,), "scope", ["ALL.USER"], "it is 'ALL.USER'. If the API has added it, pass"),
     ((post,), "scope", ["x" * 100], "it is a string of 100 characters. If the API has added it"),
-    ((oauth_post,), "scope", ["all.User.read"], "scope[0] must be a scope that the API lists"),
-    ((credentials,), "requested_scopes", ["all.Galaxy"], "requested_scopes[0] must be a scope"),
+    ((oauth_post,), "scope", ["all.User.read"], "scope[0] must be a scope that OAuth tokens can"),
+    ((credentials,), "requested_scopes", ["all.Galaxy"], "requested_scopes[0] must be a published"),
     *(
         (makes, name, value, f"{name} must be a list or tuple, but it is {type(value).__name__}")
         for makes, name in (
@@ -395,9 +395,9 @@ def test_suggestion() -> None:
     with pytest.raises(ValidationError) as caught:
         post(scope=["all.User.reed"])
     assert str(caught.value) == (
-        "ApiTokenPost.scope[0] must be a scope that the API lists for it, but it is "
-        "'all.User.reed'. Did you mean 'all.User.read'? If the API has added it since, give it as "
-        "an UnlistedScope"
+        "ApiTokenPost.scope[0] must be a published scope, but it is "
+        "'all.User.reed'. Did you mean 'all.User.read'? If the API has added it, pass it as an "
+        "UnlistedScope"
     )
 
 

@@ -235,8 +235,8 @@ def test_create_with_a_mistaken_scope(fake: FakeLosant, service: str, command: C
     code, out, err = command("create", "ci", "--scope", "all.User.reed")
 
     assert (1, "", ()) == (code, out, fake.tokens())
-    assert "Did you mean 'all.User.read'? If the API has added it since, give it with " in err
-    assert err.endswith("give it with --unlisted-scope\n")
+    assert "Did you mean 'all.User.read'? If the API has added it, pass it with " in err
+    assert err.endswith("pass it with --unlisted-scope\n")
 
 
 def test_create_with_an_unlisted_scope(fake: FakeLosant, service: str, command: Command) -> None:
