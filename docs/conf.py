@@ -57,3 +57,4 @@ intersphinx_mapping = inventories.mapping(
 )
 intersphinx_timeout = 5
 nitpicky = True
+nitpick_ignore = inventories.optional()
