@@ -10,7 +10,7 @@ import time
 
 from pages import PAGE_SIZE, all_pages
 
-from contenders.measure import arguments, compare, tell
+from contenders.measure import arguments, compare, report
 from losant_tokens import ApiTokens
 from losant_tokens._codec import codec
 
@@ -38,7 +38,7 @@ async def main() -> None:
             began = time.process_time()
             await read(content)
             took[read] += time.process_time() - began
-    tell(cpu=took[models] / count * 1000, times=took[models] / took[plain])
+    report(cpu=took[models] / count * 1000, times=took[models] / took[plain])
 
 
 asyncio.run(main())

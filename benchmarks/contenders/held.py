@@ -9,7 +9,7 @@ import asyncio
 import gc
 import time
 
-from contenders.measure import arguments, compare, more, tell
+from contenders.measure import arguments, compare, more, report
 from losant_tokens import AsyncClient
 
 _NAP = 0.001  # seconds
@@ -49,7 +49,7 @@ async def main() -> None:
             listed += 1
         watching.cancel()
     compare(count, listed)
-    tell(held=watcher.longest * 1000)
+    report(held=watcher.longest * 1000)
 
 
 asyncio.run(main())

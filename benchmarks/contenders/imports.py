@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 
-from contenders.measure import arguments, more, tell
+from contenders.measure import arguments, more, report
 
 # If click, rich and Pygments are installed, httpx imports them for its own command, which costs
 # more than everything else. This program prevents that, so that the figure does not depend on them.
@@ -32,7 +32,7 @@ def main() -> None:
     _, count, _ = arguments()
     (statement,) = more()
     cost(statement)
-    tell(cpu=statistics.median(cost(statement) for _ in range(count)) * 1000)
+    report(cpu=statistics.median(cost(statement) for _ in range(count)) * 1000)
 
 
 main()

@@ -1,6 +1,6 @@
-"""Deletes so many tokens by what is named last: a `job`, or a `group` of tasks without one.
+"""Delete tokens in a way that the last argument names: in a `job`, or in a `group` of tasks.
 
-Both go over aiohttp's pool, as bulk work should: there, what a job adds weighs most.
+Both use aiohttp's pool, as bulk work should. There, the share of the job itself is greatest.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from losant_tokens.jobs._plan.writer import PlanWriter
 
 
 def planned(path: Path, base_url: str, count: int) -> jobs.Plan:
-    """A plan to delete so many tokens, made without listing any."""
+    """Return a plan to delete a number of tokens, made without listing them."""
     now, user = datetime.now(UTC), Owner.user()
     with PlanWriter(path) as writer:
         for token_id in ids(count):
@@ -42,7 +42,7 @@ def planned(path: Path, base_url: str, count: int) -> jobs.Plan:
 
 
 async def in_a_job(client: AsyncClient, count: int) -> None:
-    """Applies a plan, after another one to warm up."""
+    """Apply a plan, after another one to warm up."""
     with tempfile.TemporaryDirectory() as name:
         first = planned(
             Path(name, "1.jsonl"), client.base_url, warm_up(count, client.max_connections)
@@ -51,12 +51,12 @@ async def in_a_job(client: AsyncClient, count: int) -> None:
         plan = planned(Path(name, "2.jsonl"), client.base_url, count)
         stopwatch = Stopwatch()
         report = await jobs.apply(client, plan, verify=False, account_check="off")
-        stopwatch.tell(count)
+        stopwatch.report(count)
         compare(count, report.counts[jobs.Outcome.DONE])
 
 
 async def main() -> None:
-    """Deletes, one way or the other."""
+    """Delete tokens in a job or in a group of tasks."""
     url, count, concurrency = arguments()
     transport = aiohttp_transport(max_connections=concurrency)
     async with AsyncClient("token", base_url=url, transport=transport) as client:

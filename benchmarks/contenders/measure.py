@@ -23,7 +23,7 @@ def more() -> list[str]:
     return sys.argv[4:]
 
 
-def tell(**figures: float) -> None:
+def report(**figures: float) -> None:
     """Print the figures as JSON, which `measuring` reads."""
     print(json.dumps(figures))
 
@@ -35,14 +35,14 @@ class Stopwatch:
         self._clock = time.perf_counter()
         self._cpu = time.process_time()
 
-    def tell(self, count: int) -> None:
+    def report(self, count: int) -> None:
         """Print the requests per second, and the CPU milliseconds per request.
 
         Args:
             count: The number of requests that were sent.
         """
         cpu = time.process_time() - self._cpu
-        tell(rate=count / (time.perf_counter() - self._clock), cpu=cpu / count * 1000)
+        report(rate=count / (time.perf_counter() - self._clock), cpu=cpu / count * 1000)
 
 
 def ids(count: int) -> list[str]:
@@ -74,7 +74,7 @@ async def measured(delete: Delete, count: int, concurrency: int) -> None:
     wanted = ids(count)
     stopwatch = Stopwatch()
     await spread(delete, wanted, concurrency)
-    stopwatch.tell(count)
+    stopwatch.report(count)
 
 
 def successful(content: bytes) -> None:

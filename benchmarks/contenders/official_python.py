@@ -21,7 +21,7 @@ def main() -> None:
         wanted = ids(count)
         stopwatch = Stopwatch()
         list(threads.map(delete, wanted))
-        stopwatch.tell(count)
+        stopwatch.report(count)
 
 
 main()

@@ -8,7 +8,7 @@ import time
 import warnings
 from pathlib import Path
 
-from contenders.measure import arguments, compare, tell
+from contenders.measure import arguments, compare, report
 from losant_tokens import AsyncClient, Owner, jobs
 
 _UNIT = 2**20 if sys.platform == "darwin" else 2**10  # units of `ru_maxrss` in one MiB
@@ -25,7 +25,7 @@ async def main() -> None:
                 client, Owner.user(), select=jobs.expired(), path=Path(folder) / "plan.jsonl"
             )
     compare((count, count // 2), (plan.header.total.listed, plan.header.total.selected))
-    tell(
+    report(
         mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _UNIT,
         cpu=(time.process_time() - cpu) / count * 1000,
     )
