@@ -1,9 +1,9 @@
-"""Quarantine: tokens that a plan has deactivated are deleted later, or activated again.
+"""Quarantine: deactivate tokens with a plan, and later delete them or activate them again.
 
-Both start from the report of the run that deactivated the tokens. They leave alone a token that
-anybody has touched since: it is active again, has another name, or was updated at another time than
-by that run. That time is the one that the API stated in its answer to the run's own change. If the
-report does not have it, nobody can know whether the token was touched, so it is left alone, too.
+`sweep` and `restore` start from the report of the job that deactivated the tokens. They leave a
+token alone if anybody has changed it since: it is active again, has another name, or was updated at
+another time than by that job. The report has that time from the API's response to the job's own
+change. If the report lacks it, nobody can know whether the token was changed, so it is left alone.
 """
 
 import json
@@ -18,24 +18,22 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._resources.base import PAGE_SIZE
 from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._files import open_regular, reason
-from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.account import other_claim
 from losant_tokens.jobs._plan.format import optional_string, parse_owner_ids
-from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._plan.planner import (
+from losant_tokens.jobs._plan.planner import make_plan
+from losant_tokens.jobs._plan.settings import (
+    PAGE_SIZE,
     PATIENCE,
     ClockCheck,
     OnIncomplete,
     OnUnmatched,
-    Settings,
-    Wanted,
-    make_plan,
+    PlanSettings,
+    Selection,
 )
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.values import FORMAT, VERSION
@@ -62,57 +60,57 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
 ) -> Plan:
-    """Plan to delete the tokens that a run has deactivated, once that is long enough ago.
+    """Plan to delete the tokens that a job has deactivated longer ago than `after`.
 
-    It selects the tokens that the run has deactivated, that are still inactive, and that nobody
-    has changed since. A `PlanWarning` says how many others there are, and why they are left alone.
-    `apply` it with `verify`, which is the default for `delete`.
+    The plan selects the tokens that the job deactivated, that are still inactive, and that nobody
+    has changed since. A `PlanWarning` counts the tokens that are left alone, and why. Apply the
+    plan with `verify`, which is the default.
 
     Args:
         client: The client to list with.
-        report: The report of the run, or its JSON file.
-        after: How long ago the run must have deactivated a token.
-        path: The file of the plan, as for `plan`, like all arguments below.
-        protect: Ids and name patterns of tokens that are never touched.
-        allow_majority: Whether more than half of an owner's tokens may be selected.
-        max_changes: The largest number of tokens that may be selected.
-        now: The time from which `after` is counted. Default: the server's time.
-        clock_check: What to do if this machine's clock differs from the server's.
-        unmatched: What to do about a pattern that matches no token.
-        incomplete: What to do if tokens may be missing from the list.
-        page_size: How many tokens to ask for at a time.
-        patience: For how many seconds an outage of the service is waited out.
+        report: The report of the job, or the path of its JSON file.
+        after: How long ago the job must have deactivated a token.
+        path: The file of the plan. Default: a temporary file, as for `plan`.
+        protect: Ids and name patterns of tokens that are never touched. Default: none.
+        allow_majority: Whether more than half of an owner's tokens may be selected. Default: no.
+        max_changes: The maximum number of selected tokens. Default: no limit.
+        now: The time from which `after` is counted, with a time zone. Default: the server's time.
+        clock_check: What to do if this machine's clock differs from the server's, as for `plan`.
+            Default: `warn`.
+        unmatched: What to do about a pattern that matches no token, as for `plan`. Default: `warn`.
+        incomplete: What to do if tokens may be missing from the list: `warn`, or `refuse` the plan.
+            Default: `warn`.
+        page_size: The number of tokens on a page. It is halved if a page is too large.
+            Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+
+    Returns:
+        The plan. Review it, and apply it with `apply`.
 
     Raises:
-        ValidationError: An argument is invalid; nothing was listed.
-        PlanRefused: The report is none, not that of a quarantine, or of another address or account.
+        ValidationError: An argument is invalid. Nothing was sent.
+        PlanRefused: The report cannot be used: it is not a report, not that of a job that
+            deactivated tokens, or about another address or account.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
-    _check_span(after)
-    quarantine = await Quarantine.load(report)
-    days = after / timedelta(days=1)
-    return await _planned(
-        client,
-        quarantine,
-        "delete",
-        f"quarantined more than {days:g} days ago and unchanged",
-        after,
-        Settings(
-            path=path,
-            guards=Guards(
-                protect=protect_patterns("sweep", protect),
-                allow_majority=allow_majority,
-                max_changes=max_changes,
-            ),
-            now=now,
-            clock_check=clock_check,
-            unmatched=unmatched,
-            incomplete=incomplete,
-            page_size=page_size,
-            patience=patience,
-        ),
+    _check_after(after)
+    settings = PlanSettings(
+        "sweep",
+        path=path,
+        protect=protect,
+        allow_majority=allow_majority,
+        max_changes=max_changes,
+        now=now,
+        clock_check=clock_check,
+        unmatched=unmatched,
+        incomplete=incomplete,
+        page_size=page_size,
+        patience=patience,
     )
+    days = after / timedelta(days=1)
+    description = f"quarantined more than {days:g} days ago and unchanged"
+    return await _plan_action(client, report, "delete", description, after, settings)
 
 
 async def restore(  # noqa: PLR0913 -- the guards of a plan
@@ -127,66 +125,66 @@ async def restore(  # noqa: PLR0913 -- the guards of a plan
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
 ) -> Plan:
-    """Plan to activate the tokens that a run has deactivated and that nobody has changed since.
+    """Plan to activate the tokens that a job has deactivated and that nobody has changed since.
 
-    A `PlanWarning` says how many others there are, and why they are left alone.
+    A `PlanWarning` counts the tokens that are left alone, and why. More than half of an owner's
+    tokens may be selected, because they were active before.
 
     Args:
         client: The client to list with.
-        report: The report of the run, or its JSON file.
-        path: The file of the plan, as for `plan`, like all arguments below.
-        protect: Ids and name patterns of tokens that are never touched.
-        max_changes: The largest number of tokens that may be selected.
-        unmatched: What to do about a pattern that matches no token.
-        incomplete: What to do if tokens may be missing from the list.
-        page_size: How many tokens to ask for at a time.
-        patience: For how many seconds an outage of the service is waited out.
+        report: The report of the job, or the path of its JSON file.
+        path: The file of the plan. Default: a temporary file, as for `plan`.
+        protect: Ids and name patterns of tokens that are never touched. Default: none.
+        max_changes: The maximum number of selected tokens. Default: no limit.
+        unmatched: What to do about a pattern that matches no token, as for `plan`. Default: `warn`.
+        incomplete: What to do if tokens may be missing from the list: `warn`, or `refuse` the plan.
+            Default: `warn`.
+        page_size: The number of tokens on a page. It is halved if a page is too large.
+            Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+
+    Returns:
+        The plan. Review it, and apply it with `apply`.
 
     Raises:
-        ValidationError: An argument is invalid; nothing was listed.
-        PlanRefused: The report is none, not that of a quarantine, or of another address or account.
+        ValidationError: An argument is invalid. Nothing was sent.
+        PlanRefused: The report cannot be used: it is not a report, not that of a job that
+            deactivated tokens, or about another address or account.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
-    quarantine = await Quarantine.load(report)
-    return await _planned(
-        client,
-        quarantine,
-        "activate",
-        "quarantined and unchanged",
-        None,
-        Settings(
-            path=path,
-            guards=Guards(
-                protect=protect_patterns("restore", protect),
-                allow_majority=True,  # they were active before, and all of them were agreed upon
-                max_changes=max_changes,
-            ),
-            unmatched=unmatched,
-            incomplete=incomplete,
-            page_size=page_size,
-            patience=patience,
-        ),
+    settings = PlanSettings(
+        "restore",
+        path=path,
+        protect=protect,
+        allow_majority=True,
+        max_changes=max_changes,
+        unmatched=unmatched,
+        incomplete=incomplete,
+        page_size=page_size,
+        patience=patience,
     )
+    description = "quarantined and unchanged"
+    return await _plan_action(client, report, "activate", description, None, settings)
 
 
-async def _planned(
+async def _plan_action(
     client: AsyncClient,
-    quarantine: "Quarantine",
+    report: Source,
     action: Action,
-    words: str,
+    description: str,
     after: timedelta | None,
-    settings: Settings,
+    settings: PlanSettings,
 ) -> Plan:
     """Plan an action for the tokens of a quarantine, and warn of those that are left alone."""
+    quarantine = await Quarantine.load(report)
     quarantine.check(client)
     review = Review(quarantine.changes, after)
-    made = await make_plan(
+    plan = await make_plan(
         client,
-        Wanted(
-            owners=quarantine.owners,
-            select=lambda owner: review.rule(owner, words),
-            words=words,
+        Selection(
+            rules={owner: review.rule(owner, description) for owner in quarantine.owners},
+            description=description,
             uses_time=after is not None,
             action=action,
             owner_ids=quarantine.owner_ids,
@@ -196,23 +194,30 @@ async def _planned(
     )
     if left_alone := review.left_alone():
         warn_caller(left_alone, PlanWarning)
-    return made
+    return plan
+
+
+# --- Comparing -------------------------------------------------------------------------------
 
 
 @attrs.frozen
 class Change:
-    """A token that was deactivated.
+    """The deactivation of a token.
 
     Attributes:
-        name: Its name then.
-        changed: When it was last updated after that, as the API stated; `None` if it did not.
+        name: The name of the token at that time.
+        changed: The time of the change, as the API stated it; `None` if it did not.
     """
 
     name: str
     changed: datetime | None
 
     def obstacle(self, token: Token) -> str | None:
-        """Return why a token is not as the quarantine has left it; `None` if it is."""
+        """Return how a token differs from its state after the change; `None` if it does not.
+
+        Args:
+            token: The token as it is listed now.
+        """
         if token.status != "inactive":
             return "are active again"
         if token.name != self.name:
@@ -227,30 +232,37 @@ class Change:
 
 
 def is_same_time(one: datetime, other: datetime) -> bool:
-    """Return whether two times are the same, of which either may be cut to whole seconds."""
+    """Return whether two times are the same. Either may lack the fraction of a second."""
     if one == other:
         return True
-    is_cut = not one.microsecond or not other.microsecond
-    return is_cut and one.replace(microsecond=0) == other.replace(microsecond=0)
+    has_no_fraction = not one.microsecond or not other.microsecond
+    return has_no_fraction and one.replace(microsecond=0) == other.replace(microsecond=0)
 
 
 @attrs.define
 class Review:
-    """Compares the tokens of a quarantine with what is listed now.
+    """Compares the tokens of a quarantine with the tokens that are listed now.
 
     Attributes:
         changes: The tokens of the quarantine.
-        after: How long ago they must have been deactivated, if that matters.
+        after: How long ago they must have been deactivated; `None` if that does not matter.
     """
 
     changes: Mapping[Key, Change]
     after: timedelta | None
     _obstacles: dict[Key, str | None] = attrs.field(factory=dict)
 
-    def rule(self, owner: Owner, words: str) -> Rule:
-        """Return the rule that selects the untouched tokens of an owner."""
+    def rule(self, owner: Owner, description: str) -> Rule:
+        """Return the rule that selects the unchanged tokens of an owner.
 
-        def answer(token: Token, now: datetime) -> bool:
+        The rule remembers for `left_alone` why it does not select a token of the quarantine.
+
+        Args:
+            owner: The owner.
+            description: The rule as a phrase.
+        """
+
+        def match(token: Token, now: datetime) -> bool:
             key = key_of(owner, token.id)
             change = self.changes.get(key)
             if change is None:
@@ -262,36 +274,41 @@ class Review:
             return obstacle is None
 
         return Rule(
-            words,
-            answer,
+            description,
+            match,
             lambda token, _: f"quarantined on {_updated(token).date().isoformat()}",
             uses_time=self.after is not None,
         )
 
     def _is_long_ago(self, token: Token, now: datetime) -> bool:
-        # The server's time comes in whole seconds, so it may lie before a change just made.
+        # The server's time has no fractions, so it can be before a change that was just made.
         return not self.after or now - _updated(token) > self.after
 
     def left_alone(self) -> str | None:
-        """Return in words how many tokens are left alone, and why; `None` if none is."""
+        """Return how many tokens are left alone, and why, as a sentence; `None` if none is."""
         missing = "are not listed any more"
         found = (self._obstacles.get(key, missing) for key in self.changes)
-        why = Counter(obstacle for obstacle in found if obstacle is not None)
-        if not why:
+        reasons = Counter(obstacle for obstacle in found if obstacle is not None)
+        if not reasons:
             return None
-        parts = "; ".join(f"{count} {obstacle}" for obstacle, count in why.most_common())
-        total = len(self.changes)
-        return f"Of the {total} tokens in quarantine, {why.total()} are left alone: {parts}."
+        parts = "; ".join(f"{count} {obstacle}" for obstacle, count in reasons.most_common())
+        return (
+            f"Of the {len(self.changes)} tokens in quarantine, {reasons.total()} are left alone: "
+            f"{parts}."
+        )
 
 
 def key_of(owner: Owner, token_id: str) -> Key:
-    """Return the key of a token, because two owners may have the same id. Case does not count."""
+    """Return the key of a token. Two owners may have the same id. Case does not matter."""
     return str(owner).lower(), token_id.lower()
+
+
+# --- Reading the report ----------------------------------------------------------------------
 
 
 @attrs.frozen
 class Quarantine:
-    """The tokens that a run has deactivated.
+    """The tokens that a job has deactivated.
 
     Attributes:
         source: The name of the report, for messages.
@@ -299,7 +316,7 @@ class Quarantine:
         owners: The owners of the tokens.
         changes: The tokens.
         owner_ids: The ids that the API gave for the owners.
-        account: The account that the token of the run claimed, if it did.
+        account: The account that the token of the job claimed; `None` if it claimed none.
     """
 
     source: str
@@ -311,10 +328,10 @@ class Quarantine:
 
     @classmethod
     async def load(cls, report: Source) -> Self:
-        """Return the quarantine of a report.
+        """Load the quarantine from a report, in a thread.
 
         Raises:
-            PlanRefused: It is none.
+            PlanRefused: The report is not that of a quarantine.
         """
         if isinstance(report, Report):
             return await anyio.to_thread.run_sync(cls.of, report)
@@ -322,7 +339,11 @@ class Quarantine:
 
     @classmethod
     def of(cls, report: Report) -> Self:
-        """Return the quarantine of a report in memory."""
+        """Return the quarantine of a report in memory.
+
+        Raises:
+            PlanRefused: The report is not that of a quarantine.
+        """
         header = report.plan.header
         source = f"The report of {report.plan.path}"
         _check_action(source, header.action)
@@ -342,7 +363,7 @@ class Quarantine:
         """Return the quarantine of a report that was saved as JSON.
 
         Raises:
-            PlanRefused: It is none, or cannot be read.
+            PlanRefused: The file is not the report of a quarantine, or cannot be read.
         """
         try:
             with os.fdopen(open_regular(path), "rb") as file:
@@ -362,31 +383,36 @@ class Quarantine:
         except OSError as error:
             raise PlanRefused(f"{path} cannot be read: {reason(error)}") from None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise PlanRefused(f"{path} is not a report of losant-tokens, as JSON") from None
+            raise PlanRefused(
+                f"{path} is not a JSON report of losant-tokens. Pass the report of the job that "
+                f"deactivated the tokens."
+            ) from None
 
     def check(self, client: AsyncClient) -> None:
         """Refuse a quarantine of another address or account.
 
         Raises:
-            PlanRefused: It is.
+            PlanRefused: The client uses another address, or a token of another account.
         """
         if self.base_url != client.base_url:
             raise PlanRefused(
-                f"{self.source} is about {self.base_url}, and this is {client.base_url}"
+                f"{self.source} is about {self.base_url}, but the client uses {client.base_url}. "
+                f"Use a client for the same address."
             )
         if problem := other_claim(self.owners, self.account, client.account):
             raise PlanRefused(f"{self.source} {problem}")
 
 
 def _updated(token: Token) -> datetime:
-    assert token.last_updated is not None  # noqa: S101 -- it is untouched
+    assert token.last_updated is not None  # noqa: S101 -- `obstacle` has checked it
     return token.last_updated
 
 
 def _check_action(source: str, action: object) -> None:
     if action != "deactivate":
         raise PlanRefused(
-            f"{source} is of a plan to {action} tokens: nothing was put in quarantine"
+            f"{source} is of a plan to {action} tokens, so it has no tokens in quarantine. Pass "
+            f"the report of a job that deactivated tokens."
         )
 
 
@@ -395,14 +421,16 @@ def _check_format(path: Path, format_: object, version: object) -> None:
         raise ValueError
     if version != VERSION:
         raise PlanRefused(
-            f"{path} is a report of version {version}, and this release knows version {VERSION} "
-            f"alone"
+            f"{path} is a report of version {version}, and this release can only read version "
+            f"{VERSION}."
         )
 
 
-def _check_span(after: object) -> None:
+def _check_after(after: object) -> None:
     if not isinstance(after, timedelta) or after < timedelta(0):
-        raise ValidationError(f"sweep.after must be a timedelta, and not negative: {after!r}")
+        raise ValidationError(
+            f"sweep.after must be a timedelta that is not negative, but it is {after!r}"
+        )
 
 
 def _change(token: dict[str, Any]) -> Change:
@@ -415,5 +443,6 @@ def _change(token: dict[str, Any]) -> Change:
 def _time(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except OverflowError:  # near year 1 or 9999: an unknown time, of this token alone
+    except OverflowError:
+        # The year in UTC is before 1 or after 9999. Treat the time of this token as unknown.
         return None

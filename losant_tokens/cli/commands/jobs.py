@@ -38,7 +38,7 @@ from losant_tokens.cli._state_files import journal_for, own_file
 from losant_tokens.cli._tables import write, write_result
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs import JobError, PlanRefused
-from losant_tokens.jobs._plan.planner import MAX_SKEW
+from losant_tokens.jobs._plan.clock import MAX_SKEW
 from losant_tokens.jobs._report.target import target_problem
 from losant_tokens.jobs._report.values import summary
 

@@ -1,11 +1,11 @@
-"""Binds a plan to an account, because an address alone does not say whose tokens are meant.
+"""Binds a plan to an account, because the address alone does not name the owner of the tokens.
 
-The problem: `/me/tokens` is a different list for each user. A plan that is applied with another
-user's token finds none of its tokens, and a 404 for each looks like tokens that are gone.
+The problem: `/me/tokens` is a different list for each user. If a plan is applied with another
+user's token, it finds none of its tokens, and a 404 for each looks like tokens that are gone.
 
 The approach: a plan holds the ids that the API gave for the owners of its tokens, and the account
 that the planning token claimed. Before a job changes anything, these are compared with the token
-that it uses. Claims are compared first, which costs no request; they decide only if both tokens
+that it uses. Claims are compared first, which costs no request. They decide only if both tokens
 name their user. Otherwise one page of one token is listed for each owner. If the API states no
 owner's id there, or the token must not list, some tokens of the plan are read: token ids are
 unique, so a token that can be read belongs to the account. A job is refused if nothing of this
@@ -22,22 +22,24 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
-from losant_tokens._resources.base import Send
-from losant_tokens._retry import ONCE, FailureKind, classify
+from losant_tokens._retry import FailureKind, classify
 from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import Forbidden, LosantError, NotFound, ScopeError, ValidationError
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._plan.completeness import Page
+from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._throttle.throttle import reading
+from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
 from losant_tokens.jobs._types import Header, PlanWarning
 
 AccountCheck = Literal["enforce", "warn", "off"]
 ACCOUNT_CHECKS: tuple[AccountCheck, ...] = ("enforce", "warn", "off")
 
-_SAMPLE = 5  # tokens of an owner that are read to confirm the account
-_OF_A_USER = ("user", "oauth")
+_SAMPLE_SIZE = 5  # tokens of an owner that are read to confirm the account
+_USER_KINDS = ("user", "oauth")
 _NOT_ALLOWED = (Forbidden, NotFound, ScopeError)
+
+
+# --- Comparing -------------------------------------------------------------------------------
 
 
 def owner_ids_of(page: Page) -> set[str]:
@@ -47,24 +49,24 @@ def owner_ids_of(page: Page) -> set[str]:
     return {owner_id.lower() for owner_id in found if owner_id}
 
 
-def other_account(owner: Owner, planned: Iterable[str], seen: Iterable[str]) -> str | None:
-    """Return in words that tokens belong to another account than planned, or `None`.
+def other_account(owner: Owner, planned: Iterable[str], found: Iterable[str]) -> str | None:
+    """Return that tokens belong to another account than planned, for a message, or `None`.
 
     Args:
         owner: The owner, as the plan names it.
         planned: The ids of the owners of the planned tokens.
-        seen: The ids of the owners of the tokens that the client sees now.
+        found: The ids of the owners of the tokens that the client can list.
     """
-    if set(seen) <= set(planned):
+    if set(found) <= set(planned):
         return None
     return (
         f"is about tokens of the account {', '.join(sorted(planned))} ({owner}), but the token in "
-        f"use is of the account {', '.join(sorted(seen))}. Use a token of the same account."
+        f"use is of the account {', '.join(sorted(found))}. Use a token of the same account."
     )
 
 
 def same_account(planned: str | None, claimed: str | None) -> bool | None:
-    """Return whether two tokens claim the same account; `None` if the claims do not say.
+    """Return whether two tokens claim the same account; `None` if that is unknown.
 
     Args:
         planned: The claim of the token that the plan was made with: `userId 575ec...`.
@@ -79,37 +81,42 @@ def same_account(planned: str | None, claimed: str | None) -> bool | None:
     return False if name != "sub" and claimed.startswith(f"{name} ") else None
 
 
-def account_problem(header: Header, account: str | None) -> str | None:
-    """Return in words that a plan and a token claim different accounts, or `None`."""
-    selected = (owner for owner, counts in header.counts.items() if counts.selected)
-    return other_claim(selected, header.account, account)
-
-
-def _raise_if_foreign(error: LosantError) -> None:
-    """Raise an error that does not come from the API, and so says nothing about the account."""
-    if classify(error) is FailureKind.NOT_FROM_API:
-        raise error
-
-
 def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | None) -> str | None:
-    """Return in words that two tokens claim different accounts, or `None`.
+    """Return that two tokens claim different accounts, for a message, or `None`.
 
-    It matters only for the tokens of a user: those of an application or an instance may be planned
-    and changed by different people.
+    This matters only for the tokens of a user. Different people may plan and change the tokens of
+    an application or an instance.
 
     Args:
         owners: The owners of the tokens.
-        planned: The claim of the token that listed them before.
+        planned: The claim of the token that listed the tokens.
         claimed: The claim of the token in use.
     """
     if same_account(planned, claimed) is not False:
         return None
-    if not any(owner.kind in _OF_A_USER for owner in owners):
+    if not any(owner.kind in _USER_KINDS for owner in owners):
         return None
     return (
         f"was made with a token of another account: {planned}, but the token in use claims "
         f"{claimed}. Use a token of the same account."
     )
+
+
+def account_problem(header: Header, account: str | None) -> str | None:
+    """Return that a plan and a token claim different accounts, for a message, or `None`.
+
+    Args:
+        header: The header of the plan.
+        account: The claim of the token in use.
+    """
+    return other_claim(_owners_with_changes(header), header.account, account)
+
+
+def _owners_with_changes(header: Header) -> list[Owner]:
+    return [owner for owner, counts in header.counts.items() if counts.selected]
+
+
+# --- Asking the API --------------------------------------------------------------------------
 
 
 async def check_account(
@@ -119,30 +126,29 @@ async def check_account(
     check: AccountCheck = "enforce",
     patience: float = 300.0,
 ) -> None:
-    """Refuse a plan that is about the tokens of another account than the client's.
+    """Refuse a plan about the tokens of another account than the client's.
 
-    It only reads: at most one page of one token for each owner, and a few single tokens.
+    This only reads: at most one page of one token and five single tokens for each owner.
 
     Args:
         client: The client that is to change the tokens.
         plan: The plan.
-        check: What to do about a difference, or an account that cannot be confirmed: `enforce`
-            refuses the plan, `warn` warns, `off` compares nothing.
-        patience: For how many seconds an outage of the service is waited out.
+        check: What to do if the account differs or cannot be confirmed. `enforce`: refuse the plan.
+            `warn`: warn. `off`: compare nothing. Default: `enforce`.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
 
     Raises:
-        ValidationError: `check` is none of these.
+        ValidationError: `check` is not one of these words.
         PlanRefused: The account differs, or cannot be confirmed.
-        LosantError: The requests failed.
+        LosantError: A request failed.
     """
     validators.check_argument(validators.one_of(ACCOUNT_CHECKS), "check_account", "check", check)
     if check == "off":
         return
     problem = account_problem(plan.header, client.account)
     if problem is None:
-        preflight = _Preflight(client, plan)
-        await reading(preflight.run, patience)
-        problem = preflight.problem
+        async with open_throttle(patience) as throttle:
+            problem = await _Preflight(client, plan, throttle).problem()
     if problem is None:
         return
     if check == "enforce":
@@ -152,65 +158,69 @@ async def check_account(
 
 @attrs.define
 class _Preflight:
-    """Confirms the account of each owner of a plan.
-
-    Attributes:
-        problem: In words, why it cannot be confirmed.
-    """
+    """Confirms the account of each owner of a plan."""
 
     client: AsyncClient
     plan: Plan
-    problem: str | None = None
+    throttle: Throttle
 
-    async def run(self, send: Send) -> None:
+    async def problem(self) -> str | None:
+        """Return why the account cannot be confirmed, for a message; `None` if it is confirmed."""
         header = self.plan.header
-        claims_agree = same_account(header.account, self.client.account) is True
-        is_user_confirmed = claims_agree
-        selected = (owner for owner, counts in header.counts.items() if counts.selected)
+        is_user_confirmed = same_account(header.account, self.client.account) is True
         # The user comes first: it confirms the same user's OAuth tokens as well.
-        for owner in sorted(selected, key=lambda owner: owner.kind != "user"):
-            if owner.kind in _OF_A_USER and is_user_confirmed:
+        for owner in sorted(_owners_with_changes(header), key=lambda owner: owner.kind != "user"):
+            if owner.kind in _USER_KINDS and is_user_confirmed:
                 continue
-            if not await self._is_confirmed(owner, send):
-                self.problem = self.problem or self._unconfirmed(owner)
-                return
-            is_user_confirmed |= owner.kind in _OF_A_USER
+            if problem := await self._problem_of(owner):
+                return problem
+            is_user_confirmed |= owner.kind in _USER_KINDS
+        return None
 
-    def _unconfirmed(self, owner: Owner) -> str:
-        return (
-            f"cannot be applied, because it cannot be confirmed that the token in use belongs to "
-            f"the account of the plan ({owner}). Use the token that the plan was made with, make "
-            f"the plan again, or pass account_check='off'."
-        )
-
-    async def _is_confirmed(self, owner: Owner, send: Send) -> bool:
-        page = partial(self.client.tokens(owner).page, page=0, per_page=1, retry=ONCE)
+    async def _problem_of(self, owner: Owner) -> str | None:
+        """Return why the account of an owner cannot be confirmed."""
+        page = partial(self.client.tokens(owner).page, page=0, per_page=1, retry=ONE_ATTEMPT)
         try:
-            seen = owner_ids_of(await send(page))
+            found = owner_ids_of(await self.throttle.read(page))
         except _NOT_ALLOWED as error:
-            _raise_if_foreign(error)
-            return await self._reads_one(owner, send)
+            _raise_if_not_from_api(error)
+            return None if await self._can_read_one(owner) else _unconfirmed(owner)
         planned = {owner_id.lower() for owner_id in self.plan.header.owner_ids.get(owner, ())}
         if owner.id is not None:
             planned.add(owner.id.lower())
-        if seen and planned:
-            self.problem = other_account(owner, planned, seen)
-            return self.problem is None
+        if found and planned:
+            return other_account(owner, planned, found)
         # The address of an application or an instance names it, and the token may list there.
-        return owner.id is not None or await self._reads_one(owner, send)
+        if owner.id is not None or await self._can_read_one(owner):
+            return None
+        return _unconfirmed(owner)
 
-    async def _reads_one(self, owner: Owner, send: Send) -> bool:
-        """Return whether the client can read a token of the plan."""
+    async def _can_read_one(self, owner: Owner) -> bool:
+        """Return whether the client can read one of the first tokens of the plan."""
         tokens = self.client.tokens(owner)
         for token_id in await anyio.to_thread.run_sync(self._sample, owner):
             try:
-                await send(partial(tokens.get, token_id, retry=ONCE))
+                await self.throttle.read(partial(tokens.get, token_id, retry=ONE_ATTEMPT))
             except (*_NOT_ALLOWED, ValidationError) as error:
-                _raise_if_foreign(error)
-            else:  # The client refuses a token with another id.
+                _raise_if_not_from_api(error)
+            else:  # The client refuses a response with another id.
                 return True
         return False
 
     def _sample(self, owner: Owner) -> list[str]:
         of_owner = (entry.id for entry in self.plan.entries() if entry.owner == owner)
-        return list(islice(of_owner, _SAMPLE))
+        return list(islice(of_owner, _SAMPLE_SIZE))
+
+
+def _unconfirmed(owner: Owner) -> str:
+    return (
+        f"cannot be applied, because it cannot be confirmed that the token in use belongs to "
+        f"the account of the plan ({owner}). Use the token that the plan was made with, make "
+        f"the plan again, or pass account_check='off'."
+    )
+
+
+def _raise_if_not_from_api(error: LosantError) -> None:
+    """Raise an error that is not from the API, and so proves nothing about the account."""
+    if classify(error) is FailureKind.NOT_FROM_API:
+        raise error

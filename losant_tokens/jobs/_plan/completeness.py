@@ -1,68 +1,75 @@
 """Checks a listing for completeness, because tokens can move between pages while you list them.
 
-The problem: pages are offsets into a live collection. A deletion moves all tokens after it, and
-may hide one between two pages. A server may also be wrong about its list: the total, the size of
-a page or the order that it states may not be those of the tokens that it sends.
+The problem: a page is an offset into a live collection. A deletion moves all tokens after it, and
+can hide one of them between two pages. A server can also be wrong about its own list: the total,
+the page size or the order that it states may not be those of the tokens that it sends.
 
-The approach: sorted by id, tokens that are created while listing come last, if ids grow with time,
-and move nothing. So the newest token and the total are requested before the listing. If as many
-tokens that existed before are listed, none of them is missing. If ids do not grow with time, or
-the server does not sort or states no total, that proves nothing; then two listings have to have
-the same tokens. A total that differs from what two equal listings hold is a contradiction, which
-the plan reports. Each id is remembered, so a token that is listed twice is planned once.
+The approach: request the newest token and the total first, then list by id. The ids are ObjectIds,
+which begin with the time of creation, so a token that is created meanwhile comes last and moves
+none. The listing is complete if it is sorted, holds no token twice, and has as many tokens that
+existed before as the total says. If ids do not grow with time, or the server does not sort or
+states no total, this proves nothing. Then the tokens are listed until two listings in a row have
+the same tokens. A total that differs from two equal listings is a contradiction, which the plan
+reports. Each id is remembered, so a token that is listed twice is planned once.
 
-Rejected: to compare the totals alone, since a deletion and a creation cancel out; and to trust the
-order, since a server that ignores it would have most tokens left out. Pure.
+The sources: ObjectIds, https://www.mongodb.com/docs/manual/reference/bson-types/#objectid. Why
+offsets skip rows, https://use-the-index-luke.com/no-offset. Two equal reads are the double collect
+of Afek et al., "Atomic Snapshots of Shared Memory", Journal of the ACM 40(4), 1993.
+
+The alternatives that were rejected: to compare only the totals, because a deletion and a creation
+cancel out; to trust the order, because a server that ignores it would leave most tokens out; to
+list each time until two listings are equal, because that doubles the requests of every plan. The
+API has no cursor that would hold its place.
+
+This module is pure.
 """
 
 from datetime import UTC, datetime
 
-from losant_tokens import ApiTokens, UserOauthTokens
+from losant_tokens.jobs._plan.page_cursor import Page, size_of
 from losant_tokens.jobs._plan.seen_ids import SeenIds
 from losant_tokens.jobs._rules import Token
 
-Page = ApiTokens | UserOauthTokens
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-class Watch:
-    """Watches one listing that was asked for in the order of the ids.
+class ListingCheck:
+    """Checks one listing that was requested in the order of the ids.
 
     Args:
-        newest: The page with the newest token alone, from before the listing.
+        newest: The page with only the newest token, requested before the listing.
     """
 
     def __init__(self, newest: Page) -> None:
-        self._newest = newest.items[0].id.lower() if newest.items else ""
+        self._newest_id = newest.items[0].id.lower() if newest.items else ""
         self._total = newest.total_count
-        self._stated: int | None = None
-        self._there_before = 0
-        self._last = ""
-        self._created = _LONG_AGO
+        self._stated_total: int | None = None
+        self._existing = 0  # tokens that existed before the listing
+        self._last_id = ""
+        self._last_created = _EARLIEST
         self._is_sorted = True
-        self._grows = True
+        self._ids_grow_with_time = True
         self._repeated = 0
         self._unreadable = 0
-        self._odd_page = ""
+        self._contradiction = ""
         self._seen = SeenIds()
 
-    def is_new(self, token: Token) -> bool:
-        """Note the next token, and return whether it has not been listed before."""
+    def add(self, token: Token) -> bool:
+        """Add the next token; return whether it was not listed before."""
         if not self._seen.add(token.id):
             self._repeated += 1
             return False
-        this = token.id.lower()
-        self._is_sorted &= this > self._last
-        self._last = this
-        self._there_before += this <= self._newest
+        token_id = token.id.lower()
+        self._is_sorted &= token_id > self._last_id
+        self._last_id = token_id
+        self._existing += token_id <= self._newest_id
         created = token.creation_date
-        self._grows &= created is not None and created >= self._created
-        self._created = created or self._created
+        self._ids_grow_with_time &= created is not None and created >= self._last_created
+        self._last_created = created or self._last_created
         return True
 
-    def note_page(self, page: Page, number: int) -> None:
-        """Note what a page states about the list.
+    def add_page(self, page: Page, number: int) -> None:
+        """Add the statements of a page about the list.
 
         Args:
             page: The page.
@@ -71,59 +78,56 @@ class Watch:
         size = size_of(page)
         self._unreadable += size - len(page.items)
         if size and page.total_count is not None:
-            self._stated = page.total_count
+            self._stated_total = page.total_count
         if page.count is not None and page.count != size:
-            self._odd_page = f"page {number} states {page.count} tokens and has {size}"
+            self._contradiction = f"page {number} states {page.count} tokens and has {size}"
         elif page.page is not None and page.page != number:
-            self._odd_page = f"page {number} states that it is page {page.page}"
+            self._contradiction = f"page {number} states that it is page {page.page}"
         elif page.per_page is not None and page.per_page < size:
-            self._odd_page = (
+            self._contradiction = (
                 f"page {number} has {size} tokens and states a limit of {page.per_page}"
             )
 
     @property
     def listed(self) -> int:
-        """How many tokens were listed, each counted once, with those that cannot be read."""
+        """The number of different tokens, with those that cannot be read."""
         return len(self._seen) + self._unreadable
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it is proved that no token is missing that existed before the listing."""
-        proves = self._is_sorted and self._grows and not self._repeated
+    def is_complete(self) -> bool:
+        """Whether this listing proves that it has all tokens that existed before it."""
         return (
-            proves
-            and self._there_before + self._unreadable == self._total
-            and self._stated in {None, self.listed}
+            self._is_sorted
+            and self._ids_grow_with_time
+            and not self._repeated
+            and self._existing + self._unreadable == self._total
+            and self._stated_total in {None, self.listed}
         )
 
     @property
-    def digest(self) -> tuple[int, int, int]:
-        """A value that only listings of the same tokens share."""
+    def fingerprint(self) -> tuple[int, int]:
+        """A value that listings of the same tokens share."""
         return self._seen.fingerprint
 
-    def problems(self, *, stood_still: bool) -> tuple[str, ...]:
-        """Return in words why a listing may be incomplete.
+    def problems(self, *, is_stable: bool) -> tuple[str, ...]:
+        """Return why the listing may be incomplete, one phrase for each reason.
 
         Args:
-            stood_still: Whether the collection stood still, so that it explains no difference.
+            is_stable: Whether the collection did not change meanwhile. If it did, that explains
+                wrong totals and repeated tokens.
         """
-        total = self._total if self._stated is None else self._stated
+        total = self._total if self._stated_total is None else self._stated_total
         problems = []
-        if stood_still and total is not None and total != self.listed:
+        if is_stable and total is not None and total != self.listed:
             problems.append(f"the API states a total of {total} tokens and lists {self.listed}")
-        if stood_still and self._repeated:
-            problems.append(f"the API lists {_times(self._repeated)} twice")
+        if is_stable and self._repeated:
+            problems.append(f"the API lists {_tokens(self._repeated)} twice")
         if self._unreadable:
-            problems.append(f"{_times(self._unreadable)} in the list cannot be read")
-        if self._odd_page:
-            problems.append(self._odd_page)
+            problems.append(f"{_tokens(self._unreadable)} in the list cannot be read")
+        if self._contradiction:
+            problems.append(self._contradiction)
         return tuple(problems)
 
 
-def size_of(page: Page) -> int:
-    """Return how many items a page has, with those that cannot be read."""
-    return len(page.items) + len(getattr(page, "unreadable_items", ()))
-
-
-def _times(number: int) -> str:
+def _tokens(number: int) -> str:
     return f"{number} token{'' if number == 1 else 's'}"

@@ -1,22 +1,22 @@
-"""The limits of a plan: tokens that it must not touch, and how many it may select."""
+"""Guards: the tokens that a plan must not touch, and the number of tokens that it may select."""
 
 import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.jobs._errors import GuardRefused
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
-from losant_tokens.jobs._rules import Pattern, Token
+from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._types import Counts
 
 
 @attrs.frozen(kw_only=True)
 class Guards:
-    """The limits of a plan.
+    """The guards of a plan.
 
     Args:
         protect: Ids and name patterns of tokens that are never touched.
         allow_majority: Whether more than half of an owner's tokens may be selected.
-        max_changes: The largest number of tokens that may be selected.
+        max_changes: The maximum number of selected tokens; `None` for no limit.
     """
 
     protect: tuple[NamePattern, ...] = ()
@@ -28,7 +28,12 @@ class Guards:
         object.__setattr__(self, "_patterns", PatternSet(self.protect))
 
     def protection(self, client: AsyncClient, token: Token) -> str | None:
-        """Return why a token must not be touched, or `None`."""
+        """Return why a token must not be touched; `None` if it may be.
+
+        Args:
+            client: The client that plans. Its own token is always protected.
+            token: The token.
+        """
         if client.uses_token(token.id):
             return "the token in use"
         if pattern := next(self._patterns.matching(token.id, token.name), None):
@@ -38,14 +43,19 @@ class Guards:
         return None
 
     def check(self, owner: Owner, counts: Counts, selected: int) -> None:
-        """Refuse a plan that has become too large.
+        """Refuse a plan that selects too many tokens.
+
+        Args:
+            owner: The owner whose tokens were listed last.
+            counts: The counts of this owner.
+            selected: The number of selected tokens of all owners.
 
         Raises:
-            GuardRefused: It selects more tokens than it may.
+            GuardRefused: The plan selects more tokens than it may.
         """
         if self.max_changes is not None and selected > self.max_changes:
             raise GuardRefused(
-                f"More than {self.max_changes} tokens were selected, and no more may be changed. "
+                f"More than {self.max_changes} tokens were selected, which is the maximum. "
                 f"Select fewer, or pass a larger max_changes."
             )
         if not self.allow_majority and counts.selected * 2 > counts.listed:
@@ -53,48 +63,3 @@ class Guards:
                 f"{counts.selected} of the {counts.listed} tokens of {owner} were selected, which "
                 f"is more than half. Select fewer, or pass allow_majority=True."
             )
-
-
-class Unmatched:
-    """Finds the patterns that match no token: each of them is probably misspelled.
-
-    Args:
-        protect: The patterns of tokens to protect.
-        patterns: The patterns of the rule.
-    """
-
-    def __init__(self, protect: tuple[NamePattern, ...], patterns: tuple[Pattern, ...]) -> None:
-        self._protect = dict.fromkeys(protect)
-        self._matcher = PatternSet(protect)
-        self._patterns = list(patterns)
-
-    def note(self, token: Token) -> None:
-        """Note a token that was listed."""
-        if self._protect:
-            for pattern in self._matcher.matching(token.id, token.name):
-                self._protect.pop(pattern, None)
-        for part in self._patterns[:]:
-            if part.matches(token):
-                self._patterns.remove(part)
-
-    def guards(self) -> list[str]:
-        """Return in words the patterns that keep no token out of the plan, although they should."""
-        protect = [
-            f"The protect pattern {pattern.text!r} matches no token, so it protects nothing."
-            for pattern in self._protect
-        ]
-        excluding = [
-            f"The pattern of not {part.description} matches no token, so it keeps none out of the "
-            f"plan."
-            for part in self._patterns
-            if part.excludes
-        ]
-        return [*protect, *excluding]
-
-    def selecting(self) -> list[str]:
-        """Return in words the patterns that could select tokens, but match none."""
-        return [
-            f"The pattern of {part.description} matches no token."
-            for part in self._patterns
-            if not part.excludes
-        ]

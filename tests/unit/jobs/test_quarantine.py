@@ -1,4 +1,4 @@
-"""What was deactivated is deleted later or activated again, unless somebody has touched it."""
+"""Deactivated tokens are deleted later or activated again, unless somebody has changed them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ A_MONTH = timedelta(days=30)
 
 
 class Clock:
-    """The time of the service, as the test wants it."""
+    """A clock that a test can set."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -57,7 +57,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning"
 
 
 async def quarantined(client: AsyncClient, folder: Path) -> jobs.Report:
-    """The report of a run that has deactivated what CI has left."""
+    """The report of a job that has deactivated the tokens named `ci-…`."""
     plan = await jobs.plan(
         client,
         [Owner.user(), APPLICATION],
@@ -81,13 +81,13 @@ def on_disk(made: jobs.Report, folder: Path) -> Path:
     return made.save(folder / "quarantine.json")
 
 
-def at_hand(made: jobs.Report, _: Path) -> jobs.Report:
+def in_memory(made: jobs.Report, _: Path) -> jobs.Report:
     return made
 
 
-@pytest.mark.parametrize("kept", [on_disk, at_hand])
+@pytest.mark.parametrize("kept", [on_disk, in_memory])
 async def test_sweep(fake: FakeLosant, client: AsyncClient, tmp_path: Path, kept: Any) -> None:
-    """After its time, all that was deactivated is deleted, and nothing else."""
+    """A sweep deletes the deactivated tokens once `after` has passed, and no others."""
     made = await quarantined(client, tmp_path)
     source = kept(made, tmp_path)
     later = datetime.now(UTC) + timedelta(days=31)
@@ -105,10 +105,10 @@ async def test_sweep(fake: FakeLosant, client: AsyncClient, tmp_path: Path, kept
     assert {"ci-off", *(f"prod-{number}" for number in range(9))} == left
 
 
-async def test_what_was_touched_is_left_alone(
+async def test_changed_tokens_are_left_alone(
     fake: FakeLosant, client: AsyncClient, tmp_path: Path, clock: Clock
 ) -> None:
-    """What is active again, renamed, touched or gone is neither swept nor restored."""
+    """A token that is active again, renamed, updated or gone is neither swept nor restored."""
     made = await quarantined(client, tmp_path)
     source = made.save(tmp_path / "quarantine.json")
     clock.ahead = timedelta(hours=1)
@@ -138,7 +138,7 @@ async def test_what_was_touched_is_left_alone(
 
 
 async def test_restore(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
-    """All that was deactivated is active again, though it is most of all tokens."""
+    """All deactivated tokens are activated again, even if they are the majority."""
     for token in fake.tokens():
         if token.name.startswith("prod-"):
             await client.user_api_token.delete(token.id)
@@ -164,7 +164,7 @@ async def test_restore(fake: FakeLosant, client: AsyncClient, tmp_path: Path) ->
 
 
 async def test_guards(client: AsyncClient, tmp_path: Path) -> None:
-    """A sweep has the guards of any plan, and a restoration may be limited."""
+    """The guards of plans apply to `sweep` and `restore`."""
     made = await quarantined(client, tmp_path)
     later = datetime.now(UTC) + timedelta(days=31)
 
@@ -178,8 +178,10 @@ async def test_guards(client: AsyncClient, tmp_path: Path) -> None:
     assert (0, 10) == (plan.header.total.selected, plan.header.total.protected)
 
 
-async def test_dates_of_the_api(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
-    """The report has what the API said of each token when it was deactivated."""
+async def test_report_has_the_times_of_change(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path
+) -> None:
+    """The report has the time of change that the API stated for each deactivated token."""
     made = await quarantined(client, tmp_path)
 
     expected = {
@@ -190,10 +192,10 @@ async def test_dates_of_the_api(fake: FakeLosant, client: AsyncClient, tmp_path:
 
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(), timedelta(hours=9)])
-async def test_clocks_do_not_matter(
+async def test_wrong_local_clock(
     client: AsyncClient, clock: Clock, tmp_path: Path, skew: timedelta
 ) -> None:
-    """The times of the API alone count, so this machine's clock may be wrong."""
+    """Only the times of the API count, so this machine's clock may be wrong."""
     clock.ahead = skew
     made = await quarantined(client, tmp_path)
 
@@ -203,7 +205,7 @@ async def test_clocks_do_not_matter(
 
 
 async def test_unknown_times_of_change(client: AsyncClient, tmp_path: Path) -> None:
-    """Without the API's time of change nobody knows what was touched, so nothing is."""
+    """A token without a time of change in the report is left alone."""
     made = await quarantined(client, tmp_path)
     made.states.changed.clear()
 
@@ -213,8 +215,8 @@ async def test_unknown_times_of_change(client: AsyncClient, tmp_path: Path) -> N
     assert 0 == len(plan)
 
 
-async def test_time_of_change_at_the_edge(client: AsyncClient, tmp_path: Path) -> None:
-    """A time that has no year from 1 to 9999 in UTC leaves its token alone, and no other."""
+async def test_extreme_time_of_change(client: AsyncClient, tmp_path: Path) -> None:
+    """A time of change before year 1 or after 9999 in UTC excludes only its own token."""
     made = await quarantined(client, tmp_path)
     made.states.changed[0] = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
     made.save(tmp_path / "r.json")
@@ -226,7 +228,7 @@ async def test_time_of_change_at_the_edge(client: AsyncClient, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("of_the_list", "is_same"),
+    ("listed", "is_same"),
     [
         ("12:00:05.678", True),
         ("12:00:05", True),
@@ -234,16 +236,16 @@ async def test_time_of_change_at_the_edge(client: AsyncClient, tmp_path: Path) -
         ("12:00:06", False),
     ],
 )
-def test_times_in_whole_seconds(of_the_list: str, is_same: bool) -> None:
-    """A time that is cut to whole seconds is the same time."""
+def test_times_without_fractions(listed: str, is_same: bool) -> None:
+    """Two times are the same if one of them only lacks the fraction of a second."""
     one = datetime.fromisoformat("2026-03-01T12:00:05.678+00:00")
-    other = datetime.fromisoformat(f"2026-03-01T{of_the_list}+00:00")
+    other = datetime.fromisoformat(f"2026-03-01T{listed}+00:00")
 
     assert is_same is is_same_time(one, other) is is_same_time(other, one)
 
 
-async def test_ids_in_capitals(client: AsyncClient, tmp_path: Path) -> None:
-    """The ids of a report may be in capitals."""
+async def test_upper_case_ids(client: AsyncClient, tmp_path: Path) -> None:
+    """The case of the ids in a report does not matter."""
     path = (await quarantined(client, tmp_path)).save(tmp_path / "r.json")
     data = json.loads(path.read_text())
     for token in data["tokens"]:
@@ -253,8 +255,8 @@ async def test_ids_in_capitals(client: AsyncClient, tmp_path: Path) -> None:
     assert 10 == len(await jobs.restore(client, path, path=tmp_path / "restore"))
 
 
-async def test_one_id_with_two_owners(fake: FakeLosant, tmp_path: Path) -> None:
-    """Tokens of two owners with the same id are two tokens."""
+async def test_same_id_of_two_owners(fake: FakeLosant, tmp_path: Path) -> None:
+    """Tokens of two owners with the same id are different tokens."""
     owners = [Owner.user(), APPLICATION]
     changed = NOW - timedelta(days=60)
     made = report(
@@ -271,21 +273,21 @@ async def test_one_id_with_two_owners(fake: FakeLosant, tmp_path: Path) -> None:
     assert [changes[key_of(owner, f"{1:024X}")].name for owner in owners] == ["ci-user", "ci-app"]
 
 
-def untouched(**members: Any) -> str | None:
+def obstacle(**members: Any) -> str | None:
     token = ApiToken(
         **{"id": "1" * 24, "name": "ci", "status": "inactive", "last_updated": NOW, **members}
     )
     return Change("ci", NOW).obstacle(token)
 
 
-def test_obstacles() -> None:
-    """A token without a readable time of change may have been touched."""
-    assert untouched() is None
-    assert untouched(last_updated=None) == "have no readable time of change"
+def test_unreadable_time_of_change() -> None:
+    """A token is left alone if its time of change cannot be read."""
+    assert obstacle() is None
+    assert obstacle(last_updated=None) == "have no readable time of change"
 
 
 async def test_other_account(client: AsyncClient, fake: FakeLosant, tmp_path: Path) -> None:
-    """The report of another account is refused, by its claims or by what is listed."""
+    """The report of another account is refused, by its claims or by the listed tokens."""
     path = (await quarantined(client, tmp_path)).save(tmp_path / "r.json")
     data = json.loads(path.read_text())
     data["plan"]["ownerIds"]["user"] = ["b" * 24]
@@ -303,8 +305,8 @@ async def test_other_account(client: AsyncClient, fake: FakeLosant, tmp_path: Pa
 
 
 @pytest.mark.parametrize("action", ["delete", "activate"])
-async def test_other_reports(client: AsyncClient, tmp_path: Path, action: Any) -> None:
-    """The report of anything but a quarantine is refused, at hand or as a file."""
+async def test_reports_of_other_actions(client: AsyncClient, tmp_path: Path, action: Any) -> None:
+    """The report of another action is refused, in memory or as a file."""
     made = report(tmp_path, [Outcome.DONE], action=action)
 
     for source in (made, made.save(tmp_path / "r.json")):
@@ -312,20 +314,20 @@ async def test_other_reports(client: AsyncClient, tmp_path: Path, action: Any) -
             await jobs.restore(client, source)
 
 
-async def test_elsewhere(client: AsyncClient, tmp_path: Path) -> None:
-    """The report of a quarantine at another address is refused."""
+async def test_another_address(client: AsyncClient, tmp_path: Path) -> None:
+    """The report of a job at another address is refused."""
     made = report(
         tmp_path, [Outcome.DONE], action="deactivate", header={"base_url": "https://x.example"}
     )
 
-    expected = "is about https://x.example, and this is https://api.losant.com"
+    expected = "is about https://x.example, but the client uses https://api.losant.com"
     with pytest.raises(PlanRefused, match=expected):
         await jobs.sweep(client, made, after=A_MONTH)
 
 
 @pytest.mark.parametrize("after", [-A_MONTH, 30, None])
-async def test_what_is_no_span(client: AsyncClient, tmp_path: Path, after: Any) -> None:
-    """The time to wait is a timedelta that is not negative."""
+async def test_wrong_after(client: AsyncClient, tmp_path: Path, after: Any) -> None:
+    """`after` must be a timedelta that is not negative."""
     with pytest.raises(ValidationError, match=r"sweep\.after must be a timedelta"):
         await jobs.sweep(client, report(tmp_path, []), after=after)
 
@@ -356,42 +358,44 @@ GOOD: dict[str, Any] = {
         {"tokens": [GOOD["tokens"][0] | {"changed": "yesterday"}]},
     ],
 )
-async def test_no_report(client: AsyncClient, tmp_path: Path, change: dict[str, Any]) -> None:
-    """A file that is no report is refused, whatever is wrong with it."""
+async def test_malformed_report(
+    client: AsyncClient, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """A JSON file with a wrong member is refused."""
     path = tmp_path / "r.json"
     path.write_text(json.dumps(GOOD | change))
 
-    with pytest.raises(PlanRefused, match=r"r\.json is not a report of losant-tokens, as JSON"):
+    with pytest.raises(PlanRefused, match=r"r\.json is not a JSON report of losant-tokens"):
         await jobs.restore(client, path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", "\xff", "[" * 100_000])
-async def test_no_json(client: AsyncClient, tmp_path: Path, text: str) -> None:
-    """So is one that is no JSON, or another."""
+async def test_malformed_json(client: AsyncClient, tmp_path: Path, text: str) -> None:
+    """A file that is not JSON, or not an object, is refused."""
     path = tmp_path / "r.json"
     path.write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(PlanRefused, match=r"r\.json is not a report of losant-tokens, as JSON"):
+    with pytest.raises(PlanRefused, match=r"r\.json is not a JSON report of losant-tokens"):
         await jobs.restore(client, path)
 
 
-async def test_other_versions(client: AsyncClient, tmp_path: Path) -> None:
-    """A report of another version is refused as such."""
+async def test_another_version(client: AsyncClient, tmp_path: Path) -> None:
+    """A report of another version is refused, and the message names both versions."""
     path = tmp_path / "r.json"
     path.write_text(json.dumps(GOOD | {"version": 2}))
 
-    with pytest.raises(PlanRefused, match="is a report of version 2, and this release knows"):
+    with pytest.raises(PlanRefused, match="is a report of version 2, and this release can"):
         await jobs.restore(client, path)
 
 
 async def test_missing_file(client: AsyncClient, tmp_path: Path) -> None:
-    """A report that is not there is told."""
+    """A missing report is refused with the reason."""
     with pytest.raises(PlanRefused, match=r"r\.json cannot be read: No such file or directory"):
         await jobs.restore(client, tmp_path / "r.json")
 
 
-async def test_good(client: AsyncClient, tmp_path: Path) -> None:
-    """The report that the others differ from is one."""
+async def test_valid_report(client: AsyncClient, tmp_path: Path) -> None:
+    """The report that the malformed ones are made from is accepted."""
     path = tmp_path / "r.json"
     path.write_text(json.dumps(GOOD))
 
@@ -402,7 +406,7 @@ async def test_good(client: AsyncClient, tmp_path: Path) -> None:
 async def test_sweep_with_a_wrong_clock(
     fake: FakeLosant, clock: Clock, tmp_path: Path, days: int
 ) -> None:
-    """A sweep needs both times to be late enough, and refuses a wrong clock on request."""
+    """With a wrong clock, a sweep needs both times to be late enough, or refuses."""
     async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
         made = await quarantined(client, tmp_path)
     # The server is ahead of this machine, or behind it: one of the two says that it is too early.

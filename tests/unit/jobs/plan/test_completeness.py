@@ -1,4 +1,4 @@
-"""Watching a listing go by: what comes twice, and what proves that nothing was left out."""
+"""The completeness check: which tokens are new, and what proves that none is missing."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from losant_tokens import ApiToken, ApiTokens
-from losant_tokens.jobs._plan.completeness import Watch
+from losant_tokens.jobs._plan.completeness import ListingCheck
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -16,59 +16,67 @@ def token(letter: str, day: int | None) -> ApiToken:
     return ApiToken(id=letter, creation_date=created)
 
 
-def watched(letters: Iterable[str], *, newest: str, total: int | None) -> tuple[Watch, str]:
-    """A watch that saw tokens whose ids grow with time, and those that it took to be new."""
+def listed(letters: Iterable[str], *, newest: str, total: int | None) -> tuple[ListingCheck, str]:
+    """A check of tokens whose ids grow with time, and the tokens that it took for new."""
     items = (ApiToken(id=newest),) if newest else ()
-    watch = Watch(ApiTokens(items=items, total_count=total))
-    taken = [one for one in letters if watch.is_new(token(one, ord(one.lower())))]
-    return watch, "".join(taken)
+    check = ListingCheck(ApiTokens(items=items, total_count=total))
+    new = [one for one in letters if check.add(token(one, ord(one.lower())))]
+    return check, "".join(new)
+
+
+LISTINGS = [
+    # (ids, newest id, total, ids that are new, whether the listing is complete)
+    ("", "", 0, "", True),
+    ("abc", "c", 3, "abc", True),
+    ("ABc", "C", 3, "ABc", True),
+    ("abcde", "c", 3, "abcde", True),  # two were created meanwhile, and come last
+    ("acde", "c", 3, "acde", False),  # b was deleted, or hidden by another deletion
+    ("abc", "c", None, "abc", False),
+    ("abbc", "c", 3, "abc", False),  # one came twice
+    ("abcdefghijklmb", "m", 13, "abcdefghijklm", False),  # one came twice, far apart
+    ("badcfehgjilknm", "n", 14, "badcfehgjilknm", False),  # not sorted
+    ("badcfehgjilkab", "l", 12, "badcfehgjilk", False),  # not sorted, and two came twice
+]
+
+
+@pytest.mark.parametrize(("ids", "newest", "total", "new", "is_complete"), LISTINGS)
+def test_new_tokens(ids: str, newest: str, total: int | None, new: str, is_complete: bool) -> None:
+    """A token that is listed twice is new only once."""
+    assert listed(ids, newest=newest, total=total)[1] == new
+
+
+@pytest.mark.parametrize(("ids", "newest", "total", "new", "is_complete"), LISTINGS)
+def test_is_complete(ids: str, newest: str, total: int | None, new: str, is_complete: bool) -> None:
+    """A listing is complete if it is sorted and has all tokens that existed before it."""
+    assert listed(ids, newest=newest, total=total)[0].is_complete is is_complete
 
 
 @pytest.mark.parametrize(
-    ("letters", "newest", "total", "taken", "is_whole"),
-    [
-        ("", "", 0, "", True),
-        ("abc", "c", 3, "abc", True),
-        ("ABc", "C", 3, "ABc", True),
-        ("abcde", "c", 3, "abcde", True),  # two were created meanwhile: they come last
-        ("acde", "c", 3, "acde", False),  # b was deleted, or hidden by another deletion
-        ("abc", "c", None, "abc", False),
-        ("abbc", "c", 3, "abc", False),  # one came twice
-        ("abcdefghijklmb", "m", 13, "abcdefghijklm", False),  # too late
-        ("badcfehgjilknm", "n", 14, "badcfehgjilknm", False),  # never sorted
-        ("badcfehgjilkab", "l", 12, "badcfehgjilk", False),  # nor are all of them new
-    ],
+    ("days", "is_complete"), [((1, 2, 3), True), ((2, 2, 2), True), ((1, 3, 2), False)]
 )
-def test_watch(letters: str, newest: str, total: int | None, taken: str, is_whole: bool) -> None:
-    """What comes twice is taken once, and a listing is whole where that can be proved."""
-    watch, seen = watched(letters, newest=newest, total=total)
-
-    assert (taken, is_whole) == (seen, watch.is_whole)
-
-
-@pytest.mark.parametrize(
-    ("days", "is_whole"), [((1, 2, 3), True), ((2, 2, 2), True), ((1, 3, 2), False)]
-)
-def test_ids_that_do_not_grow_prove_nothing(days: tuple[int, ...], is_whole: bool) -> None:
-    """Where later tokens have lower ids, the number of those there before proves nothing."""
-    watch = Watch(ApiTokens(items=(ApiToken(id="c"),), total_count=3))
+def test_ids_that_do_not_grow_with_time(days: tuple[int, ...], is_complete: bool) -> None:
+    """If later tokens have lower ids, a listing proves nothing."""
+    check = ListingCheck(ApiTokens(items=(ApiToken(id="c"),), total_count=3))
     for letter, day in zip("abc", days, strict=True):
-        watch.is_new(token(letter, day))
+        check.add(token(letter, day))
 
-    assert is_whole is watch.is_whole
-
-
-def test_unknown_dates_prove_nothing() -> None:
-    """Where it is not said when tokens were created, nothing is certain."""
-    watch = Watch(ApiTokens(items=(ApiToken(id="a"),), total_count=1))
-
-    assert watch.is_new(token("a", None))
-
-    assert not watch.is_whole
+    assert check.is_complete is is_complete
 
 
-def test_digest() -> None:
-    """Two listings are the same where the same ids came in the same order."""
-    digests = [watched(ids, newest="c", total=3)[0].digest for ids in ("abc", "abc", "abd")]
+def test_unknown_creation_dates() -> None:
+    """If a creation date is unknown, a listing proves nothing."""
+    check = ListingCheck(ApiTokens(items=(ApiToken(id="a"),), total_count=1))
 
-    assert digests[0] == digests[1] != digests[2]
+    assert check.add(token("a", None))
+
+    assert not check.is_complete
+
+
+def test_fingerprint() -> None:
+    """Two listings have the same fingerprint only if they have the same ids."""
+    fingerprints = [
+        listed(ids, newest="c", total=3)[0].fingerprint for ids in ("abc", "abc", "abd")
+    ]
+
+    assert fingerprints[0] == fingerprints[1]
+    assert fingerprints[0] != fingerprints[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from losant_tokens import errors, jobs
-from losant_tokens.jobs._plan.planner import skew_words
+from losant_tokens.jobs._plan.clock import describe_skew
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import LONG_AGO, USER, client_of
 from tests.unit.jobs.plan.test_page_reader import Server, honest
@@ -176,6 +176,6 @@ async def test_wrong_words(tmp_path: Path, name: str) -> None:
         (-90, "90 seconds behind"),
     ],
 )
-def test_skew_words(seconds: float, words: str) -> None:
+def test_describe_skew(seconds: float, words: str) -> None:
     """A difference of clocks is given in a unit that fits."""
-    assert skew_words(timedelta(seconds=seconds)) == words
+    assert describe_skew(timedelta(seconds=seconds)) == words

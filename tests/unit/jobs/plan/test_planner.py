@@ -13,7 +13,7 @@ import pytest
 
 from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
-from losant_tokens.jobs._plan.planner import _is_done
+from losant_tokens.jobs._plan.selector import has_status_after
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import LONG_AGO, USER, client_of, fake_with, planned, sent
 
@@ -169,7 +169,7 @@ def test_token_that_is_as_the_action_leaves_it(
     action: Any, status: str | None, is_done: bool
 ) -> None:
     """Only a token that already has the status that the action sets needs no change."""
-    assert _is_done(action, ApiToken(id="1" * 24, status=status)) is is_done
+    assert has_status_after(action, ApiToken(id="1" * 24, status=status)) is is_done
 
 
 # --- Guards ----------------------------------------------------------------------------------

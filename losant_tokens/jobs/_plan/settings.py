@@ -1,0 +1,128 @@
+"""The arguments of `plan`, `sweep` and `restore` as values that are checked once."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import attrs
+
+from losant_tokens import Owner
+from losant_tokens import _validators as validators
+from losant_tokens.jobs._name_patterns import protect_patterns
+from losant_tokens.jobs._plan.guards import Guards
+from losant_tokens.jobs._rules import Pattern, Rule
+from losant_tokens.jobs._types import ACTIONS, Action
+
+ClockCheck = Literal["enforce", "warn", "off"]
+CLOCK_CHECKS: tuple[ClockCheck, ...] = ("enforce", "warn", "off")
+OnUnmatched = Literal["warn", "refuse", "ignore"]
+ON_UNMATCHED: tuple[OnUnmatched, ...] = ("warn", "refuse", "ignore")
+OnIncomplete = Literal["warn", "refuse"]
+ON_INCOMPLETE: tuple[OnIncomplete, ...] = ("warn", "refuse")
+
+PAGE_SIZE = 1000
+"""The default number of tokens on a page of a list."""
+
+PATIENCE = 300.0
+"""The default time to wait for the end of an outage, in seconds."""
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """The tokens to select, and the action for them.
+
+    Attributes:
+        rules: The rule for the tokens of each owner.
+        description: The rules as a phrase.
+        uses_time: Whether a rule depends on the time.
+        patterns: The parts of the rules that match by a pattern.
+        action: The action.
+        owner_ids: The ids that the API must give for the owners, if they are known.
+        source: The origin of these ids, for messages.
+    """
+
+    rules: Mapping[Owner, Rule]
+    description: str
+    uses_time: bool
+    patterns: tuple[Pattern, ...] = ()
+    action: Action
+    owner_ids: Mapping[Owner, tuple[str, ...]] = attrs.field(factory=dict)
+    source: str = ""
+
+
+def _zero_or_positive_number(instance: object, field: validators.Field, value: object) -> None:
+    if value != 0:
+        validators.positive_number(instance, field, value)
+
+
+_VALIDATORS: Mapping[str, validators.Validator] = MappingProxyType(
+    {
+        "max_changes": validators.optional(validators.integer(minimum=0)),
+        "now": validators.optional(validators.aware_datetime),
+        "clock_check": validators.one_of(CLOCK_CHECKS),
+        "unmatched": validators.one_of(ON_UNMATCHED),
+        "incomplete": validators.one_of(ON_INCOMPLETE),
+        "page_size": validators.integer(minimum=1),
+        "patience": _zero_or_positive_number,
+    }
+)
+
+
+@attrs.frozen
+class PlanSettings:
+    """How a plan is made: the arguments of `plan` under their names.
+
+    Attributes:
+        function: The public function that takes the arguments, for messages.
+        guards: The guards that the arguments describe.
+
+    Raises:
+        ValidationError: An argument is invalid.
+    """
+
+    function: str
+    path: str | Path | None = attrs.field(kw_only=True)
+    protect: Iterable[str] = attrs.field(kw_only=True)
+    allow_majority: bool = attrs.field(kw_only=True)
+    max_changes: int | None = attrs.field(kw_only=True)
+    now: datetime | None = attrs.field(default=None, kw_only=True)
+    clock_check: ClockCheck = attrs.field(default="warn", kw_only=True)
+    unmatched: OnUnmatched = attrs.field(kw_only=True)
+    incomplete: OnIncomplete = attrs.field(kw_only=True)
+    page_size: int = attrs.field(kw_only=True)
+    patience: float = attrs.field(kw_only=True)
+    guards: Guards = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        for name, validator in _VALIDATORS.items():
+            validators.check_argument(validator, self.function, name, getattr(self, name))
+        guards = Guards(
+            protect=protect_patterns(self.function, self.protect),
+            allow_majority=self.allow_majority,
+            max_changes=self.max_changes,
+        )
+        object.__setattr__(self, "guards", guards)
+
+
+def check_action(function: str, action: object) -> None:
+    """Check the argument `action`.
+
+    Raises:
+        ValidationError: It is not an action.
+    """
+    validators.check_argument(validators.one_of(ACTIONS), function, "action", action)
+
+
+def distinct_owners(function: str, owners: Owner | Iterable[Owner]) -> tuple[Owner, ...]:
+    """Return each owner once. The case of their ids does not matter.
+
+    Raises:
+        ValidationError: One of them is not an `Owner`.
+    """
+    found: dict[str, Owner] = {}
+    for owner in (owners,) if isinstance(owners, Owner) else owners:
+        validators.check_argument(validators.instance_of(Owner), function, "owners", owner)
+        found.setdefault(str(owner).lower(), owner)
+    return tuple(found.values())
