@@ -22,7 +22,13 @@ from losant_tokens._concurrency_limiter import Limiter
 from losant_tokens._models import Success
 from losant_tokens._operations import Operation
 from losant_tokens._rate_limiter import RateLimiter
-from losant_tokens._response import BodyReader, RawResponse, read_response, size_limit, unreadable
+from losant_tokens._response import (
+    BodyReader,
+    RawResponse,
+    read_response,
+    size_limit,
+    unreadable_error,
+)
 from losant_tokens._retry import (
     FailureKind,
     RetryPolicy,
@@ -400,7 +406,7 @@ class Call:
                 await body.aclose()
         if fault and status < 400:  # noqa: PLR2004 -- an error needs no body to be one
             self.outcome = f"{status}, unreadable"
-            return unreadable(self.operation, status, fault)
+            return unreadable_error(self.operation, status, fault)
         self.outcome = str(status)
         return RawResponse(status, response.headers, b"" if fault else reader.content())
 

@@ -1,17 +1,18 @@
-"""Models to and from JSON, through one cattrs converter made for this API.
+"""Convert JSON to models, and request bodies to JSON, with one cattrs converter for this API.
 
 Types are strict: a number is not a string, and a string is not a list. Everything else is lenient:
 members without an attribute go to `extra`, `null` means absent, and enumerations are open.
 
-A member of the wrong type does not spoil its neighbours. Its attribute keeps its default, the
-model's `unreadable` names it, and `extra` keeps the raw value. A model without a member that it
-needs, such as a token without an id, cannot be read; in a list, its raw value goes to
-`unreadable_items` and the other items are read. Roles are all or nothing, because a role that was
-read in part would be written back in part. The fast path does none of this: cattrs reads a model
-at once, and only if that fails is it read again, member by member.
+A member of the wrong type does not affect the other members. Its attribute keeps the default value,
+`unreadable` names the attribute, and `extra` keeps the raw value. A model without a required
+member, such as a token without an id, cannot be read. In a list, its raw value goes to
+`unreadable_items`, and the other items are read. Roles are read as a whole or not at all, because a
+role that was read in part would be written back in part.
 
-No function here raises while a response's content could show up in the traceback. A problem comes
-back as a `ContentProblem`, which names the place and the problem, and never the value.
+cattrs reads a whole model at once. Only if that fails, the model is read again, member by member.
+
+`Codec.decode` returns a problem instead of raising it, because a traceback would show the content
+of the response. A `ContentProblem` names the place and the problem, but never the value.
 """
 
 import json
@@ -37,19 +38,20 @@ _SNAKE_ON_THE_WIRE = (payloads.OauthRequest, models.OauthDetails)
 
 
 _ITEMS = "items"
-_STEP = 100  # items of a list that are read in one step, which takes about a millisecond
-_META = frozenset({"extra", "is_stated", "unreadable", "unreadable_items"})  # no members of JSON
+_STEP = 100  # items of a list that are read between two checkpoints, in about a millisecond
+# Attributes that are not members of the JSON.
+_META = frozenset({"extra", "is_stated", "unreadable", "unreadable_items"})
 
 
 class Codec:
-    """Converts request bodies to JSON, and JSON to models."""
+    """Converts JSON to models, and request bodies to JSON."""
 
     def __init__(self) -> None:
         self._converter = make_converter()
 
     @staticmethod
     def parse(content: bytes) -> object | ContentProblem:
-        """Return the plain values of a small JSON document, or its problem."""
+        """Return the values of a small JSON document, or its problem."""
         return parse(content)
 
     def encode(self, body: payloads.Body) -> bytes:
@@ -59,15 +61,16 @@ class Codec:
     async def decode(
         self, content: bytes, kind: type[R], max_values: int = MAX_VALUES
     ) -> R | ContentProblem:
-        """Return a response as a model, or its problem.
+        """Return the body of a response as a model, or its problem.
 
-        A list is read in steps of about a millisecond, so that other tasks can run. Nothing else
-        waits, so a frame that holds a secret is never cancelled here.
+        A page of a list is read with a checkpoint about every millisecond, so that other tasks can
+        run. Other models have no checkpoint. So a cancellation never shows a frame that holds the
+        secret of a new token.
 
         Args:
             content: The body of the response.
-            kind: The model.
-            max_values: The number of JSON values above which the response is not read.
+            kind: The class of the model.
+            max_values: The maximum number of JSON values in the body.
         """
         is_page = _is_page(cast("Any", kind))
         data = (
@@ -82,9 +85,14 @@ class Codec:
                 return cast("R", await self._read_page(data, kind))
             return self._converter.structure(data, kind)
         except _UnreadableError as error:
-            return error.fault
+            return error.problem
 
     async def _read_page(self, data: dict[str, Any], kind: Any) -> Any:
+        """Return a page of a list, and set the items aside that are not tokens.
+
+        Raises:
+            _UnreadableError: There is no list of items.
+        """
         items = data.get(_ITEMS)
         if type(items) is not list:
             raise _UnreadableError(
@@ -93,23 +101,23 @@ class Codec:
         (item_kind, _) = get_args(attrs.fields_dict(kind)[_ITEMS].type)
         page = self._converter.structure({**data, _ITEMS: []}, kind)
         read_item = self._converter.get_structure_hook(item_kind)
-        read: list[Any] = []
+        tokens: list[Any] = []
         unreadable: list[Any] = []
-        items.reverse()  # to take them from its end: what was read is let go, before it grows old
+        # Items are removed from the list as they are read, so that the garbage collector does not
+        # move them to an older generation. That shortens the longest hold of the event loop from
+        # 19 to 17 milliseconds (benchmark row "event loop held at the longest").
+        items.reverse()
         while items:
-            step = items[: -_STEP - 1 : -1]
-            del items[-_STEP:]
-            try:
-                tokens = [read_item(item, item_kind) for item in step]
-            except _UnreadableError:
-                tokens = []
-            if tokens and all(token.id for token in tokens):
-                read += tokens
-            else:
-                _read_one_by_one(step, item_kind, read_item, read, unreadable)
+            for _ in range(min(_STEP, len(items))):
+                item = items.pop()
+                token = _read_or_none(read_item, item, item_kind)
+                if token is not None and token.id:
+                    tokens.append(token)
+                else:
+                    unreadable.append(item)
             if items:
                 await checkpoint()
-        return attrs.evolve(page, items=tuple(read), unreadable_items=tuple(unreadable))
+        return attrs.evolve(page, items=tuple(tokens), unreadable_items=tuple(unreadable))
 
 
 @cache
@@ -118,32 +126,22 @@ def _is_page(kind: Any) -> bool:
     return _ITEMS in attrs.fields_dict(kind)
 
 
-def _read_one_by_one(
-    step: list[Any],
-    kind: Any,
-    read_item: Callable[[Any, Any], Any],
-    read: list[Any],
-    unreadable: list[Any],
-) -> None:
-    for item in step:
-        try:
-            token = read_item(item, kind)
-        except _UnreadableError:
-            token = None
-        if token is not None and token.id:
-            read.append(token)
-        else:
-            unreadable.append(item)
+def _read_or_none(read: Callable[[Any, Any], Any], value: object, kind: Any) -> Any:
+    """Return a value as a model, or `None` if it cannot be read."""
+    try:
+        return read(value, kind)
+    except _UnreadableError:
+        return None
 
 
 @cache
 def codec() -> Codec:
-    """Return the codec. It is made at its first use, which takes some milliseconds."""
+    """Return the codec of this process. The first call makes it, in some milliseconds."""
     return Codec()
 
 
 def make_converter() -> Converter:
-    """Return a cattrs converter for the models and bodies of Losant's API."""
+    """Return a new cattrs converter for the models and request bodies of the API."""
     converter = Converter(detailed_validation=False, forbid_extra_keys=False)
     for kind, name in ((str, "a string"), (bool, "true or false")):
         converter.register_structure_hook(kind, _exactly(kind, name))
@@ -156,38 +154,42 @@ def make_converter() -> Converter:
     converter.register_unstructure_hook(datetime, write_datetime)
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_unstructure_hook(payloads.Never, _write_null)
-    for answer in models.RESPONSE_MODELS:
-        converter.register_structure_hook_factory(_is(answer), _answer_reader)
+    for model in models.RESPONSE_MODELS:
+        converter.register_structure_hook_factory(_is(model), _model_reader)
     for body in (*payloads.BODIES, models.OrgRole, models.ResourceRole):
         converter.register_unstructure_hook_factory(_is(body), _body_writer)
     return converter
 
 
-def write_datetime(moment: datetime) -> str:
-    """Return a datetime as the API writes it: `2016-06-13T04:00:00.000Z`.
+def write_datetime(value: datetime) -> str:
+    """Return a datetime in the format of the API: `2016-06-13T04:00:00.000Z`.
 
-    A datetime that is outside the years 1 to 9999 in UTC is written with its own offset.
+    A datetime outside the years 1 to 9999 in UTC keeps its own offset.
+
+    Args:
+        value: A datetime with a time zone.
     """
     try:
-        utc = (moment - moment.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]  # aware
+        utc = (value - value.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]  # aware
     except OverflowError:
-        return moment.isoformat(timespec="milliseconds")
+        return value.isoformat(timespec="milliseconds")
     return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 class _UnreadableError(Exception):
-    """A value is not what the model needs. It never holds the value.
+    """A value does not fit the model. The error never holds the value.
 
     Attributes:
-        fault: The problem. Its place is relative to the model.
+        problem: The problem. Its path is relative to the model.
     """
 
-    def __init__(self, problem: str, name: str = "") -> None:
+    def __init__(self, text: str, name: str = "") -> None:
         super().__init__()
-        self.fault = ContentProblem(problem, f"$.{name}" if name else "$")
+        self.problem = ContentProblem(text, f"$.{name}" if name else "$")
 
 
 def _wrong(wanted: str, value: object) -> str:
+    """Return the problem of a value of the wrong type."""
     return f"must be {wanted}, but it is {_JSON_NAMES.get(type(value), 'null')}"
 
 
@@ -202,7 +204,7 @@ _JSON_NAMES = {
 
 
 def _exactly(kind: type[R], name: str) -> Callable[[object, Any], R]:
-    """Return a reader that converts nothing: cattrs would make the string `"1"` of the number 1."""
+    """Return a reader that accepts only one type. cattrs would convert the number 1 to `"1"`."""
 
     def read(value: object, _: Any) -> R:
         if type(value) is not kind:
@@ -216,7 +218,7 @@ _MAX_INTEGER = 2**63
 
 
 def _read_integer(value: object, _: Any) -> int:
-    """Return a number of items or pages; nothing can count beyond 64 bits."""
+    """Return an integer of at most 64 bits, such as a number of items or pages."""
     if type(value) is not int:
         raise _UnreadableError(_wrong("an integer", value))
     if abs(value) > _MAX_INTEGER:
@@ -224,7 +226,7 @@ def _read_integer(value: object, _: Any) -> int:
     return value
 
 
-_DATE = "must be a date and time with its zone, such as 2016-06-13T04:00:00.000Z"
+_NO_DATETIME = "must be a date and time with a time zone, such as 2016-06-13T04:00:00.000Z"
 
 
 def _read_datetime(value: object, _: Any) -> datetime:
@@ -234,11 +236,12 @@ def _read_datetime(value: object, _: Any) -> datetime:
             if found.tzinfo is UTC:
                 return found
             if found.tzinfo is not None:
-                found.astimezone(UTC)  # in UTC it must lie within the years 1 to 9999, too
+                # This raises if the time is outside the years 1 to 9999 in UTC.
+                found.astimezone(UTC)
                 return found
         except (ValueError, OverflowError):
             pass
-    raise _UnreadableError(_DATE)
+    raise _UnreadableError(_NO_DATETIME)
 
 
 def _read_secret(value: object, _: Any) -> Secret:
@@ -266,12 +269,13 @@ def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
 
 def _present_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    """Return a reader of an optional member that is present: `null` is handled before."""
+    """Return the reader of an optional member that is present; `null` is handled elsewhere."""
     (present,) = (option for option in get_args(kind) if option is not NoneType)
     return converter.get_structure_hook(present)
 
 
-def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _model_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    """Return a reader of a model, which is read at once or else member by member."""
     names = {name: wire for name, wire in _wire_names(kind) if name not in _META}
     overrides: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
     meta = _META & attrs.fields_dict(kind).keys()
@@ -286,7 +290,7 @@ def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]
         if type(value) is not dict:
             raise _UnreadableError(_wrong("an object", value))
         try:
-            answer = read_at_once(value, kind)
+            model = read_at_once(value, kind)
         except (_UnreadableError, KeyError):
             return read_members(value)
         if not value.keys() <= listed:
@@ -295,8 +299,8 @@ def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]
                 for name, member in value.items()
                 if name not in listed and member is not None
             }
-            object.__setattr__(answer, "extra", extra)  # frozen for everybody else
-        return answer
+            return attrs.evolve(model, extra=extra)
+        return model
 
     return read
 
@@ -304,7 +308,7 @@ def _answer_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]
 def _member_reader(
     kind: Any, converter: Converter, names: dict[str, str]
 ) -> Callable[[dict[str, Any]], Any]:
-    """Return a reader that takes a model's members one by one, and sets unreadable ones aside."""
+    """Return a reader of a model that reads the members one by one and skips unreadable ones."""
     fields = attrs.fields_dict(kind)
     is_lenient = "unreadable" in fields
     hooks = {name: converter.get_structure_hook(fields[name].type) for name in names}
@@ -327,16 +331,16 @@ def _member_reader(
                 continue
             try:
                 if member is None:
-                    raise _UnreadableError("is missing")  # noqa: TRY301 -- like one that is odd
+                    raise _UnreadableError("is missing")  # noqa: TRY301 -- handled like a wrong type
                 found[name] = hooks[name](member, fields[name].type)
             except _UnreadableError as error:
                 if not is_lenient or (is_required and not has_secret):
-                    raise _UnreadableError(error.fault.problem, wire) from None
+                    raise _UnreadableError(error.problem.text, wire) from None
                 unreadable.add(name)
                 if is_required:
                     found[name] = ""
                 if member is not None:
-                    extra[wire] = _kept(name, member)
+                    extra[wire] = _raw_value(name, member)
         if unreadable:
             found["unreadable"] = frozenset(unreadable)
         return kind(**found, extra=extra)
@@ -344,8 +348,8 @@ def _member_reader(
     return read
 
 
-def _kept(name: str, member: object) -> object:
-    """Return the raw value of a member that cannot be read. A secret stays one in any form."""
+def _raw_value(name: str, member: object) -> object:
+    """Return the raw value of a member that cannot be read; that of `token` is a `Secret`."""
     if name != "token":
         return member
     try:
@@ -355,6 +359,7 @@ def _kept(name: str, member: object) -> object:
 
 
 def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+    """Return a writer of a request body, which leaves out members that are `None`."""
     overrides: dict[str, Any] = {
         attribute.name: override(rename=wire, omit_if_default=attribute.default is None)
         for attribute, (_, wire) in zip(attrs.fields(kind), _wire_names(kind), strict=True)

@@ -538,7 +538,7 @@ def test_any_json(kind: type, value: object) -> None:
     """Any JSON at all is an answer or a fault, and never an exception."""
     found = decode(value, kind)
     assert isinstance(found, kind) or (
-        isinstance(found, ContentProblem) and found.path.startswith("$") and bool(found.problem)
+        isinstance(found, ContentProblem) and found.path.startswith("$") and bool(found.text)
     )
 
 

@@ -93,30 +93,42 @@ def test_success(status: int) -> None:
             b"<html>hunter2</html>",
             200,
             {"content-type": "text/html; charset=utf-8"},
-            "is not JSON (status 200, text/html, 20 bytes)",
+            "the response is not JSON (status 200, text/html, 20 bytes)",
             None,
         ),
-        (b"", 204, {}, "is not JSON (status 204, of no stated type, 0 bytes)", None),
+        (b"", 204, {}, "the response is not JSON (status 204, of no stated type, 0 bytes)", None),
         (
             b'"hunter2"',
             201,
             JSON,
-            "must be an object, but it is a string (status 201, application/json, 9 bytes)",
+            (
+                "the response must be an object, but it is a string (status 201, application/json, "
+                "9 bytes)"
+            ),
             None,
         ),
         (
             b'{"id":1}',
             200,
             JSON,
-            "$.id must be a string, but it is a number (status 200, application/json, 8 bytes)",
+            (
+                "$.id of the response must be a string, but it is a number (status 200, "
+                "application/json, 8 bytes)"
+            ),
             "$.id",
         ),
-        (b"{}", 200, JSON, "$.id is missing (status 200, application/json, 2 bytes)", "$.id"),
+        (
+            b"{}",
+            200,
+            JSON,
+            "$.id of the response is missing (status 200, application/json, 2 bytes)",
+            "$.id",
+        ),
         (
             b"{}",
             200,
             {"content-type": "my-secret"},
-            "$.id is missing (status 200, of another type, 2 bytes)",
+            "$.id of the response is missing (status 200, of another type, 2 bytes)",
             "$.id",
         ),
     ],
@@ -127,7 +139,7 @@ def test_unreadable(
     """A success of another shape than the operation promises is an error that describes it."""
     error = read(content, status, headers)
     assert type(error) is ResponseError
-    assert str(error) == f"userApiToken.get: the answer {expected}"
+    assert str(error) == f"userApiToken.get: {expected}"
     assert vars(error) == {
         "operation": "userApiToken.get",
         "status_code": status,
@@ -144,7 +156,7 @@ def test_redirect(status: int) -> None:
     error = read({"id": ID}, status, {"location": f"https://evil.com/{SECRET}"})
     assert type(error) is ResponseError
     assert str(error) == (
-        "userApiToken.get: the answer is a redirect, and those are never followed: check the base "
+        "userApiToken.get: the response is a redirect, which is never followed: check the base "
         f"URL (status {status}, of no stated type, 34 bytes)"
     )
     assert SECRET not in said(error)
@@ -204,7 +216,7 @@ def test_answer_to_another_request(operation: Operation[Any]) -> None:
     """A response about another token than the one asked for is an ambiguous error."""
     error = read({"id": "f" * 24, "name": SECRET}, operation=operation)
     assert (type(error), error.path, error.ambiguous) == (ResponseError, "$.id", True)
-    assert "$.id is not the id of the token that was asked for" in str(error)
+    assert "$.id of the response is not the id of the requested token" in str(error)
     assert SECRET not in said(error)
 
 
@@ -260,15 +272,15 @@ def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> No
         (413, PayloadTooLarge, "Request Entity Too Large"),
         (429, TooManyRequests, "Too Many Requests"),
         (451, StatusError, "Unavailable For Legal Reasons"),
-        (499, StatusError, "(a status that HTTP does not know)"),
+        (499, StatusError, "(not a status of HTTP)"),
         (500, ServerError, "Internal Server Error"),
         (502, ServerError, "Bad Gateway"),
         (503, ServerError, "Service Unavailable"),
         (504, ServerError, "Gateway Timeout"),
-        (599, ServerError, "(a status that HTTP does not know)"),
+        (599, ServerError, "(not a status of HTTP)"),
         (100, StatusError, "Continue"),
-        (199, StatusError, "(a status that HTTP does not know)"),
-        (999, ServerError, "(a status that HTTP does not know)"),
+        (199, StatusError, "(not a status of HTTP)"),
+        (999, ServerError, "(not a status of HTTP)"),
     ],
 )
 def test_status(status: int, expected: type, phrase: str) -> None:
@@ -293,7 +305,7 @@ def test_status(status: int, expected: type, phrase: str) -> None:
 HINTS = {
     400: "",
     401: " The token is unknown, inactive, expired or deleted.",
-    403: " The token is good, but may not do this: look at its scopes and roles.",
+    403: " The token is valid, but not allowed to do this: check its scopes and roles.",
     404: "",
     500: "",
 }
@@ -586,19 +598,19 @@ def collect(encoding: str, *parts: bytes, limit: int = DEFAULT_MAX_RESPONSE_SIZE
     """Return the body of these parts, or its problem."""
     reader = BodyReader(encoding, limit)
     for part in parts:
-        fault = reader.feed(part)
-        while fault is None and reader.has_more:
-            fault = reader.feed(b"")
-        if fault:
-            return fault.problem
-    fault = reader.end()
-    return fault.problem if fault else reader.content()
+        problem = reader.feed(part)
+        while problem is None and reader.has_more:
+            problem = reader.feed(b"")
+        if problem:
+            return problem.text
+    problem = reader.end()
+    return problem.text if problem else reader.content()
 
 
 PLAIN = b'{"id":"575ec7417ae143cd83dc4a95"}'
 GZIPPED = gzip.compress(PLAIN)
 NO_GZIP = "is not valid gzip"
-CUT_SHORT = "is compressed with gzip, and was cut short"
+CUT_SHORT = "is compressed with gzip, but the end is missing"
 
 
 @pytest.mark.parametrize(
@@ -633,10 +645,10 @@ CUT_SHORT = "is compressed with gzip, and was cut short"
         ("gzip", [zlib.compress(PLAIN)], NO_GZIP),
         ("gzip", [GZIPPED[:-8] + b"\x00" * 8], NO_GZIP),
         ("gzip", [GZIPPED[:10] + b"\xff" * 8], NO_GZIP),
-        ("deflate", [b"x"], "is encoded with 'deflate', which was not asked for"),
-        ("br", [b""], "is encoded with 'br', which was not asked for"),
-        ("gzip, gzip", [b"x"], "has a Content-Encoding that was not asked for"),
-        ("my-secret", [b"x"], "has a Content-Encoding that was not asked for"),
+        ("deflate", [b"x"], "is encoded with 'deflate', which was not requested"),
+        ("br", [b""], "is encoded with 'br', which was not requested"),
+        ("gzip, gzip", [b"x"], "has a Content-Encoding that was not requested"),
+        ("my-secret", [b"x"], "has a Content-Encoding that was not requested"),
     ],
 )
 def test_body(encoding: str, parts: list[bytes], expected: bytes | str) -> None:
@@ -744,9 +756,9 @@ async def test_too_many_values() -> None:
 
     assert isinstance(error, ResponseTooLarge)
     assert str(error) == (
-        "userApiTokens.get: the answer holds more than 10,000 values (status 200, application/json,"
-        f" {len(content)} bytes). Ask for smaller pages (per_page), or allow larger ones "
-        "(AsyncClient's max_response_size)."
+        "userApiTokens.get: the response holds more than 10,000 values (status 200, "
+        f"application/json, {len(content)} bytes). Request smaller pages (per_page), or allow "
+        "larger ones (max_response_size of AsyncClient)."
     )
 
 

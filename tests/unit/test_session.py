@@ -391,7 +391,7 @@ async def test_timeouts_that_are_none(seconds: Any) -> None:
         (answer(b"<html>"), errors.ResponseError, "is not JSON"),
         (answer(b""), errors.ResponseError, "is not JSON"),
         (answer(b"[1]"), errors.ResponseError, "must be an object, but it is a list"),
-        (answer(b'{"id":7}'), errors.ResponseError, r"the answer \$\.id must be a string"),
+        (answer(b'{"id":7}'), errors.ResponseError, r"\$\.id of the response must be a string"),
         (answer(TOKEN, length=999), errors.TransportError, "broke off"),
         (b"nonsense\r\n\r\n", errors.TransportError, "broke off"),
         (answer(b"", "413 Too Large"), errors.PayloadTooLarge, "no explanation"),
@@ -442,7 +442,7 @@ async def test_a_page_that_is_too_large() -> None:
         serve(answers(answer(b"x" * 5000))) as url,
         AsyncClient("t", base_url=url, max_response_size=1024) as client,
     ):
-        with pytest.raises(errors.ResponseTooLarge, match="Ask for smaller pages"):
+        with pytest.raises(errors.ResponseTooLarge, match="Request smaller pages"):
             await client.user_api_tokens.get()
 
 
@@ -772,5 +772,5 @@ async def test_another_token_over_another_transport() -> None:
     """A token with another id is refused, whichever transport brought it."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "1" * 24}))
     async with AsyncClient("t", base_url="https://h", transport=transport) as client:
-        with pytest.raises(errors.ResponseError, match=r"\$\.id is not the id"):
+        with pytest.raises(errors.ResponseError, match=r"\$\.id of the response is not the id"):
             await client.user_api_token.get("2" * 24)
