@@ -38,6 +38,7 @@ __all__ = [
     "__version__",
     "aiohttp_transport",
     "can_create_tokens",
+    "environment_proxy",
     "errors",
     "httpx_transport",
     "jobs",
@@ -75,7 +76,11 @@ if TYPE_CHECKING:
     from losant_tokens._retry import RetryPolicy
     from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
-    from losant_tokens._transports import aiohttp_transport, httpx_transport
+    from losant_tokens._transports import (
+        aiohttp_transport,
+        environment_proxy,
+        httpx_transport,
+    )
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
@@ -111,7 +116,7 @@ else:
         "_retry": ("RetryPolicy",),
         "_scopes": ("can_create_tokens",),
         "_secret": ("Secret",),
-        "_transports": ("aiohttp_transport", "httpx_transport"),
+        "_transports": ("aiohttp_transport", "environment_proxy", "httpx_transport"),
     }
     _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -81,16 +81,18 @@ def aiohttp_transport(
     )
 
 
-def environment_proxy(url: httpx.URL) -> str | None:
-    """Return the URL of the proxy that the environment names for a URL, without its password.
+def environment_proxy(url: str | httpx.URL) -> str | None:
+    """Return the URL of the proxy that the environment sets for a URL, or None.
+
+    The user name and the password of the proxy are left out.
 
     Args:
-        url: Where a request would go.
+        url: The URL of a request.
 
     Raises:
         ConfigurationError: A variable holds no proxy URL, or `NO_PROXY` cannot be read.
     """
-    proxy = proxy_of_environment(url, os.environ)
+    proxy = proxy_of_environment(httpx.URL(url), os.environ)
     if isinstance(proxy, str):
         raise ConfigurationError(proxy)
     return proxy.url if isinstance(proxy, Proxy) else None

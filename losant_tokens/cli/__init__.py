@@ -1,4 +1,4 @@
-"""The command `losant-tokens`; the extra `[cli]` installs its dependencies."""
+"""The command `losant-tokens`. The extra `[cli]` installs its dependencies."""
 
 import atexit
 import sys
@@ -7,25 +7,25 @@ from importlib.util import find_spec
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit."""
-    from losant_tokens.cli._interrupts import ignore  # noqa: PLC0415
+    from losant_tokens.cli._signal_handlers import ignore_stop_signals  # noqa: PLC0415
 
     try:
         code = _run()
     except KeyboardInterrupt:
-        from losant_tokens.cli._errors import say_stopped  # noqa: PLC0415 -- hardly ever needed
+        from losant_tokens.cli._console import print_after_signal  # noqa: PLC0415 -- rarely needed
 
-        say_stopped("losant-tokens: interrupted")
-        code = 130  # 128 and the number of the signal, as shells have it
-    # All is done and printed: a signal while the interpreter ends has nothing to stop.
-    atexit.register(ignore)
+        print_after_signal("losant-tokens: interrupted")
+        code = 130  # 128 plus the number of SIGINT, as in shells
+    # The work is done and printed, so a signal during the exit of the interpreter is ignored.
+    atexit.register(ignore_stop_signals)
     sys.exit(code)
 
 
 def _run() -> int:
-    from losant_tokens.cli._interrupts import handled, leave  # noqa: PLC0415
+    from losant_tokens.cli._signal_handlers import exit_at_once, handled  # noqa: PLC0415
 
-    # Ctrl-C in the middle of an import can surface anywhere, and nothing was done yet.
-    with handled(leave):
+    # Ctrl-C during an import can surface anywhere, and nothing has been done yet.
+    with handled(exit_at_once):
         from losant_tokens.cli._console import open_missing_streams  # noqa: PLC0415
 
         open_missing_streams()
@@ -36,6 +36,6 @@ def _run() -> int:
                 "hint: pip install 'losant-tokens[cli]'\n"
             )
             return 1
-        from losant_tokens.cli._main import run  # noqa: PLC0415 -- not there without the extra
+        from losant_tokens.cli._main import run  # noqa: PLC0415 -- needs the extra
 
     return run(sys.argv[1:])

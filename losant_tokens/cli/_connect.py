@@ -1,4 +1,4 @@
-"""The one place where the command waits for the service."""
+"""Clients for the commands, and the event loop: every call to the API is awaited here."""
 
 import asyncio
 import os
@@ -7,51 +7,137 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 import anyio
+import httpx
 import stamina
 
-from losant_tokens import AsyncClient, Owner
-from losant_tokens._resources.owner_tokens import OwnerTokens
-from losant_tokens.cli._connection import USUAL, Connection
-from losant_tokens.cli._errors import CommandError, RefusedError, say, say_stopped, warn
-from losant_tokens.cli._signals import StopSignals
+from losant_tokens import (
+    AsyncClient,
+    Owner,
+    OwnerTokens,
+    aiohttp_transport,
+    environment_proxy,
+    httpx_transport,
+)
+from losant_tokens.cli._console import print_after_signal, print_status, print_warning
+from losant_tokens.cli._errors import BlockedError, CommandError
+from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._stop_signals import StopSignals
 from losant_tokens.errors import LosantError
 
 T = TypeVar("T")
-AT_ONCE = 20
+ClientFactory = Callable[[int | None], AsyncClient]
+
+_CONCURRENCY = 20
+_AIOHTTP_CONCURRENCY = 50
 
 
-def new_client(connection: Connection) -> AsyncClient:
-    """Return the client of commands that are no jobs.
+# --- Clients ---------------------------------------------------------------------------------
+
+
+def require_api_token() -> None:
+    """Check that the environment has an API token.
+
+    Raises:
+        CommandError: It has none.
+    """
+    if not os.environ.get("LOSANT_API_TOKEN"):
+        raise CommandError(
+            "no API token: LOSANT_API_TOKEN is not set",
+            "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
+        )
+
+
+def new_client(connection: ConnectionOptions) -> AsyncClient:
+    """Return a client for a command that is not a job.
 
     Raises:
         CommandError: The environment has no token.
     """
-    need_token()
-    return AsyncClient(max_connections=AT_ONCE, **connection.settings())
+    require_api_token()
+    return AsyncClient(max_connections=_CONCURRENCY, **connection.settings())
 
 
-def connected(
+def api_url(connection: ConnectionOptions = DEFAULT_CONNECTION) -> str:
+    """Return the base URL of the API."""
+    return AsyncClient(**connection.settings()).base_url
+
+
+def job_client_factory(connection: ConnectionOptions) -> ClientFactory:
+    """Return a function that makes clients for jobs, over aiohttp if it is installed.
+
+    aiohttp does not support every proxy, so httpx is used if the environment sets one.
+    """
+
+    def make_client(max_connections: int | None = None) -> AsyncClient:
+        require_api_token()
+        settings = connection.settings()
+        if environment_proxy(api_url(connection)) is not None:
+            return AsyncClient(max_connections=max_connections or _CONCURRENCY, **settings)
+        return AsyncClient(transport=fastest_transport(max_connections), **settings)
+
+    return make_client
+
+
+def fastest_transport(max_connections: int | None) -> httpx.AsyncBaseTransport:
+    """Return the aiohttp transport if aiohttp is installed, else the default one."""
+    if find_spec("aiohttp") is None:
+        return httpx_transport(max_connections=max_connections or _CONCURRENCY)
+    return aiohttp_transport(max_connections=max_connections or _AIOHTTP_CONCURRENCY)
+
+
+def refuse_own_token(client: AsyncClient, ids: Iterable[str], verb: str, *, allowed: bool) -> None:
+    """Refuse to change the token that the command itself uses.
+
+    Args:
+        client: The client. The claims of its token may contain the token's id.
+        ids: The tokens to change.
+        verb: The change, such as `delete`.
+        allowed: Whether the user allowed the change with an option.
+
+    Raises:
+        BlockedError: One of the tokens is the one in use.
+    """
+    if allowed:
+        return
+    for token_id in ids:
+        if client.uses_token(token_id):
+            raise BlockedError(
+                f"{token_id} is the token in use: to {verb} it would lock this command out. "
+                f"Nothing was changed",
+                "leave it out, use another token, or pass --allow-own-token",
+            )
+    if not client.has_claimed_ids:
+        print_warning(
+            f"cannot determine which token is in use, because LOSANT_API_TOKEN contains no id: "
+            f"make sure that you do not {verb} that one"
+        )
+
+
+# --- The event loop --------------------------------------------------------------------------
+
+
+def run_with_tokens(
     owner: Owner,
     work: Callable[[OwnerTokens], Awaitable[T]],
-    connection: Connection = USUAL,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
     *,
     client: AsyncClient | None = None,
     signals: StopSignals | None = None,
     grace: float = 0.0,
 ) -> T:
-    """Do some work on the tokens of an owner.
+    """Run a coroutine function with the tokens of an owner.
 
     Args:
         owner: The owner.
-        work: What to do with its tokens.
+        work: The coroutine function.
         connection: How to connect.
         client: The client to use. Default: a new one.
-        signals: As for `wait_for`, like all below.
-        grace: How many seconds the work may go on after a stop signal.
+        signals: As for `run_until_stopped`.
+        grace: As for `run_until_stopped`.
 
     Raises:
         CommandError: The environment has no token.
-        KeyboardInterrupt: A signal stopped the work before it was done.
+        KeyboardInterrupt: A signal stopped the work.
         LosantError: As the work raises it.
     """
     opened = client if client is not None else new_client(connection)
@@ -61,26 +147,26 @@ def connected(
         async with opened:
             return await work(opened.tokens(owner))
 
-    return wait_for(run, signals=signals, grace=grace)
+    return run_until_stopped(run, signals=signals, grace=grace)
 
 
-def wait_for(
+def run_until_stopped(
     work: Callable[[], Awaitable[T]],
     *,
     signals: StopSignals | None = None,
     grace: float = 0.0,
 ) -> T:
-    """Run an event loop until the work is done; uvloop's if it is installed.
+    """Run an event loop until the work is done or a signal stops it.
 
-    The first stop signal gives the work a grace period, the second cancels it.
+    The first stop signal starts the grace period. The second signal cancels the work.
 
     Args:
-        work: What to do.
-        signals: Counts the signals. Default: a counter of its own.
-        grace: How many seconds the work may go on after the first signal.
+        work: The coroutine function.
+        signals: Counts the signals. Default: a new counter.
+        grace: The grace period in seconds.
 
     Raises:
-        KeyboardInterrupt: A signal stopped the work before it was done.
+        KeyboardInterrupt: A signal stopped the work.
     """
     received = StopSignals() if signals is None else signals
 
@@ -93,99 +179,63 @@ def wait_for(
                     scope.cancel()
                 else:
                     scope.deadline = asyncio.get_running_loop().time() + grace
-                    say_stopped(
-                        f"Stopping: waiting up to {grace:g} seconds for requests in flight. "
-                        f"Ctrl-C again stops at once."
-                    )
+                    print_stopping(grace)
 
             with received.listening(react):
                 results.append(await work())
         return results
 
-    results = run_loop(run)
-    # Raised out here: in a task, it would end the event loop.
+    results = run_event_loop(run)
+    # Raised outside of the event loop: raised in a task, it would end the loop.
     if not results:
         raise KeyboardInterrupt
     return results[0]
 
 
-def run_loop(work: Callable[[], Awaitable[T]]) -> T:
-    """Run an event loop until the work is done, without a reaction to signals."""
+def run_event_loop(work: Callable[[], Awaitable[T]]) -> T:
+    """Run an event loop until the work is done: uvloop if it is installed."""
     return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
-def need_token() -> None:
-    """Check that the environment has a token.
-
-    Raises:
-        CommandError: It has none.
-    """
-    if not os.environ.get("LOSANT_API_TOKEN"):
-        raise CommandError(
-            "no API token: LOSANT_API_TOKEN is not set",
-            "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
-        )
-
-
-def refuse_own_token(client: AsyncClient, ids: Iterable[str], verb: str, *, allowed: bool) -> None:
-    """Refuse to change the token that the command itself uses.
-
-    Args:
-        client: The client; the claims of its token say which one that is.
-        ids: The tokens to change.
-        verb: What would happen to them, such as `delete`.
-        allowed: Whether the user allowed it by name.
-
-    Raises:
-        RefusedError: One of the tokens is the one in use.
-    """
-    if allowed:
-        return
-    for token_id in ids:
-        if client.uses_token(token_id):
-            raise RefusedError(
-                f"{token_id} is the token in use: to {verb} it would lock this command out. "
-                f"Nothing was changed",
-                "leave it out, use another token, or give --allow-own-token",
-            )
-    if not client.has_claimed_ids:
-        warn(
-            f"cannot determine which token is in use, because LOSANT_API_TOKEN carries no id: "
-            f"make sure that you do not {verb} that one"
-        )
+def print_stopping(grace: float) -> None:
+    """Print that a signal was received, and how long the grace period is."""
+    print_after_signal(
+        f"Stopping: waiting up to {grace:g} seconds for requests in flight. "
+        f"Ctrl-C again stops at once."
+    )
 
 
 def report_retries() -> None:
-    """Print why the command waits for a retry. By default, stamina writes to its log."""
+    """Print the reason before each retry. By default, stamina logs it."""
     stamina.instrumentation.set_on_retry_hooks([_report_retry])
 
 
 def _report_retry(details: stamina.instrumentation.RetryDetails) -> None:
-    say(f"{details.caused_by}; trying again in {details.wait_for:.1f} seconds")
+    print_status(f"{details.caused_by}; trying again in {details.wait_for:.1f} seconds")
 
 
-async def each(
+async def call_for_each(
     ids: Iterable[str],
     call: Callable[[str], Awaitable[T]],
     done: Callable[[str, T | LosantError], None],
     *,
-    begun: Callable[[str], None] = lambda _: None,
-    at_once: int = AT_ONCE,
+    started: Callable[[str], None] = lambda _: None,
+    max_concurrency: int = _CONCURRENCY,
 ) -> None:
-    """Call a function for each id, several at once; go on after a failure.
+    """Call a function for each id, several at once, and continue after a failure.
 
     Args:
-        ids: The ids. None is taken from them before its turn.
-        call: What to do for one of them.
-        done: Gets the outcome of each as soon as it is known.
-        begun: Gets each id before its call.
-        at_once: How many calls are in flight at most.
+        ids: The ids. Each one is taken when its call starts.
+        call: The coroutine function.
+        done: Receives the result or the error of each call as soon as it is known.
+        started: Receives each id before its call.
+        max_concurrency: The maximum number of calls in flight.
     """
-    waiting = iter(ids)
+    pending = iter(ids)
 
     async def work() -> None:
-        for token_id in waiting:
-            begun(token_id)
+        for token_id in pending:
+            started(token_id)
             outcome: T | LosantError
             try:
                 outcome = await call(token_id)
@@ -195,7 +245,8 @@ async def each(
 
     try:
         async with anyio.create_task_group() as group:
-            for _ in range(at_once):
+            for _ in range(max_concurrency):
                 group.start_soon(work)
     except ExceptionGroup as several:
-        raise several.exceptions[0] from None  # `done` failed: one line can say that
+        # `done` failed. A single error can be reported in one line.
+        raise several.exceptions[0] from None

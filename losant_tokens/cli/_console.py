@@ -1,13 +1,26 @@
-"""Standard streams that are closed, full or broken."""
+"""The terminal: standard streams that may be closed or full, messages, output and questions.
+
+Data goes to stdout. Messages for people go to stderr.
+"""
 
 import os
 import select
 import stat
 import sys
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._format import escaped
 
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+_YES = frozenset({"y", "yes"})
+_is_quiet: ContextVar[bool] = ContextVar("is_quiet", default=False)
+
+
+# --- Standard streams ------------------------------------------------------------------------
 
 
 def open_missing_streams() -> None:
@@ -29,9 +42,9 @@ def open_missing_streams() -> None:
 
 
 def mute(stream: Any) -> None:
-    """Send a broken stream to the null device.
+    """Redirect a broken stream to the null device.
 
-    Otherwise the interpreter would fail at its end, when it flushes the stream.
+    Otherwise the interpreter would fail when it flushes the stream at exit.
     """
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
@@ -42,7 +55,7 @@ def mute(stream: Any) -> None:
 
 
 def output_problem() -> str | None:
-    """Return why standard output cannot be written, or None if nothing speaks against it."""
+    """Return why standard output cannot be written, or None if no problem is known."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError, AttributeError):  # A program replaced the stream.
@@ -54,7 +67,7 @@ def output_problem() -> str | None:
     except OSError as error:
         return error.strerror or type(error).__name__
     if (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and _is_abandoned(descriptor):
-        return "nothing reads it any more"
+        return "its reader has closed it"
     return None
 
 
@@ -67,14 +80,14 @@ def _is_abandoned(descriptor: int) -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-class Forgiving:
-    """A stream for displays: a write that fails mutes it and raises nothing."""
+class FaultTolerantStream:
+    """A stream for displays: a write that fails mutes the stream and raises nothing."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text if the stream takes it."""
+        """Write a string if the stream accepts it."""
         try:
             self._stream.write(text)
         except (OSError, ValueError):
@@ -90,3 +103,140 @@ class Forgiving:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+# --- Output ----------------------------------------------------------------------------------
+
+
+def write_output(text: str, file: TextIO | None = None) -> None:
+    """Write a long string line by line, to stdout by default.
+
+    If it is written in one call and PYTHONUNBUFFERED is set, Python loses the part that a pipe
+    does not accept at once, and does not notice that the reader has closed the pipe.
+
+    Raises:
+        CommandError: Standard output is closed or full.
+        BrokenPipeError: The reader has closed the pipe.
+    """
+    target = file or sys.stdout
+    try:
+        target.writelines(text.splitlines(keepends=True))
+        target.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        mute(target)
+        if target is sys.stderr:
+            return
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(f"standard output cannot be written: {reason}") from None
+
+
+def write_result(text: str) -> None:
+    """Write the result of a change to stdout, or to stderr if that fails.
+
+    The change was made, so a closed, full or broken stream is no reason to fail.
+    """
+    try:
+        write_output(text)
+    except BrokenPipeError:
+        mute(sys.stdout)
+    except CommandError as error:
+        print_error(error)
+    else:
+        return
+    for line in text.splitlines():
+        print_status(line)
+
+
+# --- Messages --------------------------------------------------------------------------------
+
+
+def print_error(problem: CommandError) -> None:
+    """Print an error and its hint to stderr."""
+    _print(f"losant-tokens: error: {escaped(' '.join(str(problem).split()))}")
+    if problem.hint:
+        _print(f"hint: {escaped(problem.hint)}")
+
+
+def print_warning(line: str) -> None:
+    """Print a warning to stderr, even if the command is quiet."""
+    bold = _is_terminal() and not os.environ.get("NO_COLOR")
+    on, off = ("\x1b[1;33m", "\x1b[0m") if bold else ("", "")
+    _print(f"{on}losant-tokens: WARNING: {escaped(' '.join(line.split()))}{off}")
+
+
+def print_status(line: str) -> None:
+    """Print a line to stderr, unless the command is quiet."""
+    if not _is_quiet.get():
+        _print(escaped(line))
+
+
+def print_after_signal(line: str) -> None:
+    """Print a line after Ctrl-C, below the `^C` that a terminal shows at the cursor."""
+    _print(("\n" if _is_terminal() else "") + escaped(line))
+
+
+@contextmanager
+def notice_if_interrupted(line: str) -> Iterator[None]:
+    """Print a line if a stop signal ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_after_signal(line)
+        raise
+
+
+@contextmanager
+def quiet_output(is_quiet: bool) -> Iterator[None]:
+    """Print only errors and warnings during the block if `is_quiet` is set."""
+    token = _is_quiet.set(is_quiet)
+    try:
+        yield
+    finally:
+        _is_quiet.reset(token)
+
+
+def is_quiet() -> bool:
+    """Return whether only errors and warnings are printed."""
+    return _is_quiet.get()
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _print(line: str) -> None:
+    """Write a line to stderr. A stream that is closed or full never ends a command."""
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        mute(sys.stderr)
+
+
+# --- Questions -------------------------------------------------------------------------------
+
+
+def require_terminal_or_yes(command: str, *, yes: bool) -> None:
+    """Check that a command can ask for confirmation, or does not need to.
+
+    Raises:
+        UsageError: `--yes` is missing, and stdin is not a terminal.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{command} needs --yes: stdin is not a terminal")
+
+
+def confirm(question: str) -> bool:
+    """Ask a question and return whether the response is yes.
+
+    Any other response means no, and so does a question that cannot be shown.
+    """
+    try:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        mute(sys.stderr)
+        return False
+    return sys.stdin.readline().strip().lower() in _YES

@@ -1,4 +1,4 @@
-"""A fake Losant in a process of its own, for the demo and the sandbox."""
+"""A fake Losant in a separate process, for the demo and the sandbox."""
 
 import json
 import subprocess
@@ -15,11 +15,11 @@ _COMMAND = (sys.executable, "-m", "losant_tokens.testing", "--until-stdin-closes
 
 @frozen
 class RunningFake:
-    """A fake that runs.
+    """A fake Losant that is running.
 
     Attributes:
-        base_url: Where it is served.
-        token: What lets one do everything there.
+        base_url: The base URL of its API.
+        token: An API token with all permissions.
     """
 
     base_url: str
@@ -28,35 +28,35 @@ class RunningFake:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended by itself."""
+        """Whether the process is still running."""
         return self._process.poll() is None
 
 
 @contextmanager
 def running_fake(tokens: int, port: int = 0, host: str = "127.0.0.1") -> Iterator[RunningFake]:
-    """Run a fake while the block runs, and stop it however the block ends.
+    """Run a fake Losant during the block, and stop it when the block ends.
 
     Args:
-        tokens: How many tokens it starts with.
-        port: The port; 0 is any port that is free.
+        tokens: The number of tokens that it starts with.
+        port: The port; 0 chooses a free port.
         host: The address to listen on.
 
     Raises:
-        CommandError: It does not start.
+        CommandError: The fake does not start.
     """
     with subprocess.Popen(  # noqa: S603 -- our own module; each value is one argument
         [*_COMMAND, "--tokens", str(tokens), "--port", str(port), f"--host={host}"],
-        stdin=subprocess.PIPE,  # closes with this process, whatever ends it
+        stdin=subprocess.PIPE,  # closes when this process ends, even if it is killed
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is for this process, which then stops the other
+        start_new_session=True,  # Ctrl-C reaches only this process, which then stops the fake
     ) as process:
         try:
             yield _started(process)
         finally:
-            process.kill()  # it has nothing to save
-            process.wait()  # Popen itself gives up waiting soon after a Ctrl-C
+            process.kill()  # It has nothing to save.
+            process.wait()  # Popen itself waits only briefly after Ctrl-C.
 
 
 def _started(process: "subprocess.Popen[str]") -> RunningFake:

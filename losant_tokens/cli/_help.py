@@ -1,22 +1,25 @@
-"""What the help of each command ends with: examples, the environment, exit codes."""
+"""The end of the help of each command: notes, examples, the environment and exit codes."""
 
 ROOT = """\
 Environment:
-  LOSANT_API_TOKEN  the API token; never an argument, because everybody on the
-                    machine can see those
-  LOSANT_API_URL    where the API is; default: https://api.losant.com
+  LOSANT_API_TOKEN  The API token. It is never an argument, because other users
+                    of the machine can see the arguments of a process.
+  LOSANT_API_URL    The base URL of the API. Default: https://api.losant.com
   LOSANT_INSECURE_HTTP
-                    1 allows plain http to another host, such as a test server:
-                    anyone on the network can then read the token
+                    1 allows http:// to another host, such as a test server.
+                    Everyone on the network can then read the token.
   HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
-                    the proxy, and the certificate authorities to trust
-  NO_COLOR          no colours
+                    The proxy, and the certificate authorities to trust.
+  NO_COLOR          Disables colors.
 
 Exit codes:
-  0  done               4    blocked by a safety check
-  1  error or declined  70   a bug: please report it
-  2  usage error        130  stopped by Ctrl-C, SIGTERM or SIGHUP
-  3  some failed
+  0    success
+  1    error or declined
+  2    usage error
+  3    some tokens failed
+  4    blocked by a safety check
+  70   a bug in this command: please report it
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP
 
 Examples:
   losant-tokens demo
@@ -27,8 +30,26 @@ Examples:
 
 _TOKEN = "The API token comes from LOSANT_API_TOKEN, never from an argument."  # noqa: S105 -- a sentence
 
+_GLOB = "In a GLOB, * matches any characters, ? one character, and [ab] a or b."
+
+_OWNER = "OWNER is user, oauth, application:ID or instance:ID."
+
+_AGE = "AGE and DURATION are hours, days or weeks: 12h, 30d, 4w."
+
+_SELECTION = f"""\
+A token is selected if it matches all selection options, or any with --any.
+
+{_OWNER}
+{_AGE}
+{_GLOB}\
+"""
+
 LIST = f"""\
 {_TOKEN}
+
+{_OWNER}
+FIELD is name, status, id, creationDate, lastUpdated or expirationDate.
+{_GLOB}
 
 Examples:
   losant-tokens list --name 'ci-*' --status inactive
@@ -40,6 +61,8 @@ Examples:
 SHOW = f"""\
 {_TOKEN}
 
+{_OWNER}
+
 Examples:
   losant-tokens show 575ec7417ae143cd83dc4a95
   losant-tokens show 575ec7417ae143cd83dc4a95 --json\
@@ -48,7 +71,11 @@ Examples:
 CREATE = f"""\
 {_TOKEN}
 
-Without --scope, Losant decides what the token may do.
+{_OWNER}
+WHEN is a time from now (12h, 90d, 4w), a date (2030-01-01, UTC), or never.
+
+The secret is shown only once. Only the secret is written to stdout; messages
+are written to stderr. Without --scope, Losant chooses the scopes.
 
 Examples:
   losant-tokens create ci --scope all.User.read --expires 90d
@@ -58,6 +85,10 @@ Examples:
 PATCH = f"""\
 {_TOKEN}
 
+{_OWNER}
+
+The scopes and the expiration date of a token cannot be changed.
+
 Examples:
   losant-tokens patch 575ec7417ae143cd83dc4a95 --status inactive
   losant-tokens patch 575ec7417ae143cd83dc4a95 --name ci --description 'nightly build'\
@@ -66,8 +97,10 @@ Examples:
 DELETE = f"""\
 {_TOKEN}
 
-Prints the id of each token as soon as it is deleted; exits with 3 if some were
-not. The token that the command itself uses is refused.
+{_OWNER}
+
+The command asks for confirmation, and continues after a failure. It writes the
+id of each deleted token to stdout.
 
 Examples:
   losant-tokens delete 575ec7417ae143cd83dc4a95
@@ -75,14 +108,13 @@ Examples:
     xargs losant-tokens delete --yes\
 """
 
-_GLOB = "In a GLOB, * matches anything, ? one character, [ab] one of them."
-
 PLAN = f"""\
 {_TOKEN}
 
-{_GLOB}
+{_SELECTION}
 
-A plan can be read, and kept for review. If it is altered, it is refused.
+The plan is a text file that you can review. `losant-tokens apply` applies it,
+and refuses a plan that was altered.
 
 Examples:
   losant-tokens plan --expired --out plan.jsonl
@@ -93,8 +125,10 @@ Examples:
 APPLY = f"""\
 {_TOKEN}
 
-Each token is read again, and left alone where it has changed since the plan.
-Ctrl-C stops: what is under way is finished, and --resume carries on.
+{_AGE}
+
+Each token is read again before its change, and left alone if it has changed since
+the plan. Ctrl-C stops after the requests in flight; --resume continues.
 
 Examples:
   losant-tokens apply plan.jsonl
@@ -104,7 +138,7 @@ Examples:
 CLEANUP = f"""\
 {_TOKEN}
 
-{_GLOB}
+{_SELECTION}
 
 Examples:
   losant-tokens cleanup --expired
@@ -115,10 +149,10 @@ Examples:
 QUARANTINE = f"""\
 {_TOKEN}
 
-{_GLOB}
+{_SELECTION}
 
-A token that is inactive is refused, and can be activated again. The report, as
-JSON, is what `restore` and `sweep` read.
+The API rejects requests with an inactive token. `losant-tokens restore` and
+`losant-tokens sweep` read the JSON report.
 
 Examples:
   losant-tokens quarantine --not-updated-for 180d --report quarantine.json
@@ -128,6 +162,8 @@ Examples:
 
 SWEEP = f"""\
 {_TOKEN}
+
+{_AGE}
 
 Examples:
   losant-tokens sweep quarantine.json --after 30d
@@ -142,10 +178,10 @@ Examples:
 """
 
 PRUNE = """\
-Removes only files that `plan`, `cleanup`, `sweep` and `restore` named, and only
-if each token of the job has an outcome, or the plan was never applied.
-Quarantines, their reports and files named with --out stay. Other commands prune
-what is older than 180 days by themselves.
+The state folder has the plans and journals of jobs without --out. A job is
+complete if each of its tokens has an outcome, or if it was never applied. Files
+of quarantines and files named with --out are kept. Other commands remove files
+older than 180 days by themselves.
 
 Examples:
   losant-tokens prune
@@ -160,7 +196,8 @@ Examples:
 """
 
 SANDBOX = """\
-It prints how to connect to it. Exits with 0 when Ctrl-C ends it.
+The command prints the environment variables to set. Ctrl-C ends it, with the
+exit code 0.
 
 Examples:
   losant-tokens sandbox
@@ -168,7 +205,7 @@ Examples:
 """
 
 DEMO = """\
-Needs no account and touches none: what it deletes are tokens of the fake.
+The demo needs no account, and changes only tokens of the fake.
 
 Examples:
   losant-tokens demo

@@ -1,4 +1,4 @@
-"""Tokens as JSON, with the members that they have on the wire."""
+"""Tokens as JSON, with the member names of the API."""
 
 import json
 import math
@@ -14,10 +14,10 @@ _MAX_DEPTH = 100
 
 
 def as_wire(value: Any) -> Any:
-    """Return a model as plain values, as the API writes them, without secrets.
+    """Return a model as plain values in the format of the API, without secrets.
 
-    Metadata of the response (`_type`, `_links` and the like) is left out. Members that could not
-    be read are written as they came.
+    Metadata of the response, such as `_type` and `_links`, is left out. Members that could not be
+    decoded have their raw value.
     """
     if isinstance(value, datetime):
         return _date(value)
@@ -31,7 +31,7 @@ def as_wire(value: Any) -> Any:
 def _date(value: datetime) -> str:
     try:
         utc = value.astimezone(UTC).replace(tzinfo=None)
-    except OverflowError:  # outside the years 1 to 9999 in UTC
+    except OverflowError:  # In UTC, it is outside the years 1 to 9999.
         return value.isoformat(timespec="milliseconds")
     return f"{utc.isoformat(timespec='milliseconds')}Z"
 
@@ -49,12 +49,12 @@ def _members(model: Any) -> dict[str, Any]:
         for name, member in model.extra.items()
         if name[:1] != "_" and not isinstance(member, Secret)
     }
-    # An unreadable member has its default as an attribute; the raw value is in `extra`.
+    # The attribute of an unreadable member has its default; the raw value is in `extra`.
     return listed | unlisted
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """Return a raw value as JSON can hold it: `null` for infinity and for nesting too deep."""
+    """Return a raw value as valid JSON: `null` replaces infinity and values nested too deeply."""
     if depth > _MAX_DEPTH or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, dict):
@@ -65,13 +65,13 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _wire_name(kind: type, attribute: "attrs.Attribute[Any]") -> str:
-    first, *others = attribute.name.split("_")
-    camel = first + "".join(map(str.capitalize, others))
-    # The members of `oauth` are snake_case on the wire, too.
+    first, *rest = attribute.name.split("_")
+    camel = first + "".join(map(str.capitalize, rest))
+    # The members of `oauth` are in snake_case on the wire, too.
     name: str = attribute.metadata.get("wire", attribute.name if kind is OauthDetails else camel)
     return name
 
 
 def as_json(value: Any) -> str:
-    """Return plain values as a JSON document in ASCII, which no terminal obeys."""
+    """Return plain values as a JSON document in ASCII, without characters that a terminal obeys."""
     return json.dumps(value, indent=2) + "\n"

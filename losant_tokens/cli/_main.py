@@ -1,29 +1,26 @@
-"""From arguments to an exit code: parse, call, and report an error in one line."""
+"""From arguments to an exit code: parse, run the command, and report an error in one line."""
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from cyclopts import CycloptsError
 
-from losant_tokens.cli import _commands, _job_commands
-from losant_tokens.cli._commands import app
-from losant_tokens.cli._console import mute
+from losant_tokens.cli._app import app, slow_import
+from losant_tokens.cli._console import mute, print_error
 from losant_tokens.cli._errors import (
-    FAILED,
+    EXIT_ERROR,
     CommandError,
     UsageError,
-    complain,
-    explained,
+    explain,
     unexpected,
 )
-from losant_tokens.cli._interrupts import handled, leave
-from losant_tokens.cli._signals import interrupt
+from losant_tokens.cli._signal_handlers import exit_at_once, handled
+from losant_tokens.cli._stop_signals import interrupt
 from losant_tokens.errors import LosantError
 
-_BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE has ended
+_EXIT_BROKEN_PIPE = 141  # the exit code in a shell of a program that SIGPIPE has ended
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -38,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP ended the command.
     """
-    # A terminal that cannot show a character shows its escape; nothing fails over a name.
+    # A character that the terminal cannot show is escaped, so that no name makes output fail.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with handled(interrupt):
@@ -47,20 +44,21 @@ def run(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
         except BrokenPipeError:
             mute(sys.stdout)
-            return _BROKEN_PIPE
+            return _EXIT_BROKEN_PIPE
         except OSError as error:
             mute(sys.stdout)
-            complain(CommandError(f"standard output cannot be written: {error.strerror}"))
-            return FAILED
+            print_error(CommandError(f"standard output cannot be written: {error.strerror}"))
+            return EXIT_ERROR
         return code
 
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        # Ctrl-C in the middle of an import can surface anywhere, and nothing was done yet.
-        with handled(leave):
+        # Ctrl-C during an import can surface anywhere, and nothing has been done yet.
+        with handled(exit_at_once):
             command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
-            _load(command)
+            if module := slow_import(command):
+                import_module(module)
         # `--help` and `--version` are commands that return nothing.
         return command(*bound.args, **bound.kwargs) or 0
     except CycloptsError as error:
@@ -69,20 +67,12 @@ def _run(arguments: Sequence[str]) -> int:
     except CommandError as error:
         problem = error
     except LosantError as error:
-        problem = explained(error)
+        problem = explain(error)
     except BrokenPipeError:
         raise
     except OSError as error:
         problem = CommandError(str(error))
-    except Exception as error:  # noqa: BLE001 -- a bug is one line, too
+    except Exception as error:  # noqa: BLE001 -- a bug is reported in one line, too
         problem = unexpected(error)
-    complain(problem)
+    print_error(problem)
     return problem.exit_code
-
-
-def _load(command: Callable[..., Any]) -> None:
-    """Import the slow modules that a command is going to import."""
-    if command.__module__ == _job_commands.__name__:
-        import_module("losant_tokens.cli.commands.jobs")
-    elif command.__module__ == _commands.__name__:
-        import_module("losant_tokens.cli._connect")

@@ -1,94 +1,83 @@
-"""Texts that others wrote, made fit for a terminal; and texts that people write, made values."""
+"""Read values from the command line: ages, expiration dates and token ids."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from losant_tokens.cli._errors import UsageError
+
 _UNITS = MappingProxyType({"h": "hours", "d": "days", "w": "weeks"})
-_SPAN = re.compile(r"([0-9]+)([hdw])", re.ASCII)
-_DIGITS = 9
-_SHOWN = 40
-_LONGEST = timedelta(days=365_000)  # Later, dates leave the years that Python knows.
-
-
-def escaped(text: str) -> str:
-    r"""The same text, but what a terminal could obey or hide is shown as an escape: `\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
-def day(moment: datetime | None, otherwise: str) -> str:
-    """Return a date as people read it, in UTC."""
-    return otherwise if moment is None else f"{_utc(moment):%Y-%m-%d}"
-
-
-def minute(moment: datetime | None, otherwise: str) -> str:
-    """Return a date and time as people read it, in UTC."""
-    return otherwise if moment is None else f"{_utc(moment):%Y-%m-%d %H:%M} UTC"
-
-
-def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:  # In UTC, it is outside the years 1 to 9999.
-        return moment.replace(tzinfo=UTC)
-
-
-def never(token: object) -> str:
-    """Return the words for a token without an expiration date: it may have one, unreadable."""
-    is_unknown = "expiration_date" in getattr(token, "unreadable", ())
-    return "unknown" if is_unknown else "never"
+_AGE = re.compile(r"([0-9]+)([hdw])", re.ASCII)
+_TOKEN_ID = re.compile(r"[0-9A-Fa-f]{24}", re.ASCII)
+_MAX_DIGITS = 9
+_MAX_SHOWN = 40
+_MAX_AGE = timedelta(days=365_000)  # Larger ages lead to years that Python does not support.
 
 
 def read_expiry(text: str, now: datetime) -> datetime | None:
-    """When a token shall expire: `90d` (h, d or w from now), `2030-01-01` (UTC), or `never`.
+    """Return an expiration date.
+
+    Args:
+        text: `90d` (hours, days or weeks from now), `2030-01-01` (UTC), or `never`.
+        now: The current time.
 
     Raises:
-        ValueError: It is none of these, or lies in the past.
+        ValueError: The string has another form, or the date is in the past.
     """
     if text == "never":
         return None
     try:
-        moment = _read_moment(text, now)
+        expiry = _read_datetime(text, now)
     except (ValueError, OverflowError):
         raise ValueError(
-            f'"{text}" is no expiry: give a time from now such as 12h, 90d or 4w, '
+            f'"{text}" is not an expiration date: use a time from now such as 12h, 90d or 4w, '
             f"a date such as 2030-01-01, or never"
         ) from None
-    if moment <= now:
-        raise ValueError(f'"{text}" lies in the past: such a token would never work')
-    return moment
+    if expiry <= now:
+        raise ValueError(f'"{text}" is in the past: the token would never work')
+    return expiry
 
 
-def read_span(text: str) -> timedelta:
-    """Return a length of time: `12h`, `30d` or `4w`.
+def _read_datetime(text: str, now: datetime) -> datetime:
+    if _AGE.fullmatch(text):
+        return now + read_age(text)
+    value = datetime.fromisoformat(text)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def read_age(text: str) -> timedelta:
+    """Return an age or a duration: `12h`, `30d` or `4w`.
 
     Raises:
-        ValueError: It is none, or longer than 1000 years.
+        ValueError: The string has another form, or means more than 1000 years.
     """
-    found = _SPAN.fullmatch(text)
+    found = _AGE.fullmatch(text)
     if not found:
-        raise ValueError(f'"{_short(text)}" is no length of time: give one such as 12h, 30d or 4w')
-    number, unit = found[1].lstrip("0") or "0", _UNITS[found[2]]
-    if len(number) < _DIGITS and (span := timedelta(**{unit: int(number)})) <= _LONGEST:
-        return span
-    raise ValueError(f'"{_short(text)}" is too long: the longest time is {_LONGEST.days}d')
-
-
-def as_span(span: timedelta) -> str:
-    """Return a length of time as `read_span` reads it."""
-    return f"{span // timedelta(hours=1)}h"
+        raise ValueError(f'"{_short(text)}" is not an age: use hours, days or weeks: 12h, 30d, 4w')
+    digits, unit = found[1].lstrip("0") or "0", _UNITS[found[2]]
+    if len(digits) < _MAX_DIGITS and (age := timedelta(**{unit: int(digits)})) <= _MAX_AGE:
+        return age
+    raise ValueError(f'"{_short(text)}" is too long: the maximum is {_MAX_AGE.days}d')
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
-def _read_moment(text: str, now: datetime) -> datetime:
-    if _SPAN.fullmatch(text):
-        return now + read_span(text)
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def format_age(age: timedelta) -> str:
+    """Return an age in whole hours, in the form that `read_age` accepts."""
+    return f"{age // timedelta(hours=1)}h"
+
+
+def read_token_ids(values: Iterable[str]) -> list[str]:
+    """Return token ids in lower case, each one once.
+
+    Raises:
+        UsageError: A value is not a token id.
+    """
+    values = list(values)
+    for value in values:
+        if not _TOKEN_ID.fullmatch(value):
+            raise UsageError(f"{value!r} is not a token id: an id has 24 hexadecimal digits")
+    return list(dict.fromkeys(map(str.lower, values)))

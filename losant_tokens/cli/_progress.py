@@ -1,6 +1,6 @@
-"""The progress of a job: a bar on a terminal, else a line now and then.
+"""The progress of a job: a bar on a terminal, otherwise a line from time to time.
 
-A display that fails never decides over a job: it is dropped, and the job goes on.
+A display that fails never ends a job: it is dropped, and the job continues.
 """
 
 import sys
@@ -10,95 +10,105 @@ from typing import TextIO, cast
 
 from attrs import define
 
-from losant_tokens.cli._console import Forgiving
-from losant_tokens.cli._errors import is_quiet, say
-from losant_tokens.cli._render import lasting
+from losant_tokens.cli._console import FaultTolerantStream, is_quiet, print_status
+from losant_tokens.cli._format import format_seconds
 from losant_tokens.jobs import Outcome, Progress
 
-_EVERY = 10.0  # seconds between two lines
+_INTERVAL = 10.0  # seconds between two lines
 _TENTHS = 10
 
 Listener = Callable[[Progress], None]
 
 
 @contextmanager
-def job_progress(what: str, total: int) -> Iterator[Listener]:
-    """Show the progress of a job; yields the `on_progress` of the job."""
+def job_progress(label: str, total: int) -> Iterator[Listener]:
+    """Show the progress of a job, and yield the argument `on_progress` of the job."""
     stack, streams = ExitStack(), (sys.stdout, sys.stderr)
-    listener: Listener = _Lines(what)
+    listener: Listener = _ProgressLines(label)
     if is_quiet():
-        listener = _nothing
+        listener = _ignore
     elif sys.stderr.isatty():
         try:
-            listener = stack.enter_context(_bar(what, total))
-        except Exception:  # noqa: BLE001 -- then there are lines
+            listener = stack.enter_context(_bar(label, total))
+        except Exception:  # noqa: BLE001 -- lines are printed instead
             stack = ExitStack()
 
-    def show(now: Progress) -> None:
+    def show(progress: Progress) -> None:
         nonlocal listener
         try:
-            listener(now)
-        except Exception:  # noqa: BLE001 -- then nothing is shown
-            listener = _nothing
+            listener(progress)
+        except Exception:  # noqa: BLE001 -- the job continues without a display
+            listener = _ignore
 
     try:
         yield show
     finally:
         try:
             stack.close()
-        except Exception as error:  # noqa: BLE001 -- the job is what counts
+        except Exception as error:  # noqa: BLE001 -- the job matters more than its display
             sys.stdout, sys.stderr = streams  # The bar had replaced them.
-            say(f"the display failed: {type(error).__name__}")
+            print_status(f"the progress display failed: {type(error).__name__}")
 
 
-def _nothing(_: Progress) -> None:
+def _ignore(_: Progress) -> None:
     """Show nothing."""
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Listener]:
-    from rich import progress as rich  # noqa: PLC0415 -- where there is no terminal, never
+def _bar(label: str, total: int) -> Iterator[Listener]:
+    from rich import progress as rich  # noqa: PLC0415 -- only a terminal needs it
     from rich.console import Console  # noqa: PLC0415
 
     with rich.Progress(
         rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(bar_width=28),
         rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[said]}", markup=False),
-        console=Console(file=cast("TextIO", Forgiving(sys.stderr))),
+        rich.TextColumn("{task.fields[status]}", markup=False),
+        console=Console(file=cast("TextIO", FaultTolerantStream(sys.stderr))),
     ) as bar:
-        task = bar.add_task(what, total=total, said="")
-        yield lambda now: bar.update(task, completed=now.settled, said=", ".join(_said(now)))
+        task = bar.add_task(label, total=total, status="")
+
+        def show(progress: Progress) -> None:
+            status = ", ".join(_status_parts(progress))
+            bar.update(task, completed=progress.settled, status=status)
+
+        yield show
 
 
-def _said(now: Progress) -> list[str]:
-    """What there is to say, the most important first: a terminal may be narrow."""
-    if now.pausing is not None:
-        return [f"waiting: {now.pausing}", *_trouble(now)]
-    pace = f"{now.per_second:,.0f}/s" + (f", {now.concurrency} at once" if now.concurrency else "")
-    left = [f"{lasting(now.remaining)} left"] if now.settled < now.total else []
-    return [*_trouble(now), pace, *left]
+def _status_parts(progress: Progress) -> list[str]:
+    """Return the status, the most important part first, because a terminal may be narrow."""
+    if progress.pausing is not None:
+        return [f"waiting: {progress.pausing}", *_unexpected_outcomes(progress)]
+    pace = f"{progress.per_second:,.0f}/s"
+    if progress.concurrency:
+        pace += f", {progress.concurrency} at once"
+    is_done = progress.settled >= progress.total
+    remaining = [] if is_done else [f"{format_seconds(progress.remaining)} left"]
+    return [*_unexpected_outcomes(progress), pace, *remaining]
 
 
-def _trouble(now: Progress) -> list[str]:
-    """How many came out otherwise than wanted, by outcome."""
+def _unexpected_outcomes(progress: Progress) -> list[str]:
+    """Return the number of tokens for each outcome other than success."""
     return [
         f"{count:,} {outcome.value}"
-        for outcome, count in now.counts.items()
+        for outcome, count in progress.counts.items()
         if count and outcome not in {Outcome.DONE, Outcome.UNKNOWN}
     ]
 
 
 @define
-class _Lines:
-    """Says a line at each tenth, and where that takes long, in between."""
+class _ProgressLines:
+    """Print a line at each tenth of a job, and at least one every 10 seconds."""
 
-    what: str
+    label: str
     tenths: int = 0
-    said_at: float = 0.0
+    printed_at: float = 0.0
 
-    def __call__(self, now: Progress) -> None:
-        tenths = now.settled * _TENTHS // max(now.total, 1)
-        if tenths > self.tenths or now.elapsed - self.said_at >= _EVERY:
-            self.tenths, self.said_at = tenths, now.elapsed
-            say(f"{self.what}: {now.settled:,} of {now.total:,}; {', '.join(_said(now))}")
+    def __call__(self, progress: Progress) -> None:
+        tenths = progress.settled * _TENTHS // max(progress.total, 1)
+        if tenths > self.tenths or progress.elapsed - self.printed_at >= _INTERVAL:
+            self.tenths, self.printed_at = tenths, progress.elapsed
+            print_status(
+                f"{self.label}: {progress.settled:,} of {progress.total:,}; "
+                f"{', '.join(_status_parts(progress))}"
+            )

@@ -1,7 +1,7 @@
-"""Files that the command keeps for itself: plans without a name of their own, and journals.
+"""The files that the command keeps in its state folder: plans without a name, and journals.
 
-They lie in one folder. Those of complete jobs are pruned; those of half-done jobs, quarantines
-and anything that cannot be read stay.
+The files of complete jobs are pruned. Files of incomplete jobs, of quarantines, and files that
+cannot be read are kept.
 """
 
 import json
@@ -13,33 +13,39 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from losant_tokens import jobs
-from losant_tokens.cli._errors import CommandError, say
-from losant_tokens.cli._job_parameters import HALF_A_YEAR
-from losant_tokens.cli._tables import write_result
+from losant_tokens.cli._console import print_status, write_result
+from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._job_options import DEFAULT_PRUNE_AGE
 from losant_tokens.errors import LosantError
 
 _PLAN = re.compile(r"(?:plan|cleanup|sweep|restore)-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\.jsonl")
-_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
-_STALE = timedelta(days=1)  # for half-written files; to write one takes seconds
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.part")
+_STALE = timedelta(days=1)  # The age of abandoned half-written files; writing takes seconds.
 _ENDED = frozenset({"done", "gone", "changed", "protected", "failed"})
 
 
-def own_file(name: str) -> Path:
-    """Return the path of a new file in the command's own folder, and prune that folder.
+def new_plan_path(command: str) -> Path:
+    """Return the path of a new plan in the state folder, and prune the folder.
+
+    Args:
+        command: The command that makes the plan.
 
     Raises:
-        CommandError: The folder cannot be made.
+        CommandError: The folder cannot be created.
     """
-    folder = state_folder("name a file for the plan: --out")
-    prune(folder, HALF_A_YEAR)
-    return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
+    folder = state_folder("choose a file for the plan: --out FILE")
+    prune(folder, DEFAULT_PRUNE_AGE)
+    return folder / f"{command}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
 
 
-def journal_for(plan: jobs.Plan, chosen: Path | None) -> Path:
-    """Return the journal of a plan: as chosen, beside the plan, or in the command's own folder.
+def journal_path(plan: jobs.Plan, chosen: Path | None) -> Path:
+    """Return the file of a plan's journal.
+
+    It is the chosen one, or a file beside the plan, or a file in the state folder if the folder of
+    the plan is read-only.
 
     Raises:
-        CommandError: The journal can be nowhere.
+        CommandError: The state folder is needed and cannot be created.
     """
     if chosen is not None:
         return chosen
@@ -47,36 +53,36 @@ def journal_for(plan: jobs.Plan, chosen: Path | None) -> Path:
     if beside.exists() or os.access(beside.parent, os.W_OK):
         return beside
     digest = re.sub(r"[^0-9a-zA-Z]", "", plan.digest)[:40]
-    journal = state_folder("name a file for the journal: --journal") / f"{digest}.journal"
-    say(f"{beside.parent} is read-only, so the journal is {journal}.")
+    journal = state_folder("choose a file for the journal: --journal FILE") / f"{digest}.journal"
+    print_status(f"{beside.parent} is read-only, so the journal is {journal}.")
     return journal
 
 
 def state_folder(hint: str) -> Path:
-    """Return the command's own folder, and make it if it is missing.
+    """Return the state folder, and create it if it is missing.
 
     Args:
-        hint: What to do if it cannot be made.
+        hint: What to do if it cannot be created.
 
     Raises:
-        CommandError: It cannot be made.
+        CommandError: It cannot be created.
     """
     state = os.environ.get("XDG_STATE_HOME")
     if state:
-        return _made(Path(state) / "losant-tokens", hint)
+        return _create(Path(state) / "losant-tokens", hint)
     try:
-        return _made(Path.home() / ".local" / "state" / "losant-tokens", hint)
-    except (RuntimeError, CommandError):  # No home, or one that is read-only.
-        return _temporary(hint)
+        return _create(Path.home() / ".local" / "state" / "losant-tokens", hint)
+    except (RuntimeError, CommandError):  # There is no home folder, or it is read-only.
+        return _private_temporary_folder(hint)
 
 
-def _temporary(hint: str) -> Path:
+def _private_temporary_folder(hint: str) -> Path:
     """Return a private folder among the temporary files, which a restart may remove."""
-    folder = _made(_temporary_folder(), hint)
+    folder = _create(_temporary_folder(), hint)
     info = folder.lstat()
     getuid = getattr(os, "getuid", None)
     if getuid is not None and (info.st_uid != getuid() or info.st_mode & 0o077):
-        raise CommandError(f"{folder} belongs to somebody else, or is open to others", hint)
+        raise CommandError(f"{folder} belongs to another user, or other users can access it", hint)
     return folder
 
 
@@ -86,11 +92,11 @@ def _temporary_folder() -> Path:
     return Path(tempfile.gettempdir()) / name
 
 
-def _made(folder: Path, hint: str) -> Path:
+def _create(folder: Path, hint: str) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"{folder} cannot be made: {error.strerror}", hint) from None
+        raise CommandError(f"{folder} cannot be created: {error.strerror}", hint) from None
     if not os.access(folder, os.W_OK):
         raise CommandError(f"{folder} cannot be written", hint)
     return folder
@@ -100,34 +106,34 @@ def _made(folder: Path, hint: str) -> Path:
 
 
 def existing_state_folder() -> Path | None:
-    """Return the command's own folder if it exists."""
+    """Return the state folder, or None if it does not exist."""
     if state := os.environ.get("XDG_STATE_HOME"):
         places = [Path(state) / "losant-tokens"]
     else:
         places = [_temporary_folder()]
-        with suppress(RuntimeError):  # No home.
+        with suppress(RuntimeError):  # There is no home folder.
             places.insert(0, Path.home() / ".local" / "state" / "losant-tokens")
     return next((place for place in places if place.is_dir()), None)
 
 
-def prune_own_folder(older_than: timedelta) -> int:
-    """Prune the command's own folder, and print the files that were removed."""
+def prune_state_folder(older_than: timedelta) -> int:
+    """Prune the state folder, print the files that were removed, and return the exit code."""
     folder = existing_state_folder()
     removed = [] if folder is None else prune(folder, older_than)
     write_result("".join(f"{path}\n" for path in removed))
-    say(f"Removed {len(removed)} file{'' if len(removed) == 1 else 's'}.")
+    print_status(f"Removed {len(removed)} file{'' if len(removed) == 1 else 's'}.")
     return 0
 
 
 def prune(folder: Path, older_than: timedelta) -> list[Path]:
-    """Remove the files of complete jobs, and half-written files; return what was removed.
+    """Remove the files of complete jobs and half-written files; return the removed files.
 
-    A plan that was never applied goes, too. Quarantines stay: what they deactivated may still be
-    restored or swept.
+    A plan that was never applied is removed. The files of quarantines are kept, because their
+    tokens may still be restored or swept.
 
     Args:
-        folder: The command's own folder.
-        older_than: How long ago a job must have ended.
+        folder: The state folder.
+        older_than: The minimum time since the end of a job.
     """
     removed: list[Path] = []
     now = datetime.now(UTC).timestamp()
@@ -139,33 +145,37 @@ def prune(folder: Path, older_than: timedelta) -> list[Path]:
         with suppress(OSError):
             if path.is_symlink() or not path.is_file():
                 continue
-            if _PART.fullmatch(path.name) and path.stat().st_mtime < now - _STALE.total_seconds():
+            if (
+                _HALF_WRITTEN.fullmatch(path.name)
+                and path.stat().st_mtime < now - _STALE.total_seconds()
+            ):
                 path.unlink()
                 removed.append(path)
             elif _PLAN.fullmatch(path.name):
-                removed += _prune_run(path, now - older_than.total_seconds())
+                removed += _prune_job(path, now - older_than.total_seconds())
     return removed
 
 
-def _prune_run(path: Path, before: float) -> list[Path]:
-    """Remove a plan and its journal, if the job is complete and ended long enough ago."""
+def _prune_job(path: Path, ended_before: float) -> list[Path]:
+    """Remove a plan and its journal if the job is complete and ended before a timestamp."""
     journal = path.with_name(f"{path.name}.journal")
     files = [path, *([journal] if journal.exists() else [])]
-    if any(file.stat().st_mtime >= before for file in files):
+    if any(file.stat().st_mtime >= ended_before for file in files):
         return []
     try:
         plan = jobs.Plan.read(path)
     except LosantError:
         return []
-    if plan.header.action == "deactivate" or not _is_over(plan, files[1:]):
+    if plan.header.action == "deactivate" or not _is_finished(plan, files[1:]):
         return []
-    for file in reversed(files):  # The plan last: without it, nobody knows the journal.
+    # The plan is removed last, because the journal is found by the name of the plan.
+    for file in reversed(files):
         file.unlink()
     return files
 
 
-def _is_over(plan: jobs.Plan, journals: list[Path]) -> bool:
-    """Return whether a job was never begun, or has an outcome for each token."""
+def _is_finished(plan: jobs.Plan, journals: list[Path]) -> bool:
+    """Return whether a job was never started, or has an outcome for each token."""
     try:
         return all(_has_all_outcomes(journal, len(plan)) for journal in journals)
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):

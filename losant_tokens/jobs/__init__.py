@@ -9,6 +9,7 @@ from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine import restore, sweep
 from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._report.target import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._rules import (
     Rule,
     all_of,
@@ -38,6 +39,7 @@ from losant_tokens.jobs._types import (
 
 __all__ = [
     "MAX_AGE",
+    "REPORT_SUFFIXES",
     "Counts",
     "Entry",
     "GuardRefused",
@@ -59,6 +61,7 @@ __all__ = [
     "apply",
     "can_create_tokens",
     "check_account",
+    "check_report_path",
     "created_by",
     "expired",
     "expires_within",

@@ -27,7 +27,7 @@ def test_demo(command: Command) -> None:
     assert last.startswith(f"Deleted {selected}, kept {61 - selected}, failed 0: ")
     assert last.endswith(" requests per second.")
     assert f"Deleting: {selected} of {selected}; " in err
-    assert err.startswith("Starting a fake Losant with 60 tokens, in a process of its own...\n")
+    assert err.startswith("Starting a fake Losant with 60 tokens in a separate process...\n")
     assert "WARNING" not in err
 
 

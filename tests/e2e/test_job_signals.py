@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _fake_process, _signals
+from losant_tokens.cli import _fake_process, _stop_signals
 from losant_tokens.testing import FakeLosant
 from tests.e2e.test_demo import _tells
 from tests.support.command import Command
@@ -53,7 +53,7 @@ def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
             if sender.ident is not None:
                 sender.join()
 
-        monkeypatch.setattr(_signals, "handled", handled)
+        monkeypatch.setattr(_stop_signals, "handled", handled)
 
     return make
 
@@ -69,9 +69,9 @@ def test_once(
 
     code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
 
-    assert (130, True) == (code, ", not come to " in out)
+    assert (130, True) == (code, ", not started " in out)
     assert (
-        f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n" in err
+        f"To resume: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n" in err
     )
 
 
@@ -85,10 +85,10 @@ def test_twice(
 
     code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
 
-    advice = f"To carry on: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
+    advice = f"To resume: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
     assert err.endswith(advice)
     assert (130, 40) == (code, len(fake.tokens()))
-    assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not come to 3[6-9]: ", out)
+    assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not started 3[6-9]: ", out)
 
 
 def test_too_late(

@@ -112,10 +112,10 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
     totals = json.loads(report.read_text())["totals"]
     assert (130, True) == (process.returncode, 0 < left < 40)
     assert (40 - left, 0, left) == (totals["done"], totals["unknown"], totals["left"])
-    assert out.startswith(f"Deleted {40 - left}, left alone 0, failed 0, not come to {left}: ")
+    assert out.startswith(f"Deleted {40 - left}, left alone 0, failed 0, not started {left}: ")
     assert STOPPING in err
     options = f"--max-concurrency 4 --report {plan.with_name('r.json')}"
-    assert f"To carry on: losant-tokens apply {plan} --resume {options}\n" in err
+    assert f"To resume: losant-tokens apply {plan} --resume {options}\n" in err
     assert "Traceback" not in err
 
     busy.clear_faults()
@@ -141,7 +141,7 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
     assert (130, True) == (process.returncode, time.monotonic() - began < 5)
     assert out.startswith("Deleted ")
     assert ", unknown 4, " in out
-    assert err.endswith(f"To carry on: losant-tokens apply {plan} --resume --max-concurrency 4\n")
+    assert err.endswith(f"To resume: losant-tokens apply {plan} --resume --max-concurrency 4\n")
     assert "Traceback" not in err
 
     busy.clear_faults()
@@ -166,7 +166,7 @@ def test_interrupted_while_planning(fake: FakeLosant, service: str, tmp_path: Pa
     ("arguments", "notice"),
     [
         (["list"], ""),
-        (["create", "ci"], "The token may have been created: look with `losant-tokens list`"),
+        (["create", "ci"], "The token may have been created: check with `losant-tokens list`"),
     ],
 )
 def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notice: str) -> None:
@@ -200,7 +200,7 @@ def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
 
     assert (130, "1" * 24 + "\n") == (process.returncode, out)
     assert err == (
-        f"{'2' * 24} may have been deleted: no answer says so.\n"
+        f"{'2' * 24} may have been deleted: no response confirms it.\n"
         "Deleted 1 of 2, 1 may have been deleted.\n"
     )
 
@@ -293,7 +293,7 @@ def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         cli.main()
 
     assert exit_.value.code == 2
-    assert "TOKEN_ID" in capsys.readouterr().err
+    assert "parameter ID requires" in capsys.readouterr().err
 
 
 def test_without_the_extra(

@@ -62,4 +62,5 @@ def test_ended_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> N
 
     code, _, err = command("sandbox")
 
-    assert (1, "losant-tokens: error: the fake ended by itself") == (code, err.splitlines()[-1])
+    expected = "losant-tokens: error: the fake has stopped by itself"
+    assert (code, err.splitlines()[-1]) == (1, expected)

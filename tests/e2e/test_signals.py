@@ -11,9 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
-from losant_tokens.cli._connect import wait_for
-from losant_tokens.cli._interrupts import STOP_SIGNALS, handled, ignore, leave
-from losant_tokens.cli._signals import StopSignals, interrupt
+from losant_tokens.cli._connect import run_until_stopped
+from losant_tokens.cli._signal_handlers import (
+    STOP_SIGNALS,
+    exit_at_once,
+    handled,
+    ignore_stop_signals,
+)
+from losant_tokens.cli._stop_signals import StopSignals, interrupt
 from losant_tokens.testing import FakeLosant
 from tests.e2e.test_processes import start, until, until_line
 
@@ -98,7 +103,7 @@ def test_work_is_cancelled() -> None:
             ends.append("cancelled")
 
     with pytest.raises(KeyboardInterrupt):
-        wait_for(work)
+        run_until_stopped(work)
 
     assert ["cancelled"] == ends
 
@@ -111,7 +116,7 @@ def test_work_that_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
         await anyio.sleep(0.05)
         return "done"
 
-    assert "done" == wait_for(work, grace=20)
+    assert "done" == run_until_stopped(work, grace=20)
     assert "Stopping: waiting up to 20 seconds for requests in flight." in capsys.readouterr().err
 
 
@@ -127,7 +132,7 @@ def test_work_that_does_not_end(signals: int, grace: float) -> None:
         await anyio.sleep(30)
 
     with pytest.raises(KeyboardInterrupt):
-        wait_for(work, grace=grace)
+        run_until_stopped(work, grace=grace)
 
     assert time.monotonic() - began < 5
 
@@ -136,8 +141,8 @@ def test_leave() -> None:
     """Ctrl-C during imports ends the process in a line."""
     code = (
         "import os, signal\n"
-        "from losant_tokens.cli._interrupts import handled, leave\n"
-        "with handled(leave): os.kill(os.getpid(), signal.SIGINT)\n"
+        "from losant_tokens.cli._signal_handlers import exit_at_once, handled\n"
+        "with handled(exit_at_once): os.kill(os.getpid(), signal.SIGINT)\n"
         "print('still there')\n"
     )
 
@@ -150,7 +155,7 @@ def test_leave() -> None:
 def test_the_first_handler_needs_few_imports() -> None:
     """Ctrl-C is handled before asyncio, attrs or cyclopts are imported, which take their time."""
     code = (
-        "import sys, losant_tokens.cli._interrupts\n"
+        "import sys, losant_tokens.cli._signal_handlers\n"
         "print(sys.modules.keys() & {'asyncio', 'attrs', 'cyclopts'})\n"
     )
 
@@ -165,7 +170,7 @@ def test_leave_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "write", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(os, "_exit", calls.append)
 
-    leave(2)
+    exit_at_once(2)
 
     assert [(2, b"losant-tokens: interrupted\n"), 130] == calls
 
@@ -174,7 +179,7 @@ def test_ignore() -> None:
     """While the interpreter ends, stop signals are ignored."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
-        ignore()
+        ignore_stop_signals()
         for number in STOP_SIGNALS:
             send(number)
     finally:
@@ -212,7 +217,7 @@ def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
         out, err = process.communicate(timeout=20)
 
     assert (130, "") == (process.returncode, out)
-    assert err.startswith(f"{token.id} may have been deleted: no answer says so.\n")
+    assert err.startswith(f"{token.id} may have been deleted: no response confirms it.\n")
 
 
 def test_create_in_time(fake: FakeLosant, service: str) -> None:
@@ -238,7 +243,7 @@ def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
         _, err = process.communicate(timeout=20)
 
     assert 130 == process.returncode
-    assert f"The token may have been changed: look with `losant-tokens show {token.id}`." in err
+    assert f"The token may have been changed: check with `losant-tokens show {token.id}`." in err
 
 
 def test_patch_in_time(fake: FakeLosant, service: str) -> None:

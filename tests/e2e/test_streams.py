@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens.cli import _console
-from losant_tokens.cli._errors import say
-from losant_tokens.cli._tables import write, write_result
+from losant_tokens.cli._console import print_status, write_output, write_result
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -71,7 +70,7 @@ def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
     done = shell("create new >&-")
 
     assert (1, 10) == (done.returncode, len(fake.tokens()))
-    assert "standard output cannot take the secret: Bad file descriptor" in done.stderr
+    assert "the secret cannot be written to standard output: Bad file descriptor" in done.stderr
     assert () == fake.requests
 
 
@@ -121,7 +120,7 @@ def test_all_streams(fake: FakeLosant, service: str, command: str, streams: str)
 class Broken(io.StringIO):
     """A stream that refuses everything."""
 
-    def write(self, _: str) -> int:
+    def write_output(self, _: str) -> int:
         raise OSError(5, "Input/output error")
 
     def flush(self) -> None:
@@ -179,9 +178,9 @@ def test_opening_of_a_closed_descriptor(monkeypatch: pytest.MonkeyPatch) -> None
 def test_say_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message for people that cannot be printed is dropped."""
     monkeypatch.setattr(sys, "stderr", Broken())
-    say("x")
+    print_status("x")
     monkeypatch.setattr(sys, "stderr", None)
-    say("x")
+    print_status("x")
 
 
 def test_a_table_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +188,7 @@ def test_a_table_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Broken()
     monkeypatch.setattr(sys, "stderr", stream)
 
-    write("x", stream)
+    write_output("x", stream)
 
 
 def test_result_goes_to_stderr(
@@ -237,7 +236,7 @@ def _socket() -> int:
     [
         (lambda: os.open(os.devnull, os.O_WRONLY), None),
         (lambda: os.open(os.devnull, os.O_RDONLY), "Bad file descriptor"),
-        (_pipe, "nothing reads it any more"),
+        (_pipe, "its reader has closed it"),
         (_socket, "Broken pipe"),
         pytest.param(
             lambda: os.open("/dev/full", os.O_WRONLY), "No space left on device", marks=FULL
@@ -271,7 +270,10 @@ def test_open_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_forgiving() -> None:
     """A display writes to a broken stream without an error, and has its other attributes."""
-    broken, good = _console.Forgiving(Broken()), _console.Forgiving(io.StringIO())
+    broken, good = (
+        _console.FaultTolerantStream(Broken()),
+        _console.FaultTolerantStream(io.StringIO()),
+    )
 
     assert 3 == broken.write("abc")
     broken.flush()
@@ -284,7 +286,7 @@ def test_secret_that_is_lost(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If stdout fails after the token was created, its id and how to delete it are printed."""
-    monkeypatch.setattr("losant_tokens.cli.commands.tokens.output_problem", lambda: None)
+    monkeypatch.setattr("losant_tokens.cli.commands.create.output_problem", lambda: None)
     monkeypatch.setattr(sys, "stdout", Broken())
 
     code, _, err = command("create", "new")
@@ -300,9 +302,12 @@ def test_secret_that_nobody_reads(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that leaves before the secret comes is reported likewise."""
-    monkeypatch.setattr("losant_tokens.cli.commands.tokens.output_problem", lambda: None)
+    monkeypatch.setattr("losant_tokens.cli.commands.create.output_problem", lambda: None)
     with os.fdopen(_pipe(), "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         code, _, err = command("create", "new", "--json")
 
-    assert (1, True) == (code, "its secret is lost: nothing reads standard output" in err)
+    assert (1, True) == (
+        code,
+        "its secret is lost: the reader of standard output has closed it" in err,
+    )

@@ -1,1 +1,1 @@
-"""The commands, one module for each group."""
+"""The commands: each module holds the options and the body of a command."""

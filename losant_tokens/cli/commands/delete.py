@@ -1,63 +1,100 @@
-"""`delete`: asks, deletes what can be deleted, and reports each token as soon as it is gone."""
+"""The command `delete`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 from attrs import define, field
+from cyclopts import Parameter
 
-from losant_tokens import AsyncClient, Owner
-from losant_tokens._resources.owner_tokens import OwnerTokens
-from losant_tokens._validators import ID_PATTERN
-from losant_tokens.cli._connect import connected, each, new_client, refuse_own_token
-from losant_tokens.cli._connection import Connection
-from losant_tokens.cli._errors import (
-    FAILED,
-    INTERRUPTED,
-    SOME_FAILED,
-    UsageError,
-    complain,
-    explained,
-    quiet,
-    say,
-    say_stopped,
+from losant_tokens import Owner
+from losant_tokens.cli._console import (
+    confirm,
+    print_after_signal,
+    print_error,
+    print_status,
+    quiet_output,
+    require_terminal_or_yes,
+    write_result,
 )
-from losant_tokens.cli._parse import day, never
-from losant_tokens.cli._prompt import agreed, need_terminal_or_yes
-from losant_tokens.cli._signals import GRACE, StopSignals
-from losant_tokens.cli._tables import write_result
+from losant_tokens.cli._errors import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_SOME_FAILED,
+    explain,
+)
+from losant_tokens.cli._format import format_date, no_expiry
+from losant_tokens.cli._options import (
+    CURRENT_USER,
+    DEFAULT_CONNECTION,
+    AllowOwnToken,
+    ConnectionOptions,
+    OwnerOption,
+    Quiet,
+    Yes,
+)
+from losant_tokens.cli._parse import read_token_ids
+from losant_tokens.cli._stop_signals import GRACE, StopSignals
 from losant_tokens.errors import LosantError, ResponseError, TransportError
+
+if TYPE_CHECKING:
+    from losant_tokens import AsyncClient, OwnerTokens
 
 
 def delete_tokens(
-    owner: Owner,
-    ids: Sequence[str],
-    connection: Connection,
+    token_ids: Annotated[
+        tuple[str, ...], Parameter(name="ID...", help="Delete the tokens with these ids.")
+    ],
+    /,
     *,
-    yes: bool,
-    allow_own_token: bool,
-    is_quiet: bool,
+    yes: Yes = False,
+    allow_own_token: AllowOwnToken = False,
+    owner: OwnerOption = CURRENT_USER,
+    quiet: Quiet = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Delete tokens, all that can be; print each id as soon as the token is gone."""
-    for token_id in ids:
-        if not ID_PATTERN.fullmatch(token_id):
-            raise UsageError(f"an id has 24 hexadecimal digits, but this has not: {token_id!r}")
-    need_terminal_or_yes("delete", yes=yes)
-    once = list(dict.fromkeys(map(str.lower, ids)))
-    with quiet(is_quiet):
+    """Delete tokens by id."""
+    from losant_tokens.cli._connect import new_client, refuse_own_token
+
+    ids = read_token_ids(token_ids)
+    require_terminal_or_yes("delete", yes=yes)
+    with quiet_output(quiet):
         client = new_client(connection)
-        refuse_own_token(client, once, "delete", allowed=allow_own_token)
-        if not yes and not _agreed(owner, once, connection):
-            say("Nothing was deleted.")
-            return FAILED
-        deletion = _Deletion(once)
+        refuse_own_token(client, ids, "delete", allowed=allow_own_token)
+        if not yes and not _confirm(owner, ids, connection):
+            print_status("Nothing was deleted.")
+            return EXIT_ERROR
+        deletion = _Deletion(ids)
         with deletion.signals.postponed():
             deletion.run(owner, client, connection)
-            return deletion.exit_code()
+            return deletion.report()
+
+
+def _confirm(owner: Owner, ids: Sequence[str], connection: ConnectionOptions) -> bool:
+    """Show the tokens and ask for confirmation."""
+    from losant_tokens.cli._connect import call_for_each, run_with_tokens
+
+    lines: dict[str, str] = {}
+
+    def describe(token_id: str, outcome: object) -> None:
+        name = getattr(outcome, "name", "?")
+        expires = format_date(getattr(outcome, "expiration_date", None), no_expiry(outcome))
+        lines[token_id] = f"  {token_id}  {name}  (expires: {expires})"
+        if isinstance(outcome, LosantError):
+            lines[token_id] = f"  {token_id}  ({type(outcome).__name__})"
+
+    async def work(tokens: "OwnerTokens") -> None:
+        await call_for_each(ids, tokens.get, describe)
+
+    run_with_tokens(owner, work, connection)
+    for token_id in ids:
+        print_status(lines[token_id])
+    return confirm(f"Delete {'this token' if len(ids) == 1 else f'these {len(ids)}'}?")
 
 
 @define
 class _Deletion:
-    """Tokens that are deleted, and what is known about each."""
+    """The deletion of several tokens, and the outcome of each."""
 
     ids: Sequence[str]
     signals: StopSignals = field(factory=StopSignals)
@@ -66,25 +103,30 @@ class _Deletion:
     _deleted: int = 0
     _failed: int = 0
 
-    def run(self, owner: Owner, client: AsyncClient, connection: Connection) -> None:
-        """Delete until all is done, or a signal and the grace period end it."""
+    def run(self, owner: Owner, client: "AsyncClient", connection: ConnectionOptions) -> None:
+        """Delete the tokens until all are done or a signal stops the work."""
+        from losant_tokens.cli._connect import call_for_each, run_with_tokens
 
-        async def work(tokens: OwnerTokens) -> None:
-            await each(self._due(), tokens.delete, self._done, begun=self._in_flight.add)
+        async def work(tokens: "OwnerTokens") -> None:
+            await call_for_each(
+                self._pending(), tokens.delete, self._record, started=self._in_flight.add
+            )
 
-        with suppress(
-            KeyboardInterrupt
-        ):  # The signals are counted, and the tokens in flight known.
-            connected(owner, work, connection, client=client, signals=self.signals, grace=GRACE)
+        # After a signal, the report needs only the counters and the tokens in flight.
+        with suppress(KeyboardInterrupt):
+            run_with_tokens(
+                owner, work, connection, client=client, signals=self.signals, grace=GRACE
+            )
 
-    def _due(self) -> Iterator[str]:
-        """Yield ids until a signal says to stop."""
+    def _pending(self) -> Iterator[str]:
+        """Yield ids until a signal arrives."""
         for token_id in self.ids:
             if self.signals.count:
                 return
             yield token_id
 
-    def _done(self, token_id: str, outcome: object) -> None:
+    def _record(self, token_id: str, outcome: object) -> None:
+        """Record and print the outcome of one token."""
         self._in_flight.discard(token_id)
         if not isinstance(outcome, LosantError):
             self._deleted += 1
@@ -93,49 +135,29 @@ class _Deletion:
         self._failed += 1
         if _is_ambiguous(outcome):
             self._in_doubt.add(token_id)
-        complain(explained(outcome))
+        print_error(explain(outcome))
 
-    def exit_code(self) -> int:
+    def report(self) -> int:
         """Print the totals and return the exit code."""
-        unknown = [one for one in self.ids if one in self._in_flight or one in self._in_doubt]
-        for token_id in unknown:
-            say_stopped(f"{token_id} may have been deleted: no answer says so.")
-        left = len(self.ids) - self._deleted - self._failed - len(self._in_flight)
+        in_doubt = [one for one in self.ids if one in self._in_flight or one in self._in_doubt]
+        for token_id in in_doubt:
+            print_after_signal(f"{token_id} may have been deleted: no response confirms it.")
+        not_started = len(self.ids) - self._deleted - self._failed - len(self._in_flight)
         parts = [
             f"Deleted {self._deleted} of {len(self.ids)}",
-            *([f"{len(unknown)} may have been deleted"] if unknown else []),
-            *([f"{left} not started"] if left else []),
+            *([f"{len(in_doubt)} may have been deleted"] if in_doubt else []),
+            *([f"{not_started} not started"] if not_started else []),
         ]
         line = f"{', '.join(parts)}."
-        if self.signals.count and (left or unknown):
-            say_stopped(line)
-            return INTERRUPTED
-        say(line)
-        return SOME_FAILED if self._failed else 0
+        if self.signals.count and (not_started or in_doubt):
+            print_after_signal(line)
+            return EXIT_INTERRUPTED
+        print_status(line)
+        return EXIT_SOME_FAILED if self._failed else 0
 
 
 def _is_ambiguous(error: LosantError) -> bool:
-    """Return whether the request may have been carried out."""
+    """Return whether the token may have been deleted in spite of the error."""
     return isinstance(error, ResponseError) or (
         isinstance(error, TransportError) and error.ambiguous
     )
-
-
-def _agreed(owner: Owner, ids: Sequence[str], connection: Connection) -> bool:
-    """Show the tokens and ask."""
-    lines: dict[str, str] = {}
-
-    def note(token_id: str, outcome: object) -> None:
-        name = getattr(outcome, "name", "?")
-        expires = day(getattr(outcome, "expiration_date", None), never(outcome))
-        lines[token_id] = f"  {token_id}  {name}  (expires: {expires})"
-        if isinstance(outcome, LosantError):
-            lines[token_id] = f"  {token_id}  ({type(outcome).__name__})"
-
-    async def work(tokens: OwnerTokens) -> None:
-        await each(ids, tokens.get, note)
-
-    connected(owner, work, connection)
-    for token_id in ids:
-        say(lines[token_id])
-    return agreed(f"Delete {'this token' if len(ids) == 1 else f'these {len(ids)}'}?")

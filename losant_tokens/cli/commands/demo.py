@@ -1,67 +1,83 @@
-"""`demo`: a clean-up of a thousand tokens, start to end, at a fake that is gone afterwards."""
+"""The command `demo`."""
 
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
-from losant_tokens import ApiToken, ApiTokenPost, AsyncClient, Owner, jobs
-from losant_tokens.cli._connect import run_loop
-from losant_tokens.cli._errors import INTERRUPTED, SOME_FAILED, say
+from cyclopts import Parameter
+
+from losant_tokens.cli._console import print_status, write_result
+from losant_tokens.cli._errors import EXIT_INTERRUPTED
 from losant_tokens.cli._fake_process import RunningFake, running_fake
-from losant_tokens.cli._job_runner import Run, planned, pool
-from losant_tokens.cli._render import DOING, show_plan
-from losant_tokens.cli._tables import write_result
-from losant_tokens.cli.commands.jobs import complain_of_failures
+from losant_tokens.cli._options import AtLeastOne, AtLeastZero
+
+if TYPE_CHECKING:
+    from losant_tokens import ApiToken, AsyncClient, jobs
 
 _SCOPES = ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
 
 
-def demo(tokens: int, concurrency: int) -> int:
-    """Shows a clean-up, and stops the fake however it ends."""
-    say(f"Starting a fake Losant with {tokens:,} tokens, in a process of its own...")
+def run_demo(
+    *,
+    tokens: Annotated[
+        int, Parameter(metavar="N", validator=AtLeastZero, help="Start with N tokens.")
+    ] = 1000,
+    concurrency: Annotated[
+        int, Parameter(metavar="N", validator=AtLeastOne, help="Send up to N requests at once.")
+    ] = 20,
+) -> int:
+    """Watch a clean-up of a fake Losant on this machine."""
+    print_status(f"Starting a fake Losant with {tokens:,} tokens in a separate process...")
     with running_fake(tokens) as fake, TemporaryDirectory() as folder:
         return clean_up(fake, concurrency, Path(folder))
 
 
 def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
-    """Deletes the expired and the inactive tokens of a user: plans, shows, and applies.
+    """Delete the expired and the inactive tokens of a fake: plan, show and apply.
 
     Args:
-        fake: Where they are.
+        fake: The fake.
         concurrency: The maximum number of requests in flight.
-        folder: Where the plan goes.
+        folder: The folder of the plan.
     """
-    own = run_loop(partial(_token_for_this, fake))
+    from losant_tokens import AsyncClient
+    from losant_tokens.cli._connect import fastest_transport, run_event_loop
+    from losant_tokens.cli._job_reports import print_failures
+    from losant_tokens.cli._job_runner import JobRunner
+    from losant_tokens.cli._job_workflow import exit_code
+    from losant_tokens.cli._planning import make_plan
+    from losant_tokens.cli._render import PROGRESS_LABELS, show_plan
 
-    def connect(_: int | None) -> AsyncClient:
-        return AsyncClient(own.token, base_url=fake.base_url, transport=pool(concurrency))
+    own = run_event_loop(partial(_create_own_token, fake))
 
-    plan = planned(
-        lambda client, path: jobs.plan(
-            client,
-            Owner.user(),
-            select=jobs.expired() | jobs.inactive(),
-            path=path,
-            allow_majority=True,
-        ),
-        folder / "plan.jsonl",
-        connect,
-    )
+    def make_client(_: int | None) -> AsyncClient:
+        transport = fastest_transport(concurrency)
+        return AsyncClient(own.token, base_url=fake.base_url, transport=transport)
+
+    plan = make_plan(_plan_expired_and_inactive, folder / "plan.jsonl", make_client)
     show_plan(plan, sys.stdout)
-    run = Run(plan, DOING[plan.header.action], connect)
-    with run.signals.postponed():
-        report = run()
-        complain_of_failures(report)
+    runner = JobRunner(plan, PROGRESS_LABELS[plan.header.action], make_client)
+    with runner.signals.postponed():
+        report = runner.run()
+        print_failures(report)
         write_result(f"{_summary(report)}\n")
-    if run.is_stopped:
-        return INTERRUPTED
-    return SOME_FAILED if report.counts[jobs.Outcome.FAILED] or not report.is_complete else 0
+    return EXIT_INTERRUPTED if runner.is_stopped else exit_code(report, runner)
 
 
-def _summary(report: jobs.Report) -> str:
-    deleted, failed = report.counts[jobs.Outcome.DONE], report.counts[jobs.Outcome.FAILED]
+async def _plan_expired_and_inactive(client: "AsyncClient", path: Path) -> "jobs.Plan":
+    from losant_tokens import Owner, jobs
+
+    rule = jobs.expired() | jobs.inactive()
+    return await jobs.plan(client, Owner.user(), select=rule, path=path, allow_majority=True)
+
+
+def _summary(report: "jobs.Report") -> str:
+    from losant_tokens.jobs import Outcome
+
+    deleted, failed = report.counts[Outcome.DONE], report.counts[Outcome.FAILED]
     kept = report.plan.header.total.listed - deleted - failed
     return (
         f"Deleted {deleted:,}, kept {kept:,}, failed {failed:,}: {report.seconds:.1f} seconds, "
@@ -69,8 +85,10 @@ def _summary(report: jobs.Report) -> str:
     )
 
 
-async def _token_for_this(fake: RunningFake) -> ApiToken:
-    """A token for the clean-up alone, that can do no more than that, and not for long."""
+async def _create_own_token(fake: RunningFake) -> "ApiToken":
+    """Create a token that only has the permissions of the clean-up, and expires soon."""
+    from losant_tokens import ApiTokenPost, AsyncClient
+
     post = ApiTokenPost(
         "losant-tokens demo", scope=_SCOPES, expiration_date=datetime.now(UTC) + timedelta(hours=1)
     )

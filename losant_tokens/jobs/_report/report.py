@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -98,6 +99,12 @@ class Report:
                 outcome=self.states.outcome(number),
                 error=self.states.errors.get(number),
             )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the report without its tokens, with the names and values of its JSON file."""
+        from losant_tokens.jobs._report.values import summary  # noqa: PLC0415 -- it imports this
+
+        return summary(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the report to a file, all of it or nothing, for its owner's eyes alone.

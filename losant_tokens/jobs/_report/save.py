@@ -15,12 +15,11 @@ from types import MappingProxyType
 from typing import TextIO
 from uuid import uuid4
 
-from losant_tokens.errors import ValidationError
-from losant_tokens.jobs._errors import GuardRefused, JobError
+from losant_tokens.jobs._errors import JobError
 from losant_tokens.jobs._files import lock, make_private
 from losant_tokens.jobs._report.html import write_html
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._report.target import target_problem
+from losant_tokens.jobs._report.target import check_report_path
 from losant_tokens.jobs._report.values import COLUMNS, rows, separated, summary
 
 # A spreadsheet takes a cell that begins like this for a formula; full-width forms, too. In some
@@ -34,13 +33,8 @@ _NUMBER = re.compile(r"\s*[0-9][0-9.,:/ _-]*(?:[eE][+-]?[0-9]+)?\s*")
 
 def save(report: Report, path: Path) -> Path:
     """Write a report in the format that the ending of the path names."""
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise ValidationError(
-            f"A report is written to a file that ends in {', '.join(_WRITERS)}, not to {path}"
-        )
-    if problem := target_problem(path, report.plan.digest):
-        raise GuardRefused(problem)
+    check_report_path(path, report.plan)
+    write = _WRITERS[path.suffix.lower()]
     remove_leftovers(path)
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
@@ -135,4 +129,3 @@ _WRITERS: Mapping[str, Callable[[Report, TextIO], None]] = MappingProxyType(
 )
 # Without a byte order mark, Excel takes UTF-8 for the code page of the machine.
 _ENCODINGS: Mapping[str, str] = MappingProxyType({".csv": "utf-8-sig"})
-ENDINGS = tuple(_WRITERS)

@@ -10,7 +10,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._errors import GuardRefused
 from losant_tokens.jobs._files import reason
+from losant_tokens.jobs._plan.plan import Plan
+
+REPORT_SUFFIXES = (".json", ".csv", ".html")
+"""The endings of the names of reports, one for each format."""
 
 _HEAD = 4096  # bytes by which a file is recognised
 _OURS = re.compile(rb'\s*\{\s*"format"\s*:\s*"losant-tokens (plan|journal|report)"')
@@ -18,6 +24,26 @@ _CSV = re.compile(rb'(?:\xef\xbb\xbf)?"owner","id","name",')
 _HTML = b" - losant-tokens</title>"
 _TOKENS = '  "tokens": ['
 _ANOTHER_NAME = "Give the report another name, for example one with the date."
+
+
+def check_report_path(path: str | os.PathLike[str], plan: Plan | None = None) -> None:
+    """Check, before a job starts, that its report can be saved to a path.
+
+    Args:
+        path: The file of the report.
+        plan: The plan of the job, if there is one yet. A report of the same plan can be replaced.
+
+    Raises:
+        ValidationError: The name of the file does not end in one of `REPORT_SUFFIXES`.
+        GuardRefused: The file is a plan, a journal, the report of a quarantine of another plan, or
+            not a report, or its folder cannot be read.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in REPORT_SUFFIXES:
+        suffixes = ", ".join(REPORT_SUFFIXES)
+        raise ValidationError(f"The name of a report must end in {suffixes}: {file}")
+    if problem := target_problem(file, None if plan is None else plan.digest):
+        raise GuardRefused(problem)
 
 
 def target_problem(path: Path, digest: str | None = None) -> str | None:
@@ -43,20 +69,6 @@ def target_problem(path: Path, digest: str | None = None) -> str | None:
         return None
     except OSError as error:
         return f"{path} cannot be written: {reason(error)}"
-
-
-def is_same_file(one: Path, other: Path) -> bool:
-    """Return whether two paths lead to one file, or would once they exist.
-
-    Links and relative paths are followed. Names that differ only in case count as one, because
-    some file systems make no difference.
-    """
-    try:
-        if one.samefile(other):
-            return True
-    except OSError:
-        pass
-    return str(one.resolve()).casefold() == str(other.resolve()).casefold()
 
 
 def _content_problem(path: Path, digest: str | None) -> str | None:

@@ -2,15 +2,15 @@
 
 import pytest
 
-from losant_tokens.cli._connection import Connection
+from losant_tokens.cli._options import ConnectionOptions
 from tests.support.command import Command
 
 
 def test_options() -> None:
     """Options that are not the default are repeated in advice; the others are not."""
-    assert () == Connection().options()
-    given = Connection(scope_check="warn", insecure_http=True)
-    assert ("--scope-check", "warn", "--insecure-http") == given.options()
+    assert () == ConnectionOptions().arguments()
+    given = ConnectionOptions(scope_check="warn", insecure_http=True)
+    assert ("--scope-check", "warn", "--insecure-http") == given.arguments()
 
 
 def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,5 +20,5 @@ def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
 
     code, _, err = command("list")
     assert (1, True) == (code, "--insecure-http" in err)
-    assert Connection(insecure_http=True).settings()["insecure_http"]
-    assert Connection().settings()["insecure_http"] is None
+    assert ConnectionOptions(insecure_http=True).settings()["insecure_http"]
+    assert ConnectionOptions().settings()["insecure_http"] is None

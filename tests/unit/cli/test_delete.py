@@ -55,14 +55,14 @@ def test_no_id(fake: FakeLosant, service: str, command: Command) -> None:
     """One id that is none is an error of usage, and nothing is deleted."""
     code, out, err = command("delete", "--yes", ONE, "../..")
 
-    expected = "losant-tokens: error: an id has 24 hexadecimal digits, but this has not: '../..'\n"
+    expected = "losant-tokens: error: '../..' is not a token id: an id has 24 hexadecimal digits\n"
     assert (2, "", expected) == (code, out, err)
     assert len(fake.tokens()) == 2
 
 
 def test_no_terminal(fake: FakeLosant, service: str, command: Command) -> None:
     """Without a terminal to ask on, nothing is deleted unless --yes says so."""
-    expected = "losant-tokens: error: without a terminal to ask on, delete needs --yes\n"
+    expected = "losant-tokens: error: delete needs --yes: stdin is not a terminal\n"
     assert (2, "", expected) == command("delete", ONE)
     assert fake.requests == ()
 
@@ -111,7 +111,7 @@ def test_own_token(
 
     assert (4, "", ()) == (code, out, fake.requests)
     assert f"{own.id} is the token in use: to delete it would lock this command out" in err
-    assert "hint: leave it out, use another token, or give --allow-own-token\n" in err
+    assert "hint: leave it out, use another token, or pass --allow-own-token\n" in err
     code, out, _ = command("delete", "--yes", own.id, "--allow-own-token")
     assert (0, f"{own.id}\n") == (code, out)
 
@@ -131,6 +131,6 @@ def test_answer_that_proves_nothing(fake: FakeLosant, service: str, command: Com
 
     assert (3, "") == (code, out)
     assert err.endswith(
-        f"{ONE} may have been deleted: no answer says so.\n"
+        f"{ONE} may have been deleted: no response confirms it.\n"
         "Deleted 0 of 1, 1 may have been deleted.\n"
     )

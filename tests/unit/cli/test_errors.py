@@ -6,13 +6,14 @@ import io
 import os
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
 from losant_tokens import errors, jobs
-from losant_tokens.cli import _commands, _connect
-from losant_tokens.cli._errors import CommandError, explained, unexpected, warn, with_options
+from losant_tokens.cli import _connect
+from losant_tokens.cli._argument_options import with_options
+from losant_tokens.cli._console import print_warning
+from losant_tokens.cli._errors import CommandError, explain, unexpected
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -21,18 +22,18 @@ COMMANDS = (
     *("plan", "apply", "cleanup", "quarantine", "sweep", "restore", "prune", "completion"),
 )
 HINTED = {
-    errors.TransportError: "look before you retry",
-    errors.RequestTimeout: "look before you retry",
+    errors.TransportError: "check before you retry",
+    errors.RequestTimeout: "check before you retry",
     errors.ConnectFailed: "check the network",
     errors.ConfigurationError: "change that setting",
     errors.Unauthorized: "check LOSANT_API_TOKEN",
-    errors.TokenExpired: "a token that is valid",
+    errors.TokenExpired: "to a valid token",
     errors.ScopeError: "one of these scopes",
     errors.IssuerMismatch: "the API that issued the token",
     errors.ResponseTooLarge: "fewer tokens at a time",
-    errors.Forbidden: "a token that may do this",
+    errors.Forbidden: "with permission to do this",
     errors.NotFound: "check the id",
-    errors.TooManyRequests: "wait a little",
+    errors.TooManyRequests: "wait a minute",
     errors.ServerError: "try again later",
     errors.ResponseError: "is the API of Losant",
 }
@@ -48,7 +49,7 @@ HINTED = {
 )
 def test_hints(kind: type[errors.LosantError]) -> None:
     """Each error of the client keeps its message, and most have a hint what to do."""
-    problem = explained(kind("what happened"))
+    problem = explain(kind("what happened"))
 
     refused = issubclass(kind, jobs.GuardRefused | jobs.PlanRefused)
     assert (str(problem), problem.exit_code) == ("what happened", 4 if refused else 1)
@@ -108,9 +109,9 @@ def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> N
         (["list", "--limit", "0"], 'Invalid value "0" for ', "list "),
         (["list", "--sort-field", "\x1b"], 'Invalid value "\\x1b" for ', "list "),
         (["list", "--owner", "me"], "The owner must be user, oauth, application:ID", "list "),
-        (["show"], "TOKEN_ID", "show "),
-        (["delete"], "TOKEN_IDS", "delete "),
-        (["create", "ci", "--expires", "soon"], '"soon" is no expiry', "create "),
+        (["show"], "parameter ID requires", "show "),
+        (["delete"], "parameter ID... requires", "delete "),
+        (["create", "ci", "--expires", "soon"], '"soon" is not an expiration date', "create "),
         (["sandbox", "--port", "70000"], 'Invalid value "70000" for ', "sandbox "),
     ],
 )
@@ -148,7 +149,7 @@ def test_help_of_all(command: Command) -> None:
 
     assert (0, "") == (code, err)
     assert "\nEnvironment:\n  LOSANT_API_TOKEN" in out
-    assert "\nExit codes:\n  0  done" in out
+    assert "\nExit codes:\n  0    success" in out
     assert out == command()[1]
 
 
@@ -160,7 +161,7 @@ def test_full_disk(
     def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("losant_tokens.cli.commands.tokens.list_tokens", full)
+    monkeypatch.setattr("losant_tokens.cli._connect.run_with_tokens", full)
 
     expected = "losant-tokens: error: [Errno 28] No space left on device\n"
     assert (1, "", expected) == command("list")
@@ -170,11 +171,11 @@ def test_full_disk(
 def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Where nobody reads any more the command ends in silence, now or when it flushes."""
 
-    def write(*_: object, **__: object) -> int:
+    def write(*_: object, **__: object) -> None:
         sys.stdout.write("x" * size)
-        return 0
 
-    monkeypatch.setattr("losant_tokens.cli.commands.tokens.list_tokens", write)
+    monkeypatch.setattr("losant_tokens.cli._connect.run_with_tokens", lambda *_: [])
+    monkeypatch.setattr("losant_tokens.cli._tables.write_table", write)
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
@@ -196,7 +197,7 @@ def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) ->
         raise ZeroDivisionError("s3cret")
 
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
-    monkeypatch.setattr("losant_tokens.cli._connect.anyio.run", broken)
+    monkeypatch.setattr("anyio.run", broken)
 
     code, out, err = command("list")
 
@@ -253,7 +254,7 @@ async def test_what_fails_in_a_task_is_one_error() -> None:
         return None
 
     with pytest.raises(BrokenPipeError):
-        await _connect.each("ab", call, broken)
+        await _connect.call_for_each("ab", call, broken)
 
 
 @pytest.mark.parametrize(
@@ -275,25 +276,9 @@ def test_warning(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal_)
     monkeypatch.setenv("NO_COLOR", no_color)
 
-    warn("a \x1b\nb")
+    print_warning("a \x1b\nb")
 
     assert expected == capsys.readouterr().err
-
-
-def test_what_is_imported_for_help() -> None:
-    """The module with the commands imports nothing of what they do."""
-    top = [
-        line for line in Path(_commands.__file__).read_text().splitlines() if line[:5] == "from "
-    ]
-
-    assert top == [
-        "from typing import Literal",
-        "from cyclopts import App",
-        "from losant_tokens import __version__",
-        "from losant_tokens.cli import _help as texts",
-        "from losant_tokens.cli._connection import USUAL, Connection",
-        "from losant_tokens.cli._parameters import (",
-    ]
 
 
 @pytest.mark.parametrize("has_uvloop", [True, False])
@@ -305,4 +290,4 @@ def test_event_loop(has_uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def loop() -> str:
         return type(asyncio.get_running_loop()).__module__
 
-    assert ("uvloop" in _connect.wait_for(loop)) is has_uvloop
+    assert ("uvloop" in _connect.run_until_stopped(loop)) is has_uvloop

@@ -15,8 +15,8 @@ import attrs
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli import _job_runner
-from losant_tokens.cli._connection import USUAL
+from losant_tokens.cli import _connect
+from losant_tokens.cli._options import DEFAULT_CONNECTION
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -80,7 +80,8 @@ ACTION  REASON{" " * 15}  TOKENS  EXAMPLES
     assert f"delete  expired on {DAY}       5  " in out
     assert f"keep    not selected{' ' * 16}7\n\n" == out[out.index("keep") :]
     assert err == (
-        "Listing the tokens...\nNothing was changed. To do it: losant-tokens apply p.jsonl\n"
+        "Listing the tokens...\n"
+        "Nothing was changed. To apply the plan: losant-tokens apply p.jsonl\n"
     )
     assert 12 == len(fake.tokens())
     assert 5 == len(jobs.Plan.read("p.jsonl"))
@@ -119,7 +120,7 @@ def test_no_rule(command: Command, name: str, options: list[str]) -> None:
     code, out, err = command(name, *options, *yes)
 
     assert (2, "") == (code, out)
-    assert err.startswith("losant-tokens: error: nothing says which tokens: give a rule")
+    assert err.startswith("losant-tokens: error: no tokens are selected: pass a rule")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_asks(
 
     exit_code, _, err = command("apply", "p.jsonl")
 
-    assert "\nDelete 5 tokens for good? [y/N] " in err
+    assert "\nDelete 5 tokens permanently? [y/N] " in err
     assert ("Nothing was changed.\n" in err) is (left == 11)
     assert (code, left) == (exit_code, len(fake.tokens()))
 
@@ -224,7 +225,7 @@ def test_no_terminal(
     fake: FakeLosant, service: str, command: Command, arguments: list[str]
 ) -> None:
     """Without a terminal to ask on, nothing is done unless --yes says so."""
-    expected = f"losant-tokens: error: without a terminal to ask on, {arguments[0]} needs --yes\n"
+    expected = f"losant-tokens: error: {arguments[0]} needs --yes: stdin is not a terminal\n"
     assert (2, "", expected) == command(*arguments)
     assert () == fake.requests
 
@@ -249,7 +250,7 @@ def test_cleanup_not_agreed(
     code, out, err = command("cleanup", "--expired", "--out", "my plan.jsonl")
 
     assert (1, "") == (code, out)
-    assert err.endswith("The plan is kept; to apply it: losant-tokens apply 'my plan.jsonl'\n")
+    assert err.endswith("The plan is kept. To apply it: losant-tokens apply 'my plan.jsonl'\n")
     assert 11 == len(fake.tokens())
 
 
@@ -317,7 +318,7 @@ def test_reports(service: str, command: Command) -> None:
 @pytest.mark.parametrize(
     ("file", "code", "message"),
     [
-        ("r.txt", 2, "a report ends in .json, .csv, .html, but this does not: r.txt"),
+        ("r.txt", 2, "the name of a report must end in .json, .csv, .html: r.txt"),
         ("no/r.csv", 1, "no/r.csv cannot be written: its folder is missing or read-only"),
     ],
 )
@@ -408,8 +409,8 @@ def test_plan_nowhere(
     code, out, err = command("plan", "--expired")
     assert (1, "") == (code, out)
     assert err == (
-        f"losant-tokens: error: {state} cannot be made: File exists\n"
-        "hint: name a file for the plan: --out\n"
+        f"losant-tokens: error: {state} cannot be created: File exists\n"
+        "hint: choose a file for the plan: --out FILE\n"
     )
 
 
@@ -466,7 +467,7 @@ def test_token_that_may_not(
     assert (1, "Deleted 0,") == (code, out[:10])
     assert "losant-tokens: error: userApiToken.delete needs a token with" in err
     assert "hint: set LOSANT_API_TOKEN to a token with one of these scopes\n" in err
-    assert err.endswith("To carry on: losant-tokens apply p.jsonl --resume\n")
+    assert err.endswith("To resume: losant-tokens apply p.jsonl --resume\n")
 
 
 def test_gave_up(
@@ -484,10 +485,10 @@ def test_gave_up(
 
     code, out, err = command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
 
-    assert (3, True) == (code, ", not come to 1: " in out)
+    assert (3, True) == (code, ", not started 1: " in out)
     assert err.endswith(
         "losant-tokens: error: gave up: the service does not answer\n"
-        "To carry on: losant-tokens apply p.jsonl --resume\n"
+        "To resume: losant-tokens apply p.jsonl --resume\n"
     )
 
 
@@ -501,7 +502,7 @@ def test_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
     assert (0, True) == (code, out.startswith("Deactivated 5, "))
     assert err.endswith(
         "Report: r.json\n"
-        "To take it back: losant-tokens restore r.json\n"
+        "To activate the tokens again: losant-tokens restore r.json\n"
         "To delete them later: losant-tokens sweep r.json --after 30d\n"
     )
     inactive = {token.name for token in fake.tokens() if token.status == "inactive"}
@@ -517,7 +518,10 @@ def test_quarantine_without_a_report(service: str, command: Command, state: Path
     _, _, err = command("quarantine", "--expired", "--yes", "--report", "r.csv")
 
     (report,) = state.glob("*.json")
-    assert f"Report: r.csv\nReport: {report}\nTo take it back: losant-tokens restore " in err
+    assert (
+        f"Report: r.csv\nReport: {report}\nTo activate the tokens again: losant-tokens restore "
+        in err
+    )
     assert "losant-tokens report" in report.read_text()
 
 
@@ -591,7 +595,7 @@ def test_job_that_ends_in_an_error_is_accounted_for(
     assert (1, True) == (code, out.startswith("Deleted 2, "))
     assert "Report: r.json" in err
     assert "401" in err
-    assert "To carry on: losant-tokens apply p.jsonl --resume --rate 9 --report r.json\n" in err
+    assert "To resume: losant-tokens apply p.jsonl --resume --rate 9 --report r.json\n" in err
     assert 2 == json.loads(Path("r.json").read_text())["totals"]["done"]
     fake.clear_faults()
     code, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
@@ -628,8 +632,8 @@ def test_report_that_is_a_folder(service: str, command: Command) -> None:
     ("arguments", "message"),
     [
         (["sweep", "r.json"], "--after"),
-        (["sweep", "r.json", "--after", "soon"], '"soon" is no length of time: give one such as'),
-        (["apply"], "PLAN"),
+        (["sweep", "r.json", "--after", "soon"], '"soon" is not an age: use hours, days or weeks'),
+        (["apply"], "parameter FILE requires"),
         (["apply", "p", "--rate", "0"], 'Invalid value "0.0" for '),
         (["plan", "--owner", "me"], "The owner must be user, oauth, application:ID"),
         (["plan", "--older-than", "9d", "--max-changes", "-1"], 'Invalid value "-1" for '),
@@ -668,10 +672,10 @@ def test_pool(
     """The fast pool is used where it is installed, and no proxy is in the way."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
     monkeypatch.delenv("LOSANT_API_URL", raising=False)
-    monkeypatch.setattr(_job_runner, "environment_proxy", lambda _: proxy)
-    monkeypatch.setattr(_job_runner, "find_spec", lambda _: object() if fast else None)
+    monkeypatch.setattr(_connect, "environment_proxy", lambda _: proxy)
+    monkeypatch.setattr(_connect, "find_spec", lambda _: object() if fast else None)
 
-    client = _job_runner.connecting(USUAL)(wanted)
+    client = _connect.job_client_factory(DEFAULT_CONNECTION)(wanted)
 
     assert expected == (type(client._transport).__name__, client.max_connections)
 
@@ -750,7 +754,7 @@ def test_longest_time(command: Command, command_line: tuple[str, ...], size: str
     """A time too long for dates is an error of usage."""
     code, out, err = command(*command_line, size)
 
-    assert (2, "", True) == (code, out, "the longest time is 365000d" in err)
+    assert (2, "", True) == (code, out, "the maximum is 365000d" in err)
 
 
 def test_long_time(service: str, command: Command) -> None:
@@ -806,7 +810,7 @@ def test_patience_and_options_in_the_advice(
     )[2]
 
     assert err.endswith(
-        "To carry on: losant-tokens apply p.jsonl --resume --no-verify --journal j --rate 50 "
+        "To resume: losant-tokens apply p.jsonl --resume --no-verify --journal j --rate 50 "
         "--max-concurrency 1 --patience 9 --report r.csv --scope-check off\n"
     )
 
@@ -830,7 +834,7 @@ def test_retry_failed_alone(fake: FakeLosant, service: str, command: Command) ->
     """`--retry-failed` without `--resume` is an error of usage."""
     code, _, err = command("apply", "p.jsonl", "--yes", "--retry-failed")
 
-    assert (2, True, ()) == (code, "--retry-failed goes with --resume" in err, fake.requests)
+    assert (2, True, ()) == (code, "--retry-failed requires --resume" in err, fake.requests)
 
 
 def test_advice_after_failures(fake: FakeLosant, service: str, command: Command) -> None:
@@ -839,7 +843,7 @@ def test_advice_after_failures(fake: FakeLosant, service: str, command: Command)
 
     _, _, err = command("cleanup", "--expired", "--yes", "--out", "p.jsonl", "--rate", "50")
 
-    advice = "To try failed tokens again: losant-tokens apply p.jsonl --resume --retry-failed"
+    advice = "To retry the failed tokens: losant-tokens apply p.jsonl --resume --retry-failed"
     assert err.endswith(f"{advice} --rate 50\n")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from losant_tokens.cli._output_checks import is_same_file
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -89,7 +90,7 @@ def test_apply(fake: FakeLosant, service: str, command: Command, options: tuple[
     code, _, err = command("apply", "p.json", "--yes", *options)
 
     assert (4, 0) == (code, changes(fake))
-    assert "hint: give each file a name of its own\n" in err
+    assert "hint: give each file its own name\n" in err
 
 
 def test_report_over_the_default_journal(fake: FakeLosant, service: str, command: Command) -> None:
@@ -121,3 +122,16 @@ def test_default_report_is_free(fake: FakeLosant, service: str, command: Command
 
     assert (0, "mine") == (code, Path("p.report.json").read_text())
     assert "Report: p.report-2.json\n" in err
+
+
+@pytest.mark.parametrize("name", ["r.json", "./r.json", "link.json", "hard.json", "R.json"])
+def test_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Links, relative paths and the case of letters do not make a different file."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "r.json"
+    path.write_text("")
+    (tmp_path / "link.json").symlink_to(path)
+    os.link(path, tmp_path / "hard.json")
+
+    assert is_same_file(Path(name), path)
+    assert not is_same_file(Path("other.json"), path)

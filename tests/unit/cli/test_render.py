@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import Owner
+from losant_tokens.cli._format import format_seconds
 from losant_tokens.cli._progress import job_progress
-from losant_tokens.cli._render import lasting, plan_rows, result, show_plan
+from losant_tokens.cli._render import plan_rows, show_plan, totals_line
 from losant_tokens.jobs import Entry, Outcome, Progress
 from tests.support.reports import entry, report
 
@@ -119,12 +120,12 @@ def test_hostile_plan(tmp_path: Path) -> None:
             list(Outcome),
             "Deleted 1, left alone 3 (1 changed, 1 gone, 1 protected), failed 1, unknown 1: ",
         ),
-        ([None, Outcome.DONE], "Deleted 1, left alone 0, failed 0, not come to 1: "),
+        ([None, Outcome.DONE], "Deleted 1, left alone 0, failed 0, not started 1: "),
     ],
 )
 def test_result(tmp_path: Path, outcomes: list[Outcome | None], said: str) -> None:
     """What came of a job is told in a line."""
-    assert said == result(report(tmp_path, outcomes))[: len(said)]
+    assert said == totals_line(report(tmp_path, outcomes))[: len(said)]
 
 
 @pytest.mark.parametrize(
@@ -138,9 +139,9 @@ def test_result(tmp_path: Path, outcomes: list[Outcome | None], said: str) -> No
         (9000, "2 h 30 min"),
     ],
 )
-def test_lasting(seconds: float | None, said: str) -> None:
+def test_format_seconds(seconds: float | None, said: str) -> None:
     """An estimate is told in the unit that suits it."""
-    assert said == lasting(seconds)
+    assert said == format_seconds(seconds)
 
 
 def at(settled: int, elapsed: float, **members: object) -> Progress:

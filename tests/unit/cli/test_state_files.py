@@ -73,7 +73,7 @@ def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
 
-    with pytest.raises(CommandError, match="belongs to somebody else, or is open to others"):
+    with pytest.raises(CommandError, match="belongs to another user, or other users can access it"):
         _state_files.state_folder("hint")
 
 
@@ -98,7 +98,7 @@ def test_journal_option(fake: FakeLosant, service: str, command: Command) -> Non
 
     _, _, err = command("apply", "p.jsonl", "--yes", "--journal", "j", "--max-age", "48h")
 
-    assert "To carry on: losant-tokens apply p.jsonl --resume --journal j --max-age 48h\n" in err
+    assert "To resume: losant-tokens apply p.jsonl --resume --journal j --max-age 48h\n" in err
     assert Path("j").exists()
     assert not Path("p.jsonl.journal").exists()
 

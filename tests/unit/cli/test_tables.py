@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from losant_tokens.cli._tables import fit, write_table
+from losant_tokens.cli._tables import fit_columns, write_table
 
 WIDTHS = {"ID": 24, "NAME": 30, "STATUS": 8, "CREATED": 10, "SCOPES": 40}
 
@@ -26,12 +26,14 @@ WIDTHS = {"ID": 24, "NAME": 30, "STATUS": 8, "CREATED": 10, "SCOPES": 40}
 )
 def test_fit(room: int, fitted: dict[str, int]) -> None:
     """First the scopes are cut, then columns go, and at last names wrap; ids stay whole."""
-    assert fitted == fit(WIDTHS, room, cut="SCOPES", drop=("CREATED", "SCOPES"), wrap="NAME")
+    drop = ("CREATED", "SCOPES")
+
+    assert fitted == fit_columns(WIDTHS, room, cut="SCOPES", drop=drop, wrap="NAME")
 
 
 def test_short_columns_need_not_be_cut() -> None:
     """A column that is short anyway keeps its width."""
-    assert {"A": 24, "B": 3} == fit({"A": 24, "B": 3}, 20, cut="B", wrap="B")
+    assert {"A": 24, "B": 3} == fit_columns({"A": 24, "B": 3}, 20, cut="B", wrap="B")
 
 
 ROWS = [("1", "a", "12"), ("23", "\x1b[1m[red]漢字[/red]", "3")]

@@ -107,15 +107,15 @@ def test_list_asks_for_no_more_than_is_wanted(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--filter", "x"], "--filter-field and --filter go together"),
-        (["--filter-field", "name"], "--filter-field and --filter go together"),
+        (["--filter", "x"], "--filter-field and --filter require each other"),
+        (["--filter-field", "name"], "--filter-field and --filter require each other"),
         (
             ["--filter-field", "name", "--filter", "x", "--status", "active"],
-            "--filter does not go together with --name and --status",
+            "--filter cannot be combined with --name or --status",
         ),
         (
             ["--filter-field", "status", "--filter", "active", "--name", ""],
-            "--filter does not go together with --name and --status",
+            "--filter cannot be combined with --name or --status",
         ),
     ],
 )
@@ -202,7 +202,7 @@ def test_patch_as_json(fake: FakeLosant, service: str, command: Command) -> None
 
 def test_patch_nothing(command: Command) -> None:
     """A patch without changes is an error of usage, and nothing is sent."""
-    expected = "losant-tokens: error: nothing to change: give --name, --description or --status\n"
+    expected = "losant-tokens: error: nothing to change: pass --name, --description or --status\n"
     assert (2, "", expected) == command("patch", "1" * 24)
 
 
@@ -219,7 +219,7 @@ def test_create(fake: FakeLosant, service: str, command: Command, owner: str) ->
     assert (0, f"{token.secret}\n") == (code, out)
     assert err == (
         f"Created 'ci', id {token.id}, expires: 2030-01-02 03:04 UTC.\n"
-        "Its secret can be seen this once:\n"
+        "Its secret is shown only once:\n"
     )
     assert ("ci", ("all.User.read", "device.get"), DATE, "d", "inactive") == (
         token.name,
@@ -275,7 +275,7 @@ def test_create_an_oauth_token(command: Command) -> None:
     code, out, err = command("create", "ci", "--owner", "oauth")
 
     assert (2, "") == (code, out)
-    assert "they come of a user's consent" in err
+    assert "a user creates one by authorizing" in err
 
 
 def test_create_without_a_secret(fake: FakeLosant, service: str, command: Command) -> None:
@@ -307,7 +307,7 @@ def test_create_interrupted(
     with pytest.raises(KeyboardInterrupt):
         command("create", "ci")
 
-    assert capsys.readouterr().err.startswith("The token may have been created: look with")
+    assert capsys.readouterr().err.startswith("The token may have been created: check with")
 
 
 # --- Names, as in jobs -----------------------------------------------------------------------

@@ -199,7 +199,7 @@ def test_private(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize("name", ["r", "r.txt", "json"])
 def test_other_endings(tmp_path: Path, name: str) -> None:
     """An ending that says nothing is refused, and the message has those that do."""
-    with pytest.raises(ValidationError, match=r"ends in \.json, \.csv, \.html, not to "):
+    with pytest.raises(ValidationError, match=r"must end in \.json, \.csv, \.html: "):
         report(tmp_path, []).save(tmp_path / name)
 
 

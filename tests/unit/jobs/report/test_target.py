@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import GuardRefused, Outcome
 from losant_tokens.jobs._report.save import remove_leftovers
-from losant_tokens.jobs._report.target import is_same_file, target_problem
+from losant_tokens.jobs._report.target import check_report_path, target_problem
 from tests.support.reports import NOW, report
 
 ENDINGS = (".json", ".csv", ".html")
@@ -140,19 +141,6 @@ def test_path_that_cannot_be_read(tmp_path: Path) -> None:
     assert str(target_problem(tmp_path / "file" / "r.json")).endswith(expected)
 
 
-@pytest.mark.parametrize("name", ["r.json", "./r.json", "link.json", "hard.json", "R.json"])
-def test_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Links, relative paths and letter case make no other file of it."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "r.json"
-    path.write_text("")
-    (tmp_path / "link.json").symlink_to(path)
-    os.link(path, tmp_path / "hard.json")
-
-    assert is_same_file(Path(name), path)
-    assert not is_same_file(Path("other.json"), path)
-
-
 def test_leftovers(tmp_path: Path) -> None:
     """A half-written report of a killed process is removed, but none that is being written."""
     from losant_tokens.jobs._files import lock
@@ -185,3 +173,14 @@ def test_leftover_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monk
     remove_leftovers(tmp_path / "none" / "r.json")
 
     assert left.exists()
+
+
+def test_check_report_path(tmp_path: Path) -> None:
+    """A path is accepted if its name ends in a known format and no other file is replaced."""
+    check_report_path(str(tmp_path / "r.CSV"))
+
+    with pytest.raises(ValidationError, match=r"must end in \.json, \.csv, \.html: .*r\.txt"):
+        check_report_path(tmp_path / "r.txt")
+    (tmp_path / "r.html").write_text("mine")
+    with pytest.raises(GuardRefused, match=r"is not a \.html report"):
+        check_report_path(tmp_path / "r.html")

@@ -1,12 +1,14 @@
 """Rules as options."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli._job_parameters import NO_RULES
-from losant_tokens.cli.commands import jobs as job_commands
+from losant_tokens.cli import _planning
+from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._job_options import NO_RULES, RuleOptions
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -48,14 +50,15 @@ def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, 
     """Options of different kinds have all to be met, or with --any one; of one kind, any."""
     seen = []
 
-    def plan(rules: object, *_: object) -> None:
-        seen.append(str(rules.rule()))  # type: ignore[attr-defined]
+    def record(rules: RuleOptions, *_: object) -> None:
+        seen.append(str(rules.rule()))
+        raise CommandError("seen")
 
-    monkeypatch.setattr(job_commands, "select", plan)
-    monkeypatch.setattr(job_commands, "plan", lambda *_, **__: 0)
+    monkeypatch.setattr(_planning, "selection_planner", record)
 
-    assert (0, "", "") == command("plan", *options.split())
-    assert [rule] == seen
+    command("plan", *options.split())
+
+    assert seen == [rule]
 
 
 def test_no_rules() -> None:
@@ -90,10 +93,14 @@ def test_rules_select(fake: FakeLosant, service: str, command: Command) -> None:
 def test_max_age(
     command: Command, monkeypatch: pytest.MonkeyPatch, given: list[str], expected: timedelta
 ) -> None:
-    """The age that a plan may have is a day, unless told otherwise."""
+    """The maximum age of a plan is one day by default."""
     ages: list[object] = []
-    monkeypatch.setattr(job_commands, "apply", lambda *_, max_age, **__: ages.append(max_age))
+    plan = SimpleNamespace(
+        header=SimpleNamespace(clock_skew=None),
+        check=lambda _, max_age, __: ages.append(max_age),
+    )
+    monkeypatch.setattr(jobs.Plan, "read", lambda _: plan)
 
-    command("apply", "p.jsonl", *given)
+    command("apply", "p.jsonl", "--yes", *given)
 
     assert [expected] == ages

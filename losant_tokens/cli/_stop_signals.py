@@ -1,9 +1,9 @@
-"""Turns SIGINT, SIGTERM and SIGHUP into an orderly stop.
+"""Turn SIGINT, SIGTERM and SIGHUP into an orderly stop.
 
-`signal.signal` is used, and not the event loop's `add_signal_handler`, which Windows lacks. A
-handler runs between two bytecodes of the main thread, so it only counts the signal and wakes the
-event loop. The reaction runs as a callback of the loop: it sets an event or cancels a scope, and
-never cancels tasks of others.
+`signal.signal` is used instead of the event loop's `add_signal_handler`, which Windows does not
+support. A handler runs between two bytecodes of the main thread, so it only counts the signal and
+wakes the event loop. The reaction runs as a callback of the loop: it sets an event or cancels a
+scope, and never cancels tasks of other code.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 from attrs import define
 
-from losant_tokens.cli._interrupts import handled
+from losant_tokens.cli._signal_handlers import handled
 
-GRACE = 8.0  # Seconds for requests in flight. A container is killed 10 s after its SIGTERM.
+GRACE = 8.0  # Seconds for requests in flight. Docker kills a container 10 s after its SIGTERM.
 
-_PATIENCE = 2  # Signals that are postponed before the next one ends the command.
+_MAX_POSTPONED = 2  # The next signal ends the command.
 
 
 def interrupt(_: int) -> None:
@@ -26,17 +26,17 @@ def interrupt(_: int) -> None:
 
 @define(eq=False)
 class StopSignals:
-    """The stop signals that a command has received.
+    """Count the stop signals that a command receives.
 
     Attributes:
-        count: How many.
+        count: The number of signals.
     """
 
     count: int = 0
 
     @contextmanager
     def postponed(self) -> Iterator[None]:
-        """Only count signals while the block runs, so that results are reported.
+        """Only count signals during the block, so that results are reported.
 
         Raises:
             KeyboardInterrupt: At the third signal.
@@ -46,7 +46,7 @@ class StopSignals:
 
     @contextmanager
     def listening(self, react: Callable[[], None]) -> Iterator[None]:
-        """Call a function in the running event loop after each signal, and those before it."""
+        """Call a function in the running event loop after each signal, including earlier ones."""
         loop = asyncio.get_running_loop()
 
         def received(_: int) -> None:
@@ -60,5 +60,5 @@ class StopSignals:
 
     def _postpone(self, _: int) -> None:
         self.count += 1
-        if self.count > _PATIENCE:
+        if self.count > _MAX_POSTPONED:
             raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""Handlers of stop signals that are installed before anything else is imported.
+"""Handlers of stop signals, which are installed before anything else is imported.
 
 Ctrl-C during an import surfaces in any line of any library, and leaves modules half imported. So
-this module imports little, and none of its imports is large.
+this module imports only a few small modules.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-# Windows has no SIGHUP.
+# Windows does not support SIGHUP.
 STOP_SIGNALS = tuple(
     signal.Signals[name]
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -21,9 +21,9 @@ STOP_SIGNALS = tuple(
 
 @contextmanager
 def handled(handler: Callable[[int], None]) -> Iterator[None]:
-    """Call a function for each stop signal while the block runs, if this is the main thread.
+    """Call a function for each stop signal during the block, if this is the main thread.
 
-    A signal that the parent process had ignored (nohup, a job in the background) stays ignored.
+    A signal that the parent process ignores (nohup, a background job) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -39,18 +39,18 @@ def handled(handler: Callable[[int], None]) -> Iterator[None]:
                 previous[number] = signal.signal(number, call)
         yield
     finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
+        for number, handler_before in previous.items():
+            signal.signal(number, handler_before)
 
 
-def leave(_: int) -> None:
-    """End the process at once. Only for the time in which nothing can have been done."""
-    with suppress(OSError):  # stderr may be closed
+def exit_at_once(_: int) -> None:
+    """End the process without any cleanup. Only safe before a command has started its work."""
+    with suppress(OSError):  # stderr may be closed.
         os.write(2, b"losant-tokens: interrupted\n")
     os._exit(130)
 
 
-def ignore() -> None:
+def ignore_stop_signals() -> None:
     """Ignore stop signals from now on."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,285 @@
+"""The options of the job commands: which tokens to select, safety checks, and how to apply."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from attrs import frozen
+from cyclopts import Group, Parameter, Token, validators
+
+from losant_tokens import Owner
+from losant_tokens.cli._options import (
+    CONNECTION_GROUP,
+    CURRENT_USER,
+    AtLeastOne,
+    AtLeastZero,
+    Json,
+    PageSize,
+    Quiet,
+    Yes,
+    age,
+    choice,
+    flag,
+    repeatable,
+)
+
+if TYPE_CHECKING:
+    from losant_tokens.jobs import Rule
+
+_RULES = Group("Selection", sort_key=1)
+_SAFETY = Group("Safety checks", sort_key=2)
+_RUN = Group("Run", sort_key=3)
+
+DEFAULT_MAX_AGE = timedelta(hours=24)
+DEFAULT_PRUNE_AGE = timedelta(days=180)
+
+
+def _read_owners(_: Any, tokens: Sequence[Token]) -> tuple[Owner, ...]:
+    return tuple(Owner.parse(token.value) for token in tokens)
+
+
+Action = Annotated[
+    Literal["delete", "deactivate", "activate"],
+    choice(*("delete", "deactivate", "activate"), help_="Choose what to do with the tokens."),
+]
+PlanFile = Annotated[Path, Parameter(name="FILE", help="Read the plan from FILE.")]
+ReportFile = Annotated[
+    Path, Parameter(name="FILE", help="Read the JSON report of the quarantine from FILE.")
+]
+Out = Annotated[
+    Path | None,
+    Parameter(
+        metavar="FILE",
+        show_default=lambda _: "in the state folder",
+        help="Write the plan to FILE.",
+    ),
+]
+MaxAge = Annotated[
+    timedelta,
+    age(
+        "Refuse a plan that was made more than AGE ago.",
+        show_default=lambda span: f"{span / timedelta(hours=1):g}h",
+    ),
+]
+PruneAge = Annotated[
+    timedelta,
+    age(
+        "Remove only files of jobs that ended more than AGE ago.",
+        show_default=lambda span: f"{span.days}d",
+    ),
+]
+After = Annotated[timedelta, age("Delete only tokens deactivated more than AGE ago, such as 30d.")]
+Patience = Annotated[
+    float | None,
+    Parameter(
+        metavar="SECONDS",
+        validator=AtLeastZero,
+        show_default=lambda _: "300",
+        help="Wait up to SECONDS for an outage to end.",
+    ),
+]
+Owners = Annotated[
+    tuple[Owner, ...],
+    Parameter(
+        name="--owner",
+        metavar="OWNER",
+        converter=_read_owners,
+        accepts_keys=False,
+        negative="",
+        show_default=lambda owners: ", ".join(map(str, owners)),
+        group=_RULES,
+        help="Use the tokens of OWNER; repeat for more.",
+    ),
+]
+
+
+@Parameter(name="*", group=_RULES)
+@frozen(kw_only=True)
+class RuleOptions:
+    """The rules that select tokens."""
+
+    expired: Annotated[bool, flag("Select expired tokens.")] = False
+    expires_within: Annotated[
+        timedelta | None,
+        age("Select tokens that expire within DURATION, such as 30d.", metavar="DURATION"),
+    ] = None
+    never_expires: Annotated[bool, flag("Select tokens without an expiration date.")] = False
+    older_than: Annotated[
+        timedelta | None, age("Select tokens created more than AGE ago, such as 90d.")
+    ] = None
+    not_updated_for: Annotated[
+        timedelta | None,
+        age("Select tokens last updated more than DURATION ago, such as 90d.", metavar="DURATION"),
+    ] = None
+    inactive: Annotated[bool, flag("Select inactive tokens.")] = False
+    named: Annotated[
+        tuple[str, ...],
+        repeatable("GLOB", "Select tokens whose name matches GLOB; repeat for alternatives."),
+    ] = ()
+    except_named: Annotated[
+        tuple[str, ...],
+        repeatable("GLOB", "Always exclude tokens whose name matches GLOB; repeat for more."),
+    ] = ()
+    created_by: Annotated[
+        tuple[str, ...],
+        repeatable("GLOB", "Select tokens whose creator's id or name matches GLOB."),
+    ] = ()
+    has_scope: Annotated[
+        tuple[str, ...], repeatable("GLOB", "Select tokens with a scope that matches GLOB.")
+    ] = ()
+    can_create_tokens: Annotated[bool, flag("Select tokens that can create tokens.")] = False
+    any: Annotated[bool, flag("Select tokens that match any of these options, not all.")] = False
+
+    def rule(self) -> "Rule | None":
+        """Return all options as one rule, or None without an option that selects tokens."""
+        from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
+
+        flags = (
+            (jobs.expired, self.expired),
+            (jobs.never_expires, self.never_expires),
+            (jobs.inactive, self.inactive),
+            (jobs.can_create_tokens, self.can_create_tokens),
+        )
+        durations = (
+            (jobs.expires_within, self.expires_within),
+            (jobs.older_than, self.older_than),
+            (jobs.not_updated_for, self.not_updated_for),
+        )
+        globs = (
+            (jobs.named, self.named),
+            (jobs.created_by, self.created_by),
+            (jobs.has_scope, self.has_scope),
+        )
+        rules = [
+            *(make() for make, is_set in flags if is_set),
+            *(make(duration) for make, duration in durations if duration is not None),
+            *(jobs.any_of(map(make, values)) for make, values in globs if values),
+        ]
+        if not rules:
+            return None
+        rule = jobs.any_of(rules) if self.any else jobs.all_of(rules)
+        return jobs.all_of([rule, *(~jobs.named(glob) for glob in self.except_named)])
+
+
+@Parameter(name="*", group=_SAFETY)
+@frozen(kw_only=True)
+class SafetyOptions:
+    """The safety checks of a plan."""
+
+    protect: Annotated[
+        tuple[str, ...],
+        repeatable("ID|GLOB", "Never select the token ID, or names that match GLOB."),
+    ] = ()
+    allow_majority: Annotated[
+        bool, flag("Allow the selection of more than half of an owner's tokens.")
+    ] = False
+    max_changes: Annotated[
+        int | None,
+        Parameter(
+            metavar="N", validator=AtLeastZero, help="Fail if more than N tokens are selected."
+        ),
+    ] = None
+    allow_unmatched: Annotated[
+        bool, flag("Allow a --protect or --except-named that matches no token.")
+    ] = False
+    page_size: Annotated[PageSize, Parameter(group=CONNECTION_GROUP)] = None
+    clock_check: Annotated[
+        Literal["enforce", "warn", "off"],
+        choice(
+            *("enforce", "warn", "off"),
+            help_="Compare the clock with the server's.",
+        ),
+    ] = "enforce"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of the functions that make plans."""
+        return {
+            "protect": self.protect,
+            "allow_majority": self.allow_majority,
+            "max_changes": self.max_changes,
+            "unmatched": "warn" if self.allow_unmatched else "refuse",
+            "clock_check": self.clock_check,
+            **({} if self.page_size is None else {"page_size": self.page_size}),
+        }
+
+
+@Parameter(name="*", group=_RUN)
+@frozen(kw_only=True)
+class RunOptions:
+    """How a plan is applied."""
+
+    yes: Yes = False
+    no_verify: Annotated[
+        bool, flag("Skip the check of each token before its change: faster, less safe.")
+    ] = False
+    rate: Annotated[
+        float | None,
+        Parameter(
+            metavar="N",
+            validator=validators.Number(gt=0),
+            show_default=lambda _: "adapts to the API",
+            help="Send up to N requests per second.",
+        ),
+    ] = None
+    max_concurrency: Annotated[
+        int | None,
+        Parameter(
+            metavar="N",
+            validator=AtLeastOne,
+            show_default=lambda _: "50, or 20 without aiohttp",
+            help="Send up to N requests at once.",
+        ),
+    ] = None
+    report: Annotated[
+        tuple[Path, ...],
+        repeatable("FILE", "Write a report to FILE: .html, .csv or .json; repeat for more."),
+    ] = ()
+    patience: Patience = None
+    journal: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FILE",
+            show_default=lambda _: "PLAN.journal beside the plan",
+            help="Write the journal to FILE.",
+        ),
+    ] = None
+    account_check: Annotated[
+        Literal["enforce", "off"],
+        choice(
+            *("enforce", "off"),
+            help_="Refuse a plan that may be for another account.",
+        ),
+    ] = "enforce"
+    json: Annotated[Json, Parameter(help="Write the outcome as JSON.")] = False
+    quiet: Quiet = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `jobs.apply`."""
+        patience = {} if self.patience is None else {"patience": self.patience}
+        return {
+            "verify": not self.no_verify,
+            "rate": self.rate,
+            "account_check": self.account_check,
+            **patience,
+        }
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options with which a job is resumed, except `--yes`."""
+        return (
+            *(["--no-verify"] if self.no_verify else []),
+            *([] if self.account_check == "enforce" else ["--account-check", self.account_check]),
+            *(() if self.journal is None else ("--journal", str(self.journal))),
+            *_number("--rate", self.rate),
+            *_number("--max-concurrency", self.max_concurrency),
+            *_number("--patience", self.patience),
+            *(word for file in self.report for word in ("--report", str(file))),
+        )
+
+
+def _number(name: str, value: float | None) -> tuple[str, ...]:
+    return () if value is None else (name, f"{value:g}")
+
+
+DEFAULT_OWNERS = (CURRENT_USER,)
+NO_RULES, DEFAULT_SAFETY, DEFAULT_RUN = RuleOptions(), SafetyOptions(), RunOptions()

@@ -1,0 +1,217 @@
+"""The steps that the job commands share: plan, confirm, apply, report."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from shlex import quote
+
+import attrs
+
+from losant_tokens import jobs
+from losant_tokens.cli._connect import job_client_factory
+from losant_tokens.cli._console import (
+    confirm,
+    is_quiet,
+    print_after_signal,
+    print_error,
+    print_status,
+    print_warning,
+    quiet_output,
+    require_terminal_or_yes,
+)
+from losant_tokens.cli._errors import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_SOME_FAILED,
+    explain,
+)
+from losant_tokens.cli._format import format_count
+from losant_tokens.cli._job_options import DEFAULT_MAX_AGE, RunOptions, SafetyOptions
+from losant_tokens.cli._job_reports import print_totals, write_reports
+from losant_tokens.cli._job_runner import JobRunner
+from losant_tokens.cli._options import ConnectionOptions
+from losant_tokens.cli._output_checks import check_outputs
+from losant_tokens.cli._parse import format_age
+from losant_tokens.cli._planning import Planner, make_plan
+from losant_tokens.cli._render import PROGRESS_LABELS, VERBS, plan_title, show_plan
+from losant_tokens.cli._state_files import journal_path, new_plan_path
+from losant_tokens.errors import LosantError
+
+
+def plan_and_apply(
+    command: str,
+    planner: Planner,
+    out: Path | None,
+    options: RunOptions,
+    safety: SafetyOptions,
+    connection: ConnectionOptions,
+    quarantine: Path | None = None,
+) -> int:
+    """Make a plan, ask for confirmation, apply the plan, and return the exit code.
+
+    Args:
+        command: The name of the command.
+        planner: Makes the plan.
+        out: The file of the plan. Default: a new file in the state folder.
+        options: How to apply the plan.
+        safety: The safety checks of the plan.
+        connection: How to connect.
+        quarantine: The report of a quarantine, if the command reads one.
+    """
+    require_terminal_or_yes(command, yes=options.yes)
+    inputs = [] if quarantine is None else [("the report of the quarantine", quarantine)]
+    with quiet_output(options.quiet):
+        check_outputs(options.report, inputs=inputs, journal=options.journal)
+        path = out or new_plan_path(command)
+        plan = make_plan(planner, path, job_client_factory(connection))
+        job = JobWorkflow(plan, options, connection, journal_path(plan, options.journal))
+        check_outputs(options.report, inputs=inputs, out=plan.path, journal=job.journal, plan=plan)
+        if not len(plan):
+            _warn_of_own_token(plan, safety)
+        if not confirm_plan(plan, options):
+            words = ("losant-tokens", "apply", str(plan.path), *job.arguments())
+            print_status(f"The plan is kept. To apply it: {' '.join(map(quote, words))}")
+            return EXIT_ERROR
+        code = job.run()
+        if out is None and len(plan) == 0:
+            plan.path.unlink(missing_ok=True)
+            if options.journal is None:
+                job.journal.unlink(missing_ok=True)
+        return code
+
+
+def _warn_of_own_token(plan: jobs.Plan, safety: SafetyOptions) -> None:
+    """Warn if the token in use is unprotected, even if no token is selected today."""
+    header = plan.header
+    if header.token_in_use is None and header.action != "activate" and not safety.protect:
+        print_warning(
+            "cannot determine which token is in use, so a later job may select it: protect it "
+            "with --protect ID"
+        )
+
+
+def confirm_plan(plan: jobs.Plan, options: RunOptions, *, resume: bool = False) -> bool:
+    """Show a plan, ask for confirmation, and return whether to apply it.
+
+    Args:
+        plan: The plan.
+        options: How to apply it.
+        resume: Whether the job was started before.
+    """
+    if len(plan) == 0:
+        print_status(f"{plan_title(plan)}: nothing to do. Rule: {plan.header.rule}")
+        return True
+    if not is_quiet() or not options.yes:
+        show_plan(plan, sys.stderr)
+    selected = plan.header.total.selected
+    if options.yes or not selected:
+        return True
+    target = format_count(selected)
+    if resume:
+        target = f"the rest of {target}"
+    permanently = " permanently" if plan.header.action == "delete" else ""
+    if confirm(f"{VERBS[plan.header.action]} {target}{permanently}?"):
+        return True
+    print_status("Nothing was changed.")
+    return False
+
+
+@attrs.frozen
+class JobWorkflow:
+    """Apply a plan, write its reports, and determine the exit code.
+
+    Attributes:
+        plan: The plan.
+        options: How to apply it.
+        connection: How to connect.
+        journal: The file of the journal.
+        resume: Whether to resume a job that was started before.
+        retry_failed: Whether to retry failed tokens.
+        max_age: The maximum age of the plan.
+    """
+
+    plan: jobs.Plan
+    options: RunOptions
+    connection: ConnectionOptions
+    journal: Path
+    resume: bool = False
+    retry_failed: bool = False
+    max_age: timedelta = DEFAULT_MAX_AGE
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options with which the job is resumed."""
+        return (
+            *self.options.arguments(),
+            *([] if self.max_age == DEFAULT_MAX_AGE else ["--max-age", format_age(self.max_age)]),
+            *self.connection.arguments(),
+        )
+
+    def run(self) -> int:
+        """Apply the plan, write the reports, and return the exit code."""
+        runner = self._runner()
+        # A signal while the report is written must not lose the report or the totals.
+        with runner.signals.postponed():
+            failure: LosantError | None = None
+            try:
+                report = runner.run()
+            except jobs.JobFailed as error:
+                cause = error.__cause__
+                report, failure = error.report, cause if isinstance(cause, LosantError) else error
+            are_saved = self._report(report)
+            if failure is not None:
+                print_error(problem := explain(failure))
+                if isinstance(failure, jobs.PlanRefused):
+                    return problem.exit_code
+            self._print_next_step(report)
+            return exit_code(report, runner, is_failed=failure is not None or not are_saved)
+
+    def _runner(self) -> JobRunner:
+        settings = {
+            **self.options.settings(),
+            "resume": self.resume,
+            "retry_failed": self.retry_failed,
+            "max_age": self.max_age,
+            "journal": self.journal,
+        }
+        return JobRunner(
+            self.plan,
+            PROGRESS_LABELS[self.plan.header.action],
+            job_client_factory(self.connection),
+            max_concurrency=self.options.max_concurrency,
+            settings=settings,
+        )
+
+    def _report(self, report: jobs.Report) -> bool:
+        """Write the reports and print the totals; return whether all reports were written."""
+        resume = self._command("apply", "--resume", *self.arguments())
+        files, saved = write_reports(report, self.options.report, resume)
+        print_totals(report, saved, json=self.options.json)
+        return len(saved) == len(files)
+
+    def _print_next_step(self, report: jobs.Report) -> None:
+        if not report.is_complete:
+            command = self._command("apply", "--resume", *self.arguments())
+            print_after_signal(f"To resume: {command}")
+        elif report.counts[jobs.Outcome.FAILED]:
+            command = self._command("apply", "--resume", "--retry-failed", *self.arguments())
+            print_status(f"To retry the failed tokens: {command}")
+
+    def _command(self, name: str, *arguments: str) -> str:
+        words = ("losant-tokens", name, str(self.plan.path), *arguments)
+        return " ".join(map(quote, words))
+
+
+def exit_code(report: jobs.Report, runner: JobRunner, *, is_failed: bool = False) -> int:
+    """Return the exit code of a job.
+
+    Args:
+        report: The report of the job.
+        runner: The runner of the job.
+        is_failed: Whether the job failed, or one of its reports could not be written.
+    """
+    if runner.is_stopped and not report.is_complete:
+        return EXIT_INTERRUPTED
+    if is_failed:
+        return EXIT_ERROR
+    has_failures = report.counts[jobs.Outcome.FAILED] or not report.is_complete
+    return EXIT_SOME_FAILED if has_failures else 0

@@ -1,0 +1,134 @@
+"""The options of several commands: how each is read from the command line, and its help."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from attrs import frozen
+from cyclopts import Group, Parameter, Token, validators
+
+from losant_tokens import Owner
+from losant_tokens.cli._parse import read_age, read_expiry
+
+CONNECTION_GROUP = Group("Connection", sort_key=4)
+
+
+def _read_owner(_: Any, tokens: Sequence[Token]) -> Owner:
+    return Owner.parse(tokens[0].value)
+
+
+def _read_expiry(_: Any, tokens: Sequence[Token]) -> datetime | None:
+    return read_expiry(tokens[0].value, datetime.now(UTC))
+
+
+def _read_age(_: Any, tokens: Sequence[Token]) -> timedelta:
+    return read_age(tokens[0].value)
+
+
+def flag(help_: str) -> Parameter:
+    """Return the parameter of an option without a value."""
+    return Parameter(help=help_, negative="", show_default=False)
+
+
+def repeatable(metavar: str, help_: str) -> Parameter:
+    """Return the parameter of an option that can be given several times."""
+    return Parameter(help=help_, metavar=metavar, negative="", show_default=False, json_list=False)
+
+
+def choice(*values: str, help_: str) -> Parameter:
+    """Return the parameter of an option with a few values, which its metavar lists."""
+    return Parameter(help=help_, metavar="|".join(values), show_choices=False)
+
+
+def age(
+    help_: str, show_default: bool | Callable[[timedelta], str] = False, metavar: str = "AGE"
+) -> Parameter:
+    """Return the parameter of an option for a length of time, such as `12h`, `30d` or `4w`."""
+    return Parameter(
+        help=help_,
+        metavar=metavar,
+        converter=_read_age,
+        accepts_keys=False,
+        n_tokens=1,
+        show_default=show_default,
+    )
+
+
+OwnerOption = Annotated[
+    Owner,
+    Parameter(
+        name="--owner",
+        metavar="OWNER",
+        converter=_read_owner,
+        accepts_keys=False,
+        n_tokens=1,
+        show_default=str,
+        help="Use the tokens of OWNER.",
+    ),
+]
+TokenId = Annotated[str, Parameter(name="ID", help="Use the token with this id.")]
+Json = Annotated[bool, flag("Write JSON, with the members that the API documents.")]
+Quiet = Annotated[bool, flag("Print only errors and warnings.")]
+Yes = Annotated[bool, flag("Do not ask for confirmation. Required without a terminal.")]
+AllowOwnToken = Annotated[bool, flag("Allow a change that locks out this command's own token.")]
+Status = Literal["active", "inactive"]
+Expiry = Annotated[
+    datetime | None,
+    Parameter(
+        metavar="WHEN",
+        converter=_read_expiry,
+        n_tokens=1,
+        show_default=lambda _: "never",
+        help="Set the expiration date.",
+    ),
+]
+Scopes = Annotated[tuple[str, ...], repeatable("SCOPE", "Grant SCOPE; repeat for more.")]
+UnlistedScopes = Annotated[
+    tuple[str, ...],
+    repeatable("SCOPE", "Grant SCOPE even if this version does not know it; repeat for more."),
+]
+PageSize = Annotated[
+    int | None,
+    Parameter(
+        metavar="N",
+        validator=validators.Number(gte=1, lte=1000),
+        show_default=lambda _: "1000",
+        help="Request up to N tokens per page.",
+    ),
+]
+AtLeastZero = validators.Number(gte=0)
+AtLeastOne = validators.Number(gte=1)
+
+
+@Parameter(name="*", group=CONNECTION_GROUP)
+@frozen(kw_only=True)
+class ConnectionOptions:
+    """The connection to the API."""
+
+    scope_check: Annotated[
+        Literal["enforce", "warn", "off"],
+        choice(
+            *("enforce", "warn", "off"),
+            help_="Check scopes and expiry before each request.",
+        ),
+    ] = "enforce"
+
+    insecure_http: Annotated[
+        bool, flag("Allow http:// to another host; this exposes the token.")
+    ] = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `AsyncClient`."""
+        # None leaves the decision to LOSANT_INSECURE_HTTP.
+        return {"scope_check": self.scope_check, "insecure_http": self.insecure_http or None}
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options that differ from the default, as on the command line."""
+        return (
+            *(() if self.scope_check == "enforce" else ("--scope-check", self.scope_check)),
+            *(("--insecure-http",) if self.insecure_http else ()),
+        )
+
+
+CURRENT_USER = Owner.user()
+DEFAULT_CONNECTION = ConnectionOptions()

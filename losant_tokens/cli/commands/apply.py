@@ -1,0 +1,65 @@
+"""The command `apply`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+from losant_tokens.cli._console import quiet_output, require_terminal_or_yes
+from losant_tokens.cli._errors import EXIT_ERROR, UsageError
+from losant_tokens.cli._job_options import (
+    DEFAULT_MAX_AGE,
+    DEFAULT_RUN,
+    MaxAge,
+    PlanFile,
+    RunOptions,
+)
+from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions, flag
+
+if TYPE_CHECKING:
+    from losant_tokens import jobs
+
+
+def apply_plan(
+    file: PlanFile,
+    /,
+    *,
+    resume: Annotated[bool, flag("Resume a job that was started before.")] = False,
+    retry_failed: Annotated[bool, flag("Retry failed tokens; requires --resume.")] = False,
+    max_age: MaxAge = DEFAULT_MAX_AGE,
+    options: RunOptions = DEFAULT_RUN,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Apply a plan after confirmation."""
+    from losant_tokens import jobs
+    from losant_tokens.cli._connect import api_url
+    from losant_tokens.cli._job_workflow import JobWorkflow, confirm_plan
+    from losant_tokens.cli._output_checks import check_outputs
+    from losant_tokens.cli._state_files import journal_path
+
+    require_terminal_or_yes("apply", yes=options.yes)
+    if retry_failed and not resume:
+        raise UsageError("--retry-failed requires --resume: a new job has no failed tokens")
+    with quiet_output(options.quiet):
+        plan = jobs.Plan.read(file)
+        plan.check(api_url(connection), max_age, _estimated_now(plan))
+        journal = journal_path(plan, options.journal)
+        check_outputs(options.report, inputs=[("the plan", file)], journal=journal, plan=plan)
+        if not confirm_plan(plan, options, resume=resume):
+            return EXIT_ERROR
+        return JobWorkflow(
+            plan,
+            options,
+            connection,
+            journal,
+            resume=resume,
+            retry_failed=retry_failed,
+            max_age=max_age,
+        ).run()
+
+
+def _estimated_now(plan: "jobs.Plan") -> datetime:
+    """Return the time for a first check of the plan's age. The job uses the server's time.
+
+    A clock that was ahead of the server's when the plan was made may still be ahead.
+    """
+    ahead = max(plan.header.clock_skew or timedelta(), timedelta())
+    return datetime.now(UTC) - ahead

@@ -1,0 +1,33 @@
+"""The command `cleanup`."""
+
+from losant_tokens.cli._job_options import (
+    DEFAULT_OWNERS,
+    DEFAULT_RUN,
+    DEFAULT_SAFETY,
+    NO_RULES,
+    Action,
+    Out,
+    Owners,
+    RuleOptions,
+    RunOptions,
+    SafetyOptions,
+)
+from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
+
+
+def clean_up(
+    *,
+    rules: RuleOptions = NO_RULES,
+    owners: Owners = DEFAULT_OWNERS,
+    safety: SafetyOptions = DEFAULT_SAFETY,
+    action: Action = "delete",
+    out: Out = None,
+    options: RunOptions = DEFAULT_RUN,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Plan a change of many tokens, and apply it after confirmation."""
+    from losant_tokens.cli._job_workflow import plan_and_apply
+    from losant_tokens.cli._planning import selection_planner
+
+    planner = selection_planner(rules, owners, safety, action, options.patience)
+    return plan_and_apply("cleanup", planner, out, options, safety, connection)

@@ -1,0 +1,21 @@
+"""The command `completion`."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from losant_tokens.cli._console import write_output
+
+
+def write_completion(
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"],
+        Parameter(name="SHELL", show_choices=False, help="Choose bash, zsh or fish."),
+    ],
+    /,
+) -> int:
+    """Write a completion script for a shell."""
+    from losant_tokens.cli._app import app
+
+    write_output(app.generate_completion(shell=shell, prog_name="losant-tokens"))
+    return 0
