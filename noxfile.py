@@ -159,7 +159,6 @@ _MUTATED = {
         "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_plan_clock.py"
         " tests/unit/jobs/test_name_patterns.py"
         " tests/unit/jobs/plan/test_page_reader.py"
-        " --deselect=tests/unit/jobs/plan/test_planner.py::test_memory_is_constant"
     ),
     "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
 }

@@ -1,8 +1,6 @@
 """What users import, and what that costs."""
 
 import ast
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -19,12 +17,6 @@ NAMES = (
     *("UserOauthTokenPost", "UserOauthTokens", "__version__", "aiohttp_transport", "errors"),
     *("can_create_tokens", "httpx_transport"),
 )
-
-
-def run(code: str) -> str:
-    """What a fresh interpreter prints."""
-    command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def test_all() -> None:
@@ -68,51 +60,11 @@ def test_name_that_is_not_there() -> None:
         losant_tokens.Client  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_import_of_the_package_alone() -> None:
-    """The package alone costs next to nothing: what it offers is imported when it is asked for."""
-    loaded = run("import sys, losant_tokens; print(*sys.modules)").split()
-    assert {"httpx", "attrs", "cattrs", "anyio"}.isdisjoint(loaded)
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "errors"])
 def test_documented(name: str) -> None:
     """Everything public says what it is for."""
     documented = {"NEVER", "__version__"}  # no objects of their own kind
     assert name in documented or getattr(losant_tokens, name).__doc__.strip()
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("stamina", "jwt", "aiohttp", "rich", "cyclopts", "starlette", "uvicorn", "jsonschema"),
-        *("respx", "pytest", "trio", "losant_tokens.testing", "losant_tokens.cli"),
-    ],
-)
-def test_imports_little(module: str) -> None:
-    """Importing the client does not import what only some of its uses need."""
-    assert module not in IMPORTED
-
-
-# httpx imports rich for a command of its own, where click is there as well; that is its affair.
-IMPORTED = run(
-    "import sys; sys.modules['click'] = None; from losant_tokens import AsyncClient;"
-    "print(*sys.modules)"
-).split()
-
-
-def test_imports_what_it_needs() -> None:
-    """The list of what was imported is one."""
-    assert {"losant_tokens", "losant_tokens._client", "httpx", "attrs"} <= set(IMPORTED)
-
-
-def test_jwt_is_imported_for_jwts() -> None:
-    """A token that cannot be a JWT does not cost the import of what reads JWTs."""
-    code = (
-        "import sys; from losant_tokens import AsyncClient;"
-        "AsyncClient('plain'); print('jwt' in sys.modules);"
-        "AsyncClient('a.b.c'); print('jwt' in sys.modules)"
-    )
-    assert run(code).split() == ["False", "True"]
 
 
 def test_version() -> None:

@@ -5,7 +5,6 @@ import copy
 import logging
 import pickle
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import anyio
@@ -26,32 +25,16 @@ from losant_tokens import (
     Success,
     UserCredentials,
     _operations,
-    aiohttp_transport,
     errors,
 )
 from tests.support.frames import frames_that_hold
-from tests.support.servers import ID, TOKEN, answer, respond, serve
+from tests.support.servers import ID
 
 API = "https://api.losant.com"
 QUICK = RetryPolicy(base=0.001, cap=0.001, deadline=5)
 ONCE = RetryPolicy(attempts=1)
 TOKEN_URL = f"{API}/me/tokens/{ID}"
 JSON = {"id": ID, "name": "ci"}
-
-
-def answers(*contents: bytes) -> Callable[[ByteStream, bytes], Any]:
-    """A handler that gives one answer after the other, and then the last one for ever."""
-    left = list(contents)
-
-    async def handle(stream: ByteStream, head: bytes) -> None:
-        await stream.send(left.pop(0) if len(left) > 1 else left[0])
-
-    return handle
-
-
-async def silence(stream: ByteStream, head: bytes) -> None:
-    """Never answers."""
-    await anyio.sleep_forever()
 
 
 async def hang_up(stream: ByteStream, head: bytes) -> None:
@@ -297,80 +280,6 @@ async def test_stamina_can_be_switched_off() -> None:
     assert route.call_count == 1
 
 
-async def test_the_deadline_passes_while_others_have_their_turn() -> None:
-    """A retry whose turn comes after the deadline is not sent any more."""
-    requests = 0
-
-    async def handle(stream: ByteStream, head: bytes) -> None:
-        nonlocal requests
-        requests += 1
-        if requests > 1:
-            await anyio.sleep(0.1)
-        await stream.send(answer(b"{}", "503 Busy") if requests == 1 else answer())
-
-    policy = RetryPolicy(base=0.001, deadline=0.2)
-    async with (
-        serve(handle) as url,
-        AsyncClient("t", base_url=url, max_connections=1, retry=policy) as client,
-    ):
-        results: list[object] = []
-
-        async def first() -> None:
-            try:
-                await client.user_api_token.get(ID)
-            except errors.ServerError as error:
-                results.append(error.status_code)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(first)
-            await anyio.lowlevel.checkpoint()
-            for _ in range(3):
-                tasks.start_soon(partial(client.user_api_token.get, ID, retry=RetryPolicy()))
-    assert ([503], 4) == (results, requests)
-
-
-# --- Time -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
-async def test_a_server_that_says_nothing(pool: str) -> None:
-    """A server that takes a request and never answers is a timeout, which is ambiguous."""
-    transport = aiohttp_transport() if pool == "aiohttp" else None
-    async with (
-        serve(silence) as url,
-        AsyncClient("t", base_url=url, timeout=0.1, retry=ONCE, transport=transport) as client,
-    ):
-        with pytest.raises(errors.RequestTimeout, match=r"no answer within 0\.1 s") as caught:
-            await client.user_api_token.get(ID)
-    assert caught.value.ambiguous
-
-
-async def test_a_server_that_drips() -> None:
-    """A server that sends a byte now and then does not hold a call beyond its timeout."""
-
-    async def drip(stream: ByteStream, head: bytes) -> None:
-        for byte in answer():
-            await stream.send(bytes([byte]))
-            await anyio.sleep(0.02)
-
-    async with serve(drip) as url, AsyncClient("t", base_url=url, retry=ONCE) as client:
-        with pytest.raises(errors.RequestTimeout):
-            await client.user_api_token.get(ID, timeout=0.2)
-        assert client._session.in_flight == 0
-
-
-@pytest.mark.parametrize("seconds", [float("inf"), 1e308, 10**300, 1e9])
-async def test_a_timeout_without_end(seconds: float) -> None:
-    """A timeout and a deadline that no clock will see the end of are none at all."""
-    policy = RetryPolicy(deadline=seconds, base=seconds, cap=0.001)
-    handle = answers(answer(b"{}", "503 Busy"), answer())
-    async with (
-        serve(handle) as url,
-        AsyncClient("t", base_url=url, timeout=seconds, retry=policy) as client,
-    ):
-        assert (await client.user_api_token.get(ID)).id == ID
-
-
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", None, True, 10**400])
 async def test_timeouts_that_are_none(seconds: Any) -> None:
     """A timeout that is no number above zero is refused, for the client and for a call."""
@@ -379,89 +288,6 @@ async def test_timeouts_that_are_none(seconds: Any) -> None:
     async with AsyncClient("t") as client:
         with pytest.raises(errors.ValidationError, match=r"userApiToken\.get\.timeout must be"):
             await client.user_api_token.get(ID, timeout=seconds)
-
-
-# --- Answers that are none --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
-@pytest.mark.parametrize(
-    ("content", "expected", "match"),
-    [
-        (answer(b"<html>"), errors.ResponseError, "is not JSON"),
-        (answer(b""), errors.ResponseError, "is not JSON"),
-        (answer(b"[1]"), errors.ResponseError, "must be an object, but it is a list"),
-        (answer(b'{"id":7}'), errors.ResponseError, r"\$\.id of the response must be a string"),
-        (answer(TOKEN, length=999), errors.TransportError, "broke off"),
-        (b"nonsense\r\n\r\n", errors.TransportError, "broke off"),
-        (answer(b"", "413 Too Large"), errors.PayloadTooLarge, "no explanation"),
-        (answer(b"<h1>no</h1>", "502 Bad Gateway"), errors.ServerError, "502 Bad Gateway"),
-        (answer(TOKEN, headers="content-encoding: br\r\n"), errors.ResponseError, "'br'"),
-        (answer(TOKEN, headers="content-encoding: gzip\r\n"), errors.ResponseError, "is not"),
-        (answer(b"{}", "418 Teapot"), errors.StatusError, "418 I'm a Teapot"),
-    ],
-    ids=lambda value: value[:40] if isinstance(value, bytes) else "",
-)
-async def test_answers_that_are_none(
-    pool: str, content: bytes, expected: type[errors.LosantError], match: str
-) -> None:
-    """What is no answer of the API is an error that says so, and the client goes on working."""
-
-    async def handle(stream: ByteStream, head: bytes) -> None:
-        await stream.send(content)
-        if expected is errors.TransportError:
-            await stream.aclose()
-
-    transport = aiohttp_transport() if pool == "aiohttp" else None
-    async with (
-        serve(handle) as url,
-        AsyncClient("t", base_url=url, retry=ONCE, transport=transport) as client,
-    ):
-        for _ in range(2):
-            with pytest.raises(expected, match=match) as caught:
-                await client.user_api_token.get(ID)
-            assert expected is type(caught.value)
-        assert client._session.in_flight == 0
-
-
-async def test_an_answer_that_is_too_large() -> None:
-    """An answer beyond the limit is given up, and its connection with it."""
-    async with (
-        serve(answers(answer(b"x" * 5000), answer())) as url,
-        AsyncClient("t", base_url=url, max_connections=1, max_response_size=1024) as client,
-    ):
-        with pytest.raises(errors.ResponseError, match="is larger than") as caught:
-            await client.user_api_token.get(ID)
-        assert type(caught.value) is errors.ResponseError
-        assert (await client.user_api_token.get(ID)).id == ID
-
-
-async def test_a_page_that_is_too_large() -> None:
-    """A page beyond the limit is an error of its own, which says what helps."""
-    async with (
-        serve(answers(answer(b"x" * 5000))) as url,
-        AsyncClient("t", base_url=url, max_response_size=1024) as client,
-    ):
-        with pytest.raises(errors.ResponseTooLarge, match="Request smaller pages"):
-            await client.user_api_tokens.get()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        answer(b"x" * 5000, "503 Unavailable"),
-        answer(TOKEN, "503 Unavailable", headers="content-encoding: br\r\n"),
-        answer(TOKEN, "503 Unavailable", headers="content-encoding: gzip\r\n"),
-    ],
-)
-async def test_an_error_whose_body_cannot_be_read(body: bytes) -> None:
-    """The status of a response decides its error, whatever its body is."""
-    async with (
-        serve(answers(body)) as url,
-        AsyncClient("t", base_url=url, retry=ONCE, max_response_size=1024) as client,
-    ):
-        with pytest.raises(errors.ServerError, match="no explanation was given"):
-            await client.user_api_token.get(ID)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "1", None])
@@ -479,65 +305,6 @@ async def test_reading_a_long_list_is_within_the_timeout() -> None:
     async with AsyncClient("t", transport=transport, retry=ONCE) as client:
         with pytest.raises(errors.RequestTimeout):
             await client.user_api_tokens.get(timeout=0.02)
-
-
-@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
-async def test_a_connection_that_breaks_is_ambiguous(pool: str) -> None:
-    """A connection that ends after the request was sent may have done it: no second POST."""
-    seen = 0
-
-    async def handle(stream: ByteStream, head: bytes) -> None:
-        nonlocal seen
-        seen += 1
-        await stream.aclose()
-
-    transport = aiohttp_transport() if pool == "aiohttp" else None
-    async with (
-        serve(handle) as url,
-        AsyncClient("t", base_url=url, retry=QUICK, transport=transport) as client,
-    ):
-        with pytest.raises(errors.TransportError) as caught:
-            await client.user_api_tokens.post(ApiTokenPost("ci"))
-        assert (errors.TransportError, True, 1) == (
-            type(caught.value),
-            caught.value.ambiguous,
-            seen,
-        )
-
-
-@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
-async def test_aiohttp_does_not_repeat_by_itself(pool: str) -> None:
-    """A deletion over a kept connection that breaks is sent once, unless the policy says so."""
-    seen: list[bytes] = []
-
-    async def handle(stream: ByteStream, head: bytes) -> None:
-        seen.append(head[:6])
-        if head.startswith(b"DELETE"):
-            await stream.aclose()
-        else:
-            await respond(stream, head)
-
-    transport = aiohttp_transport() if pool == "aiohttp" else None
-    async with (
-        serve(handle) as url,
-        AsyncClient("t", base_url=url, retry=ONCE, transport=transport) as client,
-    ):
-        await client.user_api_token.get(ID)
-        with pytest.raises(errors.TransportError):
-            await client.user_api_token.delete(ID)
-    assert seen == [b"GET /m", b"DELETE"]
-
-
-@pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
-async def test_nobody_listens(pool: str) -> None:
-    """A port where nobody listens is a failure to connect, for a POST tried as often as a GET."""
-    async with serve(respond) as url:
-        pass
-    transport = aiohttp_transport() if pool == "aiohttp" else None
-    async with AsyncClient("t", base_url=url, retry=QUICK, transport=transport) as client:
-        with pytest.raises(errors.ConnectFailed, match=url) as caught:
-            await client.user_api_tokens.post(ApiTokenPost("ci"))
-    assert not caught.value.ambiguous
 
 
 # --- Scopes, expiry, life ---------------------------------------------------------------------
@@ -596,14 +363,6 @@ async def test_after_close() -> None:
         await client.__aenter__()
 
 
-async def test_opened_twice() -> None:
-    """A client that is open cannot be opened again, and is none the worse for the attempt."""
-    async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
-        with pytest.raises(errors.ClientStateError, match="is open: it can be opened once"):
-            await client.__aenter__()
-        assert (await client.user_api_token.get(ID)).id == ID
-
-
 @pytest.mark.parametrize("here", [asyncio.run, trio.run])
 @pytest.mark.parametrize("there", [asyncio.run, trio.run])
 def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any]) -> None:
@@ -619,34 +378,6 @@ def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any])
 
     here(opened() if here is asyncio.run else opened)
     there(call() if there is asyncio.run else call)
-
-
-async def test_closed_while_calls_wait() -> None:
-    """A call that waits for its turn when the client closes says so; one under way ends well."""
-    release = anyio.Event()
-    ends: list[str] = []
-
-    async def held(stream: ByteStream, head: bytes) -> None:
-        await release.wait()
-        await respond(stream, head)
-
-    async def call(client: AsyncClient) -> None:
-        try:
-            ends.append((await client.user_api_token.get(ID)).id)
-        except errors.ClientStateError:
-            ends.append("closed")
-
-    async with (
-        serve(held) as url,
-        AsyncClient("t", base_url=url, max_connections=1) as client,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(call, client)
-        tasks.start_soon(call, client)
-        await anyio.sleep(0.05)
-        await client.aclose()
-        release.set()
-    assert ends == ["closed", ID]
 
 
 async def test_no_token() -> None:
@@ -729,24 +460,6 @@ async def test_a_server_that_repeats_secrets(status: int) -> None:
             told_on = repr(vars(error)) + str(error) + repr(pickle.dumps(error))
             assert [] == [secret for secret in secrets if secret in told_on]
             assert [] == [frame for secret in secrets for frame in frames_that_hold(error, secret)]
-
-
-async def test_under_trio() -> None:
-    """The client works under trio just as well: calls, retries, timeouts."""
-
-    async def main() -> list[object]:
-        found: list[object] = []
-        handle = answers(answer(b"{}", "503 Busy"), answer())
-        async with serve(handle) as url, AsyncClient("t", base_url=url, retry=QUICK) as client:
-            found.append((await client.user_api_token.get(ID)).id)
-        async with serve(silence) as url, AsyncClient("t", base_url=url, retry=ONCE) as client:
-            try:
-                await client.user_api_token.get(ID, timeout=0.1)
-            except errors.RequestTimeout as error:
-                found.append(error.ambiguous)
-        return found
-
-    assert await anyio.to_thread.run_sync(trio.run, main) == [ID, True]
 
 
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])

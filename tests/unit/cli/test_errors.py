@@ -14,7 +14,6 @@ from losant_tokens.cli import _connect
 from losant_tokens.cli._argument_options import with_options
 from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import CommandError, explain, unexpected
-from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
 COMMANDS = (
@@ -67,40 +66,6 @@ def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert err.startswith("losant-tokens: error: no API token: LOSANT_API_TOKEN is not set\nhint: ")
 
 
-def test_wrong_token(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the API refuses is told in a line, with a hint."""
-    monkeypatch.setenv("LOSANT_API_TOKEN", "wrong")
-
-    code, out, err = command("list")
-
-    message, hint = err.splitlines()
-    assert (1, "") == (code, out)
-    assert message.startswith("losant-tokens: error: userApiTokens.get (/me/tokens): 401")
-    assert hint.startswith("hint: check LOSANT_API_TOKEN")
-
-
-def test_message_of_the_server(fake: FakeLosant, service: str, command: Command) -> None:
-    """What a server says cannot get at the terminal."""
-    fake.fail(status=400, body={"type": "X", "message": "a\x1b[2J\u202eb"})
-
-    _, _, err = command("list")
-
-    assert err == (
-        "losant-tokens: error: userApiTokens.get (/me/tokens): 400 X - a\\x1b[2J\\u202eb\n"
-    )
-
-
-def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> None:
-    """Whoever waits for another try is told why."""
-    fake.fail(status=503, headers={"Retry-After": "0"})
-
-    code, _, err = command("list")
-
-    assert code == 0
-    assert "503" in err
-    assert "; trying again in 0." in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "message", "help_of"),
     [
@@ -151,20 +116,6 @@ def test_help_of_all(command: Command) -> None:
     assert "\nEnvironment:\n  LOSANT_API_TOKEN" in out
     assert "\nExit codes:\n  0    success" in out
     assert out == command()[1]
-
-
-def test_full_disk(
-    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the system refuses is told in a line."""
-
-    def full(*_: object, **__: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("losant_tokens.cli._connect.run_with_tokens", full)
-
-    expected = "losant-tokens: error: [Errno 28] No space left on device\n"
-    assert (1, "", expected) == command("list")
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])

@@ -9,7 +9,6 @@ from losant_tokens import jobs
 from losant_tokens.cli import _planning
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.cli._job_options import NO_RULES, RuleOptions
-from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
 
@@ -64,26 +63,6 @@ def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, 
 def test_no_rules() -> None:
     """No option at all is no rule, rather than one that selects everything."""
     assert NO_RULES.rule() is None
-
-
-def test_rules_select(fake: FakeLosant, service: str, command: Command) -> None:
-    """Each option selects what it says."""
-    fake.add_token("a", scope=["all.User"], creator_name="ada")
-    fake.add_token("b", status="inactive")
-    fake.add_token("c")
-
-    for option, expected in (
-        (["--has-scope", "all.User"], "a"),
-        (["--created-by", "a?a"], "a"),
-        (["--can-create-tokens"], "a"),
-        (["--inactive"], "b"),
-        (["--named", "[c]"], "c"),
-    ):
-        code, _, err = command("plan", *option, "--out", (path := f"{fake.user_id}.jsonl"))
-        assert code == 0, err
-        plan = jobs.Plan.read(path)
-        assert [expected] == [entry.name for entry in plan.entries()]
-        plan.path.unlink()
 
 
 @pytest.mark.parametrize(

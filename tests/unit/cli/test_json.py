@@ -1,17 +1,13 @@
 """Tokens as JSON."""
 
-import json
 import math
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import httpx
 import pytest
 
 from losant_tokens import ApiToken, OauthDetails, OrgRole, ResourceRole, Secret, UserOauthToken
 from losant_tokens.cli._json import as_json, as_wire
-from losant_tokens.testing import FakeLosant
-from tests.support.command import Command
 
 MOMENT = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -99,39 +95,6 @@ def test_oauth_members() -> None:
 
     expected = {"client_id": "c", "authorizationStatus": "authorized"}
     assert expected == as_wire(token)["oauth"]
-
-
-def test_the_same_as_the_service(fake: FakeLosant, service: str, command: Command) -> None:
-    """What `list --json` writes is what the service answers with."""
-    fake.seed(30)
-    fake.add_token("roles", org_roles=[{"orgId": "a" * 24, "role": "admin"}], default_role="view")
-    answer = httpx.get(
-        f"{service}/me/tokens", headers={"Authorization": f"Bearer {fake.admin_token}"}
-    )
-
-    _, out, _ = command("list", "--json")
-
-    expected = [
-        {name: member for name, member in item.items() if name[0] != "_"}
-        for item in answer.json()["items"]
-    ]
-    assert expected == json.loads(out)
-
-
-def test_oauth_tokens_the_same(fake: FakeLosant, service: str, command: Command) -> None:
-    """So it is for OAuth tokens."""
-    fake.seed(5, owner="oauth")
-    answer = httpx.get(
-        f"{service}/me/oauth-tokens", headers={"Authorization": f"Bearer {fake.admin_token}"}
-    )
-
-    _, out, _ = command("list", "--json", "--owner", "oauth")
-
-    expected = [
-        {name: member for name, member in item.items() if name[0] != "_"}
-        for item in answer.json()["items"]
-    ]
-    assert expected == json.loads(out)
 
 
 def test_ascii() -> None:

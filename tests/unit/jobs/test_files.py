@@ -3,8 +3,6 @@
 import os
 import socket
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -161,43 +159,6 @@ def test_new_file_where_modes_cannot_be_set(
     assert (tmp_path / "x").exists()
 
 
-# --- Left behind -----------------------------------------------------------------------------
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from losant_tokens.jobs import _files as files
-with files.part_of(Path(sys.argv[1])):
-    if sys.argv[2] == "wait":
-        print("ready", flush=True)
-        sys.stdin.read()
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_parts_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    """The next plan in a folder removes the unfinished files of killed processes, and no others."""
-    path = str(tmp_path / "other.jsonl")
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, path, "wait"], stdin=-1, stdout=-1, text=True
-    ) as running:
-        assert running.stdout is not None
-        running.stdout.readline()
-        subprocess.run([sys.executable, "-c", KILLED, path, "now"], check=False)
-        names = [".x.part", "x.losant-tokens.part", ".x.0123456789ab.losant-tokens.part.txt"]
-        for name in names:
-            (tmp_path / name).write_text("mine")
-        pipe(tmp_path / ".y.0123456789ab.losant-tokens.part")
-        assert len(list(tmp_path.glob(".other*"))) == 2
-
-        write(tmp_path / "plan.jsonl")
-
-        left = [file.name for file in tmp_path.iterdir() if file.name.startswith(".other")]
-        assert len(left) == 1
-        assert all((tmp_path / name).exists() for name in names)
-        running.kill()
-
-
 def test_part_that_another_process_takes_for_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,26 +226,6 @@ def test_folder_of_a_job(temporary: Path, is_complete: bool, left: int) -> None:
     OwnFolder.create()
 
     assert folders(temporary) == left
-
-
-def test_folders_of_killed_processes(temporary: Path) -> None:
-    """The folder of a killed process is removed by the next one, unless it has a journal."""
-    program = (
-        "import os, signal, sys, tempfile\n"
-        f"tempfile.tempdir = {str(temporary)!r}\n"
-        "from losant_tokens.jobs._plan.temporary_folder import OwnFolder\n"
-        "own = OwnFolder.create()\n"
-        "if sys.argv[1]: (own.path / 'plan.jsonl.journal').write_text('x')\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    for journal in ("", "journal", ""):
-        subprocess.run([sys.executable, "-c", program, journal], check=False)
-    mine = OwnFolder.create()
-
-    assert folders(temporary) == 2
-    assert mine.path.exists()
-    OwnFolder.create()
-    assert mine.path.exists()
 
 
 def test_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """What users see: tokens, seeds and names."""
 
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -166,37 +165,3 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, missing: str) -> Non
         from losant_tokens.testing import Fault  # noqa: F401
 
     assert missing in str(error.value)
-
-
-def test_the_plugin_needs_nothing() -> None:
-    """The plugin, which every run of pytest imports, imports nothing of the extra."""
-    code = (
-        "import sys, losant_tokens.testing.pytest_plugin; "
-        "print({'starlette', 'uvicorn', 'jsonschema'} & set(sys.modules))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
-    )
-
-    assert run.stdout.strip() == "set()"
-
-
-def test_the_fake_is_independent_of_the_client() -> None:
-    """The fake shares nothing but the published scopes with the client, so each tests the other."""
-    code = (
-        "import sys, types, importlib.util as util; "
-        "spec = util.find_spec('losant_tokens.testing'); "
-        "package = types.ModuleType('losant_tokens'); "
-        "package.__path__ = [spec.submodule_search_locations[0].rpartition('testing')[0]]; "
-        "ours = [name for name in sys.modules if name.startswith('losant_tokens')]; "
-        "[sys.modules.pop(name) for name in ours]; "
-        "sys.modules['losant_tokens'] = package; "
-        "from losant_tokens.testing import FakeLosant; "
-        "print([name for name in sys.modules if name.startswith('losant_tokens.')"
-        " and not name.startswith('losant_tokens.testing')])"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
-    )
-
-    assert run.stdout.strip() == "['losant_tokens._published_scopes']"

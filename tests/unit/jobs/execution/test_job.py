@@ -27,23 +27,9 @@ from tests.support.jobs import (
     outcomes,
     planned,
     sent,
-    served,
 )
 
 ONE = "*/me/tokens/*"  # the path of one token, and of no list
-
-
-async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
-    """All that the plan lists is deleted, each token once, and nothing else."""
-    fake = fake_with(300, kept=30)
-    async with served(fake) as client:
-        plan = await planned(client, tmp_path)
-        report = await jobs.apply(client, plan)
-
-    assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(30)}
-    assert sorted(sent(fake, "DELETE")) == sorted(entry.id for entry in plan.entries())
-    assert (counts(report), report.is_complete, report.requests) == ({"done": 300}, True, 600)
-    assert (report.retries, report.refused, report.gave_up) == (0, 0, None)
 
 
 @pytest.mark.parametrize(("action", "status"), [("deactivate", "inactive"), ("activate", "active")])

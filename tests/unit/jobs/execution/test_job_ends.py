@@ -4,11 +4,6 @@ import asyncio
 import errno
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,7 +15,7 @@ import httpx
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.jobs import Outcome, Plan, Progress, Report
+from losant_tokens.jobs import Outcome, Progress, Report
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
@@ -31,7 +26,6 @@ from tests.support.jobs import (
     on_virtual_time,
     planned,
     sent,
-    served,
 )
 
 ONE = "*/me/tokens/*"  # the path of one token, and of no list
@@ -496,27 +490,6 @@ def test_stop_while_waiting(tmp_path: Path, fault: dict[str, Any]) -> None:
     assert report.seconds == pytest.approx(60.5, abs=0.1)
 
 
-async def test_task_that_is_cancelled(tmp_path: Path) -> None:
-    """A task that is cancelled, even twice, is over when what was in flight has been recorded."""
-    fake = slow_fake(40, seconds=0.05)
-    async with served(fake) as client:
-        plan = await planned(client, tmp_path)
-        task = asyncio.create_task(jobs.apply(client, plan))
-        while len(sent(fake, "DELETE")) < 15:  # noqa: ASYNC110 -- the fake tells nobody
-            await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        before = len(sent(fake, "DELETE"))
-        report = await jobs.apply(client, plan, resume=True)
-
-    assert before < 40
-    assert counts(report) == {"done": 40}
-    assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 40
-
-
 async def test_cancelled_while_files_are_opened(tmp_path: Path) -> None:
     """A job that is cancelled while it opens its files leaves none of them locked."""
     fake = fake_with(3)
@@ -581,63 +554,3 @@ async def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             await jobs.apply(client, plan)
 
     assert len(fake.tokens()) > 100
-
-
-# --- Being killed ----------------------------------------------------------------------------
-
-APPLY = """
-import asyncio, sys
-from losant_tokens import AsyncClient, aiohttp_transport, jobs
-async def main():
-    transport = aiohttp_transport(max_connections=8)
-    async with AsyncClient(sys.argv[1], base_url=sys.argv[2], transport=transport) as client:
-        await jobs.apply(client, jobs.Plan.read(sys.argv[3]), resume=True)
-asyncio.run(main())
-"""
-
-
-def run_and_kill(fake: FakeLosant, base_url: str, plan: Plan, deletions: int) -> bool:
-    """Applies a plan in a process of its own, killed after so many requests; whether it ended."""
-    before = len(fake.requests)
-    arguments = [sys.executable, "-c", APPLY, fake.admin_token, base_url, str(plan.path)]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:
-        while process.poll() is None:
-            if len(fake.requests) - before >= deletions:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                return False
-            time.sleep(0.0005)
-        assert process.stderr is not None
-        assert (process.returncode, process.stderr.read()) == (0, b"")
-    return True
-
-
-def test_killed_again_and_again(tmp_path: Path) -> None:
-    """Killed at any instant and resumed, a job ends as if it had never been interrupted."""
-    tokens, kills, at_once = 160, 0, 8
-    fake = fake_with(tokens, kept=20)
-    chance = random.Random(7)
-    with fake.serve() as base_url:
-
-        async def make() -> Plan:
-            async with client_of(fake, base_url=base_url) as client:
-                return await planned(client, tmp_path)
-
-        plan = asyncio.run(make())
-        listed = {entry.id for entry in plan.entries()}
-        fake.clear_requests()
-        while not run_and_kill(fake, base_url, plan, chance.randrange(1, 40)):
-            kills += 1
-
-        async def finish() -> Report:
-            async with client_of(fake, base_url=base_url) as client:
-                return await jobs.apply(client, plan, resume=True)
-
-        report = asyncio.run(finish())
-
-    deleted = Counter(sent(fake, "DELETE"))
-    assert kills >= 5
-    assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(20)}
-    assert set(deleted) == listed
-    assert sum(deleted.values()) - tokens <= kills * at_once
-    assert (counts(report), report.requests) == ({"done": tokens}, 0)

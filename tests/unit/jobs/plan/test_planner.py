@@ -1,7 +1,5 @@
 """Making plans: what is selected, what is guarded, and that a moving collection is noticed."""
 
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -413,48 +411,6 @@ async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
     ]
     assert plan.header.drifted is True
     assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(30)]
-
-
-MEMORY = """
-import asyncio, json, sys, tracemalloc, warnings
-import httpx
-from losant_tokens import AsyncClient, Owner, jobs
-TOTAL = int(sys.argv[1])
-def answer(request):
-    page, size = int(request.url.params["page"]), int(request.url.params["perPage"])
-    numbers = range(page * size, min(TOTAL, (page + 1) * size))
-    items = [{"id": f"{n:024x}", "name": f"ci-{n}", "status": "active", "scope": ["all.User"]}
-             for n in numbers]
-    return httpx.Response(200, json={"items": items, "totalCount": TOTAL, "perPage": size})
-async def main():
-    warnings.simplefilter("ignore")
-    async with AsyncClient("x", base_url="https://x", transport=httpx.MockTransport(answer)) as c:
-        await jobs.plan(c, Owner.user(), select=jobs.named("none"), path=sys.argv[2])
-        tracemalloc.start()
-        plan = await jobs.plan(
-            c, Owner.user(), select=jobs.named("ci-*"), path=sys.argv[3], allow_majority=True
-        )
-        print(tracemalloc.get_traced_memory()[1], len(plan))
-asyncio.run(main())
-"""
-
-
-def test_memory_is_constant(tmp_path: Path) -> None:
-    """Six times as many tokens take no more memory."""
-    peaks = {}
-    for total in (2000, 12_000):
-        command = [
-            sys.executable,
-            "-c",
-            MEMORY,
-            str(total),
-            *(str(tmp_path / f"{total}.{n}") for n in "ab"),
-        ]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        peaks[total], count = map(int, output.split())
-        assert count == total
-
-    assert peaks[12_000] - peaks[2000] < 1024 * 1024
 
 
 async def test_unknown_number_of_all(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Jobs over sockets."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import jobs
+from losant_tokens.testing import FakeLosant
+from tests.support.jobs import (
+    counts,
+    fake_with,
+    planned,
+    sent,
+    served,
+)
+
+
+async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
+    """All that the plan lists is deleted, each token once, and nothing else."""
+    fake = fake_with(300, kept=30)
+    async with served(fake) as client:
+        plan = await planned(client, tmp_path)
+        report = await jobs.apply(client, plan)
+
+    assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(30)}
+    assert sorted(sent(fake, "DELETE")) == sorted(entry.id for entry in plan.entries())
+    assert (counts(report), report.is_complete, report.requests) == ({"done": 300}, True, 600)
+    assert (report.retries, report.refused, report.gave_up) == (0, 0, None)
+
+
+# --- Being stopped ---------------------------------------------------------------------------
+
+
+def slow_fake(tokens: int = 60, seconds: float = 1.0) -> FakeLosant:
+    fake = fake_with(tokens)
+    fake.fail("latency", seconds=seconds, times=None, method="DELETE")
+    return fake
+
+
+async def test_task_that_is_cancelled(tmp_path: Path) -> None:
+    """A task that is cancelled, even twice, is over when what was in flight has been recorded."""
+    fake = slow_fake(40, seconds=0.05)
+    async with served(fake) as client:
+        plan = await planned(client, tmp_path)
+        task = asyncio.create_task(jobs.apply(client, plan))
+        while len(sent(fake, "DELETE")) < 15:  # noqa: ASYNC110 -- the fake tells nobody
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        before = len(sent(fake, "DELETE"))
+        report = await jobs.apply(client, plan, resume=True)
+
+    assert before < 40
+    assert counts(report) == {"done": 40}
+    assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 40
