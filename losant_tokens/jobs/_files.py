@@ -1,8 +1,8 @@
-"""Private files: opened with care, locked against other processes, written completely or not.
+"""Private files: checked when they are opened, locked, and written completely or not at all.
 
-A path may lead to something else than expected: a named pipe that blocks, a device that acts when
-it is opened, the file of another user. So a file is looked at before it is opened, once more when
-it is open, and nothing is changed before it was accepted.
+A path may lead to a named pipe that blocks, to a device that acts when it is opened, or to the file
+of another user. So a file is checked before it is opened and again when it is open, and it is
+changed only after both checks.
 """
 
 import contextlib
@@ -17,25 +17,30 @@ from uuid import uuid4
 
 _O_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _O_BINARY = getattr(os, "O_BINARY", 0)
-_O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # so that a named pipe does not block
+_O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # do not block on a named pipe
 _O_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 _PART = re.compile(r"\..+\.[0-9a-f]{12}\.losant-tokens\.part")
 
 
 class UnfitFileError(OSError):
-    """A path leads to something that is not used: it is no regular file, or not the user's own."""
+    """A path leads to something else than a regular file, or to the file of another user.
+
+    Args:
+        problem: The problem, as a phrase.
+        path: The path.
+    """
 
     def __init__(self, problem: str, path: str | os.PathLike[str]) -> None:
         super().__init__(errno.EINVAL, problem, os.fspath(path))
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """Open a regular file to read it, and return its descriptor.
+    """Open a regular file for reading, and return its descriptor.
 
     Raises:
-        UnfitFileError: It is a folder, a named pipe, a device or the like.
-        OSError: It cannot be opened.
+        UnfitFileError: The path is that of a folder, a named pipe, a device or a socket.
+        OSError: The file cannot be opened.
     """
     _check_regular(Path(path).stat(), path)
     descriptor = os.open(path, os.O_RDONLY | _O_NONBLOCK | _O_CLOEXEC | _O_BINARY)
@@ -43,25 +48,25 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open a file of the user's own, and return its descriptor.
+    """Open a file that belongs to the user, and return its descriptor.
 
-    A new file is private. One that exists is not changed: once its content was accepted, make it
-    private with `make_private`.
+    A new file is private. An existing file is not changed. Make it private with `make_private` once
+    you have checked its content.
 
     Args:
         path: The file. A symbolic link is not followed.
-        flags: How to open it, as for `os.open`.
+        flags: The flags of `os.open`.
 
     Raises:
-        UnfitFileError: It is no regular file, or belongs to another user.
-        OSError: It cannot be opened.
+        UnfitFileError: The path is not that of a regular file, or the file belongs to another user.
+        OSError: The file cannot be opened.
     """
     flags |= _O_NOFOLLOW | _O_NONBLOCK | _O_CLOEXEC | _O_BINARY
     if flags & os.O_CREAT:
         with contextlib.suppress(FileExistsError):
             descriptor = os.open(path, flags | os.O_EXCL, 0o600)
             try:
-                make_private(descriptor)  # however the umask is set
+                make_private(descriptor)  # The umask may have changed the mode.
             except OSError:
                 os.close(descriptor)
                 raise
@@ -71,7 +76,7 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def _checked(descriptor: int, path: str | os.PathLike[str], *, own: bool) -> int:
-    """Return the descriptor of a file that was opened, if the file is fit for use."""
+    """Return the descriptor of an open file, or close it if the file must not be used."""
     try:
         found = os.fstat(descriptor)
         _check_regular(found, path)
@@ -100,19 +105,19 @@ _KINDS = (
 
 
 def is_own(found: os.stat_result) -> bool:
-    """Return whether a file belongs to the user that runs this process."""
+    """Return whether a file belongs to the user of this process."""
     return sys.platform == "win32" or found.st_uid == os.geteuid()
 
 
 def make_private(descriptor: int) -> None:
-    """Let nobody but its owner read a file."""
-    # Windows has had no such call before Python 3.13, and its files have no such mode.
+    """Make a file readable and writable only for its owner."""
+    # Windows has no such modes, and no such function before Python 3.13.
     if fchmod := getattr(os, "fchmod", None):
         fchmod(descriptor, 0o600)
 
 
 def reason(error: OSError) -> str:
-    """Return in a few words why a file could not be used."""
+    """Return why a file could not be used, as a phrase."""
     return error.strerror or type(error).__name__
 
 
@@ -121,13 +126,17 @@ def reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def part_of(path: Path) -> Iterator[tuple[int, Path]]:
-    """Create a private file beside a path, to be renamed to it once it is complete.
+    """Create a private temporary file beside a path. Rename it to the path once it is complete.
 
-    It is locked while it is written, and removed at the end if it was not renamed. If the process
-    is killed, the next one that writes into the folder removes it, because nobody holds the lock.
+    The file is locked while it is written, and removed at the end if it was not renamed. If the
+    process is killed, the next one that writes into the folder removes the file, because nobody
+    holds the lock.
+
+    Args:
+        path: The path.
 
     Yields:
-        Its descriptor and its path.
+        The descriptor and the path of the temporary file.
     """
     remove_stale_parts(path.parent)
     while True:
@@ -140,13 +149,13 @@ def part_of(path: Path) -> Iterator[tuple[int, Path]]:
     try:
         yield descriptor, part
     finally:
-        os.close(descriptor)  # first, because Windows removes no file that is open
+        os.close(descriptor)  # Windows cannot remove a file that is open.
         with contextlib.suppress(OSError):
             part.unlink()
 
 
 def remove_stale_parts(folder: Path) -> None:
-    """Remove unfinished files of processes that were killed: own files that nobody has locked."""
+    """Remove the unfinished files of killed processes: the user's files that are not locked."""
     with contextlib.suppress(OSError):
         for file in list(folder.iterdir()):
             if _PART.fullmatch(file.name):
@@ -169,11 +178,11 @@ def _remove_if_stale(file: Path) -> None:
 if sys.platform == "win32":  # pragma: no cover
     import msvcrt
 
-    _FAR_BEHIND = 1 << 40  # a lock keeps others from reading, so it is on no line of the file
+    _LOCK_POSITION = 1 << 40  # bytes. A lock prevents reading, so it is past the end of the file.
 
     def lock(descriptor: int) -> bool:
         """Lock a file until it is closed, and return whether no other process has locked it."""
-        os.lseek(descriptor, _FAR_BEHIND, os.SEEK_SET)
+        os.lseek(descriptor, _LOCK_POSITION, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:

@@ -1,4 +1,4 @@
-"""What jobs speak of: what to do, to which tokens, and what came of it."""
+"""The values of jobs: actions, tokens of a plan, the header of a plan, outcomes and progress."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,18 +14,18 @@ ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate")
 
 
 class PlanWarning(UserWarning):
-    """A fact about a plan that you should know before you apply it."""
+    """Warns of a fact about a plan that you should know before you apply it."""
 
 
 class Outcome(Enum):
-    """What came of a token.
+    """The outcome of a job for one token.
 
     DONE: The action was carried out.
-    GONE: Somebody else had deleted it already.
-    CHANGED: It is not as the plan saw it any more; it was left alone.
-    PROTECTED: A guard forbids to touch it.
-    FAILED: The action was refused, or failed too often.
-    UNKNOWN: It may have been asked for, and no answer says so; `resume` finds out.
+    GONE: Somebody else had deleted the token before.
+    CHANGED: The token has changed since it was planned, so it was left alone.
+    PROTECTED: A guard protects the token, so it was left alone.
+    FAILED: The API refused the action, or it failed too often.
+    UNKNOWN: The action may have been carried out. A job that resumes finds out.
     """
 
     DONE = "done"
@@ -35,24 +35,21 @@ class Outcome(Enum):
     FAILED = "failed"
     UNKNOWN = "unknown"
 
-    __hash__ = object.__hash__  # there is one of each; Enum would ask for the hash of its name
 
-
-# Without slots, like tokens: so they are made in half the time.
-@frozen(slots=False)
+@frozen
 class Entry:
     """One token of a plan, as it was when the plan was made.
 
     Attributes:
-        owner: Its owner.
-        id: Its id.
-        name: Its name.
-        status: Its status.
-        last_updated: When it was last changed. A token that has changed since is left alone.
-        creation_date: When it was created.
-        expiration_date: When it expires.
-        reason: Why it was selected.
-        protected: The guard that keeps it from being changed, or `None`.
+        owner: The owner.
+        id: The id.
+        name: The name.
+        status: The status: `active`, `inactive`, or another one; `None` if it is unknown.
+        last_updated: The time of the last change. A token that has changed since is left alone.
+        creation_date: The time of creation.
+        expiration_date: The time of expiration; `None` if the token never expires.
+        reason: Why the rule selects the token, as a phrase.
+        protected: The guard that protects the token, as a phrase; `None` if none does.
     """
 
     owner: Owner
@@ -68,12 +65,12 @@ class Entry:
 
 @frozen(kw_only=True)
 class Counts:
-    """How many tokens of an owner were listed, and how many of them are in the plan.
+    """The numbers of an owner's tokens in a listing and in its plan.
 
     Attributes:
-        listed: All of the owner's tokens.
-        selected: The tokens that the action is for.
-        protected: The tokens that the rule selects, but a guard protects.
+        listed: The number of all tokens of the owner.
+        selected: The number of tokens that the action is for.
+        protected: The number of tokens that the rule selects, but a guard protects.
     """
 
     listed: int = 0
@@ -90,24 +87,24 @@ class Counts:
 
 @frozen(kw_only=True)
 class Header:
-    """The facts about a plan as a whole.
+    """The header of a plan: what was listed, by which rule, for which action.
 
     Attributes:
-        created_at: When the plan was begun, by the server's clock if that is known.
+        created_at: The time when planning began, by the server's clock if that is known.
         base_url: The address of the API.
-        action: What is to be done to the tokens.
-        rule: Which tokens were selected, in words.
-        counts: How many of each owner's tokens.
-        protected: The ids and globs that were protected by request.
-        token_in_use: The id of the token that the plan was made with; `None` if it is unknown, so
-            that it may be among the tokens selected.
-        drifted: Whether the tokens kept changing while they were listed, so that some may have
-            been left out.
-        owner_ids: The API's ids of the owners of the tokens that were listed, sorted. They bind the
-            plan to an account.
-        account: The account that the client's token claimed for itself; `None` if unknown.
-        clock_skew: This machine's time minus the server's; `None` if unknown.
-        incomplete: Why tokens may be missing from the plan, in words; empty if none are.
+        action: The action.
+        rule: The rule that selected the tokens, as a phrase.
+        counts: The counts for each owner.
+        protected: The ids and name patterns of tokens to protect.
+        token_in_use: The id of the token that the plan was made with. `None` if it is unknown. Then
+            it may be among the selected tokens.
+        drifted: Whether the tokens kept changing while they were listed. Then some may be missing.
+        owner_ids: The ids that the API gave for the owners of the listed tokens, sorted. They bind
+            the plan to an account.
+        account: The account that the client's token claims; `None` if it claims none.
+        clock_skew: This machine's time minus the server's; `None` if it is unknown.
+        incomplete: Why tokens may be missing from the plan, one phrase for each reason. Empty if
+            none is missing.
     """
 
     created_at: datetime
@@ -131,12 +128,12 @@ class Header:
 
 @frozen(kw_only=True)
 class Result:
-    """What came of one token of a plan.
+    """The outcome of a job for one token of its plan.
 
     Attributes:
         entry: The token.
-        outcome: What came of it; `None` where it was not come to.
-        error: What went wrong, for one that failed.
+        outcome: The outcome; `None` if the job has not reached the token.
+        error: The error; `None` if there was none.
     """
 
     entry: Entry

@@ -15,7 +15,7 @@ import pytest
 
 from losant_tokens import jobs
 from losant_tokens.jobs import Plan, Report
-from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
     client_of,
@@ -101,7 +101,7 @@ with files.part_of(Path(sys.argv[1])):
 
 
 def test_parts_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    """The next plan in a folder removes the unfinished files of killed processes, and no others."""
+    """The next plan in a folder removes only the unfinished files of killed processes."""
     path = str(tmp_path / "other.jsonl")
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, path, "wait"], stdin=-1, stdout=-1, text=True
@@ -134,20 +134,20 @@ def folders(temporary: Path) -> int:
 
 
 def test_folders_of_killed_processes(temporary: Path) -> None:
-    """The folder of a killed process is removed by the next one, unless it has a journal."""
+    """The next process removes the folder of a killed one, unless it has a journal."""
     program = (
         "import os, signal, sys, tempfile\n"
         f"tempfile.tempdir = {str(temporary)!r}\n"
-        "from losant_tokens.jobs._plan.temporary_folder import OwnFolder\n"
-        "own = OwnFolder.create()\n"
+        "from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder\n"
+        "own = TemporaryFolder.create()\n"
         "if sys.argv[1]: (own.path / 'plan.jsonl.journal').write_text('x')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     for journal in ("", "journal", ""):
         subprocess.run([sys.executable, "-c", program, journal], check=False)
-    mine = OwnFolder.create()
+    mine = TemporaryFolder.create()
 
     assert folders(temporary) == 2
     assert mine.path.exists()
-    OwnFolder.create()
+    TemporaryFolder.create()
     assert mine.path.exists()

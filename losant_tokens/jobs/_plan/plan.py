@@ -21,7 +21,7 @@ from losant_tokens import _validators as valid
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import LineCheck, parse_header
 from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unreadable
-from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
 from losant_tokens.jobs._types import Entry, Header
 
 MAX_FUTURE = timedelta(minutes=5)
@@ -42,7 +42,7 @@ class Plan:
     path: Path
     header: Header
     digest: str
-    folder: OwnFolder | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
+    folder: TemporaryFolder | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -87,7 +87,7 @@ class Plan:
             PlanRefused: The file is not this plan any more, or cannot be read.
         """
         if self.folder is not None:
-            self.folder.begin()
+            self.folder.keep()
         return self._open()
 
     def _open(self) -> PlanEntries:

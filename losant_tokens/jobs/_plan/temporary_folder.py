@@ -1,9 +1,9 @@
-"""Folders for the files of plans that have no path of their own.
+"""Temporary folders for plans that are made without a path.
 
-Such files would pile up, because nobody knows of them. So they are removed with the last object
-that needs them: the plan, or the report of its job. They are kept if a job was begun and is not
-complete, because it can be resumed. If the process is killed, the next one removes the folder,
-unless there is a journal in it.
+Nobody knows the path of such a plan, so its files would accumulate. They are removed with the last
+object that needs them: the plan, or the report of its job. They are kept if a job has started and
+is not complete, because it can be resumed. If the process is killed, the next one removes the
+folder, unless it has a journal.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ class _State:
 
 
 @attrs.frozen(eq=False)
-class OwnFolder:
-    """A private temporary folder that goes with this object.
+class TemporaryFolder:
+    """A private temporary folder that is removed with this object.
 
     Attributes:
-        path: Its path.
+        path: The path of the folder.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class OwnFolder:
 
     @classmethod
     def create(cls) -> Self:
-        """Create a folder, and remove those that killed processes have left.
+        """Create a folder, and remove the folders of killed processes.
 
         Raises:
-            JobError: It cannot be created.
+            JobError: The folder cannot be created.
         """
         parent = tempfile.gettempdir()
         try:
@@ -60,12 +60,12 @@ class OwnFolder:
         weakref.finalize(folder, _finish, path, state)
         return folder
 
-    def begin(self) -> None:
-        """Keep the folder from now on: a job needs it."""
+    def keep(self) -> None:
+        """Keep the folder even after this object is gone, because a job has started."""
         self._state.is_unfinished = True
 
-    def complete(self) -> None:
-        """Let the folder go with this object: the job is complete."""
+    def release(self) -> None:
+        """Remove the folder with this object again, because the job is complete."""
         self._state.is_unfinished = False
 
 

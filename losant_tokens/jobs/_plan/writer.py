@@ -21,7 +21,7 @@ from losant_tokens.jobs._plan.format import (
 )
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.reader import MAX_HEADER_SIZE, MAX_LINE_SIZE
-from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
 from losant_tokens.jobs._types import Entry, Header
 
 
@@ -40,9 +40,9 @@ class PlanWriter:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._folder: OwnFolder | None = None
+        self._folder: TemporaryFolder | None = None
         if path is None:
-            self._folder = OwnFolder.create()
+            self._folder = TemporaryFolder.create()
             path = self._folder.path / "plan.jsonl"
         self._path = path
         self._file: IO[bytes] | None = None

@@ -51,7 +51,7 @@ class Report:
 
     def __attrs_post_init__(self) -> None:
         if self.plan.folder is not None and self.is_complete:
-            self.plan.folder.complete()
+            self.plan.folder.release()
 
     @property
     def counts(self) -> dict[Outcome, int]:

@@ -1,4 +1,4 @@
-"""Private files: looked at before they are used, and nothing is left behind."""
+"""Private files: they are checked before they are used, and no file is left behind."""
 
 import os
 import socket
@@ -13,27 +13,27 @@ import pytest
 from losant_tokens.jobs import JobError, JournalError, Plan, PlanRefused
 from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._execution.journal import Journal
-from losant_tokens.jobs._plan.temporary_folder import OwnFolder
+from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
 from losant_tokens.jobs._plan.writer import PlanWriter
 from tests.unit.jobs.plan.test_plan import HEADER, write
 
-SENT = 0o644
+MODE = 0o644
 
 
 def pipe(path: Path) -> Path:
-    os.mkfifo(path, SENT)
+    os.mkfifo(path, MODE)
     return path
 
 
 def folder(path: Path) -> Path:
-    path.mkdir(SENT)
+    path.mkdir(MODE)
     return path
 
 
 def unix_socket(path: Path) -> Path:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-    path.chmod(SENT)
+    path.chmod(MODE)
     return path
 
 
@@ -44,7 +44,7 @@ def device(path: Path) -> Path:
 def link(path: Path) -> Path:
     target = path.with_name("target")
     target.write_text("")
-    target.chmod(SENT)
+    target.chmod(MODE)
     path.symlink_to(target)
     return path
 
@@ -57,8 +57,8 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("make", [pipe, folder, unix_socket, device, link])
-def test_unfit_files_are_refused_and_not_changed(tmp_path: Path, make: Make) -> None:
-    """A path that leads to no regular file is refused as a journal, with its mode unchanged."""
+def test_journal_that_is_not_a_regular_file(tmp_path: Path, make: Make) -> None:
+    """A journal that is not a regular file is refused, and its mode is not changed."""
     plan = write(tmp_path / "plan.jsonl")
     path = make(tmp_path / "x")
     before = mode(path)
@@ -70,8 +70,8 @@ def test_unfit_files_are_refused_and_not_changed(tmp_path: Path, make: Make) -> 
 
 
 @pytest.mark.parametrize("make", [pipe, folder, unix_socket, device])
-def test_plan_that_is_no_regular_file(tmp_path: Path, make: Make) -> None:
-    """Nor is such a path read as a plan; it is not waited for, either."""
+def test_plan_that_is_not_a_regular_file(tmp_path: Path, make: Make) -> None:
+    """A plan that is not a regular file is refused without blocking."""
     with pytest.raises(PlanRefused, match="cannot be read: it is a "):
         Plan.read(make(tmp_path / "x"))
 
@@ -88,44 +88,44 @@ def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The file of another user is refused before it is changed."""
     path = tmp_path / "x"
     path.write_text("")
-    path.chmod(SENT)
+    path.chmod(MODE)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
 
     with pytest.raises(files.UnfitFileError, match="belongs to another user"):
         files.open_private(path, os.O_RDWR | os.O_CREAT)
 
-    assert mode(path) == SENT
+    assert mode(path) == MODE
 
 
-def test_other_file_of_the_user(tmp_path: Path) -> None:
-    """A file that is refused as a journal keeps its content and its mode."""
+def test_journal_that_is_another_file(tmp_path: Path) -> None:
+    """A file that is not a journal is refused, and keeps its content and mode."""
     plan = write(tmp_path / "plan.jsonl")
     path = tmp_path / "notes.txt"
     path.write_text("my notes\n")
-    path.chmod(SENT)
+    path.chmod(MODE)
 
     with pytest.raises(JournalError):
         Journal.open(plan, path, resume=True)
 
-    assert (path.read_text(), mode(path)) == ("my notes\n", SENT)
+    assert (path.read_text(), mode(path)) == ("my notes\n", MODE)
 
 
-def test_journal_that_others_could_read(tmp_path: Path) -> None:
-    """A journal that is accepted becomes private."""
+def test_journal_becomes_private(tmp_path: Path) -> None:
+    """A journal that is opened becomes private."""
     plan = write(tmp_path / "plan.jsonl")
     path = tmp_path / "journal"
     Journal.open(plan, path, resume=False).close()
-    path.chmod(SENT)
+    path.chmod(MODE)
 
     Journal.open(plan, path, resume=True).close()
 
     assert mode(path) == 0o600
 
 
-def test_file_that_changes_between_two_looks(
+def test_file_that_changes_between_two_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file is looked at once more when it is open."""
+    """A file is checked again when it is open."""
     path = tmp_path / "x"
     path.write_text("")
     folder_stat = tmp_path.stat()
@@ -138,7 +138,7 @@ def test_file_that_changes_between_two_looks(
 def test_new_file_that_cannot_be_made_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new file that cannot be made private is an error, and is closed."""
+    """If a new file cannot be made private, the error is raised."""
 
     def fchmod(*_: Any) -> None:
         raise PermissionError(1, "no")
@@ -148,10 +148,8 @@ def test_new_file_that_cannot_be_made_private(
         files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT)
 
 
-def test_new_file_where_modes_cannot_be_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A system without `fchmod`, such as Windows before Python 3.13, makes the file, too."""
+def test_new_file_without_fchmod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file can be created without `fchmod`, as on Windows before Python 3.13."""
     monkeypatch.delattr(os, "fchmod")
 
     os.close(files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT))
@@ -159,10 +157,10 @@ def test_new_file_where_modes_cannot_be_set(
     assert (tmp_path / "x").exists()
 
 
-def test_part_that_another_process_takes_for_stale(
+def test_part_that_is_removed_before_it_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a part is removed before it is locked, another one is created."""
+    """If another process removes a part before it is locked, a new one is created."""
     lock = files.lock
     calls: list[int] = []
 
@@ -192,7 +190,7 @@ def folders(temporary: Path) -> int:
 
 
 def test_folder_of_a_plan(temporary: Path) -> None:
-    """The folder of a plan without a path is private, and goes with the plan."""
+    """The folder of a plan without a path is private, and is removed with the plan."""
     with PlanWriter(None) as writer:
         plan = writer.finish(HEADER)
     del writer
@@ -206,7 +204,7 @@ def test_folder_of_a_plan(temporary: Path) -> None:
 
 
 def test_folder_of_a_plan_that_failed(temporary: Path) -> None:
-    """A plan that came to nothing leaves no folder."""
+    """A plan that fails leaves no folder."""
     with PlanWriter(None) as writer:
         assert folders(temporary) == 1
     del writer
@@ -216,21 +214,21 @@ def test_folder_of_a_plan_that_failed(temporary: Path) -> None:
 
 @pytest.mark.parametrize(("is_complete", "left"), [(True, 0), (False, 1)])
 def test_folder_of_a_job(temporary: Path, is_complete: bool, left: int) -> None:
-    """The folder of a job that can be resumed is kept."""
-    own = OwnFolder.create()
-    own.begin()
+    """The folder is kept only while its job can be resumed."""
+    own = TemporaryFolder.create()
+    own.keep()
     (own.path / "plan.jsonl.journal").write_text("")
     if is_complete:
-        own.complete()
+        own.release()
     del own
-    OwnFolder.create()
+    TemporaryFolder.create()
 
     assert folders(temporary) == left
 
 
 def test_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that cannot be created is an error in words."""
+    """If the folder cannot be created, a `JobError` gives the reason."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
 
     with pytest.raises(JobError, match="cannot be written: No such file"):
-        OwnFolder.create()
+        TemporaryFolder.create()

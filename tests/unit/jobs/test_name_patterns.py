@@ -1,4 +1,4 @@
-"""Patterns for names, and the guards that rely on them."""
+"""Patterns for names, and the warnings about patterns that match nothing."""
 
 import unicodedata
 import warnings
@@ -41,7 +41,7 @@ CAFE, CAFE_NFD = "caf\u00e9-prod", unicodedata.normalize("NFD", "caf\u00e9-prod"
     ],
 )
 def test_matches(pattern: str, name: str, expected: bool) -> None:
-    """A pattern matches the equal name and as a glob, in any Unicode form."""
+    """A pattern matches an equal name, and other names as a glob, in any Unicode form."""
     assert jobs.name_matches(name, pattern) is expected
     token = ApiToken(id="1" * 24, name=name)
     assert jobs.named(pattern).matches(token, warnings) is expected  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ def test_matches(pattern: str, name: str, expected: bool) -> None:
 
 @given(st.text())
 def test_equal_name_always_matches(name: str) -> None:
-    """Whatever a name looks like, it matches itself, in each Unicode form."""
+    """Each name matches itself as a pattern, in each Unicode form."""
     for form in ("NFC", "NFD"):
         try:
             other = unicodedata.normalize(form, name)
@@ -62,20 +62,20 @@ def test_equal_name_always_matches(name: str) -> None:
 @pytest.mark.parametrize("make", [jobs.named, jobs.created_by, jobs.has_scope])
 @pytest.mark.parametrize("glob", ["", " ", "\n", None, 5, ["ci-*"]])
 def test_wrong_pattern(make: Any, glob: Any) -> None:
-    """A pattern is a string that is not blank."""
+    """A pattern must be a string that is not blank."""
     with pytest.raises(errors.ValidationError, match=r"must not be blank|must be of str"):
         make(glob)
 
 
-def test_pattern_is_a_value() -> None:
-    """Patterns with the same text are equal, and are shown by it alone."""
+def test_equality_and_representation() -> None:
+    """Patterns with the same text are equal, and their representation shows only the text."""
     assert NamePattern("ci-*") == NamePattern("ci-*")
     assert NamePattern("ci-*") != NamePattern("ci-?")
     assert repr(NamePattern("ci-*")) == "NamePattern(text='ci-*')"
 
 
-def test_sets_of_patterns() -> None:
-    """Each pattern that matches a token is found: by its id, its name, or as a glob."""
+def test_pattern_set() -> None:
+    """A pattern set finds each pattern that matches: by id, by name, or as a glob."""
     patterns = [NamePattern(text) for text in ("A" * 24, CAFE, "caf*", "[x]", "x*")]
     found = PatternSet(patterns)
 
@@ -114,57 +114,66 @@ def doomed(plan: jobs.Plan) -> list[str]:
 
 @pytest.mark.parametrize("name", ["svc[prod]-1", "old [live]", "old-[!x]", CAFE])
 async def test_names_that_look_like_globs_are_protected(tmp_path: Path, name: str) -> None:
-    """The exact name of a token protects it, whatever it looks like."""
-    plan, told = await plan_of(
+    """The exact name of a token protects it, even if it looks like a glob."""
+    plan, warned = await plan_of(
         fake_of(name, "other"), tmp_path, protect=unicodedata.normalize("NFD", name)
     )
 
-    assert (doomed(plan), told) == (["other"], [])
+    assert (doomed(plan), warned) == (["other"], [])
 
 
-async def test_pattern_that_protects_nothing(tmp_path: Path) -> None:
-    """A protect pattern without a match is reported, also if no token is selected."""
-    fake = fake_of("billing")
-    words = "The protect pattern 'biling' matches no token, so it protects nothing."
-    for number, select in enumerate((jobs.inactive(), jobs.no_tokens())):
-        _, told = await plan_of(
-            fake, tmp_path, protect=["biling", "keep-*"], select=select, path=tmp_path / f"{number}"
-        )
-        assert told == [f"{words} Check its spelling."]
-    _, told = await plan_of(fake, tmp_path, protect="biling", unmatched="ignore")
-    assert told == []
-    with pytest.raises(jobs.GuardRefused, match=f"{words}.*unmatched='warn'"):
-        await plan_of(
-            fake, tmp_path, protect="biling", unmatched="refuse", path=tmp_path / "refused"
-        )
-    plan, _ = await plan_of(
-        fake,
-        tmp_path,
-        protect="biling",
-        unmatched="refuse",
-        select=jobs.no_tokens(),
-        path=tmp_path / "empty",
+BILING = "The protect pattern 'biling' matches no token, so it protects nothing."
+
+
+@pytest.mark.parametrize("select", [jobs.inactive(), jobs.no_tokens()], ids=str)
+async def test_pattern_that_protects_nothing(tmp_path: Path, select: jobs.Rule) -> None:
+    """A protect pattern without a match is reported, even if no token is selected."""
+    _, warned = await plan_of(
+        fake_of("billing"), tmp_path, protect=["biling", "keep-*"], select=select
     )
+
+    assert warned == [f"{BILING} Check its spelling."]
+
+
+async def test_unmatched_patterns_are_ignored(tmp_path: Path) -> None:
+    """With `unmatched="ignore"`, a protect pattern without a match is not reported."""
+    _, warned = await plan_of(fake_of("billing"), tmp_path, protect="biling", unmatched="ignore")
+
+    assert warned == []
+
+
+async def test_unmatched_patterns_are_refused(tmp_path: Path) -> None:
+    """With `unmatched="refuse"`, a protect pattern without a match refuses the plan."""
+    with pytest.raises(jobs.GuardRefused, match=f"{BILING}.*unmatched='warn'"):
+        await plan_of(fake_of("billing"), tmp_path, protect="biling", unmatched="refuse")
+
+
+async def test_unmatched_patterns_of_an_empty_plan(tmp_path: Path) -> None:
+    """With `unmatched="refuse"`, a plan that selects no token is not refused."""
+    plan, _ = await plan_of(
+        fake_of("billing"), tmp_path, protect="biling", unmatched="refuse", select=jobs.no_tokens()
+    )
+
     assert len(plan) == 0
 
 
 async def test_pattern_that_excludes_nothing(tmp_path: Path) -> None:
-    """A pattern that keeps no token out of the plan is a guard that fails, too."""
+    """An excluding pattern without a match is reported, and can refuse the plan."""
     fake = fake_of("billing")
     rule = jobs.inactive() & ~jobs.named("biling")
-    _, told = await plan_of(fake, tmp_path, select=rule)
+    _, warned = await plan_of(fake, tmp_path, select=rule)
     words = "The pattern of not named 'biling' matches no token, so it keeps none out of the plan."
-    assert told == [f"{words} Check its spelling."]
+    assert warned == [f"{words} Check its spelling."]
     with pytest.raises(jobs.GuardRefused, match="named 'biling' matches no token"):
         await plan_of(fake, tmp_path, select=rule, unmatched="refuse", path=tmp_path / "other")
 
 
 async def test_pattern_that_selects_nothing(tmp_path: Path) -> None:
-    """A pattern that selects no token is reported, but nothing to refuse."""
+    """A selecting pattern without a match is reported, but does not refuse the plan."""
     rule = jobs.named("billing") | jobs.named("biling") | ~~jobs.created_by("ada")
-    _, told = await plan_of(fake_of("billing"), tmp_path, select=rule, unmatched="refuse")
+    _, warned = await plan_of(fake_of("billing"), tmp_path, select=rule, unmatched="refuse")
 
-    assert told == [
+    assert warned == [
         "The pattern of named 'biling' matches no token. Check its spelling.",
         "The pattern of created by 'ada' matches no token. Check its spelling.",
     ]
@@ -172,7 +181,7 @@ async def test_pattern_that_selects_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protect", ["", ["ok", " "], [None]])
 async def test_blank_protection(tmp_path: Path, protect: Any) -> None:
-    """A blank pattern is refused before anything is sent."""
+    """A blank protect pattern is refused before anything is sent."""
     fake = fake_of("x")
     with pytest.raises(errors.ValidationError, match=r"plan\.protect must"):
         await plan_of(fake, tmp_path, protect=protect)
@@ -181,7 +190,7 @@ async def test_blank_protection(tmp_path: Path, protect: Any) -> None:
 
 
 async def test_unreadable_name_is_protected(tmp_path: Path) -> None:
-    """A token with a name that cannot be read may be a protected one."""
+    """A token whose name cannot be read is protected if there are protect patterns."""
     from losant_tokens.jobs._plan.guards import Guards
 
     token = ApiToken(id="1" * 24, unreadable=frozenset({"name"}))
