@@ -12,8 +12,8 @@ import httpx
 from losant_tokens import _validators as validators
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
+from losant_tokens._endpoint import Endpoint
 from losant_tokens._owner import Owner
-from losant_tokens._request import endpoint
 from losant_tokens._resources.application import (
     ApplicationApiTokenResource,
     ApplicationApiTokensResource,
@@ -136,7 +136,7 @@ class AsyncClient:
         credential = read_credential(token, scopes, oauth)
         self._transport = transport
         self._session = Session(
-            endpoint=endpoint(
+            endpoint=Endpoint.create(
                 base_url or os.environ.get("LOSANT_API_URL") or API_URL,
                 token,
                 api_version=api_version,

@@ -18,6 +18,7 @@ from losant_tokens._call import Call, Shared, ask_server_time
 from losant_tokens._codec import Codec
 from losant_tokens._concurrency_limiter import AsyncioLimiter, TrioLimiter
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
+from losant_tokens._endpoint import Endpoint
 from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
 from losant_tokens._list_changes import Changes
 from losant_tokens._operations import Operation
@@ -25,7 +26,7 @@ from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pagination import Ahead
 from losant_tokens._payloads import Body
 from losant_tokens._rate_limiter import RateLimiter
-from losant_tokens._request import Endpoint, Template, build_request, time_request
+from losant_tokens._request import build_request, time_request
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import ONCE, RetryPolicy
 from losant_tokens._retry_budget import RetryBudget
@@ -294,22 +295,11 @@ class Session:
         self.check_usable()
         if isinstance(problem := self._problem(operation), ClientStateError | ScopeError):
             self._raise_or_warn(problem)
-        template = Template.of(self.endpoint, self.codec, operation, ids, body)
-        secrets = _secrets(self, body)
 
         def once(token_id: str) -> Awaitable[R]:
-            problem = self._problem(operation)
-            request = template.request(token_id)
-            call = self._call(operation, request, self.timeout, ONCE, secrets)
-            return call.result() if problem is None else self._check_first(operation, problem, call)
+            return self.call(operation, {**ids, operation.ids[-1]: token_id}, body=body, retry=ONCE)
 
         return once
-
-    async def _check_first(
-        self, operation: Operation[Any], problem: LosantError, call: Call
-    ) -> Any:
-        await self._check_token(operation, problem)
-        return await call.result()
 
     def _call(
         self,
@@ -352,7 +342,7 @@ class Session:
             return None
         if operation not in self._allowed:
             problem = issuer_problem(
-                self.credential, self.endpoint.url.host, self._consequence
+                self.credential, self.endpoint.host, self._consequence
             ) or scope_problem(operation, self.credential, self._consequence)
             if problem is not None:
                 return problem

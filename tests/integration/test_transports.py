@@ -24,9 +24,7 @@ from losant_tokens import (
     errors,
     httpx_transport,
 )
-from losant_tokens._codec import Codec
-from losant_tokens._operations import USER_API_TOKEN_DELETE
-from losant_tokens._request import Template, endpoint
+from losant_tokens._endpoint import Endpoint
 from losant_tokens._secret import Secret
 from losant_tokens._transports import aiohttp_pool, httpx_pool
 from losant_tokens._transports.httpx_pool import HttpxPool
@@ -391,16 +389,9 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
         lambda: httpx_transport(proxy="http://user:my-password@h:1"),
         aiohttp_transport,
         lambda: httpx_pool._Slot(ssl.create_default_context(), None, ResponseTimes()),
-        lambda: endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
-        lambda: Template.of(
-            endpoint("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
-            Codec(),
-            USER_API_TOKEN_DELETE,
-            {},
-            None,
-        ),
+        lambda: Endpoint.create("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
     ],
-    ids=["httpx", "aiohttp", "slot", "endpoint", "template"],
+    ids=["httpx", "aiohttp", "slot", "endpoint"],
 )
 def test_what_holds_a_secret_is_not_pickled(make: Any) -> None:
     """Neither a pool, nor a connection, nor an endpoint can be pickled or copied."""

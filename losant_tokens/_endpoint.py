@@ -1,0 +1,168 @@
+"""The address of the API and the headers that all requests share.
+
+Nothing here waits or sends.
+"""
+
+from typing import Any, Never, Self
+
+import attrs
+import httpx
+
+from losant_tokens import _validators as validators
+from losant_tokens._hosts import is_loopback, is_valid_host
+from losant_tokens._operations import Operation
+from losant_tokens._secret import Secret
+from losant_tokens.errors import ValidationError
+
+_MAX_PORT = 65535
+
+
+@attrs.frozen(eq=False)
+class Endpoint:
+    """The address of the API, and the headers of all requests.
+
+    Attributes:
+        base_url: Scheme, host and path, without a slash at the end.
+        headers: The headers of a request without the token. Do not change them.
+        signed_headers: The headers of a request with the token. Do not change them.
+        losantdomain: The domain scope of requests that do not set their own.
+        insecure_http: Whether the token may be sent in the clear to another machine.
+    """
+
+    base_url: str
+    headers: httpx.Headers = attrs.field(repr=False)
+    signed_headers: httpx.Headers = attrs.field(repr=False)
+    losantdomain: str | None = None
+    insecure_http: bool = False
+
+    def __reduce__(self) -> Never:
+        raise TypeError("An endpoint cannot be pickled or copied: it holds the API token.")
+
+    @classmethod
+    def create(
+        cls,
+        base_url: str,
+        secret: Secret | None,
+        *,
+        api_version: str,
+        user_agent: str,
+        losantdomain: str | None = None,
+        insecure_http: bool = False,
+    ) -> Self:
+        """Return the endpoint for a base URL and a token.
+
+        Args:
+            base_url: The base URL.
+            secret: The token.
+            api_version: The version of the API, for the header `Accept-Version`.
+            user_agent: The header `User-Agent`.
+            losantdomain: The domain scope of requests that do not set their own.
+            insecure_http: Whether the token may be sent in the clear to another machine.
+
+        Raises:
+            ValidationError: The base URL cannot be the URL of an API, or a string cannot be the
+                value of a header.
+        """
+        base_url = check_base_url(base_url)
+        headers = httpx.Headers(
+            {
+                "Host": httpx.URL(base_url).netloc.decode("ascii"),
+                "Accept": "application/json",
+                "Accept-Version": check_header("api_version", api_version),
+                "Accept-Encoding": "gzip",
+                "User-Agent": user_agent,
+            }
+        )
+        if losantdomain is not None:
+            check_header("losantdomain", losantdomain)
+        signed_headers = headers.copy()
+        if secret is not None:
+            signed_headers["Authorization"] = f"Bearer {secret.reveal()}"
+        return cls(base_url, headers, signed_headers, losantdomain, insecure_http)
+
+    @property
+    def host(self) -> str:
+        """The host of the base URL."""
+        return httpx.URL(self.base_url).host
+
+    def check_security(self) -> None:
+        """Refuse to send the token in the clear to another machine, unless that is allowed.
+
+        Raises:
+            ValidationError: The base URL is plain http to another host.
+        """
+        url = httpx.URL(self.base_url)
+        if url.scheme == "https" or self.insecure_http or is_loopback(url.host):
+            return
+        raise ValidationError(
+            f"The base URL {validators.describe(self.base_url)} is plain http to another host, so "
+            f"anyone on the network could read the token. Nothing was sent. Use https://, or allow "
+            f"it for a test server with insecure_http=True or LOSANT_INSECURE_HTTP=1"
+        )
+
+    def headers_for(self, operation: Operation[Any]) -> httpx.Headers:
+        """Return a copy of the headers of a request, with the token if the operation needs it."""
+        return (self.signed_headers if operation.needs_token else self.headers).copy()
+
+    def url_for(self, path: str, parameters: str = "") -> str:
+        """Return the URL for a path and its query parameters, both percent-encoded."""
+        return f"{self.base_url}{path}?{parameters}" if parameters else f"{self.base_url}{path}"
+
+
+def check_base_url(value: object) -> str:
+    """Return a base URL without the slash at its end, and without the root's dot in its host.
+
+    Raises:
+        ValidationError: It is not a URL, or has parts that a base URL cannot have.
+    """
+    if not isinstance(value, str):
+        raise ValidationError(f"The base URL is not a URL: {validators.describe(value)}")
+    if any(mark in value for mark in "@?#"):
+        raise ValidationError(
+            "The base URL can have a host, a port and a path only, but it has a user name, a "
+            "query or a fragment"
+        )
+    try:
+        url = httpx.URL(value)
+        # Reading the host decodes it, which raises for a name that is not valid IDNA.
+        has_host, port = bool(url.host), url.port
+    except (httpx.InvalidURL, ValueError):
+        raise ValidationError(f"The base URL is not a URL: {validators.describe(value)}") from None
+    if port is not None and not 0 < port <= _MAX_PORT:
+        raise ValidationError(
+            f"The base URL must have a port from 1 to {_MAX_PORT}, "
+            f"but it is {validators.describe(value)}"
+        )
+    if url.scheme not in ("http", "https"):
+        raise ValidationError(
+            f"The base URL must start with https://, but it is {validators.describe(value)}"
+        )
+    if not has_host:
+        raise ValidationError(f"The base URL has no host: {validators.describe(value)}")
+    host = url.raw_host.decode("ascii")
+    if not is_valid_host(host):
+        raise ValidationError(
+            f"The base URL has a host that cannot be looked up: {validators.describe(value)}"
+        )
+    if host.endswith("."):
+        # Certificates name a host without the dot, so the name would not match.
+        url = url.copy_with(host=host.removesuffix("."))
+    return str(url).rstrip("/")
+
+
+def check_header(name: str, value: object) -> str:
+    """Return a string that can be the value of a header.
+
+    Args:
+        name: The name of the argument, for the message.
+        value: The value.
+
+    Raises:
+        ValidationError: It is not a string of printable ASCII characters without spaces.
+    """
+    if not isinstance(value, str) or not value or not all("!" <= char <= "~" for char in value):
+        raise ValidationError(
+            f"{name} must be a string of printable ASCII characters without spaces, "
+            f"but it is {validators.describe(value)}"
+        )
+    return value
