@@ -1,19 +1,28 @@
-"""The option for each Python argument that the messages of the library name."""
+"""Replaces Python arguments in the messages of the library with options of the command.
+
+The library names its arguments: "pass a larger max_age", "pass resume=True". A user of the command
+needs the option instead. One table has the option for each argument. A test compares the table
+with all messages of the library and with the options of all commands, so a new argument in a
+message cannot be forgotten.
+"""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# A test compares this table with the messages of the library and with the options that exist.
 ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "account_check": "--account-check",
         "allow_majority": "--allow-majority",
+        "base_url": "LOSANT_API_URL",
         "clock_check": "--clock-check",
+        "filter_field": "--filter-field",
         "insecure_http": "--insecure-http",
         "journal": "--journal",
         "max_age": "--max-age",
         "max_changes": "--max-changes",
+        "max_concurrency": "--max-concurrency",
+        "max_connections": "--max-concurrency",
         "page_size": "--page-size",
         "patience": "--patience",
         "per_page": "--page-size",
@@ -24,14 +33,19 @@ ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
         "scope_check": "--scope-check",
     }
 )
-# Advice that another option replaces as a whole.
-_PHRASES: Mapping[str, str] = MappingProxyType(
+# Advice that reads differently for the command.
+PHRASES: Mapping[str, str] = MappingProxyType(
     {
+        ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass it with --unlisted-scope",
+        "proxy= or HTTPS_PROXY": "HTTPS_PROXY",
         "unmatched='warn'": "--allow-unmatched",
+        "verify= or SSL_CERT_FILE": "SSL_CERT_FILE",
+        "with verify=True": "without --no-verify",
     }
 )
-# `resume=True`, scope_check="off": an argument with its value.
+
+# `resume=True`, scope_check="off": an argument with its value, and perhaps quotes around both.
 _WITH_VALUE = re.compile(
     rf"(?P<quote>[`'\"]?)\b(?:\w+\.)?(?P<name>{'|'.join(ARGUMENT_OPTIONS)})"
     r"(?:=(?:True|(?P<value>[\"'][a-z]+[\"'])))(?P=quote)"
@@ -43,12 +57,12 @@ _ALONE = re.compile(rf"(?<![-.\w'\"])(?:[A-Za-z]+\.)?(?P<name>{_SNAKE_CASE})\b")
 
 def with_options(message: str) -> str:
     """Return a message of the library with options in place of Python arguments."""
-
-    def option(found: re.Match[str]) -> str:
-        value = f" {found['value'][1:-1]}" if found["value"] else ""
-        return ARGUMENT_OPTIONS[found["name"]] + value
-
-    for phrase, replacement in _PHRASES.items():
+    for phrase, replacement in PHRASES.items():
         message = message.replace(phrase, replacement)
-    message = _WITH_VALUE.sub(option, message)
+    message = _WITH_VALUE.sub(_option_with_value, message)
     return _ALONE.sub(lambda found: ARGUMENT_OPTIONS[found["name"]], message)
+
+
+def _option_with_value(found: re.Match[str]) -> str:
+    value = f" {found['value'][1:-1]}" if found["value"] else ""
+    return ARGUMENT_OPTIONS[found["name"]] + value

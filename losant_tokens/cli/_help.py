@@ -34,13 +34,13 @@ _GLOB = "In a GLOB, * matches any characters, ? one character, and [ab] a or b."
 
 _OWNER = "OWNER is user, oauth, application:ID or instance:ID."
 
-_AGE = "AGE and DURATION are hours, days or weeks: 12h, 30d, 4w."
+_AGE = "AGE is hours, days or weeks: 12h, 30d, 4w."
 
 _SELECTION = f"""\
 A token is selected if it matches all selection options, or any with --any.
 
 {_OWNER}
-{_AGE}
+AGE and DURATION are hours, days or weeks: 12h, 30d, 4w.
 {_GLOB}\
 """
 
@@ -164,6 +164,7 @@ SWEEP = f"""\
 {_TOKEN}
 
 {_AGE}
+{_GLOB}
 
 Examples:
   losant-tokens sweep quarantine.json --after 30d
@@ -173,15 +174,19 @@ Examples:
 RESTORE = f"""\
 {_TOKEN}
 
+{_GLOB}
+
 Examples:
   losant-tokens restore quarantine.json\
 """
 
-PRUNE = """\
+PRUNE = f"""\
 The state folder has the plans and journals of jobs without --out. A job is
 complete if each of its tokens has an outcome, or if it was never applied. Files
 of quarantines and files named with --out are kept. Other commands remove files
 older than 180 days by themselves.
+
+{_AGE}
 
 Examples:
   losant-tokens prune

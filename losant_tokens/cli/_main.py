@@ -16,8 +16,7 @@ from losant_tokens.cli._errors import (
     explain,
     unexpected,
 )
-from losant_tokens.cli._signal_handlers import exit_at_once, handled
-from losant_tokens.cli._stop_signals import interrupt
+from losant_tokens.cli._signal_handlers import exit_at_once, handled, interrupt
 from losant_tokens.errors import LosantError
 
 _EXIT_BROKEN_PIPE = 141  # the exit code in a shell of a program that SIGPIPE has ended

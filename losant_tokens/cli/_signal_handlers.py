@@ -43,6 +43,11 @@ def handled(handler: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, handler_before)
 
 
+def interrupt(_: int) -> None:
+    """Handle a stop signal as Python handles Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 def exit_at_once(_: int) -> None:
     """End the process without any cleanup. Only safe before a command has started its work."""
     with suppress(OSError):  # stderr may be closed.

@@ -19,11 +19,6 @@ GRACE = 8.0  # Seconds for requests in flight. Docker kills a container 10 s aft
 _MAX_POSTPONED = 2  # The next signal ends the command.
 
 
-def interrupt(_: int) -> None:
-    """Handle a stop signal as Python handles Ctrl-C."""
-    raise KeyboardInterrupt
-
-
 @define(eq=False)
 class StopSignals:
     """Count the stop signals that a command receives.

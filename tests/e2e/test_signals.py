@@ -17,8 +17,9 @@ from losant_tokens.cli._signal_handlers import (
     exit_at_once,
     handled,
     ignore_stop_signals,
+    interrupt,
 )
-from losant_tokens.cli._stop_signals import StopSignals, interrupt
+from losant_tokens.cli._stop_signals import StopSignals
 from losant_tokens.testing import FakeLosant
 from tests.e2e.test_processes import start, until, until_line
 

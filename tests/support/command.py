@@ -11,6 +11,7 @@ import anyio
 import pytest
 import stamina
 
+from losant_tokens.cli._app import app
 from losant_tokens.cli._main import run
 from losant_tokens.testing import FakeLosant
 
@@ -76,3 +77,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.delenv("NO_COLOR", raising=False)
 
     return make
+
+
+def all_options() -> set[str]:
+    """Return the options of all commands."""
+    commands = [app[name] for name in app if not name.startswith("-")]
+    arguments = (one for command in commands for one in command.assemble_argument_collection())
+    return {name for argument in arguments for name in argument.names if name.startswith("--")}

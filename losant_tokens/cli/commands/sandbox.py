@@ -27,7 +27,7 @@ def serve_sandbox(
         str,
         Parameter(
             metavar="HOST",
-            help="Listen on HOST; 0.0.0.0 gives other machines and containers access.",
+            help="Listen on HOST; 0.0.0.0 lets other machines connect.",
         ),
     ] = "127.0.0.1",
     tokens: Annotated[

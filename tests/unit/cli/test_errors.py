@@ -11,15 +11,10 @@ import pytest
 
 from losant_tokens import errors, jobs
 from losant_tokens.cli import _connect
-from losant_tokens.cli._argument_options import with_options
 from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import CommandError, explain, unexpected
 from tests.support.command import Command
 
-COMMANDS = (
-    *("list", "show", "create", "patch", "delete", "sandbox", "demo"),
-    *("plan", "apply", "cleanup", "quarantine", "sweep", "restore", "prune", "completion"),
-)
 HINTED = {
     errors.TransportError: "check before you retry",
     errors.RequestTimeout: "check before you retry",
@@ -91,33 +86,6 @@ def test_usage(command: Command, arguments: list[str], message: str, help_of: st
     assert hint == f"hint: see losant-tokens {help_of}--help"
 
 
-def test_the_token_is_no_argument(command: Command) -> None:
-    """There is no option for the token, and the help says where it comes from."""
-    assert command("list", "--token", "x")[0] == 2
-    for name in set(COMMANDS) - {"sandbox", "demo", "completion", "prune"}:
-        assert "LOSANT_API_TOKEN, never from an argument" in command(name, "--help")[1]
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help(command: Command, name: str) -> None:
-    """Each command has help with examples that fits into 80 columns."""
-    code, out, err = command(name, "--help")
-
-    assert (0, "") == (code, err)
-    assert f"Examples:\n  losant-tokens {name}" in out
-    assert max(map(len, out.splitlines())) <= 80
-
-
-def test_help_of_all(command: Command) -> None:
-    """The help tells of the environment and of the exit codes; so does no arguments at all."""
-    code, out, err = command("--help")
-
-    assert (0, "") == (code, err)
-    assert "\nEnvironment:\n  LOSANT_API_TOKEN" in out
-    assert "\nExit codes:\n  0    success" in out
-    assert out == command()[1]
-
-
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Where nobody reads any more the command ends in silence, now or when it flushes."""
@@ -176,23 +144,6 @@ def test_group(error: Exception, code: int, beginning: str) -> None:
     problem = unexpected(ExceptionGroup("several", [error, ValueError()]))
 
     assert (code, True) == (problem.exit_code, str(problem).startswith(beginning))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Allow it with allow_majority=True.", "Allow it with --allow-majority."),
-        ("Older than max_age allows.", "Older than --max-age allows."),
-        ("To carry it on, pass `resume=True`.", "To carry it on, pass --resume."),
-        ("Use scope_check='off'.", "Use --scope-check off."),
-        ("plan.max_changes must be", "--max-changes must be"),
-        ("the token 'max_age' is kept, at this rate", "the token 'max_age' is kept, at this rate"),
-        ("(--max-age)", "(--max-age)"),
-    ],
-)
-def test_arguments_are_options(text: str, expected: str) -> None:
-    """A message of the library names its arguments; that of the command names options."""
-    assert expected == with_options(text)
 
 
 async def test_what_fails_in_a_task_is_one_error() -> None:

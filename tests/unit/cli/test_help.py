@@ -1,0 +1,162 @@
+"""The help of the command: short, imperative, and in the user's terms."""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cyclopts import App
+from rich.console import Console
+
+from losant_tokens.cli._app import COMMANDS, app
+from tests.support.command import Command
+
+VERBS = {
+    *("Activate", "Allow", "Always", "Apply", "Change", "Check", "Choose", "Compare", "Create"),
+    *("Deactivate", "Delete", "Display", "Do", "Fail", "Filter", "Grant", "List", "Listen"),
+    *("Manage", "Never", "Plan", "Print", "Read", "Refuse", "Remove", "Request", "Resume"),
+    *("Retry", "Run", "Select", "Send", "Set", "Show", "Skip", "Sort", "Start", "Use", "Wait"),
+    *("Watch", "Write"),
+}
+METAVARS = {
+    *("AGE", "DURATION", "FIELD", "FILE", "GLOB", "HOST", "ID", "ID|GLOB", "N", "NAME", "OWNER"),
+    *("SCOPE", "SECONDS", "TEXT", "WHEN"),
+}
+CHOICES = re.compile(r"[a-z]+(\|[a-z]+)+")
+BANNED = re.compile(
+    r"\b(anew|whoever|at the (most|least)|all the same|to be had|stands|heed|mend|deeds?|tells?|"
+    r"told|said|moment|a while|likewise|afterwards|know by|go by|in sight|whole number|at hand|"
+    r"so (many|much)|answers?|goes to)\b",
+    re.IGNORECASE,
+)
+ONE_LINE = 100  # columns
+
+
+@pytest.fixture(params=sorted(COMMANDS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def arguments(command: App) -> Iterator[Any]:
+    """Return the arguments of a command, as its help shows them."""
+    yield from command.assemble_argument_collection().filter_by(show=True)
+
+
+def help_at(width: int, name: str = "") -> list[str]:
+    """Return the lines of the help of a command on a terminal of a width."""
+    file = io.StringIO()
+    app.help_print(name.split(), console=Console(width=width, file=file))
+    return file.getvalue().splitlines()
+
+
+def test_summary_is_imperative(name: str) -> None:
+    """The summary of a command is one sentence that begins with a verb."""
+    summary = COMMANDS[name].summary
+
+    assert summary.split()[0] in VERBS
+    assert re.fullmatch(r"[^.]+\.", summary)
+
+
+def test_summary_is_the_docstring(name: str) -> None:
+    """The summary of a command is also the first line of its function's docstring."""
+    function = app[name].default_command
+
+    assert function is not None
+    assert (function.__doc__ or "").splitlines()[0] == COMMANDS[name].summary
+
+
+def test_options_are_imperative(name: str) -> None:
+    """The help of each argument begins with a verb."""
+    for argument in arguments(app[name]):
+        assert argument.parameter.help.split()[0] in VERBS, argument.name
+        assert argument.parameter.help.endswith("."), argument.name
+
+
+def test_metavars_state_the_format(name: str) -> None:
+    """The metavar of an option is a format of the documentation, never a type of Python."""
+    for argument in arguments(app[name]):
+        if argument.hint is not bool and argument.name.startswith("--"):
+            metavar = argument.parameter.metavar
+            assert metavar in METAVARS or CHOICES.fullmatch(metavar or ""), argument.name
+
+
+def test_no_python_type_is_shown(name: str) -> None:
+    """The help shows no name of a Python type, and no default that is one of its values."""
+    text = "\n".join(help_at(ONE_LINE, name))
+
+    types = r"\b(STR|INT|FLOAT|BOOL|PATH|TIMEDELTA|DATETIME|CHOICE|None|True|False|\(\))\b"
+    assert re.findall(types, text) == []
+
+
+def test_each_option_is_one_line(name: str) -> None:
+    """At 100 columns, the help of each option fits into one line."""
+    rows = [line for line in help_at(ONE_LINE, name) if line[:1] == "│"]
+
+    assert len(rows) == len(list(arguments(app[name])))
+    assert max(map(len, rows)) <= ONE_LINE
+
+
+def test_each_command_is_one_line() -> None:
+    """At 80 columns, the help of each command fits into one line."""
+    rows = [line for line in help_at(80) if line[:1] == "│"]
+
+    assert len(rows) == len(COMMANDS) + 2  # --help and --version
+
+
+def test_help_fits_80_columns(name: str) -> None:
+    """The help fits a terminal of 80 columns."""
+    assert max(map(len, help_at(80, name))) <= 80
+
+
+def test_help_has_examples(name: str) -> None:
+    """The help of each command has examples."""
+    assert f"Examples:\n  losant-tokens {name}" in COMMANDS[name].epilogue
+
+
+def test_metavars_are_explained(name: str) -> None:
+    """The help explains the metavars OWNER, AGE, GLOB, FIELD and WHEN wherever they occur."""
+    text = "\n".join(help_at(ONE_LINE, name))
+    notes = {
+        "OWNER": "OWNER is user, oauth, application:ID or instance:ID.",
+        "AGE": " hours, days or weeks: 12h, 30d, 4w.",
+        "GLOB": "In a GLOB, * matches any characters",
+        "FIELD": "FIELD is name, status, id, creationDate, lastUpdated or expirationDate.",
+        "WHEN": "WHEN is a time from now",
+    }
+
+    for metavar, note in notes.items():
+        if re.search(rf"^│.* --[a-z-]+ (ID\|)?{metavar} ", text, re.MULTILINE):
+            assert note in text
+
+
+def test_no_banned_words(name: str) -> None:
+    """The help of each command is in plain English."""
+    helps = [argument.parameter.help for argument in arguments(app[name])]
+
+    assert (
+        BANNED.findall("\n".join([*helps, COMMANDS[name].summary, COMMANDS[name].epilogue])) == []
+    )
+
+
+def test_help_of_the_program(command: Command) -> None:
+    """The help of the program explains the environment and the exit codes."""
+    code, out, err = command("--help")
+
+    assert (code, err) == (0, "")
+    assert "\nEnvironment:\n  LOSANT_API_TOKEN" in out
+    assert "  1    error or declined\n" in out
+    assert "  4    blocked by a safety check\n" in out
+    assert BANNED.findall(out) == []
+
+
+def test_no_arguments_print_the_help(command: Command) -> None:
+    """Without arguments, the program prints its help."""
+    assert command() == command("--help")
+
+
+def test_the_token_is_not_an_argument(command: Command) -> None:
+    """No option accepts the token, and the help states where it comes from."""
+    assert command("list", "--token", "x")[0] == 2
+    for name in set(COMMANDS) - {"sandbox", "demo", "completion", "prune"}:
+        assert "LOSANT_API_TOKEN, never from an argument" in COMMANDS[name].epilogue
