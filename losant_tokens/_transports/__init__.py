@@ -1,4 +1,4 @@
-"""The pools that one can send over: httpx's own, made safe to cancel, and aiohttp's, by name."""
+"""Connection pools: httpx's pool, made safe to cancel, and aiohttp's pool."""
 
 import os
 from typing import TYPE_CHECKING
@@ -23,14 +23,15 @@ def httpx_transport(
     proxy: str | Secret | None = None,
     trust_env: bool = True,
 ) -> "HttpxPool":
-    """Return the default pool, with other settings: httpx's pool, made safe to cancel.
+    """Return the default pool with your own settings: httpx's pool, made safe to cancel.
 
     Args:
-        max_connections: The number of connections that an `AsyncClient` opens over it.
-        verify: Which authorities to trust: a TLS context, or the path of a file (PEM) or folder
-            of them. Default: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else certifi's.
-        proxy: The URL of a proxy for all requests, such as `http://USER:PASSWORD@HOST:PORT`; a
-            `socks5://` one needs the extra `[socks]`. Default: the proxy that `HTTPS_PROXY`,
+        max_connections: The maximum number of connections of the `AsyncClient`.
+        verify: The trusted authorities: a TLS context, or the path of a PEM file or of a folder
+            with such files. Default: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else of
+            certifi.
+        proxy: The URL of a proxy for all requests, such as `http://USER:PASSWORD@HOST:PORT`. A
+            `socks5://` proxy needs the extra `[socks]`. Default: the proxy that `HTTPS_PROXY`,
             `HTTP_PROXY` or `ALL_PROXY` names, unless `NO_PROXY` lists the host.
         trust_env: Whether to read these variables. The system settings of Windows and macOS are
             never read.
@@ -54,15 +55,15 @@ def aiohttp_transport(
     proxy: str | Secret | None = None,
     trust_env: bool = True,
 ) -> "AiohttpPool":
-    """Return the fast pool: aiohttp's, behind httpx. It needs asyncio and the extra `[aiohttp]`.
+    """Return the fast pool, which is aiohttp's. It needs asyncio and the extra `[aiohttp]`.
 
-    `respx` does not see what goes through it.
+    `respx` does not intercept its requests.
 
     Args:
-        max_connections: The number of connections that an `AsyncClient` opens over it.
-        verify: As for `httpx_transport`.
-        proxy: As for `httpx_transport`, without SOCKS.
-        trust_env: As for `httpx_transport`.
+        max_connections: The maximum number of connections of the `AsyncClient`.
+        verify: The trusted authorities, as for `httpx_transport`.
+        proxy: The URL of a proxy, as for `httpx_transport`. SOCKS is not supported.
+        trust_env: Whether to read environment variables, as for `httpx_transport`.
 
     Raises:
         ImportError: The extra is not installed.
@@ -74,7 +75,8 @@ def aiohttp_transport(
         from losant_tokens._transports.aiohttp_pool import AiohttpPool  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(
-            f"aiohttp_transport needs {error.name}: pip install 'losant-tokens[aiohttp]'"
+            f"aiohttp_transport needs {error.name}. Install it: "
+            "pip install 'losant-tokens[aiohttp]'"
         ) from None
     return AiohttpPool(
         max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
@@ -90,7 +92,7 @@ def environment_proxy(url: str | httpx.URL) -> str | None:
         url: The URL of a request.
 
     Raises:
-        ConfigurationError: A variable holds no proxy URL, or `NO_PROXY` cannot be read.
+        ConfigurationError: A variable is not a valid proxy URL, or `NO_PROXY` is not valid.
     """
     proxy = proxy_of_environment(httpx.URL(url), os.environ)
     if isinstance(proxy, str):

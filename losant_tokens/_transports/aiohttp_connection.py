@@ -1,18 +1,25 @@
-"""aiohttp's connections, kept only while nothing is unread on them.
+"""Connections of aiohttp that are never reused while they hold unread data.
 
-aiohttp gives a connection back as soon as a response is complete, and goes on parsing what else
-has come, or comes while the connection is idle. It would take the result for the response to the
-next request (RFC 9112, 6.3, forbids that). So here a connection knows whether a response is due.
-What comes when none is due marks it, and a marked connection is not used again; nor is one whose
-socket is readable, with data that the event loop has not seen. The alternative, to close each
-connection after its response, costs a TLS handshake for each request.
+The problem: aiohttp returns a connection to its pool as soon as a response is complete. It also
+parses data that arrives later, while the connection is idle, and delivers the result as the
+response to the next request. RFC 9112, 6.3 forbids that.
 
-A response and junk in the same packet make aiohttp's parser fail as a whole, and lose the good
-response. Then the packet is parsed once more, byte by byte, up to the end of the response.
+The approach: a connection knows whether a response is due. Data that arrives while none is due
+marks the connection as unusable. So does a socket that is readable, because it has data that the
+event loop has not read yet. If a response and surplus data arrive in one packet, aiohttp's parser
+fails and loses the response. That packet is parsed a second time, byte by byte, up to the end of
+the response.
+
+Source: RFC 9112, 6.3, and measured with a server that sends surplus data at each possible time
+(`tests/integration/test_unread.py`).
+
+Rejected: to close each connection after its response, because that costs a TLS handshake for each
+request.
 """
 
 import asyncio
 import math
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
@@ -21,43 +28,47 @@ from aiohttp.http_exceptions import HttpProcessingError
 from losant_tokens._transports.base import Pool
 from losant_tokens._transports.socket_readiness import readiness
 
-_SUCCESS = 200  # The first status of a final response.
-_PARSED_AGAIN = 64 * 1024
-"""The most bytes of one packet that are parsed a second time."""
-_TURNS = 3
-"""How many turns of the event loop it takes to read what the kernel has."""
+_SUCCESS = 200  # the first status of a final response
+_MAX_PARSED_AGAIN = 64 * 1024  # bytes of one packet that are parsed a second time
+_ITERATIONS = 3  # iterations of the event loop in which it reads the data that the kernel has
 
 
 class Protocol(ResponseHandler):
     """A connection of aiohttp that knows whether a response is due.
 
+    Args:
+        loop: The event loop.
+        pool: The pool of the connection.
+
     Attributes:
-        requests: How many requests were sent over it.
-        has_surplus: Whether more has come than the responses that were due.
+        requests: The number of requests that were sent over it.
+        has_surplus: Whether more data has arrived than the responses that were due.
     """
 
     requests = 0
     has_surplus = False
-    _payload_due: Any = None  # The body of the latest response, once its head has come.
+    # The body of the latest response, once its headers have arrived.
+    _payload_due: Any = None
     _parameters: dict[str, Any] | None = None
     _packets = 0
     _failure: tuple[BaseException, BaseException] | None = None
     _sent_at = _waited = math.inf
-    _held: list[bytes] | None = None  # of a response that came too soon
+    # The data of a response that has arrived too soon, while it is held back.
+    _held: list[bytes] | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
         super().__init__(loop)
         self._pool = pool
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember how to look whether the kernel has data, or the end of the connection."""
+        """Start to watch the socket for unread data."""
         super().connection_made(transport)
         self._is_readable = readiness(transport.get_extra_info("socket"))
 
     def set_response_params(self, **parameters: Any) -> None:
-        """Expect the response to a request, which is sent next."""
+        """Expect the response to the request that is sent next."""
         if self.requests:
-            self._pool.times.proven(self._waited)
+            self._pool.times.add(self._waited)
         self.requests += 1
         self._sent_at = self._loop.time()
         self._payload_due, self._packets, self._parameters = None, 0, parameters
@@ -75,20 +86,19 @@ class Protocol(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """Whether the connection is of no use after its response."""
+        """Whether the connection is closed after its response."""
         return super().should_close or not self._pool.keeps_connections
 
     def close(self) -> None:
-        """Close the connection at once.
+        """Close the connection at once, without sending the rest of a request.
 
-        What is left to send is of no use. To wait until a server has read it, or has agreed to the
-        end of TLS, would keep the socket open for as long as the server likes.
+        A server that neither reads the rest nor confirms the end of TLS would keep the socket open.
         """
         self._abort_soon()
         super().close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, if a response is due."""
+        """Parse data if a response is due; mark the connection as unusable if none is."""
         if data and self._is_complete():
             self._drop(data)
             return
@@ -101,62 +111,64 @@ class Protocol(ResponseHandler):
                 held = self._pool.times.hold(self._waited) if self.requests > 1 else 0.0
                 if held:
                     self._held = [data]
-                    self._loop.call_later(held, self._let_pass)
+                    self._loop.call_later(held, self._parse_held)
                     return
         self._parse(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Parse what is held back, and end."""
-        self._let_pass()
+        """Parse data that is held back, and end the connection."""
+        self._parse_held()
         super().connection_lost(exc)
 
-    def _let_pass(self) -> None:
-        """Parse what was held back."""
+    def _parse_held(self) -> None:
+        """Parse the data that is held back."""
         held, self._held = self._held, None
         if held is not None and self.transport is not None:
             self._parse(b"".join(held))
 
     def _parse(self, data: bytes) -> None:
+        """Parse data; if that fails, look for a complete response before the surplus data."""
         self._packets += bool(data)
         super().data_received(data)
         if self._failure is not None:
             failure, self._failure = self._failure, None
             if self.requests > 1:
-                # Perhaps junk after an earlier response, which came late.
+                # This may be late surplus data after an earlier response.
                 self._pool.keeps_connections = False
             if not self._parse_response_of(data):
                 super().set_exception(*failure)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Hand on the head of a response, if it is due."""
+        """Pass on the headers of a response if it is due."""
         if self._payload_due is not None:
             self._drop(b"HTTP")
             return
         message, payload = data
-        if message.code >= _SUCCESS or message.code == 101:  # noqa: PLR2004 -- a final one, too
+        is_final = message.code >= _SUCCESS or message.code == HTTPStatus.SWITCHING_PROTOCOLS
+        if is_final:
             self._payload_due = payload
         super().feed_data(data, size)
 
     def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
-        """Pass on an error; hold back one of the parser until it is known what is lost by it."""
-        if isinstance(exc, HttpProcessingError):  # which only the parser raises
+        """Pass on an error, except one of the parser, which `_parse` handles."""
+        if isinstance(exc, HttpProcessingError):
             self._failure = exc, exc_cause
             return
         super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
 
     def may_mix_up_responses(self) -> bool:
-        """Return whether `mixes_up_responses` has anything to look at."""
+        """Return whether `mixes_up_responses` has to be called."""
         return self.requests > 1 and (
             self.has_surplus or (self.transport is not None and self._is_readable())
         )
 
     async def mixes_up_responses(self) -> bool:
-        """Return whether another response than the latest may belong to the latest request.
+        """Return whether the latest response may belong to an earlier request.
 
-        A connection that was used before may have brought a late second response to an earlier
-        request, which was taken for this one's. Then this one's own response is still to be read.
+        A late second response to an earlier request may have been delivered as the response to
+        this request. The response to this request then arrives as surplus data.
         """
-        for _ in range(_TURNS):
+        for _ in range(_ITERATIONS):
             if self.has_surplus or self.transport is None:
                 break
             await asyncio.sleep(0)
@@ -167,7 +179,7 @@ class Protocol(ResponseHandler):
         return payload is not None and payload.is_eof()
 
     def _has_begun_another(self) -> bool:
-        """Return whether the parser has the start of a response that is not due."""
+        """Return whether the parser holds the start of a response that is not due."""
         if self._parser is None:
             return False
         try:
@@ -176,20 +188,20 @@ class Protocol(ResponseHandler):
             return True
 
     def _drop(self, data: bytes) -> None:
-        """Note that more has come than was due; line ends are no sign of another response."""
+        """Mark the connection as unusable because of surplus data; line ends are harmless."""
         if data.strip():
             self.has_surplus, self._pool.keeps_connections = True, False
         self.force_close()
         self._abort_soon()
 
     def _abort_soon(self) -> None:
-        """Abort the connection in the next turn; uvloop's TLS may be in the middle of a read."""
+        """Abort the connection in the next iteration, because uvloop may be reading right now."""
         if self.transport is not None and not self._loop.is_closed():
             self._loop.call_soon(self.transport.abort)
 
     def _parse_response_of(self, data: bytes) -> bool:
-        """Parse a packet up to the end of its response. Return whether it has a whole one."""
-        if self._packets != 1 or len(data) > _PARSED_AGAIN or self._parameters is None:
+        """Parse a packet byte by byte; return whether it starts with a complete response."""
+        if self._packets != 1 or len(data) > _MAX_PARSED_AGAIN or self._parameters is None:
             return False
         self._payload_due, self._payload = None, None
         super().set_response_params(**self._parameters)

@@ -1,11 +1,12 @@
-"""aiohttp's pool as a transport of httpx.
+"""aiohttp's pool as a transport for httpx.
 
-aiohttp answers the same requests in a fraction of the time that httpx's own pool takes, and does
-not lose connections to cancellation. In two points it is put right here:
+aiohttp sends a request in a fraction of the CPU time of httpx's own pool, and does not lose
+connections if a request is cancelled. Two things are changed:
 
-- It sends a `DELETE` a second time by itself where a kept connection breaks, and nobody learns of
-  it; here the retry table alone decides.
-- Its errors become those of httpx that say whether the request may have arrived.
+- aiohttp sends a `DELETE` again if a reused connection breaks, and does not report that. Here, only
+  the retry table decides about retries.
+- aiohttp's errors are translated to those errors of httpx that say whether the request may have
+  arrived.
 """
 
 import asyncio
@@ -27,8 +28,8 @@ from losant_tokens._transports.aiohttp_connection import Protocol
 from losant_tokens._transports.base import (
     KEEPALIVE,
     Pool,
-    proves_little,
-    shorten_connecting,
+    deduct_from_connect_timeout,
+    is_unverifiable,
 )
 from losant_tokens._transports.configuration_problems import (
     certificate_failure,
@@ -41,7 +42,7 @@ from losant_tokens._transports.failures import (
     NO_RESPONSE,
     cause_without_frames,
 )
-from losant_tokens._transports.proxies import Proxy, naming
+from losant_tokens._transports.proxies import Proxy, name_proxy
 from losant_tokens._transports.tls import Verify
 from losant_tokens.errors import ClientStateError
 
@@ -51,24 +52,25 @@ _NOT_CONNECTED = (
     aiohttp.ClientProxyConnectionError,
 )
 _NOT_SENT = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
-class _BrokenOff(aiohttp.ClientError):
-    """A connection broke off before it was made, so the request was not sent."""
+class _BrokenWhileConnecting(aiohttp.ClientError):
+    """A connection broke before it was ready, so the request was not sent."""
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, which says of each failure to connect that it was one.
+    """aiohttp's connector, which raises a distinct error for each failure to connect.
 
-    aiohttp raises the same errors for a proxy that breaks off during CONNECT as for a server that
-    breaks off during a request, which may have arrived. An event loop may raise anything.
+    aiohttp raises the same errors for a proxy that fails during CONNECT and for a server that fails
+    during a request, which may have arrived. An event loop may raise any exception.
     """
 
     def __init__(self, pool: Pool, **options: Any) -> None:
         super().__init__(**options)
         make: Any = functools.partial(Protocol, asyncio.get_running_loop(), pool)
-        self._factory = make  # There is no public way to have another protocol.
+        # The protocol must be our own, because it detects unread data. There is no public way to
+        # set it.
+        self._factory = make
 
     async def _create_connection(self, *args: Any) -> Any:
         try:
@@ -76,7 +78,7 @@ class _Connector(aiohttp.TCPConnector):
         except (*_NOT_CONNECTED, *_NOT_SENT, aiohttp.ClientHttpProxyError, TimeoutError):
             raise
         except Exception as error:
-            raise _BrokenOff from error
+            raise _BrokenWhileConnecting from error
 
 
 class AiohttpPool(Pool):
@@ -95,39 +97,32 @@ class AiohttpPool(Pool):
             max_connections=max_connections, verify=verify, proxy=proxy, trust_env=trust_env
         )
         self._session: aiohttp.ClientSession | None = None
-        # What the latest request had, and the next one mostly has, too.
-        self._timeouts: dict[str, float | None] = {}
-        self._timeout = _NO_TIMEOUT
-        self._raw_headers: list[tuple[bytes, bytes]] = []
-        self._headers = CIMultiDict[str]()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request, and hands back the head of the answer."""
+        """Send a request, and return the response before its body is read."""
         proxy = self._proxy_for(request.url)
         session = self._session
         if session is None:
             began = time.monotonic()
             session = self._open(await self._tls_context(request.url, proxy))
-            shorten_connecting(request, began)
-        content = getattr(request, "_content", None)
-        if content is None:
-            content = await request.aread()
+            deduct_from_connect_timeout(request, began)
+        content = await request.aread()
         if session.closed:
             raise httpx.ConnectError("the pool is closed")
         try:
             response = await session.request(
                 request.method,
-                _url(request.url),
-                headers=self._headers_of(request, proxy),
+                URL(str(request.url), encoded=True),
+                headers=_headers(request, proxy),
                 data=content or None,
                 allow_redirects=False,
-                timeout=self._timeout_of(request),
+                timeout=_timeout(request),
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=None if proxy is None else _authorization(proxy),
                 server_hostname=request.extensions.get("sni_hostname"),
             )
         except Exception as error:  # noqa: BLE001 -- an event loop may raise anything
-            problem = naming(proxy, _translated(error))
+            problem = name_proxy(proxy, _translated(error))
         else:
             return _response(response, request)
         raise problem
@@ -152,15 +147,15 @@ class AiohttpPool(Pool):
         return self
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         session, self._session = self._session, None
-        self._raw_headers, self._headers = [], CIMultiDict()
         if session is not None:
             await session.close()
 
     def _open(self, verify: ssl.SSLContext) -> aiohttp.ClientSession:
         _check_event_loop()
-        if self._session is not None:  # opened by another request, while the context was made
+        if self._session is not None:
+            # Another request has opened it while the TLS context was loaded.
             return self._session
         connector = _Connector(
             self, limit=self.max_connections, keepalive_timeout=KEEPALIVE, ssl=verify
@@ -168,69 +163,61 @@ class AiohttpPool(Pool):
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # the client decompresses within a limit
+            auto_decompress=False,  # The client decompresses the body itself, within a limit.
         )
-        session._retry_connection = False  # noqa: SLF001 -- there is no public way to say so
+        # A DELETE must not be sent again without the client's knowledge. There is no public way to
+        # set this.
+        session._retry_connection = False  # noqa: SLF001
         self._session = session
         return session
 
-    def _headers_of(self, request: httpx.Request, proxy: Proxy | None) -> CIMultiDict[str]:
-        """Return the headers of httpx as those of aiohttp, which does not change them.
 
-        Plain http is not tunnelled, so the proxy reads its own header from each request.
-        """
-        raw = request.headers.raw
-        if proxy is not None and request.url.scheme == "http":
-            added = _authorization(proxy).items()
-            raw = [*raw, *((name.encode(), value.encode()) for name, value in added)]
-        if raw != self._raw_headers:
-            self._raw_headers = raw
-            self._headers = CIMultiDict(
-                [(name.decode("ascii"), value.decode("latin-1")) for name, value in raw]
-            )
-        return self._headers
+def _headers(request: httpx.Request, proxy: Proxy | None) -> CIMultiDict[str]:
+    """Return the headers of a request in aiohttp's form.
 
-    def _timeout_of(self, request: httpx.Request) -> aiohttp.ClientTimeout:
-        """The timeouts of httpx as one of aiohttp."""
-        said = request.extensions.get("timeout", {})
-        if said != self._timeouts:
-            self._timeouts = dict(said)
-            self._timeout = aiohttp.ClientTimeout(
-                total=None,
-                sock_connect=said.get("connect"),
-                sock_read=said.get("read"),
-                connect=said.get("pool"),
-                # Without it, aiohttp rounds a timeout up to the next second.
-                ceil_threshold=math.inf,
-            )
-        return self._timeout
+    A request with plain http is not tunnelled, so it carries the user name for the proxy.
+    """
+    headers = CIMultiDict(
+        [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+    )
+    if proxy is not None and request.url.scheme == "http":
+        headers.extend(_authorization(proxy))
+    return headers
+
+
+def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
+    """Return the timeouts of a request in aiohttp's form."""
+    timeouts = request.extensions.get("timeout", {})
+    return aiohttp.ClientTimeout(
+        total=None,
+        sock_connect=timeouts.get("connect"),
+        sock_read=timeouts.get("read"),
+        connect=timeouts.get("pool"),
+        # By default, aiohttp rounds a timeout up to the next second.
+        ceil_threshold=math.inf,
+    )
 
 
 def _check_event_loop() -> None:
+    """Refuse trio's event loop.
+
+    Raises:
+        ClientStateError: The event loop is trio's.
+    """
     if not is_asyncio():
         raise ClientStateError(
-            "aiohttp_transport needs asyncio, and the event loop is trio's: use httpx_transport."
+            "aiohttp_transport needs asyncio, but the event loop is trio's. Use httpx_transport."
         )
 
 
 def _authorization(proxy: Proxy) -> dict[str, str]:
+    """Return the header with the user name and password for a proxy, if it needs them."""
     value = proxy.authorization()
     return {} if value is None else {"Proxy-Authorization": value}
 
 
-def _url(url: httpx.URL) -> URL:
-    """The URL of httpx as one of aiohttp: of its parts, since to parse the whole takes longer."""
-    path, _, query = url.raw_path.decode("ascii").partition("?")
-    return URL.build(
-        scheme=url.scheme,
-        authority=url.netloc.decode("ascii"),
-        path=path,
-        query_string=query,
-        encoded=True,
-    )
-
-
 def _response(response: aiohttp.ClientResponse, request: httpx.Request) -> httpx.Response:
+    """Return a response of aiohttp as one of httpx, before its body is read."""
     return httpx.Response(
         response.status,
         headers=list(response.raw_headers),
@@ -240,17 +227,18 @@ def _response(response: aiohttp.ClientResponse, request: httpx.Request) -> httpx
 
 
 class _Stream(httpx.AsyncByteStream):
-    """The body of an answer; closed early, it takes its connection with it.
+    """The body of a response. If it is closed early, its connection is closed as well.
 
-    Its own iterator: an asynchronous generator would have asyncio take it into a register.
+    It is its own iterator, so that no asynchronous generator is left unfinished.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
         self._response = response
         self._protocol: Protocol | None = None
-        if proves_little(request.method, response.status):
-            protocol = response._protocol  # noqa: SLF001 -- the public way forgets it at the end
-            assert isinstance(protocol, Protocol)  # noqa: S101 -- `_Connector` makes no others
+        if is_unverifiable(request.method, response.status):
+            # The protocol detects mixed-up responses. The public attribute is empty at the end.
+            protocol = response._protocol  # noqa: SLF001
+            assert isinstance(protocol, Protocol)  # noqa: S101 -- `_Connector` makes it
             self._protocol = protocol
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -282,8 +270,8 @@ class _Stream(httpx.AsyncByteStream):
 def _translated(error: Exception) -> httpx.TransportError:
     """Return the error of httpx that says whether the request may have arrived.
 
-    The messages of aiohttp quote the server, so none is passed on. What the operating system says
-    is, as the cause, without the frames below.
+    The messages of aiohttp quote the server, so none of them is passed on. The error of the
+    operating system becomes the cause, without its traceback.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return certificate_failure(error.certificate_error)
@@ -299,12 +287,12 @@ def _translated(error: Exception) -> httpx.TransportError:
 _MEANINGS: tuple[
     tuple[type[Exception] | tuple[type[Exception], ...], Callable[[], httpx.TransportError]], ...
 ] = (
-    ((*_NOT_CONNECTED, _BrokenOff), lambda: httpx.ConnectError("could not connect")),
+    ((*_NOT_CONNECTED, _BrokenWhileConnecting), lambda: httpx.ConnectError("could not connect")),
     (_NOT_SENT, lambda: httpx.UnsupportedProtocol("the URL cannot be used")),
-    (TimeoutError, lambda: httpx.ReadTimeout("no answer in time")),
+    (TimeoutError, lambda: httpx.ReadTimeout("no response in time")),
     (aiohttp.ServerDisconnectedError, lambda: httpx.RemoteProtocolError(NO_RESPONSE)),
     (aiohttp.ClientPayloadError, lambda: httpx.RemoteProtocolError(INCOMPLETE_BODY)),
     (aiohttp.ClientResponseError, lambda: httpx.RemoteProtocolError("not valid HTTP")),
-    (Exception, lambda: httpx.ReadError("the connection broke off")),
+    (Exception, lambda: httpx.ReadError("the connection broke")),
 )
-"""The first class that an error of aiohttp belongs to says what it means."""
+"""The meaning of each error of aiohttp. The first class that matches is used."""

@@ -1,4 +1,4 @@
-"""What our pools have in common."""
+"""The base class of the connection pools: size, proxies and TLS."""
 
 import os
 import ssl
@@ -22,17 +22,14 @@ T = TypeVar("T")
 DEFAULT_MAX_CONNECTIONS = 20
 
 KEEPALIVE = 30.0
-"""How long a connection that nobody uses is kept, in seconds."""
+"""How long an idle connection is kept, in seconds."""
 
-_CONNECTING = frozenset({"connect", "pool"})
-_LEAST_CONNECT = 0.001  # seconds; 0 would mean no timeout
-
-_READ_AT_ONCE = 256 * 1024
-"""How much asyncio allocates for each read, in bytes."""
+_CONNECT_TIMEOUTS = frozenset({"connect", "pool"})
+_MIN_TIMEOUT = 0.001  # seconds; 0 would mean that there is no timeout
 
 
 def check_max_connections(number: int) -> int:
-    """The number itself, where it is one that a pool can have.
+    """Return a maximum number of connections after a check.
 
     Raises:
         ValidationError: It is not an integer above 0.
@@ -44,18 +41,25 @@ def check_max_connections(number: int) -> int:
 
 
 class Pool(httpx.AsyncBaseTransport):
-    """What our pools have in common: a size, proxies, and a TLS context made when needed.
+    """A connection pool with a size, proxies, and a TLS context that is made when it is needed.
 
-    The environment is read when a host is first connected to, since only then is it known which
-    of its variables count. A setting that cannot be used is a `Misconfigured` then; one that was
-    given as an argument is a `ValidationError` at once.
+    The environment is read when the pool first connects to a host, because the host decides which
+    variables apply. A variable that cannot be used raises `Misconfigured` then. An argument that
+    cannot be used raises `ValidationError` at once.
+
+    Args:
+        max_connections: The maximum number of connections.
+        verify: The trusted authorities. Default: those of the environment, or else of certifi.
+        proxy: The URL of a proxy. Default: the proxy that the environment names.
+        trust_env: Whether to read environment variables.
 
     Attributes:
-        max_connections: How many connections the client that uses the pool shall open.
-        keeps_connections: Whether a connection may serve more than one request. Once a server has
-            sent more than the responses that were due, none does: a late response would come while
-            the next request is sent, and nothing shows then which of the two it belongs to.
-        times: How soon the server responds.
+        max_connections: The maximum number of connections, which the client's limiter enforces.
+        keeps_connections: Whether a connection may serve more than one request. It becomes false
+            once a server has sent more than one response to a request. A late response might
+            arrive while the next request is sent, and nothing would show to which of the two
+            requests it belongs.
+        times: The response times of the server.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Pool(httpx.AsyncBaseTransport):
         proxy: str | Secret | None = None,
         trust_env: bool = True,
     ) -> None:
-        # Hidden before anything can raise: a traceback shows no password of a proxy.
+        # The URL is wrapped before anything can raise, so that no traceback shows a password.
         proxy = Secret(proxy) if isinstance(proxy, str) else proxy
         self.max_connections = check_max_connections(max_connections)
         if not isinstance(trust_env, bool):
@@ -76,26 +80,25 @@ class Pool(httpx.AsyncBaseTransport):
         self._trust_env = trust_env
         self._verify = _checked(context_of(verify))
         self._proxy = None if proxy is None else _checked(self._parsed(proxy, "proxy"))
-        self._making = anyio.Lock()
+        self._context_lock = anyio.Lock()
         self.keeps_connections = True
         self.times = ResponseTimes()
-        # The proxy for each scheme, host and port that has been connected to.
+        # The proxy for each scheme, host and port that the pool has connected to.
         self._proxies: dict[tuple[str, bytes], Proxy | None] = {}
-        _keep_memory_at_hand()
 
     def __reduce__(self) -> Never:
         raise TypeError(
             f"{type(self).__name__} cannot be pickled or copied: it holds connections, and may "
-            "hold the password of a proxy. Make another one."
+            "hold the password of a proxy. Make a new one instead."
         )
 
     @staticmethod
     @abstractmethod
     def unsupported(proxy: Proxy) -> str | None:
-        """Return why this pool cannot use a proxy, or None if it can."""
+        """Return why this pool cannot use a proxy, or `None` if it can."""
 
     def _parsed(self, proxy: object, source: str) -> Proxy | str:
-        """Return the proxy that an argument names, or what is wrong with it."""
+        """Return the proxy that an argument names, or the problem of the argument."""
         if not isinstance(proxy, Secret):
             return f"{source} must be a URL as a string, but it is {type(proxy).__name__}"
         found = parse_proxy(proxy, source)
@@ -104,7 +107,7 @@ class Pool(httpx.AsyncBaseTransport):
         return found
 
     def _proxy_for(self, url: httpx.URL) -> Proxy | None:
-        """Return the proxy for a URL: that of the arguments, or else of the environment.
+        """Return the proxy for a URL: that of the argument, or else that of the environment.
 
         Raises:
             Misconfigured: The environment names a proxy that cannot be used.
@@ -122,7 +125,7 @@ class Pool(httpx.AsyncBaseTransport):
         return self._proxies[origin]
 
     async def _tls_context(self, url: httpx.URL, proxy: Proxy | None = None) -> ssl.SSLContext:
-        """Return the TLS context for a URL, made off the event loop when it is first needed.
+        """Return the TLS context for a URL. The first call makes it, in a thread.
 
         Raises:
             Misconfigured: The environment names authorities that cannot be loaded.
@@ -130,13 +133,18 @@ class Pool(httpx.AsyncBaseTransport):
         if self._verify is not None:
             return self._verify
         if url.scheme == "http" and (proxy is None or proxy.scheme != "https"):
-            # TLS is not spoken, so nothing needs to be trusted.
+            # Without TLS, no authority has to be trusted.
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        async with self._making:
-            self._verify = context = await self._kept_or_made()
+        async with self._context_lock:
+            self._verify = context = await self._load_context()
         return context
 
-    async def _kept_or_made(self) -> ssl.SSLContext:
+    async def _load_context(self) -> ssl.SSLContext:
+        """Return the default TLS context.
+
+        Raises:
+            Misconfigured: The environment names authorities that cannot be loaded.
+        """
         if self._verify is not None:
             return self._verify
         context = await anyio.to_thread.run_sync(_default_context, self._trust_env)
@@ -145,28 +153,29 @@ class Pool(httpx.AsyncBaseTransport):
         return context
 
 
-def shorten_connecting(request: httpx.Request, began: float) -> None:
-    """Take the time that was spent before connecting off the timeout for connecting.
+def deduct_from_connect_timeout(request: httpx.Request, began: float) -> None:
+    """Deduct the time since an attempt began from its timeout for connecting.
 
-    To load the certificate authorities can take longer than the difference between that timeout and
-    the one of the attempt. The attempt would time out first then, as if it had been sent.
+    An attempt has a timeout of its own, which is slightly longer. If the certificate authorities
+    take long to load, the attempt would time out first, as if the request had been sent.
 
     Args:
         request: The request.
         began: When its attempt began, by `time.monotonic`.
     """
     spent = time.monotonic() - began
-    limits_of_httpx = request.extensions.get("timeout", {})
+    timeouts = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {
-        name: max(limit - spent, _LEAST_CONNECT) if limit and name in _CONNECTING else limit
-        for name, limit in limits_of_httpx.items()
+        name: max(limit - spent, _MIN_TIMEOUT) if limit and name in _CONNECT_TIMEOUTS else limit
+        for name, limit in timeouts.items()
     }
 
 
-def proves_little(method: str, status: int) -> bool:
-    """Return whether nothing in a response to a request shows that it belongs to that request.
+def is_unverifiable(method: str, status: int) -> bool:
+    """Return whether nothing in a response shows that it belongs to its request.
 
-    A token that was read or changed has its id. A deletion, an error and a new token do not.
+    The response to a read or a change has the id of the token. The response to a deletion, an
+    error and a new token do not.
     """
     return method in {"DELETE", "POST"} or status >= 300  # noqa: PLR2004 -- no success
 
@@ -176,22 +185,11 @@ def _default_context(trust_env: bool) -> ssl.SSLContext | str:
 
 
 def _checked(found: T | str) -> T:
-    """Return what was made of an argument.
+    """Return the value that was made of an argument.
 
     Raises:
-        ValidationError: It is a string, which says what is wrong with the argument.
+        ValidationError: It is a string, which is the problem of the argument.
     """
     if isinstance(found, str):
         raise ValidationError(found)
     return found
-
-
-def _keep_memory_at_hand() -> None:
-    """Has glibc keep what asyncio needs for each read, instead of giving it back each time.
-
-    asyncio allocates 256 KiB for every read and shrinks it to what has come. glibc asks the system
-    for so much at once, and returns it at once, until the process has let go of something larger:
-    from then on it takes such sizes for usual (the dynamic threshold of `mallopt(3)`). The two
-    calls into the kernel were a tenth of what a request costs. Elsewhere, this does nothing.
-    """
-    bytearray(4 * _READ_AT_ONCE)

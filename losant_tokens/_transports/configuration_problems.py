@@ -1,8 +1,8 @@
-"""Connection failures that only another setting can end.
+"""Connection failures that persist until a setting is changed.
 
-A certificate that nobody trusts, a CA file that is missing and a proxy that wants a password fail
-in the same way on every attempt. A retry would only add load and delay, so a pool raises
-`Misconfigured` for them, and `_call` turns it into `errors.ConfigurationError`.
+An untrusted certificate, a missing CA file and a proxy that requires a password fail in the same
+way on every attempt. A retry would only add load and delay. So a pool raises `Misconfigured` for
+them, and the call raises `errors.ConfigurationError`.
 """
 
 import ssl
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import httpx
 
 PROXY_AUTHENTICATION_REQUIRED = 407
-"""The HTTP status that only a proxy answers with (RFC 9110, 15.5.8)."""
+"""The HTTP status that only a proxy sends (RFC 9110, 15.5.8)."""
 
 _CLIENT_ERRORS = range(400, 500)
-_MAY_PASS = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 425, 429})
 
 
 class Misconfigured(httpx.ConnectError):
@@ -22,14 +22,14 @@ class Misconfigured(httpx.ConnectError):
 
 
 class NotThroughProxy(httpx.ProxyError):
-    """No connection was made through a proxy; the message names the proxy and its setting."""
+    """A connection through a proxy failed; the message names the proxy and its setting."""
 
 
 def configuration_problem(error: Exception) -> str | None:
-    """Return what to change before the next attempt, or None if a retry may help.
+    """Return which setting to change before the next attempt, or `None` if a retry may help.
 
     Args:
-        error: What a transport raised, from this package or from httpx.
+        error: An exception of a transport, from this package or from httpx.
     """
     if isinstance(error, Misconfigured):
         return str(error)
@@ -53,21 +53,21 @@ def certificate_failure(error: Exception) -> httpx.ConnectError:
 
 def invalid_host() -> httpx.ConnectError:
     """Return the error for a host that cannot be looked up, such as `a..b`."""
-    return Misconfigured("the host name is not valid. Correct the base URL, or that of the proxy")
+    return Misconfigured("the host name is not valid. Correct the base URL or the proxy URL")
 
 
 def proxy_failure(status: int | None) -> httpx.TransportError:
-    """Return the error for a proxy that does not connect.
+    """Return the error for a proxy that does not connect to the server.
 
     Args:
-        status: The HTTP status that it answered CONNECT with; None for a SOCKS proxy.
+        status: The HTTP status of its response to CONNECT, or `None` for a SOCKS proxy.
     """
     if status == PROXY_AUTHENTICATION_REQUIRED:
         return Misconfigured(
-            "the proxy requires a user name and password (status 407). Put them into the proxy "
-            "URL: http://USER:PASSWORD@HOST:PORT"
+            "the proxy requires a user name and password (status 407). Add them to the proxy URL: "
+            "http://USER:PASSWORD@HOST:PORT"
         )
-    if status in _CLIENT_ERRORS and status not in _MAY_PASS:
+    if status in _CLIENT_ERRORS and status not in _TRANSIENT:
         return Misconfigured(
             f"the proxy refuses connections to this host (status {status}). Change proxy= or "
             "HTTPS_PROXY, or list the host in NO_PROXY"
@@ -76,13 +76,13 @@ def proxy_failure(status: int | None) -> httpx.TransportError:
 
 
 def _status_of(error: httpx.ProxyError) -> int | None:
-    """Return the HTTP status of a proxy's refusal, with which httpx begins the message."""
+    """Return the HTTP status of a proxy's response, which is the start of httpx's message."""
     status = str(error)[:3]
     return int(status) if status.isascii() and status.isdecimal() else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and what it was raised from, however deep."""
+    """Yield an exception and the chain of exceptions that led to it."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,18 +1,19 @@
-"""Describes the exceptions of transports, without bytes from the wire or frames below ours.
+"""Translate the exceptions of transports, without content of the response and without secrets.
 
-The messages of httpx, httpcore, h11 and aiohttp quote the server: a status line, a chunk size or
-a header that may hold a token. No message of theirs is passed on. The text of an error comes from
-the tables below, from `os.strerror` and from OpenSSL's own list of reasons.
+Messages. The problem: the messages of httpx, httpcore, h11 and aiohttp quote the server, such as a
+status line or a header, and that may be a token. The approach: none of these messages is passed on.
+The text of an error comes from the tables in this module, from `os.strerror`, or from OpenSSL's own
+list of reasons.
 
-Frames. A traceback holds the frames that an exception went through, and tools such as Sentry and
-`pytest --showlocals` print their locals. Below a transport, these hold the request's headers with
-the bearer token, and its body with a password. Errors of ours are raised outside the `except`
-block, so they are chained to nothing. A cancellation cannot be replaced: asyncio, anyio and trio
-know it by identity. So the exception itself goes on, but without the part of its traceback that
-lies below the call: `without_frames`. The alternative, to run each exchange in a task of its own
-and to cancel it from outside, keeps the same frames in the exception that the task ends with, so
-the traceback has to be removed there as well; it costs a task and two turns of the event loop for
-each request, and is a second place where a cancellation can be lost.
+Frames. The problem: a traceback holds the frames that an exception passed, and tools such as Sentry
+and `pytest --showlocals` print the locals of each frame. The frames of a transport hold the headers
+with the bearer token, and the body with a password. The approach: our own errors are raised outside
+the `except` block, so no other exception is chained to them. A cancellation must stay the same
+object, because asyncio, anyio and trio compare it by identity. So it is raised again, but the part
+of its traceback below the call is removed (`without_frames`). Rejected: to run each request in a
+task and to cancel that task from outside. The exception of the task has the same frames, so they
+must be removed as well. It costs a task and two iterations of the event loop for each request, and
+a cancellation can be lost in one more place.
 """
 
 import asyncio
@@ -34,13 +35,13 @@ from losant_tokens.errors import (
 )
 
 NO_RESPONSE = "Server disconnected without sending a response."
-"""httpcore's message for a connection that ended before a status line."""
+"""The message of httpcore if a connection ends before the status line."""
 
 INCOMPLETE_BODY = "peer closed connection without sending complete message body"
-"""The start of h11's message for a body that ended early."""
+"""The start of the message of h11 if a body ends early."""
 
 MIXED_UP = "more than one response to a request"
-"""Our own message for a connection whose responses cannot be distinguished."""
+"""Our own message if it is unclear to which request a response belongs."""
 
 _NOT_CONNECTED = (
     httpx.ConnectError,
@@ -53,7 +54,7 @@ _BROKEN = (httpx.HTTPError, httpx.StreamError, OSError)
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.PoolTimeout, "no connection was free in time"),
-    (httpx.ConnectTimeout, "no connection was made in time"),
+    (httpx.ConnectTimeout, "no connection was established in time"),
     (httpx.WriteTimeout, "the server did not read the request in time"),
     (httpx.ReadTimeout, "the server did not respond in time"),
     (httpx.ProxyError, "the proxy could not connect to the server"),
@@ -62,26 +63,26 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.WriteError, "the request could not be sent"),
     (httpx.ReadError, "the response could not be read"),
 )
-"""The first class that an exception belongs to says what went wrong."""
+"""The reason for each exception. The first class that matches is used."""
 
 _STARTS = {
     NO_RESPONSE: "the server closed the connection without a response",
     INCOMPLETE_BODY: "the response ended early or its framing is wrong",
-    MIXED_UP: "the connection holds another response, so it is unclear which one is meant",
+    MIXED_UP: "there is more than one response, and it is unclear which one belongs to the request",
 }
-"""Messages of libraries that are known to hold no bytes from the wire, by their start."""
+"""The reasons for messages of libraries that quote nothing, by the start of the message."""
 
 _OPENSSL_REASON = re.compile("[A-Z0-9_]{3,60}")
 
 
 @attrs.frozen
 class Failure:
-    """What became of an attempt that a transport ended with an exception.
+    """The meaning of an exception that a transport has raised.
 
     Attributes:
         kind: The class of the error to raise.
-        outcome: What the log says.
-        text: What happened, without any bytes from the wire.
+        outcome: The outcome of the attempt, for the log.
+        text: The message, without content of the response.
     """
 
     kind: type[TransportError]
@@ -90,28 +91,28 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> "Failure":
-        """Return the failure that an exception means; one of an unknown class is ambiguous."""
+        """Return the meaning of an exception; an exception of an unknown class is ambiguous."""
         if isinstance(error, _NOT_CONNECTED):
             if problem := configuration_problem(error):
                 return cls(ConfigurationError, "not connected", problem)
             through = f" {error}" if isinstance(error, NotThroughProxy) else ""
             return cls(ConnectFailed, "not connected", f"could not connect{through}{_why(error)}")
         if isinstance(error, httpx.TimeoutException | TimeoutError):
-            return cls(RequestTimeout, "timed out", f"no answer in time{_why(error)}")
+            return cls(RequestTimeout, "timed out", f"no response in time{_why(error)}")
         if isinstance(error, _BROKEN):
-            return cls(TransportError, "broken off", f"the connection broke off{_why(error)}")
+            return cls(TransportError, "disconnected", f"the connection broke{_why(error)}")
         return cls(TransportError, "failed", f"the transport failed: {type(error).__name__}")
 
 
 def _why(error: Exception) -> str:
-    """Return the end of a message that says why, in words that no server can choose."""
+    """Return the reason as the end of a message, or an empty string."""
     reason = _reason_below(error) or _reason_by_class(error)
     return f": {reason}" if reason else ""
 
 
 def _reason_below(error: Exception) -> str | None:
-    """Return the reason that the operating system or OpenSSL gave, if there is one."""
-    for cause in links(error):
+    """Return the reason of the operating system or of OpenSSL, or `None`."""
+    for cause in chained_exceptions(error):
         match cause:
             case socket.gaierror():
                 return "the host name cannot be resolved"
@@ -127,6 +128,7 @@ def _reason_below(error: Exception) -> str | None:
 
 
 def _reason_by_class(error: Exception) -> str | None:
+    """Return the reason for the class of an exception, or `None`."""
     if isinstance(error, httpx.RemoteProtocolError):
         message = str(error)
         for start, text in _STARTS.items():
@@ -136,7 +138,7 @@ def _reason_by_class(error: Exception) -> str | None:
 
 
 def not_sent(error: Exception) -> Exception:
-    """Return the error for a request of which nothing was sent, by what a transport raised."""
+    """Return an exception of a transport as one that says that nothing was sent."""
     if isinstance(error, _NOT_CONNECTED):
         return error
     is_timeout = isinstance(error, httpx.TimeoutException | TimeoutError)
@@ -146,37 +148,35 @@ def not_sent(error: Exception) -> Exception:
 
 
 def cause_without_frames(error: BaseException) -> OSError | None:
-    """Return the error of the operating system or of OpenSSL behind an exception, on its own."""
-    for link in links(error):
+    """Return the error of the operating system or of OpenSSL in a chain, without the chain."""
+    for link in chained_exceptions(error):
         if isinstance(link, OSError) and type(link).__module__ in {"builtins", "socket", "ssl"}:
             link.__traceback__ = link.__cause__ = link.__context__ = None
             return link
     return None
 
 
-def links(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, all that it is chained to, and the members of groups among them."""
+def chained_exceptions(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, all exceptions in its chain, and the members of exception groups."""
     seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        link = waiting.pop(0)
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop(0)
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
         yield link
-        waiting += [link.__cause__, link.__context__]
+        pending += [link.__cause__, link.__context__]
         if isinstance(link, BaseExceptionGroup):
-            waiting += link.exceptions
+            pending += link.exceptions
 
 
 def without_frames(error: BaseException) -> BaseException:
-    """Remove the frames passed so far from a cancellation, or from another such exception.
+    """Remove the traceback and the chain of a cancellation, and return the same exception.
 
-    It stays the same exception, so the code that cancelled still recognizes it. Other
-    exceptions that it is chained to are dropped. Cancellations are kept, because anyio looks for
-    its own among them.
+    Cancellations in the chain are kept, because anyio looks for its own cancellation there.
     """
-    for link in list(links(error)):
+    for link in list(chained_exceptions(error)):
         link.__traceback__ = None
         if not _is_cancellation(link.__cause__):
             suppressed = link.__suppress_context__
@@ -188,5 +188,6 @@ def without_frames(error: BaseException) -> BaseException:
 
 
 def _is_cancellation(error: BaseException | None) -> bool:
-    """Return whether it is asyncio's or trio's; a coroutine may be closed without an event loop."""
+    """Return whether an exception is a cancellation of asyncio or trio."""
+    # `anyio.get_cancelled_exc_class` fails if a coroutine is closed without an event loop.
     return isinstance(error, asyncio.CancelledError) or type(error).__name__ == "Cancelled"

@@ -1,17 +1,23 @@
-"""The network under httpcore: what was sent over a connection, and what is left unread on it.
+"""The network layer below httpcore: tracks what was sent, and detects unread data.
 
-Unread data. A server may send more than the response to a request: a second response, a stray
-line end, junk. RFC 9112 (6.3) forbids to take such data for the response to the next request, but
-httpcore keeps the connection, and h11 reads what is left in its buffer first. Every later
-response would answer the request before. So a connection is used again only if nothing is unread
-anywhere on the way: in h11's buffer, in that of TLS, in the event loop's, or in the kernel. These
-buffers are private. If one is not where it is looked for, the connection counts as unfit, so that
-another version of a library costs connections, and never mixes up responses. A connection that
-waits for its next request does not read, so data that arrives then stays in the kernel, and
-a connection whose socket is readable is dropped. What comes later still, while the next request
-is sent, only its time can tell from the response to that one (`response_times`). So a pool whose
-server has once sent too much gives each request a connection of its own. To do that always would
-cost a TLS handshake each time.
+The problem: a server may send more than the response to a request, for example a second response, a
+line end, or junk. RFC 9112, 6.3 does not allow to use such data as the response to the next
+request. httpcore reuses the connection, and h11 reads its buffer first, so that each later response
+would belong to the request before.
+
+The approach: a connection is reused only if no data is left in any buffer between the server and
+httpcore: in h11, in TLS, in the event loop, and in the kernel. An idle connection does not read, so
+data that arrives then stays in the kernel, and a connection with a readable socket is closed. Most
+of these buffers are private attributes. If an attribute is missing, the connection counts as
+unusable. So another version of a library costs connections, but never mixes up responses. Data that
+arrives even later, while the next request is sent, differs from the response only by its time (see
+`response_times`). So once a server has sent surplus data, its pool uses each connection for one
+request only.
+
+Source: RFC 9112, 6.3, and measured with a server that sends surplus data at each possible time
+(`tests/integration/test_unread.py`).
+
+Rejected: a new connection for each request from the start, because each costs a TLS handshake.
 """
 
 import math
@@ -28,9 +34,8 @@ from losant_tokens._transports.socket_readiness import readiness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_READ_SIZE = 64 * 1024
-_LOOK = 0.05
-"""How long to wait for surplus data that is known to be on its way, in seconds."""
+_READ_SIZE = 64 * 1024  # bytes
+_SURPLUS_TIMEOUT = 0.05  # seconds to wait for surplus data if the socket is readable
 
 
 def _nothing() -> None:
@@ -38,14 +43,18 @@ def _nothing() -> None:
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """The network of a pool with one connection; it remembers that connection.
+    """The network of a pool with a single connection.
+
+    Args:
+        backend: The network of httpcore.
+        times: The response times of the server.
 
     Attributes:
-        requests: How many requests were sent over the connection.
-        is_sending: Whether the current request has been sent in part, so it may have arrived.
-        is_waiting: Whether it was sent, and nothing of its response has come.
-        is_readable: Says whether the kernel has data, or the end of the connection.
-        on_sending: Called when the first part of a request is sent, past any proxy.
+        requests: The number of requests that were sent over the connection.
+        is_sending: Whether a part of the current request was sent, so that it may have arrived.
+        is_waiting: Whether the current request was sent and nothing of its response has arrived.
+        is_readable: Returns whether the socket has data or has ended.
+        on_sending: Called when the first part of a request is sent to the server.
     """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, times: ResponseTimes) -> None:
@@ -63,9 +72,10 @@ class Network(httpcore.AsyncNetworkBackend):
 
     @property
     def sent_nothing(self) -> bool:
-        """Whether nothing of the current request was sent; False if the network was bypassed.
+        """Whether nothing of the current request was sent.
 
-        A mock in the place of httpx's transport, such as respx, bypasses it.
+        It is false if this network was not used at all. respx replaces httpx's transport, so the
+        network is not used then.
         """
         return self._was_used and not self.is_sending
 
@@ -81,42 +91,47 @@ class Network(httpcore.AsyncNetworkBackend):
         return self._stream
 
     def begin(self) -> None:
-        """Note that another request begins, of which nothing has been sent."""
+        """Record that a new request begins, of which nothing was sent yet."""
         self.is_sending = False
 
     def note_written(self, content: bytes) -> None:
-        """Note that a part of a request was sent, unless it only asks a proxy to connect."""
+        """Record that a part of a request was sent, except a CONNECT request to a proxy."""
         if not self.is_sending and content[:1].isalpha() and not content.startswith(b"CONNECT "):
             self.is_sending = self.is_waiting = True
             if self.requests:
-                self._times.proven(self._waited)
+                self._times.add(self._waited)
             self.requests += 1
             self._sent_at = time.monotonic()
             self.on_sending()
 
     def note_stream(self, stream: "_Stream") -> None:
-        """Note that the connection speaks TLS from now on."""
+        """Record that the connection uses TLS from now on."""
         self._stream = stream
 
     def has_buffered(self) -> bool:
-        """Return whether received data waits between the kernel and httpcore.
+        """Return whether there is data in a buffer between the kernel and httpcore.
 
         Raises:
-            AttributeError: A private attribute is not where it is looked for.
+            AttributeError: A private attribute is missing.
         """
         return self._stream is not None and _has_buffered(self._stream.inner)
 
     async def read_surplus(self) -> bytes:
-        """Return what the server has sent after a response. The connection is of no use then."""
+        """Return data that arrived after a response; the connection cannot be used again."""
         if self._stream is None:
             return b""
         try:
-            return await self._stream.read(_READ_SIZE, timeout=_LOOK)
+            return await self._stream.read(_READ_SIZE, timeout=_SURPLUS_TIMEOUT)
         except (httpcore.NetworkError, httpcore.TimeoutException):
             return b""
 
     async def hold_back(self, stream: httpcore.AsyncNetworkStream, content: bytes) -> bytes:
-        """Return the start of a response; if it came too soon, with what follows for a time."""
+        """Return the start of a response, together with later data if it has arrived too soon.
+
+        Args:
+            stream: The connection.
+            content: The data that has arrived.
+        """
         now = time.monotonic()
         self._waited = now - self._sent_at
         held = self._times.hold(self._waited) if self.requests > 1 else 0.0
@@ -131,23 +146,24 @@ class Network(httpcore.AsyncNetworkBackend):
         return b"".join(parts)
 
     async def forget(self) -> None:
-        """Close the connection, if it is not closed already."""
+        """Close the connection if it is still open."""
         stream, self._transport, self._stream = self._transport, None, None
         if stream is not None:
             await stream.aclose()
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection, or its TLS, that notes what is written."""
+    """A connection, or the TLS on top of it, that tracks what is written and read."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, network: Network) -> None:
         self.inner = inner
         self._network = network
-        # Bound here, so that they take no step more.
-        self.aclose = inner.aclose  # type: ignore[method-assign]
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
 
     def get_extra_info(self, info: str) -> Any:
-        # httpcore asks this about a connection twice for each request.
+        # httpcore checks this twice for each request. See `socket_readiness` for the gain.
         if info == "is_readable":
             return self._network.is_readable()
         return self.inner.get_extra_info(info)
@@ -155,7 +171,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         content = await self.inner.read(max_bytes, timeout)
         if self._network.is_waiting:
-            # A line end that some servers send after a body may come late. It is no response.
+            # Some servers send a line end after a body, and it may arrive late. It is skipped.
             while content and not (content := content.lstrip(b"\r\n")):
                 content = await self.inner.read(max_bytes, timeout)
             self._network.is_waiting = False
@@ -170,7 +186,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's own
+        timeout: float | None = None,  # noqa: ASYNC109 -- the signature of httpcore
     ) -> httpcore.AsyncNetworkStream:
         stream = _Stream(
             await self.inner.start_tls(ssl_context, server_hostname, timeout), self._network
@@ -180,27 +196,34 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 def surplus_of(connection: Any) -> bytes | None:
-    """Return what h11 has received after a response; None if the connection has ended.
+    """Return the data that h11 has received after a response; `None` if the connection has ended.
 
     Raises:
-        AttributeError: A private attribute is not where it is looked for.
+        AttributeError: A private attribute is missing.
     """
     while (inner := getattr(connection, "_connection", None)) is not None:
         connection = inner
+    # The state of h11 has no public name in httpcore, and unread data must be detected.
     surplus, has_ended = connection._h11_state.trailing_data  # noqa: SLF001
     return None if has_ended else surplus
 
 
 def _has_buffered(stream: Any) -> bool:
-    """Return whether a stream of httpcore has data in a buffer of TLS or of the event loop."""
+    """Return whether a stream of httpcore has data in a buffer of TLS or of the event loop.
+
+    Raises:
+        AttributeError: A private attribute is missing.
+    """
+    # None of these buffers has a public name, and unread data must be detected.
     layer = stream._stream  # noqa: SLF001
     while (below := getattr(layer, "transport_stream", None)) is not None:
-        # anyio's TLS, or trio's.
+        # The first attribute is that of anyio's TLS, and the second one is that of trio's TLS.
         encrypted = layer._read_bio if hasattr(layer, "_read_bio") else layer._incoming  # noqa: SLF001
         if encrypted.pending or layer._ssl_object.pending():  # noqa: SLF001
             return True
         layer = below
     if hasattr(layer, "_protocol"):
-        return bool(layer._protocol.read_queue)  # noqa: SLF001 -- of asyncio
-    # trio's socket has no buffer of its own. Of any other stream nothing is known.
+        # This is a connection of anyio on asyncio.
+        return bool(layer._protocol.read_queue)  # noqa: SLF001
+    # A connection of trio has no buffer. Any other stream has no socket, and so raises.
     return layer.socket is None

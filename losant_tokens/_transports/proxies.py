@@ -1,10 +1,14 @@
-"""Proxy settings: `proxy=`, and `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+"""Proxy settings: the argument `proxy`, and `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
 
-`urllib.request` reads these variables too, but it knows neither CIDR blocks nor IPv6, adds the
-system settings of Windows and macOS, and passes on values that no HTTP client accepts. curl, Go
-and requests each read them in their own way, so this module accepts the union of the forms that
-they agree on and rejects a value that it does not understand. A request that silently goes past a
-proxy, or through one, is worse than an error that names the variable.
+The problem: there is no standard for these variables. curl, Go and requests read them in different
+ways. A request that bypasses a proxy by mistake, or goes through one by mistake, may show the token
+to others.
+
+The approach: accept the forms that do not contradict each other, and raise an error that names the
+variable for any other value.
+
+Rejected: `urllib.request.getproxies`, because it knows neither CIDR blocks nor IPv6, adds the
+system settings of Windows and macOS, and returns values that no HTTP client accepts.
 """
 
 import fnmatch
@@ -33,15 +37,15 @@ _SHORT_BLOCK = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,2})/(\d{1,2})")
 
 @attrs.frozen
 class Proxy:
-    """A proxy and the setting that named it.
+    """A proxy and the setting that names it.
 
     Attributes:
-        scheme: How to speak to the proxy.
-        host: Its host, without brackets.
-        port: Its port.
-        source: The variable or argument that named it, for messages.
-        username: The user name for the proxy, or None.
-        password: The password that belongs to it.
+        scheme: The protocol of the proxy.
+        host: The host of the proxy, without brackets.
+        port: The port of the proxy.
+        source: The variable or argument that names the proxy, for messages.
+        username: The user name for the proxy, or `None`.
+        password: The password of that user.
     """
 
     scheme: Scheme
@@ -58,7 +62,7 @@ class Proxy:
         return f"{self.scheme}://{host}:{self.port}"
 
     def authorization(self) -> str | None:
-        """Return the value of `Proxy-Authorization`, or None without a user name (RFC 7617)."""
+        """Return the value of `Proxy-Authorization` (RFC 7617), or `None` without a user name."""
         if self.username is None:
             return None
         pair = f"{self.username.reveal()}:{self.password.reveal()}"
@@ -66,18 +70,18 @@ class Proxy:
 
     @property
     def is_socks(self) -> bool:
-        """Whether the proxy speaks SOCKS and not HTTP."""
+        """Whether the protocol of the proxy is SOCKS, not HTTP."""
         return self.scheme.startswith("socks")
 
 
-def naming(proxy: Proxy | None, error: Exception) -> Exception:
-    """Return an error that names the proxy, if a connection through it could not be made.
+def name_proxy(proxy: Proxy | None, error: Exception) -> Exception:
+    """Return an error that names the proxy if a connection through it has failed.
 
-    Without it, an unreachable proxy would look like an unreachable server.
+    Otherwise an unreachable proxy would look like an unreachable server.
 
     Args:
         proxy: The proxy, if there is one.
-        error: How the connection failed.
+        error: The error of the connection, which is returned if it is about anything else.
     """
     if proxy is None or not isinstance(error, _NOT_MADE) or configuration_problem(error):
         return error
@@ -87,13 +91,13 @@ def naming(proxy: Proxy | None, error: Exception) -> Exception:
 
 
 def parse_proxy(text: str | Secret, source: str) -> Proxy | str:
-    """Return the proxy that a setting names, or what is wrong with the setting.
+    """Return the proxy that a setting names, or the problem of the setting.
 
-    The problem is returned and not raised, because the text may hold a password, which a traceback
-    would show.
+    The problem is returned instead of raised, because a traceback would show the password in the
+    URL.
 
     Args:
-        text: A proxy URL; without a scheme, it is an HTTP proxy.
+        text: A proxy URL. Without a scheme, it is the URL of an HTTP proxy.
         source: The variable or argument, for messages.
     """
     plain = Secret.of(text).reveal().strip()
@@ -121,39 +125,42 @@ def _parsed(text: str) -> httpx.URL | None:
 
 
 def _url_problem(url: httpx.URL | None) -> str | None:
-    """Return why a URL is not that of a proxy, or None. Its user info and path may be secret."""
+    """Return why a URL is not that of a proxy, or `None`.
+
+    The problem never quotes the user name, the password or the path, which may be secret.
+    """
     if url is None:
         return (
-            "is not a valid proxy URL: check its port, and percent-encode special characters in "
+            "is not a valid proxy URL. Check its port, and percent-encode special characters in "
             "its user name and password"
         )
     if url.scheme not in _SCHEMES:
-        return "names a proxy of an unsupported kind: use http://, https:// or socks5://"
+        return "names a proxy with an unsupported scheme. Use http://, https:// or socks5://"
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
-        return f"has the port {url.port}: a port is a number from 1 to {_LAST_PORT}"
+        return f"has the port {url.port}, but a port is a number from 1 to {_LAST_PORT}"
     if not is_valid_host(url.raw_host.decode("ascii")):
-        return "names no valid proxy host: write it as http://HOST:PORT"
+        return "names an invalid proxy host. Write the URL as http://HOST:PORT"
     if url.path not in ("", "/") or url.query or url.fragment:
         return (
-            "has a part after the port, or unencoded characters in its password: write it as "
+            "has a part after the port, or unencoded characters in its password. Write the URL as "
             "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
         )
     return None
 
 
 def proxy_of_environment(url: httpx.URL, environ: Mapping[str, str]) -> Proxy | str | None:
-    """Return the proxy that the environment names for a URL, or None to connect directly.
+    """Return the proxy that the environment names for a URL, or `None` to connect directly.
 
-    A variable in lower case wins over the same one in upper case, and an empty one means no proxy,
-    as in curl. Plain http to this machine never goes through a proxy, which would see the token.
+    As in curl, a variable in lower case has priority, and an empty variable means no proxy. Plain
+    http to this machine never goes through a proxy, which would see the token.
 
     Args:
-        url: Where the request goes.
+        url: The URL of the request.
         environ: The environment variables.
 
     Returns:
-        The proxy, None, or what is wrong with a variable. That is not raised, because a traceback
-        would show the variables.
+        The proxy, `None`, or the problem of a variable. The problem is not raised, because a
+        traceback would show the variables.
     """
     if url.scheme == "http" and is_loopback(url.host):
         return None
@@ -168,25 +175,30 @@ def proxy_of_environment(url: httpx.URL, environ: Mapping[str, str]) -> Proxy | 
 
 
 def _variable_for(scheme: str, environ: Mapping[str, str]) -> str | None:
-    """Return the name of the first variable that is set for a scheme, unless it is empty."""
+    """Return the name of the first variable that is set for a scheme, or `None` if it is empty."""
     names = [f"{scheme}_proxy", f"{scheme}_PROXY".upper(), "all_proxy", "ALL_PROXY"]
     if scheme == "http" and _CGI_VARIABLE in environ:
-        # A web server sets HTTP_PROXY from the header `Proxy` of a request (https://httpoxy.org).
+        # In a CGI script, a client can set HTTP_PROXY with a `Proxy` header (https://httpoxy.org).
         names.remove("HTTP_PROXY")
     name = next((name for name in names if name in environ), None)
     return name if name is not None and environ[name].strip() else None
 
 
 def excludes(no_proxy: str, url: httpx.URL) -> bool | str:
-    """Return whether a value of `NO_PROXY` lists the host of a URL, or what is wrong with it.
+    """Return whether a value of `NO_PROXY` lists the host of a URL, or the problem of the value.
 
-    Entries are separated by commas or spaces. An entry is `*`, a domain (`losant.com`,
-    `.losant.com`: the domain and all below it), a pattern (`*.losant.com`: all below it), an
-    address or a CIDR block; a domain or an address may have a port.
+    Entries are separated by commas or spaces. An entry is one of these:
+
+    - `*`: all hosts
+    - `losant.com` or `.losant.com`: the domain and its subdomains
+    - `*.losant.com`: only the subdomains
+    - an IP address or a CIDR block
+
+    A domain or an IPv4 address may have a port.
 
     Args:
         no_proxy: The value of the variable.
-        url: Where the request goes.
+        url: The URL of the request.
     """
     host = _canonical(url.raw_host.decode("ascii"))
     port = url.port or _DEFAULT_PORTS.get(url.scheme)
@@ -203,7 +215,7 @@ _Matcher = Callable[[str, int | None], bool]
 
 
 def _matcher(entry: str) -> _Matcher | str:
-    """Return the test for an entry of `NO_PROXY`, or what is wrong with the entry."""
+    """Return a function that matches hosts with an entry of `NO_PROXY`, or the entry's problem."""
     name = entry.partition("://")[2] or entry
     if "://" in entry:
         name = name.rstrip("/")
@@ -215,13 +227,14 @@ def _matcher(entry: str) -> _Matcher | str:
         return lambda host, _: named(host)
     name, colon, digits = name.rpartition(":") if ":" in name else (name, "", "")
     if colon and not (digits.isascii() and digits.isdecimal() and 0 < int(digits) <= _LAST_PORT):
-        return f"{entry[:60]!r} has no valid port; a port is a number from 1 to {_LAST_PORT}"
+        return f"{entry[:60]!r} has no valid port. A port is a number from 1 to {_LAST_PORT}"
     wanted = int(digits) if digits else None
     named = _name_matcher(name)
     return lambda host, port: wanted in (None, port) and named(host)
 
 
 def _block_matcher(name: str) -> _Matcher | str:
+    """Return a function that matches hosts with a CIDR block, or the problem of the block."""
     text = name.replace("[", "").replace("]", "")
     if short := _SHORT_BLOCK.fullmatch(text):
         octets = short[1].split(".")
@@ -239,10 +252,12 @@ def _block_matcher(name: str) -> _Matcher | str:
 
 
 def _name_matcher(name: str) -> Callable[[str], bool]:
+    """Return a function that matches hosts with a domain, a pattern or an address."""
     if (address := parse_address(name.strip("[]"))) is not None:
         return lambda host: parse_address(host) == address
     if "*" in name:
-        # `*` alone is special, and `fnmatch` makes of it a pattern that does not backtrack.
+        # Only `*` is special, so `?` and `[` are escaped. `fnmatch` makes a pattern that does not
+        # backtrack.
         glob = re.sub(r"[\[?]", r"[\g<0>]", name.lower().rstrip("."))
         pattern = re.compile(fnmatch.translate(glob))
         return lambda host: pattern.match(host) is not None
@@ -250,14 +265,14 @@ def _name_matcher(name: str) -> Callable[[str], bool]:
 
 
 def _is_within(domain: str, host: str) -> bool:
-    """Whether a host is a domain or below it; an address is below nothing."""
+    """Return whether a host is a domain or one of its subdomains. An address has no parent."""
     if not domain or host == domain:
         return bool(domain)
     return host.endswith(f".{domain}") and parse_address(host) is None
 
 
 def _canonical(name: str) -> str:
-    """Return a host name in lower case and in ASCII, without the dot of its root."""
+    """Return a host name in lower case and in ASCII, without a dot at its end."""
     name = name.rstrip(".").lower()
     if name.isascii():
         return name

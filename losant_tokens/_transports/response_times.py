@@ -1,40 +1,53 @@
-"""Whether a response comes too soon to be the response to its request.
+"""Detect responses that arrive too soon to belong to their request.
 
-The problem: a second response to a request may come late, while the next request on the same
-connection is in flight. If that one is a DELETE, or the response is an error, nothing in it shows
-which request it belongs to. The approach: a server needs some time to respond. Each pool remembers
-the shortest time of a response after which its connection stayed quiet. A response that comes
-sooner, on a connection that was used before, is held back until its own one would have come. If
-none comes, it was the own one, and its time is the new shortest. So few are held back: each sets a
-record, five of the first hundred if times vary at random. The wait is short, because it delays the
-caller: up to twice the shortest time, and at most a quarter of a second. The alternative, a
-connection for each deletion, costs a TLS handshake each time.
+The problem: a server may send two responses to a request, and the second one may arrive while the
+next request on the same connection is in flight. If that request is a DELETE, or if the response is
+an error, nothing in the response shows to which of the two requests it belongs. A deletion would
+then look successful although it is not.
+
+The approach: a server needs some time to respond. A pool remembers the shortest response time
+after which no further data arrived on the connection. A response that arrives sooner, on a
+connection that was used before, is held back until twice the shortest time has passed. If a second
+response arrives in that time, the first one belongs to the earlier request. If not, the response is
+delivered, and its time becomes the shortest time. So few responses are held back: if the times are
+random, the first 100 responses set about five records. The wait delays the caller by at most 0.25
+seconds.
+
+Source: RFC 9112, 6.3 does not allow to use data after a response for the next request, but says
+nothing about data that arrives during the next request. The approach is our own. It is tested with
+a server that sends second responses late (`tests/integration/test_unread.py`).
+
+Rejected: a new connection for each deletion, because each costs a TLS handshake.
 """
 
 import math
 
 import attrs
 
-_WATCHED = 2.0  # times the shortest time, since the request
-_LEAST_WATCHED, _LONGEST_WATCHED = 0.01, 0.25  # seconds, since the response
+_FACTOR = 2.0  # A response is held back until this many shortest times after the request,
+_MIN_HOLD, _MAX_HOLD = 0.01, 0.25  # but for at least and at most this many seconds.
 
 
 @attrs.define
 class ResponseTimes:
-    """Knows how soon a server responds, over all connections of a pool.
+    """The response times of a server, over all connections of a pool.
 
     Attributes:
-        shortest: The shortest time of a response, in seconds; infinite before the first one.
+        shortest: The shortest response time, in seconds. It is infinite before the first response.
     """
 
     shortest: float = math.inf
 
-    def proven(self, seconds: float) -> None:
-        """Note the time of a response whose connection is used again, so nothing came after it."""
+    def add(self, seconds: float) -> None:
+        """Add the time of a response after which no further data arrived."""
         self.shortest = min(self.shortest, seconds)
 
     def hold(self, seconds: float) -> float:
-        """Return for how long to hold back a response that came after `seconds`; mostly 0."""
+        """Return for how many seconds to hold back a response; it is 0 for most responses.
+
+        Args:
+            seconds: The response time.
+        """
         if seconds >= self.shortest:
             return 0.0
-        return min(max(self.shortest * _WATCHED - seconds, _LEAST_WATCHED), _LONGEST_WATCHED)
+        return min(max(self.shortest * _FACTOR - seconds, _MIN_HOLD), _MAX_HOLD)

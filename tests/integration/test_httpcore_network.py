@@ -20,7 +20,7 @@ from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
 from losant_tokens._transports.aiohttp_connection import Protocol
 from losant_tokens._transports.failures import not_sent
 from losant_tokens._transports.httpcore_network import Network, _has_buffered
-from losant_tokens._transports.httpx_pool import HttpxPool, _Slot, _SlotStream
+from losant_tokens._transports.httpx_pool import HttpxPool, _Body, _Connection
 from losant_tokens._transports.response_times import ResponseTimes
 from losant_tokens._transports.socket_readiness import readiness
 from tests.support.servers import ID, answer, respond, serve
@@ -101,34 +101,34 @@ async def fetch(pool: httpx.AsyncBaseTransport, url: str) -> None:
     await response.aclose()
 
 
-def innermost(slot: _Slot) -> Any:
-    """httpcore's connection, below those that wrap it."""
-    connection: Any = slot._pool.connections[0]
-    while hasattr(connection, "_connection"):
-        connection = connection._connection
-    return connection
+def innermost(connection: _Connection) -> Any:
+    """Return httpcore's connection without its wrappers."""
+    inner: Any = connection._pool.connections[0]
+    while hasattr(inner, "_connection"):
+        inner = inner._connection
+    return inner
 
 
 @pytest.mark.parametrize(
     ("holder", "name"),
     [
         (innermost, "_h11_state"),
-        (lambda slot: slot.network._stream.inner, "_stream"),
-        (lambda slot: slot.network._stream.inner._stream, "_protocol"),
+        (lambda connection: connection.network._stream.inner, "_stream"),
+        (lambda connection: connection.network._stream.inner._stream, "_protocol"),
     ],
     ids=["of httpcore", "of httpcore's stream", "of anyio"],
 )
 async def test_a_private_attribute_that_has_moved(
-    holder: Callable[[_Slot], Any], name: str, monkeypatch: pytest.MonkeyPatch
+    holder: Callable[[_Connection], Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection of which it cannot be seen whether data is unread is not used again."""
     async with serve(respond) as url, HttpxPool() as pool:
         await fetch(pool, url)
-        slot = pool._idle[0][0]
-        found = [slot.unread()]
+        connection = pool._idle[0][0]
+        found = [connection.unread()]
         with monkeypatch.context() as patch:
-            patch.delattr(holder(slot), name)
-            found.append(slot.unread())
+            patch.delattr(holder(connection), name)
+            found.append(connection.unread())
         assert [b"", b" "] == found
 
 
@@ -136,9 +136,9 @@ async def test_a_connection_with_buffered_data_is_of_no_use() -> None:
     """A connection is not used again if data waits between the kernel and httpcore."""
     async with serve(respond) as url, HttpxPool() as pool:
         await fetch(pool, url)
-        slot = pool._idle[0][0]
-        slot.network._stream.inner._stream._protocol.read_queue.append(b"x")  # type: ignore[union-attr]
-        assert slot.unread() == b" "
+        connection = pool._idle[0][0]
+        connection.network._stream.inner._stream._protocol.read_queue.append(b"x")  # type: ignore[union-attr]
+        assert connection.unread() == b" "
 
 
 @pytest.mark.parametrize(("encrypted", "decrypted"), [(1, 0), (0, 1)])
@@ -176,12 +176,12 @@ async def test_a_cancelled_look_at_an_idle_connection() -> None:
     """A connection that is looked at when its call is cancelled is closed."""
     async with serve(respond) as url, HttpxPool() as pool:
         await fetch(pool, url)
-        slot = pool._idle[0][0]
-        slot.network.is_readable = lambda: True
+        connection = pool._idle[0][0]
+        connection.network.is_readable = lambda: True
         with anyio.CancelScope() as scope:
             scope.cancel()
             await fetch(pool, url)
-        assert ([], 0) == (slot._pool.connections, len(pool._idle))
+        assert ([], 0) == (connection._pool.connections, len(pool._idle))
 
 
 async def test_a_body_that_is_closed_halfway() -> None:
@@ -212,8 +212,8 @@ class Endless(httpx.AsyncByteStream):
 async def test_a_body_without_end_is_closed(is_read: bool) -> None:
     """A body that no connection carries is closed, whether it was read in part or not."""
     pool = HttpxPool()
-    slot = _Slot(ssl.create_default_context(), None, pool.times)
-    stream = _SlotStream(Endless(), slot, pool, proves_little=False)
+    connection = _Connection(ssl.create_default_context(), None, pool.times)
+    stream = _Body(Endless(), connection, pool, is_unverifiable=False)
     if is_read:
         async for _ in stream:
             break
@@ -273,7 +273,7 @@ async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_large_packet_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Junk after a response fails it if the packet is too large to be parsed a second time."""
-    monkeypatch.setattr("losant_tokens._transports.aiohttp_connection._PARSED_AGAIN", 10)
+    monkeypatch.setattr("losant_tokens._transports.aiohttp_connection._MAX_PARSED_AGAIN", 10)
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await stream.send(answer() + b"junk")

@@ -409,8 +409,8 @@ async def test_a_wrong_file_of_authorities(
     ("settings", "words"),
     [
         ({"proxy": f"http://u:{PASSWORD}@127.0.0.1:notaport"}, "proxy is not a valid proxy URL"),
-        ({"proxy": Secret(f"ftp://u:{PASSWORD}@127.0.0.1")}, "proxy names a proxy of an unsup"),
-        ({"proxy": ""}, "proxy names no valid proxy host"),
+        ({"proxy": Secret(f"ftp://u:{PASSWORD}@127.0.0.1")}, "proxy names a proxy with an unsup"),
+        ({"proxy": ""}, "proxy names an invalid proxy host"),
         ({"proxy": httpx.URL("http://127.0.0.1")}, "proxy must be a URL as a string"),
         ({"proxy": False}, "proxy must be a URL as a string, but it is bool"),
         ({"verify": False}, "verify=False is refused"),
@@ -498,7 +498,7 @@ async def test_a_socks_proxy_that_refuses() -> None:
 async def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without socksio, the error says what to install, and which setting asks for it."""
     monkeypatch.setattr("losant_tokens._transports.httpx_pool.find_spec", lambda name: None)
-    extra = r"needs the package socksio: pip install 'losant-tokens\[socks\]'"
+    extra = r"needs the package socksio. Install it: pip install 'losant-tokens\[socks\]'"
     with pytest.raises(errors.ValidationError, match=f"proxy names a SOCKS proxy, which {extra}"):
         httpx_transport(proxy="socks5://127.0.0.1:1080")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1080")

@@ -315,18 +315,16 @@ async def test_a_body_that_is_streamed() -> None:
 
 
 def test_timeouts_are_those_of_httpx() -> None:
-    """Each timeout of httpx is the one of aiohttp that means the same; equal ones are shared."""
-    pool = aiohttp_transport()
-    timeout = httpx.Timeout(connect=1, read=2, write=3, pool=4).as_dict()
+    """Each timeout of httpx becomes the timeout of aiohttp with the same meaning."""
+    timeouts = httpx.Timeout(connect=1, read=2, write=3, pool=4).as_dict()
     requests = [
-        httpx.Request("GET", "http://h", extensions={"timeout": dict(said)})
-        for said in (timeout, timeout, {})
+        httpx.Request("GET", "http://h", extensions={"timeout": extension})
+        for extension in (timeouts, {})
     ]
 
-    first, second, none = (pool._timeout_of(request) for request in requests)
+    some, none = (aiohttp_pool._timeout(request) for request in requests)
 
-    assert (1, 2, 4, None) == (first.sock_connect, first.sock_read, first.connect, first.total)
-    assert first is second
+    assert (1, 2, 4, None) == (some.sock_connect, some.sock_read, some.connect, some.total)
     assert (None, None, None, None) == (
         none.sock_connect,
         none.sock_read,
@@ -388,7 +386,7 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     [
         lambda: httpx_transport(proxy="http://user:my-password@h:1"),
         aiohttp_transport,
-        lambda: httpx_pool._Slot(ssl.create_default_context(), None, ResponseTimes()),
+        lambda: httpx_pool._Connection(ssl.create_default_context(), None, ResponseTimes()),
         lambda: Endpoint.create("https://h", Secret("my-bearer"), api_version="1", user_agent="a"),
     ],
     ids=["httpx", "aiohttp", "slot", "endpoint"],

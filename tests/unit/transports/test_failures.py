@@ -14,7 +14,12 @@ import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, errors
 from losant_tokens._transports.configuration_problems import Misconfigured
-from losant_tokens._transports.failures import Failure, cause_without_frames, links, without_frames
+from losant_tokens._transports.failures import (
+    Failure,
+    cause_without_frames,
+    chained_exceptions,
+    without_frames,
+)
 from tests.support.frames import frames_that_hold
 from tests.support.servers import ID
 
@@ -76,7 +81,7 @@ def openssl(reason: str | None) -> ssl.SSLError:
         (
             httpx.ConnectTimeout(SECRET),
             errors.ConnectFailed,
-            "could not connect: no connection was made in time",
+            "could not connect: no connection was established in time",
         ),
         (
             httpx.PoolTimeout(SECRET),
@@ -91,27 +96,27 @@ def openssl(reason: str | None) -> ssl.SSLError:
         (
             httpx.ReadTimeout(SECRET),
             errors.RequestTimeout,
-            "no answer in time: the server did not respond in time",
+            "no response in time: the server did not respond in time",
         ),
-        (TimeoutError(SECRET), errors.RequestTimeout, "no answer in time"),
+        (TimeoutError(SECRET), errors.RequestTimeout, "no response in time"),
         (
             httpx.RemoteProtocolError(f"illegal status line: {SECRET}"),
             errors.TransportError,
-            "the connection broke off: the server's response is not valid HTTP",
+            "the connection broke: the server's response is not valid HTTP",
         ),
         (
             httpx.RemoteProtocolError("Server disconnected without sending a response."),
             errors.TransportError,
-            "the connection broke off: the server closed the connection without a response",
+            "the connection broke: the server closed the connection without a response",
         ),
         (
             httpx.RemoteProtocolError(
                 "peer closed connection without sending complete message body (received 3 bytes)"
             ),
             errors.TransportError,
-            "the connection broke off: the response ended early or its framing is wrong",
+            "the connection broke: the response ended early or its framing is wrong",
         ),
-        (httpx.StreamClosed(), errors.TransportError, "the connection broke off"),
+        (httpx.StreamClosed(), errors.TransportError, "the connection broke"),
         (RuntimeError(SECRET), errors.TransportError, "the transport failed: RuntimeError"),
         (
             ExceptionGroup(SECRET, [ValueError(SECRET)]),
@@ -152,7 +157,7 @@ async def test_a_cancellation_keeps_its_identity() -> None:
     with pytest.raises(asyncio.CancelledError) as caught:
         raise outer
     assert without_frames(caught.value) is outer
-    assert [outer, inner] == list(links(outer))
+    assert [outer, inner] == list(chained_exceptions(outer))
     assert (None, None) == (outer.__traceback__, inner.__traceback__)
 
 
@@ -161,7 +166,7 @@ async def test_a_cancellation_keeps_what_caused_it() -> None:
     first, second = asyncio.CancelledError(), asyncio.CancelledError()
     second.__cause__ = first
     without_frames(second)
-    assert [second, first] == list(links(second))
+    assert [second, first] == list(chained_exceptions(second))
 
 
 # --- Through a whole call -----------------------------------------------------------------------

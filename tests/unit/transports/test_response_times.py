@@ -10,8 +10,8 @@ from losant_tokens._transports.response_times import ResponseTimes
 def test_the_shortest_time_counts() -> None:
     """A response is held back only if it comes sooner than all before it."""
     times = ResponseTimes()
-    times.proven(0.1)
-    times.proven(0.3)
+    times.add(0.1)
+    times.add(0.3)
     assert (0.0, 0.0) == (times.hold(0.1), times.hold(0.25))
     assert times.hold(0.04) == pytest.approx(0.16)
 

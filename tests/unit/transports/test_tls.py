@@ -66,7 +66,7 @@ def test_the_default(verify: Any) -> None:
         ("a\0b", "cannot be loaded: embedded null byte"),
         (__file__, "it holds no certificate in PEM form"),
         (str(Path(__file__).parent), "the folder holds no .pem, .crt or .cer file"),
-        (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "a server's context"),
+        (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "a context for a server"),
     ],
     ids=["false", "int", "missing", "nul", "python", "folder", "server"],
 )
