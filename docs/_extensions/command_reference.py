@@ -8,7 +8,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from losant_tokens.cli._main import app as command
+from losant_tokens.cli._app import app as command
 
 OPTION = re.compile(r"(?<![`\w-])(--[a-z][a-z-]*)(?![`\w-])")
 ITEM = re.compile(r"^\* `(?P<option>[^`]+)`(?:: )?(?P<text>.*)$")

@@ -55,6 +55,7 @@ NAMES = {
     """,
     "httpx": """
         httpx.AsyncClient py:class api/#asyncclient
+        httpx.URL py:class api/#url
         httpx.AsyncBaseTransport py:class advanced/transports/#custom-transports
     """,
     "attrs": """

@@ -29,7 +29,7 @@ from losant_tokens import RequestOptions
 
 MODULES = ("losant_tokens", "losant_tokens.errors", "losant_tokens.jobs", "losant_tokens.testing")
 PRIVATE_PATH = re.compile(r"^losant_tokens(\.\w+)*?\._[a-z]\w*(\.[a-z_]\w*)*\.(?=[A-Z])")
-HIDDEN_TYPE = re.compile(r"^\s*:type: .*\b(OwnFolder|States|Pattern|Session)\b")
+PRIVATE_TYPE = re.compile(r"losant_tokens(?:\.\w+)*\._[a-z]\w*(?:\.\w+)*\.(\w+)")
 NAME = re.compile(r"(\w+\.)+\w+(\(\))?|[A-Z]\w+|\w+\(\)")
 PRIVATE = re.compile(r"losant_tokens(\.\w+)*\._[a-z]\w*(\.\w+)*")
 
@@ -152,16 +152,21 @@ def without_private_types(text: str | None) -> str | None:
     return re.sub(r"= (NOTHING|<function [^>]+>)", "= ...", text)
 
 
+def homes() -> dict[str, str]:
+    """Return the public module of each public name."""
+    return {name: module for module in MODULES for name in importlib.import_module(module).__all__}
+
+
 def link_to_public_names(_app: Sphinx, doctree: nodes.document) -> None:
     """Let every link to an object in a private module name the public module."""
-    homes = {name: module for module in MODULES for name in importlib.import_module(module).__all__}
+    public = homes()
     for node in doctree.findall(pending_xref):
         target = str(node.get("reftarget"))
         name = PRIVATE_PATH.sub("", target)
         if name == "Never":
             name = "NEVER"  # its type has no public name
-        if name != target and name in homes:
-            node["reftarget"] = f"{homes[name]}.{name}"
+        if name != target and name in public:
+            node["reftarget"] = f"{public[name]}.{name}"
 
 
 def resolve(
@@ -205,7 +210,7 @@ def show_types_of_attributes(
     place = 0
     for line in lines:
         if line.startswith("   :type: "):
-            if not HIDDEN_TYPE.search(line):
+            if set(PRIVATE_TYPE.findall(line)) <= homes().keys():
                 shown.insert(place, line)
             continue
         shown.append(line)
