@@ -54,11 +54,11 @@ class Job:
         if now is None:
             return "progress", {"finished": 0, "total": len(self.plan)}
         return "progress", {
-            "finished": now.settled,
+            "finished": now.finished,
             "total": now.total,
             "perSecond": round(now.per_second),
             "remaining": now.remaining,
-            "pauseReason": now.pausing,
+            "pauseReason": now.pause_reason,
         }
 
 
@@ -81,7 +81,7 @@ class Jobs:
             job.outcome = {"error": str(error)}
         else:
             counts = {outcome.value: count for outcome, count in report.counts.items()}
-            job.outcome = {**counts, "pending": report.left}
+            job.outcome = {**counts, "pending": report.pending}
 
 
 class State(TypedDict):

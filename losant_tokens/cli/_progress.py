@@ -70,19 +70,19 @@ def _bar(label: str, total: int) -> Iterator[Listener]:
 
         def show(progress: Progress) -> None:
             status = ", ".join(_status_parts(progress))
-            bar.update(task, completed=progress.settled, status=status)
+            bar.update(task, completed=progress.finished, status=status)
 
         yield show
 
 
 def _status_parts(progress: Progress) -> list[str]:
     """Return the status, the most important part first, because a terminal may be narrow."""
-    if progress.pausing is not None:
-        return [f"waiting: {progress.pausing}", *_unexpected_outcomes(progress)]
+    if progress.pause_reason is not None:
+        return [f"waiting: {progress.pause_reason}", *_unexpected_outcomes(progress)]
     pace = f"{progress.per_second:,.0f}/s"
     if progress.concurrency:
         pace += f", {progress.concurrency} at once"
-    is_done = progress.settled >= progress.total
+    is_done = progress.finished >= progress.total
     remaining = [] if is_done else [f"{format_seconds(progress.remaining)} left"]
     return [*_unexpected_outcomes(progress), pace, *remaining]
 
@@ -105,10 +105,10 @@ class _ProgressLines:
     printed_at: float = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        tenths = progress.settled * _TENTHS // max(progress.total, 1)
+        tenths = progress.finished * _TENTHS // max(progress.total, 1)
         if tenths > self.tenths or progress.elapsed - self.printed_at >= _INTERVAL:
             self.tenths, self.printed_at = tenths, progress.elapsed
             print_status(
-                f"{self.label}: {progress.settled:,} of {progress.total:,}; "
+                f"{self.label}: {progress.finished:,} of {progress.total:,}; "
                 f"{', '.join(_status_parts(progress))}"
             )

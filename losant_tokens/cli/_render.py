@@ -137,7 +137,7 @@ def totals_line(report: Report) -> str:
     """Return the totals of a job in one line."""
     counts = report.counts
     left_alone = [(outcome.value, counts[outcome]) for outcome in _LEFT_ALONE]
-    unknown, pending = counts[Outcome.UNKNOWN], report.left
+    unknown, pending = counts[Outcome.UNKNOWN], report.pending
     parts = [
         f"{_DONE[report.plan.header.action]} {counts[Outcome.DONE]:,}",
         f"left alone {sum(count for _, count in left_alone):,}{_details(left_alone)}",
@@ -155,8 +155,8 @@ def _details(counts: Iterable[tuple[str, int]]) -> str:
 
 def _pace(report: Report) -> str:
     """Return the duration and the request rate of a job, without the share of earlier runs."""
-    earlier = report.before
-    if earlier and earlier == report.total - report.left:
+    earlier = report.finished_before
+    if earlier and earlier == report.total - report.pending:
         return "all of them in earlier runs"
     rate = report.requests / max(report.seconds, 0.001)
     pace = f"{report.seconds:.1f} seconds, {rate:,.0f} requests per second"

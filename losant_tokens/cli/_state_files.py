@@ -49,7 +49,7 @@ def journal_path(plan: jobs.Plan, chosen: Path | None) -> Path:
     """
     if chosen is not None:
         return chosen
-    beside = jobs.journal_of(plan)
+    beside = jobs.journal_path(plan)
     if beside.exists() or os.access(beside.parent, os.W_OK):
         return beside
     digest = re.sub(r"[^0-9a-zA-Z]", "", plan.digest)[:40]

@@ -1,7 +1,7 @@
 """Bulk jobs for tens of thousands of tokens: plan them, review the plan, apply it."""
 
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
-from losant_tokens.jobs._execution.job import MAX_AGE, apply, journal_of
+from losant_tokens.jobs._execution.job import MAX_PLAN_AGE, apply, journal_path
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account import check_account
@@ -38,7 +38,7 @@ from losant_tokens.jobs._types import (
 )
 
 __all__ = [
-    "MAX_AGE",
+    "MAX_PLAN_AGE",
     "REPORT_SUFFIXES",
     "Counts",
     "Entry",
@@ -67,7 +67,7 @@ __all__ = [
     "expires_within",
     "has_scope",
     "inactive",
-    "journal_of",
+    "journal_path",
     "name_matches",
     "named",
     "never_expires",

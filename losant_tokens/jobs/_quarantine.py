@@ -349,7 +349,7 @@ class Quarantine:
         _check_action(source, header.action)
         changes = {
             key_of(result.entry.owner, result.entry.id): Change(
-                result.entry.name, report.changed.get(number)
+                result.entry.name, report.changed_at.get(number)
             )
             for number, result in enumerate(report.results())
             if result.outcome is Outcome.DONE

@@ -143,13 +143,13 @@ class Result:
 
 @frozen(kw_only=True)
 class PaceSample:
-    """How fast a job was at one moment.
+    """The rate of a job at one time.
 
     Attributes:
-        at: Seconds since it began.
-        per_second: Requests answered per second.
-        concurrency: How many were let through at once.
-        refused: How many were answered with 429 since the sample before.
+        at: The time, in seconds since the start of the run.
+        per_second: The number of requests per second.
+        concurrency: The number of requests in flight.
+        refused: The number of requests answered with 429 since the last sample.
     """
 
     at: float
@@ -160,19 +160,19 @@ class PaceSample:
 
 @frozen(kw_only=True)
 class Progress:
-    """How far a job has come.
+    """The progress of a job.
 
     Attributes:
-        total: How many tokens the plan has.
-        counts: How many came out how.
-        requests: How many requests were sent, those that verify included.
-        retries: How many of them were further tries.
-        refused: How many were answered with 429.
-        per_second: Requests per second, lately.
-        concurrency: How many are let through at once.
-        elapsed: Seconds since it began.
-        remaining: An estimate of the seconds to go, where one can be made.
-        pausing: Why nothing is being sent right now, if so.
+        total: The number of tokens of the plan.
+        counts: The number of tokens with each outcome.
+        requests: The number of requests sent, including those that only read.
+        retries: The number of attempts that followed a failed one.
+        refused: The number of requests answered with 429.
+        per_second: The current number of requests per second.
+        concurrency: The number of requests in flight.
+        elapsed: The time since the start of the run, in seconds.
+        remaining: The estimated time to the end, in seconds; `None` if it is unknown.
+        pause_reason: Why nothing is being sent; `None` if requests are being sent.
     """
 
     total: int
@@ -184,14 +184,14 @@ class Progress:
     concurrency: int = 0
     elapsed: float = 0.0
     remaining: float | None = None
-    pausing: str | None = None
+    pause_reason: str | None = None
 
     @property
-    def settled(self) -> int:
+    def finished(self) -> int:
         """The number of tokens with a known outcome."""
-        return settled(self.counts)
+        return count_finished(self.counts)
 
 
-def settled(counts: Mapping[Outcome, int]) -> int:
+def count_finished(counts: Mapping[Outcome, int]) -> int:
     """Return the number of tokens with a known outcome."""
     return sum(counts.values()) - counts.get(Outcome.UNKNOWN, 0)

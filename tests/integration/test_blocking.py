@@ -81,7 +81,7 @@ async def test_jobs(fake_losant: FakeLosant, nothing_blocks: BlockBuster, tmp_pa
             back = await jobs.restore(client, report)
             swept = await jobs.sweep(client, report, after=timedelta())
 
-    assert (111, 111) == (report.counts[jobs.Outcome.DONE], again.before)
+    assert (111, 111) == (report.counts[jobs.Outcome.DONE], again.finished_before)
     assert (111, 111) == (len(back), len(swept))
 
 

@@ -229,7 +229,7 @@ class Jobs(RuleBasedStateMachine):
                 ours = result.entry.id in self.service.changed
                 assert ours or result.entry.id in self.were_inactive, result
         assert counted == dict(report.counts)
-        assert report.left == report.total - sum(counted.values())
+        assert report.pending == report.total - sum(counted.values())
 
     def _check_looks(self, begun: int | None) -> None:
         """A run that looks first leaves alone what was touched before it."""
@@ -255,7 +255,7 @@ class Jobs(RuleBasedStateMachine):
 
     async def _apply(self, client: AsyncClient, **options: Any) -> Report | None:
         assert self.plan is not None
-        has_begun = jobs.journal_of(self.plan).exists()
+        has_begun = jobs.journal_path(self.plan).exists()
         try:
             return await jobs.apply(client, self.plan, resume=has_begun, patience=60.0, **options)
         except jobs.JobFailed as error:
@@ -325,7 +325,7 @@ class _Run:
         """Leaves of a process that was killed what it had written by then, and no more."""
         if self._journal is not None:
             assert self._machine.plan is not None
-            jobs.journal_of(self._machine.plan).write_bytes(self._journal)
+            jobs.journal_path(self._machine.plan).write_bytes(self._journal)
             self._machine.report = None
 
     def _fault(self) -> Fault | None:
@@ -348,7 +348,7 @@ class _Run:
             assert self.scope is not None
             self.scope.cancel()
         elif self._ending == "kill":
-            journal = jobs.journal_of(self._machine.plan)
+            journal = jobs.journal_path(self._machine.plan)
             if journal.exists():
                 self._journal = journal.read_bytes()
             # What this request does is done; nothing that comes later reaches the service.

@@ -346,4 +346,4 @@ def check(service: Service, plan: Plan, report: Report | None) -> None:
             if plan.header.action == "delete":
                 assert there is None, f"{result.entry.id} is reported as done, but exists"
     assert counted == dict(report.counts)
-    assert report.left == sum(result.outcome is None for result in results)
+    assert report.pending == sum(result.outcome is None for result in results)

@@ -85,7 +85,7 @@ def report(
             "refused": sum(sample.refused for sample in pace),
             "seconds": 10.0,
             "pace": tuple(pace),
-            "ended": NOW + timedelta(seconds=30),
+            "ended_at": NOW + timedelta(seconds=30),
             **members,
         }
     )

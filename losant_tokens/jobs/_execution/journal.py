@@ -1,17 +1,17 @@
-"""A journal: the intents and outcomes of a job, so that it can be resumed after a crash.
+"""The journal of a job: every intent and every outcome, so that the job can resume after a crash.
 
-JSON Lines, appended to, beside the plan. The first line names the plan; each other line is about a
-token of it, by its number: `{"n":7,"is":"intended",...}` before a request is sent that could
-change it, and later `{"n":7,"is":"done",...}`. Each line ends in a checksum over itself and all
-before it, so that one that was altered, removed or moved is noticed; a last line that was torn by
-a crash is cut off. One process at a time has the journal.
+The file is JSON Lines beside the plan. The first line names the plan. Each other line is about one
+token, by its number in the plan: `{"n":7,"is":"intended",...}` before a request that could change
+it, and later `{"n":7,"is":"done",...}`. Each line ends in a checksum over all lines so far, so a
+line that was altered, removed or moved is detected. A last line that was torn by a crash is cut
+off. One process at a time can open a journal.
 
-An intent has left the process before the request is sent, however the process ends. It is for one
-token, and directly before its request, so a process that is killed leaves only those tokens in
-doubt whose requests were in flight. An outcome is written with the next intent, or before a wait:
-a process that is killed may lose the latest outcomes, and the job that resumes reads their tokens
-again. If the machine stops, the lines of the last second may be lost. A token whose attempts are
-known to have had no effect (none arrived, or all were refused) is `untouched` again.
+An intent is written to the file before the request is sent. It is for one token, directly before
+its request. So if the process is killed, only the tokens in flight are in doubt. An outcome is
+written with the next intent, or before a wait. If the process is killed, the latest outcomes may be
+lost, and the resumed job reads these tokens again. If the machine stops, the lines of the last
+second may be lost. A token is `untouched` again if no attempt had an effect, because none arrived
+or the server refused all of them.
 """
 
 import contextlib
@@ -30,27 +30,24 @@ from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._states import CODES, INTENDED, UNTOUCHED, States
+from losant_tokens.jobs._states import CODES, States
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens journal"
 VERSION = 1
 
-_BEGINNING = b'{"format":"losant-tokens journal"'
+_START = b'{"format":"losant-tokens journal"'
 _CRC = b',"crc":'
-_MOST_NOTED = 500  # lines that are written at once: more would hold up the event loop
-_BEGINNINGS = {
-    outcome: (CODES[outcome.value], b'{"n":%%d,"is":"%b"' % outcome.value.encode())
-    for outcome in Outcome
-}
+_MAX_PENDING = 500  # lines that are written at once, because more would block the event loop
+_INTENDED, _UNTOUCHED = "intended", "untouched"
 
 
 class Journal:
-    """The journal of a plan, opened for one process.
+    """The journal of a plan, open in one process.
 
     Attributes:
-        path: Its file.
-        states: How far each token has come.
+        path: The file.
+        states: The state of each token.
     """
 
     def __init__(self, plan: Plan, path: Path) -> None:
@@ -59,10 +56,10 @@ class Journal:
         self._plan = plan.detached()
         self._descriptor = -1
         self._checksum = 0
-        self._end = 0
-        self._noted: list[bytes] = []  # lines that are not written yet, without their ends
+        self._size = 0  # bytes of complete lines
+        self._pending: list[bytes] = []  # lines without their checksums
         self._broken: str | None = None
-        self._unsynced = False
+        self._is_synced = True
 
     @classmethod
     def open(cls, plan: Plan, path: Path, *, resume: bool) -> Self:
@@ -71,15 +68,15 @@ class Journal:
         Args:
             plan: The plan of the job.
             path: The file.
-            resume: Whether a job that was begun is to be continued.
+            resume: Whether to continue a job that was started before.
 
         Raises:
-            JournalError: It cannot be read or written, belongs to another plan, is in use, or
-                says that the job was begun and is not to be continued.
+            JournalError: The file cannot be read or written, belongs to another plan, or is in use;
+                or the job was started before, and `resume` is false.
         """
         journal = cls(plan, path)
         try:
-            journal._begin(resume=resume)
+            journal._load(resume=resume)
         except OSError as error:
             journal.close()
             raise JournalError(f"{path} cannot be used: {files.reason(error)}") from None
@@ -100,190 +97,188 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Write what was noted, and close the file."""
+        """Write the pending lines, and close the file."""
         if self._descriptor < 0:
             return
-        with contextlib.suppress(
-            JournalError, OSError
-        ):  # a token whose outcome is lost is read again
+        # A token whose outcome is lost is read again.
+        with contextlib.suppress(JournalError, OSError):
             self.flush()
             os.fsync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
 
-    def intend(self, number: int) -> None:
+    # --- Writing -----------------------------------------------------------------------------
+
+    def record_intent(self, number: int) -> None:
         """Write that a token is about to be changed. Only then may it be changed.
 
-        Raises:
-            JournalError: It could not be written.
-        """
-        self._noted.append(b'{"n":%d,"is":"intended"' % number)
-        self.flush()
-        self.states.note(number, INTENDED)
+        Args:
+            number: The number of the token in the plan.
 
-    def take_back(self, number: int, error: str | None = None) -> None:
-        """Note that a token was certainly not changed. It is written with the next intent.
+        Raises:
+            JournalError: The file could not be written.
+        """
+        self._pending.append(_line(number, _INTENDED))
+        self.flush()
+        self.states.note(number, CODES[_INTENDED])
+
+    def revert_intent(self, number: int, error: str | None = None) -> None:
+        """Record that a token was certainly not changed. It is written with the next intent.
 
         Args:
-            number: Its number in the plan.
-            error: Why not, for the report.
+            number: The number of the token in the plan.
+            error: The error message for the report.
         """
-        self._note_later(b'{"n":%d,"is":"untouched"' % number, error)
-        self.states.note(number, UNTOUCHED, error)
+        self._pending.append(_line(number, _UNTOUCHED, error))
+        self.states.note(number, CODES[_UNTOUCHED], error)
 
-    def settle(
+    def record_outcome(
         self,
         number: int,
         outcome: Outcome,
         error: str | None = None,
-        changed: datetime | None = None,
+        changed_at: datetime | None = None,
     ) -> None:
-        """Record the outcome of a token. It is written with the next intent, or `flush`.
+        """Record the outcome of a token. It is written with the next intent, or by `flush`.
 
         Args:
-            number: Its number in the plan.
+            number: The number of the token in the plan.
             outcome: The outcome.
-            error: What went wrong, if anything did.
-            changed: When the API says that it was changed, if that is known.
+            error: The error message, if something failed.
+            changed_at: The time of the change by the API, if it is known.
 
         Raises:
-            JournalError: Many outcomes were waiting, and could not be written.
+            JournalError: Many lines were pending, and could not be written.
         """
-        code, beginning = _BEGINNINGS[outcome]
-        self._note_later(beginning % number, error, changed)
-        self.states.note(number, code, error, changed)
-        if len(self._noted) >= _MOST_NOTED:
+        self._pending.append(_line(number, outcome.value, error, changed_at))
+        self.states.note(number, CODES[outcome.value], error, changed_at)
+        if len(self._pending) >= _MAX_PENDING:
             self.flush()
 
-    def _note_later(
-        self, line: bytes, error: str | None = None, changed: datetime | None = None
-    ) -> None:
-        if error is not None:
-            line += b',"error":' + json_line(error)
-        if changed is not None:
-            line += b',"changed":"%b"' % changed.isoformat().encode()
-        self._noted.append(line)
-
-    async def sync(self) -> None:
+    async def checkpoint(self) -> None:
         """Flush and fsync.
 
         Raises:
-            JournalError: It failed.
+            JournalError: The file could not be written.
         """
         self.flush()
-        if self._unsynced:
-            self._unsynced = False
+        if not self._is_synced:
+            self._is_synced = True
             try:
                 await anyio.to_thread.run_sync(os.fsync, self._descriptor)
             except OSError as error:
                 raise self._break(error) from None
 
     def flush(self) -> None:
-        """Write all that was noted.
+        """Write all pending lines.
 
         Raises:
-            JournalError: It could not be written.
+            JournalError: The file could not be written.
         """
-        if not self._noted:
+        if not self._pending:
             return
         if self._broken is not None:
             raise JournalError(f"{self.path} cannot be written: {self._broken}")
-        # Ctrl-C may end this anywhere, and no line may follow a gap. So the journal counts as
-        # broken until all is written.
-        self._broken = "to write it was interrupted"
+        # Ctrl-C may interrupt the write anywhere, and no line may follow a gap. So the journal is
+        # broken until all lines are written.
+        self._broken = "a write was interrupted"
         checksum, lines = self._checksum, []
-        for line in self._noted:
+        for line in self._pending:
             checksum = zlib.crc32(line, checksum)
             lines.append(b"%b%b%d}\n" % (line, _CRC, checksum))
-        self._noted.clear()
+        self._pending.clear()
         self._checksum = checksum
         self._write(b"".join(lines))
         self._broken = None
 
     def _write(self, data: bytes) -> None:
-        """Write all of it, or nothing; an error breaks the journal.
+        """Write all of the data, or nothing. An error breaks the journal.
 
-        This happens in the event loop and not in a thread: it costs some microseconds for each
-        token, and a thread ten times that.
+        It runs in the event loop, because it takes some microseconds for each token, and a thread
+        takes ten times as long.
 
         Raises:
-            JournalError: It could not be written.
+            JournalError: The file could not be written.
         """
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            with contextlib.suppress(OSError):  # if it fails, the next run cuts the torn line off
-                os.ftruncate(self._descriptor, self._end)
+            # If the truncation fails, the next run cuts the torn line off.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
             raise self._break(error) from None
-        self._end += written
-        self._unsynced = True
+        self._size += written
+        self._is_synced = False
 
     def _break(self, error: OSError) -> JournalError:
         self._broken = files.reason(error)
         return JournalError(f"{self.path} cannot be written: {self._broken}")
 
-    # --- Reading ---------------------------------------------------------------------------
+    # --- Reading -----------------------------------------------------------------------------
 
-    def _begin(self, *, resume: bool) -> None:
+    def _load(self, *, resume: bool) -> None:
         self._descriptor = files.open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         if not files.lock(self._descriptor):
             raise JournalError(f"{self.path} is in use: another process applies this plan")
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
             self._read(file)
-        if self._end and not resume:
+        if self._size and not resume:
             raise JournalError(
-                f"{self.path} says that this plan was begun before. To continue it, pass "
+                f"{self.path} says that this plan was applied before. To continue the job, pass "
                 f"resume=True."
             )
-        files.make_private(self._descriptor)  # only now: a file that is refused is not changed
-        os.ftruncate(self._descriptor, self._end)
-        if self._end == 0:
-            header = {
-                "format": FORMAT,
-                "version": VERSION,
-                "plan": self._plan.digest,
-                "begun": datetime.now(UTC).isoformat(),
-            }
-            self._noted.append(json_line(header)[:-1])
-            self.flush()
+        files.make_private(self._descriptor)  # only now: a refused file is not changed
+        os.ftruncate(self._descriptor, self._size)
+        if self._size == 0:
+            self._write_header()
+
+    def _write_header(self) -> None:
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "plan": self._plan.digest,
+            "begun": datetime.now(UTC).isoformat(),
+        }
+        self._pending.append(json_line(header)[:-1])
+        self.flush()
 
     def _read(self, lines: Iterable[bytes]) -> None:
-        """Read all lines, up to the end of the last complete one."""
-        for place, line in enumerate(lines):
-            if not line.endswith(b"\n"):  # torn: nothing was done because of it
-                if place == 0 and not _is_a_beginning(line):
+        """Read all complete lines."""
+        for index, line in enumerate(lines):
+            if not line.endswith(b"\n"):  # torn: no request was sent because of it
+                if index == 0 and not _may_start_journal(line):
                     raise JournalError(f"{self.path} is not a journal")
                 return
-            self._take(place, line)
-            self._end += len(line)
+            self._read_line(index, line)
+            self._size += len(line)
 
-    def _take(self, place: int, line: bytes) -> None:
+    def _read_line(self, index: int, line: bytes) -> None:
         content, _, checksum = line.rpartition(_CRC)
         try:
             data = json.loads(line)
-            if place == 0:
+            if index == 0:
                 self._check_header(data)
             self._checksum = zlib.crc32(content, self._checksum)
-            is_whole = checksum == b"%d}\n" % self._checksum
-            if place > 0 and is_whole:
-                self._note(data)
+            is_intact = checksum == b"%d}\n" % self._checksum
+            if index > 0 and is_intact:
+                self._apply(data)
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-            is_whole = False
-        if not is_whole:
+            is_intact = False
+        if not is_intact:
             raise JournalError(
-                f"{self.path} cannot be read: line {place + 1} is not one of a journal, or was "
-                f"altered"
+                f"{self.path} cannot be read: line {index + 1} was altered, or is not a line of a "
+                f"journal"
             )
 
-    def _note(self, data: dict[str, Any]) -> None:
+    def _apply(self, data: dict[str, Any]) -> None:
         numbers, code, changed = data["n"], CODES[data["is"]], data.get("changed")
-        time = None if changed is None else datetime.fromisoformat(changed)
+        changed_at = None if changed is None else datetime.fromisoformat(changed)
         # Earlier releases wrote several intents in one line.
         for number in numbers if isinstance(numbers, list) else [numbers]:
-            self.states.note(number, code, data.get("error"), time)
+            self.states.note(number, code, data.get("error"), changed_at)
 
     def _check_header(self, data: dict[str, Any]) -> None:
         if (data["format"], data["version"]) != (FORMAT, VERSION):
@@ -292,6 +287,18 @@ class Journal:
             raise JournalError(f"{self.path} is the journal of another plan")
 
 
-def _is_a_beginning(line: bytes) -> bool:
-    """Return whether a journal may begin like this; nothing else is cut off as torn."""
-    return line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
+def _line(
+    number: int, state: str, error: str | None = None, changed_at: datetime | None = None
+) -> bytes:
+    """Return a line without its checksum and its end."""
+    members: dict[str, object] = {"n": number, "is": state}
+    if error is not None:
+        members["error"] = error
+    if changed_at is not None:
+        members["changed"] = changed_at.isoformat()
+    return json_line(members)[:-1]
+
+
+def _may_start_journal(line: bytes) -> bool:
+    """Return whether a torn first line may be that of a journal. Nothing else is cut off."""
+    return line.startswith(_START) or _START.startswith(line)

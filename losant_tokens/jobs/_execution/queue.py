@@ -1,4 +1,4 @@
-"""The work queue of a job: the tokens of the plan that are not finished yet, some of them read."""
+"""The work queue of a job: the tokens of the plan that are not finished yet, read in batches."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -17,18 +17,17 @@ class WorkItem(Attempts):
     """A token of the plan that is not finished yet, and the attempts for it.
 
     Attributes:
-        number: Its number in the plan.
-        entry: Its line of the plan.
-        in_doubt: Whether it may have been changed, by this run or an earlier one, and no response
-            says so.
-        must_look: Whether it has to be read before the next change, also without `verify`.
-        was_deferred: Whether it was put off to the end of the queue.
+        number: The number of the token in the plan.
+        entry: The line of the plan.
+        in_doubt: Whether this run or an earlier one may have changed it, without a proof.
+        must_verify: Whether to read it before the next change, even without `verify`.
+        was_deferred: Whether it was moved to the end of the queue.
     """
 
     number: int
     entry: Entry
     in_doubt: bool = False
-    must_look: bool = False
+    must_verify: bool = False
     was_deferred: bool = False
 
 
@@ -36,9 +35,9 @@ class WorkQueue:
     """The tokens of a plan that are not finished yet.
 
     Args:
-        batches: The tokens of the plan, some of them at a time.
-        states: How far each token has come.
-        retry_failed: Whether tokens that have failed are done again.
+        batches: The tokens of the plan in batches.
+        states: The state of each token.
+        retry_failed: Whether to try failed tokens again.
 
     Attributes:
         pending: The items that come next.
@@ -59,45 +58,45 @@ class WorkQueue:
     async def next(self) -> WorkItem | None:
         """Return the next item, or `None` if there is none left.
 
-        A job that is resumed may have to read far for it, so other tasks get a turn meanwhile.
+        A resumed job may have to skip many finished tokens, so other tasks run between batches.
 
         Raises:
-            PlanRefused: The plan is not what its header says.
+            PlanRefused: The plan contradicts its header.
         """
         while not self.pending and not self.is_read:
             if (batch := next(self._batches, None)) is None:
                 self.is_read = True
             else:
-                for item in self._unfinished(batch):
-                    # A token that could not be done before shall not stop the job before others.
-                    has_failed = item.number in self._states.errors and not item.in_doubt
-                    (self._deferred if has_failed else self.pending).append(item)
-                self._read += len(batch)
+                self._add(batch)
                 await checkpoint()
         if self.pending:
             return self.pending.popleft()
         return self._deferred.popleft() if self._deferred else None
 
     def defer(self, item: WorkItem) -> None:
-        """Put an item off until all others had their turn."""
+        """Move an item to the end of the queue."""
         item.was_deferred = True
         item.failures = 0
         self._deferred.append(item)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no item is left, as far as is known."""
+        """Whether no item is left, and the plan was read to its end."""
         return self.is_read and not self.pending and not self._deferred
 
-    def _unfinished(self, batch: list[Entry]) -> list[WorkItem]:
-        states = self._states.open_ones(self._read, len(batch), retry_failed=self._retry_failed)
+    def _add(self, batch: list[Entry]) -> None:
+        first = self._read
+        states = self._states.open_ones(first, len(batch), retry_failed=self._retry_failed)
         if len(states) != len(batch):
             raise PlanRefused(
                 f"The plan has more tokens than the {len(self._states)} of its header. Make a new "
                 f"plan."
             )
-        return [
-            WorkItem(number, entry, in_doubt, must_look=in_doubt)
-            for number, (entry, in_doubt) in enumerate(zip(batch, states, strict=True), self._read)
-            if in_doubt is not None
-        ]
+        for number, (entry, in_doubt) in enumerate(zip(batch, states, strict=True), first):
+            if in_doubt is None:
+                continue
+            item = WorkItem(number, entry, in_doubt, must_verify=in_doubt)
+            # A token that failed before must not stop the job before it reaches the others.
+            has_failed = number in self._states.errors and not in_doubt
+            (self._deferred if has_failed else self.pending).append(item)
+        self._read += len(batch)

@@ -102,7 +102,7 @@ def _where(report: Report) -> str:
     owners = ", ".join(map(str, header.counts))
     return (
         f"<strong>{escape(header.base_url)}</strong>, {escape(owners)}. "
-        f"Selected: <strong>{escape(header.rule)}</strong>. Ended {_moment(report.ended)}."
+        f"Selected: <strong>{escape(header.rule)}</strong>. Ended {_moment(report.ended_at)}."
     )
 
 
@@ -110,7 +110,7 @@ def _alert(report: Report) -> str:
     said = []
     if report.gave_up is not None:
         said.append(f"The run gave up: {report.gave_up}.")
-    elif report.left:
+    elif report.pending:
         said.append("The run was stopped before all was done.")
     if not report.is_complete:
         said.append(f"To carry it on: {_command_to_resume(report)}")
@@ -135,13 +135,13 @@ def _split(report: Report) -> str:
 
 
 def _counted(report: Report) -> Iterable[tuple[str, int]]:
-    return zip(_KINDS, [*report.counts.values(), report.left], strict=True)
+    return zip(_KINDS, [*report.counts.values(), report.pending], strict=True)
 
 
 def _tiles(report: Report) -> Iterable[str]:
     counts, seconds = report.counts, report.seconds
     alone = [(outcome.value, counts[outcome]) for outcome in _LEFT_ALONE]
-    open_ = [("unknown", counts[Outcome.UNKNOWN]), ("not come to", report.left)]
+    open_ = [("unknown", counts[Outcome.UNKNOWN]), ("not come to", report.pending)]
     header = report.plan.header
     yield _tile(
         _DONE[header.action].capitalize(),
@@ -212,12 +212,12 @@ def _facts(report: Report) -> Iterable[str]:
         yield _fact("Listing", f"tokens may be missing: {'; '.join(header.incomplete)}")
     elif header.drifted:
         yield _fact("Listing", "the tokens kept changing: some may have been left out")
-    yield _fact("Begun", _moment(report.begun))
-    if report.before:
+    yield _fact("Begun", _moment(report.started_at))
+    if report.finished_before:
         yield _fact(
             "Carried on",
-            f"{report.before:,} tokens had come to an end in earlier runs; the time, the requests "
-            f"and the pace are those of the last run",
+            f"{report.finished_before:,} tokens were finished in earlier runs; the time, the "
+            f"requests and the pace are those of the last run",
         )
     yield _fact("Journal", str(report.journal))
     for name, value in report.settings.items():

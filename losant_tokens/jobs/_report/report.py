@@ -31,8 +31,8 @@ class Report:
         seconds: How long this run took.
         pace: The requests per second, over time.
         gave_up: Why it ended before all was done, if it gave up by itself.
-        ended: When it ended, by this machine's clock.
-        before: How many tokens were finished in earlier runs, if it was resumed.
+        ended_at: When it ended, by this machine's clock.
+        finished_before: The number of tokens that earlier runs finished.
         settings: Other facts about the run that the files show, such as the limit of its rate.
     """
 
@@ -45,8 +45,8 @@ class Report:
     seconds: float
     pace: tuple[PaceSample, ...] = attrs.field(repr=False)
     gave_up: str | None = None
-    ended: datetime = attrs.field(factory=_now)
-    before: int = 0
+    ended_at: datetime = attrs.field(factory=_now)
+    finished_before: int = 0
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False, hash=False)
 
     def __attrs_post_init__(self) -> None:
@@ -59,7 +59,7 @@ class Report:
         return self.states.counts()
 
     @property
-    def changed(self) -> Mapping[int, datetime]:
+    def changed_at(self) -> Mapping[int, datetime]:
         """When the API says that the job has changed a token, by the token's number in the plan.
 
         It comes from the response to the change itself. If that response was lost, the token is not
@@ -73,23 +73,23 @@ class Report:
         return len(self.plan)
 
     @property
-    def left(self) -> int:
+    def pending(self) -> int:
         """The number of tokens without an outcome."""
         return self.total - sum(self.counts.values())
 
     @property
     def is_complete(self) -> bool:
         """Whether each token has an outcome that is known."""
-        return self.left == 0 and self.counts[Outcome.UNKNOWN] == 0
+        return self.pending == 0 and self.counts[Outcome.UNKNOWN] == 0
 
     @property
-    def begun(self) -> datetime:
+    def started_at(self) -> datetime:
         """When the job was first begun, by this machine's clock."""
         try:
             with self.journal.open("rb") as file:
                 return datetime.fromisoformat(json.loads(file.readline())["begun"])
         except (OSError, ValueError, KeyError, TypeError):
-            return self.ended - timedelta(seconds=self.seconds)
+            return self.ended_at - timedelta(seconds=self.seconds)
 
     def results(self) -> Iterator[Result]:
         """Return the result of each token, one by one."""

@@ -38,14 +38,14 @@ def summary(report: Report) -> dict[str, Any]:
         },
         "settings": dict(report.settings),
         "run": {
-            "begun": timestamp(report.begun),
-            "ended": timestamp(report.ended),
+            "begun": timestamp(report.started_at),
+            "ended": timestamp(report.ended_at),
             "journal": str(report.journal),
             "seconds": round(report.seconds, 3),
             "requests": report.requests,
             "retries": report.retries,
             "refused": report.refused,
-            "settledBefore": report.before,
+            "settledBefore": report.finished_before,
             "gaveUp": report.gave_up,
             "complete": report.is_complete,
         },
@@ -65,12 +65,12 @@ def summary(report: Report) -> dict[str, Any]:
 def totals(report: Report) -> dict[str, int]:
     """How many tokens came out how, all of them, and those that were not come to."""
     counts = {outcome.value: report.counts[outcome] for outcome in Outcome}
-    return {"tokens": report.total, **counts, "left": report.left}
+    return {"tokens": report.total, **counts, "left": report.pending}
 
 
 def rows(report: Report) -> Iterator[dict[str, str | None]]:
     for number, result in enumerate(report.results()):
-        yield _row(result, report.changed.get(number))
+        yield _row(result, report.changed_at.get(number))
 
 
 def _row(result: Result, changed: datetime | None) -> dict[str, str | None]:

@@ -163,8 +163,8 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
             at(10, 2.0, concurrency=3, remaining=75.0),
             at(11, 3.0),
             at(12, 13.0),
-            at(13, 14.0, pausing="the service does not answer"),
-            at(13, 23.0, pausing="the service does not answer"),
+            at(13, 14.0, pause_reason="the service does not answer"),
+            at(13, 23.0, pause_reason="the service does not answer"),
             at(100, 24.0),
         ):
             listener(now)

@@ -188,7 +188,7 @@ async def test_report_has_the_times_of_change(
         number: by_name(fake, result.entry.name).last_updated
         for number, result in enumerate(made.results())
     }
-    assert expected == made.changed
+    assert expected == made.changed_at
 
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(), timedelta(hours=9)])

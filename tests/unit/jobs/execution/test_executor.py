@@ -12,8 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from losant_tokens import ApiToken
-from losant_tokens._models import Success
+from losant_tokens import ApiToken, ApiTokenPatch, Success
 from losant_tokens.errors import (
     Forbidden,
     LosantError,
@@ -26,13 +25,14 @@ from losant_tokens.errors import (
     ValidationError,
 )
 from losant_tokens.jobs import Outcome
-from losant_tokens.jobs._execution.executor import (
+from losant_tokens.jobs._execution.executor import Executor
+from losant_tokens.jobs._execution.queue import WorkItem
+from losant_tokens.jobs._execution.unconfirmed_results import (
     MAX_FORBIDDEN,
     MAX_GONE_IN_A_ROW,
     MIN_FORBIDDEN,
-    Executor,
+    UnconfirmedResults,
 )
-from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._throttle.attempts import MAX_ATTEMPTS
 from losant_tokens.jobs._throttle.throttle import GaveUpError
 from losant_tokens.jobs._types import Entry
@@ -81,21 +81,21 @@ class World:
     """An executor, the scripted responses of the API, and the records of the journal.
 
     Attributes:
-        looks: The responses to looks; if there are none left, the token is as planned.
+        reads: The responses to reads; if there are none left, the token is as planned.
         changes: The responses to changes; if there are none left, the change succeeded.
         listed: The ids that a list shows, or the error that it ends with.
-        prepared: The kinds of requests that were prepared.
         sent: The kind of each request.
         records: Each record, with the number of its token.
         places: The number of places of each slot.
     """
 
-    def __init__(self, action: str = "delete", *, verify: bool = True, **options: Any) -> None:
+    def __init__(
+        self, action: str = "delete", *, verify: bool = True, is_account_confirmed: bool = True
+    ) -> None:
         self.action = action
-        self.looks: list[Any] = []
+        self.reads: list[Any] = []
         self.changes: list[Any] = []
         self.listed: list[str] | LosantError = []
-        self.prepared: list[str] = []
         self.sent: list[str] = []
         self.records: list[tuple[Any, ...]] = []
         self.places: list[int] = []
@@ -106,8 +106,13 @@ class World:
         self.is_open: list[bool] = []
         self.in_use = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
-        self.circuit_breaker = SimpleNamespace(patience=0.0)
-        self.executor = Executor(action=action, verify=verify, **parts, **options)  # type: ignore[arg-type]
+        unconfirmed = UnconfirmedResults(
+            self,  # type: ignore[arg-type]
+            self,  # type: ignore[arg-type]
+            patience=0.0,
+            is_account_confirmed=is_account_confirmed,
+        )
+        self.executor = Executor(action=action, verify=verify, unconfirmed=unconfirmed, **parts)  # type: ignore[arg-type]
 
     # The client.
 
@@ -117,49 +122,39 @@ class World:
     def tokens(self, _: object) -> "World":
         return self
 
-    def repeated(self, verb: str, *_: object) -> Callable[[str], Awaitable[Any]]:
-        self.prepared.append(verb)
+    async def get(self, token_id: str, **_: object) -> Any:
+        return respond(self.reads.pop(0) if self.reads else token(int(token_id, 16)))
 
-        async def respond(token_id: str) -> Any:
-            number = int(token_id, 16)
-            if verb == "get":
-                response = self.looks.pop(0) if self.looks else token(number)
-            elif self.changes:
-                response = self.changes.pop(0)
-            elif verb == "delete":
-                response = Success()
-            else:
-                status = {"activate": "active", "deactivate": "inactive"}[self.action]
-                response = token(number, status=status, last_updated=AFTER)
-            if isinstance(response, Exception):
-                raise response
-            return response
+    async def delete(self, *_: object, **__: object) -> Any:
+        return respond(self.changes.pop(0) if self.changes else Success())
 
-        return respond
+    async def patch(self, token_id: str, patch: ApiTokenPatch, **_: object) -> Any:
+        if self.changes:
+            return respond(self.changes.pop(0))
+        return token(int(token_id, 16), status=patch.status, last_updated=AFTER)
 
-    async def iter_by(self, *_: object, **__: object) -> AsyncIterator[Any]:
-        self.sent.append("list")
-        if isinstance(self.listed, LosantError):
-            raise self.listed
-        for token_id in self.listed:
-            yield SimpleNamespace(id=token_id)
+    async def page(self, *, page: int, **_: object) -> Any:
+        if page == 0:
+            self.sent.append("list")
+        ids = respond(self.listed)
+        return SimpleNamespace(items=[SimpleNamespace(id=id_) for id_ in ids[page : page + 1]])
 
     # The journal.
 
-    def intend(self, number: int) -> None:
+    def record_intent(self, number: int) -> None:
         self.records.append((number, INTENDED))
 
-    def take_back(self, number: int, error: str | None = None) -> None:
+    def revert_intent(self, number: int, error: str | None = None) -> None:
         self.records.append((number, UNTOUCHED, error))
 
-    def settle(
+    def record_outcome(
         self,
         number: int,
         outcome: Outcome,
         error: str | None = None,
-        changed: datetime | None = None,
+        changed_at: datetime | None = None,
     ) -> None:
-        self.records.append((number, outcome, error, changed))
+        self.records.append((number, outcome, error, changed_at))
 
     # The throttle, its slots, and the queue.
 
@@ -170,7 +165,7 @@ class World:
         yield SimpleNamespace(send=self.send, wait_for_next=self.wait_for_next, is_open=is_open)
 
     async def send(
-        self, request: Callable[[], Awaitable[Any]], item: WorkItem, kind: str = "look"
+        self, request: Callable[[], Awaitable[Any]], item: WorkItem, kind: str = "read"
     ) -> Any:
         self.sent.append(kind)
         try:
@@ -203,13 +198,20 @@ class World:
         return [record[:3] for record in self.records if len(record) == 4]
 
 
+def respond(response: Any) -> Any:
+    """Raise a scripted error, or return a scripted response."""
+    if isinstance(response, Exception):
+        raise response
+    return response
+
+
 async def test_look_then_intent_then_change() -> None:
     """A token is read, intended, changed and recorded, with two places for the two requests."""
     world = World()
 
     await world.run()
 
-    assert world.sent == ["look", "change"]
+    assert world.sent == ["read", "change"]
     assert world.records == [(10, INTENDED), (10, Outcome.DONE, None, None)]
     assert world.places == [2]
 
@@ -255,10 +257,10 @@ async def test_token_in_use() -> None:
 async def test_changed_token(seen: ApiToken) -> None:
     """A token that is not as planned is left alone."""
     world = World()
-    world.looks = [seen]
+    world.reads = [seen]
 
     assert await world.run() == [(10, Outcome.CHANGED, None)]
-    assert world.sent == ["look"]
+    assert world.sent == ["read"]
 
 
 async def test_token_whose_time_of_change_is_unreadable() -> None:
@@ -266,7 +268,7 @@ async def test_token_whose_time_of_change_is_unreadable() -> None:
     item = item_of()
     item.entry = attrs.evolve(item.entry, last_updated=None)
     world = World()
-    world.looks = [token(last_updated=None, unreadable=frozenset({"last_updated"}))]
+    world.reads = [token(last_updated=None, unreadable=frozenset({"last_updated"}))]
 
     assert await world.run(item) == [(10, Outcome.CHANGED, None)]
 
@@ -276,7 +278,7 @@ async def test_token_without_a_time_of_change() -> None:
     item = item_of()
     item.entry = attrs.evolve(item.entry, last_updated=None)
     world = World()
-    world.looks = [token(last_updated=None)]
+    world.reads = [token(last_updated=None)]
 
     assert (await world.run(item))[-1][:2] == (10, Outcome.DONE)
 
@@ -284,30 +286,30 @@ async def test_token_without_a_time_of_change() -> None:
 async def test_case_of_an_id() -> None:
     """The case of an id does not matter."""
     world = World()
-    world.looks = [token(0xABC, id=id_of(0xABC).upper())]
+    world.reads = [token(0xABC, id=id_of(0xABC).upper())]
 
     assert await world.run(item_of(0xABC)) == [(0xABC, Outcome.DONE, None)]
 
 
-@pytest.mark.parametrize(("delay", "looks"), [(0.9, 1), (1.0, 1), (1.1, 2)])
-async def test_old_look_is_repeated(delay: float, looks: int) -> None:
+@pytest.mark.parametrize(("delay", "reads"), [(0.9, 1), (1.0, 1), (1.1, 2)])
+async def test_old_read_is_repeated(delay: float, reads: int) -> None:
     """A change is sent at most a second after the look."""
     world = World()
     world.delays = [delay]
 
     await world.run()
 
-    assert world.sent == ["look"] * looks + ["change"]
+    assert world.sent == ["read"] * reads + ["change"]
 
 
 async def test_closed_slot() -> None:
-    """A look is repeated if the change cannot be sent at once."""
+    """A read is repeated if the change cannot be sent at once."""
     world = World()
     world.is_open = [False]
 
     await world.run()
 
-    assert world.sent == ["look", "look", "change"]
+    assert world.sent == ["read", "read", "change"]
 
 
 @pytest.mark.parametrize(
@@ -337,9 +339,9 @@ async def test_doubt_is_resolved_by_a_look(action: str) -> None:
     """A token in doubt that is as the action leaves it is done; its time is unknown."""
     world = World(action, verify=False)
     status = {"activate": "active", "deactivate": "inactive"}[action]
-    world.looks = [token(status=status, last_updated=AFTER)]
+    world.reads = [token(status=status, last_updated=AFTER)]
 
-    await world.run(item_of(in_doubt=True, must_look=True))
+    await world.run(item_of(in_doubt=True, must_verify=True))
 
     assert world.records == [(10, Outcome.DONE, None, None)]
 
@@ -347,7 +349,7 @@ async def test_doubt_is_resolved_by_a_look(action: str) -> None:
 async def test_no_doubt_no_success() -> None:
     """A token that somebody else has changed in the same way is not done by this job."""
     world = World("deactivate")
-    world.looks = [token(status="inactive", last_updated=AFTER)]
+    world.reads = [token(status="inactive", last_updated=AFTER)]
 
     assert await world.run() == [(10, Outcome.CHANGED, None)]
 
@@ -369,7 +371,7 @@ async def test_response_without_proof(action: str, response: Any) -> None:
 
     await world.run(item)
 
-    assert world.sent == ["change", "look", "change"]
+    assert world.sent == ["change", "read", "change"]
     assert (item.in_doubt, item.failures) == (True, 1)
     assert str(item.error) == f"The response to {action} does not say that it was carried out"
 
@@ -389,10 +391,10 @@ async def test_change_without_effect_fails() -> None:
 async def test_404_after_doubt_is_done() -> None:
     """A token that this job may have deleted, and that is gone, is done."""
     world = World()
-    world.changes, world.looks = [TIMEOUT], [token(), GONE]
+    world.changes, world.reads = [TIMEOUT], [token(), GONE]
 
     assert await world.run() == [(10, Outcome.DONE, None)]
-    assert world.sent == ["look", "change", "look"]
+    assert world.sent == ["read", "change", "read"]
     assert world.backed_off == 1
 
 
@@ -400,7 +402,7 @@ async def test_404_after_doubt_is_done() -> None:
 async def test_404_after_doubt_about_a_patch(action: str) -> None:
     """A token that this job may have patched, and that is gone, is gone."""
     world = World(action)
-    world.changes, world.looks = [TIMEOUT], [token(), GONE, token(11)]
+    world.changes, world.reads = [TIMEOUT], [token(), GONE, token(11)]
 
     await world.run(item_of(), item_of(11))
 
@@ -452,19 +454,19 @@ async def test_refused_change_in_doubt_is_looked_at() -> None:
     """If an attempt may have arrived and a later one is refused, the token is read."""
     world = World("deactivate", verify=False)
     world.changes = [TIMEOUT, REFUSED]
-    world.looks = [token(status="inactive")]
+    world.reads = [token(status="inactive")]
 
     assert await world.run() == [(10, Outcome.DONE, None)]
-    assert world.sent == ["change", "change", "look"]
+    assert world.sent == ["change", "change", "read"]
 
 
 async def test_stranger_after_a_change_leads_to_a_look() -> None:
     """After a response that is not from the API, the token itself is read."""
     world = World("deactivate", verify=False)
-    world.changes, world.looks = [STRANGER], [token(status="inactive")]
+    world.changes, world.reads = [STRANGER], [token(status="inactive")]
 
     assert await world.run() == [(10, Outcome.DONE, None)]
-    assert world.sent == ["change", "look"]
+    assert world.sent == ["change", "read"]
 
 
 async def test_timeout_of_a_change_needs_no_look() -> None:
@@ -480,12 +482,12 @@ async def test_timeout_of_a_change_needs_no_look() -> None:
 async def test_malformed_id_fails() -> None:
     """A token with a malformed id fails, and nothing else ends."""
     world = World()
-    world.looks = [ValidationError("malformed")]
+    world.reads = [ValidationError("malformed")]
 
     assert await world.run() == [(10, Outcome.FAILED, "malformed")]
 
 
-@pytest.mark.parametrize("step", ["looks", "changes"])
+@pytest.mark.parametrize("step", ["reads", "changes"])
 async def test_401_ends_the_job(step: str) -> None:
     """A token that the API does not accept ends the job, because each request would fail."""
     world = World()
@@ -496,19 +498,19 @@ async def test_401_ends_the_job(step: str) -> None:
     assert world.settled() == []
 
 
-async def test_looks_are_repeated_to_a_limit() -> None:
+async def test_reads_are_repeated_up_to_a_limit() -> None:
     """A token that cannot be read fails after the last attempt."""
     world = World()
-    world.looks = [BROKEN] * MAX_ATTEMPTS
+    world.reads = [BROKEN] * MAX_ATTEMPTS
 
     assert await world.run() == [(10, Outcome.FAILED, "the API says 500")]
-    assert world.sent == ["look"] * MAX_ATTEMPTS
+    assert world.sent == ["read"] * MAX_ATTEMPTS
 
 
 async def test_token_in_doubt_that_cannot_be_read() -> None:
     """A token in doubt that cannot be read is unknown, not failed."""
     world = World()
-    world.looks = [BROKEN] * MAX_ATTEMPTS
+    world.reads = [BROKEN] * MAX_ATTEMPTS
 
     assert await world.run(item_of(in_doubt=True)) == [
         (10, Outcome.UNKNOWN, "the API says 500"),
@@ -518,7 +520,7 @@ async def test_token_in_doubt_that_cannot_be_read() -> None:
 async def test_refused_look_in_doubt_is_unknown() -> None:
     """A token in doubt stays unknown if the API refuses to show it."""
     world = World()
-    world.looks = [REFUSED]
+    world.reads = [REFUSED]
 
     assert await world.run(item_of(in_doubt=True)) == [(10, Outcome.UNKNOWN, "the API says 400")]
 
@@ -527,7 +529,7 @@ async def test_refused_look_in_doubt_is_unknown() -> None:
 async def test_stranger_in_place_of_a_token(in_doubt: bool) -> None:
     """A token behind a stranger is deferred once; then it stays open, or unknown if in doubt."""
     world = World()
-    world.looks = [STRANGER] * 2 * MAX_ATTEMPTS
+    world.reads = [STRANGER] * 2 * MAX_ATTEMPTS
     item = item_of(in_doubt=in_doubt)
 
     await world.run(item)
@@ -544,18 +546,9 @@ async def test_stranger_after_the_last_change() -> None:
     world = World()
     world.changes = [STRANGER] * MAX_ATTEMPTS
     item = item_of(was_deferred=True, failures=MAX_ATTEMPTS - 1)
-    world.looks = [token(), STRANGER]
+    world.reads = [token(), STRANGER]
 
     assert await world.run(item) == [(10, Outcome.UNKNOWN, "a page")]
-
-
-async def test_requests_are_prepared_once() -> None:
-    """The requests for the tokens of an owner are prepared once, and a look only if needed."""
-    world = World(verify=False)
-
-    await world.run(*map(item_of, range(5)))
-
-    assert world.prepared == ["delete"]
 
 
 # --- 404 for many ------------------------------------------------------------------------------
@@ -564,7 +557,7 @@ async def test_requests_are_prepared_once() -> None:
 async def test_gone_is_held_back_until_a_token_is_seen() -> None:
     """A 404 is recorded once another token of the plan is seen."""
     world = World()
-    world.looks = [GONE, GONE]
+    world.reads = [GONE, GONE]
 
     assert await world.run(item_of(1), item_of(2)) == []
     assert await world.run(item_of(3)) == [
@@ -588,7 +581,7 @@ async def test_gone_is_recorded_by_a_successful_change() -> None:
 async def test_many_gone_in_a_row_are_confirmed_by_a_list() -> None:
     """After too many 404 in a row, a list of all tokens has to confirm them; it is read once."""
     world = World()
-    world.looks = [GONE] * 2 * MAX_GONE_IN_A_ROW
+    world.reads = [GONE] * 2 * MAX_GONE_IN_A_ROW
     world.listed = [id_of(999)]
 
     settled = await world.run(*map(item_of, range(MAX_GONE_IN_A_ROW - 1)))
@@ -608,11 +601,11 @@ async def test_many_gone_in_a_row_are_confirmed_by_a_list() -> None:
 async def test_many_gone_in_a_row_end_the_job(listed: Any, is_confirmed: bool) -> None:
     """A list that shows one of them, or cannot be read, ends the job, and they stay open."""
     world = World(is_account_confirmed=is_confirmed)
-    world.looks, world.listed = [GONE] * MAX_GONE_IN_A_ROW, listed
+    world.reads, world.listed = [GONE] * MAX_GONE_IN_A_ROW, listed
 
     with pytest.raises(GaveUpError, match=r"do not exist \(404\)"):
         await world.run(*map(item_of, range(0xA, 0xA + MAX_GONE_IN_A_ROW)))
-    await world.executor.finish(is_complete=False)
+    await world.executor.unconfirmed.finish(is_complete=False)
 
     assert world.settled() == []
     assert {record[1] for record in world.records} == {UNTOUCHED}
@@ -621,12 +614,12 @@ async def test_many_gone_in_a_row_end_the_job(listed: Any, is_confirmed: bool) -
 async def test_doubts_about_404_stay() -> None:
     """Once 404 are doubted, a token that is seen later does not make them final."""
     world = World(is_account_confirmed=False)
-    world.looks = [GONE] * MAX_GONE_IN_A_ROW
+    world.reads = [GONE] * MAX_GONE_IN_A_ROW
     with pytest.raises(GaveUpError):
         await world.run(*map(item_of, range(MAX_GONE_IN_A_ROW)))
 
     assert await world.run(item_of(99)) == [(99, Outcome.DONE, None)]
-    await world.executor.finish(is_complete=True)
+    await world.executor.unconfirmed.finish(is_complete=True)
 
     assert len(world.settled()) == 1
 
@@ -635,10 +628,10 @@ async def test_doubts_about_404_stay() -> None:
 async def test_gone_at_the_end(is_complete: bool, is_gone: bool) -> None:
     """If all tokens are gone, a list confirms it at the end; else they stay open."""
     world = World()
-    world.looks = [GONE]
+    world.reads = [GONE]
     await world.run()
 
-    await world.executor.finish(is_complete=is_complete)
+    await world.executor.unconfirmed.finish(is_complete=is_complete)
 
     error = "404, like others in a row, so it is not certain that it is gone"
     expected = (10, Outcome.GONE, None, None) if is_gone else (10, UNTOUCHED, error)
@@ -649,10 +642,10 @@ async def test_gone_at_the_end(is_complete: bool, is_gone: bool) -> None:
 async def test_gone_after_one_was_seen() -> None:
     """At the end, 404 are final without a list if a token of the plan was seen."""
     world = World()
-    world.looks = [token(1), GONE]
+    world.reads = [token(1), GONE]
     await world.run(item_of(1), item_of(2))
 
-    await world.executor.finish(is_complete=True)
+    await world.executor.unconfirmed.finish(is_complete=True)
 
     assert world.settled() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
     assert "list" not in world.sent
@@ -683,7 +676,7 @@ async def test_forbidden_after_a_success() -> None:
     """After a success, a token that may not be changed fails at once."""
     world = World()
     await world.run(item_of(1))
-    world.looks = [DENIED]
+    world.reads = [DENIED]
 
     assert (2, Outcome.FAILED, "the API says 403") in await world.run(item_of(2))
 
@@ -691,12 +684,12 @@ async def test_forbidden_after_a_success() -> None:
 async def test_too_many_forbidden_end_the_job() -> None:
     """Nothing but 403 for many tokens ends the job, and they stay open."""
     world = World()
-    world.looks = [DENIED] * MAX_FORBIDDEN
+    world.reads = [DENIED] * MAX_FORBIDDEN
     await world.run(*map(item_of, range(MAX_FORBIDDEN - 1)))
 
     with pytest.raises(Forbidden):
         await world.run(item_of(MAX_FORBIDDEN))
-    await world.executor.finish(is_complete=False)
+    await world.executor.unconfirmed.finish(is_complete=False)
 
     assert world.settled() == []
     assert len(world.records) == MAX_FORBIDDEN
@@ -706,25 +699,25 @@ async def test_too_many_forbidden_end_the_job() -> None:
 async def test_forbidden_at_the_end(count: int) -> None:
     """At the end, a few 403 are about their tokens; at least ten are about the credential."""
     world = World()
-    world.looks = [DENIED] * count
+    world.reads = [DENIED] * count
     await world.run(*map(item_of, range(count)))
 
     if count >= MIN_FORBIDDEN:
         with pytest.raises(Forbidden):
-            await world.executor.finish(is_complete=True)
+            await world.executor.unconfirmed.finish(is_complete=True)
         assert {record[1] for record in world.records} == {UNTOUCHED}
         return
-    await world.executor.finish(is_complete=True)
+    await world.executor.unconfirmed.finish(is_complete=True)
     assert {record[1] for record in world.records} == {Outcome.FAILED}
 
 
 async def test_a_few_forbidden_before_an_interruption() -> None:
     """A job that was interrupted leaves tokens with 403 open, and raises no error."""
     world = World()
-    world.looks = [DENIED]
+    world.reads = [DENIED]
     await world.run()
 
-    await world.executor.finish(is_complete=False)
+    await world.executor.unconfirmed.finish(is_complete=False)
 
     assert world.records == [(10, UNTOUCHED, "the API says 403")]
 
@@ -732,10 +725,10 @@ async def test_a_few_forbidden_before_an_interruption() -> None:
 async def test_forbidden_in_doubt_stays_unknown() -> None:
     """A token in doubt that may not be read is unknown, even if the credential is to blame."""
     world = World()
-    world.looks = [DENIED]
+    world.reads = [DENIED]
     await world.run(item_of(in_doubt=True))
 
-    await world.executor.finish(is_complete=False)
+    await world.executor.unconfirmed.finish(is_complete=False)
 
     assert world.records == [(10, Outcome.UNKNOWN, "the API says 403", None)]
 
@@ -746,16 +739,16 @@ async def test_finish_with_nothing_held_back() -> None:
     await world.run()
     records = list(world.records)
 
-    await world.executor.finish(is_complete=True)
+    await world.executor.unconfirmed.finish(is_complete=True)
 
-    assert (world.records, world.sent) == (records, ["look", "change"])
+    assert (world.records, world.sent) == (records, ["read", "change"])
 
 
 @pytest.mark.parametrize("error", [ResponseError("odd"), STRANGER])
-async def test_failed_look_is_repeated(error: LosantError) -> None:
-    """A look that a stranger answered is repeated after a pause."""
+async def test_failed_read_is_repeated(error: LosantError) -> None:
+    """A read that was not answered by the API is repeated after a backoff."""
     world = World()
-    world.looks = [error]
+    world.reads = [error]
 
     assert await world.run() == [(10, Outcome.DONE, None)]
-    assert (world.sent, world.backed_off) == (["look", "look", "change"], 1)
+    assert (world.sent, world.backed_off) == (["read", "read", "change"], 1)

@@ -140,7 +140,7 @@ async def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
         with pytest.raises(errors.ValidationError):
             await jobs.apply(client, plan, **wrong)
 
-    assert not jobs.journal_of(plan).exists()
+    assert not jobs.journal_path(plan).exists()
 
 
 async def test_plan_without_tokens(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path, protect=["ci-3"])
         first = await jobs.apply(client, plan)
         fake.clear_requests()
-        with pytest.raises(jobs.JournalError, match="begun before"):
+        with pytest.raises(jobs.JournalError, match="applied before"):
             await jobs.apply(client, plan)
         again = await jobs.apply(client, plan, resume=True)
 
@@ -191,7 +191,7 @@ async def test_journal_elsewhere(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan, journal=str(tmp_path / "other"))
 
-    assert (report.journal, jobs.journal_of(plan).exists()) == (tmp_path / "other", False)
+    assert (report.journal, jobs.journal_path(plan).exists()) == (tmp_path / "other", False)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ async def test_what_was_intended_is_looked_at(
     (token,) = fake.tokens()
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path, action=action)
-        with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
-            journal.intend(0)
+        with Journal.open(plan, jobs.journal_path(plan), resume=False) as journal:
+            journal.record_intent(0)
         if happened == "deleted" or (happened, action) == ("it was done", "delete"):
             await client.user_api_token.delete(token.id)
         elif happened == "it was done":
@@ -249,8 +249,8 @@ async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) 
     transport = httpx.MockTransport(answer)
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
         plan = await planned(client, tmp_path)
-        with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
-            journal.intend(0)
+        with Journal.open(plan, jobs.journal_path(plan), resume=False) as journal:
+            journal.record_intent(0)
         report = await jobs.apply(client, plan, resume=True)
 
     assert (outcomes(report), methods[-1]) == ([Outcome.DONE], "DELETE")
@@ -405,7 +405,7 @@ async def test_token_that_is_revoked_in_the_middle(tmp_path: Path) -> None:
 
     assert len(refused) <= 10
     first = caught.value.report
-    assert (counts(first), first.left) == ({"done": 50}, 150)
+    assert (counts(first), first.pending) == ({"done": 50}, 150)
     assert (counts(report), fake.tokens()) == ({"done": 200}, (own,))
 
 
@@ -444,7 +444,7 @@ async def test_a_credential_that_may_change_nothing_stops_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, asked: int
 ) -> None:
     """If every token is forbidden the job ends with that error, and all can be done later."""
-    monkeypatch.setattr("losant_tokens.jobs._execution.executor.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
     fake = fake_with(tokens)
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
@@ -463,7 +463,7 @@ async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that was stopped by 403 for its first tokens does the others first when it resumes."""
-    monkeypatch.setattr("losant_tokens.jobs._execution.executor.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
     fake = fake_with(60)
     ids = sorted(token.id for token in fake.tokens())
     for token_id in ids[:50]:
@@ -598,9 +598,9 @@ async def test_when_tokens_were_changed(tmp_path: Path) -> None:
         again = await jobs.apply(client, plan, resume=True)
 
     expected = dict(enumerate(token.last_updated for token in fake.tokens()))
-    assert report.changed == again.changed
-    assert expected == report.changed
-    assert (report.before, again.before) == (0, 5)
+    assert report.changed_at == again.changed_at
+    assert expected == report.changed_at
+    assert (report.finished_before, again.finished_before) == (0, 5)
 
 
 # --- What is told ----------------------------------------------------------------------------
@@ -619,12 +619,12 @@ def test_progress(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert told[0].settled == 0
+    assert told[0].finished == 0
     assert told[0].remaining is None
-    assert (told[-1].settled, told[-1].total, told[-1].requests) == (200, 200, 400)
+    assert (told[-1].finished, told[-1].total, told[-1].requests) == (200, 200, 400)
     assert told[-1].remaining == 0
     assert len(told) > 4 * told[-1].elapsed
-    assert [t.settled for t in told] == sorted(t.settled for t in told)
+    assert [t.finished for t in told] == sorted(t.finished for t in told)
     assert max(t.concurrency for t in told) == 10
     assert len(report.pace) >= int(report.seconds)
 
@@ -644,7 +644,9 @@ async def test_a_listener_that_fails_does_not_decide_over_the_job(
         report = await jobs.apply(client, plan, on_progress=listen)
 
     assert counts(report) == {"done": 10}
-    assert [record.message for record in caplog.records] == ["on_progress failed; the job goes on"]
+    assert [record.message for record in caplog.records] == [
+        "on_progress failed; the job continues"
+    ]
 
 
 def test_samples_of_long_jobs_are_thinned_out() -> None:

@@ -98,7 +98,7 @@ def test_outage_is_waited_out(
     assert len(outage.met) <= 10 + 10 + 60 + 8
     assert report.retries <= 0.1 * 600 + 30
     reason = "the service does not answer" if begin else "the account is being checked"
-    assert reason in {progress.pausing for progress in told}
+    assert reason in {progress.pause_reason for progress in told}
     assert report.seconds < begin + 40 + 40
 
 
@@ -123,7 +123,7 @@ def test_outage_without_end_is_given_up(
     assert (first.gave_up or "").startswith("the service does not answer; last seen: ")
     assert 100 <= first.seconds <= 115
     assert first.counts[Outcome.FAILED] == 0
-    assert first.left + sum(first.counts.values()) == 200
+    assert first.pending + sum(first.counts.values()) == 200
     assert len(outage.met) <= 80
     assert (counts(second), fake.tokens()) == ({"done": 200}, ())
 
@@ -141,7 +141,7 @@ def test_all_is_refused_for_ever(tmp_path: Path) -> None:
     report = on_virtual_time(job)
 
     assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
-    assert report.left == 50
+    assert report.pending == 50
     assert 60 <= report.seconds <= 70
     assert report.requests == report.refused < 60
 
@@ -160,7 +160,7 @@ def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
     report = on_virtual_time(job)
 
     assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
-    assert report.left == 5
+    assert report.pending == 5
     assert report.seconds < 1
 
 
@@ -180,7 +180,7 @@ def test_refused_and_given_up_is_not_unknown(tmp_path: Path, status: int, unknow
 
     first, second = on_virtual_time(job)
 
-    assert (first.left, first.counts[Outcome.UNKNOWN]) == (3 - unknown, unknown)
+    assert (first.pending, first.counts[Outcome.UNKNOWN]) == (3 - unknown, unknown)
     assert counts(second) == {"done": 3}
 
 
@@ -191,8 +191,8 @@ def test_refused_after_it_was_asked_for_stays_unknown(tmp_path: Path) -> None:
     async def job() -> Report:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
-            with Journal.open(plan, jobs.journal_of(plan), resume=False) as journal:
-                journal.intend(0)
+            with Journal.open(plan, jobs.journal_path(plan), resume=False) as journal:
+                journal.record_intent(0)
             fake.fail(status=429, method="DELETE", times=None, headers={"Retry-After": "3600"})
             return await jobs.apply(client, plan, resume=True)
 
@@ -221,7 +221,7 @@ def test_stopped_after_it_was_refused_is_not_unknown(tmp_path: Path) -> None:
     report = on_virtual_time(job)
 
     assert sent(fake, "DELETE") != []
-    assert (report.gave_up, report.left, counts(report)) == (None, 3, {})
+    assert (report.gave_up, report.pending, counts(report)) == (None, 3, {})
 
 
 def test_all_wait_when_asked_to(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_all_wait_when_asked_to(tmp_path: Path) -> None:
 
     assert counts(report) == {"done": 50}
     assert 30 <= report.seconds <= 75
-    assert "the service takes no more for now" in {progress.pausing for progress in told}
+    assert "the service takes no more for now" in {progress.pause_reason for progress in told}
 
 
 def test_errors_beyond_the_budget_slow_the_job_down(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_abort(tmp_path: Path) -> None:
 
     took, report, again = on_virtual_time(job)
 
-    in_flight = 6 - report.left
+    in_flight = 6 - report.pending
     assert (took < 0.1, counts(report)) == (True, {"unknown": in_flight})
     assert counts(again) == {"done": 6}
 
@@ -405,7 +405,7 @@ def test_only_what_is_in_flight_is_intended(tmp_path: Path, verify: bool) -> Non
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
         ids = [entry.id for entry in plan.entries()]
-        watched = WatchedJournal(fake, ids, jobs.journal_of(plan))
+        watched = WatchedJournal(fake, ids, jobs.journal_path(plan))
         fake.fail(status=429, times=5, skip=50, method="DELETE")
         async with client_of(fake, transport=watched, max_connections=20) as client:
             return await jobs.apply(client, plan, verify=verify)
@@ -423,11 +423,11 @@ def test_a_stopped_job_leaves_nothing_intended(tmp_path: Path) -> None:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
         ids = [entry.id for entry in plan.entries()]
-        watched = WatchedJournal(fake, ids, jobs.journal_of(plan))
+        watched = WatchedJournal(fake, ids, jobs.journal_path(plan))
         stop = anyio.Event()
 
         def stop_in_the_middle(progress: Progress) -> None:
-            if progress.settled > 500:
+            if progress.finished > 500:
                 stop.set()
 
         async with client_of(fake, transport=watched, max_connections=48) as client:
@@ -437,7 +437,7 @@ def test_a_stopped_job_leaves_nothing_intended(tmp_path: Path) -> None:
     left, report = on_virtual_time(job)
 
     assert (left, set(counts(report))) == (set(), {"done"})
-    assert 0 < report.left < 500
+    assert 0 < report.pending < 500
 
 
 def test_stopped_before_it_begins(tmp_path: Path) -> None:
@@ -453,7 +453,7 @@ def test_stopped_before_it_begins(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.left, sent(fake, "DELETE")) == (5, [])
+    assert (report.pending, sent(fake, "DELETE")) == (5, [])
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_stop_while_waiting(tmp_path: Path, fault: dict[str, Any]) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up, report.left) == (None, 30)
+    assert (report.gave_up, report.pending) == (None, 30)
     assert report.seconds == pytest.approx(60.5, abs=0.1)
 
 
@@ -545,7 +545,7 @@ async def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def fsync(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("losant_tokens.jobs._execution.job._SYNC", 0.05)
+    monkeypatch.setattr("losant_tokens.jobs._execution.worker_pool._CHECKPOINT_INTERVAL", 0.05)
     fake = slow_fake(200, seconds=0.1)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)

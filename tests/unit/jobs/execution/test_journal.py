@@ -39,25 +39,25 @@ def states(plan: Plan, path: Path) -> list[Outcome | None]:
 def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
     """Who resumes a job finds each token as the journal left it."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.intend(0)
-        journal.settle(0, D)
-        journal.settle(1, F, 'it said "no"\n')
-        journal.intend(2)
+        journal.record_intent(0)
+        journal.record_outcome(0, D)
+        journal.record_outcome(1, F, 'it said "no"\n')
+        journal.record_intent(2)
         before = journal.states.counts()
 
     with Journal.open(plan, path, resume=True) as journal:
         assert [journal.states.outcome(n) for n in range(3)] == [D, F, Outcome.UNKNOWN]
         assert journal.states.errors == {1: 'it said "no"\n'}
         assert journal.states.counts() == before
-        journal.settle(1, D)
+        journal.record_outcome(1, D)
         assert journal.states.errors == {}
 
 
 def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
     """What was certainly not done is as if it had never been intended, for whoever resumes."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.intend(1)
-        journal.take_back(1)
+        journal.record_intent(1)
+        journal.revert_intent(1)
         assert journal.states.outcome(1) is None
 
     assert states(plan, path) == [None, None, None]
@@ -66,7 +66,7 @@ def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
 def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
     """What was intended is in the file as soon as it may be acted upon."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.intend(1)
+        journal.record_intent(1)
 
         assert b'{"n":1,"is":"intended",' in path.read_bytes()
 
@@ -76,7 +76,7 @@ def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None
 def test_journal_of_an_earlier_release(plan: Plan, path: Path) -> None:
     """A line with the intents of several tokens, as earlier releases wrote it, is still read."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal._noted.append(b'{"n":[1, 2],"is":"intended"')
+        journal._pending.append(b'{"n":[1, 2],"is":"intended"')
 
     assert states(plan, path) == [None, Outcome.UNKNOWN, Outcome.UNKNOWN]
 
@@ -84,8 +84,8 @@ def test_journal_of_an_earlier_release(plan: Plan, path: Path) -> None:
 def test_reason_for_a_token_that_was_not_changed(plan: Plan, path: Path) -> None:
     """A token that was not changed keeps the reason for the report, and has no outcome."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.intend(1)
-        journal.take_back(1, "no answer")
+        journal.record_intent(1)
+        journal.revert_intent(1, "no answer")
 
     with Journal.open(plan, path, resume=True) as journal:
         assert (journal.states.outcome(1), journal.states.errors) == (None, {1: "no answer"})
@@ -105,7 +105,7 @@ def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
 def test_one_at_a_time(plan: Plan, path: Path) -> None:
     """While one has the journal, nobody else gets it, and nothing is lost by trying."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.settle(0, D)
+        journal.record_outcome(0, D)
         with pytest.raises(JournalError, match="is in use"):
             Journal.open(plan, path, resume=True)
 
@@ -116,7 +116,9 @@ def test_begun_before(plan: Plan, path: Path) -> None:
     """A job that was begun is carried on only by who says so."""
     Journal.open(plan, path, resume=False).close()
 
-    with pytest.raises(JournalError, match=r"begun before\. To continue it, pass resume=True"):
+    with pytest.raises(
+        JournalError, match=r"applied before\. To continue the job, pass resume=True"
+    ):
         Journal.open(plan, path, resume=False)
     assert states(plan, path) == [None] * 3
 
@@ -133,17 +135,17 @@ def test_another_plan(plan: Plan, path: Path) -> None:
 def test_torn_last_line(plan: Plan, path: Path) -> None:
     """A last line that was torn, wherever, is cut off, and what comes next is readable."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.settle(0, D)
+        journal.record_outcome(0, D)
         journal.flush()
         whole = path.stat().st_size
-        journal.settle(1, D)
+        journal.record_outcome(1, D)
     content = path.read_bytes()
     for end in range(whole, len(content)):
         path.write_bytes(content[:end])
         assert states(plan, path) == [D, None, None]
         assert path.stat().st_size == whole
         with Journal.open(plan, path, resume=True) as journal:
-            journal.settle(2, D)
+            journal.record_outcome(2, D)
         assert states(plan, path) == [D, None, D]
 
 
@@ -152,9 +154,9 @@ def test_outcomes_go_out_with_the_next_intent(plan: Plan, path: Path) -> None:
     with Journal.open(plan, path, resume=False) as journal:
         sizes = [path.stat().st_size]
         steps: list[Callable[[], None]] = [
-            lambda: journal.settle(0, D),
-            lambda: journal.intend(1),
-            lambda: journal.settle(1, D),
+            lambda: journal.record_outcome(0, D),
+            lambda: journal.record_intent(1),
+            lambda: journal.record_outcome(1, D),
             journal.flush,
             journal.flush,
         ]
@@ -207,7 +209,7 @@ def test_altered_journal_is_refused(
     """A journal of which a whole line was altered, removed, moved or added is refused."""
     with Journal.open(plan, path, resume=False) as journal:
         for number in range(3):
-            journal.settle(number, D)
+            journal.record_outcome(number, D)
     altered = b"".join(alter(path.read_bytes().splitlines(keepends=True)))
     path.write_bytes(altered)
 
@@ -220,9 +222,9 @@ def test_number_beyond_the_plan(plan: Plan, path: Path) -> None:
     """A line about a token that the plan has not is refused, even with a right checksum."""
     with Journal.open(plan, path, resume=False) as journal:
         with pytest.raises(IndexError):
-            journal.intend(3)
+            journal.record_intent(3)
         with pytest.raises(IndexError):
-            journal.intend(-1)
+            journal.record_intent(-1)
 
     with pytest.raises(JournalError, match="cannot be read: line 2"):
         Journal.open(plan, path, resume=True)
@@ -233,7 +235,7 @@ def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, leng
     """A line that could be written in part, or not at all, breaks the journal, and only that."""
     really_write = os.write
     with Journal.open(plan, path, resume=False) as journal:
-        journal.settle(0, D)
+        journal.record_outcome(0, D)
         journal.flush()
         parts = iter([length] if length else [])
 
@@ -245,9 +247,9 @@ def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, leng
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", write)
             with pytest.raises(JournalError, match="cannot be written: No space left"):
-                journal.intend(1)
+                journal.record_intent(1)
         with pytest.raises(JournalError, match="cannot be written: No space left"):
-            journal.intend(2)
+            journal.record_intent(2)
         assert journal.states.outcome(1) is None
 
     assert states(plan, path) == [D, None, None]
@@ -292,19 +294,19 @@ async def test_sync(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     synced: list[int] = []
     with Journal.open(plan, path, resume=False) as journal:
         monkeypatch.setattr(os, "fsync", synced.append)
-        await journal.sync()
-        await journal.sync()
+        await journal.checkpoint()
+        await journal.checkpoint()
         assert len(synced) == 1
 
         def fsync(_: int) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
         monkeypatch.setattr(os, "fsync", fsync)
-        journal.intend(0)
+        journal.record_intent(0)
         with pytest.raises(JournalError, match="Input/output error"):
-            await journal.sync()
+            await journal.checkpoint()
         with pytest.raises(JournalError, match="Input/output error"):
-            journal.intend(1)
+            journal.record_intent(1)
 
 
 def test_opened_for_nobody(plan: Plan, path: Path) -> None:
@@ -330,13 +332,13 @@ def test_interrupted_while_it_is_written(
         raise KeyboardInterrupt
 
     journal = Journal.open(plan, path, resume=False)
-    journal.intend(0)
+    journal.record_intent(0)
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", write)
         with pytest.raises(KeyboardInterrupt):
-            journal.intend(1)
-    journal.settle(0, D)
-    with pytest.raises(JournalError, match="to write it was interrupted"):
+            journal.record_intent(1)
+    journal.record_outcome(0, D)
+    with pytest.raises(JournalError, match="a write was interrupted"):
         journal.flush()
     journal.close()
 
@@ -348,15 +350,15 @@ def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
     """What nobody asks to be written is written all the same, before it becomes much."""
     with Journal.open(plan, path, resume=False) as journal:
         for _ in range(1200):
-            journal.settle(0, D)
+            journal.record_outcome(0, D)
         assert 1000 <= path.read_bytes().count(b"done") < 1200
 
 
 def test_time_of_a_change_is_kept(plan: Plan, path: Path) -> None:
     """A job that resumes knows when the API says that each token was changed."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.settle(1, D, changed=CHANGED)
-        journal.settle(2, D)
+        journal.record_outcome(1, D, changed_at=CHANGED)
+        journal.record_outcome(2, D)
 
     with Journal.open(plan, path, resume=True) as journal:
         assert journal.states.changed == {1: CHANGED}
@@ -400,7 +402,7 @@ def test_tokens_that_are_not_finished(
         for other in range(3):
             state = outcome if other == number else D
             if state is not None:
-                journal.settle(other, state)
+                journal.record_outcome(other, state)
 
         assert journal.states.has_open() is is_open
         assert journal.states.has_open(retry_failed=True) is is_open_to_retry
@@ -409,9 +411,9 @@ def test_tokens_that_are_not_finished(
 def test_states_of_some_tokens(plan: Plan, path: Path) -> None:
     """A part of the states is that of the tokens from the first one on, as far as there are any."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.settle(0, D)
-        journal.intend(1)
-        journal.settle(2, F)
+        journal.record_outcome(0, D)
+        journal.record_intent(1)
+        journal.record_outcome(2, F)
 
         assert journal.states.open_ones(1, 1) == [True]
         assert journal.states.open_ones(0, 2) == [None, True]
@@ -441,7 +443,7 @@ def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_wrong_checksum_is_refused(plan: Plan, path: Path, checksum: bytes) -> None:
     """A line is refused if its checksum is any other number than the right one."""
     with Journal.open(plan, path, resume=False) as journal:
-        journal.settle(0, D)
+        journal.record_outcome(0, D)
     content, mark, _ = path.read_bytes().rpartition(b',"crc":')
     path.write_bytes(content + mark + checksum + b"}\n")
 

@@ -209,7 +209,7 @@ def test_404_for_all_tokens_is_not_final(tmp_path: Path, tokens: int, verify: bo
     first, second = on_virtual_time(job)
 
     assert "do not exist (404)" in (first.gave_up or "")
-    assert (counts(first), first.left) == ({}, tokens)
+    assert (counts(first), first.pending) == ({}, tokens)
     assert {result.error for result in first.results()} >= {
         "404, like others in a row, so it is not certain that it is gone"
     }
@@ -267,7 +267,7 @@ def test_gone_tokens_of_an_account_that_was_not_checked_are_not_final(tmp_path: 
 
     report = on_virtual_time(job)
 
-    assert (counts(report), report.left) == ({}, 3)
+    assert (counts(report), report.pending) == ({}, 3)
     assert "another account" in (report.gave_up or "")
 
 
@@ -301,7 +301,7 @@ def test_list_that_fails_confirms_nothing(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert (counts(report), report.left) == ({}, 3)
+    assert (counts(report), report.pending) == ({}, 3)
 
 
 # --- Success ---------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def test_time_of_a_change_is_known_only_from_its_response(tmp_path: Path) -> Non
     report = on_virtual_time(job)
 
     assert counts(report) == {"done": 2}
-    assert list(report.changed) == [1]
+    assert list(report.changed_at) == [1]
 
 
 # --- The look before a change ----------------------------------------------------------------
@@ -556,7 +556,7 @@ async def test_a_plan_of_another_account_is_refused_with_a_report(tmp_path: Path
     async with client_of(ours) as client:
         report = await jobs.apply(client, plan)
 
-    assert (refused.left, refused.requests, sent(theirs, "DELETE")) == (3, 0, [])
+    assert (refused.pending, refused.requests, sent(theirs, "DELETE")) == (3, 0, [])
     assert isinstance(caught.value.__cause__, jobs.PlanRefused)
     assert counts(report) == {"done": 3}
 
@@ -609,7 +609,7 @@ def test_an_outage_during_the_account_check_is_given_up(
     first, second = on_virtual_time(job)
 
     assert "the service does not answer; last seen: " in (first.gave_up or "")
-    assert (counts(first), first.left, first.requests) == ({}, 3, 0)
+    assert (counts(first), first.pending, first.requests) == ({}, 3, 0)
     assert counts(second) == {"done": 3}
 
 
@@ -624,7 +624,7 @@ async def test_a_refused_token_is_known_from_the_account_check(tmp_path: Path) -
         with pytest.raises(errors.Unauthorized):
             await jobs.apply(client, plan)
 
-    assert not jobs.journal_of(plan).exists()
+    assert not jobs.journal_path(plan).exists()
 
 
 @pytest.mark.parametrize("way", ["stop", "abort"])
@@ -648,7 +648,7 @@ def test_a_job_can_be_stopped_while_the_account_is_checked(tmp_path: Path, way: 
 
     report = on_virtual_time(job)
 
-    assert (counts(report), report.left, sent(fake, "DELETE")) == ({}, 3, [])
+    assert (counts(report), report.pending, sent(fake, "DELETE")) == ({}, 3, [])
 
 
 # --- One at a time ---------------------------------------------------------------------------

@@ -45,7 +45,7 @@ async def test_unfinished_tokens_are_returned() -> None:
 
     found = await all_items(queue)
 
-    assert [(item.number, item.in_doubt, item.must_look) for item in found] == [
+    assert [(item.number, item.in_doubt, item.must_verify) for item in found] == [
         (1, True, True),
         (4, False, False),
         (5, False, False),

@@ -298,8 +298,8 @@ def test_ticks(end: float, said: list[str]) -> None:
 @pytest.mark.parametrize("before", [0, 3])
 def test_earlier_runs(tmp_path: Path, before: int) -> None:
     """Where a job was carried on, the page says which of its figures are of the last run alone."""
-    made = report(tmp_path, [Outcome.DONE] * 5, before=before)
+    made = report(tmp_path, [Outcome.DONE] * 5, finished_before=before)
 
     page = made.save(tmp_path / "r.html").read_text()
 
-    assert ("3 tokens had come to an end in earlier runs; the time" in page) is (before == 3)
+    assert ("3 tokens were finished in earlier runs; the time" in page) is (before == 3)

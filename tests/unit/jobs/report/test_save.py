@@ -108,13 +108,13 @@ def test_json_without_tokens(tmp_path: Path) -> None:
 def test_the_beginning_of_a_job_that_was_resumed(tmp_path: Path) -> None:
     """A job began when its journal says so, whichever run this was; else when this run did."""
     made = report(tmp_path, [Outcome.DONE], journal=tmp_path / "journal")
-    assert NOW + timedelta(seconds=20) == made.begun
+    assert NOW + timedelta(seconds=20) == made.started_at
 
     made.journal.write_text(json.dumps({"begun": "2026-02-01T00:00:00+00:00"}) + "\n")
-    assert "2026-02-01T00:00:00+00:00" == made.begun.isoformat()
+    assert "2026-02-01T00:00:00+00:00" == made.started_at.isoformat()
 
     made.journal.write_text("{}")
-    assert NOW + timedelta(seconds=20) == made.begun
+    assert NOW + timedelta(seconds=20) == made.started_at
 
 
 def test_csv(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""The result of executing an action on one token, before it is recorded."""
+
+from datetime import datetime
+
+import attrs
+
+from losant_tokens.errors import Forbidden
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._types import Outcome
+
+
+@attrs.frozen
+class ExecutionResult:
+    """The result for one token.
+
+    Attributes:
+        outcome: The outcome. `None` if nothing was done, so that a resumed job tries again.
+        error: The error message, if something failed.
+        changed_at: The time of the change by the API, if the response to the change states it. A
+            later read cannot tell, because somebody else may have changed the token since.
+        forbidden: The error, if the API answered 403.
+        is_deferrable: Whether to try again after all other tokens.
+    """
+
+    outcome: Outcome | None
+    error: str | None = None
+    changed_at: datetime | None = None
+    forbidden: Forbidden | None = None
+    is_deferrable: bool = False
+
+    def record(self, journal: Journal, number: int) -> None:
+        """Record the result in a journal.
+
+        Args:
+            journal: The journal.
+            number: The number of the token in the plan.
+        """
+        if self.outcome is None:
+            journal.revert_intent(number, self.error)
+        else:
+            journal.record_outcome(number, self.outcome, self.error, self.changed_at)

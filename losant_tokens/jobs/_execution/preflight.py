@@ -1,0 +1,104 @@
+"""Check a job before it starts: the account, the age of the plan, and what earlier runs did."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+
+from losant_tokens import AsyncClient
+from losant_tokens._retry import may_retry_in_job
+from losant_tokens.errors import LosantError
+from losant_tokens.jobs._errors import JournalError, PlanRefused
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.progress import Listener, report_account_check
+from losant_tokens.jobs._plan.account import AccountCheck, check_account
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._states import States
+from losant_tokens.jobs._throttle.throttle import describe
+
+_HOUR = timedelta(hours=1)
+
+
+async def check_account_of_job(
+    client: AsyncClient,
+    plan: Plan,
+    *,
+    check: AccountCheck,
+    patience: float,
+    listener: Listener,
+    stop_events: Iterable[anyio.Event | None],
+) -> str | None:
+    """Compare the account of the plan with the client's. Return why the job gives up, if it does.
+
+    Args:
+        client: The client.
+        plan: The plan.
+        check: What to do if the accounts differ.
+        patience: How long to wait for the end of an outage, in seconds.
+        listener: The listener, which is notified during the check.
+        stop_events: The events that end the check. No token is changed then.
+
+    Raises:
+        PlanRefused: The accounts differ, or cannot be compared.
+        LosantError: The API refused the token.
+    """
+
+    async def cancel_after(event: anyio.Event) -> None:
+        await event.wait()
+        group.cancel_scope.cancel()
+
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(report_account_check, listener, len(plan))
+        for event in stop_events:
+            if event is not None:
+                group.start_soon(cancel_after, event)
+        try:
+            await check_account(client, plan, check=check, patience=patience)
+        except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is None:
+        return None
+    if isinstance(failure, LosantError) and may_retry_in_job(failure):
+        return f"the service does not answer; last seen: {describe(failure)}"
+    raise failure
+
+
+def check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bool) -> None:
+    """Refuse a plan that is too old, by the server's clock if it is known.
+
+    Args:
+        client: The client, which may know the server's time.
+        plan: The plan.
+        max_age: The maximum age of the plan.
+        resume: Whether a job is resumed, for the message.
+
+    Raises:
+        PlanRefused: The plan is too old, or from the future.
+    """
+    now = client.server_time() or datetime.now(UTC)
+    if resume and (age := now - plan.header.created_at) > max_age:
+        raise PlanRefused(
+            f"{plan.path} was made {age / _HOUR:.3g} hours ago, and max_age is "
+            f"{max_age / _HOUR:.3g} hours. To continue this job, pass a larger max_age: with "
+            f"verify=True, a token that has changed since is left alone. Or make a new plan for "
+            f"the remaining tokens."
+        )
+    plan.check(client.base_url, max_age, now)
+
+
+def read_states(plan: Plan, journal: Path) -> States:
+    """Return the states of the tokens after earlier runs.
+
+    Args:
+        plan: The plan.
+        journal: The file of the journal. If it cannot be read, all tokens are untouched.
+    """
+    with suppress(JournalError):
+        if journal.is_file():
+            with Journal.open(plan, journal, resume=True) as opened:
+                return opened.states
+    return States.of(len(plan))

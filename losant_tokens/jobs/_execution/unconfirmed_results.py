@@ -1,0 +1,183 @@
+"""Hold back 404 and 403 results until other tokens confirm them.
+
+The problem: a 404 looks the same for a deleted token and for a token of another account. A 403
+looks the same for one forbidden token and for a credential that may do nothing.
+
+The approach: a 404 is recorded as soon as another token of the plan is found. If many tokens in a
+row are missing, or all of them, a list of the owner's tokens must confirm it. A 403 is recorded as
+soon as a token is changed. If no token can be changed, the credential is to blame. A result that
+is not confirmed stays open, so a resumed job tries again.
+
+Rejected: recording these results at once, because a job with the wrong credential would mark
+thousands of tokens as gone.
+"""
+
+from functools import partial
+from itertools import count
+
+import anyio
+import attrs
+
+from losant_tokens import AsyncClient, Owner
+from losant_tokens.errors import Forbidden, LosantError
+from losant_tokens.jobs._execution.execution_result import ExecutionResult
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.queue import WorkItem
+from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, GaveUpError, open_throttle
+from losant_tokens.jobs._types import Outcome
+
+MAX_GONE_IN_A_ROW = 20
+MAX_FORBIDDEN = 500  # without a success: the credential is to blame
+MIN_FORBIDDEN = 10  # without a success, if the plan has no other tokens
+_PAGE_SIZE = 1000
+_NOT_CONFIRMED = "404, like others in a row, so it is not certain that it is gone"
+
+
+@attrs.define(eq=False)
+class UnconfirmedResults:
+    """The results that are not recorded yet.
+
+    Attributes:
+        client: The client that lists tokens.
+        journal: The journal for confirmed results.
+        patience: How long a list waits for the end of an outage, in seconds.
+        is_account_confirmed: Whether the plan is known to be for the client's account. If it is
+            not, a list cannot confirm that a token is gone.
+        has_succeeded: Whether a token was changed.
+    """
+
+    client: AsyncClient
+    journal: Journal
+    patience: float
+    is_account_confirmed: bool
+    has_succeeded: bool = False
+    _has_found_token: bool = False
+    _gone: list[WorkItem] = attrs.field(factory=list)
+    _is_gone_refuted: bool = False
+    _forbidden: list[tuple[WorkItem, ExecutionResult]] = attrs.field(factory=list)
+    _listed_ids: dict[Owner, set[str]] = attrs.field(factory=dict)
+    _lock: anyio.Lock = attrs.field(factory=anyio.Lock)
+
+    async def add_gone(self, item: WorkItem) -> None:
+        """Hold back a 404.
+
+        Raises:
+            GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
+        """
+        self._gone.append(item)
+        if len(self._gone) >= MAX_GONE_IN_A_ROW:
+            await self._confirm_gone()
+
+    def add_forbidden(self, item: WorkItem, result: ExecutionResult) -> None:
+        """Hold back a 403.
+
+        Raises:
+            Forbidden: There were too many of them.
+        """
+        self._forbidden.append((item, result))
+        if len(self._forbidden) >= MAX_FORBIDDEN and result.forbidden is not None:
+            raise result.forbidden
+
+    def record_found(self) -> None:
+        """Record that a token of the plan exists, so that earlier 404s can be believed."""
+        self._has_found_token = True
+        if self._gone and not self._is_gone_refuted:
+            gone, self._gone = self._gone, []
+            for item in gone:
+                ExecutionResult(Outcome.GONE).record(self.journal, item.number)
+
+    def record_success(self) -> None:
+        """Record that a token was changed, so that a 403 is about one token alone."""
+        self.has_succeeded = True
+        if self._forbidden:
+            forbidden, self._forbidden = self._forbidden, []
+            for item, result in forbidden:
+                result.record(self.journal, item.number)
+
+    async def finish(self, *, is_complete: bool) -> None:
+        """Record the results that were held back until the end.
+
+        Args:
+            is_complete: Whether every token was attempted.
+
+        Raises:
+            GaveUpError: All tokens of this run are missing, and a list does not confirm it.
+            Forbidden: All tokens of this run are forbidden.
+        """
+        forbidden = self._finish_forbidden(is_complete=is_complete)
+        try:
+            if is_complete and self._gone and not self._has_found_token:
+                await self._confirm_gone()
+        finally:
+            self._finish_gone()
+        if is_complete and forbidden is not None:
+            raise forbidden
+
+    def _finish_forbidden(self, *, is_complete: bool) -> Forbidden | None:
+        """Record the 403s. Return the error if the credential is to blame."""
+        forbidden, self._forbidden = self._forbidden, []
+        is_credential = not self.has_succeeded and (
+            not is_complete or len(forbidden) >= MIN_FORBIDDEN
+        )
+        for item, result in forbidden:
+            if is_credential and result.outcome is Outcome.FAILED:
+                attrs.evolve(result, outcome=None).record(self.journal, item.number)
+            else:
+                result.record(self.journal, item.number)
+        return forbidden[0][1].forbidden if forbidden and is_credential else None
+
+    def _finish_gone(self) -> None:
+        is_confirmed = self._has_found_token and not self._is_gone_refuted
+        gone, self._gone = self._gone, []
+        for item in gone:
+            result = (
+                ExecutionResult(Outcome.GONE)
+                if is_confirmed
+                else ExecutionResult(None, _NOT_CONFIRMED)
+            )
+            result.record(self.journal, item.number)
+
+    async def _confirm_gone(self) -> None:
+        """Record tokens as gone if they are not in a list of all tokens.
+
+        Raises:
+            GaveUpError: The list has one of them, or cannot be read.
+        """
+        async with self._lock:
+            while self._gone and not self._is_gone_refuted:
+                item = self._gone[0]
+                listed = await self._ids_of(item.entry.owner)
+                if listed is None or item.entry.id.lower() in listed:
+                    self._is_gone_refuted = True
+                elif item in self._gone:  # `record_found` may have recorded it during the list
+                    self._gone.remove(item)
+                    ExecutionResult(Outcome.GONE).record(self.journal, item.number)
+        if self._is_gone_refuted:
+            raise GaveUpError(
+                "tokens of the plan do not exist (404), one after the other, but a list of all "
+                "tokens does not confirm it. The responses may not come from the right service, "
+                "or the plan may be that of another account"
+            )
+
+    async def _ids_of(self, owner: Owner) -> set[str] | None:
+        """Return the ids of all tokens of an owner; `None` if they cannot be listed."""
+        if not self.is_account_confirmed:
+            return None
+        if owner not in self._listed_ids:
+            try:
+                self._listed_ids[owner] = await self._list_ids(owner)
+            except LosantError:
+                return None
+        return self._listed_ids[owner]
+
+    async def _list_ids(self, owner: Owner) -> set[str]:
+        tokens, ids = self.client.tokens(owner), set[str]()
+        read_page = partial(tokens.page, per_page=_PAGE_SIZE, sort_field="id", retry=ONE_ATTEMPT)
+        async with open_throttle(self.patience) as throttle:
+            for number in count():
+                page = await throttle.read(partial(read_page, page=number))
+                new_ids = {token.id.lower() for token in page.items} - ids
+                if not new_ids:
+                    break
+                ids |= new_ids
+        return ids
