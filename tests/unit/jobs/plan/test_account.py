@@ -1,4 +1,4 @@
-"""A plan is bound to the account that its tokens belong to."""
+"""A plan is bound to the account of its tokens."""
 
 import warnings
 from pathlib import Path
@@ -44,12 +44,12 @@ def others_fake() -> FakeLosant:
     ],
 )
 def test_claims(planned: str | None, claimed: str | None, expected: bool | None) -> None:
-    """Claims settle the account only if both tokens name their user in the same claim."""
+    """Claims decide only if both tokens name their user in the same claim."""
     assert same_account(planned, claimed) is expected
 
 
 def test_other_account() -> None:
-    """Ids of owners that the plan does not know are another account, and none are none."""
+    """An owner id that the plan does not have is that of another account."""
     assert other_account(USER, [A, B], [A]) is None
     assert other_account(USER, [A], []) is None
     problem = other_account(USER, [A], [B])
@@ -57,8 +57,8 @@ def test_other_account() -> None:
     assert f"account {A} (user), but the token in use is of the account {B}" in problem
 
 
-def test_claims_do_not_matter_for_applications() -> None:
-    """Different people may plan and change the tokens of an application."""
+def test_claims_for_applications() -> None:
+    """The claims do not matter for the tokens of an application."""
     header = attrs.evolve(HEADER, counts={APPLICATION: Counts(listed=2, selected=1)})
 
     assert account_problem(header, f"userId {B}") is None
@@ -67,7 +67,7 @@ def test_claims_do_not_matter_for_applications() -> None:
 
 
 def test_account_of_a_client() -> None:
-    """The account of a client is a claim of its token, and `sub` only if there is no better one."""
+    """The account of a client is a claim of its token, and `sub` only as the last choice."""
 
     def account(**claims: Any) -> str | None:
         return AsyncClient(jwt.encode(claims, KEY)).account
@@ -78,8 +78,8 @@ def test_account_of_a_client() -> None:
     assert AsyncClient("opaque").account is None
 
 
-async def test_plan_holds_the_account(tmp_path: Path) -> None:
-    """A plan holds the ids of the owners of the listed tokens, and the claimed account."""
+async def test_plan_has_the_account(tmp_path: Path) -> None:
+    """A plan has the ids of the owners of the listed tokens, and the claimed account."""
     fake = fake_with(2)
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
@@ -95,7 +95,7 @@ async def test_plan_holds_the_account(tmp_path: Path) -> None:
 
 
 async def test_same_account(tmp_path: Path) -> None:
-    """A plan passes with the token that it was made with, and with another one of the account."""
+    """A plan passes with its own token, and with another token of the same account."""
     fake = fake_with(2)
     fake.add_token("ci-app", owner=str(APPLICATION))
     other = fake.add_token("other", scope=["all.User"])
@@ -111,7 +111,7 @@ async def test_same_account(tmp_path: Path) -> None:
 
 
 async def test_another_account(tmp_path: Path) -> None:
-    """A plan of another account is refused, or warned of, or allowed by name."""
+    """A plan of another account is refused, warned of or accepted, as `check` says."""
     async with client_of(fake_with(2)) as client:
         plan = await planned(client, tmp_path)
     async with client_of(others_fake()) as client:
@@ -124,8 +124,8 @@ async def test_another_account(tmp_path: Path) -> None:
             await jobs.check_account(client, plan, check="maybe")  # type: ignore[arg-type]
 
 
-async def test_another_account_by_its_claims(tmp_path: Path) -> None:
-    """If both tokens claim their user, a difference is found before anything is sent."""
+async def test_another_account_by_claims(tmp_path: Path) -> None:
+    """If both tokens claim a user, a difference is found without a request."""
     fake = fake_with(2)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -144,7 +144,7 @@ async def test_another_account_by_its_claims(tmp_path: Path) -> None:
 
 
 async def test_oauth_tokens(tmp_path: Path) -> None:
-    """OAuth tokens do not state their owner: that one of them can be read confirms the account."""
+    """The account of OAuth tokens is confirmed by reading one of them."""
     fake = FakeLosant()
     fake.add_token("ci-1", owner="oauth")
     async with client_of(fake) as client:
@@ -156,8 +156,8 @@ async def test_oauth_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "reads"), [(3, 3), (5, 5), (9, 5)])
-async def test_few_tokens_are_read(tmp_path: Path, count: int, reads: int) -> None:
-    """At most five tokens of an owner are read to confirm the account, after a page of one."""
+async def test_number_of_tokens_to_read(tmp_path: Path, count: int, reads: int) -> None:
+    """At most five tokens of an owner are read to confirm the account."""
     fake = FakeLosant()
     for number in range(count):
         fake.add_token(f"ci-{number}", owner="oauth")
@@ -172,8 +172,8 @@ async def test_few_tokens_are_read(tmp_path: Path, count: int, reads: int) -> No
     assert (page.query["page"], page.query["perPage"], len(single)) == ("0", "1", reads)
 
 
-async def test_user_confirms_the_oauth_tokens(tmp_path: Path) -> None:
-    """If the user's own tokens are in the plan, its OAuth tokens need no requests of their own."""
+async def test_user_confirms_oauth_tokens(tmp_path: Path) -> None:
+    """If a plan has tokens of the user, its OAuth tokens need no further request."""
     fake = fake_with(1)
     fake.add_token("ci-1", owner="oauth")
     async with client_of(fake) as client:
@@ -184,8 +184,8 @@ async def test_user_confirms_the_oauth_tokens(tmp_path: Path) -> None:
     assert [request.path for request in fake.requests[before:]] == ["/me/tokens"]
 
 
-async def test_token_that_must_not_list(tmp_path: Path) -> None:
-    """A token that may read but not list confirms the account with a token of the plan."""
+async def test_token_that_cannot_list(tmp_path: Path) -> None:
+    """A token that can read but not list confirms the account by reading a token."""
     fake = fake_with(2)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -212,8 +212,8 @@ async def test_token_that_must_not_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "is_confirmed"), [("5" * 24, True), ("6" * 24, False), ("4" * 24, False)]
 )
-async def test_api_without_ids_of_owners(tmp_path: Path, found: str, is_confirmed: bool) -> None:
-    """Without ids of owners, a token of the plan has to be read, and has to be that token."""
+async def test_api_without_owner_ids(tmp_path: Path, found: str, is_confirmed: bool) -> None:
+    """Without owner ids, a token of the plan must be readable and have its own id."""
     there = {"id": "5" * 24, "name": "ci-1"}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -233,7 +233,7 @@ async def test_api_without_ids_of_owners(tmp_path: Path, found: str, is_confirme
 
 
 async def test_empty_plan(tmp_path: Path) -> None:
-    """A plan that changes nothing needs no account."""
+    """A plan that changes no token needs no account."""
     async with client_of(fake_with(2)) as client:
         plan = await planned(client, tmp_path, select=jobs.no_tokens())
     others = others_fake()

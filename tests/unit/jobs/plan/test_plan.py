@@ -1,4 +1,4 @@
-"""The file of a plan: what it holds, who may read it, and that nobody can alter it unseen."""
+"""The file of a plan: its content, its mode, and the checks that detect changes."""
 
 import errno
 import hashlib
@@ -53,8 +53,8 @@ def write(path: Path) -> Plan:
         return writer.finish(HEADER)
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """A plan that is read is the one that was written, whatever the names of its tokens."""
+def test_read_what_was_written(tmp_path: Path) -> None:
+    """A plan that is read is equal to the one that was written, with any names of tokens."""
     plan = write(tmp_path / "plan.jsonl")
 
     read = Plan.read(tmp_path / "plan.jsonl")
@@ -65,7 +65,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_lines(tmp_path: Path) -> None:
-    """The file is JSON Lines in UTF-8, the header first, and says what was decided, and why."""
+    """The file is JSON Lines in UTF-8, with the header first and a reason for each token."""
     write(tmp_path / "plan.jsonl")
 
     header, *tokens = (
@@ -107,8 +107,8 @@ def test_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_nobody_else_can_read_it(tmp_path: Path, umask: int) -> None:
-    """The file is its owner's alone, however the umask is set, and no other file is left."""
+def test_file_is_private(tmp_path: Path, umask: int) -> None:
+    """The file is private with any umask, and no other file is left."""
     before = os.umask(umask)
     try:
         write(tmp_path / "plan.jsonl")
@@ -119,8 +119,8 @@ def test_nobody_else_can_read_it(tmp_path: Path, umask: int) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
 
 
-def test_any_altered_byte_is_refused(tmp_path: Path) -> None:
-    """A plan of which any one byte was altered, removed or doubled is no plan any more."""
+def test_altered_byte(tmp_path: Path) -> None:
+    """A plan is refused if any one byte was altered, removed or doubled."""
     path = tmp_path / "plan.jsonl"
     write(path)
     original = path.read_bytes()
@@ -153,8 +153,8 @@ def test_any_altered_byte_is_refused(tmp_path: Path) -> None:
         b'{"format":"losant-tokens plan","version":1}\n',
     ],
 )
-def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
-    """What is no plan, or one of another release, is refused in words."""
+def test_file_that_is_not_a_plan(tmp_path: Path, content: bytes) -> None:
+    """A file that is not a plan, or a plan of another version, is refused."""
     (tmp_path / "plan").write_bytes(content)
 
     with pytest.raises(PlanRefused, match=r"not a plan|can only read version 1|was altered"):
@@ -162,12 +162,12 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def forge(path: Path, **members: Any) -> None:
-    """Writes a header with a digest that fits it."""
+    """Write another header with a digest that matches."""
     from losant_tokens.jobs._plan.format import digest_of, first_line, header_json
 
-    said = {**header_json(HEADER), **members}
+    header = {**header_json(HEADER), **members}
     body = b"".join(path.read_bytes().splitlines(keepends=True)[1:])
-    path.write_bytes(first_line(said, digest_of(said, hashlib.sha256(body).hexdigest())) + body)
+    path.write_bytes(first_line(header, digest_of(header, hashlib.sha256(body).hexdigest())) + body)
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def forge(path: Path, **members: Any) -> None:
         {"incomplete": "x"},
     ],
 )
-def test_nonsense_with_a_digest_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
-    """A header that says what no release has written is refused, even if its digest is right."""
+def test_forged_header(tmp_path: Path, members: dict[str, Any]) -> None:
+    """A header that no release writes is refused, even if its digest matches."""
     path = tmp_path / "plan.jsonl"
     write(path)
     forge(path, **members)
@@ -216,7 +216,7 @@ def test_nonsense_with_a_digest_is_refused(tmp_path: Path, members: dict[str, An
 
 
 def forge_lines(path: Path, lines: bytes, **members: Any) -> None:
-    """Writes a plan with other lines and a digest that fits them."""
+    """Write a plan with other lines and a digest that matches."""
     from losant_tokens.jobs._plan.format import digest_of, first_line, header_json
 
     data = {**header_json(HEADER), **members}
@@ -262,8 +262,8 @@ def altered(**members: Any) -> bytes:
         LINES[0].replace(b'"active"', b"9" * 5000),
     ],
 )
-def test_forged_line_is_refused(tmp_path: Path, first: bytes) -> None:
-    """A line that no release writes is refused in words, even if the digest is right."""
+def test_forged_line(tmp_path: Path, first: bytes) -> None:
+    """A line that no release writes is refused, even if the digest matches."""
     path = tmp_path / "plan.jsonl"
     forge_lines(path, first + LINES[1] + LINES[2])
 
@@ -279,8 +279,8 @@ def test_forged_line_is_refused(tmp_path: Path, first: bytes) -> None:
         ({"selected": 0, "protected": 2}, "and holds 1 and 1"),
     ],
 )
-def test_wrong_counts_are_refused(tmp_path: Path, owners: dict[str, int], problem: str) -> None:
-    """A header that counts other tokens than there are is refused."""
+def test_wrong_counts(tmp_path: Path, owners: dict[str, int], problem: str) -> None:
+    """A header whose counts do not match the lines is refused."""
     path = tmp_path / "plan.jsonl"
     right = {"listed": 3, "selected": 1, "protected": 0}
     members = {"user": {"listed": 5, **owners}, str(APPLICATION): right}
@@ -290,8 +290,8 @@ def test_wrong_counts_are_refused(tmp_path: Path, owners: dict[str, int], proble
         Plan.read(path)
 
 
-def test_forger_can_forge(tmp_path: Path) -> None:
-    """The plan that the forged ones differ from is a plan."""
+def test_forged_plan_that_is_valid(tmp_path: Path) -> None:
+    """The plan that the forged ones are made from is accepted."""
     path = tmp_path / "plan.jsonl"
     forge_lines(path, b"".join(LINES))
 
@@ -305,8 +305,8 @@ def test_forger_can_forge(tmp_path: Path) -> None:
         b"\x00" * (17 << 20),
     ],
 )
-def test_endless_header_is_not_read(tmp_path: Path, content: bytes) -> None:
-    """A first line without an end is not read into memory."""
+def test_endless_header(tmp_path: Path, content: bytes) -> None:
+    """A first line without an end is refused, and not read into memory."""
     (tmp_path / "plan").write_bytes(content)
 
     with pytest.raises(PlanRefused, match="is not a plan"):
@@ -314,8 +314,8 @@ def test_endless_header_is_not_read(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_endless_line_is_not_read(tmp_path: Path, end: bytes) -> None:
-    """Nor is any other line that is too long, or the last one without an end."""
+def test_endless_line(tmp_path: Path, end: bytes) -> None:
+    """A line that is too long, or a last line without an end, is refused."""
     path = tmp_path / "plan.jsonl"
     line = json_line(entry_json(attrs.evolve(ENTRIES[0], name="x" * (5 << 20))))
     for forged in (line + end, LINES[0].removesuffix(b"\n")):
@@ -339,10 +339,10 @@ _JSON = st.recursive(
         st.sampled_from(LINES) | _JSON.map(lambda value: json_line(value) + b"\n"), max_size=4
     ),
 )
-def test_no_forged_plan_ends_in_a_traceback(
+def test_forged_plans(
     tmp_path_factory: pytest.TempPathFactory, members: dict[str, Any], lines: list[bytes]
 ) -> None:
-    """A forged plan is read or refused, whatever its members are."""
+    """A forged plan with any members is either read or refused."""
     path = tmp_path_factory.getbasetemp() / "forged.jsonl"
     forge_lines(path, b"".join(lines), **members)
     try:
@@ -353,8 +353,8 @@ def test_no_forged_plan_ends_in_a_traceback(
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_plan_that_is_changed_while_it_is_read(tmp_path: Path, at: int) -> None:
-    """A line that is changed in place after the check is not used."""
+def test_file_that_changes_while_it_is_read(tmp_path: Path, at: int) -> None:
+    """A line that changes in place after the check is not used."""
     path = tmp_path / "plan.jsonl"
     counts = {Owner.user(): Counts(listed=3000, selected=3000)}
     entries = [attrs.evolve(ENTRIES[0], id=f"{number:024x}") for number in range(3000)]
@@ -406,8 +406,8 @@ def test_line_that_describes_no_token(tmp_path: Path, line: bytes) -> None:
         list(Plan(path, HEADER, digest).checked_entries().batches())
 
 
-def test_line_that_is_too_long_is_not_written(tmp_path: Path) -> None:
-    """A token or a header that could not be read again is refused when it is written."""
+def test_line_that_is_too_long(tmp_path: Path) -> None:
+    """A line that is too long to be read again is refused when it is written."""
     with PlanWriter(tmp_path / "plan.jsonl") as writer:
         with pytest.raises(JobError, match=r"The token 1{24} of user cannot be planned"):
             writer.add(attrs.evolve(ENTRIES[0], name="x" * (5 << 20)))
@@ -422,8 +422,8 @@ def test_line_that_is_too_long_is_not_written(tmp_path: Path) -> None:
         datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
     ],
 )
-def test_times_at_the_edges(tmp_path: Path, time: datetime) -> None:
-    """A time that has no year from 1 to 9999 in UTC is written and read with its own offset."""
+def test_extreme_times(tmp_path: Path, time: datetime) -> None:
+    """A time before year 1 or after 9999 in UTC is written and read with its own offset."""
     path = tmp_path / "plan.jsonl"
     entry = attrs.evolve(ENTRIES[0], last_updated=time, expiration_date=time)
     with PlanWriter(path) as writer:
@@ -433,8 +433,8 @@ def test_times_at_the_edges(tmp_path: Path, time: datetime) -> None:
     assert list(Plan.read(path).entries()) == [entry]
 
 
-def test_file_that_is_not_there(tmp_path: Path) -> None:
-    """A file that cannot be read is refused, with the reason."""
+def test_missing_file(tmp_path: Path) -> None:
+    """A missing file is refused with the reason."""
     plan = write(tmp_path / "plan.jsonl")
     plan.path.unlink()
 
@@ -443,8 +443,8 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
             read()
 
 
-def test_plan_that_was_replaced_is_refused(tmp_path: Path) -> None:
-    """Another plan under the same name is not the plan that was reviewed."""
+def test_plan_that_was_replaced(tmp_path: Path) -> None:
+    """Another plan at the same path is refused, because nobody has reviewed it."""
     plan = write(tmp_path / "plan.jsonl")
     forge(plan.path, rule="everything")
 
@@ -452,8 +452,8 @@ def test_plan_that_was_replaced_is_refused(tmp_path: Path) -> None:
         plan.checked_entries()
 
 
-def test_entries_can_be_left_early(tmp_path: Path) -> None:
-    """Who has seen enough closes the file, and gets no more."""
+def test_entries_can_be_closed_early(tmp_path: Path) -> None:
+    """Entries that are closed yield no more tokens."""
     entries = write(tmp_path / "plan.jsonl").checked_entries()
     assert next(iter(entries)) == ENTRIES[0]
 
@@ -473,10 +473,10 @@ def test_entries_can_be_left_early(tmp_path: Path) -> None:
         ("https://api.losant.com", -timedelta(days=400), "was made at 2026-03-01T12:00:00"),
     ],
 )
-def test_where_and_when_it_may_be_applied(
+def test_address_and_age(
     tmp_path: Path, base_url: str, age: timedelta, problem: str | None
 ) -> None:
-    """A plan is for one address and for a day."""
+    """A plan is refused for another address, if it is too old, or from the future."""
     plan = write(tmp_path / "plan.jsonl")
     if problem is None:
         plan.check(base_url, timedelta(hours=24), NOW + age)
@@ -487,13 +487,24 @@ def test_where_and_when_it_may_be_applied(
 
 
 def test_any_age(tmp_path: Path) -> None:
-    """The age of a plan may be left open, and is a timedelta otherwise."""
+    """With `max_age=None`, a plan of any age is accepted."""
     plan = write(tmp_path / "plan.jsonl")
     plan.check("https://api.losant.com", None, NOW + timedelta(days=9999))
     plan.check("https://api.losant.com", timedelta.max, NOW + timedelta(days=9999))
 
+
+def test_no_age(tmp_path: Path) -> None:
+    """With a `max_age` of zero, each plan is refused, even one from a second in the future."""
+    plan = write(tmp_path / "plan.jsonl")
+
     with pytest.raises(PlanRefused, match="was made 0 seconds ago, and must not be older than 0"):
         plan.check("https://api.losant.com", timedelta(0), NOW - timedelta(seconds=1))
+
+
+def test_wrong_max_age(tmp_path: Path) -> None:
+    """`max_age` must be a timedelta."""
+    plan = write(tmp_path / "plan.jsonl")
+
     with pytest.raises(ValidationError, match="max_age must be of timedelta"):
         plan.check("https://api.losant.com", 24, NOW)  # type: ignore[arg-type]
 
@@ -501,8 +512,8 @@ def test_any_age(tmp_path: Path) -> None:
 # --- Writing ---------------------------------------------------------------------------------
 
 
-def test_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
-    """A plan replaces no file, whether it was there before or came meanwhile."""
+def test_existing_file(tmp_path: Path) -> None:
+    """A plan never replaces a file, even one that is created meanwhile."""
     path = tmp_path / "plan.jsonl"
     with PlanWriter(path) as writer:
         path.write_text("mine")
@@ -518,7 +529,7 @@ def test_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are no links, the file is renamed, if its name is free."""
+    """Without hard links, the file is renamed if its path is free."""
 
     def link(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -530,8 +541,8 @@ def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
 
 
-def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full ends in a refusal, and leaves nothing behind."""
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk is full, an error gives the reason, and no file is left."""
 
     def fsync(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -543,14 +554,14 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_that_is_not_there(tmp_path: Path) -> None:
-    """A plan in a folder that does not exist is refused."""
+def test_missing_folder(tmp_path: Path) -> None:
+    """A plan in a missing folder cannot be written."""
     with pytest.raises(JobError, match="cannot be written"):
         write(tmp_path / "none" / "plan.jsonl")
 
 
 def test_rollback(tmp_path: Path) -> None:
-    """What came after the mark can be forgotten."""
+    """A rollback drops the tokens that were added since the savepoint."""
     one = Header(
         **{
             **{name: getattr(HEADER, name) for name in ("created_at", "base_url", "action")},
@@ -571,16 +582,16 @@ def test_rollback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\\-", b"\t", b"\\u12", b'"', b"\x00", b"\x1f", b"\xff"])
-def test_line_that_is_no_json_is_refused(bad: bytes) -> None:
-    """A line that is not JSON is refused, because nobody could have reviewed it."""
+def test_line_that_is_not_json(bad: bytes) -> None:
+    """A line that is not JSON is refused."""
     line = json_line(entry_json(ENTRIES[1])) + b"\n"
     with pytest.raises(ValueError, match=r"line 1|decode"):
         LineCheck(HEADER).check(line.replace(b"prod", bad))
 
 
 @pytest.mark.parametrize(("before", "behind"), [(b"x", b""), (b"", b"x"), (b"\xff", b"")])
-def test_line_that_is_more_than_json_is_refused(before: bytes, behind: bytes) -> None:
-    """A line of which only a part is JSON is refused."""
+def test_line_with_more_than_json(before: bytes, behind: bytes) -> None:
+    """A line with anything before or after the JSON is refused."""
     line = json_line(entry_json(ENTRIES[1]))
     with pytest.raises(ValueError, match=r"line 1|decode"):
         LineCheck(HEADER).check(before + line + behind + b"\n")
@@ -588,7 +599,7 @@ def test_line_that_is_more_than_json_is_refused(before: bytes, behind: bytes) ->
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("more", [b'"id":"' + b"9" * 24 + b'"', b'"a":1'])
-def test_line_with_another_member_is_refused(entry: Entry, more: bytes) -> None:
+def test_line_with_another_member(entry: Entry, more: bytes) -> None:
     """A line with a member that occurs twice, or that no release writes, is refused."""
     line = json_line(entry_json(entry))
     for place in (line.index(b'"%b"' % name.encode()) for name in entry_json(entry)):
@@ -596,7 +607,7 @@ def test_line_with_another_member_is_refused(entry: Entry, more: bytes) -> None:
             LineCheck(HEADER).check(line[:place] + more + b"," + line[place:] + b"\n")
 
 
-def test_writer_outside_of_its_block(tmp_path: Path) -> None:
-    """A writer that was not entered says how it is used."""
+def test_writer_outside_of_a_with_block(tmp_path: Path) -> None:
+    """A writer that is not used in a `with` block raises an error."""
     with pytest.raises(RuntimeError, match="in a `with` block"):
         PlanWriter(tmp_path / "plan.jsonl").flush()

@@ -1,4 +1,4 @@
-"""Rules about time, if the clock of this machine is not that of the server."""
+"""Rules about time, if the clocks of this machine and the server differ."""
 
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 
 def fake_at(ahead: timedelta) -> tuple[FakeLosant, datetime]:
-    """A fake whose clock is behind this machine's by a span, and its time."""
+    """A fake whose clock is behind this machine's by `ahead`, and its time."""
     fake = FakeLosant(now=lambda: datetime.now(UTC) - ahead)
     now = datetime.now(UTC) - ahead
     fake.add_token("expired", expiration_date=now - 30 * DAY, creation_date=LONG_AGO)
@@ -69,14 +69,16 @@ async def test_wrong_clock(
     selected: list[str],
     left_out: int,
 ) -> None:
-    """A token is selected only if the rule selects it by both times, with a warning."""
+    """A token is selected only if the rule selects it by both times, and a warning is issued."""
     fake, _ = fake_at(ahead)
-    plan, told = await plan_of(fake, tmp_path, select=rule())
+    plan, warned = await plan_of(fake, tmp_path, select=rule())
 
     side = "ahead of" if ahead > timedelta(0) else "behind"
     assert names(plan) == selected
-    assert len(told) == 1
-    assert told[0].startswith(f"This machine's clock is 10 days {side} the server's. {left_out} to")
+    assert len(warned) == 1
+    assert warned[0].startswith(
+        f"This machine's clock is 10 days {side} the server's. {left_out} to"
+    )
     assert plan.header.clock_skew is not None
     assert abs(plan.header.clock_skew - ahead) < timedelta(minutes=1)
     assert abs(plan.header.created_at - (datetime.now(UTC) - ahead)) < timedelta(minutes=1)
@@ -87,43 +89,43 @@ async def test_wrong_clock_is_refused(tmp_path: Path) -> None:
     fake, _ = fake_at(10 * DAY)
     with pytest.raises(jobs.GuardRefused, match=r"10 days ahead of .*clock_check='warn'"):
         await plan_of(fake, tmp_path, clock_check="enforce")
-    plan, told = await plan_of(
+    plan, warned = await plan_of(
         fake, tmp_path, clock_check="enforce", select=jobs.named("soon") & jobs.never_expires()
     )
 
-    assert (len(plan), told) == (0, [])
+    assert (len(plan), warned) == (0, [])
 
 
 async def test_clock_check_off(tmp_path: Path) -> None:
-    """With `off`, the server's time counts alone, without a warning."""
+    """With `off`, only the server's time counts, and there is no warning."""
     fake, _ = fake_at(10 * DAY)
-    plan, told = await plan_of(fake, tmp_path, clock_check="off")
+    plan, warned = await plan_of(fake, tmp_path, clock_check="off")
 
-    assert (names(plan), told) == (["expired", "today"], [])
+    assert (names(plan), warned) == (["expired", "today"], [])
 
 
-async def test_time_that_is_given(tmp_path: Path) -> None:
-    """A time that was given is used as it is, and a wrong clock is still reported."""
+async def test_given_time(tmp_path: Path) -> None:
+    """The argument `now` is used as it is, and a wrong clock is still reported."""
     fake, now = fake_at(10 * DAY)
-    plan, told = await plan_of(fake, tmp_path, now=now - 10 * DAY, clock_check="enforce")
+    plan, warned = await plan_of(fake, tmp_path, now=now - 10 * DAY, clock_check="enforce")
 
     assert names(plan) == ["expired"]
-    assert "The time that was given as now was used." in told[0]
+    assert "The time that was given as now was used." in warned[0]
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=4), -timedelta(minutes=4)])
 async def test_small_difference(tmp_path: Path, ahead: timedelta) -> None:
-    """A difference of some minutes is normal: the server's time counts."""
+    """If the difference is small, only the server's time counts, and there is no warning."""
     fake, now = fake_at(ahead)
     fake.add_token("between", expiration_date=now + ahead / 2)
-    plan, told = await plan_of(fake, tmp_path, clock_check="enforce")
+    plan, warned = await plan_of(fake, tmp_path, clock_check="enforce")
 
     between = ["between"] if ahead < timedelta(0) else []
-    assert (names(plan), told) == (["expired", "today", *between], [])
+    assert (names(plan), warned) == (["expired", "today", *between], [])
 
 
 async def test_server_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the server's time, a rule about time is reported to rely on this machine's."""
+    """Without the server's time, only a rule about time issues a warning."""
     import httpx
 
     from losant_tokens import AsyncClient
@@ -132,7 +134,7 @@ async def test_server_without_a_clock(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(test_page_reader, "DATE", {})
     transport = httpx.MockTransport(Server(honest))
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
-        for number, (rule, is_told) in enumerate(
+        for number, (rule, is_warned) in enumerate(
             [(jobs.older_than(DAY), True), (jobs.named("x"), False)]
         ):
             with warnings.catch_warnings(record=True) as caught:
@@ -145,14 +147,14 @@ async def test_server_without_a_clock(tmp_path: Path, monkeypatch: pytest.Monkey
                     allow_majority=True,
                     clock_check="enforce",
                 )
-            told = [one for one in caught if "rely on this machine's clock" in str(one.message)]
-            assert len(told) == is_told
+            warned = [one for one in caught if "rely on this machine's clock" in str(one.message)]
+            assert len(warned) == is_warned
             assert plan.header.clock_skew is None
 
 
 @pytest.mark.parametrize("name", ["clock_check", "unmatched", "incomplete"])
 async def test_wrong_words(tmp_path: Path, name: str) -> None:
-    """A check is one of a few words."""
+    """Each argument about a check must be one of its words."""
     fake, _ = fake_at(timedelta())
     with pytest.raises(errors.ValidationError, match=f"{name} must be one of"):
         await plan_of(fake, tmp_path, **{name: "maybe"})
@@ -177,5 +179,5 @@ async def test_wrong_words(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_describe_skew(seconds: float, words: str) -> None:
-    """A difference of clocks is given in a unit that fits."""
+    """A difference is described in the largest unit of which it has at least two."""
     assert describe_skew(timedelta(seconds=seconds)) == words

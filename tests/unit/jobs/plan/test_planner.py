@@ -1,4 +1,4 @@
-"""Making plans: what is selected, what is guarded, and that a moving collection is noticed."""
+"""Making plans: selection, guards, and collections that change while they are listed."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ def files_in(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-async def test_plan_says_what_and_why(tmp_path: Path) -> None:
-    """A plan has a line for each token that is selected, with what the decision rested on."""
+async def test_plan_of_a_selected_token(tmp_path: Path) -> None:
+    """A plan has a line for each selected token, with its state and the reason."""
     fake = fake_with(1, kept=1)
     token = fake.tokens()[0]
     async with client_of(fake) as client:
@@ -47,8 +47,8 @@ async def test_plan_says_what_and_why(tmp_path: Path) -> None:
     assert datetime.now(UTC) - plan.header.created_at < timedelta(minutes=1)
 
 
-async def test_nothing_is_changed(tmp_path: Path) -> None:
-    """Making a plan sends nothing but requests that read."""
+async def test_planning_only_reads(tmp_path: Path) -> None:
+    """Making a plan sends only GET requests."""
     fake = fake_with(250, kept=10)
     async with client_of(fake) as client:
         await planned(client, tmp_path)
@@ -56,8 +56,8 @@ async def test_nothing_is_changed(tmp_path: Path) -> None:
     assert {request.method for request in fake.requests} == {"GET"}
 
 
-async def test_newest_token_is_read_first(tmp_path: Path) -> None:
-    """A plan begins with a page of the newest token alone, so that later ones are noticed."""
+async def test_newest_token_is_requested_first(tmp_path: Path) -> None:
+    """The first request of a plan is a page with only the newest token."""
     fake = fake_with(3)
     async with client_of(fake) as client:
         await planned(client, tmp_path)
@@ -66,8 +66,8 @@ async def test_newest_token_is_read_first(tmp_path: Path) -> None:
     assert expected.items() <= fake.requests[0].query.items()
 
 
-async def test_no_secret_is_in_the_file(tmp_path: Path) -> None:
-    """Neither the secrets of tokens nor that of the client are in the file."""
+async def test_file_has_no_secret(tmp_path: Path) -> None:
+    """The file holds neither a secret of a token nor the access token of the client."""
     fake = fake_with(3)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -78,7 +78,7 @@ async def test_no_secret_is_in_the_file(tmp_path: Path) -> None:
 
 
 async def test_owners(tmp_path: Path) -> None:
-    """A plan may be about several owners, each of them once, whatever the capitals."""
+    """A plan lists each owner once, and the case of ids does not matter."""
     fake = fake_with(1)
     fake.add_token("ci-app", owner=str(APPLICATION))
     capitals = Owner.application(str(APPLICATION.id).upper())
@@ -93,10 +93,8 @@ async def test_owners(tmp_path: Path) -> None:
     ("action", "names"),
     [("delete", ["ci-on", "ci-off"]), ("deactivate", ["ci-on"]), ("activate", ["ci-off"])],
 )
-async def test_what_is_done_already_is_left_out(
-    tmp_path: Path, action: str, names: list[str]
-) -> None:
-    """A token that is as the action would leave it is not selected."""
+async def test_tokens_that_need_no_change(tmp_path: Path, action: str, names: list[str]) -> None:
+    """A token that already has the status that the action would set is not selected."""
     fake = FakeLosant()
     fake.add_token("ci-on")
     fake.add_token("ci-off", status="inactive")
@@ -107,7 +105,7 @@ async def test_what_is_done_already_is_left_out(
 
 
 async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path, the plan is a file in a temporary folder of its own, which goes with it."""
+    """Without a path, the file is in a temporary folder that is removed with the plan."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with client_of(fake_with(1)) as client:
         plans = [await planned(client, tmp_path, path=None) for _ in range(2)]
@@ -133,7 +131,7 @@ async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 async def test_wrong_arguments(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
-    """An argument that cannot be right is refused before anything is sent."""
+    """An invalid argument is refused before anything is sent."""
     fake = fake_with(1)
     async with client_of(fake) as client:
         with pytest.raises(errors.ValidationError, match=problem):
@@ -142,8 +140,8 @@ async def test_wrong_arguments(tmp_path: Path, options: dict[str, Any], problem:
     assert (fake.requests, files_in(tmp_path)) == ((), [])
 
 
-async def test_least_arguments(tmp_path: Path) -> None:
-    """The smallest values of numbers are accepted: no patience, and no change."""
+async def test_smallest_arguments(tmp_path: Path) -> None:
+    """The smallest numbers are accepted: zero changes, zero patience, pages of one."""
     async with client_of(fake_with(0, kept=1)) as client:
         plan = await planned(client, tmp_path, patience=0, max_changes=0, page_size=1)
 
@@ -163,10 +161,8 @@ async def test_least_arguments(tmp_path: Path) -> None:
         ("delete", None, False),
     ],
 )
-def test_token_that_is_as_the_action_leaves_it(
-    action: Any, status: str | None, is_done: bool
-) -> None:
-    """Only a token that already has the status that the action sets needs no change."""
+def test_has_status_after(action: Any, status: str | None, is_done: bool) -> None:
+    """Only a token that has the status that the action sets needs no change."""
     assert has_status_after(action, ApiToken(id="1" * 24, status=status)) is is_done
 
 
@@ -174,7 +170,7 @@ def test_token_that_is_as_the_action_leaves_it(
 
 
 async def test_token_in_use_is_protected(tmp_path: Path) -> None:
-    """The token that the client bears is never selected, and there is no warning then."""
+    """The token of the client is protected, and there is no warning."""
     fake = fake_with(2)
     own = fake.add_token("ci-own", scope=["all.User"])
     async with AsyncClient(
@@ -199,8 +195,8 @@ async def test_token_in_use_is_protected(tmp_path: Path) -> None:
     assert plan.header.total == Counts(listed=3, selected=2, protected=1)
 
 
-async def test_token_in_use_that_cannot_be_told(tmp_path: Path) -> None:
-    """A plan that may select the token in use is warned of."""
+async def test_unknown_token_in_use(tmp_path: Path) -> None:
+    """A plan that may select the token in use issues a warning."""
     async with client_of(fake_with(1, kept=2)) as client:
         with pytest.warns(PlanWarning, match="Cannot determine which token this client uses"):
             await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
@@ -209,8 +205,8 @@ async def test_token_in_use_that_cannot_be_told(tmp_path: Path) -> None:
             await jobs.plan(client, USER, select=jobs.no_tokens(), path=tmp_path / "other")
 
 
-async def test_protected_by_request(tmp_path: Path) -> None:
-    """Tokens are protected by id, in capitals or not, and by globs over their names."""
+async def test_protect(tmp_path: Path) -> None:
+    """Tokens are protected by their ids, in any case, and by globs for their names."""
     fake = fake_with(4)
     by_id = fake.tokens()[0].id.upper()
     async with client_of(fake) as client:
@@ -225,8 +221,8 @@ async def test_protected_by_request(tmp_path: Path) -> None:
     assert plan.header.protected == (by_id, "ci-[12]", "CI-3")
 
 
-async def test_one_text_protects_as_one_pattern(tmp_path: Path) -> None:
-    """A text where a list is wanted is one pattern, and not one for each of its letters."""
+async def test_protect_with_a_string(tmp_path: Path) -> None:
+    """A string is one pattern, and not one pattern for each of its letters."""
     async with client_of(fake_with(2)) as client:
         plan = await planned(client, tmp_path, protect="ci-1")
 
@@ -235,7 +231,7 @@ async def test_one_text_protects_as_one_pattern(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("doomed", "kept", "is_refused"), [(2, 2, False), (3, 2, True)])
 async def test_majority(tmp_path: Path, doomed: int, kept: int, is_refused: bool) -> None:
-    """More than half of an owner's tokens takes a word of its own; half does not."""
+    """A plan of more than half of an owner's tokens is refused; a plan of half is not."""
     async with client_of(fake_with(doomed, kept)) as client:
         if not is_refused:
             await planned(client, tmp_path, allow_majority=False)
@@ -247,14 +243,14 @@ async def test_majority(tmp_path: Path, doomed: int, kept: int, is_refused: bool
 
 
 async def test_majority_is_refused_by_default(tmp_path: Path) -> None:
-    """A plan that does not mention the majority may not select it."""
+    """By default, a plan must not select the majority."""
     async with client_of(fake_with(2, kept=1)) as client:
         with pytest.raises(jobs.GuardRefused, match="allow_majority=True"):
             await jobs.plan(client, USER, select=jobs.named("ci-*"), path=tmp_path / "plan")
 
 
-async def test_majority_counts_per_owner(tmp_path: Path) -> None:
-    """Many tokens of one owner do not outweigh all of another's."""
+async def test_majority_of_one_owner(tmp_path: Path) -> None:
+    """The majority is counted for each owner."""
     fake = fake_with(0, kept=100)
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
@@ -263,7 +259,7 @@ async def test_majority_counts_per_owner(tmp_path: Path) -> None:
 
 
 async def test_max_changes(tmp_path: Path) -> None:
-    """No more tokens are selected than may be changed, all owners together."""
+    """`max_changes` limits the selected tokens of all owners together."""
     fake = fake_with(3)
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
@@ -278,11 +274,11 @@ async def test_max_changes(tmp_path: Path) -> None:
             )
 
 
-# --- A collection that moves -----------------------------------------------------------------
+# --- Collections that change -----------------------------------------------------------------
 
 
 class Moving(httpx.AsyncBaseTransport):
-    """Does something to the fake after some of the pages."""
+    """Changes the fake after some of the pages."""
 
     def __init__(self, fake: FakeLosant, then: Mapping[int, Callable[[], object]]) -> None:
         self._to_fake = fake.transport()
@@ -302,7 +298,7 @@ def remove(fake: FakeLosant, name: str) -> None:
 
 
 async def test_deletion_while_listing(tmp_path: Path) -> None:
-    """A token that is deleted while others are listed makes none of them be forgotten."""
+    """If a token is deleted meanwhile, no other token is missing."""
     fake = fake_with(50)
     fake.page_cap = 10
     moving = Moving(fake, {1: lambda: remove(fake, "ci-3")})
@@ -315,7 +311,7 @@ async def test_deletion_while_listing(tmp_path: Path) -> None:
 
 
 async def test_insertion_while_listing(tmp_path: Path) -> None:
-    """A token that is created before others while they are listed makes none come twice."""
+    """If a token with a lower id is created meanwhile, no token is planned twice."""
     fake = fake_with(50)
     fake.page_cap = 10
     moving = Moving(fake, {1: lambda: fake.add_token("ci-new", id="0" * 24)})
@@ -326,8 +322,8 @@ async def test_insertion_while_listing(tmp_path: Path) -> None:
     assert names == ["ci-new", *(f"ci-{n}" for n in range(50))]
 
 
-async def test_deletion_and_insertion_at_once(tmp_path: Path) -> None:
-    """Both at once, so that the number of all stays the same, are noticed by the order."""
+async def test_deletion_and_insertion(tmp_path: Path) -> None:
+    """A deletion and an insertion that keep the total are noticed by the order of ids."""
     fake = fake_with(50)
     fake.page_cap = 10
 
@@ -343,7 +339,7 @@ async def test_deletion_and_insertion_at_once(tmp_path: Path) -> None:
 
 
 async def test_deletion_and_creation_between_two_pages(tmp_path: Path) -> None:
-    """One token less and one more, so that no number changes, hide none of the others."""
+    """A deletion and a creation that keep the total hide no other token."""
     fake = fake_with(50)
     fake.page_cap = 10
 
@@ -359,8 +355,8 @@ async def test_deletion_and_creation_between_two_pages(tmp_path: Path) -> None:
     assert plan.header.drifted is False
 
 
-async def test_creation_alone_moves_nothing(tmp_path: Path) -> None:
-    """Where tokens are created all the while, and come last, one listing is enough."""
+async def test_creation_while_listing(tmp_path: Path) -> None:
+    """If tokens are only created meanwhile, one listing is enough."""
     fake = fake_with(50)
     fake.page_cap = 10
     always = {page: lambda: fake.add_token("keep-new") for page in range(5)}
@@ -373,7 +369,7 @@ async def test_creation_alone_moves_nothing(tmp_path: Path) -> None:
 
 
 async def test_rate_limit_while_listing(tmp_path: Path) -> None:
-    """A limit slows the listing down, and does not end it."""
+    """A rate limit slows the listing down, but does not end it."""
     fake = fake_with(200)
     fake.page_cap = 4
     fake.rate_limit(30)
@@ -383,8 +379,8 @@ async def test_rate_limit_while_listing(tmp_path: Path) -> None:
     assert len(plan) == 200
 
 
-async def test_service_that_takes_no_listing(tmp_path: Path) -> None:
-    """A service that refuses everything for longer than the patience ends in its own error."""
+async def test_service_that_refuses_everything(tmp_path: Path) -> None:
+    """If the service refuses everything for longer than `patience`, its error is raised."""
     fake = fake_with(1)
     fake.fail(status=429, times=None)
     async with client_of(fake) as client:
@@ -394,8 +390,8 @@ async def test_service_that_takes_no_listing(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
-async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
-    """After four listings that moved, the plan is made all the same, and says so aloud."""
+async def test_collection_that_keeps_changing(tmp_path: Path) -> None:
+    """If tokens change during four listings, the plan is made with a warning."""
     fake = fake_with(30, kept=240)
     fake.page_cap = 10
     numbers = iter(range(240))
@@ -413,8 +409,8 @@ async def test_collection_that_never_stands_still(tmp_path: Path) -> None:
     assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(30)]
 
 
-async def test_unknown_number_of_all(tmp_path: Path) -> None:
-    """A server that does not say how many there are is taken at its pages."""
+async def test_server_without_a_total(tmp_path: Path) -> None:
+    """If the server states no total, the pages are read to an empty one."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         items = [{"id": f"{n:024x}", "name": f"ci-{n}"} for n in range(3)]
@@ -429,7 +425,7 @@ async def test_unknown_number_of_all(tmp_path: Path) -> None:
 
 
 async def test_listing_that_fails(tmp_path: Path) -> None:
-    """Where the tokens cannot be listed, there is an error, and no file."""
+    """If the tokens cannot be listed, the error is raised, and there is no file."""
     fake = fake_with(1)
     fake.fail(status=403, times=None)
     async with client_of(fake) as client:
@@ -439,8 +435,8 @@ async def test_listing_that_fails(tmp_path: Path) -> None:
     assert (files_in(tmp_path), sent(fake, "DELETE")) == ([], [])
 
 
-async def test_more_than_a_page(tmp_path: Path) -> None:
-    """A plan of more tokens than fit on a page has all of them."""
+async def test_several_pages(tmp_path: Path) -> None:
+    """A plan has the tokens of all pages."""
     fake = fake_with(1500)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
