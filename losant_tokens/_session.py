@@ -1,4 +1,4 @@
-"""A client while it is open: its pool, its checks, and all that its calls share.
+"""A client's session: opens and closes the pool, checks each call, and starts it.
 
 `_scopes` and `_credential` decide whether to send at all, `_request` builds the request, and
 `_call` sends it.
@@ -11,25 +11,21 @@ from typing import Any, Literal, Never, TypeVar, Unpack, cast
 import anyio
 import attrs
 import httpx
-from anyio.lowlevel import current_token
 
 from losant_tokens import _validators as validators
-from losant_tokens._call import Call, Shared, ask_server_time
+from losant_tokens._call import Call, ask_server_time
 from losant_tokens._codec import Codec
-from losant_tokens._concurrency_limiter import AsyncioLimiter, TrioLimiter
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._endpoint import Endpoint
-from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
 from losant_tokens._list_changes import Changes
+from losant_tokens._open_state import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._options import RequestOptions, check_options
 from losant_tokens._pagination import Ahead
 from losant_tokens._payloads import Body
-from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._request import build_request, time_request
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import ONCE, RetryPolicy
-from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._scopes import scope_problem
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
@@ -44,26 +40,26 @@ from losant_tokens.errors import (
 
 R = TypeVar("R")
 _is_policy = validators.instance_of(RetryPolicy)
-_CLOSING = 10.0  # seconds that closing the pool may take
+_MAX_CLOSING = 10.0  # seconds that closing the pool may take
 ScopeCheck = Literal["enforce", "warn", "off"]
 
 
 @attrs.define(eq=False)
 class Session:
-    """A client while it is open: sends what its resources ask for, over one pool.
+    """The settings of a client, and its state while it is open.
 
     Attributes:
         endpoint: The address of the API, and the headers of all requests.
-        credential: The token, and what is known of it.
-        codec: Makes JSON of bodies and models of JSON.
+        credential: The token, and its claims.
+        codec: Converts models to JSON and back.
         policy: How often a request is sent, and how long a call may take.
-        scope_check: What to do about a token that the server is certain to refuse.
-        timeout: How long one attempt may take, in seconds.
+        scope_check: What to do with a token that the server is certain to refuse.
+        timeout: The maximum duration of one attempt, in seconds.
         max_connections: The maximum number of requests in flight.
         max_response_size: The largest page of a list that is read, in bytes.
-        server_clock: The server's time, as far as its responses show it.
-        changes: The changes that this client makes to its lists.
-        under_way: Pages that are being read ahead of need.
+        server_clock: Learns the server's time from each response.
+        changes: Counts the changes that this client makes to its lists.
+        under_way: The pages that are being read ahead.
     """
 
     endpoint: Endpoint
@@ -74,84 +70,79 @@ class Session:
     timeout: float
     max_connections: int
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
-    _pool: httpx.AsyncBaseTransport | None = None
-    _find_loop: Callable[[], object] = current_token
-    _loop: object = None
-    _closed: bool = False
     server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
+    _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
+    _is_opening: bool = attrs.field(init=False, default=False)
+    _is_closed: bool = attrs.field(init=False, default=False)
     _allowed: set[Operation[Any]] = attrs.field(init=False, factory=set, repr=False)
-    _shared: Shared = attrs.field(init=False, repr=False)  # of its calls, once it is open
 
     def __reduce__(self) -> Never:
         raise TypeError("A session cannot be pickled or copied: it holds the API token.")
 
-    # --- Its life ----------------------------------------------------------------------------
+    # --- Opening and closing -----------------------------------------------------------------
 
     @property
     def state(self) -> Literal["not open", "open", "closed"]:
-        """Whether the session was opened, and closed."""
-        if self._closed:
+        """Whether the session was opened or closed."""
+        if self._is_closed:
             return "closed"
-        return "not open" if self._pool is None else "open"
+        return "not open" if self._open_state is None else "open"
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight."""
-        return 0 if self._loop is None else self.max_connections - self._shared.limiter.free
+        """The number of requests in flight."""
+        state = self._open_state
+        return 0 if state is None else self.max_connections - state.limiter.free
 
     async def open(self, pool: httpx.AsyncBaseTransport) -> None:
-        """Open a pool to send with, in the event loop that it will belong to.
+        """Open a pool in the event loop that it will belong to.
+
+        Args:
+            pool: Sends the requests. The session closes it.
 
         Raises:
             ClientStateError: The session was opened before.
             ValidationError: The token would be sent in the clear to another machine.
         """
-        if self.state != "not open" or self._loop is not None:
+        if self._is_opening or self.state != "not open":
             state = "being opened" if self.state == "not open" else self.state
             raise ClientStateError(
-                f"This AsyncClient is {state}: it can be opened once. Make another one."
+                f"This AsyncClient is {state}, and it can be opened only once. Create a new one."
             )
         self.endpoint.check_security()
-        self._find_loop, now = loop_finder(), clock()
-        self._loop = self._find_loop()
-        self._shared = Shared(
-            pool=self.pool,
-            is_open=lambda: not self._closed,
-            limiter=(AsyncioLimiter if is_asyncio() else TrioLimiter)(self.max_connections),
-            now=now,
-            scope=scope_class(),
-            server_clock=self.server_clock,
-            rate_limiter=RateLimiter(now),
-            budget=RetryBudget(),
+        self._is_opening = True
+        try:
+            entered = await pool.__aenter__()
+        finally:
+            self._is_opening = False
+        self._open_state = OpenState.create(
+            entered,
             codec=self.codec,
             base_url=self.endpoint.base_url,
+            max_connections=self.max_connections,
             max_response_size=self.max_response_size,
+            server_clock=self.server_clock,
         )
-        try:
-            self._pool = await pool.__aenter__()
-        except BaseException:
-            self._loop = None
-            raise
-        if self._closed:
+        if self._is_closed:
             await self.close()
             raise ClientStateError("This AsyncClient was closed while it was being opened.")
 
     async def close(self) -> None:
         """Close the pool. A cancellation waits until that is done. Closing twice does nothing.
 
-        Requests in flight end as their pool ends them. Calls that have not sent anything yet end
-        with a `ClientStateError`.
+        The pool decides how requests in flight end. Calls that have not sent anything yet raise
+        `ClientStateError`.
 
         Raises:
-            ClientStateError: This is not the event loop in which the session was opened.
+            ClientStateError: The session was opened in another event loop.
         """
-        if self._loop is not None:
-            self._check_loop()
-        self._closed = True
+        if self._open_state is not None:
+            self._open_state.check_loop()
+        self._is_closed = True
         cancelled: BaseException | None = None
-        with anyio.move_on_after(_CLOSING, shield=True) as scope:
+        with anyio.move_on_after(_MAX_CLOSING, shield=True) as scope:
             while True:
                 try:
                     await self._close()
@@ -164,53 +155,29 @@ class Session:
             raise cancelled
 
     async def _close(self) -> None:
-        if self._loop is not None:
-            self._shared.limiter.close()
-            for scope in tuple(self._shared.waiting):
-                scope.cancel()
+        if self._open_state is not None:
+            self._open_state.stop_waiting()
         for ahead in tuple(self.under_way):
             await ahead.give_up()
-        if self._pool is not None:
-            await self._pool.__aexit__()
-            self._pool = None
+        if self._open_state is not None:
+            await self._open_state.close_pool()
 
-    def pool(self) -> httpx.AsyncBaseTransport:
-        """Return the pool to send with.
+    def check_usable(self) -> OpenState:
+        """Return the open state for a call.
 
         Raises:
-            ClientStateError: The client is not open.
+            ClientStateError: The session is not open, or was opened in another event loop.
         """
-        if self._closed:
-            raise ClientStateError(
-                "This AsyncClient is closed: do all calls inside its `async with` block."
-            )
-        if self._pool is None:
+        if self._is_closed:
+            raise closed_error()
+        if self._open_state is None:
             raise ClientStateError(
                 "This AsyncClient is not open: use it in `async with AsyncClient(...) as client:`."
             )
-        return self._pool
+        self._open_state.check_loop()
+        return self._open_state
 
-    def check_usable(self) -> None:
-        """Refuse a call that cannot be made.
-
-        Raises:
-            ClientStateError: The client is not open, or not in this event loop.
-        """
-        self.pool()
-        self._check_loop()
-
-    def _check_loop(self) -> None:
-        try:
-            is_here = self._find_loop() == self._loop
-        except RuntimeError:  # a loop of another kind, or none
-            is_here = False
-        if not is_here:
-            raise ClientStateError(
-                "This AsyncClient was opened in another event loop, and its connections belong to "
-                "that one. Open one client in each loop."
-            )
-
-    # --- A call ------------------------------------------------------------------------------
+    # --- Calls -------------------------------------------------------------------------------
 
     async def call(
         self,
@@ -220,17 +187,23 @@ class Session:
         body: Body | None = None,
         **options: Unpack[RequestOptions],
     ) -> R:
-        """Check, send and read; retry if that is safe.
+        """Check and send a request, read the response, and retry if that is safe.
+
+        Args:
+            operation: The operation.
+            ids: The ids in the path.
+            query: The parameters of a list, by their names in the URL.
+            body: The request body.
+            **options: See `RequestOptions`.
 
         Raises:
-            LosantError: Any of the errors in `losant_tokens.errors`, except those of jobs.
+            LosantError: Any of the errors in `losant_tokens.errors`.
             TypeError: There is no such option.
         """
-        self.check_usable()
+        state = self.check_usable()
         if (problem := self._problem(operation)) is not None:
-            await self._check_token(operation, problem)
-        call = self._prepare(operation, ids, query, body, options)
-        return cast("R", await call.result())
+            await self._check_token(state, operation, problem)
+        return cast("R", await self._prepare(state, operation, ids, query, body, options).result())
 
     async def call_for_next_page(
         self,
@@ -239,20 +212,26 @@ class Session:
         query: Mapping[str, str],
         **options: Unpack[RequestOptions],
     ) -> R:
-        """Read a further page of a list, without the warning that its first page gave.
+        """Read a further page of a list, without repeating the warning about the first page.
+
+        Args:
+            operation: The operation.
+            ids: The ids in the path.
+            query: The parameters of the list, by their names in the URL.
+            **options: See `RequestOptions`.
 
         Raises:
-            LosantError: Anything that `call` raises.
+            LosantError: Any error that `call` raises.
         """
-        self.check_usable()
+        state = self.check_usable()
         problem = None if self.scope_check == "warn" else self._problem(operation)
         if problem is not None:
-            await self._check_token(operation, problem)
-        call = self._prepare(operation, ids, query, None, options)
-        return cast("R", await call.result())
+            await self._check_token(state, operation, problem)
+        return cast("R", await self._prepare(state, operation, ids, query, None, options).result())
 
     def _prepare(
         self,
+        state: OpenState,
         operation: Operation[Any],
         ids: Mapping[str, str] | None,
         query: Mapping[str, str] | None,
@@ -274,15 +253,12 @@ class Session:
             self.endpoint, self.codec, operation, ids or {}, query or {}, body, options
         )
         self.changes.note(operation, ids or {}, body)
-        return self._call(operation, request, timeout, policy, _secrets(self, body))
+        return Call(state, operation, request, timeout, policy, self._secrets(body))
 
     def repeated(
         self, operation: Operation[R], ids: Mapping[str, str], body: Body | None = None
     ) -> Callable[[str], Awaitable[R]]:
         """Return a function that uses an operation on a token, with one attempt for each.
-
-        All that is the same for each token is checked and made once. Whether the token in use has
-        expired is checked each time.
 
         Args:
             operation: The operation.
@@ -301,28 +277,22 @@ class Session:
 
         return once
 
-    def _call(
-        self,
-        operation: Operation[Any],
-        request: httpx.Request,
-        timeout: float,
-        policy: RetryPolicy,
-        secrets: list[Secret],
-    ) -> Call:
-        return Call(self._shared, operation, request, timeout, policy, secrets)
+    # --- Checks of the token -----------------------------------------------------------------
 
-    async def _check_token(self, operation: Operation[Any], problem: LosantError) -> None:
-        """Report a problem that was found with the token, unless the server's clock refutes it.
+    async def _check_token(
+        self, state: OpenState, operation: Operation[Any], problem: LosantError
+    ) -> None:
+        """Report a problem with the token, unless the server's clock refutes it.
 
-        A token looks expired if the clock of this machine is ahead. While no response has shown
-        the server's time, a request without the token asks for it.
+        A token looks expired if the clock of this machine is ahead. If no response has shown the
+        server's time yet, a request without the token asks for it.
         """
         if isinstance(problem, TokenExpired) and not self.server_clock.has_response:
-            await ask_server_time(self._shared, time_request(self.endpoint))
-            refuted = self._problem(operation)
-            if refuted is None:
+            await ask_server_time(state, time_request(self.endpoint))
+            remaining = self._problem(operation)
+            if remaining is None:
                 return
-            problem = refuted
+            problem = remaining
         self._raise_or_warn(problem)
 
     def _raise_or_warn(self, problem: LosantError) -> None:
@@ -353,8 +323,8 @@ class Session:
     def _consequence(self) -> str:
         return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
 
-
-def _secrets(session: Session, body: Body | None) -> list[Secret]:
-    """Return the secrets that a call sends, which a server may repeat in an error."""
-    values = attrs.astuple(body, recurse=False) if body is not None else ()
-    return [secret for secret in (session.credential.secret, *values) if isinstance(secret, Secret)]
+    def _secrets(self, body: Body | None) -> list[Secret]:
+        """Return the secrets that a request contains, which a server may repeat in an error."""
+        values = attrs.astuple(body, recurse=False) if body is not None else ()
+        sent = (self.credential.secret, *values)
+        return [secret for secret in sent if isinstance(secret, Secret)]

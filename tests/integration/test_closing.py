@@ -114,7 +114,7 @@ async def test_a_pool_that_does_not_close() -> None:
     client = AsyncClient("t", transport=Stuck(lambda _: httpx.Response(200)))
     await client.__aenter__()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("losant_tokens._session._CLOSING", 0.05)
+        patch.setattr("losant_tokens._session._MAX_CLOSING", 0.05)
         with anyio.fail_after(1):
             await client.aclose()
 
@@ -284,7 +284,7 @@ async def test_closed_while_it_is_opened() -> None:
     client = AsyncClient("t", transport=Slow(lambda _: httpx.Response(200)))
     opening = asyncio.ensure_future(client.__aenter__())
     await asyncio.sleep(0)
-    with pytest.raises(ClientStateError, match="is being opened: it can be opened once"):
+    with pytest.raises(ClientStateError, match="is being opened, and it can be opened only once"):
         await client.__aenter__()
     await client.aclose()
     release.set()
@@ -314,7 +314,7 @@ async def test_closed_before_it_is_opened() -> None:
     """A client that was closed cannot be opened any more."""
     client = AsyncClient("t")
     await client.aclose()
-    with pytest.raises(ClientStateError, match="is closed: it can be opened once"):
+    with pytest.raises(ClientStateError, match="is closed, and it can be opened only once"):
         await client.__aenter__()
 
 

@@ -83,7 +83,7 @@ async def test_a_server_that_says_nothing(pool: str) -> None:
         serve(silence) as url,
         AsyncClient("t", base_url=url, timeout=0.1, retry=ONCE, transport=transport) as client,
     ):
-        with pytest.raises(errors.RequestTimeout, match=r"no answer within 0\.1 s") as caught:
+        with pytest.raises(errors.RequestTimeout, match=r"no response within 0\.1 s") as caught:
             await client.user_api_token.get(ID)
     assert caught.value.ambiguous
 
@@ -259,7 +259,7 @@ async def test_nobody_listens(pool: str) -> None:
 async def test_opened_twice() -> None:
     """A client that is open cannot be opened again, and is none the worse for the attempt."""
     async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
-        with pytest.raises(errors.ClientStateError, match="is open: it can be opened once"):
+        with pytest.raises(errors.ClientStateError, match="is open, and it can be opened"):
             await client.__aenter__()
         assert (await client.user_api_token.get(ID)).id == ID
 

@@ -357,9 +357,9 @@ async def test_after_close() -> None:
     async with AsyncClient("t") as client:
         pass
     await client.aclose()  # twice does nothing
-    with pytest.raises(errors.ClientStateError, match="is closed: do all calls inside"):
+    with pytest.raises(errors.ClientStateError, match="is closed: make all calls inside"):
         await client.user_api_token.get(ID)
-    with pytest.raises(errors.ClientStateError, match="is closed: it can be opened once"):
+    with pytest.raises(errors.ClientStateError, match="is closed, and it can be opened only once"):
         await client.__aenter__()
 
 
@@ -471,7 +471,12 @@ async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object],
             await client.user_api_token.get(ID)
             session = client._session
             call = session._prepare(
-                _operations.USER_API_TOKEN_GET, {"apiTokenId": ID}, {}, None, {}
+                session.check_usable(),
+                _operations.USER_API_TOKEN_GET,
+                {"apiTokenId": ID},
+                {},
+                None,
+                {},
             )
             assert route.called
             for private in (client, session, session.endpoint, call):

@@ -1,0 +1,137 @@
+"""The state of an open client: its pool, its event loop, and the limits that its calls share."""
+
+from collections.abc import Callable
+from typing import Self
+
+import anyio
+import attrs
+import httpx
+
+from losant_tokens._codec import Codec
+from losant_tokens._concurrency_limiter import AsyncioLimiter, Limiter, TrioLimiter
+from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
+from losant_tokens._rate_limiter import RateLimiter
+from losant_tokens._retry_budget import RetryBudget
+from losant_tokens._server_clock import ServerClock
+from losant_tokens.errors import ClientStateError
+
+
+@attrs.define(eq=False)
+class OpenState:
+    """Everything that exists only while a client is open. All of its calls share it.
+
+    Attributes:
+        pool: Sends the requests.
+        codec: Converts models to JSON and back.
+        base_url: The address of the API, for messages.
+        max_response_size: The largest page of a list that is read, in bytes.
+        server_clock: Learns the server's time from each response.
+        loop: The event loop in which the client was opened.
+        find_loop: Returns the running event loop.
+        now: Returns the time of the event loop, in seconds.
+        scope: The class of cancel scopes in this event loop.
+        limiter: Limits the number of requests in flight.
+        rate_limiter: Delays requests after a 429.
+        budget: Limits the retries of all calls together.
+        is_closed: Whether the client was closed.
+        waiting: The scopes of calls that wait for something other than a response. Closing the
+            client cancels them.
+    """
+
+    pool: httpx.AsyncBaseTransport
+    codec: Codec
+    base_url: str
+    max_response_size: int
+    server_clock: ServerClock
+    loop: object
+    find_loop: Callable[[], object]
+    now: Callable[[], float]
+    scope: type[anyio.CancelScope]
+    limiter: Limiter
+    rate_limiter: RateLimiter
+    budget: RetryBudget
+    is_closed: bool = False
+    waiting: set[anyio.CancelScope] = attrs.field(factory=set)
+    _is_pool_closed: bool = False
+
+    @classmethod
+    def create(
+        cls,
+        pool: httpx.AsyncBaseTransport,
+        *,
+        codec: Codec,
+        base_url: str,
+        max_connections: int,
+        max_response_size: int,
+        server_clock: ServerClock,
+    ) -> Self:
+        """Return the state of a client that was opened in the running event loop.
+
+        Args:
+            pool: A pool that was entered.
+            codec: Converts models to JSON and back.
+            base_url: The address of the API, for messages.
+            max_connections: The maximum number of requests in flight.
+            max_response_size: The largest page of a list that is read, in bytes.
+            server_clock: Learns the server's time from each response.
+        """
+        find_loop, now = loop_finder(), clock()
+        return cls(
+            pool=pool,
+            codec=codec,
+            base_url=base_url,
+            max_response_size=max_response_size,
+            server_clock=server_clock,
+            loop=find_loop(),
+            find_loop=find_loop,
+            now=now,
+            scope=scope_class(),
+            limiter=(AsyncioLimiter if is_asyncio() else TrioLimiter)(max_connections),
+            rate_limiter=RateLimiter(now),
+            budget=RetryBudget(),
+        )
+
+    def check_open(self) -> None:
+        """Refuse to go on after the client was closed.
+
+        Raises:
+            ClientStateError: The client was closed.
+        """
+        if self.is_closed:
+            raise closed_error()
+
+    def check_loop(self) -> None:
+        """Refuse to be used in another event loop.
+
+        Raises:
+            ClientStateError: The client was opened in another event loop.
+        """
+        try:
+            is_same = self.find_loop() == self.loop
+        except RuntimeError:  # a loop of another kind, or none
+            is_same = False
+        if not is_same:
+            raise ClientStateError(
+                "This AsyncClient was opened in another event loop, and its connections belong to "
+                "that loop. Open one client in each loop."
+            )
+
+    def stop_waiting(self) -> None:
+        """End the wait of all calls that have no request in flight."""
+        self.is_closed = True
+        self.limiter.close()
+        for scope in tuple(self.waiting):
+            scope.cancel()
+
+    async def close_pool(self) -> None:
+        """Close the pool, unless that is done."""
+        if not self._is_pool_closed:
+            await self.pool.__aexit__()
+            self._is_pool_closed = True
+
+
+def closed_error() -> ClientStateError:
+    """Return the error for a call of a client that was closed."""
+    return ClientStateError(
+        "This AsyncClient is closed: make all calls inside its `async with` block."
+    )
