@@ -1,24 +1,29 @@
-"""The rate of requests, found by experiment.
+"""A request rate that adapts to the rate limit of the server.
 
-The problem: Losant publishes no rate limit and sends no header about one, so only the client can
-find out how fast it may go. A rate that is too low wastes hours, and one that is too high is
-refused.
+The problem: Losant publishes no rate limit, and its responses have no header about one. A rate that
+is too low wastes hours, and requests above the limit are refused with 429.
 
-The approach: the rate doubles until a request is refused (429), or until it is more than can be
-used. The first refusal shows roughly where the limit is. From there the rate grows slowly until
-there are too many refusals (one in a hundred: single ones happen below a limit, too, if requests
-overtake each other). That is where the limit is. From a little below it, the rate returns along a
-cubic curve, as TCP does (CUBIC, RFC 9438): it is flat at the limit, so that most of the time is
-spent close to it, and steep beyond, so that the end of a limit is noticed soon.
+The approach:
 
-After a refusal nothing is sent for a short time, which doubles as long as refusals go on: a limit
-by the second may be used up until the second is over, at any rate of ours. `Retry-After` can only
-lengthen this wait.
+1. The rate doubles until a request is refused, or until the caller sends fewer requests than it
+   allows. The first refusal shows roughly where the limit is.
+2. From there, the rate grows slowly until more than one request in a hundred is refused. The rate
+   of responses at that time is taken as the limit. Single refusals are tolerated, because requests
+   may overtake each other and so exceed the limit for a short time.
+3. From slightly below the limit, the rate follows a cubic curve. The curve is flat near the limit,
+   where the rate spends most of the time, and steep beyond it, so that a higher limit is found
+   soon.
+4. After a refusal, nothing is sent for a short pause. The pause doubles with each further refusal,
+   because a limit per second may be exhausted until that second has passed. `Retry-After` can only
+   lengthen the pause.
 
-Rejected: additive increase (AIMD), which is either slow to return or refused often; a fixed rate,
-because nobody knows it.
+Source: the curve is that of CUBIC for TCP (RFC 9438, 4.2). The constants were found by simulation
+of fixed windows, sliding windows and token buckets (`tests/unit/jobs/throttle/test_pace.py`).
 
-Pure except for its memory: the caller passes the time.
+Rejected: additive increase and multiplicative decrease (AIMD), because it either returns slowly or
+is refused often; a fixed rate, because nobody knows the limit.
+
+The caller passes the time, so that tests need no clock.
 """
 
 import math
@@ -26,266 +31,309 @@ from collections import deque
 
 import attrs
 
-FIRST_RATE = 8.0  # requests per second
+INITIAL_RATE = 8.0  # requests per second
 
-# --- Until the first refusal ---
-_DOUBLING, _FAST_DOUBLING = 0.35, 0.15  # seconds; the latter if responses come at once,
-_LATENCIES = 2.0  # and at least this many latencies
-_FIRST_PAUSE = 0.5  # seconds, after the first refusal: by then the rate was far beyond the limit
-_LEAST_KNOWN = 8  # responses, before which a refusal says nothing about the limit
+# --- Before the first refusal ---
+# The rate doubles after this many seconds, or sooner if responses arrive sooner: after a minimum
+# plus a number of latencies.
+_DOUBLING_TIME = 0.35  # seconds
+_MIN_DOUBLING_TIME = 0.15  # seconds
+_DOUBLING_LATENCIES = 2.0
+_FIRST_PAUSE = 0.5  # seconds after the first refusal, when the rate is far above the limit
+_MIN_RESPONSES = 8  # with fewer responses, the first refusal shows nothing about the limit
 
 # --- After a refusal ---
-_LEAST_RATE = 0.5
-_BELOW = 0.92  # of the limit
-_AT_ONCE = 0.5  # of the rate is left by a refusal, if the limit is not known better
-_AT_FIRST = 0.25  # of the rate is left by the first refusal
-_TOLERATED = 0.01  # refusals for each response are no reason to slow down
-_BLUR = 1.5  # requests per second, by which the measured rate may be too low
-_CUTS_APART = 1.0  # seconds, the usual window of a limit: within it, it is the same refusal
-_MISSED = 1.0  # places that are left out after a refusal,
-_LEAST_MISSED, _LONGEST_MISSED = 0.01, 5.0  # in seconds; the longest if refusals go on
+_MIN_RATE = 0.5  # requests per second
+_START_OF_CURVE = 0.92  # the share of the limit at which the curve starts
+_MIN_SHARE = 0.5  # the share of the rate that always remains after a refusal
+_MIN_SHARE_AT_FIRST = 0.25  # the share that always remains after the first refusal
+_TOLERATED_REFUSALS = 0.01  # for each response, without a lower rate
+_MEASURING_ERROR = 1.5  # requests per second by which the measured rate may be too low
+_MIN_TIME_BETWEEN_CUTS = 1.0  # seconds; in the window of a limit, all refusals have one cause
+_SKIPPED_REQUESTS = 1.0  # the length of the pause after a refusal, as a number of requests
+_MIN_PAUSE, _MAX_PAUSE = 0.01, 5.0  # seconds
 
 # --- Back to the limit ---
-_CURVE = 5.0  # seconds until the rate is back at the limit, but at least
-_CURVE_REQUESTS = 120.0  # requests, and
-_CURVE_PAUSES = 25.0  # times the seconds that a refusal costs (Retry-After)
-_LONGEST_CURVE = 300.0
-_BEYOND = 2.0  # curves long: there is no limit any more, and the rate doubles
-_DOUBLING_SLOWLY = 3.0  # seconds; there, and after the first refusal
-_DOUBLINGS = 20
+# The rate reaches the limit again after the largest of these times.
+_CURVE_TIME = 5.0  # seconds
+_CURVE_REQUESTS = 120.0  # the time of this many requests at the limit
+_CURVE_PAUSES = 25.0  # this many times the pause after a refusal (Retry-After)
+_MAX_CURVE_TIME = 300.0  # seconds
+_END_OF_CURVE = 2.0  # curve times; after that, the limit seems to be gone, and the rate doubles
+_SLOW_DOUBLING_TIME = 3.0  # seconds; beyond the curve, and after the first refusal
+_MAX_DOUBLINGS = 20
 
-# --- Places ---
-_CATCH_UP = 0.05  # seconds: earlier places that nobody took are lost
-_CLOSEST = 0.5  # of the usual distance between places that are caught up on
-_TICK = 0.001  # seconds: the event loop cannot distinguish places that are closer,
-_BEAT = 0.005  # seconds: so it wakes up this often, for several places at once
+# --- When the next request may be sent ---
+_CATCH_UP = 0.05  # seconds; earlier places that nobody took are lost
+_MIN_SPACING = 0.5  # the share of the usual time between two places while places are caught up on
+_TIMER_RESOLUTION = 0.001  # seconds; the event loop cannot distinguish closer places
+_WAKE_UP_INTERVAL = 0.005  # seconds; with closer places, several are taken at each wake-up
+
+# --- Measuring ---
 _STEP = 0.1  # seconds
-_STEPS = 10  # that are measured: a second
+_STEPS = 10  # one second
 
 
 @attrs.define
 class Meter:
-    """Counts events: those of the last second, and all of them."""
+    """Counts events and measures how many occur per second, in steps of a tenth of a second."""
 
-    _steps: deque[tuple[int, int]] = attrs.field(factory=deque)  # those of the last second
-    _lately: int = 0  # in these
-    _before: int = 0  # in all steps that are over
+    # The finished steps of the last second, each with its number and its count of events.
+    _steps: deque[tuple[int, int]] = attrs.field(factory=deque)
+    _recent: int = 0  # events in these steps
+    _finished: int = 0  # events in all finished steps
     _step: int = -1
-    _over_at: float = 0.0
-    _count: int = 0  # in the step that goes on
+    _count: int = 0  # events in the current step
 
     def count(self, now: float) -> None:
-        """Count one event."""
-        if now >= self._over_at:
-            self._begin(int(now / _STEP))
+        """Count an event."""
+        self._advance_to(int(now / _STEP))
         self._count += 1
 
     def per_second(self, now: float) -> float:
-        """Return the events per second, over the last second."""
+        """Return the number of events per second, over the last second."""
         step = int(now / _STEP)
-        if step != self._step:
-            self._begin(step)
-        # The step that has begun is not over: the measure is as long as it has come.
-        return (self._lately + self._count) / (now - (step - _STEPS) * _STEP)
+        self._advance_to(step)
+        # The current step is not finished, so the measured time ends now.
+        return (self._recent + self._count) / (now - (step - _STEPS) * _STEP)
 
     @property
-    def in_all(self) -> int:
+    def total(self) -> int:
         """The number of all events."""
-        return self._before + self._count
+        return self._finished + self._count
 
-    def _begin(self, step: int) -> None:
+    def _advance_to(self, step: int) -> None:
+        """Finish the current step if another one has begun."""
+        if step == self._step:
+            return
         if self._count:
             self._steps.append((self._step, self._count))
-            self._lately += self._count
-            self._before += self._count
-        self._step, self._over_at, self._count = step, (step + 1) * _STEP, 0
+            self._recent += self._count
+            self._finished += self._count
+        self._step, self._count = step, 0
         while self._steps and self._steps[0][0] < step - _STEPS:
-            self._lately -= self._steps.popleft()[1]
+            self._recent -= self._steps.popleft()[1]
 
 
 @attrs.define
 class Curve:
-    """The way of the rate back to a limit that was met, and beyond it.
+    """The cubic curve on which the rate returns to a limit, and grows beyond it.
 
     Attributes:
         limit: The limit, in requests per second.
-        seconds: After how many seconds it is met again.
+        seconds: The time in which the rate reaches the limit again, in seconds.
     """
 
     limit: float
     seconds: float
 
     @classmethod
-    def after_refusal(cls, limit: float, waiting: float) -> "Curve":
-        """Return the curve for a limit if each refusal costs `waiting` seconds."""
-        seconds = max(_CURVE, _CURVE_REQUESTS / limit, _CURVE_PAUSES * waiting)
-        return cls(limit, min(seconds, _LONGEST_CURVE))
+    def after_refusal(cls, limit: float, pause: float) -> "Curve":
+        """Return the curve after a refusal.
+
+        Args:
+            limit: The limit, in requests per second.
+            pause: The pause that the server asks for after a refusal, in seconds.
+        """
+        seconds = max(_CURVE_TIME, _CURVE_REQUESTS / limit, _CURVE_PAUSES * pause)
+        return cls(limit, min(seconds, _MAX_CURVE_TIME))
 
     def at(self, elapsed: float) -> float:
-        """Return the rate after `elapsed` seconds."""
-        end = _BEYOND * self.seconds
+        """Return the rate after a number of seconds on the curve, in requests per second."""
+        end = _END_OF_CURVE * self.seconds
         if elapsed > end:
-            doublings = min((elapsed - end) / _DOUBLING_SLOWLY, _DOUBLINGS)
+            doublings = min((elapsed - end) / _SLOW_DOUBLING_TIME, _MAX_DOUBLINGS)
             return self.at(end) * math.pow(2.0, doublings)
-        away = (elapsed / self.seconds - 1.0) ** 3  # from -1 by way of 0
-        return self.limit * (1.0 + (1.0 - _BELOW) * away)
+        # The distance is -1 at the start, 0 at the limit, and 1 at the end.
+        distance = (elapsed / self.seconds - 1.0) ** 3
+        return self.limit * (1.0 + (1.0 - _START_OF_CURVE) * distance)
 
 
 @attrs.define
-class Rate:
-    """How many requests may be sent per second, and so when the next one may be sent.
+class AdaptiveRate:
+    """The number of requests that may be sent per second, and when the next one may be sent.
+
+    A place is the permission to send one request. Places follow each other at the current rate.
 
     Args:
-        fixed: The maximum of requests per second; `None` to find it.
-        first: The requests per second at the beginning, if the maximum is found.
+        maximum: The maximum rate, in requests per second. Default: none, except the server's limit.
+        initial: The first rate if there is no maximum, in requests per second.
 
     Attributes:
-        now: How many may be sent per second now.
-        answers: Counts the responses that are no refusals.
-        refusals: Counts the refusals.
-        latency: The latency of late, in seconds, as the caller has measured it.
+        per_second: The current rate, in requests per second.
+        responses: Counts the responses that are not refusals.
+        refusals: Counts the refusals (429).
+        latency: The recent latency of responses in seconds, if the caller measures it.
     """
 
-    fixed: float | None = None
-    first: float = FIRST_RATE
-    now: float = attrs.Factory(lambda self: self.fixed or self.first, takes_self=True)
-    answers: Meter = attrs.field(factory=Meter, init=False)
+    maximum: float | None = None
+    initial: float = INITIAL_RATE
+    per_second: float = attrs.Factory(lambda self: self.maximum or self.initial, takes_self=True)
+    responses: Meter = attrs.field(factory=Meter, init=False)
     refusals: Meter = attrs.field(factory=Meter, init=False)
     latency: float = attrs.field(default=math.inf, init=False)
-    _due: float = attrs.field(default=math.inf, init=False)  # the next place; the first: at once
-    _free_at: float = attrs.field(default=0.0, init=False)  # the next place is not free before that
-    _was_refused: bool = attrs.field(default=False, init=False)
-    _is_waited_for: bool = attrs.field(default=False, init=False)
+    # The time of the next place by the rate alone. The first place is free at once.
+    _next_place: float = attrs.field(default=math.inf, init=False)
+    # The time before which no place can be taken.
+    _free_at: float = attrs.field(default=0.0, init=False)
     _paused_until: float = attrs.field(default=0.0, init=False)
-    _curve: Curve | None = attrs.field(default=None, init=False)  # none: no limit was met yet
-    _on_curve: float = attrs.field(default=0.0, init=False)
+    _is_in_demand: bool = attrs.field(default=False, init=False)
+    _was_refused: bool = attrs.field(default=False, init=False)
+    # The curve is `None` until the limit is known.
+    _curve: Curve | None = attrs.field(default=None, init=False)
+    _seconds_on_curve: float = attrs.field(default=0.0, init=False)
     _grown_at: float | None = attrs.field(default=None, init=False)
-    _cut_at: float = attrs.field(default=-_CUTS_APART, init=False)
+    _cut_at: float = attrs.field(default=-_MIN_TIME_BETWEEN_CUTS, init=False)
     _refused_at: float = attrs.field(default=-1.0, init=False)
-    _refusals: int = attrs.field(default=0, init=False)  # without an answer between them
-    _missed: float = attrs.field(default=0.0, init=False)  # seconds, after the last of them
+    _consecutive_refusals: int = attrs.field(default=0, init=False)
+    # The pause after the latest of these refusals, in seconds.
+    _pause: float = attrs.field(default=0.0, init=False)
 
-    def take(self, now: float, places: int = 1) -> bool:
-        """Take the places of the next requests, if they are free; return whether they were.
+    def try_acquire(self, now: float, places: int = 1) -> bool:
+        """Take the next places if they are free; return whether they were.
 
         Args:
-            now: The time.
-            places: How many requests follow each other at once: to read a token and to change it
-                belong together, so that nothing is waited for between them.
+            now: The current time.
+            places: The number of requests that follow each other at once. To read a token and to
+                change it belong together, so there is no wait in between.
         """
         if now < self._free_at:
-            self._is_waited_for |= now >= self._paused_until
+            self._is_in_demand |= now >= self._paused_until
             return False
-        # Places that nobody took are lost, except for the last few: else there would be a burst.
-        due = min(max(self._due, now - _CATCH_UP), now)
-        apart = places / self.now
-        self._due = due + max(apart, self._missed)
-        self._free_at = max(self._due, now + _CLOSEST * apart - _TICK)
-        if self._is_waited_for or self._was_refused:
+        # Places that nobody has taken are lost, except for the latest ones. Otherwise a burst of
+        # requests would follow.
+        place = min(max(self._next_place, now - _CATCH_UP), now)
+        spacing = places / self.per_second
+        self._next_place = place + max(spacing, self._pause)
+        self._free_at = max(self._next_place, now + _MIN_SPACING * spacing - _TIMER_RESOLUTION)
+        if self._is_in_demand or self._was_refused:
             self._grow(now)
-            self._is_waited_for = False
+            self._is_in_demand = False
         return True
 
-    def give_back(self, places: int) -> None:
-        """Return places that were taken and not used."""
-        apart = places / self.now
-        self._due -= apart
-        self._free_at = max(self._free_at - apart, self._paused_until)
+    def release(self, places: int) -> None:
+        """Return places that were taken, but not used."""
+        spacing = places / self.per_second
+        self._next_place -= spacing
+        self._free_at = max(self._free_at - spacing, self._paused_until)
 
-    def wait(self, now: float) -> float:
-        """Return the seconds after which to ask again for a place that was not free."""
-        beat = _BEAT if _CLOSEST / self.now < _TICK else 0.0
-        return max(self._free_at - now, beat)
+    def wait_time(self, now: float) -> float:
+        """Return after how many seconds to call `try_acquire` again if no place was free."""
+        is_fast = _MIN_SPACING / self.per_second < _TIMER_RESOLUTION
+        return max(self._free_at - now, _WAKE_UP_INTERVAL if is_fast else 0.0)
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let nothing be sent for this many seconds."""
+        """Do not allow any request for a number of seconds."""
         self._pause_until(now + seconds)
 
     def pause_left(self, now: float) -> float:
-        """Return for how many seconds nothing may be sent."""
+        """Return the number of seconds in which no request is allowed."""
         return max(0.0, self._paused_until - now)
 
-    # --- What came of requests ---------------------------------------------------------------
+    # --- Results of requests -----------------------------------------------------------------
 
-    def answered(self, now: float, sent_at: float) -> None:
-        """Note a request that was answered, other than with a refusal."""
-        self.answers.count(now)
-        if self._refusals and sent_at > self._refused_at:
-            self._refusals, self._missed = 0, 0.0
-
-    def refused(self, now: float, sent_at: float, retry_after: float | None) -> None:
-        """Note a request that was answered with 429. One refusal slows all requests.
+    def record_response(self, now: float, sent_at: float) -> None:
+        """Record a response that is not a refusal.
 
         Args:
-            now: The time.
-            sent_at: When the request was sent.
-            retry_after: For how many seconds the server asks to wait. It is a lower bound, and
-                never replaces the backoff: a server may say 0 for minutes.
+            now: The current time.
+            sent_at: The time at which the request was sent.
+        """
+        self.responses.count(now)
+        if self._consecutive_refusals and sent_at > self._refused_at:
+            self._consecutive_refusals, self._pause = 0, 0.0
+
+    def record_rate_limit(self, now: float, sent_at: float, retry_after: float | None) -> None:
+        """Record a response with status 429, which slows down all requests.
+
+        Args:
+            now: The current time.
+            sent_at: The time at which the request was sent.
+            retry_after: The seconds in the `Retry-After` header, if there is one. It is a lower
+                bound for the pause and never replaces it, because a server may send 0 for minutes.
         """
         self.refusals.count(now)
         if retry_after is not None:
             self._pause_until(now + retry_after)
         if sent_at <= self._refused_at:
-            return  # it was in flight already, and says nothing new
+            # The request was in flight at the latest refusal, so this refusal has the same cause.
+            return
         self._refused_at = now
-        first = max(_MISSED / self.now, _LEAST_MISSED)
-        missed = min(first * 2.0 ** min(self._refusals, _DOUBLINGS), _LONGEST_MISSED)
-        is_waiting_longer = retry_after is not None and retry_after >= missed
-        if not is_waiting_longer:
-            self._missed = missed
-            self._pause_until(now + missed)
-        self._refusals += 1
-        # Refusals in a row show that the limit is used up, not that the rate is too high.
-        if self._refusals == 1 and now - self._cut_at >= _CUTS_APART:
-            self._slow_down(now, retry_after if is_waiting_longer else None)
+        first_pause = max(_SKIPPED_REQUESTS / self.per_second, _MIN_PAUSE)
+        doublings = min(self._consecutive_refusals, _MAX_DOUBLINGS)
+        pause = min(first_pause * 2.0**doublings, _MAX_PAUSE)
+        is_server_slower = retry_after is not None and retry_after >= pause
+        if not is_server_slower:
+            self._pause = pause
+            self._pause_until(now + pause)
+        self._consecutive_refusals += 1
+        # Further refusals show that the limit is exhausted, not that the rate is too high.
+        is_new = now - self._cut_at >= _MIN_TIME_BETWEEN_CUTS
+        if self._consecutive_refusals == 1 and is_new:
+            self._slow_down(now, retry_after if is_server_slower else None)
 
-    # --- The rate itself ---------------------------------------------------------------------
+    # --- The rate ----------------------------------------------------------------------------
 
     def _pause_until(self, time: float) -> None:
         self._paused_until = max(self._paused_until, time)
         self._free_at = max(self._free_at, self._paused_until)
 
     def _slow_down(self, now: float, retry_after: float | None) -> None:
+        """Lower the rate because of a refusal.
+
+        Args:
+            now: The current time.
+            retry_after: The pause that the server asks for, if it is longer than our own.
+        """
         is_first, self._was_refused = not self._was_refused, True
         if retry_after is not None:
-            self._cut(now, self._limit(now, _AT_ONCE), retry_after)
+            self._cut(now, self._limit(now, _MIN_SHARE), retry_after)
         elif is_first:
             self._cut_at, self._grown_at = now, None
             self._pause_until(now + _FIRST_PAUSE)
-            if self.answers.in_all >= _LEAST_KNOWN:
-                self.now = self._limit(now, _AT_FIRST) * _BELOW
-        elif self.refusals.per_second(now) > _TOLERATED * self.answers.per_second(now):
-            self._cut(now, self._limit(now, _AT_ONCE), 0.0)
+            if self.responses.total >= _MIN_RESPONSES:
+                self.per_second = self._limit(now, _MIN_SHARE_AT_FIRST) * _START_OF_CURVE
+        else:
+            tolerated = _TOLERATED_REFUSALS * self.responses.per_second(now)
+            if self.refusals.per_second(now) > tolerated:
+                self._cut(now, self._limit(now, _MIN_SHARE), 0.0)
 
-    def _limit(self, now: float, left: float) -> float:
-        """Return where the limit may be after a refusal, but not less than a share of the rate.
+    def _limit(self, now: float, min_share: float) -> float:
+        """Return an estimate of the server's limit after a refusal, in requests per second.
 
-        The responses of the last second may be too few: the job may have begun just now.
+        Args:
+            now: The current time.
+            min_share: The minimum of the estimate, as a share of the current rate. The responses
+                of the last second may be too few, because requests may have started only now.
         """
-        answered = max(self.answers.per_second(now) + _BLUR, self.now * left)
-        return max(_LEAST_RATE, min(self.now, answered))
+        measured = self.responses.per_second(now) + _MEASURING_ERROR
+        return max(_MIN_RATE, min(self.per_second, max(measured, self.per_second * min_share)))
 
-    def _cut(self, now: float, limit: float, waiting: float) -> None:
+    def _cut(self, now: float, limit: float, pause: float) -> None:
+        """Lower the rate to the start of a new curve."""
         self._cut_at, self._grown_at = now, None
-        self._curve, self._on_curve = Curve.after_refusal(limit, waiting), 0.0
-        self.now = max(_LEAST_RATE, self._curve.at(0.0))
+        self._curve, self._seconds_on_curve = Curve.after_refusal(limit, pause), 0.0
+        self.per_second = max(_MIN_RATE, self._curve.at(0.0))
 
     def _grow(self, now: float) -> None:
-        """Raise the rate with time, as long as places are waited for."""
+        """Raise the rate with time, as long as callers wait for places."""
         if self._grown_at is None:
             self._grown_at = now
         elapsed = now - self._grown_at
         if not self._was_refused:
-            if elapsed < min(_DOUBLING, _FAST_DOUBLING + _LATENCIES * self.latency):
+            doubling_time = min(
+                _DOUBLING_TIME, _MIN_DOUBLING_TIME + _DOUBLING_LATENCIES * self.latency
+            )
+            if elapsed < doubling_time:
                 return
-            self._go_at(self.now * 2.0)
-        elif self._is_waited_for and not self._refusals:
+            self._set_rate(self.per_second * 2.0)
+        elif self._is_in_demand and not self._consecutive_refusals:
             if self._curve is None:
-                self._go_at(self.now * 2.0 ** (elapsed / _DOUBLING_SLOWLY))
+                self._set_rate(self.per_second * 2.0 ** (elapsed / _SLOW_DOUBLING_TIME))
             else:
-                self._on_curve += elapsed
-                self._go_at(self._curve.at(self._on_curve))
+                self._seconds_on_curve += elapsed
+                self._set_rate(self._curve.at(self._seconds_on_curve))
         self._grown_at = now
 
-    def _go_at(self, rate: float) -> None:
-        self.now = min(max(rate, _LEAST_RATE), self.fixed or rate)
+    def _set_rate(self, rate: float) -> None:
+        self.per_second = min(max(rate, _MIN_RATE), self.maximum or rate)

@@ -242,7 +242,7 @@ class Call:
         if isinstance(error, TooManyRequests):
             self._refusals += 1
             if follows_rate_limit and _are_retries_on():
-                self.state.rate_limiter.record_refusal(sent_at, error.retry_after)
+                self.state.rate_limiter.record_rate_limit(sent_at, error.retry_after)
             return
         self._counted += 1
         self._refusals = 0

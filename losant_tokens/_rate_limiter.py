@@ -21,7 +21,7 @@ from collections.abc import Callable
 import anyio
 import attrs
 
-from losant_tokens._adaptive_rate import FIRST_RATE, Meter, Rate
+from losant_tokens._adaptive_rate import INITIAL_RATE, AdaptiveRate, Meter
 
 _MAX_AGE_OF_REFUSAL = 60.0  # seconds; after that time without a refusal, the limit is removed
 _MAX_SLEEP = 0.25  # seconds between two looks at the rate, which may change in between
@@ -37,7 +37,7 @@ class RateLimiter:
     """
 
     now: Callable[[], float] = anyio.current_time
-    rate: Rate | None = attrs.field(default=None, init=False)
+    rate: AdaptiveRate | None = attrs.field(default=None, init=False)
     _responses: Meter = attrs.field(factory=Meter, init=False)
     _refused_at: float = attrs.field(default=0.0, init=False)
     _queue: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
@@ -51,11 +51,11 @@ class RateLimiter:
         async with self._queue:
             while (rate := self._current()) is not None:
                 now = self.now()
-                if rate.take(now):
+                if rate.try_acquire(now):
                     break
                 if now + rate.pause_left(now) >= deadline:
                     return False
-                await anyio.sleep(min(rate.wait(now), _MAX_SLEEP))
+                await anyio.sleep(min(rate.wait_time(now), _MAX_SLEEP))
         return True
 
     def may_send(self, *, has_acquired: bool) -> bool:
@@ -81,9 +81,9 @@ class RateLimiter:
         if self.rate is None:
             self._responses.count(now)
         else:
-            self.rate.answered(now, sent_at)
+            self.rate.record_response(now, sent_at)
 
-    def record_refusal(self, sent_at: float, retry_after: float | None) -> None:
+    def record_rate_limit(self, sent_at: float, retry_after: float | None) -> None:
         """Record a response with status 429.
 
         Args:
@@ -93,11 +93,11 @@ class RateLimiter:
         now = self._refused_at = self.now()
         if self.rate is None:
             # Start with the rate at which the server has just responded.
-            self.rate = Rate(first=max(FIRST_RATE, self._responses.per_second(now)))
-            self.rate.answers = self._responses
-        self.rate.refused(now, sent_at, retry_after)
+            self.rate = AdaptiveRate(initial=max(INITIAL_RATE, self._responses.per_second(now)))
+            self.rate.responses = self._responses
+        self.rate.record_rate_limit(now, sent_at, retry_after)
 
-    def _current(self) -> Rate | None:
+    def _current(self) -> AdaptiveRate | None:
         """Return the rate, or `None` if there is no limit; remove a limit that is out of date."""
         if self.rate is not None:
             now = self.now()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import attrs
 
-from losant_tokens._adaptive_rate import Rate
+from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import _MAX_SPACING
 
@@ -130,7 +130,7 @@ class Simulation:
 
     limit: Limit
     latency: Callable[[float, int], float]
-    rate: Rate
+    rate: AdaptiveRate
     concurrency: AdaptiveConcurrency
     retry_after: float | None = None
     timeout: float = math.inf
@@ -168,10 +168,10 @@ class Simulation:
 
     def _turn(self, now: float) -> None:
         """Give the first worker in the queue a slot, with places for a look and a change."""
-        if not self.rate.take(now, 2):
-            self._later(now + self.rate.wait(now), self._turn)
+        if not self.rate.try_acquire(now, 2):
+            self._later(now + self.rate.wait_time(now), self._turn)
             return
-        self._send(now, "look", now + min(1.0 / self.rate.now, _MAX_SPACING))
+        self._send(now, "look", now + min(1.0 / self.rate.per_second, _MAX_SPACING))
         self._queue -= 1
         if self._queue:
             self._later(now, self._turn)
@@ -197,23 +197,23 @@ class Simulation:
         self._in_flight -= 1
         self.answers.append(Answer(now - _BEGIN, is_good, self.concurrency.limit))
         if is_good:
-            self.rate.answered(now, sent_at)
+            self.rate.record_response(now, sent_at)
             if self.concurrency.record_response(now - sent_at, kind):
                 self.rate.latency = self.concurrency.latency
         else:
-            self.rate.refused(now, sent_at, self.retry_after)
+            self.rate.record_rate_limit(now, sent_at, self.retry_after)
         if is_good and kind == "look":
             self._later(max(now, next_at), self._act)
         else:
             if kind == "look":
-                self.rate.give_back(1)
+                self.rate.release(1)
             self._book(now)
         self._hire(now)
 
     def _act(self, now: float) -> None:
         """Change the token that was read, unless that has to wait: then it is read again."""
         if self.rate.pause_left(now) > 0:
-            self.rate.give_back(1)
+            self.rate.release(1)
             self._book(now)
         else:
             self._send(now, "act")
@@ -241,7 +241,7 @@ def simulate(
     simulation = Simulation(
         limit,
         takes,
-        Rate(rate),
+        AdaptiveRate(rate),
         AdaptiveConcurrency(max_concurrency),
         retry_after,
         timeout,

@@ -383,10 +383,10 @@ def test_a_pace_without_answers() -> None:
     now = 100.0
     rate_limiter = RateLimiter(lambda: now)
     assert rate_limiter.pause_left == 0
-    rate_limiter.record_refusal(99.0, 3.0)
+    rate_limiter.record_rate_limit(99.0, 3.0)
     assert rate_limiter.pause_left >= 3
     assert rate_limiter.rate is not None
-    assert rate_limiter.rate.now > 0
+    assert rate_limiter.rate.per_second > 0
 
 
 # --- The retry budget -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import anyio
 
 from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
-from losant_tokens._adaptive_rate import Rate
+from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._execution.executor import Executor
@@ -119,7 +119,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         check_age(client, plan, max_age, resume=resume)
     async with JobFiles(plan, path, resume) as (entries, opened):
         throttle = Throttle(
-            Rate(rate),
+            AdaptiveRate(rate),
             AdaptiveConcurrency(min(concurrency, client.max_connections)),
             CircuitBreaker(patience),
             before_waiting=opened.flush,

@@ -116,7 +116,7 @@ class ProgressReporter:
             requests=throttle.sent,
             retries=throttle.retries,
             refused=throttle.refused,
-            per_second=throttle.rate.answers.per_second(throttle.now()),
+            per_second=throttle.rate.responses.per_second(throttle.now()),
             concurrency=self.workers,
             elapsed=self.elapsed(),
             remaining=self._remaining(finished - self.finished_before, self.total - finished),
@@ -127,7 +127,7 @@ class ProgressReporter:
         """Return the seconds for the pending tokens at the current rate, or the average one."""
         if not finished:
             return None
-        current = self.throttle.rate.answers.per_second(self.throttle.now())
+        current = self.throttle.rate.responses.per_second(self.throttle.now())
         if current > 0:
             return pending * (self.throttle.sent / finished) / current
         return pending * self.elapsed() / finished
@@ -144,7 +144,7 @@ class ProgressReporter:
         self.samples.append(
             PaceSample(
                 at=elapsed,
-                per_second=self.throttle.rate.answers.per_second(self.throttle.now()),
+                per_second=self.throttle.rate.responses.per_second(self.throttle.now()),
                 concurrency=self.workers,
                 refused=refused - self._refused_before,
             )

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 import anyio
 import attrs
 
-from losant_tokens._adaptive_rate import Rate
+from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._eventloop import clock
 from losant_tokens._resources.base import Send
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
@@ -59,7 +59,9 @@ async def open_throttle(patience: float) -> AsyncIterator["Throttle"]:
     Args:
         patience: How long to wait for the end of an outage, in seconds.
     """
-    throttle = Throttle(Rate(first=_READ_RATE), AdaptiveConcurrency(1), CircuitBreaker(patience))
+    throttle = Throttle(
+        AdaptiveRate(initial=_READ_RATE), AdaptiveConcurrency(1), CircuitBreaker(patience)
+    )
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(throttle.serve_queue)
@@ -96,7 +98,7 @@ class Throttle:
         last_error: The last error that allowed a retry.
     """
 
-    rate: Rate
+    rate: AdaptiveRate
     concurrency: AdaptiveConcurrency
     circuit_breaker: CircuitBreaker
     before_waiting: Callable[[], None] = lambda: None
@@ -133,14 +135,14 @@ class Throttle:
             GaveUpError: The service was out for too long.
         """
         is_probe = await self._wait_for_places(places)
-        slot = Slot(self, places, self.now() + min(1.0 / self.rate.now, _MAX_SPACING))
+        slot = Slot(self, places, self.now() + min(1.0 / self.rate.per_second, _MAX_SPACING))
         try:
             yield slot
         finally:
             if is_probe:
                 self._probe_lock.release()
             if slot.places:
-                self.rate.give_back(slot.places)
+                self.rate.release(slot.places)
 
     async def read(self, request: Callable[[], Awaitable[R]]) -> R:
         """Send a request that only reads. Retry it until it succeeds or fails for good.
@@ -238,11 +240,11 @@ class Throttle:
             while self._queue and not self.is_stopping:
                 now = self.now()
                 ready, places = self._queue[0]
-                if self.rate.take(now, places):
+                if self.rate.try_acquire(now, places):
                     self._queue.popleft()
                     ready.set()
                 else:
-                    await anyio.sleep(min(self.rate.wait(now), _STOP_CHECK_INTERVAL))
+                    await anyio.sleep(min(self.rate.wait_time(now), _STOP_CHECK_INTERVAL))
 
     async def _wait_for_places(self, places: int) -> bool:
         """Wait for places. Return whether they are for a probe, which has `_probe_lock`.
@@ -252,7 +254,9 @@ class Throttle:
             GaveUpError: The service was out for too long.
         """
         while True:
-            if not self.is_stopping and (self._queue or not self.rate.take(self.now(), places)):
+            if not self.is_stopping and (
+                self._queue or not self.rate.try_acquire(self.now(), places)
+            ):
                 await self._wait_in_queue(places)
             if self.is_stopping:
                 raise StoppedError
@@ -263,7 +267,7 @@ class Throttle:
 
     async def _wait_in_queue(self, places: int) -> None:
         now = self.now()
-        if self.rate.wait(now) + len(self._queue) / self.rate.now > _SHORT_WAIT:
+        if self.rate.wait_time(now) + len(self._queue) / self.rate.per_second > _SHORT_WAIT:
             self.before_waiting()
         entry = (anyio.Event(), places)
         ready, _ = entry
@@ -308,7 +312,7 @@ class Throttle:
         """
         now = self.now()
         self.circuit_breaker.record_response()
-        self.rate.answered(now, sent_at)
+        self.rate.record_response(now, sent_at)
         if self.concurrency.record_response(now - sent_at, kind):
             self.rate.latency = self.concurrency.latency
 
@@ -336,7 +340,7 @@ class Throttle:
         self.last_error = error
         self.refused += 1
         self.circuit_breaker.record_rate_limit(now)
-        self.rate.refused(now, sent_at, getattr(error, "retry_after", None))
+        self.rate.record_rate_limit(now, sent_at, getattr(error, "retry_after", None))
 
     def _record_failure(self, error: LosantError, sent_at: float, attempts: Attempts) -> None:
         now = self.now()

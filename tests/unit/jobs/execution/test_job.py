@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from losant_tokens import ApiTokenPatch, Owner, errors, jobs
-from losant_tokens._adaptive_rate import Rate
+from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.jobs import Outcome, Progress
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._states import States
@@ -653,7 +653,7 @@ def test_samples_of_long_jobs_are_thinned_out() -> None:
     """However long a job goes on, the samples of its pace stay few, and add up."""
 
     async def job() -> ProgressReporter:
-        throttle = Throttle(Rate(), AdaptiveConcurrency(10), CircuitBreaker(300))
+        throttle = Throttle(AdaptiveRate(), AdaptiveConcurrency(10), CircuitBreaker(300))
         reporter = ProgressReporter(10, States.of(10), throttle, Listener(None))
         with anyio.move_on_after(3000):
             async with anyio.create_task_group() as group:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from losant_tokens._adaptive_rate import Curve, Meter, Rate
+from losant_tokens._adaptive_rate import AdaptiveRate, Curve, Meter
 from tests.support.simulation import (
     Answer,
     FixedWindow,
@@ -237,24 +237,24 @@ def test_long_window_is_used_up() -> None:
 
 def test_refusals_in_flight_count_once() -> None:
     """Requests that were on their way when one was refused say nothing new."""
-    rate = Rate()
+    rate = AdaptiveRate()
     for step in range(100):
-        rate.answered(step / 100, step / 100 - 0.01)
-    rate.refused(1.0, 0.99, None)
-    before = rate.now, rate.pause_left(1.0)
+        rate.record_response(step / 100, step / 100 - 0.01)
+    rate.record_rate_limit(1.0, 0.99, None)
+    before = rate.per_second, rate.pause_left(1.0)
 
-    rate.refused(1.01, 0.995, None)
+    rate.record_rate_limit(1.01, 0.995, None)
 
-    assert before == (rate.now, rate.pause_left(1.0))
+    assert before == (rate.per_second, rate.pause_left(1.0))
 
 
 def test_pauses_double_while_refusals_go_on() -> None:
     """Each further refusal without an answer doubles the pause, up to five seconds."""
-    rate = Rate(fixed=50.0)
+    rate = AdaptiveRate(maximum=50.0)
     pauses = []
     now = 10.0
     for _ in range(12):
-        rate.refused(now, now - 0.001, None)
+        rate.record_rate_limit(now, now - 0.001, None)
         pauses.append(rate.pause_left(now))
         now += pauses[-1]
 
@@ -266,11 +266,11 @@ def test_pauses_double_while_refusals_go_on() -> None:
 @pytest.mark.parametrize("retry_after", [0.0, 0.02])
 def test_retry_after_never_shortens_the_backoff(retry_after: float) -> None:
     """The pauses double up to five seconds, also if the server asks for shorter ones."""
-    rate = Rate(fixed=50.0)
+    rate = AdaptiveRate(maximum=50.0)
     pauses = []
     now = 10.0
     for _ in range(12):
-        rate.refused(now, now - 0.001, retry_after)
+        rate.record_rate_limit(now, now - 0.001, retry_after)
         pauses.append(rate.pause_left(now))
         now += pauses[-1]
 
@@ -280,9 +280,9 @@ def test_retry_after_never_shortens_the_backoff(retry_after: float) -> None:
 
 def test_retry_after_is_a_lower_bound() -> None:
     """A wait that the server asks for is kept, however short the backoff is."""
-    rate = Rate(fixed=50.0)
+    rate = AdaptiveRate(maximum=50.0)
 
-    rate.refused(10.0, 9.99, 30.0)
+    rate.record_rate_limit(10.0, 9.99, 30.0)
 
     assert rate.pause_left(10.0) == 30.0
 
@@ -299,30 +299,30 @@ def test_a_server_that_refuses_everything_gets_few_requests(retry_after: float |
 
 def test_places_can_be_given_back() -> None:
     """A place of two that was not used is free for the next request."""
-    rates = Rate(fixed=1.0), Rate(fixed=1.0)
+    rates = AdaptiveRate(maximum=1.0), AdaptiveRate(maximum=1.0)
     for rate in rates:
-        rate.take(10.0, 2)
-    rates[1].give_back(1)
+        rate.try_acquire(10.0, 2)
+    rates[1].release(1)
 
-    assert [rate.wait(10.0) for rate in rates] == pytest.approx([2.0, 1.0])
+    assert [rate.wait_time(10.0) for rate in rates] == pytest.approx([2.0, 1.0])
 
 
 def test_nothing_is_sent_during_a_pause() -> None:
     """During a pause nothing may be sent, whoever was next."""
-    rate = Rate(fixed=50.0)
+    rate = AdaptiveRate(maximum=50.0)
     for _ in range(4):
-        rate.take(1.0)
-    assert 0.0 < rate.wait(1.0) < 0.1
+        rate.try_acquire(1.0)
+    assert 0.0 < rate.wait_time(1.0) < 0.1
 
     rate.pause(1.0, 3.0)
 
-    assert [rate.wait(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
+    assert [rate.wait_time(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
 
 
 def test_places_that_nobody_took_are_lost() -> None:
     """After an hour of silence there is no burst."""
-    rate = Rate(fixed=10)
-    rate.take(0.0)
+    rate = AdaptiveRate(maximum=10)
+    rate.try_acquire(0.0)
 
     taken = _taken(rate, 3600.0, 4)
 
@@ -331,20 +331,20 @@ def test_places_that_nobody_took_are_lost() -> None:
 
 def test_places_close_together_are_given_away_in_beats() -> None:
     """Beyond 500 a second, whoever waits is woken 200 times a second, for some places at once."""
-    taken = _taken(Rate(fixed=1000.0), 10.0, 1000)
+    taken = _taken(AdaptiveRate(maximum=1000.0), 10.0, 1000)
 
     assert len(set(taken)) == pytest.approx(200, abs=2)
     assert taken[-1] - taken[0] == pytest.approx(1.0, abs=0.01)
 
 
-def _taken(rate: Rate, now: float, count: int) -> list[float]:
+def _taken(rate: AdaptiveRate, now: float, count: int) -> list[float]:
     """When so many places in a row were taken, by somebody who waits as long as told."""
     taken: list[float] = []
     while len(taken) < count:
-        if rate.take(now):
+        if rate.try_acquire(now):
             taken.append(now)
         else:
-            now += rate.wait(now)
+            now += rate.wait_time(now)
     return taken
 
 

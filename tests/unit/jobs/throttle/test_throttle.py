@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from losant_tokens import errors
-from losant_tokens._adaptive_rate import Rate
+from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import LosantError, TransportError
 from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
@@ -24,7 +24,9 @@ from tests.support.jobs import on_virtual_time
 
 def throttle_of(rate: float = 1000.0, concurrency: int = 8) -> Throttle:
     """A throttle with a fixed rate."""
-    return Throttle(Rate(fixed=rate), AdaptiveConcurrency(concurrency), CircuitBreaker(300))
+    return Throttle(
+        AdaptiveRate(maximum=rate), AdaptiveConcurrency(concurrency), CircuitBreaker(300)
+    )
 
 
 async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) -> None:
@@ -135,7 +137,7 @@ def test_outcomes_are_flushed_before_a_wait(rate: float, waiting: int, expected:
     async def job() -> int:
         before: list[float] = []
         throttle = Throttle(
-            Rate(fixed=rate),
+            AdaptiveRate(maximum=rate),
             AdaptiveConcurrency(8),
             CircuitBreaker(300),
             before_waiting=lambda: before.append(anyio.current_time()),
