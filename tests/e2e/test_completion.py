@@ -10,7 +10,7 @@ from tests.support.command import Command
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(command: Command, shell: str) -> None:
-    """The script knows the commands and their options, and its shell can read it."""
+    """The script contains the commands and their options, and its shell accepts it."""
     code, out, err = command("completion", shell)
 
     assert (0, "") == (code, err)
@@ -23,6 +23,6 @@ def test_completion(command: Command, shell: str) -> None:
         assert (0, "") == (checked.returncode, checked.stderr)
 
 
-def test_no_such_shell(command: Command) -> None:
-    """A shell that is not known is an error of usage."""
+def test_unknown_shell(command: Command) -> None:
+    """An unknown shell is a usage error."""
     assert 2 == command("completion", "tcsh")[0]

@@ -16,7 +16,7 @@ from tests.support.command import Command
 
 
 def test_demo(command: Command) -> None:
-    """The demo shows what it will do, does it, and sums up."""
+    """The demo shows the plan, applies it, and prints the totals."""
     code, out, err = command("demo", "--tokens", "60", "--concurrency", "3")
 
     title, last = out.splitlines()[0], out.splitlines()[-1]
@@ -32,7 +32,7 @@ def test_demo(command: Command) -> None:
 
 
 def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> None:
-    """On a terminal a bar shows how far it is."""
+    """On a terminal, a bar shows the progress."""
     terminal(columns=100)
 
     code, out, err = command("demo", "--tokens", "10")
@@ -42,23 +42,23 @@ def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> 
     assert "Deleting" in err
 
 
-def test_demo_of_nothing(command: Command) -> None:
+def test_demo_without_tokens(command: Command) -> None:
     """A demo without tokens has nothing to delete."""
     code, out, _ = command("demo", "--tokens", "0")
 
     assert (0, "Deleted 0, kept 1, failed 0") == (code, out.splitlines()[-1].split(":")[0])
 
 
-def test_what_the_demo_deletes(
+def test_demo_deletes_expired_and_inactive_tokens(
     fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only expired and inactive tokens are gone, and the token that it went by is not."""
+    """The demo deletes only expired and inactive tokens, and not its own token."""
     fake.seed(200)
     bad = {t.id for t in fake.tokens() if t.status == "inactive" or t.expired(datetime.now(UTC))}
     good = {t.id for t in fake.tokens()} - bad
 
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
+        monkeypatch.setattr(_fake_process, "_COMMAND", _prints(base_url, fake.admin_token))
         code, out, _ = command("demo", "--tokens", "200", "--concurrency", "7")
 
     left = fake.tokens()
@@ -68,13 +68,13 @@ def test_what_the_demo_deletes(
     assert (0, True) == (code, f"Deleted {len(bad)}, kept {len(good) + 1}, failed 0: " in out)
 
 
-def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be deleted is told, a few of them by name, and the exit code is 3."""
+def test_demo_with_failures(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens that the demo cannot delete are printed, and the exit code is 3."""
     fake = FakeLosant()
     fake.seed(60)
     fake.fail(status=400, method="DELETE", times=7)
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
+        monkeypatch.setattr(_fake_process, "_COMMAND", _prints(base_url, fake.admin_token))
         code, out, err = command("demo", "--tokens", "60")
 
     assert code == 3
@@ -82,8 +82,8 @@ def test_failures_in_the_demo(command: Command, monkeypatch: pytest.MonkeyPatch)
     assert err.count("): userApiToken.delete") == 5
 
 
-def test_a_fake_that_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last words of a fake that does not start are told in a line."""
+def test_fake_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line of a fake that does not start is part of the error."""
     monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
 
     code, out, err = command("demo")
@@ -96,8 +96,8 @@ def test_a_fake_that_does_not_start(command: Command, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
-def test_the_fake_is_always_stopped(end: type[BaseException] | None) -> None:
-    """However the block ends, the process of the fake ends with it."""
+def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:
+    """The process of the fake ends with the block, also after an error."""
     with contextlib.suppress(end or Exception), running_fake(1) as fake:
         status = httpx.get(fake.base_url).status_code
         was_running = fake.is_running
@@ -110,7 +110,7 @@ def test_the_fake_is_always_stopped(end: type[BaseException] | None) -> None:
         httpx.get(fake.base_url)
 
 
-def _tells(base_url: str, token: str) -> tuple[str, ...]:
-    """A process that says that it serves a fake which another one does."""
+def _prints(base_url: str, token: str) -> tuple[str, ...]:
+    """Return a process that prints the URL of another fake as its own."""
     line = f'{{"base_url": "{base_url}", "token": "{token}"}}'
     return (sys.executable, "-c", f"print({line!r}, flush=True); input()")

@@ -1,4 +1,4 @@
-"""Ctrl-C, without processes: what it does to a job is told by those in `test_processes`."""
+"""Stop signals during jobs, in this process. `test_processes` has the tests with processes."""
 
 import re
 import threading
@@ -11,7 +11,7 @@ import pytest
 
 from losant_tokens.cli import _fake_process, _stop_signals
 from losant_tokens.testing import FakeLosant
-from tests.e2e.test_demo import _tells
+from tests.e2e.test_demo import _prints
 from tests.support.command import Command
 
 Interrupt = Callable[[int], None]
@@ -19,7 +19,7 @@ Interrupt = Callable[[int], None]
 
 @pytest.fixture
 def fake() -> FakeLosant:
-    """A fake that takes its time to delete the first token."""
+    """Return a fake that is slow to delete the first token."""
     fake = FakeLosant()
     for number in range(40):
         fake.add_token(f"ci-{number}", status="inactive")
@@ -29,7 +29,7 @@ def fake() -> FakeLosant:
 
 @pytest.fixture
 def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
-    """Has signals come, so many, once something is deleted."""
+    """Send a number of signals after the first deletion."""
 
     def make(times: int) -> None:
         @contextmanager
@@ -61,10 +61,10 @@ def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
 CLEANUP = ("cleanup", "--inactive", "--allow-majority", "--yes", "--max-concurrency", "4")
 
 
-def test_once(
+def test_first_signal(
     fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
 ) -> None:
-    """The first stops the job, which says how to carry on; the exit code is 130."""
+    """The first signal stops the job, which prints how to resume and exits with 130."""
     interrupt(1)
 
     code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
@@ -75,10 +75,10 @@ def test_once(
     )
 
 
-def test_twice(
+def test_second_signal(
     fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
 ) -> None:
-    """The second ends requests in flight, too, and the totals are still printed."""
+    """The second signal cancels requests in flight, and the totals are printed."""
     fake.clear_faults()
     fake.fail("latency", seconds=60, method="DELETE", times=None)
     interrupt(2)
@@ -91,10 +91,10 @@ def test_twice(
     assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not started 3[6-9]: ", out)
 
 
-def test_too_late(
+def test_signal_during_the_last_requests(
     fake: FakeLosant, service: str, command: Command, interrupt: Interrupt, tmp_path: Path
 ) -> None:
-    """Where all was under way already, it is done, and nothing is left to carry on."""
+    """A signal during the last requests lets them finish, and the job is complete."""
     for token in fake.tokens()[1:]:
         fake._store.remove(token)
     interrupt(1)
@@ -108,10 +108,10 @@ def test_too_late(
 def test_demo(
     fake: FakeLosant, command: Command, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A demo that is stopped sums up, and cannot be carried on: its plan is gone."""
+    """A stopped demo prints its totals and no command to resume."""
     interrupt(1)
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake_process, "_COMMAND", _tells(base_url, fake.admin_token))
+        monkeypatch.setattr(_fake_process, "_COMMAND", _prints(base_url, fake.admin_token))
         code, out, err = command("demo", "--concurrency", "2")
 
     assert (130, True) == (code, out.splitlines()[-1].startswith("Deleted "))

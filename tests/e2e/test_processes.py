@@ -44,12 +44,12 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def test_version() -> None:
-    """`python -m losant_tokens.cli` is the command, and has a version."""
+    """`python -m losant_tokens.cli --version` prints the version."""
     assert (0, f"losant-tokens {__version__}\n", "") == finished("--version")
 
 
 def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing token is told without a traceback."""
+    """A missing token is reported without a traceback."""
     monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
 
     code, out, err = finished("show", "1" * 24)
@@ -68,7 +68,7 @@ def test_demo() -> None:
 
 
 def test_demo_interrupted() -> None:
-    """Ctrl-C ends the demo, which then says what was done."""
+    """Ctrl-C ends the demo, which then prints its totals."""
     with start("demo", "--tokens", "1500", "--concurrency", "1") as process:
         assert process.stderr is not None
         until_line(process, "Deleting: ")
@@ -80,7 +80,7 @@ def test_demo_interrupted() -> None:
 
 
 def until_line(process: "subprocess.Popen[str]", beginning: str) -> None:
-    """Waits for a line on stderr."""
+    """Wait for a line on stderr."""
     assert process.stderr is not None
     while not (line := process.stderr.readline()).startswith(beginning):
         assert line, "it ended before"
@@ -88,7 +88,7 @@ def until_line(process: "subprocess.Popen[str]", beginning: str) -> None:
 
 @pytest.fixture
 def busy(fake: FakeLosant, service: str, tmp_path: Path) -> FakeLosant:
-    """A fake with tokens to clean up, that takes its time for each."""
+    """Return a fake with tokens to clean up, which is slow for each deletion."""
     for number in range(40):
         fake.add_token(f"ci-{number}")
     fake.fail("latency", seconds=0.3, method="DELETE", times=None)
@@ -101,7 +101,7 @@ CLEANUP = ("cleanup", "--named", "ci-*", "--allow-majority", "--yes", "--max-con
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Signals) -> None:
-    """The first Ctrl-C waits for what is under way, says how to carry on, and loses nothing."""
+    """The first signal waits for requests in flight, and the job can be resumed."""
     plan, report = tmp_path / "plan.jsonl", tmp_path / "r.json"
     with start(*CLEANUP, "--out", str(plan), "--report", str(report)) as process:
         until_line(process, "Deleting: ")
@@ -124,7 +124,7 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
 
 
 def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
-    """The second Ctrl-C stops at once, reports the totals, and loses nothing either."""
+    """The second Ctrl-C stops at once, prints the totals, and the job can be resumed."""
     plan = tmp_path / "plan.jsonl"
     with start(*CLEANUP, "--out", str(plan)) as process:
         until_line(process, "Deleting: ")
@@ -149,8 +149,8 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
     assert (0, True, 0) == (code, out.startswith("Deleted 40, "), len(busy.tokens()))
 
 
-def test_interrupted_while_planning(fake: FakeLosant, service: str, tmp_path: Path) -> None:
-    """Ctrl-C while the tokens are listed leaves no plan, and no half of one."""
+def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) -> None:
+    """Ctrl-C while the tokens are listed leaves no file."""
     fake.add_token("ci")
     fake.fail("latency", seconds=30)
     with start(*CLEANUP, "--out", str(tmp_path / "plan.jsonl")) as process:
@@ -170,7 +170,7 @@ def test_interrupted_while_planning(fake: FakeLosant, service: str, tmp_path: Pa
     ],
 )
 def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notice: str) -> None:
-    """Ctrl-C exits with 130, in a line, and says where something may have been created."""
+    """Ctrl-C exits with 130 and a notice about a token that may have been created."""
     fake.fail("latency", seconds=30)
     with start(*arguments) as process:
         until(lambda: fake.requests)
@@ -187,7 +187,7 @@ def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notic
 
 
 def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
-    """An interrupted deletion reports what was deleted, and what may have been."""
+    """An interrupted deletion reports the deleted and the possibly deleted tokens."""
     fake.add_token("ci-1", id="1" * 24)
     fake.fail("latency", seconds=30, path=f"/me/tokens/{'2' * 24}")
     with start("delete", "--yes", "1" * 24, "2" * 24) as process:
@@ -209,7 +209,7 @@ def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
 def test_broken_pipe(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:
-    """A reader that has seen enough ends the command in silence."""
+    """A reader that closes the pipe ends the command without a message."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     fake.seed(2000)
     with start("list") as process:
@@ -223,8 +223,8 @@ def test_broken_pipe(
     assert (141, "") == (process.wait(), err)
 
 
-def test_broken_pipe_at_the_end(service: str) -> None:
-    """So it is where all of the output fits into the buffer."""
+def test_broken_pipe_at_exit(service: str) -> None:
+    """A reader that closed the pipe before the output is flushed ends the command silently."""
     read, write = os.pipe()
     os.close(read)
     with subprocess.Popen(
@@ -240,7 +240,7 @@ def test_broken_pipe_at_the_end(service: str) -> None:
 def test_narrow_encoding(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
-    """What stdout cannot encode is escaped, and nothing fails."""
+    """Characters that stdout cannot encode are escaped."""
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     fake.add_token("漢")
 
@@ -251,12 +251,12 @@ def test_narrow_encoding(
 
 
 def test_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sandbox says how to connect, serves until Ctrl-C, and then ends well."""
+    """The sandbox prints how to connect, serves until Ctrl-C, and exits with 0."""
     with start("sandbox", "--tokens", "7") as process:
         assert process.stdout is not None
-        told = dict(process.stdout.readline().split()[1].split("=", 1) for _ in range(2))
-        monkeypatch.setenv("LOSANT_API_URL", told["LOSANT_API_URL"])
-        monkeypatch.setenv("LOSANT_API_TOKEN", told["LOSANT_API_TOKEN"])
+        environment = dict(process.stdout.readline().split()[1].split("=", 1) for _ in range(2))
+        monkeypatch.setenv("LOSANT_API_URL", environment["LOSANT_API_URL"])
+        monkeypatch.setenv("LOSANT_API_TOKEN", environment["LOSANT_API_TOKEN"])
         listed = finished("list")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
@@ -266,11 +266,11 @@ def test_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     assert err.splitlines()[0] == "A fake Losant with 7 tokens. In another terminal:"
     assert err.endswith("Stopped.\n")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(told["LOSANT_API_URL"])
+        httpx.get(environment["LOSANT_API_URL"])
 
 
 def test_sandbox_on_a_port_in_use(service: str) -> None:
-    """A port that is in use is told in a line."""
+    """A port that is in use is reported in one line."""
     code, out, err = finished("sandbox", "--port", service.rpartition(":")[2])
 
     assert (1, "") == (code, out)
@@ -278,15 +278,15 @@ def test_sandbox_on_a_port_in_use(service: str) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_what_importing_the_entry_point_costs() -> None:
-    """The entry point does not import cyclopts, which may not be there."""
+def test_entry_point_imports_little() -> None:
+    """The entry point does not import cyclopts, which may be missing."""
     code = "import sys, losant_tokens.cli; print('cyclopts' in sys.modules)"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
 def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The entry point takes the arguments of the process, and exits with the code."""
+    """The entry point uses the arguments of the process, and exits with the exit code."""
     monkeypatch.setattr(sys, "argv", ["losant-tokens", "show"])
 
     with pytest.raises(SystemExit) as exit_:
@@ -299,7 +299,7 @@ def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_without_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without the extra the command says what to install."""
+    """Without the extra, the command prints what to install."""
     monkeypatch.setattr(cli, "find_spec", lambda _: None)
 
     with pytest.raises(SystemExit) as exit_:
@@ -317,7 +317,7 @@ def test_interrupted_on_a_terminal(
     capsys: pytest.CaptureFixture[str],
     terminal: Callable[..., None],
 ) -> None:
-    """On a terminal the message goes below the `^C`."""
+    """On a terminal, the message is printed below the `^C`."""
 
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt

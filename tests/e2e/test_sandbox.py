@@ -9,8 +9,8 @@ from losant_tokens.cli import _fake_process
 from tests.support.command import Command
 
 
-def test_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is how a sandbox ends, so it ends well."""
+def test_sandbox_is_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends the sandbox with the exit code 0."""
 
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
@@ -26,7 +26,7 @@ def test_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_host(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake can listen on every address; what is printed is for a shell on this machine."""
+    """The fake can listen on every address; the printed URL is for this machine."""
     seen: list[int] = []
 
     def look(_: float) -> None:
@@ -47,7 +47,7 @@ def test_host(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (0, True) == (code, f"LOSANT_API_URL=http://127.0.0.1:{port}\n" in out)
 
 
-def test_host_that_is_not_here(command: Command) -> None:
+def test_unknown_host(command: Command) -> None:
     """An address that this machine does not have is an error."""
     code, out, err = command("sandbox", "--host", "192.0.2.1")
 
@@ -55,8 +55,8 @@ def test_host_that_is_not_here(command: Command) -> None:
     assert "the fake did not start" in err
 
 
-def test_ended_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fake that ends by itself is an error."""
+def test_fake_stops_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake that stops by itself is an error."""
     line = '{"base_url": "http://127.0.0.1:1", "token": "t"}'
     monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", f"print({line!r})"))
 

@@ -31,7 +31,7 @@ def send(number: int = signal.SIGTERM) -> None:
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_handled(number: int) -> None:
-    """A handler gets each stop signal while the block runs, and the one before is put back."""
+    """A handler receives stop signals during the block, and the previous one is restored."""
     before = signal.getsignal(number)
     seen: list[int] = []
 
@@ -42,7 +42,7 @@ def test_handled(number: int) -> None:
 
 
 def test_ignored_signals_stay_ignored() -> None:
-    """A signal that the parent process ignores, as nohup does, is left alone."""
+    """A signal that the parent process ignores, as with nohup, stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with handled(interrupt):
@@ -51,8 +51,8 @@ def test_ignored_signals_stay_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_other_threads() -> None:
-    """A program may run the command in another thread, where no handler can be set."""
+def test_command_in_another_thread() -> None:
+    """A program can run the command in another thread, which cannot set handlers."""
     before = signal.getsignal(signal.SIGTERM)
 
     def run() -> bool:
@@ -70,7 +70,7 @@ def test_interrupt() -> None:
 
 
 def test_postponed() -> None:
-    """Two signals wait until the block is done; the third ends it."""
+    """Two signals are postponed until the block is done; the third ends it."""
     signals = StopSignals()
 
     with signals.postponed():
@@ -82,7 +82,7 @@ def test_postponed() -> None:
 
 
 async def test_signals_before_the_loop() -> None:
-    """A signal that came before the event loop ran is reacted to."""
+    """A signal that arrived before the event loop started is handled."""
     seen: list[int] = []
     signals = StopSignals(1)
 
@@ -93,7 +93,7 @@ async def test_signals_before_the_loop() -> None:
 
 
 def test_work_is_cancelled() -> None:
-    """Without a grace period the first signal cancels the work, and nothing else."""
+    """Without a grace period, the first signal cancels the work."""
     ends: list[str] = []
 
     async def work() -> None:
@@ -109,7 +109,7 @@ def test_work_is_cancelled() -> None:
     assert ["cancelled"] == ends
 
 
-def test_work_that_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_work_within_the_grace_period(capsys: pytest.CaptureFixture[str]) -> None:
     """Work that ends within the grace period returns its result."""
 
     async def work() -> str:
@@ -122,7 +122,7 @@ def test_work_that_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("signals", "grace"), [(1, 0.1), (2, 30.0)])
-def test_work_that_does_not_end(signals: int, grace: float) -> None:
+def test_work_after_the_grace_period(signals: int, grace: float) -> None:
     """The grace period and a second signal both end the work."""
     began = time.monotonic()
 
@@ -138,8 +138,8 @@ def test_work_that_does_not_end(signals: int, grace: float) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_leave() -> None:
-    """Ctrl-C during imports ends the process in a line."""
+def test_exit_at_once() -> None:
+    """Ctrl-C during imports ends the process with one line."""
     code = (
         "import os, signal\n"
         "from losant_tokens.cli._signal_handlers import exit_at_once, handled\n"
@@ -153,8 +153,8 @@ def test_leave() -> None:
     assert expected == (done.returncode, done.stdout, done.stderr)
 
 
-def test_the_first_handler_needs_few_imports() -> None:
-    """Ctrl-C is handled before asyncio, attrs or cyclopts are imported, which take their time."""
+def test_first_handler_imports_little() -> None:
+    """Ctrl-C is handled before the slow imports of asyncio, attrs and cyclopts."""
     code = (
         "import sys, losant_tokens.cli._signal_handlers\n"
         "print(sys.modules.keys() & {'asyncio', 'attrs', 'cyclopts'})\n"
@@ -165,8 +165,8 @@ def test_the_first_handler_needs_few_imports() -> None:
     assert "set()\n" == done.stdout
 
 
-def test_leave_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It writes a line and exits with 130."""
+def test_exit_at_once_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler for imports writes one line and exits with 130."""
     calls: list[object] = []
     monkeypatch.setattr(os, "write", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(os, "_exit", calls.append)
@@ -176,8 +176,8 @@ def test_leave_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(2, b"losant-tokens: interrupted\n"), 130] == calls
 
 
-def test_ignore() -> None:
-    """While the interpreter ends, stop signals are ignored."""
+def test_signals_are_ignored_at_exit() -> None:
+    """Stop signals are ignored while the interpreter exits."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         ignore_stop_signals()
@@ -193,7 +193,7 @@ def test_ignore() -> None:
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_delete(fake: FakeLosant, service: str, number: int) -> None:
-    """A deletion that is stopped prints each id that is gone, and starts no other."""
+    """A stopped deletion prints each deleted id and starts no other."""
     ids = [fake.add_token(f"ci-{n}").id for n in range(100)]
     fake.fail("latency", seconds=0.3, times=None, method="DELETE", after_acting=True)
     with start("delete", "--yes", *ids) as process:
@@ -207,7 +207,7 @@ def test_delete(fake: FakeLosant, service: str, number: int) -> None:
 
 
 def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
-    """Tokens whose requests were cut off may have been deleted, and are named."""
+    """Tokens whose requests were cancelled are reported as possibly deleted."""
     token = fake.add_token("ci")
     fake.fail("latency", seconds=30, method="DELETE", after_acting=True)
     with start("delete", "--yes", token.id) as process:
@@ -221,7 +221,7 @@ def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
     assert err.startswith(f"{token.id} may have been deleted: no response confirms it.\n")
 
 
-def test_create_in_time(fake: FakeLosant, service: str) -> None:
+def test_create_within_the_grace_period(fake: FakeLosant, service: str) -> None:
     """A token that is created within the grace period has its secret printed."""
     fake.fail("latency", seconds=0.5, method="POST", after_acting=True)
     with start("create", "ci") as process:
@@ -233,7 +233,7 @@ def test_create_in_time(fake: FakeLosant, service: str) -> None:
 
 
 def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
-    """A change that was cut off may have been made, and the command says how to look."""
+    """A cancelled change is reported as possibly made, with the command to check."""
     token = fake.add_token("ci")
     fake.fail("latency", seconds=30, method="PATCH", after_acting=True)
     with start("patch", token.id, "--name", "new") as process:
@@ -247,7 +247,7 @@ def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
     assert f"The token may have been changed: check with `losant-tokens show {token.id}`." in err
 
 
-def test_patch_in_time(fake: FakeLosant, service: str) -> None:
+def test_patch_within_the_grace_period(fake: FakeLosant, service: str) -> None:
     """A change that is made within the grace period is shown."""
     token = fake.add_token("ci")
     fake.fail("latency", seconds=0.5, method="PATCH")
@@ -259,8 +259,8 @@ def test_patch_in_time(fake: FakeLosant, service: str) -> None:
     assert (0, "Name:        new") == (process.returncode, out.splitlines()[1])
 
 
-def test_threads_are_not_needed() -> None:
-    """The main thread alone handles signals; no thread is left over."""
+def test_signals_need_no_threads() -> None:
+    """Signals are handled without additional threads."""
     before = threading.active_count()
     with StopSignals().postponed():
         pass

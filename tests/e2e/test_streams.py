@@ -21,7 +21,7 @@ FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full h
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLosant:
-    """One token to clean up among ten."""
+    """Return a fake with ten tokens, one of which is to be cleaned up."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     fake = FakeLosant()
     fake.add_token("ci", id="1" * 24, status="inactive")
@@ -37,7 +37,7 @@ def shell(line: str) -> "subprocess.CompletedProcess[str]":
 
 
 def is_broken(done: "subprocess.CompletedProcess[str]") -> bool:
-    """Whether the process ended in a traceback, an abort or a failed flush."""
+    """Return whether the process ended in a traceback, an abort or a failed flush."""
     return (
         done.returncode in {120, 134, -6}
         or "Traceback" in done.stderr
@@ -50,7 +50,7 @@ def is_broken(done: "subprocess.CompletedProcess[str]") -> bool:
 
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", pytest.param(">/dev/full 2>&1", marks=FULL)])
 def test_job_without_streams(fake: FakeLosant, service: str, streams: str, tmp_path: Path) -> None:
-    """A job without a stream that works is done, writes its report, and exits with 0."""
+    """A job without working streams finishes, writes its report, and exits with 0."""
     done = shell(f"cleanup --inactive --yes --report '{tmp_path}/r.json' {streams}")
 
     assert (0, False) == (done.returncode, is_broken(done))
@@ -66,7 +66,7 @@ def test_delete_without_stdout(fake: FakeLosant, service: str) -> None:
 
 
 def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
-    """Without stdout no token is created, and the command says why."""
+    """Without stdout, no token is created, and the reason is printed."""
     done = shell("create new >&-")
 
     assert (1, 10) == (done.returncode, len(fake.tokens()))
@@ -75,7 +75,7 @@ def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
 
 
 def test_list_without_stdout(fake: FakeLosant, service: str) -> None:
-    """A list that cannot be printed is one line of error."""
+    """A list that cannot be printed is an error in one line."""
     done = shell("list >&-")
 
     expected = "losant-tokens: error: standard output cannot be written: Bad file descriptor\n"
@@ -103,7 +103,7 @@ def test_list_without_stdout(fake: FakeLosant, service: str) -> None:
 )
 @FULL
 def test_all_streams(fake: FakeLosant, service: str, command: str, streams: str) -> None:
-    """Closed and full streams, together as well, end in no traceback and no abort."""
+    """Closed and full streams, in all combinations, cause no traceback and no abort."""
     line = command.replace(" 1", f" {'1' * 24}").replace(" 2", f" {'1' * 24}")
 
     done = shell(f"{line} {streams}")
@@ -118,7 +118,7 @@ def test_all_streams(fake: FakeLosant, service: str, command: str, streams: str)
 
 
 class Broken(io.StringIO):
-    """A stream that refuses everything."""
+    """A stream whose writes fail."""
 
     def write_output(self, _: str) -> int:
         raise OSError(5, "Input/output error")
@@ -128,7 +128,7 @@ class Broken(io.StringIO):
 
 
 def test_missing_streams_are_opened(tmp_path: Path) -> None:
-    """Closed descriptors are opened at once, so that no socket gets their numbers."""
+    """Closed standard descriptors are opened at once, so that no socket gets their numbers."""
     code = (
         "import os, sys\n"
         "from losant_tokens.cli._console import open_missing_streams\n"
@@ -149,8 +149,8 @@ def test_missing_streams_are_opened(tmp_path: Path) -> None:
     assert "(3, '', 1)9" == path.read_text()
 
 
-def test_opening_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that Python did not open is opened; those that are open stay."""
+def test_missing_stream_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing stream is opened; open streams are kept."""
     before = sys.stderr
     monkeypatch.setattr(sys, "stdin", None)
 
@@ -159,7 +159,7 @@ def test_opening_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (0, before) == (sys.stdin.fileno(), sys.stderr)
 
 
-def test_opening_of_a_closed_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_stdout_is_opened_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output is opened for reading, so that a write fails as on a closed stream."""
     opened = []
 
@@ -175,26 +175,26 @@ def test_opening_of_a_closed_descriptor(monkeypatch: pytest.MonkeyPatch) -> None
     assert [(os.devnull, os.O_RDONLY), (os.devnull, os.O_RDWR)] == opened
 
 
-def test_say_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message for people that cannot be printed is dropped."""
+def test_status_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that cannot be printed is dropped."""
     monkeypatch.setattr(sys, "stderr", Broken())
     print_status("x")
     monkeypatch.setattr(sys, "stderr", None)
     print_status("x")
 
 
-def test_a_table_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text for stderr that cannot be printed is dropped."""
+def test_table_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that stderr does not accept is dropped."""
     stream = Broken()
     monkeypatch.setattr(sys, "stderr", stream)
 
     write_output("x", stream)
 
 
-def test_result_goes_to_stderr(
+def test_result_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A result that stdout does not take goes to stderr."""
+    """A result that stdout does not accept goes to stderr."""
     monkeypatch.setattr(sys, "stdout", Broken())
 
     write_result("one\ntwo\n")
@@ -206,10 +206,10 @@ def test_result_goes_to_stderr(
     )
 
 
-def test_result_after_the_reader_left(
+def test_result_after_the_reader_has_closed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If nobody reads stdout any more, results go to stderr without an error."""
+    """If the reader of stdout closes it, results go to stderr without an error."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stdout:
@@ -246,21 +246,21 @@ def _socket() -> int:
 def test_output_problem(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], int], problem: str | None
 ) -> None:
-    """What keeps stdout from taking a secret is found without writing to it."""
+    """A problem with stdout is detected without writing to it."""
     with os.fdopen(make(), "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         assert problem == _console.output_problem()
 
 
-def test_output_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stdout that a program replaced is taken as it is."""
+def test_replaced_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replaced stdout is accepted without a check."""
     monkeypatch.setattr(sys, "stdout", io.StringIO())
 
     assert _console.output_problem() is None
 
 
-def test_open_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe that somebody reads is no problem."""
+def test_pipe_with_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe with a reader is accepted."""
     read_end, write_end = os.pipe()
     with os.fdopen(write_end, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
@@ -268,7 +268,7 @@ def test_open_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(read_end)
 
 
-def test_forgiving() -> None:
+def test_fault_tolerant_stream() -> None:
     """A display writes to a broken stream without an error, and has its other attributes."""
     broken, good = (
         _console.FaultTolerantStream(Broken()),
@@ -282,7 +282,7 @@ def test_forgiving() -> None:
     assert ("abc", False) == (good.getvalue(), good.isatty())
 
 
-def test_secret_that_is_lost(
+def test_lost_secret(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If stdout fails after the token was created, its id and how to delete it are printed."""
@@ -298,10 +298,10 @@ def test_secret_that_is_lost(
     assert new.secret not in err
 
 
-def test_secret_that_nobody_reads(
+def test_secret_without_a_reader(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader that leaves before the secret comes is reported likewise."""
+    """A reader that closes the pipe before the secret is written is reported, too."""
     monkeypatch.setattr("losant_tokens.cli.commands.create.output_problem", lambda: None)
     with os.fdopen(_pipe(), "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)

@@ -1,4 +1,4 @@
-"""The command in process, against a fake on a loopback port."""
+"""Run the command in this process, against a fake on a loopback port."""
 
 import io
 import sys
@@ -17,13 +17,13 @@ from losant_tokens.testing import FakeLosant
 
 
 class Command:
-    """Runs the command as a shell would, but in this process."""
+    """Run the command like a shell, but in this process."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """The exit code, what went to stdout, and what went to stderr."""
+        """Return the exit code, the output on stdout, and the output on stderr."""
         code = run(arguments)
         return code, *self._capsys.readouterr()
 
@@ -32,10 +32,10 @@ class Command:
 def command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Command]:
-    """Runs the command, with each event loop in a thread of its own.
+    """Run the command, with each event loop in a separate thread.
 
-    Python 3.11 tells a tracer when a coroutine into which something was thrown ends, but not when
-    it goes on. Coverage then loses sight of whatever called the event loop, in that thread.
+    Python 3.11 does not report to a tracer that a coroutine continues after an exception was
+    thrown into it. Coverage then loses track of the callers of the event loop in that thread.
     """
     run_here: Any = anyio.run
 
@@ -56,7 +56,7 @@ def fake() -> FakeLosant:
 
 @pytest.fixture
 def service(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The fake, where the environment says the API is."""
+    """Serve the fake, and set the environment variables to its URL and token."""
     with fake.serve() as base_url:
         monkeypatch.setenv("LOSANT_API_URL", base_url)
         monkeypatch.setenv("LOSANT_API_TOKEN", fake.admin_token)
@@ -65,7 +65,7 @@ def service(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes terminals of the standard streams."""
+    """Make the standard streams look like terminals."""
 
     def make(*, columns: int = 80, typed: str = "") -> None:
         stdin = io.StringIO(typed)

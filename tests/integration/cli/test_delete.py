@@ -1,4 +1,4 @@
-"""`delete`: asks first, goes on after a failure."""
+"""The command `delete`."""
 
 from collections.abc import Callable
 
@@ -19,22 +19,22 @@ def fake() -> FakeLosant:
 
 
 def test_delete(fake: FakeLosant, service: str, command: Command) -> None:
-    """With --yes tokens are deleted unasked; their ids go to stdout."""
+    """With --yes, tokens are deleted without confirmation, and their ids go to stdout."""
     code, out, err = command("delete", "--yes", ONE, TWO)
 
     assert (0, {ONE, TWO}, "Deleted 2 of 2.\n") == (code, set(out.split()), err)
     assert fake.tokens() == ()
 
 
-def test_order(fake: FakeLosant, service: str, command: Command) -> None:
-    """Each id comes out as soon as its token is gone, whichever went in first."""
+def test_ids_are_printed_at_once(fake: FakeLosant, service: str, command: Command) -> None:
+    """Each id is printed as soon as its token is deleted, in any order."""
     fake.fail("latency", seconds=0.2, path=f"*{ONE}")
 
     assert command("delete", "--yes", ONE, TWO)[1] == f"{TWO}\n{ONE}\n"
 
 
-def test_failure(fake: FakeLosant, service: str, command: Command) -> None:
-    """Where one fails the others are deleted all the same, and the exit code is 3."""
+def test_failure_does_not_stop_the_others(fake: FakeLosant, service: str, command: Command) -> None:
+    """If one deletion fails, the other tokens are deleted, and the exit code is 3."""
     code, out, err = command("delete", "--yes", GONE, ONE)
 
     assert (3, f"{ONE}\n") == (code, out)
@@ -42,8 +42,8 @@ def test_failure(fake: FakeLosant, service: str, command: Command) -> None:
     assert err.endswith("Deleted 1 of 2.\n")
 
 
-def test_twice(fake: FakeLosant, service: str, command: Command) -> None:
-    """An id that is given twice, in whatever case, is deleted once."""
+def test_repeated_id(fake: FakeLosant, service: str, command: Command) -> None:
+    """An id that occurs twice, in upper and lower case, is deleted once."""
     fake.add_token("hex", id="ab" * 12)
 
     code, out, _ = command("delete", "--yes", "ab" * 12, "AB" * 12)
@@ -51,8 +51,8 @@ def test_twice(fake: FakeLosant, service: str, command: Command) -> None:
     assert (0, "ab" * 12 + "\n") == (code, out)
 
 
-def test_no_id(fake: FakeLosant, service: str, command: Command) -> None:
-    """One id that is none is an error of usage, and nothing is deleted."""
+def test_invalid_id(fake: FakeLosant, service: str, command: Command) -> None:
+    """An invalid id is a usage error, and nothing is deleted."""
     code, out, err = command("delete", "--yes", ONE, "../..")
 
     expected = "losant-tokens: error: '../..' is not a token id: an id has 24 hexadecimal digits\n"
@@ -60,15 +60,15 @@ def test_no_id(fake: FakeLosant, service: str, command: Command) -> None:
     assert len(fake.tokens()) == 2
 
 
-def test_no_terminal(fake: FakeLosant, service: str, command: Command) -> None:
-    """Without a terminal to ask on, nothing is deleted unless --yes says so."""
+def test_without_a_terminal(fake: FakeLosant, service: str, command: Command) -> None:
+    """Without a terminal, a deletion needs --yes."""
     expected = "losant-tokens: error: delete needs --yes: stdin is not a terminal\n"
     assert (2, "", expected) == command("delete", ONE)
     assert fake.requests == ()
 
 
 @pytest.mark.parametrize(("typed", "left"), [("y\n", 0), ("YES\n", 0), ("n\n", 2), ("\n", 2)])
-def test_asks(
+def test_confirmation(
     fake: FakeLosant,
     service: str,
     command: Command,
@@ -76,7 +76,7 @@ def test_asks(
     typed: str,
     left: int,
 ) -> None:
-    """On a terminal it shows what it is about, and deletes when told yes."""
+    """On a terminal, the tokens are shown and deleted only after a yes."""
     terminal(typed=typed)
 
     code, out, err = command("delete", ONE, TWO)
@@ -89,10 +89,10 @@ def test_asks(
     )
 
 
-def test_asks_about_one_that_is_gone(
+def test_confirmation_of_a_missing_token(
     fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
 ) -> None:
-    """An id without a token is shown as such, and the end of the input is no yes."""
+    """An id without a token is shown as not found, and the end of the input means no."""
     terminal()
 
     _, _, err = command("delete", GONE)
@@ -103,7 +103,7 @@ def test_asks_about_one_that_is_gone(
 def test_own_token(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the token in use is among the tokens, nothing is deleted, unless that is meant."""
+    """If the token in use is to be deleted, nothing is deleted without --allow-own-token."""
     own = fake.add_token("own", scope=["all.User"])
     monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
 
@@ -117,14 +117,14 @@ def test_own_token(
 
 
 def test_quiet(fake: FakeLosant, service: str, command: Command) -> None:
-    """A quiet deletion prints ids and errors alone."""
+    """A quiet deletion prints only ids and errors."""
     assert (0, f"{ONE}\n", "") == command("delete", "--yes", "--quiet", ONE)
     code, out, err = command("delete", "--yes", "--quiet", GONE)
     assert (3, "", 2) == (code, out, len(err.splitlines()))
 
 
-def test_answer_that_proves_nothing(fake: FakeLosant, service: str, command: Command) -> None:
-    """A token about which the answer proves nothing may have been deleted, and is named."""
+def test_invalid_response(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token whose response is invalid is reported as possibly deleted."""
     fake.fail(status=200, body={"a": 1}, times=None, method="DELETE")
 
     code, out, err = command("delete", "--yes", ONE)

@@ -1,4 +1,4 @@
-"""Errors of the command while it talks to the fake."""
+"""Errors of the command, against the fake."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.support.command import Command
 
 
 def test_wrong_token(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the API refuses is told in a line, with a hint."""
+    """A token that the API refuses is reported in one line with a hint."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "wrong")
 
     code, out, err = command("list")
@@ -18,8 +18,8 @@ def test_wrong_token(service: str, command: Command, monkeypatch: pytest.MonkeyP
     assert hint.startswith("hint: check LOSANT_API_TOKEN")
 
 
-def test_message_of_the_server(fake: FakeLosant, service: str, command: Command) -> None:
-    """What a server says cannot get at the terminal."""
+def test_server_message_is_escaped(fake: FakeLosant, service: str, command: Command) -> None:
+    """Control characters in a message of the server are escaped."""
     fake.fail(status=400, body={"type": "X", "message": "a\x1b[2J\u202eb"})
 
     _, _, err = command("list")
@@ -29,8 +29,8 @@ def test_message_of_the_server(fake: FakeLosant, service: str, command: Command)
     )
 
 
-def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> None:
-    """Whoever waits for another try is told why."""
+def test_retries_are_printed(fake: FakeLosant, service: str, command: Command) -> None:
+    """The reason for each retry is printed."""
     fake.fail(status=503, headers={"Retry-After": "0"})
 
     code, _, err = command("list")
@@ -43,7 +43,7 @@ def test_retries_are_told(fake: FakeLosant, service: str, command: Command) -> N
 def test_full_disk(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system refuses is told in a line."""
+    """An error of the operating system is reported in one line."""
 
     def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")

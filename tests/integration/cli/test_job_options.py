@@ -1,4 +1,4 @@
-"""The rules that the options of a job select, against the fake."""
+"""Rule options, against the fake."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_rules_select(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each option selects what it says."""
+    """Each rule option selects the tokens that it describes."""
     monkeypatch.chdir(tmp_path)
     fake.add_token("a", scope=["all.User"], creator_name="ada")
     fake.add_token("b", status="inactive")

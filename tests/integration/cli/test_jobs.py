@@ -27,7 +27,7 @@ APPLICATION = f"application:{'a' * 24}"
 
 @pytest.fixture
 def fake() -> FakeLosant:
-    """Five tokens that have expired, and six that have not."""
+    """Return a fake with five expired tokens and six valid ones."""
     fake = FakeLosant()
     for number in range(5):
         fake.add_token(f"ci-{number}", id=f"{number:024x}", expiration_date=LONG_AGO)
@@ -43,14 +43,14 @@ def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of files that have no name of their own."""
+    """Return the state folder."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state" / "losant-tokens"
 
 
 @pytest.fixture
 def own_token(fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of the token in use, which is one of those listed."""
+    """Return the id of the token in use, which is also listed."""
     token = fake.add_token("own", scope=["all.User"], expiration_date=None)
     monkeypatch.setenv("LOSANT_API_TOKEN", token.secret)
     return token.id
@@ -64,7 +64,7 @@ WARNING = "losant-tokens: WARNING: Cannot determine which token this client uses
 
 
 def test_plan(fake: FakeLosant, own_token: str, service: str, command: Command) -> None:
-    """A plan is shown on stdout: what, where, why, how many; nothing is changed."""
+    """A plan is shown on stdout with its reasons and counts, and nothing is changed."""
     code, out, err = command("plan", "--expired", "--out", "p.jsonl", "--protect", "prod-*")
 
     expected = f"""\
@@ -88,16 +88,16 @@ ACTION  REASON{" " * 15}  TOKENS  EXAMPLES
 
 
 def test_plan_warns(service: str, command: Command) -> None:
-    """What one should know of a plan is said aloud."""
+    """Warnings about a plan are printed."""
     assert WARNING in command("plan", "--expired")[2]
 
 
 def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
-    """As JSON a plan tells its file, which is one of its own unless it was named, and counts."""
+    """With --json, the summary of a plan has its file and its counts."""
     code, out, _ = command("plan", "--expired", "--action", "deactivate", "--json")
 
-    said = json.loads(out)
-    path = Path(said.pop("plan"))
+    printed = json.loads(out)
+    path = Path(printed.pop("plan"))
     assert (0, state, 5) == (code, path.parent, len(jobs.Plan.read(path)))
     assert 0o700 == state.stat().st_mode & 0o777
     assert {
@@ -108,13 +108,13 @@ def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: P
         "tokenInUse": None,
         "moved": False,
         "incomplete": [],
-    } == said
+    } == printed
 
 
 @pytest.mark.parametrize("options", [[], ["--except-named", "ci-*"], ["--any"]])
 @pytest.mark.parametrize("name", ["plan", "cleanup", "quarantine"])
-def test_no_rule(command: Command, name: str, options: list[str]) -> None:
-    """Without a rule nothing is selected, and that is an error of usage."""
+def test_without_a_rule(command: Command, name: str, options: list[str]) -> None:
+    """A command without a rule is a usage error."""
     yes = [] if name == "plan" else ["--yes"]
 
     code, out, err = command(name, *options, *yes)
@@ -130,8 +130,8 @@ def test_no_rule(command: Command, name: str, options: list[str]) -> None:
         (["--expired", "--max-changes", "2"], "More than 2 tokens were selected"),
     ],
 )
-def test_guards(service: str, command: Command, options: list[str], message: str) -> None:
-    """A plan that its guards refuse exits with 4, and leaves no file."""
+def test_safety_checks(service: str, command: Command, options: list[str], message: str) -> None:
+    """A plan that a safety check blocks exits with 4 and leaves no file."""
     code, out, err = command("plan", *options, "--out", "p.jsonl")
 
     assert (4, "") == (code, out)
@@ -140,7 +140,7 @@ def test_guards(service: str, command: Command, options: list[str], message: str
 
 
 def test_owners(fake: FakeLosant, service: str, command: Command) -> None:
-    """A plan can be about several owners, and says whose tokens are whose."""
+    """A plan of several owners shows the owner of each group of tokens."""
     fake.add_token("theirs", owner=APPLICATION, expiration_date=LONG_AGO)
 
     _, out, _ = command(
@@ -154,7 +154,7 @@ def test_owners(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_apply(fake: FakeLosant, own_token: str, service: str, command: Command) -> None:
-    """A plan is shown, applied, and accounted for."""
+    """A plan is shown and applied, and the totals are printed."""
     command("plan", "--expired", "--out", "p.jsonl")
 
     code, out, err = command("apply", "p.jsonl", "--yes")
@@ -166,8 +166,8 @@ def test_apply(fake: FakeLosant, own_token: str, service: str, command: Command)
     assert {"own", *(f"prod-{number}" for number in range(6))} == names(fake)
 
 
-def test_apply_reads_again(fake: FakeLosant, service: str, command: Command) -> None:
-    """What has changed since the plan is left alone, unless nobody looks."""
+def test_apply_reads_tokens_again(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token that has changed since the plan is left alone, unless --no-verify is passed."""
     command("plan", "--expired", "--out", "p.jsonl")
     command("plan", "--expired", "--out", "q.jsonl")
     command("patch", f"{1:024x}", "--name", "needed")
@@ -180,7 +180,7 @@ def test_apply_reads_again(fake: FakeLosant, service: str, command: Command) -> 
 
 
 @pytest.mark.parametrize(("typed", "code", "left"), [("y\n", 0, 6), ("n\n", 1, 11), ("", 1, 11)])
-def test_asks(
+def test_confirmation(
     fake: FakeLosant,
     service: str,
     command: Command,
@@ -189,7 +189,7 @@ def test_asks(
     code: int,
     left: int,
 ) -> None:
-    """On a terminal it asks, showing the plan, and goes on when told yes."""
+    """On a terminal, the plan is shown and applied only after a yes."""
     command("plan", "--expired", "--out", "p.jsonl")
     terminal(columns=100, typed=typed)
 
@@ -200,8 +200,8 @@ def test_asks(
     assert (code, left) == (exit_code, len(fake.tokens()))
 
 
-def test_a_bar(service: str, command: Command, terminal: Callable[..., None]) -> None:
-    """On a terminal a bar shows how far it is."""
+def test_progress_bar(service: str, command: Command, terminal: Callable[..., None]) -> None:
+    """On a terminal, a bar shows the progress."""
     terminal(columns=100)
 
     err = command("cleanup", "--expired", "--yes")[2]
@@ -221,17 +221,17 @@ def test_a_bar(service: str, command: Command, terminal: Callable[..., None]) ->
         ["restore", "r.json"],
     ],
 )
-def test_no_terminal(
+def test_without_a_terminal(
     fake: FakeLosant, service: str, command: Command, arguments: list[str]
 ) -> None:
-    """Without a terminal to ask on, nothing is done unless --yes says so."""
+    """Without a terminal, a job needs --yes."""
     expected = f"losant-tokens: error: {arguments[0]} needs --yes: stdin is not a terminal\n"
     assert (2, "", expected) == command(*arguments)
     assert () == fake.requests
 
 
 def test_cleanup(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
-    """A clean-up plans and applies in one, and keeps plan and journal."""
+    """A clean-up plans and applies in one command, and keeps the plan and the journal."""
     code, out, err = command("cleanup", "--named", "ci-*", "--except-named", "ci-3", "--yes")
 
     assert (0, True) == (code, out.startswith("Deleted 4, "))
@@ -241,10 +241,10 @@ def test_cleanup(fake: FakeLosant, service: str, command: Command, state: Path) 
     assert (f"{plan}.journal", "cleanup-") == (str(journal), plan.name[:8])
 
 
-def test_cleanup_not_agreed(
+def test_declined_cleanup(
     fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
 ) -> None:
-    """A clean-up that is not agreed to can be applied later."""
+    """The plan of a declined clean-up can be applied later."""
     terminal(columns=100, typed="no\n")
 
     code, out, err = command("cleanup", "--expired", "--out", "my plan.jsonl")
@@ -263,7 +263,7 @@ def test_nothing_to_clean_up(
     options: list[str],
     kept: bool,
 ) -> None:
-    """Where nothing is selected there is nothing to ask, and no file stays that nobody named."""
+    """If no token is selected, nothing is asked, and only files named by the user are kept."""
     terminal(columns=100)
 
     code, out, _ = command("cleanup", "--inactive", *options)
@@ -273,7 +273,7 @@ def test_nothing_to_clean_up(
 
 
 def test_failures(fake: FakeLosant, service: str, command: Command) -> None:
-    """What failed is told by name, some of it, and the exit code is 3."""
+    """Failed tokens are printed by name, and the exit code is 3."""
     fake.fail(status=400, method="DELETE", times=2)
 
     code, out, err = command("cleanup", "--expired", "--yes", "--max-concurrency", "1")
@@ -284,7 +284,7 @@ def test_failures(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_many_failures(fake: FakeLosant, service: str, command: Command) -> None:
-    """No more than five failures are told one by one."""
+    """At most five failed tokens are printed."""
     for number in range(4):
         fake.add_token(f"ci-more-{number}")
     fake.fail(status=400, method="DELETE", times=None)
@@ -296,7 +296,7 @@ def test_many_failures(fake: FakeLosant, service: str, command: Command) -> None
 
 @pytest.mark.parametrize("ending", ["json", "csv", "html"])
 def test_report(service: str, command: Command, ending: str) -> None:
-    """A report is written where it was asked for, in the format of its ending."""
+    """A report is written in the format of its file name."""
     code, _, err = command("cleanup", "--expired", "--yes", "--report", f"r.{ending}")
 
     text = Path(f"r.{ending}").read_text(encoding="utf-8-sig")
@@ -307,7 +307,7 @@ def test_report(service: str, command: Command, ending: str) -> None:
 
 
 def test_reports(service: str, command: Command) -> None:
-    """There may be several reports."""
+    """Several reports can be written."""
     _, _, err = command(
         *("cleanup", "--expired", "--yes", "--report", "r.json", "--report", "r.html")
     )
@@ -322,10 +322,10 @@ def test_reports(service: str, command: Command) -> None:
         ("no/r.csv", 1, "no/r.csv cannot be written: its folder is missing or read-only"),
     ],
 )
-def test_report_nowhere(
+def test_report_cannot_be_written(
     fake: FakeLosant, service: str, command: Command, file: str, code: int, message: str
 ) -> None:
-    """A report that could not be written is told before anything is done."""
+    """A report that cannot be written is an error before anything is changed."""
     expected = (code, "", f"losant-tokens: error: {message}\n")
     assert expected == command("cleanup", "--expired", "--yes", "--report", file)
     assert () == fake.requests
@@ -334,7 +334,7 @@ def test_report_nowhere(
 def test_report_not_written(
     service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the report cannot be written after all, the summary is there, and the exit code 1."""
+    """If writing the report fails, the totals are printed and the exit code is 1."""
     replace = Path.replace
 
     def full(self: Path, target: Path) -> Path:
@@ -352,22 +352,22 @@ def test_report_not_written(
     assert " --resume --report r.csv" in hint
 
 
-def test_result_as_json(service: str, command: Command) -> None:
-    """As JSON, what came of it is one document."""
+def test_outcome_as_json(service: str, command: Command) -> None:
+    """With --json, the outcome is one document."""
     code, out, _ = command("cleanup", "--expired", "--yes", "--json", "--report", "r.csv")
 
-    said = json.loads(out)
+    printed = json.loads(out)
     assert (0, 5, 0, ["r.csv"]) == (
         code,
-        said["totals"]["done"],
-        said["totals"]["left"],
-        said["reports"],
+        printed["totals"]["done"],
+        printed["totals"]["left"],
+        printed["reports"],
     )
-    assert "pace" not in said
+    assert "pace" not in printed
 
 
-def test_begun_before(service: str, command: Command) -> None:
-    """A plan that was begun is not begun again, but carried on."""
+def test_job_was_started_before(service: str, command: Command) -> None:
+    """A job that was started before is only resumed, not started again."""
     command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
 
     code, out, err = command("apply", "p.jsonl", "--yes")
@@ -378,7 +378,7 @@ def test_begun_before(service: str, command: Command) -> None:
 
 
 def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that is none, altered, too old or for somewhere else exits with 4, in a line."""
+    """A plan that is invalid, altered, too old or for another API exits with 4 and one line."""
     command("plan", "--expired", "--out", "p.jsonl")
     Path("none.jsonl").write_text("{}")
     Path("altered.jsonl").write_text(Path("p.jsonl").read_text().replace("ci-1", "ci-2"))
@@ -399,10 +399,10 @@ def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.Mon
     assert (4, message in err) == (code, True)
 
 
-def test_plan_nowhere(
+def test_plan_cannot_be_written(
     service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plan that cannot be written is one line, wherever it should have been."""
+    """A plan that cannot be written is reported in one line."""
     assert (1, 2) == _code_and_lines(command("plan", "--expired", "--out", "no/p.jsonl"))
     state.parent.mkdir()
     state.write_text("a file")
@@ -421,7 +421,7 @@ def _code_and_lines(result: tuple[int, str, str]) -> tuple[int, int]:
 def test_home(
     command: Command, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without XDG_STATE_HOME, the folder is where most keep such files."""
+    """Without XDG_STATE_HOME, the state folder is in ~/.local/state."""
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
@@ -432,7 +432,7 @@ def test_home(
 
 
 def test_full_disk(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full is told in a line."""
+    """A full disk is reported in one line."""
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -445,8 +445,8 @@ def test_full_disk(service: str, command: Command, monkeypatch: pytest.MonkeyPat
     assert "No space left on device" in err.splitlines()[-1]
 
 
-def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token the message says which variable is missing."""
+def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token, the message names the missing environment variable."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "")
 
     code, out, err = command("plan", "--expired")
@@ -455,10 +455,10 @@ def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "error: no API token: LOSANT_API_TOKEN is not set\n" in err
 
 
-def test_token_that_may_not(
+def test_token_without_permission(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that may not do this at all is told with a hint, and the job can be carried on."""
+    """A token without permission is reported with a hint, and the job can be resumed."""
     command("plan", "--expired", "--out", "p.jsonl")
     monkeypatch.setenv("LOSANT_API_TOKEN", fake.access_token(["all.User.read"]))
 
@@ -473,7 +473,7 @@ def test_token_that_may_not(
 def test_gave_up(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that gave up says so, and how to carry on; the exit code is 3."""
+    """A job that gave up prints the reason and how to resume; the exit code is 3."""
     apply = jobs.apply
 
     async def gives_up(*arguments: object, **settings: object) -> jobs.Report:
@@ -496,7 +496,7 @@ def test_gave_up(
 
 
 def test_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
-    """Tokens are deactivated, and the report says how to go on either way."""
+    """A quarantine deactivates tokens and prints how to restore or delete them."""
     code, out, err = command("quarantine", "--expired", "--yes", "--report", "r.json")
 
     assert (0, True) == (code, out.startswith("Deactivated 5, "))
@@ -514,7 +514,7 @@ def test_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_quarantine_without_a_report(service: str, command: Command, state: Path) -> None:
-    """A quarantine has its report as JSON beside the plan, whichever others were asked for."""
+    """A quarantine always writes a JSON report beside the plan."""
     _, _, err = command("quarantine", "--expired", "--yes", "--report", "r.csv")
 
     (report,) = state.glob("*.json")
@@ -526,7 +526,7 @@ def test_quarantine_without_a_report(service: str, command: Command, state: Path
 
 
 def test_restore(fake: FakeLosant, service: str, command: Command) -> None:
-    """What was deactivated is active again, but for what was changed since."""
+    """A restore activates the tokens of a quarantine, except those changed since."""
     command("quarantine", "--expired", "--yes", "--report", "r.json")
     command("patch", f"{1:024x}", "--description", "broken, leave it off")
 
@@ -537,7 +537,7 @@ def test_restore(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_sweep(fake: FakeLosant, service: str, command: Command) -> None:
-    """After its time, what was deactivated is deleted; not before."""
+    """A sweep deletes the tokens of a quarantine after the given age, and not earlier."""
     command("quarantine", "--expired", "--yes", "--report", "r.json")
 
     early = command("sweep", "r.json", "--after", "1h", "--yes")
@@ -548,8 +548,8 @@ def test_sweep(fake: FakeLosant, service: str, command: Command) -> None:
     assert {f"prod-{number}" for number in range(6)} == names(fake)
 
 
-def test_sweep_of_no_report(service: str, command: Command) -> None:
-    """A file that is no report of a quarantine exits with 4."""
+def test_sweep_of_another_file(service: str, command: Command) -> None:
+    """A file that is not the report of a quarantine exits with 4."""
     command("cleanup", "--expired", "--yes", "--report", "r.json")
 
     code, _, err = command("sweep", "r.json", "--after", "30d", "--yes")
@@ -557,8 +557,8 @@ def test_sweep_of_no_report(service: str, command: Command) -> None:
     assert (4, True) == (code, "r.json is of a plan to delete tokens" in err)
 
 
-def test_what_is_left_alone_is_told(fake: FakeLosant, service: str, command: Command) -> None:
-    """Whoever takes a quarantine back learns that some of its tokens were changed since."""
+def test_restore_warns_of_changed_tokens(fake: FakeLosant, service: str, command: Command) -> None:
+    """A restore warns that some tokens of the quarantine were changed since."""
     command("quarantine", "--expired", "--yes", "--report", "r.json")
     for token in [token for token in fake.tokens() if token.status == "inactive"][:2]:
         fake._store.replace(token, name="changed")
@@ -569,10 +569,8 @@ def test_what_is_left_alone_is_told(fake: FakeLosant, service: str, command: Com
     assert "WARNING: Of the 5 tokens in quarantine, 2 are left alone: 2 " in err
 
 
-def test_quarantine_leaves_alone_what_was_changed(
-    fake: FakeLosant, service: str, command: Command
-) -> None:
-    """A token that became another one between the plan and its application stays active."""
+def test_quarantine_of_changed_tokens(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token that changes between planning and applying stays active."""
     command("plan", "--expired", "--action", "deactivate", "--out", "p.jsonl")
     for token in fake.tokens():
         fake._store.replace(token, name=f"prod {token.name}")
@@ -583,10 +581,8 @@ def test_quarantine_leaves_alone_what_was_changed(
     assert {"active"} == {token.status for token in fake.tokens()}
 
 
-def test_job_that_ends_in_an_error_is_accounted_for(
-    fake: FakeLosant, service: str, command: Command
-) -> None:
-    """A token that is refused in the middle of a job loses no account of what was done."""
+def test_job_that_ends_in_an_error(fake: FakeLosant, service: str, command: Command) -> None:
+    """A job that ends in an error still prints its totals and writes its report."""
     command("plan", "--expired", "--out", "p.jsonl")
     fake.fail(status=401, method="DELETE", skip=2, times=None)
 
@@ -605,7 +601,7 @@ def test_job_that_ends_in_an_error_is_accounted_for(
 
 
 def test_plan_of_another_account(fake: FakeLosant, service: str, command: Command) -> None:
-    """A plan of another account is refused with exit code 4, and the report says what was done."""
+    """A plan of another account exits with 4, and the report is written."""
     command("plan", "--expired", "--out", "p.jsonl")
     fake._store.user_id = "b" * 24
 
@@ -616,8 +612,8 @@ def test_plan_of_another_account(fake: FakeLosant, service: str, command: Comman
     assert 0 == json.loads(Path("r.json").read_text())["totals"]["done"]
 
 
-def test_report_that_is_a_folder(service: str, command: Command) -> None:
-    """A report that cannot be written where it shall go is found out before anything is done."""
+def test_report_is_a_folder(service: str, command: Command) -> None:
+    """A report whose file is a folder is an error before anything is changed."""
     Path("r.json").mkdir()
 
     code, _, err = command("cleanup", "--expired", "--yes", "--report", "r.json")
@@ -640,7 +636,7 @@ def test_report_that_is_a_folder(service: str, command: Command) -> None:
     ],
 )
 def test_usage(command: Command, arguments: list[str], message: str) -> None:
-    """What is not understood exits with 2, in one line, and says where the help is."""
+    """A usage error exits with 2 and one line, with a hint to the help."""
     code, out, err = command(*arguments)
 
     assert (2, "") == (code, out)
@@ -662,14 +658,14 @@ def test_usage(command: Command, arguments: list[str], message: str) -> None:
         (True, "http://localhost:1", 7, ("NoneType", 7)),
     ],
 )
-def test_pool(
+def test_transport(
     monkeypatch: pytest.MonkeyPatch,
     fast: bool,
     proxy: str | None,
     wanted: int | None,
     expected: tuple[str, int],
 ) -> None:
-    """The fast pool is used where it is installed, and no proxy is in the way."""
+    """aiohttp is used if it is installed and the environment sets no proxy."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
     monkeypatch.delenv("LOSANT_API_URL", raising=False)
     monkeypatch.setattr(_connect, "environment_proxy", lambda _: proxy)
@@ -684,14 +680,14 @@ def test_pool(
 
 
 def test_quiet(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
-    """A quiet job prints nothing if all goes well; the exit code tells."""
+    """A quiet job prints nothing on success."""
     assert (0, "", "") == command("cleanup", "--expired", "--yes", "--quiet")
     assert (0, "", "") == command("cleanup", "--expired", "--yes", "--quiet")
     assert 7 == len(fake.tokens())
 
 
 def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
-    """A quiet job prints its errors, and JSON that was asked for."""
+    """A quiet job prints errors, and JSON with --json."""
     fake.fail(status=400, method="DELETE", times=1)
 
     code, out, err = command("cleanup", "--expired", "--yes", "--quiet", "--json")
@@ -700,8 +696,8 @@ def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command:
     assert 4 == json.loads(out)["totals"]["done"]
 
 
-def test_little_to_say(service: str, command: Command) -> None:
-    """With nothing to do, three lines say so, and which guard cannot work."""
+def test_job_without_tokens(service: str, command: Command) -> None:
+    """A job without tokens prints three lines, with a warning about the token in use."""
     code, out, err = command("cleanup", "--inactive", "--yes")
 
     assert (0, True, 3) == (code, out.startswith("Deleted 0, "), len(err.splitlines()))
@@ -713,8 +709,8 @@ def test_little_to_say(service: str, command: Command) -> None:
 # --- Checks that can be overruled ------------------------------------------------------------
 
 
-def test_unmatched(service: str, command: Command) -> None:
-    """A pattern that protects nothing is refused, unless that is meant."""
+def test_protect_without_a_match(service: str, command: Command) -> None:
+    """A --protect that matches no token is refused, unless --allow-unmatched is passed."""
     options = ("plan", "--expired", "--protect", "nope")
 
     code, _, err = command(*options)
@@ -727,7 +723,7 @@ def test_unmatched(service: str, command: Command) -> None:
 def test_clock_check(
     command: Command, monkeypatch: pytest.MonkeyPatch, check: str, code: int
 ) -> None:
-    """Rules about time are refused if this machine's clock is wrong, unless overruled."""
+    """Rules about time are refused if the clock is wrong, unless --clock-check is off."""
     fake = FakeLosant(now=lambda: datetime.now(UTC) - timedelta(days=2))
     fake.add_token("ci")
     with fake.serve() as url:
@@ -750,15 +746,15 @@ def test_clock_check(
         ("prune", "--older-than"),
     ],
 )
-def test_longest_time(command: Command, command_line: tuple[str, ...], size: str) -> None:
-    """A time too long for dates is an error of usage."""
+def test_age_beyond_the_maximum(command: Command, command_line: tuple[str, ...], size: str) -> None:
+    """An age beyond the range of dates is a usage error."""
     code, out, err = command(*command_line, size)
 
     assert (2, "", True) == (code, out, "the maximum is 365000d" in err)
 
 
-def test_long_time(service: str, command: Command) -> None:
-    """A thousand years is no error."""
+def test_maximum_age(service: str, command: Command) -> None:
+    """An age of a thousand years is accepted."""
     assert 0 == command("plan", "--older-than", "365000d", "--out", "p.jsonl")[0]
     assert 0 == command("plan", "--expires-within", "365000d", "--out", "q.jsonl")[0]
 
@@ -777,7 +773,7 @@ def test_long_time(service: str, command: Command) -> None:
 def test_patience_while_planning(
     service: str, command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    """`--patience` holds while the tokens are listed, and not only while a plan is applied."""
+    """`--patience` applies while tokens are listed, and not only while a plan is applied."""
     seen: list[float] = []
     name = {"sweep": "sweep", "restore": "restore"}.get(arguments[0], "plan")
     original = getattr(jobs, name)
@@ -797,10 +793,8 @@ def test_patience_while_planning(
     assert [9] == seen
 
 
-def test_patience_and_options_in_the_advice(
-    fake: FakeLosant, service: str, command: Command
-) -> None:
-    """The advice to carry on keeps all options that matter."""
+def test_command_to_resume(fake: FakeLosant, service: str, command: Command) -> None:
+    """The command to resume has all relevant options."""
     fake.fail(status=401, method="DELETE", skip=2, times=None)
 
     err = command(
@@ -816,13 +810,13 @@ def test_patience_and_options_in_the_advice(
 
 
 def test_quiet_plan(own_token: str, service: str, command: Command) -> None:
-    """A quiet plan is written, and nothing is printed."""
+    """A quiet plan is written without output."""
     assert (0, "", "") == command("plan", "--expired", "--quiet", "--out", "p.jsonl")
     assert 5 == len(jobs.Plan.read("p.jsonl"))
 
 
-def test_quarantine_of_nothing(service: str, command: Command, state: Path) -> None:
-    """A quarantine of nothing leaves no file, but for the journal that was named."""
+def test_quarantine_without_tokens(service: str, command: Command, state: Path) -> None:
+    """A quarantine without tokens leaves no file except a named journal."""
     code, _, err = command("quarantine", "--named", "nope", "--yes", "--journal", "j")
 
     assert (0, []) == (code, list(state.iterdir()))
@@ -830,15 +824,15 @@ def test_quarantine_of_nothing(service: str, command: Command, state: Path) -> N
     assert Path("j").exists()
 
 
-def test_retry_failed_alone(fake: FakeLosant, service: str, command: Command) -> None:
-    """`--retry-failed` without `--resume` is an error of usage."""
+def test_retry_failed_without_resume(fake: FakeLosant, service: str, command: Command) -> None:
+    """`--retry-failed` without `--resume` is a usage error."""
     code, _, err = command("apply", "p.jsonl", "--yes", "--retry-failed")
 
     assert (2, True, ()) == (code, "--retry-failed requires --resume" in err, fake.requests)
 
 
-def test_advice_after_failures(fake: FakeLosant, service: str, command: Command) -> None:
-    """A job with failures says how to try these again."""
+def test_command_to_retry(fake: FakeLosant, service: str, command: Command) -> None:
+    """A job with failures prints how to retry them."""
     fake.fail(status=400, method="DELETE", times=1)
 
     _, _, err = command("cleanup", "--expired", "--yes", "--out", "p.jsonl", "--rate", "50")
@@ -848,7 +842,7 @@ def test_advice_after_failures(fake: FakeLosant, service: str, command: Command)
 
 
 def test_retry_failed(fake: FakeLosant, service: str, command: Command) -> None:
-    """`--resume --retry-failed` tries failed tokens again; `--resume` alone does not."""
+    """`--resume --retry-failed` retries failed tokens, and `--resume` alone does not."""
     fake.fail(status=400, method="DELETE", times=1)
     command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
 
@@ -862,14 +856,14 @@ def test_retry_failed(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 @pytest.mark.parametrize("place", ["__enter__", "update", "__exit__"])
-def test_a_bar_that_fails(
+def test_failing_progress_bar(
     service: str,
     command: Command,
     terminal: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     place: str,
 ) -> None:
-    """A bar that fails, wherever, does not stop a job."""
+    """A progress bar that fails does not stop a job."""
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError
@@ -882,14 +876,14 @@ def test_a_bar_that_fails(
     assert (0, True) == (code, out.startswith("Deleted 5, "))
 
 
-def test_a_question_that_cannot_be_shown(
+def test_question_cannot_be_shown(
     fake: FakeLosant,
     service: str,
     command: Command,
     terminal: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A question that cannot be shown is not agreed to."""
+    """A question that cannot be shown counts as declined."""
 
     class Broken(io.StringIO):
         def write(self, _: str) -> int:

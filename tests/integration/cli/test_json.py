@@ -8,8 +8,8 @@ from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
 
-def test_the_same_as_the_service(fake: FakeLosant, service: str, command: Command) -> None:
-    """What `list --json` writes is what the service answers with."""
+def test_json_is_that_of_the_api(fake: FakeLosant, service: str, command: Command) -> None:
+    """`list --json` writes the tokens as in the response of the API."""
     fake.seed(30)
     fake.add_token("roles", org_roles=[{"orgId": "a" * 24, "role": "admin"}], default_role="view")
     answer = httpx.get(
@@ -25,8 +25,8 @@ def test_the_same_as_the_service(fake: FakeLosant, service: str, command: Comman
     assert expected == json.loads(out)
 
 
-def test_oauth_tokens_the_same(fake: FakeLosant, service: str, command: Command) -> None:
-    """So it is for OAuth tokens."""
+def test_json_of_oauth_tokens(fake: FakeLosant, service: str, command: Command) -> None:
+    """`list --json` writes OAuth tokens as in the response of the API."""
     fake.seed(5, owner="oauth")
     answer = httpx.get(
         f"{service}/me/oauth-tokens", headers={"Authorization": f"Bearer {fake.admin_token}"}

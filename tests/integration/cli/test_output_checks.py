@@ -1,4 +1,4 @@
-"""No job replaces a file that it reads, or that a later step reads."""
+"""Checks that no job replaces a file that it or a later step reads."""
 
 import json
 import os
@@ -49,10 +49,10 @@ def test_second_quarantine(fake: FakeLosant, service: str, command: Command) -> 
 
 @pytest.mark.parametrize("name", ["q.json", "./q.json", "link.json", "hard.json"])
 @pytest.mark.parametrize("step", [("sweep", "--after", "0h"), ("restore",)])
-def test_report_over_its_input(
+def test_report_replaces_its_input(
     fake: FakeLosant, service: str, command: Command, name: str, step: tuple[str, ...]
 ) -> None:
-    """A sweep or restore does not write its report over the one that it reads."""
+    """A sweep or restore does not replace the report that it reads."""
     command("quarantine", *CI, "--report", "q.json")
     Path("link.json").symlink_to("q.json")
     os.link("q.json", "hard.json")
@@ -65,8 +65,8 @@ def test_report_over_its_input(
     assert before == Path("q.json").read_bytes()
 
 
-def test_report_over_the_plan(fake: FakeLosant, service: str, command: Command) -> None:
-    """A plan and a report cannot have one name; the plan is kept, and nothing is changed."""
+def test_report_replaces_the_plan(fake: FakeLosant, service: str, command: Command) -> None:
+    """A plan and a report cannot have the same name; the plan is kept, and nothing is changed."""
     code, _, err = command("cleanup", *CI, "--out", "x.json", "--report", "x.json")
 
     assert (4, 0) == (code, changes(fake))
@@ -83,8 +83,10 @@ def test_report_over_the_plan(fake: FakeLosant, service: str, command: Command) 
         ("--report", "a.csv", "--report", "./a.csv"),
     ],
 )
-def test_apply(fake: FakeLosant, service: str, command: Command, options: tuple[str, ...]) -> None:
-    """A plan is applied only if each of its files has a name of its own."""
+def test_files_have_distinct_names(
+    fake: FakeLosant, service: str, command: Command, options: tuple[str, ...]
+) -> None:
+    """A plan is applied only if each of its files has its own name."""
     command("plan", "--named", "ci-*", "--out", "p.json")
 
     code, _, err = command("apply", "p.json", "--yes", *options)
@@ -93,8 +95,8 @@ def test_apply(fake: FakeLosant, service: str, command: Command, options: tuple[
     assert "hint: give each file its own name\n" in err
 
 
-def test_report_over_the_default_journal(fake: FakeLosant, service: str, command: Command) -> None:
-    """A report does not replace the journal of an earlier job either."""
+def test_report_replaces_a_journal(fake: FakeLosant, service: str, command: Command) -> None:
+    """A report does not replace the journal of an earlier job."""
     command("cleanup", *CI, "--out", "p.jsonl", "--journal", "j.json")
 
     code, _, err = command("cleanup", "--named", "keep-0", "--yes", "--report", "j.json")
@@ -102,8 +104,8 @@ def test_report_over_the_default_journal(fake: FakeLosant, service: str, command
     assert (4, True) == (code, "j.json is a journal. Give the report another name" in err)
 
 
-def test_quarantine_resumed(fake: FakeLosant, service: str, command: Command) -> None:
-    """A quarantine that is carried on writes its report again."""
+def test_resumed_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
+    """A resumed quarantine writes its report again."""
     command("plan", "--named", "ci-*", "--action", "deactivate", "--out", "p.jsonl")
     fake.fail(status=401, method="PATCH", skip=2, times=None)
     command("apply", "p.jsonl", "--yes", "--report", "q.json", "--max-concurrency", "1")
@@ -114,8 +116,8 @@ def test_quarantine_resumed(fake: FakeLosant, service: str, command: Command) ->
     assert (0, 4) == (code, json.loads(Path("q.json").read_text())["totals"]["done"])
 
 
-def test_default_report_is_free(fake: FakeLosant, service: str, command: Command) -> None:
-    """The report that a quarantine writes by itself replaces nothing either."""
+def test_default_report(fake: FakeLosant, service: str, command: Command) -> None:
+    """The default report of a quarantine replaces no file."""
     Path("p.report.json").write_text("mine")
 
     code, _, err = command("quarantine", *CI, "--out", "p.jsonl")

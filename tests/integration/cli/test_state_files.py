@@ -1,4 +1,4 @@
-"""The command's own folder: where it is, and what is pruned."""
+"""The state folder: its place, and pruning."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def fake() -> FakeLosant:
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The command's own folder."""
+    """Return the state folder."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "state" / "losant-tokens"
@@ -39,7 +39,7 @@ CI = ("--named", "ci-*")
 
 
 def age(folder: Path, days: int = 200) -> None:
-    """Makes files look old."""
+    """Make files look old."""
     for path in folder.iterdir():
         os.utime(path, times=(time.time() - days * 86_400,) * 2)
 
@@ -47,8 +47,8 @@ def age(folder: Path, days: int = 200) -> None:
 # --- Where it is -----------------------------------------------------------------------------
 
 
-def test_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a home, as for an unknown user, files lie in a private folder of temporary files."""
+def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a home folder, the state folder is a private temporary folder."""
 
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -64,8 +64,8 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert folder == _state_files.existing_state_folder()
 
 
-def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder of temporary files that others can write is not used."""
+def test_folder_of_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A temporary folder that other users can write is not used."""
     (tmp_path / f"losant-tokens-{os.getuid()}").mkdir(mode=0o777)
     (tmp_path / f"losant-tokens-{os.getuid()}").chmod(0o777)
     (tmp_path / "home").write_text("a file")
@@ -78,7 +78,7 @@ def test_folder_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that cannot be written is an error with a hint."""
+    """A read-only state folder is an error with a hint."""
     state.mkdir(parents=True)
     monkeypatch.setattr(os, "access", lambda *_: False)
 
@@ -92,7 +92,7 @@ def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_journal_option(fake: FakeLosant, service: str, command: Command) -> None:
-    """--journal names the journal, and the advice to carry on names it, too."""
+    """--journal names the journal, also in the command to resume."""
     command("plan", *CI, "--out", "p.jsonl")
     fake.fail(status=401, method="DELETE", skip=2, times=None)
 
@@ -106,7 +106,7 @@ def test_journal_option(fake: FakeLosant, service: str, command: Command) -> Non
 def test_read_only_plan(
     fake: FakeLosant, service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal of a plan in a read-only folder lies in the command's own folder."""
+    """The journal of a plan in a read-only folder is in the state folder."""
     command("plan", *CI, "--out", "p.jsonl")
     access = os.access
     monkeypatch.setattr(
@@ -128,7 +128,7 @@ def test_read_only_plan(
 def test_complete_jobs_are_pruned(
     fake: FakeLosant, service: str, command: Command, state: Path
 ) -> None:
-    """Old files of complete jobs go when the next job begins."""
+    """Old files of complete jobs are removed when the next job starts."""
     command("cleanup", "--named", "ci-0", "--yes")
     age(state)
 
@@ -137,8 +137,10 @@ def test_complete_jobs_are_pruned(
     assert 2 == len(list(state.iterdir()))
 
 
-def test_recent_jobs_stay(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
-    """Files of a job that ended a short time ago stay, unless they are old enough."""
+def test_recent_jobs_are_kept(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """Files of a recent job are kept, unless a shorter age is passed."""
     command("cleanup", *CI, "--yes")
     age(state, 100)
 
@@ -149,21 +151,23 @@ def test_recent_jobs_stay(fake: FakeLosant, service: str, command: Command, stat
     assert [] == list(state.iterdir())
 
 
-def test_one_file(service: str, command: Command, state: Path) -> None:
-    """A plan that was never applied is pruned, too."""
+def test_unapplied_plans_are_pruned(service: str, command: Command, state: Path) -> None:
+    """A plan that was never applied is pruned."""
     command("plan", *CI)
     age(state)
 
     assert "Removed 1 file.\n" == command("prune")[2]
 
 
-def test_no_folder(command: Command) -> None:
-    """Without a folder there is nothing to prune."""
+def test_prune_without_a_folder(command: Command) -> None:
+    """Without a state folder, nothing is pruned."""
     assert (0, "", "Removed 0 files.\n") == command("prune")
 
 
-def test_half_done_jobs_stay(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
-    """A job that can be carried on keeps its files."""
+def test_incomplete_jobs_are_kept(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """The files of a job that can be resumed are kept."""
     fake.fail(status=401, method="DELETE", skip=2, times=None)
     command("cleanup", *CI, "--yes", "--max-concurrency", "1")
     age(state)
@@ -172,8 +176,10 @@ def test_half_done_jobs_stay(fake: FakeLosant, service: str, command: Command, s
     assert 2 == len(list(state.iterdir()))
 
 
-def test_quarantines_stay(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
-    """A quarantine keeps its plan, its journal and its report."""
+def test_quarantines_are_kept(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """The plan, the journal and the report of a quarantine are kept."""
     command("quarantine", *CI, "--yes")
     command("plan", *CI, "--action", "deactivate")
     age(state)
@@ -184,10 +190,10 @@ def test_quarantines_stay(fake: FakeLosant, service: str, command: Command, stat
 @pytest.mark.parametrize(
     "line", ["", "{", "[]", "{}", '{"n":0,"is":"intended"}', '{"n":9,"is":"done"}', '{"n":0}']
 )
-def test_unknown_files_stay(
+def test_unknown_files_are_kept(
     fake: FakeLosant, service: str, command: Command, state: Path, line: str
 ) -> None:
-    """A file that cannot be read as one of ours stays."""
+    """A file of an unknown format is kept."""
     command("cleanup", *CI, "--yes")
     plan, journal = sorted(state.iterdir())
     first = journal.read_text().splitlines()[0] if line else '{"format":"other"}'
@@ -199,8 +205,10 @@ def test_unknown_files_stay(
     assert [] == _state_files.prune(state, DAY)
 
 
-def test_altered_plan_stays(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
-    """A plan that was altered is not one of a complete job."""
+def test_altered_plans_are_kept(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """An altered plan is kept."""
     command("cleanup", *CI, "--yes")
     plan, _ = sorted(state.iterdir())
     plan.write_text(json.dumps({}))
@@ -210,7 +218,7 @@ def test_altered_plan_stays(fake: FakeLosant, service: str, command: Command, st
 
 
 def test_half_written_files_are_pruned(state: Path) -> None:
-    """What a killed process left behind goes after a day."""
+    """Half-written files of a killed process are pruned after a day."""
     state.mkdir(parents=True)
     for name in (".r.html.0123abcd.part", ".r.html.part"):
         (state / name).write_text("")
@@ -221,10 +229,10 @@ def test_half_written_files_are_pruned(state: Path) -> None:
     assert [] == _state_files.prune(state / "none", DAY)
 
 
-def test_plan_is_the_last_to_go(
+def test_file_cannot_be_removed(
     fake: FakeLosant, service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that cannot be removed is no error."""
+    """A file that cannot be removed is not an error."""
     command("cleanup", *CI, "--yes")
     age(state)
 

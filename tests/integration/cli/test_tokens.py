@@ -23,12 +23,12 @@ def add_three(fake: FakeLosant, owner: str = "user") -> None:
 
 
 def ids(out: str) -> str:
-    """The first digits of the ids in an array of tokens."""
+    """Return the first digits of the ids in an array of tokens."""
     return "".join(token["id"][0] for token in json.loads(out))
 
 
 def test_list(fake: FakeLosant, service: str, command: Command) -> None:
-    """A list is a table, complete where stdout is no terminal."""
+    """A list is a table, which is complete if stdout is not a terminal."""
     add_three(fake)
 
     code, out, err = command("list")
@@ -46,7 +46,7 @@ def test_list(fake: FakeLosant, service: str, command: Command) -> None:
 def test_list_on_a_terminal(
     fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
 ) -> None:
-    """A narrow terminal goes without the less important columns, and is told how many there are."""
+    """On a narrow terminal, less important columns are left out, and the count is printed."""
     terminal(columns=80)
     fake.add_token("ci: device provisioning 12345")
 
@@ -84,7 +84,7 @@ def test_list_options(
     options: list[str],
     expected: str,
 ) -> None:
-    """Lists can be filtered, sorted and limited, whoever owns the tokens."""
+    """The tokens of every kind of owner can be filtered, sorted and limited."""
     add_three(fake, owner)
 
     code, out, _ = command("list", "--json", "--owner", owner, *options)
@@ -92,10 +92,10 @@ def test_list_options(
     assert (0, expected) == (code, ids(out))
 
 
-def test_list_asks_for_no_more_than_is_wanted(
+def test_list_with_a_limit_requests_a_small_page(
     fake: FakeLosant, service: str, command: Command
 ) -> None:
-    """A small limit makes for a small page."""
+    """With a small limit, a small page is requested."""
     fake.seed(50)
 
     _, out, _ = command("list", "--json", "--limit", "7")
@@ -119,15 +119,13 @@ def test_list_asks_for_no_more_than_is_wanted(
         ),
     ],
 )
-def test_filters_that_do_not_go_together(
-    command: Command, options: list[str], message: str
-) -> None:
-    """What makes no sense together is an error of usage."""
+def test_exclusive_options(command: Command, options: list[str], message: str) -> None:
+    """Options that exclude each other are a usage error."""
     assert (2, "", f"losant-tokens: error: {message}\n") == command("list", *options)
 
 
 def test_show(fake: FakeLosant, service: str, command: Command) -> None:
-    """A token is shown fact by fact, and what it does not have is left out."""
+    """The details of a token are shown line by line, without missing ones."""
     fake.add_token(
         "a\x1b[1mb",
         id="1" * 24,
@@ -160,7 +158,7 @@ Description: For\\nci
 
 
 def test_show_as_json(fake: FakeLosant, service: str, command: Command) -> None:
-    """As JSON a token is one object."""
+    """With --json, a token is one object."""
     add_three(fake, APPLICATION)
 
     _, out, _ = command("show", "2" * 24, "--owner", APPLICATION, "--json")
@@ -169,7 +167,7 @@ def test_show_as_json(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_show_an_oauth_token(fake: FakeLosant, service: str, command: Command) -> None:
-    """OAuth tokens can be shown, too."""
+    """An OAuth token can be shown."""
     fake.seed(1, owner="oauth")
 
     code, out, _ = command("show", fake.tokens("oauth")[0].id, "--owner", "oauth")
@@ -179,7 +177,7 @@ def test_show_an_oauth_token(fake: FakeLosant, service: str, command: Command) -
 
 @pytest.mark.parametrize("owner", ["user", "oauth", APPLICATION])
 def test_patch(fake: FakeLosant, service: str, command: Command, owner: str) -> None:
-    """A patch changes what is given, and shows the token as it is then."""
+    """A patch changes the given members and shows the changed token."""
     add_three(fake, owner)
 
     code, out, _ = command(
@@ -192,7 +190,7 @@ def test_patch(fake: FakeLosant, service: str, command: Command, owner: str) -> 
 
 
 def test_patch_as_json(fake: FakeLosant, service: str, command: Command) -> None:
-    """A patched token can be had as JSON."""
+    """With --json, a patched token is shown as JSON."""
     add_three(fake)
 
     _, out, _ = command("patch", "1" * 24, "--name", "new", "--json")
@@ -200,15 +198,15 @@ def test_patch_as_json(fake: FakeLosant, service: str, command: Command) -> None
     assert json.loads(out)["name"] == "new"
 
 
-def test_patch_nothing(command: Command) -> None:
-    """A patch without changes is an error of usage, and nothing is sent."""
+def test_patch_without_changes(command: Command) -> None:
+    """A patch without changes is a usage error, and nothing is sent."""
     expected = "losant-tokens: error: nothing to change: pass --name, --description or --status\n"
     assert (2, "", expected) == command("patch", "1" * 24)
 
 
 @pytest.mark.parametrize("owner", ["user", f"instance:{'b' * 24}", APPLICATION])
 def test_create(fake: FakeLosant, service: str, command: Command, owner: str) -> None:
-    """The secret of a new token is all of stdout; what token it is goes to stderr."""
+    """Only the secret of a new token is written to stdout; its details go to stderr."""
     code, out, err = command(
         *("create", "ci", "--scope", "all.User.read", "--scope", "device.get"),
         *("--expires", "2030-01-02T03:04", "--description", "d", "--status", "inactive"),
@@ -230,8 +228,8 @@ def test_create(fake: FakeLosant, service: str, command: Command, owner: str) ->
     )
 
 
-def test_create_with_a_mistaken_scope(fake: FakeLosant, service: str, command: Command) -> None:
-    """A scope that is not published is refused, with the one that was probably meant."""
+def test_create_with_an_unknown_scope(fake: FakeLosant, service: str, command: Command) -> None:
+    """An unknown scope is refused with a suggestion."""
     code, out, err = command("create", "ci", "--scope", "all.User.reed")
 
     assert (1, "", ()) == (code, out, fake.tokens())
@@ -240,15 +238,15 @@ def test_create_with_a_mistaken_scope(fake: FakeLosant, service: str, command: C
 
 
 def test_create_with_an_unlisted_scope(fake: FakeLosant, service: str, command: Command) -> None:
-    """A scope that is named as unlisted is sent, and the server decides."""
+    """A scope passed as unlisted is sent to the server."""
     code, _, err = command("create", "ci", "--unlisted-scope", "galaxy.get")
 
     assert 1 == code
     assert "apiToken.scope.0 must be an enum value" in err
 
 
-def test_create_the_least(fake: FakeLosant, service: str, command: Command) -> None:
-    """A name is enough for a new token, which then never expires."""
+def test_create_with_only_a_name(fake: FakeLosant, service: str, command: Command) -> None:
+    """A token created with only a name never expires."""
     code, _, err = command("create", "ci")
 
     (token,) = fake.tokens()
@@ -263,7 +261,7 @@ def test_create_the_least(fake: FakeLosant, service: str, command: Command) -> N
 
 
 def test_create_as_json(fake: FakeLosant, service: str, command: Command) -> None:
-    """As JSON the new token has its secret among its members."""
+    """With --json, the new token includes its secret."""
     _, out, _ = command("create", "ci", "--expires", "never", "--json")
 
     (token,) = fake.tokens()
@@ -271,7 +269,7 @@ def test_create_as_json(fake: FakeLosant, service: str, command: Command) -> Non
 
 
 def test_create_an_oauth_token(command: Command) -> None:
-    """OAuth tokens cannot be created, and the message says why."""
+    """Creating an OAuth token is refused with the reason."""
     code, out, err = command("create", "ci", "--owner", "oauth")
 
     assert (2, "") == (code, out)
@@ -279,13 +277,13 @@ def test_create_an_oauth_token(command: Command) -> None:
 
 
 def test_create_without_a_secret(fake: FakeLosant, service: str, command: Command) -> None:
-    """A new token without its secret is an error that says how to delete the token."""
+    """A response without the secret is an error with the command that deletes the token."""
     fake.fail(status=201, method="POST", body={"id": "1" * 24, "name": "ci"})
 
     expected = (
         f"losant-tokens: error: the token {'1' * 24} was created, but its secret is lost: "
         "the response does not have it\n"
-        "hint: nobody can see it again; delete the token: "
+        "hint: the secret cannot be shown again; delete the token: "
         f"losant-tokens delete {'1' * 24}\n"
     )
     assert (1, "", expected) == command("create", "ci")
@@ -297,7 +295,7 @@ def test_create_interrupted(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Whoever interrupts the creation of a token is told that there may be one all the same."""
+    """After an interrupted creation, a message states that the token may exist."""
 
     def interrupted(*_: object, **options: object) -> None:
         raise KeyboardInterrupt
@@ -327,7 +325,7 @@ def test_create_interrupted(
 def test_list_by_name(
     fake: FakeLosant, service: str, command: Command, pattern: str, expected: set[str]
 ) -> None:
-    """`--name` means what `--named` and `--protect` mean: an equal name, or a glob."""
+    """`--name` matches like `--named` and `--protect`: an equal name, or a glob."""
     for name in ("svc[prod]-1", "svc[prod]-2", "caf\u00e9", "other"):
         fake.add_token(name)
 
@@ -337,7 +335,7 @@ def test_list_by_name(
 
 
 def test_page_size(fake: FakeLosant, service: str, command: Command) -> None:
-    """`--page-size` says how many tokens to ask for at a time; all of them are listed."""
+    """`--page-size` sets the size of a page, and all tokens are listed."""
     fake.seed(30)
 
     _, out, _ = command("list", "--page-size", "10", "--json")
@@ -352,7 +350,7 @@ def test_page_size(fake: FakeLosant, service: str, command: Command) -> None:
 def test_own_token_is_not_deactivated(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token in use is not deactivated, unless that is meant; all else can be changed."""
+    """Deactivating the token in use needs --allow-own-token; other changes do not."""
     own = fake.add_token("own", scope=["all.User"])
     monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
 
@@ -367,14 +365,14 @@ def test_own_token_is_not_deactivated(
 
 
 @pytest.mark.parametrize("command_line", [("delete", "--yes"), ("patch", "--status", "inactive")])
-def test_token_that_carries_no_id(
+def test_token_without_an_id(
     fake: FakeLosant,
     service: str,
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
     command_line: tuple[str, ...],
 ) -> None:
-    """If the token in use carries no id, the command warns, once."""
+    """If the token in use contains no id, the command warns once."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "opaque")
 
     _, _, err = command(command_line[0], "1" * 24, *command_line[1:])
@@ -394,7 +392,7 @@ def test_scope_check(
     check: str,
     code: int,
 ) -> None:
-    """`--scope-check` says what the token's claims count for."""
+    """`--scope-check` controls the check of the token's claims."""
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     monkeypatch.setattr(fake._store, "now", lambda: long_ago)
     monkeypatch.setenv("LOSANT_API_TOKEN", fake.access_token(expires=long_ago + timedelta(days=1)))
@@ -404,10 +402,10 @@ def test_scope_check(
         assert code == command("list", "--scope-check", check)[0]
 
 
-def test_list_that_contradicts_itself(
+def test_contradictory_list(
     service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that cannot be trusted is printed, with a warning that names the contradiction."""
+    """A list that contradicts itself is printed with a warning that names the contradiction."""
     page = {"items": [{"id": "a" * 24, "name": "ci"}, {"name": "no id"}], "totalCount": 5}
 
     def new_client(_: object) -> AsyncClient:

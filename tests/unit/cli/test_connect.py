@@ -6,15 +6,15 @@ from losant_tokens.cli._options import ConnectionOptions
 from tests.support.command import Command
 
 
-def test_options() -> None:
-    """Options that are not the default are repeated in advice; the others are not."""
+def test_arguments() -> None:
+    """Only options that differ from the default are repeated in printed commands."""
     assert () == ConnectionOptions().arguments()
     given = ConnectionOptions(scope_check="warn", insecure_http=True)
     assert ("--scope-check", "warn", "--insecure-http") == given.arguments()
 
 
 def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain http to another host is refused with the option that allows it."""
+    """Plain http to another host is refused with the name of the option that allows it."""
     monkeypatch.setenv("LOSANT_API_URL", "http://losant.invalid")
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
 

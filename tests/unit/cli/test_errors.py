@@ -1,4 +1,4 @@
-"""One line for whatever goes wrong, with a hint and an exit code."""
+"""Errors as one line with a hint and an exit code."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ HINTED = {
     ],
 )
 def test_hints(kind: type[errors.LosantError]) -> None:
-    """Each error of the client keeps its message, and most have a hint what to do."""
+    """Each error of the library keeps its message, and most have a hint."""
     problem = explain(kind("what happened"))
 
     refused = issubclass(kind, jobs.GuardRefused | jobs.PlanRefused)
@@ -51,8 +51,8 @@ def test_hints(kind: type[errors.LosantError]) -> None:
     assert bool(problem.hint) == (kind in HINTED)
 
 
-def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token the message says which variable is missing."""
+def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token, the message names the missing environment variable."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "")
 
     code, out, err = command("list")
@@ -76,7 +76,7 @@ def test_no_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_usage(command: Command, arguments: list[str], message: str, help_of: str) -> None:
-    """What is not understood exits with 2, in one line, and says where the help is."""
+    """A usage error exits with 2 and one line, with a hint to the help."""
     code, out, err = command(*arguments)
 
     line, hint = err.splitlines()
@@ -88,7 +88,7 @@ def test_usage(command: Command, arguments: list[str], message: str, help_of: st
 
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Where nobody reads any more the command ends in silence, now or when it flushes."""
+    """If the reader closes the pipe, the command ends without a message."""
 
     def write(*_: object, **__: object) -> None:
         sys.stdout.write("x" * size)
@@ -101,8 +101,8 @@ def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: in
         assert (141, "", "") == command("list")
 
 
-def test_stdout_may_be_anything(command: Command) -> None:
-    """A program may run the command with a stdout of its own."""
+def test_replaced_stdout(command: Command) -> None:
+    """A program can run the command with its own stdout."""
     with contextlib.redirect_stdout(io.StringIO()) as stdout:
         command("patch", "--help")
 
@@ -139,15 +139,15 @@ def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) ->
         (KeyError("s3cret"), 70, "unexpected KeyError at "),
     ],
 )
-def test_group(error: Exception, code: int, beginning: str) -> None:
-    """A group of errors is reported as the first of them, however deep."""
+def test_exception_group(error: Exception, code: int, beginning: str) -> None:
+    """A group of errors is reported as its first error, at any depth."""
     problem = unexpected(ExceptionGroup("several", [error, ValueError()]))
 
     assert (code, True) == (problem.exit_code, str(problem).startswith(beginning))
 
 
-async def test_what_fails_in_a_task_is_one_error() -> None:
-    """An error in a task comes out as itself, so that it can be told in a line."""
+async def test_error_in_a_task() -> None:
+    """An error in a task is raised as itself, so that it can be reported in one line."""
 
     def broken(*_: object) -> None:
         raise BrokenPipeError
@@ -174,7 +174,7 @@ def test_warning(
     no_color: str,
     expected: str,
 ) -> None:
-    """A warning stands out, and is one line whatever is in it."""
+    """A warning is highlighted on a terminal, and is always one line."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal_)
     monkeypatch.setenv("NO_COLOR", no_color)
 
@@ -185,7 +185,7 @@ def test_warning(
 
 @pytest.mark.parametrize("has_uvloop", [True, False])
 def test_event_loop(has_uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command runs on uvloop where that is installed, and on asyncio's own loop elsewhere."""
+    """The command uses uvloop if it is installed, and else asyncio's event loop."""
     asked = {"uvloop": object() if has_uvloop else None}
     monkeypatch.setattr("losant_tokens.cli._connect.find_spec", asked.__getitem__)
 

@@ -34,7 +34,7 @@ def test_control_characters_are_escaped(text: str, expected: str) -> None:
 
 
 def test_unreadable_expiration_date_is_unknown() -> None:
-    """A token whose expiration date is unreadable is not said to never expire."""
+    """The expiration of a token is unknown if its date is unreadable, and not never."""
     unreadable = ApiToken(id="1", unreadable=frozenset({"expiration_date"}))
 
     assert no_expiry(unreadable) == "unknown"

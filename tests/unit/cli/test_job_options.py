@@ -1,4 +1,4 @@
-"""Rules as options."""
+"""The options of jobs."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -46,7 +46,7 @@ def _somewhere(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, rule: str) -> None:
-    """Options of different kinds have all to be met, or with --any one; of one kind, any."""
+    """Different options are combined with "and", or "or" with --any; repeated ones with "or"."""
     seen = []
 
     def record(rules: RuleOptions, *_: object) -> None:
@@ -60,8 +60,8 @@ def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, 
     assert seen == [rule]
 
 
-def test_no_rules() -> None:
-    """No option at all is no rule, rather than one that selects everything."""
+def test_no_options_are_no_rule() -> None:
+    """Without an option there is no rule, instead of a rule that selects everything."""
     assert NO_RULES.rule() is None
 
 

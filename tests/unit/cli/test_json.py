@@ -9,15 +9,15 @@ import pytest
 from losant_tokens import ApiToken, OauthDetails, OrgRole, ResourceRole, Secret, UserOauthToken
 from losant_tokens.cli._json import as_json, as_wire
 
-MOMENT = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+DATETIME = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
-def test_members() -> None:
-    """Members are named as on the wire, without what is missing, secret or about the answer."""
+def test_names_of_members() -> None:
+    """Members have the names of the API; missing and secret ones and metadata are left out."""
     token = ApiToken(
         id="1",
         name="ci",
-        expiration_date=MOMENT,
+        expiration_date=DATETIME,
         org_roles=(OrgRole("2", "none", application_roles=(ResourceRole("3", "view"),)),),
         token=Secret("hunter2"),
         extra={"_type": "apiToken", "region": "eu"},
@@ -41,7 +41,7 @@ def test_members() -> None:
 
 
 def test_unreadable_members() -> None:
-    """Members that could not be read are written as they came, without secrets."""
+    """Unreadable members have their raw value, without secrets."""
     token = ApiToken(
         id="1",
         unreadable=frozenset({"name", "expiration_date", "token"}),
@@ -63,8 +63,8 @@ def test_unreadable_members() -> None:
     assert expected == as_wire(token)
 
 
-def test_deep_members() -> None:
-    """Nesting far beyond what people read is cut off."""
+def test_deep_nesting() -> None:
+    """Values nested too deeply are replaced with null."""
     deep: Any = []
     for _ in range(5000):
         deep = [deep]
@@ -81,14 +81,14 @@ def test_deep_members() -> None:
         (datetime.max.replace(tzinfo=UTC), "9999-12-31T09:59:59.999Z"),
     ],
 )
-def test_dates_at_the_edges_of_time(date: datetime, expected: str) -> None:
-    """A date that UTC cannot express is written with its own offset."""
+def test_dates_outside_the_range_of_utc(date: datetime, expected: str) -> None:
+    """A date outside the range of UTC is written with its own offset."""
     zone = timezone(timedelta(hours=14))
     assert expected == as_wire(date.replace(tzinfo=zone))
 
 
 def test_oauth_members() -> None:
-    """The details of an OAuth token are in snake case, all but one, as on the wire."""
+    """The details of an OAuth token have the names of the API, most of them in snake case."""
     token = UserOauthToken(
         id="1", oauth=OauthDetails(client_id="c", authorization_status="authorized")
     )
@@ -98,5 +98,5 @@ def test_oauth_members() -> None:
 
 
 def test_ascii() -> None:
-    """JSON is ASCII, so that no terminal can obey it."""
+    """JSON is ASCII, so that it has no control characters."""
     assert '"\\u009b\\u202e\\u007f"\n' == as_json("\x9b\u202e\x7f")

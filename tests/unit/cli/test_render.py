@@ -1,4 +1,4 @@
-"""How plans and results are shown."""
+"""Plans, totals and progress for people."""
 
 import io
 from pathlib import Path
@@ -19,8 +19,8 @@ def rows(tmp_path: Path, *entries: Entry) -> list[tuple[str, ...]]:
     return plan_rows(report(tmp_path, [None] * len(entries), entries=entries).plan)
 
 
-def test_reasons_are_gathered(tmp_path: Path) -> None:
-    """Tokens whose reasons differ in their dates alone are one row, with the first and last."""
+def test_reasons_are_grouped(tmp_path: Path) -> None:
+    """Tokens whose reasons differ only in their dates are one row, with the first and last date."""
     dates = ["2025-03-01", "2024-01-02", "2025-01-01"]
     tokens = [
         entry(number, f"ci-{number}", reason=f"expired on {date}, named 'x'")
@@ -39,15 +39,15 @@ def test_reasons_are_gathered(tmp_path: Path) -> None:
     ] == rows(tmp_path, *tokens)
 
 
-def test_one_date(tmp_path: Path) -> None:
-    """Where all dates are the same, it is told once."""
+def test_equal_dates(tmp_path: Path) -> None:
+    """If all dates are the same, the date is shown once."""
     tokens = [entry(number, "same") for number in range(2)]
 
     assert ("delete", "user", "expired on 2025-01-02", "2", "same") == rows(tmp_path, *tokens)[0]
 
 
-def test_many_examples(tmp_path: Path) -> None:
-    """Of many tokens there are three examples, from all over the list."""
+def test_examples(tmp_path: Path) -> None:
+    """Three examples are chosen from the whole list of tokens."""
     tokens = [entry(number, str(number)) for number in range(1000)]
 
     examples = rows(tmp_path, *tokens)[0][-1]
@@ -57,8 +57,8 @@ def test_many_examples(tmp_path: Path) -> None:
     assert max(map(int, some)) > 300
 
 
-def test_protected(tmp_path: Path) -> None:
-    """What is protected is kept, for a reason of its own; what is done most comes first."""
+def test_protected_tokens(tmp_path: Path) -> None:
+    """Protected tokens are kept and have their own reason; the largest group comes first."""
     tokens = [
         entry(0, protected="protected by 'x'"),
         entry(1, reason="inactive"),
@@ -75,7 +75,7 @@ def test_protected(tmp_path: Path) -> None:
 
 
 def test_many_reasons(tmp_path: Path) -> None:
-    """A table does not get longer than a screen."""
+    """A table is not longer than a screen."""
     tokens = [entry(number, reason=f"reason {chr(65 + number)}") for number in range(20)]
 
     table = rows(tmp_path, *tokens)
@@ -84,8 +84,8 @@ def test_many_reasons(tmp_path: Path) -> None:
     assert ("delete", "", "5 other reasons", "5", "") == table[-2]
 
 
-def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
-    """Why tokens may be missing from a plan is shown before it is applied."""
+def test_incomplete_plan(tmp_path: Path) -> None:
+    """A plan shows why tokens may be missing."""
     header = {"incomplete": ("user: the API lists 1 token twice",)}
     shown = io.StringIO()
 
@@ -94,8 +94,8 @@ def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
     assert "May miss:      user: the API lists 1 token twice\n" in shown.getvalue()
 
 
-def test_hostile_plan(tmp_path: Path) -> None:
-    """What a terminal could obey is escaped, wherever it stands in a plan."""
+def test_control_characters_in_a_plan(tmp_path: Path) -> None:
+    """Control characters in a plan are escaped."""
     evil = "\x1b[2J"
     made = report(
         tmp_path,
@@ -113,7 +113,7 @@ def test_hostile_plan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "said"),
+    ("outcomes", "expected"),
     [
         ([Outcome.DONE], "Deleted 1, left alone 0, failed 0: 10.0 seconds, 2 requests per second."),
         (
@@ -123,13 +123,13 @@ def test_hostile_plan(tmp_path: Path) -> None:
         ([None, Outcome.DONE], "Deleted 1, left alone 0, failed 0, not started 1: "),
     ],
 )
-def test_result(tmp_path: Path, outcomes: list[Outcome | None], said: str) -> None:
-    """What came of a job is told in a line."""
-    assert said == totals_line(report(tmp_path, outcomes))[: len(said)]
+def test_totals(tmp_path: Path, outcomes: list[Outcome | None], expected: str) -> None:
+    """The totals of a job are one line."""
+    assert expected == totals_line(report(tmp_path, outcomes))[: len(expected)]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (None, "?"),
         (0.2, "1 s"),
@@ -139,9 +139,9 @@ def test_result(tmp_path: Path, outcomes: list[Outcome | None], said: str) -> No
         (9000, "2 h 30 min"),
     ],
 )
-def test_format_seconds(seconds: float | None, said: str) -> None:
-    """An estimate is told in the unit that suits it."""
-    assert said == format_seconds(seconds)
+def test_format_seconds(seconds: float | None, expected: str) -> None:
+    """An estimate has a unit that fits its size."""
+    assert expected == format_seconds(seconds)
 
 
 def at(settled: int, elapsed: float, **members: object) -> Progress:
@@ -154,31 +154,31 @@ def at(settled: int, elapsed: float, **members: object) -> Progress:
     )
 
 
-def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal a line comes at each tenth, and every ten seconds."""
+def test_progress_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal, a line is printed at each tenth, and every ten seconds."""
     with job_progress("Deleting", 100) as listener:
-        for now in (
+        for progress in (
             at(0, 0.0),
             at(9, 1.0),
             at(10, 2.0, concurrency=3, remaining=75.0),
             at(11, 3.0),
             at(12, 13.0),
-            at(13, 14.0, pause_reason="the service does not answer"),
-            at(13, 23.0, pause_reason="the service does not answer"),
+            at(13, 14.0, pause_reason="the service does not respond"),
+            at(13, 23.0, pause_reason="the service does not respond"),
             at(100, 24.0),
         ):
-            listener(now)
+            listener(progress)
 
     assert capsys.readouterr().err.splitlines() == [
         "Deleting: 10 of 100; 7/s, 3 at once, 1 min left",
         "Deleting: 12 of 100; 7/s, ? left",
-        "Deleting: 13 of 100; waiting: the service does not answer",
+        "Deleting: 13 of 100; waiting: the service does not respond",
         "Deleting: 100 of 100; 7/s",
     ]
 
 
-def test_trouble(capsys: pytest.CaptureFixture[str]) -> None:
-    """What came out otherwise than wanted is told first."""
+def test_unexpected_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Unexpected outcomes are printed first."""
     counts = DONE | {Outcome.DONE: 50, Outcome.FAILED: 2, Outcome.CHANGED: 1, Outcome.UNKNOWN: 9}
 
     with job_progress("Deleting", 100) as listener:
@@ -187,8 +187,8 @@ def test_trouble(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Deleting: 53 of 100; 1 changed, 2 failed, 0/s, ? left\n" == capsys.readouterr().err
 
 
-def test_a_job_about_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """A job without tokens has no progress to tell of."""
+def test_progress_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    """A job without tokens prints no progress."""
     with job_progress("Deleting", 0) as listener:
         listener(Progress(total=0, counts=DONE))
 

@@ -10,7 +10,7 @@ WIDTHS = {"ID": 24, "NAME": 30, "STATUS": 8, "CREATED": 10, "SCOPES": 40}
 
 
 @pytest.mark.parametrize(
-    ("room", "fitted"),
+    ("room", "expected"),
     [
         (200, WIDTHS),
         (120, WIDTHS),
@@ -24,38 +24,40 @@ WIDTHS = {"ID": 24, "NAME": 30, "STATUS": 8, "CREATED": 10, "SCOPES": 40}
         (20, {"ID": 24, "NAME": 12, "STATUS": 8}),
     ],
 )
-def test_fit(room: int, fitted: dict[str, int]) -> None:
-    """First the scopes are cut, then columns go, and at last names wrap; ids stay whole."""
+def test_fit_columns(room: int, expected: dict[str, int]) -> None:
+    """Scopes are truncated first, then columns are left out, then names wrap; ids stay complete."""
     drop = ("CREATED", "SCOPES")
 
-    assert fitted == fit_columns(WIDTHS, room, cut="SCOPES", drop=drop, wrap="NAME")
+    assert expected == fit_columns(WIDTHS, room, cut="SCOPES", drop=drop, wrap="NAME")
 
 
-def test_short_columns_need_not_be_cut() -> None:
-    """A column that is short anyway keeps its width."""
+def test_short_columns_are_not_truncated() -> None:
+    """A short column keeps its width."""
     assert {"A": 24, "B": 3} == fit_columns({"A": 24, "B": 3}, 20, cut="B", wrap="B")
 
 
 ROWS = [("1", "a", "12"), ("23", "\x1b[1m[red]漢字[/red]", "3")]
 
 
-def test_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    """In a pipe a table is as wide as it must be, plain, and without blanks at the ends."""
+def test_table_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a pipe, a table is complete, plain, and without trailing spaces."""
     write_table(("ID", "NAME", "N"), ROWS, cut="NAME", numbers=("N",))
 
     expected = "ID  NAME                     N\n1   a                       12\n"
     assert f"{expected}23  \\x1b[1m[red]漢字[/red]   3\n" == capsys.readouterr().out
 
 
-def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    """A table without rows has its header."""
+def test_table_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table without rows has a header."""
     write_table(("ID", "NAME"), [], cut="NAME")
 
     assert capsys.readouterr().out == "ID  NAME\n"
 
 
-def test_terminal(capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]) -> None:
-    """On a terminal what is too long is cut, statuses have colours, and markup is only text."""
+def test_table_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]
+) -> None:
+    """On a terminal, long cells are truncated, statuses are colored, and markup is text."""
     terminal(columns=21)
 
     write_table(("ID", "STATUS"), [("[b]", "inactive"), ("2", "x" * 30)], cut="STATUS")
@@ -67,12 +69,12 @@ def test_terminal(capsys: pytest.CaptureFixture[str], terminal: Callable[..., No
     assert "x" * 16 not in out
 
 
-def test_no_colours(
+def test_no_color(
     capsys: pytest.CaptureFixture[str],
     terminal: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """NO_COLOR is heeded."""
+    """NO_COLOR disables colors."""
     terminal()
     monkeypatch.setenv("NO_COLOR", "1")
 
