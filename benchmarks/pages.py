@@ -1,4 +1,6 @@
-"""Pages of tokens as the API writes them, for the server and for contenders without one."""
+"""Tokens and pages as the API writes them, for the server and for contenders without one."""
+
+from datetime import UTC, datetime
 
 PAGE_SIZE = 1000  # tokens, as many as losant-tokens asks for
 
@@ -12,7 +14,20 @@ _TOKEN = (
     b'"expirationDate":"%b","ownerId":"575ec7417ae143cd83dc4a95","ownerType":"user",'
     b'"creatorId":"575ec7417ae143cd83dc4a95","creatorType":"user","creatorName":"A. User"}'
 )
+LAST_UPDATED = datetime(2023, 6, 5, 11, 12, 13, 456_000, tzinfo=UTC)
+"""When all tokens were last updated."""
+
 _PAGE = b'{"items":[%b],"count":%d,"totalCount":%d,"perPage":%d,"page":%d}'
+
+
+def name_of(number: int) -> str:
+    """Return the name of a token."""
+    return f"ci-{number}"
+
+
+def token(number: int) -> bytes:
+    """Return a token. Its id is its number."""
+    return _TOKEN % (number, number, number, _EXPIRATIONS[number % 2])
 
 
 def page(total: int, number: int, size: int = PAGE_SIZE, *, backwards: bool = False) -> bytes:
@@ -20,7 +35,7 @@ def page(total: int, number: int, size: int = PAGE_SIZE, *, backwards: bool = Fa
     numbers = range(number * size, min((number + 1) * size, total))
     if backwards:
         numbers = range(total - 1 - numbers.start, total - 1 - numbers.stop, -1)
-    items = [_TOKEN % (n, n, n, _EXPIRATIONS[n % 2]) for n in numbers]
+    items = [token(n) for n in numbers]
     return _PAGE % (b",".join(items), len(items), total, size, number)
 
 

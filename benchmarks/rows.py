@@ -88,8 +88,8 @@ IMPORT_CLIENT = python(
 )
 IMPORT_HTTPX = python("import httpx", "imports", "import httpx")
 PLANNING = python("jobs.plan", "planning")
-JOB = python("jobs.apply, without verify", "job", "job")
-GROUP = python("delete in a task group", "job", "group")
+JOB = python("jobs.apply", "job", "job")
+GROUP = python("get and delete in a task group", "job", "group")
 
 
 def rows(count: int) -> tuple[Row, ...]:

@@ -1,12 +1,15 @@
 """Delete tokens in a way that the last argument names: in a `job`, or in a `group` of tasks.
 
-Both use aiohttp's pool, as bulk work should. There, the share of the job itself is greatest.
+Both read each token before they delete it, which is the default of a job. Both use aiohttp's pool,
+as bulk work should. There, the share of the job itself is greatest.
 """
 
 import asyncio
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+
+from pages import LAST_UPDATED, name_of
 
 from contenders.measure import Stopwatch, arguments, compare, ids, measured, more, warm_up
 from losant_tokens import AsyncClient, Owner, aiohttp_transport, jobs
@@ -17,14 +20,14 @@ def planned(path: Path, base_url: str, count: int) -> jobs.Plan:
     """Return a plan to delete a number of tokens, made without listing them."""
     now, user = datetime.now(UTC), Owner.user()
     with PlanWriter(path) as writer:
-        for token_id in ids(count):
+        for number, token_id in enumerate(ids(count)):
             writer.add(
                 jobs.Entry(
                     owner=user,
                     id=token_id,
-                    name=f"ci-{token_id}",
+                    name=name_of(number),
                     status="active",
-                    last_updated=now,
+                    last_updated=LAST_UPDATED,
                     creation_date=now,
                     expiration_date=now,
                     reason=f"expired on {now.date()}",
@@ -47,10 +50,10 @@ async def in_a_job(client: AsyncClient, count: int) -> None:
         first = planned(
             Path(name, "1.jsonl"), client.base_url, warm_up(count, client.max_connections)
         )
-        await jobs.apply(client, first, verify=False, account_check="off")
+        await jobs.apply(client, first, account_check="off")
         plan = planned(Path(name, "2.jsonl"), client.base_url, count)
         stopwatch = Stopwatch()
-        report = await jobs.apply(client, plan, verify=False, account_check="off")
+        report = await jobs.apply(client, plan, account_check="off")
         stopwatch.report(count)
         compare(count, report.counts[jobs.Outcome.DONE])
 
@@ -62,8 +65,13 @@ async def main() -> None:
     async with AsyncClient("token", base_url=url, transport=transport) as client:
         if more() == ["job"]:
             await in_a_job(client, count)
-        else:
-            await measured(client.user_api_token.delete, count, concurrency)
+            return
+
+        async def read_and_delete(token_id: str) -> None:
+            await client.user_api_token.get(token_id)
+            await client.user_api_token.delete(token_id)
+
+        await measured(read_and_delete, count, concurrency)
 
 
 asyncio.run(main())
