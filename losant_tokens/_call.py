@@ -253,7 +253,7 @@ class Call:
         """Record that the service is up and accepts requests."""
         self.state.rate_limiter.record_response(sent_at)
         if not self.state.budget.is_full:
-            self.state.budget.answered(is_retry=self.attempt > 1)
+            self.state.budget.record_response(is_retry=self.attempt > 1)
 
     # --- Waiting to send ---------------------------------------------------------------------
 

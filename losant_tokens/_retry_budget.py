@@ -1,22 +1,30 @@
-"""How many retries a client may send, so that an outage does not multiply its requests.
+"""A limit on the retries of a client, so that an outage does not multiply its requests.
 
-The problem: in an outage, every call sends all of its attempts, and a service that comes back is
-met by four times the usual load. The approach is a token bucket for all calls of a client, as in
-the standard retry mode of botocore: a retry takes a token, a success earns some. The first attempt
-of a call is always sent. While the bucket is empty, a retry is sent only now and then, as a probe
-with growing intervals, because the calls that wait may all be waiting for each other. A call whose
-retry is not sent goes on with its backoff, so that it still succeeds if the service is back soon.
-A circuit breaker, which would hold back first attempts as well, was rejected: it would keep calls
-from a service that has recovered.
+The problem: in an outage, every call sends all of its attempts. A service that is about to recover
+then receives four times the usual load.
 
-Pure but for its memory: its caller supplies the time.
+The approach: a token bucket for all calls of a client. A retry takes a token, and a success adds
+some. The first attempt of a call is always sent. While the bucket is empty, a retry is sent only
+from time to time, as a probe, at intervals that grow. Without probes, the bucket would stay empty
+if all calls wait for a retry. A call whose retry is not allowed continues its backoff, so that it
+still succeeds if the service recovers soon.
+
+Source: the standard retry mode of botocore has such a token bucket, and the chapter "Handling
+Overload" of Google's book "Site Reliability Engineering" describes retry budgets.
+
+Rejected: a circuit breaker, which holds back first attempts as well, because it would keep calls
+away from a service that has recovered.
+
+The caller passes the time, so that tests need no clock.
 """
 
 import attrs
 
-CAPACITY = 8.0  # retries that can be saved up; a client starts with as many
-_EARNED = 0.2  # by a first attempt that is answered
-_EARNED_BY_RETRY = 2.0  # so the bucket fills quickly once the service is back
+CAPACITY = 8.0
+"""The maximum number of tokens, with which a client starts."""
+
+_EARNED = 0.2  # tokens for a first attempt with a response
+_EARNED_BY_RETRY = 2.0  # tokens for a retry with a response, so that the bucket fills quickly
 _FIRST_PROBE, _LAST_PROBE = 0.5, 8.0  # seconds between probes
 
 
@@ -25,7 +33,7 @@ class RetryBudget:
     """Decides whether a retry may be sent.
 
     Attributes:
-        is_full: Whether a success would change nothing.
+        is_full: Whether another success would change nothing.
     """
 
     is_full: bool = True
@@ -34,7 +42,11 @@ class RetryBudget:
     _interval: float = _FIRST_PROBE
 
     def take(self, now: float) -> bool:
-        """Take a token for a retry; return whether the retry may be sent."""
+        """Take a token for a retry; return whether the retry may be sent.
+
+        Args:
+            now: The current time.
+        """
         self.is_full = False
         if self._tokens >= 1:
             self._tokens -= 1
@@ -47,8 +59,12 @@ class RetryBudget:
         self._probe_at = now + self._interval
         return True
 
-    def answered(self, *, is_retry: bool) -> None:
-        """Earn tokens, because the service has answered."""
+    def record_response(self, *, is_retry: bool) -> None:
+        """Add tokens because the service has responded.
+
+        Args:
+            is_retry: Whether the response belongs to a retry.
+        """
         earned = _EARNED_BY_RETRY if is_retry or self._tokens < 1 else _EARNED
         self._tokens = min(self._tokens + earned, CAPACITY)
         self._probe_at, self._interval = None, _FIRST_PROBE

@@ -406,16 +406,16 @@ def test_a_budget_recovers() -> None:
     assert budget.is_full
     while budget.take(0.0):
         assert not budget.is_full
-    budget.answered(is_retry=False)
+    budget.record_response(is_retry=False)
     assert [budget.take(0.0) for _ in range(3)] == [True, True, False]
     for _ in range(4):
-        budget.answered(is_retry=True)
+        budget.record_response(is_retry=True)
     assert budget.is_full
     budget.take(0.0)
     for _ in range(4):
-        budget.answered(is_retry=False)
+        budget.record_response(is_retry=False)
         assert not budget.is_full
-    budget.answered(is_retry=False)
+    budget.record_response(is_retry=False)
     assert budget.is_full
 
 
@@ -426,7 +426,7 @@ def test_a_probe_ends_an_outage() -> None:
         while budget.take(0.0):
             pass
         assert [budget.take(second) for second in (0.4, 0.5, 1.4, 1.5)] == [False, True] * 2
-        budget.answered(is_retry=True)
+        budget.record_response(is_retry=True)
 
 
 @attrs.define
