@@ -152,13 +152,23 @@ _MUTATED = {
     "losant_tokens/_scopes.py": "tests/unit/test_scopes.py",
     "losant_tokens/jobs/_plan/account.py": "tests/unit/jobs/plan/test_account.py",
     "losant_tokens/jobs/_execution/executor.py": "tests/unit/jobs/execution/test_executor.py",
+    "losant_tokens/jobs/_plan/clock.py": "tests/unit/jobs/plan/test_plan_clock.py",
+    "losant_tokens/jobs/_plan/completeness.py": "tests/unit/jobs/plan/test_completeness.py",
+    "losant_tokens/jobs/_plan/findings.py": (
+        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/test_name_patterns.py"
+        " tests/unit/jobs/plan/test_page_reader.py"
+    ),
     "losant_tokens/jobs/_plan/guards.py": "tests/unit/jobs/plan/test_guards.py",
+    "losant_tokens/jobs/_plan/page_cursor.py": "tests/unit/jobs/plan/test_page_cursor.py",
     "losant_tokens/jobs/_execution/journal.py": "tests/unit/jobs/execution/test_journal.py",
     "losant_tokens/jobs/_name_patterns.py": "tests/unit/jobs/test_name_patterns.py",
     "losant_tokens/jobs/_plan/planner.py": (
         "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_plan_clock.py"
         " tests/unit/jobs/test_name_patterns.py"
         " tests/unit/jobs/plan/test_page_reader.py"
+    ),
+    "losant_tokens/jobs/_plan/selector.py": (
+        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_plan_clock.py"
     ),
     "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
 }

@@ -13,7 +13,7 @@ from losant_tokens import AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs._plan.account import account_problem, other_account, same_account
 from losant_tokens.jobs._types import Counts
 from losant_tokens.testing import FakeLosant
-from tests.support.jobs import USER, client_of, fake_with, planned
+from tests.support.jobs import USER, client_of, fake_with, on_virtual_time, planned
 from tests.unit.jobs.plan.test_plan import HEADER
 
 APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
@@ -230,6 +230,31 @@ async def test_api_without_owner_ids(tmp_path: Path, found: str, is_confirmed: b
             return
         with pytest.raises(errors.LosantError):
             await jobs.check_account(client, plan)
+
+
+@pytest.mark.parametrize("path", ["/me/tokens", f"/me/tokens/{'5' * 24}"])
+def test_error_that_is_not_from_the_api(tmp_path: Path, path: str) -> None:
+    """A 403 from a proxy proves nothing about the account, so it is raised."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if is_blocked and request.url.path == path:
+            return httpx.Response(403, text="<html>blocked</html>")
+        page = int(request.url.params["page"])
+        items = [] if page else [{"id": "5" * 24, "name": "ci-1"}]
+        return httpx.Response(200, json={"items": items, "totalCount": 1})
+
+    is_blocked = False
+
+    async def job() -> None:
+        nonlocal is_blocked
+        transport = httpx.MockTransport(answer)
+        async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
+            plan = await planned(client, tmp_path)
+            is_blocked = True
+            await jobs.check_account(client, plan)
+
+    with pytest.raises(errors.Forbidden):
+        on_virtual_time(job)
 
 
 async def test_empty_plan(tmp_path: Path) -> None:

@@ -360,6 +360,20 @@ async def test_page_of_one_that_is_too_large(tmp_path: Path) -> None:
             await jobs.plan(client, USER, select=jobs.no_tokens(), path=tmp_path / "plan")
 
 
+async def test_page_that_cannot_be_reduced(tmp_path: Path) -> None:
+    """If a page is still too large with one token, the error is raised."""
+    large = item(1, description="x" * 30_000)
+    server = Server(honest, [TOKENS[0], large, TOKENS[2]])
+    transport = httpx.MockTransport(server)
+    async with AsyncClient(
+        "x", base_url="https://x.example", transport=transport, max_response_size=20_000
+    ) as client:
+        with pytest.raises(errors.ResponseTooLarge):
+            await jobs.plan(
+                client, USER, select=jobs.no_tokens(), path=tmp_path / "plan", page_size=2
+            )
+
+
 @pytest.mark.parametrize("status", [500, None])
 def test_outage_while_planning(tmp_path: Path, status: int | None) -> None:
     """Planning waits for the end of an outage."""

@@ -443,6 +443,21 @@ def test_missing_file(tmp_path: Path) -> None:
             read()
 
 
+def test_file_that_does_not_fit_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that is too large for the memory is refused."""
+
+    def loads(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    plan = write(tmp_path / "plan.jsonl")
+    monkeypatch.setattr(json, "loads", loads)
+
+    with pytest.raises(PlanRefused, match="cannot be read: it is too large"):
+        Plan.read(plan.path)
+
+
 def test_plan_that_was_replaced(tmp_path: Path) -> None:
     """Another plan at the same path is refused, because nobody has reviewed it."""
     plan = write(tmp_path / "plan.jsonl")
