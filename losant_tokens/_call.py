@@ -352,8 +352,6 @@ class Call:
         # The pool is used directly. The client of httpx would add cookies, redirects and ways to
         # log in, which are not wanted here and take a third of the time of a call.
         response = await state.pool.handle_async_request(self.request)
-        # If the encoding is known, httpx does not search for one.
-        response.headers.encoding = "latin-1"
         body = cast("httpx.AsyncByteStream", response.stream)
         if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
             await body.aclose()

@@ -23,6 +23,7 @@ class Endpoint:
 
     Attributes:
         base_url: Scheme, host and path, without a slash at the end.
+        host: The host of the base URL.
         headers: The headers of a request without the token. Do not change them.
         signed_headers: The headers of a request with the token. Do not change them.
         losantdomain: The domain scope of requests that do not set their own.
@@ -30,6 +31,7 @@ class Endpoint:
     """
 
     base_url: str
+    host: str
     headers: httpx.Headers = attrs.field(repr=False)
     signed_headers: httpx.Headers = attrs.field(repr=False)
     losantdomain: str | None = None
@@ -64,9 +66,10 @@ class Endpoint:
                 value of a header.
         """
         base_url = check_base_url(base_url)
+        url = httpx.URL(base_url)
         headers = httpx.Headers(
             {
-                "Host": httpx.URL(base_url).netloc.decode("ascii"),
+                "Host": url.netloc.decode("ascii"),
                 "Accept": "application/json",
                 "Accept-Version": check_header("api_version", api_version),
                 "Accept-Encoding": "gzip",
@@ -78,12 +81,7 @@ class Endpoint:
         signed_headers = headers.copy()
         if secret is not None:
             signed_headers["Authorization"] = f"Bearer {secret.reveal()}"
-        return cls(base_url, headers, signed_headers, losantdomain, insecure_http)
-
-    @property
-    def host(self) -> str:
-        """The host of the base URL."""
-        return httpx.URL(self.base_url).host
+        return cls(base_url, url.host, headers, signed_headers, losantdomain, insecure_http)
 
     def check_security(self) -> None:
         """Refuse to send the token in the clear to another machine, unless that is allowed.
@@ -91,8 +89,8 @@ class Endpoint:
         Raises:
             ValidationError: The base URL is plain http to another host.
         """
-        url = httpx.URL(self.base_url)
-        if url.scheme == "https" or self.insecure_http or is_loopback(url.host):
+        is_https = self.base_url.startswith("https://")
+        if is_https or self.insecure_http or is_loopback(self.host):
             return
         raise ValidationError(
             f"The base URL {validators.describe(self.base_url)} is plain http to another host, so "
@@ -101,8 +99,11 @@ class Endpoint:
         )
 
     def headers_for(self, operation: Operation[Any]) -> httpx.Headers:
-        """Return a copy of the headers of a request, with the token if the operation needs it."""
-        return (self.signed_headers if operation.needs_token else self.headers).copy()
+        """Return the headers of a request, with the token if the operation needs it.
+
+        Do not change them: all requests share them.
+        """
+        return self.signed_headers if operation.needs_token else self.headers
 
     def url_for(self, path: str, parameters: str = "") -> str:
         """Return the URL for a path and its query parameters, both percent-encoded."""

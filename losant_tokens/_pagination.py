@@ -308,14 +308,12 @@ class Listing(AsyncIterator[T], Generic[T]):
         *,
         changes: Callable[[], int] = int,
         query: Mapping[str, str] = _NO_QUERY,
-        warns: bool = True,
     ) -> None:
         self.progress = Progress(operation, per_page, query)
         self._read = read
         self._under_way = under_way
         self._changes = changes
         self._changes_before = 0
-        self._warns = warns
         self._warned = 0
         self._items: deque[T] = deque()
         self._ahead: Ahead[Page[T]] | None = None
@@ -372,7 +370,7 @@ class Listing(AsyncIterator[T], Generic[T]):
 
     def _new_problems(self) -> str:
         """Return in words the problems that were not warned of yet."""
-        problems = self.progress.problems[self._warned :] if self._warns else []
+        problems = self.progress.problems[self._warned :]
         self._warned += len(problems)
         if not problems:
             return ""

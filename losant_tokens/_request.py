@@ -56,15 +56,14 @@ def build_request(
     if "losantdomain" in options:
         domain = check_header("losantdomain", options["losantdomain"])
     content = b"" if operation.body is None else codec.encode(_checked_body(operation, body))
-    # From here on nothing raises, because the headers hold the token.
+    # From here on nothing raises, because the headers hold the token. httpx copies the headers.
     headers = endpoint.headers_for(operation)
-    if domain is not None:
-        headers["losantdomain"] = domain
-    if content:
-        headers["Content-Type"] = "application/json"
-        headers["Content-Length"] = str(len(content))
-    # If it is given a stream, httpx does not build the headers again.
     request = httpx.Request(operation.method, url, headers=headers, stream=_Body(content))
+    if domain is not None:
+        request.headers["losantdomain"] = domain
+    if content:
+        request.headers["Content-Type"] = "application/json"
+        request.headers["Content-Length"] = str(len(content))
     request.read()
     return request
 
@@ -77,13 +76,13 @@ class _Body(httpx.ByteStream):
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
-        self._parts = [content]
+        self._content = content
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Parts([*self._parts])
+        return _BodyIterator([self._content])
 
 
-class _Parts:
+class _BodyIterator:
     """An iterator over the parts of a request body."""
 
     def __init__(self, parts: list[bytes]) -> None:
@@ -95,7 +94,7 @@ class _Parts:
     async def __anext__(self) -> bytes:
         if not self._parts:
             raise StopAsyncIteration
-        return self._parts.pop(0)
+        return self._parts.pop()
 
 
 def time_request(endpoint: Endpoint) -> httpx.Request:

@@ -77,10 +77,6 @@ class RetryPolicy:
     follow_rate_limit: bool = field(default=True, validator=validators.instance_of(bool))
 
 
-ONCE = RetryPolicy(attempts=1, follow_rate_limit=False)
-"""The policy of jobs, which have their own retries and their own rate limit."""
-
-
 class FailureKind(Enum):
     """The kinds of failed attempts.
 

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Never, TypeVar, Unpack, cast
 
 import anyio
@@ -25,7 +25,7 @@ from losant_tokens._pagination import Ahead
 from losant_tokens._payloads import Body
 from losant_tokens._request import build_request, time_request
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
-from losant_tokens._retry import ONCE, RetryPolicy
+from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import scope_problem
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
@@ -33,7 +33,6 @@ from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
-    ScopeError,
     ScopeWarning,
     TokenExpired,
 )
@@ -76,7 +75,6 @@ class Session:
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
     _is_opening: bool = attrs.field(init=False, default=False)
     _is_closed: bool = attrs.field(init=False, default=False)
-    _allowed: set[Operation[Any]] = attrs.field(init=False, factory=set, repr=False)
 
     def __reduce__(self) -> Never:
         raise TypeError("A session cannot be pickled or copied: it holds the API token.")
@@ -255,28 +253,6 @@ class Session:
         self.changes.note(operation, ids or {}, body)
         return Call(state, operation, request, timeout, policy, self._secrets(body))
 
-    def repeated(
-        self, operation: Operation[R], ids: Mapping[str, str], body: Body | None = None
-    ) -> Callable[[str], Awaitable[R]]:
-        """Return a function that uses an operation on a token, with one attempt for each.
-
-        Args:
-            operation: The operation.
-            ids: The ids of its path, except for the last one, which is the token's.
-            body: The request body.
-
-        Raises:
-            LosantError: It cannot be done to any token.
-        """
-        self.check_usable()
-        if isinstance(problem := self._problem(operation), ClientStateError | ScopeError):
-            self._raise_or_warn(problem)
-
-        def once(token_id: str) -> Awaitable[R]:
-            return self.call(operation, {**ids, operation.ids[-1]: token_id}, body=body, retry=ONCE)
-
-        return once
-
     # --- Checks of the token -----------------------------------------------------------------
 
     async def _check_token(
@@ -301,7 +277,7 @@ class Session:
         warn_caller(str(problem), ScopeWarning)
 
     def _problem(self, operation: Operation[Any]) -> LosantError | None:
-        """Return why the server is certain to refuse the token; scopes are checked only once."""
+        """Return why the server is certain to refuse the token, or `None`."""
         if not operation.needs_token:
             return None
         if self.credential.secret is None:
@@ -310,18 +286,13 @@ class Session:
             )
         if self.scope_check == "off":
             return None
-        if operation not in self._allowed:
-            problem = issuer_problem(
-                self.credential, self.endpoint.host, self._consequence
-            ) or scope_problem(operation, self.credential, self._consequence)
-            if problem is not None:
-                return problem
-            self._allowed.add(operation)
-        return expiry_problem(self.credential, self.server_clock.now(), self._consequence)
-
-    @property
-    def _consequence(self) -> str:
-        return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
+        is_sent = self.scope_check != "enforce"
+        consequence = "The request is sent anyway." if is_sent else NOT_SENT
+        return (
+            issuer_problem(self.credential, self.endpoint.host, consequence)
+            or scope_problem(operation, self.credential, consequence)
+            or expiry_problem(self.credential, self.server_clock.now(), consequence)
+        )
 
     def _secrets(self, body: Body | None) -> list[Secret]:
         """Return the secrets that a request contains, which a server may repeat in an error."""

@@ -4,7 +4,7 @@ The methods of the resources have the API's own names for operations and argumen
 All of them take the keyword options of `RequestOptions`, and can raise any `LosantError`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -17,9 +17,6 @@ from losant_tokens._session import Session
 from losant_tokens.errors import ValidationError
 
 R = TypeVar("R")
-
-Send = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
-"""Calls a function that sends a request, when and as often as the implementation decides."""
 
 _DEFAULT_SORT = "name"  # the contract's default of `sortField`
 
@@ -54,7 +51,6 @@ class Resource:
         operation: Operation[Any],
         options: Mapping[str, Any],
         ids: Mapping[str, str] = _NO_IDS,
-        send: Send | None = None,
     ) -> Listing[Any]:
         """Return an iterator over all pages of a list.
 
@@ -62,7 +58,6 @@ class Resource:
             operation: The operation that reads the list.
             options: The options of the caller, see `ListOptions`.
             ids: The ids in the path.
-            send: Sends the requests. Default: they are sent as calls.
 
         Raises:
             TypeError: There is no such option.
@@ -89,8 +84,7 @@ class Resource:
         async def read(page: int, per_page: int) -> Any:
             numbers = list_query(operation, {"page": page, "per_page": per_page})
             call = self._session.call_for_next_page if page else self._call
-            request = partial(call, operation, ids, {**query, **numbers}, **others)
-            return await (request() if send is None else send(request))
+            return await call(operation, ids, {**query, **numbers}, **others)
 
         fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
         return Listing(
@@ -100,5 +94,4 @@ class Resource:
             self._session.under_way,
             changes=partial(self._session.changes.count, operation, ids, fields),
             query=query,
-            warns=send is None,
         )

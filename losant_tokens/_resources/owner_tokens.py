@@ -1,8 +1,8 @@
 """`OwnerTokens`: one interface to the tokens of all four kinds of owners."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 import attrs
 from attrs import frozen
@@ -26,7 +26,7 @@ from losant_tokens._payloads import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._resources.base import Resource, Send
+from losant_tokens._resources.base import Resource
 from losant_tokens._session import Session
 
 Token = ApiToken | UserOauthToken
@@ -177,10 +177,6 @@ class OwnerTokens(Resource):
         """
         return self._all_pages(self._operations.list, options, self._owner_ids)
 
-    def iter_by(self, send: Send, **options: Unpack[ListOptions]) -> Listing[Token]:
-        """Iterate over all tokens, and let another function send the requests."""
-        return self._all_pages(self._operations.list, options, self._owner_ids, send)
-
     async def page(self, **options: Unpack[PageOptions]) -> ApiTokens | UserOauthTokens:
         """Return one page of the tokens.
 
@@ -197,22 +193,6 @@ class OwnerTokens(Resource):
             **options: See `RequestOptions`.
         """
         return (await self.page(page=0, per_page=1, **options)).total_count
-
-    def repeated(
-        self, verb: Literal["get", "patch", "delete"], patch: ApiTokenPatch | None = None
-    ) -> Callable[[str], Awaitable[Any]]:
-        """Return a function that does the same to any token, with one attempt for each.
-
-        Args:
-            verb: The method to call.
-            patch: The changes, for `patch`.
-
-        Raises:
-            LosantError: It cannot be done to any token.
-        """
-        operation: Operation[Any] = getattr(self._operations, verb)
-        body = None if patch is None else _as_body(patch, operation)
-        return self._session.repeated(operation, self._owner_ids, body)
 
     def _ids(self, token_id: str) -> dict[str, str]:
         """Return the ids in the path: the owner's, if it has one, and the token's."""

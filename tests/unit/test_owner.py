@@ -27,10 +27,6 @@ from losant_tokens import (
 )
 from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens.errors import (
-    ClientStateError,
-    ScopeError,
-    ServerError,
-    TokenExpired,
     ValidationError,
 )
 
@@ -279,76 +275,6 @@ async def test_patch_refuses(owner: str) -> None:
     """What is no patch changes nothing."""
     with pytest.raises(ValidationError, match=r"\.patch: the request body must be of "):
         await ask(owner, lambda tokens: tokens.patch(A, ApiTokenPost("ci")))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("owner", "path"), PATHS.items())
-async def test_repeated(owner: str, path: str) -> None:
-    """What is done to one token after the other is what would be done to each alone."""
-    patch, success = ApiTokenPatch(status="inactive"), {"success": True}
-    body = {"status": "inactive"}
-    for verb, more, method, sent, answer, found in (
-        ("get", (), "GET", None, None, token_of(owner)),
-        ("patch", (patch,), "PATCH", body, None, token_of(owner)),
-        ("delete", (), "DELETE", None, success, Success()),
-    ):
-
-        async def both(tokens: OwnerTokens, verb: Any = verb, more: Any = more) -> object:
-            do = tokens.repeated(verb, *more)
-            with pytest.raises(ValidationError, match="must be 24 hexadecimal digits"):
-                await do("..")
-            return await do(A)
-
-        expected = (method, f"{path}/{A}", sent, found)
-        assert expected == await ask(owner, both, *([answer] if answer else []))
-
-
-async def test_repeated_tries_once_and_checks_first() -> None:
-    """It has one try, and what the token may not do is refused before there is any."""
-    sent = 0
-
-    def handle(_: httpx.Request) -> httpx.Response:
-        nonlocal sent
-        sent += 1
-        return httpx.Response(503)
-
-    oauth = Owner.user_oauth()
-    async with AsyncClient(
-        "token",
-        base_url="https://h",
-        transport=httpx.MockTransport(handle),
-        scopes=["all.User.read"],
-    ) as client:
-        with pytest.raises(ServerError):
-            await client.tokens(oauth).repeated("get")(A)
-        with pytest.raises(ScopeError):
-            client.tokens(oauth).repeated("delete")
-    with pytest.raises(ClientStateError, match="closed"):
-        client.tokens(oauth).repeated("get")
-
-    assert sent == 1
-
-
-async def test_repeated_looks_each_time_whether_the_token_has_expired(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A token that expires in between is told as such, and nothing more is sent."""
-    sent = 0
-
-    def handle(_: httpx.Request) -> httpx.Response:
-        nonlocal sent
-        sent += 1
-        return httpx.Response(200, json={"success": True})
-
-    transport = httpx.MockTransport(handle)
-    async with AsyncClient("token", base_url="https://h", transport=transport) as client:
-        delete = client.tokens(Owner.user()).repeated("delete")
-        await delete(A)
-        expired = TokenExpired("it has expired")
-        monkeypatch.setattr("losant_tokens._session.expiry_problem", lambda *_: expired)
-        with pytest.raises(TokenExpired):
-            await delete(A)
-
-    assert sent == 1
 
 
 @pytest.mark.parametrize("owner", PATHS)

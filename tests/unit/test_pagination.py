@@ -413,18 +413,6 @@ async def test_warnings_as_errors() -> None:
         assert "ci-0" == (await anext(listing)).name
 
 
-async def test_jobs_are_not_warned() -> None:
-    """A listing whose requests something else sends leaves its problems to that."""
-    async with Server(boasting).client() as client:
-
-        async def send(read: Callable[[], Awaitable[Any]]) -> Any:
-            return await read()
-
-        listing = client.tokens("user").iter_by(send, per_page=10)
-        assert 3 == len([t async for t in listing])
-    assert ["size", "total"] == [problem.kind for problem in listing.progress.problems]
-
-
 async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
     """A reader that deletes what it reads is warned, because tokens are left out."""
     for number in range(60):

@@ -287,8 +287,9 @@ def test_the_line_ends_by_the_deadline() -> None:
     in_no_time(main)
 
 
-def test_jobs_have_a_pace_of_their_own() -> None:
-    """The requests of a job do not wait for the pace of its client's other calls."""
+def test_calls_that_do_not_follow_the_rate_limit() -> None:
+    """A call with `follow_rate_limit=False` does not wait while its client is rate limited."""
+    own = RetryPolicy(attempts=1, follow_rate_limit=False)
 
     async def main() -> None:
         limit = Limit(0, {"retry-after": "30"})
@@ -296,7 +297,7 @@ def test_jobs_have_a_pace_of_their_own() -> None:
             with anyio.move_on_after(1):
                 await client.user_api_token.get(ID)
             limit.per_second = 10
-            await client.tokens(Owner.user()).repeated("delete")(ID)
+            await client.tokens(Owner.user()).delete(ID, retry=own)
             assert anyio.current_time() < limit.refused[0] + 2
 
     in_no_time(main)

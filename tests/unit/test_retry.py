@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from losant_tokens import RetryPolicy, errors
 from losant_tokens._retry import (
-    ONCE,
     FailureKind,
     classify,
     delay_before_retry,
@@ -279,9 +278,9 @@ def test_times_that_no_event_loop_can_wait_for(seconds: float, expected: float) 
     assert expected == finite_or_inf(seconds)
 
 
-def test_policy_of_jobs() -> None:
-    """The policy of jobs allows one attempt, even after a 429."""
-    assert delay(status(429), ONCE) is None
+def test_one_attempt() -> None:
+    """A policy with one attempt allows no retry, not even after a 429."""
+    assert delay(status(429), RetryPolicy(attempts=1)) is None
 
 
 def test_no_deadline() -> None:

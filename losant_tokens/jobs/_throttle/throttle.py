@@ -17,7 +17,6 @@ import attrs
 
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._eventloop import clock
-from losant_tokens._resources.base import Send
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
 from losant_tokens.errors import LosantError, ResponseError
 from losant_tokens.jobs._throttle.attempts import Attempts
@@ -73,12 +72,6 @@ async def open_throttle(patience: float) -> AsyncIterator["Throttle"]:
             throttle.stop()
     if failure is not None:
         raise failure
-
-
-async def reading(work: Callable[[Send], Awaitable[None]], patience: float) -> None:
-    """Do work whose requests only read. Use `open_throttle` instead."""
-    async with open_throttle(patience) as throttle:
-        await work(throttle.read)
 
 
 @attrs.define(eq=False)
