@@ -120,7 +120,7 @@ def test_all_streams(fake: FakeLosant, service: str, command: str, streams: str)
 class Broken(io.StringIO):
     """A stream whose writes fail."""
 
-    def write_output(self, _: str) -> int:
+    def write(self, _: str) -> int:
         raise OSError(5, "Input/output error")
 
     def flush(self) -> None:

@@ -200,6 +200,19 @@ def test_confirmation(
     assert (code, left) == (exit_code, len(fake.tokens()))
 
 
+def test_confirmation_to_resume(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """The question before a job is resumed states that only the rest is deleted."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    terminal(columns=100, typed="y\n")
+
+    code, _, err = command("apply", "p.jsonl", "--resume")
+
+    assert (code, len(fake.tokens())) == (0, 6)
+    assert "\nDelete the rest of 5 tokens permanently? [y/N] " in err
+
+
 def test_progress_bar(service: str, command: Command, terminal: Callable[..., None]) -> None:
     """On a terminal, a bar shows the progress."""
     terminal(columns=100)
@@ -373,7 +386,7 @@ def test_job_was_started_before(service: str, command: Command) -> None:
     code, out, err = command("apply", "p.jsonl", "--yes")
 
     assert (1, "") == (code, out)
-    assert "To continue it, pass --resume." in err
+    assert "pass --resume." in err
     assert command("apply", "p.jsonl", "--yes", "--resume")[1].startswith("Deleted 5, ")
 
 

@@ -289,6 +289,18 @@ def test_create_without_a_secret(fake: FakeLosant, service: str, command: Comman
     assert (1, "", expected) == command("create", "ci")
 
 
+def test_create_with_an_unreadable_response(
+    fake: FakeLosant, service: str, command: Command
+) -> None:
+    """A response without an id is an error of the response."""
+    fake.fail(status=201, method="POST", body={"name": "ci"})
+
+    code, out, err = command("create", "ci")
+
+    assert (code, out) == (1, "")
+    assert "hint: check that LOSANT_API_URL is the API of Losant\n" in err
+
+
 def test_create_interrupted(
     service: str,
     command: Command,
