@@ -1,5 +1,6 @@
 """Making plans: selection, guards, and collections that change while they are listed."""
 
+import asyncio
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
 from losant_tokens.jobs._plan.selector import has_status_after
 from losant_tokens.testing import FakeLosant
+from tests.support.cancelling import Sweep, Way
 from tests.support.jobs import LONG_AGO, USER, client_of, fake_with, planned, sent
 
 APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
@@ -442,3 +444,33 @@ async def test_several_pages(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path)
 
     assert [entry.name for entry in plan.entries()] == [f"ci-{n}" for n in range(1500)]
+
+
+# --- Cancellation ----------------------------------------------------------------------------
+
+
+async def cancel_plan(folder: Path, way: Way, at: int) -> bool:
+    """Cancel planning at an await point; return whether it got that far."""
+    fake = fake_with(30)
+    fake.page_cap = 10
+
+    async def make() -> None:
+        async with client_of(fake) as client:
+            await planned(client, folder)
+
+    run = Sweep(way, at)
+    await run.run(make())
+    return run.has_cancelled
+
+
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
+async def test_cancelled_plan(tmp_path: Path, way: Way, step: int) -> None:
+    """A plan that is cancelled while it is made leaves no unfinished file and no task."""
+    at = 1
+    while await cancel_plan(tmp_path, way, at):
+        at += step
+        (tmp_path / "plan.jsonl").unlink(missing_ok=True)
+        assert files_in(tmp_path) == []
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert files_in(tmp_path) == ["plan.jsonl"]
