@@ -45,49 +45,52 @@ USER_AGENT = f"losant-tokens/{__version__} Python/{_PYTHON}"
 
 
 class AsyncClient:
-    """Every token operation of Losant, as coroutines over one pool of connections.
+    """A client for the token operations of Losant's API, as coroutines over one connection pool.
 
-    Use it as an asynchronous context manager, once, in one event loop. It may be shared by any
-    number of tasks.
+    Use it as an asynchronous context manager, once, in one event loop. Any number of tasks may
+    share it.
 
     Args:
-        token: The API token, as a text or a `Secret`. Default: `LOSANT_API_TOKEN`. Without any,
-            the client can do nothing but log a user in.
-        base_url: Where the API is. Default: `LOSANT_API_URL`, else https://api.losant.com.
-        scopes: What the token may do. Default: what its claims say, if anything.
-        scope_check: What to do if the server is certain to refuse the token, or the token has
-            expired: `enforce` (raise, send nothing), `warn` (warn, and send) or `off`.
-        oauth: Whether the token is an OAuth token. Default: what its claims say.
-        timeout: How long one attempt may take, in seconds.
-        max_connections: The maximum number of requests in flight; other calls wait, in order.
-            Default: 20, or as many as the `transport` was made for.
-        retry: How often a request is sent, and how long a call may take. A 429 holds for all
-            calls of the client, and all of them share one retry budget.
-        transport: What to send with: `httpx_transport(...)`, `aiohttp_transport(...)` or any
-            other of httpx's kind. The client closes it. Default: `httpx_transport()`. Both
-            pools use the proxy and the authorities that the environment names.
-        losantdomain: The domain scope of all requests; rarely needed.
-        api_version: The version of the API to ask for.
-        max_response_size: The largest page of a list that is read, in bytes, decompressed. Of other
-            responses, 4 MiB are read, or an eighth of this if that is more. Default: 32 MiB.
-        insecure_http: Whether a base URL may be plain http to another host, as for a fake in
-            another container. Anyone on the network can then read the token. Without it, such a
-            client raises `ValidationError` when it is opened. Default: `LOSANT_INSECURE_HTTP`,
-            else False.
+        token: The API token. Default: the environment variable `LOSANT_API_TOKEN`. Without a token,
+            the client can only log in.
+        base_url: The address of the API. Default: the environment variable `LOSANT_API_URL`, or
+            https://api.losant.com.
+        scopes: The scopes of the token. Default: those in its claims, if they name any.
+        scope_check: What to do if the server is certain to refuse the token, for example because
+            it has expired: `enforce` (raise an error and send nothing), `warn` (issue a
+            `ScopeWarning` and send the request) or `off`. Default: `enforce`.
+        oauth: Whether the token is an OAuth token. Default: as in its claims.
+        timeout: The maximum duration of one attempt, in seconds. Default: 30.
+        max_connections: The maximum number of requests in flight. Further calls wait in order.
+            Default: that of the `transport`, or 20.
+        retry: How often a request is sent, and how long a call may take. After a 429, all calls of
+            the client wait. All calls share one retry budget. Default: `RetryPolicy()`.
+        transport: The connection pool: `httpx_transport(...)`, `aiohttp_transport(...)` or another
+            transport of httpx. The client closes it. Default: `httpx_transport()`, which uses the
+            proxy and the certificate authorities in the environment variables.
+        losantdomain: The domain scope of all requests, which few programs need.
+        api_version: The version of the API, for the header `Accept-Version`. Default: `^1.31.0`.
+        max_response_size: The largest page of a list that is read, in bytes after decompression.
+            The limit for other responses is 4 MiB, or an eighth of this value if that is more.
+            Default: 32 MiB.
+        insecure_http: Whether the base URL may be plain http to another machine, for example to a
+            fake server in another container. Anyone on the network can then read the token.
+            Without it, opening such a client raises `ValidationError`. Default: the environment
+            variable `LOSANT_INSECURE_HTTP`, or False.
 
     Attributes:
-        user_api_token: One token of the user.
-        user_api_tokens: The tokens of the user.
+        user_api_token: One API token of the user.
+        user_api_tokens: The API tokens of the user.
         user_oauth_token: One OAuth token of the user.
         user_oauth_tokens: The OAuth tokens of the user.
-        application_api_token: One token of an application.
-        application_api_tokens: The tokens of an application.
-        instance_api_token: One token of an instance.
-        instance_api_tokens: The tokens of an instance.
+        application_api_token: One API token of an application.
+        application_api_tokens: The API tokens of an application.
+        instance_api_token: One API token of an instance.
+        instance_api_tokens: The API tokens of an instance.
         auth: Logging in.
 
     Raises:
-        ValidationError: An argument cannot be right.
+        ValidationError: An argument has a wrong type or value.
 
     Example::
 
@@ -113,7 +116,7 @@ class AsyncClient:
         max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
         insecure_http: bool | None = None,
     ) -> None:
-        # Veiled before anything can raise: the frames of a traceback hold no plain token.
+        # Wrap the token before anything can raise, so that no traceback holds it in the clear.
         token = _secret_or_environment(token)
         validators.check_argument(validators.positive_number, "AsyncClient", "timeout", timeout)
         validators.check_argument(
@@ -163,21 +166,21 @@ class AsyncClient:
         self.auth = AuthResource(self._session)
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:
-        """The tokens of an owner, for code that works for all four kinds of them.
+        """Return the tokens of an owner, for code that works for all four kinds of owners.
 
         Args:
-            owner: An `Owner`, or the text for one: `user`, `oauth`, `application:ID` or
+            owner: An `Owner`, or its string form: `user`, `oauth`, `application:ID` or
                 `instance:ID`.
 
         Raises:
-            ValidationError: The text names no owner.
+            ValidationError: The string has another form.
         """
-        known = owner if isinstance(owner, Owner) else Owner.parse(owner)
-        return OwnerTokens(self._session, known)
+        parsed = owner if isinstance(owner, Owner) else Owner.parse(owner)
+        return OwnerTokens(self._session, parsed)
 
     @property
     def base_url(self) -> str:
-        """Where the API is."""
+        """The address of the API."""
         return self._session.endpoint.base_url
 
     @property
@@ -189,7 +192,8 @@ class AsyncClient:
     def clock_skew(self) -> timedelta | None:
         """How far the clock of this machine is ahead of the server's; negative if it is behind.
 
-        It is `None` until a response had a usable `Date` header, and exact to about a second.
+        It is `None` until a response has had a valid `Date` header. It is accurate to about a
+        second.
         """
         return self._session.server_clock.skew
 
@@ -200,22 +204,27 @@ class AsyncClient:
 
     @property
     def account(self) -> str | None:
-        """The claim of the client's token that names its account; `None` if none does.
+        """The claim of the client's token that names its account, or `None` if there is none.
 
-        It reads `userId 575ec7417ae143cd83dc4a95`. A client cannot check claims: they are hints.
+        It has the form `userId 575ec7417ae143cd83dc4a95`. A client cannot verify claims, so use it
+        as a hint.
         """
         return self._session.credential.account
 
     def uses_token(self, token_id: str) -> bool:
-        """Whether the client's own token says that this is its id.
+        """Return whether the claims of the client's own token contain this id.
 
-        `False` is no proof of the contrary: nothing in a token is documented to be its id.
+        If they do not, it may still be the id of that token, because no claim is documented to be
+        the id.
+
+        Args:
+            token_id: The id of a token.
         """
         return token_id.lower() in self._session.credential.claimed_ids
 
     @property
     def has_claimed_ids(self) -> bool:
-        """Whether the claims of the client's own token hold ids, one of which may be its own."""
+        """Whether the claims of the client's own token contain ids. One may be its own id."""
         return bool(self._session.credential.claimed_ids)
 
     async def __aenter__(self) -> Self:
@@ -233,13 +242,13 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the pool, as leaving the `async with` block does. Closing twice does nothing.
+        """Close the pool, as at the end of the `async with` block. Closing twice does nothing.
 
         A cancellation waits until the pool is closed. Calls that have not sent anything yet raise
         `ClientStateError`.
 
         Raises:
-            ClientStateError: This is not the event loop in which the client was opened.
+            ClientStateError: The client was opened in another event loop.
         """
         await self._session.close()
 
@@ -249,11 +258,11 @@ class AsyncClient:
     def __repr__(self) -> str:
         session = self._session
         scopes = session.credential.scopes
-        can = "unknown scopes" if scopes is None else f"scopes {format_scopes(scopes)}"
+        scope_text = "unknown scopes" if scopes is None else f"scopes {format_scopes(scopes)}"
         return (
             f"<AsyncClient {session.endpoint.base_url} {session.state}, "
             f"{session.in_flight} of {session.max_connections} connections in use, "
-            f"{can if session.credential.secret else 'no token'}>"
+            f"{scope_text if session.credential.secret else 'no token'}>"
         )
 
 
@@ -268,16 +277,24 @@ _SWITCH |= {"": False, "0": False, "false": False, "no": False, "off": False}
 
 
 def _flag(name: str, value: bool | None, variable: str) -> bool:
-    """Return a flag as given, or else as an environment variable sets it.
+    """Return the value of a flag, or the value of its environment variable if it is `None`.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        variable: The name of the environment variable.
 
     Raises:
-        ValidationError: It is neither on nor off.
+        ValidationError: The value is not a boolean, or the variable is neither on nor off.
     """
     if value is None:
-        found = _SWITCH.get(os.environ.get(variable, "").strip().lower())
-        if found is None:
-            raise ValidationError(f"{variable} must be 1 or 0")
-        return found
+        switched = _SWITCH.get(os.environ.get(variable, "").strip().lower())
+        if switched is None:
+            raise ValidationError(
+                f"{variable} must be 1 or 0, but it is "
+                f"{validators.describe(os.environ.get(variable))}"
+            )
+        return switched
     if not isinstance(value, bool):
         raise ValidationError(
             f"AsyncClient.{name} must be True or False, but it is {validators.describe(value)}"

@@ -1,9 +1,9 @@
-"""The table of the operations of the API: each fact is written here, once.
+"""The table of the API's operations. Each fact about an operation is written only here.
 
-An operation has the name that the API gives it (`userApiToken.delete`), a method and a path, the
-scopes of which a token needs one, and the classes of what is sent and what comes back.
+An operation has its name in the API (`userApiToken.delete`), a method and a path, the scopes of
+which a token needs one, and the classes of the request body and the response.
 
-Source: the API's published operations, version 1.31.
+Source: version 1.31 of https://github.com/Losant/losant-rest-python/tree/master/docs
 """
 
 import re
@@ -22,17 +22,17 @@ class Operation(Generic[R]):
     """One operation of the API.
 
     Attributes:
-        name: The API's name for it.
+        name: Its name in the API.
         method: The HTTP method.
-        path: The path, with the ids it takes in braces.
-        result: The class of the answer.
-        body: The class of what is sent, where something is.
-        accepts: The scopes of which a token needs any one.
-        denies_oauth: Whether OAuth tokens may not do it, whatever their scopes.
-        needs_token: Whether it takes an access token at all.
+        path: The path, with the names of its ids in braces.
+        result: The class of the response.
+        body: The class of the request body, or `None` if it has no body.
+        accepts: The scopes of which a token needs one.
+        denies_oauth: Whether OAuth tokens are refused, regardless of their scopes.
+        needs_token: Whether it needs an access token.
         sorts_by: The fields that a list can be sorted by.
         filters_by: The fields that a list can be filtered by.
-        ids: The ids that the path takes, in order, by the names that the API gives them.
+        ids: The names of the ids in the path, in order.
     """
 
     name: str
@@ -65,7 +65,7 @@ def _operation(
     *,
     denies_oauth: bool = False,
 ) -> Operation[R]:
-    """A row of the table. A token needs one of the groups, or a scope made for the operation."""
+    """Return an operation. A token needs one of the groups, or the scope of the operation."""
     resource, _, _ = name.partition(".")
     accepts = frozenset((*groups, f"{resource}.*", name))
     return Operation(name, method, path, result, body, accepts, denies_oauth)
@@ -80,13 +80,13 @@ def _list(
     sorts_by: tuple[str, ...],
     filters_by: tuple[str, ...],
 ) -> Operation[R]:
-    """A row for a list."""
-    row = _operation(name, "GET", path, result, groups)
-    return evolve(row, sorts_by=sorts_by, filters_by=filters_by)
+    """Return an operation that reads a list."""
+    operation = _operation(name, "GET", path, result, groups)
+    return evolve(operation, sorts_by=sorts_by, filters_by=filters_by)
 
 
-def _each(group: str) -> tuple[str, ...]:
-    """A group of scopes, and its two narrower forms."""
+def _with_narrower(group: str) -> tuple[str, ...]:
+    """Return a group of scopes with its two narrower forms."""
     return group, f"{group}.bounded", f"{group}.read"
 
 
@@ -97,7 +97,7 @@ _OAUTH_FILTERS = ("name",)
 
 # --- Tokens of a user ------------------------------------------------------------------------
 
-_ME_READ = (*_each("all.User"), *_each("only.User"))
+_ME_READ = (*_with_narrower("all.User"), *_with_narrower("only.User"))
 _ME_WRITE = ("all.User", "only.User")
 
 USER_API_TOKEN_GET = _operation(
@@ -185,7 +185,11 @@ USER_OAUTH_TOKENS_POST = _operation(
 
 # --- Tokens of an application ----------------------------------------------------------------
 
-_APPLICATION_READ = (*_each("all.Application"), *_each("all.Organization"), *_each("all.User"))
+_APPLICATION_READ = (
+    *_with_narrower("all.Application"),
+    *_with_narrower("all.Organization"),
+    *_with_narrower("all.User"),
+)
 _APPLICATION_WRITE = ("all.Application", "all.Organization", "all.User")
 
 APPLICATION_API_TOKEN_GET = _operation(
@@ -229,7 +233,7 @@ APPLICATION_API_TOKENS_POST = _operation(
 
 # --- Tokens of an instance -------------------------------------------------------------------
 
-_INSTANCE_READ = (*_each("all.Instance"), *_each("all.User"))
+_INSTANCE_READ = (*_with_narrower("all.Instance"), *_with_narrower("all.User"))
 _INSTANCE_WRITE = ("all.Instance", "all.User")
 
 INSTANCE_API_TOKEN_GET = _operation(

@@ -18,12 +18,13 @@ class RequestOptions(TypedDict, total=False):
     """The keyword options of every method.
 
     Keys:
-        losantdomain: The domain scope of the request; rarely needed.
+        losantdomain: The domain scope of the request, which few programs need.
         actions: Whether the response lists the actions of the resource. Default: false.
         links: Whether the response has links. Default: true.
         embedded: Whether the response embeds related resources. Default: true.
-        timeout: The longest time for one attempt, in seconds. Default: that of the client.
-        retry: How often, and for how long, the call is attempted. Default: that of the client.
+        timeout: The maximum duration of one attempt, in seconds. Default: that of the client.
+        retry: How often the request is sent, and how long the call may take. Default: that of the
+            client.
     """
 
     losantdomain: str
@@ -40,12 +41,12 @@ class ListOptions(RequestOptions, total=False):
     Keys:
         sort_field: The field to sort by. Default: `name`, the API's default.
         sort_direction: `asc` or `desc`. Default: `asc`, the API's default.
-        per_page: The number of tokens on a page. Default: 100 for a page, the API's default, and
-            1,000 for `iter`. A server may cap it, and `iter` halves it for pages that are too
+        per_page: The number of tokens on a page. Default: 1,000 for `iter`, and 100 for a page,
+            which is the API's default. A server may cap it. `iter` halves it if a page is too
             large.
         filter_field: The field to filter by. Requires `filter`.
-        filter: The pattern that the field must match; `*` matches anything. The API takes an empty
-            pattern, or one without a field, for all tokens, so `iter` refuses it.
+        filter: The pattern that the field must match; `*` matches any characters. With an empty
+            pattern or without a field, the API returns all tokens, so `iter` refuses that.
     """
 
     sort_field: SortField
@@ -56,7 +57,7 @@ class ListOptions(RequestOptions, total=False):
 
 
 class PageOptions(ListOptions, total=False):
-    """The further options of one page of a list.
+    """The options of one page of a list: those of `ListOptions`, and `page`.
 
     Keys:
         page: The number of the page, from zero.
@@ -84,7 +85,12 @@ class OauthPageOptions(OauthListOptions, total=False):
 def check_options(
     operation: Operation[Any], options: Mapping[str, object], known: type = RequestOptions
 ) -> None:
-    """Refuse options that do not exist, as Python refuses unknown arguments.
+    """Refuse unknown options, as Python refuses unknown arguments.
+
+    Args:
+        operation: The operation, for the message.
+        options: The options by name.
+        known: The class that declares all valid options.
 
     Raises:
         TypeError: There is no such option.
@@ -92,18 +98,23 @@ def check_options(
     names = known.__annotations__
     if options.keys() <= names.keys():
         return
-    from difflib import get_close_matches  # noqa: PLC0415 -- for mistakes alone
+    from difflib import get_close_matches  # noqa: PLC0415 -- needed only for the message
 
     name = next(name for name in options if name not in names)
     close = get_close_matches(name, names, n=1)
-    meant = f". Did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
-    raise TypeError(f"{operation} got an unexpected keyword argument {name!r}{meant}")
+    hint = f"Did you mean {close[0]!r}?" if close else f"The options are {', '.join(names)}."
+    raise TypeError(f"{operation} got an unexpected keyword argument {name!r}. {hint}")
 
 
 def split(
     operation: Operation[Any], options: Mapping[str, Any], known: type
 ) -> tuple[dict[str, Any], Any]:
-    """Return the options that are parameters of a list, and those of any request.
+    """Return the options that are parameters of a list, and the options of any request.
+
+    Args:
+        operation: The operation, for the message.
+        options: The options by name.
+        known: The class that declares all valid options.
 
     Raises:
         TypeError: There is no such option.
@@ -117,12 +128,16 @@ def split(
 
 
 def list_query(operation: Operation[Any], parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters of a list as they are in a URL.
+    """Return the parameters of a list by their names in the URL.
+
+    Args:
+        operation: The operation that reads the list.
+        parameters: The parameters by their Python names.
 
     Raises:
         ValidationError: The API would refuse a parameter.
     """
-    takes = {
+    rules = {
         "sort_field": ("sortField", validators.one_of(operation.sorts_by)),
         "sort_direction": ("sortDirection", validators.one_of(("asc", "desc"))),
         "page": ("page", validators.integer(minimum=0)),
@@ -132,7 +147,7 @@ def list_query(operation: Operation[Any], parameters: Mapping[str, Any]) -> dict
     }
     query = {}
     for name, value in parameters.items():
-        wire_name, limit = takes[name]
-        validators.check_argument(limit, operation.name, name, value)
+        wire_name, validator = rules[name]
+        validators.check_argument(validator, operation.name, name, value)
         query[wire_name] = str(value)
     return query

@@ -1,32 +1,34 @@
-"""The errors of this library, as one tree.
+"""The errors and warnings of the client.
 
 ::
 
     LosantError
-    ├── ClientStateError       not open, closed, another event loop, or no token
-    ├── ValidationError        an argument that Losant would refuse (also a ValueError)
-    ├── ScopeError             the token's scopes do not allow the operation
-    │   └── IssuerMismatch     the token was issued for another host
-    ├── TokenExpired           the token's `exp` claim has passed
-    ├── TransportError         no complete response
-    │   ├── ConnectFailed      the request was not sent
-    │   │   └── ConfigurationError   nor will it be, until a setting is changed
-    │   └── RequestTimeout     no response in time
-    ├── ResponseError          a success or redirect that cannot come from the API
-    │   └── ResponseTooLarge   a page of a list beyond `max_response_size`
-    └── StatusError            an error status, from the API if `is_from_api`
-        ├── BadRequest         400
-        ├── Unauthorized       401
-        ├── Forbidden          403
-        ├── NotFound           404
-        ├── PayloadTooLarge    413
-        ├── TooManyRequests    429
-        └── ServerError        500 and above
+    ├── ClientStateError            not open, closed, another event loop, or no token
+    ├── ValidationError             an argument that the API would refuse (also a ValueError)
+    ├── ScopeError                  the token's scopes do not allow the operation
+    │   └── IssuerMismatch          the token was issued by another host
+    ├── TokenExpired                the token's `exp` claim has passed
+    ├── TransportError              no complete response
+    │   ├── ConnectFailed           the request was not sent
+    │   │   └── ConfigurationError  no request can be sent until a setting is changed
+    │   └── RequestTimeout          no response in time
+    ├── ResponseError               a success or a redirect that cannot come from the API
+    │   └── ResponseTooLarge        a page of a list larger than `max_response_size`
+    └── StatusError                 an error status, from the API if `is_from_api`
+        ├── BadRequest              400
+        ├── Unauthorized            401
+        ├── Forbidden               403
+        ├── NotFound                404
+        ├── PayloadTooLarge         413
+        ├── TooManyRequests         429
+        └── ServerError             500 and above
 
-The first four are raised before anything is sent. `ambiguous`, on `TransportError` and
-`ResponseError`, says whether the request may have been carried out. No message, attribute or pickle
-of an error holds a secret, and none is chained to the exception of a library below, whose frames
-might.
+`ClientStateError`, `ValidationError`, `ScopeError` and `TokenExpired` are raised before anything is
+sent. `TransportError` and `ResponseError` have the attribute `ambiguous`: whether the request may
+have been carried out.
+
+No message, attribute or pickle of an error holds a secret. No error is chained to an exception of
+another library, because the frames of that exception may hold one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -59,29 +61,29 @@ __all__ = [
     "status_error_class",
 ]
 
-# The names are those of the API and of HTTP, where not all of them end in "Error".
+# The names are those of the API and of HTTP, and not all of them end in "Error".
 # ruff: noqa: N818
 
 
 class LosantError(Exception):
-    """Anything that this library raises on purpose."""
+    """The base class of all errors of this library."""
 
 
 class ClientStateError(LosantError):
-    """The client cannot be used like this: not open, closed, in another event loop, no token."""
+    """The client is not open, closed, used in another event loop, or has no token."""
 
 
 class ValidationError(LosantError, ValueError):
-    """An argument that Losant would refuse, found before anything was sent."""
+    """An argument that the API would refuse; nothing was sent."""
 
 
 class ScopeError(LosantError):
     """The token's scopes do not allow the operation; nothing was sent.
 
     Attributes:
-        operation: The operation, in the API's own words: `userApiToken.delete`.
-        scopes: What the token has, sorted.
-        accepted: The scopes of which any one would do, sorted.
+        operation: The operation, by its name in the API: `userApiToken.delete`.
+        scopes: The scopes of the token, sorted.
+        accepted: The scopes of which the operation needs one, sorted.
     """
 
     def __init__(
@@ -113,32 +115,33 @@ class IssuerMismatch(ScopeError):
 
 
 class ScopeWarning(UserWarning):
-    """A problem with the token that `scope_check="enforce"` would raise, in place of `"warn"`.
+    """A problem with the token, if the client has `scope_check="warn"`.
 
-    Such a problem is a `ScopeError`, an `IssuerMismatch` or a `TokenExpired`.
+    With `"enforce"`, it would be a `ScopeError`, an `IssuerMismatch` or a `TokenExpired`.
     """
 
 
 class PaginationDriftWarning(UserWarning):
-    """A list contradicts itself, or changed while it was read: items may be missing or come twice.
+    """A list changed while it was read, or contradicts itself: items may be missing or come twice.
 
-    `iter` issues it at the line of its reader. `Listing.progress.problems` has the same facts.
+    `iter` issues the warning for the line that reads from it. `Listing.progress.problems` has the
+    same facts.
     """
 
 
 class TokenExpired(LosantError):
-    """The token's `exp` claim passed more than a minute ago; it was not sent.
+    """The time in the token's `exp` claim passed more than a minute ago; nothing was sent.
 
-    The time is the server's, if a response has shown it.
+    The client compares it with the server's time, as soon as a response has shown that.
     """
 
 
 class TransportError(LosantError):
-    """No complete response came.
+    """There was no complete response.
 
     Attributes:
-        operation: The operation, in the API's own words: `userApiToken.delete`.
-        ambiguous: Whether the request may have been carried out, in any of its attempts.
+        operation: The operation, by its name in the API: `userApiToken.delete`.
+        ambiguous: Whether any attempt to send the request may have been carried out.
     """
 
     def __init__(self, message: str, *, operation: str = "", ambiguous: bool = True) -> None:
@@ -148,36 +151,36 @@ class TransportError(LosantError):
 
 
 class ConnectFailed(TransportError):
-    """No connection could be had: the request never left, so `ambiguous` is false."""
+    """The client could not connect: the request was not sent, so `ambiguous` is false."""
 
     def __init__(self, message: str, *, operation: str = "", ambiguous: bool = False) -> None:
         super().__init__(message, operation=operation, ambiguous=ambiguous)
 
 
 class ConfigurationError(ConnectFailed):
-    """A setting prevents every connection: a proxy, a CA file, or a certificate nobody trusts.
+    """A setting prevents every connection: a proxy, a CA file, or an untrusted certificate.
 
-    Nothing was sent, and a retry cannot help: the message names the setting to change.
+    Nothing was sent, and a retry cannot help. The message names the setting to change.
     """
 
 
 class RequestTimeout(TransportError):
-    """No response within the timeout of one attempt, or not sent by the deadline of the call."""
+    """There was no response within the timeout, or the deadline passed before sending."""
 
 
 class ResponseError(LosantError):
-    """A response that cannot come from the API: a redirect, no JSON, too large, or misshapen.
+    """A response that cannot come from the API: a redirect, not JSON, too large or malformed.
 
-    Either the API changed, or another service responded: a proxy, a login page, a captive portal.
+    The API has changed, or another service responded, such as a proxy or a login page.
 
     Attributes:
-        operation: The operation, in the API's own words: `userApiToken.delete`.
+        operation: The operation, by its name in the API: `userApiToken.delete`.
         status_code: The HTTP status of the response.
-        path: The place of the fault in the response (`$.id`), if it has one.
+        path: The place of the problem in the response (`$.id`), if it has one.
         ambiguous: Whether the API may have carried out the request.
         token_id: The id of a token that was created although its secret is missing in the
             response. The secret is lost, so delete the token.
-        is_too_large: Whether a smaller page of the list could be read.
+        is_too_large: Whether a smaller page of the list may be readable.
     """
 
     is_too_large = False
@@ -201,10 +204,10 @@ class ResponseError(LosantError):
 
 
 class ResponseTooLarge(ResponseError):
-    """A page of a list that is larger than `AsyncClient(max_response_size=...)` allows.
+    """A page of a list is larger than `AsyncClient(max_response_size=...)` allows.
 
-    It is raised by the `get` of a list. `iter` and `jobs.plan` ask for smaller pages instead, and
-    raise it only for a page of one token.
+    The `get` of a list raises it. `iter` asks for smaller pages instead, and raises it only for a
+    page with one token.
     """
 
     is_too_large = True
@@ -215,14 +218,14 @@ class StatusError(LosantError):
 
     Attributes:
         status_code: The HTTP status.
-        type: The API's word for the error (`NotFound`), or `""` if the response has none.
-        message: The API's explanation, or `""`.
-        operation: The operation, in the API's own words: `userApiToken.delete`.
-        details: The other members of the error's body, such as `validationErrors`.
-        retry_after: How many seconds the server asks to wait, if it does.
-        is_from_api: Whether the body is the API's JSON error object, with a string `type` and
-            `message`. If not, a proxy or another service may have responded: such a 404 does not
-            prove that a token is gone.
+        type: The type of the error in the response (`NotFound`), or an empty string.
+        message: The message in the response, or an empty string.
+        operation: The operation, by its name in the API: `userApiToken.delete`.
+        details: The other members of the response, such as `validationErrors`.
+        retry_after: The value of `Retry-After` in seconds, or `None`.
+        is_from_api: Whether the response is the API's JSON error object, with the strings `type`
+            and `message`. If not, a proxy or another service may have responded. Such a 404 does
+            not prove that a token is gone.
     """
 
     def __init__(
@@ -248,7 +251,7 @@ class StatusError(LosantError):
 
 
 class BadRequest(StatusError):
-    """400: the request was malformed; `details` may say where."""
+    """400: the request is malformed, and `details` may say where."""
 
 
 class Unauthorized(StatusError):
@@ -256,24 +259,25 @@ class Unauthorized(StatusError):
 
 
 class Forbidden(StatusError):
-    """403: the token is good, but may not do this."""
+    """403: the token is valid, but does not allow the operation."""
 
 
 class NotFound(StatusError):
-    """404: there is no such token, application or instance, or the token may not see it.
+    """404: there is no such token, application or instance, or the token cannot see it.
 
-    Only if `is_from_api`, that is: the 404 of a proxy says nothing about a token.
+    A 404 without `is_from_api` may come from a proxy, and says nothing about a token.
     """
 
 
 class PayloadTooLarge(StatusError):
-    """413: the request's body is larger than the server, or a proxy, takes."""
+    """413: the request body is larger than the server or a proxy accepts."""
 
 
 class TooManyRequests(StatusError):
-    """429: too many requests. `retry_after` is the wait that the server asks for, if it does.
+    """429: the server received too many requests.
 
-    Also raised without sending, if the client is rate-limited beyond the deadline of the call.
+    It is also raised without sending, if the client is rate limited beyond the deadline of the
+    call.
     """
 
 
@@ -294,7 +298,11 @@ _BY_STATUS: Mapping[int, type[StatusError]] = MappingProxyType(
 
 
 def status_error_class(status_code: int) -> type[StatusError]:
-    """The class of error for an HTTP status; `StatusError` itself for one without a class."""
-    if status_code >= 500:  # noqa: PLR2004 -- HTTP's own line between the two classes
+    """Return the class of error for an HTTP status; `StatusError` if it has no class of its own.
+
+    Args:
+        status_code: The HTTP status, 400 or above.
+    """
+    if status_code >= 500:  # noqa: PLR2004 -- server errors in HTTP
         return ServerError
     return _BY_STATUS.get(status_code, StatusError)

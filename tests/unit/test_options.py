@@ -53,8 +53,11 @@ def test_known(name: str) -> None:
         ("losantDomain", "'losantDomain'. Did you mean 'losantdomain'?"),
         ("time_out", "'time_out'. Did you mean 'timeout'?"),
         ("link", "'link'. Did you mean 'links'?"),
-        ("xyzzy", "'xyzzy'; there are losantdomain, actions, links, embedded, timeout, retry"),
-        ("page", "'page'; there are losantdomain, actions, links, embedded, timeout, retry"),
+        (
+            "xyzzy",
+            "'xyzzy'. The options are losantdomain, actions, links, embedded, timeout, retry.",
+        ),
+        ("page", "'page'. The options are losantdomain, actions, links, embedded, timeout, retry."),
     ],
 )
 def test_unknown(name: str, expected: str) -> None:
