@@ -12,7 +12,7 @@ from losant_tokens.cli import _fake_process
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.cli._fake_process import running_fake
 from losant_tokens.testing import FakeLosant
-from tests.support.command import Command
+from tests.support.command import Command, process_that_prints
 
 
 def test_demo(command: Command) -> None:
@@ -58,7 +58,9 @@ def test_demo_deletes_expired_and_inactive_tokens(
     good = {t.id for t in fake.tokens()} - bad
 
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake_process, "_COMMAND", _prints(base_url, fake.admin_token))
+        monkeypatch.setattr(
+            _fake_process, "_COMMAND", process_that_prints(base_url, fake.admin_token)
+        )
         code, out, _ = command("demo", "--tokens", "200", "--concurrency", "7")
 
     left = fake.tokens()
@@ -74,7 +76,9 @@ def test_demo_with_failures(command: Command, monkeypatch: pytest.MonkeyPatch) -
     fake.seed(60)
     fake.fail(status=400, method="DELETE", times=7)
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake_process, "_COMMAND", _prints(base_url, fake.admin_token))
+        monkeypatch.setattr(
+            _fake_process, "_COMMAND", process_that_prints(base_url, fake.admin_token)
+        )
         code, out, err = command("demo", "--tokens", "60")
 
     assert code == 3
@@ -108,9 +112,3 @@ def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:
     assert fake.token not in repr(fake)
     with pytest.raises(httpx.ConnectError):
         httpx.get(fake.base_url)
-
-
-def _prints(base_url: str, token: str) -> tuple[str, ...]:
-    """Return a process that prints the URL of another fake as its own."""
-    line = f'{{"base_url": "{base_url}", "token": "{token}"}}'
-    return (sys.executable, "-c", f"print({line!r}, flush=True); input()")

@@ -84,3 +84,9 @@ def all_options() -> set[str]:
     commands = [app[name] for name in app if not name.startswith("-")]
     arguments = (one for command in commands for one in command.assemble_argument_collection())
     return {name for argument in arguments for name in argument.names if name.startswith("--")}
+
+
+def process_that_prints(base_url: str, token: str) -> tuple[str, ...]:
+    """Return a process that prints the URL of another fake as its own."""
+    line = f'{{"base_url": "{base_url}", "token": "{token}"}}'
+    return (sys.executable, "-c", f"print({line!r}, flush=True); input()")

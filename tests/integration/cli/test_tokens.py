@@ -1,6 +1,8 @@
 """`list`, `show`, `patch` and `create`."""
 
 import json
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ import pytest
 from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
+from tests.support.streams import Broken, pipe_without_a_reader
 
 APPLICATION = f"application:{'a' * 24}"
 DATE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
@@ -439,3 +442,34 @@ def test_contradictory_list(
         "tokens may be missing, or listed twice: page 0 has 1 item that cannot be read",
         "tokens may be missing, or listed twice: the list states a total of 5 and has 2 items",
     ] == [line.partition("WARNING: ")[2] for line in err.splitlines()]
+
+
+def test_lost_secret(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If stdout fails after the token was created, its id and how to delete it are printed."""
+    monkeypatch.setattr("losant_tokens.cli.commands.create.output_problem", lambda: None)
+    monkeypatch.setattr(sys, "stdout", Broken())
+
+    code, _, err = command("create", "new")
+
+    new = next(token for token in fake.tokens() if token.name == "new")
+    assert 1 == code
+    assert f"error: the token {new.id} was created, but its secret is lost: standard output" in err
+    assert f"delete the token: losant-tokens delete {new.id}\n" in err
+    assert new.secret not in err
+
+
+def test_secret_without_a_reader(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that closes the pipe before the secret is written is reported, too."""
+    monkeypatch.setattr("losant_tokens.cli.commands.create.output_problem", lambda: None)
+    with os.fdopen(pipe_without_a_reader(), "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        code, _, err = command("create", "new", "--json")
+
+    assert (1, True) == (
+        code,
+        "its secret is lost: the reader of standard output has closed it" in err,
+    )

@@ -11,8 +11,7 @@ import pytest
 
 from losant_tokens.cli import _fake_process, _stop_signals
 from losant_tokens.testing import FakeLosant
-from tests.e2e.test_demo import _prints
-from tests.support.command import Command
+from tests.support.command import Command, process_that_prints
 
 Interrupt = Callable[[int], None]
 
@@ -111,7 +110,9 @@ def test_demo(
     """A stopped demo prints its totals and no command to resume."""
     interrupt(1)
     with fake.serve() as base_url:
-        monkeypatch.setattr(_fake_process, "_COMMAND", _prints(base_url, fake.admin_token))
+        monkeypatch.setattr(
+            _fake_process, "_COMMAND", process_that_prints(base_url, fake.admin_token)
+        )
         code, out, err = command("demo", "--concurrency", "2")
 
     assert (130, True) == (code, out.splitlines()[-1].startswith("Deleted "))

@@ -1,0 +1,141 @@
+"""Standard streams that are closed, full or broken, in this process."""
+
+import io
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.cli import _console
+from losant_tokens.cli._console import print_status, write_output, write_result
+from tests.support.streams import Broken, pipe_without_a_reader
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+def test_missing_stream_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing stream is opened; open streams are kept."""
+    before = sys.stderr
+    monkeypatch.setattr(sys, "stdin", None)
+
+    _console.open_missing_streams()
+
+    assert (0, before) == (sys.stdin.fileno(), sys.stderr)
+
+
+def test_closed_stdout_is_opened_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is opened for reading, so that a write fails as on a closed stream."""
+    opened = []
+
+    def fstat(number: int) -> None:
+        if number != 0:
+            raise OSError(9, "Bad file descriptor")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", fstat)
+        patched.setattr(os, "open", lambda *arguments: opened.append(arguments))
+        _console.open_missing_streams()
+
+    assert [(os.devnull, os.O_RDONLY), (os.devnull, os.O_RDWR)] == opened
+
+
+def test_status_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that cannot be printed is dropped."""
+    monkeypatch.setattr(sys, "stderr", Broken())
+    print_status("x")
+    monkeypatch.setattr(sys, "stderr", None)
+    print_status("x")
+
+
+def test_table_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that stderr does not accept is dropped."""
+    stream = Broken()
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    write_output("x", stream)
+
+
+def test_result_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A result that stdout does not accept goes to stderr."""
+    monkeypatch.setattr(sys, "stdout", Broken())
+
+    write_result("one\ntwo\n")
+
+    err = capsys.readouterr().err
+    assert (
+        "losant-tokens: error: standard output cannot be written: Input/output error\none\ntwo\n"
+        == err
+    )
+
+
+def test_result_after_the_reader_has_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the reader of stdout closes it, results go to stderr without an error."""
+    with os.fdopen(pipe_without_a_reader(), "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        write_result("one\n")
+
+    assert "one\n" == capsys.readouterr().err
+
+
+def _socket() -> int:
+    one, other = socket.socketpair()
+    other.close()
+    return one.detach()
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: os.open(os.devnull, os.O_WRONLY), None),
+        (lambda: os.open(os.devnull, os.O_RDONLY), "Bad file descriptor"),
+        (pipe_without_a_reader, "its reader has closed it"),
+        (_socket, "Broken pipe"),
+        pytest.param(
+            lambda: os.open("/dev/full", os.O_WRONLY), "No space left on device", marks=FULL
+        ),
+    ],
+)
+def test_output_problem(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], int], problem: str | None
+) -> None:
+    """A problem with stdout is detected without writing to it."""
+    with os.fdopen(make(), "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert problem == _console.output_problem()
+
+
+def test_replaced_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replaced stdout is accepted without a check."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+
+    assert _console.output_problem() is None
+
+
+def test_pipe_with_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe with a reader is accepted."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert _console.output_problem() is None
+    os.close(read_end)
+
+
+def test_fault_tolerant_stream() -> None:
+    """A display writes to a broken stream without an error, and has its other attributes."""
+    broken, good = (
+        _console.FaultTolerantStream(Broken()),
+        _console.FaultTolerantStream(io.StringIO()),
+    )
+
+    assert 3 == broken.write("abc")
+    broken.flush()
+    good.write("abc")
+    good.flush()
+    assert ("abc", False) == (good.getvalue(), good.isatty())
