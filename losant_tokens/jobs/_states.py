@@ -7,97 +7,104 @@ import attrs
 
 from losant_tokens.jobs._types import Outcome
 
-UNTOUCHED, INTENDED = 0, 1
-_OUTCOMES = tuple(Outcome)
-_FIRST_OUTCOME = 2
-CODES = {outcome.value: code for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)}
-CODES["intended"] = INTENDED
-CODES["untouched"] = UNTOUCHED
-_IN_DOUBT = {UNTOUCHED: False, INTENDED: True, CODES["unknown"]: True}  # others are finished
-_IN_DOUBT_TO_RETRY = {**_IN_DOUBT, CODES["failed"]: False}
+UNTOUCHED, INTENDED = "untouched", "intended"
+"""The states of a token without an outcome: no request was sent, or one may have been."""
+
+_STATES = (UNTOUCHED, INTENDED, *(outcome.value for outcome in Outcome))
+_CODES = {state: code for code, state in enumerate(_STATES)}
+
+# Whether a token in an unfinished state is in doubt. A token in any other state is finished.
+_IN_DOUBT = {
+    _CODES[UNTOUCHED]: False,
+    _CODES[INTENDED]: True,
+    _CODES[Outcome.UNKNOWN.value]: True,
+}
+_IN_DOUBT_TO_RETRY = {**_IN_DOUBT, _CODES[Outcome.FAILED.value]: False}
 
 
 @attrs.define(eq=False)
 class States:
-    """How far each token of a plan has come: one byte a token.
+    """The states of all tokens of a plan. Each takes one byte.
 
     Attributes:
-        errors: What went wrong with a token, by its number.
-        changed: When the API says that a token was changed, by its number, if that is known.
+        errors: The errors of tokens, by their number in the plan.
+        changed_at: The times of change that the API stated for tokens, by their number in the plan.
     """
 
     _codes: bytearray
     errors: dict[int, str] = attrs.field(factory=dict)
-    changed: dict[int, datetime] = attrs.field(factory=dict)
+    changed_at: dict[int, datetime] = attrs.field(factory=dict)
 
     @classmethod
     def of(cls, size: int) -> Self:
         """Return the states of `size` tokens, all untouched."""
         return cls(bytearray(size))
 
-    def note(
-        self, number: int, code: int, error: str | None = None, changed: datetime | None = None
+    def record(
+        self,
+        number: int,
+        state: str,
+        error: str | None = None,
+        changed_at: datetime | None = None,
     ) -> None:
-        """Note how far a token has come.
+        """Record the state of a token.
 
         Args:
-            number: Its number in the plan.
-            code: How far it has come.
-            error: What went wrong, if anything did.
-            changed: When the API says that it was changed, if that is known.
+            number: The number of the token in the plan, from 0.
+            state: `untouched`, `intended`, or the value of an outcome.
+            error: The error; `None` if there was none.
+            changed_at: The time of change that the API stated; `None` if it is unknown.
 
         Raises:
-            IndexError: There is no token of this number.
+            IndexError: The plan has no token of this number.
+            KeyError: There is no such state.
         """
         if number < 0:
             raise IndexError(number)
-        self._codes[number] = code
+        self._codes[number] = _CODES[state]
+        self.errors.pop(number, None)
         if error is not None:
             self.errors[number] = error
-        elif self.errors:
-            self.errors.pop(number, None)
-        if changed is not None:
-            self.changed[number] = changed
-        elif self.changed:
-            self.changed.pop(number, None)
+        self.changed_at.pop(number, None)
+        if changed_at is not None:
+            self.changed_at[number] = changed_at
 
     def outcome(self, number: int) -> Outcome | None:
-        """Return the outcome of a token. One that was intended, and no more, is unknown."""
-        code = self._codes[number]
-        if code == INTENDED:
-            return Outcome.UNKNOWN
-        return None if code == UNTOUCHED else _OUTCOMES[code - _FIRST_OUTCOME]
+        """Return the outcome of a token. An intended token has the outcome `UNKNOWN`.
+
+        Args:
+            number: The number of the token in the plan.
+        """
+        state = _STATES[self._codes[number]]
+        if state == UNTOUCHED:
+            return None
+        return Outcome.UNKNOWN if state == INTENDED else Outcome(state)
 
     def __len__(self) -> int:
         return len(self._codes)
 
-    def open_ones(self, first: int, count: int, *, retry_failed: bool = False) -> list[bool | None]:
-        """Return of `count` tokens whether each is in doubt: it may have been changed.
-
-        `None` is returned for those that are finished.
+    def in_doubt(self, first: int, count: int, *, retry_failed: bool = False) -> list[bool | None]:
+        """Return whether each of some tokens is in doubt; `None` for a token that is finished.
 
         Args:
-            first: The number of the first of them.
-            count: How many. Fewer are returned if the plan ends before.
-            retry_failed: Whether a token that has failed is not finished.
+            first: The number of the first token.
+            count: The number of tokens. Fewer are returned at the end of the plan.
+            retry_failed: Whether a failed token counts as unfinished.
         """
         in_doubt = _IN_DOUBT_TO_RETRY if retry_failed else _IN_DOUBT
         return [in_doubt.get(code) for code in self._codes[first : first + count]]
 
-    def has_open(self, *, retry_failed: bool = False) -> bool:
-        """Return whether any token is not finished.
+    def has_unfinished(self, *, retry_failed: bool = False) -> bool:
+        """Return whether any token is unfinished.
 
         Args:
-            retry_failed: Whether a token that has failed is not finished.
+            retry_failed: Whether a failed token counts as unfinished.
         """
-        states = self.open_ones(0, len(self), retry_failed=retry_failed)
-        return any(in_doubt is not None for in_doubt in states)
+        unfinished = _IN_DOUBT_TO_RETRY if retry_failed else _IN_DOUBT
+        return any(code in self._codes for code in unfinished)
 
     def counts(self) -> dict[Outcome, int]:
-        """Return how many tokens have each outcome."""
-        counts = {
-            outcome: self._codes.count(code)
-            for code, outcome in enumerate(_OUTCOMES, _FIRST_OUTCOME)
-        }
-        counts[Outcome.UNKNOWN] += self._codes.count(INTENDED)
+        """Return the number of tokens for each outcome."""
+        counts = {outcome: self._codes.count(_CODES[outcome.value]) for outcome in Outcome}
+        counts[Outcome.UNKNOWN] += self._codes.count(_CODES[INTENDED])
         return counts

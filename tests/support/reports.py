@@ -8,7 +8,7 @@ from typing import Any
 from losant_tokens import Owner
 from losant_tokens.jobs import Counts, Entry, Header, Outcome, PaceSample, Report
 from losant_tokens.jobs._plan.writer import PlanWriter
-from losant_tokens.jobs._states import CODES, States
+from losant_tokens.jobs._states import States
 from losant_tokens.jobs._types import Action
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ def report(
     for number, outcome in enumerate(outcomes):
         if outcome is not None:
             error = ERROR if outcome is Outcome.FAILED else None
-            states.note(number, CODES[outcome.value], error, (changed or {}).get(number))
+            states.record(number, outcome.value, error, (changed or {}).get(number))
     return Report(
         **{
             "plan": plan,

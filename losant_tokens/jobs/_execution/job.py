@@ -101,7 +101,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     gave_up: str | None = None
     earlier_states = await anyio.to_thread.run_sync(read_states, plan, path)
     # The report of a finished job can be written without the API and the token.
-    if not resume or earlier_states.has_open(retry_failed=retry_failed):
+    if not resume or earlier_states.has_unfinished(retry_failed=retry_failed):
         try:
             gave_up = await check_account_of_job(
                 client,

@@ -30,7 +30,7 @@ from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._states import CODES, States
+from losant_tokens.jobs._states import INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens journal"
@@ -39,7 +39,6 @@ VERSION = 1
 _START = b'{"format":"losant-tokens journal"'
 _CRC = b',"crc":'
 _MAX_PENDING = 500  # lines that are written at once, because more would block the event loop
-_INTENDED, _UNTOUCHED = "intended", "untouched"
 
 
 class Journal:
@@ -118,9 +117,9 @@ class Journal:
         Raises:
             JournalError: The file could not be written.
         """
-        self._pending.append(_line(number, _INTENDED))
+        self._pending.append(_line(number, INTENDED))
         self.flush()
-        self.states.note(number, CODES[_INTENDED])
+        self.states.record(number, INTENDED)
 
     def revert_intent(self, number: int, error: str | None = None) -> None:
         """Record that a token was certainly not changed. It is written with the next intent.
@@ -129,8 +128,8 @@ class Journal:
             number: The number of the token in the plan.
             error: The error message for the report.
         """
-        self._pending.append(_line(number, _UNTOUCHED, error))
-        self.states.note(number, CODES[_UNTOUCHED], error)
+        self._pending.append(_line(number, UNTOUCHED, error))
+        self.states.record(number, UNTOUCHED, error)
 
     def record_outcome(
         self,
@@ -151,7 +150,7 @@ class Journal:
             JournalError: Many lines were pending, and could not be written.
         """
         self._pending.append(_line(number, outcome.value, error, changed_at))
-        self.states.note(number, CODES[outcome.value], error, changed_at)
+        self.states.record(number, outcome.value, error, changed_at)
         if len(self._pending) >= _MAX_PENDING:
             self.flush()
 
@@ -274,11 +273,11 @@ class Journal:
             )
 
     def _apply(self, data: dict[str, Any]) -> None:
-        numbers, code, changed = data["n"], CODES[data["is"]], data.get("changed")
+        numbers, state, changed = data["n"], data["is"], data.get("changed")
         changed_at = None if changed is None else datetime.fromisoformat(changed)
         # Earlier releases wrote several intents in one line.
         for number in numbers if isinstance(numbers, list) else [numbers]:
-            self.states.note(number, code, data.get("error"), changed_at)
+            self.states.record(number, state, data.get("error"), changed_at)
 
     def _check_header(self, data: dict[str, Any]) -> None:
         if (data["format"], data["version"]) != (FORMAT, VERSION):

@@ -86,7 +86,7 @@ class WorkQueue:
 
     def _add(self, batch: list[Entry]) -> None:
         first = self._read
-        states = self._states.open_ones(first, len(batch), retry_failed=self._retry_failed)
+        states = self._states.in_doubt(first, len(batch), retry_failed=self._retry_failed)
         if len(states) != len(batch):
             raise PlanRefused(
                 f"The plan has more tokens than the {len(self._states)} of its header. Make a new "

@@ -65,7 +65,7 @@ class Report:
         It comes from the response to the change itself. If that response was lost, the token is not
         in here: its time of change is unknown, because somebody else may have changed it since.
         """
-        return self.states.changed
+        return self.states.changed_at
 
     @property
     def total(self) -> int:

@@ -491,7 +491,7 @@ def test_gave_up(
 
     async def gives_up(*arguments: object, **settings: object) -> jobs.Report:
         report = await apply(*arguments, **settings)  # type: ignore[arg-type]
-        report.states.note(0, 0)
+        report.states.record(0, "untouched")
         return attrs.evolve(report, gave_up="the service does not answer")
 
     monkeypatch.setattr(jobs, "apply", gives_up)

@@ -207,7 +207,7 @@ async def test_wrong_local_clock(
 async def test_unknown_times_of_change(client: AsyncClient, tmp_path: Path) -> None:
     """A token without a time of change in the report is left alone."""
     made = await quarantined(client, tmp_path)
-    made.states.changed.clear()
+    made.states.changed_at.clear()
 
     with pytest.warns(jobs.PlanWarning, match="10 have no time of change in the report"):
         plan = await jobs.restore(client, made, path=tmp_path / "restore")
@@ -218,7 +218,7 @@ async def test_unknown_times_of_change(client: AsyncClient, tmp_path: Path) -> N
 async def test_extreme_time_of_change(client: AsyncClient, tmp_path: Path) -> None:
     """A time of change before year 1 or after 9999 in UTC excludes only its own token."""
     made = await quarantined(client, tmp_path)
-    made.states.changed[0] = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    made.states.changed_at[0] = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
     made.save(tmp_path / "r.json")
 
     with pytest.warns(jobs.PlanWarning, match="1 have no time of change in the report"):

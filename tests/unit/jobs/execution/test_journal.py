@@ -13,7 +13,6 @@ import pytest
 from losant_tokens.jobs import JournalError, Outcome, Plan
 from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.journal import Journal
-from losant_tokens.jobs._states import States
 from tests.unit.jobs.plan.test_plan import forge, write
 
 D, F = Outcome.DONE, Outcome.FAILED
@@ -343,7 +342,7 @@ def test_interrupted_while_it_is_written(
     journal.close()
 
     with Journal.open(plan, path, resume=True) as again:
-        assert again.states.open_ones(0, 3) == [True, is_written, False]
+        assert again.states.in_doubt(0, 3) == [True, is_written, False]
 
 
 def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
@@ -361,64 +360,7 @@ def test_time_of_a_change_is_kept(plan: Plan, path: Path) -> None:
         journal.record_outcome(2, D)
 
     with Journal.open(plan, path, resume=True) as journal:
-        assert journal.states.changed == {1: CHANGED}
-
-
-@pytest.mark.parametrize("attribute", ["errors", "changed"])
-def test_state_without_detail_forgets_the_earlier_detail(attribute: str) -> None:
-    """A later state of a token replaces its error and its time, and not those of others."""
-    states = States.of(3)
-    for number in (0, 1):
-        states.note(number, 2, "no response", CHANGED)
-
-    states.note(0, 2)
-
-    assert list(getattr(states, attribute)) == [1]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "is_open", "is_open_to_retry"),
-    [
-        (None, True, True),
-        (Outcome.UNKNOWN, True, True),
-        (F, False, True),
-        (D, False, False),
-        (Outcome.GONE, False, False),
-        (Outcome.CHANGED, False, False),
-        (Outcome.PROTECTED, False, False),
-    ],
-)
-@pytest.mark.parametrize("number", [0, 2])
-def test_tokens_that_are_not_finished(
-    plan: Plan,
-    path: Path,
-    number: int,
-    outcome: Outcome | None,
-    is_open: bool,
-    is_open_to_retry: bool,
-) -> None:
-    """A job is not finished while the outcome of any token is open."""
-    with Journal.open(plan, path, resume=False) as journal:
-        for other in range(3):
-            state = outcome if other == number else D
-            if state is not None:
-                journal.record_outcome(other, state)
-
-        assert journal.states.has_open() is is_open
-        assert journal.states.has_open(retry_failed=True) is is_open_to_retry
-
-
-def test_states_of_some_tokens(plan: Plan, path: Path) -> None:
-    """A part of the states is that of the tokens from the first one on, as far as there are any."""
-    with Journal.open(plan, path, resume=False) as journal:
-        journal.record_outcome(0, D)
-        journal.record_intent(1)
-        journal.record_outcome(2, F)
-
-        assert journal.states.open_ones(1, 1) == [True]
-        assert journal.states.open_ones(0, 2) == [None, True]
-        assert journal.states.open_ones(1, 9) == [True, None]
-        assert journal.states.open_ones(2, 1, retry_failed=True) == [False]
+        assert journal.states.changed_at == {1: CHANGED}
 
 
 def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

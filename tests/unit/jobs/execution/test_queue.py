@@ -9,11 +9,11 @@ from anyio.lowlevel import checkpoint
 from losant_tokens import Owner
 from losant_tokens.jobs import PlanRefused
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
-from losant_tokens.jobs._states import States
+from losant_tokens.jobs._states import INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Entry, Outcome
 
 OWNER = Owner.application("575ec8687ae143cd83dc4a97")
-DONE, FAILED = 2, 6
+DONE, FAILED = "done", "failed"
 
 
 def entry(number: int) -> Entry:
@@ -37,9 +37,9 @@ async def all_items(queue: WorkQueue) -> list[WorkItem]:
 async def test_unfinished_tokens_are_returned() -> None:
     """Finished tokens are left out, and a token that was intended is in doubt."""
     all_entries, states = entries(6), States.of(6)
-    states.note(1, 1)  # intended
+    states.record(1, INTENDED)
     for number in (0, 2, 3):
-        states.note(number, DONE)
+        states.record(number, DONE)
     assert [states.outcome(number) for number in (0, 1)] == [Outcome.DONE, Outcome.UNKNOWN]
     queue = WorkQueue(iter([all_entries[:3], all_entries[3:]]), states)
 
@@ -60,7 +60,7 @@ async def test_failed_tokens_are_returned_on_request(
 ) -> None:
     """A token that has failed is done again only if that is asked for, and then last."""
     states = States.of(2)
-    states.note(0, FAILED, "400")
+    states.record(0, FAILED, "400")
     assert states.outcome(0) is Outcome.FAILED
     queue = WorkQueue(iter([entries(2)]), states, retry_failed=retry_failed)
 
@@ -72,7 +72,7 @@ async def test_failed_tokens_are_returned_on_request(
 async def test_tokens_that_were_set_aside_come_last() -> None:
     """A token that an earlier run could not do comes after all others, so nothing stops at it."""
     states = States.of(3)
-    states.note(0, 0, "403")
+    states.record(0, UNTOUCHED, "403")
     queue = WorkQueue(iter([entries(3)]), states)
 
     found = await all_items(queue)
@@ -108,7 +108,7 @@ async def test_other_tasks_have_turns_while_the_plan_is_read() -> None:
     at_each_batch = []
     states = States.of(100)
     for number in range(99):
-        states.note(number, DONE)
+        states.record(number, DONE)
 
     def batches() -> Iterator[list[Entry]]:
         for part in range(0, 100, 10):
