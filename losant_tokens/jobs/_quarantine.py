@@ -36,7 +36,7 @@ from losant_tokens.jobs._plan.settings import (
     Selection,
 )
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._report.values import FORMAT, VERSION
+from losant_tokens.jobs._report.report_data import FORMAT, VERSION
 from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._types import Action, Outcome, PlanWarning
 

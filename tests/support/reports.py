@@ -1,4 +1,4 @@
-"""Makes reports without running jobs."""
+"""Make reports without running jobs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ ERROR = "500 Internal - it broke"
 
 
 def entry(number: int, name: str = "", **members: Any) -> Entry:
-    """A token of a plan."""
+    """Return a token of a plan."""
     return Entry(
         **{
             "owner": USER,
@@ -46,7 +46,7 @@ def report(
     changed: Mapping[int, datetime] | None = None,
     **members: Any,
 ) -> Report:
-    """The report of a job that came out like this, token by token."""
+    """Return the report of a job with these outcomes, one for each token."""
     entries = entries or [
         entry(number, name, protected="protected by 'x'" if outcome is Outcome.PROTECTED else None)
         for number, (outcome, name) in enumerate(
@@ -61,7 +61,7 @@ def report(
             counts[one.owner] = counts.get(one.owner, Counts()) + Counts(
                 listed=2, selected=one.protected is None, protected=one.protected is not None
             )
-        said = {
+        members_of_header = {
             "created_at": NOW,
             "base_url": "https://api.losant.com",
             "action": action,
@@ -69,7 +69,7 @@ def report(
             "counts": counts or {USER: Counts()},
             **(header or {}),
         }
-        plan = writer.finish(Header(**said))
+        plan = writer.finish(Header(**members_of_header))
     states = States.of(len(plan))
     for number, outcome in enumerate(outcomes):
         if outcome is not None:

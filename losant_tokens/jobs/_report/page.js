@@ -1,6 +1,7 @@
 "use strict";
 (() => {
-  const OUTCOMES = ["done", "gone", "changed", "protected", "failed", "unknown", "left"];
+  const OUTCOMES = ["done", "gone", "changed", "protected", "failed", "unknown", "pending"];
+  const LABELS = OUTCOMES.map((outcome) => (outcome === "pending" ? "not started" : outcome));
   const SLICE = 200; // rows drawn at once
   const [OUTCOME, NAME, ID, OWNER, REASON, NOTE] = [0, 1, 2, 3, 4, 5];
   const find = (id) => document.getElementById(id);
@@ -11,11 +12,11 @@
   function make(tag, className, text) {
     const element = document.createElement(tag);
     element.className = className;
-    if (text !== undefined) element.textContent = text; // never as HTML: names are anybody's
+    if (text !== undefined) element.textContent = text; // never as HTML, because names come from users
     return element;
   }
 
-  // Characters that could hide or reverse the text beside them are shown as escapes.
+  // Characters that could hide or reverse other text become escapes.
   const visible = (text) => text.replace(/\p{C}/gu, (char) =>
     `\\u{${char.codePointAt(0).toString(16)}}`);
 
@@ -36,7 +37,7 @@
     const is = make("td", "is");
     const dot = make("span", "dot");
     dot.style.setProperty("--c", `var(--${outcome})`);
-    is.append(dot, outcome);
+    is.append(dot, LABELS[row[OUTCOME]]);
     const why = make("td", "why", visible(row[REASON]));
     if (row[NOTE]) why.append(make("div", outcome === "failed" ? "error" : "note", visible(row[NOTE])));
     const owner = make("td", "owner", row[OWNER]);
@@ -89,7 +90,7 @@
     chip.setAttribute("aria-pressed", "false");
     const dot = make("i", "dot");
     dot.style.setProperty("--c", `var(--${OUTCOMES[outcome]})`);
-    chip.append(dot, OUTCOMES[outcome], make("span", "", number.format(count)));
+    chip.append(dot, LABELS[outcome], make("span", "", number.format(count)));
     chip.addEventListener("click", () => {
       const on = !chosen.delete(outcome);
       if (on) chosen.add(outcome);
@@ -115,7 +116,7 @@
     { rootMargin: "800px" }).observe(find("more"));
   show();
 
-  // --- Pace: what the pointer is at ---
+  // --- Request rate: the sample under the pointer ---
 
   const pace = read("pace");
   const plots = [...document.querySelectorAll(".plot")];

@@ -1,4 +1,4 @@
-"""The report of a job, as a value and as a file."""
+"""The report of a job."""
 
 import json
 import os
@@ -10,6 +10,8 @@ from typing import Any
 import attrs
 
 from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._report.report_data import ReportData
+from losant_tokens.jobs._report.save import save
 from losant_tokens.jobs._states import States
 from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
@@ -20,20 +22,20 @@ def _now() -> datetime:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """The report of a job, or of as much of it as was done.
+    """The report of a job, complete or not.
 
     Attributes:
         plan: The plan.
-        journal: The file that has each intent and outcome, so that the job can be resumed.
-        requests: How many requests were sent, in this run.
-        retries: How many attempts followed another one that had failed.
-        refused: How many requests were answered with 429.
-        seconds: How long this run took.
-        pace: The requests per second, over time.
-        gave_up: Why it ended before all was done, if it gave up by itself.
-        ended_at: When it ended, by this machine's clock.
+        journal: The file of the journal, with which the job can be resumed.
+        requests: The number of requests sent in this run.
+        retries: The number of attempts that followed a failed one.
+        refused: The number of requests answered with 429.
+        seconds: The duration of this run, in seconds.
+        pace: The samples of the rate, over time.
+        gave_up: Why the job gave up, or `None`.
+        ended_at: When this run ended, by this machine's clock.
         finished_before: The number of tokens that earlier runs finished.
-        settings: Other facts about the run that the files show, such as the limit of its rate.
+        settings: Other facts about the run for the saved report, such as the limit of its rate.
     """
 
     plan: Plan
@@ -55,15 +57,15 @@ class Report:
 
     @property
     def counts(self) -> dict[Outcome, int]:
-        """Return how many tokens have each outcome."""
+        """The number of tokens with each outcome."""
         return self.states.counts()
 
     @property
     def changed_at(self) -> Mapping[int, datetime]:
-        """When the API says that the job has changed a token, by the token's number in the plan.
+        """The time of each change by the API, by the number of the token in the plan.
 
-        It comes from the response to the change itself. If that response was lost, the token is not
-        in here: its time of change is unknown, because somebody else may have changed it since.
+        It comes from the response to the change. If that response was lost, the token is missing
+        here, because somebody else may have changed it since.
         """
         return self.states.changed_at
 
@@ -79,12 +81,12 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether each token has an outcome that is known."""
+        """Whether every token has a known outcome."""
         return self.pending == 0 and self.counts[Outcome.UNKNOWN] == 0
 
     @property
     def started_at(self) -> datetime:
-        """When the job was first begun, by this machine's clock."""
+        """When the job was first started, by this machine's clock."""
         try:
             with self.journal.open("rb") as file:
                 return datetime.fromisoformat(json.loads(file.readline())["begun"])
@@ -92,7 +94,11 @@ class Report:
             return self.ended_at - timedelta(seconds=self.seconds)
 
     def results(self) -> Iterator[Result]:
-        """Return the result of each token, one by one."""
+        """Return the result for each token, one by one.
+
+        Raises:
+            PlanRefused: The plan cannot be read any more.
+        """
         for number, entry in enumerate(self.plan.entries()):
             yield Result(
                 entry=entry,
@@ -101,26 +107,51 @@ class Report:
             )
 
     def summary(self) -> dict[str, Any]:
-        """Return the report without its tokens, with the names and values of its JSON file."""
-        from losant_tokens.jobs._report.values import summary  # noqa: PLC0415 -- it imports this
-
-        return summary(self)
+        """Return everything except the tokens as JSON values, as in a saved report."""
+        return self._data().summary()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the report to a file, all of it or nothing, for its owner's eyes alone.
+        """Save the report to a file that only you can read, completely or not at all.
 
         Args:
-            path: The file. Its ending says what it is to be:
-                `.json` for programs, and for `sweep` and `restore`; `.csv` for a spreadsheet;
-                `.html` to look at: one file that needs nothing else. A file that exists is
-                replaced only if it is empty, or a report in the same format.
+            path: The file. Its suffix selects the format: `.json` for programs, `sweep` and
+                `restore`; `.csv` for a spreadsheet; `.html` for a browser, in one file. An existing
+                file is replaced only if it is empty, or a report in the same format.
+
+        Returns:
+            The path.
 
         Raises:
-            ValidationError: Another ending.
-            GuardRefused: The file is a plan, a journal, the report of a quarantine of another
-                plan, or no report at all.
-            JobError: It cannot be written, or the plan cannot be read any more.
+            ValidationError: There is no format for the suffix.
+            GuardRefused: The file is a plan, a journal, the report of a quarantine of another plan,
+                or not a report.
+            JobError: The file cannot be written, or the plan cannot be read any more.
         """
-        from losant_tokens.jobs._report.save import save  # noqa: PLC0415 -- it knows this one
+        return save(self._data(), Path(path))
 
-        return save(self, Path(path))
+    def _data(self) -> ReportData:
+        return ReportData(
+            plan_path=self.plan.path,
+            plan_digest=self.plan.digest,
+            header=self.plan.header,
+            journal=self.journal,
+            settings=self.settings,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            seconds=self.seconds,
+            requests=self.requests,
+            retries=self.retries,
+            refused=self.refused,
+            finished_before=self.finished_before,
+            gave_up=self.gave_up,
+            is_complete=self.is_complete,
+            total=self.total,
+            counts=self.counts,
+            pending=self.pending,
+            pace=self.pace,
+            results=self._results_with_times,
+        )
+
+    def _results_with_times(self) -> Iterator[tuple[Result, datetime | None]]:
+        for number, result in enumerate(self.results()):
+            yield result, self.changed_at.get(number)

@@ -1,6 +1,6 @@
-"""Decides whether a report may be written to a path.
+"""Decide whether a report may be written to a path.
 
-Reports of quarantines, plans and journals are what later steps read. Nothing replaces them.
+Later steps read plans, journals and the reports of quarantines, so a report never replaces them.
 """
 
 import json
@@ -16,9 +16,9 @@ from losant_tokens.jobs._files import reason
 from losant_tokens.jobs._plan.plan import Plan
 
 REPORT_SUFFIXES = (".json", ".csv", ".html")
-"""The endings of the names of reports, one for each format."""
+"""The suffixes of report files, one for each format."""
 
-_HEAD = 4096  # bytes by which a file is recognised
+_HEAD = 4096  # bytes at the start of a file, which show its format
 _OURS = re.compile(rb'\s*\{\s*"format"\s*:\s*"losant-tokens (plan|journal|report)"')
 _CSV = re.compile(rb'(?:\xef\xbb\xbf)?"owner","id","name",')
 _HTML = b" - losant-tokens</title>"
@@ -38,31 +38,44 @@ def check_report_path(path: str | os.PathLike[str], plan: Plan | None = None) ->
         GuardRefused: The file is a plan, a journal, the report of a quarantine of another plan, or
             not a report, or its folder cannot be read.
     """
-    file = Path(path)
-    if file.suffix.lower() not in REPORT_SUFFIXES:
+    check_target(Path(path), None if plan is None else plan.digest)
+
+
+def check_target(path: Path, digest: str | None) -> None:
+    """Check that a report can be saved to a path.
+
+    Args:
+        path: The file of the report.
+        digest: The digest of the report's plan, if there is one yet.
+
+    Raises:
+        ValidationError: There is no format for the suffix.
+        GuardRefused: The file must not be replaced.
+    """
+    if path.suffix.lower() not in REPORT_SUFFIXES:
         suffixes = ", ".join(REPORT_SUFFIXES)
-        raise ValidationError(f"The name of a report must end in {suffixes}: {file}")
-    if problem := target_problem(file, None if plan is None else plan.digest):
+        raise ValidationError(f"The name of a report must end in {suffixes}: {path}")
+    if problem := target_problem(path, digest):
         raise GuardRefused(problem)
 
 
 def target_problem(path: Path, digest: str | None = None) -> str | None:
-    """Return why a report may not be written to a path, or None.
+    """Return why a report must not be written to a path, or `None`.
 
-    A file that exists is replaced only if it is empty, or a report in the same format. The report
-    of a quarantine is replaced only by that of the same plan.
+    An existing file is replaced only if it is empty, or a report in the same format. The report of
+    a quarantine is replaced only by a report of the same plan.
 
     Args:
-        path: Where the report would be written.
+        path: The file of the report.
         digest: The digest of the report's plan, if there is one yet.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            return f"{path} cannot be written: it is {_kind(found.st_mode)}"
-        if found.st_size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"{path} cannot be written: it is {_kind(status.st_mode)}"
+        if status.st_size == 0:
             return None
-        if _is_of_somebody_else(found.st_uid):
+        if _belongs_to_another_user(status.st_uid):
             return f"{path} belongs to another user. {_ANOTHER_NAME}"
         return _content_problem(path, digest)
     except FileNotFoundError:
@@ -74,24 +87,24 @@ def target_problem(path: Path, digest: str | None = None) -> str | None:
 def _content_problem(path: Path, digest: str | None) -> str | None:
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    ours = _OURS.match(head)
-    kind = ours[1].decode() if ours else ""
+    match = _OURS.match(head)
+    kind = match[1].decode() if match else ""
     if kind in {"plan", "journal"}:
         return f"{path} is a {kind}. {_ANOTHER_NAME}"
-    ending = path.suffix.lower()
-    if kind == "report" and ending == ".json":
+    suffix = path.suffix.lower()
+    if kind == "report" and suffix == ".json":
         return _report_problem(path, digest)
-    if (ending == ".csv" and _CSV.match(head)) or (ending == ".html" and _HTML in head):
+    if (suffix == ".csv" and _CSV.match(head)) or (suffix == ".html" and _HTML in head):
         return None
     return (
-        f"{path} exists, and is not a {ending} report of losant-tokens. {_ANOTHER_NAME} Or remove "
+        f"{path} exists, and is not a {suffix} report of losant-tokens. {_ANOTHER_NAME} Or remove "
         f"the file."
     )
 
 
 def _report_problem(path: Path, digest: str | None) -> str | None:
     try:
-        data = _summary_in(path)
+        data = _read_summary(path)
         plan, totals = data["plan"], data["totals"]
         is_needed = plan["action"] == "deactivate" and totals["done"] + totals["unknown"] > 0
         is_same_plan = digest is not None and plan["digest"] == digest
@@ -102,8 +115,8 @@ def _report_problem(path: Path, digest: str | None) -> str | None:
     return None
 
 
-def _summary_in(path: Path) -> dict[str, Any]:
-    """Return the members of a JSON report that come before its tokens."""
+def _read_summary(path: Path) -> dict[str, Any]:
+    """Return the members of a JSON report before its tokens."""
     lines: list[str] = []
     with path.open(encoding="utf-8") as file:
         for line in file:
@@ -112,8 +125,8 @@ def _summary_in(path: Path) -> dict[str, Any]:
                 data: dict[str, Any] = json.loads(head + "}")
                 return data
             lines.append(line)
-    everything: dict[str, Any] = json.loads("".join(lines))
-    return everything
+    report: dict[str, Any] = json.loads("".join(lines))
+    return report
 
 
 def _kind(mode: int) -> str:
@@ -121,9 +134,9 @@ def _kind(mode: int) -> str:
         return "a folder"
     if stat.S_ISFIFO(mode):
         return "a pipe"
-    return "no regular file"
+    return "not a regular file"
 
 
-def _is_of_somebody_else(uid: int) -> bool:
+def _belongs_to_another_user(uid: int) -> bool:
     getuid = getattr(os, "geteuid", None)
     return getuid is not None and getuid() not in {0, uid}

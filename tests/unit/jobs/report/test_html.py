@@ -1,4 +1,4 @@
-"""Reports to look at."""
+"""Reports as HTML pages."""
 
 import base64
 import hashlib
@@ -13,14 +13,14 @@ import pytest
 
 from losant_tokens import Owner
 from losant_tokens.jobs import Outcome, PaceSample, Report
-from losant_tokens.jobs._report.html import _span, _tick, _ticks
+from losant_tokens.jobs._report.charts import format_duration, format_tick, ticks
 from tests.support.reports import ERROR, entry, report
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&'\" \u202e\ud800"
 
 
 class Page(HTMLParser):
-    """What a browser would see: the tags with their attributes, and the texts in them."""
+    """A page as a browser sees it: the tags with their attributes, and the texts."""
 
     def __init__(self, report_: Report, folder: Path) -> None:
         super().__init__()
@@ -47,19 +47,19 @@ class Page(HTMLParser):
 
     @property
     def rows(self) -> Any:
-        """The tokens, as the script gets them."""
+        """The rows of the tokens, as the script reads them."""
         return json.loads(self.scripts[1])
 
 
 def pace(*samples: tuple[float, float, int, int]) -> list[PaceSample]:
     return [
-        PaceSample(at=at, per_second=rate, concurrency=most, refused=refused)
-        for at, rate, most, refused in samples
+        PaceSample(at=at, per_second=rate, concurrency=concurrency, refused=refused)
+        for at, rate, concurrency, refused in samples
     ]
 
 
 def test_page(tmp_path: Path) -> None:
-    """The page has the outcome as its title, totals as tiles, and what the plan and run were."""
+    """The page shows the outcome, the totals, the plan and the run."""
     made = report(
         tmp_path,
         [Outcome.DONE] * 1000 + [Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED],
@@ -70,29 +70,29 @@ def test_page(tmp_path: Path) -> None:
 
     page = Page(made, tmp_path)
 
-    for said in (
+    for text in (
         "1,000 of 1,003 tokens deleted",
         "https://api.losant.com",
         "Deleted 1,000 of 2,008 listed",
         "Left alone 3 1 changed, 1 gone, 1 protected",
-        "Failed 1 see the list for why",
-        "Open 0 each has come to an end",
+        "Failed 1 see the reasons below",
+        "Open 0 every token has an outcome",
         "Time 10.0 s 2 requests per second",
-        "Requests 20 2 were further tries",
-        "Refusals 3 answered with 429: too fast",
-        "Fastest 1,235/s 20 at once, at the most",
+        "Requests 20 2 retries",
+        "Rate limited 3 requests answered with 429",
+        "Peak rate 1,235/s up to 20 in flight",
         "Tokens of user 2,008 listed, 1,003 selected, 1 protected",
-        "Protected by request prod-*, x",
+        "Protected tokens prod-*, x",
         f"Token in use {'f' * 24}",
-        "Rate as found At once 50",
+        "Rate automatic At once 50",
     ):
-        assert said in page.text
+        assert text in page.text
     assert "--resume" not in page.text
     assert "kept changing" not in page.text
 
 
 def test_rows(tmp_path: Path) -> None:
-    """Each token is a row of data: its outcome, and why it was selected or left alone."""
+    """A row has the outcome of a token, and why it was selected or left alone."""
     made = report(tmp_path, [Outcome.DONE, Outcome.FAILED, Outcome.PROTECTED, None])
 
     reason = "expired on 2025-01-02"
@@ -104,17 +104,17 @@ def test_rows(tmp_path: Path) -> None:
     ] == Page(made, tmp_path).rows
 
 
-def test_the_script_knows_the_outcomes(tmp_path: Path) -> None:
-    """The numbers of the outcomes mean the same to the script."""
+def test_script_has_the_same_outcomes(tmp_path: Path) -> None:
+    """The script gives each outcome the same number as the rows."""
     page = Page(report(tmp_path, []), tmp_path)
 
     found = re.search(r"OUTCOMES = (\[.*?\]);", page.scripts[2])
     assert found is not None
-    assert [outcome.value for outcome in Outcome] + ["left"] == json.loads(found[1])
+    assert [outcome.value for outcome in Outcome] + ["pending"] == json.loads(found[1])
 
 
-def test_hostile_texts(tmp_path: Path) -> None:
-    """No name, reason, error, rule or path gets out of where it stands."""
+def test_hostile_strings_add_no_tags(tmp_path: Path) -> None:
+    """No name, reason, error, rule or setting can add a tag to the page."""
     plain = Page(report(tmp_path, [Outcome.FAILED]), tmp_path)
     made = report(
         tmp_path,
@@ -135,8 +135,8 @@ def test_hostile_texts(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
-def test_no_network(tmp_path: Path) -> None:
-    """The page is one file that asks for nothing, and its policy runs one script alone."""
+def test_page_needs_no_network(tmp_path: Path) -> None:
+    """The page loads nothing, and its policy allows one script."""
     page = Page(report(tmp_path, [Outcome.DONE]), tmp_path)
 
     addresses = [
@@ -150,16 +150,19 @@ def test_no_network(tmp_path: Path) -> None:
         for _, attributes in page.tags
         if attributes.get("http-equiv") == "Content-Security-Policy"
     )
-    hashed = base64.b64encode(hashlib.sha256(page.scripts[2].encode()).digest()).decode()
+    script_hash = base64.b64encode(hashlib.sha256(page.scripts[2].encode()).digest()).decode()
     assert ["data:,"] == addresses
     assert "url(" not in page.source
     assert "@import" not in page.source
-    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hashed}';" in policy
+    assert (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script_hash}';"
+        in policy
+    )
     assert "innerHTML" not in page.scripts[2]
 
 
 def test_charts(tmp_path: Path) -> None:
-    """Requests per second, concurrency and refusals are drawn over one axis of time."""
+    """The charts show the rate, the concurrency and the 429 responses over time."""
     made = report(tmp_path, [], pace=pace((0, 0, 5, 0), (5, 50, 10, 4), (10, 100, 5, 0)))
 
     page = Page(made, tmp_path)
@@ -167,9 +170,9 @@ def test_charts(tmp_path: Path) -> None:
     labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
     paths = {attributes["class"]: attributes["d"] for tag, attributes in page.tags if tag == "path"}
     assert [
-        "Requests answered per second over 10.0 s: at most 100",
-        "Concurrency over 10.0 s: at most 10",
-        "Refusals (429) over 10.0 s: 4 in all",
+        "Requests per second over 10.0 s: up to 100",
+        "Concurrency over 10.0 s: up to 10",
+        "429 responses over 10.0 s: 4 in total",
     ] == labels
     assert 'd="M0.0 100.0L500.0 50.0L1000.0 0.0"' in page.source
     assert "M500.0 100V0.0h200.0V100Z" == paths["bars"]
@@ -178,16 +181,18 @@ def test_charts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("samples", [[], [(0, 5, 1, 0)], [(0, 5, 1, 0), (0, 6, 1, 0)]])
-def test_too_short_for_charts(tmp_path: Path, samples: list[tuple[float, float, int, int]]) -> None:
-    """A run that was over at once has no charts."""
+def test_short_run_has_no_charts(
+    tmp_path: Path, samples: list[tuple[float, float, int, int]]
+) -> None:
+    """A run with fewer than two samples has no charts."""
     page = Page(report(tmp_path, [], pace=pace(*samples)), tmp_path)
 
     assert "The run was too short for a chart." in page.text
     assert "svg" not in {tag for tag, _ in page.tags}
 
 
-def test_nothing_happened(tmp_path: Path) -> None:
-    """Charts and rates of nothing are drawn as nothing."""
+def test_empty_run(tmp_path: Path) -> None:
+    """A run without requests has charts and rates of zero."""
     made = report(tmp_path, [], pace=pace((0, 0, 0, 0), (9, 0, 0, 0)), seconds=0.0)
 
     page = Page(made, tmp_path)
@@ -198,20 +203,20 @@ def test_nothing_happened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "gave_up", "said"),
+    ("outcomes", "gave_up", "expected"),
     [
-        ([Outcome.DONE, None], None, "The run was stopped before all was done. To carry it on:"),
-        ([Outcome.DONE, None], "out", "The run gave up: out. To carry it on:"),
-        ([Outcome.DONE, Outcome.UNKNOWN], None, "To carry it on: losant-tokens apply '"),
+        ([Outcome.DONE, None], None, "The job was stopped before it was complete. To continue:"),
+        ([Outcome.DONE, None], "out", "The job gave up: out. To continue:"),
+        ([Outcome.DONE, Outcome.UNKNOWN], None, "To continue: losant-tokens apply '"),
     ],
 )
-def test_incomplete(
-    tmp_path: Path, outcomes: list[Outcome | None], gave_up: str | None, said: str
+def test_incomplete_job_shows_how_to_resume(
+    tmp_path: Path, outcomes: list[Outcome | None], gave_up: str | None, expected: str
 ) -> None:
-    """A run that is not done says so, and how it is carried on."""
+    """The page of an incomplete job says why it ended, and how to resume it."""
     page = Page(report(tmp_path, outcomes, gave_up=gave_up), tmp_path)
 
-    assert said in page.text
+    assert expected in page.text
     assert "--resume" in page.text
     assert "Open 1 1 " in page.text
 
@@ -219,8 +224,8 @@ def test_incomplete(
 @pytest.mark.parametrize(
     ("name", "expected"), [("j", " --resume --journal "), (None, " --resume ")]
 )
-def test_journal_in_the_advice(tmp_path: Path, name: str | None, expected: str) -> None:
-    """The advice to carry on names the journal, unless it lies beside the plan."""
+def test_resume_command_names_the_journal(tmp_path: Path, name: str | None, expected: str) -> None:
+    """The command to resume names the journal, unless it has the default path."""
     made = report(tmp_path, [Outcome.UNKNOWN])
     plan = made.plan.path
     journal = plan.with_name(name or f"{plan.name}.journal")
@@ -239,13 +244,13 @@ def test_journal_in_the_advice(tmp_path: Path, name: str | None, expected: str) 
         ("activate", "1 token activated"),
     ],
 )
-def test_actions(tmp_path: Path, action: Any, headline: str) -> None:
-    """The title says what was done."""
+def test_title_names_the_action(tmp_path: Path, action: Any, headline: str) -> None:
+    """The title names the action."""
     assert headline in Page(report(tmp_path, [Outcome.DONE], action=action), tmp_path).text
 
 
-def test_what_one_should_know(tmp_path: Path) -> None:
-    """Warnings of the plan are in the page; so are all owners."""
+def test_owners_and_warnings_of_the_plan(tmp_path: Path) -> None:
+    """The page shows all owners, and the warnings of the plan."""
     other = Owner.application("a" * 24)
     made = report(
         tmp_path,
@@ -258,31 +263,30 @@ def test_what_one_should_know(tmp_path: Path) -> None:
 
     assert f"user, {other}" in page.text
     assert f"Tokens of {other} 2 listed" in page.text
-    assert "Token in use could not be told" in page.text
+    assert "Token in use unknown" in page.text
     assert "the tokens kept changing" in page.text
 
 
 def test_plan_that_may_be_incomplete(tmp_path: Path) -> None:
-    """Why tokens may be missing from the plan is in the page."""
+    """The page shows why tokens may be missing from the plan."""
     header = {"drifted": True, "incomplete": ("user: the API lists 1 token twice", "<b>")}
 
     page = Page(report(tmp_path, [Outcome.DONE], header=header), tmp_path)
 
-    words = "tokens may be missing: user: the API lists 1 token twice; <b>"
-    assert words in page.text
+    assert "tokens may be missing: user: the API lists 1 token twice; <b>" in page.text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [(0, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 01 s"), (3599.6, "1 h 00 min")],
 )
-def test_span(seconds: float, said: str) -> None:
-    """A length of time is told as people say it."""
-    assert said == _span(seconds)
+def test_format_duration(seconds: float, expected: str) -> None:
+    """A duration is shown in seconds, minutes or hours."""
+    assert expected == format_duration(seconds)
 
 
 @pytest.mark.parametrize(
-    ("end", "said"),
+    ("end", "expected"),
     [
         (0.4, ["0 s", "0.1 s", "0.2 s", "0.3 s"]),
         (61, ["0 s", "15 s", "30 s", "45 s"]),
@@ -290,14 +294,14 @@ def test_span(seconds: float, said: str) -> None:
         (48 * 3600, ["0 s", "8 h", "16 h", "24 h", "32 h", "40 h"]),
     ],
 )
-def test_ticks(end: float, said: list[str]) -> None:
-    """The axis of time has a few round moments, and none where its end is."""
-    assert said == [_tick(at) for at in _ticks(end)]
+def test_ticks(end: float, expected: list[str]) -> None:
+    """The time axis has a few round times, and none close to its end."""
+    assert expected == [format_tick(at) for at in ticks(end)]
 
 
 @pytest.mark.parametrize("before", [0, 3])
 def test_earlier_runs(tmp_path: Path, before: int) -> None:
-    """Where a job was carried on, the page says which of its figures are of the last run alone."""
+    """The page of a resumed job says which figures are those of the last run."""
     made = report(tmp_path, [Outcome.DONE] * 5, finished_before=before)
 
     page = made.save(tmp_path / "r.html").read_text()

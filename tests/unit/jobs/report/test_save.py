@@ -1,4 +1,4 @@
-"""Reports as JSON and CSV, and how all of them are written."""
+"""Reports as JSON and CSV, and how reports are saved."""
 
 import csv
 import json
@@ -13,15 +13,15 @@ import pytest
 from losant_tokens import Owner
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import JobError, Outcome, PaceSample
-from losant_tokens.jobs._report.save import harmless
+from losant_tokens.jobs._report.csv import harmless
 from tests.support.reports import ERROR, NOW, entry, report
 
 ALL = [*Outcome, None]
-ENDINGS = (".json", ".csv", ".html")
+SUFFIXES = (".json", ".csv", ".html")
 
 
 def test_json(tmp_path: Path) -> None:
-    """The JSON has totals, settings, the run, its pace, and each token with its outcome."""
+    """The JSON has the plan, the run, the totals, the rate, and each token with its outcome."""
     made = report(
         tmp_path,
         ALL,
@@ -32,7 +32,7 @@ def test_json(tmp_path: Path) -> None:
         header={"protected": ("x",), "token_in_use": "f" * 24, "drifted": True},
     )
 
-    said = json.loads(made.save(tmp_path / "r.json").read_text())
+    data = json.loads(made.save(tmp_path / "r.json").read_text())
 
     row = {
         "owner": "user",
@@ -48,7 +48,7 @@ def test_json(tmp_path: Path) -> None:
         "expirationDate": None,
         "changed": "2026-03-01T12:00:00+00:00",
     }
-    tokens = said.pop("tokens")
+    tokens = data.pop("tokens")
     assert row == tokens[0]
     assert [outcome and outcome.value for outcome in ALL] == [token["outcome"] for token in tokens]
     assert ERROR == tokens[ALL.index(Outcome.FAILED)]["error"]
@@ -95,18 +95,18 @@ def test_json(tmp_path: Path) -> None:
             "left": 1,
         },
         "pace": [{"at": 1.0, "perSecond": 7.0, "concurrency": 3, "refused": 2}],
-    } == said
+    } == data
 
 
 def test_json_without_tokens(tmp_path: Path) -> None:
-    """A report about nothing is JSON, too."""
-    said = json.loads(report(tmp_path, []).save(tmp_path / "r.json").read_text())
+    """The report of an empty plan is valid JSON."""
+    data = json.loads(report(tmp_path, []).save(tmp_path / "r.json").read_text())
 
-    assert ([], 0, True) == (said["tokens"], said["totals"]["tokens"], said["run"]["complete"])
+    assert ([], 0, True) == (data["tokens"], data["totals"]["tokens"], data["run"]["complete"])
 
 
-def test_the_beginning_of_a_job_that_was_resumed(tmp_path: Path) -> None:
-    """A job began when its journal says so, whichever run this was; else when this run did."""
+def test_start_of_a_resumed_job(tmp_path: Path) -> None:
+    """A job started at the time in its journal; without a journal, when this run started."""
     made = report(tmp_path, [Outcome.DONE], journal=tmp_path / "journal")
     assert NOW + timedelta(seconds=20) == made.started_at
 
@@ -161,8 +161,8 @@ def test_csv(tmp_path: Path) -> None:
         ("v1.2", "v1.2"),
     ],
 )
-def test_no_formulas(tmp_path: Path, cell: str, expected: str) -> None:
-    """No cell is a formula to any spreadsheet, wherever it sees a cell begin."""
+def test_no_cell_is_a_formula(tmp_path: Path, cell: str, expected: str) -> None:
+    """No spreadsheet takes a cell for a formula or a number."""
     assert expected == harmless(cell)
 
     made = report(tmp_path, [Outcome.DONE], entries=[entry(1, reason=cell)])
@@ -181,12 +181,12 @@ def test_csv_for_spreadsheets(tmp_path: Path) -> None:
     assert "Köln".encode() in data
 
 
-@pytest.mark.parametrize("ending", [*ENDINGS, ".JSON"])
-def test_private(tmp_path: Path, ending: str) -> None:
-    """A report is for its owner's eyes alone, replaces an older one, and leaves nothing else."""
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".JSON"])
+def test_report_is_private(tmp_path: Path, suffix: str) -> None:
+    """Only the user can read a report. It replaces an older one, and leaves no other file."""
     folder = tmp_path / "reports"
     folder.mkdir()
-    path = report(tmp_path, []).save(folder / f"r{ending}")
+    path = report(tmp_path, []).save(folder / f"r{suffix}")
     path.chmod(0o644)
     old = path.read_text()
 
@@ -197,21 +197,21 @@ def test_private(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["r", "r.txt", "json"])
-def test_other_endings(tmp_path: Path, name: str) -> None:
-    """An ending that says nothing is refused, and the message has those that do."""
+def test_unknown_suffix(tmp_path: Path, name: str) -> None:
+    """An unknown suffix is refused. The message has the known ones."""
     with pytest.raises(ValidationError, match=r"must end in \.json, \.csv, \.html: "):
         report(tmp_path, []).save(tmp_path / name)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_full_disk(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be written is one error, and what was there is there still."""
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_full_disk(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed write raises one error, and the old report stays."""
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     made = report(tmp_path, ALL)
-    path = report(tmp_path, []).save(tmp_path / f"r{ending}")
+    path = report(tmp_path, []).save(tmp_path / f"r{suffix}")
     old = path.read_text()
     monkeypatch.setattr(os, "fsync", full)
     before = sorted(tmp_path.iterdir())
@@ -223,8 +223,8 @@ def test_full_disk(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch)
     assert (before, old) == (sorted(tmp_path.iterdir()), path.read_text())
 
 
-def test_no_folder(tmp_path: Path) -> None:
-    """A folder that is not there is told."""
+def test_missing_folder(tmp_path: Path) -> None:
+    """The error for a missing folder has the path."""
     path = tmp_path / "none" / "r.csv"
 
     with pytest.raises(JobError) as caught:
@@ -233,8 +233,8 @@ def test_no_folder(tmp_path: Path) -> None:
     assert f"{path} cannot be written: No such file or directory" == str(caught.value)
 
 
-def test_no_plan(tmp_path: Path) -> None:
-    """A plan that is gone is told by its name."""
+def test_missing_plan(tmp_path: Path) -> None:
+    """The error for a missing plan has its path."""
     made = report(tmp_path, [Outcome.DONE])
     made.plan.path.unlink()
 
@@ -242,35 +242,35 @@ def test_no_plan(tmp_path: Path) -> None:
         made.save(tmp_path / "r.csv")
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_memory_stays_flat(tmp_path: Path, ending: str) -> None:
-    """Tokens are written one by one: a longer report takes no more memory."""
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_memory_stays_flat(tmp_path: Path, suffix: str) -> None:
+    """The memory to save a report does not grow with the number of tokens."""
     made = report(tmp_path, [Outcome.DONE] * 4000)
-    made.save(tmp_path / f"warm{ending}")
+    made.save(tmp_path / f"warm{suffix}")
     tracemalloc.start()
     try:
-        made.save(tmp_path / f"r{ending}")
+        made.save(tmp_path / f"r{suffix}")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert peak < 400_000 < (tmp_path / f"r{ending}").stat().st_size * 2
+    assert peak < 400_000 < (tmp_path / f"r{suffix}").stat().st_size * 2
 
 
 def test_owners(tmp_path: Path) -> None:
-    """Each token says whose it is."""
+    """Each token has its owner."""
     other = Owner.application("a" * 24)
     made = report(tmp_path, [Outcome.DONE, Outcome.DONE], entries=[entry(1), entry(2, owner=other)])
 
-    said = json.loads(made.save(tmp_path / "r.json").read_text())
+    data = json.loads(made.save(tmp_path / "r.json").read_text())
 
-    assert ["user", str(other)] == [token["owner"] for token in said["tokens"]]
-    assert {"user", str(other)} == set(said["plan"]["owners"])
+    assert ["user", str(other)] == [token["owner"] for token in data["tokens"]]
+    assert {"user", str(other)} == set(data["plan"]["owners"])
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv"])
 def test_times_at_the_edges(tmp_path: Path, suffix: str) -> None:
-    """A time that has no year from 1 to 9999 in UTC is written with its own offset."""
+    """A time whose year in UTC is not from 1 to 9999 is written with its own offset."""
     time = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
     made = report(tmp_path, [Outcome.DONE], entries=[entry(1, last_updated=time)])
 
