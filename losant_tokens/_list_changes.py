@@ -1,7 +1,7 @@
-"""Counts the changes that a client makes to its own lists, so that a listing can notice them.
+"""Counts the changes that a client makes to its lists, so that a listing can detect them.
 
-A list can change without a change of its total: a token is created for each that is deleted, or
-renamed in a list that is sorted by name. Both move other tokens between pages.
+A list can change while its total stays the same: one token is deleted and another is created, or a
+token is renamed in a list that is sorted by name. Both move other tokens between pages.
 """
 
 from collections import Counter
@@ -15,18 +15,18 @@ _PATCHED = ("name", "status")  # the fields by which a list can be sorted or fil
 
 
 class Changes:
-    """Counts the requests of a client that may change a list, from when they are prepared."""
+    """Counts the requests of a client that may change a list. It counts before they are sent."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    def note(self, operation: Operation[Any], ids: Mapping[str, str], body: object) -> None:
-        """Note a request.
+    def record(self, operation: Operation[Any], ids: Mapping[str, str], body: object) -> None:
+        """Record a request.
 
         Args:
-            operation: Its operation.
-            ids: The ids in its path.
-            body: Its body, if it has one.
+            operation: The operation.
+            ids: The ids in the path.
+            body: The request body, if there is one.
         """
         if operation.method == "GET":
             return
@@ -47,7 +47,7 @@ class Changes:
 
         Args:
             operation: The operation that reads the list.
-            ids: The ids in its path.
+            ids: The ids in the path.
             fields: The fields by which the list is sorted and filtered.
         """
         collection = _collection(operation.path, ids)

@@ -1,14 +1,17 @@
-"""The async paginator: all items of a list, with the next page read ahead.
+"""The async paginator: iterates over all items of a list, and reads the next page ahead.
 
-The problem: pages are offsets into a live collection, and the end of a list is the server's word.
-A server may cap the page size, with or without a word about it. It may be wrong about the number
-of items, ignore which page was requested, or go on for ever. Items that are created or deleted
-meanwhile shift the rest, so that others are skipped or come twice.
+The problem: pages are offsets into a live collection, and only the server knows where a list ends.
+A server may cap the page size, and may not say so. It may state a wrong number of items, ignore
+which page was requested, or return pages without end. Items that are created or deleted while the
+list is read shift the other items, so that some are skipped or come twice.
 
-The approach: the items decide, and the statements are compared with them. A total that the items
-contradict is ignored, and the list is read to an empty page. Each contradiction is noted once, as
-a `Problem`; `iter` warns of it at the line of its reader. A list that cannot be an honest one ends
-in an error, not in a loop. A page that is too large is requested again at half the size.
+The approach: the items of the pages count, and the statements of the server are compared with them.
+A total that the items contradict is ignored, and the list is read until a page is empty. The first
+contradiction of each kind is recorded as a `Problem`, and `iter` issues a warning for the line that
+reads from it. A list that cannot be correct ends in an error, not in an endless loop. A page that
+is too large is requested again at half the size.
+
+Source: the members `count`, `totalCount`, `perPage` and `page` of lists in the contract.
 
 Rejected: an error for each contradiction, because most lists of a busy account change while they
 are read; and a second listing to compare with, which `jobs.plan` does because it acts on the list.
@@ -41,16 +44,18 @@ T = TypeVar("T", bound=_HasId)
 T_co = TypeVar("T_co", bound=_HasId, covariant=True)
 V = TypeVar("V")
 
-_GROWTH = 2
-_PAGES_OF_SLACK = 10
-_LONGEST = 10_000_000
-"""A list may grow while it is read: to twice what its first page announced, and ten pages more."""
+# A list may grow while it is read: to twice the total of its first page, and ten pages more.
+_MAX_GROWTH = 2
+_MAX_EXTRA_PAGES = 10
+_MAX_ITEMS = 10_000_000
 
-_REMEMBERED = 100_000  # ids, which take some 10 MB; of a longer list, those read last
+_MAX_REMEMBERED_IDS = (
+    100_000  # about 10 MB; the ids of a longer list are forgotten from time to time
+)
 
 
 class Page(Protocol[T_co]):
-    """The part of a page that reading on depends on."""
+    """The members of a page that the paginator uses."""
 
     @property
     def items(self) -> Sequence[T_co]:
@@ -82,7 +87,7 @@ class Page(Protocol[T_co]):
 
 
 ReadPage = Callable[[int, int], Awaitable[Page[T]]]
-"""Reads a page. Its arguments are the number of the page, from zero, and the size of a page."""
+"""Reads a page. Its arguments are the number of the page, from 0, and the page size."""
 
 ProblemKind = Literal[
     "changed", "total", "count", "page", "size", "repeated", "query", "unreadable"
@@ -96,10 +101,10 @@ class Problem:
     Attributes:
         kind: `changed`: the stated total changed while the list was read, or this client changed
             items. `total`: the list ended before or after the stated total. `count`: a page has
-            more or fewer items than it states. `page`: a page states to be another one. `size`: a
+            more or fewer items than it states. `page`: a page states another number. `size`: a
             page has another size than the others. `repeated`: items came twice. `query`: the list
-            is sorted or filtered by something else. `unreadable`: items cannot be read.
-        text: The same in words, with the values.
+            states another sort order or filter. `unreadable`: items cannot be read.
+        text: The problem as a phrase, with the values.
     """
 
     kind: ProblemKind
@@ -121,17 +126,18 @@ _QUERY = MappingProxyType(
 
 
 @attrs.define(eq=False)
-class Progress:
-    """How far a list has been read, and whether it goes on. Reads nothing itself.
+class ListingProgress:
+    """How much of a list has been read, and whether another page follows. It reads nothing.
 
     Attributes:
-        operation: The operation that reads a page.
-        per_page: The size of the pages to ask for. After the first page, the size that it has.
+        operation: The name of the operation that reads a page.
+        per_page: The page size to request. After the first page, it is the size of that page.
+        query: The parameters of the list, by their names in the URL.
         page: The number of the next page.
-        seen: The number of items that were read, with those that cannot be read.
-        total_count: The number of items, by the latest page that states it.
-        moved: Whether that number changed from one page to another.
-        problems: The reasons why the listing may be incomplete, one of each kind.
+        seen: The number of items on the pages so far, including unreadable items.
+        total_count: The number of items in the list, as the latest page states it.
+        moved: Whether the stated number of items has changed between pages.
+        problems: The reasons why the listing may be incomplete, at most one of each kind.
     """
 
     operation: str
@@ -143,44 +149,53 @@ class Progress:
     moved: bool = False
     problems: list[Problem] = attrs.field(factory=list)
     _skip: int = 0
-    _longest: int = _LONGEST
+    _max_items: int = _MAX_ITEMS
     _last_ids: frozenset[str] = frozenset()
     _known_ids: set[str] = attrs.field(factory=set, repr=False)
 
-    def note(self, page: Page[T]) -> tuple[Sequence[T], bool]:
-        """Note a page that was read.
+    def record_page(self, page: Page[T]) -> tuple[Sequence[T], bool]:
+        """Record a page that was read.
+
+        Args:
+            page: The page.
 
         Returns:
-            The items that are new, and whether another page follows.
+            The new items, and whether another page follows.
 
         Raises:
-            ResponseError: This cannot be an honest list.
+            ResponseError: The list does not end.
         """
         is_first = self.seen == 0 and self.page == 0
         size = len(page.items) + len(page.unreadable_items)
         items = self._new_items(page)
         self._compare(page, size)
-        asked = self.per_page
+        requested = self.per_page
         if is_first:
-            self._settle(page, size)
-        elif page.per_page not in {None, asked}:
-            self._problem("size", f"page {self.page} states a size of {page.per_page}, not {asked}")
+            self._adopt_page_size(page, size)
+        elif page.per_page not in {None, requested}:
+            self._add_problem(
+                "size", f"page {self.page} states a size of {page.per_page}, not {requested}"
+            )
         self.seen += max(size - self._skip, 0)
-        may_be_capped = is_first and page.per_page is None and size < asked
-        goes_on = self._goes_on(size, may_be_capped=may_be_capped)
+        may_be_capped = is_first and page.per_page is None and size < requested
+        has_more = self._has_more(size, may_be_capped=may_be_capped)
         self.page += 1
         self._skip = 0
-        if self.seen > self._longest:
-            raise self._endless(f"{self.seen} items, and no last page")
-        return items, goes_on
+        if self.seen > self._max_items:
+            raise self._endless_error(f"{self.seen} items, and no last page")
+        return items, has_more
 
-    def note_own_changes(self, number: int) -> None:
-        """Note how many changes this client has made to the list since its first page."""
+    def record_own_changes(self, number: int) -> None:
+        """Record that this client has changed the list since its first page.
+
+        Args:
+            number: The number of changes.
+        """
         text = f"this client changed {_items(number)} of the list while it was read"
-        self._problem("changed", text)
+        self._add_problem("changed", text)
 
-    def reduce(self) -> bool:
-        """Halve the page size, and go on with the same item; return whether that is possible."""
+    def halve_page_size(self) -> bool:
+        """Halve the page size, and continue with the same item; return whether that is possible."""
         if self.per_page == 1:
             return False
         offset = self.page * self.per_page + self._skip
@@ -189,19 +204,19 @@ class Progress:
         return True
 
     def _new_items(self, page: Page[T]) -> Sequence[T]:
-        """Return the items of a page, without those before the requested offset."""
+        """Return the items of a page, without the items before the requested offset."""
         ids = frozenset(item.id for item in page.items)
-        # A list that changes may have the same items on the next page, and yet be an honest one.
-        if ids and ids == self._last_ids and not self._has("changed"):
-            raise self._endless(f"page {self.page} is the same as the one before it")
+        # If a correct list changes, it may have the same items on the next page.
+        if ids and ids == self._last_ids and not self._has_problem("changed"):
+            raise self._endless_error(f"page {self.page} is the same as the one before it")
         self._last_ids = ids
         items: Sequence[T] = page.items
         if self._skip:
             items = [item for item in items if item.id not in self._known_ids]
         repeated = len(items) - len({item.id for item in items} - self._known_ids)
         if repeated:
-            self._problem("repeated", f"page {self.page} repeats {_items(repeated)}")
-        if len(self._known_ids) > _REMEMBERED:
+            self._add_problem("repeated", f"page {self.page} repeats {_items(repeated)}")
+        if len(self._known_ids) > _MAX_REMEMBERED_IDS:
             self._known_ids.clear()
         self._known_ids |= ids
         return items
@@ -210,44 +225,46 @@ class Progress:
         """Compare the statements of a page with its items, and with the request."""
         if page.unreadable_items:
             number = _items(len(page.unreadable_items))
-            self._problem("unreadable", f"page {self.page} has {number} that cannot be read")
+            self._add_problem("unreadable", f"page {self.page} has {number} that cannot be read")
         if page.count not in {None, size}:
-            self._problem(
+            self._add_problem(
                 "count", f"page {self.page} states a count of {page.count} and has {_items(size)}"
             )
         if page.page not in {None, self.page}:
-            self._problem("page", f"page {self.page} states that it is page {page.page}")
+            self._add_problem("page", f"page {self.page} states that it is page {page.page}")
         for wire, name in _QUERY.items():
-            asked, stated = self.query.get(wire), getattr(page, name, None)
-            if asked is not None and stated is not None and asked.lower() != stated.lower():
-                self._problem("query", f"the list states a {wire} other than the one asked for")
+            requested, stated = self.query.get(wire), getattr(page, name, None)
+            if requested is None or stated is None:
+                continue
+            if requested.lower() != stated.lower():
+                self._add_problem("query", f"the list states another {wire} than the requested one")
         if "total_count" in page.unreadable:
-            self._problem("total", f"page {self.page} states a total that cannot be read")
+            self._add_problem("total", f"page {self.page} states a total that cannot be read")
         if page.total_count is not None:
             if self.total_count not in {None, page.total_count}:
                 self.moved = True
-                self._problem(
+                self._add_problem(
                     "changed", f"the total went from {self.total_count} to {page.total_count}"
                 )
             self.total_count = page.total_count
 
-    def _settle(self, first: Page[Any], size: int) -> None:
-        """Take the page size from the first page, so that the pages after it fit onto it."""
-        asked, stated, total = self.per_page, first.per_page, first.total_count
-        if stated is not None and 0 < max(stated, size) <= asked:
+    def _adopt_page_size(self, first: Page[Any], size: int) -> None:
+        """Request the following pages at the size of the first page, so that no item is skipped."""
+        requested, stated, total = self.per_page, first.per_page, first.total_count
+        if stated is not None and 0 < max(stated, size) <= requested:
             # A server may cap the size. The first page may have fewer items than it states if it
-            # is the last one, too.
+            # is the last page as well.
             self.per_page = max(stated, size)
-        elif size > asked or (stated is None and 0 < size < asked):
+        elif size > requested or (stated is None and 0 < size < requested):
             self.per_page = size
-        if stated is not None and (stated < size or (stated > asked and stated != size)):
-            self._problem("size", f"page 0 states a size of {stated} and has {_items(size)}")
+        if stated is not None and (stated < size or (stated > requested and stated != size)):
+            self._add_problem("size", f"page 0 states a size of {stated} and has {_items(size)}")
         if total is not None and total >= size:
-            longest = total * _GROWTH + self.per_page * _PAGES_OF_SLACK
-            self._longest = min(longest, _LONGEST)
+            max_items = total * _MAX_GROWTH + self.per_page * _MAX_EXTRA_PAGES
+            self._max_items = min(max_items, _MAX_ITEMS)
 
-    def _goes_on(self, size: int, *, may_be_capped: bool) -> bool:
-        """Return whether another page follows, and note a total that cannot be right.
+    def _has_more(self, size: int, *, may_be_capped: bool) -> bool:
+        """Return whether another page follows, and record a total that cannot be right.
 
         Args:
             size: The number of items on this page.
@@ -258,25 +275,25 @@ class Progress:
             return size > 0 if may_be_capped else size >= self.per_page
         if self.seen < total and size > 0:
             if size < self.per_page:
-                self._problem(
+                self._add_problem(
                     "size",
                     f"page {self.page} has {_items(size)} of {self.per_page}, and more follow",
                 )
             return True
         if self.seen != total:
-            self._problem(
+            self._add_problem(
                 "total", f"the list states a total of {total} and has {_items(self.seen)}"
             )
         return self.seen > total and size > 0
 
-    def _problem(self, kind: ProblemKind, text: str) -> None:
-        if not self._has(kind):
+    def _add_problem(self, kind: ProblemKind, text: str) -> None:
+        if not self._has_problem(kind):
             self.problems.append(Problem(kind, text))
 
-    def _has(self, kind: ProblemKind) -> bool:
+    def _has_problem(self, kind: ProblemKind) -> bool:
         return any(problem.kind == kind for problem in self.problems)
 
-    def _endless(self, problem: str) -> ResponseError:
+    def _endless_error(self, problem: str) -> ResponseError:
         return ResponseError(
             f"{self.operation}: the list does not end: {problem}",
             operation=self.operation,
@@ -291,12 +308,12 @@ def _items(number: int) -> str:
 class Listing(AsyncIterator[T], Generic[T]):
     """An asynchronous iterator over the items of all pages of a list.
 
-    While you work on one page, the next one is read, and no other. You may leave the loop at any
-    item: at most one page is read in vain, and `aclose()` (or `contextlib.aclosing`) ends even
-    that at once.
+    While you work on one page, the next page is read ahead, and no other. You can leave the loop
+    at any item. Then at most one page is read in vain, and `aclose()` or `contextlib.aclosing`
+    stops even that.
 
     Attributes:
-        progress: How far the list has been read, and its problems.
+        progress: How much of the list has been read, and the problems of the list.
     """
 
     def __init__(
@@ -304,72 +321,75 @@ class Listing(AsyncIterator[T], Generic[T]):
         operation: str,
         per_page: int,
         read: ReadPage[T],
-        under_way: "set[Ahead[Any]]",
+        reads_ahead: "set[ReadAhead[Any]]",
         *,
         changes: Callable[[], int] = int,
         query: Mapping[str, str] = _NO_QUERY,
     ) -> None:
-        self.progress = Progress(operation, per_page, query)
+        self.progress = ListingProgress(operation, per_page, query)
         self._read = read
-        self._under_way = under_way
+        self._reads_ahead = reads_ahead
         self._changes = changes
         self._changes_before = 0
         self._warned = 0
         self._items: deque[T] = deque()
-        self._ahead: Ahead[Page[T]] | None = None
-        self._ended = False
-        self._turning = False
+        self._next_page: ReadAhead[Page[T]] | None = None
+        self._has_ended = False
+        self._is_loading = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
         while not self._items:
-            if self._turning:
-                raise RuntimeError("This listing is being read by another task already.")
-            if self._ended:
+            if self._is_loading:
+                raise RuntimeError("Another task is reading this listing already.")
+            if self._has_ended:
                 raise StopAsyncIteration
-            await self._turn_the_page()
+            await self._load_page()
             if text := self._new_problems():
-                warnings.warn(text, PaginationDriftWarning, stacklevel=2)  # the reader's line
+                # This level is the line that reads from the iterator.
+                warnings.warn(text, PaginationDriftWarning, stacklevel=2)
         return self._items.popleft()
 
     async def aclose(self) -> None:
         """End the iteration, and stop reading ahead."""
         self._items.clear()
-        self._ended = True
-        if self._ahead is not None:
-            await self._ahead.give_up()
+        self._has_ended = True
+        if self._next_page is not None:
+            await self._next_page.cancel()
 
-    async def _turn_the_page(self) -> None:
-        self._turning = True
+    async def _load_page(self) -> None:
+        self._is_loading = True
         try:
-            page = await (self._ahead.result() if self._ahead else self._read_next())
-            items, goes_on = self.progress.note(page)
-            self._ended = not goes_on
+            page = await (self._next_page.result() if self._next_page else self._read_page())
+            items, has_more = self.progress.record_page(page)
+            self._has_ended = not has_more
         except BaseException:
-            self._ended = True
+            self._has_ended = True
             raise
         finally:
-            self._turning = False
-        self._ahead = None if self._ended else Ahead.start(self._read_next, self._under_way)
+            self._is_loading = False
+        self._next_page = (
+            None if self._has_ended else ReadAhead.start(self._read_page, self._reads_ahead)
+        )
         self._items.extend(items)
 
-    async def _read_next(self) -> Page[T]:
+    async def _read_page(self) -> Page[T]:
         try:
             page = await self._read(self.progress.page, self.progress.per_page)
         except ResponseTooLarge:
-            if not self.progress.reduce():
+            if not self.progress.halve_page_size():
                 raise
-            return await self._read_next()
+            return await self._read_page()
         if self.progress.page == 0:
             self._changes_before = self._changes()
         elif changes := self._changes() - self._changes_before:
-            self.progress.note_own_changes(changes)
+            self.progress.record_own_changes(changes)
         return page
 
     def _new_problems(self) -> str:
-        """Return in words the problems that were not warned of yet."""
+        """Return a message about the problems that have had no warning yet."""
         problems = self.progress.problems[self._warned :]
         self._warned += len(problems)
         if not problems:
@@ -381,44 +401,53 @@ class Listing(AsyncIterator[T], Generic[T]):
         )
 
 
-class Ahead(Generic[V]):
-    """Something that is awaited ahead of need.
+class ReadAhead(Generic[V]):
+    """A page that is read by a task before anybody awaits it.
 
-    This is the one place where a task is not in a task group: an `async for` may be left at any
-    item, without a word to the iterator, so that no block could hold the group. What comes of the
-    task stays in it, and so one that nobody asks about any more ends in silence. The client keeps
-    those under way, and gives them up when it closes.
+    This is the only task outside a task group. A caller can leave an `async for` at any item, and
+    the iterator does not notice, so no block could hold a task group. The task keeps its outcome,
+    so a failure that nobody awaits is not reported. The client knows all of these tasks, and
+    cancels them when it closes.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[V]], under_way: "set[Ahead[Any]]") -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[V]], reads_ahead: "set[ReadAhead[Any]]"
+    ) -> None:
         self._read = read
-        self._given_up = False
+        self._is_cancelled = False
         self._task = asyncio.get_running_loop().create_task(self._outcome())
-        under_way.add(self)
-        self._task.add_done_callback(lambda _: under_way.discard(self))
+        reads_ahead.add(self)
+        self._task.add_done_callback(lambda _: reads_ahead.discard(self))
 
     @classmethod
     def start(
-        cls, read: Callable[[], Awaitable[V]], under_way: "set[Ahead[Any]]"
-    ) -> "Ahead[V] | None":
-        """Begins to read, on asyncio; trio has no tasks outside of a nursery: none there."""
-        return cls(read, under_way) if is_asyncio() else None
+        cls, read: Callable[[], Awaitable[V]], reads_ahead: "set[ReadAhead[Any]]"
+    ) -> "ReadAhead[V] | None":
+        """Start to read on asyncio; return `None` on trio, which has no tasks outside a nursery.
+
+        Args:
+            read: Reads the page.
+            reads_ahead: The set to add the task to while it runs.
+        """
+        return cls(read, reads_ahead) if is_asyncio() else None
 
     async def result(self) -> V:
-        """Return what was read, or raise the error that came instead."""
+        """Return the page, or raise the error of reading it."""
         try:
-            outcome = await self._task  # a waiting caller that is cancelled cancels the task
+            # If the caller is cancelled here, so is the task.
+            outcome = await self._task
         except asyncio.CancelledError:
-            if not self._given_up:
+            if not self._is_cancelled:
                 raise
-            outcome = _given_up()  # before the task had begun
+            # The task was cancelled before it started.
+            outcome = _closed()
         if isinstance(outcome, _Failed):
             raise outcome.error
         return outcome
 
-    async def give_up(self) -> None:
-        """Stops reading, and waits until that has been done."""
-        self._given_up = True
+    async def cancel(self) -> None:
+        """Cancel the task, and wait until it has ended."""
+        self._is_cancelled = True
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -426,9 +455,9 @@ class Ahead(Generic[V]):
         try:
             return await self._read()
         except asyncio.CancelledError:
-            if not self._given_up:
+            if not self._is_cancelled:
                 raise
-            return _given_up()
+            return _closed()
         except Exception as error:  # noqa: BLE001 -- raised by `result`
             return _Failed(error)
 
@@ -438,5 +467,5 @@ class _Failed:
     error: Exception
 
 
-def _given_up() -> _Failed:
-    return _Failed(ClientStateError("The list was closed while its next page was read."))
+def _closed() -> _Failed:
+    return _Failed(ClientStateError("The list was closed while its next page was being read."))

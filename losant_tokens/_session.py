@@ -21,7 +21,7 @@ from losant_tokens._list_changes import Changes
 from losant_tokens._open_state import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._options import RequestOptions, check_options
-from losant_tokens._pagination import Ahead
+from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
 from losant_tokens._request import build_request, time_request
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
@@ -58,7 +58,7 @@ class Session:
         max_response_size: The largest page of a list that is read, in bytes.
         server_clock: Learns the server's time from each response.
         changes: Counts the changes that this client makes to its lists.
-        under_way: The pages that are being read ahead.
+        reads_ahead: The pages that are being read ahead.
     """
 
     endpoint: Endpoint
@@ -71,7 +71,7 @@ class Session:
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
     server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
-    under_way: set[Ahead[Any]] = attrs.field(init=False, factory=set, repr=False)
+    reads_ahead: set[ReadAhead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
     _is_opening: bool = attrs.field(init=False, default=False)
     _is_closed: bool = attrs.field(init=False, default=False)
@@ -155,8 +155,8 @@ class Session:
     async def _close(self) -> None:
         if self._open_state is not None:
             self._open_state.stop_waiting()
-        for ahead in tuple(self.under_way):
-            await ahead.give_up()
+        for page in tuple(self.reads_ahead):
+            await page.cancel()
         if self._open_state is not None:
             await self._open_state.close_pool()
 
@@ -250,7 +250,7 @@ class Session:
         request = build_request(
             self.endpoint, self.codec, operation, ids or {}, query or {}, body, options
         )
-        self.changes.note(operation, ids or {}, body)
+        self.changes.record(operation, ids or {}, body)
         return Call(state, operation, request, timeout, policy, self._secrets(body))
 
     # --- Checks of the token -----------------------------------------------------------------

@@ -91,7 +91,7 @@ class Resource:
             operation.name,
             per_page,
             read,
-            self._session.under_way,
+            self._session.reads_ahead,
             changes=partial(self._session.changes.count, operation, ids, fields),
             query=query,
         )

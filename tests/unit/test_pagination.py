@@ -147,8 +147,8 @@ async def test_closing_gives_up_what_is_being_read() -> None:
     async with server.client() as client:
         async with contextlib.aclosing(client.user_api_tokens.iter(per_page=10)) as listing:
             await anext(listing)
-            assert 1 == len(client._session.under_way)
-        assert 0 == len(client._session.under_way)
+            assert 1 == len(client._session.reads_ahead)
+        assert 0 == len(client._session.reads_ahead)
         with pytest.raises(StopAsyncIteration):
             await anext(listing)
         await client.user_api_tokens.iter().aclose()  # never begun: nothing to do
@@ -162,7 +162,7 @@ async def test_closing_the_client_gives_up_what_is_being_read() -> None:
         await anext(listing)
         await anyio.lowlevel.checkpoint()
     assert 1 == len(asyncio.all_tasks())
-    with pytest.raises(errors.ClientStateError, match="closed while its next page was read"):
+    with pytest.raises(errors.ClientStateError, match="closed while its next page was being read"):
         await anext(listing)
 
 
@@ -174,7 +174,7 @@ async def test_cancelled_while_it_waits_for_a_page() -> None:
         await anext(listing)
         with anyio.move_on_after(0.01) as scope:
             await anext(listing)
-        assert (True, 0) == (scope.cancelled_caught, len(client._session.under_way))
+        assert (True, 0) == (scope.cancelled_caught, len(client._session.reads_ahead))
 
 
 async def test_an_error_comes_after_what_came_before_it() -> None:
@@ -344,12 +344,12 @@ CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
     (
         honest(20, sortField="creationDate"),
         [*range(20)],
-        [("query", "the list states a sortField other than the one asked for")],
+        [("query", "the list states another sortField than the requested one")],
     ),
     (
         honest(20, filter="*"),
         [*range(20)],
-        [("query", "the list states a filter other than the one asked for")],
+        [("query", "the list states another filter than the requested one")],
     ),
 ]
 
@@ -529,7 +529,7 @@ async def test_changes_before_and_after_reading(fake_losant: FakeLosant) -> None
 
 async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long list, only the ids that were read last are remembered."""
-    monkeypatch.setattr(_pagination, "_REMEMBERED", 15)
+    monkeypatch.setattr(_pagination, "_MAX_REMEMBERED_IDS", 15)
     async with Server(honest(100)).client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
         assert 100 == len([t async for t in listing])
@@ -620,22 +620,22 @@ async def test_refused_options(options: dict[str, Any], error: type[Exception], 
 
 
 async def test_two_readers_of_one_listing() -> None:
-    """Two tasks that read one listing are told, rather than one of them losing tokens."""
+    """The second of two tasks that read one listing gets an error, so that no token is lost."""
     server = Server(honest(50), delay=0.01)
-    told: list[str] = []
+    messages: list[str] = []
 
     async def read(listing: Listing[ApiToken]) -> None:
         try:
             await anext(listing)
         except RuntimeError as error:
-            told.append(str(error))
+            messages.append(str(error))
 
     async with server.client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, listing)
             tasks.start_soon(read, listing)
-    assert ["This listing is being read by another task already."] == told
+    assert ["Another task is reading this listing already."] == messages
 
 
 def test_under_trio() -> None:
