@@ -33,6 +33,16 @@ ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
         "scope_check": "--scope-check",
     }
 )
+# The members of ApiTokenPost and ApiTokenPatch.
+MEMBER_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "description": "--description",
+        "expiration_date": "--expires",
+        "name": "NAME",
+        "scope": "--scope",
+        "status": "--status",
+    }
+)
 # Advice that reads differently for the command.
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
@@ -53,12 +63,17 @@ _WITH_VALUE = re.compile(
 # max_age, plan.max_changes: a name with an underscore is never a word of a sentence.
 _SNAKE_CASE = "|".join(name for name in ARGUMENT_OPTIONS if "_" in name)
 _ALONE = re.compile(rf"(?<![-.\w'\"])(?:[A-Za-z]+\.)?(?P<name>{_SNAKE_CASE})\b")
+# ApiTokenPost.scope[0]: a member of a request body.
+_MEMBER = re.compile(
+    rf"\bApiToken(?:Post|Patch)\.(?P<name>{'|'.join(MEMBER_OPTIONS)})\b(?:\[[0-9]+\])?"
+)
 
 
 def with_options(message: str) -> str:
     """Return a message of the library with options in place of Python arguments."""
     for phrase, replacement in PHRASES.items():
         message = message.replace(phrase, replacement)
+    message = _MEMBER.sub(lambda found: MEMBER_OPTIONS[found["name"]], message)
     message = _WITH_VALUE.sub(_option_with_value, message)
     return _ALONE.sub(lambda found: ARGUMENT_OPTIONS[found["name"]], message)
 

@@ -41,7 +41,7 @@ def show_plan(plan: Plan, file: TextIO) -> None:
     lines = (
         plan_title(plan),
         f"Rule:          {header.rule}",
-        f"Protected:     {', '.join(header.protected) or 'nothing by request'}",
+        f"Protected:     {', '.join(header.protected) or 'none'}",
         f"Token in use:  {header.token_in_use or 'unknown'}",
         *(f"May miss:      {problem}" for problem in header.incomplete),
         f"Plan:          {plan.path}",

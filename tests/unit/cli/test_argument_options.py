@@ -11,7 +11,12 @@ import pytest
 
 import losant_tokens
 from losant_tokens import jobs
-from losant_tokens.cli._argument_options import ARGUMENT_OPTIONS, PHRASES, with_options
+from losant_tokens.cli._argument_options import (
+    ARGUMENT_OPTIONS,
+    MEMBER_OPTIONS,
+    PHRASES,
+    with_options,
+)
 from tests.support.command import all_options
 
 PACKAGE = Path(losant_tokens.__file__).parent
@@ -79,9 +84,19 @@ def test_the_library_names_arguments() -> None:
 
 def test_every_option_in_the_table_exists() -> None:
     """Each option that replaces an argument is an option of a command."""
-    named = re.findall(r"--[a-z-]+", " ".join([*ARGUMENT_OPTIONS.values(), *PHRASES.values()]))
+    tables = (ARGUMENT_OPTIONS, MEMBER_OPTIONS, PHRASES)
+    named = {option for table in tables for option in re.findall("--[a-z-]+", str(table))}
 
-    assert set(named) <= all_options()
+    assert named <= all_options()
+
+
+def test_every_member_of_a_request_has_an_option() -> None:
+    """Each member of the bodies that the command sends has an option or an argument."""
+    bodies = (losant_tokens.ApiTokenPost, losant_tokens.ApiTokenPatch)
+
+    members = {name for body in bodies for name in inspect.signature(body).parameters}
+    not_sent = {"default_role", "org_roles"}
+    assert members - not_sent == set(MEMBER_OPTIONS)
 
 
 def test_every_phrase_is_in_use() -> None:
@@ -114,6 +129,8 @@ def test_the_library_names_no_options() -> None:
         ("(--max-age)", "(--max-age)"),
         ("Request smaller pages (per_page).", "Request smaller pages (--page-size)."),
         ("or pass unmatched='warn'.", "or pass --allow-unmatched."),
+        ("ApiTokenPost.scope[0] must be", "--scope must be"),
+        ("ApiTokenPatch.name must be", "NAME must be"),
     ],
 )
 def test_arguments_are_replaced(message: str, expected: str) -> None:
