@@ -197,7 +197,7 @@ def mutation(session: nox.Session) -> None:
         shutil.rmtree(copy, ignore_errors=True)
         ignored = shutil.ignore_patterns(".*", "_build", "build", "dist")
         shutil.copytree(Path.cwd(), copy, ignore=ignored)
-        options = "-x -q -p no:cacheprovider -p no:xdist"
+        options = "-x -q -p no:cacheprovider"
         tests = f"python -m pytest {options} {_MUTATED[module]}"
         settings = f"""
             [cosmic-ray]

@@ -1,7 +1,9 @@
 """What all tests share."""
 
+import os
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import hypothesis
@@ -10,9 +12,11 @@ import trustme
 
 pytest_plugins = ["pytester"]
 
-# A machine may be busy; how long an example takes says nothing.
-hypothesis.settings.register_profile("fast", deadline=None)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200)
+E2E = Path(__file__).parent / "e2e"
+
+# On a busy machine an example may take long, so it has no deadline.
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=250)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,17 +26,53 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes seconds or starts many processes; --run-slow")
+    for line in (
+        "slow: takes seconds; runs with --run-slow",
+        "sweep(sample): has many cases of one promise; without --run-slow, `sample` of them run",
+        "process: starts processes",
+    ):
+        config.addinivalue_line("markers", line)
     profile = "thorough" if config.getoption("--run-slow") else "fast"
     hypothesis.settings.load_profile(profile)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getoption("--run-slow"):
+        return None
+    return "a sample of the tests runs: give --run-slow to run all"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Use more workers than cores, because the tests wait for half of their time."""
+    return (os.cpu_count() or 1) + 2
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if E2E in item.path.parents:
+            item.add_marker(pytest.mark.process)
     if config.getoption("--run-slow"):
         return
+    left_out = {item for item in items if item.get_closest_marker("slow")}
+    sweeps: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: give --run-slow"))
+        if item not in left_out and item.get_closest_marker("sweep"):
+            sweeps.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in sweeps.values():
+        marker = cases[0].get_closest_marker("sweep")
+        assert marker is not None
+        left_out.update(set(cases) - set(evenly(cases, marker.kwargs["sample"])))
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+
+
+def evenly(cases: list[pytest.Item], sample: int) -> list[pytest.Item]:
+    """Return some of the cases, spread over all of them, the first and the last included."""
+    if len(cases) <= sample:
+        return cases
+    if sample == 1:
+        return cases[:1]
+    return [cases[round(number * (len(cases) - 1) / (sample - 1))] for number in range(sample)]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -40,6 +80,21 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the state of jobs and of the command in a temporary folder, in subprocesses as well."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether to take the time for all cases, as --run-slow asks."""
+    return bool(pytestconfig.getoption("--run-slow"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_fsync(thorough: bool) -> Iterator[None]:
+    """Leave out fsync unless --run-slow is given: only a power cut shows a difference."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not thorough:
+            patch.setattr(os, "fsync", lambda _: None)
         yield
 
 

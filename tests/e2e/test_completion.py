@@ -8,6 +8,7 @@ import pytest
 from tests.support.command import Command
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(command: Command, shell: str) -> None:
     """The script contains the commands and their options, and its shell accepts it."""

@@ -99,6 +99,7 @@ STOPPING = "Stopping: waiting up to 8 seconds for requests in flight. Ctrl-C aga
 CLEANUP = ("cleanup", "--named", "ci-*", "--allow-majority", "--yes", "--max-concurrency", "4")
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Signals) -> None:
     """The first signal waits for requests in flight, and the job can be resumed."""
@@ -205,6 +206,7 @@ def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
     )
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_broken_pipe(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, unbuffered: str
@@ -236,6 +238,7 @@ def test_broken_pipe_at_exit(service: str) -> None:
     assert (141, b"") == (process.returncode, err)
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_narrow_encoding(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, encoding: str

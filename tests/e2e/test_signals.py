@@ -38,6 +38,7 @@ def test_first_handler_imports_little() -> None:
     assert "set()\n" == done.stdout
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_delete(fake: FakeLosant, service: str, number: int) -> None:
     """A stopped deletion prints each deleted id and starts no other."""

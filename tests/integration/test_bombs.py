@@ -77,6 +77,7 @@ async def exercise(stack: str, url: str) -> float:
     return pauses.longest
 
 
+@pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("name", BOMBS)
 def test_bomb(name: str, stack: str) -> None:

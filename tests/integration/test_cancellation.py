@@ -48,6 +48,7 @@ async def sweep(
     raise AssertionError("the call never came to its end")
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("contended", [False, True], ids=["alone", "contended"])
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
 @pytest.mark.parametrize("fresh", [True, False], ids=["new connections", "kept connections"])

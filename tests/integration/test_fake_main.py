@@ -30,6 +30,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--until-stdin-closes" in capsys.readouterr().out
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, "stdin"])
 def test_serves_until_told(end: Any) -> None:
     """It tells in one line where it serves, and stops at a signal or when stdin closes."""

@@ -24,6 +24,7 @@ TEST = """
 """
 
 
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize(
     ("mark", "arguments"),
     [

@@ -157,6 +157,7 @@ def stall(peer: Peer) -> None:
 BEFORE = (reset_at_once, close_at_once, reset_after_request, close_after_request, stall)
 
 
+@pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("fault", BEFORE, ids=lambda fault: fault.__name__)
 def test_before_a_response(stack: str, fault: Fault) -> None:
@@ -219,6 +220,7 @@ STAGES = (2, 12, 16, 30, 0.6, 0.97, -1)
 """In the status line, after it, in the headers, in the body, before its last byte."""
 
 
+@pytest.mark.sweep(sample=16)
 @pytest.mark.parametrize(
     "stack",
     [
@@ -236,6 +238,7 @@ def test_cut(stack: str, frame: str, at: float, how: str) -> None:
     check(stack, cut(frame, at, how))
 
 
+@pytest.mark.sweep(sample=10)
 @pytest.mark.slow
 @pytest.mark.parametrize("stack", ["httpx-asyncio", "httpx-trio", "aiohttp-asyncio"])
 @pytest.mark.parametrize("frame", ["length", "chunked"])
@@ -248,6 +251,7 @@ def test_cut_at_every_byte(stack: str, frame: str, how: str, rest: int) -> None:
         check(stack, cut(frame, at, how))
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize(
     "stack",
     [
@@ -267,6 +271,7 @@ def test_stall(stack: str, frame: str, at: float) -> None:
     check(stack, cut(frame, at, "stall"), seconds=SHORT)
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("how", ["close", "stall"])
 def test_until_close(stack: str, how: str) -> None:
@@ -317,6 +322,7 @@ def test_drip(stack: str) -> None:
     check(stack, drip, kinds=(type(None),))
 
 
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("stack", STACKS)
 def test_drip_without_end(stack: str) -> None:
     """A response that never gets on times out, though something comes all the time."""
@@ -363,6 +369,7 @@ NOT_HTTP = {
 }
 
 
+@pytest.mark.sweep(sample=15)
 @pytest.mark.parametrize("stack", MOST_STACKS)
 @pytest.mark.parametrize("name", NOT_HTTP)
 def test_not_http(stack: str, name: str) -> None:
@@ -423,6 +430,7 @@ QUOTED = {
 }
 
 
+@pytest.mark.sweep(sample=15)
 @pytest.mark.parametrize("stack", MOST_STACKS)
 @pytest.mark.parametrize("place", QUOTED)
 def test_nothing_is_quoted(stack: str, place: str, caplog: Any) -> None:

@@ -93,6 +93,7 @@ def answer(peer: Peer) -> None:
             time.sleep(0.0005)
 
 
+@pytest.mark.sweep(sample=6)
 @pytest.mark.parametrize("way", ["task", "scope", slow("task, with the result")])
 @pytest.mark.parametrize("call", [slow(get), slow(post), log_in])
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
@@ -188,6 +189,7 @@ def stall_in_the_body(peer: Peer) -> None:
     peer.wait()
 
 
+@pytest.mark.sweep(sample=9)
 @pytest.mark.parametrize(
     "end",
     [by_timeout, by_wait_for, by_task, by_task_group, by_fail_after],
@@ -244,6 +246,7 @@ def refused(peer: Peer) -> None:
     peer.send(response(content.encode(), "403 Forbidden"))
 
 
+@pytest.mark.sweep(sample=6)
 @pytest.mark.parametrize(
     "fault",
     [stall_at_once, stall_in_the_body, reset, close, nonsense, not_json],

@@ -190,6 +190,7 @@ LISTS: dict[str, Any] = {
 }
 
 
+@pytest.mark.sweep(sample=10)
 @pytest.mark.parametrize("distort", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("page_size", [10, 1000])
 def test_lists_that_lie(distort: Any, page_size: int, tmp_path: Path) -> None:
@@ -314,6 +315,7 @@ STRANGERS = {
 each_stranger = pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
 
 
+@pytest.mark.sweep(sample=8)
 @each_stranger
 @pytest.mark.parametrize("after", [0, 15])
 def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: Path) -> None:
@@ -342,6 +344,7 @@ def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: P
     hostile(job)
 
 
+@pytest.mark.sweep(sample=8)
 @each_stranger
 @pytest.mark.parametrize("seconds", [1.5, 30])
 def test_a_stranger_for_a_while(stranger: Reply, seconds: float, tmp_path: Path) -> None:
@@ -357,6 +360,7 @@ def test_a_stranger_for_a_while(stranger: Reply, seconds: float, tmp_path: Path)
     hostile(job)
 
 
+@pytest.mark.sweep(sample=5)
 @each_stranger
 def test_a_failed_change_and_then_a_stranger(stranger: Reply, tmp_path: Path) -> None:
     """A stranger's words after a 503 do not prove that a token was deleted."""
@@ -379,6 +383,7 @@ def test_a_failed_change_and_then_a_stranger(stranger: Reply, tmp_path: Path) ->
     hostile(job)
 
 
+@pytest.mark.sweep(sample=5)
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
 @pytest.mark.parametrize("acts", [True, False])
 def test_outages(status: int, acts: bool, tmp_path: Path) -> None:
@@ -559,6 +564,7 @@ ODD = {
 }
 
 
+@pytest.mark.sweep(sample=6)
 @pytest.mark.parametrize("content", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("acts", [True, False])
 def test_a_deletion_that_is_not_confirmed(content: Any, acts: bool, tmp_path: Path) -> None:
@@ -917,6 +923,7 @@ SOCKETS = [
 ]
 
 
+@pytest.mark.sweep(sample=6)
 @pytest.mark.parametrize("odd", SOCKETS)
 @pytest.mark.parametrize("acts", [True, False])
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport], ids=["httpx", "aiohttp"])

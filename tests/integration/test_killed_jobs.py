@@ -55,9 +55,9 @@ def run_and_kill(fake: FakeLosant, base_url: str, plan: Plan, deletions: int) ->
     return True
 
 
-def test_killed_again_and_again(tmp_path: Path) -> None:
+def test_killed_again_and_again(tmp_path: Path, thorough: bool) -> None:
     """Killed at any instant and resumed, a job ends as if it had never been interrupted."""
-    tokens, kills, at_once = 160, 0, 8
+    tokens, kills, at_once = 160 if thorough else 60, 0, 8
     fake = fake_with(tokens, kept=20)
     chance = random.Random(7)
     with fake.serve() as base_url:
@@ -79,7 +79,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
         report = asyncio.run(finish())
 
     deleted = Counter(sent(fake, "DELETE"))
-    assert kills >= 5
+    assert kills >= (5 if thorough else 1)
     assert {token.name for token in fake.tokens()} == {f"keep-{n}" for n in range(20)}
     assert set(deleted) == listed
     assert sum(deleted.values()) - tokens <= kills * at_once

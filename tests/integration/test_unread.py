@@ -74,6 +74,7 @@ async def exercise(stack: str, url: str, pause: float, **options: Any) -> list[s
     return found
 
 
+@pytest.mark.sweep(sample=10)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("extra", EXTRAS)
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def test_in_the_same_packet(stack: str, extra: str, frame: Callable[..., bytes])
     assert [*IDS, "refused"] == found
 
 
+@pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_while_idle(stack: str, extra: str) -> None:
@@ -95,6 +97,7 @@ def test_while_idle(stack: str, extra: str) -> None:
     assert [*IDS, "refused"] == found
 
 
+@pytest.mark.sweep(sample=6)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("later", [False, True], ids=["same packet", "later"])
 @pytest.mark.parametrize(
@@ -302,6 +305,7 @@ async def delete_after_two(stack: str, url: str, retry: RetryPolicy = ONCE) -> A
         return await client.user_api_token.delete(ID)
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("extra", ["a success", "an error"])
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_response_that_comes_too_soon(stack: str, extra: str) -> None:
@@ -322,6 +326,7 @@ def test_a_response_that_comes_too_soon(stack: str, extra: str) -> None:
     assert caught.value.ambiguous
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("end", [Peer.request, Peer.reset, lambda _: None])
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_quick_response(stack: str, end: Callable[[Peer], Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import (
@@ -532,7 +532,6 @@ VALUES = st.recursive(
 KINDS = st.sampled_from(RESPONSE_MODELS)
 
 
-@settings(max_examples=250)
 @given(KINDS, VALUES)
 def test_any_json(kind: type, value: object) -> None:
     """Any JSON at all is an answer or a fault, and never an exception."""
@@ -542,7 +541,6 @@ def test_any_json(kind: type, value: object) -> None:
     )
 
 
-@settings(max_examples=250)
 @given(KINDS, st.data())
 def test_any_members(kind: type, data: st.DataObject) -> None:
     """An answer with any member replaced by anything is an answer or a fault with its path."""
@@ -552,7 +550,6 @@ def test_any_members(kind: type, data: st.DataObject) -> None:
     assert isinstance(found, kind) or found.path.startswith(f"$.{name}")
 
 
-@settings(max_examples=250)
 @given(KINDS, st.data())
 def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
     """A fault never tells what a text, or a member that is not listed, says: it may be a secret."""
@@ -575,7 +572,6 @@ def test_any_content(content: bytes) -> None:
     assert isinstance(result_of(codec().decode(content, ApiToken)), ApiToken | ContentProblem)
 
 
-@settings(max_examples=250)
 @given(st.integers(0, 2), st.data())
 def test_any_odd_item(place: int, data: st.DataObject) -> None:
     """However one item of a list is changed, the other items stay equal."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import _json_parser
@@ -235,7 +235,6 @@ def spellings(value: object) -> Iterator[bytes]:
     yield json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
 
 
-@settings(max_examples=200)
 @given(VALUES)
 async def test_parsers_agree(value: object) -> None:
     """Any value is read the same with orjson, without it, and in steps."""
@@ -246,7 +245,6 @@ async def test_parsers_agree(value: object) -> None:
         assert same(await in_steps(content), value)
 
 
-@settings(max_examples=200)
 @given(VALUES, st.data())
 async def test_parsers_agree_on_damage(value: object, data: st.DataObject) -> None:
     """A damaged document is refused, or read the same, by all."""

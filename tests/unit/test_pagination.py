@@ -428,7 +428,6 @@ async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
     assert fake_losant.tokens()
 
 
-@settings(max_examples=200)
 @given(st.integers(0, 12), st.lists(st.lists(st.integers(0, 11), max_size=6), max_size=6))
 async def test_any_pages(total: int, pages: list[list[int]]) -> None:
     """If the stated total is true, a list without all items, each once, is never taken for whole.

@@ -102,6 +102,7 @@ async def gather(*calls: Awaitable[object]) -> Counter[str]:
 # --- The pace ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("per_second", [5, 20, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "headers",
@@ -449,6 +450,7 @@ class Outage:
         return httpx.Response(200, json={"id": ID})
 
 
+@pytest.mark.sweep(sample=3)
 @pytest.mark.parametrize("failure", [503, 500, httpx.ConnectError("no"), httpx.ReadError("no")])
 @pytest.mark.parametrize("apart", [0.0, 0.25], ids=["at once", "one after the other"])
 def test_an_outage(failure: Any, apart: float) -> None:
@@ -490,6 +492,7 @@ def test_a_short_outage(seconds: float) -> None:
     in_no_time(main)
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
 def test_scattered_failures(share: float) -> None:
     """Where some requests fail, retries are sent as if there were no budget."""

@@ -259,6 +259,7 @@ async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) 
 # --- Answers that get lost -------------------------------------------------------------------
 
 
+@pytest.mark.sweep(sample=9)
 @pytest.mark.parametrize(
     "fault",
     [

@@ -75,6 +75,7 @@ async def drop() -> None:
     raise httpx.RemoteProtocolError("dropped")
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
 @pytest.mark.parametrize("begin", [0.0, 0.3])
 def test_outage_is_waited_out(
@@ -102,6 +103,7 @@ def test_outage_is_waited_out(
     assert report.seconds < begin + 40 + 40
 
 
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
 def test_outage_without_end_is_given_up(
     tmp_path: Path, instead: Callable[[], Awaitable[None]]

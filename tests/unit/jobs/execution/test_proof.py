@@ -82,6 +82,7 @@ STRANGERS: dict[str, Callable[[], httpx.Response]] = {
 # --- Responses that cannot come from the API -------------------------------------------------
 
 
+@pytest.mark.sweep(sample=5)
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
 @pytest.mark.parametrize("verify", [True, False])
 def test_a_stranger_in_front_of_the_api_is_waited_out(
@@ -107,6 +108,7 @@ def test_a_stranger_in_front_of_the_api_is_waited_out(
     assert (counts(report), fake.tokens(), report.gave_up) == ({"done": 100}, (), None)
 
 
+@pytest.mark.sweep(sample=3)
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
 def test_a_stranger_that_stays_ends_the_job(
     tmp_path: Path, stranger: Callable[[], httpx.Response]
@@ -307,6 +309,7 @@ def test_list_that_fails_confirms_nothing(tmp_path: Path) -> None:
 # --- Success ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize("body", ["{}", '{"success": null}', '{"a": 1}', "", '{"success": false}'])
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("acts", [True, False])

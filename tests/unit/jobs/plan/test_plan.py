@@ -119,13 +119,13 @@ def test_file_is_private(tmp_path: Path, umask: int) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
 
 
-def test_altered_byte(tmp_path: Path) -> None:
+def test_altered_byte(tmp_path: Path, thorough: bool) -> None:
     """A plan is refused if any one byte was altered, removed or doubled."""
     path = tmp_path / "plan.jsonl"
     write(path)
     original = path.read_bytes()
     accepted = []
-    for at in range(len(original)):
+    for at in range(0, len(original), 1 if thorough else 7):
         altered = bytes([original[at] ^ 1])
         for change in (altered, b"", original[at : at + 1] * 2):
             path.write_bytes(original[:at] + change + original[at + 1 :])

@@ -23,6 +23,7 @@ from tests.support.simulation import (
 LIMITS = (SlidingLog, FixedWindow, TokenBucket)
 
 
+@pytest.mark.sweep(sample=7)
 @pytest.mark.parametrize("latency", [0.001, 0.01, 0.1])
 @pytest.mark.parametrize("per_second", [10, 50, 200])
 @pytest.mark.parametrize("limit", LIMITS)
@@ -64,6 +65,7 @@ def test_single_refusals_are_tolerated() -> None:
     assert refusals(answers) <= 0.05
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("per_second", [10, 50, 200])
 @pytest.mark.parametrize("limit", LIMITS)
 def test_retry_after_is_honoured(limit: Callable[[int], Limit], per_second: int) -> None:
@@ -146,6 +148,7 @@ def test_busy_server_gets_fewer_at_once_and_more_when_it_recovers() -> None:
     assert concurrency_at(answers, 30) == 50
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("slow", [0.07, 0.14, 0.5])
 def test_latency_that_does_not_depend_on_concurrency_costs_none(slow: float) -> None:
     """If responses become slow whatever the job does, it keeps or regains its concurrency."""
@@ -164,6 +167,7 @@ def test_slow_responses_from_the_beginning_cost_no_concurrency(slow: float) -> N
     assert goodput(answers, 20, 60) >= 0.95 * 100 / (slow * 1.1)
 
 
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("share", [0.1, 0.3])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_jittery_latency_does_not_collapse_concurrency(share: float, seed: int) -> None:
