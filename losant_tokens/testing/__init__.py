@@ -1,8 +1,8 @@
-"""A stand-in for Losant's token API, to run your own tests against without an account.
+"""A fake of Losant's token API, for tests without an account.
 
-`FakeLosant` keeps tokens, checks scopes, validates bodies and answers as the service does, in
-process or on a loopback port; `Fault` makes it fail on demand. Install it with `pip install
-'losant-tokens[testing]'`.
+`FakeLosant` keeps tokens, checks scopes, validates bodies and responds as the service does, in
+process or on a loopback port. `Fault` makes it fail on demand. Install it with the extra
+`losant-tokens[testing]`.
 """
 
 import importlib
@@ -37,8 +37,8 @@ _HOMES = {
 }
 
 
-# Names are looked up when they are asked for, because pytest imports this package for its plugin in
-# every run, also where the extra is not installed and nobody wants a fake.
+# Names are imported on first use, because pytest imports this package for its plugin in every run,
+# even if the extra is not installed and no test uses the fake.
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

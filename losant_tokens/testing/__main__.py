@@ -1,6 +1,6 @@
-"""`python -m losant_tokens.testing`: serve a fake that holds tokens, until a signal.
+"""Serve a fake with tokens until a signal: `python -m losant_tokens.testing`.
 
-Once it serves, it prints one line of JSON: `{"base_url": ..., "token": ...}`.
+When it is ready, it prints one line of JSON: `{"base_url": ..., "token": ...}`.
 """
 
 import argparse
@@ -18,22 +18,24 @@ _CHUNK = 4096
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM comes, or, where asked for, until stdin is closed."""
+    """Serve the fake until SIGINT or SIGTERM, or if requested, until stdin is closed."""
     parser = argparse.ArgumentParser(
         prog="python -m losant_tokens.testing", description="Serve a fake Losant token API."
     )
-    parser.add_argument("--tokens", type=int, default=1000, help="how many tokens it starts with")
-    parser.add_argument("--port", type=int, default=0, help="0 is any that is free")
+    parser.add_argument("--tokens", type=int, default=1000, help="number of tokens to start with")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free port")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="the address to listen on; 0.0.0.0 for clients in other containers",
+        help="address to listen on; 0.0.0.0 for clients in other containers",
     )
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same tokens")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed; the same seed gives the same tokens"
+    )
     parser.add_argument(
         "--until-stdin-closes",
         action="store_true",
-        help="stop when stdin is closed, so as not to outlive the process that started it",
+        help="stop when stdin is closed, for example because the parent process has ended",
     )
     options = parser.parse_args(arguments)
 
@@ -48,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with fake.serve(options.port, options.host) as base_url:
         sys.stdout.write(json.dumps({"base_url": base_url, "token": fake.admin_token}) + "\n")
         sys.stdout.flush()
-        # In slices, because on Windows a wait without end takes no signal.
+        # Wait in intervals, because on Windows no signal interrupts a wait without a timeout.
         while not done.wait(0.5):
             pass  # pragma: no cover  -- tests do not take that long
     return 0
 
 
 def _set_when_stdin_closes(done: threading.Event) -> None:
-    # Not sys.stdin.read, whose lock, held by a thread that never ends, would break the end of the
-    # interpreter.
+    # This thread may never end, and if it held the lock of sys.stdin.read, the interpreter could
+    # not exit cleanly.
     with contextlib.suppress(OSError):
         while os.read(0, _CHUNK):
             pass

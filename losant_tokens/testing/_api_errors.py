@@ -1,4 +1,4 @@
-"""Refusals, in the words of Losant's server framework (bravado-core, `lib/errors.js`)."""
+"""Errors with the messages of Losant's server framework (bravado-core, `lib/errors.js`)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -7,8 +7,8 @@ from attrs import field, frozen
 
 
 @frozen
-class Problem(Exception):  # noqa: N818  -- it is an answer of the API, not an error of the fake
-    """A refusal, answered as `{"type": ..., "message": ...}`."""
+class Problem(Exception):  # noqa: N818  -- a response of the API, not an error of the fake
+    """An error response with the body `{"type": ..., "message": ...}`."""
 
     status: int
     type: str
@@ -17,27 +17,27 @@ class Problem(Exception):  # noqa: N818  -- it is an answer of the API, not an e
 
     @classmethod
     def validation(cls, message: str) -> Self:
-        """Refuse a malformed request: `apiToken.name is required`."""
+        """Return the error for a malformed request, for example `apiToken.name is required`."""
         return cls(400, "Validation", message)
 
     @classmethod
     def unauthorized(cls, message: str = "Invalid access token") -> Self:
-        """Refuse a caller whose token or credentials do not work."""
+        """Return the error for a token or credentials that do not work."""
         return cls(401, "Unauthorized", message)
 
     @classmethod
     def forbidden(cls) -> Self:
-        """Refuse a caller without a token, or with one that does not allow the operation."""
+        """Return the error for a missing token, or a token that does not allow the operation."""
         return cls(403, "Forbidden", "Access is forbidden")
 
     @classmethod
     def not_found(cls, message: str) -> Self:
-        """Refuse a request for something that does not exist."""
+        """Return the error for a resource that does not exist."""
         return cls(404, "NotFound", message)
 
     @classmethod
     def not_allowed(cls, method: str, allowed: Iterable[str]) -> Self:
-        """Refuse a path or a method that no operation has, and name the path's methods."""
+        """Return the error for a path or method without an operation, with the path's methods."""
         message = f"{method} is not allowed"
         return cls(405, "MethodNotAllowed", message, {"Allow": ", ".join(allowed)})
 
@@ -48,7 +48,7 @@ class Problem(Exception):  # noqa: N818  -- it is an answer of the API, not an e
 
 @frozen
 class NotJson(Problem):
-    """A body that is not JSON: refused by the parser, which answers with a `code`."""
+    """The error for a body that is not JSON. It has a `code`, because the parser reports it."""
 
     def body(self) -> dict[str, Any]:
         """Return the body of the response, which has no `type`."""
@@ -56,5 +56,5 @@ class NotJson(Problem):
 
     @classmethod
     def because(cls, reason: str) -> Self:
-        """Refuse the body for a reason that does not quote it."""
+        """Return the error with a reason, which must not quote the body."""
         return cls(400, "InvalidContent", f"Invalid JSON: {reason}")

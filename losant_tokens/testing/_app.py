@@ -1,4 +1,4 @@
-"""The ASGI application: the API in the middle, and around it all that can go wrong on the way."""
+"""The ASGI application: the API, and around it the request log, the limits and the faults."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from losant_tokens.testing._api_errors import Problem
 from losant_tokens.testing._contract import OPERATIONS, Operation
 from losant_tokens.testing._faults import Fault, Faults, error_type, phrase
 from losant_tokens.testing._rate_limit import RateLimit
-from losant_tokens.testing._request_log import Entry, Journal
+from losant_tokens.testing._request_log import Entry, RequestLog
 from losant_tokens.testing._service import Call, Service
 
 _PROXY_PAGE = (
@@ -32,8 +32,8 @@ _GARBAGE = b'{"items": [{"id": "575ec7417ae143cd83dc'
 
 
 @frozen
-class Answer:
-    """A whole answer, held back until it is known what becomes of it."""
+class BufferedResponse:
+    """A complete response that has not been sent yet, because a fault may change it."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -41,24 +41,23 @@ class Answer:
 
 
 class ConnectionClosed(Exception):  # noqa: N818  -- a fault on demand is no error
-    """The connection is to be closed: at once, or after a part of an answer.
+    """The connection must be closed: at once, or after a part of a response.
 
-    Raised where there is no connection that could be closed, because the application is called in
-    process.
+    Raised if the application is called in process, because then it has no connection to close.
     """
 
-    def __init__(self, answer: Answer | None = None) -> None:
+    def __init__(self, partial: BufferedResponse | None = None) -> None:
         super().__init__("the fake closed the connection, because of a fault")
-        self.answer = answer
-        """The part of the answer that is sent first; its content-length promises more."""
+        self.partial = partial
+        """The part of the response that is sent first, under the content-length of all of it."""
 
 
-class _CallerGone(Exception):  # noqa: N818  -- callers may go
-    """The caller hung up before all of the request had come."""
+class _CallerDisconnected(Exception):  # noqa: N818  -- a caller may disconnect
+    """The caller disconnected before the request was complete."""
 
 
 class _Json(JSONResponse):
-    """JSON that can always be sent: half a surrogate pair, which UTF-8 lacks, as an escape."""
+    """A JSON response that escapes unpaired surrogates, which UTF-8 cannot encode."""
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
@@ -70,7 +69,7 @@ class _Json(JSONResponse):
 
 @frozen
 class _Route:
-    """A path of the API with the operations that it has, by method."""
+    """A path of the API, with its operations by method."""
 
     pattern: re.Pattern[str]
     names: tuple[str, ...]
@@ -99,7 +98,7 @@ _ROUTES = _routes()
 
 
 def api(service: Service) -> ASGIApp:
-    """Return the application that answers as Losant does."""
+    """Return the application that responds as Losant does."""
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -107,7 +106,7 @@ def api(service: Service) -> ASGIApp:
         body: dict[str, Any] | None
         headers: Mapping[str, str] = {}
         try:
-            if request.method == "OPTIONS":  # a browser asks, and every path allows everything
+            if request.method == "OPTIONS":  # a browser's preflight: every path allows it
                 status, body = 204, None
             else:
                 status, body = service.perform(await _call_of(request))
@@ -120,11 +119,11 @@ def api(service: Service) -> ASGIApp:
 
 
 async def _call_of(request: Request) -> Call:
-    """Find the operation of a request, and take the request apart.
+    """Return the operation of a request with its arguments.
 
     Raises:
-        Problem: A 405 if no operation has this path or this method. There is no 404: the framework
-            answers `OPTIONS` for every path, so that every path exists.
+        Problem: A 405 if no operation has this path or this method. It is never a 404, because
+            the framework responds to `OPTIONS` for every path, so every path exists.
     """
     raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
     path = raw.decode("latin-1").removesuffix("/")
@@ -162,26 +161,26 @@ def _query(request: Request) -> dict[str, str | list[str]]:
 
 @define(eq=False)
 class Front:
-    """The layer between the caller and the API: the journal, the limits and the faults."""
+    """The layer between the caller and the API: the request log, the limits and the faults."""
 
     api: ASGIApp
-    journal: Journal
+    request_log: RequestLog
     faults: Faults
     body_limit: int
     now: Callable[[], datetime]
     rate_limit: RateLimit | None = field(default=None, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; anything but HTTP is none of ours."""
+        """Respond to one HTTP request; pass other connections to the API."""
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        entry = self.journal.record(
+        entry = self.request_log.record(
             scope["method"], scope["path"], scope["query_string"], scope["headers"]
         )
         try:
             body = await _read_body(receive, self.body_limit)
-        except _CallerGone:
+        except _CallerDisconnected:
             return
         if refusal := self._refuse_over_rate():
             await self._send(refusal, entry, send)
@@ -189,73 +188,73 @@ class Front:
         faults = self.faults.take(scope["method"], scope["path"])
         end = next((fault for fault in faults if fault.kind != "latency"), None)
         await _wait(faults, after_acting=False)
-        answer = None
-        # A truncated answer needs one that can be cut.
+        response = None
+        # To truncate a response, there must be one.
         if end is None or end.after_acting or end.kind == "truncate":
-            answer = await self._act(scope, body)
+            response = await self._act(scope, body)
         await _wait(faults, after_acting=True)
         match end:
             case Fault(kind="hang"):
-                await _wait_until_gone(receive)
+                await _wait_for_disconnect(receive)
             case Fault(kind="drop"):
                 await _close(scope, receive)
             case Fault(kind="truncate"):
-                assert answer is not None  # noqa: S101  -- it acted, above
-                half = _cut(self._dated(answer))
-                entry.answered(half.status)
+                assert response is not None  # noqa: S101  -- set above
+                half = _cut(self._dated(response))
+                entry.record_status(half.status)
                 await _send_half(half, scope, receive, send)
             case Fault():
-                await self._send(_fault_answer(end), entry, send)
+                await self._send(_fault_response(end), entry, send)
             case _:
-                assert answer is not None  # noqa: S101  -- it acted, above
-                await self._send(answer, entry, send)
+                assert response is not None  # noqa: S101  -- set above
+                await self._send(response, entry, send)
 
-    def _refuse_over_rate(self) -> Answer | None:
+    def _refuse_over_rate(self) -> BufferedResponse | None:
         with self.faults.lock:
             limit = self.rate_limit
             if limit is None or limit.admits():
                 return None
         headers = {} if limit.retry_after is None else {"Retry-After": f"{limit.retry_after:g}"}
         error = {"type": error_type(429), "message": "Over rate limit, request throttled"}
-        return _fault_answer(Fault(status=429, headers=headers, body=error))
+        return _fault_response(Fault(status=429, headers=headers, body=error))
 
-    async def _act(self, scope: Scope, body: bytes | None) -> Answer:
+    async def _act(self, scope: Scope, body: bytes | None) -> BufferedResponse:
         if body is None:
-            return Answer(413, ((b"content-length", b"0"),), b"")
+            return BufferedResponse(413, ((b"content-length", b"0"),), b"")
         return await _call(self.api, scope, body)
 
-    async def _send(self, answer: Answer, entry: Entry, send: Send) -> None:
-        entry.answered(answer.status)
-        await send(_start(self._dated(answer)))
-        await send({"type": "http.response.body", "body": answer.body})
+    async def _send(self, response: BufferedResponse, entry: Entry, send: Send) -> None:
+        entry.record_status(response.status)
+        await send(_start(self._dated(response)))
+        await send({"type": "http.response.body", "body": response.body})
 
-    def _dated(self, answer: Answer) -> Answer:
-        """Add the `Date` header, by the fake's own clock, unless a fault has given one."""
-        if any(name == b"date" for name, _ in answer.headers):
-            return answer
+    def _dated(self, response: BufferedResponse) -> BufferedResponse:
+        """Add a `Date` header from the fake's clock, unless a fault has set one."""
+        if any(name == b"date" for name, _ in response.headers):
+            return response
         date = format_datetime(self.now().astimezone(UTC), usegmt=True)
-        return evolve(answer, headers=((b"date", date.encode()), *answer.headers))
+        return evolve(response, headers=((b"date", date.encode()), *response.headers))
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    """Read the whole body; None: it is over the limit.
+    """Read the whole body, and return `None` if it is larger than the limit in bytes.
 
     Raises:
-        _CallerGone: The rest will not come, and half a request is none.
+        _CallerDisconnected: The request is incomplete.
     """
     body = bytearray()
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _CallerGone
+            raise _CallerDisconnected
         body += message.get("body", b"")
         more = message.get("more_body", False) and len(body) <= limit
     return bytes(body) if len(body) <= limit else None
 
 
-async def _call(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
-    """Call an application and hold its answer back."""
+async def _call(app: ASGIApp, scope: Scope, body: bytes) -> BufferedResponse:
+    """Call an application and return its complete response."""
     start: Message = {}
     chunks: list[bytes] = []
 
@@ -269,7 +268,7 @@ async def _call(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
             chunks.append(message.get("body", b""))
 
     await app(scope, receive, send)
-    return Answer(start["status"], tuple(start["headers"]), b"".join(chunks))
+    return BufferedResponse(start["status"], tuple(start["headers"]), b"".join(chunks))
 
 
 async def _wait(faults: tuple[Fault, ...], *, after_acting: bool) -> None:
@@ -278,34 +277,34 @@ async def _wait(faults: tuple[Fault, ...], *, after_acting: bool) -> None:
             await anyio.sleep(fault.seconds)
 
 
-async def _wait_until_gone(receive: Receive) -> None:
-    """Wait until the caller hangs up. In process nobody does, and it takes a cancellation."""
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the caller disconnects, or in process, until this task is cancelled."""
     while (await receive())["type"] != "http.disconnect":
-        pass  # pragma: no cover  -- the body has been read, so nothing else is left to come
+        pass  # pragma: no cover  -- the body was read, so no other message follows
 
 
 async def _close(scope: Scope, receive: Receive) -> None:
-    # The server of this package hands its connection's close function over in the state.
+    # The server of this package puts the function that closes its connection in the state.
     close = scope.get("state", {}).get("close_connection")
     if close is None:
         raise ConnectionClosed
     close()
-    # Coming back before the connection is lost would have the server answer 500 in our place.
-    await _wait_until_gone(receive)
+    # If this returned before the connection is closed, the server would respond with a 500.
+    await _wait_for_disconnect(receive)
 
 
-def _cut(answer: Answer) -> Answer:
-    """Leave the first half of the body under a content-length that promises all of it."""
-    length = max(1, len(answer.body))
-    headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
+def _cut(response: BufferedResponse) -> BufferedResponse:
+    """Return a response with half of its body, under the content-length of all of it."""
+    length = max(1, len(response.body))
+    headers = [pair for pair in response.headers if pair[0] != b"content-length"]
     return evolve(
-        answer,
+        response,
         headers=(*headers, (b"content-length", b"%d" % length)),
-        body=answer.body[: len(answer.body) // 2],
+        body=response.body[: len(response.body) // 2],
     )
 
 
-async def _send_half(half: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+async def _send_half(half: BufferedResponse, scope: Scope, receive: Receive, send: Send) -> None:
     if "close_connection" not in scope.get("state", {}):
         raise ConnectionClosed(half)
     await send(_start(half))
@@ -313,16 +312,16 @@ async def _send_half(half: Answer, scope: Scope, receive: Receive, send: Send) -
     await _close(scope, receive)
 
 
-def _start(answer: Answer) -> Message:
+def _start(response: BufferedResponse) -> Message:
     return {
         "type": "http.response.start",
-        "status": answer.status,
-        "headers": list(answer.headers),
+        "status": response.status,
+        "headers": list(response.headers),
     }
 
 
-def _fault_answer(fault: Fault) -> Answer:
-    """Make the answer that a fault gives in place of the API's."""
+def _fault_response(fault: Fault) -> BufferedResponse:
+    """Return the response of a fault, which replaces the response of the API."""
     match fault.kind:
         case "html":
             status, media_type = fault.status or 502, b"text/html"
@@ -344,4 +343,4 @@ def _fault_answer(fault: Fault) -> Answer:
             body = json.dumps(fault.body).encode()
     headers = {b"content-type": media_type, b"content-length": b"%d" % len(body)}
     headers |= {name.lower().encode(): value.encode() for name, value in fault.headers}
-    return Answer(status, tuple(headers.items()), body)
+    return BufferedResponse(status, tuple(headers.items()), body)

@@ -1,7 +1,6 @@
-"""The wire contract as the fake knows it: its operations and the scopes that each accepts.
+"""The contract that the fake implements: its operations, and the scopes that each accepts.
 
-Spelled out by hand, and not taken from the client, so that a slip in the client is seen by the
-fake.
+It is written by hand and not taken from the client, so that the fake finds mistakes in the client.
 """
 
 from typing import Literal
@@ -49,25 +48,25 @@ _INSTANCE_WRITERS = ("all.Instance", "all.User")
 
 @frozen
 class Operation:
-    """One operation of the API: how it is called and who may call it."""
+    """An operation of the API, and the scopes that allow it."""
 
     name: str
-    """As the API names it, such as `userApiToken.get`."""
+    """The name in the API, for example `userApiToken.get`."""
     family: Family
     action: Action
     method: str
     path: str
     groups: tuple[str, ...] = ()
-    """The group scopes that allow it; its own name and its resource's `.*` do so as well."""
+    """The group scopes that allow it. Its own name and its resource's `.*` allow it too."""
     denies_oauth: bool = False
     body: str | None = None
     """The name of the schema of its body in `_schemas.SCHEMAS`."""
     parameter: str = "apiToken"
-    """The name of the body among the parameters, with which validation messages begin."""
+    """The name of the parameter that is the body; validation messages begin with it."""
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Every scope that allows the operation; empty where no token is asked for."""
+        """Every scope that allows the operation; empty if it needs no token."""
         if not self.groups:
             return frozenset()
         return frozenset({*self.groups, self.name, f"{self.name.partition('.')[0]}.*"})
@@ -238,7 +237,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body="userCredentials",
         parameter="credentials",
     ),
-    # The official command line asks for these two when a user logs in.
+    # The official command-line client calls these two when a user logs in.
     Operation("auth.ssoDomain", "auth", "sso_domain", "GET", "/auth/ssoDomain"),
     Operation("whitelabels.domain", "auth", "white_label", "GET", "/whitelabels/domain"),
 )
@@ -257,13 +256,13 @@ OAUTH_TOKEN_FILTER_FIELDS = ("name",)
 
 
 def allows(operation: Operation, scopes: frozenset[str], *, deprecated: bool) -> bool:
-    """Decide whether a token with these scopes may call an operation.
+    """Return whether a token with these scopes may call an operation.
 
     Args:
         operation: The operation that is called.
         scopes: The scopes of the token.
-        deprecated: Whether the deprecated groups, whose contents are not published, allow every
-            operation, or none.
+        deprecated: Whether the deprecated groups allow every operation or none. Losant does not
+            publish which operations they allow.
     """
     return not scopes.isdisjoint(operation.scopes) or (
         deprecated and not scopes.isdisjoint(DEPRECATED_GROUPS)

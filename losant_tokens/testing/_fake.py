@@ -1,4 +1,4 @@
-"""`FakeLosant`: what users see of the fake."""
+"""`FakeLosant`, the public class of the fake."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from losant_tokens.testing._faults import Fault, FaultKind, Faults
 from losant_tokens.testing._models import FakeToken, FakeUser, Status
 from losant_tokens.testing._owners import check_owner
 from losant_tokens.testing._rate_limit import RateLimit
-from losant_tokens.testing._request_log import Journal, RecordedRequest
+from losant_tokens.testing._request_log import RecordedRequest, RequestLog
 from losant_tokens.testing._seed import SeedSummary, add_seeded
 from losant_tokens.testing._server import Serving
 from losant_tokens.testing._service import Service
@@ -28,7 +28,7 @@ def _utc_now() -> datetime:
 
 
 class FakeLosant:
-    """A stand-in for Losant's token API in tests: it keeps tokens, checks scopes, fails on demand.
+    """A stateful fake of Losant's token API, which checks scopes and fails on demand.
 
     Example::
 
@@ -38,25 +38,35 @@ class FakeLosant:
             await client.user_api_token.delete(token.id)
         assert fake.tokens() == ()
 
-    All of `/me` belongs to one user, for every bearer; a token of an application or an instance
-    reaches the tokens of that application or instance only. All of it may be used from any thread.
+    Everything under `/me` belongs to one user, for every bearer token. The token of an application
+    or an instance can only access the tokens of that application or instance. All methods can be
+    called from any thread.
 
-    Refusals are those of Losant's public server framework: their order, their status, their words.
-    Some answers are guesses, because Losant's are not documented. Do not rely on them: the scopes
-    of a token that was created without any (`all.User` and the like), that an inactive token gets
-    401, that filters are case-sensitive, that `tokenTTL` is in seconds, that half a surrogate pair
-    becomes U+FFFD, and the shape of `_links` and its like. Creating an OAuth token does not return
-    its secret, because the API hands it to the OAuth client; `tokens("oauth")` has it.
+    Errors have the order, the status and the message of Losant's public server framework.
+
+    Some behaviour is a guess, because Losant does not document it. Do not rely on the following:
+
+    - A token that is created without scopes has `all.User`, `all.Application` or `all.Instance`.
+    - An inactive token gets a 401.
+    - Filters are case-sensitive.
+    - `tokenTTL` is in seconds.
+    - An unpaired surrogate becomes U+FFFD.
+    - `_links`, `_actions` and `_embedded` have this form.
+
+    The response to the creation of an OAuth token has no secret, because the API gives it to the
+    OAuth client. `tokens("oauth")` has it.
 
     Args:
         now: Returns the time, with a time zone; the real time by default. The `Date` header of
             responses follows it.
-        page_cap: See the attribute of that name.
-        body_limit: The most bytes of a request's body; one more, and the answer is an empty 413.
+        page_cap: The maximum number of tokens on a page. None, the default: no maximum.
+        body_limit: The maximum size of a request body in bytes, 1 MiB by default. The response to
+            a larger body is an empty 413.
         unpublished_scopes_allow: Whether the deprecated scopes (`me`, `applications`, …) allow
-            every operation, as they do by default, or none. Losant does not publish what they hold.
-        issuer: The `iss` claim of the fake's tokens. Default: the host that was asked, for tokens
-            that are created by a request, and none for tokens that are created in Python.
+            every operation, as they do by default, or none. Losant does not publish which
+            operations they allow.
+        issuer: The `iss` claim of the fake's tokens. By default, tokens that a request creates have
+            the host of that request, and tokens that are created in Python have no such claim.
     """
 
     def __init__(
@@ -68,23 +78,23 @@ class FakeLosant:
         unpublished_scopes_allow: bool = True,
         issuer: str | None = None,
     ) -> None:
-        # One lock for all state: the server answers in a thread of its own. It is never held while
-        # awaiting.
+        # One lock protects all state, because the server responds in a thread of its own. It is
+        # never held during an await.
         self._lock = threading.RLock()
         self._store = Store(now, self._lock, issuer)
-        self._journal = Journal(self._lock)
+        self._request_log = RequestLog(self._lock)
         self._faults = Faults(self._lock)
         self._service = Service(self._store, page_cap, unpublished_scopes_allow)
-        self._front = Front(api(self._service), self._journal, self._faults, body_limit, now)
+        self._front = Front(api(self._service), self._request_log, self._faults, body_limit, now)
         self.admin_token: str = self.access_token()
-        """A bearer token that may do everything, ready to use. It is in no list."""
+        """A bearer token that allows every operation. It is in no list."""
 
     def __repr__(self) -> str:
         return f"<FakeLosant of user {self.user_id}>"
 
     @property
     def user_id(self) -> str:
-        """The id of the user to whom all under `/me` belongs."""
+        """The id of the user that everything under `/me` belongs to."""
         return self._store.user_id
 
     @property
@@ -96,10 +106,10 @@ class FakeLosant:
         return self._service.page_cap
 
     @page_cap.setter
-    def page_cap(self, most: int | None) -> None:
-        if most is not None and most < 1:
-            raise ValueError(f"a page holds at least one token, not {most}")
-        self._service.page_cap = most
+    def page_cap(self, page_cap: int | None) -> None:
+        if page_cap is not None and page_cap < 1:
+            raise ValueError(f"page_cap must be at least 1, or None, not {page_cap}")
+        self._service.page_cap = page_cap
 
     def add_token(  # noqa: PLR0913  -- a member each, all by keyword
         self,
@@ -120,26 +130,29 @@ class FakeLosant:
         oauth: Mapping[str, Any] | None = None,
         id: str | None = None,  # noqa: A002  -- it is the member's name
     ) -> FakeToken:
-        """Put a token into a list, as if it had been there all along; its secret works at once.
+        """Add a token to its owner's list, and return it. Its secret works as a bearer token.
 
         Args:
-            name: The name; names need not differ.
+            name: The name. Several tokens can have the same name.
             owner: `user`, `oauth`, `application:<id>` or `instance:<id>`, with 24 hex digits for
                 the id.
-            scope: What the token may do.
-            status: An inactive token is refused as a bearer token.
-            expiration_date: None: it never expires, OAuth token or not.
-            creation_date: Default: now. Dates have a time zone and are rounded down to
+            scope: The scopes of the token. Default: `all.User.read`.
+            status: `active` or `inactive`. An inactive token does not work as a bearer token.
+            expiration_date: None: the token never expires, an OAuth token included.
+            creation_date: Default: now. Dates must have a time zone. They are rounded down to
                 milliseconds.
             last_updated: Default: the creation date.
-            description: None: it has none. So it is with the members below.
-            default_role: Such as `view`.
-            org_roles: As on the wire.
+            description: None, for this and the following members: the token has no such member.
+            default_role: For example `view`.
+            org_roles: The roles in organizations, in the form of the API's JSON.
             creator_id: Default: the fake's user.
-            creator_type: Such as `user`, `apiToken` or `flow`.
-            creator_name: Whose token it is, for people.
-            oauth: The details of an OAuth token, as on the wire.
+            creator_type: For example `user`, `apiToken` or `flow`.
+            creator_name: The display name of the creator.
+            oauth: The details of an OAuth token, in the form of the API's JSON.
             id: 24 hex digits. Default: a new id.
+
+        Raises:
+            ValueError: The id or the owner is malformed, or another token has the id.
         """
         given: dict[str, Any] = {
             "creation_date": creation_date,
@@ -163,9 +176,14 @@ class FakeLosant:
         )
 
     def add_user(self, email: str, password: str, two_factor_code: str | None = None) -> FakeUser:
-        """Add a user who can log in with `POST /auth/user`. A password has 8 characters or more.
+        """Add a user who can log in with `POST /auth/user`.
 
         The token in the response has the scope `all.User`, unless the request asks for others.
+
+        Args:
+            email: The email address, which is matched without case.
+            password: The password. The API accepts 8 characters or more.
+            two_factor_code: The code that a login must send; None: a login needs no code.
         """
         return self._store.add_user(email, password, two_factor_code)
 
@@ -177,49 +195,55 @@ class FakeLosant:
         expires: datetime | None = None,
         owner: str | None = None,
     ) -> str:
-        """Make a bearer token that works and is in no list.
+        """Return a new bearer token that works and is in no list.
 
         Args:
-            scopes: What it may do.
-            oauth: Whether it is an OAuth token, which the API keeps out of what writes a user's
-            tokens.
-            expires: None: never.
-            owner: An application or an instance that alone it reaches; None: it reaches all.
+            scopes: The scopes of the token. Default: `all.User`.
+            oauth: Whether it is an OAuth token, which the API does not allow to change a user's
+                tokens.
+            expires: The expiration date, with a time zone; None: the token never expires.
+            owner: The only application or instance that the token can access, for example
+                `application:<id>`; None: it can access all.
         """
         reach = None if owner is None else check_owner(owner)
         return self._store.mint_access(scopes, oauth=oauth, expires=expires, reach=reach)
 
     def tokens(self, owner: str = "user") -> tuple[FakeToken, ...]:
-        """Give the tokens of an owner as they are now, in the order in which they came."""
+        """Return the tokens of an owner as they are now, in the order in which they were added."""
         return self._store.of(owner)
 
     def seed(self, count: int = 1000, *, seed: int = 0, owner: str = "user") -> SeedSummary:
-        """Add realistic tokens: CI leftovers, expired and inactive ones, and a few of production.
+        """Add realistic tokens, most of them expired, inactive or leftovers of CI.
 
-        The same seed at the same time gives the same tokens, but for their ids and secrets, which
-        no two fakes share.
+        The same seed at the same time gives the same tokens, except for their ids and secrets,
+        which are different in every fake.
+
+        Args:
+            count: The number of tokens.
+            seed: The seed of the random number generator.
+            owner: `user`, `oauth`, `application:<id>` or `instance:<id>`.
         """
         return add_seeded(self._store, count, seed, owner)
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
-        """The requests that came, in order; the latest 100,000 are kept."""
-        return self._journal.snapshot()
+        """The latest 100,000 requests, in the order of their arrival."""
+        return self._request_log.snapshot()
 
     def clear_requests(self) -> None:
-        """Forget the requests that came."""
-        self._journal.clear()
+        """Remove all requests from `requests`."""
+        self._request_log.clear()
 
     def rate_limit(self, per_second: float | None, *, retry_after: float | None = None) -> None:
-        """Answer 429 to requests beyond a number in any one second.
+        """Limit the request rate, and respond with 429 to the requests above it.
 
         Args:
-            per_second: The number; None: no limit. Less than one spreads over seconds: 0.5 is one
-                request in two seconds.
-            retry_after: The seconds in the `Retry-After` of a 429; None: it has none.
+            per_second: The maximum number of requests in any one second; None: no limit. It can be
+                less than 1: 0.5 is one request in two seconds.
+            retry_after: The `Retry-After` of a 429 in seconds; None: a 429 has no such header.
         """
         if per_second is not None and per_second <= 0:
-            raise ValueError(f"a rate is more than nothing: {per_second}")
+            raise ValueError(f"per_second must be more than 0, or None, not {per_second}")
         with self._lock:
             self._front.rate_limit = (
                 None if per_second is None else RateLimit(per_second, retry_after)
@@ -239,7 +263,7 @@ class FakeLosant:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Fault:
-        """Have something go wrong with the requests to come; `Fault` says what the arguments mean.
+        """Make the next requests fail. The arguments are those of `Fault`.
 
         Example::
 
@@ -263,11 +287,11 @@ class FakeLosant:
         return fault
 
     def add_fault(self, fault: Fault) -> None:
-        """Have a fault wait for its requests, behind those that wait already."""
+        """Add a fault, which applies after the faults that were added before it."""
         self._faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Have nothing go wrong any more; requests that hang already go on hanging."""
+        """Remove all faults. A request that hangs already continues to hang."""
         self._faults.clear()
 
     @property
@@ -279,20 +303,22 @@ class FakeLosant:
         return self._front
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Give the fake as a transport for `AsyncClient` or httpx's: in process, without a port."""
+        """Return a transport for `AsyncClient` or an httpx client: in process, without a port."""
         return FakeTransport(self._front)
 
     def serve(self, port: int = 0, host: str = "127.0.0.1") -> Serving:
-        """Serve the fake while a `with` or `async with` block runs; the block gets the base URL.
+        """Serve the fake on a port while a `with` or `async with` block runs.
+
+        The block gets the base URL.
 
         Example::
 
             async with fake.serve() as base_url: ...
 
         Args:
-            port: The port; 0: any that is free.
-            host: The address to listen on. The default can be reached from this machine only.
-                `0.0.0.0` listens on all its addresses, for clients in other containers; anybody
-                who reaches the port can then use the fake.
+            port: The port; 0, the default: any free port.
+            host: The address to listen on. Only this machine can connect to the default,
+                `127.0.0.1`. `0.0.0.0` listens on all addresses, for clients in other containers;
+                then everyone who can connect to the port can use the fake.
         """
         return Serving(self._front, port, host)

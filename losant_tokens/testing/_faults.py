@@ -1,4 +1,4 @@
-"""Faults on demand: what a network, a proxy or a server in trouble does to a request."""
+"""Faults on demand, as networks, proxies and failing servers cause them."""
 
 import threading
 from collections.abc import Mapping
@@ -18,56 +18,56 @@ def _to_pairs(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
 
 @frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong, how often, and for which requests.
+    """A fault, the requests that it affects, and how many of them.
 
     The kinds:
 
-    - `status`: the answer is `status` (500 by default) with `headers` and `body`.
-    - `latency`: the answer is `seconds` late, and otherwise as it should be. Another fault may
-      follow it.
-    - `hang`: there never is an answer.
-    - `drop`: the connection is closed before any answer.
-    - `truncate`: the request is carried out, and the connection closed halfway through the body of
-      its answer.
-    - `html`: the answer is a proxy's page, 502 by default.
-    - `garbage`: the answer is 200, says that it is JSON, and is not.
+    - `status`: The response is `status` (500 by default) with `headers` and `body`.
+    - `latency`: The response is delayed by `seconds`. Another fault may apply as well.
+    - `hang`: There is no response, and the connection stays open.
+    - `drop`: The connection is closed without a response.
+    - `truncate`: The operation is performed, and the connection is closed after half of the body
+      of the response.
+    - `html`: The response is the HTML page of a proxy, 502 by default.
+    - `garbage`: The response is a 200 whose content type is JSON, but whose body is not.
     """
 
     kind: FaultKind = field(default="status", validator=in_(get_args(FaultKind)))
     times: int | None = field(default=1)
-    """How many requests it hits; None: all."""
+    """The number of requests that it affects; None: all."""
     skip: int = field(default=0, validator=ge(0))
-    """How many requests that match it lets through first."""
+    """The number of matching requests that are unaffected before the first affected one."""
     method: str | None = None
-    """None: any method."""
+    """The HTTP method of the affected requests; None: any method."""
     path: str = "*"
-    """A glob over the path, where `*` spans slashes as well."""
+    """A glob that the path of a request must match; `*` also matches slashes."""
     after_acting: bool = False
-    """Whether the request is carried out before things go wrong, as when its answer is lost."""
+    """Whether the operation is performed before the fault, as if its response was lost."""
     status: int | None = field(default=None)
+    """The status of the response, 200 to 599; None: the default of the kind."""
     headers: tuple[tuple[str, str], ...] = field(default=(), converter=_to_pairs)
     body: Any = None
-    """Text and bytes are sent as they are, anything else as JSON; None: the kind's own."""
+    """A string, bytes, or a value that is sent as JSON; None: the default of the kind."""
     seconds: float = field(default=0.0, validator=ge(0))
-    """How late, for `latency`."""
+    """The delay of `latency`, in seconds."""
 
     @times.validator
-    def _hits_something(self, _: object, times: int | None) -> None:
+    def _affects_a_request(self, _: object, times: int | None) -> None:
         if times is not None and times < 1:
-            raise ValueError(f"a fault hits one request or more, not {times}")
+            raise ValueError(f"times must be at least 1, or None, not {times}")
 
     @status.validator
     def _is_final(self, _: object, status: int | None) -> None:
         if status is not None and status not in range(200, 600):
-            raise ValueError(f"a status is 200 to 599, not {status}")
+            raise ValueError(f"status must be 200 to 599, not {status}")
 
     def matches(self, method: str, path: str) -> bool:
-        """Return whether the fault is meant for a request."""
+        """Return whether the fault can affect a request."""
         return self.method in {None, method} and fnmatchcase(path, self.path)
 
 
 def phrase(status: int) -> str:
-    """Give the words that go with a status: `Too Many Requests`."""
+    """Return the reason phrase of a status, for example `Too Many Requests`."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -75,55 +75,54 @@ def phrase(status: int) -> str:
 
 
 def error_type(status: int) -> str:
-    """Name a status as the `type` of an error does: `TooManyRequests`."""
+    """Return the `type` of the error with a status, for example `TooManyRequests`."""
     return phrase(status).title().replace(" ", "").replace("-", "")
 
 
 @define
-class _Armed:
+class _PendingFault:
     fault: Fault
     skip: int
-    left: int | None
+    remaining: int | None
 
     def take(self) -> bool:
-        """Count a request that matches, and return whether it is hit."""
+        """Count a matching request, and return whether the fault affects it."""
         if self.skip:
             self.skip -= 1
             return False
-        if self.left is not None:
-            self.left -= 1
+        if self.remaining is not None:
+            self.remaining -= 1
         return True
 
 
 @define(eq=False)
 class Faults:
-    """The faults that wait for their requests."""
+    """The faults that will affect future requests."""
 
     lock: threading.RLock
-    _armed: list[_Armed] = field(factory=list, init=False)
+    _pending: list[_PendingFault] = field(factory=list, init=False)
 
     def add(self, fault: Fault) -> None:
-        """Have a fault wait behind those that wait already."""
+        """Add a fault, which applies after the faults that were added before it."""
         with self.lock:
-            self._armed.append(_Armed(fault, fault.skip, fault.times))
+            self._pending.append(_PendingFault(fault, fault.skip, fault.times))
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self.lock:
-            self._armed.clear()
+            self._pending.clear()
 
     def take(self, method: str, path: str) -> tuple[Fault, ...]:
-        """Take the faults that hit a request: latencies, and at last the one that decides.
+        """Return the faults that affect a request: latencies, then at most one of another kind.
 
-        Faults behind the deciding one are not used up, so that several in a row hit one request
-        each.
+        Later faults are not used up, so several faults in a row affect one request each.
         """
-        hits: list[Fault] = []
+        taken: list[Fault] = []
         with self.lock:
-            for armed in self._armed:
-                if armed.fault.matches(method, path) and armed.take():
-                    hits.append(armed.fault)
-                    if armed.fault.kind != "latency":
+            for pending in self._pending:
+                if pending.fault.matches(method, path) and pending.take():
+                    taken.append(pending.fault)
+                    if pending.fault.kind != "latency":
                         break
-            self._armed = [armed for armed in self._armed if armed.left != 0]
-        return tuple(hits)
+            self._pending = [pending for pending in self._pending if pending.remaining != 0]
+        return tuple(taken)

@@ -1,4 +1,4 @@
-"""Lists: which page of which tokens, in which order."""
+"""Lists: filtering, sorting and pagination."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ def _absent_first(date: datetime | None) -> tuple[datetime, ...]:
     return () if date is None else (date,)
 
 
-# Tokens that never expire have no date, and what is missing sorts before what is there.
+# Tokens that never expire have no date, and sort before tokens with a date.
 _SORT_KEYS: Mapping[str, Callable[[FakeToken], Any]] = {
     "name": lambda token: token.name,
     "status": lambda token: token.status,
@@ -35,7 +35,7 @@ _SORT_KEYS: Mapping[str, Callable[[FakeToken], Any]] = {
 
 @frozen(kw_only=True)
 class ListQuery:
-    """What a list request asks for."""
+    """The parameters of a list request."""
 
     page: int
     per_page: int
@@ -47,8 +47,9 @@ class ListQuery:
     def select(self, tokens: Iterable[FakeToken]) -> tuple[Sequence[FakeToken], int]:
         """Return the tokens of the page, and the number of tokens on all pages.
 
-        A filter has an effect only together with its field. It matches the whole value, with case.
-        Tokens that sort alike keep the order in which they were added, in either direction.
+        A filter has an effect only together with its field. It must match the whole value, and is
+        case-sensitive. Tokens that sort as equal keep the order in which they were added, in both
+        directions.
         """
         found = list(tokens)
         if self.filter and self.filter_field:
@@ -62,9 +63,9 @@ class ListQuery:
 def glob(pattern: str) -> Callable[[str], bool]:
     """Return a function that decides whether a whole string matches a pattern.
 
-    `*` matches any run of characters, and everything else matches itself. Between the ends, each
-    part is looked for behind the one before it, the first occurrence being as good as any later
-    one. So there is no backtracking, which made a filter of eight stars take minutes.
+    `*` matches any number of characters, and every other character matches itself. Each part
+    between two stars is searched for after the part before it, and its first occurrence is always
+    good enough. So there is no backtracking, with which a filter of eight stars takes minutes.
     """
     first, *rest = pattern.split("*")
     if not rest:
@@ -88,7 +89,7 @@ def glob(pattern: str) -> Callable[[str], bool]:
 
 
 def query_schema(family: Family) -> Mapping[str, Any]:
-    """Return the schema of the parameters of a list; OAuth tokens have fewer fields to sort by."""
+    """Return the schema of the parameters of a list, which differs for OAuth tokens."""
     oauth = family == "oauth"
     sort_fields = OAUTH_TOKEN_SORT_FIELDS if oauth else API_TOKEN_SORT_FIELDS
     filter_fields = OAUTH_TOKEN_FILTER_FIELDS if oauth else API_TOKEN_FILTER_FIELDS
@@ -103,7 +104,7 @@ def query_schema(family: Family) -> Mapping[str, Any]:
 
 
 def read_list_query(parameters: Mapping[str, str], page_cap: int | None) -> ListQuery:
-    """Read the parameters of a list request, which have been validated.
+    """Read the validated parameters of a list request.
 
     Args:
         parameters: The query of the request.
@@ -121,5 +122,5 @@ def read_list_query(parameters: Mapping[str, str], page_cap: int | None) -> List
 
 
 def _number(digits: str) -> int:
-    # Python refuses to read thousands of digits, and no list is as long as 15 of them say.
+    # Python does not convert thousands of digits, and no list needs more than 15.
     return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS

@@ -1,4 +1,4 @@
-"""What the fake holds: tokens, users and what a bearer may do."""
+"""The state that the fake holds: tokens, users and grants."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ def _mask(_: object) -> str:
 
 
 def to_utc(date: datetime) -> datetime:
-    """Return a datetime in UTC; unchanged if UTC has no such year, as at the end of year 9999."""
+    """Return a datetime in UTC, or unchanged if it is after year 9999 in UTC."""
     try:
         return date.astimezone(UTC)
     except OverflowError:
@@ -25,35 +25,35 @@ def to_utc(date: datetime) -> datetime:
 
 
 def _to_milliseconds(date: datetime | None) -> datetime | None:
-    """Round a datetime down to the precision of the wire, so that both compare as equal."""
+    """Round a datetime down to milliseconds, the precision of the API's JSON."""
     if date is None:
         return None
     if date.tzinfo is None:
-        raise ValueError(f"a date needs a time zone, such as datetime.now(UTC): {date!r}")
+        raise ValueError(f"a date must have a time zone, for example datetime.now(UTC): {date!r}")
     date = to_utc(date)
     return date.replace(microsecond=date.microsecond // 1000 * 1000)
 
 
 def _date(date: datetime) -> datetime:
     rounded = _to_milliseconds(date)
-    assert rounded is not None  # noqa: S101  -- only None gives None, which mypy cannot know
+    assert rounded is not None  # noqa: S101  -- None only results from None
     return rounded
 
 
 def to_scope(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Give scopes as a tuple, and refuse one string, which is iterable too."""
+    """Return scopes as a tuple; a single string is an error, although it is iterable."""
     if isinstance(scopes, str):
-        raise TypeError(f"a list of scopes is wanted, not one string: {scopes!r}")
+        raise TypeError(f"scopes must be a list of strings, not one string: {scopes!r}")
     return tuple(scopes)
 
 
 @frozen(kw_only=True)
 class FakeToken:
-    """A token as the fake holds it, to be compared and looked at in tests."""
+    """A token in the fake, for assertions in tests."""
 
     id: str
     secret: str = field(repr=_mask)
-    """The bearer token. The API returns it once; here it can always be read."""
+    """The bearer token. The API returns it once; the fake always shows it."""
     owner: str = field(converter=check_owner)
     """`user`, `oauth`, `application:<id>` or `instance:<id>`."""
     owner_id: str
@@ -63,7 +63,7 @@ class FakeToken:
     creation_date: datetime = field(converter=_date)
     last_updated: datetime = field(converter=_date)
     expiration_date: datetime | None = field(default=None, converter=_to_milliseconds)
-    """None: it never expires."""
+    """The expiration date; None: the token never expires."""
     description: str | None = None
     default_role: str | None = None
     org_roles: tuple[Mapping[str, Any], ...] | None = None
@@ -71,15 +71,15 @@ class FakeToken:
     creator_type: str = "user"
     creator_name: str | None = None
     oauth: Mapping[str, Any] | None = None
-    """The `oauth` member of an OAuth token, as it goes over the wire."""
+    """The details of an OAuth token, in the form of the API's JSON."""
 
     @property
     def owner_type(self) -> str:
-        """The kind of the owner as the wire has it: `user`, `application` or `instance`."""
+        """The type of the owner in the API: `user`, `application` or `instance`."""
         return owner_type(self.owner)
 
     def expired(self, now: datetime) -> bool:
-        """Return whether the token is past its expiration date."""
+        """Return whether the token has expired at a given time."""
         return self.expiration_date is not None and self.expiration_date <= now
 
 
@@ -95,13 +95,13 @@ class FakeUser:
 
 @frozen(kw_only=True)
 class Grant:
-    """What the bearer of a token may do, and who the bearer is."""
+    """The rights and the identity of the bearer of a token."""
 
     scopes: frozenset[str]
     oauth: bool = False
     reach: str | None = None
-    """The only owner whose tokens can be reached; None: any."""
+    """The only owner whose tokens can be accessed; None: any."""
     expires: datetime | None = field(default=None, converter=_to_milliseconds)
     active: bool = True
     creator: tuple[str, str, str | None] = field()
-    """Id, type and name to be written down as the creator of what the bearer creates."""
+    """The id, type and name that are recorded as the creator of new tokens."""

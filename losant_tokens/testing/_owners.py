@@ -1,4 +1,4 @@
-"""Who a token belongs to, as one string: `user`, `oauth`, `application:<id>` or `instance:<id>`."""
+"""The owner of a token as a string: `user`, `oauth`, `application:<id>` or `instance:<id>`."""
 
 import re
 
@@ -7,28 +7,28 @@ _ID = re.compile(r"[0-9A-Fa-f]{24}")
 
 
 def check_owner(owner: str) -> str:
-    """Give an owner in its one spelling.
+    """Return an owner in lower case.
 
     Raises:
-        ValueError: It is none of the four kinds.
+        ValueError: The string is not one of the four forms.
     """
     owner = owner.lower()
     if not _OWNER.fullmatch(owner):
         raise ValueError(
-            "an owner is 'user', 'oauth', 'application:<id>' or 'instance:<id>', "
+            "owner must be 'user', 'oauth', 'application:<id>' or 'instance:<id>', "
             f"with 24 hex digits for <id>, not {owner!r}"
         )
     return owner
 
 
 def owner_type(owner: str) -> str:
-    """Give the kind of an owner as the wire has it; OAuth tokens belong to the user too."""
+    """Return the type of an owner in the API; OAuth tokens belong to the user too."""
     kind = owner.partition(":")[0]
     return "user" if kind == "oauth" else kind
 
 
 def collection_path(owner: str) -> str:
-    """Give the path under which the owner's tokens are found."""
+    """Return the path of the owner's tokens."""
     kind, _, id_ = owner.partition(":")
     match kind:
         case "user":

@@ -1,4 +1,4 @@
-"""The pace that the fake bears before it answers 429."""
+"""The rate limit of the fake, which responds with 429 to the requests above it."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from attrs import define, field
 
 @define(eq=False)
 class RateLimit:
-    """A sliding window: it admits a number of requests in any span of time of one length.
+    """A sliding window: it admits a number of requests in any period of one length.
 
     Refused requests do not count. The caller holds the lock.
     """
@@ -21,17 +21,20 @@ class RateLimit:
     _seen: deque[float] = field(factory=deque, init=False)
 
     @property
-    def most(self) -> int:
-        """How many requests the window takes; for less than one a second it is a longer window."""
+    def max_requests(self) -> int:
+        """The maximum number of requests in a window.
+
+        A rate below one request per second makes the window longer than one second.
+        """
         return max(1, math.floor(self.per_second))
 
     def admits(self) -> bool:
-        """Count a request, unless it is one too many."""
+        """Return whether a request is within the limit, and count it if so."""
         now = self.clock()
-        window = self.most / self.per_second
+        window = self.max_requests / self.per_second
         while self._seen and self._seen[0] <= now - window:
             self._seen.popleft()
-        if len(self._seen) >= self.most:
+        if len(self._seen) >= self.max_requests:
             return False
         self._seen.append(now)
         return True

@@ -1,4 +1,4 @@
-"""How tokens look on the wire, with the members that the contract does not list."""
+"""Tokens as JSON, including members that the contract does not list."""
 
 import json
 import zlib
@@ -13,20 +13,20 @@ from losant_tokens.testing._models import FakeToken
 from losant_tokens.testing._owners import collection_path, owner_type
 
 _CYCLE = 400
-"""The Gregorian calendar repeats itself after this number of years."""
+"""The number of years after which the Gregorian calendar repeats."""
 _TRUE = ("true", "1", "yes")
-"""The words that the framework takes for true; every other word is false."""
+"""The strings that the framework reads as true; every other string is false."""
 
 
 def to_wire_date(date: datetime) -> str:
-    """Write a datetime as JavaScript's `toISOString` does: `2016-06-13T04:00:00.000Z`.
+    """Format a datetime as JavaScript's `toISOString` does: `2016-06-13T04:00:00.000Z`.
 
-    A year beyond 9999, which is possible in UTC only, has six digits and a sign.
+    A year after 9999, which only the conversion to UTC can give, has a sign and six digits.
     """
     offset = date.utcoffset()
-    assert offset is not None  # noqa: S101  -- naive dates are refused where they are given
+    assert offset is not None  # noqa: S101  -- FakeToken checks it
     local = date.replace(tzinfo=None)
-    # Python has no year 0 and no year 10000, so the time zone is taken off elsewhere in the cycle.
+    # Python has neither year 0 nor year 10000, so convert to UTC in another cycle of the calendar.
     shift = _CYCLE if local.year <= _CYCLE else -_CYCLE
     utc = local.replace(year=local.year + shift) - offset
     year = utc.year - shift
@@ -36,7 +36,7 @@ def to_wire_date(date: datetime) -> str:
 
 @frozen(kw_only=True)
 class Extras:
-    """Which members beyond the resource itself a request asks for."""
+    """The optional members that a request asks for."""
 
     actions: bool
     links: bool
@@ -44,7 +44,7 @@ class Extras:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Self:
-        """Read them from the query; all are on unless the query says otherwise.
+        """Read them from the query; each is on by default.
 
         Source: bravado-core, `lib/extend-context.js`.
         """
@@ -56,7 +56,13 @@ class Extras:
 
 
 def token_body(token: FakeToken, extras: Extras, *, with_secret: bool = False) -> dict[str, Any]:
-    """Write a token down, without the members that have no value, and without the secret."""
+    """Return a token as JSON, without members that have no value.
+
+    Args:
+        token: The token.
+        extras: The optional members to add.
+        with_secret: Whether to include the secret.
+    """
     path = f"{collection_path(token.owner)}/{token.id}"
     oauth = token.owner == "oauth"
     body: dict[str, Any] = {
@@ -89,7 +95,9 @@ def token_body(token: FakeToken, extras: Extras, *, with_secret: bool = False) -
         name: {"href": path, "method": method}
         for name, method in (("get", "GET"), ("patch", "PATCH"), ("delete", "DELETE"))
     }
-    return body | _beyond(body, "userOauthToken" if oauth else "apiToken", path, extras, actions)
+    return body | _extra_members(
+        body, "userOauthToken" if oauth else "apiToken", path, extras, actions
+    )
 
 
 def list_body(
@@ -99,7 +107,7 @@ def list_body(
     query: ListQuery,
     extras: Extras,
 ) -> dict[str, Any]:
-    """Write a page of a list down."""
+    """Return a page of a list as JSON."""
     tokens, total = page
     path = collection_path(owner)
     body: dict[str, Any] = {
@@ -121,22 +129,22 @@ def list_body(
         name: {"href": path, "method": method}
         for name, method in (("get", "GET"), ("post", "POST"))
     }
-    return body | _beyond(body, kind, path, extras, actions)
+    return body | _extra_members(body, kind, path, extras, actions)
 
 
-def _beyond(
+def _extra_members(
     body: Mapping[str, Any], kind: str, path: str, extras: Extras, actions: Mapping[str, Any]
 ) -> dict[str, Any]:
-    # The shapes are made up: all that is known is that members of these names come, and that
-    # clients must not mind.
-    beyond: dict[str, Any] = {
+    # The values are invented. The API sends members with these names, and clients must accept
+    # them.
+    extra: dict[str, Any] = {
         "_type": kind,
         "_etag": f'"{zlib.crc32(json.dumps(body).encode()):08x}"',
     }
     if extras.actions:
-        beyond["_actions"] = actions
+        extra["_actions"] = actions
     if extras.links:
-        beyond["_links"] = {"self": {"href": path}}
+        extra["_links"] = {"self": {"href": path}}
     if extras.embedded:
-        beyond["_embedded"] = {}
-    return beyond
+        extra["_embedded"] = {}
+    return extra

@@ -1,4 +1,4 @@
-"""What requests came, for tests that ask what was sent."""
+"""The log of received requests, for tests that assert which requests were sent."""
 
 import threading
 from collections import deque
@@ -21,23 +21,23 @@ class RecordedRequest:
     headers: Mapping[str, str]
     """Names in lower case. The secret in `authorization` is masked."""
     status: int | None = None
-    """The status of the answer; None: no answer was given, or none yet."""
+    """The status of the response; None: no response was sent, or none yet."""
 
 
 @define(eq=False)
 class Entry:
-    """A line of the journal, whose status comes in later."""
+    """An entry of the request log, whose status is recorded later."""
 
     request: RecordedRequest
 
-    def answered(self, status: int) -> None:
-        """Write the status down."""
+    def record_status(self, status: int) -> None:
+        """Record the status of the response."""
         self.request = evolve(self.request, status=status)
 
 
 @define(eq=False)
-class Journal:
-    """The latest requests, in the order in which they came."""
+class RequestLog:
+    """The latest requests, in the order of their arrival."""
 
     lock: threading.RLock
     _entries: deque[Entry] = field(factory=lambda: deque(maxlen=_KEPT), init=False)
@@ -45,7 +45,7 @@ class Journal:
     def record(
         self, method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]
     ) -> Entry:
-        """Write a request down."""
+        """Record a request."""
         entry = Entry(
             RecordedRequest(
                 method=method,
@@ -61,12 +61,12 @@ class Journal:
         return entry
 
     def clear(self) -> None:
-        """Forget all requests."""
+        """Remove all requests."""
         with self.lock:
             self._entries.clear()
 
     def snapshot(self) -> tuple[RecordedRequest, ...]:
-        """Give the requests as they are now."""
+        """Return the requests as they are now."""
         with self.lock:
             return tuple(entry.request for entry in self._entries)
 

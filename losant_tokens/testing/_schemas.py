@@ -1,4 +1,4 @@
-"""The JSON Schemas of the request bodies, spelled out by hand from the contract."""
+"""The JSON Schemas of the request bodies, written by hand from the contract."""
 
 from collections.abc import Mapping
 from typing import Any

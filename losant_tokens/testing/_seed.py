@@ -1,4 +1,4 @@
-"""Realistic tokens: an account as it looks after some years in which nobody cleaned up."""
+"""Realistic tokens, as in an account that nobody cleaned up for some years."""
 
 import random
 from datetime import datetime, timedelta
@@ -21,27 +21,27 @@ _PURPOSES = (
 _PEOPLE = ("ada", "grace", "linus", "margaret", "niklaus", "radia")
 _READ_SCOPES = (("all.User.read",), ("only.User.read",), ("userApiTokens.get",))
 _WRITE_SCOPES = (("all.User",), ("all.User.bounded",), ("all.Application",), ("all.User.cli",))
-_PER_PRODUCTION = 50  # one token in 50 is of production
+_PER_PRODUCTION = 50  # one token in 50 is in production
 
 
 @frozen(kw_only=True)
 class SeedSummary:
-    """What was added, in numbers. A token counts in each line that it fits."""
+    """The numbers of added tokens by kind. A token can be of several kinds."""
 
     total: int
     expired: int
     inactive: int
     never_expiring: int
     ci: int
-    """Left over by CI: named `ci-…`."""
+    """Leftovers of CI, named `ci-…`."""
     prod: int
-    """In production, and to be kept: named `prod-…`, active, never expiring."""
+    """Tokens in production, which must be kept: named `prod-…`, active, never expiring."""
 
 
 def add_seeded(store: Store, count: int, seed: int, owner: str) -> SeedSummary:
-    """Add realistic tokens: for one seed and time the same, but for their ids and secrets."""
+    """Add realistic tokens, which depend only on the seed and the time, except ids and secrets."""
     owner = check_owner(owner)
-    # Not secret, but the same each time: that is what a test wants.
+    # Tests need the same numbers each time, not secure ones.
     rng = random.Random(seed)  # noqa: S311
     now = store.now()
     with store.lock:
@@ -81,7 +81,7 @@ def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
         "status": "inactive" if rng.random() < 0.15 else "active",  # noqa: PLR2004
         "expiration_date": None if rng.random() < 0.3 else created + lifetime,  # noqa: PLR2004
     }
-    if rng.random() < 0.6:  # noqa: PLR2004  -- most of what piles up is left over by machines
+    if rng.random() < 0.6:  # noqa: PLR2004  -- CI leaves most of the tokens behind
         return members | {
             "name": f"ci-{project}-{rng.randrange(1000, 99999)}",
             "scope": rng.choice(_READ_SCOPES),

@@ -20,31 +20,32 @@ _KEEP_ALIVE = 300
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's connection, which lets the application close it."""
+    """A connection of uvicorn that the application can close."""
 
     def __init__(self, stop: asyncio.Event, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stop = stop
-        # Not by the setting of uvicorn's Config, which would silence the log of a server of the
-        # user's as well.
+        # The setting of uvicorn's Config would also silence the log of other servers in the
+        # process.
         self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # so does uvicorn
         super().connection_made(transport)
-        # Closing, unlike aborting, sends what was written, so that half an answer arrives.
+        # Closing, unlike aborting, sends the data that was written, so half a response arrives.
         self.app_state = {**self.app_state, "close_connection": transport.close}
         if self._stop.is_set():
-            # Accepted while the server stopped: nobody else would end it, and the end waits for it.
+            # The server accepted this connection while it stopped. It waits for its connections,
+            # and nothing else would close this one.
             transport.abort()
 
 
 @define(eq=False)
 class Serving:
-    """A fake that is served while a `with` or an `async with` block runs; both give the base URL.
+    """A server for the fake that runs during a `with` or `async with` block.
 
-    The server has a thread and an event loop of its own. So it does not matter which event loop the
-    block is in, asyncio's or trio's or none, whether that loop is blocked, and whether a fixture is
-    set up and torn down in different tasks.
+    The block gets the base URL. The server has its own thread and event loop, so the block can run
+    under asyncio, trio or no event loop, can block its loop, and can be entered and left in
+    different tasks, as fixtures are.
     """
 
     _app: ASGIApp
@@ -56,9 +57,9 @@ class Serving:
 
     def __enter__(self) -> str:
         if self._thread is not None:
-            raise RuntimeError("the fake is being served by this object already")
-        # Bound here and not in the thread, so that a port that is taken is an error where it is
-        # asked for.
+            raise RuntimeError("this Serving is already in use: call serve() again for another one")
+        # Bind the port here and not in the thread, so that the caller gets the error if another
+        # program uses it.
         sock = _bind(self._host, self._port)
         base_url = _base_url(self._host, sock.getsockname()[1])
         ready = threading.Event()
@@ -98,8 +99,8 @@ class Serving:
     async def _serve(self, sock: socket.socket, ready: threading.Event) -> None:
         """Run the server until `_stop` is set.
 
-        uvicorn's own `Server` takes signals, looks for its end every tenth of a second and waits
-        for answers under way; a fake is to be gone at once, hanging requests or not.
+        uvicorn's own `Server` handles signals, polls for its end ten times per second and waits
+        for requests in flight. The fake must stop at once, even if requests hang.
         """
         self._loop = asyncio.get_running_loop()
         self._stop = stop = asyncio.Event()
@@ -122,8 +123,8 @@ class Serving:
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()
-        # The connections hear of it in the next turn; only then may their tasks end without an
-        # answer.
+        # The connections are told in the next iteration of the event loop. Before that, their
+        # tasks must not end without a response.
         await asyncio.sleep(0)
         tasks = list(state.tasks)
         for task in tasks:
@@ -133,13 +134,13 @@ class Serving:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only where TCP is named as the protocol, which
-    # socket.create_server does not do; with it on, each answer takes 40 ms.
+    # asyncio disables Nagle's algorithm only on sockets whose protocol is given as TCP, which
+    # socket.create_server does not do. With that algorithm, each response takes 40 ms.
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
-        # On Windows the option would let two servers have one port; elsewhere it only lets a port
-        # be used again at once.
+        # On Windows this option would let two servers use one port. Elsewhere it only makes a
+        # port available again at once.
         if os.name != "nt":  # pragma: no branch
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -150,13 +151,13 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _base_url(host: str, port: int) -> str:
-    """Return the base URL for a client on this machine: a wildcard address is no destination."""
+    """Return the base URL for a client on this machine, with loopback for a wildcard address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _without_cancellation(app: ASGIApp) -> ASGIApp:
-    """Have requests end quietly when the server stops: uvicorn would log them as errors."""
+    """Wrap an app to end quietly when the server stops; uvicorn would log each request."""
 
     async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""The operations: validation, authentication, authorization, and then the change itself."""
+"""The operations: validation, authentication, authorization and the change."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _A_STRING = {"type": "string"}
 _AN_EMAIL = {"type": "string", "format": "email", "maxLength": 1024}
 _AN_ID = {"type": "string", "pattern": "^[A-Fa-f0-9]{24}$"}
-# What a token may do that was created without scopes is not documented; this is a guess.
+# The default scopes of a new token are not documented; these are a guess.
 _DEFAULT_SCOPES = {
     "user": ("all.User",),
     "oauth": ("all.User",),
@@ -35,12 +35,12 @@ _DEFAULT_SCOPES = {
 
 @frozen(kw_only=True)
 class Call:
-    """A request, taken apart as far as the operations need it."""
+    """A request as the operations need it."""
 
     operation: Operation
     path: Mapping[str, str]
     query: Mapping[str, str | list[str]]
-    """Of a parameter that is given twice, both values, as the framework's parser has it."""
+    """A repeated parameter has a list of values, as in the framework's parser."""
     authorization: str
     host: str
     content_type: str
@@ -49,22 +49,22 @@ class Call:
 
 @define(eq=False)
 class Service:
-    """The operations over one store; `perform` is the way in."""
+    """The operations on one store."""
 
     store: Store
     page_cap: int | None
     deprecated_scopes_allow: bool
 
     def perform(self, call: Call) -> tuple[int, dict[str, Any] | None]:
-        """Carry out a call and return the status and the body of its response.
+        """Perform a call, and return the status and the body of its response.
 
         Raises:
-            Problem: The refusal. Checks come in the order of 400, 401, 403, 404.
+            Problem: The error response. The checks for 400, 401, 403 and 404 run in this order.
         """
         operation = call.operation
         parameters = _parameters(call)
-        # One lock around everything, so that no other request sees it half done. Nothing in here
-        # waits.
+        # One lock around everything, so that no other request sees a half-made change. Nothing in
+        # the block waits.
         with self.store.lock:
             grant = self._authenticate(call)
             if operation.family == "auth":
@@ -90,7 +90,7 @@ class Service:
                     return 200, token_body(token, _extras(call))
 
     def _authenticate(self, call: Call) -> Grant | None:
-        """Return what the bearer may do, or `None` for a request without a bearer token."""
+        """Return the grant of the bearer, or `None` for a request without a bearer token."""
         scheme, _, rest = call.authorization.partition(" ")
         secret = rest.partition(" ")[0]
         if scheme.upper() not in {"BEARER", "JWT"} or not secret:
@@ -150,8 +150,8 @@ class Service:
         user = self.store.log_in(
             credentials["email"], credentials["password"], credentials.get("twoFactorCode")
         )
-        # The unit of tokenTTL is not documented; seconds are a guess. Without it, as with 0, the
-        # token works as long as the fake exists.
+        # The unit of tokenTTL is not documented; seconds are a guess. Without it, or with 0, the
+        # token never expires.
         seconds = min(credentials.get("tokenTTL") or 0, _MAX_SECONDS)
         now = self.store.now()
         token = self.store.mint_access(
@@ -192,7 +192,7 @@ def _parameters(call: Call) -> dict[str, Any]:
 
 
 def _strings(call: Call) -> dict[str, str]:
-    """Return the query. Parameters that the operation knows have passed validation as strings."""
+    """Return the query without lists. Validation ensures that known parameters are strings."""
     return {name: value for name, value in call.query.items() if isinstance(value, str)}
 
 
@@ -212,10 +212,10 @@ def _token_id(call: Call) -> str:
 
 
 def _read_body(call: Call) -> object:
-    """Return the body: parsed if it is JSON, else as text, or `_MISSING`.
+    """Return the parsed body if it is JSON, else the body as a string, or `_MISSING`.
 
     Raises:
-        NotJson: The content type says JSON, and the body is not.
+        NotJson: The content type is JSON, but the body is not JSON.
     """
     if not call.body:
         return _MISSING
@@ -230,15 +230,15 @@ def _read_body(call: Call) -> object:
 
 
 def _refuse_constant(name: str) -> None:
-    # Python reads NaN and Infinity, which JSON does not have.
+    # Python accepts NaN and Infinity, which are not JSON.
     raise ValueError(name)
 
 
 def _scrubbed(value: Any) -> Any:
-    """Return a JSON value with the replacement character for each half of a surrogate pair.
+    """Return a JSON value with the replacement character for each unpaired surrogate.
 
-    JSON can carry half a pair as an escape, and UTF-8 cannot, so it could be stored and never be
-    sent. Writing UTF-8 replaces it in JavaScript.
+    JSON can escape an unpaired surrogate, but UTF-8 cannot encode it, so the fake could store and
+    never send it. JavaScript replaces it when it encodes UTF-8.
     """
     match value:
         case str():
@@ -252,7 +252,7 @@ def _scrubbed(value: Any) -> Any:
 
 
 def _common_members(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Take over what creating and patching have in common, but for what was left out."""
+    """Return the members that POST and PATCH have in common and that the body contains."""
     names = {
         "name": "name",
         "description": "description",
@@ -264,7 +264,7 @@ def _common_members(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _oauth_details(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep of an OAuth request what the API shows again: not the challenge."""
+    """Return the details of an OAuth request that the API returns, without the challenge."""
     shown = ("client_id", "redirect_uri", "resource")
     details = {name: request[name] for name in shown if name in request}
     return {**details, "client_name": "A client", "authorizationStatus": "pending"}

@@ -1,4 +1,4 @@
-"""The state of the fake: its tokens by owner, its users, and the bearer tokens that work."""
+"""The state of the fake: its tokens by owner, its users and the valid bearer tokens."""
 
 import itertools
 import secrets
@@ -14,14 +14,14 @@ from losant_tokens.testing._api_errors import Problem
 from losant_tokens.testing._models import FakeToken, FakeUser, Grant, to_scope
 from losant_tokens.testing._owners import check_owner, is_id
 
-# Signs nothing that matters: a client cannot check the signature of a real token either.
+# The key can be public, because clients cannot check the signature of a real token either.
 _KEY = "the fake signs its tokens with a key that everybody may know"
 _AUDIENCE = "https://api.losant.com"
 _SERIAL_BITS = 24
 
 
 def later(now: datetime, span: timedelta) -> datetime:
-    """Return the time after a span, or the last time that there is."""
+    """Return the time after a span, or the latest possible time."""
     try:
         return now + span
     except OverflowError:
@@ -30,18 +30,18 @@ def later(now: datetime, span: timedelta) -> datetime:
 
 @define(eq=False)
 class Store:
-    """The state of the fake. Every method takes the lock, so that any thread may call it."""
+    """The state of the fake. Every method holds the lock, so any thread can call it."""
 
     now: Callable[[], datetime]
     lock: threading.RLock
     issuer: str | None
-    """The `iss` claim of all tokens; None: the host that was asked for the token, if any."""
+    """The `iss` claim of all tokens; None: the host of the request for the token, if any."""
     user_id: str = field(init=False)
     _serial: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
     _random: str = field(factory=lambda: secrets.token_hex(5), init=False)
     _tokens: dict[str, dict[str, FakeToken]] = field(factory=dict, init=False)
-    # Secrets of listed tokens lead to the token, and not to a copy of its rights: it may be patched
-    # or deleted.
+    # Secrets of listed tokens refer to the token and not to a copy of its rights, because the token
+    # can be patched or deleted.
     _secrets: dict[str, tuple[str, str]] = field(factory=dict, init=False)
     _minted: dict[str, Grant] = field(factory=dict, init=False)
     _users: dict[str, FakeUser] = field(factory=dict, init=False)
@@ -50,12 +50,12 @@ class Store:
         self.user_id = self.new_id()
 
     def new_id(self, created: datetime | None = None) -> str:
-        """Return a new id, which grows with time and is shared with no other fake.
+        """Return a new id, which increases with time and is unique among all fakes.
 
-        As in the ids of MongoDB: seconds since the epoch, a random part, a serial number.
+        Like an id of MongoDB, it has the seconds since the epoch, a random part and a counter.
 
         Args:
-            created: When the token was created; now, by default.
+            created: The time when the token was created. Default: now.
         """
         seconds = int((created or self.now()).timestamp()) & 0xFFFFFFFF
         serial = next(self._serial) % (1 << _SERIAL_BITS)
@@ -73,11 +73,11 @@ class Store:
         """Return a new bearer token: a JWT with the claims that Losant's tokens have.
 
         Args:
-            id_: The `jti` claim, which real tokens are not known to have. Tests use it.
+            id_: The `jti` claim, for tests; real tokens may not have it.
             scope: The `scope` claim.
-            expires: The `exp` claim; None: there is none.
-            oauth: Whether it has an audience, as OAuth tokens do.
-            host: The host that was asked for it, for the `iss` claim; None: nobody asked.
+            expires: The `exp` claim; None: no such claim.
+            oauth: Whether to add an audience, as OAuth tokens have.
+            host: The host of the request for it, for the `iss` claim; None: there was no request.
         """
         claims: dict[str, Any] = {
             "iss": self.issuer or host,
@@ -93,12 +93,12 @@ class Store:
     def add(
         self, owner: str, *, id_: str | None = None, host: str | None = None, **members: Any
     ) -> FakeToken:
-        """Add a token to the collection of its owner, with a secret of its own."""
+        """Add a token with a new secret to the tokens of its owner."""
         owner = check_owner(owner)
         with self.lock:
             id_ = self.new_id() if id_ is None else id_.lower()
             if not is_id(id_) or self.has(id_):
-                raise ValueError(f"an id is 24 hex digits that no other token has, not {id_!r}")
+                raise ValueError(f"id must be 24 hex digits that no other token has, not {id_!r}")
             now = self.now()
             scope = to_scope(members.pop("scope"))
             expires = members.get("expiration_date")
@@ -126,10 +126,10 @@ class Store:
             return any(id_ in tokens for tokens in self._tokens.values())
 
     def get(self, owner: str, id_: str) -> FakeToken:
-        """Find a token.
+        """Return a token.
 
         Raises:
-            Problem: A 404 where there is none.
+            Problem: A 404 if there is no such token.
         """
         with self.lock:
             try:
@@ -138,20 +138,20 @@ class Store:
                 raise _not_found(owner) from None
 
     def replace(self, token: FakeToken, **changes: Any) -> FakeToken:
-        """Change members of a token that is there."""
+        """Change members of a stored token, and return the changed token."""
         with self.lock:
             changed = evolve(token, last_updated=self.now(), **changes)
             self._tokens[token.owner][token.id] = changed
             return changed
 
     def remove(self, token: FakeToken) -> None:
-        """Take a token out, whereupon its secret opens nothing."""
+        """Remove a token and revoke its secret."""
         with self.lock:
             del self._tokens[token.owner][token.id]
             del self._secrets[token.secret]
 
     def of(self, owner: str) -> tuple[FakeToken, ...]:
-        """Give the tokens of an owner as they are now, in the order in which they came."""
+        """Return the tokens of an owner as they are now, in the order in which they were added."""
         with self.lock:
             return tuple(self._tokens.get(check_owner(owner), {}).values())
 
@@ -180,7 +180,7 @@ class Store:
             return secret
 
     def grant(self, secret: str) -> Grant:
-        """Return what the bearer of a secret may do.
+        """Return the grant of the bearer of a secret.
 
         Raises:
             Problem: A 401 for a secret that is unknown, expired or inactive.
@@ -208,7 +208,7 @@ class Store:
         )
 
     def add_user(self, email: str, password: str, two_factor_code: str | None) -> FakeUser:
-        """Let a user log in from now on."""
+        """Add a user who can log in."""
         with self.lock:
             user = FakeUser(
                 id=self.new_id(), email=email, password=password, two_factor_code=two_factor_code
@@ -217,10 +217,10 @@ class Store:
             return user
 
     def log_in(self, email: str, password: str, two_factor_code: str | None) -> FakeUser:
-        """Find the user to whom these credentials belong.
+        """Return the user with these credentials.
 
         Raises:
-            Problem: A 401 where they belong to nobody.
+            Problem: A 401 if no user has these credentials.
         """
         with self.lock:
             user = self._users.get(email.lower())
@@ -232,5 +232,5 @@ class Store:
 
 
 def _not_found(owner: str) -> Problem:
-    what = "OAuth Token" if owner == "oauth" else "API Token"
-    return Problem.not_found(f"{what} was not found")
+    kind = "OAuth Token" if owner == "oauth" else "API Token"
+    return Problem.not_found(f"{kind} was not found")

@@ -1,4 +1,4 @@
-"""The way into the fake without a network, for httpx."""
+"""An httpx transport that calls the fake in process."""
 
 from collections.abc import AsyncIterator
 
@@ -7,12 +7,12 @@ import httpx
 from attrs import define, field, frozen
 from starlette.types import ASGIApp
 
-from losant_tokens.testing._app import Answer, ConnectionClosed
+from losant_tokens.testing._app import BufferedResponse, ConnectionClosed
 
 
 @frozen
 class _HalfBody(httpx.AsyncByteStream):
-    """A body that breaks off."""
+    """A response body that ends before its content-length."""
 
     body: bytes
     promised: int
@@ -27,10 +27,10 @@ class _HalfBody(httpx.AsyncByteStream):
 
 @define(eq=False)
 class FakeTransport(httpx.AsyncBaseTransport):
-    """Hands httpx's requests to the fake in process, and its faults back as httpx's errors.
+    """A transport that sends requests to the fake in process and raises its faults as errors.
 
-    Unlike `httpx.ASGITransport` it keeps the read timeout of a request, without which a server that
-    hangs would have a test hang. It works on asyncio and on trio.
+    Unlike `httpx.ASGITransport`, it applies the read timeout of a request. Without it, a fault that
+    hangs would make a test hang. It works under asyncio and trio.
     """
 
     _app: ASGIApp
@@ -40,23 +40,23 @@ class FakeTransport(httpx.AsyncBaseTransport):
         self._asgi = httpx.ASGITransport(self._app)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request."""
+        """Send one request to the fake and return its response."""
         timeout = request.extensions.get("timeout", {}).get("read")
         try:
             with anyio.fail_after(timeout):
                 return await self._asgi.handle_async_request(request)
         except TimeoutError:
-            raise httpx.ReadTimeout("the fake did not answer in time", request=request) from None
+            raise httpx.ReadTimeout("the fake did not respond in time", request=request) from None
         except ConnectionClosed as closed:
-            if closed.answer is None:
+            if closed.partial is None:
                 raise httpx.RemoteProtocolError(
                     "Server disconnected without sending a response.", request=request
                 ) from None
-            return _half_response(closed.answer)
+            return _half_response(closed.partial)
 
 
-def _half_response(answer: Answer) -> httpx.Response:
-    promised = int(dict(answer.headers)[b"content-length"])
+def _half_response(half: BufferedResponse) -> httpx.Response:
+    promised = int(dict(half.headers)[b"content-length"])
     return httpx.Response(
-        answer.status, headers=list(answer.headers), stream=_HalfBody(answer.body, promised)
+        half.status, headers=list(half.headers), stream=_HalfBody(half.body, promised)
     )

@@ -1,8 +1,8 @@
 """Validation of parameters and bodies, with the messages of Losant's server framework.
 
-bravado-core reports the first problem only, as `apiToken.name is required`. Problems are found in
-the order in which its validator (is-my-json-valid) looks for them. A message never quotes a value,
-because a body may hold a password.
+bravado-core reports only the first problem, for example `apiToken.name is required`. The checks run
+in the order of its validator (is-my-json-valid). A message never quotes a value, because a body may
+contain a password.
 """
 
 import re
@@ -22,7 +22,7 @@ def first_problem(schema: Mapping[str, Any], value: object, path: str) -> str | 
     Args:
         schema: A JSON Schema with the keywords that Losant's contract uses.
         value: The parsed JSON.
-        path: Where the value is, such as `apiToken`; empty for the parameters themselves.
+        path: The path of the value, for example `apiToken`; empty for the parameters themselves.
     """
     if not _TYPES.get(schema.get("type", ""), _is_anything)(value):
         return f"{path} is the wrong type"
@@ -41,7 +41,7 @@ def read_date(text: str) -> datetime:
     """Read a date and time in the format of RFC 3339.
 
     Raises:
-        ValueError: The string is not one, or no such date exists.
+        ValueError: The string has another format, or the date does not exist.
     """
     if not _RFC3339.fullmatch(text):
         raise ValueError("is not in the format of RFC 3339")
@@ -53,7 +53,7 @@ def _is_anything(_: object) -> bool:
 
 
 def _is_integer(value: object) -> bool:
-    # JavaScript has one kind of number: 60.0 is an integer, and so is infinity.
+    # JavaScript has one type of number, in which 60.0 and infinity are integers.
     if isinstance(value, float):
         return value == value // 1 or abs(value) == float("inf")
     return isinstance(value, int) and not isinstance(value, bool)
@@ -101,7 +101,7 @@ def _required(schema: Mapping[str, Any], value: Any, path: str) -> str | None:
 
 
 def _unique(schema: Mapping[str, Any], value: Any, path: str) -> str | None:
-    # The contract asks for it in lists of strings alone; other members fail by their type.
+    # The contract has uniqueItems only on lists of strings; other items fail the type check.
     if schema.get("uniqueItems") and len({repr(item) for item in value}) < len(value):
         return f"{path} must be unique"
     return None
@@ -133,7 +133,7 @@ def _items(schema: Mapping[str, Any], value: Any, path: str) -> str | None:
 
 
 def _pattern(schema: Mapping[str, Any], value: Any, path: str) -> str | None:
-    # JavaScript's `$` matches at the very end only; Python's also before a line break.
+    # JavaScript's `$` matches only at the end; Python's also matches before a final line break.
     if "pattern" in schema and (
         value.endswith("\n") or not re.search(schema["pattern"], value, re.ASCII)
     ):

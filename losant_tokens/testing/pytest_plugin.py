@@ -1,7 +1,7 @@
 """Pytest fixtures `fake_losant` and `losant_client`, for pytest-asyncio and the anyio plugin.
 
-pytest imports this module in every run, whether the fixtures are used or not, and whether the extra
-is installed or not. So it imports nothing but pytest until a fixture is asked for.
+pytest imports this module in every run, even if no test uses the fixtures and if the extra is not
+installed. So it imports only pytest until a test uses a fixture.
 """
 
 import importlib.util
@@ -26,12 +26,11 @@ def fake_losant() -> "FakeLosant":
 
 
 # A client belongs to the event loop that opened it, so it must be opened in the loop of the test.
-# pytest-asyncio runs a fixture in the loop that its settings name for fixtures, which may be
-# another one: tests can have one loop each and fixtures one for the session, or the other way
-# round. So there is one fixture for each loop, and the loop of the test decides which one is used.
+# pytest-asyncio runs fixtures in a loop of their own scope, which can differ from the loop of the
+# test. So there is one fixture for each scope, and the loop of the test decides which one is used.
 @pytest.fixture
 def losant_client(request: pytest.FixtureRequest) -> "AsyncClient":
-    """Return an open `AsyncClient` that may do everything at the test's `fake_losant`."""
+    """Return an open `AsyncClient` for the test's `fake_losant`, with all permissions."""
     client: AsyncClient = request.getfixturevalue(f"_losant_client_{_loop_scope(request)}")
     return client
 
@@ -39,7 +38,7 @@ def losant_client(request: pytest.FixtureRequest) -> "AsyncClient":
 def _loop_scope(request: pytest.FixtureRequest) -> str:
     """Return the scope of the loop that pytest-asyncio runs the test in."""
     mark = request.node.get_closest_marker("asyncio")
-    # "scope" is the name that the argument had before pytest-asyncio 0.24.
+    # The argument was named "scope" before pytest-asyncio 0.24.
     given = {} if mark is None else mark.kwargs
     scope = given.get("loop_scope") or given.get("scope")
     if scope is None:
@@ -51,13 +50,13 @@ def _loop_scope(request: pytest.FixtureRequest) -> str:
 
 
 def _client_fixture(loop_scope: str) -> Any:
-    """Return a fixture with an open client, in the loop of a scope.
+    """Return a fixture with a client that is open in the loop of a scope.
 
-    pytest-asyncio in its strict mode runs its own fixtures only. The anyio plugin runs pytest's, in
-    tests that use it.
+    In strict mode, pytest-asyncio only runs its own fixtures. The anyio plugin runs the fixtures of
+    pytest, in tests that use that plugin.
     """
 
-    # One function for each fixture: pytest-asyncio writes the scope of the loop on the function.
+    # Each fixture needs its own function, because pytest-asyncio stores the scope on it.
     async def client_in_loop(fake_losant: "FakeLosant") -> AsyncIterator["AsyncClient"]:
         from losant_tokens import AsyncClient  # noqa: PLC0415  -- see the module's docstring
 
