@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,19 @@ import hypothesis
 import pytest
 import trustme
 
+from tests.support.footprint import footprint
+from tests.support.signals import delivered_stop_signals
+
 pytest_plugins = ["pytester"]
 
 E2E = Path(__file__).parent / "e2e"
+FOLDERS = (
+    *("HOME", "USERPROFILE", "TMPDIR"),
+    *("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"),
+)
+"""The variables that name the folders for a user's files."""
+
+BEFORE = pytest.StashKey[frozenset[Path]]()
 
 # On a busy machine an example may take long, so it has no deadline.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
@@ -40,6 +51,21 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("--run-slow"):
         return None
     return "a sample of the tests runs: give --run-slow to run all"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[BEFORE] = footprint()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a complete run that leaves files outside its temporary folder."""
+    is_worker = hasattr(session.config, "workerinput")
+    if session.config.getoption("--run-slow") and not is_worker:
+        before = session.config.stash[BEFORE]
+        left = sorted(footprint() - before)
+        if left:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            pytest.exit(f"tests left files behind: {', '.join(map(str, left))}", returncode=1)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -76,10 +102,21 @@ def evenly(cases: list[pytest.Item], sample: int) -> list[pytest.Item]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the state of jobs and of the command in a temporary folder, in subprocesses as well."""
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep all files that tests and their child processes write in a temporary folder."""
+    folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        for name in FOLDERS:
+            (folder / name.lower()).mkdir()
+            patch.setenv(name, str(folder / name.lower()))
+        patch.setattr(tempfile, "tempdir", str(folder / "tmpdir"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def stop_signals() -> Iterator[None]:
+    """Deliver stop signals to each test, even if the test run ignores them."""
+    with delivered_stop_signals():
         yield
 
 

@@ -193,7 +193,7 @@ async def test_page_cap(filled: FakeLosant, client: httpx.AsyncClient) -> None:
 
 def test_page_cap_of_nothing(fake: FakeLosant) -> None:
     """A cap under one is refused."""
-    with pytest.raises(ValueError, match="at least one token, not 0"):
+    with pytest.raises(ValueError, match="page_cap must be at least 1, or None, not 0"):
         fake.page_cap = 0
 
 
