@@ -248,7 +248,7 @@ async def test_every_point_in_the_pace(
 ) -> None:
     """Wherever a call is cancelled that waits for the pace or a retry, the client stays usable."""
     monkeypatch.setattr("losant_tokens._rate_limiter.INITIAL_RATE", 5000.0)
-    for pause in ("_FIRST_PAUSE", "_MISSED", "_LEAST_MISSED", "_LONGEST_MISSED"):
+    for pause in ("_FIRST_PAUSE", "_SKIPPED_REQUESTS", "_MIN_PAUSE", "_MAX_PAUSE"):
         monkeypatch.setattr(f"losant_tokens._adaptive_rate.{pause}", 0.001)
     policy = RetryPolicy(attempts=20, base=0.001, cap=0.001, deadline=10)
     async with AsyncClient("t", transport=unsteady(), max_connections=1, retry=policy) as client:
