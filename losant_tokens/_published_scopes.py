@@ -1,7 +1,7 @@
-"""The scopes that Losant publishes: 22 groups, and 386 actions of 99 resources.
+"""The scopes that Losant publishes: 22 groups, and 386 operations of 99 resources.
 
-Source: the documentation of the official Python client, API version 1.31. Scopes may be added at
-any time, and the deprecated groups are not among them, so a word that is missing here may be valid.
+Source: the documentation of the official Python client, API version 1.31. Losant may add scopes at
+any time, and the deprecated groups are not published. So a scope that is missing here may be valid.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ GROUPS: Final = frozenset(
         "only.User.read",
     }
 )
-"""Groups of actions, such as `all.User.read`."""
+"""Groups of operations, such as `all.User.read`."""
 
 OAUTH_SCOPES: Final = frozenset(
     {
@@ -47,7 +47,7 @@ OAUTH_SCOPES: Final = frozenset(
         "only.User.read",
     }
 )
-"""The only scopes that an OAuth token can be created with."""
+"""The scopes that an OAuth token can have."""
 
 DEPRECATED_GROUPS: Final = frozenset(
     {
@@ -65,7 +65,7 @@ DEPRECATED_GROUPS: Final = frozenset(
         "webhooks",
     }
 )
-"""Groups that tokens may still hold. What they allow is not published."""
+"""Old groups that tokens may still have. The operations that they allow are not published."""
 
 RESOURCES: Final[Mapping[str, str]] = {
     "application": (
@@ -201,15 +201,15 @@ RESOURCES: Final[Mapping[str, str]] = {
     "webhook": "delete get patch",
     "webhooks": "get post",
 }
-"""The actions of each resource, with a space between them."""
+"""The operations of each resource, separated by spaces."""
 
 
 @cache
 def published_scopes() -> frozenset[str]:
     """Return every published scope: the groups, `<resource>.<operation>` and `<resource>.*`."""
-    actions = (
+    operations = (
         f"{resource}.{operation}"
         for resource, names in RESOURCES.items()
         for operation in (*names.split(), "*")
     )
-    return GROUPS.union(actions)
+    return GROUPS.union(operations)

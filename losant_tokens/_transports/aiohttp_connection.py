@@ -19,6 +19,7 @@ request.
 
 import asyncio
 import math
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -29,6 +30,7 @@ from losant_tokens._transports.base import Pool
 from losant_tokens._transports.socket_readiness import readiness
 
 _SUCCESS = 200  # the first status of a final response
+_READ_SIZE = 64 * 1024  # bytes
 _MAX_PARSED_AGAIN = 64 * 1024  # bytes of one packet that are parsed a second time
 _ITERATIONS = 3  # iterations of the event loop in which it reads the data that the kernel has
 
@@ -63,6 +65,11 @@ class Protocol(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to watch the socket for unread data."""
         super().connection_made(transport)
+        # asyncio allocates a buffer for each read, by default of 256 KiB. glibc requests such large
+        # blocks from the system each time, which takes 7% of the CPU time of a request (benchmark
+        # row "CPU per request, 100 in flight"). Other event loops have no such attribute.
+        with suppress(AttributeError):
+            transport.max_size = _READ_SIZE  # type: ignore[attr-defined]
         self._is_readable = readiness(transport.get_extra_info("socket"))
 
     def set_response_params(self, **parameters: Any) -> None:

@@ -309,3 +309,15 @@ async def test_a_packet_without_the_end_of_its_response() -> None:
     protocol.set_response_params(timer=None, skip_payload=False, read_until_eof=True)
     protocol._packets = 1
     assert not protocol._parse_response_of(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_the_buffer_of_a_read_is_small() -> None:
+    """A connection of aiohttp allocates 64 KiB for each read, not asyncio's 256 KiB."""
+    async with serve(respond) as url:
+        pool = aiohttp_transport()
+        await fetch(pool, url)
+        assert pool._session is not None
+        connector: Any = pool._session.connector
+        [(protocol, _)] = next(iter(connector._conns.values()))
+        assert protocol.transport.max_size == 64 * 1024
+        await pool.aclose()
