@@ -14,16 +14,16 @@ def test_completion(command: Command, shell: str) -> None:
     """The script contains the commands and their options, and its shell accepts it."""
     code, out, err = command("completion", shell)
 
-    assert (0, "") == (code, err)
+    assert (code, err) == (0, "")
     for word in ("losant-tokens", "quarantine", "not-updated-for"):
         assert word in out
     if shutil.which(shell):
         checked = subprocess.run(
             [shell, "-n"], input=out, capture_output=True, text=True, check=False
         )
-        assert (0, "") == (checked.returncode, checked.stderr)
+        assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_unknown_shell(command: Command) -> None:
     """An unknown shell is a usage error."""
-    assert 2 == command("completion", "tcsh")[0]
+    assert command("completion", "tcsh")[0] == 2

@@ -21,7 +21,7 @@ def test_demo(command: Command) -> None:
 
     title, last = out.splitlines()[0], out.splitlines()[-1]
     selected = int(title.split()[1])
-    assert (0, True) == (code, 0 < selected < 60)
+    assert (code, 0 < selected < 60) == (0, True)
     assert title.startswith(f"Delete {selected} of 61 tokens at http://127.0.0.1:")
     assert "\ndelete  expired on " in out
     assert last.startswith(f"Deleted {selected}, kept {61 - selected}, failed 0: ")
@@ -37,7 +37,7 @@ def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> 
 
     code, out, err = command("demo", "--tokens", "10")
 
-    assert (0, True) == (code, "\x1b[31mdelete" in out)
+    assert (code, "\x1b[31mdelete" in out) == (0, True)
     assert "━" in err
     assert "Deleting" in err
 
@@ -46,7 +46,7 @@ def test_demo_without_tokens(command: Command) -> None:
     """A demo without tokens has nothing to delete."""
     code, out, _ = command("demo", "--tokens", "0")
 
-    assert (0, "Deleted 0, kept 1, failed 0") == (code, out.splitlines()[-1].split(":")[0])
+    assert (code, out.splitlines()[-1].split(":")[0]) == (0, "Deleted 0, kept 1, failed 0")
 
 
 def test_demo_deletes_expired_and_inactive_tokens(
@@ -67,7 +67,7 @@ def test_demo_deletes_expired_and_inactive_tokens(
     assert good | {left[-1].id} == {token.id for token in left}
     assert left[-1].name == "losant-tokens demo"
     assert left[-1].scope == ("userApiTokens.get", "userApiToken.get", "userApiToken.delete")
-    assert (0, True) == (code, f"Deleted {len(bad)}, kept {len(good) + 1}, failed 0: " in out)
+    assert (code, f"Deleted {len(bad)}, kept {len(good) + 1}, failed 0: " in out) == (0, True)
 
 
 def test_demo_with_failures(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_fake_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) 
 
     code, out, err = command("demo")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert err.endswith(
         "losant-tokens: error: the fake did not start: "
         "ModuleNotFoundError: No module named 'no_such_module'\n"
@@ -108,7 +108,7 @@ def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:
         if end:
             raise end("as a test")
 
-    assert (405, True, False) == (status, was_running, fake.is_running)
+    assert (status, was_running, fake.is_running) == (405, True, False)
     assert fake.token not in repr(fake)
     with pytest.raises(httpx.ConnectError):
         httpx.get(fake.base_url)

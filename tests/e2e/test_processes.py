@@ -45,7 +45,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def test_version() -> None:
     """`python -m losant_tokens.cli --version` prints the version."""
-    assert (0, f"losant-tokens {__version__}\n", "") == finished("--version")
+    assert finished("--version") == (0, f"losant-tokens {__version__}\n", "")
 
 
 def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
     code, out, err = finished("show", "1" * 24)
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert len(err.splitlines()) == 2
 
 
@@ -75,7 +75,7 @@ def test_demo_interrupted() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
-    assert (130, "") == (process.returncode, "".join(re.findall("Traceback", err)))
+    assert (process.returncode, "".join(re.findall("Traceback", err))) == (130, "")
     assert re.search(r"^Deleted [0-9]+, kept 1,[0-9]+, failed 0: ", out, re.MULTILINE)
 
 
@@ -111,7 +111,7 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
 
     left = len(busy.tokens())
     totals = json.loads(report.read_text())["totals"]
-    assert (130, True) == (process.returncode, 0 < left < 40)
+    assert (process.returncode, 0 < left < 40) == (130, True)
     assert (40 - left, 0, left) == (totals["done"], totals["unknown"], totals["left"])
     assert out.startswith(f"Deleted {40 - left}, left alone 0, failed 0, not started {left}: ")
     assert STOPPING in err
@@ -121,7 +121,7 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
 
     busy.clear_faults()
     code, out, _ = finished("apply", str(plan), "--resume", "--yes")
-    assert (0, True, 0) == (code, out.startswith("Deleted 40, "), len(busy.tokens()))
+    assert (code, out.startswith("Deleted 40, "), len(busy.tokens())) == (0, True, 0)
 
 
 def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
-    assert (130, True) == (process.returncode, time.monotonic() - began < 5)
+    assert (process.returncode, time.monotonic() - began < 5) == (130, True)
     assert out.startswith("Deleted ")
     assert ", unknown 4, " in out
     assert err.endswith(f"To resume: losant-tokens apply {plan} --resume --max-concurrency 4\n")
@@ -147,7 +147,7 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
 
     busy.clear_faults()
     code, out, _ = finished("apply", str(plan), "--resume", "--yes")
-    assert (0, True, 0) == (code, out.startswith("Deleted 40, "), len(busy.tokens()))
+    assert (code, out.startswith("Deleted 40, "), len(busy.tokens())) == (0, True, 0)
 
 
 def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
-    assert (130, "", []) == (process.returncode, out, list(tmp_path.iterdir()))
+    assert (process.returncode, out, list(tmp_path.iterdir())) == (130, "", [])
     assert err == "Listing the tokens...\nlosant-tokens: interrupted\n"
 
 
@@ -181,7 +181,7 @@ def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notic
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
-    assert (130, "") == (process.returncode, out)
+    assert (process.returncode, out) == (130, "")
     assert err.startswith(notice)
     assert err.endswith("losant-tokens: interrupted\n")
     assert len(err.splitlines()) == (2 if notice else 1)
@@ -199,7 +199,7 @@ def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
-    assert (130, "1" * 24 + "\n") == (process.returncode, out)
+    assert (process.returncode, out) == (130, "1" * 24 + "\n")
     assert err == (
         f"{'2' * 24} may have been deleted: no response confirms it.\n"
         "Deleted 1 of 2, 1 may have been deleted.\n"
@@ -222,7 +222,7 @@ def test_broken_pipe(
         err = process.stderr.read()
 
     assert header.startswith("ID ")
-    assert (141, "") == (process.wait(), err)
+    assert (process.wait(), err) == (141, "")
 
 
 def test_broken_pipe_at_exit(service: str) -> None:
@@ -235,7 +235,7 @@ def test_broken_pipe_at_exit(service: str) -> None:
         os.close(write)
         _, err = process.communicate(timeout=20)
 
-    assert (141, b"") == (process.returncode, err)
+    assert (process.returncode, err) == (141, b"")
 
 
 @pytest.mark.sweep(sample=1)
@@ -249,7 +249,7 @@ def test_narrow_encoding(
 
     code, out, err = finished("list")
 
-    assert (0, "") == (code, err)
+    assert (code, err) == (0, "")
     assert "\\u6f22" in out
 
 
@@ -264,8 +264,8 @@ def test_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
-    assert (0, 8) == (listed[0], len(listed[1].splitlines()))
-    assert (0, "") == (process.returncode, out)
+    assert (listed[0], len(listed[1].splitlines())) == (0, 8)
+    assert (process.returncode, out) == (0, "")
     assert err.splitlines()[0] == "A fake Losant with 7 tokens. In another terminal:"
     assert err.endswith("Stopped.\n")
     with pytest.raises(httpx.ConnectError):
@@ -276,7 +276,7 @@ def test_sandbox_on_a_port_in_use(service: str) -> None:
     """A port that is in use is reported in one line."""
     code, out, err = finished("sandbox", "--port", service.rpartition(":")[2])
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert err.startswith("losant-tokens: error: the fake did not start: OSError: ")
     assert len(err.splitlines()) == 1
 
@@ -331,4 +331,4 @@ def test_interrupted_on_a_terminal(
     with pytest.raises(SystemExit) as exit_:
         cli.main()
 
-    assert (130, "\nlosant-tokens: interrupted\n") == (exit_.value.code, capsys.readouterr().err)
+    assert (exit_.value.code, capsys.readouterr().err) == (130, "\nlosant-tokens: interrupted\n")

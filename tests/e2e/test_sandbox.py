@@ -44,14 +44,14 @@ def test_host(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
 
     code, out, _ = command("sandbox", "--host", "0.0.0.0", "--tokens", "1", "--port", str(port))
 
-    assert (0, True) == (code, f"LOSANT_API_URL=http://127.0.0.1:{port}\n" in out)
+    assert (code, f"LOSANT_API_URL=http://127.0.0.1:{port}\n" in out) == (0, True)
 
 
 def test_unknown_host(command: Command) -> None:
     """An address that this machine does not have is an error."""
     code, out, err = command("sandbox", "--host", "192.0.2.1")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert "the fake did not start" in err
 
 

@@ -23,7 +23,7 @@ def test_exit_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     expected = (130, "", "losant-tokens: interrupted\n")
-    assert expected == (done.returncode, done.stdout, done.stderr)
+    assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 def test_first_handler_imports_little() -> None:
@@ -35,7 +35,7 @@ def test_first_handler_imports_little() -> None:
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert "set()\n" == done.stdout
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.sweep(sample=1)
@@ -50,7 +50,7 @@ def test_delete(fake: FakeLosant, service: str, number: int) -> None:
         out, err = process.communicate(timeout=20)
 
     gone = set(ids) - {token.id for token in fake.tokens()}
-    assert (130, gone) == (process.returncode, set(out.split()))
+    assert (process.returncode, set(out.split())) == (130, gone)
     assert f"Deleted {len(gone)} of 100, {100 - len(gone)} not started.\n" in err
 
 
@@ -65,7 +65,7 @@ def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=20)
 
-    assert (130, "") == (process.returncode, out)
+    assert (process.returncode, out) == (130, "")
     assert err.startswith(f"{token.id} may have been deleted: no response confirms it.\n")
 
 
@@ -77,7 +77,7 @@ def test_create_within_the_grace_period(fake: FakeLosant, service: str) -> None:
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
 
-    assert (0, f"{fake.tokens()[0].secret}\n") == (process.returncode, out)
+    assert (process.returncode, out) == (0, f"{fake.tokens()[0].secret}\n")
 
 
 def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
@@ -91,7 +91,7 @@ def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
         process.send_signal(signal.SIGHUP)
         _, err = process.communicate(timeout=20)
 
-    assert 130 == process.returncode
+    assert process.returncode == 130
     assert f"The token may have been changed: check with `losant-tokens show {token.id}`." in err
 
 
@@ -104,4 +104,4 @@ def test_patch_within_the_grace_period(fake: FakeLosant, service: str) -> None:
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
 
-    assert (0, "Name:        new") == (process.returncode, out.splitlines()[1])
+    assert (process.returncode, out.splitlines()[1]) == (0, "Name:        new")

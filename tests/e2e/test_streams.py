@@ -47,15 +47,15 @@ def test_job_without_streams(fake: FakeLosant, service: str, streams: str, tmp_p
     """A job without working streams finishes, writes its report, and exits with 0."""
     done = shell(f"cleanup --inactive --yes --report '{tmp_path}/r.json' {streams}")
 
-    assert (0, False) == (done.returncode, is_broken(done))
-    assert (9, True) == (len(fake.tokens()), (tmp_path / "r.json").exists())
+    assert (done.returncode, is_broken(done)) == (0, False)
+    assert (len(fake.tokens()), (tmp_path / "r.json").exists()) == (9, True)
 
 
 def test_delete_without_stdout(fake: FakeLosant, service: str) -> None:
     """A deletion that cannot print an id to stdout prints it to stderr, and exits with 0."""
     done = shell(f"delete --yes {'1' * 24} >&-")
 
-    assert (0, 9) == (done.returncode, len(fake.tokens()))
+    assert (done.returncode, len(fake.tokens())) == (0, 9)
     assert f"\n{'1' * 24}\nDeleted 1 of 1.\n" in done.stderr
 
 
@@ -63,9 +63,9 @@ def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
     """Without stdout, no token is created, and the reason is printed."""
     done = shell("create new >&-")
 
-    assert (1, 10) == (done.returncode, len(fake.tokens()))
+    assert (done.returncode, len(fake.tokens())) == (1, 10)
     assert "the secret cannot be written to standard output: Bad file descriptor" in done.stderr
-    assert () == fake.requests
+    assert fake.requests == ()
 
 
 def test_list_without_stdout(fake: FakeLosant, service: str) -> None:
@@ -73,7 +73,7 @@ def test_list_without_stdout(fake: FakeLosant, service: str) -> None:
     done = shell("list >&-")
 
     expected = "losant-tokens: error: standard output cannot be written: Bad file descriptor\n"
-    assert (1, expected) == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (1, expected)
 
 
 @pytest.mark.slow
@@ -127,4 +127,4 @@ def test_missing_streams_are_opened(tmp_path: Path) -> None:
         check=True,
     )
 
-    assert "(3, '', 1)9" == path.read_text()
+    assert path.read_text() == "(3, '', 1)9"

@@ -22,7 +22,7 @@ def test_delete(fake: FakeLosant, service: str, command: Command) -> None:
     """With --yes, tokens are deleted without confirmation, and their ids go to stdout."""
     code, out, err = command("delete", "--yes", ONE, TWO)
 
-    assert (0, {ONE, TWO}, "Deleted 2 of 2.\n") == (code, set(out.split()), err)
+    assert (code, set(out.split()), err) == (0, {ONE, TWO}, "Deleted 2 of 2.\n")
     assert fake.tokens() == ()
 
 
@@ -37,7 +37,7 @@ def test_failure_does_not_stop_the_others(fake: FakeLosant, service: str, comman
     """If one deletion fails, the other tokens are deleted, and the exit code is 3."""
     code, out, err = command("delete", "--yes", GONE, ONE)
 
-    assert (3, f"{ONE}\n") == (code, out)
+    assert (code, out) == (3, f"{ONE}\n")
     assert f"{GONE}): 404 NotFound" in err
     assert err.endswith("Deleted 1 of 2.\n")
 
@@ -48,7 +48,7 @@ def test_repeated_id(fake: FakeLosant, service: str, command: Command) -> None:
 
     code, out, _ = command("delete", "--yes", "ab" * 12, "AB" * 12)
 
-    assert (0, "ab" * 12 + "\n") == (code, out)
+    assert (code, out) == (0, "ab" * 12 + "\n")
 
 
 def test_invalid_id(fake: FakeLosant, service: str, command: Command) -> None:
@@ -56,14 +56,14 @@ def test_invalid_id(fake: FakeLosant, service: str, command: Command) -> None:
     code, out, err = command("delete", "--yes", ONE, "../..")
 
     expected = "losant-tokens: error: '../..' is not a token id: an id has 24 hexadecimal digits\n"
-    assert (2, "", expected) == (code, out, err)
+    assert (code, out, err) == (2, "", expected)
     assert len(fake.tokens()) == 2
 
 
 def test_without_a_terminal(fake: FakeLosant, service: str, command: Command) -> None:
     """Without a terminal, a deletion needs --yes."""
     expected = "losant-tokens: error: delete needs --yes: stdin is not a terminal\n"
-    assert (2, "", expected) == command("delete", ONE)
+    assert command("delete", ONE) == (2, "", expected)
     assert fake.requests == ()
 
 
@@ -83,7 +83,7 @@ def test_confirmation(
 
     shown = f"  {ONE}  ci-1  (expires: never)\n  {TWO}  ci-\\x1b2  (expires: never)\n"
     assert err.startswith(f"{shown}Delete these 2? [y/N] ")
-    assert (1 if left else 0, left) == (code, len(fake.tokens()))
+    assert (code, len(fake.tokens())) == (1 if left else 0, left)
     assert (set(out.split()), err.endswith("Nothing was deleted.\n")) == (
         (set(), True) if left else ({ONE, TWO}, False)
     )
@@ -109,18 +109,18 @@ def test_own_token(
 
     code, out, err = command("delete", "--yes", ONE, own.id.upper(), TWO)
 
-    assert (4, "", ()) == (code, out, fake.requests)
+    assert (code, out, fake.requests) == (4, "", ())
     assert f"{own.id} is the token in use: to delete it would lock this command out" in err
     assert "hint: leave it out, use another token, or pass --allow-own-token\n" in err
     code, out, _ = command("delete", "--yes", own.id, "--allow-own-token")
-    assert (0, f"{own.id}\n") == (code, out)
+    assert (code, out) == (0, f"{own.id}\n")
 
 
 def test_quiet(fake: FakeLosant, service: str, command: Command) -> None:
     """A quiet deletion prints only ids and errors."""
-    assert (0, f"{ONE}\n", "") == command("delete", "--yes", "--quiet", ONE)
+    assert command("delete", "--yes", "--quiet", ONE) == (0, f"{ONE}\n", "")
     code, out, err = command("delete", "--yes", "--quiet", GONE)
-    assert (3, "", 2) == (code, out, len(err.splitlines()))
+    assert (code, out, len(err.splitlines())) == (3, "", 2)
 
 
 def test_invalid_response(fake: FakeLosant, service: str, command: Command) -> None:
@@ -129,7 +129,7 @@ def test_invalid_response(fake: FakeLosant, service: str, command: Command) -> N
 
     code, out, err = command("delete", "--yes", ONE)
 
-    assert (3, "") == (code, out)
+    assert (code, out) == (3, "")
     assert err.endswith(
         f"{ONE} may have been deleted: no response confirms it.\n"
         "Deleted 0 of 1, 1 may have been deleted.\n"

@@ -13,7 +13,7 @@ def test_wrong_token(service: str, command: Command, monkeypatch: pytest.MonkeyP
     code, out, err = command("list")
 
     message, hint = err.splitlines()
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert message.startswith("losant-tokens: error: userApiTokens.get (/me/tokens): 401")
     assert hint.startswith("hint: check LOSANT_API_TOKEN")
 
@@ -51,4 +51,4 @@ def test_full_disk(
     monkeypatch.setattr("losant_tokens.cli._connect.run_with_tokens", full)
 
     expected = "losant-tokens: error: [Errno 28] No space left on device\n"
-    assert (1, "", expected) == command("list")
+    assert command("list") == (1, "", expected)

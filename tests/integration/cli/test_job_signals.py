@@ -68,7 +68,7 @@ def test_first_signal(
 
     code, out, err = command(*CLEANUP, "--out", str(tmp_path / "p.jsonl"))
 
-    assert (130, True) == (code, ", not started " in out)
+    assert (code, ", not started " in out) == (130, True)
     assert (
         f"To resume: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n" in err
     )
@@ -86,7 +86,7 @@ def test_second_signal(
 
     advice = f"To resume: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
     assert err.endswith(advice)
-    assert (130, 40) == (code, len(fake.tokens()))
+    assert (code, len(fake.tokens())) == (130, 40)
     assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not started 3[6-9]: ", out)
 
 
@@ -100,7 +100,7 @@ def test_signal_during_the_last_requests(
 
     code, out, err = command(*CLEANUP)
 
-    assert (0, True) == (code, out.startswith("Deleted 1, "))
+    assert (code, out.startswith("Deleted 1, ")) == (0, True)
     assert "--resume" not in err
 
 
@@ -115,5 +115,5 @@ def test_demo(
         )
         code, out, err = command("demo", "--concurrency", "2")
 
-    assert (130, True) == (code, out.splitlines()[-1].startswith("Deleted "))
+    assert (code, out.splitlines()[-1].startswith("Deleted ")) == (130, True)
     assert "--resume" not in err

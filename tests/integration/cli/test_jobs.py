@@ -76,15 +76,15 @@ Plan:          p.jsonl
 
 ACTION  REASON{" " * 15}  TOKENS  EXAMPLES
 """
-    assert (0, expected) == (code, out[: len(expected)])
+    assert (code, out[: len(expected)]) == (0, expected)
     assert f"delete  expired on {DAY}       5  " in out
-    assert f"keep    not selected{' ' * 16}7\n\n" == out[out.index("keep") :]
+    assert out[out.index("keep") :] == f"keep    not selected{' ' * 16}7\n\n"
     assert err == (
         "Listing the tokens...\n"
         "Nothing was changed. To apply the plan: losant-tokens apply p.jsonl\n"
     )
-    assert 12 == len(fake.tokens())
-    assert 5 == len(jobs.Plan.read("p.jsonl"))
+    assert len(fake.tokens()) == 12
+    assert len(jobs.Plan.read("p.jsonl")) == 5
 
 
 def test_plan_warns(service: str, command: Command) -> None:
@@ -98,9 +98,9 @@ def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: P
 
     printed = json.loads(out)
     path = Path(printed.pop("plan"))
-    assert (0, state, 5) == (code, path.parent, len(jobs.Plan.read(path)))
-    assert 0o700 == state.stat().st_mode & 0o777
-    assert {
+    assert (code, path.parent, len(jobs.Plan.read(path))) == (0, state, 5)
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert printed == {
         "action": "deactivate",
         "baseUrl": service,
         "rule": "expired",
@@ -108,7 +108,7 @@ def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: P
         "tokenInUse": None,
         "moved": False,
         "incomplete": [],
-    } == printed
+    }
 
 
 @pytest.mark.parametrize("options", [[], ["--except-named", "ci-*"], ["--any"]])
@@ -119,7 +119,7 @@ def test_without_a_rule(command: Command, name: str, options: list[str]) -> None
 
     code, out, err = command(name, *options, *yes)
 
-    assert (2, "") == (code, out)
+    assert (code, out) == (2, "")
     assert err.startswith("losant-tokens: error: no tokens are selected: pass a rule")
 
 
@@ -134,7 +134,7 @@ def test_safety_checks(service: str, command: Command, options: list[str], messa
     """A plan that a safety check blocks exits with 4 and leaves no file."""
     code, out, err = command("plan", *options, "--out", "p.jsonl")
 
-    assert (4, "") == (code, out)
+    assert (code, out) == (4, "")
     assert f"losant-tokens: error: {message}" in err
     assert not Path("p.jsonl").exists()
 
@@ -159,7 +159,7 @@ def test_apply(fake: FakeLosant, own_token: str, service: str, command: Command)
 
     code, out, err = command("apply", "p.jsonl", "--yes")
 
-    assert (0, True) == (code, out.startswith("Deleted 5, left alone 0, failed 0: "))
+    assert (code, out.startswith("Deleted 5, left alone 0, failed 0: ")) == (0, True)
     assert out.endswith(" requests per second.\n")
     assert err.startswith(f"Delete 5 of 12 tokens at {service}\nRule:          expired\n")
     assert "Deleting: 5 of 5; " in err
@@ -239,19 +239,19 @@ def test_without_a_terminal(
 ) -> None:
     """Without a terminal, a job needs --yes."""
     expected = f"losant-tokens: error: {arguments[0]} needs --yes: stdin is not a terminal\n"
-    assert (2, "", expected) == command(*arguments)
-    assert () == fake.requests
+    assert command(*arguments) == (2, "", expected)
+    assert fake.requests == ()
 
 
 def test_cleanup(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
     """A clean-up plans and applies in one command, and keeps the plan and the journal."""
     code, out, err = command("cleanup", "--named", "ci-*", "--except-named", "ci-3", "--yes")
 
-    assert (0, True) == (code, out.startswith("Deleted 4, "))
+    assert (code, out.startswith("Deleted 4, ")) == (0, True)
     assert "Rule:          named 'ci-*' and not named 'ci-3'\n" in err
     assert {"ci-3", *(f"prod-{number}" for number in range(6))} == names(fake)
     plan, journal = sorted(state.iterdir())
-    assert (f"{plan}.journal", "cleanup-") == (str(journal), plan.name[:8])
+    assert (str(journal), plan.name[:8]) == (f"{plan}.journal", "cleanup-")
 
 
 def test_declined_cleanup(
@@ -262,9 +262,9 @@ def test_declined_cleanup(
 
     code, out, err = command("cleanup", "--expired", "--out", "my plan.jsonl")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert err.endswith("The plan is kept. To apply it: losant-tokens apply 'my plan.jsonl'\n")
-    assert 11 == len(fake.tokens())
+    assert len(fake.tokens()) == 11
 
 
 @pytest.mark.parametrize(("options", "kept"), [([], False), (["--out", "p.jsonl"], True)])
@@ -281,7 +281,7 @@ def test_nothing_to_clean_up(
 
     code, out, _ = command("cleanup", "--inactive", *options)
 
-    assert (0, True) == (code, out.startswith("Deleted 0, "))
+    assert (code, out.startswith("Deleted 0, ")) == (0, True)
     assert [] == list(state.iterdir()) if not kept else Path("p.jsonl").exists()
 
 
@@ -291,8 +291,8 @@ def test_failures(fake: FakeLosant, service: str, command: Command) -> None:
 
     code, out, err = command("cleanup", "--expired", "--yes", "--max-concurrency", "1")
 
-    assert (3, True) == (code, out.startswith("Deleted 3, left alone 0, failed 2: "))
-    assert 2 == err.count("losant-tokens: error: ci-")
+    assert (code, out.startswith("Deleted 3, left alone 0, failed 2: ")) == (3, True)
+    assert err.count("losant-tokens: error: ci-") == 2
     assert "): userApiToken.delete (/me/tokens/" in err
 
 
@@ -304,7 +304,7 @@ def test_many_failures(fake: FakeLosant, service: str, command: Command) -> None
 
     err = command("cleanup", "--named", "ci-*", "--yes", "--allow-majority")[2]
 
-    assert 5 == err.count("losant-tokens: error: ci-")
+    assert err.count("losant-tokens: error: ci-") == 5
 
 
 @pytest.mark.parametrize("ending", ["json", "csv", "html"])
@@ -313,7 +313,7 @@ def test_report(service: str, command: Command, ending: str) -> None:
     code, _, err = command("cleanup", "--expired", "--yes", "--report", f"r.{ending}")
 
     text = Path(f"r.{ending}").read_text(encoding="utf-8-sig")
-    assert (0, True) == (code, err.endswith(f"Report: r.{ending}\n"))
+    assert (code, err.endswith(f"Report: r.{ending}\n")) == (0, True)
     assert "ci-3" in text
     assert text[:1] == {"json": "{", "csv": '"', "html": "<"}[ending]
     assert ("Each token read before it is changed" in text) is (ending != "csv")
@@ -340,8 +340,8 @@ def test_report_cannot_be_written(
 ) -> None:
     """A report that cannot be written is an error before anything is changed."""
     expected = (code, "", f"losant-tokens: error: {message}\n")
-    assert expected == command("cleanup", "--expired", "--yes", "--report", file)
-    assert () == fake.requests
+    assert command("cleanup", "--expired", "--yes", "--report", file) == expected
+    assert fake.requests == ()
 
 
 def test_report_not_written(
@@ -359,9 +359,9 @@ def test_report_not_written(
 
     code, out, err = command("cleanup", "--expired", "--yes", "--report", "r.csv")
 
-    assert (1, True) == (code, out.startswith("Deleted 5"))
+    assert (code, out.startswith("Deleted 5")) == (1, True)
     line, hint = err.splitlines()[-2:]
-    assert "losant-tokens: error: r.csv cannot be written: No space left on device" == line
+    assert line == "losant-tokens: error: r.csv cannot be written: No space left on device"
     assert " --resume --report r.csv" in hint
 
 
@@ -370,12 +370,12 @@ def test_outcome_as_json(service: str, command: Command) -> None:
     code, out, _ = command("cleanup", "--expired", "--yes", "--json", "--report", "r.csv")
 
     printed = json.loads(out)
-    assert (0, 5, 0, ["r.csv"]) == (
+    assert (
         code,
         printed["totals"]["done"],
         printed["totals"]["left"],
         printed["reports"],
-    )
+    ) == (0, 5, 0, ["r.csv"])
     assert "pace" not in printed
 
 
@@ -385,7 +385,7 @@ def test_job_was_started_before(service: str, command: Command) -> None:
 
     code, out, err = command("apply", "p.jsonl", "--yes")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert "pass --resume." in err
     assert command("apply", "p.jsonl", "--yes", "--resume")[1].startswith("Deleted 5, ")
 
@@ -404,23 +404,23 @@ def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.Mon
         (["p.jsonl", "--max-age", "0h"], "p.jsonl was made"),
     ):
         code, out, err = command("apply", "--yes", *arguments)
-        assert (4, "") == (code, out)
+        assert (code, out) == (4, "")
         assert f"losant-tokens: error: {message}" in err
     monkeypatch.setenv("LOSANT_API_URL", "https://losant.example.com")
     code, _, err = command("apply", "--yes", "p.jsonl")
     message = f"error: p.jsonl was made for {service}, but the client uses https://losant.e"
-    assert (4, message in err) == (code, True)
+    assert (code, True) == (4, message in err)
 
 
 def test_plan_cannot_be_written(
     service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plan that cannot be written is reported in one line."""
-    assert (1, 2) == _code_and_lines(command("plan", "--expired", "--out", "no/p.jsonl"))
+    assert _code_and_lines(command("plan", "--expired", "--out", "no/p.jsonl")) == (1, 2)
     state.parent.mkdir()
     state.write_text("a file")
     code, out, err = command("plan", "--expired")
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert err == (
         f"losant-tokens: error: {state} cannot be created: File exists\n"
         "hint: choose a file for the plan: --out FILE\n"
@@ -441,7 +441,7 @@ def test_home(
     out = command("plan", "--expired", "--json")[1]
 
     expected = tmp_path / "home" / ".local" / "state" / "losant-tokens"
-    assert expected == Path(json.loads(out)["plan"]).parent
+    assert Path(json.loads(out)["plan"]).parent == expected
 
 
 def test_full_disk(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,7 +454,7 @@ def test_full_disk(service: str, command: Command, monkeypatch: pytest.MonkeyPat
 
     code, out, err = command("plan", "--expired", "--out", "p.jsonl")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert "No space left on device" in err.splitlines()[-1]
 
 
@@ -464,7 +464,7 @@ def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
 
     code, out, err = command("plan", "--expired")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert "error: no API token: LOSANT_API_TOKEN is not set\n" in err
 
 
@@ -477,7 +477,7 @@ def test_token_without_permission(
 
     code, out, err = command("apply", "--yes", "p.jsonl")
 
-    assert (1, "Deleted 0,") == (code, out[:10])
+    assert (code, out[:10]) == (1, "Deleted 0,")
     assert "losant-tokens: error: userApiToken.delete needs a token with" in err
     assert "hint: set LOSANT_API_TOKEN to a token with one of these scopes\n" in err
     assert err.endswith("To resume: losant-tokens apply p.jsonl --resume\n")
@@ -498,7 +498,7 @@ def test_gave_up(
 
     code, out, err = command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
 
-    assert (3, True) == (code, ", not started 1: " in out)
+    assert (code, ", not started 1: " in out) == (3, True)
     assert err.endswith(
         "losant-tokens: error: gave up: the service does not answer\n"
         "To resume: losant-tokens apply p.jsonl --resume\n"
@@ -512,7 +512,7 @@ def test_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
     """A quarantine deactivates tokens and prints how to restore or delete them."""
     code, out, err = command("quarantine", "--expired", "--yes", "--report", "r.json")
 
-    assert (0, True) == (code, out.startswith("Deactivated 5, "))
+    assert (code, out.startswith("Deactivated 5, ")) == (0, True)
     assert err.endswith(
         "Report: r.json\n"
         "To activate the tokens again: losant-tokens restore r.json\n"
@@ -545,8 +545,8 @@ def test_restore(fake: FakeLosant, service: str, command: Command) -> None:
 
     code, out, _ = command("restore", "r.json", "--yes", "--protect", "ci-2")
 
-    assert (0, True) == (code, out.startswith("Activated 3, left alone 1 (1 protected), failed 0"))
-    assert ["ci-1", "ci-2"] == [t.name for t in fake.tokens() if t.status == "inactive"]
+    assert (code, out.startswith("Activated 3, left alone 1 (1 protected), failed 0")) == (0, True)
+    assert [t.name for t in fake.tokens() if t.status == "inactive"] == ["ci-1", "ci-2"]
 
 
 def test_sweep(fake: FakeLosant, service: str, command: Command) -> None:
@@ -567,7 +567,7 @@ def test_sweep_of_another_file(service: str, command: Command) -> None:
 
     code, _, err = command("sweep", "r.json", "--after", "30d", "--yes")
 
-    assert (4, True) == (code, "r.json is of a plan to delete tokens" in err)
+    assert (code, "r.json is of a plan to delete tokens" in err) == (4, True)
 
 
 def test_restore_warns_of_changed_tokens(fake: FakeLosant, service: str, command: Command) -> None:
@@ -578,7 +578,7 @@ def test_restore_warns_of_changed_tokens(fake: FakeLosant, service: str, command
 
     code, out, err = command("restore", "r.json", "--yes")
 
-    assert (0, "Activated 3,") == (code, out[:12])
+    assert (code, out[:12]) == (0, "Activated 3,")
     assert "WARNING: Of the 5 tokens in quarantine, 2 are left alone: 2 " in err
 
 
@@ -590,8 +590,8 @@ def test_quarantine_of_changed_tokens(fake: FakeLosant, service: str, command: C
 
     code, out, _ = command("apply", "p.jsonl", "--yes")
 
-    assert (0, True) == (code, out.startswith("Deactivated 0, left alone 5 (5 changed)"))
-    assert {"active"} == {token.status for token in fake.tokens()}
+    assert (code, out.startswith("Deactivated 0, left alone 5 (5 changed)")) == (0, True)
+    assert {token.status for token in fake.tokens()} == {"active"}
 
 
 def test_job_that_ends_in_an_error(fake: FakeLosant, service: str, command: Command) -> None:
@@ -601,16 +601,16 @@ def test_job_that_ends_in_an_error(fake: FakeLosant, service: str, command: Comm
 
     code, out, err = command("apply", "p.jsonl", "--yes", "--report", "r.json", "--rate", "9")
 
-    assert (1, True) == (code, out.startswith("Deleted 2, "))
+    assert (code, out.startswith("Deleted 2, ")) == (1, True)
     assert "Report: r.json" in err
     assert "401" in err
     assert "To resume: losant-tokens apply p.jsonl --resume --rate 9 --report r.json\n" in err
-    assert 2 == json.loads(Path("r.json").read_text())["totals"]["done"]
+    assert json.loads(Path("r.json").read_text())["totals"]["done"] == 2
     fake.clear_faults()
     code, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
-    assert (0, "Deleted 5, left alone 0, failed 0: 2 of them in") == (code, out[:47])
+    assert (code, out[:47]) == (0, "Deleted 5, left alone 0, failed 0: 2 of them in")
     code, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
-    assert (0, "Deleted 5, left alone 0, failed 0: all of them in earlier runs.\n") == (code, out)
+    assert (code, out) == (0, "Deleted 5, left alone 0, failed 0: all of them in earlier runs.\n")
 
 
 def test_plan_of_another_account(fake: FakeLosant, service: str, command: Command) -> None:
@@ -620,9 +620,9 @@ def test_plan_of_another_account(fake: FakeLosant, service: str, command: Comman
 
     code, _, err = command("apply", "p.jsonl", "--yes", "--report", "r.json")
 
-    assert (4, 11) == (code, len(fake.tokens()))
+    assert (code, len(fake.tokens())) == (4, 11)
     assert "Use a token of the same account." in err
-    assert 0 == json.loads(Path("r.json").read_text())["totals"]["done"]
+    assert json.loads(Path("r.json").read_text())["totals"]["done"] == 0
 
 
 def test_report_is_a_folder(service: str, command: Command) -> None:
@@ -631,10 +631,10 @@ def test_report_is_a_folder(service: str, command: Command) -> None:
 
     code, _, err = command("cleanup", "--expired", "--yes", "--report", "r.json")
 
-    assert (4, True) == (
+    assert (
         code,
         err.startswith("losant-tokens: error: r.json cannot be written: it is a folder"),
-    )
+    ) == (4, True)
 
 
 @pytest.mark.parametrize(
@@ -652,9 +652,9 @@ def test_usage(command: Command, arguments: list[str], message: str) -> None:
     """A usage error exits with 2 and one line, with a hint to the help."""
     code, out, err = command(*arguments)
 
-    assert (2, "") == (code, out)
+    assert (code, out) == (2, "")
     assert message in err.splitlines()[0]
-    assert f"hint: see losant-tokens {arguments[0]} --help" == err.splitlines()[1]
+    assert err.splitlines()[1] == f"hint: see losant-tokens {arguments[0]} --help"
 
 
 # --- The pool --------------------------------------------------------------------------------
@@ -686,7 +686,7 @@ def test_transport(
 
     client = _connect.job_client_factory(DEFAULT_CONNECTION)(wanted)
 
-    assert expected == (type(client._transport).__name__, client.max_connections)
+    assert (type(client._transport).__name__, client.max_connections) == expected
 
 
 # --- Cron ------------------------------------------------------------------------------------
@@ -694,9 +694,9 @@ def test_transport(
 
 def test_quiet(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
     """A quiet job prints nothing on success."""
-    assert (0, "", "") == command("cleanup", "--expired", "--yes", "--quiet")
-    assert (0, "", "") == command("cleanup", "--expired", "--yes", "--quiet")
-    assert 7 == len(fake.tokens())
+    assert command("cleanup", "--expired", "--yes", "--quiet") == (0, "", "")
+    assert command("cleanup", "--expired", "--yes", "--quiet") == (0, "", "")
+    assert len(fake.tokens()) == 7
 
 
 def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
@@ -705,15 +705,15 @@ def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command:
 
     code, out, err = command("cleanup", "--expired", "--yes", "--quiet", "--json")
 
-    assert (3, 1) == (code, len(err.splitlines()))
-    assert 4 == json.loads(out)["totals"]["done"]
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert json.loads(out)["totals"]["done"] == 4
 
 
 def test_job_without_tokens(service: str, command: Command) -> None:
     """A job without tokens prints three lines, with a warning about the token in use."""
     code, out, err = command("cleanup", "--inactive", "--yes")
 
-    assert (0, True, 3) == (code, out.startswith("Deleted 0, "), len(err.splitlines()))
+    assert (code, out.startswith("Deleted 0, "), len(err.splitlines())) == (0, True, 3)
     assert f"Delete 0 of 11 tokens at {service}: nothing to do. Rule: inactive\n" in err
     assert "WARNING: cannot determine which token is in use" in err
     assert "WARNING" not in command("cleanup", "--inactive", "--yes", "--protect", "prod-1")[2]
@@ -727,9 +727,9 @@ def test_protect_without_a_match(service: str, command: Command) -> None:
     options = ("plan", "--expired", "--protect", "nope")
 
     code, _, err = command(*options)
-    assert (4, True) == (code, "'nope'" in err)
+    assert (code, "'nope'" in err) == (4, True)
     assert "unmatched=" not in err
-    assert 0 == command(*options, "--allow-unmatched")[0]
+    assert command(*options, "--allow-unmatched")[0] == 0
 
 
 @pytest.mark.parametrize(("check", "code"), [("enforce", 4), ("warn", 0), ("off", 0)])
@@ -763,13 +763,13 @@ def test_age_beyond_the_maximum(command: Command, command_line: tuple[str, ...],
     """An age beyond the range of dates is a usage error."""
     code, out, err = command(*command_line, size)
 
-    assert (2, "", True) == (code, out, "the maximum is 365000d" in err)
+    assert (code, out, "the maximum is 365000d" in err) == (2, "", True)
 
 
 def test_maximum_age(service: str, command: Command) -> None:
     """An age of a thousand years is accepted."""
-    assert 0 == command("plan", "--older-than", "365000d", "--out", "p.jsonl")[0]
-    assert 0 == command("plan", "--expires-within", "365000d", "--out", "q.jsonl")[0]
+    assert command("plan", "--older-than", "365000d", "--out", "p.jsonl")[0] == 0
+    assert command("plan", "--expires-within", "365000d", "--out", "q.jsonl")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -803,7 +803,7 @@ def test_patience_while_planning(
 
     command(*arguments, "--patience", "9")
 
-    assert [9] == seen
+    assert seen == [9]
 
 
 def test_command_to_resume(fake: FakeLosant, service: str, command: Command) -> None:
@@ -824,15 +824,15 @@ def test_command_to_resume(fake: FakeLosant, service: str, command: Command) -> 
 
 def test_quiet_plan(own_token: str, service: str, command: Command) -> None:
     """A quiet plan is written without output."""
-    assert (0, "", "") == command("plan", "--expired", "--quiet", "--out", "p.jsonl")
-    assert 5 == len(jobs.Plan.read("p.jsonl"))
+    assert command("plan", "--expired", "--quiet", "--out", "p.jsonl") == (0, "", "")
+    assert len(jobs.Plan.read("p.jsonl")) == 5
 
 
 def test_quarantine_without_tokens(service: str, command: Command, state: Path) -> None:
     """A quarantine without tokens leaves no file except a named journal."""
     code, _, err = command("quarantine", "--named", "nope", "--yes", "--journal", "j")
 
-    assert (0, []) == (code, list(state.iterdir()))
+    assert (code, list(state.iterdir())) == (0, [])
     assert "Report:" not in err
     assert Path("j").exists()
 
@@ -841,7 +841,7 @@ def test_retry_failed_without_resume(fake: FakeLosant, service: str, command: Co
     """`--retry-failed` without `--resume` is a usage error."""
     code, _, err = command("apply", "p.jsonl", "--yes", "--retry-failed")
 
-    assert (2, True, ()) == (code, "--retry-failed requires --resume" in err, fake.requests)
+    assert (code, "--retry-failed requires --resume" in err, fake.requests) == (2, True, ())
 
 
 def test_command_to_retry(fake: FakeLosant, service: str, command: Command) -> None:
@@ -859,10 +859,10 @@ def test_retry_failed(fake: FakeLosant, service: str, command: Command) -> None:
     fake.fail(status=400, method="DELETE", times=1)
     command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
 
-    assert 3 == command("apply", "p.jsonl", "--yes", "--resume")[0]
+    assert command("apply", "p.jsonl", "--yes", "--resume")[0] == 3
     code, out, _ = command("apply", "p.jsonl", "--yes", "--resume", "--retry-failed")
 
-    assert (0, "Deleted 5, left alone 0, failed 0") == (code, out[:33])
+    assert (code, out[:33]) == (0, "Deleted 5, left alone 0, failed 0")
 
 
 # --- Displays that fail ----------------------------------------------------------------------
@@ -886,7 +886,7 @@ def test_failing_progress_bar(
 
     code, out, _ = command("cleanup", "--expired", "--yes")
 
-    assert (0, True) == (code, out.startswith("Deleted 5, "))
+    assert (code, out.startswith("Deleted 5, ")) == (0, True)
 
 
 def test_question_cannot_be_shown(
@@ -906,5 +906,5 @@ def test_question_cannot_be_shown(
     terminal(typed="y\n")
     monkeypatch.setattr(sys, "stderr", Broken())
 
-    assert 1 == command("apply", "p.jsonl")[0]
-    assert 11 == len(fake.tokens())
+    assert command("apply", "p.jsonl")[0] == 1
+    assert len(fake.tokens()) == 11

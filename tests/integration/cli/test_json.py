@@ -22,7 +22,7 @@ def test_json_is_that_of_the_api(fake: FakeLosant, service: str, command: Comman
         {name: member for name, member in item.items() if name[0] != "_"}
         for item in answer.json()["items"]
     ]
-    assert expected == json.loads(out)
+    assert json.loads(out) == expected
 
 
 def test_json_of_oauth_tokens(fake: FakeLosant, service: str, command: Command) -> None:
@@ -38,4 +38,4 @@ def test_json_of_oauth_tokens(fake: FakeLosant, service: str, command: Command) 
         {name: member for name, member in item.items() if name[0] != "_"}
         for item in answer.json()["items"]
     ]
-    assert expected == json.loads(out)
+    assert json.loads(out) == expected

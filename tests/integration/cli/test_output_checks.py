@@ -41,7 +41,7 @@ def test_second_quarantine(fake: FakeLosant, service: str, command: Command) -> 
 
     code, out, err = command("quarantine", "--named", "keep-1", "--yes", "--report", "q.json")
 
-    assert (4, "", ()) == (code, out, fake.requests)
+    assert (code, out, fake.requests) == (4, "", ())
     assert "q.json is the report of a quarantine: restore and sweep need it." in err
     assert ". No token was changed." in err
     assert before == Path("q.json").read_bytes()
@@ -60,7 +60,7 @@ def test_report_replaces_its_input(
 
     code, _, err = command(step[0], "q.json", *step[1:], "--yes", "--report", name)
 
-    assert (4, seen) == (code, changes(fake))
+    assert (code, changes(fake)) == (4, seen)
     assert "the report of the quarantine at once. No token was changed" in err
     assert before == Path("q.json").read_bytes()
 
@@ -69,7 +69,7 @@ def test_report_replaces_the_plan(fake: FakeLosant, service: str, command: Comma
     """A plan and a report cannot have the same name; the plan is kept, and nothing is changed."""
     code, _, err = command("cleanup", *CI, "--out", "x.json", "--report", "x.json")
 
-    assert (4, 0) == (code, changes(fake))
+    assert (code, changes(fake)) == (4, 0)
     assert "x.json would be another report and the plan at once. No token was changed" in err
     assert "plan" in Path("x.json").read_text().splitlines()[0]
 
@@ -91,7 +91,7 @@ def test_files_have_distinct_names(
 
     code, _, err = command("apply", "p.json", "--yes", *options)
 
-    assert (4, 0) == (code, changes(fake))
+    assert (code, changes(fake)) == (4, 0)
     assert "hint: give each file its own name\n" in err
 
 
@@ -101,7 +101,7 @@ def test_report_replaces_a_journal(fake: FakeLosant, service: str, command: Comm
 
     code, _, err = command("cleanup", "--named", "keep-0", "--yes", "--report", "j.json")
 
-    assert (4, True) == (code, "j.json is a journal. Give the report another name" in err)
+    assert (code, "j.json is a journal. Give the report another name" in err) == (4, True)
 
 
 def test_resumed_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
@@ -113,7 +113,7 @@ def test_resumed_quarantine(fake: FakeLosant, service: str, command: Command) ->
 
     code, _, _ = command("apply", "p.jsonl", "--yes", "--resume", "--report", "q.json")
 
-    assert (0, 4) == (code, json.loads(Path("q.json").read_text())["totals"]["done"])
+    assert (code, json.loads(Path("q.json").read_text())["totals"]["done"]) == (0, 4)
 
 
 def test_default_report(fake: FakeLosant, service: str, command: Command) -> None:
@@ -122,7 +122,7 @@ def test_default_report(fake: FakeLosant, service: str, command: Command) -> Non
 
     code, _, err = command("quarantine", *CI, "--out", "p.jsonl")
 
-    assert (0, "mine") == (code, Path("p.report.json").read_text())
+    assert (code, Path("p.report.json").read_text()) == (0, "mine")
     assert "Report: p.report-2.json\n" in err
 
 

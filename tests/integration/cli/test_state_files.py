@@ -60,7 +60,7 @@ def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     folder = _state_files.state_folder("hint")
 
     assert tmp_path / f"losant-tokens-{os.getuid()}" == folder
-    assert 0o700 == folder.stat().st_mode & 0o777
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert folder == _state_files.existing_state_folder()
 
 
@@ -85,7 +85,7 @@ def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandError, match="cannot be written") as caught:
         _state_files.state_folder("name a file")
 
-    assert "name a file" == caught.value.hint
+    assert caught.value.hint == "name a file"
 
 
 # --- The journal -----------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_read_only_plan(
     again, out, _ = command("apply", "p.jsonl", "--yes", "--resume")
 
     (journal,) = state.glob("*.journal")
-    assert (0, 0) == (code, again)
+    assert (code, again) == (0, 0)
     assert f". is read-only, so the journal is {journal}.\n" in err
     assert "all of them in earlier runs" in out
 
@@ -134,7 +134,7 @@ def test_complete_jobs_are_pruned(
 
     command("cleanup", "--named", "ci-1", "--yes")
 
-    assert 2 == len(list(state.iterdir()))
+    assert len(list(state.iterdir())) == 2
 
 
 def test_recent_jobs_are_kept(
@@ -144,11 +144,11 @@ def test_recent_jobs_are_kept(
     command("cleanup", *CI, "--yes")
     age(state, 100)
 
-    assert "Removed 0 files.\n" == command("prune")[2]
+    assert command("prune")[2] == "Removed 0 files.\n"
     code, out, err = command("prune", "--older-than", "90d")
 
-    assert (0, 2, "Removed 2 files.\n") == (code, len(out.splitlines()), err)
-    assert [] == list(state.iterdir())
+    assert (code, len(out.splitlines()), err) == (0, 2, "Removed 2 files.\n")
+    assert list(state.iterdir()) == []
 
 
 def test_unapplied_plans_are_pruned(service: str, command: Command, state: Path) -> None:
@@ -156,12 +156,12 @@ def test_unapplied_plans_are_pruned(service: str, command: Command, state: Path)
     command("plan", *CI)
     age(state)
 
-    assert "Removed 1 file.\n" == command("prune")[2]
+    assert command("prune")[2] == "Removed 1 file.\n"
 
 
 def test_prune_without_a_folder(command: Command) -> None:
     """Without a state folder, nothing is pruned."""
-    assert (0, "", "Removed 0 files.\n") == command("prune")
+    assert command("prune") == (0, "", "Removed 0 files.\n")
 
 
 def test_incomplete_jobs_are_kept(
@@ -172,8 +172,8 @@ def test_incomplete_jobs_are_kept(
     command("cleanup", *CI, "--yes", "--max-concurrency", "1")
     age(state)
 
-    assert [] == _state_files.prune(state, DAY)
-    assert 2 == len(list(state.iterdir()))
+    assert _state_files.prune(state, DAY) == []
+    assert len(list(state.iterdir())) == 2
 
 
 def test_quarantines_are_kept(
@@ -184,7 +184,7 @@ def test_quarantines_are_kept(
     command("plan", *CI, "--action", "deactivate")
     age(state)
 
-    assert [] == _state_files.prune(state, DAY)
+    assert _state_files.prune(state, DAY) == []
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_unknown_files_are_kept(
     (state / f"link{plan.name}").symlink_to(plan)
     age(state)
 
-    assert [] == _state_files.prune(state, DAY)
+    assert _state_files.prune(state, DAY) == []
 
 
 def test_altered_plans_are_kept(
@@ -214,7 +214,7 @@ def test_altered_plans_are_kept(
     plan.write_text(json.dumps({}))
     age(state)
 
-    assert [] == _state_files.prune(state, DAY)
+    assert _state_files.prune(state, DAY) == []
 
 
 def test_half_written_files_are_pruned(state: Path) -> None:
@@ -222,11 +222,11 @@ def test_half_written_files_are_pruned(state: Path) -> None:
     state.mkdir(parents=True)
     for name in (".r.html.0123abcd.part", ".r.html.part"):
         (state / name).write_text("")
-    assert [] == _state_files.prune(state, DAY)
+    assert _state_files.prune(state, DAY) == []
     age(state)
 
-    assert [state / ".r.html.0123abcd.part"] == _state_files.prune(state, DAY)
-    assert [] == _state_files.prune(state / "none", DAY)
+    assert _state_files.prune(state, DAY) == [state / ".r.html.0123abcd.part"]
+    assert _state_files.prune(state / "none", DAY) == []
 
 
 def test_file_cannot_be_removed(
@@ -241,5 +241,5 @@ def test_file_cannot_be_removed(
 
     monkeypatch.setattr(Path, "unlink", refuse)
 
-    assert [] == _state_files.prune(state, DAY)
+    assert _state_files.prune(state, DAY) == []
     assert isinstance(jobs.Plan.read(min(state.iterdir())), jobs.Plan)

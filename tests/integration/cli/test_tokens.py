@@ -43,7 +43,7 @@ def test_list(fake: FakeLosant, service: str, command: Command) -> None:
         f"{'2' * 24}  ci-2{blanks}  inactive  never       2030-01-02  all.User.read\n"
         f"{'3' * 24}  {'x' * 200}  active    2030-01-02  2030-01-02  all.User.read\n"
     )
-    assert (0, expected, "") == (code, out, err)
+    assert (code, out, err) == (0, expected, "")
 
 
 def test_list_on_a_terminal(
@@ -92,7 +92,7 @@ def test_list_options(
 
     code, out, _ = command("list", "--json", "--owner", owner, *options)
 
-    assert (0, expected) == (code, ids(out))
+    assert (code, ids(out)) == (0, expected)
 
 
 def test_list_with_a_limit_requests_a_small_page(
@@ -124,7 +124,7 @@ def test_list_with_a_limit_requests_a_small_page(
 )
 def test_exclusive_options(command: Command, options: list[str], message: str) -> None:
     """Options that exclude each other are a usage error."""
-    assert (2, "", f"losant-tokens: error: {message}\n") == command("list", *options)
+    assert command("list", *options) == (2, "", f"losant-tokens: error: {message}\n")
 
 
 def test_show(fake: FakeLosant, service: str, command: Command) -> None:
@@ -140,7 +140,7 @@ def test_show(fake: FakeLosant, service: str, command: Command) -> None:
     )
     fake.add_token("plain", id="2" * 24, creation_date=DATE, scope=[])
 
-    assert (
+    assert command("show", "1" * 24) == (
         0,
         f"""\
 Id:          {"1" * 24}
@@ -155,7 +155,7 @@ Creator:     ada
 Description: For\\nci
 """,
         "",
-    ) == command("show", "1" * 24)
+    )
     assert "Expires:     never\n" in command("show", "2" * 24)[1]
     assert "Scopes" not in command("show", "2" * 24)[1]
 
@@ -175,7 +175,7 @@ def test_show_an_oauth_token(fake: FakeLosant, service: str, command: Command) -
 
     code, out, _ = command("show", fake.tokens("oauth")[0].id, "--owner", "oauth")
 
-    assert (0, fake.tokens("oauth")[0].id) == (code, out.split()[1])
+    assert (code, out.split()[1]) == (0, fake.tokens("oauth")[0].id)
 
 
 @pytest.mark.parametrize("owner", ["user", "oauth", APPLICATION])
@@ -188,8 +188,8 @@ def test_patch(fake: FakeLosant, service: str, command: Command, owner: str) -> 
     )
 
     token = fake.tokens(owner)[0]
-    assert ("ci-1", "inactive", "") == (token.name, token.status, token.description)
-    assert (0, "Status:      inactive") == (code, out.splitlines()[2])
+    assert (token.name, token.status, token.description) == ("ci-1", "inactive", "")
+    assert (code, out.splitlines()[2]) == (0, "Status:      inactive")
 
 
 def test_patch_as_json(fake: FakeLosant, service: str, command: Command) -> None:
@@ -204,7 +204,7 @@ def test_patch_as_json(fake: FakeLosant, service: str, command: Command) -> None
 def test_patch_without_changes(command: Command) -> None:
     """A patch without changes is a usage error, and nothing is sent."""
     expected = "losant-tokens: error: nothing to change: pass --name, --description or --status\n"
-    assert (2, "", expected) == command("patch", "1" * 24)
+    assert command("patch", "1" * 24) == (2, "", expected)
 
 
 @pytest.mark.parametrize("owner", ["user", f"instance:{'b' * 24}", APPLICATION])
@@ -217,25 +217,25 @@ def test_create(fake: FakeLosant, service: str, command: Command, owner: str) ->
     )
 
     (token,) = fake.tokens(owner)
-    assert (0, f"{token.secret}\n") == (code, out)
+    assert (code, out) == (0, f"{token.secret}\n")
     assert err == (
         f"Created 'ci', id {token.id}, expires: 2030-01-02 03:04 UTC.\n"
         "Its secret is shown only once:\n"
     )
-    assert ("ci", ("all.User.read", "device.get"), DATE, "d", "inactive") == (
+    assert (
         token.name,
         token.scope,
         token.expiration_date,
         token.description,
         token.status,
-    )
+    ) == ("ci", ("all.User.read", "device.get"), DATE, "d", "inactive")
 
 
 def test_create_with_an_unknown_scope(fake: FakeLosant, service: str, command: Command) -> None:
     """An unknown scope is refused with a suggestion."""
     code, out, err = command("create", "ci", "--scope", "all.User.reed")
 
-    assert (1, "", ()) == (code, out, fake.tokens())
+    assert (code, out, fake.tokens()) == (1, "", ())
     assert "Did you mean 'all.User.read'? If the API has added it, pass it with " in err
     assert err.endswith("pass it with --unlisted-scope\n")
 
@@ -244,7 +244,7 @@ def test_create_with_an_unlisted_scope(fake: FakeLosant, service: str, command: 
     """A scope passed as unlisted is sent to the server."""
     code, _, err = command("create", "ci", "--unlisted-scope", "galaxy.get")
 
-    assert 1 == code
+    assert code == 1
     assert "apiToken.scope.0 must be an enum value" in err
 
 
@@ -255,12 +255,12 @@ def test_create_with_only_a_name(fake: FakeLosant, service: str, command: Comman
     (token,) = fake.tokens()
     assert code == 0
     assert "expires: never" in err
-    assert ("ci", None, "active", None) == (
+    assert (
         token.name,
         token.expiration_date,
         token.status,
         token.description,
-    )
+    ) == ("ci", None, "active", None)
 
 
 def test_create_as_json(fake: FakeLosant, service: str, command: Command) -> None:
@@ -275,7 +275,7 @@ def test_create_an_oauth_token(command: Command) -> None:
     """Creating an OAuth token is refused with the reason."""
     code, out, err = command("create", "ci", "--owner", "oauth")
 
-    assert (2, "") == (code, out)
+    assert (code, out) == (2, "")
     assert "a user creates one by authorizing" in err
 
 
@@ -289,7 +289,7 @@ def test_create_without_a_secret(fake: FakeLosant, service: str, command: Comman
         "hint: the secret cannot be shown again; delete the token: "
         f"losant-tokens delete {'1' * 24}\n"
     )
-    assert (1, "", expected) == command("create", "ci")
+    assert command("create", "ci") == (1, "", expected)
 
 
 def test_create_with_an_unreadable_response(
@@ -346,7 +346,7 @@ def test_list_by_name(
 
     code, out, _ = command("list", "--name", pattern, "--json")
 
-    assert (0, expected) == (code, {token["name"] for token in json.loads(out)})
+    assert (code, {token["name"] for token in json.loads(out)}) == (0, expected)
 
 
 def test_page_size(fake: FakeLosant, service: str, command: Command) -> None:
@@ -355,8 +355,8 @@ def test_page_size(fake: FakeLosant, service: str, command: Command) -> None:
 
     _, out, _ = command("list", "--page-size", "10", "--json")
 
-    assert 30 == len(json.loads(out))
-    assert {"10"} == {request.query["perPage"] for request in fake.requests}
+    assert len(json.loads(out)) == 30
+    assert {request.query["perPage"] for request in fake.requests} == {"10"}
 
 
 # --- The token in use ------------------------------------------------------------------------
@@ -370,13 +370,13 @@ def test_own_token_is_not_deactivated(
     monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
 
     code, out, err = command("patch", own.id, "--status", "inactive")
-    assert (4, "", ()) == (code, out, fake.requests)
+    assert (code, out, fake.requests) == (4, "", ())
     assert f"{own.id} is the token in use: to deactivate it would lock this command out" in err
 
-    assert 0 == command("patch", own.id, "--status", "active")[0]
-    assert 0 == command("patch", own.id, "--name", "mine")[0]
-    assert 0 == command("patch", own.id, "--status", "inactive", "--allow-own-token")[0]
-    assert "inactive" == fake.tokens()[0].status
+    assert command("patch", own.id, "--status", "active")[0] == 0
+    assert command("patch", own.id, "--name", "mine")[0] == 0
+    assert command("patch", own.id, "--status", "inactive", "--allow-own-token")[0] == 0
+    assert fake.tokens()[0].status == "inactive"
 
 
 @pytest.mark.parametrize("command_line", [("delete", "--yes"), ("patch", "--status", "inactive")])
@@ -392,7 +392,7 @@ def test_token_without_an_id(
 
     _, _, err = command(command_line[0], "1" * 24, *command_line[1:])
 
-    assert 1 == err.count("losant-tokens: WARNING: cannot determine which token is in use")
+    assert err.count("losant-tokens: WARNING: cannot determine which token is in use") == 1
 
 
 # --- Checks that can be overruled ------------------------------------------------------------
@@ -437,11 +437,11 @@ def test_contradictory_list(
 
     code, out, err = command("list")
 
-    assert (0, True) == (code, "ci" in out)
-    assert [
+    assert (code, "ci" in out) == (0, True)
+    assert [line.partition("WARNING: ")[2] for line in err.splitlines()] == [
         "tokens may be missing, or listed twice: page 0 has 1 item that cannot be read",
         "tokens may be missing, or listed twice: the list states a total of 5 and has 2 items",
-    ] == [line.partition("WARNING: ")[2] for line in err.splitlines()]
+    ]
 
 
 def test_lost_secret(
@@ -454,7 +454,7 @@ def test_lost_secret(
     code, _, err = command("create", "new")
 
     new = next(token for token in fake.tokens() if token.name == "new")
-    assert 1 == code
+    assert code == 1
     assert f"error: the token {new.id} was created, but its secret is lost: standard output" in err
     assert f"delete the token: losant-tokens delete {new.id}\n" in err
     assert new.secret not in err
@@ -469,7 +469,7 @@ def test_secret_without_a_reader(
         monkeypatch.setattr(sys, "stdout", stdout)
         code, _, err = command("create", "new", "--json")
 
-    assert (1, True) == (
+    assert (
         code,
         "its secret is lost: the reader of standard output has closed it" in err,
-    )
+    ) == (1, True)

@@ -8,9 +8,9 @@ from tests.support.command import Command
 
 def test_arguments() -> None:
     """Only options that differ from the default are repeated in printed commands."""
-    assert () == ConnectionOptions().arguments()
+    assert ConnectionOptions().arguments() == ()
     given = ConnectionOptions(scope_check="warn", insecure_http=True)
-    assert ("--scope-check", "warn", "--insecure-http") == given.arguments()
+    assert given.arguments() == ("--scope-check", "warn", "--insecure-http")
 
 
 def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +19,6 @@ def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
 
     code, _, err = command("list")
-    assert (1, True) == (code, "--insecure-http" in err)
+    assert (code, "--insecure-http" in err) == (1, True)
     assert ConnectionOptions(insecure_http=True).settings()["insecure_http"]
     assert ConnectionOptions().settings()["insecure_http"] is None

@@ -23,7 +23,7 @@ def test_missing_stream_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
 
     _console.open_missing_streams()
 
-    assert (0, before) == (sys.stdin.fileno(), sys.stderr)
+    assert (sys.stdin.fileno(), sys.stderr) == (0, before)
 
 
 def test_closed_stdout_is_opened_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_closed_stdout_is_opened_for_reading(monkeypatch: pytest.MonkeyPatch) ->
         patched.setattr(os, "open", lambda *arguments: opened.append(arguments))
         _console.open_missing_streams()
 
-    assert [(os.devnull, os.O_RDONLY), (os.devnull, os.O_RDWR)] == opened
+    assert opened == [(os.devnull, os.O_RDONLY), (os.devnull, os.O_RDWR)]
 
 
 def test_status_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +68,8 @@ def test_result_on_stderr(
 
     err = capsys.readouterr().err
     assert (
-        "losant-tokens: error: standard output cannot be written: Input/output error\none\ntwo\n"
-        == err
+        err
+        == "losant-tokens: error: standard output cannot be written: Input/output error\none\ntwo\n"
     )
 
 
@@ -81,7 +81,7 @@ def test_result_after_the_reader_has_closed(
         monkeypatch.setattr(sys, "stdout", stdout)
         write_result("one\n")
 
-    assert "one\n" == capsys.readouterr().err
+    assert capsys.readouterr().err == "one\n"
 
 
 def _socket() -> int:
@@ -134,8 +134,8 @@ def test_fault_tolerant_stream() -> None:
         _console.FaultTolerantStream(io.StringIO()),
     )
 
-    assert 3 == broken.write("abc")
+    assert broken.write("abc") == 3
     broken.flush()
     good.write("abc")
     good.flush()
-    assert ("abc", False) == (good.getvalue(), good.isatty())
+    assert (good.getvalue(), good.isatty()) == ("abc", False)

@@ -57,7 +57,7 @@ def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
 
     code, out, err = command("list")
 
-    assert (1, "") == (code, out)
+    assert (code, out) == (1, "")
     assert err.startswith("losant-tokens: error: no API token: LOSANT_API_TOKEN is not set\nhint: ")
 
 
@@ -80,7 +80,7 @@ def test_usage(command: Command, arguments: list[str], message: str, help_of: st
     code, out, err = command(*arguments)
 
     line, hint = err.splitlines()
-    assert (2, "") == (code, out)
+    assert (code, out) == (2, "")
     assert line.startswith("losant-tokens: error: ")
     assert message in line
     assert hint == f"hint: see losant-tokens {help_of}--help"
@@ -98,7 +98,7 @@ def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: in
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
-        assert (141, "", "") == command("list")
+        assert command("list") == (141, "", "")
 
 
 def test_replaced_stdout(command: Command) -> None:
@@ -121,7 +121,7 @@ def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) ->
     code, out, err = command("list")
 
     line, hint = err.splitlines()
-    assert (70, "") == (code, out)
+    assert (code, out) == (70, "")
     assert re.fullmatch(
         r"losant-tokens: error: unexpected ZeroDivisionError at "
         r"(losant_tokens/cli/_\w+\.py:\d+( > )?){3}",
@@ -143,7 +143,7 @@ def test_exception_group(error: Exception, code: int, beginning: str) -> None:
     """A group of errors is reported as its first error, at any depth."""
     problem = unexpected(ExceptionGroup("several", [error, ValueError()]))
 
-    assert (code, True) == (problem.exit_code, str(problem).startswith(beginning))
+    assert (problem.exit_code, str(problem).startswith(beginning)) == (code, True)
 
 
 async def test_error_in_a_task() -> None:
@@ -180,7 +180,7 @@ def test_warning(
 
     print_warning("a \x1b\nb")
 
-    assert expected == capsys.readouterr().err
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("has_uvloop", [True, False])

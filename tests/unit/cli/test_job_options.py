@@ -82,4 +82,4 @@ def test_max_age(
 
     command("apply", "p.jsonl", "--yes", *given)
 
-    assert [expected] == ages
+    assert ages == [expected]

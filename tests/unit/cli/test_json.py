@@ -37,7 +37,7 @@ def test_names_of_members() -> None:
         ],
         "region": "eu",
     }
-    assert expected == as_wire(token)
+    assert as_wire(token) == expected
 
 
 def test_unreadable_members() -> None:
@@ -60,7 +60,7 @@ def test_unreadable_members() -> None:
         "expirationDate": "+010000-01-01T04:59:59.000Z",
         "limits": [None, 10**30, {"low": None, "ratio": None, "x": 1.5}],
     }
-    assert expected == as_wire(token)
+    assert as_wire(token) == expected
 
 
 def test_deep_nesting() -> None:
@@ -71,7 +71,7 @@ def test_deep_nesting() -> None:
 
     written = as_json(as_wire(ApiToken(id="1", extra={"deep": deep})))
 
-    assert 101 == written.count("[") - 1  # of `scope`
+    assert written.count("[") - 1 == 101  # of `scope`
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_deep_nesting() -> None:
 def test_dates_outside_the_range_of_utc(date: datetime, expected: str) -> None:
     """A date outside the range of UTC is written with its own offset."""
     zone = timezone(timedelta(hours=14))
-    assert expected == as_wire(date.replace(tzinfo=zone))
+    assert as_wire(date.replace(tzinfo=zone)) == expected
 
 
 def test_oauth_members() -> None:
@@ -94,9 +94,9 @@ def test_oauth_members() -> None:
     )
 
     expected = {"client_id": "c", "authorizationStatus": "authorized"}
-    assert expected == as_wire(token)["oauth"]
+    assert as_wire(token)["oauth"] == expected
 
 
 def test_ascii() -> None:
     """JSON is ASCII, so that it has no control characters."""
-    assert '"\\u009b\\u202e\\u007f"\n' == as_json("\x9b\u202e\x7f")
+    assert as_json("\x9b\u202e\x7f") == '"\\u009b\\u202e\\u007f"\n'

@@ -27,7 +27,7 @@ def test_reasons_are_grouped(tmp_path: Path) -> None:
         for number, date in enumerate(dates)
     ]
 
-    assert [
+    assert rows(tmp_path, *tokens) == [
         (
             "delete",
             "user",
@@ -36,14 +36,14 @@ def test_reasons_are_grouped(tmp_path: Path) -> None:
             "ci-0, ci-1, ci-2",
         ),
         ("keep", "user", "not selected", "3", ""),
-    ] == rows(tmp_path, *tokens)
+    ]
 
 
 def test_equal_dates(tmp_path: Path) -> None:
     """If all dates are the same, the date is shown once."""
     tokens = [entry(number, "same") for number in range(2)]
 
-    assert ("delete", "user", "expired on 2025-01-02", "2", "same") == rows(tmp_path, *tokens)[0]
+    assert rows(tmp_path, *tokens)[0] == ("delete", "user", "expired on 2025-01-02", "2", "same")
 
 
 def test_examples(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_examples(tmp_path: Path) -> None:
     examples = rows(tmp_path, *tokens)[0][-1]
 
     *some, more = examples.split(", ")
-    assert (3, "...") == (len(set(some)), more)
+    assert (len(set(some)), more) == (3, "...")
     assert max(map(int, some)) > 300
 
 
@@ -66,12 +66,12 @@ def test_protected_tokens(tmp_path: Path) -> None:
         entry(3),
     ]
 
-    assert [
+    assert [row[:1] + row[2:3] for row in rows(tmp_path, *tokens)] == [
         ("delete", "expired on 2025-01-02"),
         ("delete", "inactive"),
         ("keep", "protected by 'x'"),
         ("keep", "not selected"),
-    ] == [row[:1] + row[2:3] for row in rows(tmp_path, *tokens)]
+    ]
 
 
 def test_many_reasons(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_many_reasons(tmp_path: Path) -> None:
 
     table = rows(tmp_path, *tokens)
 
-    assert 17 == len(table)
-    assert ("delete", "", "5 other reasons", "5", "") == table[-2]
+    assert len(table) == 17
+    assert table[-2] == ("delete", "", "5 other reasons", "5", "")
 
 
 def test_incomplete_plan(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_control_characters_in_a_plan(tmp_path: Path) -> None:
 )
 def test_totals(tmp_path: Path, outcomes: list[Outcome | None], expected: str) -> None:
     """The totals of a job are one line."""
-    assert expected == totals_line(report(tmp_path, outcomes))[: len(expected)]
+    assert totals_line(report(tmp_path, outcomes))[: len(expected)] == expected
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_totals(tmp_path: Path, outcomes: list[Outcome | None], expected: str) -
 )
 def test_format_seconds(seconds: float | None, expected: str) -> None:
     """An estimate has a unit that fits its size."""
-    assert expected == format_seconds(seconds)
+    assert format_seconds(seconds) == expected
 
 
 def at(settled: int, elapsed: float, **members: object) -> Progress:
@@ -184,7 +184,7 @@ def test_unexpected_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
     with job_progress("Deleting", 100) as listener:
         listener(Progress(total=100, counts=counts))
 
-    assert "Deleting: 53 of 100; 1 changed, 2 failed, 0/s, ? left\n" == capsys.readouterr().err
+    assert capsys.readouterr().err == "Deleting: 53 of 100; 1 changed, 2 failed, 0/s, ? left\n"
 
 
 def test_progress_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,4 +192,4 @@ def test_progress_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
     with job_progress("Deleting", 0) as listener:
         listener(Progress(total=0, counts=DONE))
 
-    assert "" == capsys.readouterr().err
+    assert capsys.readouterr().err == ""

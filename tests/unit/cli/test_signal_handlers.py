@@ -25,7 +25,7 @@ def test_handled(number: int) -> None:
     with handled(seen.append):
         send(number)
 
-    assert ([number], before) == (seen, signal.getsignal(number))
+    assert (seen, signal.getsignal(number)) == ([number], before)
 
 
 def test_ignored_signals_stay_ignored() -> None:
@@ -64,7 +64,7 @@ def test_exit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     exit_at_once(2)
 
-    assert [(2, b"losant-tokens: interrupted\n"), 130] == calls
+    assert calls == [(2, b"losant-tokens: interrupted\n"), 130]
 
 
 def test_signals_are_ignored_at_exit() -> None:

@@ -18,7 +18,7 @@ def test_postponed() -> None:
     with signals.postponed():
         send()
         send()
-        assert 2 == signals.count
+        assert signals.count == 2
         with pytest.raises(KeyboardInterrupt):
             send()
 
@@ -31,7 +31,7 @@ async def test_signals_before_the_loop() -> None:
     with signals.listening(lambda: seen.append(signals.count)):
         await anyio.sleep(0.01)
 
-    assert [1] == seen
+    assert seen == [1]
 
 
 def test_work_is_cancelled() -> None:
@@ -48,7 +48,7 @@ def test_work_is_cancelled() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_until_stopped(work)
 
-    assert ["cancelled"] == ends
+    assert ends == ["cancelled"]
 
 
 def test_work_within_the_grace_period(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ def test_work_within_the_grace_period(capsys: pytest.CaptureFixture[str]) -> Non
         await anyio.sleep(0.05)
         return "done"
 
-    assert "done" == run_until_stopped(work, grace=20)
+    assert run_until_stopped(work, grace=20) == "done"
     assert "Stopping: waiting up to 20 seconds for requests in flight." in capsys.readouterr().err
 
 

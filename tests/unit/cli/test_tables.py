@@ -28,12 +28,12 @@ def test_fit_columns(room: int, expected: dict[str, int]) -> None:
     """Scopes are truncated first, then columns are left out, then names wrap; ids stay complete."""
     drop = ("CREATED", "SCOPES")
 
-    assert expected == fit_columns(WIDTHS, room, cut="SCOPES", drop=drop, wrap="NAME")
+    assert fit_columns(WIDTHS, room, cut="SCOPES", drop=drop, wrap="NAME") == expected
 
 
 def test_short_columns_are_not_truncated() -> None:
     """A short column keeps its width."""
-    assert {"A": 24, "B": 3} == fit_columns({"A": 24, "B": 3}, 20, cut="B", wrap="B")
+    assert fit_columns({"A": 24, "B": 3}, 20, cut="B", wrap="B") == {"A": 24, "B": 3}
 
 
 ROWS = [("1", "a", "12"), ("23", "\x1b[1m[red]漢字[/red]", "3")]
@@ -44,7 +44,7 @@ def test_table_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     write_table(("ID", "NAME", "N"), ROWS, cut="NAME", numbers=("N",))
 
     expected = "ID  NAME                     N\n1   a                       12\n"
-    assert f"{expected}23  \\x1b[1m[red]漢字[/red]   3\n" == capsys.readouterr().out
+    assert capsys.readouterr().out == f"{expected}23  \\x1b[1m[red]漢字[/red]   3\n"
 
 
 def test_table_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
