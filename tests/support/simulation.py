@@ -18,15 +18,15 @@ _BEGIN = 100.37  # not on the border of a window
 
 
 class Limit(Protocol):
-    """How many requests a server lets through."""
+    """The rate limit of a server."""
 
     def admits(self, now: float) -> bool:
-        """Whether a request that comes now is let through."""
+        """Return whether a request that arrives now is admitted."""
 
 
 @attrs.define
 class Unlimited:
-    """All of them."""
+    """No limit."""
 
     def admits(self, now: float) -> bool:
         return True
@@ -34,16 +34,16 @@ class Unlimited:
 
 @attrs.define
 class SlidingLog:
-    """So many in any stretch of time of that length."""
+    """A maximum number of requests in any window of a given length."""
 
-    most: int
+    maximum: int
     window: float = 1.0
     _seen: deque[float] = attrs.field(factory=deque)
 
     def admits(self, now: float) -> bool:
         while self._seen and self._seen[0] <= now - self.window:
             self._seen.popleft()
-        if len(self._seen) >= self.most:
+        if len(self._seen) >= self.maximum:
             return False
         self._seen.append(now)
         return True
@@ -51,9 +51,9 @@ class SlidingLog:
 
 @attrs.define
 class FixedWindow:
-    """So many in each second by the clock."""
+    """A maximum number of requests in each second by the clock."""
 
-    most: int
+    maximum: int
     _second: int = -1
     _count: int = 0
 
@@ -61,12 +61,12 @@ class FixedWindow:
         if math.floor(now) != self._second:
             self._second, self._count = math.floor(now), 0
         self._count += 1
-        return self._count <= self.most
+        return self._count <= self.maximum
 
 
 @attrs.define
 class TokenBucket:
-    """So many per second, and a burst at once: a second's worth, unless it says how many."""
+    """A number of requests per second, and a burst; by default as many as in one second."""
 
     per_second: int
     burst: float = attrs.Factory(lambda self: self.per_second, takes_self=True)
@@ -84,7 +84,7 @@ class TokenBucket:
 
 @attrs.define
 class Switch:
-    """One limit until a moment (in seconds since the beginning), and then another one."""
+    """One limit until a time (in seconds since the start), and then another one."""
 
     until: float
     first: Limit
@@ -95,22 +95,22 @@ class Switch:
 
 
 @attrs.define
-class Answer:
-    """One answer: when it came, in seconds since the beginning, and whether it was no refusal."""
+class Response:
+    """A response: its time in seconds since the start, and whether it was not a 429."""
 
     at: float
     is_good: bool
     concurrency: int
 
 
-def goodput(answers: list[Answer], since: float, until: float) -> float:
-    """Good answers per second."""
-    return sum(a.is_good for a in answers if since <= a.at < until) / (until - since)
+def goodput(responses: list[Response], since: float, until: float) -> float:
+    """Return the number of good responses per second."""
+    return sum(a.is_good for a in responses if since <= a.at < until) / (until - since)
 
 
-def refusals(answers: list[Answer], since: float = 0.0) -> float:
-    """The share of refusals."""
-    there = [a.is_good for a in answers if a.at >= since]
+def refusals(responses: list[Response], since: float = 0.0) -> float:
+    """Return the share of 429 responses."""
+    there = [a.is_good for a in responses if a.at >= since]
     return 1 - sum(there) / len(there)
 
 
@@ -119,13 +119,13 @@ class Simulation:
     """A job with an endless plan.
 
     Attributes:
-        limit: What the server lets through.
-        latency: The seconds that an answer takes, of the moment and what is in flight.
-        rate: What is looked at,
-        concurrency: and goes with it.
-        retry_after: What refusals say.
-        timeout: After how many seconds a request counts as lost.
-        act_takes: How many times as long as to look at something it takes to change it.
+        limit: The rate limit of the server.
+        latency: Returns the latency in seconds, from the time and the number in flight.
+        rate: The rate under test.
+        concurrency: The concurrency under test.
+        retry_after: The `Retry-After` of 429 responses, in seconds.
+        timeout: The time after which a request is lost, in seconds.
+        change_takes: The latency of a change, as a multiple of that of a read.
     """
 
     limit: Limit
@@ -134,8 +134,8 @@ class Simulation:
     concurrency: AdaptiveConcurrency
     retry_after: float | None = None
     timeout: float = math.inf
-    act_takes: float = 1.0
-    answers: list[Answer] = attrs.field(factory=list)
+    change_takes: float = 1.0
+    responses: list[Response] = attrs.field(factory=list)
     _events: list[tuple[float, int, Callable[[float], None]]] = attrs.field(factory=list)
     _serial: "itertools.count[int]" = attrs.field(factory=itertools.count)
     _random: random.Random = attrs.field(factory=lambda: random.Random(1))
@@ -143,22 +143,22 @@ class Simulation:
     _queue: int = 0
     _in_flight: int = 0
 
-    def run(self, seconds: float) -> list[Answer]:
-        self._hire(_BEGIN)
+    def run(self, seconds: float) -> list[Response]:
+        self._start_workers(_BEGIN)
         while self._events[0][0] < _BEGIN + seconds:
             now, _, happen = heapq.heappop(self._events)
             happen(now)
-        return self.answers
+        return self.responses
 
     def _later(self, at: float, happen: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (at, next(self._serial), happen))
 
-    def _hire(self, now: float) -> None:
+    def _start_workers(self, now: float) -> None:
         while self._workers < self.concurrency.limit:
             self._workers += 1
-            self._later(now, self._book)
+            self._later(now, self._enqueue)
 
-    def _book(self, now: float) -> None:
+    def _enqueue(self, now: float) -> None:
         if self._workers > self.concurrency.limit:
             self._workers -= 1
             return
@@ -167,18 +167,18 @@ class Simulation:
             self._turn(now)
 
     def _turn(self, now: float) -> None:
-        """Give the first worker in the queue a slot, with places for a look and a change."""
+        """Give the first worker in the queue a slot, with places for a read and a change."""
         if not self.rate.try_acquire(now, 2):
             self._later(now + self.rate.wait_time(now), self._turn)
             return
-        self._send(now, "look", now + min(1.0 / self.rate.per_second, _MAX_SPACING))
+        self._send(now, "read", now + min(1.0 / self.rate.per_second, _MAX_SPACING))
         self._queue -= 1
         if self._queue:
             self._later(now, self._turn)
 
     def _send(self, now: float, kind: str, next_at: float = 0.0) -> None:
         latency = self.latency(now - _BEGIN, self._in_flight) * self._random.uniform(0.7, 1.5)
-        latency *= self.act_takes if kind == "act" else 1.0
+        latency *= self.change_takes if kind == "change" else 1.0
         self._in_flight += 1
         if latency >= self.timeout:
             self._later(now + self.timeout, lambda then: self._lost(then, now))
@@ -190,39 +190,41 @@ class Simulation:
     ) -> None:
         is_good = self.limit.admits(now)
         self._later(
-            now + latency / 2, lambda then: self._answer(then, sent_at, kind, is_good, next_at)
+            now + latency / 2, lambda then: self._receive(then, sent_at, kind, is_good, next_at)
         )
 
-    def _answer(self, now: float, sent_at: float, kind: str, is_good: bool, next_at: float) -> None:
+    def _receive(
+        self, now: float, sent_at: float, kind: str, is_good: bool, next_at: float
+    ) -> None:
         self._in_flight -= 1
-        self.answers.append(Answer(now - _BEGIN, is_good, self.concurrency.limit))
+        self.responses.append(Response(now - _BEGIN, is_good, self.concurrency.limit))
         if is_good:
             self.rate.record_response(now, sent_at)
             if self.concurrency.record_response(now - sent_at, kind):
                 self.rate.latency = self.concurrency.latency
         else:
             self.rate.record_rate_limit(now, sent_at, self.retry_after)
-        if is_good and kind == "look":
-            self._later(max(now, next_at), self._act)
+        if is_good and kind == "read":
+            self._later(max(now, next_at), self._change)
         else:
-            if kind == "look":
+            if kind == "read":
                 self.rate.release(1)
-            self._book(now)
-        self._hire(now)
+            self._enqueue(now)
+        self._start_workers(now)
 
-    def _act(self, now: float) -> None:
-        """Change the token that was read, unless that has to wait: then it is read again."""
+    def _change(self, now: float) -> None:
+        """Change the token that was read, or read it again if the change must wait."""
         if self.rate.pause_left(now) > 0:
             self.rate.release(1)
-            self._book(now)
+            self._enqueue(now)
         else:
-            self._send(now, "act")
+            self._send(now, "change")
 
     def _lost(self, now: float, sent_at: float) -> None:
         self._in_flight -= 1
         self.concurrency.record_failure(now, sent_at)
-        self._book(now)
-        self._hire(now)
+        self._enqueue(now)
+        self._start_workers(now)
 
 
 def simulate(
@@ -234,9 +236,9 @@ def simulate(
     rate: float | None = None,
     retry_after: float | None = None,
     timeout: float = math.inf,
-    act_takes: float = 1.0,
-) -> list[Answer]:
-    """The answers that a job gets."""
+    change_takes: float = 1.0,
+) -> list[Response]:
+    """Return the responses that a job gets."""
     takes = latency if callable(latency) else lambda *_: latency
     simulation = Simulation(
         limit,
@@ -245,6 +247,6 @@ def simulate(
         AdaptiveConcurrency(max_concurrency),
         retry_after,
         timeout,
-        act_takes,
+        change_takes,
     )
     return simulation.run(seconds)

@@ -1,4 +1,4 @@
-"""Open the files of a job in a thread, and close them even if nobody waits for that any more."""
+"""Open the files of a job in a thread, and close them even if the job is cancelled meanwhile."""
 
 import threading
 from pathlib import Path
@@ -15,10 +15,15 @@ from losant_tokens.jobs._plan.reader import PlanEntries
 
 @attrs.define(eq=False)
 class JobFiles:
-    """The lock on the plan, the plan's tokens and the journal, opened for one run of a job.
+    """The lock on the plan, the tokens of the plan, and the journal, open for one run of a job.
 
-    A task that is cancelled while a thread opens files goes on before the thread has finished. In
-    that case the thread closes them, because a journal left open would stay locked.
+    A task that is cancelled does not wait for the thread that opens the files. In that case the
+    thread closes them, because a journal that stays open stays locked.
+
+    Attributes:
+        plan: The plan.
+        journal_path: The file of the journal.
+        resume: Whether to continue a job that was started before.
     """
 
     plan: Plan
@@ -27,7 +32,7 @@ class JobFiles:
     _lock: PlanLock | None = None
     _entries: PlanEntries | None = None
     _journal: Journal | None = None
-    _over: bool = False
+    _is_closed: bool = False
     _mutex: threading.Lock = attrs.field(factory=threading.Lock)
 
     async def __aenter__(self) -> tuple[PlanEntries, Journal]:
@@ -55,14 +60,14 @@ class JobFiles:
             self._close()
             raise
         with self._mutex:
-            is_over = self._over
-        if is_over:
+            is_closed = self._is_closed
+        if is_closed:
             self._close()
         return self._entries, self._journal
 
     def _close(self) -> None:
         with self._mutex:
-            self._over = True
+            self._is_closed = True
             entries, self._entries = self._entries, None
             journal, self._journal = self._journal, None
             lock, self._lock = self._lock, None

@@ -1,8 +1,8 @@
-"""A lock on a plan, so that it is applied once at a time on this machine.
+"""A lock on a plan, so that one process at a time applies it on this machine.
 
-The journal has a lock of its own, but a copy of the plan, a link to it, or another journal path
-would go around that one. So this lock is a file named for the plan's content (its digest, which
-covers the address and the account), in a folder of the user's own.
+The journal has a lock, too, but a copy of the plan, a link to it, or another journal path would
+bypass that one. So this lock is a file in a private folder, and its name comes from the content of
+the plan: its digest, which covers the address and the account.
 """
 
 import hashlib
@@ -31,11 +31,15 @@ class PlanLock:
 
     @classmethod
     def acquire(cls, digest: str, base_url: str) -> "PlanLock":
-        """Return the lock on the plan with a digest.
+        """Acquire the lock on a plan.
+
+        Args:
+            digest: The digest of the plan.
+            base_url: The address of the API.
 
         Raises:
-            JournalError: Another process holds it.
-            JobError: There is no folder for it.
+            JournalError: Another process holds the lock.
+            JobError: There is no folder for the lock.
         """
         name = hashlib.sha256(f"{digest} {base_url}".encode()).hexdigest()[:32]
         path = _folder() / f"{name}.lock"
@@ -49,30 +53,30 @@ class PlanLock:
                 os.close(descriptor)
                 raise JournalError(
                     "This plan is in use: another process applies it, or a copy of it. Wait until "
-                    "that has ended."
+                    "that process has ended."
                 )
             if lock._is_current():
                 return lock
-            os.close(descriptor)  # its holder has removed the file meanwhile
+            os.close(descriptor)  # its holder has removed the file
 
     def close(self) -> None:
         """Release the lock, and remove its file."""
-        with suppress(OSError):  # Windows removes no file that is open
+        with suppress(OSError):  # Windows does not remove an open file
             self._path.unlink()
         os.close(self._descriptor)
 
     def _is_current(self) -> bool:
-        """Return whether the file that is locked still has its name."""
+        """Return whether the path still leads to the locked file."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
         return False
 
 
 def _folder() -> Path:
-    """Return a folder that is the user's alone.
+    """Return a folder that only the user can write to.
 
     Raises:
-        JobError: There is none, and none can be made.
+        JobError: There is no such folder, and it cannot be made.
     """
     for folder in _candidates():
         with suppress(OSError):
@@ -80,12 +84,13 @@ def _folder() -> Path:
             if _is_own(folder) and os.access(folder, os.W_OK):
                 return folder
     raise JobError(
-        "There is no folder to lock the plan in. Set XDG_STATE_HOME to one that you can write to."
+        "There is no private folder for the lock of the plan. Set XDG_STATE_HOME to a folder that "
+        "only you can write to."
     )
 
 
 def _candidates() -> Iterator[Path]:
-    # Relative paths are invalid by the XDG Base Directory Specification.
+    # The XDG Base Directory Specification declares relative paths invalid.
     if (state := os.environ.get("XDG_STATE_HOME", "")) and Path(state).is_absolute():
         yield Path(state) / "losant-tokens-locks"
     with suppress(RuntimeError):  # the home folder is unknown
@@ -95,10 +100,10 @@ def _candidates() -> Iterator[Path]:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return whether a folder is no link, and nobody else can write to it."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    """Return whether a folder is not a link, and no other user can write to it."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         return False
-    if sys.platform == "win32":  # pragma: no cover -- files have no such mode
+    if sys.platform == "win32":  # pragma: no cover -- Windows has no file modes
         return True
-    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

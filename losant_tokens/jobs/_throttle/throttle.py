@@ -327,6 +327,8 @@ class Throttle:
                 self._record_failure(error, sent_at, attempts)
             case FailureKind.FINAL:
                 self.record_response(sent_at, kind)
+            case FailureKind.FATAL:
+                self.sent -= 1  # the client refused to send the request
 
     def _record_rate_limit(self, error: LosantError, sent_at: float) -> None:
         now = self.now()
@@ -401,11 +403,10 @@ class Slot:
         self.places -= 1
         if throttle.is_stopping:
             raise StoppedError
-        response = request()
         sent_at = throttle.now()
         throttle.sent += 1
         try:
-            result = await response
+            result = await request()
         except LosantError as error:
             throttle.record_error(error, sent_at, kind, attempts)
             raise

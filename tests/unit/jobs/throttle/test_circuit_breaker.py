@@ -1,12 +1,12 @@
-"""When to try again, when to wait, and when to give up."""
+"""The circuit breaker: outages, probes and the retry budget."""
 
 import pytest
 
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 
 
-def test_further_tries_are_a_tenth_of_what_is_not_answered() -> None:
-    """Further tries are ten, and one for every ten requests that are not answered."""
+def test_budget_in_an_outage() -> None:
+    """In an outage, the budget is ten retries, and one more for every ten failures."""
     circuit = CircuitBreaker(patience=300)
     for number in range(100):
         circuit.record_failure(number)
@@ -16,8 +16,8 @@ def test_further_tries_are_a_tenth_of_what_is_not_answered() -> None:
     assert 19 <= taken <= 20
 
 
-def test_answers_earn_further_tries() -> None:
-    """While most is answered, one in five may fail, and be tried again, for as long as it goes."""
+def test_responses_earn_retries() -> None:
+    """If one request in five fails, every failure can be retried."""
     circuit = CircuitBreaker(patience=300)
     for number in range(10_000):
         if number % 5:
@@ -27,8 +27,8 @@ def test_answers_earn_further_tries() -> None:
             assert circuit.take_retry()
 
 
-def test_further_tries_are_not_hoarded() -> None:
-    """A day without trouble does not earn a storm at its end."""
+def test_budget_has_a_maximum() -> None:
+    """The budget never exceeds 50 retries."""
     circuit = CircuitBreaker(patience=300)
     for _ in range(100_000):
         circuit.record_response()
@@ -36,8 +36,8 @@ def test_further_tries_are_not_hoarded() -> None:
     assert sum(circuit.take_retry() for _ in range(1000)) == 50
 
 
-def test_ten_troubles_in_a_row_are_an_outage() -> None:
-    """Ten troubles in a row, and not nine, are an outage; an answer between them is none."""
+def test_ten_failures_in_a_row_open_the_circuit() -> None:
+    """Ten failures in a row open the circuit, and a response between them resets the count."""
     circuit = CircuitBreaker(patience=300)
     for _ in range(9):
         circuit.record_failure(1.0)
@@ -52,8 +52,8 @@ def test_ten_troubles_in_a_row_are_an_outage() -> None:
     assert circuit.open_since == 3.0
 
 
-def test_probes_come_at_growing_intervals_within_patience() -> None:
-    """Probes are 1, 2, 4 ... 30 seconds apart, and the last is when patience ends."""
+def test_probe_intervals_grow() -> None:
+    """Probes are 1, 2, 4 ... 30 seconds apart, and the last one is when patience ends."""
     circuit = CircuitBreaker(patience=100)
     now = 0.0
     circuit.open(now)
@@ -66,8 +66,8 @@ def test_probes_come_at_growing_intervals_within_patience() -> None:
     assert now == 100.0
 
 
-def test_answer_ends_an_outage() -> None:
-    """An answer ends the outage, and the next one begins with short intervals."""
+def test_response_closes_the_circuit() -> None:
+    """A response closes the circuit, and the next outage starts with short intervals."""
     circuit = CircuitBreaker(patience=100)
     circuit.open(0.0)
     circuit.next_probe(0.0)
@@ -79,8 +79,8 @@ def test_answer_ends_an_outage() -> None:
     assert circuit.next_probe(2000.0) == 1.0
 
 
-def test_six_foreign_responses_in_a_row_are_an_outage() -> None:
-    """Six responses in a row that are not from the API are an outage, and not five."""
+def test_six_foreign_responses_in_a_row_open_the_circuit() -> None:
+    """Six responses in a row that are not from the API open the circuit."""
     circuit = CircuitBreaker(patience=300)
     circuit.record_response()
     for _ in range(5):
@@ -104,10 +104,10 @@ def test_six_foreign_responses_in_a_row_are_an_outage() -> None:
         (False, True, 10.0, 10.0),
     ],
 )
-def test_another_service_from_the_beginning_is_not_waited_out_for_long(
+def test_patience_is_short_if_the_api_never_responded(
     has_answered: bool, is_foreign: bool, patience: float, expected: float
 ) -> None:
-    """If the API never answered but something else did, patience is 15 seconds at most."""
+    """If another service has responded, but never the API, patience is up to 15 seconds."""
     circuit = CircuitBreaker(patience=patience)
     if has_answered:
         circuit.record_response()
@@ -117,8 +117,8 @@ def test_another_service_from_the_beginning_is_not_waited_out_for_long(
     assert [circuit.is_out_of_patience(now) for now in (expected - 0.1, expected)] == [False, True]
 
 
-def test_refusals_alone_are_hopeless_in_the_end() -> None:
-    """A service that refuses all there is for as long as one waits is given up, too."""
+def test_patience_with_a_rate_limit_ends() -> None:
+    """If every request gets a 429 for as long as `patience`, patience is over."""
     circuit = CircuitBreaker(patience=100)
     circuit.record_rate_limit(10.0)
     circuit.record_rate_limit(60.0)

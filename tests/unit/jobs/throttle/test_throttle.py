@@ -1,4 +1,4 @@
-"""When a request is sent, when another attempt is made, and what is learned from it."""
+"""The throttle: slots, probes, backoff and reads."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,7 +23,7 @@ from tests.support.jobs import on_virtual_time
 
 
 def throttle_of(rate: float = 1000.0, concurrency: int = 8) -> Throttle:
-    """A throttle with a fixed rate."""
+    """Return a throttle with a fixed rate."""
     return Throttle(
         AdaptiveRate(maximum=rate), AdaptiveConcurrency(concurrency), CircuitBreaker(300)
     )
@@ -42,16 +42,16 @@ async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) ->
         await throttle.back_off(failure, attempts)
 
 
-def test_foreign_responses_are_described_as_such() -> None:
-    """A message about an outage says if the responses cannot come from the API."""
+def test_describe_response_of_another_service() -> None:
+    """The description of an error says whether the response cannot come from the API."""
     assert describe(errors.NotFound("404 by nginx")) == (
         "a response that is not from the API: 404 by nginx"
     )
     assert describe(errors.ServerError("500 Internal")) == "500 Internal"
 
 
-async def test_a_request_that_is_cancelled_in_the_queue_takes_no_place() -> None:
-    """A request that is cancelled while it waits for its place leaves it to the next one."""
+async def test_cancelled_request_takes_no_place() -> None:
+    """A request that is cancelled in the queue takes no place."""
     throttle = throttle_of(rate=20.0)
     went: list[str] = []
 
@@ -73,8 +73,8 @@ async def test_a_request_that_is_cancelled_in_the_queue_takes_no_place() -> None
     assert went == ["first", "second"]
 
 
-def test_latency_is_that_of_the_last_attempt() -> None:
-    """Waits between attempts do not count as latency."""
+def test_latency_excludes_waits() -> None:
+    """The latency does not include the waits between attempts."""
 
     async def job() -> tuple[float, int, int]:
         throttle = throttle_of()
@@ -100,7 +100,7 @@ def test_latency_is_that_of_the_last_attempt() -> None:
 
 
 def test_one_probe_at_a_time() -> None:
-    """During an outage, one request at a time finds out whether the service is back."""
+    """During an outage, one probe at a time is sent, at growing intervals."""
 
     async def job() -> list[float]:
         throttle = throttle_of()
@@ -131,7 +131,7 @@ def test_one_probe_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("rate", "waiting", "expected"), [(200.0, 1, 0), (200.0, 5, 3), (20.0, 1, 1)]
 )
-def test_outcomes_are_flushed_before_a_wait(rate: float, waiting: int, expected: int) -> None:
+def test_before_waiting_is_called(rate: float, waiting: int, expected: int) -> None:
     """`before_waiting` is called before a wait for a place that is not short."""
 
     async def job() -> int:
@@ -158,8 +158,8 @@ def test_outcomes_are_flushed_before_a_wait(rate: float, waiting: int, expected:
 # --- Slots -----------------------------------------------------------------------------------
 
 
-def test_two_requests_of_a_slot_are_spaced() -> None:
-    """The second request of a slot is due one place later, and after half a second at most."""
+def test_requests_of_a_slot_are_spaced() -> None:
+    """The second request of a slot is due one place later, but within half a second."""
 
     async def spacing(rate: float) -> float:
         throttle = throttle_of(rate=rate)
@@ -175,8 +175,8 @@ def test_two_requests_of_a_slot_are_spaced() -> None:
     assert on_virtual_time(job) == pytest.approx([0.0, 0.1, 0.5])
 
 
-def test_places_that_are_not_used_are_given_back() -> None:
-    """A slot that sends only one of its two requests delays the next slot by one place."""
+def test_unused_places_are_returned() -> None:
+    """A slot that sends one of its two requests delays the next slot by one place."""
 
     async def job() -> list[float]:
         throttle = throttle_of(rate=1.0)
@@ -196,8 +196,8 @@ def test_places_that_are_not_used_are_given_back() -> None:
 
 
 @pytest.mark.parametrize("reason", ["paused", "out", "stopping"])
-async def test_a_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
-    """A slot says that its second request would have to wait."""
+async def test_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
+    """A slot is not open during a pause, an outage or a stop."""
     throttle = throttle_of()
     async with throttle.acquire(2) as slot:
         was_open = slot.is_open
@@ -211,8 +211,8 @@ async def test_a_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
         assert (was_open, slot.is_open) == (True, False)
 
 
-async def test_nothing_is_sent_once_the_job_is_stopping() -> None:
-    """Neither a new slot nor a request of an old one is possible in a job that is stopping."""
+async def test_nothing_is_sent_after_a_stop() -> None:
+    """After a stop, neither a new slot nor an old one can send a request."""
     throttle = throttle_of()
     async with throttle.acquire(2) as slot:
         throttle.stop()
@@ -225,8 +225,10 @@ async def test_nothing_is_sent_once_the_job_is_stopping() -> None:
     assert throttle.sent == 0
 
 
-async def test_reading_ends_once_its_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that only reads is given up after its attempts if it may not wait any longer."""
+async def test_read_fails_without_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`read` raises the error of the last attempt if there is no patience left."""
     monkeypatch.setattr("losant_tokens.jobs._throttle.throttle.random.random", lambda: 0.0)
     attempts = 0
 
@@ -240,3 +242,17 @@ async def test_reading_ends_once_its_patience_is_over(monkeypatch: pytest.Monkey
             await throttle.read(fail)
 
     assert attempts == 5
+
+
+async def test_request_refused_by_the_client_does_not_count_as_sent() -> None:
+    """A request that the client does not send, because an argument is invalid, is not counted."""
+    throttle = throttle_of()
+
+    async def fail() -> None:
+        raise errors.ValidationError("the id is invalid")
+
+    async with throttle.acquire() as slot:
+        with pytest.raises(errors.ValidationError):
+            await slot.send(fail, Attempts())
+
+    assert throttle.sent == 0
