@@ -1,4 +1,10 @@
-"""Bulk jobs for tens of thousands of tokens: plan them, review the plan, apply it."""
+"""Bulk jobs for tens of thousands of tokens: plan a job, review the plan, apply it.
+
+`plan` lists tokens, selects some with rules such as `expired() & named("ci-*")`, and writes a plan
+to a file. `apply` carries out a plan, records each outcome in a journal, and returns a report. If a
+job is interrupted, `apply(..., resume=True)` continues it. `sweep` and `restore` plan the second
+half of a quarantine: they delete deactivated tokens, or activate them again.
+"""
 
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
 from losant_tokens.jobs._execution.job import MAX_PLAN_AGE, apply, journal_path

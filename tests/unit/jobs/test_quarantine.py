@@ -332,6 +332,17 @@ async def test_wrong_after(client: AsyncClient, tmp_path: Path, after: Any) -> N
         await jobs.sweep(client, report(tmp_path, []), after=after)
 
 
+@pytest.mark.parametrize("name", ["max_changes", "page_size", "patience"])
+async def test_wrong_arguments(client: AsyncClient, tmp_path: Path, name: str) -> None:
+    """The message about a wrong argument names the function and the argument."""
+    source, wrong = report(tmp_path, []), {name: -1}
+
+    with pytest.raises(ValidationError, match=rf"sweep\.{name} must be"):
+        await jobs.sweep(client, source, after=A_MONTH, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=rf"restore\.{name} must be"):
+        await jobs.restore(client, source, **wrong)  # type: ignore[arg-type]
+
+
 GOOD: dict[str, Any] = {
     "format": "losant-tokens report",
     "version": 1,
