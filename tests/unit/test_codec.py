@@ -1,4 +1,4 @@
-"""Models to JSON, and JSON to models."""
+"""Convert JSON to models, and request bodies to JSON."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -197,30 +197,30 @@ def class_name(value: object) -> str:
 
 
 @pytest.mark.parametrize(("value", "expected"), FULL, ids=class_name)
-def test_answer(value: dict[str, Any], expected: Any) -> None:
-    """An answer with all that the contract lists becomes a model with all of it, and no more."""
+def test_complete_response(value: dict[str, Any], expected: Any) -> None:
+    """A response with every member of the contract becomes a model with the same values."""
     assert expected == decode(value, type(expected))
     meta = {"extra", "is_stated", "unreadable", "unreadable_items"}
     assert len(value) == len(attrs.fields_dict(type(expected)).keys() - meta)
 
 
 @pytest.mark.parametrize(("value", "expected"), FULL, ids=class_name)
-def test_extra(value: dict[str, Any], expected: Any) -> None:
-    """Members that the models do not list are kept as they came, under the names that they had."""
+def test_unlisted_members_are_kept(value: dict[str, Any], expected: Any) -> None:
+    """Members without an attribute are kept unchanged in `extra`, under their wire names."""
     extra = {"_type": "x", "_links": {"self": {"href": "/"}}, "extra": [1], "name_": 1.5, "": None}
     found = decode({**value, **extra}, type(expected))
     assert found.extra == {name: member for name, member in extra.items() if member is not None}
     assert expected == attrs.evolve(found, extra={})
 
 
-def test_extra_is_one_s_own() -> None:
-    """Two answers do not share what is extra."""
+def test_extra_is_not_shared() -> None:
+    """Two responses do not share their `extra`."""
     one, other = (decode({"id": ID, "_type": name}, ApiToken) for name in ("a", "b"))
     assert [one.extra, other.extra] == [{"_type": "a"}, {"_type": "b"}]
 
 
-def test_extra_inside() -> None:
-    """What is not listed is kept at every depth."""
+def test_unlisted_members_of_nested_objects_are_kept() -> None:
+    """Members without an attribute are kept at every depth."""
     value = {
         "items": [{"id": ID, "orgRoles": [{"orgId": ID, "role": "edit", "_a": 1}], "_b": 2}],
         "_c": 3,
@@ -248,8 +248,8 @@ def test_extra_inside() -> None:
     ],
     ids=class_name,
 )
-def test_least(value: dict[str, Any], expected: Any) -> None:
-    """An answer may leave out what is not required; null says the same."""
+def test_optional_members_may_be_missing(value: dict[str, Any], expected: Any) -> None:
+    """A response may leave out optional members; `null` means the same."""
     kind = type(expected)
     nulls = {**dict.fromkeys(next(full for full, model in FULL if type(model) is kind)), **value}
     assert expected == decode(value, kind)
@@ -266,8 +266,8 @@ def test_least(value: dict[str, Any], expected: Any) -> None:
         ({"defaultRole": "emperor"}, "emperor"),
     ],
 )
-def test_open_words(value: dict[str, Any], expected: str) -> None:
-    """Words that the contract does not know yet are no fault."""
+def test_unlisted_values_are_accepted(value: dict[str, Any], expected: str) -> None:
+    """Values that the contract does not list for an enumeration are accepted."""
     found = decode({"id": ID, **value}, ApiToken)
     assert expected in attrs.astuple(found)
 
@@ -282,8 +282,8 @@ def test_open_words(value: dict[str, Any], expected: str) -> None:
         ("2016-06-13T04:00:00.123456+00:00", THEN + timedelta(microseconds=123456)),
     ],
 )
-def test_moments(text: str, expected: datetime) -> None:
-    """Dates and times are read in all forms of RFC 3339."""
+def test_datetimes_are_read(text: str, expected: datetime) -> None:
+    """Datetimes are read in all forms of RFC 3339."""
     assert expected == decode({"id": ID, "expirationDate": text}, ApiToken).expiration_date
 
 
@@ -322,8 +322,8 @@ FAULTS: list[tuple[type, object, str, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "value", "problem", "path"), FAULTS)
-def test_fault(kind: type, value: object, problem: str, path: str) -> None:
-    """A response without a member that its model needs is a fault with its place."""
+def test_missing_member_is_a_problem(kind: type, value: object, problem: str, path: str) -> None:
+    """A response without a required member is a problem with its path."""
     assert decode(value, kind) == ContentProblem(problem, path)
 
 
@@ -372,7 +372,7 @@ ODD: list[tuple[str, str, object]] = [
 
 
 @pytest.mark.parametrize(("wire", "name", "odd"), ODD)
-def test_odd_member_is_unknown(wire: str, name: str, odd: object) -> None:
+def test_unreadable_member_is_unknown(wire: str, name: str, odd: object) -> None:
     """A member that cannot be read is unknown, its raw value is kept, and the rest is read."""
     unknown: dict[str, Any] = {name: attrs.fields_dict(ApiToken)[name].default}
     expected = attrs.evolve(TOKEN, **unknown, extra={wire: odd}, unreadable=frozenset({name}))
@@ -380,8 +380,8 @@ def test_odd_member_is_unknown(wire: str, name: str, odd: object) -> None:
     assert decode({**TOKEN_JSON, wire: odd}, ApiToken) == expected
 
 
-def test_several_odd_members() -> None:
-    """Each member is judged on its own; `null` is absent and not unknown."""
+def test_several_unreadable_members() -> None:
+    """Each member is read independently; `null` means absent, not unknown."""
     odd = {"scope": 1, "status": [], "description": None, "lastUpdated": ""}
 
     found = decode({"id": ID, "name": "ci", "_type": "a", **odd}, ApiToken)
@@ -394,8 +394,8 @@ def test_several_odd_members() -> None:
     )
 
 
-def test_new_secret_beside_an_odd_member() -> None:
-    """A new token's secret is read even if another member is odd."""
+def test_new_secret_beside_an_unreadable_member() -> None:
+    """A new token's secret is read even if another member cannot be read."""
     found = decode({**TOKEN_JSON, "expirationDate": ODD_DATES[0]}, ApiToken)
     assert "the_actual_token_string" == found.token.reveal()
 
@@ -428,8 +428,8 @@ def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> No
 
 
 @pytest.mark.parametrize("odd", [{"value": "hunter2"}, ["hunter2"], 12345678])
-def test_secret_in_an_odd_form(odd: object) -> None:
-    """A secret that is not a string stays within reach, and stays a secret."""
+def test_secret_that_is_not_a_string(odd: object) -> None:
+    """A secret that is not a string is kept as a `Secret` of its JSON."""
     found = decode({**TOKEN_JSON, "token": odd}, ApiToken)
 
     assert (None, frozenset({"token"})) == (found.token, found.unreadable)
@@ -438,14 +438,14 @@ def test_secret_in_an_odd_form(odd: object) -> None:
 
 
 def test_secret_nested_too_deep() -> None:
-    """Not even a secret that is nested beyond all bounds ends in an exception."""
+    """A secret that is nested too deep does not raise an exception."""
     deep = b'["]",' * 1000 + b"1" + b',"["]' * 1000
     found: Any = result_of(codec().decode(b'{"id":"a","token":' + deep + b"}", ApiToken))
     assert isinstance(found, ContentProblem) or found.unreadable == {"token"}
 
 
-def test_odd_members_of_other_responses() -> None:
-    """OAuth details, pages and log-ins are as lenient about the members that they do not need."""
+def test_unreadable_members_of_other_responses() -> None:
+    """Optional members of OAuth details, pages and log-ins may be unreadable, too."""
     oauth = decode({"id": ID, "oauth": {"client_id": 1, "client_uri": "u"}}, UserOauthToken).oauth
     assert oauth == OauthDetails(
         client_uri="u", unreadable=frozenset({"client_id"}), extra={"client_id": 1}
@@ -466,7 +466,7 @@ def test_odd_members_of_other_responses() -> None:
     "odd", [None, 1, "a", [], {}, {"id": None}, {"id": 1, "name": "ci"}, {"name": "ci"}, {"id": ""}]
 )
 @pytest.mark.parametrize("kind", [ApiTokens, UserOauthTokens])
-def test_item_that_is_no_token(kind: type[Any], odd: object) -> None:
+def test_item_that_is_not_a_token(kind: type[Any], odd: object) -> None:
     """An item without an id is set aside, and the items around it are read."""
     page = decode({"items": [{"id": ID}, odd, {"id": OTHER_ID}], "totalCount": 3}, kind)
 
@@ -492,7 +492,7 @@ def test_item_that_is_no_token(kind: type[Any], odd: object) -> None:
 )
 @pytest.mark.parametrize("kind", [ApiToken, Success])
 def test_not_json(content: bytes, kind: type[Any]) -> None:
-    """What is no JSON is a fault of the whole answer."""
+    """Content that is not JSON is a problem of the whole response."""
     assert result_of(codec().decode(content, kind)) == ContentProblem("is not JSON")
     assert Codec.parse(content) == ContentProblem("is not JSON")
 
@@ -501,12 +501,12 @@ def test_not_json(content: bytes, kind: type[Any]) -> None:
     ("content", "expected"), [(b"null", None), (b" [1] ", [1]), (b'"a"', "a"), (b"{}", {})]
 )
 def test_parse(content: bytes, expected: object) -> None:
-    """JSON of any kind is told from what is none."""
+    """`parse` returns the values of JSON, and a problem for other content."""
     assert expected == Codec.parse(content)
 
 
 def test_byte_order_mark() -> None:
-    """JSON that some proxy has marked as UTF-8 is JSON."""
+    """JSON may start with a byte order mark."""
     assert result_of(codec().decode(b'\xef\xbb\xbf{"id":"a"}', ApiToken)) == ApiToken(id="a")
 
 
@@ -534,7 +534,7 @@ KINDS = st.sampled_from(RESPONSE_MODELS)
 
 @given(KINDS, VALUES)
 def test_any_json(kind: type, value: object) -> None:
-    """Any JSON at all is an answer or a fault, and never an exception."""
+    """Any JSON is decoded to a model or a problem, without an exception."""
     found = decode(value, kind)
     assert isinstance(found, kind) or (
         isinstance(found, ContentProblem) and found.path.startswith("$") and bool(found.text)
@@ -543,7 +543,7 @@ def test_any_json(kind: type, value: object) -> None:
 
 @given(KINDS, st.data())
 def test_any_members(kind: type, data: st.DataObject) -> None:
-    """An answer with any member replaced by anything is an answer or a fault with its path."""
+    """A response with a changed member is decoded to a model or a problem with a path."""
     full = next(value for value, model in FULL if type(model) is kind)
     name = data.draw(st.sampled_from(sorted(full)))
     found = decode({**full, name: data.draw(VALUES)}, kind)
@@ -551,8 +551,8 @@ def test_any_members(kind: type, data: st.DataObject) -> None:
 
 
 @given(KINDS, st.data())
-def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
-    """A fault never tells what a text, or a member that is not listed, says: it may be a secret."""
+def test_problems_show_no_values(kind: type, data: st.DataObject) -> None:
+    """A problem never shows a string or an unlisted member, which may be secret."""
     texts = st.text(max_size=5).map(lambda text: f"hunter2{text}")
     values = st.recursive(
         texts | st.none() | st.integers(),
@@ -568,13 +568,13 @@ def test_faults_show_nothing(kind: type, data: st.DataObject) -> None:
 
 @given(st.binary(max_size=40))
 def test_any_content(content: bytes) -> None:
-    """Any bytes at all are an answer or a fault."""
+    """Any bytes are decoded to a model or a problem."""
     assert isinstance(result_of(codec().decode(content, ApiToken)), ApiToken | ContentProblem)
 
 
 @given(st.integers(0, 2), st.data())
-def test_any_odd_item(place: int, data: st.DataObject) -> None:
-    """However one item of a list is changed, the other items stay equal."""
+def test_any_changed_item(place: int, data: st.DataObject) -> None:
+    """A change to one item of a list does not change the other items."""
     items: list[Any] = [{**TOKEN_JSON, "id": f"{number:024x}"} for number in range(3)]
     whole = decode({"items": items, "totalCount": 3}, ApiTokens)
     odd = data.draw(VALUES)
@@ -728,8 +728,8 @@ REQUEST_JSON = {
         ),
     ],
 )
-def test_body(body: Any, expected: dict[str, Any]) -> None:
-    """A body has the API's own names on the wire, and nothing that was not said."""
+def test_request_body(body: Any, expected: dict[str, Any]) -> None:
+    """A request body has the API's names, and no members that were not set."""
     assert expected == encode(body)
 
 
@@ -754,8 +754,8 @@ def test_body(body: Any, expected: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_write_moment(moment: datetime, expected: str) -> None:
-    """Dates and times are written as the API writes them, in UTC and with milliseconds."""
+def test_write_datetime(moment: datetime, expected: str) -> None:
+    """Datetimes are written in the format of the API, in UTC and with milliseconds."""
     assert expected == write_datetime(moment)
 
 
@@ -766,8 +766,8 @@ def test_write_moment(moment: datetime, expected: str) -> None:
         timezones=st.timezones(),
     )
 )
-def test_moments_round_trip(moment: datetime) -> None:
-    """What was written is read as the same moment, to the millisecond."""
+def test_datetimes_round_trip(moment: datetime) -> None:
+    """A datetime that was written is read as the same time, to the millisecond."""
     utc = moment.astimezone(UTC)
     expected = utc.replace(microsecond=utc.microsecond // 1000 * 1000)
     found = decode({"id": ID, "expirationDate": write_datetime(moment)}, ApiToken)
@@ -779,19 +779,19 @@ SENDABLE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 
 @given(SENDABLE, st.lists(SENDABLE, max_size=3, unique=True))
 def test_bodies_round_trip(name: str, scope: list[str]) -> None:
-    """Any text that can be sent arrives as it is."""
+    """Any string that can be sent is received unchanged."""
     body = ApiTokenPost(name, scope=tuple(map(UnlistedScope, scope)))
     assert encode(body) == {"name": name, "scope": scope}
 
 
 def test_compact() -> None:
-    """A body is sent as ASCII, without a blank that is not needed."""
+    """A request body is ASCII, without unnecessary spaces."""
     expected = b'{"name":"\\u00e4","scope":["me.*","all.User"]}'
     assert expected == codec().encode(ApiTokenPost("ä", scope=("me.*", "all.User")))
 
 
 def test_one_codec() -> None:
-    """The codec is made once."""
+    """`codec` returns the same object each time."""
     assert codec() is codec()
 
 
@@ -807,7 +807,7 @@ def long_page(count: int) -> dict[str, Any]:
 async def test_long_lists_are_read_in_steps(
     count: int, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other tasks can run while a long list is read; the result is the same."""
+    """Other tasks can run while a long list is decoded, and the result is the same."""
     taken: list[None] = []
 
     async def checkpoint() -> None:
@@ -823,8 +823,8 @@ async def test_long_lists_are_read_in_steps(
     assert {"_type": "apiTokens"} == page.extra
 
 
-async def test_odd_items_in_a_long_list() -> None:
-    """Odd items of a long list change nothing about the others."""
+async def test_unreadable_items_in_a_long_list() -> None:
+    """Unreadable items of a long list do not change the other items."""
     data = long_page(500)
     data["items"][321]["name"] = 5
     data["items"][322] = "odd"
@@ -837,7 +837,7 @@ async def test_odd_items_in_a_long_list() -> None:
     assert [321] == [int(token.id, 16) for token in page.items if token.unreadable]
 
 
-def test_list_where_none_belongs() -> None:
-    """Members that are called `items` in an answer that is no list are like any others."""
+def test_items_in_a_single_response() -> None:
+    """A member `items` of a response that is not a list has no special meaning."""
     many = [0] * 500
     assert {"items": many} == decode({"id": ID, "items": many}, ApiToken).extra

@@ -1,4 +1,4 @@
-"""JSON from a peer that is not trusted: its limits, and the same result from both parsers."""
+"""Parse untrusted JSON, within limits, with the same result from both parsers."""
 
 import json
 import math
@@ -25,7 +25,7 @@ def without_orjson(content: bytes) -> object:
 
 
 async def in_steps(content: bytes, **options: Any) -> object:
-    """Parse as if the document was long."""
+    """Parse a document as if it were long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_json_parser, "_LONG", 0)
         patch.setattr(_json_parser, "_STEP", 10)
@@ -107,8 +107,8 @@ NO_DOCUMENTS = [
 
 
 @pytest.mark.parametrize("content", DOCUMENTS, ids=range(len(DOCUMENTS)))
-async def test_document(content: bytes) -> None:
-    """Each document is read the same with orjson, without it, and in steps."""
+async def test_parsers_agree_on_examples(content: bytes) -> None:
+    """A document is parsed to the same values with orjson, without it, and in steps."""
     found = parse(content)
     assert not isinstance(found, ContentProblem)
     assert same(without_orjson(content), found)
@@ -116,27 +116,27 @@ async def test_document(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", NO_DOCUMENTS, ids=range(len(NO_DOCUMENTS)))
-async def test_no_document(content: bytes) -> None:
-    """Other content is refused, with orjson, without it, and in steps."""
+async def test_parsers_refuse_other_content(content: bytes) -> None:
+    """Content that is not JSON is refused with orjson, without it, and in steps."""
     assert [NOT_JSON] * 3 == [parse(content), without_orjson(content), await in_steps(content)]
 
 
 def test_integers_are_exact() -> None:
-    """An integer is as exact as it was written, whatever its size."""
+    """An integer of any size is exact."""
     assert [2**64, -(2**63) - 1, 10**4000] == parse(
         f"[{2**64},{-(2**63) - 1},1{'0' * 4000}]".encode()
     )
 
 
 def test_integer_beyond_python() -> None:
-    """An integer with more digits than Python converts is infinite, and not the end."""
+    """An integer with more digits than Python converts is infinite."""
     assert {"a": math.inf, "b": 1} == parse(b'{"a":' + b"9" * 5000 + b',"b":1}')
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 500, 1000, 1024, 2000, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
 async def test_too_deep(depth: int, opening: bytes, closing: bytes) -> None:
-    """Nesting has a limit of its own, so that the result depends on nothing else."""
+    """A document that is nested more than 100 levels deep is refused."""
     content = opening * depth + b"1" + closing * depth
     for found in (parse(content), without_orjson(content), await in_steps(content)):
         assert TOO_DEEP == found
@@ -144,7 +144,7 @@ async def test_too_deep(depth: int, opening: bytes, closing: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [200, 1000, 1500, 100_000])
 async def test_hidden_depth(depth: int) -> None:
-    """Brackets in strings can hide nesting from the limit, but it ends in no other error."""
+    """Nesting that brackets in strings hide from the limit raises no exception."""
     content = b'["]",' * depth + b"1" + b',"["]' * depth
     for found in (parse(content), without_orjson(content), await in_steps(content)):
         assert found == NOT_JSON or isinstance(found, list)
@@ -168,14 +168,14 @@ async def test_hidden_depth(depth: int) -> None:
 async def test_number_of_values(
     content: bytes, fits: bool, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A document with more values than allowed is not parsed; commas in strings are no values."""
+    """A document with too many values is not parsed; commas in strings do not count."""
     monkeypatch.setattr(_json_parser, "_PIECE", piece)
     for found in (parse(content, max_values=10), await in_steps(content, max_values=10)):
         assert fits == (found != ContentProblem("holds more than 10 values", is_too_large=True))
 
 
 @pytest.mark.parametrize("filler", [b"[],", b"{},", b"1,", b'"",', b'{"a":1},'])
-async def test_bomb_is_not_parsed(filler: bytes) -> None:
+async def test_document_of_millions_of_values_is_not_parsed(filler: bytes) -> None:
     """A document of millions of values is refused before they are made."""
     content = b'{"items":[' + filler * (8 * 1024 * 1024 // len(filler)) + b"1]}"
     made: list[object] = []
@@ -187,7 +187,7 @@ async def test_bomb_is_not_parsed(filler: bytes) -> None:
 
 
 async def test_long_document_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long document is parsed with pauses, in which other tasks run."""
+    """A long document is parsed with checkpoints, so that other tasks run."""
     pauses: list[None] = []
 
     async def checkpoint() -> None:
@@ -201,14 +201,14 @@ async def test_long_document_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pauses) >= 2000 * 1000 // (64 * 1024)
 
 
-async def test_short_document_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A document of usual size is parsed at once."""
+async def test_short_document_without_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document of usual size is parsed without checkpoints."""
     monkeypatch.delattr(_json_parser, "_parse_object")
     data = {"items": [{"id": "a" * 24}] * 1000}
     assert data == await parse_in_steps(json.dumps(data).encode(), "items")
 
 
-def test_without_orjson(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orjson_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     """orjson is used if it is installed."""
     assert _json_parser._load_orjson() is orjson.loads
     monkeypatch.setitem(sys.modules, "orjson", None)
@@ -247,7 +247,7 @@ async def test_parsers_agree(value: object) -> None:
 
 @given(VALUES, st.data())
 async def test_parsers_agree_on_damage(value: object, data: st.DataObject) -> None:
-    """A damaged document is refused, or read the same, by all."""
+    """All parsers return the same result for a damaged document."""
     content = json.dumps({"items": value}).encode()
     at = data.draw(st.integers(0, len(content)))
     damage = data.draw(st.sampled_from([b"", b",", b'"', b"[", b"}", b"\\", b"0", b" ", b"\xff"]))

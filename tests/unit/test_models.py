@@ -1,4 +1,4 @@
-"""What the API answers with, as classes."""
+"""Models of the API's responses."""
 
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
@@ -41,14 +41,14 @@ SMALLEST: list[Any] = [
 ]
 
 
-def test_all_answers() -> None:
-    """The list of answers has all of them."""
+def test_all_models() -> None:
+    """`RESPONSE_MODELS` has all models."""
     assert [type(model) for model in SMALLEST] == list(RESPONSE_MODELS)
 
 
 @pytest.mark.parametrize("model", SMALLEST, ids=lambda model: type(model).__name__)
 def test_value(model: Any) -> None:
-    """A model is an immutable value: equal to its likes, hashable, and with room for more."""
+    """A model is immutable, hashable, and compared by value."""
     name = attrs.fields(type(model))[0].name
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         setattr(model, name, "other")
@@ -61,23 +61,23 @@ def test_value(model: Any) -> None:
 
 
 @pytest.mark.parametrize("model", SMALLEST, ids=lambda model: type(model).__name__)
-def test_shows_nothing_extra(model: Any) -> None:
-    """What the models do not list may be a secret, and so is not shown."""
+def test_repr_shows_no_unlisted_members(model: Any) -> None:
+    """The repr of a model does not show unlisted members, which may be secret."""
     model = attrs.evolve(model, extra={"apiKey": SECRET})
     assert SECRET not in repr(model)
     assert "extra" not in repr(model)
 
 
 def test_defaults() -> None:
-    """All but the id of a token may be missing."""
+    """Only the id of a token is required."""
     token = ApiToken(id=ID)
     said = {"id": ID, "name": "", "scope": (), "unreadable": frozenset(), "extra": {}}
     expected = {name: said.get(name) for name in attrs.fields_dict(ApiToken)}
     assert expected == attrs.asdict(token)
 
 
-def test_token_is_veiled() -> None:
-    """The secret of a token shows neither in its repr nor in its pickle."""
+def test_secret_is_not_shown() -> None:
+    """The secret of a token is neither in its repr nor in its pickle."""
     token = ApiToken(id=ID, token=Secret(SECRET))
     pickled = pickle.dumps(token)
     assert "token=Secret('****')" in repr(token)
@@ -97,7 +97,7 @@ def test_token_is_veiled() -> None:
 def test_is_active(
     kind: type[ApiToken | UserOauthToken], status: str | None, expected: bool
 ) -> None:
-    """A token is active when its status says so, and not with a status that nobody knows."""
+    """A token is active only if its status is `active`."""
     assert expected is kind(id=ID, status=status).is_active
 
 
@@ -121,7 +121,7 @@ def test_is_expired(
     at: datetime | None,
     expected: bool,
 ) -> None:
-    """A token has expired from the moment of its expiration on; by now, when none is given."""
+    """A token is expired from its expiration date on, compared with the current time by default."""
     token = kind(id=ID, expiration_date=expiration)
     assert expected is token.is_expired(at)
     assert (expiration is None) is token.never_expires
@@ -129,7 +129,7 @@ def test_is_expired(
 
 @pytest.mark.parametrize("kind", [ApiToken, UserOauthToken])
 def test_unknown_expiration(kind: type[ApiToken | UserOauthToken]) -> None:
-    """A token whose date cannot be read has not expired, and does not last for ever either."""
+    """If the expiration date cannot be read, both properties are `None`."""
     token = kind(id=ID, unreadable=frozenset({"expiration_date"}))
     assert (None, None) == (token.is_expired(), token.never_expires)
     assert (False, True) == (kind(id=ID).is_expired(), kind(id=ID).never_expires)
@@ -137,7 +137,7 @@ def test_unknown_expiration(kind: type[ApiToken | UserOauthToken]) -> None:
 
 @pytest.mark.parametrize("kind", [ApiToken, UserOauthToken])
 def test_unknown_status(kind: type[ApiToken | UserOauthToken]) -> None:
-    """A token whose status cannot be read is neither active nor known not to be."""
+    """If the status cannot be read, `is_active` is `None`."""
     assert kind(id=ID, unreadable=frozenset({"status"})).is_active is None
 
 
@@ -146,14 +146,14 @@ def test_unknown_status(kind: type[ApiToken | UserOauthToken]) -> None:
     ("date", "expected"),
     [(datetime.min.replace(tzinfo=UTC), True), (datetime.max.replace(tzinfo=UTC), False)],
 )
-def test_expiration_at_the_edges_of_time(date: datetime, hours: int, expected: bool) -> None:
-    """Dates at both ends of the calendar can be compared in any time zone."""
+def test_first_and_last_expiration_date(date: datetime, hours: int, expected: bool) -> None:
+    """The first and the last datetime can be compared in any time zone."""
     token = ApiToken(id=ID, expiration_date=date.replace(tzinfo=timezone(timedelta(hours=hours))))
     assert expected is token.is_expired(NOON)
 
 
 def test_roles_are_tuples() -> None:
-    """Roles given as lists become tuples, and a single text does not become its characters."""
+    """Lists of roles become tuples; a string is not split into characters."""
     role = ResourceRole(ID, "view")
     org = OrgRole(ID, "edit", application_roles=[role], dashboard_roles=iter([role, role]))
     assert org.application_roles == (role,)
@@ -163,13 +163,13 @@ def test_roles_are_tuples() -> None:
 
 
 def test_success() -> None:
-    """A success is one."""
+    """The `success` of a `Success` is true."""
     assert Success().success is True
 
 
 @pytest.mark.parametrize("expires", [None, datetime(2030, 1, 1, tzinfo=UTC)])
-def test_expired_at_a_moment_without_a_zone(expires: datetime | None) -> None:
-    """A moment without a zone is refused for all tokens, also those that never expire."""
+def test_is_expired_at_a_datetime_without_a_zone(expires: datetime | None) -> None:
+    """`is_expired` refuses a datetime without a time zone, whatever the token."""
     token = ApiToken(id=ID, expiration_date=expires)
     with pytest.raises(ValidationError, match=r"is_expired\.at must have a time zone"):
         token.is_expired(at=datetime(2030, 1, 1))  # noqa: DTZ001 -- that is the point

@@ -1,4 +1,4 @@
-"""What requests carry, and the limits of the API on it."""
+"""Request bodies and the limits of the API."""
 
 import copy
 import json
@@ -64,7 +64,7 @@ def credentials(**more: Any) -> UserCredentials:
 
 
 def test_all_bodies() -> None:
-    """The list of bodies has all of them."""
+    """`BODIES` has all request bodies."""
     expected = (
         ApiTokenPost,
         ApiTokenPatch,
@@ -132,8 +132,8 @@ WITHIN: list[tuple[tuple[Make, ...], str, list[Any]]] = [
     ("make", "name", "value"),
     [(make, name, value) for makes, name, values in WITHIN for make in makes for value in values],
 )
-def test_within(make: Make, name: str, value: object) -> None:
-    """What the API takes is taken, as it is."""
+def test_accepted(make: Make, name: str, value: object) -> None:
+    """A value that the API accepts is accepted unchanged."""
     assert value == getattr(make(**{name: value}), name)
 
 
@@ -293,8 +293,8 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
     ("make", "name", "value", "expected"),
     [(make, name, value, expected) for makes, name, value, expected in BEYOND for make in makes],
 )
-def test_beyond(make: Make, name: str, value: object, expected: str) -> None:
-    """What the API would refuse is refused when it is made, with the place of the fault."""
+def test_refused(make: Make, name: str, value: object, expected: str) -> None:
+    """A value that the API would refuse is refused with its place."""
     with pytest.raises(ValidationError) as caught:
         make(**{name: value})
     assert expected in str(caught.value)
@@ -302,8 +302,8 @@ def test_beyond(make: Make, name: str, value: object, expected: str) -> None:
 
 @pytest.mark.parametrize("make", NAMED)
 @pytest.mark.parametrize("name", ["name", "description"])
-def test_no_secret_in_a_plain_text(make: Make, name: str) -> None:
-    """A secret is not taken for a text that everybody may read."""
+def test_secret_in_a_public_field(make: Make, name: str) -> None:
+    """A secret is refused for a field that is not secret."""
     with pytest.raises(ValidationError, match=rf"\.{name} must be a string, but it is Secret"):
         make(**{name: Secret("ci")})
 
@@ -317,8 +317,8 @@ def test_no_secret_in_a_plain_text(make: Make, name: str) -> None:
         (UserOauthTokenPatch, "UserOauthTokenPatch"),
     ],
 )
-def test_says_its_class(make: Make, expected: str) -> None:
-    """A refusal says which class and argument it is about."""
+def test_message_names_the_class(make: Make, expected: str) -> None:
+    """The message names the class and the argument."""
     with pytest.raises(ValidationError, match=rf"^{expected}\.name must have"):
         make(name="")
 
@@ -334,8 +334,8 @@ def test_says_its_class(make: Make, expected: str) -> None:
         (post, "oauth"),
     ],
 )
-def test_no_such_argument(make: Make, name: str) -> None:
-    """What the API does not know cannot be said."""
+def test_unknown_argument(make: Make, name: str) -> None:
+    """An argument that the API does not know raises a `TypeError`."""
     with pytest.raises(TypeError, match=name):
         make(**{name: None})
 
@@ -363,14 +363,14 @@ def test_no_such_argument(make: Make, name: str) -> None:
     ],
 )
 def test_defaults(body: attrs.AttrsInstance, required: dict[str, object]) -> None:
-    """All that need not be said is left out, which is what None means."""
+    """Optional members are `None`, which leaves them out."""
     expected = {name: required.get(name) for name in attrs.fields_dict(type(body))}
     assert expected == attrs.asdict(body, recurse=False)
 
 
 @pytest.mark.parametrize("make", [post, oauth_post, oauth_request, credentials, ApiTokenPatch])
 def test_value(make: Make) -> None:
-    """A body is an immutable value."""
+    """A request body is immutable and compared by value."""
     body = make()
     assert body == make()
     assert hash(body) == hash(make())
@@ -386,12 +386,12 @@ SCOPES = ("me.*", "all.User")
     "scopes", [[*SCOPES], SCOPES, iter(SCOPES), (it for it in SCOPES), dict.fromkeys(SCOPES).keys()]
 )
 def test_lists(scopes: Any) -> None:
-    """Any list is taken, in its order, and kept as a tuple that no one can change."""
+    """A list-like value is kept as a tuple in the same order."""
     assert ApiTokenPost("ci", scope=scopes).scope == SCOPES
 
 
 def test_suggestion() -> None:
-    """A refused scope comes with the published one that looks most like it, and with a way out."""
+    """The error for an unknown scope suggests a similar one and `UnlistedScope`."""
     with pytest.raises(ValidationError) as caught:
         post(scope=["all.User.reed"])
     assert str(caught.value) == (
@@ -402,7 +402,7 @@ def test_suggestion() -> None:
 
 
 def test_set_of_scopes() -> None:
-    """A set is taken for a list, in any order."""
+    """A set of scopes is accepted."""
     assert set(ApiTokenPost("ci", scope=set(SCOPES)).scope or ()) == set(SCOPES)
 
 
@@ -411,7 +411,7 @@ def test_set_of_scopes() -> None:
     [(post, "scope"), (oauth_post, "scope"), (credentials, "requested_scopes")],
 )
 def test_unlisted_scopes(make: Make, name: str) -> None:
-    """A scope that is named as unlisted is taken, and stays one in copies and pickles."""
+    """An `UnlistedScope` is accepted, and keeps its class in copies and pickles."""
     body = make(**{name: [UnlistedScope("galaxy.get")]})
 
     (scope,) = getattr(attrs.evolve(body) if make is not credentials else body, name)
@@ -421,14 +421,14 @@ def test_unlisted_scopes(make: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize("scope", ["", "x" * 1025])
-def test_unlisted_scope_of_no_length(scope: str) -> None:
-    """An unlisted scope has the length that the API allows, too."""
+def test_length_of_an_unlisted_scope(scope: str) -> None:
+    """The length of an `UnlistedScope` is checked."""
     with pytest.raises(ValidationError, match=r"scope\[0\] must have 1 to 1024 characters"):
         post(scope=[UnlistedScope(scope)])
 
 
 def test_every_scope_of_the_contract() -> None:
-    """Each word of the contract's enumerations is taken."""
+    """Every scope of the contract is accepted."""
     contract = json.loads((Path(__file__).parents[1] / "contract" / "openapi.json").read_text())
     schemas = contract["components"]["schemas"]
     words = {
@@ -448,20 +448,20 @@ def test_every_scope_of_the_contract() -> None:
 
 
 def test_patches() -> None:
-    """The patch of an OAuth token is a patch of its own kind."""
+    """The patch of an OAuth token has a class of its own."""
     assert UserOauthTokenPatch(name="ci") != ApiTokenPatch(name="ci")
     assert isinstance(UserOauthTokenPatch(), ApiTokenPatch)
 
 
 def test_never() -> None:
-    """The word for no expiration shows as itself and stays itself in copies and pickles."""
+    """`NEVER` is shown by its name, and stays the same object in copies and pickles."""
     assert repr(NEVER) == "NEVER"
     assert NEVER is copy.deepcopy(NEVER)
     assert NEVER is pickle.loads(pickle.dumps(NEVER))
 
 
-def test_credentials_are_veiled() -> None:
-    """Neither the password nor the two-factor code shows in a repr or a pickle."""
+def test_credentials_are_not_shown() -> None:
+    """Neither the password nor the two-factor code is in a repr or a pickle."""
     body = UserCredentials("a@b", PASSWORD, two_factor_code="123456")
     assert repr(body) == (
         "UserCredentials(email='a@b', password=Secret('****'), "
@@ -474,7 +474,7 @@ def test_credentials_are_veiled() -> None:
 
 
 def test_credentials_of_secrets() -> None:
-    """What is a secret already is taken as it is."""
+    """A password that is a `Secret` is accepted."""
     password = Secret(PASSWORD)
     assert password is UserCredentials("a@b", password).password
 
@@ -493,7 +493,7 @@ def test_credentials_of_secrets() -> None:
     ],
 )
 def test_credentials_refused(more: dict[str, Any], secret: str) -> None:
-    """A refusal has neither the password nor the code in its text or its traceback."""
+    """The error shows neither the password nor the code, not even in its traceback."""
     with pytest.raises(ValidationError) as caught:
         credentials(**more)
     assert secret not in f"{caught.value!r} {caught.value}"
@@ -502,7 +502,7 @@ def test_credentials_refused(more: dict[str, Any], secret: str) -> None:
 
 @given(st.text())
 def test_any_password(text: str) -> None:
-    """Any text is a password, or is refused by our own error."""
+    """Any string is accepted as a password or raises a `ValidationError`."""
     try:
         body = UserCredentials("a@b", text)
     except ValidationError:

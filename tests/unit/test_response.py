@@ -1,4 +1,4 @@
-"""An HTTP answer as a model, or as the error to raise."""
+"""Read an HTTP response as a model or as the error to raise."""
 
 import gzip
 import json
@@ -62,7 +62,7 @@ def read(
     secrets: tuple[str, ...] = (),
     operation: Operation[Any] = GET,
 ) -> Any:
-    """What an answer says; a content that is no bytes is sent as JSON."""
+    """Read a response. Content that is not bytes is sent as JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     answer = RawResponse(status, httpx.Headers(JSON if headers is None else headers), body)
     request = httpx.Request(operation.method, f"https://api.losant.com/me/tokens/{ID}?_links=true")
@@ -70,8 +70,8 @@ def read(
     return result_of(read_response(operation, request, answer, codec(), hidden))
 
 
-def said(error: LosantError) -> str:
-    """All that an error holds, in every form in which it may end up in a log."""
+def shown_by(error: LosantError) -> str:
+    """Return everything that an error may show in a log."""
     return f"{error!r} {error} {vars(error)} {pickle.dumps(error)!r}"
 
 
@@ -80,7 +80,7 @@ def said(error: LosantError) -> str:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_success(status: int) -> None:
-    """A success is the model that the operation promises, whatever its exact status and type."""
+    """A success with any 2xx status and any media type becomes the operation's model."""
     assert read({"id": ID}, status) == ApiToken(id=ID)
     assert read({"id": ID}, status, {}) == ApiToken(id=ID)
     assert read({"success": True}, status, operation=DELETE) == Success()
@@ -136,7 +136,7 @@ def test_success(status: int) -> None:
 def test_unreadable(
     content: bytes, status: int, headers: dict[str, str], expected: str, path: str | None
 ) -> None:
-    """A success of another shape than the operation promises is an error that describes it."""
+    """A success with unexpected content is an error that describes the content."""
     error = read(content, status, headers)
     assert type(error) is ResponseError
     assert str(error) == f"userApiToken.get: {expected}"
@@ -147,19 +147,19 @@ def test_unreadable(
         "ambiguous": True,
         "token_id": None,
     }
-    assert "hunter2" not in said(error)
+    assert "hunter2" not in shown_by(error)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
 def test_redirect(status: int) -> None:
-    """A redirect is never followed, and says neither a place nor that it was a success."""
+    """A redirect is an error that does not show its target."""
     error = read({"id": ID}, status, {"location": f"https://evil.com/{SECRET}"})
     assert type(error) is ResponseError
     assert str(error) == (
         "userApiToken.get: the response is a redirect, which is never followed: check the base "
         f"URL (status {status}, of no stated type, 34 bytes)"
     )
-    assert SECRET not in said(error)
+    assert SECRET not in shown_by(error)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,13 @@ def test_redirect(status: int) -> None:
         (200, b"", {"content-length": "0"}),
     ],
 )
-def test_success_of_a_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
-    """A deletion succeeds if the response says so, or if it has no body to say anything with."""
+def test_successful_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
+    """A deletion is successful if its response says so or has no body."""
     assert isinstance(read(content, status, headers, operation=DELETE), Success)
 
 
-def test_success_keeps_what_is_extra() -> None:
-    """Members of a success that are not listed are kept."""
+def test_success_keeps_unlisted_members() -> None:
+    """Members of a success without an attribute are kept."""
     assert read({"success": True, "n": 1}, operation=DELETE).extra == {"n": 1}
 
 
@@ -205,29 +205,29 @@ def test_success_keeps_what_is_extra() -> None:
         (299, b"", {}),
     ],
 )
-def test_no_success_of_a_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
-    """A successful status whose body does not say so proves nothing: the error is ambiguous."""
+def test_unproven_deletion(status: int, content: bytes, headers: dict[str, str]) -> None:
+    """A deletion with another body is an ambiguous error, despite its status."""
     error = read(content, status, headers, operation=DELETE)
     assert (type(error), error.ambiguous) == (ResponseError, True)
 
 
 @pytest.mark.parametrize("operation", TOKENS, ids=str)
-def test_answer_to_another_request(operation: Operation[Any]) -> None:
-    """A response about another token than the one asked for is an ambiguous error."""
+def test_response_to_another_request(operation: Operation[Any]) -> None:
+    """A response with the id of another token is an ambiguous error."""
     error = read({"id": "f" * 24, "name": SECRET}, operation=operation)
     assert (type(error), error.path, error.ambiguous) == (ResponseError, "$.id", True)
     assert "$.id of the response is not the id of the requested token" in str(error)
-    assert SECRET not in said(error)
+    assert SECRET not in shown_by(error)
 
 
 @pytest.mark.parametrize("operation", TOKENS, ids=str)
-def test_id_in_other_letters(operation: Operation[Any]) -> None:
-    """The ids are compared regardless of case."""
+def test_id_in_another_case(operation: Operation[Any]) -> None:
+    """Ids are compared without regard to case."""
     assert read({"id": ID.upper()}, operation=operation).id == ID.upper()
 
 
-def test_a_new_token_has_an_id_of_its_own() -> None:
-    """The response to a creation is about a token that the request could not name."""
+def test_id_of_a_new_token_is_not_compared() -> None:
+    """The id of a new token is not compared with the request."""
     body = {"id": "f" * 24, "token": SECRET}
     assert read(body, 201, operation=_operations.USER_API_TOKENS_POST).id == "f" * 24
 
@@ -254,7 +254,7 @@ def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> No
         f"userApiTokens.post: the token '{ID}' was created, but its secret is lost: $.token of "
         f"the response {problem} (status 201). Delete this token, and create another one."
     )
-    assert SECRET not in said(error)
+    assert SECRET not in shown_by(error)
 
 
 # --- What fails ------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> No
     ],
 )
 def test_status(status: int, expected: type, phrase: str) -> None:
-    """Each status has its class of error, with HTTP's own word where the API gives none."""
+    """Each status has its own error class, and the phrase of HTTP by default."""
     error = read(b"", status)
     assert expected is type(error)
     text = f"userApiToken.get (/me/tokens/{ID}): {status} "
@@ -312,8 +312,8 @@ HINTS = {
 
 
 @pytest.mark.parametrize(("status", "hint"), HINTS.items())
-def test_explained(status: int, hint: str) -> None:
-    """What the API says is in the text of the error and in its attributes, with a hint."""
+def test_message_and_advice(status: int, hint: str) -> None:
+    """The API's message is in the text and in the attributes of the error, with advice."""
     more = {"validationErrors": [{"path": "name"}], "n": 1}
     error = read({"type": "Odd", "message": "It is odd.", **more}, status)
     assert str(error) == f"userApiToken.get (/me/tokens/{ID}): {status} Odd - It is odd.{hint}"
@@ -347,7 +347,7 @@ def test_explained(status: int, hint: str) -> None:
     ],
 )
 def test_bodies_of_errors(body: object, kind: str, message: str, details: dict[str, Any]) -> None:
-    """Whatever the body of an error is, the error can be told by its status."""
+    """An error with any body has the class of its status."""
     error = read(body, 400)
     assert type(error) is BadRequest
     assert (kind, message, details) == (error.type, error.message, error.details)
@@ -381,8 +381,8 @@ def test_errors_of_the_api(status: int, content: object, expected: bool) -> None
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_errors_of_a_stranger(status: int) -> None:
-    """The text of an error that a proxy may have made does not explain the API."""
+def test_errors_of_a_proxy(status: int) -> None:
+    """An error that a proxy may have sent has no advice about the token."""
     error = read(b"<html>", status, {"content-type": "text/html"})
     assert str(error).endswith(
         ". This is not an error of the API: a proxy or another service may have responded."
@@ -390,7 +390,7 @@ def test_errors_of_a_stranger(status: int) -> None:
 
 
 def test_empty_payload_too_large() -> None:
-    """A 413 without any body or header is an error like any other."""
+    """A 413 without a body is read like any other error."""
     error = read(b"", 413, {})
     assert type(error) is PayloadTooLarge
     assert str(error).endswith("- no explanation was given")
@@ -411,12 +411,12 @@ ECHOES = [
 @pytest.mark.parametrize("body", ECHOES)
 @pytest.mark.parametrize("status", [400, 401, 500])
 def test_redacted(status: int, body: dict[str, Any]) -> None:
-    """A secret that a server says again is taken out of the error, wherever it is."""
+    """A secret of the request that a server repeats is removed from the error."""
     error = read(body, status, secrets=("other", SECRET))
     assert isinstance(error, StatusError)
-    assert SECRET not in said(error)
-    assert "hunter2-" not in said(error)
-    assert "****" in said(error)
+    assert SECRET not in shown_by(error)
+    assert "hunter2-" not in shown_by(error)
+    assert "****" in shown_by(error)
 
 
 AWKWARD = [
@@ -433,7 +433,7 @@ AWKWARD = [
 @pytest.mark.parametrize("ascii_only", [True, False])
 @pytest.mark.parametrize("password", AWKWARD)
 def test_redacted_when_escaped(password: str, ascii_only: bool) -> None:
-    """A secret that JSON writes in another way than it is, is taken out as well."""
+    """A secret with escaped characters in the JSON is removed as well."""
     body = {"type": "Validation", "message": f"bad: {password}", "given": {"password": password}}
     content = json.dumps(body, ensure_ascii=ascii_only).encode()
     error = read(content, 400, secrets=(password,))
@@ -445,7 +445,7 @@ def test_redacted_when_escaped(password: str, ascii_only: bool) -> None:
 
 
 def test_redacted_when_escaped_slashes() -> None:
-    """So it is where slashes or letters are escaped that need not be."""
+    """A secret with unnecessarily escaped characters is removed as well."""
     password = "slash/slash/a"
     content = b'{"message":"no","given":"slash\\/slash\\/\\u0061"}'
     assert read(content, 400, secrets=(password,)).details == {"given": "****"}
@@ -454,7 +454,7 @@ def test_redacted_when_escaped_slashes() -> None:
 @pytest.mark.parametrize("depth", [10, 100, 300, 600, 900, 5000, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]")])
 def test_deep_bodies_of_errors(depth: int, opening: bytes, closing: bytes) -> None:
-    """However deep the body of an error is nested, the error can be told by its status."""
+    """An error with a deeply nested body has the class of its status."""
     content = b'{"message":"no","a":' + opening * depth + b'"hunter2-hunter2"' + closing * depth
     error = read(content + b"}", 400, secrets=(SECRET,))
     assert type(error) is BadRequest
@@ -463,7 +463,7 @@ def test_deep_bodies_of_errors(depth: int, opening: bytes, closing: bytes) -> No
 
 @pytest.mark.parametrize("depth", [500, 1000, 1020])
 def test_hidden_depth_of_errors(depth: int) -> None:
-    """So it is where brackets in strings hide the depth."""
+    """An error whose nesting is hidden by strings has the class of its status."""
     content = b'{"message":"no","a":' + b'["]",' * depth + b"1" + b',"["]' * depth + b"}"
     error = read(content, 400, secrets=(SECRET,))
     assert type(error) is BadRequest
@@ -471,13 +471,13 @@ def test_hidden_depth_of_errors(depth: int) -> None:
 
 
 def test_access_tokens_are_redacted() -> None:
-    """Whatever looks like an access token is taken out of an error, though it was not sent."""
+    """A string that looks like an access token is removed from an error."""
     token = jwt({"scope": ["all.User"]})
     body = {"type": "Odd", "message": f"made {token}, see eyJhbGciOi", "given": {token: [token]}}
 
     error = read(body, 400)
 
-    assert token.split(".")[1] not in said(error)
+    assert token.split(".")[1] not in shown_by(error)
     assert ("made ****, see eyJhbGciOi", {"given": {"****": ["****"]}}) == (
         error.message,
         error.details,
@@ -486,7 +486,7 @@ def test_access_tokens_are_redacted() -> None:
 
 @pytest.mark.parametrize("secret", ["", "1", "abc"])
 def test_redacted_nothing(secret: str) -> None:
-    """What is empty, or too short to be a secret, such as a code left out, hides nothing."""
+    """An empty or very short secret hides nothing."""
     body = {"type": "abc1", "message": "no 1", "n": ["abc", 1]}
     error = read(body, 400, secrets=(secret, SECRET))
     assert (error.type, error.message, error.details) == ("abc1", "no 1", {"n": ["abc", 1]})
@@ -494,15 +494,15 @@ def test_redacted_nothing(secret: str) -> None:
 
 @given(st.text(min_size=8), st.text(max_size=8), st.text(max_size=8))
 def test_any_secret(secret: str, before: str, after: str) -> None:
-    """Any secret at all is taken out of what a server says."""
+    """Any secret is removed from a server's message."""
     if "*" in secret or any("\ud800" <= char <= "\udfff" for char in secret):
         return
     error = read({"type": "a", "x": f"{before}{secret}{after}"}, 400, secrets=(secret,))
     assert secret not in error.details["x"]
 
 
-def test_answer_is_veiled() -> None:
-    """An answer does not show what it holds: it may be a new token."""
+def test_repr_shows_no_content() -> None:
+    """The repr of a response shows neither headers nor content."""
     answer = RawResponse(201, httpx.Headers({"x": SECRET}), SECRET.encode())
     assert repr(answer) == "RawResponse(status_code=201)"
 
@@ -552,19 +552,19 @@ def test_answer_is_veiled() -> None:
     ],
 )
 def test_retry_after(value: str, expected: float | None) -> None:
-    """`Retry-After` is a number of seconds or a date in the forms of HTTP, or says nothing."""
+    """`Retry-After` is a number of seconds or an HTTP date; other values are ignored."""
     headers = httpx.Headers([(b"Retry-After", value.encode("utf-8"))])
     assert expected == retry_after(headers, NOW)
 
 
-def test_no_retry_after() -> None:
-    """Most answers do not say when to come again."""
+def test_without_retry_after() -> None:
+    """Without `Retry-After`, there is no time to wait."""
     assert retry_after(httpx.Headers(), NOW) is None
 
 
 @pytest.mark.parametrize("status", [400, 413, 429, 503])
 def test_retry_after_of_an_error(status: int) -> None:
-    """An error knows how long the server asks to wait."""
+    """An error has the seconds of `Retry-After`."""
     assert read(b"", status, {"retry-after": "7"}).retry_after == 7.0
 
 
@@ -585,7 +585,7 @@ def test_retry_after_of_an_error(status: int) -> None:
     )
 )
 def test_any_retry_after(value: str) -> None:
-    """Whatever it says, it is a time to wait, or nothing."""
+    """Any value of `Retry-After` is a number of seconds or `None`."""
     headers = httpx.Headers([(b"retry-after", value.encode("utf-8", "replace"))])
     found = retry_after(headers, NOW)
     assert found is None or found >= 0
@@ -652,7 +652,7 @@ CUT_SHORT = "is compressed with gzip, but the end is missing"
     ],
 )
 def test_body(encoding: str, parts: list[bytes], expected: bytes | str) -> None:
-    """A body is put together and decompressed, or refused where it is not what it says."""
+    """A body is joined and decompressed, or refused if it is not valid."""
     assert expected == collect(encoding, *parts)
 
 
@@ -667,7 +667,7 @@ def test_body(encoding: str, parts: list[bytes], expected: bytes | str) -> None:
 )
 @pytest.mark.parametrize("encoding", ["", "gzip"])
 def test_limit(encoding: str, parts: list[bytes], expected: bool) -> None:
-    """A body may be as large as the limit, counted after decompression, and no larger."""
+    """The limit applies to the size of a body after decompression."""
     plain = b"".join(parts)
     sent = [gzip.compress(plain)] if encoding else parts
     found = collect(encoding, *sent, limit=1024 * 1024)
@@ -675,29 +675,29 @@ def test_limit(encoding: str, parts: list[bytes], expected: bool) -> None:
 
 
 def test_default_limit() -> None:
-    """The limit is 32 MiB: ten thousand tokens are some five."""
+    """The default limit is 32 MiB."""
     assert DEFAULT_MAX_RESPONSE_SIZE == 32 * 1024 * 1024
 
 
 @pytest.mark.parametrize("size", [1, 100, 100_000])
-def test_bomb(size: int) -> None:
-    """What would decompress to far more than the limit is stopped there, part by part."""
+def test_decompression_stops_at_the_limit(size: int) -> None:
+    """Decompression stops at the limit."""
     bomb = gzip.compress(b"\0" * 64 * 1024 * 1024)
     assert len(bomb) < 100_000
     parts = (bomb[at : at + size] for at in range(0, 100_000, size))
     assert collect("gzip", *parts, limit=1024 * 1024) == "is larger than 1 MiB"
 
 
-def test_bomb_within() -> None:
-    """No part is decompressed further than one byte past the limit."""
+def test_decompression_of_one_part() -> None:
+    """No part is decompressed to more than one byte beyond the limit."""
     bomb = gzip.compress(b"\0" * 64 * 1024 * 1024)
     reader = BodyReader("gzip", limit=10)
     assert ContentProblem("is larger than 10 bytes", is_too_large=True) == reader.feed(bomb)
     assert reader._size == 11
 
 
-def test_bomb_of_empty_members() -> None:
-    """Members without any data are limited in number, and so are compressed bytes."""
+def test_many_empty_members() -> None:
+    """The number of empty gzip members and the compressed size are limited."""
     members = [gzip.compress(b"")] * 2000
     assert collect("gzip", *members) == "is larger than 32 MiB"
     assert collect("gzip", *members[:900], GZIPPED) == PLAIN
@@ -707,7 +707,7 @@ def test_bomb_of_empty_members() -> None:
 
 
 async def test_decompressed_in_steps() -> None:
-    """Other tasks run while much is decompressed."""
+    """Other tasks run while a large body is decompressed."""
     pauses = 0
     done = anyio.Event()
 
@@ -742,12 +742,12 @@ async def test_decompressed_in_steps() -> None:
     ],
 )
 def test_size_limit(operation: Operation[Any], status: int, setting: int, expected: int) -> None:
-    """Only the pages of lists may be as large as the client's setting allows."""
+    """The client's limit applies to pages of lists; other responses have lower limits."""
     assert expected * 1024**2 == size_limit(operation, status, setting * 1024**2)
 
 
 async def test_too_many_values() -> None:
-    """A page of more values than its limit allows can be asked for again in smaller pages."""
+    """A page with too many values raises `ResponseTooLarge`, which suggests smaller pages."""
     content = b'{"items":[' + b"[]," * 20_000 + b"[]]}"
     request = httpx.Request("GET", "https://api.losant.com/me/tokens")
     answer = RawResponse(200, httpx.Headers(JSON), content)
@@ -763,7 +763,7 @@ async def test_too_many_values() -> None:
 
 
 async def test_too_many_values_for_one_token() -> None:
-    """A response about one token cannot be made smaller."""
+    """A single token with too many values raises another error than `ResponseTooLarge`."""
     content = b'{"id":[' + b"[]," * 20_000 + b"[]]}"
     request = httpx.Request("GET", f"https://api.losant.com/me/tokens/{ID}")
     answer = RawResponse(200, httpx.Headers(JSON), content)
@@ -775,7 +775,7 @@ async def test_too_many_values_for_one_token() -> None:
 
 @given(st.binary(max_size=200), st.data())
 def test_any_parts(plain: bytes, data: st.DataObject) -> None:
-    """However a body is cut into parts, it is the same body."""
+    """The parts of a body make no difference to the result."""
     sent = gzip.compress(plain)
     cut = data.draw(st.integers(0, len(sent)))
     assert plain == collect("gzip", sent[:cut], sent[cut:])
@@ -783,10 +783,10 @@ def test_any_parts(plain: bytes, data: st.DataObject) -> None:
 
 @given(st.binary())
 def test_any_bytes(content: bytes) -> None:
-    """Bytes that are no gzip are said to be none, and never raise."""
+    """Bytes that are not gzip are a problem, not an exception."""
     assert collect("gzip", content) in {NO_GZIP, CUT_SHORT, b""}
 
 
-def test_errors_of_all_kinds() -> None:
-    """No answer is an error of the transport: one came."""
+def test_no_response_is_a_transport_error() -> None:
+    """No response becomes an error of the transport."""
     assert not any(isinstance(read(b"", status), TransportError) for status in range(100, 600))

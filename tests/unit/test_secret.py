@@ -1,4 +1,4 @@
-"""Texts that must not be seen."""
+"""Strings that are not shown."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ TEXT = "hunter2-hunter2"
     ],
 )
 def test_shown(shown: object, expected: object) -> None:
-    """However a secret is shown, it shows as a mask that does not tell its length either."""
+    """A secret is shown as a mask that does not depend on its length."""
     assert expected == shown
 
 
@@ -56,26 +56,26 @@ def test_in_a_traceback() -> None:
     assert "bad: ****" in shown
 
 
-def test_no_json() -> None:
-    """JSON has no secrets: what would have to be revealed is refused."""
+def test_not_json() -> None:
+    """A secret cannot be written as JSON."""
     with pytest.raises(TypeError) as caught:
         json.dumps({"token": Secret(TEXT)})
     assert TEXT not in str(caught.value)
 
 
 def test_not_among_its_attributes() -> None:
-    """What looks at the attributes of any object does not find the text."""
+    """The value of a secret is not in its public attributes."""
     assert not hasattr(Secret(TEXT), "__dict__")
 
 
 @given(st.text())
-def test_reveals(text: str) -> None:
-    """A secret gives itself up when asked to, unchanged."""
+def test_reveal(text: str) -> None:
+    """`reveal` returns the value unchanged."""
     assert text == Secret(text).reveal()
 
 
 def test_of() -> None:
-    """A text is made a secret, and a secret is left as it is."""
+    """`Secret.of` wraps a string, and returns a secret itself."""
     secret = Secret(TEXT)
     assert secret is Secret.of(secret)
     assert secret == Secret.of(TEXT)
@@ -83,7 +83,7 @@ def test_of() -> None:
 
 @given(st.text(), st.text())
 def test_equality(one: str, other: str) -> None:
-    """Secrets are equal when their texts are, and then they have the same hash."""
+    """Secrets with equal values are equal and have the same hash."""
     assert (one == other) is (Secret(one) == Secret(other))
     assert Secret(one) == Secret(one)
     assert hash(Secret(one)) == hash(Secret(one))
@@ -91,19 +91,19 @@ def test_equality(one: str, other: str) -> None:
 
 @pytest.mark.parametrize("other", ["", "a", "a\ud800"])
 def test_equality_of_lone_surrogates(other: str) -> None:
-    """Texts that cannot be encoded, such as JSON can bring, are compared like all others."""
+    """Secrets with half of a surrogate pair can be compared."""
     assert (Secret("a\ud800") == Secret(other)) is (other == "a\ud800")
 
 
 @pytest.mark.parametrize("other", [TEXT, None, 1, TEXT.encode()])
 def test_equal_to_nothing_else(other: object) -> None:
-    """A secret equals no plain text, not even its own."""
+    """A secret is not equal to a string, not even to its value."""
     assert Secret(TEXT) != other
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle(protocol: int) -> None:
-    """A pickle of a secret does not have the text, and what comes out of it says so."""
+    """A pickle does not hold the value, and an unpickled secret cannot be revealed."""
     pickled = pickle.dumps(Secret(TEXT), protocol)
     found = pickle.loads(pickled)
     assert TEXT.encode() not in pickled
@@ -112,8 +112,8 @@ def test_pickle(protocol: int) -> None:
         found.reveal()
 
 
-def test_equality_of_pickled() -> None:
-    """What came out of a pickle equals itself alone: nobody knows what it was."""
+def test_equality_of_unpickled() -> None:
+    """An unpickled secret is equal only to itself."""
     one, other = (pickle.loads(pickle.dumps(Secret(TEXT))) for _ in range(2))
     assert one == one  # noqa: PLR0124
     assert [one == other, one == Secret(TEXT), Secret("") == one] == [False, False, False]
@@ -121,7 +121,7 @@ def test_equality_of_pickled() -> None:
 
 
 def test_copies() -> None:
-    """A copy of a secret is the secret, which can be revealed still."""
+    """A copy of a secret is the same secret."""
     secret = Secret(TEXT)
     assert secret is copy.copy(secret)
     assert secret is copy.deepcopy([secret])[0]

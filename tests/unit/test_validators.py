@@ -1,4 +1,4 @@
-"""The limits on what is sent: what passes, what does not, and what is said of it."""
+"""Validators: the values that they accept, and the errors for other values."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -18,7 +18,7 @@ NAN = float("nan")
 
 
 class Zoneless(tzinfo):
-    """A time zone that does not say where it is."""
+    """A time zone without an offset."""
 
     def utcoffset(self, _: datetime | None) -> None:
         return None
@@ -65,8 +65,8 @@ GOOD: list[tuple[validators.Validator, list[Any]]] = [
 @pytest.mark.parametrize(
     ("limit", "value"), [(limit, value) for limit, values in GOOD for value in values]
 )
-def test_within(limit: validators.Validator, value: object) -> None:
-    """What is within a limit passes."""
+def test_accepted(limit: validators.Validator, value: object) -> None:
+    """A value within the limits is accepted."""
     validators.check_argument(limit, "Thing", "part", value)
 
 
@@ -164,8 +164,8 @@ BAD: list[tuple[validators.Validator, object, str]] = [
 
 
 @pytest.mark.parametrize(("limit", "value", "expected"), BAD)
-def test_beyond(limit: validators.Validator, value: object, expected: str) -> None:
-    """What is beyond a limit is refused, with the limit and what was given instead."""
+def test_refused(limit: validators.Validator, value: object, expected: str) -> None:
+    """A value beyond a limit is refused with a message that names both."""
     with pytest.raises(ValidationError) as caught:
         validators.check_argument(limit, "Thing", "part", value)
     assert str(caught.value).startswith("Thing.part ")
@@ -173,20 +173,20 @@ def test_beyond(limit: validators.Validator, value: object, expected: str) -> No
 
 
 @pytest.mark.parametrize("least", [0, 1])
-def test_beyond_all_bounds(least: int) -> None:
-    """A number of more digits than Python writes out is refused like any other."""
+def test_huge_integer(least: int) -> None:
+    """An integer with too many digits to print is refused like any other."""
     with pytest.raises(ValidationError, match="must be an integer"):
         validators.check_argument(validators.integer(minimum=least), "Thing", "part", -(10**5000))
 
 
-def test_positive_beyond_all_bounds() -> None:
-    """So is such a number where fractions are taken, too."""
+def test_huge_positive_number() -> None:
+    """Such an integer is refused as a positive number as well."""
     with pytest.raises(ValidationError, match="must be a number above 0"):
         validators.check_argument(validators.positive_number, "Thing", "part", -(10**5000))
 
 
-def test_place() -> None:
-    """What is wrong inside a list or an object is said with its place."""
+def test_place_of_the_problem() -> None:
+    """The message names the place inside a list or an object."""
     role = validators.instance_with(ResourceRole, {"role": validators.one_of(("view",))})
     value = (ResourceRole("a", "view"), ResourceRole("a", "admin"))
     with pytest.raises(ValidationError) as caught:
@@ -194,8 +194,8 @@ def test_place() -> None:
     assert str(caught.value) == "Thing.roles[1].role must be one of 'view', but it is 'admin'"
 
 
-def test_of_an_attribute() -> None:
-    """As an attrs validator, a limit names the class and the attribute."""
+def test_attrs_field() -> None:
+    """As a validator of an attrs field, the message names the class and the field."""
 
     @attrs.frozen
     class Parcel:
@@ -219,14 +219,14 @@ def test_of_an_attribute() -> None:
         (["a"], "list"),
     ],
 )
-def test_shown(value: object, expected: str) -> None:
-    """Of what was given, only short texts are shown: anything else may be a secret."""
+def test_describe(value: object, expected: str) -> None:
+    """`describe` shows only short strings, because other values may be secret."""
     assert expected == validators.describe(value)
 
 
 @given(st.text(min_size=41, max_size=200))
-def test_long_texts_are_not_shown(text: str) -> None:
-    """A text as long as a token is never shown."""
+def test_long_strings_are_not_described(text: str) -> None:
+    """`describe` never shows a string as long as a token."""
     assert validators.describe(text) == f"a string of {len(text)} characters"
 
 
@@ -246,14 +246,14 @@ def test_long_texts_are_not_shown(text: str) -> None:
         ([], ()),
     ],
 )
-def test_many(value: Any, expected: object) -> None:
-    """Any list becomes a tuple; a single text does not become its characters."""
+def test_as_tuple(value: Any, expected: object) -> None:
+    """A list-like value becomes a tuple; a string is not split into characters."""
     assert expected == validators.as_tuple(value)
 
 
 @given(st.text(max_size=30))
-def test_text_is_refused_or_can_be_sent(text: str) -> None:
-    """A text that passes can be encoded, and one that cannot be is refused."""
+def test_accepted_strings_can_be_encoded(text: str) -> None:
+    """A string that cannot be encoded is refused, and any other is accepted."""
     try:
         validators.check_argument(validators.string(), "Thing", "part", text)
     except ValidationError:
