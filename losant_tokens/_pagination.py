@@ -49,9 +49,7 @@ _MAX_GROWTH = 2
 _MAX_EXTRA_PAGES = 10
 _MAX_ITEMS = 10_000_000
 
-_MAX_REMEMBERED_IDS = (
-    100_000  # about 10 MB; the ids of a longer list are forgotten from time to time
-)
+_MAX_REMEMBERED_IDS = 100_000  # about 10 MB; beyond that, all of them are forgotten
 
 
 class Page(Protocol[T_co]):

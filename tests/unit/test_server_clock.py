@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import SimpleNamespace
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 import time_machine
@@ -15,7 +13,6 @@ from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, RetryPolicy, errors
 from losant_tokens._server_clock import ServerClock, parse_http_date
-from losant_tokens._warnings import _caller_of
 from tests.support.helpers import jwt
 from tests.support.servers import ID
 
@@ -283,42 +280,6 @@ async def test_a_retry_after_date_is_relative(status: int, error: type[errors.St
         with pytest.raises(error) as caught:
             await client.user_api_token.get(ID)
     assert caught.value.retry_after == 30.0
-
-
-# --- Warnings ---------------------------------------------------------------------------------
-
-
-async def test_a_warning_of_a_list_names_the_caller() -> None:
-    """A list of several pages warns once, for the line that reads it."""
-
-    def page(request: httpx.Request) -> httpx.Response:
-        number = int(request.url.params.get("page", 0))
-        items = [{"id": f"{number:024x}"}]
-        return httpx.Response(200, json={"items": items, "totalCount": 3, "perPage": 1})
-
-    async with client_of(page, scopes=["all.Device"], scope_check="warn") as client:
-        with pytest.warns(errors.ScopeWarning) as caught:
-            tokens = [one async for one in client.user_api_tokens.iter(per_page=1)]
-        with pytest.warns(errors.ScopeWarning) as for_a_page:
-            await client.user_api_tokens.get()
-    assert len(tokens) == 3
-    assert [one.filename for one in (*caught, *for_a_page)] == [__file__] * 2
-
-
-async def test_a_warning_in_a_task_of_its_own() -> None:
-    """A call that is a task has no caller; its warning still names no line of this package."""
-    async with client_of(service(None), scopes=["all.Device"], scope_check="warn") as client:
-        with pytest.warns(errors.ScopeWarning) as caught:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(client.user_api_token.get, ID)
-    assert "losant_tokens/_" not in caught[0].filename
-
-
-def test_a_warning_without_a_caller() -> None:
-    """If all lines are of this package or the event loop, the warning names the innermost one."""
-    outer = SimpleNamespace(f_globals={"__name__": "asyncio.events"}, f_back=None)
-    inner = SimpleNamespace(f_globals={"__name__": "losant_tokens._session"}, f_back=outer)
-    assert _caller_of(inner) is inner  # type: ignore[arg-type, comparison-overlap]
 
 
 def test_the_clock_shows_no_header() -> None:
