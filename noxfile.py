@@ -40,6 +40,7 @@ def typing(session: nox.Session) -> None:
     (folder / "pyrightconfig.json").write_text('{"include": ["."]}')  # this folder and no other
     session.run("mypy", "--strict", "--config-file=", str(folder))
     session.run("pyright", "--project", str(folder))
+    session.run("pyright", "--project", "tests/typing")
 
 
 @nox.session

@@ -1,0 +1,158 @@
+"""The types of the client."""
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, assert_type
+
+from losant_tokens import (
+    NEVER,
+    ApiToken,
+    ApiTokenPatch,
+    ApiTokenPost,
+    ApiTokens,
+    AsyncClient,
+    AuthenticatedUser,
+    Listing,
+    NewApiToken,
+    OauthRequest,
+    Owner,
+    OwnerTokens,
+    RequestOptions,
+    RetryPolicy,
+    Secret,
+    Success,
+    UnlistedScope,
+    UserCredentials,
+    UserOauthToken,
+    UserOauthTokenPatch,
+    UserOauthTokenPost,
+    UserOauthTokens,
+    aiohttp_transport,
+    can_create_tokens,
+    environment_proxy,
+    httpx_transport,
+)
+
+ID = "575ec7417ae143cd83dc4a95"
+POST = ApiTokenPost(name="ci", scope=["all.User.read", UnlistedScope("new.scope")])
+PATCH = ApiTokenPatch(status="inactive")
+OAUTH_REQUEST = OauthRequest(
+    client_id="c" * 24, redirect_uri="https://example.com", code_challenge="c" * 43
+)
+
+
+async def user_tokens(client: AsyncClient) -> None:
+    assert_type(await client.user_api_token.get(ID), ApiToken)
+    assert_type(await client.user_api_token.patch(ID, PATCH), ApiToken)
+    assert_type(await client.user_api_token.delete(ID, losantdomain="example.com"), Success)
+    assert_type(await client.user_api_tokens.get(per_page=50), ApiTokens)
+    assert_type(await client.user_api_tokens.post(POST), NewApiToken)
+    assert_type(client.user_api_tokens.iter(sort_field="expirationDate"), Listing[ApiToken])
+    async for token in client.user_api_tokens.iter():
+        assert_type(token, ApiToken)
+
+
+async def oauth_tokens(client: AsyncClient) -> None:
+    post = UserOauthTokenPost(name="app", oauth=OAUTH_REQUEST, expiration_date=NEVER)
+    assert_type(await client.user_oauth_token.get(ID), UserOauthToken)
+    patch = UserOauthTokenPatch(name="app")
+    assert_type(await client.user_oauth_token.patch(ID, patch), UserOauthToken)
+    assert_type(await client.user_oauth_token.delete(ID), Success)
+    assert_type(await client.user_oauth_tokens.get(), UserOauthTokens)
+    assert_type(await client.user_oauth_tokens.post(post), UserOauthToken)
+    assert_type(client.user_oauth_tokens.iter(), Listing[UserOauthToken])
+
+
+async def application_tokens(client: AsyncClient) -> None:
+    assert_type(await client.application_api_token.get(ID, ID), ApiToken)
+    assert_type(await client.application_api_token.patch(ID, ID, PATCH), ApiToken)
+    assert_type(await client.application_api_token.delete(ID, ID), Success)
+    assert_type(await client.application_api_tokens.get(ID), ApiTokens)
+    assert_type(await client.application_api_tokens.post(ID, POST), NewApiToken)
+    assert_type(client.application_api_tokens.iter(ID), Listing[ApiToken])
+
+
+async def instance_tokens(client: AsyncClient) -> None:
+    assert_type(await client.instance_api_token.get(ID, ID), ApiToken)
+    assert_type(await client.instance_api_token.patch(ID, ID, PATCH), ApiToken)
+    assert_type(await client.instance_api_token.delete(ID, ID), Success)
+    assert_type(await client.instance_api_tokens.get(ID), ApiTokens)
+    assert_type(await client.instance_api_tokens.post(ID, POST), NewApiToken)
+    assert_type(client.instance_api_tokens.iter(ID), Listing[ApiToken])
+
+
+async def tokens_of_any_owner(client: AsyncClient) -> None:
+    tokens = client.tokens(Owner.application(ID))
+    assert_type(tokens, OwnerTokens)
+    assert_type(client.tokens("user"), OwnerTokens)
+    assert_type(await tokens.get(ID), ApiToken | UserOauthToken)
+    assert_type(await tokens.patch(ID, PATCH), ApiToken | UserOauthToken)
+    assert_type(await tokens.delete(ID), Success)
+    assert_type(await tokens.post(POST), NewApiToken)
+    oauth_post = UserOauthTokenPost(name="app", oauth=OAUTH_REQUEST)
+    assert_type(await tokens.post(oauth_post), UserOauthToken)
+    assert_type(tokens.iter(), Listing[ApiToken | UserOauthToken])
+    assert_type(await tokens.page(page=2), ApiTokens | UserOauthTokens)
+    assert_type(await tokens.count(), int | None)
+
+
+async def log_in(client: AsyncClient) -> None:
+    credentials = UserCredentials(email="ada@example.com", password="a password")
+    user = await client.auth.authenticate_user(credentials)
+    assert_type(user, AuthenticatedUser)
+    assert_type(user.token, Secret)
+
+
+async def new_token_has_a_secret(client: AsyncClient) -> None:
+    new = await client.user_api_tokens.post(POST)
+    assert_type(new.token, Secret)
+    assert_type(new.token.reveal(), str)
+    listed = await client.user_api_token.get(ID)
+    assert_type(listed.token, Secret | None)
+    listed.token.reveal()  # type: ignore[union-attr]
+
+
+async def opened_client() -> None:
+    context = ssl.create_default_context()
+    transport = aiohttp_transport(max_connections=10, verify=context)
+    async with AsyncClient(Secret("t"), transport=transport, retry=RetryPolicy()) as client:
+        assert_type(client, AsyncClient)
+        assert_type(client.base_url, str)
+        assert_type(client.max_connections, int)
+        assert_type(client.clock_skew, timedelta | None)
+        assert_type(client.server_time(), datetime | None)
+        assert_type(client.account, str | None)
+        assert_type(client.uses_token(ID), bool)
+        assert_type(client.has_claimed_ids, bool)
+    AsyncClient(transport=httpx_transport(proxy=environment_proxy("https://api.losant.com")))
+
+
+def models(token: ApiToken, page: ApiTokens) -> None:
+    assert_type(token.id, str)
+    assert_type(token.name, str)
+    assert_type(token.expiration_date, datetime | None)
+    assert_type(page.items, tuple[ApiToken, ...])
+    assert_type(page.total_count, int | None)
+    assert_type(can_create_tokens(["all.User"]), bool)
+    assert_type(token.extra, Mapping[str, Any])
+
+
+async def options(client: AsyncClient) -> None:
+    shared: RequestOptions = {"timeout": 5.0, "retry": RetryPolicy(attempts=1)}
+    await client.user_api_token.get(ID, **shared)
+
+
+async def mistakes(client: AsyncClient) -> None:
+    await client.user_api_token.get()  # type: ignore[call-arg]
+    await client.user_api_token.get(1)  # type: ignore[arg-type]
+    await client.user_api_token.patch(ID, POST)  # type: ignore[arg-type]
+    await client.user_api_token.get(ID, retries=3)  # type: ignore[call-arg]
+    await client.user_api_tokens.post("ci")  # type: ignore[arg-type]
+    await client.user_oauth_tokens.get(sort_field="expirationDate")  # type: ignore[arg-type]
+    client.user_api_tokens.iter(sort_field="age")  # type: ignore[arg-type]
+    client.user_api_tokens.iter(page=2)  # type: ignore[call-arg]
+    ApiTokenPatch(status="deleted")  # type: ignore[arg-type]
+    ApiTokenPost()  # type: ignore[call-arg]
+    AsyncClient(Secret("t")).base_url = "https://example.com"  # type: ignore[misc]
+    Secret("t").reveal().decode()  # type: ignore[attr-defined]

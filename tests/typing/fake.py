@@ -1,0 +1,47 @@
+"""The types of the fake."""
+
+from datetime import datetime
+from typing import assert_type
+
+import httpx
+
+from losant_tokens.testing import (
+    FakeLosant,
+    FakeToken,
+    FakeUser,
+    Fault,
+    RecordedRequest,
+    SeedSummary,
+    Serving,
+)
+
+
+async def fake() -> None:
+    fake = FakeLosant(page_cap=50)
+    assert_type(fake.admin_token, str)
+    assert_type(fake.user_id, str)
+    token = fake.add_token("ci-1", scope=["all.User.read"], status="inactive")
+    assert_type(token, FakeToken)
+    assert_type(token.secret, str)
+    assert_type(token.expiration_date, datetime | None)
+    assert_type(fake.tokens(), tuple[FakeToken, ...])
+    assert_type(fake.add_user("ada@example.com", "a password"), FakeUser)
+    assert_type(fake.access_token(["all.User.read"]), str)
+    assert_type(fake.seed(100, seed=7), SeedSummary)
+    assert_type(fake.requests, tuple[RecordedRequest, ...])
+    assert_type(fake.requests[0].status, int | None)
+    assert_type(fake.fail("latency", seconds=0.2, times=None), Fault)
+    assert_type(fake.transport(), httpx.AsyncBaseTransport)
+    assert_type(fake.serve(), Serving)
+    with fake.serve() as base_url:
+        assert_type(base_url, str)
+    async with fake.serve() as base_url:
+        assert_type(base_url, str)
+
+
+def mistakes() -> None:
+    fake = FakeLosant()
+    fake.add_token("ci-1", "user")  # type: ignore[call-arg]
+    fake.add_token(status="deleted")  # type: ignore[arg-type]
+    fake.fail("explode")  # type: ignore[arg-type]
+    fake.tokens().append(fake.add_token())  # type: ignore[attr-defined]

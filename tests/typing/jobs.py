@@ -1,0 +1,81 @@
+"""The types of jobs."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, assert_type
+
+import anyio
+
+from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens.jobs import Counts, Entry, Header, Outcome, Plan, Progress, Report, Result, Rule
+
+SPAN = timedelta(days=90)
+
+
+async def job(client: AsyncClient) -> None:
+    plan = await jobs.plan(client, Owner.user(), select=jobs.expired(), path="plan.jsonl")
+    assert_type(plan, Plan)
+    assert_type(jobs.journal_path(plan), Path)
+
+    def report_progress(progress: Progress) -> None:
+        assert_type(progress.finished, int)
+        assert_type(progress.pause_reason, str | None)
+
+    report = await jobs.apply(client, plan, stop=anyio.Event(), on_progress=report_progress)
+    assert_type(report, Report)
+    assert_type(await jobs.sweep(client, report, after=SPAN), Plan)
+    assert_type(await jobs.restore(client, "report.json"), Plan)
+
+
+async def failed_job(client: AsyncClient, plan: Plan) -> None:
+    try:
+        await jobs.apply(client, plan)
+    except jobs.JobFailed as error:
+        assert_type(error.report, Report)
+
+
+def plans() -> None:
+    plan = Plan.read(Path("plan.jsonl"))
+    assert_type(plan, Plan)
+    assert_type(plan.path, Path)
+    assert_type(plan.header, Header)
+    assert_type(plan.header.created_at, datetime)
+    assert_type(plan.header.counts, Mapping[Owner, Counts])
+    assert_type(plan.header.total, Counts)
+    assert_type(plan.entries(), Iterator[Entry])
+    assert_type(len(plan), int)
+
+
+def reports(report: Report) -> None:
+    assert_type(report.counts, dict[Outcome, int])
+    assert_type(report.changed_at, Mapping[int, datetime])
+    assert_type(report.pending, int)
+    assert_type(report.finished_before, int)
+    assert_type(report.is_complete, bool)
+    assert_type(report.started_at, datetime)
+    assert_type(report.ended_at, datetime)
+    assert_type(report.gave_up, str | None)
+    assert_type(report.results(), Iterator[Result])
+    assert_type(report.summary(), dict[str, Any])
+    assert_type(report.save("report.html"), Path)
+
+
+def rules() -> None:
+    assert_type(jobs.older_than(SPAN) & ~jobs.named("prod-*") | jobs.inactive(), Rule)
+    assert_type(jobs.all_of([jobs.never_expires(), jobs.has_scope("all.*")]), Rule)
+    assert_type(jobs.any_of([jobs.created_by("ada"), jobs.can_create_tokens()]), Rule)
+    assert_type(jobs.expires_within(SPAN), Rule)
+    assert_type(jobs.not_updated_for(SPAN), Rule)
+    assert_type(jobs.no_tokens(), Rule)
+    assert_type(jobs.name_matches("prod-1", "prod-*"), bool)
+
+
+async def mistakes(client: AsyncClient, plan: Plan) -> None:
+    await jobs.plan(client, Owner.user())  # type: ignore[call-arg]
+    await jobs.plan(client, Owner.user(), select="expired")  # type: ignore[arg-type]
+    await jobs.plan(client, "user", select=jobs.expired(), action="drop")  # type: ignore[arg-type]
+    await jobs.apply(client, "plan.jsonl")  # type: ignore[arg-type]
+    await jobs.apply(client, plan, True)  # type: ignore[call-arg]
+    jobs.older_than(90)  # type: ignore[arg-type]
+    jobs.expired() & "inactive"  # type: ignore[operator]
