@@ -10,7 +10,7 @@ from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, Pla
 from losant_tokens.jobs._execution.job import MAX_PLAN_AGE, apply, journal_path
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._name_patterns import name_matches
-from losant_tokens.jobs._plan.account import check_account
+from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine import restore, sweep

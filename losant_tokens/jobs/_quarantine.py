@@ -22,7 +22,7 @@ from losant_tokens._warnings import warn_caller
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._files import open_regular, reason
-from losant_tokens.jobs._plan.account import other_claim
+from losant_tokens.jobs._plan.account_check import other_claim
 from losant_tokens.jobs._plan.format import optional_string, parse_owner_ids
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import make_plan

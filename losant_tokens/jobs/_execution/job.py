@@ -19,7 +19,7 @@ from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue
 from losant_tokens.jobs._execution.unconfirmed_results import UnconfirmedResults
 from losant_tokens.jobs._execution.worker_pool import WorkerPool
-from losant_tokens.jobs._plan.account import AccountCheck
+from losant_tokens.jobs._plan.account_check import AccountCheck
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._states import States

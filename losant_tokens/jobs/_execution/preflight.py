@@ -13,7 +13,7 @@ from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import JournalError, PlanRefused
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.progress import Listener, report_account_check
-from losant_tokens.jobs._plan.account import AccountCheck, check_account
+from losant_tokens.jobs._plan.account_check import AccountCheck, check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.throttle import describe

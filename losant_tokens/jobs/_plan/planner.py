@@ -1,6 +1,6 @@
 """Makes plans: lists all tokens, selects some, and writes them to a file.
 
-This is the module of planning that waits. `selector`, `findings`, `completeness` and `page_cursor`
+This is the module of planning that waits. `selector`, `summary`, `completeness` and `page_cursor`
 make the decisions.
 """
 
@@ -17,7 +17,6 @@ from losant_tokens import _validators as validators
 from losant_tokens._warnings import warn_caller
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.completeness import ListingCheck
-from losant_tokens.jobs._plan.findings import Findings
 from losant_tokens.jobs._plan.page_cursor import ListedPage
 from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.plan import Plan
@@ -33,6 +32,7 @@ from losant_tokens.jobs._plan.settings import (
     check_action,
     distinct_owners,
 )
+from losant_tokens.jobs._plan.summary import PlanSummary
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
 from losant_tokens.jobs._rules import Rule, Token
@@ -140,20 +140,20 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     clock = PlanClock(client, settings.clock_check, selection.uses_time, settings.now)
     unmatched = UnmatchedPatterns(settings.guards.protect, selection.patterns)
     selector = TokenSelector(client, selection.action, settings.guards, clock, unmatched)
-    findings = Findings(client, selection, settings, selector)
+    summary = PlanSummary(client, selection, settings, selector)
     path = None if settings.path is None else Path(settings.path)
     with await anyio.to_thread.run_sync(PlanWriter, path) as writer:
         async with open_throttle(settings.patience) as throttle:
-            planner = _Planner(client, throttle, writer, settings.page_size, selector, findings)
+            planner = _Planner(client, throttle, writer, settings.page_size, selector, summary)
             for owner, rule in selection.rules.items():
                 await planner.add_tokens_of(owner, rule)
-        findings.refuse()
-        header = findings.header()
+        summary.refuse()
+        header = summary.header()
         digest = await anyio.to_thread.run_sync(writer.save, header)
         # The plan is not made in the thread, because a thread keeps its last result for some time,
         # and with it the temporary folder of the plan.
         made = writer.saved_plan(header, digest)
-    for warning in findings.warnings():
+    for warning in summary.warnings():
         warn_caller(warning, PlanWarning)
     return made
 
@@ -167,7 +167,7 @@ class _Planner:
     writer: PlanWriter
     page_size: int
     selector: TokenSelector
-    findings: Findings
+    summary: PlanSummary
 
     async def add_tokens_of(self, owner: Owner, rule: Rule) -> None:
         """List an owner's tokens, and repeat that while some may be missing.
@@ -184,7 +184,7 @@ class _Planner:
             listing = await self._list(owner, rule)
             is_complete = listing.check.is_complete or listing.check.fingerprint == fingerprint
             listings += 1
-        self.findings.add_listing(listing, is_complete=is_complete)
+        self.summary.add_listing(listing, is_complete=is_complete)
 
     async def _list(self, owner: Owner, rule: Rule) -> Listing:
         """List the tokens of an owner once, in the order of their ids."""
@@ -200,7 +200,7 @@ class _Planner:
             )
         )
         self.selector.clock.set()
-        self.findings.add_owner_ids(owner, newest)
+        self.summary.add_owner_ids(owner, newest)
         listing = Listing(owner, rule, ListingCheck(newest))
         async with open_pages(self.throttle, tokens, self.page_size) as pages:
             async for page in pages:
@@ -212,7 +212,7 @@ class _Planner:
 
         The tokens are written in a thread, and often, so that other tasks can run meanwhile.
         """
-        self.findings.add_owner_ids(listing.owner, listed.page)
+        self.summary.add_owner_ids(listing.owner, listed.page)
         listing.check.add_page(listed.page, listed.number)
         tokens: tuple[Token, ...] = listed.page.items[listed.skip :]
         for number, token in enumerate(tokens, 1):

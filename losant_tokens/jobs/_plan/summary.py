@@ -1,4 +1,4 @@
-"""Collects the facts of all listings for the header of a plan, its refusals and its warnings."""
+"""Summarizes all listings of a plan: its header, its refusals and its warnings. Pure."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.jobs._errors import GuardRefused, PlanRefused
-from losant_tokens.jobs._plan.account import other_account, owner_ids_of
+from losant_tokens.jobs._plan.account_check import other_account, owner_ids_of
 from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import PlanSettings, Selection
@@ -17,8 +17,8 @@ _KEPT_CHANGING = "the tokens kept changing while they were listed"
 
 
 @attrs.define(eq=False)
-class Findings:
-    """The facts about a plan, from all listings.
+class PlanSummary:
+    """The summary of all listings of a plan.
 
     Attributes:
         client: The client.
