@@ -1,7 +1,8 @@
-"""An async toolkit for Losant API tokens. See `AsyncClient`.
+"""An async toolkit for Losant API tokens. Start with `AsyncClient`.
 
-What is in here is imported when it is first asked for: pytest imports the package in every run
-because of its fixtures, and shells do for completion, and neither needs a client.
+Each name is imported when it is first used, so that `import losant_tokens` is fast. Every run of
+pytest imports the package for its fixtures, and shells import it to complete commands, and most of
+these never use a client.
 """
 
 from importlib import import_module
@@ -130,7 +131,7 @@ else:
         return getattr(import_module(f"losant_tokens.{_HOME[name]}"), name)
 
     def _deprecated_alias(name: str, new_name: str) -> object:
-        from warnings import warn  # noqa: PLC0415 -- the package is imported by every pytest
+        from warnings import warn  # noqa: PLC0415 -- keeps `import losant_tokens` fast
 
         warn(
             f"losant_tokens.{name} is deprecated: use {new_name}, which takes the same arguments",
