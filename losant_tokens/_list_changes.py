@@ -1,4 +1,4 @@
-"""Counts the changes that a client makes to its lists, so that a listing can detect them.
+"""Count the changes that a client makes to its lists, so that a listing can detect them.
 
 A list can change while its total stays the same: one token is deleted and another is created, or a
 token is renamed in a list that is sorted by name. Both move other tokens between pages.

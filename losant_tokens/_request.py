@@ -1,4 +1,4 @@
-"""Builds the HTTP request for an operation and its arguments.
+"""Build the HTTP request for an operation and its arguments.
 
 Nothing here waits or sends.
 """

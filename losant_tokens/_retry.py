@@ -1,4 +1,4 @@
-"""Decides whether a failed request is sent again, and when: one table for calls and for jobs.
+"""Decide whether a failed request is sent again, and when: one table for calls and for jobs.
 
 A call is one method of the client. A job sends its requests one attempt at a time and decides
 itself when to send the next one; it sends only GET, PATCH and DELETE.

@@ -1,4 +1,4 @@
-"""Decides from a token's scopes whether the API allows an operation: yes, no, or unknown.
+"""Decide from a token's scopes whether the API allows an operation: yes, no, or unknown.
 
 A *scope* is one operation (`userApiToken.get`), all operations of a resource (`userApiToken.*`),
 or a group of operations (`all.User`). The documentation of an operation lists every published group

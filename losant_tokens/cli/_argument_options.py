@@ -1,4 +1,4 @@
-"""Replaces Python arguments in the messages of the library with options of the command.
+"""Replace Python arguments in the messages of the library with options of the command.
 
 The library names its arguments: "pass a larger max_age", "pass resume=True". A user of the command
 needs the option instead. One table has the option for each argument. A test compares the table

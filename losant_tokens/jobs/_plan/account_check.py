@@ -1,4 +1,4 @@
-"""Binds a plan to an account, because the address alone does not name the owner of the tokens.
+"""Bind a plan to an account, because the address alone does not name the owner of the tokens.
 
 The problem: `/me/tokens` is a different list for each user. If a plan is applied with another
 user's token, it finds none of its tokens, and a 404 for each looks like tokens that are gone.

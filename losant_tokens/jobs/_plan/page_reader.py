@@ -1,4 +1,4 @@
-"""Reads the pages of a list for a plan, one page ahead of the consumer."""
+"""Read the pages of a list for a plan, one page ahead of the consumer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

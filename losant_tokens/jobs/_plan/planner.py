@@ -1,4 +1,4 @@
-"""Makes plans: lists all tokens, selects some, and writes them to a file.
+"""Make plans: list all tokens, select some, and write them to a file.
 
 This is the module of planning that waits. `selector`, `summary`, `completeness` and `page_cursor`
 make the decisions.

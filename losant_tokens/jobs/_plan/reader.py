@@ -1,4 +1,4 @@
-"""Reads plan files, and notices if a file changes after it was checked.
+"""Read plan files, and notice if a file changes after it was checked.
 
 The problem: the digest of a plan has no key, so it detects changes but no forgery, and the file can
 change between the check and the use. Plans can have hundreds of MB, so neither the verified bytes

@@ -1,4 +1,4 @@
-"""Decides about one token after the other: whether it is selected, and whether a guard protects it.
+"""Decide about one token after the other: whether it is selected, and whether a guard protects it.
 
 Pure: nothing waits here.
 """

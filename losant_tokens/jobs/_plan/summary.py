@@ -1,4 +1,4 @@
-"""Summarizes all listings of a plan: its header, its refusals and its warnings. Pure."""
+"""Summarize all listings of a plan: its header, its refusals and its warnings. Pure."""
 
 from datetime import timedelta
 

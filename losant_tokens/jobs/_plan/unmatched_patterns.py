@@ -1,4 +1,4 @@
-"""Finds the patterns that match no token, because each of them is probably misspelled."""
+"""Find the patterns that match no token, because each of them is probably misspelled."""
 
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._rules import Pattern, Token

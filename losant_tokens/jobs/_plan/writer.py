@@ -1,4 +1,4 @@
-"""Writes plan files, completely or not at all."""
+"""Write plan files, completely or not at all."""
 
 import contextlib
 import hashlib
