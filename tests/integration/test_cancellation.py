@@ -168,7 +168,7 @@ async def test_the_sweep_finds_what_httpx_loses() -> None:
             except ConnectFailed:
                 break
         else:
-            pytest.fail("httpx has been mended: our own slots may not be needed any more")
+            pytest.fail("httpx has been fixed: our own slots may not be needed any more")
 
 
 async def test_cancelled_while_waiting_for_a_turn() -> None:

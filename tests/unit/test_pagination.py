@@ -132,7 +132,7 @@ async def test_work_and_reading_overlap() -> None:
 
 
 async def test_leaving_early() -> None:
-    """Whoever leaves the loop at the first token costs the server two pages, not fifty."""
+    """A loop that ends at the first token costs the server two pages, not fifty."""
     server = Server(honest(500))
     async with server.client() as client:
         async for _ in client.user_api_tokens.iter(per_page=10):

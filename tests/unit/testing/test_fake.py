@@ -158,7 +158,7 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    """Whoever lacks the extra is told how to install it."""
+    """Without the extra, the import error says how to install it."""
     monkeypatch.setitem(sys.modules, missing, None)
 
     with pytest.raises(ImportError, match=r"pip install 'losant-tokens\[testing\]'") as error:

@@ -53,7 +53,7 @@ def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
 
 
 def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
-    """What was certainly not done is as if it had never been intended, for whoever resumes."""
+    """A reverted intent leaves the token untouched for a job that resumes."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_intent(1)
         journal.revert_intent(1)
