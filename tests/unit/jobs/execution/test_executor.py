@@ -1,6 +1,6 @@
-"""The executor: each response to a look or a change leads to the right record.
+"""The executor: the record that follows from each response to a read or a change.
 
-The API and the throttle are scripted here, so these tests take no time.
+The API and the throttle are scripted.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -82,8 +82,8 @@ class World:
 
     Attributes:
         reads: The responses to reads; if there are none left, the token is as planned.
-        changes: The responses to changes; if there are none left, the change succeeded.
-        listed: The ids that a list shows, or the error that it ends with.
+        changes: The responses to changes; if there are none left, the change succeeds.
+        listed: The ids in a list, or its error.
         sent: The kind of each request.
         records: Each record, with the number of its token.
         places: The number of places of each slot.
@@ -102,7 +102,7 @@ class World:
         self.deferred: list[WorkItem] = []
         self.backed_off = 0
         self.time = 0.0
-        self.delays: list[float] = []  # between a look and the change that follows
+        self.delays: list[float] = []  # between a read and its change
         self.is_open: list[bool] = []
         self.in_use = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
@@ -191,9 +191,9 @@ class World:
         """Execute items, and return their outcomes with the errors."""
         for item in items or (item_of(),):
             await self.executor.execute(item)
-        return self.settled()
+        return self.outcomes()
 
-    def settled(self) -> list[tuple[Any, ...]]:
+    def outcomes(self) -> list[tuple[Any, ...]]:
         """Return number, outcome and error of the tokens with an outcome."""
         return [record[:3] for record in self.records if len(record) == 4]
 
@@ -205,8 +205,8 @@ def respond(response: Any) -> Any:
     return response
 
 
-async def test_look_then_intent_then_change() -> None:
-    """A token is read, intended, changed and recorded, with two places for the two requests."""
+async def test_read_intent_change_and_outcome() -> None:
+    """A token is read, intended, changed and recorded, in a slot with two places."""
     world = World()
 
     await world.run()
@@ -217,7 +217,7 @@ async def test_look_then_intent_then_change() -> None:
 
 
 async def test_without_verification() -> None:
-    """Without verification, only the change is sent, with one place."""
+    """Without `verify`, only the change is sent, in a slot with one place."""
     world = World(verify=False)
 
     await world.run()
@@ -236,7 +236,7 @@ async def test_protected_token() -> None:
 
 
 async def test_token_in_use() -> None:
-    """Nothing is sent for the token that the client uses now."""
+    """Nothing is sent for the token that the client uses."""
     world = World()
     world.in_use = id_of(10)
 
@@ -255,7 +255,7 @@ async def test_token_in_use() -> None:
     ],
 )
 async def test_changed_token(seen: ApiToken) -> None:
-    """A token that is not as planned is left alone."""
+    """A token that differs from the plan is left alone."""
     world = World()
     world.reads = [seen]
 
@@ -263,8 +263,8 @@ async def test_changed_token(seen: ApiToken) -> None:
     assert world.sent == ["read"]
 
 
-async def test_token_whose_time_of_change_is_unreadable() -> None:
-    """A token is left alone if nothing shows whether it has changed since the plan."""
+async def test_token_with_unreadable_time_of_change() -> None:
+    """A token is left alone if its time of change is unreadable."""
     item = item_of()
     item.entry = attrs.evolve(item.entry, last_updated=None)
     world = World()
@@ -274,7 +274,7 @@ async def test_token_whose_time_of_change_is_unreadable() -> None:
 
 
 async def test_token_without_a_time_of_change() -> None:
-    """A token is changed if the API gives no time of its last change, then as in the plan."""
+    """A token without a time of change is changed if the plan has none either."""
     item = item_of()
     item.entry = attrs.evolve(item.entry, last_updated=None)
     world = World()
@@ -284,7 +284,7 @@ async def test_token_without_a_time_of_change() -> None:
 
 
 async def test_case_of_an_id() -> None:
-    """The case of an id does not matter."""
+    """An id may differ from the plan in case."""
     world = World()
     world.reads = [token(0xABC, id=id_of(0xABC).upper())]
 
@@ -293,7 +293,7 @@ async def test_case_of_an_id() -> None:
 
 @pytest.mark.parametrize(("delay", "reads"), [(0.9, 1), (1.0, 1), (1.1, 2)])
 async def test_old_read_is_repeated(delay: float, reads: int) -> None:
-    """A change is sent at most a second after the look."""
+    """A token is read again if the read is more than a second old."""
     world = World()
     world.delays = [delay]
 
@@ -303,7 +303,7 @@ async def test_old_read_is_repeated(delay: float, reads: int) -> None:
 
 
 async def test_closed_slot() -> None:
-    """A read is repeated if the change cannot be sent at once."""
+    """A token is read again if the change cannot be sent immediately."""
     world = World()
     world.is_open = [False]
 
@@ -317,7 +317,7 @@ async def test_closed_slot() -> None:
     [("delete", None, False), ("deactivate", "inactive", True), ("activate", "active", True)],
 )
 async def test_time_of_a_change(action: str, status: str | None, is_known: bool) -> None:
-    """The time of a change is recorded from the response to a patch."""
+    """The time of a change is recorded from the response to a PATCH."""
     world = World(action, verify=False)
 
     await world.run()
@@ -335,8 +335,8 @@ async def test_time_of_a_change_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("action", ["deactivate", "activate"])
-async def test_doubt_is_resolved_by_a_look(action: str) -> None:
-    """A token in doubt that is as the action leaves it is done; its time is unknown."""
+async def test_read_resolves_doubt(action: str) -> None:
+    """A token in doubt is done if a read shows the action, without a time of change."""
     world = World(action, verify=False)
     status = {"activate": "active", "deactivate": "inactive"}[action]
     world.reads = [token(status=status, last_updated=AFTER)]
@@ -346,8 +346,8 @@ async def test_doubt_is_resolved_by_a_look(action: str) -> None:
     assert world.records == [(10, Outcome.DONE, None, None)]
 
 
-async def test_no_doubt_no_success() -> None:
-    """A token that somebody else has changed in the same way is not done by this job."""
+async def test_same_change_by_somebody_else() -> None:
+    """A token that somebody else changed in the same way is not done by this job."""
     world = World("deactivate")
     world.reads = [token(status="inactive", last_updated=AFTER)]
 
@@ -364,7 +364,7 @@ async def test_no_doubt_no_success() -> None:
     ],
 )
 async def test_response_without_proof(action: str, response: Any) -> None:
-    """A response that does not prove the change leads to a look, even without verification."""
+    """A response that does not prove the change leads to a read, even without `verify`."""
     world = World(action, verify=False)
     world.changes = [response]
     item = item_of()
@@ -388,8 +388,8 @@ async def test_change_without_effect_fails() -> None:
     assert world.sent.count("change") == MAX_ATTEMPTS
 
 
-async def test_404_after_doubt_is_done() -> None:
-    """A token that this job may have deleted, and that is gone, is done."""
+async def test_404_for_a_token_in_doubt() -> None:
+    """A token that this job may have deleted is done if it is gone."""
     world = World()
     world.changes, world.reads = [TIMEOUT], [token(), GONE]
 
@@ -399,40 +399,40 @@ async def test_404_after_doubt_is_done() -> None:
 
 
 @pytest.mark.parametrize("action", ["activate", "deactivate"])
-async def test_404_after_doubt_about_a_patch(action: str) -> None:
-    """A token that this job may have patched, and that is gone, is gone."""
+async def test_404_for_a_patched_token_in_doubt(action: str) -> None:
+    """A token that this job may have patched is gone if it does not exist."""
     world = World(action)
     world.changes, world.reads = [TIMEOUT], [token(), GONE, token(11)]
 
     await world.run(item_of(), item_of(11))
 
-    assert world.settled()[0] == (10, Outcome.GONE, None)
+    assert world.outcomes()[0] == (10, Outcome.GONE, None)
 
 
-async def test_404_to_a_change_without_doubt() -> None:
-    """A token that was gone before the first change arrived is not done by this job."""
+async def test_404_to_the_first_change() -> None:
+    """A token that is gone at the first change was not deleted by this job."""
     world = World()
     world.changes = [GONE]
 
     await world.run(item_of(), item_of(11))
 
     assert world.records[:2] == [(10, INTENDED), (10, UNTOUCHED, None)]
-    assert world.settled()[0] == (10, Outcome.GONE, None)
+    assert world.outcomes()[0] == (10, Outcome.GONE, None)
 
 
-async def test_attempt_that_never_arrived_is_taken_back() -> None:
-    """An intent is taken back if its request certainly had no effect."""
+async def test_intent_is_reverted_if_no_attempt_arrived() -> None:
+    """The intent is reverted if the request certainly had no effect."""
     world = World()
     world.changes = [NOT_SENT]
 
     await world.run()
 
     assert world.records[:2] == [(10, INTENDED), (10, UNTOUCHED, None)]
-    assert world.settled() == [(10, Outcome.DONE, None)]
+    assert world.outcomes() == [(10, Outcome.DONE, None)]
 
 
-async def test_doubt_is_not_taken_back() -> None:
-    """An intent stays if an earlier attempt may have had an effect."""
+async def test_intent_stays_if_an_attempt_may_have_arrived() -> None:
+    """The intent stays if an earlier attempt may have had an effect."""
     world = World()
     world.changes = [TIMEOUT, NOT_SENT]
 
@@ -442,7 +442,7 @@ async def test_doubt_is_not_taken_back() -> None:
 
 
 async def test_refused_change_fails() -> None:
-    """A token fails at once if the API refuses its change for good."""
+    """A token fails immediately if the API refuses its change."""
     world = World()
     world.changes = [REFUSED]
 
@@ -450,8 +450,8 @@ async def test_refused_change_fails() -> None:
     assert world.backed_off == 0
 
 
-async def test_refused_change_in_doubt_is_looked_at() -> None:
-    """If an attempt may have arrived and a later one is refused, the token is read."""
+async def test_refused_change_in_doubt_is_verified() -> None:
+    """If an earlier attempt may have arrived, a refused change leads to a read."""
     world = World("deactivate", verify=False)
     world.changes = [TIMEOUT, REFUSED]
     world.reads = [token(status="inactive")]
@@ -460,8 +460,8 @@ async def test_refused_change_in_doubt_is_looked_at() -> None:
     assert world.sent == ["change", "change", "read"]
 
 
-async def test_stranger_after_a_change_leads_to_a_look() -> None:
-    """After a response that is not from the API, the token itself is read."""
+async def test_foreign_response_to_a_change_leads_to_a_read() -> None:
+    """If the response to a change is not from the API, the token is read."""
     world = World("deactivate", verify=False)
     world.changes, world.reads = [STRANGER], [token(status="inactive")]
 
@@ -469,8 +469,8 @@ async def test_stranger_after_a_change_leads_to_a_look() -> None:
     assert world.sent == ["change", "read"]
 
 
-async def test_timeout_of_a_change_needs_no_look() -> None:
-    """Without verification, a change that timed out is sent again without a look."""
+async def test_timeout_of_a_change_needs_no_read() -> None:
+    """Without `verify`, a change that timed out is sent again without a read."""
     world = World("deactivate", verify=False)
     world.changes = [TIMEOUT]
 
@@ -480,7 +480,7 @@ async def test_timeout_of_a_change_needs_no_look() -> None:
 
 
 async def test_malformed_id_fails() -> None:
-    """A token with a malformed id fails, and nothing else ends."""
+    """A token with a malformed id fails, and the job continues."""
     world = World()
     world.reads = [ValidationError("malformed")]
 
@@ -489,13 +489,13 @@ async def test_malformed_id_fails() -> None:
 
 @pytest.mark.parametrize("step", ["reads", "changes"])
 async def test_401_ends_the_job(step: str) -> None:
-    """A token that the API does not accept ends the job, because each request would fail."""
+    """A 401 ends the job, because every request would fail."""
     world = World()
     setattr(world, step, [EXPIRED])
 
     with pytest.raises(Unauthorized):
         await world.run()
-    assert world.settled() == []
+    assert world.outcomes() == []
 
 
 async def test_reads_are_repeated_up_to_a_limit() -> None:
@@ -508,7 +508,7 @@ async def test_reads_are_repeated_up_to_a_limit() -> None:
 
 
 async def test_token_in_doubt_that_cannot_be_read() -> None:
-    """A token in doubt that cannot be read is unknown, not failed."""
+    """A token in doubt that cannot be read is unknown."""
     world = World()
     world.reads = [BROKEN] * MAX_ATTEMPTS
 
@@ -517,8 +517,8 @@ async def test_token_in_doubt_that_cannot_be_read() -> None:
     ]
 
 
-async def test_refused_look_in_doubt_is_unknown() -> None:
-    """A token in doubt stays unknown if the API refuses to show it."""
+async def test_refused_read_of_a_token_in_doubt() -> None:
+    """A token in doubt is unknown if the API refuses to read it."""
     world = World()
     world.reads = [REFUSED]
 
@@ -526,8 +526,8 @@ async def test_refused_look_in_doubt_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("in_doubt", [False, True])
-async def test_stranger_in_place_of_a_token(in_doubt: bool) -> None:
-    """A token behind a stranger is deferred once; then it stays open, or unknown if in doubt."""
+async def test_foreign_responses_defer_a_token(in_doubt: bool) -> None:
+    """A token with foreign responses only is deferred once, and then stays open or unknown."""
     world = World()
     world.reads = [STRANGER] * 2 * MAX_ATTEMPTS
     item = item_of(in_doubt=in_doubt)
@@ -541,8 +541,8 @@ async def test_stranger_in_place_of_a_token(in_doubt: bool) -> None:
     assert world.records == [last]
 
 
-async def test_stranger_after_the_last_change() -> None:
-    """If strangers answer the last change and its look, the token is unknown."""
+async def test_foreign_responses_to_the_last_change() -> None:
+    """A token is unknown if its last change and the read after it get foreign responses."""
     world = World()
     world.changes = [STRANGER] * MAX_ATTEMPTS
     item = item_of(was_deferred=True, failures=MAX_ATTEMPTS - 1)
@@ -554,8 +554,8 @@ async def test_stranger_after_the_last_change() -> None:
 # --- 404 for many ------------------------------------------------------------------------------
 
 
-async def test_gone_is_held_back_until_a_token_is_seen() -> None:
-    """A 404 is recorded once another token of the plan is seen."""
+async def test_404_is_held_back_until_a_token_is_found() -> None:
+    """A 404 is recorded when another token of the plan is found."""
     world = World()
     world.reads = [GONE, GONE]
 
@@ -567,8 +567,8 @@ async def test_gone_is_held_back_until_a_token_is_seen() -> None:
     ]
 
 
-async def test_gone_is_recorded_by_a_successful_change() -> None:
-    """Without verification, a successful change confirms that others are gone."""
+async def test_successful_change_confirms_404() -> None:
+    """Without `verify`, a successful change confirms the 404s before it."""
     world = World(verify=False)
     world.changes = [GONE]
 
@@ -578,8 +578,8 @@ async def test_gone_is_recorded_by_a_successful_change() -> None:
     ]
 
 
-async def test_many_gone_in_a_row_are_confirmed_by_a_list() -> None:
-    """After too many 404 in a row, a list of all tokens has to confirm them; it is read once."""
+async def test_list_confirms_404s_in_a_row() -> None:
+    """After too many 404s in a row, one list of all tokens confirms them."""
     world = World()
     world.reads = [GONE] * 2 * MAX_GONE_IN_A_ROW
     world.listed = [id_of(999)]
@@ -587,9 +587,9 @@ async def test_many_gone_in_a_row_are_confirmed_by_a_list() -> None:
     settled = await world.run(*map(item_of, range(MAX_GONE_IN_A_ROW - 1)))
     assert (settled, world.sent.count("list")) == ([], 0)
     await world.run(item_of(MAX_GONE_IN_A_ROW - 1))
-    assert len(world.settled()) == MAX_GONE_IN_A_ROW
+    assert len(world.outcomes()) == MAX_GONE_IN_A_ROW
     await world.run(*map(item_of, range(100, 100 + MAX_GONE_IN_A_ROW)))
-    assert len(world.settled()) == 2 * MAX_GONE_IN_A_ROW
+    assert len(world.outcomes()) == 2 * MAX_GONE_IN_A_ROW
     assert world.sent.count("list") == 1
 
 
@@ -598,8 +598,8 @@ async def test_many_gone_in_a_row_are_confirmed_by_a_list() -> None:
     [([id_of(0xA).upper()], True), (BROKEN, True), ([], False)],
     ids=["shows one", "fails", "account not confirmed"],
 )
-async def test_many_gone_in_a_row_end_the_job(listed: Any, is_confirmed: bool) -> None:
-    """A list that shows one of them, or cannot be read, ends the job, and they stay open."""
+async def test_404s_that_a_list_does_not_confirm(listed: Any, is_confirmed: bool) -> None:
+    """The job ends if the list has one of the missing tokens, or fails."""
     world = World(is_account_confirmed=is_confirmed)
     world.reads, world.listed = [GONE] * MAX_GONE_IN_A_ROW, listed
 
@@ -607,12 +607,12 @@ async def test_many_gone_in_a_row_end_the_job(listed: Any, is_confirmed: bool) -
         await world.run(*map(item_of, range(0xA, 0xA + MAX_GONE_IN_A_ROW)))
     await world.executor.unconfirmed.finish(is_complete=False)
 
-    assert world.settled() == []
+    assert world.outcomes() == []
     assert {record[1] for record in world.records} == {UNTOUCHED}
 
 
-async def test_doubts_about_404_stay() -> None:
-    """Once 404 are doubted, a token that is seen later does not make them final."""
+async def test_refuted_404s_stay_open() -> None:
+    """404s that a list has refuted stay open, even if a token is found later."""
     world = World(is_account_confirmed=False)
     world.reads = [GONE] * MAX_GONE_IN_A_ROW
     with pytest.raises(GaveUpError):
@@ -621,12 +621,12 @@ async def test_doubts_about_404_stay() -> None:
     assert await world.run(item_of(99)) == [(99, Outcome.DONE, None)]
     await world.executor.unconfirmed.finish(is_complete=True)
 
-    assert len(world.settled()) == 1
+    assert len(world.outcomes()) == 1
 
 
 @pytest.mark.parametrize(("is_complete", "is_gone"), [(True, True), (False, False)])
-async def test_gone_at_the_end(is_complete: bool, is_gone: bool) -> None:
-    """If all tokens are gone, a list confirms it at the end; else they stay open."""
+async def test_404s_for_all_tokens(is_complete: bool, is_gone: bool) -> None:
+    """If all tokens are missing, a list confirms it at the end; otherwise they stay open."""
     world = World()
     world.reads = [GONE]
     await world.run()
@@ -639,28 +639,28 @@ async def test_gone_at_the_end(is_complete: bool, is_gone: bool) -> None:
     assert world.sent.count("list") == is_complete
 
 
-async def test_gone_after_one_was_seen() -> None:
-    """At the end, 404 are final without a list if a token of the plan was seen."""
+async def test_404s_at_the_end_after_a_found_token() -> None:
+    """At the end, 404s need no list if a token of the plan was found."""
     world = World()
     world.reads = [token(1), GONE]
     await world.run(item_of(1), item_of(2))
 
     await world.executor.unconfirmed.finish(is_complete=True)
 
-    assert world.settled() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
+    assert world.outcomes() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
     assert "list" not in world.sent
 
 
-def test_limits_of_responses_in_a_row() -> None:
-    """The limits are large enough for a few odd tokens, and small enough for a wrong account."""
+def test_limits_of_unconfirmed_results() -> None:
+    """The limits allow a few odd tokens, and detect a wrong account."""
     assert (MAX_GONE_IN_A_ROW, MIN_FORBIDDEN, MAX_FORBIDDEN) == (20, 10, 500)
 
 
 # --- 403 for many ------------------------------------------------------------------------------
 
 
-async def test_forbidden_is_held_back_until_a_success() -> None:
-    """A token that may not be changed fails once another one could be changed."""
+async def test_403_is_held_back_until_a_success() -> None:
+    """A 403 is recorded when another token was changed."""
     world = World()
     world.changes = [DENIED]
 
@@ -672,8 +672,8 @@ async def test_forbidden_is_held_back_until_a_success() -> None:
     ]
 
 
-async def test_forbidden_after_a_success() -> None:
-    """After a success, a token that may not be changed fails at once."""
+async def test_403_after_a_success() -> None:
+    """After a success, a token with a 403 fails immediately."""
     world = World()
     await world.run(item_of(1))
     world.reads = [DENIED]
@@ -681,8 +681,8 @@ async def test_forbidden_after_a_success() -> None:
     assert (2, Outcome.FAILED, "the API says 403") in await world.run(item_of(2))
 
 
-async def test_too_many_forbidden_end_the_job() -> None:
-    """Nothing but 403 for many tokens ends the job, and they stay open."""
+async def test_too_many_403s_end_the_job() -> None:
+    """Too many 403s without a success end the job, and the tokens stay open."""
     world = World()
     world.reads = [DENIED] * MAX_FORBIDDEN
     await world.run(*map(item_of, range(MAX_FORBIDDEN - 1)))
@@ -691,13 +691,13 @@ async def test_too_many_forbidden_end_the_job() -> None:
         await world.run(item_of(MAX_FORBIDDEN))
     await world.executor.unconfirmed.finish(is_complete=False)
 
-    assert world.settled() == []
+    assert world.outcomes() == []
     assert len(world.records) == MAX_FORBIDDEN
 
 
 @pytest.mark.parametrize("count", [1, MIN_FORBIDDEN - 1, MIN_FORBIDDEN, MIN_FORBIDDEN + 1])
-async def test_forbidden_at_the_end(count: int) -> None:
-    """At the end, a few 403 are about their tokens; at least ten are about the credential."""
+async def test_403s_at_the_end(count: int) -> None:
+    """At the end, nine 403s fail their tokens, and ten blame the credential."""
     world = World()
     world.reads = [DENIED] * count
     await world.run(*map(item_of, range(count)))
@@ -711,8 +711,8 @@ async def test_forbidden_at_the_end(count: int) -> None:
     assert {record[1] for record in world.records} == {Outcome.FAILED}
 
 
-async def test_a_few_forbidden_before_an_interruption() -> None:
-    """A job that was interrupted leaves tokens with 403 open, and raises no error."""
+async def test_403s_before_an_interruption() -> None:
+    """An interrupted job leaves tokens with a 403 open, and raises no error."""
     world = World()
     world.reads = [DENIED]
     await world.run()
@@ -722,8 +722,8 @@ async def test_a_few_forbidden_before_an_interruption() -> None:
     assert world.records == [(10, UNTOUCHED, "the API says 403")]
 
 
-async def test_forbidden_in_doubt_stays_unknown() -> None:
-    """A token in doubt that may not be read is unknown, even if the credential is to blame."""
+async def test_403_for_a_token_in_doubt() -> None:
+    """A token in doubt with a 403 is unknown, even if the credential is to blame."""
     world = World()
     world.reads = [DENIED]
     await world.run(item_of(in_doubt=True))
@@ -733,8 +733,8 @@ async def test_forbidden_in_doubt_stays_unknown() -> None:
     assert world.records == [(10, Outcome.UNKNOWN, "the API says 403", None)]
 
 
-async def test_finish_with_nothing_held_back() -> None:
-    """The end of a job without odd responses sends and records nothing."""
+async def test_finish_without_unconfirmed_results() -> None:
+    """`finish` sends and records nothing if no result is unconfirmed."""
     world = World()
     await world.run()
     records = list(world.records)
@@ -746,7 +746,7 @@ async def test_finish_with_nothing_held_back() -> None:
 
 @pytest.mark.parametrize("error", [ResponseError("odd"), STRANGER])
 async def test_failed_read_is_repeated(error: LosantError) -> None:
-    """A read that was not answered by the API is repeated after a backoff."""
+    """A read is repeated after a backoff if the API did not respond."""
     world = World()
     world.reads = [error]
 

@@ -1,4 +1,4 @@
-"""The journal: what it keeps, whom it lets in, and that it cannot be altered unseen."""
+"""The journal: recording, resuming, locking and checksums."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ CHANGED = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    """A plan of three tokens."""
+    """Return a plan of three tokens."""
     return write(tmp_path / "plan.jsonl")
 
 
@@ -35,8 +35,8 @@ def states(plan: Plan, path: Path) -> list[Outcome | None]:
         return [journal.states.outcome(number) for number in range(3)]
 
 
-def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
-    """Who resumes a job finds each token as the journal left it."""
+def test_states_are_restored(plan: Plan, path: Path) -> None:
+    """A resumed job has the state of each token."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_intent(0)
         journal.record_outcome(0, D)
@@ -52,8 +52,8 @@ def test_what_is_written_is_read(plan: Plan, path: Path) -> None:
         assert journal.states.errors == {}
 
 
-def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
-    """A reverted intent leaves the token untouched for a job that resumes."""
+def test_reverted_intent(plan: Plan, path: Path) -> None:
+    """A token with a reverted intent is untouched."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_intent(1)
         journal.revert_intent(1)
@@ -62,8 +62,8 @@ def test_intent_that_is_taken_back(plan: Plan, path: Path) -> None:
     assert states(plan, path) == [None, None, None]
 
 
-def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None:
-    """What was intended is in the file as soon as it may be acted upon."""
+def test_intent_is_written_immediately(plan: Plan, path: Path) -> None:
+    """`record_intent` returns when the intent is in the file."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_intent(1)
 
@@ -73,15 +73,15 @@ def test_line_is_there_before_the_method_returns(plan: Plan, path: Path) -> None
 
 
 def test_journal_of_an_earlier_release(plan: Plan, path: Path) -> None:
-    """A line with the intents of several tokens, as earlier releases wrote it, is still read."""
+    """A line with the intents of several tokens, as in earlier releases, can be read."""
     with Journal.open(plan, path, resume=False) as journal:
         journal._pending.append(b'{"n":[1, 2],"is":"intended"')
 
     assert states(plan, path) == [None, Outcome.UNKNOWN, Outcome.UNKNOWN]
 
 
-def test_reason_for_a_token_that_was_not_changed(plan: Plan, path: Path) -> None:
-    """A token that was not changed keeps the reason for the report, and has no outcome."""
+def test_reverted_intent_keeps_its_error(plan: Plan, path: Path) -> None:
+    """A token with a reverted intent keeps its error, and has no outcome."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_intent(1)
         journal.revert_intent(1, "no answer")
@@ -90,8 +90,8 @@ def test_reason_for_a_token_that_was_not_changed(plan: Plan, path: Path) -> None
         assert (journal.states.outcome(1), journal.states.errors) == (None, {1: "no answer"})
 
 
-def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
-    """The journal is its owner's alone, however the umask is set."""
+def test_journal_is_private(plan: Plan, path: Path) -> None:
+    """Only the user can read the journal, with any umask."""
     before = os.umask(0)
     try:
         Journal.open(plan, path, resume=False).close()
@@ -101,8 +101,8 @@ def test_nobody_else_can_read_it(plan: Plan, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_one_at_a_time(plan: Plan, path: Path) -> None:
-    """While one has the journal, nobody else gets it, and nothing is lost by trying."""
+def test_one_process_at_a_time(plan: Plan, path: Path) -> None:
+    """A journal that is open cannot be opened again, and loses nothing."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_outcome(0, D)
         with pytest.raises(JournalError, match="is in use"):
@@ -111,8 +111,8 @@ def test_one_at_a_time(plan: Plan, path: Path) -> None:
     assert states(plan, path) == [D, None, None]
 
 
-def test_begun_before(plan: Plan, path: Path) -> None:
-    """A job that was begun is carried on only by who says so."""
+def test_started_job_needs_resume(plan: Plan, path: Path) -> None:
+    """A job that was started can only be continued with `resume`."""
     Journal.open(plan, path, resume=False).close()
 
     with pytest.raises(
@@ -123,7 +123,7 @@ def test_begun_before(plan: Plan, path: Path) -> None:
 
 
 def test_another_plan(plan: Plan, path: Path) -> None:
-    """The journal of one plan is not that of another."""
+    """The journal of another plan is refused."""
     Journal.open(plan, path, resume=False).close()
     forge(plan.path, rule="everything")
 
@@ -132,7 +132,7 @@ def test_another_plan(plan: Plan, path: Path) -> None:
 
 
 def test_torn_last_line(plan: Plan, path: Path) -> None:
-    """A last line that was torn, wherever, is cut off, and what comes next is readable."""
+    """A torn last line is cut off, and new lines can be read."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_outcome(0, D)
         journal.flush()
@@ -148,8 +148,8 @@ def test_torn_last_line(plan: Plan, path: Path) -> None:
         assert states(plan, path) == [D, None, D]
 
 
-def test_outcomes_go_out_with_the_next_intent(plan: Plan, path: Path) -> None:
-    """What came of a token is written with the next intent, in one go, or when it is flushed."""
+def test_outcome_is_written_with_the_next_intent(plan: Plan, path: Path) -> None:
+    """An outcome is written with the next intent, or by `flush`."""
     with Journal.open(plan, path, resume=False) as journal:
         sizes = [path.stat().st_size]
         steps: list[Callable[[], None]] = [
@@ -167,7 +167,7 @@ def test_outcomes_go_out_with_the_next_intent(plan: Plan, path: Path) -> None:
 
 
 def test_torn_first_line(plan: Plan, path: Path) -> None:
-    """A journal that was torn while it was begun is begun again."""
+    """A journal with a torn first line is started again."""
     Journal.open(plan, path, resume=False).close()
     content = path.read_bytes()
     for end in range(len(content)):
@@ -177,8 +177,8 @@ def test_torn_first_line(plan: Plan, path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"my only notes", b'{"format":"something else"}', b"\0" * 100])
-def test_other_files_are_left_alone(plan: Plan, path: Path, content: bytes) -> None:
-    """A file that is no journal is refused, and not cut off."""
+def test_other_files_are_kept(plan: Plan, path: Path, content: bytes) -> None:
+    """A file that is not a journal is refused, and keeps its content."""
     path.write_bytes(content)
 
     with pytest.raises(JournalError, match="is not a journal"):
@@ -205,7 +205,7 @@ def test_other_files_are_left_alone(plan: Plan, path: Path, content: bytes) -> N
 def test_altered_journal_is_refused(
     plan: Plan, path: Path, alter: Callable[[list[bytes]], list[bytes]]
 ) -> None:
-    """A journal of which a whole line was altered, removed, moved or added is refused."""
+    """A journal with an altered, removed, moved or added line is refused."""
     with Journal.open(plan, path, resume=False) as journal:
         for number in range(3):
             journal.record_outcome(number, D)
@@ -218,7 +218,7 @@ def test_altered_journal_is_refused(
 
 
 def test_number_beyond_the_plan(plan: Plan, path: Path) -> None:
-    """A line about a token that the plan has not is refused, even with a right checksum."""
+    """A line about a token that is not in the plan is refused, even with a valid checksum."""
     with Journal.open(plan, path, resume=False) as journal:
         with pytest.raises(IndexError):
             journal.record_intent(3)
@@ -231,7 +231,7 @@ def test_number_beyond_the_plan(plan: Plan, path: Path) -> None:
 
 @pytest.mark.parametrize("length", [0, 9])
 def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    """A line that could be written in part, or not at all, breaks the journal, and only that."""
+    """A failed write breaks the journal, and its earlier lines stay."""
     really_write = os.write
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_outcome(0, D)
@@ -254,10 +254,8 @@ def test_full_disk(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, leng
     assert states(plan, path) == [D, None, None]
 
 
-def test_full_disk_at_the_beginning(
-    plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A journal that cannot be begun is an error, and is unlocked again."""
+def test_full_disk_at_the_start(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that cannot be started raises an error, and is unlocked."""
 
     def write(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -270,13 +268,13 @@ def test_full_disk_at_the_beginning(
     Journal.open(plan, path, resume=False).close()
 
 
-def test_journal_that_cannot_be_opened(plan: Plan, tmp_path: Path) -> None:
-    """A journal where there can be no file is an error in words."""
+def test_impossible_path(plan: Plan, tmp_path: Path) -> None:
+    """A path that cannot be a file raises an error."""
     with pytest.raises(JournalError, match="cannot be used: it is a folder"):
         Journal.open(plan, tmp_path, resume=False)
 
 
-def test_file_of_somebody_else(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_user(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file whose mode cannot be set is not used."""
 
     def fchmod(*_: object) -> None:
@@ -288,8 +286,8 @@ def test_file_of_somebody_else(plan: Plan, path: Path, monkeypatch: pytest.Monke
         Journal.open(plan, path, resume=False)
 
 
-async def test_sync(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is asked to take what is new, and what it does not take breaks the journal."""
+async def test_checkpoint(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`checkpoint` fsyncs new lines, and a failure breaks the journal."""
     synced: list[int] = []
     with Journal.open(plan, path, resume=False) as journal:
         monkeypatch.setattr(os, "fsync", synced.append)
@@ -308,8 +306,8 @@ async def test_sync(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             journal.record_intent(1)
 
 
-def test_opened_for_nobody(plan: Plan, path: Path) -> None:
-    """Files that a thread opens for a task that has gone are closed, and nothing stays locked."""
+def test_files_of_a_cancelled_task_are_closed(plan: Plan, path: Path) -> None:
+    """Files that a thread opens for a cancelled task are closed and unlocked."""
     opening = JobFiles(plan, path, resume=False)
     opening._close()
 
@@ -319,10 +317,10 @@ def test_opened_for_nobody(plan: Plan, path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-def test_interrupted_while_it_is_written(
+def test_interrupted_write(
     plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch, is_written: bool
 ) -> None:
-    """Ctrl-C in the middle of a write leaves a journal that can be carried on."""
+    """A journal can be resumed after Ctrl-C during a write."""
     really_write = os.write
 
     def write(descriptor: int, data: bytes) -> int:
@@ -345,8 +343,8 @@ def test_interrupted_while_it_is_written(
         assert again.states.in_doubt(0, 3) == [True, is_written, False]
 
 
-def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
-    """What nobody asks to be written is written all the same, before it becomes much."""
+def test_pending_lines_are_limited(plan: Plan, path: Path) -> None:
+    """Outcomes are written before many are pending."""
     with Journal.open(plan, path, resume=False) as journal:
         for _ in range(1200):
             journal.record_outcome(0, D)
@@ -354,7 +352,7 @@ def test_lines_do_not_pile_up(plan: Plan, path: Path) -> None:
 
 
 def test_time_of_a_change_is_kept(plan: Plan, path: Path) -> None:
-    """A job that resumes knows when the API says that each token was changed."""
+    """A resumed job has the time of each change."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_outcome(1, D, changed_at=CHANGED)
         journal.record_outcome(2, D)
@@ -364,7 +362,7 @@ def test_time_of_a_change_is_kept(plan: Plan, path: Path) -> None:
 
 
 def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A journal closes its file once only: another file may have its number by then."""
+    """A journal closes its file descriptor once, because another file may reuse it."""
     closed: list[int] = []
     really_close = os.close
 
@@ -383,7 +381,7 @@ def test_closed_twice(plan: Plan, path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("checksum", [b"0", b"1", b"9999999999", b""])
 def test_wrong_checksum_is_refused(plan: Plan, path: Path, checksum: bytes) -> None:
-    """A line is refused if its checksum is any other number than the right one."""
+    """A line with a wrong checksum is refused."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_outcome(0, D)
     content, mark, _ = path.read_bytes().rpartition(b',"crc":')

@@ -1,4 +1,4 @@
-"""The lock on a plan: where it is, whom it keeps out, and what is left of it."""
+"""The lock on a plan."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ URL = "https://api.losant.com"
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which programs keep their state."""
+    """Return the folder for the state of programs."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -23,7 +23,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_holder_at_a_time(state: Path) -> None:
-    """A plan that is locked cannot be locked again; another plan can, and so can it afterwards."""
+    """A locked plan cannot be locked again until the lock is closed."""
     lock = PlanLock.acquire("sha256:1", URL)
     with pytest.raises(JournalError, match="another process applies it, or a copy of it"):
         PlanLock.acquire("sha256:1", URL)
@@ -34,8 +34,8 @@ def test_one_holder_at_a_time(state: Path) -> None:
     PlanLock.acquire("sha256:1", URL).close()
 
 
-def test_nothing_is_left_of_a_lock(state: Path) -> None:
-    """A lock that is released leaves no file."""
+def test_closed_lock_leaves_no_file(state: Path) -> None:
+    """A lock that is closed leaves no file."""
     lock = PlanLock.acquire("sha256:1", URL)
     before = len(list(state.iterdir()))
     lock.close()
@@ -43,18 +43,16 @@ def test_nothing_is_left_of_a_lock(state: Path) -> None:
     assert (before, list(state.iterdir())) == (1, [])
 
 
-def test_a_lock_left_by_a_killed_process_is_no_obstacle(state: Path) -> None:
-    """The file of a lock whose holder is gone is taken over."""
+def test_lock_of_a_killed_process(state: Path) -> None:
+    """The lock file of a killed process can be locked again."""
     lock = PlanLock.acquire("sha256:1", URL)
     os.close(lock._descriptor)
 
     PlanLock.acquire("sha256:1", URL).close()
 
 
-def test_a_lock_whose_file_was_removed_meanwhile_is_acquired_again(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A holder that removes its file while another waits for it leaves that one no dead lock."""
+def test_lock_file_removed_while_waiting(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock file that its holder removes is created again."""
     from losant_tokens.jobs import _files as files
 
     really_lock = files.lock
@@ -74,7 +72,7 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_acquired_again(
     held.close()
 
 
-def test_the_folder_is_the_users_own(state: Path) -> None:
+def test_folder_is_private(state: Path) -> None:
     """The folder of locks is private."""
     PlanLock.acquire("sha256:1", URL).close()
 
@@ -94,10 +92,10 @@ def test_home_is_the_default(
     lock.close()
 
 
-def test_without_a_home_locks_are_temporary(
+def test_locks_without_a_home_folder(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the home folder is unknown, locks are in a folder among the temporary files."""
+    """Without a home folder, locks are in the folder for temporary files."""
 
     def unknown() -> Path:
         raise RuntimeError
@@ -112,10 +110,8 @@ def test_without_a_home_locks_are_temporary(
 
 
 @pytest.mark.parametrize("obstacle", ["file", "open to all", "link"])
-def test_a_folder_that_is_not_the_users_own_is_not_used(
-    state: Path, tmp_path: Path, obstacle: str
-) -> None:
-    """A folder that others can write to, a link or a file in its place is passed over."""
+def test_unsafe_folder_is_skipped(state: Path, tmp_path: Path, obstacle: str) -> None:
+    """A folder that others can write to, a link and a file are skipped."""
     state.parent.mkdir()
     if obstacle == "file":
         state.write_text("")
@@ -132,10 +128,8 @@ def test_a_folder_that_is_not_the_users_own_is_not_used(
     lock.close()
 
 
-def test_no_folder_at_all_is_refused(
-    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If there is no folder for locks, a plan is not applied without one."""
+def test_no_folder(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a folder for locks, a plan is refused."""
     for name in ("XDG_STATE_HOME", "HOME"):
         (tmp_path / name).write_text("")
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -145,8 +139,8 @@ def test_no_folder_at_all_is_refused(
         PlanLock.acquire("sha256:1", URL)
 
 
-def test_a_lock_that_cannot_be_opened_is_refused(state: Path) -> None:
-    """Something else in the place of a lock is an error in words."""
+def test_lock_path_is_a_folder(state: Path) -> None:
+    """A lock file that cannot be opened raises an error."""
     PlanLock.acquire("sha256:1", URL).close()
     lock = PlanLock.acquire("sha256:2", URL)
     path = lock._path

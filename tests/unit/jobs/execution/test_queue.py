@@ -1,4 +1,4 @@
-"""The work queue: which tokens are left to do, and in which order."""
+"""The work queue: its tokens and their order."""
 
 from collections.abc import Iterator
 
@@ -17,17 +17,17 @@ DONE, FAILED = "done", "failed"
 
 
 def entry(number: int) -> Entry:
-    """An entry of a plan."""
+    """Return an entry of a plan."""
     return Entry(OWNER, f"{number:024x}", f"ci-{number}", "active", None, None, None, "old")
 
 
 def entries(count: int) -> list[Entry]:
-    """The tokens of a plan."""
+    """Return the tokens of a plan."""
     return [entry(number) for number in range(count)]
 
 
 async def all_items(queue: WorkQueue) -> list[WorkItem]:
-    """All items that are left in a queue."""
+    """Return all items of a queue."""
     found = []
     while (item := await queue.next()) is not None:
         found.append(item)
@@ -35,7 +35,7 @@ async def all_items(queue: WorkQueue) -> list[WorkItem]:
 
 
 async def test_unfinished_tokens_are_returned() -> None:
-    """Finished tokens are left out, and a token that was intended is in doubt."""
+    """The queue skips finished tokens, and an intended token is in doubt."""
     all_entries, states = entries(6), States.of(6)
     states.record(1, INTENDED)
     for number in (0, 2, 3):
@@ -58,7 +58,7 @@ async def test_unfinished_tokens_are_returned() -> None:
 async def test_failed_tokens_are_returned_on_request(
     retry_failed: bool, expected: list[int]
 ) -> None:
-    """A token that has failed is done again only if that is asked for, and then last."""
+    """Failed tokens are returned with `retry_failed` only, and last."""
     states = States.of(2)
     states.record(0, FAILED, "400")
     assert states.outcome(0) is Outcome.FAILED
@@ -69,8 +69,8 @@ async def test_failed_tokens_are_returned_on_request(
     assert [item.number for item in found] == expected
 
 
-async def test_tokens_that_were_set_aside_come_last() -> None:
-    """A token that an earlier run could not do comes after all others, so nothing stops at it."""
+async def test_tokens_with_errors_come_last() -> None:
+    """A token with an error from an earlier run comes after all others."""
     states = States.of(3)
     states.record(0, UNTOUCHED, "403")
     queue = WorkQueue(iter([entries(3)]), states)
@@ -81,7 +81,7 @@ async def test_tokens_that_were_set_aside_come_last() -> None:
 
 
 async def test_deferred_items_come_last() -> None:
-    """An item that is deferred comes again after all others, with all its attempts."""
+    """A deferred item comes after all others, with all its attempts."""
     queue = WorkQueue(iter([entries(3)]), States.of(3))
     first = await queue.next()
     assert first is not None
@@ -94,16 +94,16 @@ async def test_deferred_items_come_last() -> None:
     assert (first.failures, first.was_deferred) == (0, True)
 
 
-async def test_a_plan_with_more_tokens_than_its_header_says_is_refused() -> None:
-    """A plan whose header counts fewer tokens than there are lines is refused in words."""
+async def test_plan_with_more_tokens_than_its_header_is_refused() -> None:
+    """A plan with more lines than its header states is refused."""
     queue = WorkQueue(iter([entries(3)]), States.of(2))
 
     with pytest.raises(PlanRefused, match="more tokens than the 2 of its header"):
         await queue.next()
 
 
-async def test_other_tasks_have_turns_while_the_plan_is_read() -> None:
-    """However many tokens are finished, other tasks have a turn after each batch of them."""
+async def test_other_tasks_run_between_batches() -> None:
+    """Other tasks run after each batch of finished tokens."""
     turns = 0
     at_each_batch = []
     states = States.of(100)
