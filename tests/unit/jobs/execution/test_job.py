@@ -1,4 +1,4 @@
-"""Carrying out plans: what comes of each token."""
+"""Applying plans: the outcome of each token."""
 
 import pickle
 from datetime import timedelta
@@ -34,7 +34,7 @@ ONE = "*/me/tokens/*"  # the path of one token, and of no list
 
 @pytest.mark.parametrize(("action", "status"), [("deactivate", "inactive"), ("activate", "active")])
 async def test_status_is_changed(tmp_path: Path, action: str, status: str) -> None:
-    """Tokens are deactivated and activated, and where so wanted, not read before."""
+    """Tokens are deactivated or activated, with and without `verify`."""
     fake = FakeLosant()
     for number in range(20):
         fake.add_token(f"ci-{number}", status="active" if action == "deactivate" else "inactive")
@@ -49,7 +49,7 @@ async def test_status_is_changed(tmp_path: Path, action: str, status: str) -> No
 
 @pytest.mark.parametrize("owner", ["user", "oauth", "application", "instance"])
 async def test_all_kinds_of_owners(tmp_path: Path, owner: str) -> None:
-    """The tokens of each kind of owner can be cleaned up."""
+    """A job works for the tokens of each kind of owner."""
     fake = FakeLosant()
     whose = Owner.parse(owner if owner in {"user", "oauth"} else f"{owner}:{'a' * 24}")
     for number in range(3):
@@ -64,8 +64,8 @@ async def test_all_kinds_of_owners(tmp_path: Path, owner: str) -> None:
     assert fake.tokens(str(whose)) == ()
 
 
-async def test_what_has_changed_is_left_alone(tmp_path: Path) -> None:
-    """What has another name, status or date than in the plan is left alone; what is gone, gone."""
+async def test_changed_tokens_are_left_alone(tmp_path: Path) -> None:
+    """A token with another name, status or time of change than in the plan is left alone."""
     fake = fake_with(5)
     tokens = {token.name: token for token in fake.tokens()}
     async with client_of(fake) as client:
@@ -84,8 +84,8 @@ async def test_what_has_changed_is_left_alone(tmp_path: Path) -> None:
     assert sent(fake, "DELETE") == [tokens["ci-4"].id]
 
 
-async def test_without_verifying(tmp_path: Path) -> None:
-    """Who does not want it verified has one request for each token, and 404 still is gone."""
+async def test_without_verify(tmp_path: Path) -> None:
+    """Without `verify`, one request is sent for each token, and a 404 means gone."""
     fake = fake_with(3)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -97,8 +97,8 @@ async def test_without_verifying(tmp_path: Path) -> None:
     assert (sent(fake, "GET"), report.requests) == ([], 3)
 
 
-async def test_protected_tokens_are_not_even_asked_for(tmp_path: Path) -> None:
-    """What a guard protects is settled without a request."""
+async def test_protected_tokens_need_no_request(tmp_path: Path) -> None:
+    """A protected token gets its outcome without a request."""
     fake = fake_with(3)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path, protect=["ci-1"])
@@ -113,8 +113,8 @@ async def test_protected_tokens_are_not_even_asked_for(tmp_path: Path) -> None:
 # --- Before it begins ------------------------------------------------------------------------
 
 
-async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
-    """A plan for another address, one that is too old, and one that was altered are refused."""
+async def test_refused_plans(tmp_path: Path) -> None:
+    """A plan for another address, an old one and an altered one are refused."""
     fake = fake_with(2)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -133,8 +133,8 @@ async def test_plans_that_may_not_be_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": "fast"}, {"max_concurrency": 0}])
-async def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    """An argument that cannot be right is refused before the journal is begun."""
+async def test_invalid_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """An invalid argument is refused before the journal is started."""
     async with client_of(fake_with(1)) as client:
         plan = await planned(client, tmp_path)
         with pytest.raises(errors.ValidationError):
@@ -144,7 +144,7 @@ async def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
 
 
 async def test_plan_without_tokens(tmp_path: Path) -> None:
-    """A plan that selects nothing is done at once."""
+    """The job of an empty plan is complete."""
     async with client_of(fake_with(0, kept=2)) as client:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan)
@@ -156,7 +156,7 @@ async def test_plan_without_tokens(tmp_path: Path) -> None:
 
 
 async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
-    """To resume a job that is done does nothing, and gives the same report."""
+    """Resuming a complete job sends nothing, and returns the same report."""
     fake = fake_with(5)
     fake.fail(status=400, times=1, method="DELETE")
     async with client_of(fake, max_connections=1) as client:
@@ -173,7 +173,7 @@ async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
 
 
 async def test_report_of_a_finished_job_needs_no_api(tmp_path: Path) -> None:
-    """A finished job gives its report again although the token was revoked and the plan is old."""
+    """A complete job returns its report even if the token was revoked and the plan is old."""
     fake = fake_with(3)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -185,8 +185,8 @@ async def test_report_of_a_finished_job_needs_no_api(tmp_path: Path) -> None:
     assert (counts(first), counts(again), fake.requests) == ({"done": 3}, {"done": 3}, ())
 
 
-async def test_journal_elsewhere(tmp_path: Path) -> None:
-    """The journal may be any file."""
+async def test_journal_path(tmp_path: Path) -> None:
+    """The journal can be any file."""
     async with client_of(fake_with(1)) as client:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan, journal=str(tmp_path / "other"))
@@ -206,10 +206,10 @@ async def test_journal_elsewhere(tmp_path: Path) -> None:
         ("deactivate", "changed", Outcome.CHANGED),
     ],
 )
-async def test_what_was_intended_is_looked_at(
+async def test_intended_token_is_verified(
     tmp_path: Path, action: str, happened: str, outcome: Outcome
 ) -> None:
-    """A token that a job was about to change when it ended is looked at before it goes on."""
+    """A resumed job reads an intended token before it changes it."""
     from losant_tokens.jobs._execution.journal import Journal
 
     fake = fake_with(1)
@@ -229,8 +229,8 @@ async def test_what_was_intended_is_looked_at(
     assert outcomes(report) == [outcome]
 
 
-async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) -> None:
-    """A token that is there has not been deleted, whatever the API says of its status."""
+async def test_token_with_unknown_status_is_not_deleted(tmp_path: Path) -> None:
+    """A token that exists was not deleted, whatever its status."""
     import httpx
 
     from losant_tokens import AsyncClient
@@ -239,14 +239,14 @@ async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) 
     there = {"id": "5" * 24, "name": "ci-1"}
     methods = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         methods.append(request.method)
         if request.url.path == "/me/tokens":
             return httpx.Response(200, json={"items": [there], "totalCount": 1})
         body = {"success": True} if request.method == "DELETE" else there
         return httpx.Response(200, json=body)
 
-    transport = httpx.MockTransport(answer)
+    transport = httpx.MockTransport(respond)
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
         plan = await planned(client, tmp_path)
         with Journal.open(plan, jobs.journal_path(plan), resume=False) as journal:
@@ -277,10 +277,8 @@ async def test_token_of_unknown_status_is_not_taken_for_deleted(tmp_path: Path) 
 )
 @pytest.mark.parametrize("action", ["delete", "deactivate"])
 @pytest.mark.parametrize("times", [1, 5])
-def test_answer_that_is_lost(
-    tmp_path: Path, fault: dict[str, Any], action: str, times: int
-) -> None:
-    """What was carried out and not answered is done, and neither failed nor gone."""
+def test_lost_response(tmp_path: Path, fault: dict[str, Any], action: str, times: int) -> None:
+    """A change whose response was lost is done."""
     fake = fake_with(8)
 
     async def job() -> jobs.Report:
@@ -297,8 +295,8 @@ def test_answer_that_is_lost(
 
 
 @pytest.mark.parametrize("action", ["delete", "deactivate"])
-def test_last_answers_are_lost(tmp_path: Path, action: str) -> None:
-    """A token all of whose tries failed is looked at: it may be done all the same."""
+def test_all_responses_are_lost(tmp_path: Path, action: str) -> None:
+    """A token is read after its last attempt, and is done if the action was carried out."""
     fake = fake_with(1)
 
     async def job() -> jobs.Report:
@@ -314,15 +312,15 @@ def test_last_answers_are_lost(tmp_path: Path, action: str) -> None:
     assert (counts(report), report.retries) == ({"done": 1}, 4)
 
 
-def test_last_answer_is_lost_and_the_token_gone(tmp_path: Path) -> None:
-    """A token that is not there any more was not deactivated, whatever is known of the tries."""
+def test_lost_response_of_a_missing_token(tmp_path: Path) -> None:
+    """A token that does not exist was not deactivated, even if an attempt may have arrived."""
     fake = fake_with(3)
 
     async def job() -> jobs.Report:
         async with client_of(fake, max_connections=1) as client:
             plan = await planned(client, tmp_path, action="deactivate")
             fake.fail(status=500, times=5, method="PATCH")
-            fake.fail(status=404, method="GET", path=ONE)  # the look after all of the first
+            fake.fail(status=404, method="GET", path=ONE)  # the read after all of these attempts
             fake.fail(status=500, times=1, method="PATCH")
             fake.fail(status=404, times=1, method="PATCH")  # the second try of the second
             return await jobs.apply(client, plan, verify=False)
@@ -331,7 +329,7 @@ def test_last_answer_is_lost_and_the_token_gone(tmp_path: Path) -> None:
 
 
 def test_token_that_cannot_be_deleted(tmp_path: Path) -> None:
-    """A token that the server cannot delete has failed after five tries; the others are done."""
+    """A token that the server cannot delete fails after five attempts, and the others are done."""
     fake = fake_with(20)
     stubborn = fake.tokens()[7]
     fake.fail(status=500, times=None, method="DELETE", path=f"*{stubborn.id}")
@@ -348,8 +346,8 @@ def test_token_that_cannot_be_deleted(tmp_path: Path) -> None:
     assert (failed.entry.id, "500" in (failed.error or "")) == (stubborn.id, True)
 
 
-def test_what_cannot_be_found_out_is_unknown_until_resumed(tmp_path: Path) -> None:
-    """Where looking fails as well, what came of a token is unknown, until somebody resumes."""
+def test_unknown_outcome_until_resumed(tmp_path: Path) -> None:
+    """A token in doubt that cannot be read is unknown until a resumed job reads it."""
     fake = fake_with(1)
 
     async def job() -> tuple[jobs.Report, jobs.Report, jobs.Report]:
@@ -371,8 +369,8 @@ def test_what_cannot_be_found_out_is_unknown_until_resumed(tmp_path: Path) -> No
     assert (first.is_complete, third.is_complete) == (False, True)
 
 
-def test_refused_answers_are_definite(tmp_path: Path) -> None:
-    """An answer that says no is a failure at once, with its reason, and is not looked into."""
+def test_refused_change_is_final(tmp_path: Path) -> None:
+    """A token that the API refuses to change fails with the reason, without a read."""
     fake = fake_with(3)
     fake.fail(status=400, method="DELETE")
     fake.fail(status=418, method="GET", path="*/me/tokens/*", skip=2)
@@ -390,8 +388,8 @@ def test_refused_answers_are_definite(tmp_path: Path) -> None:
 # --- What is the same for all ----------------------------------------------------------------
 
 
-async def test_token_that_is_revoked_in_the_middle(tmp_path: Path) -> None:
-    """A 401 stops the job with that error, and another token can carry it on."""
+async def test_revoked_token(tmp_path: Path) -> None:
+    """A 401 ends the job, and another token can resume it."""
     fake = fake_with(200)
     own = fake.add_token("own", scope=["all.User"])
     async with client_of(fake) as admin:
@@ -410,8 +408,8 @@ async def test_token_that_is_revoked_in_the_middle(tmp_path: Path) -> None:
     assert (counts(report), fake.tokens()) == ({"done": 200}, (own,))
 
 
-async def test_token_that_may_not(tmp_path: Path) -> None:
-    """A token whose scopes do not suffice stops the job before anything is sent."""
+async def test_token_without_scopes(tmp_path: Path) -> None:
+    """A token without the scopes ends the job before a request is sent."""
     fake = fake_with(20)
     async with client_of(fake) as admin:
         plan = await planned(admin, tmp_path)
@@ -427,8 +425,8 @@ async def test_token_that_may_not(tmp_path: Path) -> None:
     assert (sent(fake, "GET"), sent(fake, "DELETE"), bool(reader)) == ([], [], True)
 
 
-async def test_tokens_that_are_forbidden_are_set_aside(tmp_path: Path) -> None:
-    """However many tokens in a row are forbidden, the others are done if any succeeds at all."""
+async def test_forbidden_tokens_do_not_stop_the_job(tmp_path: Path) -> None:
+    """Forbidden tokens fail, and the others are done, if any token can be changed."""
     fake = fake_with(150)
     ids = sorted(token.id for token in fake.tokens())
     for token_id in ids[:140]:
@@ -441,10 +439,10 @@ async def test_tokens_that_are_forbidden_are_set_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("tokens", "asked"), [(60, 50), (20, 20)])
-async def test_a_credential_that_may_change_nothing_stops_the_job(
+async def test_forbidden_credential_ends_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, asked: int
 ) -> None:
-    """If every token is forbidden the job ends with that error, and all can be done later."""
+    """If every token is forbidden, the job ends with that error, and can be resumed."""
     monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
     fake = fake_with(tokens)
     async with client_of(fake, max_connections=1) as client:
@@ -460,10 +458,10 @@ async def test_a_credential_that_may_change_nothing_stops_the_job(
     assert counts(again) == {"done": tokens}
 
 
-async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
+async def test_resumed_job_starts_with_other_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that was stopped by 403 for its first tokens does the others first when it resumes."""
+    """A job that ended because of 403s starts with the other tokens when it is resumed."""
     monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
     fake = fake_with(60)
     ids = sorted(token.id for token in fake.tokens())
@@ -478,8 +476,8 @@ async def test_a_job_does_not_stop_at_the_same_forbidden_tokens_for_ever(
     assert counts(again) == {"done": 10, "failed": 50}
 
 
-async def test_few_forbidden_tokens_have_failed(tmp_path: Path) -> None:
-    """A plan of a few tokens that are all forbidden ends without an error, with these failed."""
+async def test_few_forbidden_tokens_fail(tmp_path: Path) -> None:
+    """If a plan has few tokens, and all are forbidden, they fail without an error."""
     fake = fake_with(3)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
@@ -489,8 +487,8 @@ async def test_few_forbidden_tokens_have_failed(tmp_path: Path) -> None:
     assert counts(report) == {"failed": 3}
 
 
-async def test_failed_tokens_are_tried_again_on_request(tmp_path: Path) -> None:
-    """`retry_failed` gives tokens that have failed another chance, and `resume` alone does not."""
+async def test_retry_failed(tmp_path: Path) -> None:
+    """`retry_failed` tries failed tokens again; `resume` alone does not."""
     fake = fake_with(5)
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
@@ -509,7 +507,7 @@ async def test_failed_tokens_are_tried_again_on_request(tmp_path: Path) -> None:
 
 
 async def test_forbidden_at_the_end(tmp_path: Path) -> None:
-    """A few times 403 at the very end are failures of these tokens, and written down."""
+    """A few 403s at the end are recorded as failures."""
     fake = fake_with(20)
     fake.fail(status=403, times=None, method="DELETE", skip=17)
     async with client_of(fake, max_connections=1) as client:
@@ -523,8 +521,8 @@ async def test_forbidden_at_the_end(tmp_path: Path) -> None:
         assert ["403" in error for error in said] == [True] * 3
 
 
-def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
-    """A 401 ends the job also where it comes when a token is looked at once more."""
+def test_401_during_a_read_in_doubt(tmp_path: Path) -> None:
+    """A 401 ends the job, also if it comes when a token in doubt is read."""
     fake = fake_with(1)
 
     async def job() -> None:
@@ -541,7 +539,7 @@ def test_token_that_is_refused_when_it_looks(tmp_path: Path) -> None:
 
 
 async def test_scope_that_is_not_needed(tmp_path: Path) -> None:
-    """A token that may delete, and not read one token, suffices where none is looked at."""
+    """Without `verify`, the scope to read a token is not needed."""
     fake = fake_with(5)
     scopes = ["userApiTokens.get", "userApiToken.delete"]
     async with client_of(fake, scopes=scopes) as client:
@@ -554,7 +552,7 @@ async def test_scope_that_is_not_needed(tmp_path: Path) -> None:
 
 
 def test_service_that_fails_half_of_the_time(tmp_path: Path) -> None:
-    """Where so much fails that trying again would be a storm, one request at a time goes on."""
+    """A job with many failures sends probes, and is complete in the end."""
     fake = fake_with(120)
 
     async def job() -> jobs.Report:
@@ -571,8 +569,8 @@ def test_service_that_fails_half_of_the_time(tmp_path: Path) -> None:
     assert report.retries >= 60
 
 
-def test_forbidden_once_more(tmp_path: Path) -> None:
-    """A token that may have been changed has not failed because it may not be looked at now."""
+def test_403_for_a_token_in_doubt(tmp_path: Path) -> None:
+    """A token in doubt that must not be read is unknown, not failed."""
     fake = fake_with(1)
 
     async def job() -> list[jobs.Report]:
@@ -590,8 +588,8 @@ def test_forbidden_once_more(tmp_path: Path) -> None:
     assert expected == [counts(report) for report in on_virtual_time(job)]
 
 
-async def test_when_tokens_were_changed(tmp_path: Path) -> None:
-    """The report has the time of each change, as the API tells it, also after a resumption."""
+async def test_times_of_changes(tmp_path: Path) -> None:
+    """The report has the time of each change by the API, also after a resumption."""
     fake = fake_with(5)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path, action="deactivate")
@@ -608,7 +606,7 @@ async def test_when_tokens_were_changed(tmp_path: Path) -> None:
 
 
 def test_progress(tmp_path: Path) -> None:
-    """Progress is told several times a second, and at the end says that all is done."""
+    """Progress is reported several times a second, and at the end."""
     told: list[Progress] = []
     fake = fake_with(200)
     fake.fail("latency", seconds=0.5, times=None, method="DELETE")
@@ -630,10 +628,8 @@ def test_progress(tmp_path: Path) -> None:
     assert len(report.pace) >= int(report.seconds)
 
 
-async def test_a_listener_that_fails_does_not_decide_over_the_job(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An error of `on_progress` is logged once, and the job goes on."""
+async def test_error_of_a_listener(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An error of `on_progress` is logged once, and the job continues."""
 
     def listen(progress: Progress) -> None:
         raise BrokenPipeError("mine")
@@ -650,8 +646,8 @@ async def test_a_listener_that_fails_does_not_decide_over_the_job(
     ]
 
 
-def test_samples_of_long_jobs_are_thinned_out() -> None:
-    """However long a job goes on, the samples of its pace stay few, and add up."""
+def test_samples_of_a_long_job_are_merged() -> None:
+    """The number of samples of a long job is limited, and their 429s add up."""
 
     async def job() -> ProgressReporter:
         throttle = Throttle(AdaptiveRate(), AdaptiveConcurrency(10), CircuitBreaker(300))
@@ -671,8 +667,8 @@ def test_samples_of_long_jobs_are_thinned_out() -> None:
     assert USER == Owner.user()
 
 
-def test_token_that_never_was_good(tmp_path: Path) -> None:
-    """A 401 to the first request stops the job, under trio as well."""
+def test_invalid_token(tmp_path: Path) -> None:
+    """A 401 to the first request ends the job, also under trio."""
     fake = fake_with(20)
 
     async def job() -> None:

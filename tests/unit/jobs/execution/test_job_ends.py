@@ -1,4 +1,4 @@
-"""All the ways in which a job may end before it is done, and that it can be carried on."""
+"""The ways in which a job can end early, and be resumed."""
 
 import asyncio
 import errno
@@ -56,22 +56,22 @@ class Outage(httpx.AsyncBaseTransport):
 
 
 async def error_500() -> None:
-    """It answers 500."""
+    """Respond with 500."""
     await anyio.sleep(0.01)
 
 
 async def refuse() -> None:
-    """The connection is refused."""
+    """Refuse the connection."""
     raise httpx.ConnectError("refused")
 
 
 async def hang() -> None:
-    """It never answers."""
+    """Never respond."""
     await anyio.sleep_forever()
 
 
 async def drop() -> None:
-    """The connection is dropped."""
+    """Drop the connection."""
     raise httpx.RemoteProtocolError("dropped")
 
 
@@ -81,7 +81,7 @@ async def drop() -> None:
 def test_outage_is_waited_out(
     tmp_path: Path, instead: Callable[[], Awaitable[None]], begin: float
 ) -> None:
-    """In an outage a job sends little more than probes, and goes on when it is over."""
+    """During an outage, a job sends few requests, and continues after it."""
     fake = fake_with(300)
     outage = Outage(fake, begin, begin + 40, instead)
     told: list[Progress] = []
@@ -95,7 +95,7 @@ def test_outage_is_waited_out(
     report = on_virtual_time(job)
 
     assert (counts(report), fake.tokens()) == ({"done": 300}, ())
-    # What was in flight, ten tries from the reserve, and a probe every so often.
+    # The requests in flight, ten retries from the budget, and some probes.
     assert len(outage.met) <= 10 + 10 + 60 + 8
     assert report.retries <= 0.1 * 600 + 30
     reason = "the service does not answer" if begin else "the account is being checked"
@@ -105,10 +105,8 @@ def test_outage_is_waited_out(
 
 @pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
-def test_outage_without_end_is_given_up(
-    tmp_path: Path, instead: Callable[[], Awaitable[None]]
-) -> None:
-    """When patience ends, the job ends, with all accounted for, and can be carried on."""
+def test_endless_outage(tmp_path: Path, instead: Callable[[], Awaitable[None]]) -> None:
+    """When patience ends, the job gives up, and can be resumed."""
     fake = fake_with(200)
     outage = Outage(fake, 0.2, 10_000.0, instead)
 
@@ -130,8 +128,8 @@ def test_outage_without_end_is_given_up(
     assert (counts(second), fake.tokens()) == ({"done": 200}, ())
 
 
-def test_all_is_refused_for_ever(tmp_path: Path) -> None:
-    """A service that answers 429 to everything is given up when patience ends."""
+def test_endless_rate_limit(tmp_path: Path) -> None:
+    """A job gives up if every request gets a 429 until patience ends."""
     fake = fake_with(50)
 
     async def job() -> Report:
@@ -150,7 +148,7 @@ def test_all_is_refused_for_ever(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
-    """To be asked to wait for longer than one wants to is the end."""
+    """A job gives up if `Retry-After` is longer than patience."""
     fake = fake_with(5)
 
     async def job() -> Report:
@@ -167,8 +165,8 @@ def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
 
 
 @pytest.mark.parametrize(("status", "unknown"), [(429, 0), (503, 1)])
-def test_refused_and_given_up_is_not_unknown(tmp_path: Path, status: int, unknown: int) -> None:
-    """What was refused each time is untouched; what met an error may have been done."""
+def test_outcome_after_giving_up(tmp_path: Path, status: int, unknown: int) -> None:
+    """A token is untouched after 429s, and unknown after a server error."""
     fake = fake_with(3)
     wait = {"Retry-After": "3600"}
 
@@ -186,8 +184,8 @@ def test_refused_and_given_up_is_not_unknown(tmp_path: Path, status: int, unknow
     assert counts(second) == {"done": 3}
 
 
-def test_refused_after_it_was_asked_for_stays_unknown(tmp_path: Path) -> None:
-    """What an earlier run asked for may be done yet, however surely this run was refused."""
+def test_token_in_doubt_stays_unknown(tmp_path: Path) -> None:
+    """A token that an earlier run may have changed stays unknown after 429s."""
     fake = fake_with(1)
 
     async def job() -> Report:
@@ -204,8 +202,8 @@ def test_refused_after_it_was_asked_for_stays_unknown(tmp_path: Path) -> None:
     assert counts(report) == {"unknown": 1}
 
 
-def test_stopped_after_it_was_refused_is_not_unknown(tmp_path: Path) -> None:
-    """What was refused, and then not tried again since the job was stopped, is untouched."""
+def test_stop_after_a_429(tmp_path: Path) -> None:
+    """A token with a 429 is untouched if the job is stopped before the next attempt."""
     fake = fake_with(3)
 
     async def job() -> Report:
@@ -226,8 +224,8 @@ def test_stopped_after_it_was_refused_is_not_unknown(tmp_path: Path) -> None:
     assert (report.gave_up, report.pending, counts(report)) == (None, 3, {})
 
 
-def test_all_wait_when_asked_to(tmp_path: Path) -> None:
-    """A Retry-After, with a 429 or a 503, is for all, and all goes on after it."""
+def test_retry_after_is_for_all(tmp_path: Path) -> None:
+    """A `Retry-After` of a 429 or a 503 pauses all requests."""
     fake = fake_with(50)
     told: list[Progress] = []
 
@@ -245,8 +243,8 @@ def test_all_wait_when_asked_to(tmp_path: Path) -> None:
     assert "the service takes no more for now" in {progress.pause_reason for progress in told}
 
 
-def test_errors_beyond_the_budget_slow_the_job_down(tmp_path: Path) -> None:
-    """Where every third request fails, the job probes rather than doubling the load."""
+def test_budget_limits_retries(tmp_path: Path) -> None:
+    """If every third request fails, the job sends probes when its retry budget is empty."""
     fake = fake_with(100)
     for skip in range(0, 100, 2):
         fake.fail(status=500, method="DELETE", skip=skip)
@@ -270,25 +268,25 @@ def slow_fake(tokens: int = 60, seconds: float = 1.0) -> FakeLosant:
 
 
 @pytest.mark.parametrize("way", ["stop", "scope"])
-def test_stop_gives_what_is_under_way_its_moment(tmp_path: Path, way: str) -> None:
-    """A job that is stopped begins nothing more, and records what was in flight as done."""
+def test_stop_has_a_grace_period(tmp_path: Path, way: str) -> None:
+    """A stopped job starts no request, and records those in flight as done."""
     fake = slow_fake()
 
     async def job() -> tuple[dict[str, int], int, Report]:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
-            stop, begun = anyio.Event(), anyio.Event()
+            stop, started = anyio.Event(), anyio.Event()
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as group:
 
                     async def end() -> None:
-                        await begun.wait()
+                        await started.wait()
                         await anyio.sleep(1.5)
                         stop.set() if way == "stop" else scope.cancel()
 
                     group.start_soon(end)
                     await jobs.apply(
-                        client, plan, stop=stop, verify=False, on_progress=lambda _: begun.set()
+                        client, plan, stop=stop, verify=False, on_progress=lambda _: started.set()
                     )
             intended = len(sent(fake, "DELETE"))
             again = await jobs.apply(client, plan, resume=True, verify=False)
@@ -303,7 +301,7 @@ def test_stop_gives_what_is_under_way_its_moment(tmp_path: Path, way: str) -> No
 
 @pytest.mark.parametrize("way", ["stop", "scope"])
 def test_grace_ends(tmp_path: Path, way: str) -> None:
-    """What is not answered in time is unknown, and found out by who carries the job on."""
+    """A request without a response in the grace period is unknown until the job is resumed."""
     fake = fake_with(30)
     fake.fail("hang", times=3, method="DELETE", after_acting=True, skip=5)
 
@@ -337,7 +335,7 @@ def test_grace_ends(tmp_path: Path, way: str) -> None:
 
 
 def test_abort(tmp_path: Path) -> None:
-    """An aborted job returns its report at once, and requests in flight are unknown."""
+    """An aborted job returns immediately, and requests in flight are unknown."""
     fake = fake_with(6)
     fake.fail("hang", times=None, method="DELETE", after_acting=True)
 
@@ -399,8 +397,8 @@ class WatchedJournal(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_only_what_is_in_flight_is_intended(tmp_path: Path, verify: bool) -> None:
-    """A killed job leaves no token in doubt whose request was not sent, or was refused."""
+def test_only_tokens_in_flight_are_intended(tmp_path: Path, verify: bool) -> None:
+    """A killed job leaves in doubt only the tokens whose requests were in flight."""
     fake = fake_with(200)
 
     async def job() -> Report:
@@ -417,8 +415,8 @@ def test_only_what_is_in_flight_is_intended(tmp_path: Path, verify: bool) -> Non
     assert (counts(report), report.refused) == ({"done": 200}, 5)
 
 
-def test_a_stopped_job_leaves_nothing_intended(tmp_path: Path) -> None:
-    """A job that is stopped knows of each token whether it was changed."""
+def test_stopped_job_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    """A stopped job knows for each token whether it was changed."""
     fake = fake_with(1000)
 
     async def job() -> tuple[set[str], Report]:
@@ -442,8 +440,8 @@ def test_a_stopped_job_leaves_nothing_intended(tmp_path: Path) -> None:
     assert 0 < report.pending < 500
 
 
-def test_stopped_before_it_begins(tmp_path: Path) -> None:
-    """A job that is stopped before it begins does nothing, and ends."""
+def test_stop_before_the_start(tmp_path: Path) -> None:
+    """A job that is stopped before it starts sends nothing."""
     fake = fake_with(5)
 
     async def job() -> Report:
@@ -462,17 +460,17 @@ def test_stopped_before_it_begins(tmp_path: Path) -> None:
     "fault", [{"status": 500}, {"status": 429, "headers": {"Retry-After": "90"}}]
 )
 def test_stop_while_waiting(tmp_path: Path, fault: dict[str, Any]) -> None:
-    """A job that waits for the service, and has nothing under way, ends at once."""
+    """A job that waits for the service ends immediately when it is stopped."""
     fake = fake_with(30)
 
     async def job() -> Report:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
             fake.fail(**fault, times=None, path=ONE)
-            stop, begun = anyio.Event(), anyio.Event()
+            stop, started = anyio.Event(), anyio.Event()
 
             async def end() -> None:
-                await begun.wait()
+                await started.wait()
                 await anyio.sleep(60.5)
                 stop.set()
 
@@ -481,7 +479,7 @@ def test_stop_while_waiting(tmp_path: Path, fault: dict[str, Any]) -> None:
                 group.start_soon(end)
                 found.append(
                     await jobs.apply(
-                        client, plan, stop=stop, grace=30.0, on_progress=lambda _: begun.set()
+                        client, plan, stop=stop, grace=30.0, on_progress=lambda _: started.set()
                     )
                 )
             return found[0]
@@ -514,8 +512,8 @@ async def test_cancelled_while_files_are_opened(tmp_path: Path) -> None:
 # --- A journal that cannot be written --------------------------------------------------------
 
 
-async def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be written down is not done; when there is room again, the job goes on."""
+async def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token whose intent cannot be written is not changed, and the job can be resumed."""
     fake = fake_with(40)
     really_write = os.write
     written: list[dict[str, Any]] = []
@@ -541,8 +539,8 @@ async def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (counts(report), fake.tokens()) == ({"done": 40}, ())
 
 
-async def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that does not take the journal ends the job, too."""
+async def test_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed fsync ends the job."""
 
     def fsync(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")

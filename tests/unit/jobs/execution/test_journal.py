@@ -84,10 +84,10 @@ def test_reverted_intent_keeps_its_error(plan: Plan, path: Path) -> None:
     """A token with a reverted intent keeps its error, and has no outcome."""
     with Journal.open(plan, path, resume=False) as journal:
         journal.record_intent(1)
-        journal.revert_intent(1, "no answer")
+        journal.revert_intent(1, "no response")
 
     with Journal.open(plan, path, resume=True) as journal:
-        assert (journal.states.outcome(1), journal.states.errors) == (None, {1: "no answer"})
+        assert (journal.states.outcome(1), journal.states.errors) == (None, {1: "no response"})
 
 
 def test_journal_is_private(plan: Plan, path: Path) -> None:

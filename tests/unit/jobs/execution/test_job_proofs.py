@@ -1,4 +1,4 @@
-"""The proof that a job needs: that a token is gone, was changed, and still is as planned."""
+"""The proofs that a job needs before it changes a token or records an outcome."""
 
 import os
 import shutil
@@ -50,32 +50,32 @@ class Proxy(httpx.AsyncBaseTransport):
         return await self.to_fake.handle_async_request(request)
 
     def gaps(self) -> list[float]:
-        """The seconds between each change and the last look at the same token before it."""
-        looks: dict[str, float] = {}
+        """Return the seconds between each change and the last read of the same token before it."""
+        reads: dict[str, float] = {}
         found = []
         for at, method, token_id in self.sent:
             if method == "GET":
-                looks[token_id] = at
+                reads[token_id] = at
             else:
-                found.append(at - looks.pop(token_id))
+                found.append(at - reads.pop(token_id))
         return found
 
 
-def strange(status: int, **members: Any) -> httpx.Response:
-    """A response that cannot come from the API."""
+def foreign(status: int, **members: Any) -> httpx.Response:
+    """Return a response that cannot come from the API."""
     if "json" in members:
         return httpx.Response(status, **members)
     return httpx.Response(status, headers=HTML, content=PAGE)
 
 
-STRANGERS: dict[str, Callable[[], httpx.Response]] = {
-    "HTML 404": lambda: strange(404),
-    "HTML 200": lambda: strange(200),
-    "HTML 302": lambda: strange(302),
-    "HTML 401": lambda: strange(401),
-    "HTML 403": lambda: strange(403),
-    "JSON 200 of another service": lambda: strange(200, json={"status": "ok"}),
-    "JSON 404 of another service": lambda: strange(404, json={"error": "no route"}),
+FOREIGN_RESPONSES: dict[str, Callable[[], httpx.Response]] = {
+    "HTML 404": lambda: foreign(404),
+    "HTML 200": lambda: foreign(200),
+    "HTML 302": lambda: foreign(302),
+    "HTML 401": lambda: foreign(401),
+    "HTML 403": lambda: foreign(403),
+    "JSON 200 of another service": lambda: foreign(200, json={"status": "ok"}),
+    "JSON 404 of another service": lambda: foreign(404, json={"error": "no route"}),
 }
 
 
@@ -83,12 +83,14 @@ STRANGERS: dict[str, Callable[[], httpx.Response]] = {
 
 
 @pytest.mark.sweep(sample=5)
-@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
+@pytest.mark.parametrize(
+    "foreign_response", FOREIGN_RESPONSES.values(), ids=FOREIGN_RESPONSES.keys()
+)
 @pytest.mark.parametrize("verify", [True, False])
-def test_a_stranger_in_front_of_the_api_is_waited_out(
-    tmp_path: Path, stranger: Callable[[], httpx.Response], verify: bool
+def test_other_service_for_some_time(
+    tmp_path: Path, foreign_response: Callable[[], httpx.Response], verify: bool
 ) -> None:
-    """While another service responds, nothing is marked; then every token is done."""
+    """While another service responds, nothing is recorded; then every token is done."""
     fake = fake_with(100)
     proxy = Proxy(fake)
 
@@ -98,7 +100,7 @@ def test_a_stranger_in_front_of_the_api_is_waited_out(
             began = anyio.current_time()
 
             async def respond(_: httpx.Request) -> httpx.Response | None:
-                return stranger() if 0.5 < anyio.current_time() - began < 2.0 else None
+                return foreign_response() if 0.5 < anyio.current_time() - began < 2.0 else None
 
             proxy.respond = respond
             return await jobs.apply(client, plan, verify=verify)
@@ -109,15 +111,17 @@ def test_a_stranger_in_front_of_the_api_is_waited_out(
 
 
 @pytest.mark.sweep(sample=3)
-@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
-def test_a_stranger_that_stays_ends_the_job(
-    tmp_path: Path, stranger: Callable[[], httpx.Response]
+@pytest.mark.parametrize(
+    "foreign_response", FOREIGN_RESPONSES.values(), ids=FOREIGN_RESPONSES.keys()
+)
+def test_other_service_from_the_start(
+    tmp_path: Path, foreign_response: Callable[[], httpx.Response]
 ) -> None:
-    """If another service responds from the beginning, the job says so, and nothing is final."""
+    """If another service responds from the start, the job gives up, and nothing is final."""
     fake = fake_with(30)
 
     async def respond(_: httpx.Request) -> httpx.Response:
-        return stranger()
+        return foreign_response()
 
     proxy = Proxy(fake, respond)
 
@@ -138,8 +142,8 @@ def test_a_stranger_that_stays_ends_the_job(
     assert counts(second) == {"done": 30}
 
 
-def test_a_page_with_404_after_a_failed_delete_is_no_proof(tmp_path: Path) -> None:
-    """A DELETE that failed with 503, and then a proxy's 404: the token is not done."""
+def test_404_of_a_proxy_proves_nothing(tmp_path: Path) -> None:
+    """A 404 of a proxy after a 503 does not prove a DELETE."""
     fake = fake_with(10)
     failed: set[str] = set()
 
@@ -147,7 +151,7 @@ def test_a_page_with_404_after_a_failed_delete_is_no_proof(tmp_path: Path) -> No
         if request.method != "DELETE":
             return None
         if request.url.path in failed:
-            return strange(404)
+            return foreign(404)
         failed.add(request.url.path)
         return httpx.Response(503)
 
@@ -167,14 +171,14 @@ def test_a_page_with_404_after_a_failed_delete_is_no_proof(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_a_filter_for_one_token_does_not_end_the_job(tmp_path: Path, method: str) -> None:
-    """A token that a firewall always answers for is left to be tried again; others are done."""
+def test_firewall_for_one_token(tmp_path: Path, method: str) -> None:
+    """A token that a firewall always answers for stays open, and the others are done."""
     fake = fake_with(20)
     poisoned = fake.tokens()[3].id
 
     async def respond(request: httpx.Request) -> httpx.Response | None:
         is_poisoned = request.url.path.endswith(poisoned) and request.method == method
-        return strange(403) if is_poisoned else None
+        return foreign(403) if is_poisoned else None
 
     proxy = Proxy(fake, respond)
 
@@ -197,7 +201,7 @@ def test_a_filter_for_one_token_does_not_end_the_job(tmp_path: Path, method: str
 @pytest.mark.parametrize("tokens", [3, 30])
 @pytest.mark.parametrize("verify", [True, False])
 def test_404_for_all_tokens_is_not_final(tmp_path: Path, tokens: int, verify: bool) -> None:
-    """If each token is answered with 404 although a list shows it, none is marked as gone."""
+    """If every token gets a 404, but a list has them, none is recorded as gone."""
     fake = fake_with(tokens)
 
     async def job() -> tuple[Report, Report]:
@@ -218,8 +222,8 @@ def test_404_for_all_tokens_is_not_final(tmp_path: Path, tokens: int, verify: bo
     assert counts(second) == {"done": tokens}
 
 
-def test_404_in_a_row_in_the_middle_of_a_job_is_not_final(tmp_path: Path) -> None:
-    """A service that begins to answer 404 for everything stops a job that went well before."""
+def test_404s_in_the_middle_of_a_job_are_not_final(tmp_path: Path) -> None:
+    """A service that starts to answer 404 for everything ends the job."""
     fake = fake_with(100)
 
     async def job() -> tuple[Report, Report]:
@@ -238,8 +242,8 @@ def test_404_in_a_row_in_the_middle_of_a_job_is_not_final(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("tokens", "deleted"), [(3, 3), (60, 60), (60, 45)])
-def test_tokens_that_somebody_deleted_are_gone(tmp_path: Path, tokens: int, deleted: int) -> None:
-    """However many tokens somebody else has deleted, the job is complete: a list confirms it."""
+def test_deleted_tokens_are_gone(tmp_path: Path, tokens: int, deleted: int) -> None:
+    """Tokens that somebody else deleted are gone, because a list confirms it."""
     fake = fake_with(tokens)
 
     async def job() -> Report:
@@ -256,8 +260,8 @@ def test_tokens_that_somebody_deleted_are_gone(tmp_path: Path, tokens: int, dele
     assert (report.is_complete, report.gave_up) == (True, None)
 
 
-def test_gone_tokens_of_an_account_that_was_not_checked_are_not_final(tmp_path: Path) -> None:
-    """Without the account check, a list may be that of another account, and confirms nothing."""
+def test_list_of_an_unchecked_account_confirms_nothing(tmp_path: Path) -> None:
+    """Without the account check, a list does not confirm that tokens are gone."""
     fake = fake_with(3)
 
     async def job() -> Report:
@@ -273,8 +277,8 @@ def test_gone_tokens_of_an_account_that_was_not_checked_are_not_final(tmp_path: 
     assert "another account" in (report.gave_up or "")
 
 
-def test_gone_tokens_are_confirmed_while_others_are_found(tmp_path: Path) -> None:
-    """A token that is seen alive while the list is read confirms those before it as well."""
+def test_token_found_during_the_list_confirms_404s(tmp_path: Path) -> None:
+    """A token that is found while the list is read confirms the 404s before it."""
     fake = fake_with(60)
 
     async def job() -> Report:
@@ -290,8 +294,8 @@ def test_gone_tokens_are_confirmed_while_others_are_found(tmp_path: Path) -> Non
     assert counts(report) == {"gone": 21, "done": 39}
 
 
-def test_list_that_fails_confirms_nothing(tmp_path: Path) -> None:
-    """If the tokens cannot be listed, a row of 404 is not final either."""
+def test_failed_list_confirms_nothing(tmp_path: Path) -> None:
+    """If the tokens cannot be listed, 404s in a row are not final."""
     fake = fake_with(3)
 
     async def job() -> Report:
@@ -313,10 +317,8 @@ def test_list_that_fails_confirms_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", ["{}", '{"success": null}', '{"a": 1}', "", '{"success": false}'])
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("acts", [True, False])
-def test_a_delete_is_done_only_if_that_is_proven(
-    tmp_path: Path, body: str, verify: bool, acts: bool
-) -> None:
-    """A successful status whose body does not say so is followed by a look at the token."""
+def test_delete_needs_proof(tmp_path: Path, body: str, verify: bool, acts: bool) -> None:
+    """A DELETE with a success status and another body leads to a read."""
     fake = fake_with(4)
 
     async def respond(request: httpx.Request) -> httpx.Response | None:
@@ -341,16 +343,16 @@ def test_a_delete_is_done_only_if_that_is_proven(
         assert (report.counts[Outcome.DONE], len(fake.tokens())) == (0, 4)
 
 
-@pytest.mark.parametrize("answer", ["unchanged", "other id"])
-def test_a_patch_is_done_only_if_that_is_proven(tmp_path: Path, answer: str) -> None:
-    """A PATCH that is answered with the token as it was, or with another one, is not done."""
+@pytest.mark.parametrize("response", ["unchanged", "other id"])
+def test_patch_needs_proof(tmp_path: Path, response: str) -> None:
+    """A PATCH is not done if the response has the old status or another token."""
     fake = fake_with(4)
 
     async def respond(request: httpx.Request) -> httpx.Response | None:
         if request.method != "PATCH":
             return None
-        token_id = request.url.path[-24:] if answer == "unchanged" else "f" * 24
-        status = "active" if answer == "unchanged" else "inactive"
+        token_id = request.url.path[-24:] if response == "unchanged" else "f" * 24
+        status = "active" if response == "unchanged" else "inactive"
         return httpx.Response(200, json={"id": token_id, "status": status, "name": "ci-0"})
 
     proxy = Proxy(fake, respond)
@@ -366,8 +368,8 @@ def test_a_patch_is_done_only_if_that_is_proven(tmp_path: Path, answer: str) -> 
     assert {token.status for token in fake.tokens()} == {"active"}
 
 
-def test_time_of_a_change_is_known_only_from_its_response(tmp_path: Path) -> None:
-    """If the response to a change was lost, its time is unknown: others may have changed it."""
+def test_time_of_a_change_comes_from_its_response(tmp_path: Path) -> None:
+    """The time of a change is unknown if its response was lost."""
     fake = fake_with(2)
 
     async def job() -> Report:
@@ -382,7 +384,7 @@ def test_time_of_a_change_is_known_only_from_its_response(tmp_path: Path) -> Non
     assert list(report.changed_at) == [1]
 
 
-# --- The look before a change ----------------------------------------------------------------
+# --- The read before a change ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -392,14 +394,14 @@ def test_time_of_a_change_is_known_only_from_its_response(tmp_path: Path) -> Non
         lambda: httpx.Response(429),
         lambda: httpx.Response(429, headers={"Retry-After": "10"}),
         lambda: httpx.Response(503, headers={"Retry-After": "10"}),
-        lambda: strange(404),
+        lambda: foreign(404),
     ],
     ids=["503", "429", "429 for 10 s", "503 for 10 s", "HTML 404"],
 )
-def test_a_token_that_is_renamed_between_two_attempts_is_left_alone(
+def test_token_renamed_between_attempts(
     tmp_path: Path, failure: Callable[[], httpx.Response]
 ) -> None:
-    """Each attempt to change a token is preceded by a look at it."""
+    """A token that is renamed between two attempts is left alone."""
     fake = fake_with(8)
     renamed: set[str] = set()
 
@@ -423,8 +425,8 @@ def test_a_token_that_is_renamed_between_two_attempts_is_left_alone(
     assert (counts(report), len(fake.tokens())) == ({"changed": 8}, 8)
 
 
-def test_tokens_that_are_renamed_in_an_outage_are_left_alone(tmp_path: Path) -> None:
-    """Tokens that were read before an outage are read again after it."""
+def test_tokens_renamed_during_an_outage(tmp_path: Path) -> None:
+    """Tokens are read again after an outage, and left alone if they were renamed."""
     fake = fake_with(40)
     proxy = Proxy(fake)
 
@@ -455,8 +457,8 @@ def test_tokens_that_are_renamed_in_an_outage_are_left_alone(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("rate", [0.2, 2.0, 20.0])
-def test_little_time_passes_between_look_and_change(tmp_path: Path, rate: float) -> None:
-    """However low the rate is, a token is changed within a second after it was read."""
+def test_time_between_read_and_change(tmp_path: Path, rate: float) -> None:
+    """A token is changed within a second after its read, at any rate."""
     fake = fake_with(12)
     proxy = Proxy(fake)
 
@@ -471,10 +473,8 @@ def test_little_time_passes_between_look_and_change(tmp_path: Path, rate: float)
     assert report.seconds >= 24 / rate - 2 / rate - 1
 
 
-def test_a_look_that_was_delayed_is_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If the process stood still after the look, the token is read again before it is changed."""
+def test_delayed_read_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is read again if the process was suspended after the read."""
     from losant_tokens.jobs._throttle.throttle import Slot
 
     fake = fake_with(1)
@@ -502,8 +502,8 @@ def test_a_look_that_was_delayed_is_repeated(
 # --- Guards at the beginning -----------------------------------------------------------------
 
 
-async def test_the_token_in_use_is_protected_at_apply(tmp_path: Path) -> None:
-    """A plan that lists the token with which it is applied leaves that one alone."""
+async def test_token_in_use_is_left_alone(tmp_path: Path) -> None:
+    """A job leaves alone the token that it uses, even if the plan lists it."""
     fake = fake_with(3)
     own = fake.tokens()[1].id
 
@@ -520,13 +520,13 @@ async def test_the_token_in_use_is_protected_at_apply(tmp_path: Path) -> None:
     assert list(report.results())[1].error == "the token in use"
 
 
-async def test_a_malformed_id_fails_alone(tmp_path: Path) -> None:
-    """A token whose id the API would not take has failed, and the others are done."""
+async def test_malformed_id(tmp_path: Path) -> None:
+    """A token with a malformed id fails, and the others are done."""
     real, odd = "5" * 24, "../../me"
     tokens = [{"id": real, "name": "ci-1"}, {"id": odd, "name": "ci-2"}]
     deleted: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/me/tokens":
             return httpx.Response(200, json={"items": tokens, "totalCount": 2})
         if request.method == "DELETE":
@@ -534,7 +534,7 @@ async def test_a_malformed_id_fails_alone(tmp_path: Path) -> None:
             return httpx.Response(200, json={"success": True})
         return httpx.Response(200, json=tokens[0])
 
-    transport = httpx.MockTransport(answer)
+    transport = httpx.MockTransport(respond)
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan, account_check="off")
@@ -545,8 +545,8 @@ async def test_a_malformed_id_fails_alone(tmp_path: Path) -> None:
     assert {"24 hexadecimal digits" in (r.error or "") for r in report.results()} == {True, False}
 
 
-async def test_a_plan_of_another_account_is_refused_with_a_report(tmp_path: Path) -> None:
-    """Nothing is sent for another account; the error has the report of a job not begun."""
+async def test_plan_of_another_account(tmp_path: Path) -> None:
+    """A plan of another account is refused with a report, and nothing is sent."""
     ours, theirs = fake_with(3), FakeLosant()
     theirs.add_token("other")
     async with client_of(ours) as client:
@@ -564,8 +564,8 @@ async def test_a_plan_of_another_account_is_refused_with_a_report(tmp_path: Path
     assert counts(report) == {"done": 3}
 
 
-async def test_a_refused_resumption_reports_what_was_done_before(tmp_path: Path) -> None:
-    """The report of a job that may not be resumed has the outcomes of its earlier runs."""
+async def test_refused_resumption_has_a_report(tmp_path: Path) -> None:
+    """The report of a refused resumption has the outcomes of earlier runs."""
     fake = fake_with(4)
     fake.fail(status=400, times=2, method="DELETE")
     async with client_of(fake, max_connections=1) as client:
@@ -580,7 +580,7 @@ async def test_a_refused_resumption_reports_what_was_done_before(tmp_path: Path)
 
 
 def without_claims(client: AsyncClient) -> None:
-    """Let the account of a client be unknown until the API is asked."""
+    """Remove the claims of a client's token, so that only the API knows its account."""
     credential = client._session.credential
     client._session.credential = type(credential)(secret=credential.secret)
 
@@ -594,10 +594,8 @@ def without_claims(client: AsyncClient) -> None:
     ],
     ids=str,
 )
-def test_an_outage_during_the_account_check_is_given_up(
-    tmp_path: Path, fault: dict[str, Any]
-) -> None:
-    """If the account cannot be asked for, the job gives up with a report, and can be resumed."""
+def test_outage_during_the_account_check(tmp_path: Path, fault: dict[str, Any]) -> None:
+    """A job gives up with a report if the account check gets no response, and can be resumed."""
     fake = fake_with(3)
 
     async def job() -> tuple[Report, Report]:
@@ -616,8 +614,8 @@ def test_an_outage_during_the_account_check_is_given_up(
     assert counts(second) == {"done": 3}
 
 
-async def test_a_refused_token_is_known_from_the_account_check(tmp_path: Path) -> None:
-    """A 401 to the account check ends the job with that error before it begins."""
+async def test_401_during_the_account_check(tmp_path: Path) -> None:
+    """A 401 during the account check ends the job before it starts."""
     async with client_of(fake_with(3)) as client:
         plan = await planned(client, tmp_path)
     fake = fake_with(3)
@@ -631,8 +629,8 @@ async def test_a_refused_token_is_known_from_the_account_check(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("way", ["stop", "abort"])
-def test_a_job_can_be_stopped_while_the_account_is_checked(tmp_path: Path, way: str) -> None:
-    """A stop ends the wait for a service that does not answer to the account check."""
+def test_stop_during_the_account_check(tmp_path: Path, way: str) -> None:
+    """A stop ends the account check of a service that does not respond."""
     fake = fake_with(3)
 
     async def job() -> Report:
@@ -658,8 +656,8 @@ def test_a_job_can_be_stopped_while_the_account_is_checked(tmp_path: Path, way: 
 
 
 @pytest.mark.parametrize("way", ["same", "copy", "hard link", "symbolic link", "other journal"])
-async def test_a_plan_is_applied_once_at_a_time(tmp_path: Path, way: str) -> None:
-    """A plan that is being applied cannot be applied through another path or journal."""
+async def test_plan_is_applied_once_at_a_time(tmp_path: Path, way: str) -> None:
+    """A plan in use cannot be applied through another path or journal."""
     fake = fake_with(5)
     other = tmp_path / "other.jsonl"
     async with client_of(fake) as client:
@@ -683,12 +681,12 @@ async def test_a_plan_is_applied_once_at_a_time(tmp_path: Path, way: str) -> Non
                 problems.append(error)
 
         async with anyio.create_task_group() as group:
-            has_begun = False
+            has_started = False
 
             def begin(_: jobs.Progress) -> None:
-                nonlocal has_begun
-                if not has_begun:
-                    has_begun = True
+                nonlocal has_started
+                if not has_started:
+                    has_started = True
                     group.start_soon(apply_again)
 
             fake.fail("latency", seconds=0.5, times=None, method="DELETE")
@@ -698,8 +696,8 @@ async def test_a_plan_is_applied_once_at_a_time(tmp_path: Path, way: str) -> Non
     assert ["is in use" in str(problem) for problem in problems] == [True]
 
 
-async def test_an_old_job_says_how_to_continue(tmp_path: Path) -> None:
-    """A job that is resumed after `max_age` is refused with advice that applies to it."""
+async def test_old_plan_can_be_resumed_with_a_larger_max_age(tmp_path: Path) -> None:
+    """The error for an old plan says how to resume its job."""
     from datetime import timedelta
 
     async with client_of(fake_with(1)) as client:
