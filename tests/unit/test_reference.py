@@ -22,7 +22,9 @@ def public_names() -> list[str]:
 
 
 REFERENCE_TEXT = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
-DOCUMENTED = frozenset(re.findall(r"^\.\. auto\w+:: (\S+)$", REFERENCE_TEXT, re.MULTILINE))
+DOCUMENTED = frozenset(
+    re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", REFERENCE_TEXT, re.MULTILINE)
+)
 
 
 @pytest.mark.parametrize("name", public_names())
