@@ -153,7 +153,7 @@ _MUTATED = {
     "losant_tokens/_scopes.py": "tests/unit/test_scopes.py",
     "losant_tokens/jobs/_plan/account_check.py": "tests/unit/jobs/plan/test_account_check.py",
     "losant_tokens/jobs/_execution/executor.py": "tests/unit/jobs/execution/test_executor.py",
-    "losant_tokens/jobs/_plan/clock.py": "tests/unit/jobs/plan/test_plan_clock.py",
+    "losant_tokens/jobs/_plan/clock.py": "tests/unit/jobs/plan/test_clock.py",
     "losant_tokens/jobs/_plan/completeness.py": "tests/unit/jobs/plan/test_completeness.py",
     "losant_tokens/jobs/_plan/summary.py": (
         "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/test_name_patterns.py"
@@ -164,12 +164,12 @@ _MUTATED = {
     "losant_tokens/jobs/_execution/journal.py": "tests/unit/jobs/execution/test_journal.py",
     "losant_tokens/jobs/_name_patterns.py": "tests/unit/jobs/test_name_patterns.py",
     "losant_tokens/jobs/_plan/planner.py": (
-        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_plan_clock.py"
+        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_clock.py"
         " tests/unit/jobs/test_name_patterns.py"
         " tests/unit/jobs/plan/test_page_reader.py"
     ),
     "losant_tokens/jobs/_plan/selector.py": (
-        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_plan_clock.py"
+        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_clock.py"
     ),
     "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
 }

@@ -24,7 +24,7 @@ from tests.support.jobs import (
     planned,
     sent,
 )
-from tests.unit.jobs.plan.test_plan import write
+from tests.support.plans import write
 
 # --- Being killed ----------------------------------------------------------------------------
 

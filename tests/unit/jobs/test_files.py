@@ -15,7 +15,7 @@ from losant_tokens.jobs import _files as files
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
 from losant_tokens.jobs._plan.writer import PlanWriter
-from tests.unit.jobs.plan.test_plan import HEADER, write
+from tests.support.plans import HEADER, write
 
 MODE = 0o644
 

@@ -13,7 +13,7 @@ import pytest
 from losant_tokens.jobs import JournalError, Outcome, Plan
 from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.journal import Journal
-from tests.unit.jobs.plan.test_plan import forge, write
+from tests.support.plans import forge, write
 
 D, F = Outcome.DONE, Outcome.FAILED
 CHANGED = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)

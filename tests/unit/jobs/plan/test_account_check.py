@@ -14,7 +14,7 @@ from losant_tokens.jobs._plan.account_check import account_problem, other_accoun
 from losant_tokens.jobs._types import Counts
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import USER, client_of, fake_with, on_virtual_time, planned
-from tests.unit.jobs.plan.test_plan import HEADER
+from tests.support.plans import HEADER
 
 APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
 OAUTH = Owner.user_oauth()

@@ -12,56 +12,7 @@ import pytest
 from losant_tokens import AsyncClient, errors, jobs
 from losant_tokens.jobs import Plan
 from tests.support.jobs import USER, on_virtual_time
-
-Item = dict[str, Any]
-MakePage = Callable[[int, int, list[Item]], dict[str, Any]]
-
-DATE = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
-
-
-def item(number: int, **members: Any) -> Item:
-    return {
-        "id": f"{number:024x}",
-        "name": f"ci-{number}",
-        "status": "active",
-        "creationDate": f"2025-01-01T00:{number // 60:02}:{number % 60:02}.000Z",
-        "ownerId": "a" * 24,
-        **members,
-    }
-
-
-TOKENS = [item(number) for number in range(60)]
-
-
-class Server:
-    """A server with a list.
-
-    Args:
-        answer: Makes a page from its number, its size and the tokens in the requested order.
-        tokens: The tokens.
-    """
-
-    def __init__(self, answer: MakePage, tokens: list[Item] = TOKENS) -> None:
-        self.answer = answer
-        self.tokens = tokens
-        self.requests = 0
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests += 1
-        query = request.url.params
-        page, size = int(query["page"]), int(query["perPage"])
-        is_down = query.get("sortDirection") == "desc"
-        tokens = self.tokens[::-1] if is_down else self.tokens
-        return httpx.Response(200, json=self.answer(page, size, tokens), headers=DATE)
-
-
-def cut(page: int, size: int, tokens: list[Item]) -> list[Item]:
-    return tokens[page * size : (page + 1) * size]
-
-
-def honest(page: int, size: int, tokens: list[Item]) -> dict[str, Any]:
-    items = cut(page, min(size, 7), tokens)
-    return {"items": items, "totalCount": len(tokens), "perPage": min(size, 7), "page": page}
+from tests.support.list_server import TOKENS, Item, MakePage, Server, cut, honest, item
 
 
 def with_total(total: int | None) -> MakePage:

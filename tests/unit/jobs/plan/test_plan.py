@@ -1,56 +1,27 @@
-"""The file of a plan: its content, its mode, and the checks that detect changes."""
+"""Plans: reading what was written, and refusing altered and forged files."""
 
-import errno
-import hashlib
-import io
-import json
-import os
-import stat
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens import Owner
 from losant_tokens.errors import ValidationError
-from losant_tokens.jobs import Counts, Entry, Header, JobError, Plan, PlanRefused
-from losant_tokens.jobs._plan.format import LineCheck, entry_json, header_json, json_line
-from losant_tokens.jobs._plan.writer import PlanWriter
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
-HEADER = Header(
-    created_at=NOW,
-    base_url="https://api.losant.com",
-    action="delete",
-    rule="expired",
-    counts={
-        Owner.user(): Counts(listed=5, selected=1, protected=1),
-        APPLICATION: Counts(listed=3, selected=1),
-    },
-    protected=("prod-*",),
-    token_in_use="0" * 24,
-    owner_ids={Owner.user(): ("a" * 24, "b" * 24)},
-    account="userId " + "a" * 24,
-    clock_skew=timedelta(seconds=-1.5),
-    incomplete=("the list kept changing",),
+from losant_tokens.jobs import Counts, Plan, PlanRefused
+from losant_tokens.jobs._plan.format import entry_json, header_json, json_line
+from tests.support.plans import (
+    APPLICATION,
+    ENTRIES,
+    HEADER,
+    LINES,
+    NOW,
+    altered,
+    forge,
+    forge_lines,
+    write,
 )
-ENTRIES = (
-    Entry(Owner.user(), "1" * 24, "ci-ü \u2028 \ud800", "active", NOW, NOW, None, "expired"),
-    Entry(Owner.user(), "2" * 24, "prod-1", None, None, None, NOW, "expired", "protected by 'x'"),
-    Entry(APPLICATION, "3" * 24, "ci\n3", "inactive", NOW, NOW, NOW, "expired"),
-)
-
-
-def write(path: Path) -> Plan:
-    with PlanWriter(path) as writer:
-        for entry in ENTRIES:
-            writer.add(entry)
-        return writer.finish(HEADER)
 
 
 def test_read_what_was_written(tmp_path: Path) -> None:
@@ -62,61 +33,6 @@ def test_read_what_was_written(tmp_path: Path) -> None:
     assert plan == read
     assert ENTRIES == tuple(read.entries()) == tuple(read.checked_entries())
     assert (3, Counts(listed=8, selected=2, protected=1)) == (len(read), read.header.total)
-
-
-def test_lines(tmp_path: Path) -> None:
-    """The file is JSON Lines in UTF-8, with the header first and a reason for each token."""
-    write(tmp_path / "plan.jsonl")
-
-    header, *tokens = (
-        json.loads(line)
-        for line in (tmp_path / "plan.jsonl").read_text("utf-8").removesuffix("\n").split("\n")
-    )
-
-    assert header.pop("digest").startswith("sha256:")
-    assert header == {
-        "format": "losant-tokens plan",
-        "version": 1,
-        "created": "2026-03-01T12:00:00+00:00",
-        "baseUrl": "https://api.losant.com",
-        "action": "delete",
-        "rule": "expired",
-        "owners": {
-            "user": {"listed": 5, "selected": 1, "protected": 1},
-            "application:575ec8687ae143cd83dc4a97": {"listed": 3, "selected": 1, "protected": 0},
-        },
-        "protected": ["prod-*"],
-        "tokenInUse": "0" * 24,
-        "moved": False,
-        "ownerIds": {"user": ["a" * 24, "b" * 24]},
-        "account": "userId " + "a" * 24,
-        "clockSkew": -1.5,
-        "incomplete": ["the list kept changing"],
-    }
-    assert tokens[1] == {
-        "owner": "user",
-        "id": "2" * 24,
-        "name": "prod-1",
-        "status": None,
-        "lastUpdated": None,
-        "creationDate": None,
-        "expirationDate": "2026-03-01T12:00:00+00:00",
-        "reason": "expired",
-        "protected": "protected by 'x'",
-    }
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_file_is_private(tmp_path: Path, umask: int) -> None:
-    """The file is private with any umask, and no other file is left."""
-    before = os.umask(umask)
-    try:
-        write(tmp_path / "plan.jsonl")
-    finally:
-        os.umask(before)
-
-    assert stat.S_IMODE((tmp_path / "plan.jsonl").stat().st_mode) == 0o600
-    assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
 
 
 def test_altered_byte(tmp_path: Path, thorough: bool) -> None:
@@ -159,15 +75,6 @@ def test_file_that_is_not_a_plan(tmp_path: Path, content: bytes) -> None:
 
     with pytest.raises(PlanRefused, match=r"not a plan|can only read version 1|was altered"):
         Plan.read(tmp_path / "plan")
-
-
-def forge(path: Path, **members: Any) -> None:
-    """Write another header with a digest that matches."""
-    from losant_tokens.jobs._plan.format import digest_of, first_line, header_json
-
-    header = {**header_json(HEADER), **members}
-    body = b"".join(path.read_bytes().splitlines(keepends=True)[1:])
-    path.write_bytes(first_line(header, digest_of(header, hashlib.sha256(body).hexdigest())) + body)
 
 
 @pytest.mark.parametrize(
@@ -213,23 +120,6 @@ def test_forged_header(tmp_path: Path, members: dict[str, Any]) -> None:
 
     with pytest.raises(PlanRefused, match="is not a plan"):
         Plan.read(path)
-
-
-def forge_lines(path: Path, lines: bytes, **members: Any) -> None:
-    """Write a plan with other lines and a digest that matches."""
-    from losant_tokens.jobs._plan.format import digest_of, first_line, header_json
-
-    data = {**header_json(HEADER), **members}
-    digest = digest_of(data, hashlib.sha256(lines).hexdigest())
-    path.write_bytes(first_line(data, digest) + lines)
-
-
-LINES = [json_line(entry_json(entry)) + b"\n" for entry in ENTRIES]
-
-
-def altered(**members: Any) -> bytes:
-    line = {**entry_json(ENTRIES[0]), **members}
-    return json_line({name: value for name, value in line.items() if value != "LEFT OUT"}) + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -298,32 +188,6 @@ def test_forged_plan_that_is_valid(tmp_path: Path) -> None:
     assert tuple(Plan.read(path).entries()) == ENTRIES
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{" + b" " * (17 << 20) + b"\n",
-        b"\x00" * (17 << 20),
-    ],
-)
-def test_endless_header(tmp_path: Path, content: bytes) -> None:
-    """A first line without an end is refused, and not read into memory."""
-    (tmp_path / "plan").write_bytes(content)
-
-    with pytest.raises(PlanRefused, match="is not a plan"):
-        Plan.read(tmp_path / "plan")
-
-
-@pytest.mark.parametrize("end", [b"", b"\n"])
-def test_endless_line(tmp_path: Path, end: bytes) -> None:
-    """A line that is too long, or a last line without an end, is refused."""
-    path = tmp_path / "plan.jsonl"
-    line = json_line(entry_json(attrs.evolve(ENTRIES[0], name="x" * (5 << 20))))
-    for forged in (line + end, LINES[0].removesuffix(b"\n")):
-        forge_lines(path, forged)
-        with pytest.raises(PlanRefused, match="is not a plan"):
-            Plan.read(path)
-
-
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
@@ -352,87 +216,6 @@ def test_forged_plans(
     assert len(list(plan.entries())) == len(plan)
 
 
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_file_that_changes_while_it_is_read(tmp_path: Path, at: int) -> None:
-    """A line that changes in place after the check is not used."""
-    path = tmp_path / "plan.jsonl"
-    counts = {Owner.user(): Counts(listed=3000, selected=3000)}
-    entries = [attrs.evolve(ENTRIES[0], id=f"{number:024x}") for number in range(3000)]
-    with PlanWriter(path) as writer:
-        for entry in entries:
-            writer.add(entry)
-        plan = writer.finish(attrs.evolve(HEADER, counts=counts))
-    opened = plan.checked_entries()
-    content = path.read_bytes()
-    line = json_line(entry_json(entries[2999])) + b"\n"
-    changed = (
-        content.replace(line, line.replace(b"bb7", b"bb6")),
-        content.removesuffix(line),
-        content[: len(content) // 2],
-    )[at]
-    path.write_bytes(changed)
-    used: list[bytes] = []
-
-    with pytest.raises(PlanRefused, match=r"plan\.jsonl was changed after it was checked"):
-        used.extend(json_line(entry_json(entry)) + b"\n" for entry in opened)
-
-    assert set(used) <= set(content.splitlines(keepends=True))
-    assert 0 < len(used) < 3000
-    opened.close()
-
-
-def test_block_that_cannot_be_read(tmp_path: Path) -> None:
-    """A plan that cannot be read to its end is refused with the reason."""
-    opened = write(tmp_path / "plan.jsonl").checked_entries()
-    opened._file._file.close()
-
-    class Broken(io.BytesIO):
-        def read(self, *_: Any) -> bytes:
-            raise OSError(errno.EIO, "Input/output error")
-
-    opened._file._file = Broken()
-    with pytest.raises(PlanRefused, match="cannot be read: Input/output error"):
-        list(opened)
-
-
-@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"owner":"nobody"}\n', b"[1]\n"])
-def test_line_that_describes_no_token(tmp_path: Path, line: bytes) -> None:
-    """A plan that was not checked line by line is refused at a line that describes no token."""
-    path = tmp_path / "plan.jsonl"
-    forge_lines(path, LINES[0] + line)
-    digest = json.loads(path.read_bytes().splitlines()[0])["digest"]
-
-    with pytest.raises(PlanRefused, match="has a line that does not describe a token"):
-        list(Plan(path, HEADER, digest).checked_entries().batches())
-
-
-def test_line_that_is_too_long(tmp_path: Path) -> None:
-    """A line that is too long to be read again is refused when it is written."""
-    with PlanWriter(tmp_path / "plan.jsonl") as writer:
-        with pytest.raises(JobError, match=r"The token 1{24} of user cannot be planned"):
-            writer.add(attrs.evolve(ENTRIES[0], name="x" * (5 << 20)))
-        with pytest.raises(JobError, match="header of the plan is too long"):
-            writer.finish(attrs.evolve(HEADER, protected=("x" * (17 << 20),)))
-
-
-@pytest.mark.parametrize(
-    "time",
-    [
-        datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
-        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
-    ],
-)
-def test_extreme_times(tmp_path: Path, time: datetime) -> None:
-    """A time before year 1 or after 9999 in UTC is written and read with its own offset."""
-    path = tmp_path / "plan.jsonl"
-    entry = attrs.evolve(ENTRIES[0], last_updated=time, expiration_date=time)
-    with PlanWriter(path) as writer:
-        writer.add(entry)
-        writer.finish(attrs.evolve(HEADER, counts={Owner.user(): Counts(listed=1, selected=1)}))
-
-    assert list(Plan.read(path).entries()) == [entry]
-
-
 def test_missing_file(tmp_path: Path) -> None:
     """A missing file is refused with the reason."""
     plan = write(tmp_path / "plan.jsonl")
@@ -443,21 +226,6 @@ def test_missing_file(tmp_path: Path) -> None:
             read()
 
 
-def test_file_that_does_not_fit_into_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A plan that is too large for the memory is refused."""
-
-    def loads(*_: object, **__: object) -> None:
-        raise MemoryError
-
-    plan = write(tmp_path / "plan.jsonl")
-    monkeypatch.setattr(json, "loads", loads)
-
-    with pytest.raises(PlanRefused, match="cannot be read: it is too large"):
-        Plan.read(plan.path)
-
-
 def test_plan_that_was_replaced(tmp_path: Path) -> None:
     """Another plan at the same path is refused, because nobody has reviewed it."""
     plan = write(tmp_path / "plan.jsonl")
@@ -465,16 +233,6 @@ def test_plan_that_was_replaced(tmp_path: Path) -> None:
 
     with pytest.raises(PlanRefused, match="is another plan by now"):
         plan.checked_entries()
-
-
-def test_entries_can_be_closed_early(tmp_path: Path) -> None:
-    """Entries that are closed yield no more tokens."""
-    entries = write(tmp_path / "plan.jsonl").checked_entries()
-    assert next(iter(entries)) == ENTRIES[0]
-
-    entries.close()
-
-    assert list(entries) == []
 
 
 @pytest.mark.parametrize(
@@ -522,107 +280,3 @@ def test_wrong_max_age(tmp_path: Path) -> None:
 
     with pytest.raises(ValidationError, match="max_age must be of timedelta"):
         plan.check("https://api.losant.com", 24, NOW)  # type: ignore[arg-type]
-
-
-# --- Writing ---------------------------------------------------------------------------------
-
-
-def test_existing_file(tmp_path: Path) -> None:
-    """A plan never replaces a file, even one that is created meanwhile."""
-    path = tmp_path / "plan.jsonl"
-    with PlanWriter(path) as writer:
-        path.write_text("mine")
-        with pytest.raises(PlanRefused, match="exists already"):
-            writer.finish(HEADER)
-
-    with pytest.raises(PlanRefused, match="exists already"), PlanWriter(path):
-        pass
-    assert (path.read_text(), [file.name for file in tmp_path.iterdir()]) == (
-        "mine",
-        ["plan.jsonl"],
-    )
-
-
-def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without hard links, the file is renamed if its path is free."""
-
-    def link(*_: object) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", link)
-    path = tmp_path / "plan.jsonl"
-
-    assert write(path) == Plan.read(path)
-    assert [file.name for file in tmp_path.iterdir()] == ["plan.jsonl"]
-
-
-def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the disk is full, an error gives the reason, and no file is left."""
-
-    def fsync(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-
-    with pytest.raises(JobError, match="cannot be written: No space left on device"):
-        write(tmp_path / "plan.jsonl")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_missing_folder(tmp_path: Path) -> None:
-    """A plan in a missing folder cannot be written."""
-    with pytest.raises(JobError, match="cannot be written"):
-        write(tmp_path / "none" / "plan.jsonl")
-
-
-def test_rollback(tmp_path: Path) -> None:
-    """A rollback drops the tokens that were added since the savepoint."""
-    one = Header(
-        **{
-            **{name: getattr(HEADER, name) for name in ("created_at", "base_url", "action")},
-            "rule": "x",
-            "counts": {Owner.user(): Counts(listed=1, selected=1)},
-        }
-    )
-    with PlanWriter(tmp_path / "plan.jsonl") as writer:
-        writer.savepoint()
-        writer.add(ENTRIES[1])
-        writer.flush()
-        writer.add(ENTRIES[2])
-        writer.rollback()
-        writer.add(ENTRIES[0])
-        plan = writer.finish(one)
-
-    assert list(plan.checked_entries()) == [ENTRIES[0]]
-
-
-@pytest.mark.parametrize("bad", [b"\\-", b"\t", b"\\u12", b'"', b"\x00", b"\x1f", b"\xff"])
-def test_line_that_is_not_json(bad: bytes) -> None:
-    """A line that is not JSON is refused."""
-    line = json_line(entry_json(ENTRIES[1])) + b"\n"
-    with pytest.raises(ValueError, match=r"line 1|decode"):
-        LineCheck(HEADER).check(line.replace(b"prod", bad))
-
-
-@pytest.mark.parametrize(("before", "behind"), [(b"x", b""), (b"", b"x"), (b"\xff", b"")])
-def test_line_with_more_than_json(before: bytes, behind: bytes) -> None:
-    """A line with anything before or after the JSON is refused."""
-    line = json_line(entry_json(ENTRIES[1]))
-    with pytest.raises(ValueError, match=r"line 1|decode"):
-        LineCheck(HEADER).check(before + line + behind + b"\n")
-
-
-@pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("more", [b'"id":"' + b"9" * 24 + b'"', b'"a":1'])
-def test_line_with_another_member(entry: Entry, more: bytes) -> None:
-    """A line with a member that occurs twice, or that no release writes, is refused."""
-    line = json_line(entry_json(entry))
-    for place in (line.index(b'"%b"' % name.encode()) for name in entry_json(entry)):
-        with pytest.raises(ValueError, match=r"twice|owner"):
-            LineCheck(HEADER).check(line[:place] + more + b"," + line[place:] + b"\n")
-
-
-def test_writer_outside_of_a_with_block(tmp_path: Path) -> None:
-    """A writer that is not used in a `with` block raises an error."""
-    with pytest.raises(RuntimeError, match="in a `with` block"):
-        PlanWriter(tmp_path / "plan.jsonl").flush()

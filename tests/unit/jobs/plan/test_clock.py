@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from losant_tokens import errors, jobs
+from losant_tokens import AsyncClient, errors, jobs
 from losant_tokens.jobs._plan.clock import describe_skew
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import LONG_AGO, USER, client_of
-from tests.unit.jobs.plan.test_page_reader import Server, honest
+from tests.support.list_server import Server, honest
 
 DAY = timedelta(days=1)
 
@@ -124,32 +125,26 @@ async def test_small_difference(tmp_path: Path, ahead: timedelta) -> None:
     assert (names(plan), warned) == (["expired", "today", *between], [])
 
 
-async def test_server_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rule", "is_warned"), [(jobs.older_than(DAY), True), (jobs.named("x"), False)], ids=str
+)
+async def test_server_without_a_clock(tmp_path: Path, rule: jobs.Rule, is_warned: bool) -> None:
     """Without the server's time, only a rule about time issues a warning."""
-    import httpx
-
-    from losant_tokens import AsyncClient
-    from tests.unit.jobs.plan import test_page_reader
-
-    monkeypatch.setattr(test_page_reader, "DATE", {})
-    transport = httpx.MockTransport(Server(honest))
+    transport = httpx.MockTransport(Server(honest, date=None))
     async with AsyncClient("x", base_url="https://x.example", transport=transport) as client:
-        for number, (rule, is_warned) in enumerate(
-            [(jobs.older_than(DAY), True), (jobs.named("x"), False)]
-        ):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                plan = await jobs.plan(
-                    client,
-                    USER,
-                    select=rule,
-                    path=tmp_path / f"{number}",
-                    allow_majority=True,
-                    clock_check="enforce",
-                )
-            warned = [one for one in caught if "rely on this machine's clock" in str(one.message)]
-            assert len(warned) == is_warned
-            assert plan.header.clock_skew is None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            plan = await jobs.plan(
+                client,
+                USER,
+                select=rule,
+                path=tmp_path / "plan",
+                allow_majority=True,
+                clock_check="enforce",
+            )
+
+    warned = [one for one in caught if "rely on this machine's clock" in str(one.message)]
+    assert (plan.header.clock_skew, len(warned)) == (None, is_warned)
 
 
 @pytest.mark.parametrize("name", ["clock_check", "unmatched", "incomplete"])

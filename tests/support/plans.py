@@ -1,0 +1,74 @@
+"""Write plans, valid and forged ones, without listing any tokens."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from losant_tokens import Owner
+from losant_tokens.jobs import Counts, Entry, Header, Plan
+from losant_tokens.jobs._plan.format import (
+    digest_of,
+    entry_json,
+    first_line,
+    header_json,
+    json_line,
+)
+from losant_tokens.jobs._plan.writer import PlanWriter
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")
+HEADER = Header(
+    created_at=NOW,
+    base_url="https://api.losant.com",
+    action="delete",
+    rule="expired",
+    counts={
+        Owner.user(): Counts(listed=5, selected=1, protected=1),
+        APPLICATION: Counts(listed=3, selected=1),
+    },
+    protected=("prod-*",),
+    token_in_use="0" * 24,
+    owner_ids={Owner.user(): ("a" * 24, "b" * 24)},
+    account="userId " + "a" * 24,
+    clock_skew=timedelta(seconds=-1.5),
+    incomplete=("the list kept changing",),
+)
+
+
+ENTRIES = (
+    Entry(Owner.user(), "1" * 24, "ci-ü \u2028 \ud800", "active", NOW, NOW, None, "expired"),
+    Entry(Owner.user(), "2" * 24, "prod-1", None, None, None, NOW, "expired", "protected by 'x'"),
+    Entry(APPLICATION, "3" * 24, "ci\n3", "inactive", NOW, NOW, NOW, "expired"),
+)
+
+
+LINES = [json_line(entry_json(entry)) + b"\n" for entry in ENTRIES]
+
+
+def write(path: Path) -> Plan:
+    """Write a plan of three tokens of two owners."""
+    with PlanWriter(path) as writer:
+        for entry in ENTRIES:
+            writer.add(entry)
+        return writer.finish(HEADER)
+
+
+def forge(path: Path, **members: Any) -> None:
+    """Write another header with a digest that matches."""
+    header = {**header_json(HEADER), **members}
+    body = b"".join(path.read_bytes().splitlines(keepends=True)[1:])
+    path.write_bytes(first_line(header, digest_of(header, hashlib.sha256(body).hexdigest())) + body)
+
+
+def forge_lines(path: Path, lines: bytes, **members: Any) -> None:
+    """Write a plan with other lines and a digest that matches."""
+    data = {**header_json(HEADER), **members}
+    digest = digest_of(data, hashlib.sha256(lines).hexdigest())
+    path.write_bytes(first_line(data, digest) + lines)
+
+
+def altered(**members: Any) -> bytes:
+    """The first line of that plan with other members."""
+    line = {**entry_json(ENTRIES[0]), **members}
+    return json_line({name: value for name, value in line.items() if value != "LEFT OUT"}) + b"\n"
