@@ -1,4 +1,4 @@
-"""Any interleaving of runs, faults, kills, resumes and other people's changes keeps to the plan."""
+"""A job changes only planned tokens, in any order of runs, faults, kills and other changes."""
 
 import shutil
 import tempfile
@@ -45,21 +45,21 @@ FAULTS: dict[str, Callable[[], Reply]] = {
     "silent": lambda: Reply(is_dropped=True, seconds=40.0),
     "slow": lambda: Reply(content={}, seconds=3.0),
 }
-"""How a request may be answered, in place of being carried out or after it was."""
+"""The faulty responses to a request, which may be carried out or not."""
 
 REFUSALS = {"403", "429"}
-"""With these the API says that it has done nothing, and it can be believed."""
+"""The responses with which the API says that it did not carry out the request."""
 
 
 @attrs.frozen
 class Fault:
-    """Something that happens to some of the requests of a run.
+    """A fault of some requests of a run.
 
     Attributes:
-        first: The first request that it happens to.
-        count: How many requests it happens to.
-        kind: What happens.
-        acts: Whether the request is carried out before.
+        first: The number of the first request with the fault.
+        count: The number of requests with the fault.
+        kind: The key of the response in `FAULTS`.
+        acts: Whether the request is carried out before the response.
     """
 
     first: int
@@ -70,12 +70,12 @@ class Fault:
 
 @attrs.frozen
 class Event:
-    """Something that somebody else does during a run.
+    """A change by somebody else during a run.
 
     Attributes:
-        at: Before which request.
-        kind: What they do.
-        token: To which token.
+        at: The number of the request before which it happens.
+        kind: The kind of the change.
+        token: The number of the token.
     """
 
     at: int
@@ -108,7 +108,7 @@ events = st.lists(
 
 
 class Jobs(RuleBasedStateMachine):
-    """A plan, and what becomes of it."""
+    """A plan, its job, and the service."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Jobs(RuleBasedStateMachine):
         self.service = Service.of(DOOMED, kept=KEPT)
         self.ids = list(self.service.tokens)
         self.touched: set[str] = set()
-        self.touched_before: set[str] = set()  # before the run that comes next
+        self.touched_before: set[str] = set()  # before the next run
         self.were_inactive: set[str] = set()
         self.plan: Plan | None = None
         self.report: Report | None = None
@@ -140,7 +140,7 @@ class Jobs(RuleBasedStateMachine):
         self.plan = self._run(work)
         self.service.seen.clear()
 
-    # --- What happens ------------------------------------------------------------------------
+    # --- Rules -------------------------------------------------------------------------------
 
     @rule(kind=st.sampled_from(EVENTS), token=st.integers(0, DOOMED + KEPT - 1))
     def somebody_else(self, kind: str, token: int) -> None:
@@ -164,7 +164,7 @@ class Jobs(RuleBasedStateMachine):
         retry_failed: bool,
         verify: bool,
     ) -> None:
-        """A run of the job, which ends by itself or is ended at some request."""
+        """Run the job until it ends, or end it at a request."""
         run = _Run(self, faults, events, ending, at)
         self.service.before, self.service.after = run.before, run.after
 
@@ -175,22 +175,22 @@ class Jobs(RuleBasedStateMachine):
                 )
             return None
 
-        begun = len(self.service.changed)
+        changed_before = len(self.service.changed)
         try:
             self.report = self._run(work)
         finally:
-            run.bury()
-            self._check_looks(begun if verify else None)
+            run.restore_journal_of_killed_process()
+            self._check_verification(changed_before if verify else None)
             self.service.is_cut_off = False
             self.service.before, self.service.after = lambda _: None, lambda _, reply: reply
 
     @precondition(lambda self: self.plan is not None)
     @rule()
-    def carry_on_to_the_end(self) -> None:
-        """With a service that behaves, the job comes to its end, and forgets no token."""
-        begun = len(self.service.changed)
+    def complete(self) -> None:
+        """Resume the job without faults. It is complete, and every token has an outcome."""
+        changed_before = len(self.service.changed)
         report = self._run(lambda client: self._apply(client, retry_failed=True))
-        self._check_looks(begun)
+        self._check_verification(changed_before)
         assert report is not None
         self.report = report
         assert report.is_complete, report.counts
@@ -202,17 +202,17 @@ class Jobs(RuleBasedStateMachine):
             else:
                 assert result.outcome in {Outcome.DONE, Outcome.GONE, Outcome.CHANGED}, result
 
-    # --- What has to hold --------------------------------------------------------------------
+    # --- Invariants --------------------------------------------------------------------------
 
     @invariant()
-    def nothing_else_was_touched(self) -> None:
+    def only_planned_tokens_were_changed(self) -> None:
         if self.plan is None:
             return
         planned = {entry.id for entry in self.plan.entries() if not entry.protected}
         assert set(self.service.asked_to_change) <= planned
 
     @invariant()
-    def what_is_told_is_so(self) -> None:
+    def report_is_true(self) -> None:
         report = self.report
         if report is None:
             return
@@ -221,23 +221,23 @@ class Jobs(RuleBasedStateMachine):
             if result.outcome is None:
                 continue
             counted[result.outcome] += 1
-            there = self.service.tokens.get(result.entry.id)
+            current = self.service.tokens.get(result.entry.id)
             deletes = report.plan.header.action == "delete"
             if result.outcome is Outcome.GONE or (result.outcome is Outcome.DONE and deletes):
-                assert there is None, result
+                assert current is None, result
             elif result.outcome is Outcome.DONE:
                 ours = result.entry.id in self.service.changed
                 assert ours or result.entry.id in self.were_inactive, result
         assert counted == dict(report.counts)
         assert report.pending == report.total - sum(counted.values())
 
-    def _check_looks(self, begun: int | None) -> None:
-        """A run that looks first leaves alone what was touched before it."""
-        if begun is not None:
-            assert self.touched_before.isdisjoint(self.service.changed[begun:])
+    def _check_verification(self, changed_before: int | None) -> None:
+        """Check that a run with `verify` leaves alone tokens that were touched before it."""
+        if changed_before is not None:
+            assert self.touched_before.isdisjoint(self.service.changed[changed_before:])
         self.touched_before = set(self.touched)
 
-    # --- How it is done ----------------------------------------------------------------------
+    # --- Helpers -----------------------------------------------------------------------------
 
     def _run(self, work: Callable[[AsyncClient], Any]) -> Any:
         async def connected() -> Any:
@@ -255,9 +255,9 @@ class Jobs(RuleBasedStateMachine):
 
     async def _apply(self, client: AsyncClient, **options: Any) -> Report | None:
         assert self.plan is not None
-        has_begun = jobs.journal_path(self.plan).exists()
+        has_started = jobs.journal_path(self.plan).exists()
         try:
-            return await jobs.apply(client, self.plan, resume=has_begun, patience=60.0, **options)
+            return await jobs.apply(client, self.plan, resume=has_started, patience=60.0, **options)
         except jobs.JobFailed as error:
             if isinstance(error.__cause__, jobs.JournalError):
                 raise
@@ -289,7 +289,7 @@ class Jobs(RuleBasedStateMachine):
 
 
 class _Run:
-    """What happens during one run."""
+    """The faults and events of one run."""
 
     def __init__(
         self, machine: Jobs, faults: list[Fault], events: list[Event], ending: str, at: int
@@ -305,7 +305,7 @@ class _Run:
         self._journal: bytes | None = None
 
     def before(self, ask: Ask) -> Reply | None:
-        """What happens before a request is carried out, and perhaps in place of that."""
+        """Return a response for a request that is not carried out, or `None`."""
         self._number += 1
         for event in self._events:
             if event.at == self._number:
@@ -317,12 +317,12 @@ class _Run:
         return None if fault is None or acts else FAULTS[fault.kind]()
 
     def after(self, ask: Ask, reply: Reply) -> Reply:
-        """What happens after a request was carried out."""
+        """Return the response to a request that was carried out."""
         fault = self._fault()
         return reply if fault is None else FAULTS[fault.kind]()
 
-    def bury(self) -> None:
-        """Leaves of a process that was killed what it had written by then, and no more."""
+    def restore_journal_of_killed_process(self) -> None:
+        """Restore the journal as it was when the process was killed."""
         if self._journal is not None:
             assert self._machine.plan is not None
             jobs.journal_path(self._machine.plan).write_bytes(self._journal)
@@ -351,12 +351,12 @@ class _Run:
             journal = jobs.journal_path(self._machine.plan)
             if journal.exists():
                 self._journal = journal.read_bytes()
-            # What this request does is done; nothing that comes later reaches the service.
+            # This request is carried out. No later one reaches the service.
             self._machine.service.is_cut_off = True
             self.abort.set()
 
 
-def _try(examples: int, steps: int) -> None:
+def _run_machine(examples: int, steps: int) -> None:
     settings = hypothesis.settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -366,12 +366,12 @@ def _try(examples: int, steps: int) -> None:
     run_state_machine_as_test(Jobs, settings=settings)
 
 
-def test_a_sample() -> None:
-    """Some interleavings, each time others."""
-    _try(25, 6)
+def test_sample() -> None:
+    """Some random interleavings keep the invariants."""
+    _run_machine(25, 6)
 
 
 @pytest.mark.slow
 def test_thoroughly() -> None:
-    """More, and longer, interleavings."""
-    _try(120, 10)
+    """Many long random interleavings keep the invariants."""
+    _run_machine(120, 10)
