@@ -1,4 +1,4 @@
-"""Small responses that grow large: no more memory and no longer pauses than a usual page."""
+"""Small responses that decompress to large ones, within limits of memory and time."""
 
 import gzip
 import subprocess
@@ -35,7 +35,7 @@ BOMBS: dict[str, bytes] = {
 
 
 class Pauses:
-    """Measures for how long the event loop is held."""
+    """Measures the longest time in which the event loop is blocked."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -48,7 +48,7 @@ class Pauses:
 
 
 def bombs(body: bytes, status: str = "200 OK") -> Callable[[Peer], None]:
-    """Respond with a bomb to each request but those about the token `ID`."""
+    """Respond with a bomb, except to requests about the token `ID`."""
 
     def play(peer: Peer) -> None:
         while seen := peer.request():
@@ -59,7 +59,7 @@ def bombs(body: bytes, status: str = "200 OK") -> Callable[[Peer], None]:
 
 
 async def exercise(stack: str, url: str) -> float:
-    """Read bombs and then a token; return for how long the event loop was held."""
+    """Read bombs and then a token; return how long the event loop was blocked."""
     pauses = Pauses()
     async with (
         AsyncClient("t", base_url=url, transport=transport(stack), retry=ONCE) as client,
@@ -81,14 +81,14 @@ async def exercise(stack: str, url: str) -> float:
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("name", BOMBS)
 def test_bomb(name: str, stack: str) -> None:
-    """A bomb is refused, for a list and for a token, while other tasks go on."""
+    """A bomb is refused, for a list and for a token, while other tasks run."""
     with serve(bombs(BOMBS[name])) as server:
         assert run(stack, exercise, stack, server.url) < MAX_PAUSE
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_bomb_instead_of_an_error(stack: str) -> None:
-    """An error is the error of its status, though its body is a bomb."""
+    """An error whose body is a bomb has the class of its status."""
 
     async def main(url: str) -> None:
         async with AsyncClient("t", base_url=url, transport=transport(stack), retry=ONCE) as client:
@@ -127,7 +127,7 @@ asyncio.run(main())
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
 @pytest.mark.parametrize("name", BOMBS)
 def test_memory(name: str, tmp_path: Path) -> None:
-    """A bomb costs no more memory than a page of the largest size."""
+    """A bomb takes no more memory than the largest page."""
     (tmp_path / "bomb").write_bytes(BOMBS[name])
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path / "bomb")],

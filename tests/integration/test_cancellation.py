@@ -1,4 +1,4 @@
-"""Cancelling a call at any point costs nothing: no connection, no turn, no later call."""
+"""A cancellation at any point loses no connection, no place and no later call."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ ONCE = RetryPolicy(attempts=1)
 
 
 async def in_parts(stream: ByteStream, head: bytes, headers: str = "") -> None:
-    """Answers in parts, so that there is something to wait for within an answer, too."""
+    """Responds in parts, so that a call also waits within a response."""
     whole = answer(headers=headers)
     for part in (whole[:20], whole[20:-5], whole[-5:]):
         await stream.send(part)
@@ -31,7 +31,7 @@ async def in_parts(stream: ByteStream, head: bytes, headers: str = "") -> None:
 async def sweep(
     way: Way, client: AsyncClient, *, contended: bool = False, patience: float = 5
 ) -> int:
-    """Cancels a call at its first point, its second, ...; after each, the client must be whole."""
+    """Cancels a call at each await point in turn; the client must work after each."""
     for at in range(1, MOST_POINTS):
         run = Sweep(way, at)
         async with anyio.create_task_group() as others:
@@ -53,7 +53,7 @@ async def sweep(
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
 @pytest.mark.parametrize("fresh", [True, False], ids=["new connections", "kept connections"])
 async def test_every_point(way: Way, contended: bool, fresh: bool) -> None:
-    """Wherever a call over httpx's pool is cancelled, the one connection there is stays usable."""
+    """After a cancellation at any point, the single connection of httpx's pool is usable."""
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await in_parts(stream, head, "connection: close\r\n" if fresh else "")
@@ -70,7 +70,7 @@ async def test_every_point(way: Way, contended: bool, fresh: bool) -> None:
 
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
 async def test_every_point_over_aiohttp(way: Way) -> None:
-    """Wherever a call over aiohttp is cancelled, the one connection there is stays usable."""
+    """After a cancellation at any point, the single connection of aiohttp is usable."""
     async with (
         serve(in_parts) as url,
         AsyncClient(
@@ -83,7 +83,7 @@ async def test_every_point_over_aiohttp(way: Way) -> None:
 
 
 def test_every_point_under_trio() -> None:
-    """Wherever a call is cancelled under trio, the one connection there is stays usable."""
+    """After a cancellation at any point under trio, the single connection is usable."""
 
     async def main() -> int:
         async with (
@@ -96,7 +96,7 @@ def test_every_point_under_trio() -> None:
 
 
 async def test_every_point_of_a_tls_handshake(tls: Any) -> None:
-    """Wherever a call is cancelled that has to shake hands first, nothing is lost either."""
+    """A cancellation at any point of a TLS handshake loses nothing."""
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await in_parts(stream, head, "connection: close\r\n")
@@ -117,7 +117,7 @@ async def test_every_point_of_a_tls_handshake(tls: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
 async def test_churn(kind: str) -> None:
-    """After many calls of which most were cancelled at odd moments, all connections still serve."""
+    """After many cancelled calls, all connections are usable."""
     transport = (httpx_transport if kind == "httpx" else aiohttp_transport)(max_connections=10)
 
     async def slowly(stream: ByteStream, head: bytes) -> None:
@@ -148,7 +148,7 @@ async def test_churn(kind: str) -> None:
 
 
 async def test_the_sweep_finds_what_httpx_loses() -> None:
-    """The sweep is able to fail: it brings httpx's own pool, as it comes, to a standstill."""
+    """The sweep detects the lost places of httpx's own pool."""
     one = httpx.Limits(max_connections=1)
     async with (
         serve(in_parts) as url,
@@ -171,8 +171,8 @@ async def test_the_sweep_finds_what_httpx_loses() -> None:
             pytest.fail("httpx has been fixed: our own slots may not be needed any more")
 
 
-async def test_cancelled_while_waiting_for_a_turn() -> None:
-    """A call that is cancelled before it had its turn takes nobody else's."""
+async def test_cancelled_while_waiting_for_a_place() -> None:
+    """A call that is cancelled while it waits for a place takes no other call's place."""
     release = anyio.Event()
 
     async def held(stream: ByteStream, head: bytes) -> None:
@@ -195,7 +195,7 @@ async def test_cancelled_while_waiting_for_a_turn() -> None:
 
 
 class InATaskGroup(httpx.AsyncBaseTransport):
-    """Waits as anyio does that connects: in a task group, which takes a moment to end."""
+    """Waits in a task group, as anyio does while it connects."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         async def work() -> None:
@@ -211,7 +211,7 @@ class InATaskGroup(httpx.AsyncBaseTransport):
 
 
 async def test_timeout_and_the_callers_scope_together() -> None:
-    """A try that times out just before the caller's own scope ends leaves no cancellation over."""
+    """An attempt that times out together with the caller's scope leaves no cancellation."""
     one = RetryPolicy(attempts=1)
     async with AsyncClient("t", transport=InATaskGroup(), retry=one, timeout=0.2) as client:
         with anyio.move_on_after(0.24) as scope:
@@ -222,7 +222,7 @@ async def test_timeout_and_the_callers_scope_together() -> None:
 
 
 def unsteady() -> httpx.MockTransport:
-    """A service that refuses every second request, and fails every third one of the others."""
+    """Refuses every second request, and fails every third of the others."""
     requests = 0
 
     async def handle(request: httpx.Request) -> httpx.Response:
@@ -243,10 +243,10 @@ def unsteady() -> httpx.MockTransport:
     ],
 )
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
-async def test_every_point_in_the_pace(
+async def test_every_point_while_rate_limited(
     way: Way, contended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever a call is cancelled that waits for the pace or a retry, the client stays usable."""
+    """After a cancellation while rate limited or in a backoff, the client is usable."""
     monkeypatch.setattr("losant_tokens._rate_limiter.INITIAL_RATE", 5000.0)
     for pause in ("_FIRST_PAUSE", "_SKIPPED_REQUESTS", "_MIN_PAUSE", "_MAX_PAUSE"):
         monkeypatch.setattr(f"losant_tokens._adaptive_rate.{pause}", 0.001)
@@ -255,8 +255,8 @@ async def test_every_point_in_the_pace(
         assert await sweep(way, client, contended=contended, patience=30) > 0
 
 
-def test_every_point_in_the_pace_under_trio() -> None:
-    """Wherever a call is cancelled that waits for the pace under trio, the client stays usable."""
+def test_every_point_while_rate_limited_under_trio() -> None:
+    """After a cancellation while rate limited under trio, the client is usable."""
 
     async def main() -> int:
         policy = RetryPolicy(attempts=20, deadline=600)

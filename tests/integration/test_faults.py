@@ -46,7 +46,7 @@ Fault = Callable[[Peer], None]
 
 
 class Faulty:
-    """Has one fault, with the first request or connection; then every response is right."""
+    """Fails the first request or connection, and then responds correctly."""
 
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
@@ -63,14 +63,14 @@ class Faulty:
 
 
 def answer_all(peer: Peer) -> None:
-    """Answer each request as it should be."""
+    """Respond to each request correctly."""
     while seen := peer.request():
         peer.send(response(good(seen)))
 
 
 @attrs.frozen
 class End:
-    """How a call ended, and what the server saw of it."""
+    """The end of a call, and the requests that the server received."""
 
     error: Exception | None
     seconds: float
@@ -79,7 +79,7 @@ class End:
 
 
 async def call(client: AsyncClient, method: str) -> bool:
-    """Do something by a method; return whether the result is the right one."""
+    """Call an operation with a method; return whether the result is correct."""
     api = client.user_api_token
     if method == "GET":
         return (await api.get(ID)).id == ID
@@ -91,7 +91,7 @@ async def call(client: AsyncClient, method: str) -> bool:
 
 
 def exercise(stack: str, method: str, fault: Fault, seconds: float = TIMEOUT) -> End:
-    """Do one call against a fault, and another one after it."""
+    """Make a call that meets a fault, and another one after it."""
 
     async def main() -> End:
         pool = transport(stack, max_connections=1)
@@ -118,7 +118,7 @@ def exercise(stack: str, method: str, fault: Fault, seconds: float = TIMEOUT) ->
 def check(
     stack: str, fault: Fault, *, kinds: tuple[type, ...] = (), seconds: float = TIMEOUT
 ) -> None:
-    """Check each method: a retry overcomes a fault, except for a POST or if the fault says so."""
+    """Check that a retry overcomes a fault with each method, except for a POST."""
     for method in METHODS:
         end = exercise(stack, method, fault, seconds)
         context = (stack, method, end)
@@ -175,7 +175,7 @@ def test_before_a_response(stack: str, fault: Fault) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_refused(stack: str) -> None:
-    """A port where nobody listens is a failure to connect for each method, and not ambiguous."""
+    """A closed port is a failure to connect for each method, and not ambiguous."""
     with serve(stall) as server:
         pass
 
@@ -200,7 +200,7 @@ def test_refused(stack: str) -> None:
 
 
 def cut(frame: str, at: float, how: str) -> Fault:
-    """Send a response up to a byte, or up to a share of it, and then close, reset or stall."""
+    """Return a fault that sends a part of a response, and then closes, resets or stalls."""
 
     def fault(peer: Peer) -> None:
         seen = peer.request()
@@ -234,7 +234,7 @@ STAGES = (2, 12, 16, 30, 0.6, 0.97, -1)
 @pytest.mark.parametrize("at", STAGES)
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_cut(stack: str, frame: str, at: float, how: str) -> None:
-    """A response that ends early is a failed attempt, whose request may have been carried out."""
+    """A response that ends early is an ambiguous failure."""
     check(stack, cut(frame, at, how))
 
 
@@ -245,7 +245,7 @@ def test_cut(stack: str, frame: str, at: float, how: str) -> None:
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("rest", range(4))
 def test_cut_at_every_byte(stack: str, frame: str, how: str, rest: int) -> None:
-    """The same holds for every byte at which a response may end."""
+    """The same is true for every byte at which a response may end."""
     shortest = len(FRAMES[frame](b'{"success":true}'))
     for at in range(rest, shortest, 4):
         check(stack, cut(frame, at, how))
@@ -267,7 +267,7 @@ def test_cut_at_every_byte(stack: str, frame: str, how: str, rest: int) -> None:
     "at", [0.9, *(pytest.param(at, marks=SLOW) for at in (2, 16, 30, 0.6, 0.97, -1))]
 )
 def test_stall(stack: str, frame: str, at: float) -> None:
-    """A response that stops halfway times out."""
+    """A response that stalls leads to a timeout."""
     check(stack, cut(frame, at, "stall"), seconds=SHORT)
 
 
@@ -275,7 +275,7 @@ def test_stall(stack: str, frame: str, at: float) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("how", ["close", "stall"])
 def test_until_close(stack: str, how: str) -> None:
-    """A body that ends with the connection is complete if it is closed, and not if it stalls."""
+    """A body that ends with the connection is complete if the connection is closed."""
     fault = cut("until close", 1.0, how)
     kinds, seconds = ((), SHORT) if how == "stall" else ((type(None),), TIMEOUT)
     check(stack, fault, kinds=kinds, seconds=seconds)
@@ -283,7 +283,7 @@ def test_until_close(stack: str, how: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_until_close_too_early(stack: str) -> None:
-    """A body that ends with the connection, in the middle of its JSON, is no response."""
+    """A body that ends with the connection in the middle of its JSON is an error."""
     check(stack, cut("until close", -2, "close"), kinds=(errors.ResponseError,))
 
 
@@ -291,7 +291,7 @@ def test_until_close_too_early(stack: str) -> None:
 
 
 def drip(peer: Peer) -> None:
-    """Send a whole response, a few bytes at a time."""
+    """Send a complete response, a few bytes at a time."""
     seen = peer.request()
     assert seen
     whole = response(good(seen))
@@ -302,7 +302,7 @@ def drip(peer: Peer) -> None:
 
 
 def drip_without_end(peer: Peer) -> None:
-    """Send a header without end, slowly enough to go on for longer than any timeout."""
+    """Send a header without an end, slowly, for longer than any timeout."""
     peer.request()
     peer.send(b"HTTP/1.1 200 OK\r\nX: ")
     for _ in range(1000):
@@ -318,20 +318,20 @@ def early(peer: Peer) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_drip(stack: str) -> None:
-    """A slow response is as good as any."""
+    """A slow response is read."""
     check(stack, drip, kinds=(type(None),))
 
 
 @pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("stack", STACKS)
 def test_drip_without_end(stack: str) -> None:
-    """A response that never gets on times out, though something comes all the time."""
+    """A response without an end leads to a timeout, even if data arrives all the time."""
     check(stack, drip_without_end, seconds=SHORT)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_early(stack: str) -> None:
-    """A server that is busy before it has read a request is asked again, but not by a POST."""
+    """A 503 before the request was read is retried, except for a POST."""
     for method in METHODS:
         end = exercise(stack, method, early)
         kind = errors.ServerError if method == "POST" else type(None)
@@ -339,7 +339,7 @@ def test_early(stack: str) -> None:
 
 
 def wrong(content: bytes) -> Fault:
-    """Send something wrong, and close."""
+    """Return a fault that sends invalid content and closes the connection."""
 
     def fault(peer: Peer) -> None:
         peer.request()
@@ -373,7 +373,7 @@ NOT_HTTP = {
 @pytest.mark.parametrize("stack", MOST_STACKS)
 @pytest.mark.parametrize("name", NOT_HTTP)
 def test_not_http(stack: str, name: str) -> None:
-    """What is not valid HTTP is a failed attempt, whose request may have been carried out."""
+    """Invalid HTTP is an ambiguous failure."""
     check(stack, wrong(NOT_HTTP[name]))
 
 
@@ -388,7 +388,7 @@ NOT_THE_API = {
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("name", NOT_THE_API)
 def test_not_the_api(stack: str, name: str) -> None:
-    """Valid HTTP that the API cannot have sent is a ResponseError, and is not asked for again."""
+    """A response that the API cannot have sent is a `ResponseError`, and is not retried."""
     check(stack, wrong(NOT_THE_API[name]), kinds=(errors.ResponseError,))
 
 
@@ -434,7 +434,7 @@ QUOTED = {
 @pytest.mark.parametrize("stack", MOST_STACKS)
 @pytest.mark.parametrize("place", QUOTED)
 def test_nothing_is_quoted(stack: str, place: str, caplog: Any) -> None:
-    """No error, nor the log, repeats what a server sent, wherever a secret may be in it."""
+    """Neither an error nor the log quotes the server."""
     import pickle
     import traceback
 

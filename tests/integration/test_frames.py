@@ -30,7 +30,7 @@ ONCE = RetryPolicy(attempts=1)
 
 
 def held(error: BaseException | None, seen: set[int] | None = None) -> list[str]:
-    """Where a traceback shows a secret, in all exceptions that an error is chained to."""
+    """Return the places where a traceback of an exception or its chain shows a secret."""
     seen = set() if seen is None else seen
     if error is None or id(error) in seen:
         return []
@@ -77,12 +77,12 @@ CALLS = (get, post, log_in)
 
 
 def slow(value: Any) -> Any:
-    """A parameter that takes longer than most, and shows less."""
+    """Return a slow parameter, which runs only with `--run-slow`."""
     return pytest.param(value, marks=pytest.mark.slow)
 
 
 def answer(peer: Peer) -> None:
-    """Answer with a new token, in parts, so that there is much to wait for."""
+    """Respond with a new token in parts, so that the call waits several times."""
     while seen := peer.request():
         content = token(seen.last_id, token=NEW) if seen.method == "GET" else token(token=NEW)
         if "auth" in seen.path:
@@ -110,7 +110,7 @@ def answer(peer: Peer) -> None:
 def test_cancelled_at_every_point(
     stack: str, over_tls: bool, call: Callable[[AsyncClient], Any], way: Way, tls: Any
 ) -> None:
-    """A call that is cancelled, wherever it waits, leaves no secret in a traceback."""
+    """A call that is cancelled at any point leaves no secret in a traceback."""
     if stack.endswith("trio") and way != "scope":
         pytest.skip("trio cancels scopes alone")
     found: list[str] = []
@@ -202,7 +202,7 @@ def stall_in_the_body(peer: Peer) -> None:
 def test_ended_by_the_caller(
     stack: str, stall: Callable[[Peer], None], end: Callable[[Awaitable[Any]], Awaitable[None]]
 ) -> None:
-    """Each way of asyncio and anyio to end a call leaves no secret in what the caller catches."""
+    """Each way to cancel a call leaves no secret in the caught exception."""
 
     async def main() -> list[list[str]]:
         found = []
@@ -254,7 +254,7 @@ def refused(peer: Peer) -> None:
 )
 @pytest.mark.parametrize("stack", STACKS)
 def test_ended_by_an_error(stack: str, fault: Callable[[Peer], None]) -> None:
-    """An error of any kind has no secret in its text, its frames or its chain."""
+    """No error shows a secret in its message, its frames or its chain."""
 
     async def main() -> None:
         async with AsyncClient(
@@ -269,8 +269,8 @@ def test_ended_by_an_error(stack: str, fault: Callable[[Peer], None]) -> None:
         run(stack, main)
 
 
-def test_what_is_held_is_found() -> None:
-    """The look into tracebacks is able to fail."""
+def test_a_secret_in_a_traceback_is_found() -> None:
+    """The search in tracebacks finds a secret that is there."""
 
     async def main() -> None:
         async with AsyncClient(BEARER, base_url=server.url) as client:

@@ -1,4 +1,4 @@
-"""What is known of a connection under the pools: what was sent, and what is unread."""
+"""The state of a connection: the data that was sent, and the data that is unread."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ ONCE = RetryPolicy(attempts=1)
 
 @pytest.mark.parametrize("platform", [sys.platform, "win32"])
 def test_readable(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket is readable if there is data, or if it is closed, on each kind of system."""
+    """A socket is readable if it has data or is closed, on each platform."""
     monkeypatch.setattr(sys, "platform", platform)
     ours, theirs = socket.socketpair()
     is_readable = readiness(ours)
@@ -54,22 +54,22 @@ def test_readable(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=repr,
 )
-def test_what_was_not_sent(raised: Exception, expected: type[Exception]) -> None:
-    """Whatever is raised before anything is sent is a failure to connect."""
+def test_failures_before_sending(raised: Exception, expected: type[Exception]) -> None:
+    """Any exception before the request is sent is a failure to connect."""
     error = not_sent(raised)
     assert expected is type(error)
     assert "my-secret" not in str(error)
 
 
 class Broken(httpcore.AsyncNetworkBackend):
-    """Fails to connect as an event loop may that sees a connection reset at once."""
+    """Fails to connect like an event loop whose connection is reset at once."""
 
     async def connect_tcp(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
         raise AttributeError("'NoneType' object has no attribute 'getpeername'")
 
 
 async def test_an_event_loop_that_fails_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An odd error while connecting is a failure to connect, so a POST may be sent again."""
+    """An unusual error while connecting is a failure to connect, so a POST is retried."""
 
     async def broken(*_: object, **__: object) -> Any:
         raise AttributeError("'NoneType' object has no attribute 'getpeername'")
@@ -84,7 +84,7 @@ async def test_an_event_loop_that_fails_to_connect(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_network_without_a_connection() -> None:
-    """Before it is connected, a network has nothing unread, and nothing to close."""
+    """A network without a connection has no unread data, and can be closed."""
     network = Network(Broken(), ResponseTimes())
     assert (b"", False) == (await network.read_surplus(), network.has_buffered())
     assert (False, False) == (network.is_readable(), network.sent_nothing)
@@ -118,10 +118,10 @@ def innermost(connection: _Connection) -> Any:
     ],
     ids=["of httpcore", "of httpcore's stream", "of anyio"],
 )
-async def test_a_private_attribute_that_has_moved(
+async def test_a_missing_private_attribute(
     holder: Callable[[_Connection], Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection of which it cannot be seen whether data is unread is not used again."""
+    """A connection is not reused if a private attribute is missing."""
     async with serve(respond) as url, HttpxPool() as pool:
         await fetch(pool, url)
         connection = pool._idle[0][0]
@@ -132,8 +132,8 @@ async def test_a_private_attribute_that_has_moved(
         assert [b"", b" "] == found
 
 
-async def test_a_connection_with_buffered_data_is_of_no_use() -> None:
-    """A connection is not used again if data waits between the kernel and httpcore."""
+async def test_a_connection_with_buffered_data_is_not_reused() -> None:
+    """A connection is not reused if data is in a buffer above the kernel."""
     async with serve(respond) as url, HttpxPool() as pool:
         await fetch(pool, url)
         connection = pool._idle[0][0]
@@ -144,7 +144,7 @@ async def test_a_connection_with_buffered_data_is_of_no_use() -> None:
 @pytest.mark.parametrize(("encrypted", "decrypted"), [(1, 0), (0, 1)])
 @pytest.mark.parametrize("buffer", ["_read_bio", "_incoming"], ids=["anyio", "trio"])
 def test_data_in_a_buffer_of_tls(buffer: str, encrypted: int, decrypted: int) -> None:
-    """Data that TLS has not decrypted yet, or has not handed on, counts as buffered."""
+    """Data in a buffer of TLS counts, whether it is decrypted or not."""
     layer = SimpleNamespace(
         transport_stream=SimpleNamespace(socket=object()),
         _ssl_object=SimpleNamespace(pending=lambda: decrypted),
@@ -154,7 +154,7 @@ def test_data_in_a_buffer_of_tls(buffer: str, encrypted: int, decrypted: int) ->
 
 
 async def test_idle_connections_of_a_server_that_sends_too_much() -> None:
-    """When one connection shows that a server sends too much, the idle ones are not used either."""
+    """If a server sends surplus data on one connection, idle ones are not reused."""
     connections: set[int] = set()
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -172,8 +172,8 @@ async def test_idle_connections_of_a_server_that_sends_too_much() -> None:
         assert not pool.keeps_connections
 
 
-async def test_a_cancelled_look_at_an_idle_connection() -> None:
-    """A connection that is looked at when its call is cancelled is closed."""
+async def test_a_cancelled_check_of_an_idle_connection() -> None:
+    """A connection that is checked while its call is cancelled is closed."""
     async with serve(respond) as url, HttpxPool() as pool:
         await fetch(pool, url)
         connection = pool._idle[0][0]
@@ -185,7 +185,7 @@ async def test_a_cancelled_look_at_an_idle_connection() -> None:
 
 
 async def test_a_body_that_is_closed_halfway() -> None:
-    """A response that is closed before its end takes its connection with it."""
+    """A response that is closed before its end closes its connection."""
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await stream.send(answer(b"x" * 100_000, length=200_000))
@@ -201,7 +201,7 @@ async def test_a_body_that_is_closed_halfway() -> None:
 
 
 class Endless(httpx.AsyncByteStream):
-    """A body without end, as of a mock."""
+    """A body without an end, such as that of a mock."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
@@ -210,7 +210,7 @@ class Endless(httpx.AsyncByteStream):
 
 @pytest.mark.parametrize("is_read", [False, True])
 async def test_a_body_without_end_is_closed(is_read: bool) -> None:
-    """A body that no connection carries is closed, whether it was read in part or not."""
+    """A body without an end can be closed, whether it was read in part or not."""
     pool = HttpxPool()
     connection = _Connection(ssl.create_default_context(), None, pool.times)
     stream = _Body(Endless(), connection, pool, is_unverifiable=False)
@@ -222,7 +222,7 @@ async def test_a_body_without_end_is_closed(is_read: bool) -> None:
 
 
 class Parser:
-    """A parser of aiohttp that ends as it is told."""
+    """A parser of aiohttp with a fixed result."""
 
     def __init__(self, end: Callable[[], object]) -> None:
         self.feed_eof = end
@@ -242,14 +242,14 @@ def refuse() -> None:
     ],
 )
 async def test_the_start_of_another_response(parser: Any, expected: bool) -> None:
-    """A parser of aiohttp shows whether it has the start of a response that is not due."""
+    """A parser of aiohttp shows whether it holds the start of a surplus response."""
     protocol = Protocol(asyncio.get_running_loop(), HttpxPool())
     protocol._parser = parser
     assert expected is protocol._has_begun_another()
 
 
-async def test_a_look_that_finds_nothing() -> None:
-    """A socket that looks readable, and brings nothing, is no reason to doubt a deletion."""
+async def test_a_readable_socket_without_data() -> None:
+    """A deletion is believed if a readable socket has no data."""
     pool = aiohttp_transport()
     async with serve(respond) as url:
         await fetch(pool, url)
@@ -261,7 +261,7 @@ async def test_a_look_that_finds_nothing() -> None:
 
 
 async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request over a session that another task has closed was not sent."""
+    """A request over a session that was closed by another task is not sent."""
     async with serve(respond) as url:
         pool = aiohttp_transport()
         await fetch(pool, url)
@@ -272,7 +272,7 @@ async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_large_packet_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Junk after a response fails it if the packet is too large to be parsed a second time."""
+    """A response with junk in a large packet fails, because it is not parsed again."""
     monkeypatch.setattr("losant_tokens._transports.aiohttp_connection._MAX_PARSED_AGAIN", 10)
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -287,7 +287,7 @@ async def test_a_large_packet_is_not_parsed_again(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_connection_that_outlives_its_loop() -> None:
-    """A connection that is closed after its event loop does nothing."""
+    """A connection can be closed after its event loop."""
     pool = aiohttp_transport()
     async with serve(respond) as url:
         await fetch(pool, url)
@@ -304,7 +304,7 @@ async def test_a_connection_that_outlives_its_loop() -> None:
 
 
 async def test_a_packet_without_the_end_of_its_response() -> None:
-    """A packet that is parsed again and ends before its response has no whole response."""
+    """A packet that ends before its response has no complete response."""
     protocol = Protocol(asyncio.get_running_loop(), HttpxPool())
     protocol.set_response_params(timer=None, skip_payload=False, read_until_eof=True)
     protocol._packets = 1

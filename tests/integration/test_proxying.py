@@ -110,7 +110,7 @@ async def pump(source: ByteStream, target: ByteStream, scope: anyio.CancelScope)
 
 
 def with_credentials(url: str) -> str:
-    """A proxy URL with a user name and a password."""
+    """Return a proxy URL with a user name and a password."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://us%C3%A9r:{PASSWORD}@{rest}"
 
@@ -122,7 +122,7 @@ BASIC = b"Basic " + base64.b64encode(f"usér:{PASSWORD}".encode())
 async def test_through_a_tunnel(
     make: Any, by_environment: bool, tls: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two calls go through one tunnel; the proxy sees its own password, and never the token."""
+    """Two calls use one tunnel, and the proxy sees its password, but never the token."""
     proxy = Proxied()
     async with serve(respond, tls.server) as url, serve(proxy) as proxy_url:
         if by_environment:
@@ -140,7 +140,7 @@ async def test_through_a_tunnel(
 
 
 async def test_a_proxy_that_speaks_tls(make: Any, tls: Any) -> None:
-    """A tunnel leads through a proxy that is itself spoken to over TLS."""
+    """A proxy can be used over TLS."""
     proxy = Proxied()
     async with serve(respond, tls.server) as url, serve(proxy, tls.server) as proxy_url:
         transport = make(verify=tls.client, proxy=proxy_url)
@@ -150,7 +150,7 @@ async def test_a_proxy_that_speaks_tls(make: Any, tls: Any) -> None:
 
 
 async def test_plain_http_through_a_proxy(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain http to another host, where it is allowed, goes through `HTTP_PROXY` each time."""
+    """Each plain http request to another host goes through `HTTP_PROXY`."""
     proxy = Proxied()
     async with serve(proxy) as proxy_url:
         monkeypatch.setenv("HTTP_PROXY", with_credentials(proxy_url))
@@ -180,7 +180,7 @@ async def test_past_the_proxy(
     tls: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A host that `NO_PROXY` lists is connected to directly, over both pools."""
+    """Requests to a host in `NO_PROXY` go to it directly, over both pools."""
     proxy = Proxied()
     async with serve(respond, tls.server) as url, serve(proxy) as proxy_url:
         monkeypatch.setenv("HTTPS_PROXY", proxy_url)
@@ -193,7 +193,7 @@ async def test_past_the_proxy(
 async def test_an_environment_that_is_not_trusted(
     make: Any, tls: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `trust_env=False`, the variables are not read, wrong ones neither."""
+    """With `trust_env=False`, the variables are not read, not even invalid ones."""
     for name in VARIABLES:
         monkeypatch.setenv(name, "http://127.0.0.1:notaport")
     transport = make(verify=tls.client, trust_env=False)
@@ -242,7 +242,7 @@ def refusal(status: str, headers: str = "") -> bytes:
 async def test_a_proxy_that_refuses(
     make: Any, answered: bytes, kind: type[Exception], attempts: int, words: str
 ) -> None:
-    """A proxy's refusal is never ambiguous, and is retried only where it may pass, POST too."""
+    """A refusal of a proxy is not ambiguous, and is retried only if it is transient."""
     proxy = Proxied(refusal=answered)
     async with serve(proxy) as proxy_url:
         transport = make(proxy=with_credentials(proxy_url))
@@ -258,7 +258,7 @@ async def test_a_proxy_that_refuses(
 
 
 async def test_a_proxy_that_is_silent(make: Any, tls: Any) -> None:
-    """A proxy that does not answer CONNECT in time has not sent the request on."""
+    """If a proxy does not respond to CONNECT in time, the request was not sent."""
 
     async def silence(stream: ByteStream, head: bytes) -> None:
         await anyio.sleep_forever()
@@ -275,7 +275,7 @@ async def test_a_proxy_that_is_silent(make: Any, tls: Any) -> None:
 async def test_a_silent_proxy_and_slow_authorities(
     make: Any, tls: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time in which the authorities are read counts as a part of the time for connecting."""
+    """The time to load the authorities counts for the timeout for connecting."""
 
     def create(environ: object) -> Any:
         time.sleep(0.2)
@@ -295,7 +295,7 @@ async def test_a_silent_proxy_and_slow_authorities(
 
 
 async def test_a_proxy_that_is_not_there(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing listens at the proxy's port, the error names the proxy and its variable."""
+    """The error for an unreachable proxy names the proxy and its variable."""
     async with serve(respond) as proxy_url:
         pass
     monkeypatch.setenv("HTTPS_PROXY", with_credentials(proxy_url))
@@ -308,7 +308,7 @@ async def test_a_proxy_that_is_not_there(make: Any, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_server_that_breaks_off_behind_a_proxy(make: Any, tls: Any) -> None:
-    """Once the tunnel leads to the server, a request that is broken off may have arrived."""
+    """A request that fails inside the tunnel may have arrived."""
 
     async def hang_up(stream: ByteStream, head: bytes) -> None:
         await stream.aclose()
@@ -322,7 +322,7 @@ async def test_a_server_that_breaks_off_behind_a_proxy(make: Any, tls: Any) -> N
 
 
 async def test_a_server_that_is_silent_behind_a_proxy(make: Any, tls: Any) -> None:
-    """Once the request is sent through the tunnel, a silent server is a timeout, and ambiguous."""
+    """A silent server behind a tunnel is a timeout, which is ambiguous."""
 
     async def silence(stream: ByteStream, head: bytes) -> None:
         await anyio.sleep_forever()
@@ -339,7 +339,7 @@ async def test_a_server_that_is_silent_behind_a_proxy(make: Any, tls: Any) -> No
 
 
 async def test_a_certificate_behind_a_proxy(make: Any, tls: Any) -> None:
-    """A certificate that nobody vouches for is refused behind a proxy, too, and not retried."""
+    """An untrusted certificate behind a proxy is refused and not retried."""
     proxy = Proxied()
     async with serve(respond, tls.server) as url, serve(proxy) as proxy_url:
         transport = make(proxy=proxy_url)
@@ -350,7 +350,7 @@ async def test_a_certificate_behind_a_proxy(make: Any, tls: Any) -> None:
 
 
 async def test_plain_http_that_a_proxy_refuses(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 407 in answer to the request itself is the proxy's, and a matter of configuration."""
+    """A 407 in response to a request itself is a configuration error."""
     proxy = Proxied(refusal=refusal("407 Proxy Authentication Required"))
     async with serve(proxy) as proxy_url:
         monkeypatch.setenv("HTTP_PROXY", proxy_url)
@@ -373,7 +373,7 @@ async def test_plain_http_that_a_proxy_refuses(make: Any, monkeypatch: pytest.Mo
 async def test_a_wrong_variable(
     make: Any, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable that names no proxy is an error of ours that names it, without its password."""
+    """The error for an invalid variable names it without its password."""
     monkeypatch.setenv(variable, value)
     async with AsyncClient("my-secret", transport=make(), retry=FAST) as client:
         with pytest.raises(errors.ConfigurationError, match=variable) as caught:
@@ -385,7 +385,7 @@ async def test_a_wrong_variable(
 
 
 async def test_a_wrong_list_of_exceptions(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry of `NO_PROXY` that cannot be read is an error that names the variable."""
+    """The error for an invalid entry of `NO_PROXY` names the variable."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/99")
     async with AsyncClient("t", transport=make()) as client:
@@ -397,7 +397,7 @@ async def test_a_wrong_list_of_exceptions(make: Any, monkeypatch: pytest.MonkeyP
 async def test_a_wrong_file_of_authorities(
     make: Any, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of authorities that does not exist is an error that names the variable."""
+    """The error for a missing file of authorities names the variable."""
     monkeypatch.setenv(variable, "/no/such/file")
     async with AsyncClient("t", transport=make(), retry=FAST) as client:
         for _ in range(2):
@@ -421,7 +421,7 @@ async def test_a_wrong_file_of_authorities(
     ids=str,
 )
 def test_wrong_arguments(make: Any, settings: dict[str, Any], words: str) -> None:
-    """Each argument of a transport is checked where it is given, before any call."""
+    """The arguments of a transport are checked before any call."""
     with pytest.raises(errors.ValidationError) as caught:
         make(**settings)
     assert words in str(caught.value)
@@ -433,7 +433,7 @@ def test_wrong_arguments(make: Any, settings: dict[str, Any], words: str) -> Non
 
 
 async def test_one_pool_for_several_hosts(tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pool of httpx uses a connection again only for hosts that it leads to in the same way."""
+    """A pool reuses a connection only for hosts behind the same proxy."""
     proxy = Proxied()
     async with (
         serve(respond, tls.server) as url,
@@ -452,7 +452,7 @@ async def test_one_pool_for_several_hosts(tls: Any, monkeypatch: pytest.MonkeyPa
 
 @asynccontextmanager
 async def socks_server(works: bool = True) -> AsyncIterator[str]:
-    """A SOCKS5 proxy without a password, on a loopback port."""
+    """Run a SOCKS5 proxy without a password on a loopback port."""
 
     async def handle(stream: Any) -> None:
         async with stream:
@@ -475,7 +475,7 @@ async def socks_server(works: bool = True) -> AsyncIterator[str]:
 
 
 async def test_through_socks(tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default pool goes through a SOCKS proxy."""
+    """The default pool can use a SOCKS proxy."""
     pytest.importorskip("socksio")
     async with serve(respond, tls.server) as url, socks_server() as proxy_url:
         monkeypatch.setenv("ALL_PROXY", proxy_url)
@@ -485,7 +485,7 @@ async def test_through_socks(tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_socks_proxy_that_refuses() -> None:
-    """A SOCKS proxy that cannot connect is a failure that may pass, and not ambiguous."""
+    """A SOCKS proxy that cannot connect is a transient failure, which is not ambiguous."""
     pytest.importorskip("socksio")
     async with socks_server(works=False) as proxy_url:
         transport = httpx_transport(proxy=proxy_url)
@@ -496,7 +496,7 @@ async def test_a_socks_proxy_that_refuses() -> None:
 
 
 async def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without socksio, the error says what to install, and which setting asks for it."""
+    """Without socksio, the error names the package to install and the setting."""
     monkeypatch.setattr("losant_tokens._transports.httpx_pool.find_spec", lambda name: None)
     extra = r"needs the package socksio. Install it: pip install 'losant-tokens\[socks\]'"
     with pytest.raises(errors.ValidationError, match=f"proxy names a SOCKS proxy, which {extra}"):
@@ -508,7 +508,7 @@ async def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_socks_over_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aiohttp's pool speaks no SOCKS, and says what to use in its place."""
+    """aiohttp's pool refuses a SOCKS proxy, and names the alternative."""
     words = "names a SOCKS proxy, which aiohttp_transport does not support: use httpx_transport"
     with pytest.raises(errors.ValidationError, match=f"proxy {words}"):
         aiohttp_transport(proxy="socks5h://127.0.0.1:1080")

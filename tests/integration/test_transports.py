@@ -1,4 +1,4 @@
-"""The pools: what they open, keep and close, whom they trust, and which proxy they use."""
+"""The connection pools: connections, certificate authorities and proxies."""
 
 import asyncio
 import copy
@@ -35,7 +35,7 @@ ONCE = RetryPolicy(attempts=1)
 
 
 class Connections:
-    """Answers after a moment, and counts the connections it is asked over."""
+    """Responds after a short time, and counts the connections."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seen: set[int] = set()
@@ -49,7 +49,7 @@ class Connections:
 
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
 async def test_connections_are_shared(make: Any) -> None:
-    """Twenty calls at once over three connections open three, and a call after them no fourth."""
+    """Twenty calls at once over three connections open three, and a later call no more."""
     connections = Connections(0.01)
     async with (
         serve(connections) as url,
@@ -63,7 +63,7 @@ async def test_connections_are_shared(make: Any) -> None:
 
 
 async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A burst leaves connections behind, which the calls after it close when they are stale."""
+    """Connections that are idle for too long are closed by a later call."""
     pool = HttpxPool(max_connections=5)
     async with (
         serve(Connections(0.01)) as url,
@@ -80,7 +80,7 @@ async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.Monke
 
 
 async def test_a_call_that_ends_after_the_pool_has_closed() -> None:
-    """What is still being answered when the pool closes is closed when it has been answered."""
+    """A connection in use while the pool is closed is closed after its response."""
     release = anyio.Event()
     pool = HttpxPool()
     found: list[str] = []
@@ -106,7 +106,7 @@ async def test_a_call_that_ends_after_the_pool_has_closed() -> None:
 
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
 async def test_tls_to_whom_we_trust(make: Any, tls: Any) -> None:
-    """Over TLS, a server whose authority is trusted is spoken to."""
+    """A server with a trusted certificate is used."""
     async with (
         serve(respond, tls.server) as url,
         AsyncClient("t", base_url=url, transport=make(verify=tls.client)) as client,
@@ -116,7 +116,7 @@ async def test_tls_to_whom_we_trust(make: Any, tls: Any) -> None:
 
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
 async def test_tls_to_a_stranger(make: Any, tls: Any) -> None:
-    """A server whose certificate nobody vouches for is never sent a token."""
+    """A server with an untrusted certificate gets no token."""
     heads: list[bytes] = []
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -133,7 +133,7 @@ async def test_tls_to_a_stranger(make: Any, tls: Any) -> None:
 
 
 async def refused(client: AsyncClient) -> None:
-    """Calls, and expects to be told that the certificate is not trusted."""
+    """Call, and expect the error for an untrusted certificate."""
     with pytest.raises(errors.ConnectFailed, match=r"(?i)certificate.verify.failed"):
         await client.user_api_token.get(ID)
 
@@ -141,7 +141,7 @@ async def refused(client: AsyncClient) -> None:
 async def test_the_authorities_of_the_environment(
     tls: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dedicated installation's own authority is trusted where `SSL_CERT_FILE` names it."""
+    """An authority in `SSL_CERT_FILE` is trusted."""
     bundle = tmp_path / "authority.pem"
     bundle.write_text(
         "".join(map(ssl.DER_cert_to_PEM_cert, tls.client.get_ca_certs(binary_form=True)))
@@ -162,7 +162,7 @@ async def test_the_authorities_of_the_environment(
 def test_the_proxy_of_the_environment(
     environment: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy for a URL is that of this process's environment, told without its password."""
+    """`environment_proxy` returns the proxy of the environment without its password."""
     for name in ("https", "all", "no"):
         monkeypatch.delenv(f"{name}_proxy", raising=False)
         monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
@@ -172,14 +172,14 @@ def test_the_proxy_of_the_environment(
 
 
 def test_a_proxy_of_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that names no proxy is a matter of configuration."""
+    """`environment_proxy` raises a `ConfigurationError` for an invalid variable."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:notaport")
     with pytest.raises(errors.ConfigurationError, match="https_proxy is not a valid proxy URL"):
         _transports.environment_proxy(httpx.URL("https://api.losant.com"))
 
 
 async def test_through_a_proxy(tls: Any) -> None:
-    """Through a proxy, the token travels inside of TLS: the proxy sees a CONNECT without it."""
+    """A proxy sees a CONNECT request, but not the token, which is sent over TLS."""
     heads: list[bytes] = []
 
     async def proxy(stream: ByteStream, head: bytes) -> None:
@@ -197,7 +197,7 @@ async def test_through_a_proxy(tls: Any) -> None:
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "20", None, True])
 def test_a_number_of_connections_that_is_none(number: Any) -> None:
-    """A pool of no connections is refused by name."""
+    """An invalid number of connections is refused by name."""
     for make in (httpx_transport, aiohttp_transport):
         with pytest.raises(errors.ValidationError, match="max_connections must be an integer"):
             make(max_connections=number)
@@ -207,7 +207,7 @@ def test_a_number_of_connections_that_is_none(number: Any) -> None:
 
 
 def test_the_size_of_the_pool_is_that_of_the_client() -> None:
-    """A client lets as many requests through as its transport was made for, or 20, or as told."""
+    """The number of requests in flight is that of the client, of its transport, or 20."""
     sizes = [
         AsyncClient("t"),
         AsyncClient("t", max_connections=7),
@@ -220,14 +220,14 @@ def test_the_size_of_the_pool_is_that_of_the_client() -> None:
 
 
 def test_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks for aiohttp's pool without having it learns what to install."""
+    """Without aiohttp, the error of `aiohttp_transport` says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "losant_tokens._transports.aiohttp_pool", None)
     with pytest.raises(ImportError, match=r"pip install 'losant-tokens\[aiohttp\]'"):
         aiohttp_transport()
 
 
 async def test_a_pool_that_was_never_used() -> None:
-    """Closing a client that has made no call does nothing, for both pools."""
+    """A client without any call can be closed, with both pools."""
     for transport in (httpx_transport(), aiohttp_transport()):
         async with AsyncClient("t", transport=transport) as client:
             pass
@@ -235,7 +235,7 @@ async def test_a_pool_that_was_never_used() -> None:
 
 
 def test_what_a_client_tells_of_itself() -> None:
-    """A client says where it sends to, over how many connections, and which token is its own."""
+    """The repr of a client shows its base URL and its number of connections."""
     client = AsyncClient("a-token", base_url="https://h.example/", max_connections=7)
     assert ("https://h.example", 7) == (client.base_url, client.max_connections)
     assert not client.uses_token(ID)
@@ -243,7 +243,7 @@ def test_what_a_client_tells_of_itself() -> None:
 
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
 async def test_a_pool_by_itself(make: Any) -> None:
-    """A pool serves any client of httpx, with httpx's own timeouts and errors."""
+    """A pool works in a client of httpx, with httpx's timeouts and errors."""
 
     async def silence(stream: ByteStream, head: bytes) -> None:
         await anyio.sleep_forever()
@@ -257,7 +257,7 @@ async def test_a_pool_by_itself(make: Any) -> None:
 
 
 async def test_an_answer_that_is_closed_twice() -> None:
-    """Closing an answer again does nothing: its connection is given back once."""
+    """A response can be closed twice, and its connection is returned once."""
     pool = HttpxPool()
     async with serve(respond) as url, pool:
         response = await pool.handle_async_request(httpx.Request("GET", url))
@@ -269,7 +269,7 @@ async def test_an_answer_that_is_closed_twice() -> None:
 
 
 async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that are opened at once read the authorities once, and share them."""
+    """Connections that are opened at the same time load the authorities once."""
     made: list[ssl.SSLContext] = []
 
     def create(environ: object) -> ssl.SSLContext:
@@ -288,7 +288,7 @@ async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_url_that_aiohttp_does_not_know() -> None:
-    """What cannot be sent at all is told as such, in the words of httpx."""
+    """A URL that aiohttp cannot use raises `UnsupportedProtocol`."""
     async with aiohttp_transport() as pool:
         for url in ("ftp://127.0.0.1/", "http:///path"):
             with pytest.raises(httpx.UnsupportedProtocol):
@@ -296,7 +296,7 @@ async def test_a_url_that_aiohttp_does_not_know() -> None:
 
 
 async def test_a_body_that_is_streamed() -> None:
-    """A body that a client of httpx makes up as it goes is sent whole."""
+    """A streamed request body is sent completely."""
     heads: list[bytes] = []
 
     async def parts() -> AsyncIterator[bytes]:
@@ -334,7 +334,7 @@ def test_timeouts_are_those_of_httpx() -> None:
 
 
 class Opened(httpx.MockTransport):
-    """Notes when it is opened and closed."""
+    """Records when it is opened and closed."""
 
     def __init__(self) -> None:
         super().__init__(lambda _: httpx.Response(200, json={"id": ID}))
@@ -349,7 +349,7 @@ class Opened(httpx.MockTransport):
 
 
 async def test_a_transport_of_the_user_is_opened_and_closed() -> None:
-    """A transport that has to be opened, as httpx's client would do, is opened, and closed once."""
+    """A transport of the user is opened once and closed once."""
     transport = Opened()
     async with AsyncClient("t", transport=transport) as client:
         assert ID == (await client.user_api_token.get(ID)).id
@@ -360,7 +360,7 @@ async def test_a_transport_of_the_user_is_opened_and_closed() -> None:
 async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What aiohttp's pool makes of an answer is gone with it: there is no cycle in it."""
+    """A response of aiohttp's pool leaves no reference cycle."""
     made: list[weakref.ref[object]] = []
 
     class Remembered(aiohttp_pool._Stream):
@@ -392,21 +392,21 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     ids=["httpx", "aiohttp", "slot", "endpoint"],
 )
 def test_what_holds_a_secret_is_not_pickled(make: Any) -> None:
-    """Neither a pool, nor a connection, nor an endpoint can be pickled or copied."""
+    """A pool, a connection and an endpoint can be neither pickled nor copied."""
     for dump in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be pickled"):
             dump(make())
 
 
 def test_a_pool_shows_no_password() -> None:
-    """What is printed of a pool does not show the password of its proxy."""
+    """The repr of a pool does not show the password of its proxy."""
     pool = httpx_transport(proxy="http://user:my-password@h:1")
     assert "my-password" not in repr(pool) + str(pool) + f"{pool}"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_closing_that_is_cancelled(backend: str) -> None:
-    """A pool whose closing is cancelled has closed all its connections nevertheless."""
+    """A pool closes all connections even if its closing is cancelled."""
 
     async def main() -> None:
         ended = anyio.Semaphore(0)
@@ -441,7 +441,7 @@ async def get_over(pool: HttpxPool, url: str) -> None:
 
 
 async def test_closing_whose_task_is_cancelled() -> None:
-    """A task that is cancelled while it closes a pool closes every connection and is cancelled."""
+    """A task that is cancelled while it closes a pool still closes all connections."""
     pool = HttpxPool()
     async with serve(Connections(0.02)) as url:
         async with anyio.create_task_group() as tasks:
@@ -458,7 +458,7 @@ async def test_closing_whose_task_is_cancelled() -> None:
 
 
 def test_aiohttp_under_trio() -> None:
-    """aiohttp's pool says when it is opened that it needs asyncio."""
+    """aiohttp's pool refuses trio when it is opened."""
 
     async def main() -> None:
         with pytest.raises(errors.ClientStateError, match="needs asyncio"):
@@ -471,7 +471,7 @@ def test_aiohttp_under_trio() -> None:
 
 
 async def test_a_host_that_is_no_name() -> None:
-    """A host that cannot be looked up is a failure to connect over both pools."""
+    """A host that cannot be looked up is a failure to connect, over both pools."""
     for make in (httpx_transport, aiohttp_transport):
         async with make() as pool:
             with pytest.raises(httpx.ConnectError):
@@ -479,7 +479,7 @@ async def test_a_host_that_is_no_name() -> None:
 
 
 async def test_a_host_that_asyncio_cannot_encode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that is no name is a wrong setting, which is not tried again."""
+    """An invalid host name is a configuration error, which is not retried."""
 
     async def refuse(*_: object, **__: object) -> Never:
         raise UnicodeError("label empty or too long")

@@ -1,4 +1,4 @@
-"""Data that a server sends beyond a response is never taken for the response to a request."""
+"""Surplus data after a response is never used as the response to another request."""
 
 import time
 from collections.abc import Callable
@@ -43,7 +43,7 @@ IDLE = 0.06  # seconds, in which a busy server has sent what it sends late
 def answers(
     extra: bytes, frame: Callable[..., bytes] = response, *, later: bool = False
 ) -> Callable[[Peer], None]:
-    """Answer each request with its own token and something extra; refuse each DELETE."""
+    """Respond to each request with its token and surplus data; refuse each DELETE."""
 
     def play(peer: Peer) -> None:
         while seen := peer.request():
@@ -60,7 +60,7 @@ def answers(
 
 
 async def exercise(stack: str, url: str, pause: float, **options: Any) -> list[str]:
-    """Get four tokens and delete one, over one connection as far as that can be used."""
+    """Get four tokens and delete one, over one connection if it is reused."""
     found = []
     pool = transport(stack, max_connections=1, **options)
     async with AsyncClient("t", base_url=url, transport=pool, retry=ONCE, timeout=5) as client:
@@ -81,7 +81,7 @@ async def exercise(stack: str, url: str, pause: float, **options: Any) -> list[s
     "frame", [response, pytest.param(chunked, marks=pytest.mark.slow)], ids=["length", "chunked"]
 )
 def test_in_the_same_packet(stack: str, extra: str, frame: Callable[..., bytes]) -> None:
-    """What comes together with a response answers no later request, and fails none."""
+    """Surplus data in the packet of a response neither answers nor fails a later request."""
     with serve(answers(EXTRAS[extra], frame)) as server:
         found = run(stack, exercise, stack, server.url, 0)
     assert [*IDS, "refused"] == found
@@ -91,7 +91,7 @@ def test_in_the_same_packet(stack: str, extra: str, frame: Callable[..., bytes])
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_while_idle(stack: str, extra: str) -> None:
-    """What comes while a connection is idle answers no later request, and fails none."""
+    """Data on an idle connection neither answers nor fails a later request."""
     with serve(answers(EXTRAS[extra], later=True)) as server:
         found = run(stack, exercise, stack, server.url, IDLE)
     assert [*IDS, "refused"] == found
@@ -109,7 +109,7 @@ def test_while_idle(stack: str, extra: str) -> None:
     ],
 )
 def test_over_tls(stack: str, later: bool, extra: str, tls: Any) -> None:
-    """The same holds for what is still encrypted, or waits decrypted."""
+    """The same is true over TLS, for encrypted and for decrypted data."""
     with serve(answers(EXTRAS[extra], later=later), tls.server) as server:
         pause = IDLE if later else 0
         found = run(stack, lambda: exercise(stack, server.url, pause, verify=tls.client))
@@ -140,10 +140,10 @@ def test_after_a_response_without_content(stack: str) -> None:
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("frame", [response, chunked])
-def test_a_clean_connection_is_used_again(
+def test_a_clean_connection_is_reused(
     stack: str, frame: Callable[..., bytes], over_tls: bool, tls: Any
 ) -> None:
-    """Without anything unread, one connection serves all calls.
+    """Without unread data, one connection serves all calls.
 
     This fails if a library below moves a private attribute that shows unread data.
     """
@@ -155,7 +155,7 @@ def test_a_clean_connection_is_used_again(
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_late_success_is_no_deletion(stack: str) -> None:
-    """A second response that comes while a DELETE is sent does not count as its success."""
+    """A second response that arrives while a DELETE is sent is not its success."""
 
     def play(peer: Peer) -> None:
         while seen := peer.request():
@@ -176,8 +176,8 @@ def test_a_late_success_is_no_deletion(stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_server_that_once_sent_too_much(stack: str) -> None:
-    """After a response that nobody asked for, each request has a connection of its own."""
+def test_a_server_that_once_sent_surplus_data(stack: str) -> None:
+    """After a surplus response, each request has its own connection."""
     count = 0
 
     def play(peer: Peer) -> None:
@@ -214,7 +214,7 @@ def test_a_server_that_once_sent_too_much(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_late_junk_fails_one_call(stack: str) -> None:
-    """Junk that comes while the next request is sent fails that one, and none after it."""
+    """Junk that arrives while a request is sent fails only that request."""
 
     def play(peer: Peer) -> None:
         while seen := peer.request():
@@ -244,7 +244,7 @@ def test_late_junk_fails_one_call(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_late_line_end(stack: str) -> None:
-    """A line end that comes while the next request is sent is skipped."""
+    """A line end that arrives while the next request is sent is skipped."""
 
     def play(peer: Peer) -> None:
         while seen := peer.request():
@@ -258,7 +258,7 @@ def test_a_late_line_end(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_deletion_before_the_server_closes(stack: str) -> None:
-    """A server that closes each connection after a response is believed."""
+    """A deletion is believed if the server closes the connection after its response."""
     count = 0
 
     def play(peer: Peer) -> None:
@@ -282,7 +282,7 @@ def test_a_deletion_before_the_server_closes(stack: str) -> None:
 
 
 def play_slowly(last: Callable[[Peer], None]) -> Callable[[Peer], None]:
-    """Answer two requests of a connection after 50 ms each, and the third one differently."""
+    """Respond to two requests after 50 ms each, and to the third one differently."""
 
     def play(peer: Peer) -> None:
         for _ in range(2):
@@ -309,7 +309,7 @@ async def delete_after_two(stack: str, url: str, retry: RetryPolicy = ONCE) -> A
 @pytest.mark.parametrize("extra", ["a success", "an error"])
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_response_that_comes_too_soon(stack: str, extra: str) -> None:
-    """A late second response is not the response to a DELETE whose own one takes its usual time."""
+    """A late second response is not used as the response to a DELETE."""
     early = response(b'{"type":"NotFound","message":"no"}', "404 Not Found")
 
     def last(peer: Peer) -> None:
@@ -330,7 +330,7 @@ def test_a_response_that_comes_too_soon(stack: str, extra: str) -> None:
 @pytest.mark.parametrize("end", [Peer.request, Peer.reset, lambda _: None])
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_quick_response(stack: str, end: Callable[[Peer], Any]) -> None:
-    """A response that comes sooner than usual is believed if no other one follows."""
+    """A fast response is believed if no other response follows."""
     own = response(b'{"success":true}')
 
     def last(peer: Peer) -> None:
@@ -346,7 +346,7 @@ def test_a_quick_response(stack: str, end: Callable[[Peer], Any]) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_cancelled_call_whose_response_is_held_back(stack: str) -> None:
-    """A response that came too soon is forgotten if its call is cancelled meanwhile."""
+    """A response that is held back is dropped if its call is cancelled."""
 
     def last(peer: Peer) -> None:
         peer.send(EXTRAS["a success"])
@@ -368,7 +368,7 @@ def test_a_cancelled_call_whose_response_is_held_back(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_after_the_response_of_another_token(stack: str) -> None:
-    """If a response has the id of another token, its connection is not used again."""
+    """A connection with a response about another token is not reused."""
 
     def play(peer: Peer) -> None:
         while seen := peer.request():

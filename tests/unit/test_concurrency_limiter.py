@@ -1,4 +1,4 @@
-"""The limit on requests in flight: in order, by a deadline, and with nothing lost."""
+"""The limit on requests in flight: order, deadlines and cancellation."""
 
 import asyncio
 import math
@@ -42,7 +42,7 @@ async def take(
 
 @backends
 def test_at_once(backend: str) -> None:
-    """There are as many turns as there should be, and each one can be given back."""
+    """There are as many places as the size says, and each can be released."""
 
     async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
         limiter = kind(2)
@@ -60,7 +60,7 @@ def test_at_once(backend: str) -> None:
 
 @backends
 def test_in_order(backend: str) -> None:
-    """The one that has waited longest has the next turn, and nobody gets in before."""
+    """A released place goes to the call that has waited longest."""
 
     async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
         limiter, found = kind(1), list[object]()
@@ -81,7 +81,7 @@ def test_in_order(backend: str) -> None:
 
 @backends
 def test_deadlines(backend: str) -> None:
-    """Each one that waits does so until its own deadline, in whatever order they come."""
+    """Each call waits until its own deadline."""
 
     async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
         limiter, found = kind(1), list[object]()
@@ -107,8 +107,8 @@ def test_deadlines(backend: str) -> None:
 
 
 @backends
-def test_those_that_have_left(backend: str) -> None:
-    """A turn does not go to one whose deadline has passed, or who was cancelled."""
+def test_calls_that_have_ended(backend: str) -> None:
+    """A place does not go to a call that was cancelled or whose deadline has passed."""
 
     async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
         limiter, found = kind(1), list[object]()
@@ -130,7 +130,7 @@ def test_those_that_have_left(backend: str) -> None:
 
 @backends
 def test_close(backend: str) -> None:
-    """Closing ends all waiting at once, with or without a deadline."""
+    """`close` ends the wait of all calls, with or without a deadline."""
 
     async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
         limiter, found = kind(1), list[object]()
@@ -152,7 +152,7 @@ def test_close(backend: str) -> None:
 
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
 async def test_cancelled_at_every_point(way: Way) -> None:
-    """Wherever waiting is cancelled, no turn is lost and none is made."""
+    """A cancellation at any point neither loses a place nor adds one."""
     for at in range(1, 10):
         limiter = AsyncioLimiter(1)
         limiter.acquire_nowait()
@@ -173,7 +173,7 @@ async def test_cancelled_at_every_point(way: Way) -> None:
 
 
 async def test_many_deadlines() -> None:
-    """Deadlines of calls that had their turn are not kept for ever."""
+    """The deadlines of calls that have ended are removed."""
     limiter = AsyncioLimiter(1)
     for _ in range(100):
         limiter.acquire_nowait()

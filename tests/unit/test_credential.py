@@ -1,4 +1,4 @@
-"""What is known about an access token."""
+"""The facts that are known about an access token."""
 
 import base64
 import contextlib
@@ -45,13 +45,13 @@ def of_claims(claims: object) -> Credential:
     return read_credential(Secret(jwt(claims)))
 
 
-def test_nothing_known() -> None:
-    """A client without a token has a credential, too."""
+def test_without_a_token() -> None:
+    """A client without a token has a credential without any facts."""
     assert read_credential(None) == Credential(None, None, oauth=False, expires_at=None)
 
 
-def test_all_known() -> None:
-    """What the claims say is known."""
+def test_all_claims() -> None:
+    """All facts are read from the claims."""
     claims = {"iss": "api.losant.com", "scope": ["me"], "aud": "client", "exp": 1767268800}
     token = Secret(jwt(claims))
     assert read_credential(token) == Credential(
@@ -82,7 +82,7 @@ def test_all_known() -> None:
     ],
 )
 def test_claimed_scopes(claims: dict[str, Any], expected: object) -> None:
-    """The scope claim is a list or one text; where it is anything else, nothing is known."""
+    """The `scope` claim is a list or a string; any other value is ignored."""
     assert expected == of_claims(claims).scopes
 
 
@@ -126,7 +126,7 @@ def test_claimed_audience(claims: dict[str, Any], expected: bool) -> None:
     ],
 )
 def test_claimed_expiry(claimed: object, expected: datetime | None) -> None:
-    """The expiration is a number of seconds; what is no moment is no expiration."""
+    """The `exp` claim is a number of seconds; any other value is ignored."""
     assert expected == of_claims({"exp": claimed}).expires_at
 
 
@@ -149,14 +149,14 @@ def test_claimed_expiry(claimed: object, expected: datetime | None) -> None:
         "e30.e30.",
     ],
 )
-def test_no_jwt(token: str) -> None:
-    """A token that is no JWT is a token about which nothing is known."""
+def test_token_that_is_not_a_jwt(token: str) -> None:
+    """Nothing is known about a token that is not a JWT."""
     assert read_credential(Secret(token)) == Credential(Secret(token))
 
 
 @pytest.mark.parametrize("depth", [500, 20_000])
 def test_deep_claims(depth: int) -> None:
-    """Claims that are nested too deep to be read are none."""
+    """Claims that are nested too deep are ignored."""
     nested = base64.urlsafe_b64encode(b'{"a":' * depth + b"1" + b"}" * depth).decode().rstrip("=")
     head, _, tail = jwt({}).split(".")
     token = Secret(f"{head}.{nested}.{tail}")
@@ -165,14 +165,14 @@ def test_deep_claims(depth: int) -> None:
 
 @pytest.mark.parametrize("signature", ["", "c2lnbmF0dXJl", "e30"])
 def test_signature(signature: str) -> None:
-    """Claims are read whatever the signature, which a client cannot check."""
+    """Claims are read with any signature, because a client cannot check it."""
     token = Secret(jwt({"scope": ["me"], "exp": 1, "nbf": 10**12}, signature))
     assert read_credential(token).scopes == frozenset({"me"})
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 def test_any_token(text: str) -> None:
-    """No printable ASCII text is too odd a token."""
+    """Any printable ASCII string is accepted as a token."""
     found = read_credential(Secret(text))
     assert found.secret == Secret(text)
     expiry_problem(found, NOW)
@@ -180,7 +180,7 @@ def test_any_token(text: str) -> None:
 
 @given(JSON, JSON, JSON)
 def test_any_claims(scope: object, exp: object, aud: object) -> None:
-    """No claims are too odd: they are read or they are not."""
+    """No claims raise an exception."""
     found = of_claims({"scope": scope, "exp": exp, "aud": aud})
     assert found.scopes is None or all(isinstance(it, str) for it in found.scopes)
     assert found.expires_at is None or found.expires_at.tzinfo is UTC
@@ -215,7 +215,7 @@ def test_any_claims(scope: object, exp: object, aud: object) -> None:
     ],
 )
 def test_claimed_issuer(claimed: object, expected: str | None) -> None:
-    """The issuer is a host, bare or in a URL; anything else is unknown."""
+    """The issuer is a host or the host of a URL; any other value is ignored."""
     assert expected == of_claims({"iss": claimed}).issuer
 
 
@@ -239,7 +239,7 @@ ISSUERS: list[tuple[str | None, str, bool]] = [
 
 @pytest.mark.parametrize(("issuer", "host", "fits"), ISSUERS)
 def test_issuer(issuer: str | None, host: str, fits: bool) -> None:
-    """A token fits the host that issued it; Losant's old and new hosts are the same."""
+    """A token is accepted by the host that issued it; Losant's two hosts count as one."""
     credential = Credential(Secret("a"), issuer=issuer)
     error = issuer_problem(credential, host)
 
@@ -256,7 +256,7 @@ MISMATCH = (
 
 
 async def requests_sent(scope_check: ScopeCheck) -> int:
-    """How many requests a client sends that is asked for a list twice, and once to log in."""
+    """Return how many requests a client sends for two lists and one log-in."""
     sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -275,14 +275,14 @@ async def requests_sent(scope_check: ScopeCheck) -> int:
 
 
 async def test_token_of_another_host() -> None:
-    """A token of another host is not sent; a log-in, which sends none, is."""
+    """A token of another host is not sent; a log-in needs no token and is sent."""
     assert await requests_sent("enforce") == 1
     error = issuer_problem(read_credential(Secret(OTHER_HOST)), "api.losant.com")
     assert MISMATCH.format("Nothing was sent.") == str(error)
 
 
 async def test_token_of_another_host_with_a_warning() -> None:
-    """A client that only warns sends it, and says so."""
+    """With `scope_check="warn"`, a token of another host is sent with a warning."""
     with pytest.warns(
         ScopeWarning, match=re.escape(MISMATCH.format("The request is sent anyway."))
     ):
@@ -290,20 +290,20 @@ async def test_token_of_another_host_with_a_warning() -> None:
 
 
 async def test_token_of_another_host_unchecked() -> None:
-    """A client that does not check sends it."""
+    """With `scope_check="off"`, a token of another host is sent."""
     assert await requests_sent("off") == 3
 
 
 def test_number_of_too_many_digits() -> None:
-    """A JWT with a number that Python does not read says nothing."""
+    """A JWT with too large a number is ignored."""
     head, _, tail = jwt({}).split(".")
     claims = base64.urlsafe_b64encode(b'{"exp": ' + b"9" * 5000 + b"}").decode().rstrip("=")
     token = Secret(f"{head}.{claims}.{tail}")
     assert read_credential(token) == Credential(token)
 
 
-def test_huge_token() -> None:
-    """A token of megabytes is read at once, and nothing is known about it."""
+def test_very_long_token() -> None:
+    """A token of megabytes takes no time, and nothing is known about it."""
     token = Secret(jwt({"scope": ["x" * 10_000_000]}))
     started = time.monotonic()
     assert read_credential(token) == Credential(token)
@@ -318,7 +318,7 @@ ODD_HEADERS: list[Any] = [
 
 @pytest.mark.parametrize("header", ODD_HEADERS)
 def test_odd_header(header: object) -> None:
-    """A JWT with an odd header is read or it is not, but never ends in an error."""
+    """A JWT with any header raises no exception."""
     encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
     _, claims, signature = jwt({"scope": ["me"]}).split(".")
     found = read_credential(Secret(f"{encoded}.{claims}.{signature}"))
@@ -328,7 +328,7 @@ def test_odd_header(header: object) -> None:
 
 @given(st.dictionaries(st.sampled_from(REGISTERED), JSON))
 def test_any_registered_claims(claims: dict[str, Any]) -> None:
-    """No value of a registered claim ends in an error."""
+    """Any value of a registered claim raises no exception."""
     found = of_claims(claims)
     for host in ("api.losant.com", "localhost"):
         issuer_problem(found, host)
@@ -337,7 +337,7 @@ def test_any_registered_claims(claims: dict[str, Any]) -> None:
 
 @given(JSON)
 def test_any_payload(payload: object) -> None:
-    """What is no set of claims says nothing, and does no harm."""
+    """A payload that is not an object is ignored."""
     if not isinstance(payload, dict):
         assert of_claims(payload).scopes is None
     else:
@@ -346,7 +346,7 @@ def test_any_payload(payload: object) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text(text: str) -> None:
-    """Any text at all is a token or refused by our own error, which does not show it."""
+    """Any string is a token or raises a `ValidationError` that does not show it."""
     secret = f"hunter2{text}"
     error: LosantError | None = None
     try:
@@ -387,7 +387,7 @@ BAD_TOKENS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("token", "expected"), BAD_TOKENS)
 def test_bad_token(token: Any, expected: str) -> None:
-    """A token that cannot stand in a header is refused, and said where, and not what it is."""
+    """A token that cannot be sent is refused with the position, but not the value."""
     with pytest.raises(ValidationError) as caught:
         read_credential(Secret(token))
     assert expected in str(caught.value)
@@ -397,7 +397,7 @@ def test_bad_token(token: Any, expected: str) -> None:
 
 @pytest.mark.parametrize(("token", "expected"), BAD_TOKENS)
 def test_bad_token_of_a_client(token: Any, expected: str) -> None:
-    """So it is by a client, to which the token comes as a plain text."""
+    """A client refuses such a token as well."""
     with pytest.raises(ValidationError) as caught:
         AsyncClient(token)
     assert expected in str(caught.value)
@@ -416,7 +416,7 @@ def test_bad_token_of_a_client(token: Any, expected: str) -> None:
     ],
 )
 def test_given_scopes(scopes: Any, expected: object) -> None:
-    """The scopes that the caller gives stand above those that the token claims."""
+    """The scopes that the caller passes replace those of the claims."""
     token = Secret(jwt({"scope": ["claimed"]}))
     assert expected == read_credential(token, scopes and iter(scopes)).scopes
 
@@ -437,14 +437,14 @@ def test_given_scopes(scopes: Any, expected: object) -> None:
     ],
 )
 def test_bad_scopes(scopes: Any, expected: str) -> None:
-    """What is no list of texts is refused."""
+    """Scopes that are not a list of strings are refused."""
     with pytest.raises(ValidationError) as caught:
         read_credential(None, scopes)
     assert str(caught.value).startswith(expected)
 
 
-def test_a_token_for_scopes() -> None:
-    """A token that is given for the scopes by mistake is not shown."""
+def test_token_passed_as_scopes() -> None:
+    """A token that is passed as `scopes` by mistake is not shown."""
     token = jwt({"sub": "hunter2"})
     with pytest.raises(ValidationError) as caught:
         read_credential(None, token)
@@ -454,7 +454,7 @@ def test_a_token_for_scopes() -> None:
 @pytest.mark.parametrize("claims", [{}, {"aud": "client"}])
 @pytest.mark.parametrize("oauth", [True, False])
 def test_given_oauth(oauth: bool, claims: dict[str, Any]) -> None:
-    """Whether it is an OAuth token, the caller knows better than the claims."""
+    """The argument `oauth` replaces the fact from the claims."""
     assert oauth is read_credential(Secret(jwt(claims)), oauth=oauth).oauth
 
 
@@ -471,7 +471,7 @@ ID = "575ec7417ae143cd83dc4a95"
     ],
 )
 def test_claimed_ids(claims: dict[str, Any], expected: object) -> None:
-    """The ids among the claims are known: one of them may be the token's own."""
+    """All ids in the claims are known."""
     token = jwt(claims)
     assert expected == read_credential(Secret(token)).claimed_ids
     assert AsyncClient(token).uses_token(ID.upper()) is (ID in str(expected))
@@ -492,7 +492,7 @@ def test_claimed_ids(claims: dict[str, Any], expected: object) -> None:
     ],
 )
 def test_expired(expires_at: datetime | None, expired: bool) -> None:
-    """A token counts as expired a minute after it has: clocks differ."""
+    """A token counts as expired one minute after its expiration."""
     error = expiry_problem(Credential(Secret("a"), expires_at=expires_at), NOW)
     assert expired is isinstance(error, TokenExpired)
     assert expired is (error is not None)
@@ -508,7 +508,7 @@ def test_expired_text() -> None:
     assert timedelta(minutes=1) == LEEWAY
 
 
-def test_veiled() -> None:
+def test_repr_shows_no_token() -> None:
     """A credential does not show its token."""
     token = jwt({"scope": ["me"]})
     assert token not in repr(read_credential(Secret(token)))

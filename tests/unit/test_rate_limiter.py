@@ -1,4 +1,4 @@
-"""One pace and one retry budget for all calls of a client, in a time that passes at once.
+"""The rate limiter and the retry budget of a client, with a clock that skips all waiting.
 
 trio's mock clock jumps to the next deadline when all tasks wait. The transport answers by it.
 """
@@ -87,7 +87,7 @@ async def outcome(call: Awaitable[object]) -> str:
 
 
 async def gather(*calls: Awaitable[object]) -> Counter[str]:
-    """The outcomes of calls that are all begun at once."""
+    """Return the outcomes of calls that start at the same time."""
     found: list[str] = []
 
     async def one(call: Awaitable[object]) -> None:
@@ -115,7 +115,7 @@ async def gather(*calls: Awaitable[object]) -> Counter[str]:
     ids=str,
 )
 def test_a_gather_under_a_limit(per_second: int, headers: dict[str, str]) -> None:
-    """Calls that are all begun at once succeed at the server's rate, with few refusals."""
+    """Calls that start at the same time succeed at the server's rate, with few refusals."""
     count = 15 * per_second
 
     async def main() -> None:
@@ -132,7 +132,7 @@ def test_a_gather_under_a_limit(per_second: int, headers: dict[str, str]) -> Non
 
 
 def test_without_a_refusal_there_is_no_limit() -> None:
-    """As long as nothing is refused, nothing waits but for a free connection."""
+    """Without a refusal, calls wait only for a free connection."""
 
     async def main() -> None:
         limit = Limit(10**6)
@@ -144,8 +144,8 @@ def test_without_a_refusal_there_is_no_limit() -> None:
     in_no_time(main)
 
 
-def test_a_limit_is_forgotten() -> None:
-    """A minute after the last refusal, a client is as fast as before."""
+def test_a_limit_is_removed() -> None:
+    """A minute after the last refusal, there is no limit."""
 
     async def main() -> None:
         limit = Limit(20)
@@ -160,8 +160,8 @@ def test_a_limit_is_forgotten() -> None:
     in_no_time(main)
 
 
-def test_a_limit_is_forgotten_by_those_who_wait() -> None:
-    """After a wait of more than a minute that the server asked for, nothing is limited."""
+def test_a_limit_is_removed_after_a_long_retry_after() -> None:
+    """After a `Retry-After` of more than a minute, there is no limit."""
 
     async def main() -> None:
         times: list[float] = []
@@ -184,8 +184,8 @@ def test_a_limit_is_forgotten_by_those_who_wait() -> None:
     in_no_time(main)
 
 
-def test_a_limit_that_has_gone() -> None:
-    """A client that is limited still goes faster and faster once nothing is refused any more."""
+def test_a_server_that_removes_its_limit() -> None:
+    """After the server removes its limit, the rate of a client grows."""
 
     async def main() -> None:
         limit = Limit(20)
@@ -200,7 +200,7 @@ def test_a_limit_that_has_gone() -> None:
 
 
 def test_one_refusal_holds_for_all_calls() -> None:
-    """While a server asks to wait, no call of the client sends anything."""
+    """During a `Retry-After`, no call of the client is sent."""
 
     async def main() -> None:
         times: list[float] = []
@@ -223,7 +223,7 @@ def test_one_refusal_holds_for_all_calls() -> None:
 
 
 def test_a_refusal_costs_no_attempt() -> None:
-    """A call that is refused more often than it has attempts still succeeds."""
+    """A refusal with 429 does not count as an attempt."""
 
     async def main() -> None:
         statuses = [429] * 10 + [503, 429, 503, 429, 503, 200]
@@ -238,7 +238,7 @@ def test_a_refusal_costs_no_attempt() -> None:
 
 
 def test_a_server_that_refuses_for_ever() -> None:
-    """A call that is always refused ends by its deadline, with few requests."""
+    """A call that is always refused ends at its deadline, after few requests."""
 
     async def main() -> None:
         limit = Limit(0, {"retry-after": "0"})
@@ -253,7 +253,7 @@ def test_a_server_that_refuses_for_ever() -> None:
 
 
 def test_a_wait_beyond_the_deadline() -> None:
-    """Calls for which the server's wait is too long fail at once, sent or not."""
+    """A `Retry-After` beyond the deadline ends all calls at once."""
 
     async def main() -> None:
         limit = Limit(0, {"retry-after": "3600"})
@@ -273,8 +273,8 @@ def test_a_wait_beyond_the_deadline() -> None:
     in_no_time(main)
 
 
-def test_the_line_ends_by_the_deadline() -> None:
-    """Calls whose place comes too late end by their deadline; the others succeed."""
+def test_the_queue_ends_at_the_deadline() -> None:
+    """Calls that would wait beyond their deadline fail; the others succeed."""
 
     async def main() -> None:
         limit = Limit(10)
@@ -305,7 +305,7 @@ def test_calls_that_do_not_follow_the_rate_limit() -> None:
 
 
 def test_a_connection_that_comes_free_too_late() -> None:
-    """A call that got its connection after another one was refused waits for the pace, too."""
+    """A call that gets its connection after a refusal waits for the rate limiter."""
 
     async def main() -> None:
         times: list[float] = []
@@ -326,7 +326,7 @@ def test_a_connection_that_comes_free_too_late() -> None:
 
 @pytest.mark.parametrize("attempts", [1, 3])
 async def test_stamina_in_a_test(attempts: int) -> None:
-    """With stamina's test mode, a refusal holds nothing up, and attempts are as it says."""
+    """In stamina's test mode, a refusal delays nothing and counts as an attempt."""
     requests = 0
 
     async def handle(request: httpx.Request) -> httpx.Response:
@@ -343,7 +343,7 @@ async def test_stamina_in_a_test(attempts: int) -> None:
 
 
 async def test_a_single_attempt() -> None:
-    """A policy of one attempt raises the first refusal, and still holds the other calls."""
+    """With one attempt, the first refusal is raised, and other calls are delayed."""
     limit = Limit(0)
     async with client_of(limit, retry=RetryPolicy(attempts=1)) as client:
         with pytest.raises(errors.TooManyRequests):
@@ -353,8 +353,8 @@ async def test_a_single_attempt() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_cancelled_in_the_line(backend: str) -> None:
-    """Calls that are cancelled in the line, anywhere in it, keep nobody else from a place."""
+def test_cancelled_in_the_queue(backend: str) -> None:
+    """A call that is cancelled in the queue does not block the other calls."""
 
     async def main() -> None:
         limit = Limit(20, latency=0.001)
@@ -380,8 +380,8 @@ def test_cancelled_in_the_line(backend: str) -> None:
         in_no_time(main)
 
 
-def test_a_pace_without_answers() -> None:
-    """A first request that is refused leaves a rate to go on with."""
+def test_a_refusal_before_any_response() -> None:
+    """The first refusal leaves a rate above zero."""
     now = 100.0
     rate_limiter = RateLimiter(lambda: now)
     assert rate_limiter.pause_left == 0
@@ -395,7 +395,7 @@ def test_a_pace_without_answers() -> None:
 
 
 def test_a_full_budget() -> None:
-    """A budget allows a burst of retries, and then only probes, further and further apart."""
+    """A budget allows a burst of retries, and then probes at growing intervals."""
     budget = RetryBudget()
     assert sum(budget.take(0.0) for _ in range(100)) == CAPACITY
     probes = [half / 2 for half in range(121) if budget.take(half / 2)]
@@ -403,7 +403,7 @@ def test_a_full_budget() -> None:
 
 
 def test_a_budget_recovers() -> None:
-    """Answers fill the budget: those to retries quickly, those to first attempts slowly."""
+    """Responses to retries fill the budget quickly, responses to first attempts slowly."""
     budget = RetryBudget()
     assert budget.is_full
     while budget.take(0.0):
@@ -422,7 +422,7 @@ def test_a_budget_recovers() -> None:
 
 
 def test_a_probe_ends_an_outage() -> None:
-    """After an answer, the next outage begins with its first probe again."""
+    """After a response, the interval between probes starts again."""
     budget = RetryBudget()
     for _ in range(2):
         while budget.take(0.0):
@@ -454,7 +454,7 @@ class Outage:
 @pytest.mark.parametrize("failure", [503, 500, httpx.ConnectError("no"), httpx.ReadError("no")])
 @pytest.mark.parametrize("apart", [0.0, 0.25], ids=["at once", "one after the other"])
 def test_an_outage(failure: Any, apart: float) -> None:
-    """In an outage of a minute, retries add a tenth to the calls; after it, all succeed."""
+    """In an outage, retries add a tenth to the requests; after it, all calls succeed."""
 
     async def main() -> None:
         outage = Outage(60, failure)
@@ -481,7 +481,7 @@ def test_an_outage(failure: Any, apart: float) -> None:
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0])
 def test_a_short_outage(seconds: float) -> None:
-    """Most calls outlive an outage that is shorter than their backoff, budget or not."""
+    """Most calls succeed after an outage that is shorter than their backoff."""
 
     async def main() -> None:
         outage = Outage(seconds, 503)
@@ -495,7 +495,7 @@ def test_a_short_outage(seconds: float) -> None:
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.3])
 def test_scattered_failures(share: float) -> None:
-    """Where some requests fail, retries are sent as if there were no budget."""
+    """If only some requests fail, the budget allows all retries."""
 
     async def main() -> None:
         requests = 0
@@ -518,7 +518,7 @@ def test_scattered_failures(share: float) -> None:
 
 @pytest.mark.parametrize("failure", ["silence", 503, 429])
 def test_a_deadline_bounds_all_that_a_call_waits_for(failure: Any) -> None:
-    """Whatever a call waits for, it ends by its deadline, from when it is awaited."""
+    """A call ends at its deadline in every kind of wait."""
 
     async def main() -> None:
         async def handle(request: httpx.Request) -> httpx.Response:
@@ -547,7 +547,7 @@ def test_a_deadline_bounds_all_that_a_call_waits_for(failure: Any) -> None:
 
 
 def test_not_sent_by_the_deadline() -> None:
-    """A call that got no connection in time says that it was not sent."""
+    """A call that got no connection in time raises an error that is not ambiguous."""
 
     async def main() -> None:
         async def handle(request: httpx.Request) -> httpx.Response:
@@ -570,7 +570,7 @@ def test_not_sent_by_the_deadline() -> None:
 
 
 def test_an_earlier_attempt_may_have_arrived() -> None:
-    """If any attempt may have arrived, the error is ambiguous, whatever the last attempt met."""
+    """If any attempt may have arrived, the error is ambiguous."""
 
     async def main() -> None:
         failures = [httpx.ReadTimeout("slow"), httpx.ConnectError("no"), httpx.ConnectError("no")]
@@ -587,7 +587,7 @@ def test_an_earlier_attempt_may_have_arrived() -> None:
 
 
 async def test_a_deadline_that_has_passed_at_once() -> None:
-    """A call whose deadline has passed when its turn comes is not sent."""
+    """A call whose deadline has passed is not sent."""
     limit = Limit(1)
     async with client_of(limit, retry=RetryPolicy(deadline=1e-12)) as client:
         with pytest.raises(errors.RequestTimeout, match="not sent within") as caught:
@@ -596,7 +596,7 @@ async def test_a_deadline_that_has_passed_at_once() -> None:
 
 
 def test_the_time_is_not_asked_for_ever() -> None:
-    """If no connection comes free to ask for the server's time, the local clock decides."""
+    """If no connection is free to ask for the server's time, the local clock decides."""
     token = jwt({"exp": 1_000_000_000})
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""The server's time, and what is judged by it."""
+"""The server's time, and the decisions that depend on it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def observed(*dates: httpx.Headers, round_trip: float = 0.0) -> ServerClock:
 
 
 def test_unknown() -> None:
-    """Before any response, there is no skew, and the time is the local one."""
+    """Before a response, there is no skew, and the local time is used."""
     clock = ServerClock()
     assert (clock.skew, clock.error, clock.has_response) == (None, None, False)
     with time_machine.travel(NOW, tick=False):
@@ -42,7 +42,7 @@ def test_unknown() -> None:
 
 @pytest.mark.parametrize("days", [-3650, -10, 0, 10, 3650])
 def test_skew(days: int) -> None:
-    """The skew is the local time minus the server's, to within its error."""
+    """The skew is the local time minus the server's time, within its error."""
     clock = observed(dated(NOW - timedelta(days=days)), round_trip=0.5)
     assert clock.skew is not None
     assert clock.error == timedelta(seconds=0.75)
@@ -71,13 +71,13 @@ def test_now() -> None:
     ids=str,
 )
 def test_ignored(headers: dict[str, str]) -> None:
-    """A date that is missing, unreadable, absurd or of a cache says nothing about the time."""
+    """A date that is missing, invalid, implausible or from a cache is ignored."""
     clock = observed(httpx.Headers(headers))
     assert (clock.skew, clock.has_response) == (None, True)
 
 
-def test_a_slow_response_does_not_blur_a_quick_one() -> None:
-    """Responses that agree leave the skew at least as exact as the best of them."""
+def test_a_slow_response_does_not_add_error() -> None:
+    """A slow response does not make the skew less exact."""
     clock = observed(dated(NOW))
     with time_machine.travel(NOW + SECOND, tick=False):
         clock.observe(dated(NOW - 10 * SECOND), 30.0)
@@ -133,7 +133,7 @@ def test_forms_of_a_date(text: str) -> None:
 def service(
     ahead: timedelta | None, seen: list[httpx.Request] | None = None
 ) -> Callable[[httpx.Request], httpx.Response]:
-    """A service whose clock is right, while the local one is ahead; `None`: it has no `Date`."""
+    """Return a service while the local clock is ahead; `None` means that it sends no `Date`."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         if seen is not None:
@@ -167,15 +167,15 @@ async def test_client_learns_the_time() -> None:
 
 
 async def test_client_learns_the_time_of_an_error() -> None:
-    """An error response shows the server's time, too."""
+    """An error response shows the server's time as well."""
     async with client_of(lambda _: httpx.Response(403, headers=dated(datetime.now(UTC)))) as client:
         with pytest.raises(errors.Forbidden):
             await client.user_api_token.get(ID)
         assert client.clock_skew is not None
 
 
-async def test_a_live_token_is_not_expired_for_a_wrong_clock() -> None:
-    """A token that lives by the server's clock is sent although the local clock disagrees."""
+async def test_a_wrong_local_clock_does_not_expire_a_token() -> None:
+    """A token that is valid by the server's clock is sent, whatever the local clock."""
     seen: list[httpx.Request] = []
     token = expiring(timedelta(days=-5))  # by the local clock, which is ten days ahead
     async with client_of(service(timedelta(days=10), seen), token) as client:
@@ -200,7 +200,7 @@ async def test_the_time_is_asked_for_once() -> None:
 
 @pytest.mark.parametrize("ahead", [timedelta(0), None], ids=["dated", "without a date"])
 async def test_an_expired_token_is_not_sent(ahead: timedelta | None) -> None:
-    """A token that expired by the server's clock, or by the only one known, is never sent."""
+    """A token that is expired by the server's clock, or by the only clock, is not sent."""
     seen: list[httpx.Request] = []
     async with client_of(service(ahead, seen), expiring(timedelta(days=-5))) as client:
         with pytest.raises(errors.TokenExpired, match="Nothing was sent"):
@@ -209,7 +209,7 @@ async def test_an_expired_token_is_not_sent(ahead: timedelta | None) -> None:
 
 
 async def test_a_token_expires_by_the_servers_clock() -> None:
-    """A token that expired by the server's clock is not sent although the local one is behind."""
+    """A token that is expired by the server's clock is not sent, whatever the local clock."""
     token = expiring(timedelta(days=5))  # by the local clock, which is ten days behind
     async with client_of(service(timedelta(days=-10)), token) as client:
         await client.user_api_token.get(ID)  # before this, nothing was known
@@ -237,7 +237,7 @@ async def test_a_token_expires_while_a_list_is_read() -> None:
     assert len(seen) == 1
 
 
-async def test_nobody_says_what_time_it_is() -> None:
+async def test_the_server_cannot_be_asked() -> None:
     """If the server cannot be asked for the time, the local clock decides."""
 
     def fail(request: httpx.Request) -> httpx.Response:
@@ -270,7 +270,7 @@ async def test_an_expiry_that_is_not_checked() -> None:
     ("status", "error"), [(429, errors.TooManyRequests), (503, errors.ServerError)]
 )
 async def test_a_retry_after_date_is_relative(status: int, error: type[errors.StatusError]) -> None:
-    """A date in `Retry-After` is read relative to the `Date` beside it, not to the local time."""
+    """A date in `Retry-After` is compared with the `Date` of the response."""
     later = format_datetime(NOW + 30 * SECOND, usegmt=True)
 
     def refuse(_: httpx.Request) -> httpx.Response:
@@ -283,7 +283,7 @@ async def test_a_retry_after_date_is_relative(status: int, error: type[errors.St
 
 
 def test_the_clock_shows_no_header() -> None:
-    """A server can put a secret into `Date`, so the clock's repr leaves that header out."""
+    """The repr of the clock does not show the `Date` header, which may be secret."""
     clock = ServerClock()
     clock.observe(httpx.Headers({"date": "a-secret"}), 0.0)
     assert "a-secret" not in repr(clock)

@@ -1,4 +1,4 @@
-"""Connection failures that only another setting can end."""
+"""Connection failures that persist until a setting is changed."""
 
 import ssl
 from itertools import pairwise
@@ -16,7 +16,7 @@ def certificate_error() -> ssl.SSLCertVerificationError:
 
 
 def chained(*links: Exception) -> Exception:
-    """The first error, raised from the second, raised from the third, and so on."""
+    """Return the first error with each further error as the cause of the one before."""
     for error, cause in pairwise(links):
         error.__cause__ = cause
     return links[0]
@@ -38,7 +38,7 @@ def chained(*links: Exception) -> Exception:
     ids=repr,
 )
 def test_permanent_failures(error: Exception, words: str) -> None:
-    """A failure that every attempt would meet says which setting to change."""
+    """A permanent failure names the setting to change."""
     assert words in (configuration_problem(error) or "")
 
 
@@ -54,17 +54,17 @@ def test_permanent_failures(error: Exception, words: str) -> None:
     ids=repr,
 )
 def test_passing_failures(error: Exception) -> None:
-    """A failure that may pass is not blamed on the configuration."""
+    """A transient failure is not a configuration problem."""
     assert configuration_problem(error) is None
 
 
 def test_causes_in_a_circle() -> None:
-    """An exception chain that leads back to its start ends the search."""
+    """A circular chain of exceptions does not lead to an endless loop."""
     error, cause = httpx.ConnectError("no"), OSError("no")
     error.__cause__, cause.__context__ = cause, error
     assert configuration_problem(error) is None
 
 
 def test_wire_bytes_are_not_quoted() -> None:
-    """The reason phrase of a proxy, which may hold a secret, is not part of the message."""
+    """The message does not quote a proxy's reason phrase, which may be secret."""
     assert "my-secret" not in (configuration_problem(httpx.ProxyError("403 my-secret")) or "")

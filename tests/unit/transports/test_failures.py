@@ -1,4 +1,4 @@
-"""What the exception of a transport means, and what it must not bring along."""
+"""The translation of a transport's exceptions, without content and without frames."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ SECRET = "my-bearer-token"
 
 
 def chained(*chain: BaseException) -> Any:
-    """The first exception, raised from the second, raised from the third, and so on."""
+    """Return the first exception with each further one as the cause of the one before."""
     for error, cause in pairwise(chain):
         error.__cause__ = cause
     return chain[0]
@@ -126,16 +126,14 @@ def openssl(reason: str | None) -> ssl.SSLError:
     ],
     ids=repr,
 )
-def test_what_an_exception_means(
-    error: Exception, kind: type[errors.TransportError], text: str
-) -> None:
-    """Each exception has a kind of error and a text in which nothing of its message is left."""
+def test_translation(error: Exception, kind: type[errors.TransportError], text: str) -> None:
+    """Each exception is translated to an error class and a text without its message."""
     failure = Failure.of(error)
     assert (kind, text) == (failure.kind, failure.text)
 
 
 def test_the_cause_on_its_own() -> None:
-    """The error of the operating system is handed on without its frames and its chain."""
+    """The error of the operating system is passed on without its frames and chain."""
     reset = ConnectionResetError(104, "reset")
     try:
         raise reset from ValueError(SECRET)
@@ -146,12 +144,12 @@ def test_the_cause_on_its_own() -> None:
 
 
 def test_no_cause() -> None:
-    """An exception that no error of the operating system caused has none to hand on."""
+    """An exception without an error of the operating system has no cause."""
     assert cause_without_frames(chained(ValueError(SECRET), KeyError(SECRET))) is None
 
 
 async def test_a_cancellation_keeps_its_identity() -> None:
-    """A cancellation loses its frames and other exceptions, but not the cancellations before it."""
+    """A cancellation loses its frames and its chain, except for other cancellations."""
     inner, outer = asyncio.CancelledError("Cancelled via cancel scope 1"), asyncio.CancelledError()
     outer.__context__, inner.__context__ = inner, ValueError(SECRET)
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -162,7 +160,7 @@ async def test_a_cancellation_keeps_its_identity() -> None:
 
 
 async def test_a_cancellation_keeps_what_caused_it() -> None:
-    """A cancellation that another one was raised from stays chained to it."""
+    """A cancellation keeps another cancellation as its cause."""
     first, second = asyncio.CancelledError(), asyncio.CancelledError()
     second.__cause__ = first
     without_frames(second)
@@ -174,7 +172,7 @@ async def test_a_cancellation_keeps_what_caused_it() -> None:
 
 @pytest.mark.parametrize("raised", [KeyError("x"), OSError(1, "x"), KeyboardInterrupt()], ids=repr)
 async def test_no_frame_of_a_transport_is_left(raised: BaseException) -> None:
-    """Nothing that a transport raises brings along its frames, its chain, or its text."""
+    """No exception of a transport keeps its frames, its chain or its message."""
 
     class Through(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -199,7 +197,7 @@ async def test_no_frame_of_a_transport_is_left(raised: BaseException) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_cancellation_through_a_whole_call(backend: str) -> None:
-    """A cancellation ends the scope that asked for it, and its traceback ends at our call."""
+    """A cancellation ends its own scope, and its traceback ends at the call."""
     found: list[BaseException] = []
 
     async def main() -> None:
@@ -227,7 +225,7 @@ class Waiting(httpx.AsyncBaseTransport):
 
 
 async def test_a_coroutine_that_is_closed() -> None:
-    """A call that nobody awaits to its end closes, as any coroutine does."""
+    """The coroutine of a call can be closed."""
     async with AsyncClient(SECRET, transport=Waiting()) as client:
         call = client.user_api_token.get(ID)
         step = call.__await__()
@@ -238,7 +236,7 @@ async def test_a_coroutine_that_is_closed() -> None:
 
 
 async def test_a_mock_that_was_not_to_be_called() -> None:
-    """The AssertionError of a mock reaches the test that it is meant for."""
+    """An `AssertionError` of a mock is raised unchanged."""
 
     class Mock(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -250,7 +248,7 @@ async def test_a_mock_that_was_not_to_be_called() -> None:
 
 
 def test_python_has_the_modules_that_errors_come_from() -> None:
-    """Errors of the system come from these modules; a Python that moves them shows up here."""
+    """Python defines the errors of the operating system in the expected modules."""
     assert {"builtins", "socket", "ssl"} >= {
         kind.__module__
         for kind in (OSError, ConnectionResetError, socket.gaierror, ssl.SSLCertVerificationError)

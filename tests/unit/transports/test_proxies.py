@@ -1,4 +1,4 @@
-"""Proxy settings: which proxy a URL goes through, and what is wrong with a setting."""
+"""Proxy settings: the proxy for a URL, and the problems of a setting."""
 
 import time
 from typing import Any
@@ -38,7 +38,7 @@ def test_a_proxy_url(text: str, expected: str) -> None:
 
 
 def test_credentials_of_a_proxy() -> None:
-    """User name and password are percent-decoded, and hidden from the URL, the repr and errors."""
+    """User name and password are percent-decoded, and not in the URL, repr or errors."""
     proxy = parse_proxy("http://us%3Aer:hunter2%23%C3%A9@proxy.example:3128", "HTTPS_PROXY")
     assert isinstance(proxy, Proxy)
     assert proxy.username is not None
@@ -69,7 +69,7 @@ def test_credentials_of_a_proxy() -> None:
     ],
 )
 def test_a_wrong_proxy_url(text: str, words: str) -> None:
-    """A setting that is no proxy URL is named, with what to correct, and without its password."""
+    """The problem of a setting names it and the correction, but not the password."""
     problem = parse_proxy(text, "HTTPS_PROXY")
     assert isinstance(problem, str)
     assert problem.startswith("HTTPS_PROXY ")
@@ -79,7 +79,7 @@ def test_a_wrong_proxy_url(text: str, words: str) -> None:
 
 @given(st.text() | st.builds("{}://{}".format, st.sampled_from(["http", "socks5"]), st.text()))
 def test_any_proxy_url(text: str) -> None:
-    """Any setting is a proxy with a host and a port, or a problem in words."""
+    """Any setting is a proxy with a host and a port, or a problem."""
     found = parse_proxy(text, "ALL_PROXY")
     if isinstance(found, str):
         assert found.startswith("ALL_PROXY ")
@@ -158,12 +158,12 @@ DIRECT, PROXIED = True, False
     ],
 )
 def test_no_proxy(no_proxy: str, url: str, expected: bool) -> None:
-    """Each form that curl, Go or requests take for an entry of `NO_PROXY` is understood."""
+    """All forms of `NO_PROXY` that curl, Go or requests know are accepted."""
     assert expected is excludes(no_proxy, httpx.URL(url))
 
 
 def test_many_stars() -> None:
-    """A pattern with many stars is matched in no time."""
+    """A pattern with many stars is matched quickly."""
     host = "a" * 60
     started = time.perf_counter()
     assert excludes(f"{'a*' * 20}b", httpx.URL(f"https://{host}.{host}.{host}")) is False
@@ -183,7 +183,7 @@ def test_many_stars() -> None:
     ],
 )
 def test_a_wrong_no_proxy(no_proxy: str, words: str) -> None:
-    """An entry of `NO_PROXY` that cannot be understood is a problem, and not passed over."""
+    """An invalid entry of `NO_PROXY` is a problem."""
     problem = excludes(no_proxy, httpx.URL(API))
     assert isinstance(problem, str)
     assert words in problem
@@ -191,7 +191,7 @@ def test_a_wrong_no_proxy(no_proxy: str, words: str) -> None:
 
 @given(st.text(), st.sampled_from([API, "https://10.1.2.3", "https://[fd00::1]:8443"]))
 def test_any_no_proxy(no_proxy: str, url: str) -> None:
-    """Any `NO_PROXY` lists the host, does not list it, or is a problem in words."""
+    """Any value of `NO_PROXY` lists the host, does not list it, or is a problem."""
     assert isinstance(excludes(no_proxy, httpx.URL(url)), bool | str)
 
 
@@ -242,7 +242,7 @@ def test_the_environment(environment: dict[str, str], url: str, expected: str | 
     ],
 )
 def test_a_wrong_environment(environment: dict[str, str], name: str) -> None:
-    """A variable that cannot be used is named as it is spelled, without its password."""
+    """The problem of a variable names it as it is written, without the password."""
     problem = proxy_of_environment(httpx.URL(API), environment)
     assert isinstance(problem, str)
     assert problem.startswith(name)
@@ -250,6 +250,6 @@ def test_a_wrong_environment(environment: dict[str, str], name: str) -> None:
 
 
 def test_a_wrong_no_proxy_without_a_proxy() -> None:
-    """`NO_PROXY` is not looked at where no variable names a proxy."""
+    """`NO_PROXY` is ignored if no variable names a proxy."""
     environment: dict[str, Any] = {"NO_PROXY": "a/b"}
     assert proxy_of_environment(httpx.URL(API), environment) is None

@@ -1,4 +1,4 @@
-"""How soon a server responds, and how long a response that came too soon is held back."""
+"""The response times of a server, and how long an early response is held back."""
 
 import math
 
@@ -8,7 +8,7 @@ from losant_tokens._transports.response_times import ResponseTimes
 
 
 def test_the_shortest_time_counts() -> None:
-    """A response is held back only if it comes sooner than all before it."""
+    """A response is held back only if it is faster than all responses before it."""
     times = ResponseTimes()
     times.add(0.1)
     times.add(0.3)

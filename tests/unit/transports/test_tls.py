@@ -1,4 +1,4 @@
-"""Which certificate authorities are trusted."""
+"""The trusted certificate authorities."""
 
 import os
 import ssl
@@ -14,46 +14,46 @@ from losant_tokens._transports.tls import context_of, default_context
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Path:
-    """The file of an authority."""
+    """Return the file of an authority."""
     path = tmp_path / "authority.pem"
     trustme.CA().cert_pem.write_to_path(str(path))
     return path
 
 
 def trusted(context: ssl.SSLContext | str | None) -> int:
-    """The number of authorities that a context trusts."""
+    """Return the number of authorities that a context trusts."""
     assert isinstance(context, ssl.SSLContext), context
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     return context.cert_store_stats()["x509_ca"]
 
 
 def test_a_file(authority: Path) -> None:
-    """A file is trusted, as a string or as a path, and nothing else is."""
+    """The authorities of a file are trusted, and no others."""
     assert [trusted(context_of(path)) for path in (authority, str(authority))] == [1, 1]
 
 
 def test_a_folder(authority: Path) -> None:
-    """All certificates of a folder are trusted, without hashes in their names too."""
+    """All certificates of a folder are trusted, even without hashes in their names."""
     trustme.CA().cert_pem.write_to_path(str(authority.with_name("another.crt")))
     authority.with_name("readme.txt").write_text("no certificate")
     assert trusted(context_of(authority.parent)) == 2
 
 
 def test_a_folder_with_hashes(authority: Path) -> None:
-    """A folder that `openssl rehash` has prepared is left to OpenSSL, which reads it on demand."""
+    """OpenSSL itself reads a folder that `openssl rehash` has prepared."""
     authority.rename(authority.with_name("0a1b2c3d.0"))
     assert trusted(context_of(authority.parent)) == 0
 
 
 def test_a_context() -> None:
-    """A client's context is used as it is."""
+    """A context for clients is used unchanged."""
     context = ssl.create_default_context()
     assert context_of(context) is context
 
 
 @pytest.mark.parametrize("verify", [None, True])
 def test_the_default(verify: Any) -> None:
-    """Without a setting, the environment decides later."""
+    """Without `verify`, there is no context yet."""
     assert context_of(verify) is None
 
 
@@ -71,14 +71,14 @@ def test_the_default(verify: Any) -> None:
     ids=["false", "int", "missing", "nul", "python", "folder", "server"],
 )
 def test_a_wrong_verify(verify: Any, words: str) -> None:
-    """What cannot be used to verify a server is a problem in words."""
+    """A value of `verify` that cannot be used is a problem."""
     problem = context_of(verify)
     assert isinstance(problem, str)
     assert words in problem
 
 
 def test_the_environment(authority: Path) -> None:
-    """`SSL_CERT_FILE` and `SSL_CERT_DIR` name all authorities that are trusted, together."""
+    """Only the authorities of `SSL_CERT_FILE` and `SSL_CERT_DIR` are trusted."""
     folder = authority.parent / "more"
     folder.mkdir()
     trustme.CA().cert_pem.write_to_path(str(folder / "a.pem"))
@@ -100,13 +100,13 @@ def test_an_empty_environment(environment: dict[str, str] | None) -> None:
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_a_wrong_environment(name: str) -> None:
-    """A variable that names no certificates is a problem that names the variable."""
+    """The problem of a variable names the variable."""
     problem = default_context({name: "/no/such"})
     assert problem == f"{name} names '/no/such', which cannot be loaded: No such file or directory"
 
 
 def test_a_key_log_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`SSLKEYLOGFILE`, which Python reads by itself, is named where it is the one that is wrong."""
+    """A wrong `SSLKEYLOGFILE`, which Python reads itself, is named."""
     monkeypatch.setenv("SSLKEYLOGFILE", "/no/such/log")
     problem = default_context({})
     assert isinstance(problem, str)

@@ -342,7 +342,7 @@ def test_close_places_are_granted_together() -> None:
 
 
 def _taken(rate: AdaptiveRate, now: float, count: int) -> list[float]:
-    """When so many places in a row were taken, by somebody who waits as long as told."""
+    """Return the times at which a number of places were taken."""
     taken: list[float] = []
     while len(taken) < count:
         if rate.try_acquire(now):
