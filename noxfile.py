@@ -169,7 +169,7 @@ _MUTATED = {
         " tests/unit/jobs/plan/test_page_reader.py"
     ),
     "losant_tokens/jobs/_plan/selector.py": (
-        "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/plan/test_clock.py"
+        "tests/unit/jobs/plan/test_selector.py tests/unit/jobs/plan/test_clock.py"
     ),
     "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
 }

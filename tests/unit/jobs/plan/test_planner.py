@@ -12,7 +12,6 @@ import pytest
 
 from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
-from losant_tokens.jobs._plan.selector import has_status_after
 from losant_tokens.testing import FakeLosant
 from tests.support.cancelling import Sweep, Way
 from tests.support.jobs import LONG_AGO, USER, client_of, fake_with, planned, sent
@@ -148,24 +147,6 @@ async def test_smallest_arguments(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path, patience=0, max_changes=0, page_size=1)
 
     assert plan.header.total == Counts(listed=1)
-
-
-@pytest.mark.parametrize(
-    ("action", "status", "is_done"),
-    [
-        ("deactivate", "inactive", True),
-        ("deactivate", "active", False),
-        ("deactivate", None, False),
-        ("activate", "active", True),
-        ("activate", "inactive", False),
-        ("delete", "inactive", False),
-        ("delete", "active", False),
-        ("delete", None, False),
-    ],
-)
-def test_has_status_after(action: Any, status: str | None, is_done: bool) -> None:
-    """Only a token that has the status that the action sets needs no change."""
-    assert has_status_after(action, ApiToken(id="1" * 24, status=status)) is is_done
 
 
 # --- Guards ----------------------------------------------------------------------------------
