@@ -390,7 +390,7 @@ def _by_pattern(
 
 
 def can_create_tokens() -> Rule:
-    """Return the rule for tokens that can create tokens, even ones with more scopes than they have.
+    """Return the rule for tokens that can create tokens, even with more scopes.
 
     The result is unknown for scopes whose permissions are not published.
     """

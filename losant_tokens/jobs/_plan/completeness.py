@@ -21,7 +21,7 @@ cancel out; to trust the order, because a server that ignores it would leave mos
 list each time until two listings are equal, because that doubles the requests of every plan. The
 API has no cursor that would hold its place.
 
-This module is pure.
+This module is pure: it sends no request.
 """
 
 from datetime import UTC, datetime

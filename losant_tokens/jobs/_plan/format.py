@@ -70,7 +70,7 @@ def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def timestamp(time: datetime | None) -> str | None:
-    """Return a time as a timestamp in UTC, or with its own offset if UTC exceeds year 1 to 9999."""
+    """Return a time as a timestamp in UTC, or with its own offset if it is too extreme for UTC."""
     if time is None:
         return None
     try:

@@ -1,7 +1,9 @@
-"""Decide which page of a list is read next, and where the list ends. Pure.
+"""Decide which page of a list is read next, and where the list ends.
 
 The end of a list is an empty page, and not the total that the API states, because a wrong total
 would leave tokens out. Only a page that the API states to be past the end may fail.
+
+This module is pure: it sends no request.
 """
 
 import attrs

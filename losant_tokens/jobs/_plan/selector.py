@@ -1,6 +1,6 @@
 """Decide about one token after the other: whether it is selected, and whether a guard protects it.
 
-Pure: nothing waits here.
+This module is pure: it sends no request.
 """
 
 import attrs

@@ -1,4 +1,7 @@
-"""Summarize all listings of a plan: its header, its refusals and its warnings. Pure."""
+"""Summarize all listings of a plan: its header, its refusals and its warnings.
+
+This module is pure: it sends no request.
+"""
 
 from datetime import timedelta
 

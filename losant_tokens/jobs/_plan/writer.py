@@ -26,7 +26,7 @@ from losant_tokens.jobs._types import Entry, Header
 
 
 class PlanWriter:
-    """Writes a plan: the tokens first, as they are listed, and then the header that counts them.
+    """Writes a plan: first the tokens, as they are listed, then the header with their number.
 
     Until the plan is saved, its tokens are in a file without a name. The operating system removes
     that file if the process ends.
