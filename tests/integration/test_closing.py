@@ -1,4 +1,4 @@
-"""Closing a client: in use, cancelled, twice, too early, and from another event loop."""
+"""Check closing a client: in use, cancelled, twice, early, and from another event loop."""
 
 import asyncio
 import threading
@@ -36,10 +36,10 @@ def mock(handler: Any, **settings: Any) -> AsyncClient:
 
 
 class Connections:
-    """Counts the connections of a server that are open.
+    """Counts the open connections of a server.
 
     Attributes:
-        open: How many they are.
+        open: The number of open connections.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Connections:
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
 async def test_cancelled_at_every_point(pool: str, way: Way) -> None:
-    """Wherever closing is cancelled, no connection stays open, and closing again does nothing."""
+    """If closing is cancelled at any point, no connection stays open."""
     for at in range(1, 50):
         connections = Connections()
         async with serve(connections) as url:
@@ -88,7 +88,7 @@ async def test_cancelled_at_every_point(pool: str, way: Way) -> None:
 
 
 def test_cancelled_under_trio() -> None:
-    """Closing under trio is not cut short by a cancellation."""
+    """A cancellation on trio does not end the closing early."""
 
     async def main() -> None:
         connections = Connections()
@@ -105,7 +105,7 @@ def test_cancelled_under_trio() -> None:
 
 
 async def test_a_pool_that_does_not_close() -> None:
-    """A pool that takes for ever to close does not hold the client for ever."""
+    """Closing ends after a limit if the pool never closes."""
 
     class Stuck(httpx.MockTransport):
         async def aclose(self) -> None:
@@ -121,7 +121,7 @@ async def test_a_pool_that_does_not_close() -> None:
 
 @pytest.mark.parametrize("pool", POOLS)
 async def test_in_flight(pool: str) -> None:
-    """A deletion that the server has received ends well, or as an ambiguous error."""
+    """A deletion in flight succeeds or is an ambiguous error."""
     arrived = anyio.Event()
 
     async def slowly(stream: ByteStream, head: bytes) -> None:
@@ -159,7 +159,7 @@ async def test_in_flight(pool: str) -> None:
     ids=str,
 )
 async def test_closed_during_an_attempt(failure: Any, expected: type[Exception]) -> None:
-    """A call whose attempt fails while the client is closed raises that error, with no retry."""
+    """If an attempt fails after the client was closed, its error is raised without a retry."""
     arrived, release = anyio.Event(), anyio.Event()
 
     async def handle(request: httpx.Request) -> httpx.Response:
@@ -184,7 +184,7 @@ async def test_closed_during_an_attempt(failure: Any, expected: type[Exception])
     ids=str,
 )
 async def test_closed_during_a_backoff(failure: Exception, expected: type[Exception]) -> None:
-    """A call that waits for a retry ends at once, with its failure if that may have arrived."""
+    """A call that waits for a retry ends at once; an ambiguous failure is raised."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         raise failure
@@ -200,8 +200,8 @@ async def test_closed_during_a_backoff(failure: Exception, expected: type[Except
             assert type(await task) is expected
 
 
-async def test_closed_while_the_pace_holds_calls() -> None:
-    """Calls that wait in the line end at once, with the error of a closed client."""
+async def test_closed_while_rate_limited() -> None:
+    """Calls that wait for the rate limiter end at once, with the error of a closed client."""
     client = mock(lambda _: httpx.Response(429, headers={"retry-after": "30"}))
     await client.__aenter__()
     calls = [asyncio.ensure_future(outcome(client.user_api_token.get(ID))) for _ in range(3)]
@@ -221,7 +221,7 @@ async def test_closed_while_the_pace_holds_calls() -> None:
 async def test_closed_while_a_retry_waits_for_a_connection(
     failure: Exception, expected: type[Exception]
 ) -> None:
-    """A retry that waits for a connection ends at once, as one that waits for its time does."""
+    """A retry that waits for a connection ends at once, as one in its backoff does."""
     requests = 0
 
     async def handle(request: httpx.Request) -> httpx.Response:
@@ -246,7 +246,7 @@ async def test_closed_while_a_retry_waits_for_a_connection(
 
 @pytest.mark.parametrize("when", ["before the page is asked for", "while it is read"])
 async def test_the_reader_of_a_list(when: str) -> None:
-    """A reader of the next page of a list gets an error, and no cancellation."""
+    """The reader of a list gets an error, and no cancellation."""
 
     async def page(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -270,7 +270,7 @@ async def test_the_reader_of_a_list(when: str) -> None:
 
 
 async def test_closed_while_it_is_opened() -> None:
-    """A client that is closed while its pool opens is closed, and so is the pool."""
+    """If a client is closed while its pool opens, the pool is closed as well."""
     release, events = anyio.Event(), []
 
     class Slow(httpx.MockTransport):
@@ -294,7 +294,7 @@ async def test_closed_while_it_is_opened() -> None:
 
 
 async def test_a_pool_that_does_not_open() -> None:
-    """A client whose pool could not be opened can be opened again."""
+    """A client whose pool failed to open can be opened again."""
     failures: list[Exception] = [OSError("no")]
 
     class Shy(httpx.MockTransport):
@@ -311,7 +311,7 @@ async def test_a_pool_that_does_not_open() -> None:
 
 
 async def test_closed_before_it_is_opened() -> None:
-    """A client that was closed cannot be opened any more."""
+    """A client that was closed before it was opened cannot be opened."""
     client = AsyncClient("t")
     await client.aclose()
     with pytest.raises(ClientStateError, match="is closed, and it can be opened only once"):
@@ -320,7 +320,7 @@ async def test_closed_before_it_is_opened() -> None:
 
 @pytest.mark.parametrize("elsewhere", [asyncio.run, trio.run])
 async def test_closed_from_another_loop(elsewhere: Callable[..., Any]) -> None:
-    """Closing from another event loop is refused and touches nothing: the client goes on."""
+    """Closing from another event loop is an error, and the client remains usable."""
     async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
         await client.user_api_token.get(ID)
         close = client.aclose() if elsewhere is asyncio.run else client.aclose
@@ -341,7 +341,7 @@ async def test_closed_from_another_loop(elsewhere: Callable[..., Any]) -> None:
 
 
 async def test_closed_without_a_loop() -> None:
-    """Closing in a thread without an event loop is refused as well."""
+    """Closing in a thread without an event loop is an error."""
     async with AsyncClient("t") as client:
 
         def step() -> None:

@@ -1,4 +1,4 @@
-"""A client that sends requests over sockets."""
+"""Check a client that sends requests over sockets."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ ONCE = RetryPolicy(attempts=1)
 
 
 def answers(*contents: bytes) -> Callable[[ByteStream, bytes], Any]:
-    """A handler that gives one answer after the other, and then the last one for ever."""
+    """Return a handler that sends one response after the other, and then repeats the last."""
     left = list(contents)
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -36,12 +36,12 @@ def answers(*contents: bytes) -> Callable[[ByteStream, bytes], Any]:
 
 
 async def silence(stream: ByteStream, head: bytes) -> None:
-    """Never answers."""
+    """Never respond."""
     await anyio.sleep_forever()
 
 
-async def test_the_deadline_passes_while_others_have_their_turn() -> None:
-    """A retry whose turn comes after the deadline is not sent any more."""
+async def test_deadline_while_waiting_for_a_connection() -> None:
+    """A retry that gets a connection only after the deadline is not sent."""
     requests = 0
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -77,7 +77,7 @@ async def test_the_deadline_passes_while_others_have_their_turn() -> None:
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
 async def test_a_server_that_says_nothing(pool: str) -> None:
-    """A server that takes a request and never answers is a timeout, which is ambiguous."""
+    """A server that never responds causes a timeout, which is ambiguous."""
     transport = aiohttp_transport() if pool == "aiohttp" else None
     async with (
         serve(silence) as url,
@@ -89,7 +89,7 @@ async def test_a_server_that_says_nothing(pool: str) -> None:
 
 
 async def test_a_server_that_drips() -> None:
-    """A server that sends a byte now and then does not hold a call beyond its timeout."""
+    """A server that sends a byte from time to time cannot exceed the timeout of a call."""
 
     async def drip(stream: ByteStream, head: bytes) -> None:
         for byte in answer():
@@ -104,7 +104,7 @@ async def test_a_server_that_drips() -> None:
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e308, 10**300, 1e9])
 async def test_a_timeout_without_end(seconds: float) -> None:
-    """A timeout and a deadline that no clock will see the end of are none at all."""
+    """An infinite timeout and an infinite deadline never end a call."""
     policy = RetryPolicy(deadline=seconds, base=seconds, cap=0.001)
     handle = answers(answer(b"{}", "503 Busy"), answer())
     async with (
@@ -135,10 +135,10 @@ async def test_a_timeout_without_end(seconds: float) -> None:
     ],
     ids=lambda value: value[:40] if isinstance(value, bytes) else "",
 )
-async def test_answers_that_are_none(
+async def test_unreadable_responses(
     pool: str, content: bytes, expected: type[errors.LosantError], match: str
 ) -> None:
-    """What is no answer of the API is an error that says so, and the client goes on working."""
+    """A response that cannot come from the API is an error, and the client remains usable."""
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await stream.send(content)
@@ -157,8 +157,8 @@ async def test_answers_that_are_none(
         assert client._session.in_flight == 0
 
 
-async def test_an_answer_that_is_too_large() -> None:
-    """An answer beyond the limit is given up, and its connection with it."""
+async def test_response_too_large() -> None:
+    """A response beyond the limit is not read to its end, and its connection is closed."""
     async with (
         serve(answers(answer(b"x" * 5000), answer())) as url,
         AsyncClient("t", base_url=url, max_connections=1, max_response_size=1024) as client,
@@ -169,8 +169,8 @@ async def test_an_answer_that_is_too_large() -> None:
         assert (await client.user_api_token.get(ID)).id == ID
 
 
-async def test_a_page_that_is_too_large() -> None:
-    """A page beyond the limit is an error of its own, which says what helps."""
+async def test_page_too_large() -> None:
+    """A page beyond the limit is a `ResponseTooLarge` that recommends what to change."""
     async with (
         serve(answers(answer(b"x" * 5000))) as url,
         AsyncClient("t", base_url=url, max_response_size=1024) as client,
@@ -188,7 +188,7 @@ async def test_a_page_that_is_too_large() -> None:
     ],
 )
 async def test_an_error_whose_body_cannot_be_read(body: bytes) -> None:
-    """The status of a response decides its error, whatever its body is."""
+    """The status of a response decides its error, even if the body cannot be read."""
     async with (
         serve(answers(body)) as url,
         AsyncClient("t", base_url=url, retry=ONCE, max_response_size=1024) as client,
@@ -199,7 +199,7 @@ async def test_an_error_whose_body_cannot_be_read(body: bytes) -> None:
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
 async def test_a_connection_that_breaks_is_ambiguous(pool: str) -> None:
-    """A connection that ends after the request was sent may have done it: no second POST."""
+    """A POST is not retried if the connection ends after the request was sent."""
     seen = 0
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -223,7 +223,7 @@ async def test_a_connection_that_breaks_is_ambiguous(pool: str) -> None:
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
 async def test_aiohttp_does_not_repeat_by_itself(pool: str) -> None:
-    """A deletion over a kept connection that breaks is sent once, unless the policy says so."""
+    """aiohttp itself does not repeat a request after a broken connection."""
     seen: list[bytes] = []
 
     async def handle(stream: ByteStream, head: bytes) -> None:
@@ -246,7 +246,7 @@ async def test_aiohttp_does_not_repeat_by_itself(pool: str) -> None:
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])
 async def test_nobody_listens(pool: str) -> None:
-    """A port where nobody listens is a failure to connect, for a POST tried as often as a GET."""
+    """A port that refuses connections is a `ConnectFailed`, and a POST is retried as well."""
     async with serve(respond) as url:
         pass
     transport = aiohttp_transport() if pool == "aiohttp" else None
@@ -257,7 +257,7 @@ async def test_nobody_listens(pool: str) -> None:
 
 
 async def test_opened_twice() -> None:
-    """A client that is open cannot be opened again, and is none the worse for the attempt."""
+    """A client that is open cannot be opened again, and remains usable."""
     async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
         with pytest.raises(errors.ClientStateError, match="is open, and it can be opened"):
             await client.__aenter__()
@@ -265,7 +265,7 @@ async def test_opened_twice() -> None:
 
 
 async def test_closed_while_calls_wait() -> None:
-    """A call that waits for its turn when the client closes says so; one under way ends well."""
+    """When the client closes, a waiting call is an error, and a call in flight succeeds."""
     release = anyio.Event()
     ends: list[str] = []
 
@@ -293,7 +293,7 @@ async def test_closed_while_calls_wait() -> None:
 
 
 async def test_under_trio() -> None:
-    """The client works under trio just as well: calls, retries, timeouts."""
+    """Calls, retries and timeouts work on trio."""
 
     async def main() -> list[object]:
         found: list[object] = []

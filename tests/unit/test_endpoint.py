@@ -51,7 +51,7 @@ def endpoint(base_url: str = API) -> Endpoint:
     ],
 )
 def test_good_base_url(text: str, expected: str) -> None:
-    """A base URL loses the slash at its end, and the dot at the end of its host."""
+    """The slash at the end of a base URL and the dot at the end of its host are removed."""
     assert expected == check_base_url(text)
     assert f"{expected}/me/tokens" == str(httpx.URL(endpoint(text).url_for("/me/tokens")))
 
@@ -120,7 +120,7 @@ BAD_URLS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("text", "expected"), BAD_URLS)
 def test_bad_base_url(text: Any, expected: str) -> None:
-    """Any other base URL is refused, so that no token goes where it should not."""
+    """An invalid base URL is refused, so that no token is sent to the wrong host."""
     with pytest.raises(ValidationError) as caught:
         endpoint(text)
     assert str(caught.value).startswith(expected)
@@ -151,7 +151,7 @@ IN_THE_CLEAR = [
 
 @pytest.mark.parametrize("base_url", IN_THE_CLEAR)
 async def test_a_token_in_the_clear(base_url: str) -> None:
-    """A client for plain http to another host is made, but not opened: no token leaves."""
+    """A client for plain http to another host cannot be opened."""
     transport = httpx.MockTransport(lambda _: httpx.Response(500))
     client = AsyncClient(TOKEN, base_url=base_url, transport=transport)
     with pytest.raises(ValidationError, match="anyone on the network") as caught:
@@ -164,7 +164,7 @@ async def test_a_token_in_the_clear(base_url: str) -> None:
 
 
 @pytest.mark.parametrize("base_url", IN_THE_CLEAR)
-async def test_a_token_in_the_clear_by_name(base_url: str) -> None:
+async def test_insecure_http_argument(base_url: str) -> None:
     """With `insecure_http=True`, plain http to another host is used."""
     urls: list[httpx.URL] = []
 
@@ -187,10 +187,10 @@ async def test_a_token_in_the_clear_by_name(base_url: str) -> None:
         *((word, False) for word in ("", "0", "false", "No", "off")),
     ],
 )
-async def test_in_the_clear_by_the_environment(
+async def test_insecure_http_variable(
     value: str, opens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`LOSANT_INSECURE_HTTP` allows plain http where the argument does not say."""
+    """`LOSANT_INSECURE_HTTP` is used if the argument is not given."""
     monkeypatch.setenv("LOSANT_INSECURE_HTTP", value)
     opened = []
     for argument in (None, False, True):
@@ -203,8 +203,8 @@ async def test_in_the_clear_by_the_environment(
     assert opened == [opens, False, True]
 
 
-def test_neither_on_nor_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A switch that is neither on nor off is refused, by the name of its argument or variable."""
+def test_invalid_insecure_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid value is refused with the name of the argument or the variable."""
     wrong: Any = "yes"
     with pytest.raises(ValidationError, match=r"AsyncClient.insecure_http must be True or False"):
         AsyncClient(TOKEN, insecure_http=wrong)
@@ -228,7 +228,7 @@ URLS = st.one_of(
 
 @given(URLS)
 def test_any_base_url(text: str) -> None:
-    """Whatever is given for a base URL, requests go to a path below it, or nowhere."""
+    """Any base URL is refused, or requests go to a path below it."""
     try:
         base = check_base_url(text)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The tree of errors."""
+"""Check the tree of errors, and their attributes."""
 
 import copy
 import pickle
@@ -34,12 +34,12 @@ TREE: dict[str, tuple[type, ...]] = {
 
 @pytest.mark.parametrize(("name", "bases"), TREE.items(), ids=TREE)
 def test_tree(name: str, bases: tuple[type, ...]) -> None:
-    """Each error stands where the tree says."""
+    """Each error has the base class that the tree shows."""
     assert bases == getattr(errors, name).__bases__
 
 
 def test_tree_is_complete() -> None:
-    """The tree, as tested and as drawn in the docstring, has every error that there is."""
+    """The tree in the docstring has every error."""
     defined = {
         name
         for name, value in vars(errors).items()
@@ -51,13 +51,13 @@ def test_tree_is_complete() -> None:
 
 
 def test_all() -> None:
-    """`__all__` is sorted, and has the errors, the warnings and the table's function."""
+    """`__all__` is sorted, and has the errors, the warnings and `status_error_class`."""
     expected = [*sorted([*TREE, "PaginationDriftWarning", "ScopeWarning"]), "status_error_class"]
     assert expected == errors.__all__
 
 
 def test_warning() -> None:
-    """`ScopeWarning` is a warning that no `except LosantError` catches."""
+    """`ScopeWarning` is a `UserWarning`, and not a `LosantError`."""
     assert errors.ScopeWarning.__bases__ == (UserWarning,)
 
 
@@ -88,7 +88,7 @@ def test_warning() -> None:
     ],
 )
 def test_class_per_status(status: int, expected: type) -> None:
-    """Each HTTP status has its class of error."""
+    """Each HTTP status has its own class of error, or `StatusError`."""
     assert expected is errors.status_error_class(status)
 
 
@@ -174,20 +174,20 @@ FULL = [
 
 @pytest.mark.parametrize(("error", "expected"), FULL)
 def test_attributes(error: errors.LosantError, expected: dict[str, Any]) -> None:
-    """Errors have the attributes that they promise, and the message as their text."""
+    """Errors have the documented attributes, and their string is the message."""
     assert expected == vars(error)
     assert str(error) == "no"
 
 
 @pytest.mark.parametrize(("error", "expected"), FULL)
 def test_copies(error: errors.LosantError, expected: dict[str, Any]) -> None:
-    """An error can be pickled (as a process pool does) and copied, and stays what it is."""
+    """An error can be pickled and copied without a change."""
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert (type(error), "no", expected) == (type(other), str(other), vars(other))
 
 
 def test_details_are_its_own() -> None:
-    """The details of an error do not change with what it was made of, nor with another error's."""
+    """The details of an error are a copy."""
     given = {"a": 1}
     error, other = errors.BadRequest("no", details=given), errors.BadRequest("no")
     given["b"] = 2

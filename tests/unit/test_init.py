@@ -1,4 +1,4 @@
-"""What users import, and what that costs."""
+"""Check the public names, and the cost of importing them."""
 
 import ast
 from importlib import import_module
@@ -20,7 +20,7 @@ NAMES = (
 
 
 def test_all() -> None:
-    """`__all__` is sorted (constants, classes, then the rest) and has every name that is public."""
+    """`__all__` is sorted (constants, classes, then the rest), and has every public name."""
     expected = sorted(
         losant_tokens.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
     )
@@ -29,8 +29,8 @@ def test_all() -> None:
     assert all(hasattr(losant_tokens, name) for name in losant_tokens.__all__)
 
 
-def test_what_is_imported_late_is_what_type_checkers_see() -> None:
-    """Each name comes from the module that a type checker is told, and no other name is there."""
+def test_lazy_names() -> None:
+    """Each lazy name has the same module at run time as for type checkers."""
     tree = ast.parse(Path(losant_tokens.__file__).read_text())
     told = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
@@ -47,28 +47,28 @@ def test_what_is_imported_late_is_what_type_checkers_see() -> None:
 
 
 def test_deprecated_alias() -> None:
-    """The old name of the body of an application's token still works, with a warning here."""
+    """The deprecated `ApplicationApiTokenPost` works, and warns for the caller's line."""
     with pytest.warns(DeprecationWarning, match="use ApiTokenPost") as caught:
         alias = losant_tokens.ApplicationApiTokenPost
 
     assert (losant_tokens.ApiTokenPost, __file__) == (alias, caught[0].filename)
 
 
-def test_name_that_is_not_there() -> None:
-    """A name that is not there is an error, as with any module."""
+def test_unknown_name() -> None:
+    """An unknown name is an `AttributeError`."""
     with pytest.raises(AttributeError, match="'losant_tokens' has no attribute 'Client'"):
         losant_tokens.Client  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "errors"])
 def test_documented(name: str) -> None:
-    """Everything public says what it is for."""
+    """Every public object has a docstring."""
     documented = {"NEVER", "__version__"}  # no objects of their own kind
     assert name in documented or getattr(losant_tokens, name).__doc__.strip()
 
 
 def test_version() -> None:
-    """The version is a text of numbers with dots between them."""
+    """The version is a string of numbers with dots between them."""
     assert all(part.isalnum() for part in losant_tokens.__version__.split("."))
     assert losant_tokens.__version__.count(".") >= 2
 
@@ -92,18 +92,18 @@ def test_version() -> None:
     ],
 )
 def test_repr(client: AsyncClient, expected: str) -> None:
-    """A client shows where it stands, and not its token."""
+    """The repr of a client shows its state, and not its token."""
     assert f"<AsyncClient {expected}>" == repr(client)
 
 
 def test_repr_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that has no token says so."""
+    """The repr of a client without a token states that."""
     monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
     assert repr(AsyncClient()).endswith("connections in use, no token>")
 
 
 def test_reprs() -> None:
-    """What is shown of values can be read."""
+    """The reprs of public values are readable."""
     assert repr(losant_tokens.NEVER) == "NEVER"
     assert repr(Owner.user()) == "Owner(kind='user', id=None)"
     assert repr(RetryPolicy()) == (

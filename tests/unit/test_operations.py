@@ -1,4 +1,4 @@
-"""The table of actions, against the facts of the API spelled out in `helpers`."""
+"""Compare the table of operations with the facts of the API in `helpers`."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from losant_tokens import _operations
 from tests.support.helpers import ROWS, Row
 
 
-def test_all_of_them() -> None:
-    """The table has each operation of the API once, and no other one."""
+def test_every_operation() -> None:
+    """The table has each operation of the API once, and no other."""
     expected = sorted(row.name for row in ROWS)
     assert len(ROWS) == 21
     assert expected == sorted(operation.name for operation in _operations.OPERATIONS)
@@ -16,7 +16,7 @@ def test_all_of_them() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_row(row: Row) -> None:
-    """Each operation has the method, path, scopes, classes and fields that the API gives it."""
+    """Each operation has the method, path, scopes, classes and fields of the API."""
     operation = row.operation
     actual = Row(
         row.constant,
@@ -35,14 +35,14 @@ def test_row(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_classes_are_public(row: Row) -> None:
-    """What an operation takes and gives are classes that users can import."""
+    """The classes of request bodies and responses are public."""
     operation = row.operation
     assert getattr(losant_tokens, row.result) is operation.result
     assert operation.body is (getattr(losant_tokens, row.body) if row.body else None)
 
 
 def test_login_needs_no_token() -> None:
-    """Logging in is the one operation that takes no access token."""
+    """Logging in is the only operation that needs no token."""
     without = [operation.name for operation in _operations.OPERATIONS if not operation.needs_token]
     assert without == ["auth.authenticateUser"]
 
@@ -60,10 +60,10 @@ def test_login_needs_no_token() -> None:
     ],
 )
 def test_ids(constant: str, expected: tuple[str, ...]) -> None:
-    """An operation knows the ids that its path takes, in their order."""
+    """`ids` are the names of the ids in the path, in order."""
     assert expected == getattr(_operations, constant).ids
 
 
 def test_shows_its_name() -> None:
-    """As a text, an operation is its name in the API."""
+    """The string of an operation is its name in the API."""
     assert str(_operations.USER_API_TOKEN_GET) == "userApiToken.get"

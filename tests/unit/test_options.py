@@ -1,4 +1,4 @@
-"""The keyword options of the methods, and the query parameters of lists."""
+"""Check the keyword options of the methods, and the query parameters of lists."""
 
 from typing import Any, get_args, get_type_hints
 
@@ -26,7 +26,7 @@ OF_LISTS = ["sort_field", "sort_direction", "per_page", "filter_field", "filter"
     ],
 )
 def test_names(kind: type, expected: list[str]) -> None:
-    """Each kind of call has its options, and all of them the common ones; none is required."""
+    """Each kind of call has its own options and the common ones, and none is required."""
     assert expected == list(get_type_hints(kind))
     assert kind.__required_keys__ == frozenset()  # type: ignore[attr-defined]
 
@@ -35,7 +35,7 @@ def test_names(kind: type, expected: list[str]) -> None:
     ("kind", "operation"), [(options.ListOptions, LIST), (options.OauthListOptions, OAUTH_LIST)]
 )
 def test_types_match_the_table(kind: type, operation: operations.Operation[Any]) -> None:
-    """What a type checker lets pass is what the table lets pass."""
+    """The types allow the same fields as the table of operations."""
     hints = get_type_hints(kind)
     assert operation.sorts_by == get_args(hints["sort_field"])
     assert operation.filters_by == get_args(hints["filter_field"])
@@ -43,7 +43,7 @@ def test_types_match_the_table(kind: type, operation: operations.Operation[Any])
 
 @pytest.mark.parametrize("name", COMMON)
 def test_known(name: str) -> None:
-    """An option that exists passes, whatever its value."""
+    """A known option passes, with any value."""
     options.check_options(LIST, {name: object()})
 
 
@@ -61,7 +61,7 @@ def test_known(name: str) -> None:
     ],
 )
 def test_unknown(name: str, expected: str) -> None:
-    """An option that does not exist is refused as Python does, with what may have been meant."""
+    """An unknown option is a `TypeError` that suggests a similar option."""
     with pytest.raises(TypeError) as caught:
         options.check_options(LIST, {"timeout": 1, name: 1})
     actual = str(caught.value)
@@ -69,20 +69,20 @@ def test_unknown(name: str, expected: str) -> None:
 
 
 def test_split() -> None:
-    """The options of a list are told from those of any request."""
+    """The options of a list are separated from those of any request."""
     given = {"page": 1, "timeout": 2.0, "filter": "a", "links": False}
     expected = ({"page": 1, "filter": "a"}, {"timeout": 2.0, "links": False})
     assert expected == options.split(LIST, given, options.PageOptions)
 
 
 def test_split_refuses() -> None:
-    """An option that is no option of this call is refused."""
+    """An option of another kind of call is refused."""
     with pytest.raises(TypeError, match=r"'page'\. Did you mean 'per_page'\?"):
         options.split(LIST, {"page": 1}, options.ListOptions)
 
 
 def test_query() -> None:
-    """Each parameter has its name in the API, and is a text."""
+    """Each parameter has its name in the API, and is a string."""
     given = {
         "sort_field": "expirationDate",
         "sort_direction": "desc",
@@ -117,8 +117,8 @@ def test_query() -> None:
         (LIST, "per_page", 1),
     ],
 )
-def test_taken(operation: operations.Operation[Any], name: str, value: object) -> None:
-    """What the API takes is sent as it is."""
+def test_accepted(operation: operations.Operation[Any], name: str, value: object) -> None:
+    """A valid value is sent unchanged."""
     assert [str(value)] == list(options.list_query(operation, {name: value}).values())
 
 
@@ -143,7 +143,7 @@ def test_taken(operation: operations.Operation[Any], name: str, value: object) -
 def test_refused(
     operation: operations.Operation[Any], name: str, value: object, expected: str
 ) -> None:
-    """What the API would refuse is refused at once, with the name of the parameter."""
+    """A value that the API would refuse is refused, with the name of the parameter."""
     with pytest.raises(ValidationError) as caught:
         options.list_query(operation, {name: value})
     assert str(caught.value).startswith(f"{operation.name}.{name} ")
@@ -151,15 +151,15 @@ def test_refused(
 
 
 @pytest.mark.parametrize("name", ["page", "per_page"])
-def test_numbers_beyond_all_bounds(name: str) -> None:
-    """A number of more digits than Python writes out is refused by our own error."""
+def test_huge_numbers(name: str) -> None:
+    """A number with too many digits for Python to print is a `ValidationError`."""
     with pytest.raises(ValidationError):
         options.list_query(LIST, {name: 10**5000})
 
 
 @given(st.text())
 def test_any_filter(text: str) -> None:
-    """Any text is refused, or is the filter as it is."""
+    """Any string is refused, or is sent unchanged as the filter."""
     try:
         query = options.list_query(LIST, {"filter": text})
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Whose tokens: one word for the four families, and the calls that it makes."""
+"""Check the value `Owner`, and the calls of `OwnerTokens`."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -47,7 +47,7 @@ PATHS = {
 }
 
 
-# --- The word --------------------------------------------------------------------------------
+# --- The value -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -60,20 +60,20 @@ PATHS = {
     ],
 )
 def test_owner(owner: Owner, kind: str, id_: str | None, text: str) -> None:
-    """An owner has a kind, and an id where there are several, and can be written and read."""
+    """An owner has a kind and an id, and can be converted to a string and back."""
     assert (kind, id_, text) == (owner.kind, owner.id, str(owner))
     assert owner == Owner.parse(text)
     assert hash(owner) == hash(Owner.parse(text))
 
 
 def test_owners_differ() -> None:
-    """Owners of different kinds, or with different ids, are not the same."""
+    """Owners of different kinds, or with different ids, are not equal."""
     owners = [Owner.parse(text) for text in (*PATHS, f"application:{A}", f"instance:{A}")]
     assert len(set(owners)) == 6
 
 
 def test_immutable() -> None:
-    """An owner stays what it is."""
+    """An owner is immutable."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Owner.user().kind = "oauth"  # type: ignore[misc]
 
@@ -107,7 +107,7 @@ NOT_AN_OWNER = "The owner must be user, oauth, application:ID or instance:ID, bu
     ],
 )
 def test_parse_refuses(text: str, expected: str) -> None:
-    """A text that names no owner is refused, with what an owner looks like."""
+    """A string of another form is refused with a message about the valid forms."""
     with pytest.raises(ValidationError) as caught:
         Owner.parse(text)
     assert str(caught.value).startswith(expected)
@@ -119,7 +119,7 @@ def test_parse_refuses(text: str, expected: str) -> None:
     | st.text(":abcdef0123456789userapplicationinstance", max_size=40)
 )
 def test_any_text(text: str) -> None:
-    """Any text is an owner that is written in just that way, or is refused."""
+    """Any string is refused, or is the string form of the parsed owner."""
     try:
         owner = Owner.parse(text)
     except ValidationError:
@@ -144,7 +144,7 @@ def test_any_text(text: str) -> None:
     ],
 )
 def test_refused(kind: Any, id_: Any, expected: str) -> None:
-    """What is no owner cannot be made one by hand either."""
+    """The constructor refuses the same values as `parse`."""
     with pytest.raises(ValidationError) as caught:
         Owner(kind, id_)
     assert str(caught.value).startswith(expected)
@@ -156,7 +156,7 @@ Call = Callable[[OwnerTokens], Awaitable[Any]]
 
 
 async def ask(owner: str, call: Call, answer: object = None) -> tuple[str, str, Any, Any]:
-    """What a call sends (method, path, JSON), and what comes of it."""
+    """Return the request of a call (method, path, JSON) and its result."""
     sent: list[tuple[str, str, Any]] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -177,14 +177,14 @@ def token_of(owner: str) -> object:
 
 @pytest.mark.parametrize(("owner", "path"), PATHS.items())
 async def test_get(owner: str, path: str) -> None:
-    """Each owner's token is read where that owner's tokens are."""
+    """`get` reads a token of the owner."""
     expected = ("GET", f"{path}/{A}", None, token_of(owner))
     assert expected == await ask(owner, lambda tokens: tokens.get(A))
 
 
 @pytest.mark.parametrize(("owner", "path"), PATHS.items())
 async def test_delete(owner: str, path: str) -> None:
-    """Each owner's token is deleted where that owner's tokens are."""
+    """`delete` deletes a token of the owner."""
     expected = ("DELETE", f"{path}/{A}", None, Success())
     assert expected == await ask(owner, lambda tokens: tokens.delete(A), {"success": True})
 
@@ -211,7 +211,7 @@ ROLES = (OrgRole(B, "view"),)
     ],
 )
 async def test_patch(owner: str, path: str, patch: ApiTokenPatch, sent: dict[str, Any]) -> None:
-    """Either kind of patch changes any owner's token."""
+    """`patch` accepts both classes of patches for any owner."""
     expected = ("PATCH", f"{path}/{A}", sent, token_of(owner))
     assert expected == await ask(owner, lambda tokens: tokens.patch(A, patch))
 
@@ -264,7 +264,7 @@ async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
     ],
 )
 async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
-    """What an owner's tokens cannot have is refused, not left out."""
+    """`post` refuses the settings of another kind of token."""
     with pytest.raises(ValidationError) as caught:
         await ask(owner, lambda tokens: tokens.post(body))
     assert str(caught.value).startswith(expected)
@@ -272,7 +272,7 @@ async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
 
 @pytest.mark.parametrize("owner", PATHS)
 async def test_patch_refuses(owner: str) -> None:
-    """What is no patch changes nothing."""
+    """`patch` refuses other objects, and sends nothing."""
     with pytest.raises(ValidationError, match=r"\.patch: the request body must be of "):
         await ask(owner, lambda tokens: tokens.patch(A, ApiTokenPost("ci")))  # type: ignore[arg-type]
 
@@ -280,7 +280,7 @@ async def test_patch_refuses(owner: str) -> None:
 @pytest.mark.parametrize("owner", PATHS)
 @pytest.mark.parametrize("bad", ["..", "", f"{A}/.."])
 async def test_ids_are_checked(owner: str, bad: str) -> None:
-    """What is no id leads nowhere."""
+    """A malformed id is refused."""
     for call in (
         lambda tokens: tokens.get(bad),
         lambda tokens: tokens.delete(bad),
@@ -292,7 +292,7 @@ async def test_ids_are_checked(owner: str, bad: str) -> None:
 
 @pytest.mark.parametrize(("owner", "path"), PATHS.items())
 async def test_iter(owner: str, path: str) -> None:
-    """Each owner's list is read where that owner's tokens are."""
+    """`iter` reads the list of the owner."""
 
     async def listed(tokens: OwnerTokens) -> list[Any]:
         return [token async for token in tokens.iter(filter_field="name", filter="ci-*")]
@@ -304,7 +304,7 @@ async def test_iter(owner: str, path: str) -> None:
 @pytest.mark.parametrize(("owner", "path"), PATHS.items())
 @pytest.mark.parametrize("count", [0, 12345, None])
 async def test_count(owner: str, path: str, count: int | None) -> None:
-    """How many tokens an owner has is asked for with a page of one."""
+    """`count` requests a page with one token."""
     sent: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -345,7 +345,7 @@ async def test_options() -> None:
 
 
 async def test_oauth_lists_have_other_fields() -> None:
-    """The list of OAuth tokens refuses what only the other lists can be sorted or filtered by."""
+    """The list of OAuth tokens refuses the fields of the other lists."""
     client = AsyncClient("token")
     oauth, user = (client.tokens(Owner.parse(kind)) for kind in ("oauth", "user"))
     with pytest.raises(ValidationError, match="but it is 'expirationDate'"):
@@ -356,20 +356,20 @@ async def test_oauth_lists_have_other_fields() -> None:
 
 
 def test_tokens_know_their_owner() -> None:
-    """What works on an owner's tokens says whose they are."""
+    """`OwnerTokens.owner` is the owner."""
     owner = Owner.application(A)
     assert owner is AsyncClient("token").tokens(owner).owner
 
 
 @pytest.mark.parametrize("text", ["user", "oauth", f"application:{'5' * 24}"])
-def test_an_owner_as_a_text(text: str) -> None:
-    """A client takes the text for an owner as well as the owner."""
+def test_owner_as_a_string(text: str) -> None:
+    """`AsyncClient.tokens` accepts the string form of an owner."""
     client = AsyncClient("a-token")
     assert Owner.parse(text) == client.tokens(text).owner
 
 
 @pytest.mark.parametrize("what", ["users", None, 7])
 def test_no_owner(what: Any) -> None:
-    """What is no owner is told so by the client, whatever it is."""
+    """`AsyncClient.tokens` refuses everything else."""
     with pytest.raises(ValidationError, match="The owner must be user, oauth, application:ID"):
         AsyncClient("a-token").tokens(what)

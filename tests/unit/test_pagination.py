@@ -1,4 +1,4 @@
-"""Reading a list to its end: ahead, no further than asked for, and never for ever."""
+"""Check that a list is read to its end, one page ahead, and never without end."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def token(number: int) -> dict[str, Any]:
 
 
 def honest(total: int, cap: int = 10_000, **says: Any) -> Serve:
-    """A server of so many tokens that gives no more than so many at a time, and says so."""
+    """Return pages of `total` tokens, with at most `cap` on each, and correct statements."""
 
     def serve(page: int, per_page: int) -> dict[str, Any]:
         size = min(per_page, cap)
@@ -47,7 +47,7 @@ def honest(total: int, cap: int = 10_000, **says: Any) -> Serve:
 
 
 class Server:
-    """Serves pages to a client, and knows which were asked for."""
+    """Serves pages to a client, and records the requested pages."""
 
     def __init__(self, serve: Serve, delay: float = 0.0) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -67,7 +67,7 @@ class Server:
         return AsyncClient("t", transport=transport, retry=RetryPolicy(attempts=1))
 
     async def numbers(self, **options: Any) -> list[int]:
-        """The numbers of all tokens that `iter` gives."""
+        """Return the numbers of all tokens of `iter`."""
         async with self.client() as client:
             return [int(t.id, 16) async for t in client.user_api_tokens.iter(**options)]
 
@@ -90,22 +90,22 @@ class Server:
     ],
 )
 async def test_all_pages(serve: Serve, asked: list[tuple[int, int]]) -> None:
-    """However the server counts or caps its pages, each token comes once, with no page to spare."""
+    """Each token comes once, however the server counts or caps its pages."""
     server = Server(serve)
     numbers = await server.numbers(per_page=asked[0][1])
     assert list(range(len(numbers))) == numbers
     assert asked == server.asked
 
 
-async def test_a_thousand_at_a_time() -> None:
-    """Unless told otherwise, a thousand tokens are asked for at a time."""
+async def test_default_page_size() -> None:
+    """The default page size of `iter` is 1,000."""
     server = Server(honest(1001))
     assert 1001 == len(await server.numbers())
     assert [(0, 1000), (1, 1000)] == server.asked
 
 
 async def test_one_page_ahead() -> None:
-    """While one page is worked on, the next is read, and no more than that."""
+    """While the caller works on one page, only the next page is read."""
     server = Server(honest(50))
     async with server.client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
@@ -118,7 +118,7 @@ async def test_one_page_ahead() -> None:
 
 
 async def test_work_and_reading_overlap() -> None:
-    """The next page is read while work on this one is not done."""
+    """The next page is read while the caller works on the current one."""
     is_read = [anyio.Event() for _ in range(5)]
 
     def serve(page: int, per_page: int) -> Any:
@@ -141,8 +141,8 @@ async def test_leaving_early() -> None:
     assert [(0, 10), (1, 10)] == server.asked
 
 
-async def test_closing_gives_up_what_is_being_read() -> None:
-    """`aclosing` ends the page that is on its way at once, and the iteration with it."""
+async def test_closing_the_listing() -> None:
+    """`aclosing` ends the iteration, and cancels the page that is being read."""
     server = Server(honest(500), delay=0.01)
     async with server.client() as client:
         async with contextlib.aclosing(client.user_api_tokens.iter(per_page=10)) as listing:
@@ -154,8 +154,8 @@ async def test_closing_gives_up_what_is_being_read() -> None:
         await client.user_api_tokens.iter().aclose()  # never begun: nothing to do
 
 
-async def test_closing_the_client_gives_up_what_is_being_read() -> None:
-    """A client that closes while a page is read ahead leaves no task behind."""
+async def test_closing_the_client() -> None:
+    """Closing the client cancels the task that reads a page ahead."""
     server = Server(honest(500), delay=0.01)
     async with server.client() as client:
         listing = client.user_api_tokens.iter(per_page=1)
@@ -167,7 +167,7 @@ async def test_closing_the_client_gives_up_what_is_being_read() -> None:
 
 
 async def test_cancelled_while_it_waits_for_a_page() -> None:
-    """A loop that is cancelled while it waits takes the page it waits for with it."""
+    """Cancelling a loop that waits for a page cancels the task that reads it."""
     server = Server(honest(500), delay=0.2)
     async with server.client() as client:
         listing = client.user_api_tokens.iter(per_page=1)
@@ -178,7 +178,7 @@ async def test_cancelled_while_it_waits_for_a_page() -> None:
 
 
 async def test_an_error_comes_after_what_came_before_it() -> None:
-    """When a page cannot be read, the tokens before it have all been given, and nothing follows."""
+    """If a page cannot be read, all tokens before it are returned, and then the error."""
 
     def serve(page: int, per_page: int) -> Any:
         return httpx.Response(404) if page else honest(20)(page, per_page)
@@ -193,8 +193,8 @@ async def test_an_error_comes_after_what_came_before_it() -> None:
     assert list(range(10)) == numbers
 
 
-async def test_an_error_that_nobody_asks_about() -> None:
-    """A page read ahead in vain fails in silence: no task complains that nobody listened."""
+async def test_unawaited_error() -> None:
+    """A page that fails and is never awaited is not reported by the event loop."""
 
     def serve(page: int, per_page: int) -> Any:
         return httpx.Response(404) if page else honest(20)(page, per_page)
@@ -206,18 +206,18 @@ async def test_an_error_that_nobody_asks_about() -> None:
 
 
 def repeating(page: int, per_page: int) -> dict[str, Any]:
-    """Ignores which page is asked for."""
+    """Ignore the number of the requested page."""
     return {"items": [token(n) for n in range(per_page)], "totalCount": 10**9}
 
 
 def growing(page: int, per_page: int) -> dict[str, Any]:
-    """Always has one more page to give."""
+    """Return another page after each page."""
     items = [token(page * per_page + n) for n in range(per_page)]
     return {"items": items, "totalCount": (page + 2) * per_page, "perPage": per_page}
 
 
 def boasting(page: int, per_page: int) -> dict[str, Any]:
-    """Announces more than there is."""
+    """State more tokens than there are."""
     items = [token(n) for n in range(3)] if page == 0 else []
     return {"items": items, "totalCount": 10**9, "perPage": per_page}
 
@@ -228,7 +228,7 @@ def boasting(page: int, per_page: int) -> dict[str, Any]:
 )
 @pytest.mark.filterwarnings("ignore::losant_tokens.errors.PaginationDriftWarning")
 async def test_a_list_without_end(serve: Serve, problem: str) -> None:
-    """A list that cannot be an honest one ends in an error that says why."""
+    """A list without end is an error that states the reason."""
     with anyio.fail_after(20):
         with pytest.raises(errors.ResponseError, match=problem):
             await Server(serve).numbers(per_page=10)
@@ -247,19 +247,19 @@ def changing(*totals: int) -> Serve:
 
 
 def repeating_some(page: int, per_page: int) -> dict[str, Any]:
-    """Have each page begin with the last token of the page before."""
+    """Start each page with the last token of the page before."""
     items = [token(n) for n in range(page * 9, page * 9 + 10)]
     return {"items": items, "totalCount": 30, "perPage": 10}
 
 
 def sharded(page: int, per_page: int) -> dict[str, Any]:
-    """Have pages of all sizes."""
+    """Return pages of several sizes."""
     numbers = ([0, 1, 2, 3], [4], [5, 6, 7, 8, 9], [])[min(page, 3)]
     return {"items": [token(n) for n in numbers], "totalCount": 10, "perPage": per_page}
 
 
 def with_odd_items(page: int, per_page: int) -> dict[str, Any]:
-    """Have one item on the first page that is no token."""
+    """Return one item on the first page that is not a token."""
     answer = honest(20)(page, per_page)
     assert isinstance(answer, dict)
     if page == 0:
@@ -268,7 +268,7 @@ def with_odd_items(page: int, per_page: int) -> dict[str, Any]:
 
 
 def stopping(page: int, per_page: int) -> dict[str, Any]:
-    """Have no tokens on the second page, though more are announced."""
+    """Return no tokens on the second page, although the total is larger."""
     return honest(10 if page else 30, totalCount=30)(page, per_page)  # type: ignore[return-value]
 
 
@@ -358,7 +358,7 @@ CONTRADICTIONS: list[tuple[Serve, list[int], list[tuple[str, str]]]] = [
 async def test_contradictions(
     serve: Serve, numbers: list[int], problems: list[tuple[str, str]]
 ) -> None:
-    """A contradiction is reported, and no item that can be read is left out because of it."""
+    """A contradiction is a problem of the listing, and all readable items are returned."""
     options: dict[str, Any] = {"sort_field": "name", "filter_field": "name", "filter": "ci-*"}
     async with Server(serve).client() as client:
         listing = client.user_api_tokens.iter(per_page=10, **options)
@@ -384,7 +384,7 @@ async def test_contradictions(
     ],
 )
 async def test_no_contradictions(says: dict[str, Any]) -> None:
-    """A list that states what it holds, or nothing, is read without a warning."""
+    """A list with correct statements, or without any, causes no warning."""
     options: dict[str, Any] = {
         "sort_field": "name",
         "sort_direction": "desc",
@@ -395,7 +395,7 @@ async def test_no_contradictions(says: dict[str, Any]) -> None:
 
 
 async def test_the_line_of_a_warning() -> None:
-    """The warning names the line at which the list is read."""
+    """The warning names the line that reads from the list."""
     async with Server(boasting).client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
         with pytest.warns(errors.PaginationDriftWarning) as caught:
@@ -405,7 +405,7 @@ async def test_the_line_of_a_warning() -> None:
 
 
 async def test_warnings_as_errors() -> None:
-    """Where warnings are errors, nothing is lost: the reader can go on."""
+    """If warnings are errors, the reader can continue, and no item is lost."""
     async with Server(boasting).client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
         with pytest.raises(errors.PaginationDriftWarning):
@@ -414,7 +414,7 @@ async def test_warnings_as_errors() -> None:
 
 
 async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
-    """A reader that deletes what it reads is warned, because tokens are left out."""
+    """Deleting tokens while reading causes a warning, because tokens are left out."""
     for number in range(60):
         fake_losant.add_token(f"ci-{number:02}")
 
@@ -430,7 +430,7 @@ async def test_deleting_while_reading(fake_losant: FakeLosant) -> None:
 
 @given(st.integers(0, 12), st.lists(st.lists(st.integers(0, 11), max_size=6), max_size=6))
 async def test_any_pages(total: int, pages: list[list[int]]) -> None:
-    """If the stated total is true, a list without all items, each once, is never taken for whole.
+    """If the stated total is correct, a listing that misses or repeats items has a problem.
 
     The server sends any items on any page: it may ignore the order, the page and its size.
     """
@@ -502,7 +502,7 @@ BY_CREATION = {"sort_field": "creationDate"}
 async def test_own_changes(
     change: Change, options: dict[str, Any], is_noticed: bool, fake_losant: FakeLosant
 ) -> None:
-    """A client that moves items of a list while it reads it is warned, whatever the totals are."""
+    """If the client changes the list while it reads it, there is a warning, with any total."""
     for number in range(40):
         fake_losant.add_token(f"ci-{number:02}")
     async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
@@ -516,7 +516,7 @@ async def test_own_changes(
 
 
 async def test_changes_before_and_after_reading(fake_losant: FakeLosant) -> None:
-    """Changes before the first page and after the last one was read do no harm."""
+    """Changes before the first page and after the last page cause no warning."""
     for number in range(20):
         fake_losant.add_token(f"ci-{number:02}")
     async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:
@@ -527,7 +527,7 @@ async def test_changes_before_and_after_reading(fake_losant: FakeLosant) -> None
 
 
 async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a long list, only the ids that were read last are remembered."""
+    """Only the latest ids of a long list are remembered."""
     monkeypatch.setattr(_pagination, "_MAX_REMEMBERED_IDS", 15)
     async with Server(honest(100)).client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
@@ -539,7 +539,7 @@ async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Heavy(Server):
-    """Serves tokens with a description of 1,000 characters, and a client that takes `limit`."""
+    """Serves tokens with descriptions of 1,000 characters to a client with a size limit."""
 
     def __init__(self, total: int, limit: int, cap: int = 10_000, light: int = 0) -> None:
         def serve(page: int, per_page: int) -> dict[str, Any]:
@@ -566,7 +566,7 @@ class Heavy(Server):
 @pytest.mark.parametrize("light", [0, 50, 97, 195])
 @pytest.mark.parametrize("cap", [33, 10_000])
 async def test_smaller_pages(per_page: int, light: int, cap: int) -> None:
-    """A page that is too large is asked for again in smaller pages; no token is lost or doubled."""
+    """A page that is too large is read in smaller pages, and each token comes once."""
     server = Heavy(200, limit=10_000, cap=cap, light=light)
     assert [*range(200)] == await server.numbers(per_page=per_page)
 
@@ -579,20 +579,20 @@ async def test_smaller_pages_from_the_same_offset() -> None:
 
 
 async def test_a_token_that_is_too_large() -> None:
-    """A token that is too large by itself is an error that says what helps."""
+    """A single token that is too large is an error that recommends what to change."""
     with pytest.raises(errors.ResponseTooLarge, match="max_response_size"):
         await Heavy(10, limit=500).numbers(per_page=10)
 
 
 def test_a_smaller_page_under_trio() -> None:
-    """It is the same where no page is read ahead."""
+    """A page that is too large is read in smaller pages on trio as well."""
     assert [*range(60)] == trio.run(Heavy(60, limit=10_000).numbers)
 
 
 @settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 70))
 async def test_any_smaller_pages(total: int, light: int, cap: int, per_page: int) -> None:
-    """Whatever the sizes are, each token comes once."""
+    """Each token comes once, with any page size and any size limit."""
     server = Heavy(total, limit=3000, cap=cap, light=light)
     assert [*range(total)] == await server.numbers(per_page=per_page)
 
@@ -638,7 +638,7 @@ async def test_two_readers_of_one_listing() -> None:
 
 
 def test_under_trio() -> None:
-    """Under trio, a list is read page by page as it is needed, and as completely."""
+    """On trio, a list is read completely, without reading ahead."""
 
     async def main() -> tuple[list[int], list[tuple[int, int]]]:
         server = Server(honest(25))
@@ -655,7 +655,7 @@ def owner(request: pytest.FixtureRequest) -> str:
 
 
 async def test_the_lists_of_other_owners(owner: str, fake_losant: FakeLosant) -> None:
-    """The other lists are read to their ends just as well, filtered and sorted as asked for."""
+    """The lists of all owners are read to their ends, filtered and sorted as requested."""
     for number in range(12):
         fake_losant.add_token(name=f"{'ci' if number % 2 else 'prod'}-{number:02}", owner=owner)
     fake_losant.page_cap = 4

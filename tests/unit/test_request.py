@@ -1,4 +1,4 @@
-"""An operation and its arguments as an HTTP request."""
+"""Check the HTTP request for each operation and its arguments."""
 
 import json
 import string
@@ -158,8 +158,8 @@ REQUESTS: list[tuple[str, dict[str, str], Any, str, str, Any]] = [
 BY_NAME: dict[str, Operation[Any]] = {operation.name: operation for operation in OPERATIONS}
 
 
-def test_all_of_them() -> None:
-    """There is a test of the request of each operation."""
+def test_every_operation() -> None:
+    """The request of each operation is tested."""
     assert [row.name for row in ROWS] == [name for name, *_ in REQUESTS]
 
 
@@ -169,7 +169,7 @@ def test_all_of_them() -> None:
 def test_request(
     name: str, ids: dict[str, str], body: Any, method: str, path: str, sent: Any
 ) -> None:
-    """The request of each operation is exactly what the API wants: no more, no less."""
+    """The request of each operation is exactly as in the contract."""
     request = build(BY_NAME[name], ids, body=body)
     content = request.read()
     headers = {
@@ -203,7 +203,7 @@ def test_request(
     ],
 )
 def test_flags(options: dict[str, Any], expected: dict[str, str]) -> None:
-    """All three flags are sent always, with their defaults unless told otherwise."""
+    """All three flags are always sent, with their defaults if they are not given."""
     request = build(_operations.USER_API_TOKENS_GET, **options)
     assert expected == dict(request.url.params)
 
@@ -213,14 +213,14 @@ def test_flags(options: dict[str, Any], expected: dict[str, str]) -> None:
     ("value", "shown"), [(1, "int"), ("true", "'true'"), (None, "NoneType"), (0, "int")]
 )
 def test_bad_flags(name: str, value: object, shown: str) -> None:
-    """A flag is true or false, and nothing that is like it."""
+    """A flag that is not a boolean is refused."""
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKENS_GET, None, None, None, None, **{name: value})
     assert str(caught.value) == f"{name} must be True or False, but it is {shown}"
 
 
 def test_query() -> None:
-    """The parameters of a list follow the flags, escaped."""
+    """The parameters of a list follow the flags, percent-encoded."""
     query = {"filter": "a b&c=d/ä+%00#", "page": "0"}
     request = build(_operations.USER_API_TOKENS_GET, query=query)
     expected = (
@@ -240,7 +240,7 @@ def test_query() -> None:
     ],
 )
 def test_losantdomain(of_client: str | None, options: dict[str, Any], expected: str | None) -> None:
-    """The domain is a header: that of the call, else that of the client."""
+    """The domain of the call is sent as a header, or that of the client."""
     request = build(_operations.USER_API_TOKENS_GET, target=to(losantdomain=of_client), **options)
     assert expected == request.headers.get("losantdomain")
 
@@ -262,7 +262,7 @@ NO_HEADER = "must be a string of printable ASCII characters without spaces, but 
 
 @pytest.mark.parametrize(("value", "shown"), BAD_HEADERS)
 def test_bad_headers(value: Any, shown: str) -> None:
-    """What cannot stand in a header is refused, whether for all requests or for one."""
+    """A value that a header cannot have is refused, for all requests and for one."""
     expected = f"{NO_HEADER} {shown}"
     for name in ("losantdomain", "api_version"):
         with pytest.raises(ValidationError) as caught:
@@ -274,7 +274,7 @@ def test_bad_headers(value: Any, shown: str) -> None:
 
 
 def test_no_losantdomain() -> None:
-    """A client may have no domain, which a call says by leaving it out."""
+    """`losantdomain=None` is refused for a call; leave the option out instead."""
     with pytest.raises(ValidationError, match=f"^losantdomain {NO_HEADER} NoneType$"):
         build(_operations.USER_API_TOKENS_GET, losantdomain=None)
 
@@ -282,7 +282,7 @@ def test_no_losantdomain() -> None:
 @given(st.text())
 @example("a\r\nAuthorization: Bearer other")
 def test_any_losantdomain(text: str) -> None:
-    """Any text is refused, or is the value of that one header, and adds no other one."""
+    """Any string is refused, or is the value of the header, and adds no other header."""
     without = build(_operations.USER_API_TOKENS_GET)
     try:
         request = build(_operations.USER_API_TOKENS_GET, losantdomain=text)
@@ -331,7 +331,7 @@ BAD_IDS: list[tuple[Any, str]] = [
     ],
 )
 def test_bad_ids(name: str, ids: dict[str, str], value: Any, shown: str) -> None:
-    """What is no id is refused at each place, before anything else is looked at."""
+    """A malformed id is refused, for each id in the path."""
     for place in ids:
         with pytest.raises(ValidationError) as caught:
             build(BY_NAME[name], {**ids, place: value})
@@ -343,7 +343,7 @@ def test_bad_ids(name: str, ids: dict[str, str], value: Any, shown: str) -> None
 
 @pytest.mark.parametrize("value", ["0" * 24, "a" * 24, "F" * 24, "0123456789abcdefABCDEF00"])
 def test_good_ids(value: str) -> None:
-    """Ids are 24 hexadecimal digits, large or small, and go into the path as they are."""
+    """An id of 24 hexadecimal digits is in the path unchanged, in either case."""
     request = build(_operations.USER_API_TOKEN_GET, {"apiTokenId": value})
     assert f"/me/tokens/{value}" == request.url.path
 
@@ -360,7 +360,7 @@ HOSTILE = st.one_of(
 @example(A, "..")
 @example(f"{A}\n", A)
 def test_any_ids(application: str, token: str) -> None:
-    """Whatever is given for ids, the request goes to the path that was meant, or nowhere."""
+    """Any ids are refused, or the request goes to the path of the operation."""
     ids = {"applicationId": application, "apiTokenId": token}
     good = all(
         len(value) == 24 and all(digit in string.hexdigits for digit in value)
@@ -381,7 +381,7 @@ def test_any_ids(application: str, token: str) -> None:
 @example("a&_actions=true")
 @example("#/../..?")
 def test_any_filter(text: str) -> None:
-    """Whatever is given for a filter, it changes nothing else, and arrives as it is."""
+    """Any filter is sent unchanged, and changes no other part of the URL."""
     try:
         query = list_query(_operations.USER_API_TOKENS_GET, {"filter": text})
     except ValidationError:
@@ -395,7 +395,7 @@ def test_any_filter(text: str) -> None:
 
 
 def test_too_long() -> None:
-    """A filter that no URL can hold is refused by our own error, which does not repeat it."""
+    """A filter that is too long for a URL is refused, and the message does not repeat it."""
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKENS_GET, query={"filter": "x" * 100_000})
     assert str(caught.value) == ("userApiTokens.get: the URL is too long (100082 characters)")
@@ -424,21 +424,21 @@ def test_too_long() -> None:
     ],
 )
 def test_bad_bodies(name: str, ids: dict[str, str], body: Any, expected: str) -> None:
-    """A body of another class than the operation takes is refused, with both classes."""
+    """A body of the wrong class is refused, with both classes in the message."""
     with pytest.raises(ValidationError) as caught:
         build(BY_NAME[name], ids, body=body)
     assert str(caught.value).startswith(f"{name}: the request body must be of {expected}")
 
 
 def test_patch_of_an_oauth_token() -> None:
-    """The patch of an OAuth token says nothing that another token's cannot."""
+    """The patch of an OAuth token is sent as its own class."""
     request = build(_operations.USER_API_TOKEN_PATCH, TOKEN_ID, body=UserOauthTokenPatch(name="a"))
     assert request.read() == b'{"name":"a"}'
 
 
 @pytest.mark.parametrize("name", ["userApiToken.get", "userApiToken.delete"])
 def test_no_body(name: str) -> None:
-    """An operation that takes no body sends none, whatever it is given."""
+    """An operation without a body sends none."""
     request = build(BY_NAME[name], TOKEN_ID, body=ApiTokenPatch(name="a"))
     assert request.read() == b""
     assert "content-type" not in request.headers
@@ -457,8 +457,8 @@ def test_no_body(name: str) -> None:
         ("userApiTokens.post", {}, {"body": 1}),
     ],
 )
-def test_errors_are_veiled(name: str, ids: dict[str, str], more: dict[str, Any]) -> None:
-    """No refusal of a request shows the token, nor do the frames of its traceback."""
+def test_errors_hide_the_token(name: str, ids: dict[str, str], more: dict[str, Any]) -> None:
+    """The error of a request, and the frames of its traceback, do not show the token."""
     with pytest.raises(ValidationError) as caught:
         build(BY_NAME[name], ids, **more)
     assert TOKEN not in f"{caught.value!r} {caught.value}"
@@ -478,16 +478,16 @@ def test_errors_are_veiled(name: str, ids: dict[str, str], more: dict[str, Any])
     ],
     ids=str,
 )
-def test_client_errors_are_veiled(settings: dict[str, Any]) -> None:
-    """No refusal of a client's settings shows its token, nor do the frames of its traceback."""
+def test_client_errors_hide_the_token(settings: dict[str, Any]) -> None:
+    """The error of a setting, and the frames of its traceback, do not show the token."""
     with pytest.raises(ValidationError) as caught:
         AsyncClient(TOKEN, **settings)
     assert TOKEN not in f"{caught.value!r} {caught.value}"
     assert frames_hold(caught.value, TOKEN) == []
 
 
-async def test_call_errors_are_veiled() -> None:
-    """No refusal of a call shows the client's token, nor do the frames of its traceback."""
+async def test_call_errors_hide_the_token() -> None:
+    """The error of a call, and the frames of its traceback, do not show the token."""
     transport = httpx.MockTransport(lambda _: httpx.Response(500))
     async with AsyncClient(TOKEN, base_url=API, transport=transport) as client:
         for call in (
@@ -503,7 +503,7 @@ async def test_call_errors_are_veiled() -> None:
 
 
 def test_frames_that_hold() -> None:
-    """The look into tracebacks does see a secret in the frames of the package."""
+    """`frames_hold` finds a secret in the frames of the package."""
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKEN_GET, {"apiTokenId": "hunter2"})
     assert frames_hold(caught.value, "hunter2") == [

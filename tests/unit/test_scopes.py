@@ -1,4 +1,4 @@
-"""May a token with these scopes do this? For every operation, against the facts in `helpers`."""
+"""Compare the permissions of scopes with the facts of the API in `helpers`."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_refused(row: Row) -> None:
 
 
 def test_every_pair() -> None:
-    """Each of the 10,140 pairs of a published scope and an operation on tokens has an answer."""
+    """The permission of each pair of a published scope and an operation is as documented."""
     contract = json.loads((Path(__file__).parents[1] / "contract" / "openapi.json").read_text())
     accepted = {
         operation["operationId"]: set(operation["x-scopes"])
@@ -85,7 +85,7 @@ def test_every_pair() -> None:
 
 @pytest.mark.parametrize("scope", ["all.User.cli", "all.Application.cli", "device.get", "me.*"])
 def test_no_operation_on_tokens(scope: str) -> None:
-    """A published scope of something else allows no operation on tokens at all."""
+    """A published scope of another resource allows no operation on tokens."""
     answers = {permission_for(row.operation, [scope]) for row in WITH_SCOPES}
 
     assert {Permission.REFUSED} == answers
@@ -140,13 +140,13 @@ def test_unknown_scopes(row: Row) -> None:
 
 @pytest.mark.parametrize("scopes", [None, (), [], frozenset(), iter(())])
 def test_no_scopes(scopes: None) -> None:
-    """Where no scopes are known, nothing is."""
+    """Without known scopes, the permission is unknown."""
     assert permission_for(DELETE, scopes) is Permission.UNKNOWN
 
 
 @given(st.lists(st.one_of(st.text(), st.sampled_from(sorted(PUBLISHED | set(UNKNOWN))))))
 def test_any_scopes(scopes: list[str]) -> None:
-    """Whatever a token has, it is refused if and only if all of it is known and none will do."""
+    """A token is refused if and only if all its scopes are published and none allows it."""
     for row in WITH_SCOPES:
         accepted = row.scopes.split()
         if any(scope in accepted for scope in scopes):
@@ -160,7 +160,7 @@ def test_any_scopes(scopes: list[str]) -> None:
 
 @pytest.mark.parametrize("row", WITH_SCOPES, ids=str)
 def test_oauth(row: Row) -> None:
-    """An OAuth token with every scope there is may do all but what denies OAuth tokens."""
+    """An OAuth token with all scopes is refused only by operations that deny OAuth tokens."""
     token = Credential(Secret("token"), frozenset(PUBLISHED), oauth=True)
     error = scope_problem(row.operation, token)
     assert row.denies_oauth == isinstance(error, ScopeError)
@@ -172,15 +172,15 @@ def test_oauth(row: Row) -> None:
 
 @pytest.mark.parametrize("scopes", [None, frozenset({"me"}), frozenset({"all.User.read"})])
 def test_oauth_comes_first(scopes: frozenset[str] | None) -> None:
-    """What denies OAuth tokens denies them whatever is known of their scopes."""
+    """An operation that denies OAuth tokens refuses them even if their scopes are unknown."""
     error = scope_problem(DELETE, Credential(Secret("token"), scopes, oauth=True))
     assert isinstance(error, ScopeError)
     assert "OAuth token" in str(error)
     assert error.scopes == tuple(sorted(scopes or ()))
 
 
-def test_refusal() -> None:
-    """A refusal says what is needed, what the token has, and that nothing was sent."""
+def test_message() -> None:
+    """The message states the needed scopes, the scopes of the token, and the consequence."""
     token = Credential(Secret("hunter2"), frozenset({"all.User.read", "all.Device"}))
     error = scope_problem(INSTANCE_DELETE, token)
     assert isinstance(error, ScopeError)
@@ -211,8 +211,8 @@ def test_refusal() -> None:
     ],
     ids=["unknown", "none", "unpublished", "allowed", "no token"],
 )
-def test_no_refusal(credential: Credential) -> None:
-    """What is allowed, or cannot be known, is not refused."""
+def test_no_problem(credential: Credential) -> None:
+    """A token with an allowed or unknown permission is not refused."""
     assert scope_problem(DELETE, credential) is None
 
 
@@ -226,19 +226,19 @@ CREATORS = (
 
 @pytest.mark.parametrize("scope", CREATORS)
 def test_creators(scope: str) -> None:
-    """A token that may create tokens of any family is known as one, whatever else it may."""
+    """A token that can create tokens of any owner is recognized, with any other scopes."""
     for scopes in ([scope], {scope}, ["me", "all.User.read", scope], iter([scope])):
         assert can_create_tokens(scopes) is True
 
 
 @pytest.mark.parametrize("scopes", [[], ["me"], sorted(PUBLISHED - set(CREATORS)), list(UNKNOWN)])
 def test_no_creators(scopes: list[str]) -> None:
-    """Of what no published scope lets create tokens, nothing is claimed."""
+    """Other scopes are not reported as able to create tokens."""
     assert can_create_tokens(scopes) is False
 
 
 @pytest.mark.parametrize("scopes", ["all.User", b"all.User", {}, {"all.User": True}, None, 5])
 def test_scopes_that_are_no_list(scopes: Any) -> None:
-    """A string would fall apart into letters, and a mapping is no list: both are refused."""
+    """A string and a mapping are not lists of scopes, and are refused."""
     with pytest.raises(ValidationError, match="takes a list of scopes"):
         can_create_tokens(scopes)

@@ -1,4 +1,4 @@
-"""Calls over real sockets and respx: what is sent, tried again, told, and not told."""
+"""Check calls with mocked responses: requests, retries, checks and logs."""
 
 import asyncio
 import copy
@@ -38,7 +38,7 @@ JSON = {"id": ID, "name": "ci"}
 
 
 async def hang_up(stream: ByteStream, head: bytes) -> None:
-    """Closes the connection without an answer."""
+    """Close the connection without a response."""
     await stream.aclose()
 
 
@@ -47,7 +47,7 @@ async def hang_up(stream: ByteStream, head: bytes) -> None:
 
 @respx.mock
 async def test_respx_sees_a_default_client() -> None:
-    """A user's own tests can mock the service with respx, as for any client of httpx."""
+    """respx can mock the service for the default client, as for any client of httpx."""
     route = respx.get(TOKEN_URL).respond(json=JSON)
     async with AsyncClient("t") as client:
         token = await client.user_api_token.get(ID)
@@ -56,7 +56,7 @@ async def test_respx_sees_a_default_client() -> None:
 
 @respx.mock
 async def test_what_a_request_carries() -> None:
-    """A request has the headers and parameters of the official clients, and the options given."""
+    """A request has the headers and parameters of the official clients, and the given options."""
     route = respx.get(TOKEN_URL).respond(json=JSON)
     async with AsyncClient("t", losantdomain="a.example") as client:
         await client.user_api_token.get(ID, actions=True, links=False, losantdomain="b.example")
@@ -76,7 +76,7 @@ async def test_what_a_request_carries() -> None:
 
 @respx.mock
 async def test_cookies_are_not_kept() -> None:
-    """A cookie that an answer sets does not come back with the next request."""
+    """A cookie of a response is not sent with the next request."""
     route = respx.get(TOKEN_URL).respond(json=JSON, headers={"set-cookie": "a=b; Path=/"})
     async with AsyncClient("t") as client:
         await client.user_api_token.get(ID)
@@ -86,7 +86,7 @@ async def test_cookies_are_not_kept() -> None:
 
 @respx.mock
 async def test_redirects_are_not_followed() -> None:
-    """A redirect is an error, and the token is not taken to where it leads."""
+    """A redirect is an error, and the token is not sent to its location."""
     respx.get(TOKEN_URL).respond(302, headers={"location": "https://evil.example/"})
     evil = respx.get("https://evil.example/").respond(json=JSON)
     async with AsyncClient("t") as client:
@@ -111,10 +111,10 @@ async def test_redirects_are_not_followed() -> None:
     ],
     ids=repr,
 )
-async def test_what_goes_wrong_below(
+async def test_transport_failures(
     raised: Exception, expected: type[errors.TransportError], ambiguous: bool
 ) -> None:
-    """Each failure of a transport is an error of ours that says whether the request was sent."""
+    """Each failure of a transport is a `TransportError` that states whether it is ambiguous."""
     respx.get(TOKEN_URL).mock(side_effect=raised)
     async with AsyncClient("t", retry=ONCE) as client:
         with pytest.raises(expected) as caught:
@@ -132,7 +132,7 @@ async def test_what_goes_wrong_below(
 
 @respx.mock
 async def test_a_wrong_password() -> None:
-    """A login that is refused says nothing about a token, which it does not take."""
+    """The error of a refused login does not mention a token, because a login needs none."""
     respx.post(f"{API}/auth/user").respond(401, json={"type": "Unauthorized", "message": "No."})
     async with AsyncClient() as client:
         with pytest.raises(errors.Unauthorized) as caught:
@@ -144,8 +144,8 @@ async def test_a_wrong_password() -> None:
 
 
 @respx.mock
-async def test_a_try_that_failed_is_repeated() -> None:
-    """A call that fails twice in ways that pass comes to its answer at the third try."""
+async def test_retries() -> None:
+    """A call succeeds at the third attempt if the first two fail temporarily."""
     route = respx.get(TOKEN_URL)
     route.side_effect = [
         httpx.ConnectError("no"),
@@ -158,8 +158,8 @@ async def test_a_try_that_failed_is_repeated() -> None:
 
 
 @respx.mock
-async def test_tries_come_to_an_end() -> None:
-    """After as many tries as the policy allows, the last error is raised, clean of the others."""
+async def test_last_attempt() -> None:
+    """After the last attempt, its error is raised, without a chain to earlier errors."""
     route = respx.get(TOKEN_URL).respond(503, json={"type": "Unavailable", "message": "later"})
     async with AsyncClient("t", retry=QUICK) as client:
         with pytest.raises(errors.ServerError, match="503 Unavailable - later") as caught:
@@ -170,7 +170,7 @@ async def test_tries_come_to_an_end() -> None:
 @respx.mock
 @pytest.mark.parametrize("failure", [httpx.ReadTimeout("slow"), httpx.Response(500)], ids=repr)
 async def test_a_token_is_never_created_twice(failure: Any) -> None:
-    """A creation that may have been carried out is not tried again."""
+    """A creation that may have been carried out is not retried."""
     route = respx.post(f"{API}/me/tokens")
     route.side_effect = [failure, httpx.Response(201, json=JSON)]
     async with AsyncClient("t", retry=QUICK) as client:
@@ -185,7 +185,7 @@ GONE = {"type": "NotFound", "message": "Token was not found"}
 @respx.mock
 @pytest.mark.parametrize("first", [httpx.ReadTimeout("slow"), httpx.Response(502)], ids=repr)
 async def test_gone_after_an_attempt_that_may_have_deleted(first: Any) -> None:
-    """A 404 of the API for a deletion whose earlier attempt may have arrived is a success."""
+    """A 404 from the API is a success if an earlier attempt may have deleted the token."""
     route = respx.delete(TOKEN_URL)
     route.side_effect = [first, httpx.Response(404, json=GONE)]
     async with AsyncClient("t", retry=QUICK) as client:
@@ -204,7 +204,7 @@ async def test_gone_after_an_attempt_that_may_have_deleted(first: Any) -> None:
     ids=range(3),
 )
 async def test_a_404_of_a_proxy_proves_nothing(second: httpx.Response) -> None:
-    """A 404 that is not the API's never ends a deletion that is in doubt as a success."""
+    """A 404 that is not from the API never makes a deletion in doubt a success."""
     respx.delete(TOKEN_URL).side_effect = [httpx.Response(503), second, second, second]
     async with AsyncClient("t", retry=QUICK) as client:
         with pytest.raises(errors.NotFound) as caught:
@@ -214,7 +214,7 @@ async def test_a_404_of_a_proxy_proves_nothing(second: httpx.Response) -> None:
 
 @respx.mock
 async def test_a_404_of_a_proxy_in_doubt_is_sent_again() -> None:
-    """A deletion in doubt is sent again after a proxy's 404, until the API itself responds."""
+    """A deletion in doubt is retried after a 404 of a proxy, until the API responds."""
     route = respx.delete(TOKEN_URL)
     route.side_effect = [httpx.Response(502), httpx.Response(404), httpx.Response(404, json=GONE)]
     async with AsyncClient("t", retry=QUICK) as client:
@@ -224,7 +224,7 @@ async def test_a_404_of_a_proxy_in_doubt_is_sent_again() -> None:
 
 @respx.mock
 async def test_a_404_of_a_proxy_at_once_is_not_sent_again() -> None:
-    """A proxy's 404 at the first attempt is reported, because nothing is in doubt."""
+    """A 404 of a proxy at the first attempt is not retried, because nothing is in doubt."""
     route = respx.delete(TOKEN_URL).respond(404)
     async with AsyncClient("t", retry=QUICK) as client:
         with pytest.raises(errors.NotFound):
@@ -235,7 +235,7 @@ async def test_a_404_of_a_proxy_at_once_is_not_sent_again() -> None:
 @respx.mock
 @pytest.mark.parametrize("first", [httpx.ConnectError("no"), httpx.Response(429)], ids=repr)
 async def test_gone_after_an_attempt_that_did_nothing(first: Any) -> None:
-    """A 404 after an attempt that cannot have deleted anything remains a 404."""
+    """A 404 is raised if the earlier attempt cannot have deleted the token."""
     respx.delete(TOKEN_URL).side_effect = [first, httpx.Response(404, json=GONE)]
     async with AsyncClient("t", retry=QUICK) as client:
         with pytest.raises(errors.NotFound):
@@ -243,8 +243,8 @@ async def test_gone_after_an_attempt_that_did_nothing(first: Any) -> None:
 
 
 @respx.mock
-async def test_retry_after_is_honoured() -> None:
-    """A 429 with Retry-After is tried again after that time, and no sooner."""
+async def test_retry_after() -> None:
+    """A 429 with Retry-After is retried after that time, and not before."""
     route = respx.get(TOKEN_URL)
     route.side_effect = [
         httpx.Response(429, headers={"retry-after": "0.2"}),
@@ -258,7 +258,7 @@ async def test_retry_after_is_honoured() -> None:
 
 @respx.mock
 async def test_retry_after_beyond_the_deadline() -> None:
-    """A Retry-After that the deadline does not allow for is raised at once, with the seconds."""
+    """A Retry-After beyond the deadline raises the error at once, with the seconds."""
     route = respx.get(TOKEN_URL).respond(429, headers={"retry-after": "3600"})
     async with AsyncClient("t") as client:
         with pytest.raises(errors.TooManyRequests) as caught:
@@ -267,8 +267,8 @@ async def test_retry_after_beyond_the_deadline() -> None:
 
 
 @respx.mock
-async def test_stamina_can_be_switched_off() -> None:
-    """Who tests with stamina switched off sees one try for a call."""
+async def test_stamina_off() -> None:
+    """With stamina turned off, a call makes one attempt."""
     route = respx.get(TOKEN_URL).respond(500)
     stamina.set_active(False)
     try:
@@ -281,8 +281,8 @@ async def test_stamina_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", None, True, 10**400])
-async def test_timeouts_that_are_none(seconds: Any) -> None:
-    """A timeout that is no number above zero is refused, for the client and for a call."""
+async def test_invalid_timeouts(seconds: Any) -> None:
+    """A timeout that is not a number above 0 is refused, for the client and for a call."""
     with pytest.raises(errors.ValidationError, match=r"AsyncClient\.timeout must be a number"):
         AsyncClient("t", timeout=seconds)
     async with AsyncClient("t") as client:
@@ -291,14 +291,14 @@ async def test_timeouts_that_are_none(seconds: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "1", None])
-def test_a_limit_that_is_none(size: Any) -> None:
-    """The limit on the size of responses is checked where it is given."""
+def test_invalid_limit(size: Any) -> None:
+    """An invalid `max_response_size` is refused when the client is created."""
     with pytest.raises(errors.ValidationError, match=r"AsyncClient\.max_response_size must be"):
         AsyncClient("t", max_response_size=size)
 
 
 async def test_reading_a_long_list_is_within_the_timeout() -> None:
-    """A response that takes long to read times out like one that takes long to arrive."""
+    """The timeout also limits the time to read a long list."""
     items = ",".join(f'{{"id":"{number:024x}"}}' for number in range(50_000))
     body = f'{{"items":[{items}]}}'.encode()
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
@@ -312,7 +312,7 @@ async def test_reading_a_long_list_is_within_the_timeout() -> None:
 
 @respx.mock
 async def test_scopes_are_checked_before_anything_is_sent() -> None:
-    """A token whose scopes do not allow an operation is told so, and nothing is sent."""
+    """A token whose scopes do not allow the operation is an error, and nothing is sent."""
     route = respx.delete(TOKEN_URL).respond(json={"success": True})
     async with AsyncClient("t", scopes=["all.User.read"]) as client:
         with pytest.raises(errors.ScopeError, match=r"userApiToken\.delete needs") as caught:
@@ -323,7 +323,7 @@ async def test_scopes_are_checked_before_anything_is_sent() -> None:
 
 @respx.mock
 async def test_scopes_that_only_warn() -> None:
-    """With `scope_check="warn"`, the request is sent, and the warning names the caller's line."""
+    """With `scope_check="warn"`, the request is sent, and a warning names the caller's line."""
     route = respx.delete(TOKEN_URL).respond(json={"success": True})
     async with AsyncClient("t", scopes=["all.User.read"], scope_check="warn") as client:
         with pytest.warns(errors.ScopeWarning, match="sent anyway") as caught:
@@ -333,27 +333,27 @@ async def test_scopes_that_only_warn() -> None:
 
 @respx.mock
 async def test_scopes_that_are_not_checked() -> None:
-    """With `scope_check="off"`, what the server may say is left to the server."""
+    """With `scope_check="off"`, the request is sent without a warning."""
     route = respx.delete(TOKEN_URL).respond(json={"success": True})
     async with AsyncClient("t", scopes=["all.User.read"], scope_check="off") as client:
         await client.user_api_token.delete(ID)
     assert route.call_count == 1
 
 
-def test_a_scope_check_that_is_none() -> None:
-    """A misspelt scope check is refused, rather than taken for none."""
+def test_invalid_scope_check() -> None:
+    """A misspelt `scope_check` is refused."""
     with pytest.raises(errors.ValidationError, match="scope_check must be one of 'enforce'"):
         AsyncClient("t", scope_check="strict")  # type: ignore[arg-type]
 
 
 async def test_before_open() -> None:
-    """A client that is used before its block says how to open it."""
+    """A call before the `async with` block is an error that explains how to open the client."""
     with pytest.raises(errors.ClientStateError, match="is not open: use it in `async with"):
         await AsyncClient("t").user_api_token.get(ID)
 
 
 async def test_after_close() -> None:
-    """A client that is used after its block says so, and cannot be opened again."""
+    """A call after the `async with` block is an error, and the client cannot be opened again."""
     async with AsyncClient("t") as client:
         pass
     await client.aclose()  # twice does nothing
@@ -366,7 +366,7 @@ async def test_after_close() -> None:
 @pytest.mark.parametrize("here", [asyncio.run, trio.run])
 @pytest.mark.parametrize("there", [asyncio.run, trio.run])
 def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any]) -> None:
-    """A client that is used from another event loop than its own says so."""
+    """A call from another event loop is an error."""
     client = AsyncClient("t")
 
     async def opened() -> None:
@@ -381,7 +381,7 @@ def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any])
 
 
 async def test_no_token() -> None:
-    """A client without a token can log a user in, and says what is missing for all else."""
+    """A client without a token can log in, and any other call is an error about the token."""
     with respx.mock:
         route = respx.post(f"{API}/auth/user").respond(json={"userId": ID, "token": "t"})
         async with AsyncClient() as client:
@@ -396,7 +396,7 @@ async def test_no_token() -> None:
 
 @pytest.mark.parametrize("options", [{"losantdomian": "x"}, {"zzz": 1}])
 async def test_an_option_that_does_not_exist(options: Any) -> None:
-    """A misspelt option is a TypeError, as for any function of Python, and nothing is sent."""
+    """A misspelt option is a `TypeError`, and nothing is sent."""
     async with AsyncClient("t") as client:
         for call in (client.user_api_token.get, client.user_api_token.delete):
             with pytest.raises(TypeError, match="unexpected keyword argument"):
@@ -410,7 +410,7 @@ async def test_an_option_that_does_not_exist(options: Any) -> None:
 
 @respx.mock
 async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Each call is one line at DEBUG: method, operation, status, duration, attempt; no secret."""
+    """A call logs one line at DEBUG: method, operation, status, duration, attempt, no secret."""
     respx.post(f"{API}/me/tokens").respond(201, json={**JSON, "token": "new-secret"})
     respx.get(TOKEN_URL).side_effect = [httpx.Response(500), httpx.ConnectError("no")]
     caplog.set_level(logging.DEBUG, "losant_tokens")
@@ -429,7 +429,7 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 @respx.mock
 async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A call that is cancelled leaves its line, too."""
+    """A cancelled call logs its line as well."""
 
     async def never(request: httpx.Request) -> httpx.Response:
         await anyio.sleep_forever()
@@ -446,7 +446,7 @@ async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> N
 @respx.mock
 @pytest.mark.parametrize("status", [400, 500, 200])
 async def test_a_server_that_repeats_secrets(status: int) -> None:
-    """What a server repeats of a token or a password reaches neither error, pickle nor frame."""
+    """A secret that the server repeats is in no error, pickle or frame."""
     told = {"type": "Bad", "message": "my-token and my-password", "more": ["my-token"]}
     respx.post(f"{API}/auth/user").respond(status, json=told)
     respx.patch(TOKEN_URL).respond(status, json=told)
@@ -463,8 +463,8 @@ async def test_a_server_that_repeats_secrets(status: int) -> None:
 
 
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
-async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object], object]) -> None:
-    """Neither a client nor what it is made of can be pickled or copied, or shows the token."""
+async def test_no_pickle_holds_the_token(duplicate: Callable[[object], object]) -> None:
+    """A client and its parts cannot be pickled or copied, and do not show the token."""
     with respx.mock:
         route = respx.get(TOKEN_URL).respond(json=JSON)
         async with AsyncClient("my-secret") as client:
@@ -487,7 +487,7 @@ async def test_what_holds_the_token_is_not_pickled(duplicate: Callable[[object],
 
 
 async def test_another_token_over_another_transport() -> None:
-    """A token with another id is refused, whichever transport brought it."""
+    """A response with the id of another token is an error, with any transport."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "1" * 24}))
     async with AsyncClient("t", base_url="https://h", transport=transport) as client:
         with pytest.raises(errors.ResponseError, match=r"\$\.id of the response is not the id"):
