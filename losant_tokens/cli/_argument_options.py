@@ -43,9 +43,16 @@ MEMBER_OPTIONS: Mapping[str, str] = MappingProxyType(
         "status": "--status",
     }
 )
+# The rules that take a glob.
+RULE_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {"created_by": "--created-by", "has_scope": "--has-scope", "named": "--named"}
+)
 # Advice that reads differently for the command.
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
+        "Apply it with a client for the same address": "Set LOSANT_API_URL to the same address",
+        "Use a client for the same address": "Set LOSANT_API_URL to the same address",
+        "but the client uses": "but this command uses",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass it with --unlisted-scope",
         "proxy= or HTTPS_PROXY": "HTTPS_PROXY",
@@ -60,12 +67,26 @@ _WITH_VALUE = re.compile(
     rf"(?P<quote>[`'\"]?)\b(?:\w+\.)?(?P<name>{'|'.join(ARGUMENT_OPTIONS)})"
     r"(?:=(?:True|(?P<value>[\"'][a-z]+[\"'])))(?P=quote)"
 )
-# max_age, plan.max_changes: a name with an underscore is never a word of a sentence.
+# plan.protect must, apply.rate must: an argument with its function. The verb keeps file names
+# such as plan.journal as they are.
+_QUALIFIED = re.compile(
+    r"\b(?:plan|apply|sweep|restore|AsyncClient)\."
+    rf"(?P<name>{'|'.join(ARGUMENT_OPTIONS)})(?= must\b)"
+)
+# named.glob must: a glob with its rule.
+_RULE = re.compile(rf"\b(?P<name>{'|'.join(RULE_OPTIONS)})\.glob(?= must\b)")
+# max_age: a name with an underscore is never a word of a sentence.
 _SNAKE_CASE = "|".join(name for name in ARGUMENT_OPTIONS if "_" in name)
-_ALONE = re.compile(rf"(?<![-.\w'\"])(?:[A-Za-z]+\.)?(?P<name>{_SNAKE_CASE})\b")
+_ALONE = re.compile(rf"(?<![-.\w'\"])(?P<name>{_SNAKE_CASE})\b")
 # ApiTokenPost.scope[0]: a member of a request body.
 _MEMBER = re.compile(
     rf"\bApiToken(?:Post|Patch)\.(?P<name>{'|'.join(MEMBER_OPTIONS)})\b(?:\[[0-9]+\])?"
+)
+_TABLES = (
+    (_MEMBER, MEMBER_OPTIONS),
+    (_RULE, RULE_OPTIONS),
+    (_QUALIFIED, ARGUMENT_OPTIONS),
+    (_ALONE, ARGUMENT_OPTIONS),
 )
 
 
@@ -73,9 +94,14 @@ def with_options(message: str) -> str:
     """Return a message of the library with options in place of Python arguments."""
     for phrase, replacement in PHRASES.items():
         message = message.replace(phrase, replacement)
-    message = _MEMBER.sub(lambda found: MEMBER_OPTIONS[found["name"]], message)
     message = _WITH_VALUE.sub(_option_with_value, message)
-    return _ALONE.sub(lambda found: ARGUMENT_OPTIONS[found["name"]], message)
+    for pattern, options in _TABLES:
+        message = _replace(pattern, options, message)
+    return message
+
+
+def _replace(pattern: re.Pattern[str], options: Mapping[str, str], message: str) -> str:
+    return pattern.sub(lambda found: options[found["name"]], message)
 
 
 def _option_with_value(found: re.Match[str]) -> str:

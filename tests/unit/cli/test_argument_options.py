@@ -15,6 +15,7 @@ from losant_tokens.cli._argument_options import (
     ARGUMENT_OPTIONS,
     MEMBER_OPTIONS,
     PHRASES,
+    RULE_OPTIONS,
     with_options,
 )
 from tests.support.command import all_options
@@ -84,7 +85,7 @@ def test_the_library_names_arguments() -> None:
 
 def test_every_option_in_the_table_exists() -> None:
     """Each option that replaces an argument is an option of a command."""
-    tables = (ARGUMENT_OPTIONS, MEMBER_OPTIONS, PHRASES)
+    tables = (ARGUMENT_OPTIONS, MEMBER_OPTIONS, RULE_OPTIONS, PHRASES)
     named = {option for table in tables for option in re.findall("--[a-z-]+", str(table))}
 
     assert named <= all_options()
@@ -127,8 +128,11 @@ def test_the_library_names_no_options() -> None:
         ("plan.max_changes must be", "--max-changes must be"),
         ("the token 'max_age' is kept, at this rate", "the token 'max_age' is kept, at this rate"),
         ("(--max-age)", "(--max-age)"),
+        ("plan.journal cannot be read", "plan.journal cannot be read"),
         ("Request smaller pages (per_page).", "Request smaller pages (--page-size)."),
         ("or pass unmatched='warn'.", "or pass --allow-unmatched."),
+        ("plan.protect must not be blank", "--protect must not be blank"),
+        ("named.glob must not be blank", "--named must not be blank"),
         ("ApiTokenPost.scope[0] must be", "--scope must be"),
         ("ApiTokenPatch.name must be", "NAME must be"),
     ],
