@@ -13,7 +13,6 @@ thousands of tokens as gone.
 """
 
 from functools import partial
-from itertools import count
 
 import anyio
 import attrs
@@ -171,13 +170,16 @@ class UnconfirmedResults:
         return self._listed_ids[owner]
 
     async def _list_ids(self, owner: Owner) -> set[str]:
-        tokens, ids = self.client.tokens(owner), set[str]()
-        read_page = partial(tokens.page, per_page=_PAGE_SIZE, sort_field="id", retry=ONE_ATTEMPT)
+        """Return the ids of all tokens of an owner, up to the first page without a new one."""
+        read_page = partial(
+            self.client.tokens(owner).page, per_page=_PAGE_SIZE, sort_field="id", retry=ONE_ATTEMPT
+        )
+        ids: set[str] = set()
+        number, has_new_ids = 0, True
         async with open_throttle(self.patience) as throttle:
-            for number in count():
+            while has_new_ids:
                 page = await throttle.read(partial(read_page, page=number))
                 new_ids = {token.id.lower() for token in page.items} - ids
-                if not new_ids:
-                    break
                 ids |= new_ids
+                number, has_new_ids = number + 1, bool(new_ids)
         return ids

@@ -327,8 +327,8 @@ class Throttle:
                 self._record_failure(error, sent_at, attempts)
             case FailureKind.FINAL:
                 self.record_response(sent_at, kind)
-            case FailureKind.FATAL:
-                self.sent -= 1  # the client refused to send the request
+            case _:  # fatal: the client refused to send the request
+                self.sent -= 1
 
     def _record_rate_limit(self, error: LosantError, sent_at: float) -> None:
         now = self.now()

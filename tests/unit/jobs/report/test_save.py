@@ -98,6 +98,16 @@ def test_json(tmp_path: Path) -> None:
     } == data
 
 
+def test_summary(tmp_path: Path) -> None:
+    """`summary` returns the members of the JSON report except the tokens."""
+    made = report(tmp_path, ALL)
+
+    data = json.loads(made.save(tmp_path / "r.json").read_text())
+
+    del data["tokens"]
+    assert data == made.summary()
+
+
 def test_json_without_tokens(tmp_path: Path) -> None:
     """The report of an empty plan is valid JSON."""
     data = json.loads(report(tmp_path, []).save(tmp_path / "r.json").read_text())
