@@ -1,7 +1,7 @@
-"""An API of our own for jobs to work on: it can lie, move, refuse, and remembers what it did.
+"""A scripted API for jobs: it can be wrong, move tokens and refuse requests.
 
-Unlike `FakeLosant` it is not faithful. A test says how it departs from what the API does, for each
-request, and compares in the end what it has seen and done with the plan.
+Unlike `FakeLosant`, it is not faithful. A test says for each request how the service differs from
+the API. In the end, the test compares the requests and the changes with the plan.
 """
 
 import json
@@ -30,11 +30,11 @@ class Ask:
 
     Attributes:
         method: The HTTP method.
-        id: The token that it is about, or "" for a list.
-        query: The parameters of its URL.
-        body: What it carries.
-        number: How many requests came before it.
-        at: When it came.
+        id: The id of the token, or "" for a list.
+        query: The parameters of the URL.
+        body: The request body.
+        number: The number of requests before it.
+        at: The time when it arrived.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Ask:
 
     @property
     def changes(self) -> bool:
-        """Whether it asks to change a token."""
+        """Whether it changes a token."""
         return self.method in {"DELETE", "PATCH"}
 
 
@@ -55,11 +55,11 @@ class Reply:
     """A response.
 
     Attributes:
-        status: Its HTTP status.
-        content: Its body; what is no bytes is sent as JSON.
-        headers: Its headers, but for those that are always there.
-        seconds: How long it takes.
-        is_dropped: Whether the connection is closed in its place.
+        status: The HTTP status.
+        content: The body; anything except bytes is sent as JSON.
+        headers: The headers, without those that every response has.
+        seconds: The latency.
+        is_dropped: Whether the connection is closed instead.
     """
 
     status: int = 200
@@ -70,31 +70,31 @@ class Reply:
 
     @property
     def body(self) -> bytes:
-        """Its body, as it is sent."""
+        """The body as bytes."""
         content = self.content
         return content if isinstance(content, bytes) else json.dumps(content).encode()
 
 
 def problem(status: int, kind: str, **headers: str) -> Reply:
-    """An error in the API's own form."""
+    """Return an error in the form of the API."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, {"type": kind, "message": f"{kind}."}, named)
 
 
 def html(status: int, **headers: str) -> Reply:
-    """What a proxy or a captive portal answers."""
+    """Return the response of a proxy or a captive portal."""
     page = b"<!doctype html><html><body>Sign in to the network</body></html>"
     return Reply(status, page, {"Content-Type": "text/html", **headers})
 
 
 @attrs.frozen
 class Seen:
-    """What became of a request.
+    """A request and its outcome.
 
     Attributes:
         ask: The request.
         has_acted: Whether it has changed a token.
-        status: The status that it was answered with.
+        status: The status of the response.
     """
 
     ask: Ask
@@ -103,7 +103,7 @@ class Seen:
 
 
 def as_api_time(time: datetime) -> str:
-    """A time as the API writes it."""
+    """Return a time in the format of the API."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
@@ -112,12 +112,12 @@ class Service:
     """The API, with the tokens of one user.
 
     Attributes:
-        tokens: The tokens, by their ids, in the order in which they were created.
-        seen: Each request, and what became of it.
-        before: May answer a request before it is carried out, so that it is not.
-        after: May answer otherwise than with what came of it.
-        is_cut_off: Whether all requests are lost on their way.
-        port: Where it listens, and does so again.
+        tokens: The tokens by id, in the order of their creation.
+        seen: Each request and its outcome.
+        before: May respond to a request instead of carrying it out.
+        after: May replace the response to a request.
+        is_cut_off: Whether all requests are lost.
+        port: The port, also after a restart.
         now: The clock that requests are noted with.
     """
 
@@ -133,7 +133,7 @@ class Service:
 
     @classmethod
     def of(cls, doomed: int, kept: int = 0) -> "Service":
-        """A service with tokens named `ci-…`, and others named `keep-…`."""
+        """Return a service with tokens named `ci-…`, and others named `keep-…`."""
         service = cls()
         for number in range(doomed):
             service.add(f"ci-{number}")
@@ -142,7 +142,7 @@ class Service:
         return service
 
     def add(self, name: str, **members: Any) -> str:
-        """Creates a token, and gives its id."""
+        """Create a token, and return its id."""
         number = len(self.tokens) + len(self.seen) + self._updates
         self._updates += 1
         created = LONG_AGO + timedelta(seconds=number)
@@ -165,19 +165,19 @@ class Service:
         return id_
 
     def touch(self, id_: str, **members: Any) -> None:
-        """Somebody else changes a token."""
+        """Change a token as another user."""
         self._updates += 1
         updated = as_api_time(datetime.now(UTC) + timedelta(milliseconds=self._updates))
         self.tokens[id_] = {**self.tokens[id_], **members, "lastUpdated": updated}
 
     def id_of(self, name: str) -> str:
-        """The id of a token."""
+        """Return the id of a token."""
         return next(id_ for id_, token in self.tokens.items() if token["name"] == name)
 
     # --- What it answers ---------------------------------------------------------------------
 
     def answer(self, method: str, path: str, query: str, content: bytes) -> Reply:
-        """Carries a request out, or does with it what the test wants."""
+        """Carry out a request, unless the test scripts another response."""
         id_ = path.removeprefix("/me/tokens").strip("/")
         body = json.loads(content) if content else {}
         ask = Ask(method, id_, dict(parse_qsl(query)), body, self._asked, self.now())
@@ -206,7 +206,7 @@ class Service:
         return Reply(content=self.tokens[ask.id])
 
     def page(self, ask: Ask, tokens: list[Json]) -> Json:
-        """A page of a list of tokens."""
+        """Return a page of a list of tokens."""
         field = ask.query.get("sortField", "name")
         direction = ask.query.get("sortDirection", "asc")
         number, size = int(ask.query.get("page", 0)), int(ask.query.get("perPage", 100))
@@ -230,12 +230,12 @@ class Service:
 
     @property
     def changed(self) -> list[str]:
-        """The ids of the tokens that requests have changed, each time they did."""
+        """The ids of changed tokens, one for each change."""
         return [seen.ask.id for seen in self.seen if seen.has_acted]
 
     @property
     def asked_to_change(self) -> list[str]:
-        """The ids of the tokens that requests wanted to change."""
+        """The ids of the tokens in all requests for a change."""
         return [seen.ask.id for seen in self.seen if seen.ask.changes]
 
     def statuses(self) -> Iterator[int]:
@@ -244,7 +244,7 @@ class Service:
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Reaches a service without a socket, so that all waits are those of the event loop's clock."""
+    """A transport to a service without a socket, so that only the event loop's clock is used."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -273,7 +273,7 @@ def _headers(reply: Reply) -> dict[str, str]:
 
 @asynccontextmanager
 async def listening(service: Service) -> Any:
-    """Serves on a loopback port; gives the base URL."""
+    """Serve on a loopback port, and yield the base URL."""
 
     async def connected(stream: ByteStream) -> None:
         async with stream:
@@ -316,11 +316,11 @@ async def _converse(service: Service, stream: ByteStream) -> None:
         await stream.send(f"HTTP/1.1 {reply.status} x\r\n{written}\r\n".encode() + reply.body)
 
 
-# --- What has to hold ----------------------------------------------------------------------------
+# --- Checks --------------------------------------------------------------------------------------
 
 
 def check(service: Service, plan: Plan, report: Report | None) -> None:
-    """Compare what the service has done with the plan and with the report.
+    """Compare the changes of the service with the plan and with the report.
 
     Nothing outside the plan was touched, each token that is reported as done was changed, each
     one that is reported as gone is gone, and the outcomes add up.

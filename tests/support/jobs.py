@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def fake_with(doomed: int, kept: int = 0) -> FakeLosant:
-    """A fake with tokens named `ci-…`, and others named `keep-…`."""
+    """Return a fake with tokens named `ci-…`, and others named `keep-…`."""
     fake = FakeLosant()
     for number in range(doomed):
         fake.add_token(f"ci-{number}", creation_date=LONG_AGO)
@@ -33,7 +33,7 @@ def fake_with(doomed: int, kept: int = 0) -> FakeLosant:
 
 
 def client_of(fake: FakeLosant, **options: Any) -> AsyncClient:
-    """A client that reaches the fake in process."""
+    """Return a client that reaches the fake in process."""
     return AsyncClient(
         fake.admin_token,
         **{
@@ -47,7 +47,7 @@ def client_of(fake: FakeLosant, **options: Any) -> AsyncClient:
 
 @asynccontextmanager
 async def served(fake: FakeLosant, **options: Any) -> AsyncIterator[AsyncClient]:
-    """A client that reaches the fake over sockets."""
+    """Yield a client that reaches the fake over sockets."""
     async with fake.serve() as base_url:
         transport = aiohttp_transport(max_connections=10)
         async with client_of(fake, base_url=base_url, transport=transport, **options) as client:
@@ -55,7 +55,7 @@ async def served(fake: FakeLosant, **options: Any) -> AsyncIterator[AsyncClient]
 
 
 async def planned(client: AsyncClient, folder: Path, **options: Any) -> Plan:
-    """A plan about all tokens named `ci-…`, or what the options say."""
+    """Make a plan for the tokens named `ci-…`, unless the options select others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", jobs.PlanWarning)
         return await jobs.plan(
@@ -81,21 +81,21 @@ def job_fails_with(
 
 
 def counts(report: Report) -> dict[str, int]:
-    """How many tokens came out how, without what did not occur."""
+    """Return the number of tokens with each outcome, without zeros."""
     return {outcome.value: count for outcome, count in report.counts.items() if count}
 
 
 def outcomes(report: Report) -> list[Outcome | None]:
-    """What came of each token."""
+    """Return the outcome of each token."""
     return [result.outcome for result in report.results()]
 
 
 def sent(fake: FakeLosant, method: str) -> list[str]:
-    """The ids of the tokens that requests with the method were about, in order."""
+    """Return the ids of the tokens in the requests with a method, in order."""
     ids = (request.path.rpartition("/")[2] for request in fake.requests if request.method == method)
     return [token_id for token_id in ids if token_id != "tokens"]  # no lists
 
 
 def on_virtual_time(job: Callable[[], Awaitable[T]]) -> T:
-    """Runs under trio, where waiting takes no time."""
+    """Run a job under trio with a clock on which waiting takes no time."""
     return trio.run(job, clock=MockClock(autojump_threshold=0))
