@@ -143,10 +143,12 @@ def test_without_pytest_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _plugin() -> list[str]:
-    # Where the package is installed, its entry point has registered the plugin already.
+    """Return the options that load the plugin, and leave out slow plugins without a part in it."""
+    fast = ["--assert=plain", "-p", "no:hypothesispytest", "-p", "no:xdist"]
+    # If the package is installed, its entry point has registered the plugin already.
     if any(
         point.value == "losant_tokens.testing.pytest_plugin"
         for point in importlib.metadata.entry_points(group="pytest11")
     ):
-        return []
-    return ["-p", "losant_tokens.testing.pytest_plugin"]
+        return fast
+    return [*fast, "-p", "losant_tokens.testing.pytest_plugin"]
