@@ -1,5 +1,6 @@
 """A fake whose time does not pass, and a client for it."""
 
 from tests.support.fake import client, fake
+from tests.support.fast_start import fast_start
 
-__all__ = ["client", "fake"]
+__all__ = ["client", "fake", "fast_start"]

@@ -87,7 +87,7 @@ def test_port(fake: FakeLosant) -> None:
         port = int(first.rpartition(":")[2])
         with pytest.raises(OSError, match=r"in use|Only one usage"), fake.serve(port):
             pass  # pragma: no cover
-        with pytest.raises(RuntimeError, match="being served"):
+        with pytest.raises(RuntimeError, match="already in use"):
             serving.__enter__()
     with fake.serve(port) as second:
         actual = fetch(second, fake)

@@ -1,5 +1,6 @@
 """The fixtures of the tests of the command."""
 
 from tests.support.command import command, fake, service, terminal
+from tests.support.fast_start import fast_start
 
-__all__ = ["command", "fake", "service", "terminal"]
+__all__ = ["command", "fake", "fast_start", "service", "terminal"]
