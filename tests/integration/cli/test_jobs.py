@@ -408,7 +408,7 @@ def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.Mon
         assert f"losant-tokens: error: {message}" in err
     monkeypatch.setenv("LOSANT_API_URL", "https://losant.example.com")
     code, _, err = command("apply", "--yes", "p.jsonl")
-    message = f"error: p.jsonl was made for {service}, but the client uses https://losant.e"
+    message = f"error: p.jsonl was made for {service}, but this command uses https://losa"
     assert (code, True) == (4, message in err)
 
 
