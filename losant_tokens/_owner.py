@@ -72,20 +72,20 @@ class Owner:
         return cls("instance", instance_id)
 
     @classmethod
-    def parse(cls, text: object) -> Self:
+    def parse(cls, value: object) -> Self:
         """Return the owner for a string.
 
         Args:
-            text: `user`, `oauth`, `application:ID` or `instance:ID`.
+            value: `user`, `oauth`, `application:ID` or `instance:ID`.
 
         Raises:
             ValidationError: The string has another form.
         """
-        kind, colon, id_ = text.partition(":") if isinstance(text, str) else ("", "", "")
+        kind, colon, id_ = value.partition(":") if isinstance(value, str) else ("", "", "")
         if kind not in {"user", "oauth", *_WITH_ID} or bool(colon) != (kind in _WITH_ID):
             raise ValidationError(
                 f"The owner must be user, oauth, application:ID or instance:ID, "
-                f"but it is {validators.describe(text)}"
+                f"but it is {validators.describe(value)}"
             )
         return cls(kind, id_ or None)  # type: ignore[arg-type]  # it is one of the four
 
