@@ -321,3 +321,11 @@ async def test_the_buffer_of_a_read_is_small() -> None:
         [(protocol, _)] = next(iter(connector._conns.values()))
         assert protocol.transport.max_size == 64 * 1024
         await pool.aclose()
+
+
+async def test_a_line_end_after_a_response_is_harmless() -> None:
+    """A line end after a response closes its connection of aiohttp, but no other connection."""
+    pool = HttpxPool()
+    protocol = Protocol(asyncio.get_running_loop(), pool)
+    protocol._drop(b"\r\n")
+    assert (protocol.has_surplus, pool.keeps_connections) == (False, True)
