@@ -94,7 +94,7 @@ class Network(httpcore.AsyncNetworkBackend):
         """Record that a new request begins, of which nothing was sent yet."""
         self.is_sending = False
 
-    def note_written(self, content: bytes) -> None:
+    def record_written(self, content: bytes) -> None:
         """Record that a part of a request was sent, except a CONNECT request to a proxy."""
         if not self.is_sending and content[:1].isalpha() and not content.startswith(b"CONNECT "):
             self.is_sending = self.is_waiting = True
@@ -104,7 +104,7 @@ class Network(httpcore.AsyncNetworkBackend):
             self._sent_at = time.monotonic()
             self.on_sending()
 
-    def note_stream(self, stream: "_Stream") -> None:
+    def use_stream(self, stream: "_Stream") -> None:
         """Record that the connection uses TLS from now on."""
         self._stream = stream
 
@@ -145,7 +145,7 @@ class Network(httpcore.AsyncNetworkBackend):
                 break
         return b"".join(parts)
 
-    async def forget(self) -> None:
+    async def close(self) -> None:
         """Close the connection if it is still open."""
         stream, self._transport, self._stream = self._transport, None, None
         if stream is not None:
@@ -179,7 +179,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        self._network.note_written(buffer)
+        self._network.record_written(buffer)
         await self.inner.write(buffer, timeout)
 
     async def start_tls(
@@ -191,7 +191,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         stream = _Stream(
             await self.inner.start_tls(ssl_context, server_hostname, timeout), self._network
         )
-        self._network.note_stream(stream)
+        self._network.use_stream(stream)
         return stream
 
 

@@ -108,7 +108,7 @@ class HttpxPool(Pool):
             return response
         raise problem
 
-    async def give_back(self, connection: "_Connection") -> None:
+    async def release(self, connection: "_Connection") -> None:
         """Make a connection available to other requests."""
         if self._closed or not self.keeps_connections:
             await discard(connection)
@@ -155,10 +155,10 @@ class HttpxPool(Pool):
         """Return whether no data has arrived on an idle connection, nor its end."""
         if self.keeps_connections and not connection.is_readable():
             return True
-        self.note_surplus(await connection.network.read_surplus())
+        self.record_surplus(await connection.network.read_surplus())
         return False
 
-    def note_surplus(self, surplus: bytes) -> None:
+    def record_surplus(self, surplus: bytes) -> None:
         """Stop reusing connections if a server has sent more than line ends after a response."""
         if surplus.strip():
             self.keeps_connections = False
@@ -243,7 +243,7 @@ class _Connection(httpx.AsyncHTTPTransport):
         try:
             await super().aclose()
         finally:
-            await self.network.forget()
+            await self.network.close()
 
     def __reduce__(self) -> Never:
         raise TypeError("A connection cannot be pickled: it may hold the password of a proxy.")
@@ -297,7 +297,7 @@ class _Body(httpx.AsyncByteStream):
         if self._is_unverifiable and self._connection:
             surplus = await self._connection.mixes_up_responses()
             if surplus:
-                self._pool.note_surplus(surplus)
+                self._pool.record_surplus(surplus)
                 raise httpx.RemoteProtocolError(MIXED_UP)
         self._has_ended = True
         raise StopAsyncIteration
@@ -319,10 +319,10 @@ class _Body(httpx.AsyncByteStream):
             await discard(connection)
             raise
         if unread := connection.unread():
-            self._pool.note_surplus(unread)
+            self._pool.record_surplus(unread)
             await discard(connection)
         else:
-            await self._pool.give_back(connection)
+            await self._pool.release(connection)
 
 
 async def discard(connection: "_Connection") -> None:

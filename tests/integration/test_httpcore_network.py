@@ -88,7 +88,7 @@ async def test_a_network_without_a_connection() -> None:
     network = Network(Broken(), ResponseTimes())
     assert (b"", False) == (await network.read_surplus(), network.has_buffered())
     assert (False, False) == (network.is_readable(), network.sent_nothing)
-    await network.forget()
+    await network.close()
     with pytest.raises(AttributeError):
         await network.connect_tcp("h", 1)
     assert network.sent_nothing
