@@ -160,7 +160,7 @@ class Session:
         if self._open_state is not None:
             await self._open_state.close_pool()
 
-    def check_usable(self) -> OpenState:
+    def require_open(self) -> OpenState:
         """Return the open state for a call.
 
         Raises:
@@ -198,10 +198,10 @@ class Session:
             LosantError: Any of the errors in `losant_tokens.errors`.
             TypeError: There is no such option.
         """
-        state = self.check_usable()
+        state = self.require_open()
         if (problem := self._problem(operation)) is not None:
             await self._check_token(state, operation, problem)
-        return cast("R", await self._prepare(state, operation, ids, query, body, options).result())
+        return cast("R", await self._new_call(state, operation, ids, query, body, options).result())
 
     async def call_for_next_page(
         self,
@@ -221,13 +221,13 @@ class Session:
         Raises:
             LosantError: Any error that `call` raises.
         """
-        state = self.check_usable()
+        state = self.require_open()
         problem = None if self.scope_check == "warn" else self._problem(operation)
         if problem is not None:
             await self._check_token(state, operation, problem)
-        return cast("R", await self._prepare(state, operation, ids, query, None, options).result())
+        return cast("R", await self._new_call(state, operation, ids, query, None, options).result())
 
-    def _prepare(
+    def _new_call(
         self,
         state: OpenState,
         operation: Operation[Any],

@@ -114,7 +114,7 @@ async def test_a_timeout_without_end(seconds: float) -> None:
         assert (await client.user_api_token.get(ID)).id == ID
 
 
-# --- Answers that are none --------------------------------------------------------------------
+# --- Unreadable responses ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pool", ["httpx", "aiohttp"])

@@ -32,10 +32,10 @@ def test_all() -> None:
 def test_lazy_names() -> None:
     """Each lazy name has the same module at run time as for type checkers."""
     tree = ast.parse(Path(losant_tokens.__file__).read_text())
-    told = next(node for node in tree.body if isinstance(node, ast.If))
+    type_checking = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.name: import_module(node.module or "")
-        for node in told.body
+        for node in type_checking.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }

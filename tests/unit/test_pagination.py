@@ -597,7 +597,7 @@ async def test_any_smaller_pages(total: int, light: int, cap: int, per_page: int
     assert [*range(total)] == await server.numbers(per_page=per_page)
 
 
-# --- What cannot be asked for -----------------------------------------------------------------
+# --- Refused options --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ async def test_a_single_attempt() -> None:
     async with client_of(limit, retry=RetryPolicy(attempts=1)) as client:
         with pytest.raises(errors.TooManyRequests):
             await client.user_api_token.get(ID)
-        assert client._session.check_usable().rate_limiter.rate is not None
+        assert client._session.require_open().rate_limiter.rate is not None
     assert len(limit.refused) == 1
 
 

@@ -210,13 +210,13 @@ def test_flags(options: dict[str, Any], expected: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", ["actions", "links", "embedded"])
 @pytest.mark.parametrize(
-    ("value", "shown"), [(1, "int"), ("true", "'true'"), (None, "NoneType"), (0, "int")]
+    ("value", "described"), [(1, "int"), ("true", "'true'"), (None, "NoneType"), (0, "int")]
 )
-def test_bad_flags(name: str, value: object, shown: str) -> None:
+def test_bad_flags(name: str, value: object, described: str) -> None:
     """A flag that is not a boolean is refused."""
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKENS_GET, None, None, None, None, **{name: value})
-    assert str(caught.value) == f"{name} must be True or False, but it is {shown}"
+    assert str(caught.value) == f"{name} must be True or False, but it is {described}"
 
 
 def test_query() -> None:
@@ -260,10 +260,10 @@ BAD_HEADERS: list[tuple[Any, str]] = [
 NO_HEADER = "must be a string of printable ASCII characters without spaces, but it is"
 
 
-@pytest.mark.parametrize(("value", "shown"), BAD_HEADERS)
-def test_bad_headers(value: Any, shown: str) -> None:
+@pytest.mark.parametrize(("value", "described"), BAD_HEADERS)
+def test_bad_headers(value: Any, described: str) -> None:
     """A value that a header cannot have is refused, for all requests and for one."""
-    expected = f"{NO_HEADER} {shown}"
+    expected = f"{NO_HEADER} {described}"
     for name in ("losantdomain", "api_version"):
         with pytest.raises(ValidationError) as caught:
             to(**{name: value})
@@ -318,7 +318,7 @@ BAD_IDS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "shown"), BAD_IDS)
+@pytest.mark.parametrize(("value", "described"), BAD_IDS)
 @pytest.mark.parametrize(
     ("name", "ids"),
     [
@@ -330,13 +330,13 @@ BAD_IDS: list[tuple[Any, str]] = [
         ("instanceApiTokens.get", INSTANCE_ID),
     ],
 )
-def test_bad_ids(name: str, ids: dict[str, str], value: Any, shown: str) -> None:
+def test_bad_ids(name: str, ids: dict[str, str], value: Any, described: str) -> None:
     """A malformed id is refused, for each id in the path."""
     for place in ids:
         with pytest.raises(ValidationError) as caught:
             build(BY_NAME[name], {**ids, place: value})
         assert str(caught.value) == (
-            f"{name}: {place} must be 24 hexadecimal digits, but it is {shown}"
+            f"{name}: {place} must be 24 hexadecimal digits, but it is {described}"
         )
         assert frames_hold(caught.value, TOKEN) == []
 
@@ -444,7 +444,7 @@ def test_no_body(name: str) -> None:
     assert "content-type" not in request.headers
 
 
-# --- What shows in errors --------------------------------------------------------------------
+# --- No secrets in errors ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

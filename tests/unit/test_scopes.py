@@ -124,9 +124,9 @@ def test_length_of_listed_scopes() -> None:
 def test_message_about_odd_scopes() -> None:
     """A message shows the odd scopes that a claim may hold shortened and escaped."""
     odd = ("a\nb", "x" * 10_000)
-    shown = format_scopes(odd)
+    formatted = format_scopes(odd)
 
-    assert shown == f"'a\\nb', '{'x' * 59}"
+    assert formatted == f"'a\\nb', '{'x' * 59}"
 
 
 @pytest.mark.parametrize("row", WITH_SCOPES, ids=str)

@@ -307,7 +307,7 @@ async def test_reading_a_long_list_is_within_the_timeout() -> None:
             await client.user_api_tokens.get(timeout=0.02)
 
 
-# --- Scopes, expiry, life ---------------------------------------------------------------------
+# --- Scopes and client state -----------------------------------------------------------------
 
 
 @respx.mock
@@ -405,7 +405,7 @@ async def test_an_option_that_does_not_exist(options: Any) -> None:
             client.user_api_tokens.iter(**options)
 
 
-# --- What is told, and what is not ------------------------------------------------------------
+# --- Logs and secrets -------------------------------------------------------------------------
 
 
 @respx.mock
@@ -447,9 +447,9 @@ async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> N
 @pytest.mark.parametrize("status", [400, 500, 200])
 async def test_a_server_that_repeats_secrets(status: int) -> None:
     """A secret that the server repeats is in no error, pickle or frame."""
-    told = {"type": "Bad", "message": "my-token and my-password", "more": ["my-token"]}
-    respx.post(f"{API}/auth/user").respond(status, json=told)
-    respx.patch(TOKEN_URL).respond(status, json=told)
+    body = {"type": "Bad", "message": "my-token and my-password", "more": ["my-token"]}
+    respx.post(f"{API}/auth/user").respond(status, json=body)
+    respx.patch(TOKEN_URL).respond(status, json=body)
     async with AsyncClient("my-token", retry=ONCE) as client:
         login = client.auth.authenticate_user(UserCredentials("a@b.c", "my-password"))
         patch = client.user_api_token.patch(ID, ApiTokenPatch(name="x"))
@@ -457,8 +457,8 @@ async def test_a_server_that_repeats_secrets(status: int) -> None:
             with pytest.raises(errors.LosantError) as caught:
                 await call
             error = caught.value
-            told_on = repr(vars(error)) + str(error) + repr(pickle.dumps(error))
-            assert [] == [secret for secret in secrets if secret in told_on]
+            visible = repr(vars(error)) + str(error) + repr(pickle.dumps(error))
+            assert [] == [secret for secret in secrets if secret in visible]
             assert [] == [frame for secret in secrets for frame in frames_that_hold(error, secret)]
 
 
@@ -470,8 +470,8 @@ async def test_no_pickle_holds_the_token(duplicate: Callable[[object], object]) 
         async with AsyncClient("my-secret") as client:
             await client.user_api_token.get(ID)
             session = client._session
-            call = session._prepare(
-                session.check_usable(),
+            call = session._new_call(
+                session.require_open(),
                 _operations.USER_API_TOKEN_GET,
                 {"apiTokenId": ID},
                 {},
