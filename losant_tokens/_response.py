@@ -37,8 +37,9 @@ DEFAULT_MAX_RESPONSE_SIZE = 32 * 1024 * 1024
 
 _MAX_SINGLE_SIZE = 4 * 1024 * 1024  # bytes; the description of a token may take 200 KB if escaped
 _MAX_ERROR_SIZE = 1024 * 1024  # bytes
-_BYTES_PER_VALUE = 64  # A body may hold one JSON value for this many bytes of its maximum size,
-_MIN_VALUES = 10_000  # but always at least this many values.
+# A body may hold one JSON value for each 64 bytes of its maximum size, and at least 10,000 values.
+_BYTES_PER_VALUE = 64
+_MIN_VALUES = 10_000
 _KNOWN_ENCODINGS = frozenset({"br", "compress", "deflate", "zstd"})
 _KNOWN_TYPES = frozenset(
     {

@@ -24,8 +24,9 @@ import math
 
 import attrs
 
-_FACTOR = 2.0  # A response is held back until this many shortest times after the request,
-_MIN_HOLD, _MAX_HOLD = 0.01, 0.25  # but for at least and at most this many seconds.
+# A response is held back until twice the shortest time after the request, within these bounds.
+_FACTOR = 2.0
+_MIN_HOLD, _MAX_HOLD = 0.01, 0.25  # seconds
 
 
 @attrs.define
