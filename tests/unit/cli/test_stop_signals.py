@@ -6,6 +6,7 @@ import time
 import anyio
 import pytest
 
+from losant_tokens.cli import _connect
 from losant_tokens.cli._connect import run_until_stopped
 from losant_tokens.cli._stop_signals import StopSignals
 from tests.support.signals import send
@@ -49,6 +50,14 @@ def test_work_is_cancelled() -> None:
         run_until_stopped(work)
 
     assert ends == ["cancelled"]
+
+
+def test_work_without_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that a signal stopped before it returned raises KeyboardInterrupt."""
+    monkeypatch.setattr(_connect, "run_event_loop", lambda _: [])
+
+    with pytest.raises(KeyboardInterrupt):
+        run_until_stopped(anyio.sleep_forever)
 
 
 def test_work_within_the_grace_period(capsys: pytest.CaptureFixture[str]) -> None:
