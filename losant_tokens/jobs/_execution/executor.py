@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import attrs
 
-from losant_tokens import ApiTokenPatch, AsyncClient, Success
+from losant_tokens import ApiTokenPatch, AsyncClient, OwnerTokens, Success
 from losant_tokens._retry import FailureKind, classify, may_have_arrived, may_retry_in_job
 from losant_tokens.errors import (
     Forbidden,
@@ -106,11 +106,13 @@ class Executor:
             LosantError: A request failed. The caller retries or ends the job.
         """
         throttle, entry = self.throttle, item.entry
+        tokens = self.client.tokens(entry.owner)
         reads_first = self.verify or item.must_verify
         async with throttle.acquire(2 if reads_first else 1) as slot:
             if reads_first:
                 try:
-                    token = await slot.send(partial(self._read, entry), item)
+                    read = partial(tokens.get, entry.id, retry=ONE_ATTEMPT)
+                    token = await slot.send(read, item)
                 except LosantError as error:
                     return self._after_failed_read(item, error)
                 read_at = throttle.now()
@@ -122,21 +124,17 @@ class Executor:
                     return None
             self.journal.record_intent(item.number)
             try:
-                response = await slot.send(partial(self._change, entry), item, "change")
+                change = partial(self._change, tokens, entry.id)
+                response = await slot.send(change, item, "change")
             except LosantError as error:
                 return self._after_failed_change(item, error)
             return self._after_change(item, response)
 
-    def _read(self, entry: Entry) -> Awaitable[Token]:
-        """Send the request that reads a token."""
-        return self.client.tokens(entry.owner).get(entry.id, retry=ONE_ATTEMPT)
-
-    def _change(self, entry: Entry) -> Awaitable[Token | Success]:
+    def _change(self, tokens: OwnerTokens, token_id: str) -> Awaitable[Token | Success]:
         """Send the request that carries out the action."""
-        tokens = self.client.tokens(entry.owner)
         if self.action == "delete":
-            return tokens.delete(entry.id, retry=ONE_ATTEMPT)
-        return tokens.patch(entry.id, _PATCHES[self.action], retry=ONE_ATTEMPT)
+            return tokens.delete(token_id, retry=ONE_ATTEMPT)
+        return tokens.patch(token_id, _PATCHES[self.action], retry=ONE_ATTEMPT)
 
     async def _record(self, item: WorkItem, result: ExecutionResult) -> None:
         """Record a result, or hold it back.

@@ -290,12 +290,12 @@ def _line(
     number: int, state: str, error: str | None = None, changed_at: datetime | None = None
 ) -> bytes:
     """Return a line without its checksum and its end."""
-    members: dict[str, object] = {"n": number, "is": state}
+    line = b'{"n":%d,"is":"%b"' % (number, state.encode())
     if error is not None:
-        members["error"] = error
+        line += b',"error":%b' % json_line(error)
     if changed_at is not None:
-        members["changed"] = changed_at.isoformat()
-    return json_line(members)[:-1]
+        line += b',"changed":"%b"' % changed_at.isoformat().encode()
+    return line
 
 
 def _may_start_journal(line: bytes) -> bool:
