@@ -30,5 +30,7 @@ def _is_of_a_tool(name: str) -> bool:
 def _state() -> Iterator[Path]:
     for folder in (HOME / ".local/state", HOME / ".config", HOME / ".cache"):
         for own in folder.glob("losant-tokens*"):
-            yield own
-            yield from own.rglob("*")
+            # A lock file exists only while a process holds it, which may be any process.
+            if own.name != "losant-tokens-locks":
+                yield own
+                yield from own.rglob("*")
