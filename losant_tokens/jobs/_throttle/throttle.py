@@ -18,7 +18,7 @@ import attrs
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._eventloop import clock
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
-from losant_tokens.errors import LosantError, ResponseError
+from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
@@ -320,6 +320,8 @@ class Throttle:
             kind: The kind of the request.
             attempts: The attempts for the token. A failure is added.
         """
+        if isinstance(error, ResponseTooLarge):
+            return  # The limit is the client's own, so the error says nothing about the service.
         match classify(error):
             case FailureKind.RATE_LIMITED:
                 self._record_rate_limit(error, sent_at)

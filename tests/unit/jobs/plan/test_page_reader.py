@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -296,6 +297,27 @@ async def test_pages_that_are_too_large(tmp_path: Path, limit: int, first: int) 
 
     assert ids(plan) == [token["id"] for token in TOKENS]
     assert (plan.header.incomplete, plan.header.drifted) == ((), False)
+
+
+def test_pages_that_are_too_large_are_no_outage(tmp_path: Path) -> None:
+    """If a page is too large many times in a row, planning does not wait for an outage to end."""
+
+    def answer(page: int, size: int, tokens: list[Item]) -> dict[str, Any]:
+        items = cut(page, size, tokens)
+        padding = "x" * 30_000 if len(items) > 2 else ""
+        return {"items": [one | {"description": padding} for one in items]}
+
+    transport = httpx.MockTransport(Server(answer, TOKENS[:6]))
+
+    async def seconds() -> float:
+        began = anyio.current_time()
+        async with AsyncClient(
+            "x", base_url="https://x.example", transport=transport, max_response_size=20_000
+        ) as client:
+            await jobs.plan(client, USER, select=jobs.no_tokens(), path=tmp_path / "plan")
+        return anyio.current_time() - began
+
+    assert on_virtual_time(seconds) < 0.9  # a probe would wait for a second
 
 
 async def test_page_of_one_that_is_too_large(tmp_path: Path) -> None:
