@@ -12,23 +12,22 @@ Rejected: recording these results at once, because a job with the wrong credenti
 thousands of tokens as gone.
 """
 
-from functools import partial
-
 import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.errors import Forbidden, LosantError
+from losant_tokens.errors import Forbidden, LosantError, ResponseError
 from losant_tokens.jobs._execution.execution_result import ExecutionResult
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.queue import WorkItem
-from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, GaveUpError, open_throttle
+from losant_tokens.jobs._plan.page_reader import open_pages
+from losant_tokens.jobs._plan.settings import PAGE_SIZE
+from losant_tokens.jobs._throttle.throttle import GaveUpError, open_throttle
 from losant_tokens.jobs._types import Outcome
 
 MAX_GONE_IN_A_ROW = 20
 MAX_FORBIDDEN = 500  # without a success: the credential is to blame
 MIN_FORBIDDEN = 10  # without a success, if the plan has no other tokens
-_PAGE_SIZE = 1000
 _NOT_CONFIRMED = "404, like others in a row, so it is not certain that it is gone"
 
 
@@ -170,16 +169,26 @@ class UnconfirmedResults:
         return self._listed_ids[owner]
 
     async def _list_ids(self, owner: Owner) -> set[str]:
-        """Return the ids of all tokens of an owner, up to the first page without a new one."""
-        read_page = partial(
-            self.client.tokens(owner).page, per_page=_PAGE_SIZE, sort_field="id", retry=ONE_ATTEMPT
-        )
+        """Return the ids of all tokens of an owner.
+
+        Raises:
+            ResponseError: A page has no new tokens, so the server may not have sent the requested
+                one.
+            LosantError: A page cannot be read.
+        """
         ids: set[str] = set()
-        number, has_new_ids = 0, True
-        async with open_throttle(self.patience) as throttle:
-            while has_new_ids:
-                page = await throttle.read(partial(read_page, page=number))
-                new_ids = {token.id.lower() for token in page.items} - ids
-                ids |= new_ids
-                number, has_new_ids = number + 1, bool(new_ids)
+        tokens = self.client.tokens(owner)
+        async with (
+            open_throttle(self.patience) as throttle,
+            open_pages(throttle, tokens, PAGE_SIZE) as pages,
+        ):
+            async for listed in pages:
+                page_ids = {token.id.lower() for token in listed.page.items}
+                if page_ids and page_ids <= ids:
+                    raise ResponseError(
+                        f"Page {listed.number} of the list of the tokens of {owner} repeats tokens "
+                        f"of earlier pages",
+                        status_code=200,
+                    )
+                ids |= page_ids
         return ids

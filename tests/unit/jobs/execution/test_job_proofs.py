@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import httpx
 import pytest
 
 from losant_tokens import ApiTokenPatch, AsyncClient, errors, jobs
 from losant_tokens.jobs import Outcome, Report
 from losant_tokens.testing import FakeLosant
+from tests.support.job_service import Ask, InProcess, Json, Reply, Service, problem
 from tests.support.jobs import (
     client_of,
     counts,
@@ -308,6 +310,63 @@ def test_failed_list_confirms_nothing(tmp_path: Path) -> None:
     report = on_virtual_time(job)
 
     assert (counts(report), report.pending) == ({}, 3)
+
+
+def ignoring_the_page(service: Service, ask: Ask) -> Json:
+    """Return the first 10 tokens for each page."""
+    return service.page(attrs.evolve(ask, query={**ask.query, "page": "0"}), _first(service, 10))
+
+
+def silently_capped(service: Service, ask: Ask) -> Json:
+    """Return up to 10 tokens, from the offset that the requested page size gives."""
+    page = service.page(ask, list(service.tokens.values()))
+    return {"items": page["items"][:10]}
+
+
+def _first(service: Service, number: int) -> list[Json]:
+    return list(service.tokens.values())[:number]
+
+
+@pytest.mark.parametrize("make_page", [ignoring_the_page, silently_capped])
+def test_list_of_some_tokens_confirms_nothing(
+    tmp_path: Path, make_page: Callable[[Service, Ask], Json]
+) -> None:
+    """A server that returns the wrong page, or a part of it, does not confirm a 404."""
+    service = Service.of(0, kept=10)
+    for number in range(30):
+        service.add(f"ci-{number}")
+
+    async def job() -> Report:
+        async with AsyncClient(
+            "x", base_url="https://x.example", transport=InProcess(service), max_connections=10
+        ) as client:
+            plan = await planned(client, tmp_path)
+            service.before = respond
+            return await jobs.apply(client, plan)
+
+    def respond(ask: Ask) -> Reply:
+        if ask.id:
+            return problem(404, "NotFound")
+        return Reply(content=make_page(service, ask))
+
+    report = on_virtual_time(job)
+
+    assert (counts(report), report.pending) == ({}, 30)
+    assert "a list of all tokens does not confirm it" in (report.gave_up or "")
+
+
+def test_list_with_pages_that_are_too_large_confirms_404s(tmp_path: Path) -> None:
+    """If a page of the list is larger than the client reads, smaller pages confirm the 404s."""
+    fake = fake_with(30, kept=60)
+
+    async def job() -> Report:
+        async with client_of(fake, max_response_size=10_000) as client:
+            plan = await planned(client, tmp_path)
+            for entry in plan.entries():
+                await client.user_api_token.delete(entry.id)
+            return await jobs.apply(client, plan)
+
+    assert counts(on_virtual_time(job)) == {"gone": 30}
 
 
 # --- Success ---------------------------------------------------------------------------------
