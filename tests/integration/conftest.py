@@ -1,4 +1,4 @@
-"""A fake whose time does not pass, and a client for it."""
+"""The fixtures of the integration tests."""
 
 from tests.support.fake import client, fake
 from tests.support.fast_start import fast_start

@@ -13,7 +13,7 @@ from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, httpx_transport
 from losant_tokens.errors import ConnectFailed
-from tests.support.cancelling import Sweep, Way
+from tests.support.cancellation import Sweep, Way
 from tests.support.servers import ID, answer, respond, serve
 
 MOST_POINTS = 400

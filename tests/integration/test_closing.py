@@ -14,7 +14,7 @@ from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors, httpx_transport
 from losant_tokens.errors import ClientStateError
-from tests.support.cancelling import Sweep, Way
+from tests.support.cancellation import Sweep, Way
 from tests.support.servers import ID, answer, respond, serve
 
 POOLS: dict[str, Callable[..., httpx.AsyncBaseTransport]] = {

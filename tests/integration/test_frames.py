@@ -19,7 +19,7 @@ from losant_tokens import (
     UserCredentials,
     errors,
 )
-from tests.support.cancelling import Sweep, Way
+from tests.support.cancellation import Sweep, Way
 from tests.support.wire import ID, STACKS, Peer, good, response, run, serve, token, transport
 
 BEARER = "my-bearer-token"

@@ -1,4 +1,4 @@
-"""A fake whose time stands still, and a client for it."""
+"""A fake with a fixed time, and a client for it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Servers on real sockets that answer byte by byte what a test wants, under asyncio and trio."""
+"""Servers on real sockets that send the bytes that a test specifies, under asyncio and trio."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,14 +17,14 @@ Handler = Callable[[ByteStream, bytes], Awaitable[None]]
 def answer(
     content: bytes = TOKEN, status: str = "200 OK", headers: str = "", length: int | None = None
 ) -> bytes:
-    """An HTTP answer as bytes; `length` is what it claims to have, where that is a lie."""
+    """Return an HTTP response as bytes; `length` is a wrong content-length."""
     size = len(content) if length is None else length
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n"
     return f"{head}{headers}\r\n".encode() + content
 
 
 async def read_request(stream: ByteStream, buffer: bytearray) -> bytes | None:
-    """The head of the next request (its body is read, too), or `None` when there is no more."""
+    """Read the next request and return its head, or `None` if the client has disconnected."""
     try:
         while b"\r\n\r\n" not in buffer:
             buffer += await stream.receive()
@@ -43,7 +43,7 @@ async def read_request(stream: ByteStream, buffer: bytearray) -> bytes | None:
 
 @asynccontextmanager
 async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serves on a loopback port until the block ends; gives the base URL."""
+    """Serve on a loopback port during the block, which gets the base URL."""
 
     async def connected(stream: ByteStream) -> None:
         if tls is not None:
@@ -53,7 +53,7 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
                 )
             except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
                 await anyio.aclose_forcefully(stream)
-                return  # the client left in the middle of the handshake, or trusts us not
+                return  # the client disconnected during the handshake, or does not trust the server
             except BaseException:  # the test is over
                 await anyio.aclose_forcefully(stream)
                 raise
@@ -63,7 +63,7 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
                 while (head := await read_request(stream, buffer)) is not None:
                     await handler(stream, head)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass  # the client has gone, which is what many a test is about
+                pass  # the client has disconnected, as many tests intend
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         scheme = "http" if tls is None else "https"
@@ -75,5 +75,5 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 
 async def respond(stream: ByteStream, head: bytes) -> None:
-    """Answers each request with a token."""
+    """Respond to each request with a token."""
     await stream.send(answer())

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from losant_tokens._concurrency_limiter import AsyncioLimiter, Limiter, TrioLimiter
-from tests.support.cancelling import Sweep, Way
+from tests.support.cancellation import Sweep, Way
 
 Test = Callable[[type[AsyncioLimiter] | type[TrioLimiter]], Awaitable[None]]
 

@@ -27,8 +27,8 @@ from losant_tokens import (
     _operations,
     errors,
 )
-from tests.support.frames import frames_that_hold
 from tests.support.servers import ID
+from tests.support.traceback_secrets import frames_that_hold
 
 API = "https://api.losant.com"
 QUICK = RetryPolicy(base=0.001, cap=0.001, deadline=5)

@@ -20,8 +20,8 @@ from losant_tokens._transports.failures import (
     chained_exceptions,
     without_frames,
 )
-from tests.support.frames import frames_that_hold
 from tests.support.servers import ID
+from tests.support.traceback_secrets import frames_that_hold
 
 SECRET = "my-bearer-token"
 

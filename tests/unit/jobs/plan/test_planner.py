@@ -13,7 +13,7 @@ import pytest
 from losant_tokens import ApiToken, AsyncClient, Owner, errors, jobs
 from losant_tokens.jobs import Counts, PlanWarning
 from losant_tokens.testing import FakeLosant
-from tests.support.cancelling import Sweep, Way
+from tests.support.cancellation import Sweep, Way
 from tests.support.jobs import LONG_AGO, USER, client_of, fake_with, planned, sent
 
 APPLICATION = Owner.application("575ec8687ae143cd83dc4a97")

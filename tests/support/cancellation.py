@@ -1,7 +1,6 @@
-"""Cancels a coroutine at a chosen point where it waits, in each way that there is.
+"""Cancel a coroutine at a chosen await, in each possible way.
 
-A coroutine *waits* where it hands control to the event loop. A sweep over all those points finds
-what a random cancellation finds once in a month.
+A sweep over all awaits finds errors that a random cancellation almost never finds.
 """
 
 import asyncio
@@ -15,12 +14,12 @@ Way = Literal["task", "task, with the result", "scope"]
 
 
 class Sweep:
-    """Runs coroutines that are cancelled at one point each, and counts their points.
+    """Run coroutines, each of which is cancelled at one await, and count their awaits.
 
     Ways:
-        task: The task is cancelled as it begins to wait.
-        task, with the result: It is cancelled in the instant in which what it waits for is there.
-        scope: A cancel scope of anyio around it is cancelled as it begins to wait.
+        task: The task is cancelled when it starts to wait.
+        task, with the result: The task is cancelled when the awaited result arrives.
+        scope: The anyio cancel scope around it is cancelled when it starts to wait.
     """
 
     def __init__(self, way: Way, at: int) -> None:
@@ -31,11 +30,11 @@ class Sweep:
 
     @property
     def has_cancelled(self) -> bool:
-        """Whether the coroutine got as far as the point."""
+        """Whether the coroutine reached the chosen await."""
         return self.points >= self.at
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Runs the coroutine until it ends, or is cancelled."""
+        """Run the coroutine until it ends or is cancelled."""
         with self.scope:
             try:
                 await self._step(coroutine)
@@ -72,5 +71,5 @@ class Sweep:
         assert task is not None
         if self.way == "task" or waits_for is None:
             task.cancel()
-        else:  # our callback is the first: the task wakes up to both the result and the end
+        else:  # this callback runs first, so the task gets the result and the cancellation
             waits_for.add_done_callback(lambda _: task.cancel())

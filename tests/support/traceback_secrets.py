@@ -1,8 +1,8 @@
-"""Looks for secrets where a traceback with locals would show them."""
+"""Find secrets that a traceback with local variables would show."""
 
 
 def frames_that_hold(error: BaseException | None, secret: str) -> list[str]:
-    """The frames of the package, in an error and those it is chained to, that show a secret."""
+    """Return the local variables of an error and its causes that show a secret."""
     found = []
     seen = set()
     while error is not None and id(error) not in seen:
