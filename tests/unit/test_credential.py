@@ -305,9 +305,9 @@ def test_number_of_too_many_digits() -> None:
 def test_very_long_token() -> None:
     """A token of megabytes takes no time, and nothing is known about it."""
     token = Secret(jwt({"scope": ["x" * 10_000_000]}))
-    started = time.monotonic()
+    started = time.thread_time()
     assert read_credential(token) == Credential(token)
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 ODD_HEADERS: list[Any] = [
