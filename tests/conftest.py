@@ -27,7 +27,7 @@ BEFORE = pytest.StashKey[frozenset[Path]]()
 
 # On a busy machine an example may take long, so it has no deadline.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=250)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
