@@ -47,6 +47,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from losant_tokens import errors, jobs
+    from losant_tokens._call_options import RequestOptions
     from losant_tokens._client import AsyncClient
     from losant_tokens._models import (
         ApiToken,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
         UserOauthToken,
         UserOauthTokens,
     )
-    from losant_tokens._options import RequestOptions
     from losant_tokens._owner import Owner
     from losant_tokens._pagination import Listing
     from losant_tokens._payloads import (
@@ -110,7 +110,7 @@ else:
             "UserOauthToken",
             "UserOauthTokens",
         ),
-        "_options": ("RequestOptions",),
+        "_call_options": ("RequestOptions",),
         "_owner": ("Owner",),
         "_pagination": ("Listing",),
         "_resources.owner_tokens": ("OwnerTokens",),

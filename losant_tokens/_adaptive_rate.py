@@ -18,7 +18,7 @@ The approach:
    lengthen the pause.
 
 Source: the curve is that of CUBIC for TCP (RFC 9438, 4.2). The constants were found by simulation
-of fixed windows, sliding windows and token buckets (`tests/unit/jobs/throttle/test_pace.py`).
+of fixed windows, sliding windows and token buckets (`test_rate_and_concurrency`).
 
 Rejected: additive increase and multiplicative decrease (AIMD), because it either returns slowly or
 is refused often; a fixed rate, because nobody knows the limit.

@@ -41,7 +41,7 @@ from losant_tokens._retry import (
     may_retry,
 )
 from losant_tokens._secret import Secret
-from losant_tokens._transports.base import Pool
+from losant_tokens._transports.base_pool import Pool
 from losant_tokens._transports.configuration_problems import (
     PROXY_AUTHENTICATION_REQUIRED,
     proxy_failure,

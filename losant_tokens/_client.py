@@ -33,7 +33,7 @@ from losant_tokens._scopes import format_scopes
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transports import httpx_transport
-from losant_tokens._transports.base import DEFAULT_MAX_CONNECTIONS, check_max_connections
+from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._version import __version__
 from losant_tokens.errors import ValidationError
 

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from losant_tokens import _validators as validators
-from losant_tokens._hosts import is_loopback
+from losant_tokens._host_names import is_loopback
 from losant_tokens._secret import Secret
 from losant_tokens.errors import IssuerMismatch, TokenExpired, ValidationError
 

@@ -9,7 +9,7 @@ import attrs
 import httpx
 
 from losant_tokens import _validators as validators
-from losant_tokens._hosts import is_loopback, is_valid_host
+from losant_tokens._host_names import is_loopback, is_valid_host
 from losant_tokens._operations import Operation
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError

@@ -10,7 +10,7 @@ gives an upper bound. Only if that bound exceeds the limit, a second survey skip
 exactly.
 
 Source: measured with small gzip bodies of empty lists. Memory grows by 1,500 MiB without the
-limits, and by less than 150 MiB with them (`tests/integration/test_bombs.py`).
+limits, and by less than 150 MiB with them (`tests/integration/test_decompression_bombs.py`).
 
 Rejected: a parser in Python that counts while it parses, because it is 30 times slower; a process
 with a memory limit, because not every platform has one.

@@ -14,13 +14,13 @@ import httpx
 
 from losant_tokens import _validators as validators
 from losant_tokens._call import Call, ask_server_time
+from losant_tokens._call_options import RequestOptions, check_options
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._endpoint import Endpoint
-from losant_tokens._list_changes import Changes
 from losant_tokens._open_state import OpenState, closed_error
 from losant_tokens._operations import Operation
-from losant_tokens._options import RequestOptions, check_options
+from losant_tokens._own_changes import Changes
 from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
 from losant_tokens._request import build_request, time_request
@@ -29,7 +29,7 @@ from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import scope_problem
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
-from losant_tokens._warnings import warn_caller
+from losant_tokens._warn_caller import warn_caller
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from losant_tokens import _validators as validators
+from losant_tokens._call_options import ListOptions, PageOptions, list_query, split
 from losant_tokens._operations import Operation
-from losant_tokens._options import ListOptions, PageOptions, list_query, split
 from losant_tokens._pagination import Listing
 from losant_tokens._session import Session
 from losant_tokens.errors import ValidationError

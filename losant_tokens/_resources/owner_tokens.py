@@ -8,6 +8,7 @@ import attrs
 from attrs import frozen
 
 from losant_tokens import _operations as operations
+from losant_tokens._call_options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._models import (
     ApiToken,
     ApiTokens,
@@ -17,7 +18,6 @@ from losant_tokens._models import (
     UserOauthTokens,
 )
 from losant_tokens._operations import Operation
-from losant_tokens._options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._owner import Kind, Owner
 from losant_tokens._pagination import Listing
 from losant_tokens._payloads import (

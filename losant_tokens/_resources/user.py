@@ -7,6 +7,13 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 from typing import Unpack
 
 from losant_tokens import _operations as operations
+from losant_tokens._call_options import (
+    ListOptions,
+    OauthListOptions,
+    OauthPageOptions,
+    PageOptions,
+    RequestOptions,
+)
 from losant_tokens._models import (
     ApiToken,
     ApiTokens,
@@ -14,13 +21,6 @@ from losant_tokens._models import (
     Success,
     UserOauthToken,
     UserOauthTokens,
-)
-from losant_tokens._options import (
-    ListOptions,
-    OauthListOptions,
-    OauthPageOptions,
-    PageOptions,
-    RequestOptions,
 )
 from losant_tokens._pagination import Listing
 from losant_tokens._payloads import (

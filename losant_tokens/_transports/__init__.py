@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from losant_tokens._secret import Secret
-from losant_tokens._transports.base import DEFAULT_MAX_CONNECTIONS
+from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS
 from losant_tokens._transports.proxies import Proxy, proxy_of_environment
 from losant_tokens._transports.tls import Verify
 from losant_tokens.errors import ConfigurationError

@@ -11,7 +11,7 @@ fails and loses the response. That packet is parsed a second time, byte by byte,
 the response.
 
 Source: RFC 9112, 6.3, and measured with a server that sends surplus data at each possible time
-(`tests/integration/test_unread.py`).
+(`tests/integration/test_unread_data.py`).
 
 Rejected: to close each connection after its response, because that costs a TLS handshake for each
 request.
@@ -26,7 +26,7 @@ from typing import Any
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-from losant_tokens._transports.base import Pool
+from losant_tokens._transports.base_pool import Pool
 from losant_tokens._transports.socket_readiness import readiness
 
 _SUCCESS = 200  # the first status of a final response

@@ -25,7 +25,7 @@ from yarl import URL
 from losant_tokens._eventloop import is_asyncio
 from losant_tokens._secret import Secret
 from losant_tokens._transports.aiohttp_connection import Protocol
-from losant_tokens._transports.base import (
+from losant_tokens._transports.base_pool import (
     KEEPALIVE,
     Pool,
     deduct_from_connect_timeout,

@@ -33,17 +33,17 @@ import anyio
 import httpx
 
 from losant_tokens._secret import Secret
-from losant_tokens._transports.base import (
+from losant_tokens._transports.base_pool import (
     DEFAULT_MAX_CONNECTIONS,
     KEEPALIVE,
     Pool,
     deduct_from_connect_timeout,
     is_unverifiable,
 )
+from losant_tokens._transports.early_responses import ResponseTimes
 from losant_tokens._transports.failures import MIXED_UP, NO_RESPONSE, not_sent
 from losant_tokens._transports.httpcore_network import Network, surplus_of
 from losant_tokens._transports.proxies import Proxy, name_proxy
-from losant_tokens._transports.response_times import ResponseTimes
 from losant_tokens._transports.tls import Verify
 
 _MAX_BUFFERED_PARTS = 1000

@@ -22,7 +22,7 @@ from typing import Literal, cast
 import attrs
 import httpx
 
-from losant_tokens._hosts import is_loopback, is_valid_host, parse_address
+from losant_tokens._host_names import is_loopback, is_valid_host, parse_address
 from losant_tokens._secret import Secret
 from losant_tokens._transports.configuration_problems import NotThroughProxy, configuration_problem
 

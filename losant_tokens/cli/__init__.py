@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit."""
-    from losant_tokens.cli._signal_handlers import ignore_stop_signals  # noqa: PLC0415
+    from losant_tokens.cli._early_signal_handlers import ignore_stop_signals  # noqa: PLC0415
 
     try:
         code = _run()
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    from losant_tokens.cli._signal_handlers import exit_at_once, handled  # noqa: PLC0415
+    from losant_tokens.cli._early_signal_handlers import exit_at_once, handled  # noqa: PLC0415
 
     # Ctrl-C during an import can surface anywhere, and nothing has been done yet.
     with handled(exit_at_once):

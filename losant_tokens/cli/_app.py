@@ -7,7 +7,7 @@ from attrs import frozen
 from cyclopts import App, Group
 
 from losant_tokens import __version__
-from losant_tokens.cli import _help as texts
+from losant_tokens.cli import _help_texts as texts
 
 _COMMANDS = "losant_tokens.cli.commands"
 _CLIENT = "losant_tokens.cli._connect"

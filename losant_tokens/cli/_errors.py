@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from losant_tokens import errors
-from losant_tokens.cli._argument_options import with_options
+from losant_tokens.cli._library_messages import with_options
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2

@@ -9,7 +9,7 @@ from losant_tokens import jobs
 from losant_tokens.cli._console import is_quiet, print_error, print_status, write_result
 from losant_tokens.cli._errors import CommandError, explain
 from losant_tokens.cli._json import as_json
-from losant_tokens.cli._render import totals_line
+from losant_tokens.cli._plan_view import totals_line
 
 _MAX_SHOWN_FAILURES = 5
 

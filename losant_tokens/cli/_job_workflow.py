@@ -32,8 +32,8 @@ from losant_tokens.cli._job_runner import JobRunner
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._output_checks import check_outputs
 from losant_tokens.cli._parse import format_age
+from losant_tokens.cli._plan_view import PROGRESS_LABELS, VERBS, plan_title, show_plan
 from losant_tokens.cli._planning import Planner, make_plan
-from losant_tokens.cli._render import PROGRESS_LABELS, VERBS, plan_title, show_plan
 from losant_tokens.cli._state_files import journal_path, new_plan_path
 from losant_tokens.errors import LosantError
 

@@ -9,6 +9,7 @@ from cyclopts import CycloptsError
 
 from losant_tokens.cli._app import app, slow_import
 from losant_tokens.cli._console import mute, print_error
+from losant_tokens.cli._early_signal_handlers import exit_at_once, handled, interrupt
 from losant_tokens.cli._errors import (
     EXIT_ERROR,
     CommandError,
@@ -16,7 +17,6 @@ from losant_tokens.cli._errors import (
     explain,
     unexpected,
 )
-from losant_tokens.cli._signal_handlers import exit_at_once, handled, interrupt
 from losant_tokens.errors import LosantError
 
 _EXIT_BROKEN_PIPE = 141  # the exit code in a shell of a program that SIGPIPE has ended

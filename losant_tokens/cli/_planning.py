@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs
-from losant_tokens.cli._argument_options import with_options
 from losant_tokens.cli._connect import ClientFactory, report_retries, run_until_stopped
 from losant_tokens.cli._console import print_status, print_warning
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
+from losant_tokens.cli._library_messages import with_options
 
 Planner = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from attrs import define
 
-from losant_tokens.cli._signal_handlers import handled
+from losant_tokens.cli._early_signal_handlers import handled
 
 GRACE = 8.0  # Seconds for requests in flight. Docker kills a container 10 s after its SIGTERM.
 

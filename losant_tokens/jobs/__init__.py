@@ -7,15 +7,15 @@ half of a quarantine: they delete deactivated tokens, or activate them again.
 """
 
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
-from losant_tokens.jobs._execution.job import MAX_PLAN_AGE, apply, journal_path
+from losant_tokens.jobs._execution.apply import MAX_PLAN_AGE, apply, journal_path
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine import restore, sweep
+from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._report.target import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._rules import (
     Rule,
     all_of,

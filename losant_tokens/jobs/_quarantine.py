@@ -18,10 +18,9 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._warnings import warn_caller
+from losant_tokens._warn_caller import warn_caller
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._plan.account_check import other_claim
 from losant_tokens.jobs._plan.format import optional_string, parse_owner_ids
 from losant_tokens.jobs._plan.plan import Plan
@@ -35,6 +34,7 @@ from losant_tokens.jobs._plan.settings import (
     PlanSettings,
     Selection,
 )
+from losant_tokens.jobs._private_files import open_regular, reason
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
 from losant_tokens.jobs._rules import Rule, Token

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
 from losant_tokens.testing._models import FakeToken, FakeUser, Status
-from losant_tokens.testing._owners import check_owner
+from losant_tokens.testing._owner_strings import check_owner
 from losant_tokens.testing._rate_limit import RateLimit
 from losant_tokens.testing._request_log import RecordedRequest, RequestLog
 from losant_tokens.testing._seed import SeedSummary, add_seeded

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 from attrs.validators import in_, min_len
 
-from losant_tokens.testing._owners import check_owner, owner_type
+from losant_tokens.testing._owner_strings import check_owner, owner_type
 
 Status = Literal["active", "inactive"]
 

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from losant_tokens.testing._listing import ListQuery
 from losant_tokens.testing._models import FakeToken
-from losant_tokens.testing._owners import collection_path, owner_type
+from losant_tokens.testing._owner_strings import collection_path, owner_type
 
 _CYCLE = 400
 """The number of years after which the Gregorian calendar repeats."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from losant_tokens.testing._owners import check_owner
+from losant_tokens.testing._owner_strings import check_owner
 from losant_tokens.testing._store import Store
 
 _PROJECTS = ("billing", "edge-agent", "firmware", "ingest", "portal", "reports", "simulator")

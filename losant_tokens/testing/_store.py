@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 
 from losant_tokens.testing._api_errors import Problem
 from losant_tokens.testing._models import FakeToken, FakeUser, Grant, to_scope
-from losant_tokens.testing._owners import check_owner, is_id
+from losant_tokens.testing._owner_strings import check_owner, is_id
 
 # The key can be public, because clients cannot check the signature of a real token either.
 _KEY = "the fake signs its tokens with a key that everybody may know"

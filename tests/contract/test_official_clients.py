@@ -8,8 +8,8 @@ import pytest
 
 from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
-from tests.contract.calls import Recorder, add_token_for, state
 from tests.contract.conftest import Stage
+from tests.contract.official_calls import Recorder, add_token_for, state
 from tests.integration.test_official_client import CREDENTIALS, PAIRS, Ours, Theirs
 
 EACH = [pytest.param(*pair, id=pair[0]) for pair in PAIRS]

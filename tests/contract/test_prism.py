@@ -7,8 +7,8 @@ import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, UserCredentials
 from losant_tokens.testing import FakeLosant
-from tests.contract.calls import add_token_for
 from tests.contract.conftest import Stage, prism
+from tests.contract.official_calls import add_token_for
 from tests.integration.test_official_client import PAIRS, Ours
 
 ONCE = RetryPolicy(attempts=1)

@@ -15,7 +15,7 @@ import pytest
 
 from losant_tokens import jobs
 from losant_tokens.jobs import Plan, Report
-from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
+from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
     client_of,
@@ -91,8 +91,8 @@ def test_killed_again_and_again(tmp_path: Path, thorough: bool) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from losant_tokens.jobs import _files as files
-with files.part_of(Path(sys.argv[1])):
+from losant_tokens.jobs import _private_files as private_files
+with private_files.part_of(Path(sys.argv[1])):
     if sys.argv[2] == "wait":
         print("ready", flush=True)
         sys.stdin.read()
@@ -138,7 +138,7 @@ def test_folders_of_killed_processes(temporary: Path) -> None:
     program = (
         "import os, signal, sys, tempfile\n"
         f"tempfile.tempdir = {str(temporary)!r}\n"
-        "from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder\n"
+        "from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder\n"
         "own = TemporaryFolder.create()\n"
         "if sys.argv[1]: (own.path / 'plan.jsonl.journal').write_text('x')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -284,7 +284,7 @@ async def test_a_silent_proxy_and_slow_authorities(
     async def silence(stream: ByteStream, head: bytes) -> None:
         await anyio.sleep_forever()
 
-    monkeypatch.setattr("losant_tokens._transports.base.default_context", create)
+    monkeypatch.setattr("losant_tokens._transports.base_pool.default_context", create)
     once = RetryPolicy(attempts=1)
     async with serve(silence) as proxy_url:
         transport = make(proxy=proxy_url)

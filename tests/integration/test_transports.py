@@ -27,8 +27,8 @@ from losant_tokens import (
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._secret import Secret
 from losant_tokens._transports import aiohttp_pool, httpx_pool
+from losant_tokens._transports.early_responses import ResponseTimes
 from losant_tokens._transports.httpx_pool import HttpxPool
-from losant_tokens._transports.response_times import ResponseTimes
 from tests.support.servers import ID, answer, respond, serve
 
 ONCE = RetryPolicy(attempts=1)
@@ -276,7 +276,7 @@ async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
         made.append(ssl.create_default_context())
         return made[-1]
 
-    monkeypatch.setattr("losant_tokens._transports.base.default_context", create)
+    monkeypatch.setattr("losant_tokens._transports.base_pool.default_context", create)
     pool = HttpxPool()
     async with anyio.create_task_group() as tasks:
         for _ in range(3):

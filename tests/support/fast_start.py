@@ -24,4 +24,4 @@ def fast_start(
     )
     if in_real_time and not thorough:
         fast_rate = partial(AdaptiveRate, initial=RATE)
-        monkeypatch.setattr("losant_tokens.jobs._execution.job.AdaptiveRate", fast_rate)
+        monkeypatch.setattr("losant_tokens.jobs._execution.apply.AdaptiveRate", fast_rate)

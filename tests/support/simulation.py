@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from losant_tokens._adaptive_rate import AdaptiveRate
-from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
+from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import _MAX_SPACING
 
 _BEGIN = 100.37  # not on the border of a window

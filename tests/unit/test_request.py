@@ -24,10 +24,10 @@ from losant_tokens import (
     _operations,
 )
 from losant_tokens import _operations as operations
+from losant_tokens._call_options import RequestOptions, list_query
 from losant_tokens._codec import codec
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._operations import OPERATIONS, Operation
-from losant_tokens._options import RequestOptions, list_query
 from losant_tokens._request import build_request
 from losant_tokens.errors import ValidationError
 from tests.support.helpers import ROWS, frames_hold

@@ -48,8 +48,8 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
     from losant_tokens.cli._job_reports import print_failures
     from losant_tokens.cli._job_runner import JobRunner
     from losant_tokens.cli._job_workflow import exit_code
+    from losant_tokens.cli._plan_view import PROGRESS_LABELS, show_plan
     from losant_tokens.cli._planning import make_plan
-    from losant_tokens.cli._render import PROGRESS_LABELS, show_plan
 
     own = run_event_loop(partial(_create_own_token, fake))
 

@@ -57,7 +57,7 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
 
 def _print_plan(plan: "jobs.Plan", connection: ConnectionOptions, *, json: bool) -> None:
     from losant_tokens.cli._json import as_json
-    from losant_tokens.cli._render import show_plan
+    from losant_tokens.cli._plan_view import show_plan
 
     words = ("losant-tokens", "apply", str(plan.path), *connection.arguments())
     print_status(f"Nothing was changed. To apply the plan: {' '.join(map(quote, words))}")

@@ -10,7 +10,7 @@ change, and check the response. The rules:
   retry, a pause, an outage), the token is read again.
 - A response that cannot come from the API says nothing about the token. No outcome follows from it,
   so a resumed job tries again.
-- 404 and 403 results are held back until other tokens confirm them (`unconfirmed_results`).
+- 404 and 403 results are held back until other tokens confirm them (`held_back_results`).
 """
 
 from collections.abc import Awaitable, Mapping
@@ -29,10 +29,10 @@ from losant_tokens.errors import (
     Unauthorized,
     ValidationError,
 )
-from losant_tokens.jobs._execution.execution_result import ExecutionResult
+from losant_tokens.jobs._execution.held_back_results import HeldBackResults
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
-from losant_tokens.jobs._execution.unconfirmed_results import UnconfirmedResults
+from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 from losant_tokens.jobs._types import Action, Entry, Outcome
@@ -66,7 +66,7 @@ class Executor:
     journal: Journal
     throttle: Throttle
     queue: WorkQueue
-    unconfirmed: UnconfirmedResults
+    unconfirmed: HeldBackResults
 
     async def execute(self, item: WorkItem) -> None:
         """Execute the action on one token, and record the outcome.
@@ -89,15 +89,15 @@ class Executor:
             await self.throttle.back_off(failure, item)
         await self._record(item, result)
 
-    def _protection(self, entry: Entry) -> ExecutionResult | None:
+    def _protection(self, entry: Entry) -> TokenResult | None:
         """Return the result for a token that must not be changed."""
         if entry.protected is not None:
-            return ExecutionResult(Outcome.PROTECTED)
+            return TokenResult(Outcome.PROTECTED)
         if self.client.uses_token(entry.id):
-            return ExecutionResult(Outcome.PROTECTED, "the token in use")
+            return TokenResult(Outcome.PROTECTED, "the token in use")
         return None
 
-    async def _attempt(self, item: WorkItem) -> ExecutionResult | None:
+    async def _attempt(self, item: WorkItem) -> TokenResult | None:
         """Read the token, compare it, and change it. Return `None` to start again immediately.
 
         Raises:
@@ -136,7 +136,7 @@ class Executor:
             return tokens.delete(token_id, retry=ONE_ATTEMPT)
         return tokens.patch(token_id, _PATCHES[self.action], retry=ONE_ATTEMPT)
 
-    async def _record(self, item: WorkItem, result: ExecutionResult) -> None:
+    async def _record(self, item: WorkItem, result: TokenResult) -> None:
         """Record a result, or hold it back.
 
         Raises:
@@ -154,17 +154,17 @@ class Executor:
 
     # --- Results of requests -----------------------------------------------------------------
 
-    def _compare(self, item: WorkItem, token: Token) -> ExecutionResult | None:
+    def _compare(self, item: WorkItem, token: Token) -> TokenResult | None:
         """Compare a token with the plan. Return `None` if it must be changed."""
         if item.in_doubt and shows_action(self.action, token):
-            return ExecutionResult(Outcome.DONE)
+            return TokenResult(Outcome.DONE)
         if not _is_as_planned(token, item.entry):
-            return ExecutionResult(Outcome.CHANGED)
+            return TokenResult(Outcome.CHANGED)
         if item.is_exhausted:  # the last attempt had no effect
-            return ExecutionResult(Outcome.FAILED, str(item.error))
+            return TokenResult(Outcome.FAILED, str(item.error))
         return None
 
-    def _after_failed_read(self, item: WorkItem, error: LosantError) -> ExecutionResult:
+    def _after_failed_read(self, item: WorkItem, error: LosantError) -> TokenResult:
         """Return the result for a token that could not be read.
 
         Raises:
@@ -176,11 +176,11 @@ class Executor:
             raise error
         if classify(error) is FailureKind.NOT_FROM_API:
             outcome = Outcome.UNKNOWN if item.in_doubt else None
-            return ExecutionResult(outcome, str(error), is_deferrable=True)
+            return TokenResult(outcome, str(error), is_deferrable=True)
         outcome = Outcome.UNKNOWN if item.in_doubt else Outcome.FAILED
-        return ExecutionResult(outcome, str(error), forbidden=_forbidden(error))
+        return TokenResult(outcome, str(error), forbidden=_forbidden(error))
 
-    def _after_failed_change(self, item: WorkItem, error: LosantError) -> ExecutionResult | None:
+    def _after_failed_change(self, item: WorkItem, error: LosantError) -> TokenResult | None:
         """Return the result for a token whose change failed. Return `None` to read it immediately.
 
         Raises:
@@ -197,12 +197,12 @@ class Executor:
         if not _is_final(error) and not (may_retry_in_job(error) and item.is_exhausted):
             raise error
         if not item.in_doubt:
-            return ExecutionResult(Outcome.FAILED, str(error), forbidden=_forbidden(error))
+            return TokenResult(Outcome.FAILED, str(error), forbidden=_forbidden(error))
         item.exhaust(error)
         item.must_verify = True
         return None
 
-    def _after_change(self, item: WorkItem, response: Token | Success) -> ExecutionResult | None:
+    def _after_change(self, item: WorkItem, response: Token | Success) -> TokenResult | None:
         """Return the result for a token whose change got a response. Return `None` to read it."""
         self.unconfirmed.record_found()
         if not self._proves_action(item.entry, response):
@@ -214,13 +214,13 @@ class Executor:
             return None
         self.unconfirmed.record_success()
         if isinstance(response, Success) or item.in_doubt:
-            return ExecutionResult(Outcome.DONE)
-        return ExecutionResult(Outcome.DONE, changed_at=response.last_updated)
+            return TokenResult(Outcome.DONE)
+        return TokenResult(Outcome.DONE, changed_at=response.last_updated)
 
-    def _missing(self, item: WorkItem) -> ExecutionResult:
+    def _missing(self, item: WorkItem) -> TokenResult:
         """Return the result for a token that does not exist, by a 404 of the API."""
         was_deleted = self.action == "delete" and item.in_doubt
-        return ExecutionResult(Outcome.DONE if was_deleted else Outcome.GONE)
+        return TokenResult(Outcome.DONE if was_deleted else Outcome.GONE)
 
     def _proves_action(self, entry: Entry, response: Token | Success) -> bool:
         """Return whether the response to a change says that it was carried out."""

@@ -26,11 +26,11 @@ from typing import Any, Self
 
 import anyio
 
-from losant_tokens.jobs import _files as files
+from losant_tokens.jobs import _private_files as private_files
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._states import INTENDED, UNTOUCHED, States
+from losant_tokens.jobs._token_states import INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens journal"
@@ -78,7 +78,7 @@ class Journal:
             journal._load(resume=resume)
         except OSError as error:
             journal.close()
-            raise JournalError(f"{path} cannot be used: {files.reason(error)}") from None
+            raise JournalError(f"{path} cannot be used: {private_files.reason(error)}") from None
         except BaseException:
             journal.close()
             raise
@@ -212,14 +212,15 @@ class Journal:
         self._is_synced = False
 
     def _break(self, error: OSError) -> JournalError:
-        self._broken = files.reason(error)
+        self._broken = private_files.reason(error)
         return JournalError(f"{self.path} cannot be written: {self._broken}")
 
     # --- Reading -----------------------------------------------------------------------------
 
     def _load(self, *, resume: bool) -> None:
-        self._descriptor = files.open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        if not files.lock(self._descriptor):
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        self._descriptor = private_files.open_private(self.path, flags)
+        if not private_files.lock(self._descriptor):
             raise JournalError(f"{self.path} is in use: another process applies this plan")
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
@@ -229,7 +230,7 @@ class Journal:
                 f"{self.path} says that this plan was applied before. To continue the job, pass "
                 f"resume=True."
             )
-        files.make_private(self._descriptor)  # only now: a refused file is not changed
+        private_files.make_private(self._descriptor)  # only now: a refused file is not changed
         os.ftruncate(self._descriptor, self._size)
         if self._size == 0:
             self._write_header()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from losant_tokens.jobs import _files as files
+from losant_tokens.jobs import _private_files as private_files
 from losant_tokens.jobs._errors import JobError, JournalError
 
 _PRIVATE = 0o700
@@ -45,11 +45,11 @@ class PlanLock:
         path = _folder() / f"{name}.lock"
         while True:
             try:
-                descriptor = files.open_private(path, os.O_RDWR | os.O_CREAT)
+                descriptor = private_files.open_private(path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
-                raise JobError(f"{path} cannot be used: {files.reason(error)}") from None
+                raise JobError(f"{path} cannot be used: {private_files.reason(error)}") from None
             lock = cls(path, descriptor)
-            if not files.lock(descriptor):
+            if not private_files.lock(descriptor):
                 os.close(descriptor)
                 raise JournalError(
                     "This plan is in use: another process applies it, or a copy of it. Wait until "

@@ -15,8 +15,8 @@ from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.progress import Listener, report_account_check
 from losant_tokens.jobs._plan.account_check import AccountCheck, check_account
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._states import States
 from losant_tokens.jobs._throttle.throttle import describe
+from losant_tokens.jobs._token_states import States
 
 _HOUR = timedelta(hours=1)
 

@@ -21,7 +21,7 @@ from losant_tokens import _validators as valid
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import LineCheck, parse_header
 from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unreadable
-from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
+from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.jobs._types import Entry, Header
 
 MAX_FUTURE = timedelta(minutes=5)

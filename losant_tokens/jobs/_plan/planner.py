@@ -14,7 +14,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
-from losant_tokens._warnings import warn_caller
+from losant_tokens._warn_caller import warn_caller
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.page_cursor import ListedPage

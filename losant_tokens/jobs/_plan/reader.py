@@ -25,7 +25,6 @@ import attrs
 from losant_tokens import Owner
 from losant_tokens._validators import describe
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._files import open_regular, reason
 from losant_tokens.jobs._plan.format import (
     FORMAT,
     VERSION,
@@ -34,6 +33,7 @@ from losant_tokens.jobs._plan.format import (
     first_line,
     unique_members,
 )
+from losant_tokens.jobs._private_files import open_regular, reason
 from losant_tokens.jobs._types import Entry
 
 MAX_HEADER_SIZE = 16 << 20  # bytes of the first line

@@ -12,7 +12,7 @@ import attrs
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._report.report_data import ReportData
 from losant_tokens.jobs._report.save import save
-from losant_tokens.jobs._states import States
+from losant_tokens.jobs._token_states import States
 from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
 

@@ -19,9 +19,9 @@ from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._eventloop import clock
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
 from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
+from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
-from losant_tokens.jobs._throttle.concurrency import AdaptiveConcurrency
 
 R = TypeVar("R")
 RequestKind = Literal["read", "change"]

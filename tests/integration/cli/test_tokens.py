@@ -13,7 +13,7 @@ import pytest
 from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
-from tests.support.streams import Broken, pipe_without_a_reader
+from tests.support.standard_streams import Broken, pipe_without_a_reader
 
 APPLICATION = f"application:{'a' * 24}"
 DATE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from losant_tokens.cli import _console
 from losant_tokens.cli._console import print_status, write_output, write_result
-from tests.support.streams import Broken, pipe_without_a_reader
+from tests.support.standard_streams import Broken, pipe_without_a_reader
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 

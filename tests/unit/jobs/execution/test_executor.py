@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from losant_tokens import ApiToken, ApiTokenPatch, Success
+from losant_tokens import ApiToken, ApiTokenPatch, Owner, Success
 from losant_tokens.errors import (
     Forbidden,
     LosantError,
@@ -26,13 +26,13 @@ from losant_tokens.errors import (
 )
 from losant_tokens.jobs import Outcome
 from losant_tokens.jobs._execution.executor import Executor
-from losant_tokens.jobs._execution.queue import WorkItem
-from losant_tokens.jobs._execution.unconfirmed_results import (
+from losant_tokens.jobs._execution.held_back_results import (
     MAX_FORBIDDEN,
     MAX_GONE_IN_A_ROW,
     MIN_FORBIDDEN,
-    UnconfirmedResults,
+    HeldBackResults,
 )
+from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._throttle.attempts import MAX_ATTEMPTS
 from losant_tokens.jobs._throttle.throttle import GaveUpError
 from losant_tokens.jobs._types import Entry
@@ -106,7 +106,7 @@ class World:
         self.is_open: list[bool] = []
         self.in_use = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
-        unconfirmed = UnconfirmedResults(
+        unconfirmed = HeldBackResults(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
             patience=0.0,
@@ -119,7 +119,8 @@ class World:
     def uses_token(self, token_id: str) -> bool:
         return token_id == self.in_use
 
-    def tokens(self, _: object) -> "World":
+    def tokens(self, owner: Owner) -> "World":
+        self.owner = owner
         return self
 
     async def get(self, token_id: str, **_: object) -> Any:
@@ -137,7 +138,8 @@ class World:
         if page == 0:
             self.sent.append("list")
         ids = respond(self.listed)
-        return SimpleNamespace(items=[SimpleNamespace(id=id_) for id_ in ids[page : page + 1]])
+        items = [SimpleNamespace(id=id_) for id_ in ids[page : page + 1]]
+        return SimpleNamespace(items=items, count=len(items), total_count=None)
 
     # The journal.
 

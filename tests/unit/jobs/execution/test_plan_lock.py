@@ -53,9 +53,9 @@ def test_lock_of_a_killed_process(state: Path) -> None:
 
 def test_lock_file_removed_while_waiting(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock file that its holder removes is created again."""
-    from losant_tokens.jobs import _files as files
+    from losant_tokens.jobs import _private_files as private_files
 
-    really_lock = files.lock
+    really_lock = private_files.lock
     removals = iter([True])
 
     def lock(descriptor: int) -> bool:
@@ -64,7 +64,7 @@ def test_lock_file_removed_while_waiting(state: Path, monkeypatch: pytest.Monkey
                 path.unlink()
         return really_lock(descriptor)
 
-    monkeypatch.setattr(files, "lock", lock)
+    monkeypatch.setattr(private_files, "lock", lock)
     held = PlanLock.acquire("sha256:1", URL)
 
     with pytest.raises(JournalError):

@@ -20,7 +20,7 @@ from losant_tokens import (
     UserOauthTokenPost,
     jobs,
 )
-from losant_tokens._warnings import _caller_of
+from losant_tokens._warn_caller import _caller_of
 from losant_tokens.errors import ScopeWarning
 from losant_tokens.testing import FakeLosant
 from tests.support.helpers import ROWS
@@ -105,7 +105,7 @@ async def test_call(call: Callable[[AsyncClient], Awaitable[object]]) -> None:
     async with client() as warned:
         with pytest.warns(ScopeWarning) as caught:
             await call(warned)
-    assert lines_of(caught) == [("test_warnings.py", "await call(warned)")]
+    assert lines_of(caught) == [("test_warn_caller.py", "await call(warned)")]
 
 
 @pytest.mark.parametrize("listing", LISTS.values(), ids=list(LISTS))
@@ -116,7 +116,7 @@ async def test_list(listing: Callable[[AsyncClient], Any]) -> None:
             tokens = [token async for token in listing(warned)]
     assert len(tokens) == 3
     assert lines_of(caught) == [
-        ("test_warnings.py", "tokens = [token async for token in listing(warned)]")
+        ("test_warn_caller.py", "tokens = [token async for token in listing(warned)]")
     ]
 
 
@@ -132,7 +132,7 @@ async def test_job(fake_losant: FakeLosant, tmp_path: Path) -> None:
             plan = await jobs.plan(warned, Owner.user(), select=jobs.named("x*"), path=path)
         with pytest.warns(ScopeWarning) as applying:
             await jobs.apply(warned, plan)
-    assert lines_of(planning)[0][0] == "test_warnings.py"
+    assert lines_of(planning)[0][0] == "test_warn_caller.py"
     folders = {Path(one.filename).parent.name for one in (*planning, *applying)}
     assert "losant_tokens" not in folders
 

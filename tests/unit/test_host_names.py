@@ -2,7 +2,7 @@
 
 import pytest
 
-from losant_tokens._hosts import is_loopback
+from losant_tokens._host_names import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from losant_tokens.jobs._types import Outcome
 
 
 @attrs.frozen
-class ExecutionResult:
+class TokenResult:
     """The result for one token.
 
     Attributes:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from losant_tokens import _call_options as options
 from losant_tokens import _operations as operations
-from losant_tokens import _options as options
 from losant_tokens.errors import ValidationError
 
 LIST, OAUTH_LIST = operations.USER_API_TOKENS_GET, operations.USER_OAUTH_TOKENS_GET

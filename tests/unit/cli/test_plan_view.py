@@ -7,8 +7,8 @@ import pytest
 
 from losant_tokens import Owner
 from losant_tokens.cli._format import format_seconds
+from losant_tokens.cli._plan_view import plan_rows, show_plan, totals_line
 from losant_tokens.cli._progress import job_progress
-from losant_tokens.cli._render import plan_rows, show_plan, totals_line
 from losant_tokens.jobs import Entry, Outcome, Progress
 from tests.support.reports import entry, report
 

@@ -17,9 +17,9 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import Forbidden, LosantError, ResponseError
-from losant_tokens.jobs._execution.execution_result import ExecutionResult
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.queue import WorkItem
+from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.settings import PAGE_SIZE
 from losant_tokens.jobs._throttle.throttle import GaveUpError, open_throttle
@@ -32,7 +32,7 @@ _NOT_CONFIRMED = "404, like others in a row, so it is not certain that it is gon
 
 
 @attrs.define(eq=False)
-class UnconfirmedResults:
+class HeldBackResults:
     """The results that are not recorded yet.
 
     Attributes:
@@ -52,7 +52,7 @@ class UnconfirmedResults:
     _has_found_token: bool = False
     _gone: list[WorkItem] = attrs.field(factory=list)
     _is_gone_refuted: bool = False
-    _forbidden: list[tuple[WorkItem, ExecutionResult]] = attrs.field(factory=list)
+    _forbidden: list[tuple[WorkItem, TokenResult]] = attrs.field(factory=list)
     _listed_ids: dict[Owner, set[str]] = attrs.field(factory=dict)
     _lock: anyio.Lock = attrs.field(factory=anyio.Lock)
 
@@ -66,7 +66,7 @@ class UnconfirmedResults:
         if len(self._gone) >= MAX_GONE_IN_A_ROW:
             await self._confirm_gone()
 
-    def add_forbidden(self, item: WorkItem, result: ExecutionResult) -> None:
+    def add_forbidden(self, item: WorkItem, result: TokenResult) -> None:
         """Hold back a 403.
 
         Raises:
@@ -82,7 +82,7 @@ class UnconfirmedResults:
         if self._gone and not self._is_gone_refuted:
             gone, self._gone = self._gone, []
             for item in gone:
-                ExecutionResult(Outcome.GONE).record(self.journal, item.number)
+                TokenResult(Outcome.GONE).record(self.journal, item.number)
 
     def record_success(self) -> None:
         """Record that a token was changed, so that a 403 is about one token alone."""
@@ -129,9 +129,7 @@ class UnconfirmedResults:
         gone, self._gone = self._gone, []
         for item in gone:
             result = (
-                ExecutionResult(Outcome.GONE)
-                if is_confirmed
-                else ExecutionResult(None, _NOT_CONFIRMED)
+                TokenResult(Outcome.GONE) if is_confirmed else TokenResult(None, _NOT_CONFIRMED)
             )
             result.record(self.journal, item.number)
 
@@ -149,7 +147,7 @@ class UnconfirmedResults:
                     self._is_gone_refuted = True
                 elif item in self._gone:  # `record_found` may have recorded it during the list
                     self._gone.remove(item)
-                    ExecutionResult(Outcome.GONE).record(self.journal, item.number)
+                    TokenResult(Outcome.GONE).record(self.journal, item.number)
         if self._is_gone_refuted:
             raise GaveUpError(
                 "tokens of the plan do not exist (404), one after the other, but a list of all "

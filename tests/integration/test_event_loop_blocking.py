@@ -39,7 +39,7 @@ def nothing_blocks() -> Iterator[BlockBuster]:
     read = buster.functions["io.BufferedReader.read"]
     read.can_block_in("losant_tokens/jobs/_plan/reader.py", "_read_block")
     for function in buster.functions.values():
-        function.can_block_in("losant_tokens/jobs/_plan/temporary_folder.py", "_finish")
+        function.can_block_in("losant_tokens/jobs/_plan/unnamed_plan_folder.py", "_finish")
     buster.activate()
     yield buster
     buster.deactivate()

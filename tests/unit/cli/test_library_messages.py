@@ -11,7 +11,7 @@ import pytest
 
 import losant_tokens
 from losant_tokens import jobs
-from losant_tokens.cli._argument_options import (
+from losant_tokens.cli._library_messages import (
     ARGUMENT_OPTIONS,
     MEMBER_OPTIONS,
     PHRASES,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens.jobs import JobError
-from losant_tokens.jobs._plan.temporary_folder import TemporaryFolder
+from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.jobs._plan.writer import PlanWriter
 from tests.support.plans import HEADER
 

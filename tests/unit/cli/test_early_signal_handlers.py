@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from losant_tokens.cli._signal_handlers import (
+from losant_tokens.cli._early_signal_handlers import (
     STOP_SIGNALS,
     exit_at_once,
     handled,

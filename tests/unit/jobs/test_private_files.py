@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from losant_tokens.jobs import JournalError, Plan, PlanRefused
-from losant_tokens.jobs import _files as files
+from losant_tokens.jobs import _private_files as private_files
 from losant_tokens.jobs._execution.journal import Journal
 from tests.support.plans import write
 
@@ -88,8 +88,8 @@ def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path.chmod(MODE)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
 
-    with pytest.raises(files.UnfitFileError, match="belongs to another user"):
-        files.open_private(path, os.O_RDWR | os.O_CREAT)
+    with pytest.raises(private_files.UnfitFileError, match="belongs to another user"):
+        private_files.open_private(path, os.O_RDWR | os.O_CREAT)
 
     assert mode(path) == MODE
 
@@ -128,8 +128,8 @@ def test_file_that_changes_between_two_checks(
     folder_stat = tmp_path.stat()
     monkeypatch.setattr(os, "fstat", lambda _: folder_stat)
 
-    with pytest.raises(files.UnfitFileError, match="is a folder"):
-        files.open_regular(path)
+    with pytest.raises(private_files.UnfitFileError, match="is a folder"):
+        private_files.open_regular(path)
 
 
 def test_new_file_that_cannot_be_made_private(
@@ -142,14 +142,14 @@ def test_new_file_that_cannot_be_made_private(
 
     monkeypatch.setattr(os, "fchmod", fchmod)
     with pytest.raises(PermissionError):
-        files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT)
+        private_files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT)
 
 
 def test_new_file_without_fchmod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file can be created without `fchmod`, as on Windows before Python 3.13."""
     monkeypatch.delattr(os, "fchmod")
 
-    os.close(files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT))
+    os.close(private_files.open_private(tmp_path / "x", os.O_RDWR | os.O_CREAT))
 
     assert (tmp_path / "x").exists()
 
@@ -158,7 +158,7 @@ def test_part_that_is_removed_before_it_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If another process removes a part before it is locked, a new one is created."""
-    lock = files.lock
+    lock = private_files.lock
     calls: list[int] = []
 
     def lock_late(descriptor: int) -> bool:
@@ -168,8 +168,8 @@ def test_part_that_is_removed_before_it_is_locked(
         calls.append(descriptor)
         return lock(descriptor)
 
-    monkeypatch.setattr(files, "lock", lock_late)
-    with files.part_of(tmp_path / "x") as (descriptor, part):
+    monkeypatch.setattr(private_files, "lock", lock_late)
+    with private_files.part_of(tmp_path / "x") as (descriptor, part):
         assert part.exists()
         os.write(descriptor, b"1")
     assert len(calls) == 2

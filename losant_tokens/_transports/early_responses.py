@@ -15,7 +15,7 @@ seconds.
 
 Source: RFC 9112, 6.3 does not allow to use data after a response for the next request, but says
 nothing about data that arrives during the next request. The approach is our own. It is tested with
-a server that sends second responses late (`tests/integration/test_unread.py`).
+a server that sends second responses late (`tests/integration/test_unread_data.py`).
 
 Rejected: a new connection for each deletion, because each costs a TLS handshake.
 """
