@@ -1,8 +1,8 @@
-"""Patterns for names: an exact name, or a glob. The one place that decides what a pattern matches.
+"""Patterns for names: exact names and globs.
 
 Unicode can write a name in several ways: "é" is one code point or two. Both sides are normalized
 (NFC), so a pattern that was typed on one system matches a name from another. A pattern always
-matches a name that is equal to it, even if it looks like a glob that would not: `svc[prod]-1`.
+matches an equal name, even if it would not match as a glob: `svc[prod]-1`.
 """
 
 import re
@@ -114,7 +114,7 @@ class PatternSet:
         self._globs = tuple(pattern for pattern in all_patterns if pattern.is_glob)
 
     def matching(self, token_id: str, name: str) -> Iterator[NamePattern]:
-        """Iterate over the patterns that match a token. A pattern may come twice.
+        """Iterate over the patterns that match a token. A pattern may occur twice.
 
         Args:
             token_id: The id of the token. Case does not matter.

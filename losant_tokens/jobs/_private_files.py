@@ -24,7 +24,7 @@ _PART = re.compile(r"\..+\.[0-9a-f]{12}\.losant-tokens\.part")
 
 
 class UnfitFileError(OSError):
-    """A path leads to something else than a regular file, or to the file of another user.
+    """A path leads to another user's file, or to something other than a regular file.
 
     Args:
         problem: The problem, as a phrase.
@@ -39,7 +39,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     """Open a regular file for reading, and return its descriptor.
 
     Raises:
-        UnfitFileError: The path is that of a folder, a named pipe, a device or a socket.
+        UnfitFileError: The path is a folder, a named pipe, a device or a socket.
         OSError: The file cannot be opened.
     """
     _check_regular(Path(path).stat(), path)
@@ -58,7 +58,7 @@ def open_private(path: Path, flags: int) -> int:
         flags: The flags of `os.open`.
 
     Raises:
-        UnfitFileError: The path is not that of a regular file, or the file belongs to another user.
+        UnfitFileError: The path is not a regular file, or the file belongs to another user.
         OSError: The file cannot be opened.
     """
     flags |= _O_NOFOLLOW | _O_NONBLOCK | _O_CLOEXEC | _O_BINARY

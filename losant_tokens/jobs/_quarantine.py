@@ -1,9 +1,9 @@
 """Quarantine: deactivate tokens with a plan, and later delete them or activate them again.
 
 `sweep` and `restore` start from the report of the job that deactivated the tokens. They leave a
-token alone if anybody has changed it since: it is active again, has another name, or was updated at
-another time than by that job. The report has that time from the API's response to the job's own
-change. If the report lacks it, nobody can know whether the token was changed, so it is left alone.
+token alone if anybody has changed it since: it is active again, has another name, or its last
+update is not the change by that job. The report has the time of that change, from the API's
+response. If the report lacks it, it is unknown whether the token was changed, so it is left alone.
 """
 
 import json
@@ -67,12 +67,12 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     plan with `verify`, which is the default.
 
     Args:
-        client: The client to list with.
+        client: The client that lists the tokens.
         report: The report of the job, or the path of its JSON file.
         after: How long ago the job must have deactivated a token.
         path: The file of the plan. Default: a temporary file, as for `plan`.
         protect: Ids and name patterns of tokens that are never touched. Default: none.
-        allow_majority: Whether more than half of an owner's tokens may be selected. Default: no.
+        allow_majority: Whether more than half of an owner's tokens may be selected. Default: False.
         max_changes: The maximum number of selected tokens. Default: no limit.
         now: The time from which `after` is counted, with a time zone. Default: the server's time.
         clock_check: What to do if this machine's clock differs from the server's, as for `plan`.
@@ -89,8 +89,8 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
 
     Raises:
         ValidationError: An argument is invalid. Nothing was sent.
-        PlanRefused: The report cannot be used: it is not a report, not that of a job that
-            deactivated tokens, or about another address or account.
+        PlanRefused: The report cannot be used: it is not a report, is not from a job that
+            deactivated tokens, or is for another address or account.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
@@ -131,7 +131,7 @@ async def restore(  # noqa: PLR0913 -- the guards of a plan
     tokens may be selected, because they were active before.
 
     Args:
-        client: The client to list with.
+        client: The client that lists the tokens.
         report: The report of the job, or the path of its JSON file.
         path: The file of the plan. Default: a temporary file, as for `plan`.
         protect: Ids and name patterns of tokens that are never touched. Default: none.
@@ -148,8 +148,8 @@ async def restore(  # noqa: PLR0913 -- the guards of a plan
 
     Raises:
         ValidationError: An argument is invalid. Nothing was sent.
-        PlanRefused: The report cannot be used: it is not a report, not that of a job that
-            deactivated tokens, or about another address or account.
+        PlanRefused: The report cannot be used: it is not a report, is not from a job that
+            deactivated tokens, or is for another address or account.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
@@ -176,7 +176,7 @@ async def _plan_action(
     after: timedelta | None,
     settings: PlanSettings,
 ) -> Plan:
-    """Plan an action for the tokens of a quarantine, and warn of those that are left alone."""
+    """Plan an action for the tokens of a quarantine, and warn about tokens left alone."""
     quarantine = await Quarantine.load(report)
     quarantine.check(client)
     review = Review(quarantine.changes, after)
@@ -227,7 +227,7 @@ class Change:
         if token.last_updated is None:
             return "have no readable time of change"
         if not is_same_time(token.last_updated, self.changed):
-            return "were last changed at another time than by the quarantine"
+            return "were last changed by something other than the quarantine"
         return None
 
 
@@ -269,7 +269,7 @@ class Review:
                 return False
             obstacle = change.obstacle(token)
             if obstacle is None and not self._is_long_ago(token, now):
-                obstacle = "were deactivated too short a time ago"
+                obstacle = "were deactivated too recently"
             self._obstacles[key] = obstacle
             return obstacle is None
 
@@ -331,7 +331,7 @@ class Quarantine:
         """Load the quarantine from a report, in a thread.
 
         Raises:
-            PlanRefused: The report is not that of a quarantine.
+            PlanRefused: The report is not from a quarantine.
         """
         if isinstance(report, Report):
             return await anyio.to_thread.run_sync(cls.of, report)
@@ -342,7 +342,7 @@ class Quarantine:
         """Return the quarantine of a report in memory.
 
         Raises:
-            PlanRefused: The report is not that of a quarantine.
+            PlanRefused: The report is not from a quarantine.
         """
         header = report.plan.header
         source = f"The report of {report.plan.path}"
@@ -396,7 +396,7 @@ class Quarantine:
         """
         if self.base_url != client.base_url:
             raise PlanRefused(
-                f"{self.source} is about {self.base_url}, but the client uses {client.base_url}. "
+                f"{self.source} is for {self.base_url}, but the client uses {client.base_url}. "
                 f"Use a client for the same address."
             )
         if problem := other_claim(self.owners, self.account, client.account):
@@ -411,7 +411,7 @@ def _updated(token: Token) -> datetime:
 def _check_action(source: str, action: object) -> None:
     if action != "deactivate":
         raise PlanRefused(
-            f"{source} is of a plan to {action} tokens, so it has no tokens in quarantine. Pass "
+            f"{source} is from a job to {action} tokens, so it has no tokens in quarantine. Pass "
             f"the report of a job that deactivated tokens."
         )
 
@@ -421,7 +421,7 @@ def _check_format(path: Path, format_: object, version: object) -> None:
         raise ValueError
     if version != VERSION:
         raise PlanRefused(
-            f"{path} is a report of version {version}, and this release can only read version "
+            f"{path} is a report of version {version}, but this release can only read version "
             f"{VERSION}."
         )
 

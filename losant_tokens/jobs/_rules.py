@@ -82,7 +82,7 @@ class Rule:
         return self._explain(token, now) if self.matches(token, now) else None
 
     def __bool__(self) -> bool:
-        """Refuse to be true or false.
+        """Raise an error, because a rule has no truth value.
 
         Raises:
             TypeError: Always.
@@ -390,7 +390,7 @@ def _by_pattern(
 
 
 def can_create_tokens() -> Rule:
-    """Return the rule for tokens that can create tokens, even with more scopes.
+    """Return the rule for tokens that can create tokens, even with more scopes than their own.
 
     The result is unknown for scopes whose permissions are not published.
     """

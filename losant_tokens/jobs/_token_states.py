@@ -84,7 +84,7 @@ class States:
         return len(self._codes)
 
     def in_doubt(self, first: int, count: int, *, retry_failed: bool = False) -> list[bool | None]:
-        """Return whether each of some tokens is in doubt; `None` for a token that is finished.
+        """Return for each token of a range whether it is in doubt; `None` for a finished token.
 
         Args:
             first: The number of the first token.

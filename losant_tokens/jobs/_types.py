@@ -69,7 +69,7 @@ class Counts:
 
     Attributes:
         listed: The number of all tokens of the owner.
-        selected: The number of tokens that the action is for.
+        selected: The number of tokens that the action applies to.
         protected: The number of tokens that the rule selects, but a guard protects.
     """
 

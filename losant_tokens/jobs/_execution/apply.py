@@ -31,7 +31,7 @@ from losant_tokens.jobs._types import Progress, count_finished
 OnProgress = Callable[[Progress], None]
 
 MAX_PLAN_AGE = timedelta(hours=24)
-"""How old a plan may be when it is applied, unless you pass another `max_age`."""
+"""The default maximum age of a plan when it is applied."""
 
 
 async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
@@ -55,7 +55,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     """Carry out the action of a plan on its tokens.
 
     If you cancel it, it starts no more requests, gives requests in flight a grace period, records
-    their outcomes, and passes the cancellation on. `resume=True` continues a job that ended early.
+    their outcomes, and raises the cancellation. `resume=True` continues a job that ended early.
 
     Args:
         client: The client that sends the requests. Its retry policy is not used.
@@ -95,7 +95,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     validators.check_argument(
         validators.integer(minimum=1), "apply", "max_concurrency", concurrency
     )
-    plan.check(client.base_url, None, plan.header.created_at)  # its age once the time is known
+    plan.check(client.base_url, None, plan.header.created_at)  # The age is checked later.
     path = Path(journal) if journal is not None else journal_path(plan)
     listener = Listener(on_progress)
     gave_up: str | None = None

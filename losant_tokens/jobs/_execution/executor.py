@@ -4,11 +4,11 @@
 bottom: acquire a slot, read the token and compare it with the plan, record the intent, send the
 change, and check the response. The rules:
 
-- A token is gone only if the API itself answers 404. The action is done only if the response to the
-  change proves it, or a read of the token does. Otherwise the token is in doubt, and is read.
+- A token counts as gone only if the API itself responds with 404. The action counts as done only if
+  the response to the change or a later read proves it. Otherwise the token is in doubt and is read.
 - The read and the change are sent in succession, in one slot. If there is a wait between them (a
   retry, a pause, an outage), the token is read again.
-- A response that cannot come from the API says nothing about the token. No outcome follows from it,
+- A response that cannot come from the API proves nothing about the token. No outcome is recorded,
   so a resumed job tries again.
 - 404 and 403 results are held back until other tokens confirm them (`held_back_results`).
 """
@@ -73,7 +73,7 @@ class Executor:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was out for too long, or many tokens in a row are missing.
+            GaveUpError: The service was unavailable for too long, or many tokens are missing.
             LosantError: Every other token would fail in the same way.
         """
         result = self._protection(item.entry)
@@ -102,7 +102,7 @@ class Executor:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was out for too long.
+            GaveUpError: The service was unavailable for too long.
             LosantError: A request failed. The caller retries or ends the job.
         """
         throttle, entry = self.throttle, item.entry
@@ -209,7 +209,7 @@ class Executor:
             item.in_doubt = item.must_verify = True
             item.failures += 1
             item.error = ResponseError(
-                f"The response to {self.action} does not say that it was carried out"
+                f"The response to {self.action} does not confirm that it was carried out"
             )
             return None
         self.unconfirmed.record_success()
@@ -218,7 +218,7 @@ class Executor:
         return TokenResult(Outcome.DONE, changed_at=response.last_updated)
 
     def _missing(self, item: WorkItem) -> TokenResult:
-        """Return the result for a token that does not exist, by a 404 of the API."""
+        """Return the result for a token for which the API responded with 404."""
         was_deleted = self.action == "delete" and item.in_doubt
         return TokenResult(Outcome.DONE if was_deleted else Outcome.GONE)
 
@@ -237,7 +237,7 @@ def shows_action(action: Action, token: Token) -> bool:
 
 
 def _is_final(error: LosantError) -> bool:
-    """Return whether an error is about one token, and another attempt would have the same error."""
+    """Return whether an error concerns one token alone, and would recur in another attempt."""
     if isinstance(error, ValidationError):  # the id is malformed
         return True
     return classify(error) is FailureKind.FINAL and not isinstance(error, Unauthorized)
@@ -248,9 +248,9 @@ def _forbidden(error: LosantError) -> Forbidden | None:
 
 
 def _is_as_planned(token: Token, entry: Entry) -> bool:
-    """Return whether a token is certain to be the one of the plan, and unchanged.
+    """Return whether a token is certainly the planned one, and unchanged.
 
-    A token whose time of change is unreadable may have changed.
+    If its time of change is unreadable, the token may have changed.
     """
     if "last_updated" in token.unreadable:
         return False

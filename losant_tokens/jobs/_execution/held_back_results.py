@@ -28,7 +28,7 @@ from losant_tokens.jobs._types import Outcome
 MAX_GONE_IN_A_ROW = 20
 MAX_FORBIDDEN = 500  # without a success: the credential is to blame
 MIN_FORBIDDEN = 10  # without a success, if the plan has no other tokens
-_NOT_CONFIRMED = "404, like others in a row, so it is not certain that it is gone"
+_NOT_CONFIRMED = "404 for many tokens in a row, so this token may still exist"
 
 
 @attrs.define(eq=False)
@@ -150,9 +150,9 @@ class HeldBackResults:
                     TokenResult(Outcome.GONE).record(self.journal, item.number)
         if self._is_gone_refuted:
             raise GaveUpError(
-                "tokens of the plan do not exist (404), one after the other, but a list of all "
-                "tokens does not confirm it. The responses may not come from the right service, "
-                "or the plan may be that of another account"
+                "the API responded with 404 for many tokens in a row, but a list of all tokens "
+                "does not confirm it. Check that the address is that of the API, and that the "
+                "plan is not for another account"
             )
 
     async def _ids_of(self, owner: Owner) -> set[str] | None:

@@ -1,4 +1,4 @@
-"""The error of a job that ended early. It is apart from the other errors because of the report."""
+"""The error of a job that ended early. It has its own module because it holds the report."""
 
 from functools import partial
 from typing import Any

@@ -227,10 +227,11 @@ class Journal:
             self._read(file)
         if self._size and not resume:
             raise JournalError(
-                f"{self.path} says that this plan was applied before. To continue the job, pass "
-                f"resume=True."
+                f"This plan was applied before: {self.path} is its journal. To continue the job, "
+                f"pass resume=True."
             )
-        private_files.make_private(self._descriptor)  # only now: a refused file is not changed
+        # The file is changed only after all checks, so a refused file stays as it is.
+        private_files.make_private(self._descriptor)
         os.ftruncate(self._descriptor, self._size)
         if self._size == 0:
             self._write_header()
@@ -270,7 +271,7 @@ class Journal:
         if not is_intact:
             raise JournalError(
                 f"{self.path} cannot be read: line {index + 1} was altered, or is not a line of a "
-                f"journal"
+                f"journal. Restore the file from a copy, or make a new plan."
             )
 
     def _apply(self, data: dict[str, Any]) -> None:
@@ -290,7 +291,7 @@ class Journal:
 def _line(
     number: int, state: str, error: str | None = None, changed_at: datetime | None = None
 ) -> bytes:
-    """Return a line without its checksum and its end."""
+    """Return a line without its checksum and its newline."""
     line = b'{"n":%d,"is":"%b"' % (number, state.encode())
     if error is not None:
         line += b',"error":%b' % json_line(error)

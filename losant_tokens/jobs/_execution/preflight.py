@@ -30,7 +30,7 @@ async def check_account_of_job(
     listener: Listener,
     stop_events: Iterable[anyio.Event | None],
 ) -> str | None:
-    """Compare the account of the plan with the client's. Return why the job gives up, if it does.
+    """Compare the account of the plan with the client's. If the job gives up, return why.
 
     Args:
         client: The client.

@@ -136,7 +136,7 @@ class ProgressReporter:
         if self.throttle.circuit_breaker.is_open:
             return "the service does not answer"
         if self.throttle.circuit_breaker.rate_limited_since is not None:
-            return "the service takes no more for now"
+            return "the service is limiting the request rate"
         return None
 
     def _sample(self, elapsed: float) -> None:

@@ -17,8 +17,8 @@ class TokenResult:
         outcome: The outcome. `None` if nothing was done, so that a resumed job tries again.
         error: The error message, if something failed.
         changed_at: The time of the change by the API, if the response to the change states it. A
-            later read cannot tell, because somebody else may have changed the token since.
-        forbidden: The error, if the API answered 403.
+            later read does not show it, because somebody else may have changed the token since.
+        forbidden: The error, if the API responded with 403.
         is_deferrable: Whether to try again after all other tokens.
     """
 

@@ -5,11 +5,11 @@ user's token, it finds none of its tokens, and a 404 for each looks like tokens 
 
 The approach: a plan holds the ids that the API gave for the owners of its tokens, and the account
 that the planning token claimed. Before a job changes anything, these are compared with the token
-that it uses. Claims are compared first, which costs no request. They decide only if both tokens
-name their user. Otherwise one page of one token is listed for each owner. If the API states no
-owner's id there, or the token must not list, some tokens of the plan are read: token ids are
-unique, so a token that can be read belongs to the account. A job is refused if nothing of this
-confirms the account.
+that it uses. The claims are compared first, because this needs no request. They decide only if both
+tokens name their user. Otherwise one page of one token is listed for each owner. If the API states
+no owner's id there, or the token has no permission to list, some tokens of the plan are read. Token
+ids are unique, so a token that can be read belongs to the account. If none of these checks confirms
+the account, the job is refused.
 """
 
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ def owner_ids_of(page: Page) -> set[str]:
 
 
 def other_account(owner: Owner, planned: Iterable[str], found: Iterable[str]) -> str | None:
-    """Return that tokens belong to another account than planned, for a message, or `None`.
+    """Return a message if tokens belong to another account than planned, else `None`.
 
     Args:
         owner: The owner, as the plan names it.
@@ -60,8 +60,8 @@ def other_account(owner: Owner, planned: Iterable[str], found: Iterable[str]) ->
     if set(found) <= set(planned):
         return None
     return (
-        f"is about tokens of the account {', '.join(sorted(planned))} ({owner}), but the token in "
-        f"use is of the account {', '.join(sorted(found))}. Use a token of the same account."
+        f"is for the account {', '.join(sorted(planned))} ({owner}), but the token in use belongs "
+        f"to the account {', '.join(sorted(found))}. Use a token of the same account."
     )
 
 
@@ -82,7 +82,7 @@ def same_account(planned: str | None, claimed: str | None) -> bool | None:
 
 
 def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | None) -> str | None:
-    """Return that two tokens claim different accounts, for a message, or `None`.
+    """Return a message if two tokens claim different accounts, else `None`.
 
     This matters only for the tokens of a user. Different people may plan and change the tokens of
     an application or an instance.
@@ -103,7 +103,7 @@ def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | Non
 
 
 def account_problem(header: Header, account: str | None) -> str | None:
-    """Return that a plan and a token claim different accounts, for a message, or `None`.
+    """Return a message if a plan and a token claim different accounts, else `None`.
 
     Args:
         header: The header of the plan.
@@ -116,7 +116,7 @@ def _owners_with_changes(header: Header) -> list[Owner]:
     return [owner for owner, counts in header.counts.items() if counts.selected]
 
 
-# --- Asking the API --------------------------------------------------------------------------
+# --- Requests to the API ---------------------------------------------------------------------
 
 
 async def check_account(
@@ -214,8 +214,8 @@ class _Preflight:
 
 def _unconfirmed(owner: Owner) -> str:
     return (
-        f"cannot be applied, because it cannot be confirmed that the token in use belongs to "
-        f"the account of the plan ({owner}). Use the token that the plan was made with, make "
+        f"cannot be applied, because the token in use may belong to another account than the "
+        f"plan ({owner}). Use the token that the plan was made with, make "
         f"the plan again, or pass account_check='off'."
     )
 

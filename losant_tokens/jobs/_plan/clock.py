@@ -46,7 +46,7 @@ class PlanClock:
         self.created_at = self.local
 
     def set(self) -> None:
-        """Take the time from the server, once. Call this after a response.
+        """Set the time from the server's clock, once. Call this after a response.
 
         Raises:
             GuardRefused: The clocks differ, the rule depends on the time, and `check` is `enforce`.
@@ -61,7 +61,8 @@ class PlanClock:
             raise GuardRefused(
                 f"This machine's clock is {describe_skew(self.client.clock_skew)} the server's, "
                 f"and the rule depends on the time. Set the clock, or pass clock_check='warn' to "
-                f"select only what both times select, or clock_check='off' to use the server's."
+                f"select only tokens that the rule selects by both clocks, or clock_check='off' to "
+                f"use the server's."
             )
 
     def is_doubtful(self, rule: Rule, token: Token, *, is_selected: bool) -> bool:
@@ -98,7 +99,7 @@ class PlanClock:
             f"{left_out} tokens were left out, because the rule selects them by only one of the "
             f"two times."
             if self.given is None
-            else "The time that was given as now was used."
+            else "The time passed as now was used."
         )
         return (
             f"This machine's clock is {describe_skew(skew)} the server's. {consequence} Set the "

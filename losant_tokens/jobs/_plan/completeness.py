@@ -6,8 +6,8 @@ the page size or the order that it states may not be those of the tokens that it
 
 The approach: request the newest token and the total first, then list by id. The ids are ObjectIds,
 which begin with the time of creation, so a token that is created meanwhile comes last and moves
-none. The listing is complete if it is sorted, holds no token twice, and has as many tokens that
-existed before as the total says. If ids do not grow with time, or the server does not sort or
+none. The listing is complete if it is sorted, holds no token twice, and has all the tokens that the
+total counted. If ids do not grow with time, or the server does not sort or
 states no total, this proves nothing. Then the tokens are listed until two listings in a row have
 the same tokens. A total that differs from two equal listings is a contradiction, which the plan
 reports. Each id is remembered, so a token that is listed twice is planned once.
@@ -69,7 +69,7 @@ class ListingCheck:
         return True
 
     def add_page(self, page: Page, number: int) -> None:
-        """Add the statements of a page about the list.
+        """Record the total, the page number and the page size that a page states.
 
         Args:
             page: The page.
@@ -90,7 +90,7 @@ class ListingCheck:
 
     @property
     def listed(self) -> int:
-        """The number of different tokens, with those that cannot be read."""
+        """The number of different tokens, including unreadable ones."""
         return len(self._seen) + self._unreadable
 
     @property

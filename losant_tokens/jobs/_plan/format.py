@@ -31,11 +31,11 @@ class Line(TypedDict):
 
 
 def json_line(value: object) -> bytes:
-    """Return a value as JSON on one line, without its end, in UTF-8 so that people can read it."""
+    """Return a value as one line of JSON in readable UTF-8, without a newline."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        # JSON can escape half of a surrogate pair. UTF-8 cannot encode it.
+        # JSON can escape half of a surrogate pair, but UTF-8 cannot encode it.
         return json.dumps(value, separators=(",", ":")).encode()
 
 

@@ -55,8 +55,8 @@ class Guards:
         """
         if self.max_changes is not None and selected > self.max_changes:
             raise GuardRefused(
-                f"More than {self.max_changes} tokens were selected, which is the maximum. "
-                f"Select fewer, or pass a larger max_changes."
+                f"More than {self.max_changes} tokens were selected. Select fewer, or pass a "
+                f"larger max_changes."
             )
         if not self.allow_majority and counts.selected * 2 > counts.listed:
             raise GuardRefused(

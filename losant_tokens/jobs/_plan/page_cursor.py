@@ -20,7 +20,7 @@ _MIN_TOTAL = 1000  # tokens
 
 
 def size_of(page: Page) -> int:
-    """Return the number of items on a page, with those that cannot be read."""
+    """Return the number of items on a page, including unreadable ones."""
     return len(page.items) + len(getattr(page, "unreadable_items", ()))
 
 
@@ -61,7 +61,7 @@ class PageCursor:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the last pages show that the list has ended, whatever its total is."""
+        """Whether the last pages show that the list has ended, regardless of its total."""
         return self._repeats >= _MAX_REPEATS
 
     @property
@@ -111,6 +111,6 @@ class PageCursor:
         if listed > limit:
             raise ResponseError(
                 f"The list of the tokens of {self.owner} does not end: {listed} tokens were "
-                f"listed.",
+                f"listed. Check the address of the API.",
                 status_code=200,
             )

@@ -1,11 +1,11 @@
 """A plan: the changes that a job will make, as a file that people can review.
 
 The file is JSON Lines. The first line is the header, with a digest over itself and all other lines.
-Each other line is one token with the reason for which it was selected. No line holds a secret, but
-names and ids are private, so the file is, too (mode 0600).
+Each other line is one token, with the reason why it was selected. No line holds a secret, but names
+and ids are private, so the file is, too (mode 0600).
 
-The digest has no key. It detects changes, but anybody can make a plan with a digest that fits. So
-each line is checked when a plan is read, and the file is checked once more when it is used. See
+The digest has no key. It detects changes, but anybody can make a plan with a valid digest. So each
+line is checked when a plan is read, and the file is checked once more when it is used. See
 `reader`.
 """
 
@@ -25,7 +25,7 @@ from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.jobs._types import Entry, Header
 
 MAX_FUTURE = timedelta(minutes=5)
-"""How far in the future a plan may have been made, because clocks differ."""
+"""How far the timestamp of a plan may be in the future, because clocks differ."""
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class Plan:
     Attributes:
         path: The file.
         header: The header: what was listed, by which rule, for which action.
-        digest: The digest of the content. No other plan has the same one.
+        digest: The digest of the content, which is unique to the plan.
         folder: The temporary folder of a plan that was made without a path; else `None`.
     """
 
@@ -72,7 +72,7 @@ class Plan:
         """Iterate over the tokens of the plan.
 
         Raises:
-            PlanRefused: The file is not this plan any more.
+            PlanRefused: The file is no longer this plan.
         """
         entries = self._open()
         try:
@@ -81,10 +81,10 @@ class Plan:
             entries.close()
 
     def checked_entries(self) -> PlanEntries:
-        """Open the tokens of the plan for a job, after checking that the file still is this plan.
+        """Check that the file is still this plan, and open its tokens for a job.
 
         Raises:
-            PlanRefused: The file is not this plan any more, or cannot be read.
+            PlanRefused: The file is no longer this plan, or cannot be read.
         """
         if self.folder is not None:
             self.folder.keep()
@@ -95,7 +95,7 @@ class Plan:
             file = PlanFile.open(self.path)
         if file.digest != self.digest:
             file.close()
-            raise PlanRefused(f"{self.path} is another plan by now. Read it again.")
+            raise PlanRefused(f"{self.path} was replaced by another plan. Read it again.")
         return PlanEntries(file, self.header.counts)
 
     def detached(self) -> Self:
@@ -130,7 +130,7 @@ class Plan:
         if age < -MAX_FUTURE:
             raise PlanRefused(
                 f"{self.path} was made at {self.header.created_at.isoformat(timespec='seconds')}, "
-                f"which lies in the future: it is {now.isoformat(timespec='seconds')}. Check the "
+                f"which is in the future: it is now {now.isoformat(timespec='seconds')}. Check the "
                 f"clock of this machine, or make a new plan."
             )
         # The two times may differ by a second, so a plan that was just made can have no age at all.

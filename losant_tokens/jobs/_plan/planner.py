@@ -1,6 +1,6 @@
 """Make plans: list all tokens, select some, and write them to a file.
 
-This is the module of planning that waits. `selector`, `summary`, `completeness` and `page_cursor`
+Only this module waits for the network. `selector`, `summary`, `completeness` and `page_cursor`
 make the decisions.
 """
 
@@ -67,7 +67,8 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     plan.
 
     Args:
-        client: The client to list with. Its own token is never selected, if its id is known.
+        client: The client that lists the tokens. Its own token is never selected if its id is
+            known.
         owners: The owners of the tokens.
         select: The rule that selects tokens.
         action: The action: `delete`, `deactivate` or `activate`. Default: `delete`.
@@ -75,7 +76,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
             its report, unless a job that applies it is unfinished.
         protect: Ids and name patterns of tokens that are never touched. A name that is equal to a
             pattern always matches, even if the pattern looks like a glob. Default: none.
-        allow_majority: Whether more than half of an owner's tokens may be selected. Default: no.
+        allow_majority: Whether more than half of an owner's tokens may be selected. Default: False.
         max_changes: The maximum number of selected tokens. Default: no limit.
         now: The time for rules about time, with a time zone. It is not compared with the server's.
             Default: the server's time, or this machine's if the server does not state its own.
@@ -98,7 +99,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     Raises:
         ValidationError: An argument is invalid. Nothing was sent.
         GuardRefused: A guard forbids the plan. There is no file.
-        PlanRefused: The file exists already.
+        PlanRefused: The file already exists.
         JobError: The file cannot be written.
         LosantError: The tokens cannot be listed.
     """
@@ -133,7 +134,7 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     """Make a plan. See `plan` for the errors.
 
     Args:
-        client: The client to list with.
+        client: The client that lists the tokens.
         selection: The tokens to select.
         settings: The settings.
     """
@@ -170,7 +171,7 @@ class _Planner:
     summary: PlanSummary
 
     async def add_tokens_of(self, owner: Owner, rule: Rule) -> None:
-        """List an owner's tokens, and repeat that while some may be missing.
+        """List an owner's tokens, and list them again while some may be missing.
 
         It is certain that no token is missing if a listing proves it, or if two listings in a row
         have the same tokens. See `completeness`.

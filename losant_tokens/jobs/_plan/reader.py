@@ -1,8 +1,8 @@
 """Read plan files, and notice if a file changes after it was checked.
 
 The problem: the digest of a plan has no key, so it detects changes but no forgery, and the file can
-change between the check and the use. Plans can have hundreds of MB, so neither the verified bytes
-nor a copy are kept.
+change between the check and the use. A plan can be hundreds of MB in size, so neither a copy nor
+the verified bytes are kept.
 
 The approach: the file is first hashed as a whole, in blocks. The size and the hash of each block
 are kept, 24 bytes for about 64 KiB. When a block is read again for its lines, its hash is compared.
@@ -74,7 +74,7 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Any]]:
         raise ValueError
     if header.get("version") != VERSION:
         raise PlanRefused(
-            f"{path} is a plan of version {describe(header.get('version'))}, and this release "
+            f"{path} is a plan of version {describe(header.get('version'))}, but this release "
             f"can only read version {VERSION}. Make a new plan."
         )
     return line, header

@@ -3,8 +3,8 @@
 Most lists are sorted by id, so an id that is greater than all before it is appended to one sorted
 array, where bisection finds it. Any other id is put into a set. With a set of strings, the peak
 memory of planning a million tokens is 157 MiB; with this class it is 60 MiB, in the same CPU time
-(benchmark row "peak memory"). A probabilistic filter would be smaller, but would now and then leave
-a token out of a plan.
+(benchmark row "peak memory"). A probabilistic filter would be smaller, but would occasionally
+leave a token out of a plan.
 """
 
 from hashlib import blake2b

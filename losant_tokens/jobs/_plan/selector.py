@@ -1,4 +1,4 @@
-"""Decide about one token after the other: whether it is selected, and whether a guard protects it.
+"""Decide for each token whether it is selected, and whether a guard protects it.
 
 This module is pure: it sends no request.
 """
@@ -22,7 +22,7 @@ class Listing:
         owner: The owner.
         rule: The rule for the tokens of this owner.
         check: The check for completeness.
-        selected: The number of tokens that the action is for.
+        selected: The number of tokens that the action applies to.
         protected: The number of tokens that the rule selects, but a guard protects.
         left_out: The number of tokens that the rule selects by only one of two clocks.
     """

@@ -116,7 +116,7 @@ def check_action(function: str, action: object) -> None:
 
 
 def distinct_owners(function: str, owners: Owner | Iterable[Owner]) -> tuple[Owner, ...]:
-    """Return each owner once. The case of their ids does not matter.
+    """Return the owners without duplicates. The case of their ids does not matter.
 
     Raises:
         ValidationError: One of them is not an `Owner`.

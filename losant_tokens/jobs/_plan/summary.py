@@ -45,7 +45,7 @@ class PlanSummary:
         """Add the ids that the API gives on a page for an owner.
 
         Raises:
-            PlanRefused: The ids are not those of the account that the plan must be about.
+            PlanRefused: The ids belong to another account than the plan.
         """
         ids = self._owner_ids.setdefault(owner, set())
         found = owner_ids_of(page) - ids
@@ -86,7 +86,10 @@ class PlanSummary:
                 f"{' '.join(failed)} Correct it or leave it out, or pass unmatched='warn'."
             )
         if self.settings.incomplete == "refuse" and (problems := self._all_incomplete()):
-            raise GuardRefused(f"Tokens may be missing from the plan: {'; '.join(problems)}.")
+            raise GuardRefused(
+                f"Tokens may be missing from the plan: {'; '.join(problems)}. Make a new plan, "
+                f"if possible while nobody changes the tokens."
+            )
 
     def header(self) -> Header:
         """Return the header of the plan."""
@@ -116,8 +119,8 @@ class PlanSummary:
         may_lock_out = self.selection.action != "activate" and self.selector.token_in_use is None
         if may_lock_out and self._selected:
             warnings.append(
-                "Cannot determine which token this client uses, so it may be among those "
-                "selected. Protect it by its id or its name: protect='name'."
+                "Cannot determine which token this client uses, so it may be among the "
+                "selected tokens. Protect it by its id or its name: protect='name'."
             )
         if self._drifted:
             warnings.append(

@@ -33,8 +33,7 @@ class UnmatchedPatterns:
             for pattern in self._protect
         ]
         excluding = [
-            f"The pattern of not {part.description} matches no token, so it keeps none out of the "
-            f"plan."
+            f"The pattern of `not {part.description}` matches no token, so it excludes nothing."
             for part in self._patterns
             if part.excludes
         ]
@@ -43,7 +42,7 @@ class UnmatchedPatterns:
     def selecting(self) -> list[str]:
         """Return a sentence for each pattern that should select tokens."""
         return [
-            f"The pattern of {part.description} matches no token."
+            f"The pattern of `{part.description}` matches no token."
             for part in self._patterns
             if not part.excludes
         ]

@@ -54,7 +54,7 @@ class PlanWriter:
         """Create the file for the tokens.
 
         Raises:
-            PlanRefused: The path exists already.
+            PlanRefused: The path already exists.
             JobError: The folder cannot be written to.
         """
         self._refuse_to_replace()
@@ -69,7 +69,7 @@ class PlanWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._folder = None
-        # To close the file may flush it and fail. Its content is saved or unwanted by now.
+        # Closing the file may flush it and fail, but its content is saved or no longer needed.
         with contextlib.suppress(OSError):
             self._opened().close()
 
@@ -82,8 +82,8 @@ class PlanWriter:
         line = json_line(entry_json(entry)) + b"\n"
         if len(line) > MAX_LINE_SIZE:
             raise JobError(
-                f"The token {entry.id} of {entry.owner} cannot be planned: its members have "
-                f"{len(line):,} bytes. Leave it out of the selection."
+                f"The token {entry.id} of {entry.owner} cannot be planned, because its line "
+                f"would have {len(line):,} bytes. Leave it out of the selection."
             )
         self._lines.append(line)
 
@@ -144,7 +144,7 @@ class PlanWriter:
         self.flush()
         data = header_json(header)
         if len(json_line(data)) > MAX_HEADER_SIZE:
-            raise JobError("The header of the plan is too long. Protect fewer patterns.")
+            raise JobError("The header of the plan is too long. Pass fewer protect patterns.")
         digest = digest_of(data, self._hash.hexdigest())
         with self._write_errors(), part_of(self._path) as (descriptor, part):
             with open(descriptor, "wb", closefd=False) as file:
@@ -171,14 +171,14 @@ class PlanWriter:
             os.link(part, self._path)
         except FileExistsError:
             self._refuse_to_replace()
-        except OSError:  # The file system has no links.
+        except OSError:  # The file system has no hard links.
             self._refuse_to_replace()
             part.rename(self._path)
 
     def _refuse_to_replace(self) -> None:
         if os.path.lexists(self._path):
             raise PlanRefused(
-                f"{self._path} exists already. Give the plan another path, or remove the file."
+                f"{self._path} already exists. Give the plan another path, or remove the file."
             )
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Write a report as CSV, for spreadsheets.
 
-The problem: a spreadsheet takes some cells for formulas, and changes others into numbers or dates.
+The problem: a spreadsheet reads some cells as formulas, and changes others into numbers or dates.
 Names come from users, so a formula may be an attack. The approach: an apostrophe before each start
 of a formula, as OWASP recommends against CSV injection, and a tab before an id or a number.
 """
@@ -34,7 +34,7 @@ def write_csv(report: ReportData, file: TextIO) -> None:
 
 
 def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula or a number.
+    """Return a cell that no spreadsheet reads as a formula or a number.
 
     Control characters, and characters that change the direction of text, become escapes.
     """

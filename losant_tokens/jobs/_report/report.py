@@ -35,7 +35,7 @@ class Report:
         gave_up: Why the job gave up, or `None`.
         ended_at: When this run ended, by this machine's clock.
         finished_before: The number of tokens that earlier runs finished.
-        settings: Other facts about the run for the saved report, such as the limit of its rate.
+        settings: Other facts about the run for the saved report, such as the rate limit.
     """
 
     plan: Plan

@@ -37,7 +37,7 @@ class ReportData:
         plan_digest: The digest of the plan.
         header: The header of the plan.
         journal: The file of the journal.
-        settings: Other facts about the run, such as the limit of its rate.
+        settings: Other facts about the run, such as the rate limit.
         started_at: When the job was first started.
         ended_at: When the run ended.
         seconds: The duration of the run.

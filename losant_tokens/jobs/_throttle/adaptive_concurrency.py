@@ -20,7 +20,7 @@ the baseline, the limit shrinks. Three things are special here:
 Rejected: hill climbing on the throughput, because the rate limit of the server usually determines
 the throughput, so it says nothing about concurrency.
 
-The classes are pure except for their memory: the caller passes the time.
+The classes do no I/O and read no clock: the caller passes the time.
 """
 
 import math

@@ -5,7 +5,7 @@ import attrs
 from losant_tokens.errors import LosantError
 
 MAX_ATTEMPTS = 5
-"""The number of attempts for one token, those during an outage not counted."""
+"""The maximum number of attempts for one token, not counting those during an outage."""
 
 
 @attrs.define(eq=False)

@@ -1,6 +1,6 @@
 """A circuit breaker with a retry budget: when to retry, when to wait, and when to give up.
 
-The problem: if a service is out, each worker of a job would retry its own token. That sends many
+The problem: if a service is down, each worker of a job would retry its own token. That sends many
 requests to a service that is trying to recover, and uses up the attempts of tokens that nothing is
 wrong with. If only some requests fail, retries still multiply the load.
 
@@ -13,14 +13,14 @@ earn less. An empty budget opens the circuit. Two things are special here:
 - A response that cannot come from the API, such as a login page of a captive portal, counts as a
   failure, and fewer of them open the circuit. If the API has never responded, the address is
   probably wrong, so the job gives up after 15 seconds.
-- A 429 proves that the service works, so it closes the circuit. A job that meets nothing else
-  gives up after the same time as in an outage.
+- A 429 proves that the service works, so it closes the circuit. A job that gets no
+  other response gives up after the same time as in an outage.
 
 Rejected: a threshold on the error rate, because it needs a window of time, which is too short for a
 slow job or too long for a fast one; a fixed number of retries for each token, because tokens would
 fail because of an outage.
 
-The classes are pure except for their memory: the caller passes the time.
+The classes do no I/O and read no clock: the caller passes the time.
 """
 
 import attrs
@@ -60,7 +60,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is an outage, so that only probes may be sent."""
+        """Whether there is an outage, so only probes may be sent."""
         return self.open_since is not None
 
     def take_retry(self) -> bool:

@@ -81,7 +81,7 @@ class Throttle:
     Attributes:
         rate: The requests per second, and so the time of the next one.
         concurrency: The limit on the requests in flight.
-        circuit_breaker: Detects outages, and pays for retries.
+        circuit_breaker: Detects outages, and limits the retries.
         before_waiting: Called before a wait that is not short.
         now: The clock.
         is_stopping: Whether the job is stopping, so that nothing is sent any more.
@@ -125,7 +125,7 @@ class Throttle:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was out for too long.
+            GaveUpError: The service was unavailable for too long.
         """
         is_probe = await self._wait_for_places(places)
         slot = Slot(self, places, self.now() + min(1.0 / self.rate.per_second, _MAX_SPACING))
@@ -177,7 +177,7 @@ class Throttle:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The server asks for too long a wait, or refuses all requests for too long.
+            GaveUpError: The server requests too long a wait, or refuses requests for too long.
         """
         await self._back_off(error, attempts)
         self.retries += 1
@@ -189,7 +189,7 @@ class Throttle:
         if circuit.is_out_of_patience(now) or self.rate.pause_left(now) > circuit.patience:
             raise GaveUpError(f"the service takes no more requests: {error}")
         if classify(error) is FailureKind.RATE_LIMITED:
-            return  # the rate has slowed down
+            return  # the rate limiter has slowed down
         if not circuit.take_retry():
             circuit.open(now)
             return
@@ -201,7 +201,7 @@ class Throttle:
             self._backing_off -= 1
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until the job is stopping.
+        """Wait for a time, or until the job is stopping.
 
         Raises:
             StoppedError: The job is stopping.
@@ -244,7 +244,7 @@ class Throttle:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was out for too long.
+            GaveUpError: The service was unavailable for too long.
         """
         while True:
             if not self.is_stopping and (

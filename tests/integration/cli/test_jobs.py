@@ -567,7 +567,7 @@ def test_sweep_of_another_file(service: str, command: Command) -> None:
 
     code, _, err = command("sweep", "r.json", "--after", "30d", "--yes")
 
-    assert (code, "r.json is of a plan to delete tokens" in err) == (4, True)
+    assert (code, "r.json is from a job to delete tokens" in err) == (4, True)
 
 
 def test_restore_warns_of_changed_tokens(fake: FakeLosant, service: str, command: Command) -> None:

@@ -162,9 +162,9 @@ async def test_pattern_that_excludes_nothing(tmp_path: Path) -> None:
     fake = fake_of("billing")
     rule = jobs.inactive() & ~jobs.named("biling")
     _, warned = await plan_of(fake, tmp_path, select=rule)
-    words = "The pattern of not named 'biling' matches no token, so it keeps none out of the plan."
+    words = "The pattern of `not named 'biling'` matches no token, so it excludes nothing."
     assert warned == [f"{words} Check its spelling."]
-    with pytest.raises(jobs.GuardRefused, match="named 'biling' matches no token"):
+    with pytest.raises(jobs.GuardRefused, match="named 'biling'` matches no token"):
         await plan_of(fake, tmp_path, select=rule, unmatched="refuse", path=tmp_path / "other")
 
 
@@ -174,8 +174,8 @@ async def test_pattern_that_selects_nothing(tmp_path: Path) -> None:
     _, warned = await plan_of(fake_of("billing"), tmp_path, select=rule, unmatched="refuse")
 
     assert warned == [
-        "The pattern of named 'biling' matches no token. Check its spelling.",
-        "The pattern of created by 'ada' matches no token. Check its spelling.",
+        "The pattern of `named 'biling'` matches no token. Check its spelling.",
+        "The pattern of `created by 'ada'` matches no token. Check its spelling.",
     ]
 
 

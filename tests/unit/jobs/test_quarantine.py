@@ -131,7 +131,7 @@ async def test_changed_tokens_are_left_alone(
     assert set(why.removesuffix(".").split(": ")[1].split("; ")) == {
         "1 are active again",
         "1 have another name",
-        "2 were last changed at another time than by the quarantine",
+        "2 were last changed by something other than the quarantine",
         "1 are not listed any more",
     }
     assert (left, left) == (names(sweep), names(restore))
@@ -292,7 +292,7 @@ async def test_other_account(client: AsyncClient, fake: FakeLosant, tmp_path: Pa
     data = json.loads(path.read_text())
     data["plan"]["ownerIds"]["user"] = ["b" * 24]
     path.write_text(json.dumps(data))
-    with pytest.raises(PlanRefused, match=r"r\.json is about tokens of the account b{24} \(user\)"):
+    with pytest.raises(PlanRefused, match=r"r\.json is for the account b{24} \(user\)"):
         await jobs.restore(client, path)
     data["plan"]["account"] = "userId " + "b" * 24
     path.write_text(json.dumps(data))
@@ -310,7 +310,7 @@ async def test_reports_of_other_actions(client: AsyncClient, tmp_path: Path, act
     made = report(tmp_path, [Outcome.DONE], action=action)
 
     for source in (made, made.save(tmp_path / "r.json")):
-        with pytest.raises(PlanRefused, match=f"is of a plan to {action} tokens"):
+        with pytest.raises(PlanRefused, match=f"is from a job to {action} tokens"):
             await jobs.restore(client, source)
 
 
@@ -320,7 +320,7 @@ async def test_another_address(client: AsyncClient, tmp_path: Path) -> None:
         tmp_path, [Outcome.DONE], action="deactivate", header={"base_url": "https://x.example"}
     )
 
-    expected = "is about https://x.example, but the client uses https://api.losant.com"
+    expected = "is for https://x.example, but the client uses https://api.losant.com"
     with pytest.raises(PlanRefused, match=expected):
         await jobs.sweep(client, made, after=A_MONTH)
 
@@ -395,7 +395,7 @@ async def test_another_version(client: AsyncClient, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(GOOD | {"version": 2}))
 
-    with pytest.raises(PlanRefused, match="is a report of version 2, and this release can"):
+    with pytest.raises(PlanRefused, match="is a report of version 2, but this release can"):
         await jobs.restore(client, path)
 
 

@@ -375,7 +375,7 @@ async def test_response_without_proof(action: str, response: Any) -> None:
 
     assert world.sent == ["change", "read", "change"]
     assert (item.in_doubt, item.failures) == (True, 1)
-    assert str(item.error) == f"The response to {action} does not say that it was carried out"
+    assert str(item.error) == f"The response to {action} does not confirm that it was carried out"
 
 
 async def test_change_without_effect_fails() -> None:
@@ -386,7 +386,7 @@ async def test_change_without_effect_fails() -> None:
     settled = await world.run()
 
     assert [outcome for _, outcome, _ in settled] == [Outcome.FAILED]
-    assert settled[0][2] == "The response to delete does not say that it was carried out"
+    assert settled[0][2] == "The response to delete does not confirm that it was carried out"
     assert world.sent.count("change") == MAX_ATTEMPTS
 
 
@@ -605,7 +605,7 @@ async def test_404s_that_a_list_does_not_confirm(listed: Any, is_confirmed: bool
     world = World(is_account_confirmed=is_confirmed)
     world.reads, world.listed = [GONE] * MAX_GONE_IN_A_ROW, listed
 
-    with pytest.raises(GaveUpError, match=r"do not exist \(404\)"):
+    with pytest.raises(GaveUpError, match=r"404 for many tokens in a row"):
         await world.run(*map(item_of, range(0xA, 0xA + MAX_GONE_IN_A_ROW)))
     await world.executor.unconfirmed.finish(is_complete=False)
 
@@ -635,7 +635,7 @@ async def test_404s_for_all_tokens(is_complete: bool, is_gone: bool) -> None:
 
     await world.executor.unconfirmed.finish(is_complete=is_complete)
 
-    error = "404, like others in a row, so it is not certain that it is gone"
+    error = "404 for many tokens in a row, so this token may still exist"
     expected = (10, Outcome.GONE, None, None) if is_gone else (10, UNTOUCHED, error)
     assert world.records == [expected]
     assert world.sent.count("list") == is_complete

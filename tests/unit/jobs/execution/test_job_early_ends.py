@@ -240,7 +240,9 @@ def test_retry_after_is_for_all(tmp_path: Path) -> None:
 
     assert counts(report) == {"done": 50}
     assert 30 <= report.seconds <= 75
-    assert "the service takes no more for now" in {progress.pause_reason for progress in told}
+    assert "the service is limiting the request rate" in {
+        progress.pause_reason for progress in told
+    }
 
 
 def test_budget_limits_retries(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_started_job_needs_resume(plan: Plan, path: Path) -> None:
     Journal.open(plan, path, resume=False).close()
 
     with pytest.raises(
-        JournalError, match=r"applied before\. To continue the job, pass resume=True"
+        JournalError, match=r"applied before: .*\. To continue the job, pass resume=True"
     ):
         Journal.open(plan, path, resume=False)
     assert states(plan, path) == [None] * 3

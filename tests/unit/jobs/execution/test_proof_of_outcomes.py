@@ -216,10 +216,10 @@ def test_404_for_all_tokens_is_not_final(tmp_path: Path, tokens: int, verify: bo
 
     first, second = on_virtual_time(job)
 
-    assert "do not exist (404)" in (first.gave_up or "")
+    assert "404 for many tokens in a row" in (first.gave_up or "")
     assert (counts(first), first.pending) == ({}, tokens)
     assert {result.error for result in first.results()} >= {
-        "404, like others in a row, so it is not certain that it is gone"
+        "404 for many tokens in a row, so this token may still exist"
     }
     assert counts(second) == {"done": tokens}
 
@@ -238,7 +238,7 @@ def test_404s_in_the_middle_of_a_job_are_not_final(tmp_path: Path) -> None:
 
     first, second = on_virtual_time(job)
 
-    assert "do not exist (404)" in (first.gave_up or "")
+    assert "404 for many tokens in a row" in (first.gave_up or "")
     assert set(counts(first)) == {"done"}
     assert counts(second) == {"done": 100}
 

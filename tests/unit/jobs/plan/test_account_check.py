@@ -54,7 +54,7 @@ def test_other_account() -> None:
     assert other_account(USER, [A], []) is None
     problem = other_account(USER, [A], [B])
     assert problem is not None
-    assert f"account {A} (user), but the token in use is of the account {B}" in problem
+    assert f"account {A} (user), but the token in use belongs to the account {B}" in problem
 
 
 def test_claims_for_applications() -> None:
@@ -115,9 +115,9 @@ async def test_another_account(tmp_path: Path) -> None:
     async with client_of(fake_with(2)) as client:
         plan = await planned(client, tmp_path)
     async with client_of(others_fake()) as client:
-        with pytest.raises(jobs.PlanRefused, match=f"in use is of the account {B}"):
+        with pytest.raises(jobs.PlanRefused, match=f"in use belongs to the account {B}"):
             await jobs.check_account(client, plan)
-        with pytest.warns(jobs.PlanWarning, match=f"in use is of the account {B}"):
+        with pytest.warns(jobs.PlanWarning, match=f"in use belongs to the account {B}"):
             await jobs.check_account(client, plan, check="warn")
         await jobs.check_account(client, plan, check="off")
         with pytest.raises(errors.ValidationError, match="check must be one of"):
@@ -151,7 +151,7 @@ async def test_oauth_tokens(tmp_path: Path) -> None:
         plan = await planned(client, tmp_path, owners=OAUTH)
         await jobs.check_account(client, plan)
     async with client_of(others_fake()) as client:
-        with pytest.raises(jobs.PlanRefused, match="cannot be confirmed"):
+        with pytest.raises(jobs.PlanRefused, match="may belong to another account"):
             await jobs.check_account(client, plan)
 
 
@@ -165,7 +165,7 @@ async def test_number_of_tokens_to_read(tmp_path: Path, count: int, reads: int) 
         plan = await planned(client, tmp_path, owners=OAUTH)
     others = others_fake()
     async with client_of(others) as client:
-        with pytest.raises(jobs.PlanRefused, match="cannot be confirmed"):
+        with pytest.raises(jobs.PlanRefused, match="may belong to another account"):
             await jobs.check_account(client, plan)
 
     page, *single = others.requests
@@ -205,7 +205,7 @@ async def test_token_that_cannot_list(tmp_path: Path) -> None:
             transport=fake.transport(),
             scope_check=check,
         ) as client:
-            with pytest.raises(jobs.PlanRefused, match="cannot be confirmed"):
+            with pytest.raises(jobs.PlanRefused, match="may belong to another account"):
                 await jobs.check_account(client, plan)
 
 

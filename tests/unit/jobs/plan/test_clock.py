@@ -111,7 +111,7 @@ async def test_given_time(tmp_path: Path) -> None:
     plan, warned = await plan_of(fake, tmp_path, now=now - 10 * DAY, clock_check="enforce")
 
     assert names(plan) == ["expired"]
-    assert "The time that was given as now was used." in warned[0]
+    assert "The time passed as now was used." in warned[0]
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=4), -timedelta(minutes=4)])

@@ -45,10 +45,10 @@ def test_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "plan.jsonl"
     with PlanWriter(path) as writer:
         path.write_text("mine")
-        with pytest.raises(PlanRefused, match="exists already"):
+        with pytest.raises(PlanRefused, match="already exists"):
             writer.finish(HEADER)
 
-    with pytest.raises(PlanRefused, match="exists already"), PlanWriter(path):
+    with pytest.raises(PlanRefused, match="already exists"), PlanWriter(path):
         pass
     assert (path.read_text(), [file.name for file in tmp_path.iterdir()]) == (
         "mine",
