@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "typing", "docs", "package", "minimal", "demo", 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format, style, spelling and import rules. None of it needs the package installed."""
+    """Check format, style, spelling and import rules. The package need not be installed."""
     session.install("codespell>=2.4", "import-linter>=2.14", "ruff>=0.16.4")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
@@ -29,7 +29,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check types strictly, in the code blocks of the README and the documentation too."""
+    """Check types strictly, including the code blocks of the README and the documentation."""
     # The extra installs Node.js, because pyright is a program for it.
     session.install("--editable", ".[dev]", "pyright[nodejs]>=1.1.400")
     session.run("mypy")

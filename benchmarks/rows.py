@@ -124,7 +124,7 @@ def _deletes(n: int) -> tuple[Row, ...]:
 def _reading(n: int) -> tuple[Row, ...]:
     tokens = 20 * n
     what = f"CPU to read {tokens:,} tokens"
-    held = f"event loop held at the longest, {tokens:,} tokens by iter()"
+    held = f"longest block of the event loop, {tokens:,} tokens by iter()"
     return (
         Row(what=what, ours=Run(DECODE, tokens), figure="times", target=4.0),
         Row(what=what, ours=Run(DECODE_ORJSON, tokens), figure="times"),
@@ -146,7 +146,7 @@ def _imports(n: int) -> tuple[Row, ...]:
 def _jobs(n: int) -> tuple[Row, ...]:
     many, fewer = Run(PLANNING, 200 * n), Run(PLANNING, 20 * n)
     memory = f"peak memory, {many.count:,} tokens"
-    whole = 4 * n  # a job finds its pace first, and is meant for tens of thousands
+    whole = 4 * n  # a job first adapts its rate, and is meant for tens of thousands
     return (
         Row(what=memory, ours=many, figure="mib", target=120, unit="MiB"),
         Row(what=f"{memory} / {fewer.count:,}", ours=many, theirs=fewer, figure="mib", target=1.1),

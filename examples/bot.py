@@ -2,7 +2,7 @@
 
     LOSANT_API_TOKEN=... python examples/bot.py
 
-`reply_to` knows nothing of the terminal, so the same bot works in any chat with an async library.
+`reply_to` does not depend on the terminal, so the same bot works in any chat with an async library.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def reply_to(losant: AsyncClient, message: str) -> str:
     except errors.NotFound:
         return "there is no such token"
     except errors.LosantError as error:
-        return f"that failed: {error}"
+        return f"the request failed: {error}"
 
 
 async def messages() -> AsyncIterator[str]:

@@ -1,8 +1,8 @@
 """An async toolkit for Losant API tokens. Start with `AsyncClient`.
 
-Each name is imported when it is first used, so that `import losant_tokens` is fast. Every run of
-pytest imports the package for its fixtures, and shells import it to complete commands, and most of
-these never use a client.
+Each name is imported when it is first used, so that `import losant_tokens` is fast. pytest imports
+the package in every run for its fixtures, and shells import it to complete commands. Most of these
+processes never use a client.
 """
 
 from importlib import import_module

@@ -194,8 +194,8 @@ class AdaptiveRate:
 
         Args:
             now: The current time.
-            places: The number of requests that follow each other at once. To read a token and to
-                change it belong together, so there is no wait in between.
+            places: The number of requests that follow each other at once. Reading and changing a
+                token belong together, so there is no wait in between.
         """
         if now < self._free_at:
             self._is_in_demand |= now >= self._paused_until
@@ -218,7 +218,7 @@ class AdaptiveRate:
         self._free_at = max(self._free_at - spacing, self._paused_until)
 
     def wait_time(self, now: float) -> float:
-        """Return after how many seconds to call `try_acquire` again if no place was free."""
+        """Return the seconds after which to call `try_acquire` again if no place was free."""
         is_fast = _MIN_SPACING / self.per_second < _TIMER_RESOLUTION
         return max(self._free_at - now, _WAKE_UP_INTERVAL if is_fast else 0.0)
 

@@ -60,11 +60,11 @@ from losant_tokens.errors import (
 _log = logging.getLogger("losant_tokens")
 
 _CONNECT_FIRST = 0.1
-"""An attempt may take this many seconds more than the pool has for connecting, or a tenth more if
-that is less. So a failure to connect is reported as one, and the user knows that nothing was sent.
+"""The difference between the timeout of an attempt and that of its connection, in seconds, or as a
+share if that is less. So a connection that is too slow is reported as such: nothing was sent.
 """
 
-_ID = "$.id"  # the place in a response of an id that is missing or not the requested one
+_ID = "$.id"  # the path of an id that is missing or wrong
 _CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's time
 
 
@@ -317,7 +317,7 @@ class Call:
     # --- Sending and receiving ---------------------------------------------------------------
 
     async def _send(self, seconds: float) -> Any:
-        """Send the request and read the response within a time; return a model or an error."""
+        """Send the request and read the response within a timeout; return a model or an error."""
         seconds = finite_or_inf(seconds)
         connect = seconds if math.isfinite(seconds) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
@@ -340,7 +340,7 @@ class Call:
         except (LosantError, AssertionError):
             # The client was closed, or a mock in a user's test was not meant to be called.
             raise
-        except Exception as error:  # noqa: BLE001 -- each becomes an error of ours
+        except Exception as error:  # noqa: BLE001 -- each becomes one of our errors
             failure = Failure.of(error)
         except BaseException as error:  # noqa: BLE001
             raise without_frames(error)  # noqa: B904 -- it is the same exception

@@ -75,7 +75,7 @@ class AsyncClient:
             Default: 32 MiB.
         insecure_http: Whether the base URL may be plain http to another machine, for example to a
             fake server in another container. Anyone on the network can then read the token.
-            Without it, opening such a client raises `ValidationError`. Default: the environment
+            Otherwise, opening such a client raises `ValidationError`. Default: the environment
             variable `LOSANT_INSECURE_HTTP`, or False.
 
     Attributes:

@@ -105,7 +105,7 @@ class Codec:
         unreadable: list[Any] = []
         # Items are removed from the list as they are read, so that the garbage collector does not
         # move them to an older generation. That shortens the longest hold of the event loop from
-        # 19 to 17 milliseconds (benchmark row "event loop held at the longest").
+        # 19 to 17 milliseconds (benchmark row "longest block of the event loop").
         items.reverse()
         while items:
             for _ in range(min(_STEP, len(items))):

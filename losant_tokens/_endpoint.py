@@ -111,7 +111,7 @@ class Endpoint:
 
 
 def check_base_url(value: object) -> str:
-    """Return a base URL without the slash at its end, and without the root's dot in its host.
+    """Return a base URL without a trailing slash, and without a trailing dot in its host.
 
     Raises:
         ValidationError: It is not a URL, or has parts that a base URL cannot have.

@@ -5,7 +5,7 @@ for each, so a limit on the size of a document does not bound memory. Deep nesti
 stack of a parser.
 
 The approach: a survey counts the values and levels of a document before it is parsed. The first
-survey is cheap: it counts every comma and bracket as a value, those in strings included, and so
+survey is cheap: it counts every comma and bracket as a value, including those in strings, and so
 gives an upper bound. Only if that bound exceeds the limit, a second survey skips strings and counts
 exactly.
 
@@ -138,7 +138,7 @@ def _count_values(content: bytes) -> int:
 
 
 def _seems_deep(content: bytes) -> bool:
-    """Return whether the nesting is unusually deep, as far as a quick look can say.
+    """Return whether the nesting looks unusually deep, by a quick check.
 
     Each round removes the innermost pairs of brackets. Brackets in strings may lead to a wrong
     result. If it is `False` by mistake, the parser's own limit refuses the document.
@@ -222,7 +222,7 @@ def _loads(content: bytes) -> object:
 
     Raises:
         ValueError: It is not JSON.
-        RecursionError: It is nested too deep.
+        RecursionError: It is nested too deeply.
     """
     try:
         return json.loads(content)
@@ -284,7 +284,7 @@ async def _parse_object(text: str, items: str) -> object:
 
     Raises:
         ValueError: It is not JSON.
-        RecursionError: It is nested too deep.
+        RecursionError: It is nested too deeply.
     """
     at = _skip(text, 0)
     if text[at : at + 1] != "{":

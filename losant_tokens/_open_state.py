@@ -92,7 +92,7 @@ class OpenState:
         )
 
     def check_open(self) -> None:
-        """Refuse to go on after the client was closed.
+        """Raise an error if the client was closed.
 
         Raises:
             ClientStateError: The client was closed.
@@ -101,7 +101,7 @@ class OpenState:
             raise closed_error()
 
     def check_loop(self) -> None:
-        """Refuse to be used in another event loop.
+        """Raise an error in another event loop than the client's.
 
         Raises:
             ClientStateError: The client was opened in another event loop.
@@ -124,7 +124,7 @@ class OpenState:
             scope.cancel()
 
     async def close_pool(self) -> None:
-        """Close the pool, unless that is done."""
+        """Close the pool, unless it is closed already."""
         if not self._is_pool_closed:
             await self.pool.__aexit__()
             self._is_pool_closed = True

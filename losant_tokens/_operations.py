@@ -1,7 +1,7 @@
 """The table of the API's operations. Each fact about an operation is written only here.
 
-An operation has its name in the API (`userApiToken.delete`), a method and a path, the scopes of
-which a token needs one, and the classes of the request body and the response.
+An operation has its name in the API (`userApiToken.delete`), a method and a path, the scopes that
+allow it, and the classes of the request body and the response. A token needs one of the scopes.
 
 Source: version 1.31 of https://github.com/Losant/losant-rest-python/tree/master/docs
 """
@@ -27,7 +27,7 @@ class Operation(Generic[R]):
         path: The path, with the names of its ids in braces.
         result: The class of the response.
         body: The class of the request body, or `None` if it has no body.
-        accepts: The scopes of which a token needs one.
+        accepts: The scopes that allow it. A token needs one of them.
         denies_oauth: Whether OAuth tokens are refused, regardless of their scopes.
         needs_token: Whether it needs an access token.
         sorts_by: The fields that a list can be sorted by.

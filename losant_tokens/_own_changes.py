@@ -15,7 +15,7 @@ _PATCHED = ("name", "status")  # the fields by which a list can be sorted or fil
 
 
 class Changes:
-    """Counts the requests of a client that may change a list. It counts before they are sent."""
+    """Counts the requests of a client that may change a list. Each is counted before it is sent."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()

@@ -3,7 +3,7 @@
 The problem: pages are offsets into a live collection, and only the server knows where a list ends.
 A server may cap the page size, and may not say so. It may state a wrong number of items, ignore
 which page was requested, or return pages without end. Items that are created or deleted while the
-list is read shift the other items, so that some are skipped or come twice.
+list is read shift the other items, so that some are skipped or appear twice.
 
 The approach: the items of the pages count, and the statements of the server are compared with them.
 A total that the items contradict is ignored, and the list is read until a page is empty. The first
@@ -100,7 +100,7 @@ class Problem:
         kind: `changed`: the stated total changed while the list was read, or this client changed
             items. `total`: the list ended before or after the stated total. `count`: a page has
             more or fewer items than it states. `page`: a page states another number. `size`: a
-            page has another size than the others. `repeated`: items came twice. `query`: the list
+            page has another size than the others. `repeated`: items appear twice. `query`: the list
             states another sort order or filter. `unreadable`: items cannot be read.
         text: The problem as a phrase, with the values.
     """
@@ -125,7 +125,7 @@ _QUERY = MappingProxyType(
 
 @attrs.define(eq=False)
 class ListingProgress:
-    """How much of a list has been read, and whether another page follows. It reads nothing.
+    """How much of a list has been read, and whether another page follows. It sends no request.
 
     Attributes:
         operation: The name of the operation that reads a page.
@@ -307,8 +307,8 @@ class Listing(AsyncIterator[T], Generic[T]):
     """An asynchronous iterator over the items of all pages of a list.
 
     While you work on one page, the next page is read ahead, and no other. You can leave the loop
-    at any item. Then at most one page is read in vain, and `aclose()` or `contextlib.aclosing`
-    stops even that.
+    at any item. Then at most one page is read unnecessarily. `aclose()` or `contextlib.aclosing`
+    stops that as well.
 
     Attributes:
         progress: How much of the list has been read, and the problems of the list.
@@ -341,7 +341,9 @@ class Listing(AsyncIterator[T], Generic[T]):
     async def __anext__(self) -> T:
         while not self._items:
             if self._is_loading:
-                raise RuntimeError("Another task is reading this listing already.")
+                raise RuntimeError(
+                    "Another task is already reading this listing. Call iter() in each task."
+                )
             if self._has_ended:
                 raise StopAsyncIteration
             await self._load_page()
@@ -394,8 +396,8 @@ class Listing(AsyncIterator[T], Generic[T]):
             return ""
         return (
             f"{self.progress.operation}: {', '.join(map(str, problems))}. Items may be missing or "
-            f"come twice. Read a list to its end before you delete or create any of its items, and "
-            f"read it again to be sure."
+            f"appear twice. Read a list to its end before you delete or create any of its items, "
+            f"and read it again to be sure."
         )
 
 

@@ -93,7 +93,7 @@ def _scope(name: str, words: Callable[[], frozenset[str]]) -> validators.Validat
     """Return a validator for a scope: one of some words, or an `UnlistedScope`.
 
     Args:
-        name: What such a scope is called, for the message.
+        name: The kind of the scope, for the message.
         words: Returns the words.
     """
     is_string = validators.string(1, 1024)

@@ -7,7 +7,7 @@ The approach: a client sends without a limit until a request is refused. From th
 wait in a queue and are sent at a rate that adapts to the server (`_adaptive_rate`, the same as in
 jobs). A minute without a refusal removes the limit. No background task serves the queue. The call
 at its head waits until it may send, and then lets the next one advance. So a call may be cancelled
-anywhere in the queue, and a client that nobody uses does nothing.
+anywhere in the queue, and an idle client does nothing.
 
 Source: measured with a simulated server that counts requests per second, with many calls at once
 (`tests/unit/test_rate_limiter.py`).
@@ -24,7 +24,7 @@ import attrs
 from losant_tokens._adaptive_rate import INITIAL_RATE, AdaptiveRate, Meter
 
 _MAX_AGE_OF_REFUSAL = 60.0  # seconds; after that time without a refusal, the limit is removed
-_MAX_SLEEP = 0.25  # seconds between two looks at the rate, which may change in between
+_MAX_SLEEP = 0.25  # seconds between two checks of the rate, which may change in between
 
 
 @attrs.define(eq=False)

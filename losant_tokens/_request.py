@@ -120,7 +120,7 @@ def _checked_body(operation: Operation[Any], body: Body | None) -> Body:
     wanted = cast("type", operation.body)
     if not isinstance(body, wanted):
         raise ValidationError(
-            f"{operation}: the request body must be of {wanted.__name__}, "
+            f"{operation}: the request body must be of type {wanted.__name__}, "
             f"but it is {validators.describe(body)}"
         )
     return cast("Body", body)

@@ -16,8 +16,8 @@ itself when to send the next one; it sends only GET, PATCH and DELETE.
 | any other 4xx from the API                    | never              | never            | never |
 | a wrong setting, such as a proxy or a CA file | never              | never            | never |
 
-A POST that may have been carried out is never sent again. It would create a second token whose
-secret nobody keeps, and that is a leak.
+A POST that may have been carried out is never sent again. It could create a second token whose
+secret nobody keeps, which is a leak.
 
 A request is in doubt if an earlier attempt may have been carried out. Then only a 404 from the API
 proves that a token is gone. A 404 from a proxy proves nothing, so the request is sent again.

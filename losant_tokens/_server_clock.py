@@ -10,7 +10,7 @@ difference between the two clocks. Bounds that overlap are intersected. Bounds t
 replace the earlier ones, because one of the clocks was set in between. Cristian's algorithm
 (F. Cristian, "Probabilistic clock synchronization", 1989) bounds a remote clock in the same way.
 
-Rejected: NTP, which is more exact, but needs a server and a port of its own. Only differences of
+Rejected: NTP, which is more accurate, but needs a server and a port of its own. Only differences of
 minutes matter here.
 """
 

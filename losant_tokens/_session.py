@@ -146,9 +146,9 @@ class Session:
                     await self._close()
                     break
                 except asyncio.CancelledError as error:
-                    if scope.cancel_called:  # it takes too long
+                    if scope.cancel_called:  # closing takes too long
                         raise
-                    cancelled = error  # by the task's own `cancel`, which no scope shields from
+                    cancelled = error  # by `Task.cancel`, which no scope shields from
         if cancelled is not None:
             raise cancelled
 

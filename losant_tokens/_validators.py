@@ -163,7 +163,7 @@ def _number(value: object) -> str:
     """Describe a number for an error message; one of thousands of digits would not fit."""
     if isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST):
         return repr(value)
-    return "out of all bounds" if isinstance(value, int) else describe(value)
+    return "out of range" if isinstance(value, int) else describe(value)
 
 
 def positive_number(instance: object, field: Field, value: object) -> None:
@@ -216,7 +216,9 @@ def instance_of(kind: type) -> Validator:
     def check(instance: object, field: Field, value: object) -> None:
         if not isinstance(value, kind):
             raise validation_error(
-                instance, field, f"must be of {kind.__name__}, but it is {type(value).__name__}"
+                instance,
+                field,
+                f"must be of type {kind.__name__}, but it is {type(value).__name__}",
             )
 
     return check
@@ -228,7 +230,7 @@ def tuple_of(each: Validator, max_length: int | None = None, *, unique: bool = F
     Args:
         each: The validator of each member.
         max_length: The maximum number of members. Default: no limit.
-        unique: Whether two equal members are refused.
+        unique: Whether duplicates are refused.
     """
 
     def check(instance: object, field: Field, value: tuple[Any, ...]) -> None:
@@ -247,7 +249,7 @@ def tuple_of(each: Validator, max_length: int | None = None, *, unique: bool = F
         if unique and len(set(value)) < len(value):
             twice = next(item for item in value if value.count(item) > 1)
             raise validation_error(
-                instance, field, f"must have no member twice, but it has {describe(twice)}"
+                instance, field, f"must have no duplicates, but it has {describe(twice)} twice"
             )
 
     return check

@@ -1,3 +1,3 @@
-"""The version, where the build and the user agent find it."""
+"""The version of the package, which the build and the user agent read."""
 
 __version__ = "0.1.0"

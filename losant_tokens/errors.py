@@ -83,7 +83,7 @@ class ScopeError(LosantError):
     Attributes:
         operation: The operation, by its name in the API: `userApiToken.delete`.
         scopes: The scopes of the token, sorted.
-        accepted: The scopes of which the operation needs one, sorted.
+        accepted: The scopes that allow the operation, sorted. A token needs one of them.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class ScopeWarning(UserWarning):
 
 
 class PaginationDriftWarning(UserWarning):
-    """A list changed while it was read, or contradicts itself: items may be missing or come twice.
+    """A list changed while it was read, or contradicts itself: it may lack or repeat items.
 
     `iter` issues the warning for the line that reads from it. `Listing.progress.problems` has the
     same facts.
@@ -132,7 +132,7 @@ class PaginationDriftWarning(UserWarning):
 class TokenExpired(LosantError):
     """The time in the token's `exp` claim passed more than a minute ago; nothing was sent.
 
-    The client compares it with the server's time, as soon as a response has shown that.
+    The client compares it with the server's time if a response has shown that time.
     """
 
 
@@ -263,7 +263,7 @@ class Forbidden(StatusError):
 
 
 class NotFound(StatusError):
-    """404: there is no such token, application or instance, or the token cannot see it.
+    """404: there is no such token, application or instance, or the token cannot access it.
 
     A 404 without `is_from_api` may come from a proxy, and says nothing about a token.
     """

@@ -1,6 +1,6 @@
 """The longest time that the event loop is blocked while all tokens are listed over a socket.
 
-A full run of Python's garbage collector looks at all objects, those of imported modules included,
+A full run of Python's garbage collector looks at all objects, including those of imported modules,
 and blocks the loop for longer than any page. With the argument `frozen`, `gc.freeze()` excludes the
 objects that existed before, as in an application that calls it after its start.
 """

@@ -114,7 +114,7 @@ class ApplicationApiTokensResource(Resource):
         """Iterate over all tokens, page by page, and read the next page ahead.
 
         Do not create or delete tokens while you iterate. That shifts the tokens after them, so
-        that some are left out or come twice. Read the list to its end first, then act.
+        that some are left out or appear twice. Read the list to its end first, then act.
 
         Args:
             application_id: The id of the application.

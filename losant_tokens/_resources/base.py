@@ -61,8 +61,8 @@ class Resource:
 
         Raises:
             TypeError: There is no such option.
-            ValidationError: The API would refuse an option, or take it for all tokens. Options are
-                checked now, not at the first item.
+            ValidationError: The API would refuse an option, or return all tokens because of it.
+                Options are checked now, not at the first item.
         """
         parameters, others = split(operation, options, ListOptions)
         if ("filter" in parameters) != ("filter_field" in parameters):

@@ -152,7 +152,7 @@ class OwnerTokens(Resource):
     async def post(
         self, token: ApiTokenPost | UserOauthTokenPost, **options: Unpack[RequestOptions]
     ) -> NewApiToken | UserOauthToken:
-        """Create a token, and return it. An API token has its secret: store it now.
+        """Create a token, and return it. An API token includes its secret: store it now.
 
         Args:
             token: The settings of the token: a `UserOauthTokenPost` for the owner `oauth`.
@@ -170,7 +170,7 @@ class OwnerTokens(Resource):
         """Iterate over all tokens, page by page, and read the next page ahead.
 
         Do not create or delete tokens while you iterate. That shifts the tokens after them, so
-        that some are left out or come twice. Read the list to its end first, then act.
+        that some are left out or appear twice. Read the list to its end first, then act.
 
         Args:
             **options: See `ListOptions`.

@@ -104,7 +104,7 @@ class UserApiTokensResource(Resource):
         """Iterate over all tokens, page by page, and read the next page ahead.
 
         Do not create or delete tokens while you iterate. That shifts the tokens after them, so
-        that some are left out or come twice. Read the list to its end first, then act.
+        that some are left out or appear twice. Read the list to its end first, then act.
 
         Args:
             **options: See `ListOptions`.
@@ -187,7 +187,7 @@ class UserOauthTokensResource(Resource):
         """Iterate over all OAuth tokens, page by page, and read the next page ahead.
 
         Do not create or delete OAuth tokens while you iterate. That shifts the tokens after them,
-        so that some are left out or come twice. Read the list to its end first, then act.
+        so that some are left out or appear twice. Read the list to its end first, then act.
 
         Args:
             **options: See `OauthListOptions`.

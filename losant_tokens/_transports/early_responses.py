@@ -13,8 +13,8 @@ delivered, and its time becomes the shortest time. So few responses are held bac
 random, the first 100 responses set about five records. The wait delays the caller by at most 0.25
 seconds.
 
-Source: RFC 9112, 6.3 does not allow to use data after a response for the next request, but says
-nothing about data that arrives during the next request. The approach is our own. It is tested with
+Source: RFC 9112, 6.3 forbids using data after a response for the next request, but says nothing
+about data that arrives during the next request. The approach is our own. It is tested with
 a server that sends second responses late (`tests/integration/test_unread_data.py`).
 
 Rejected: a new connection for each deletion, because each costs a TLS handshake.
@@ -44,7 +44,7 @@ class ResponseTimes:
         self.shortest = min(self.shortest, seconds)
 
     def hold(self, seconds: float) -> float:
-        """Return for how many seconds to hold back a response; it is 0 for most responses.
+        """Return the seconds for which to hold back a response; 0 for most responses.
 
         Args:
             seconds: The response time.

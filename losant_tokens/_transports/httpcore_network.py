@@ -1,7 +1,7 @@
 """The network layer below httpcore: tracks what was sent, and detects unread data.
 
 The problem: a server may send more than the response to a request, for example a second response, a
-line end, or junk. RFC 9112, 6.3 does not allow to use such data as the response to the next
+line end, or junk. RFC 9112, 6.3 forbids using such data as the response to the next
 request. httpcore reuses the connection, and h11 reads its buffer first, so that each later response
 would belong to the request before.
 

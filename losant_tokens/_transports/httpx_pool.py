@@ -53,8 +53,8 @@ _MAX_BUFFERED_PARTS = 1000
 class HttpxPool(Pool):
     """A stack of idle connections, each of them an httpx transport of its own.
 
-    It opens a connection for each request that finds no idle one. The client's limiter is the
-    limit.
+    It opens a connection for each request that finds no idle one. Only the client's limiter limits
+    their number.
     """
 
     def __init__(
@@ -264,7 +264,7 @@ class _Body(httpx.AsyncByteStream):
     """The body of a response. If it is read to its end, the connection can be reused.
 
     It is its own iterator. The generators of httpcore below it are always run to their end, because
-    trio warns of a generator that is not finished.
+    trio warns about a generator that is not finished.
     """
 
     def __init__(

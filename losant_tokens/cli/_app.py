@@ -68,13 +68,13 @@ COMMANDS = {
     ),
     "sweep": _Command(
         "quarantine:sweep",
-        "Delete the tokens of a quarantine that are unchanged since.",
+        "Delete the unchanged tokens of a quarantine.",
         texts.SWEEP,
         _JOBS,
     ),
     "restore": _Command(
         "quarantine:restore",
-        "Activate the tokens of a quarantine that are unchanged since.",
+        "Activate the unchanged tokens of a quarantine.",
         texts.RESTORE,
         _JOBS,
     ),

@@ -1,4 +1,4 @@
-"""Format values for people: dates, durations, counts, and strings that a terminal may not obey."""
+"""Format values for people: dates, durations, counts, and strings with control characters."""
 
 from datetime import UTC, datetime
 

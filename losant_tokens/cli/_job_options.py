@@ -41,7 +41,7 @@ def _read_owners(_: Any, tokens: Sequence[Token]) -> tuple[Owner, ...]:
 
 Action = Annotated[
     Literal["delete", "deactivate", "activate"],
-    choice(*("delete", "deactivate", "activate"), help_="Choose what to do with the tokens."),
+    choice(*("delete", "deactivate", "activate"), help_="Set the action for the tokens."),
 ]
 PlanFile = Annotated[Path, Parameter(name="FILE", help="Read the plan from FILE.")]
 ReportFile = Annotated[

@@ -1,4 +1,4 @@
-"""Turn SIGINT, SIGTERM and SIGHUP into an orderly stop.
+"""Turn SIGINT, SIGTERM and SIGHUP into a graceful stop.
 
 `signal.signal` is used instead of the event loop's `add_signal_handler`, which Windows does not
 support. A handler runs between two bytecodes of the main thread, so it only counts the signal and

@@ -291,7 +291,7 @@ class FakeLosant:
         self._faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Remove all faults. A request that hangs already continues to hang."""
+        """Remove all faults. A request that already hangs keeps hanging."""
         self._faults.clear()
 
     @property

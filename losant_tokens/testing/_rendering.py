@@ -44,7 +44,7 @@ class Extras:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Self:
-        """Read them from the query; each is on by default.
+        """Read the members from the query; each is on by default.
 
         Source: bravado-core, `lib/extend-context.js`.
         """

@@ -123,7 +123,7 @@ class Serving:
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()
-        # The connections are told in the next iteration of the event loop. Before that, their
+        # The connections notice this in the next iteration of the event loop. Before that, their
         # tasks must not end without a response.
         await asyncio.sleep(0)
         tasks = list(state.tasks)

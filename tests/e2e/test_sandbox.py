@@ -62,5 +62,5 @@ def test_fake_stops_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch)
 
     code, _, err = command("sandbox")
 
-    expected = "losant-tokens: error: the fake has stopped by itself"
+    expected = "losant-tokens: error: the fake has stopped unexpectedly"
     assert (code, err.splitlines()[-1]) == (1, expected)

@@ -253,14 +253,18 @@ async def test_post(owner: str, body: Any, more: dict[str, Any]) -> None:
         (
             "oauth",
             ApiTokenPost("ci"),
-            "userOauthTokens.post: the request body must be of UserOauthTokenPost",
+            "userOauthTokens.post: the request body must be of type UserOauthTokenPost",
         ),
         (
             "user",
             UserOauthTokenPost("ci", OAUTH),
-            "userApiTokens.post: the request body must be of ApiTokenPost",
+            "userApiTokens.post: the request body must be of type ApiTokenPost",
         ),
-        (f"instance:{B}", None, "instanceApiTokens.post: the request body must be of ApiTokenPost"),
+        (
+            f"instance:{B}",
+            None,
+            "instanceApiTokens.post: the request body must be of type ApiTokenPost",
+        ),
     ],
 )
 async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
@@ -273,7 +277,7 @@ async def test_post_refuses(owner: str, body: Any, expected: str) -> None:
 @pytest.mark.parametrize("owner", PATHS)
 async def test_patch_refuses(owner: str) -> None:
     """`patch` refuses other objects, and sends nothing."""
-    with pytest.raises(ValidationError, match=r"\.patch: the request body must be of "):
+    with pytest.raises(ValidationError, match=r"\.patch: the request body must be of type "):
         await ask(owner, lambda tokens: tokens.patch(A, ApiTokenPost("ci")))  # type: ignore[arg-type]
 
 

@@ -634,7 +634,7 @@ async def test_two_readers_of_one_listing() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, listing)
             tasks.start_soon(read, listing)
-    assert ["Another task is reading this listing already."] == messages
+    assert ["Another task is already reading this listing. Call iter() in each task."] == messages
 
 
 def test_under_trio() -> None:

@@ -427,7 +427,7 @@ def test_bad_bodies(name: str, ids: dict[str, str], body: Any, expected: str) ->
     """A body of the wrong class is refused, with both classes in the message."""
     with pytest.raises(ValidationError) as caught:
         build(BY_NAME[name], ids, body=body)
-    assert str(caught.value).startswith(f"{name}: the request body must be of {expected}")
+    assert str(caught.value).startswith(f"{name}: the request body must be of type {expected}")
 
 
 def test_patch_of_an_oauth_token() -> None:

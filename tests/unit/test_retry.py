@@ -313,7 +313,10 @@ def test_defaults() -> None:
         ({"cap": math.nan}, "RetryPolicy.cap must be a number above 0, but it is nan"),
         ({"deadline": "60"}, "RetryPolicy.deadline must be a number above 0, but it is '60'"),
         ({"deadline": 10**400}, "RetryPolicy.deadline must be a number above 0, but it is out of"),
-        ({"follow_rate_limit": 1}, "RetryPolicy.follow_rate_limit must be of bool, but it is int"),
+        (
+            {"follow_rate_limit": 1},
+            "RetryPolicy.follow_rate_limit must be of type bool, but it is int",
+        ),
     ],
 )
 def test_refused(settings: dict[str, Any], expected: str) -> None:

@@ -128,7 +128,7 @@ BAD: list[tuple[validators.Validator, object, str]] = [
         "must have a time zone, such as",
     ),
     (validators.aware_datetime_or("never"), "later", "must be a datetime, but it is str"),
-    (validators.instance_of(ResourceRole), {}, "must be of ResourceRole, but it is dict"),
+    (validators.instance_of(ResourceRole), {}, "must be of type ResourceRole, but it is dict"),
     (
         validators.tuple_of(validators.string(1)),
         "a",
@@ -152,14 +152,18 @@ BAD: list[tuple[validators.Validator, object, str]] = [
     (
         validators.tuple_of(validators.string(), unique=True),
         ("a", "b", "b"),
-        "no member twice, but it has 'b'",
+        "no duplicates, but it has 'b' twice",
     ),
     (
         validators.tuple_of(validators.string(), unique=True),
         (LONG, LONG),
         "but it has a string of 41 characters",
     ),
-    (validators.instance_with(ResourceRole, {}), "view", "must be of ResourceRole, but it is str"),
+    (
+        validators.instance_with(ResourceRole, {}),
+        "view",
+        "must be of type ResourceRole, but it is str",
+    ),
 ]
 
 

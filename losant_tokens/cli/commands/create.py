@@ -71,7 +71,7 @@ def create_token(  # noqa: PLR0913 -- one parameter per option
             "the secret is shown only once: connect stdout to a terminal, a file or a pipe",
         )
     signals = StopSignals()
-    # From here to the secret no signal ends the command: the secret would be lost.
+    # No signal ends the command until the secret is written. Otherwise the secret would be lost.
     with signals.postponed():
         token = _post(owner, post, connection, signals)
         return _print_created(token, json=json)
@@ -99,7 +99,7 @@ def _post(
         except ResponseError as error:
             if error.token_id is None:
                 raise
-            raise _secret_is_lost(error.token_id, "the response does not have it") from None
+            raise _secret_is_lost(error.token_id, "the response does not contain it") from None
 
 
 def _print_created(token: "NewApiToken", *, json: bool) -> int:

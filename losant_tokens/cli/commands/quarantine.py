@@ -43,7 +43,7 @@ def sweep(
     options: RunOptions = DEFAULT_RUN,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Delete the tokens of a quarantine that are unchanged since."""
+    """Delete the unchanged tokens of a quarantine."""
     from losant_tokens.cli._job_workflow import plan_and_apply
     from losant_tokens.cli._planning import sweep_planner
 
@@ -60,7 +60,7 @@ def restore(
     options: RunOptions = DEFAULT_RUN,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Activate the tokens of a quarantine that are unchanged since."""
+    """Activate the unchanged tokens of a quarantine."""
     from losant_tokens.cli._job_workflow import plan_and_apply
     from losant_tokens.cli._planning import restore_planner
 

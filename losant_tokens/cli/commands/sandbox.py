@@ -50,4 +50,4 @@ def serve_sandbox(
     except KeyboardInterrupt:
         print_after_signal("Stopped.")
         return 0  # Ctrl-C is the normal way to end the sandbox.
-    raise CommandError("the fake has stopped by itself")
+    raise CommandError("the fake has stopped unexpectedly")

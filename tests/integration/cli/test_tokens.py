@@ -285,7 +285,7 @@ def test_create_without_a_secret(fake: FakeLosant, service: str, command: Comman
 
     expected = (
         f"losant-tokens: error: the token {'1' * 24} was created, but its secret is lost: "
-        "the response does not have it\n"
+        "the response does not contain it\n"
         "hint: the secret cannot be shown again; delete the token: "
         f"losant-tokens delete {'1' * 24}\n"
     )

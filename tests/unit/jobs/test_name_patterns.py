@@ -63,7 +63,7 @@ def test_equal_name_always_matches(name: str) -> None:
 @pytest.mark.parametrize("glob", ["", " ", "\n", None, 5, ["ci-*"]])
 def test_wrong_pattern(make: Any, glob: Any) -> None:
     """A pattern must be a string that is not blank."""
-    with pytest.raises(errors.ValidationError, match=r"must not be blank|must be of str"):
+    with pytest.raises(errors.ValidationError, match=r"must not be blank|must be of type str"):
         make(glob)
 
 

@@ -278,5 +278,5 @@ def test_wrong_max_age(tmp_path: Path) -> None:
     """`max_age` must be a timedelta."""
     plan = write(tmp_path / "plan.jsonl")
 
-    with pytest.raises(ValidationError, match="max_age must be of timedelta"):
+    with pytest.raises(ValidationError, match="max_age must be of type timedelta"):
         plan.check("https://api.losant.com", 24, NOW)  # type: ignore[arg-type]

@@ -120,11 +120,11 @@ async def test_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"select": "expired"}, "select must be of Rule"),
+        ({"select": "expired"}, "select must be of type Rule"),
         ({"action": "explode"}, "action must be"),
-        ({"owners": "user"}, "owners must be of Owner"),
-        ({"owners": [USER, None]}, "owners must be of Owner"),
-        ({"protect": [1]}, "protect must be of str"),
+        ({"owners": "user"}, "owners must be of type Owner"),
+        ({"owners": [USER, None]}, "owners must be of type Owner"),
+        ({"protect": [1]}, "protect must be of type str"),
         ({"max_changes": -1}, "max_changes must be"),
         ({"patience": -1.0}, "patience must be a number above 0"),
         ({"page_size": 0}, "page_size must be an integer, at least 1"),
