@@ -17,7 +17,7 @@ _STEPS = 5  # maximum number of lines across a panel
 _ALT = "Throughput and CPU of clients, over the number of requests in flight"
 _NOTE = (
     "Medians, against a compiled server on the same machine. Absolute figures depend on the "
-    "machine, ratios hardly."
+    "machine; ratios hardly do."
 )
 
 Point = tuple[float, float]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-PAGE_SIZE = 1000  # tokens, as many as losant-tokens asks for
+PAGE_SIZE = 1000  # tokens, the page size that losant-tokens requests
 
 # Every second token has expired. So a plan selects tokens, but not more than half of them, which it
 # would refuse.

@@ -18,23 +18,23 @@ class Row:
     """A row of the table: the ratio of two runs, or the figure of a single run.
 
     Attributes:
-        what: The description of the measurement.
+        measurement: The description of the measurement.
         ours: The run in the numerator.
         theirs: The run in the denominator. Without it, the row shows the figure itself.
         figure: The name of the figure.
         target: The aim, or `None`.
-        at_least: Whether a greater value is better.
+        is_higher_better: Whether a greater value is better.
         unit: The unit of a figure without a ratio.
         times: The number of repetitions in a round. More than one if the difference is so small
             that other load on the machine would hide it.
     """
 
-    what: str
+    measurement: str
     ours: Run
     theirs: Run | None = None
     figure: Figure = "cpu"
     target: float | None = None
-    at_least: bool = False
+    is_higher_better: bool = False
     unit: str = ""
     times: int = 1
 
@@ -102,11 +102,18 @@ def rows(count: int) -> tuple[Row, ...]:
 
 
 def _deletes(n: int) -> tuple[Row, ...]:
-    def rate(what: str, ours: Run, theirs: Run, target: float) -> Row:
-        return Row(what=what, ours=ours, theirs=theirs, figure="rate", target=target, at_least=True)
+    def rate(measurement: str, ours: Run, theirs: Run, target: float) -> Row:
+        return Row(
+            measurement=measurement,
+            ours=ours,
+            theirs=theirs,
+            figure="rate",
+            target=target,
+            is_higher_better=True,
+        )
 
-    def cpu(what: str, ours: Run, theirs: Run, target: float) -> Row:
-        return Row(what=what, ours=ours, theirs=theirs, target=target)
+    def cpu(measurement: str, ours: Run, theirs: Run, target: float) -> Row:
+        return Row(measurement=measurement, ours=ours, theirs=theirs, target=target)
 
     return (
         rate("throughput, 20 in flight", Run(FAST, n, 20), Run(PYTHON, n, 20), 3.0),
@@ -123,37 +130,43 @@ def _deletes(n: int) -> tuple[Row, ...]:
 
 def _reading(n: int) -> tuple[Row, ...]:
     tokens = 20 * n
-    what = f"CPU to read {tokens:,} tokens"
+    measurement = f"CPU to read {tokens:,} tokens"
     held = f"longest block of the event loop, {tokens:,} tokens by iter()"
     return (
-        Row(what=what, ours=Run(DECODE, tokens), figure="times", target=4.0),
-        Row(what=what, ours=Run(DECODE_ORJSON, tokens), figure="times"),
-        Row(what=held, ours=Run(HELD, tokens), figure="held", target=25, unit="ms"),
-        Row(what=held, ours=Run(HELD_FROZEN, tokens), figure="held", unit="ms"),
+        Row(measurement=measurement, ours=Run(DECODE, tokens), figure="times", target=4.0),
+        Row(measurement=measurement, ours=Run(DECODE_ORJSON, tokens), figure="times"),
+        Row(measurement=held, ours=Run(HELD, tokens), figure="held", target=25, unit="ms"),
+        Row(measurement=held, ours=Run(HELD_FROZEN, tokens), figure="held", unit="ms"),
     )
 
 
 def _imports(n: int) -> tuple[Row, ...]:
     processes = max(1, n // 250)
     theirs = Run(IMPORT_HTTPX, processes)
-    what = "CPU of an import"
+    measurement = "CPU of an import"
     return (
-        Row(what=what, ours=Run(IMPORT, processes), theirs=theirs, target=1.6),
-        Row(what=what, ours=Run(IMPORT_CLIENT, processes), theirs=theirs),
+        Row(measurement=measurement, ours=Run(IMPORT, processes), theirs=theirs, target=1.6),
+        Row(measurement=measurement, ours=Run(IMPORT_CLIENT, processes), theirs=theirs),
     )
 
 
 def _jobs(n: int) -> tuple[Row, ...]:
-    many, fewer = Run(PLANNING, 200 * n), Run(PLANNING, 20 * n)
-    memory = f"peak memory, {many.count:,} tokens"
-    whole = 4 * n  # a job first adapts its rate, and is meant for tens of thousands
+    large, small = Run(PLANNING, 200 * n), Run(PLANNING, 20 * n)
+    memory = f"peak memory, {large.count:,} tokens"
+    tokens = 4 * n  # a job first adapts its rate, and is meant for tens of thousands
     return (
-        Row(what=memory, ours=many, figure="mib", target=120, unit="MiB"),
-        Row(what=f"{memory} / {fewer.count:,}", ours=many, theirs=fewer, figure="mib", target=1.1),
+        Row(measurement=memory, ours=large, figure="mib", target=120, unit="MiB"),
         Row(
-            what=f"CPU per token, {whole:,} tokens, 50 in flight",
-            ours=Run(JOB, whole, 50),
-            theirs=Run(GROUP, whole, 50),
+            measurement=f"{memory} / {small.count:,}",
+            ours=large,
+            theirs=small,
+            figure="mib",
+            target=1.1,
+        ),
+        Row(
+            measurement=f"CPU per token, {tokens:,} tokens, 50 in flight",
+            ours=Run(JOB, tokens, 50),
+            theirs=Run(GROUP, tokens, 50),
             target=1.15,
             times=3,
         ),

@@ -2,7 +2,7 @@
 
 Each contender is a process of its own. Contenders that are compared run directly one after the
 other, round by round, so that other load on the machine affects both. Absolute figures depend on
-the machine, ratios hardly. A missed target does not fail the run.
+the machine; ratios hardly do. A missed target does not fail the run.
 """
 
 import argparse

@@ -11,7 +11,7 @@ import attrs
 from measuring import Comparison, Figures, Measurement, Run, all_of
 from rows import Row
 
-_HEAD = "| what | of | measured | aim | met |\n| --- | --- | --- | --- | --- |"
+_HEAD = "| measurement | clients | result | target | met |\n| --- | --- | --- | --- | --- |"
 _PACKAGES = ("losant-tokens", "httpx", "httpcore", "aiohttp", "anyio", "cattrs", "losant-rest")
 
 
@@ -43,7 +43,7 @@ def is_met(row: Row, found: Measured | None) -> bool | None:
     """Return whether the target is met; `None` without a target or a figure."""
     if found is None or row.target is None:
         return None
-    return found.value >= row.target if row.at_least else found.value <= row.target
+    return found.value >= row.target if row.is_higher_better else found.value <= row.target
 
 
 def table(rows: Sequence[Row], figures: Figures) -> str:
@@ -62,9 +62,9 @@ def _line(row: Row, found: Measured | None) -> str:
         shown = f"{found.value:.{digits}f} ± {found.spread:.{digits}f}{unit}"
     aim = ""
     if row.target is not None:
-        aim = f"{'≥' if row.at_least else '≤'} {row.target:g}{unit}"
+        aim = f"{'≥' if row.is_higher_better else '≤'} {row.target:g}{unit}"
     met = {True: "yes", False: "NO", None: ""}[is_met(row, found)]
-    return f"| {row.what} | {contenders} | {shown} | {aim} | {met} |"
+    return f"| {row.measurement} | {contenders} | {shown} | {aim} | {met} |"
 
 
 def everything(rows: Sequence[Row], figures: Figures, count: int, rounds: int) -> dict[str, Any]:
@@ -96,14 +96,14 @@ def _comparison(
 
 def _row(row: Row, found: Measured | None) -> dict[str, Any]:
     return {
-        "what": row.what,
+        "what": row.measurement,
         "figure": row.figure,
         "ours": _run(row.ours),
         "theirs": None if row.theirs is None else _run(row.theirs),
         "measured": None if found is None else attrs.asdict(found),
         "times": row.times,
         "target": row.target,
-        "at_least": row.at_least,
+        "at_least": row.is_higher_better,
         "met": is_met(row, found),
     }
 

@@ -181,10 +181,10 @@ Examples:
 """
 
 PRUNE = f"""\
-The state folder has the plans and journals of jobs without --out. A job is
+The state folder holds the plans and journals of jobs without --out. A job is
 complete if each of its tokens has an outcome, or if it was never applied. Files
 of quarantines and files named with --out are kept. Other commands remove files
-older than 180 days by themselves.
+older than 180 days automatically.
 
 {_AGE}
 
@@ -201,7 +201,7 @@ Examples:
 """
 
 SANDBOX = """\
-The command prints the environment variables to set. Ctrl-C ends it, with the
+The command prints the environment variables to set. Ctrl-C stops it with
 exit code 0.
 
 Examples:

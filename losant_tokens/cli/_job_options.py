@@ -169,7 +169,7 @@ class SafetyOptions:
 
     protect: Annotated[
         tuple[str, ...],
-        repeatable("ID|GLOB", "Never select the token ID, or names that match GLOB."),
+        repeatable("ID|GLOB", "Never select the token ID, or tokens whose name matches GLOB."),
     ] = ()
     allow_majority: Annotated[
         bool, flag("Allow the selection of more than half of an owner's tokens.")
