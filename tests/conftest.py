@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""The hooks and fixtures of all tests."""
 
 import os
 import ssl
@@ -137,7 +137,7 @@ def no_fsync(thorough: bool) -> Iterator[None]:
 
 @attrs.frozen
 class Tls:
-    """The two ends of TLS connections to this machine."""
+    """Return the TLS contexts of a server and a client on this machine."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext

@@ -1,1 +1,1 @@
-"""Checks against the published contract with tools of other people."""
+"""Checks against the published contract, with third-party tools."""

@@ -1,4 +1,4 @@
-"""Checks against other people's tools; `nox -s contract` installs the tools and runs them.
+"""Checks with third-party tools; `nox -s contract` installs the tools and runs the checks.
 
 Without the tools, as in a plain run of pytest, nothing in this folder is collected.
 """
@@ -50,7 +50,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def node_tool(*parts: str) -> Path:
-    """A file of an installed Node.js package; without it, the test is skipped."""
+    """Return a file of an installed Node.js package; without it, skip the test."""
     path = Path(TOOLS or "", "node_modules", *parts)
     if shutil.which("node") is None or not path.exists():
         pytest.skip(f"{path.name} is not installed: it needs npm and its registry")
@@ -59,7 +59,7 @@ def node_tool(*parts: str) -> Path:
 
 @attrs.define(eq=False)
 class Stage:
-    """A port at which one fake after the other answers.
+    """A port at which a test serves one fake after the other.
 
     Attributes:
         base_url: Where it is.
@@ -75,7 +75,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
-    """A port for fakes."""
+    """Return a port for fakes."""
     stage = Stage()
     with Serving(stage) as stage.base_url:
         yield stage
@@ -90,7 +90,7 @@ def fake(stage: Stage) -> FakeLosant:
 
 @contextlib.contextmanager
 def prism(*arguments: str) -> Iterator[str]:
-    """Run Prism while the block runs, and give its base URL."""
+    """Run Prism during the block, and yield its base URL."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -115,7 +115,7 @@ def _wait_for(port: int, ended: Callable[[], int | None]) -> None:
 
 @pytest.fixture(scope="session")
 def node_client() -> Iterator[Callable[..., Any]]:
-    """Calls the official client for Node.js with a URL, a token, and what is to be called."""
+    """Calls the official client for Node.js with a URL, a token, and the calls to make."""
     package = node_tool("losant-rest")
     with subprocess.Popen(
         ["node", str(HERE / "node_client.js"), str(package)],

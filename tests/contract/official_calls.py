@@ -1,4 +1,4 @@
-"""What the tests of this folder share: the calls of the official client, as data."""
+"""The calls of the official client, as data for the tests of this folder."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ FAMILIES = {
 
 
 def owner_of(name: str) -> str:
-    """Whose tokens an operation is about: `userApiToken.get` is about the user's."""
+    """Return the owner of the tokens of an operation: the user for `userApiToken.get`."""
     return FAMILIES[name.partition("Token")[0]]
 
 
 def add_token_for(fake: FakeLosant, name: str) -> None:
-    """Add the token that an operation is about, if it is about one."""
+    """Add the token that an operation reads or changes, if there is one."""
     if "Token." in name:
         details = {"client_id": "c" * 24} if name.startswith("userOauth") else None
         fake.add_token(owner=owner_of(name), id=ID, oauth=details)
 
 
 def state(fake: FakeLosant, name: str) -> list[dict[str, Any]]:
-    """The tokens that an operation is about, without what differs from run to run."""
+    """Return the tokens of an operation's owner, without members that differ in each run."""
     members = {"id", "secret", "creation_date", "last_updated", "creator_id", "owner_id"}
     return [
         {key: value for key, value in attrs.asdict(token).items() if key not in members}

@@ -1,4 +1,4 @@
-"""Both official clients against the fake, call by call beside ours."""
+"""Both official clients against the fake, compared with our client call by call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ EACH = [pytest.param(*pair, id=pair[0]) for pair in PAIRS]
 
 
 def sent(fake: FakeLosant) -> list[tuple[Any, ...]]:
-    """What came to the fake, and what it answered.
+    """The requests that the fake received, and its responses.
 
     The clients' versions differ, and so do the versions of the API that they ask for.
     """
@@ -34,7 +34,7 @@ def sent(fake: FakeLosant) -> list[tuple[Any, ...]]:
 
 
 async def outcome_of(ours: Ours, name: str, stage: Stage) -> tuple[Any, ...]:
-    """What came of a call of our client, at a fake of its own."""
+    """Return the result of a call of our client, with its own fake."""
     stage.fake = fake = FakeLosant()
     add_token_for(fake, name)
     async with AsyncClient(fake.admin_token, base_url=stage.base_url) as client:
@@ -44,7 +44,7 @@ async def outcome_of(ours: Ours, name: str, stage: Stage) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize(("name", "ours", "theirs"), EACH)
 async def test_python(stage: Stage, name: str, ours: Ours, theirs: Theirs) -> None:
-    """The official client for Python sends the same requests, and the same comes of them."""
+    """The official client for Python sends the same requests, with the same results."""
     expected = await outcome_of(ours, name, stage)
     stage.fake = fake = FakeLosant()
     add_token_for(fake, name)
@@ -57,7 +57,7 @@ async def test_python(stage: Stage, name: str, ours: Ours, theirs: Theirs) -> No
 async def test_node(
     stage: Stage, node_client: Callable[..., Any], name: str, ours: Ours, theirs: Theirs
 ) -> None:
-    """The official client for Node.js sends the same requests, and the same comes of them."""
+    """The official client for Node.js sends the same requests, with the same results."""
     expected = await outcome_of(ours, name, stage)
     stage.fake = fake = FakeLosant()
     add_token_for(fake, name)
@@ -104,7 +104,7 @@ def test_log_in(
 
 
 def test_the_command_line(stage: Stage, fake: FakeLosant, node_client: Callable[..., Any]) -> None:
-    """What `losant login` asks is answered: no single sign-on, and a token of the command line."""
+    """`losant login` gets its responses: no single sign-on, and a token of the command line."""
     fake.add_user("a@b.c", "p4ssw0rd")
     wanted = {"requestedScopes": ["all.User.cli"], "tokenTTL": 0, "email": "a@b.c"}
     credentials = {**wanted, "password": "p4ssw0rd"}

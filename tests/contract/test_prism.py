@@ -32,14 +32,14 @@ def proxy(document: Path, stage: Stage) -> Iterator[str]:
 
 @pytest.mark.parametrize(("name", "ours"), OURS)
 async def test_mock(mock: str, name: str, ours: Ours) -> None:
-    """The client sends what the contract allows, and reads the contract's example of a response."""
+    """The client sends valid requests, and reads the contract's example of a response."""
     async with AsyncClient("a.b.c", base_url=mock, retry=ONCE) as client:
         assert await ours(client)
 
 
 @pytest.mark.parametrize(("name", "ours"), OURS)
 async def test_proxy(fake: FakeLosant, proxy: str, name: str, ours: Ours) -> None:
-    """What the client sends and what the fake answers both fit the contract."""
+    """The client's requests and the fake's responses both match the contract."""
     add_token_for(fake, name)
     async with AsyncClient(fake.admin_token, base_url=proxy, retry=ONCE) as client:
         assert await ours(client)
@@ -47,7 +47,7 @@ async def test_proxy(fake: FakeLosant, proxy: str, name: str, ours: Ours) -> Non
 
 
 async def test_log_in(fake: FakeLosant, mock: str, proxy: str) -> None:
-    """A user can log in at either."""
+    """A user can log in to either of the two."""
     fake.add_user("email@example.com", "this is the password")
     for url in (mock, proxy):
         async with AsyncClient(base_url=url, retry=ONCE) as client:

@@ -18,7 +18,7 @@ LEFT_OUT = "missing_required_header"
 def test_the_fake(
     fake: FakeLosant, stage: Stage, document: Path, tmp_path: Path, examples: int
 ) -> None:
-    """Valid requests are taken, invalid ones refused, and each response fits the contract."""
+    """Valid requests are accepted, invalid ones refused, and responses match the contract."""
     fake.seed(20)
     fake.add_user("email@example.com", "this is the password")
     command = (

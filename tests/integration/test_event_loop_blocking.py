@@ -1,4 +1,4 @@
-"""No public operation holds the event loop up: nothing in it waits for a file or a socket."""
+"""No public operation blocks the event loop by waiting for a file or a socket."""
 
 import warnings
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ async def test_client(make: Any, fake_losant: FakeLosant, nothing_blocks: BlockB
 
 
 async def test_jobs(fake_losant: FakeLosant, nothing_blocks: BlockBuster, tmp_path: Path) -> None:
-    """Planning, applying, resuming, and a quarantine that is taken back block nothing."""
+    """Planning, applying, resuming, sweeping and restoring block nothing."""
     for number in range(300):
         fake_losant.add_token(f"ci-{number}")
     client = AsyncClient(fake_losant.admin_token, transport=fake_losant.transport())
@@ -86,7 +86,7 @@ async def test_jobs(fake_losant: FakeLosant, nothing_blocks: BlockBuster, tmp_pa
 
 
 async def test_what_blocks_is_found(fake_losant: FakeLosant, tmp_path: Path) -> None:
-    """These tests are able to fail: without the exception for it, the journal is found."""
+    """These tests can fail: without its exception, the journal is reported."""
     fake_losant.add_token("ci-1")
     buster = BlockBuster(["losant_tokens"])
     async with AsyncClient(fake_losant.admin_token, transport=fake_losant.transport()) as client:

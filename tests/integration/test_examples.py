@@ -1,4 +1,4 @@
-"""The examples do what they say, against the fake over real sockets."""
+"""The examples work as described, against the fake over real sockets."""
 
 import json
 import os
@@ -23,7 +23,7 @@ LONG_AGO = NOW - timedelta(days=200)
 
 @pytest.fixture
 def fake(fake_losant: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLosant]:
-    """A fake that the environment points to, with tokens to keep and tokens to clean up."""
+    """Return a fake in the environment variables, with tokens to keep and to clean up."""
     fake_losant.add_token("ci-expired", expiration_date=LONG_AGO)
     fake_losant.add_token("ci-forgotten", status="inactive", last_updated=LONG_AGO)
     fake_losant.add_token("ci-paused", status="inactive", last_updated=NOW)
@@ -36,7 +36,7 @@ def fake(fake_losant: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Iterator[F
 
 
 def run(example: str, *arguments: str, says: str = "") -> str:
-    """What an example prints."""
+    """Return the output of an example."""
     result = subprocess.run(
         [sys.executable, str(EXAMPLES / example), *arguments],
         input=says,
@@ -55,7 +55,7 @@ def names(fake: FakeLosant) -> set[str]:
 
 
 def test_bulk_cleanup(fake: FakeLosant) -> None:
-    """The clean-up shows first, and then deletes what was left over and nothing else."""
+    """The clean-up lists the leftovers first, and then deletes them and nothing else."""
     everything = names(fake)
     assert "2 tokens would be deleted" in run("bulk_cleanup.py")
     assert everything == names(fake)
@@ -64,7 +64,7 @@ def test_bulk_cleanup(fake: FakeLosant) -> None:
 
 
 def test_bot(fake: FakeLosant) -> None:
-    """The bot finds, shows and disables tokens, and survives what makes no sense."""
+    """The bot finds, shows and disables tokens, and replies to invalid commands."""
     token = next(token for token in fake.tokens() if token.name == "ci-in-use")
     assert "ci-in-use (active)" in run("bot.py", says="find ci-in*\n")
     assert "ci-in-use: active, expires never" in run("bot.py", says=f"show {token.id}\n")
@@ -76,7 +76,7 @@ def test_bot(fake: FakeLosant) -> None:
 
 
 async def test_web_app(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The web app lists and deactivates over one client, and turns errors into answers."""
+    """The web app lists and deactivates tokens with one client, and responds to errors."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     from web_app import app, lifespan
 
@@ -106,7 +106,7 @@ async def test_web_app(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_sse_cleanup(
     fake: FakeLosant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The app plans for review, applies when told to, and streams the progress to the end."""
+    """The app makes a plan, applies it on request, and streams the progress to the end."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import sse_cleanup
 
@@ -149,7 +149,7 @@ async def test_sse_cleanup(
 async def test_sse_cleanup_shuts_down(
     fake: FakeLosant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """When the app shuts down its jobs stop, lose nothing, and can be carried on."""
+    """When the app shuts down, its jobs stop, lose no outcome, and can be resumed."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import sse_cleanup
 
@@ -183,7 +183,7 @@ async def test_sse_cleanup_shuts_down(
 
 @asynccontextmanager
 async def browsing(app: object, state: dict[str, object]) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app whose lifespan the test has opened itself."""
+    """Return a client of an app whose lifespan the test has opened."""
 
     async def with_state(scope: dict[str, object], receive: object, send: object) -> None:
         scope["state"] = dict(state)
@@ -195,6 +195,6 @@ async def browsing(app: object, state: dict[str, object]) -> AsyncIterator[httpx
 
 
 def event_data(event: list[str]) -> dict[str, int]:
-    """The data of a server-sent event."""
+    """Return the data of a server-sent event."""
     data: dict[str, int] = json.loads(event[1].removeprefix("data: "))
     return data

@@ -23,7 +23,7 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """It explains itself."""
+    """`--help` describes the options."""
     with pytest.raises(SystemExit):
         main(["--help"])
 
@@ -33,14 +33,15 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, "stdin"])
 def test_serves_until_told(end: Any) -> None:
-    """It tells in one line where it serves, and stops at a signal or when stdin closes."""
+    """It prints its address in one line, and stops at a signal or when stdin closes."""
     arguments = ["--until-stdin-closes"] if end == "stdin" else []
     with start("--tokens", "7", "--host", "0.0.0.0", *arguments) as process:
         assert process.stdout is not None
         assert process.stdin is not None
-        told = json.loads(process.stdout.readline())
+        printed = json.loads(process.stdout.readline())
         answer = httpx.get(
-            f"{told['base_url']}/me/tokens", headers={"Authorization": f"Bearer {told['token']}"}
+            f"{printed['base_url']}/me/tokens",
+            headers={"Authorization": f"Bearer {printed['token']}"},
         )
         if end == "stdin":
             process.stdin.write("still here\n")

@@ -47,7 +47,7 @@ def test_fixtures(pytester: pytest.Pytester, mark: str, arguments: list[str]) ->
 
 
 def test_fake_losant(pytester: pytest.Pytester) -> None:
-    """A test that asks for the fake gets a fresh one."""
+    """Each test gets a new fake."""
     pytester.makepyfile(
         """
         def test_one(fake_losant):
@@ -104,7 +104,7 @@ FIXTURES, TESTS = "asyncio_default_fixture_loop_scope", "asyncio_default_test_lo
     ],
 )
 def test_loop_scopes(pytester: pytest.Pytester, text: str, settings: dict[str, str]) -> None:
-    """The client works in the loop of the test, no matter which loops pytest-asyncio is told."""
+    """The client works in the test's loop, with any loop settings of pytest-asyncio."""
     options = "\n".join(f"{name} = {value}" for name, value in settings.items())
     pytester.makeini(f"[pytest]\nasyncio_mode = auto\n{options}\n")
     pytester.makepyfile(text)
@@ -114,7 +114,7 @@ def test_loop_scopes(pytester: pytest.Pytester, text: str, settings: dict[str, s
 
 @pytest.mark.parametrize("error", [KeyError, ValueError])
 def test_setting_that_is_not_there(error: type[Exception]) -> None:
-    """With a pytest-asyncio that has no setting for the loop of tests, each has its own."""
+    """With an old pytest-asyncio, which has no setting for it, each test has its own loop."""
 
     class Config:
         def getini(self, name: str) -> str:
@@ -129,7 +129,7 @@ def test_setting_that_is_not_there(error: type[Exception]) -> None:
 
 
 def test_without_pytest_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no pytest-asyncio, the fixtures are pytest's."""
+    """Without pytest-asyncio, the fixtures are those of pytest."""
     find = importlib.util.find_spec
 
     def find_no_pytest_asyncio(name: str, *args: Any) -> Any:

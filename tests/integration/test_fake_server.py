@@ -22,7 +22,7 @@ from losant_tokens.testing._server import _Protocol
 
 
 def fetch(base_url: str, fake: FakeLosant, timeout: float = 1.0) -> Any:
-    """Ask for the list, and give the status or the error in its place."""
+    """Request the list, and return the status or the class of the error."""
     headers = {"Authorization": f"Bearer {fake.admin_token}"}
     try:
         return httpx.get(f"{base_url}/me/tokens", headers=headers, timeout=timeout).status_code
@@ -35,7 +35,7 @@ def server_threads() -> list[str]:
 
 
 def test_blocking(fake: FakeLosant) -> None:
-    """A `with` block serves the fake to clients that block, and leaves no thread and no port."""
+    """A `with` block serves the fake to blocking clients, and leaves no thread and no port."""
     with fake.serve() as base_url:
         actual = fetch(base_url, fake)
 
@@ -45,7 +45,7 @@ def test_blocking(fake: FakeLosant) -> None:
 
 
 async def test_async(fake: FakeLosant) -> None:
-    """An `async with` block serves it to clients on the same loop, many at a time."""
+    """An `async with` block serves the fake to many clients on the same loop."""
     fake.seed(3)
     headers = {"Authorization": f"Bearer {fake.admin_token}"}
     async with (
@@ -66,12 +66,12 @@ async def base_url(fake: FakeLosant) -> AsyncIterator[str]:
 
 
 async def test_in_a_fixture(fake: FakeLosant, base_url: str) -> None:
-    """A fixture may serve it, though set-up and tear-down are in different tasks."""
+    """A fixture can serve the fake, although its set-up and tear-down are different tasks."""
     assert await anyio.to_thread.run_sync(fetch, base_url, fake) == 200
 
 
 def test_on_trio(fake: FakeLosant) -> None:
-    """Trio serves it as well."""
+    """The fake can be served under trio."""
 
     async def main() -> Any:
         async with fake.serve() as base_url:
@@ -81,7 +81,7 @@ def test_on_trio(fake: FakeLosant) -> None:
 
 
 def test_port(fake: FakeLosant) -> None:
-    """A port can be chosen, one that is taken is an error at once, and it can be served again."""
+    """A port can be chosen; a port in use is an error at once, and the fake is still usable."""
     serving = fake.serve()
     with serving as first:
         port = int(first.rpartition(":")[2])
@@ -106,7 +106,7 @@ def test_port(fake: FakeLosant) -> None:
     ],
 )
 def test_host(fake: FakeLosant, host: str, base_url: str) -> None:
-    """The fake listens on any address of this machine, and gives a base URL that leads there."""
+    """The fake listens on any address of this machine, and its base URL has that address."""
     if ":" in host and not _has_ipv6():  # pragma: no cover  -- as in some containers
         pytest.skip("this machine has no IPv6")
     with fake.serve(host=host) as served:
@@ -124,13 +124,13 @@ def _has_ipv6() -> bool:
 
 
 def test_every_address(fake: FakeLosant) -> None:
-    """A fake that listens on every address can be reached at another one than its base URL."""
+    """A fake that listens on every address can be reached at other addresses too."""
     with fake.serve(host="0.0.0.0") as base_url:
         assert fetch(base_url.replace("127.0.0.1", "127.0.0.2"), fake) == 200
 
 
 async def test_in_another_container(fake: FakeLosant) -> None:
-    """A client at the name of a container can use its own token, and those that it creates."""
+    """A client that uses a container's host name can use its token and the tokens it creates."""
     options: Any = {"base_url": "http://losant-fake:8080", "insecure_http": True}
     async with AsyncClient(fake.admin_token, transport=fake.transport(), **options) as client:
         created = await client.user_api_tokens.post(ApiTokenPost("ci", scope=["all.User"]))
@@ -148,7 +148,7 @@ def test_address_of_another_machine(fake: FakeLosant, host: str) -> None:
 
 
 def test_one_date(fake: FakeLosant) -> None:
-    """Over a socket, too, a response has one date, by the fake's own clock."""
+    """A response over a socket has one date, from the fake's clock."""
     fake.fail(status=503, headers={"Date": "Thu, 01 Jan 1970 00:00:00 GMT"}, skip=1)
     fake.fail("html")
     with fake.serve() as base_url:
@@ -171,7 +171,7 @@ def test_one_date(fake: FakeLosant) -> None:
 def test_faults(
     fake: FakeLosant, caplog: pytest.LogCaptureFixture, kind: Any, expected: Any
 ) -> None:
-    """A real client sees what the fake was told to do, and nothing is logged about it."""
+    """A real client meets each fault, and the server logs nothing."""
     with fake.serve() as base_url:
         fake.fail(kind, seconds=0.01)
         actual = fetch(base_url, fake, timeout=0.2)
@@ -193,7 +193,7 @@ def exchange(base_url: str, request: bytes) -> bytes:
 
 
 def test_bytes_on_the_wire(fake: FakeLosant) -> None:
-    """Dropped is without a byte; truncated is a head that promises more than what follows."""
+    """A dropped response has no byte; a truncated one is shorter than its content-length."""
     request = (
         b"GET /me/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
         + fake.admin_token.encode()
@@ -213,7 +213,7 @@ def test_bytes_on_the_wire(fake: FakeLosant) -> None:
 
 
 def test_half_a_request(fake: FakeLosant, caplog: pytest.LogCaptureFixture) -> None:
-    """A caller who hangs up within a request gets nothing done and leaves nothing in the log."""
+    """An incomplete request changes nothing, and is not in the request log."""
     with fake.serve() as base_url:
         host, _, port = base_url.removeprefix("http://").rpartition(":")
         with socket.create_connection((host, int(port)), timeout=2) as connection:
@@ -233,7 +233,7 @@ def test_half_a_request(fake: FakeLosant, caplog: pytest.LogCaptureFixture) -> N
 def test_stops_promptly(
     fake: FakeLosant, caplog: pytest.LogCaptureFixture, fault: dict[str, Any]
 ) -> None:
-    """Leaving the block ends requests that hang, at once and without a word in the log."""
+    """The end of the block ends hanging requests at once, and logs nothing."""
     caplog.set_level(logging.DEBUG, logger="uvicorn")
     fake.fail(**fault)
     seen: list[Any] = []
@@ -253,7 +253,7 @@ def test_stops_promptly(
 
 
 async def test_stops_when_cancelled(fake: FakeLosant) -> None:
-    """A block that is cancelled stops its server too."""
+    """A cancelled block stops its server as well."""
     with anyio.move_on_after(0.05):
         async with fake.serve():
             await anyio.sleep_forever()
@@ -262,7 +262,7 @@ async def test_stops_when_cancelled(fake: FakeLosant) -> None:
 
 
 async def test_connections_that_come_too_late() -> None:
-    """A connection that is accepted while the server stops is ended, so that the stop can end."""
+    """A connection that is accepted while the server stops is closed, so the stop completes."""
     stop = asyncio.Event()
     stop.set()
     config = uvicorn.Config(FakeLosant().app, ws="none", lifespan="off", log_config=None)
@@ -279,7 +279,7 @@ async def test_connections_that_come_too_late() -> None:
 
 
 async def test_large_body_over_the_wire(fake: FakeLosant) -> None:
-    """A body over a MiB is a 413, and the connection can be used further."""
+    """A body above 1 MiB is a 413, and the connection can be reused."""
     async with (
         fake.serve() as base_url,
         httpx.AsyncClient(
@@ -295,7 +295,7 @@ async def test_large_body_over_the_wire(fake: FakeLosant) -> None:
 
 
 async def test_other_servers(fake: FakeLosant) -> None:
-    """The application runs in any ASGI server, lifespan included; dropping is an error there."""
+    """The application runs in any ASGI server, with its lifespan; a drop is an error there."""
     sent: list[Any] = []
     events = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
@@ -317,7 +317,7 @@ async def test_other_servers(fake: FakeLosant) -> None:
 
 
 def test_many_threads(fake: FakeLosant) -> None:
-    """Tokens may be added from one thread while the server answers in another."""
+    """Tokens can be added in one thread while the server responds in another."""
     with fake.serve() as base_url:
         threads = [threading.Thread(target=fake.seed, args=(50,)) for _ in range(4)]
         for thread in threads:

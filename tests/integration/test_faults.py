@@ -453,8 +453,8 @@ def test_nothing_is_quoted(stack: str, place: str, caplog: Any) -> None:
     with serve(play) as server, pytest.raises(errors.LosantError) as caught:
         run(stack, main)
     error = caught.value
-    told = traceback.TracebackException.from_exception(error, capture_locals=False)
-    for text in (str(error), repr(error), repr(error.args), "".join(told.format()), caplog.text):
+    shown = traceback.TracebackException.from_exception(error, capture_locals=False)
+    for text in (str(error), repr(error), repr(error.args), "".join(shown.format()), caplog.text):
         assert SECRET not in text
     assert SECRET.encode() not in pickle.dumps(error)
     assert SECRET not in repr(vars(error))

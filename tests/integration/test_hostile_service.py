@@ -1,4 +1,4 @@
-"""Jobs against an API that lies, moves and refuses; its log is compared with the plan.
+"""Jobs against a faulty API, whose request log is compared with the plan.
 
 Most run on trio's virtual clock, without sockets, so an outage of minutes takes no time. Some run
 once more over real sockets.
@@ -46,12 +46,12 @@ USER = Owner.user()
 
 
 def hostile(job: Callable[[], Awaitable[T]]) -> T:
-    """Runs a test where waiting takes no time."""
+    """Run a test on a clock on which waiting takes no time."""
     return trio.run(job, clock=MockClock(autojump_threshold=0))
 
 
 def connected(service: Service, token: str = "t") -> AsyncClient:
-    """A client of the service."""
+    """Return a client of the service."""
     return AsyncClient(
         token,
         base_url="https://hostile.example",
@@ -61,7 +61,7 @@ def connected(service: Service, token: str = "t") -> AsyncClient:
 
 
 async def planned(client: AsyncClient, folder: Path, **options: Any) -> Plan:
-    """A plan about all tokens named `ci-…`, or what the options say."""
+    """Return a plan for all tokens named `ci-…`, unless the options select others."""
     settings = {"select": jobs.named("ci-*"), "path": folder / "plan.jsonl", **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", jobs.PlanWarning)
@@ -69,7 +69,7 @@ async def planned(client: AsyncClient, folder: Path, **options: Any) -> Plan:
 
 
 async def applied(client: AsyncClient, plan: Plan, **options: Any) -> Report:
-    """The report of a job, however it ended."""
+    """Return the report of a job, complete or failed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", jobs.PlanWarning)
@@ -79,7 +79,7 @@ async def applied(client: AsyncClient, plan: Plan, **options: Any) -> Report:
 
 
 async def cleaned_up(service: Service, folder: Path, **options: Any) -> Report:
-    """The report of a job that was planned before the service turned hostile."""
+    """Return the report of a job whose plan was made before the service became hostile."""
     before, after = service.before, service.after
     service.before, service.after = lambda _: None, lambda _, reply: reply
     async with connected(service) as client:
@@ -95,8 +95,8 @@ def counts(report: Report) -> dict[str, int]:
     return {outcome.value: count for outcome, count in report.counts.items() if count}
 
 
-async def carried_on(service: Service, report: Report, **options: Any) -> Report:
-    """The report of the job, carried on with a service that behaves."""
+async def resumed(service: Service, report: Report, **options: Any) -> Report:
+    """Return the report of the job, resumed with a service that works."""
     service.before, service.after = lambda _: None, lambda _, reply: reply
     async with connected(service) as client:
         again = await applied(client, report.plan, resume=True, **options)
@@ -109,7 +109,7 @@ async def carried_on(service: Service, report: Report, **options: Any) -> Report
 
 @attrs.define
 class Lists:
-    """Answers lists in another way than the API."""
+    """Responds to list requests in another way than the API."""
 
     distort: Callable[[Ask, dict[str, Any], Service], dict[str, Any]]
     service: Service
@@ -126,20 +126,20 @@ def total(number: Any) -> Any:
 
 
 def unsorted(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """Sorted by something else, and it says so of the field that was asked for."""
+    """Sort by another field, but state the requested one."""
     tokens = sorted(service.tokens.values(), key=lambda token: token["id"][::-1])
     return {**service.page(attrs.evolve(ask, query={**ask.query, "sortField": "x"}), tokens)}
 
 
 def sharded(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """Each page comes from one of two shards, each of which has half of the tokens."""
+    """Take each page from one of two shards, each of which has half of the tokens."""
     shard = int(ask.query.get("page", 0)) % 2
     tokens = [token for id_, token in service.tokens.items() if int(id_, 16) % 2 == shard]
     return {**service.page(ask, tokens), "totalCount": len(tokens)}
 
 
 def shuffled(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """In another order each time."""
+    """Use another order for each request."""
     tokens = list(service.tokens.values())
     turn = len(service.seen) * 7 % len(tokens)
     tokens = tokens[turn:] + tokens[:turn]
@@ -147,29 +147,29 @@ def shuffled(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]
 
 
 def capped(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """In pages of at most seven tokens."""
+    """Limit pages to seven tokens."""
     query = {**ask.query, "perPage": str(min(7, int(ask.query.get("perPage", 100))))}
     return service.page(attrs.evolve(ask, query=query), list(service.tokens.values()))
 
 
 def capped_in_silence(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """In pages of seven, and the size that was asked for is stated."""
+    """Limit pages to seven tokens, but state the requested size."""
     return {**capped(ask, page, service), "perPage": int(ask.query.get("perPage", 100))}
 
 
 def first_again(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """The first page, again and again."""
+    """Always return the first page."""
     query = {**ask.query, "page": "0"}
     return service.page(attrs.evolve(ask, query=query), list(service.tokens.values()))
 
 
 def cut_short(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """An empty page before the end that is announced."""
+    """Return an empty page before the stated end."""
     return page if ask.query.get("page", "0") == "0" else {**page, "items": [], "count": 0}
 
 
 def without_figures(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
-    """Nothing but the tokens."""
+    """Return only the tokens."""
     return {"items": page["items"]}
 
 
@@ -194,7 +194,7 @@ LISTS: dict[str, Any] = {
 @pytest.mark.parametrize("distort", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("page_size", [10, 1000])
 def test_lists_that_lie(distort: Any, page_size: int, tmp_path: Path) -> None:
-    """A plan made of a list that lies has all tokens, or says that some may be missing."""
+    """A plan from a wrong list has all tokens, or reports that some may be missing."""
 
     async def job() -> None:
         service = Service.of(60)
@@ -217,7 +217,7 @@ def test_lists_that_lie(distort: Any, page_size: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["id", "name"])
 def test_tokens_that_move_while_they_are_listed(field: str, tmp_path: Path) -> None:
-    """Tokens that others delete and create while a plan is made hide none of the rest."""
+    """If others delete and create tokens during planning, no other token is missing."""
 
     async def job() -> None:
         service = Service.of(60)
@@ -241,7 +241,7 @@ def test_tokens_that_move_while_they_are_listed(field: str, tmp_path: Path) -> N
 
 
 def test_a_token_that_is_listed_twice(tmp_path: Path) -> None:
-    """A token that a list holds twice, far apart, is planned once."""
+    """A token that is listed twice, far apart, is planned once."""
 
     async def job() -> None:
         service = Service.of(60)
@@ -265,7 +265,7 @@ def test_a_token_that_is_listed_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", ["xyz", "", "../../applications", "5" * 25])
 def test_one_malformed_id(bad: str, tmp_path: Path) -> None:
-    """A token whose id is malformed does not hold up the others."""
+    """A token with a malformed id does not affect the others."""
 
     async def job() -> None:
         service = Service.of(6)
@@ -281,7 +281,7 @@ def test_one_malformed_id(bad: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [5, 20, 60])
 def test_planning_through_an_outage(seconds: float, tmp_path: Path) -> None:
-    """A plan waits an outage out as a job does."""
+    """Planning waits for the end of an outage, like a job."""
 
     async def job() -> None:
         service = Service.of(30)
@@ -319,9 +319,9 @@ each_stranger = pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRA
 @each_stranger
 @pytest.mark.parametrize("after", [0, 15])
 def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: Path) -> None:
-    """Where a stranger answers from some request on, no token gets a final outcome by its words.
+    """If another service responds from some request on, it determines no final outcome.
 
-    The job stops by itself, says what it saw, and can be carried on.
+    The job stops by itself, reports the reason, and can be resumed.
     """
 
     async def job() -> None:
@@ -337,7 +337,7 @@ def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: P
         wrong = {"gone", "failed", "changed", "protected"} & counts(report).keys()
         assert wrong == set(), counts(report)
         assert not report.is_complete
-        again = await carried_on(service, report)
+        again = await resumed(service, report)
         assert (again.is_complete, service.tokens) == (True, {})
         assert {"failed", "changed"}.isdisjoint(counts(again))
 
@@ -347,8 +347,8 @@ def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: P
 @pytest.mark.sweep(sample=8)
 @each_stranger
 @pytest.mark.parametrize("seconds", [1.5, 30])
-def test_a_stranger_for_a_while(stranger: Reply, seconds: float, tmp_path: Path) -> None:
-    """Once a stranger has gone, the job does all that was planned, without help."""
+def test_a_stranger_for_some_time(stranger: Reply, seconds: float, tmp_path: Path) -> None:
+    """Once the other service is gone, the job completes the plan by itself."""
 
     async def job() -> None:
         service = Service.of(40)
@@ -363,7 +363,7 @@ def test_a_stranger_for_a_while(stranger: Reply, seconds: float, tmp_path: Path)
 @pytest.mark.sweep(sample=5)
 @each_stranger
 def test_a_failed_change_and_then_a_stranger(stranger: Reply, tmp_path: Path) -> None:
-    """A stranger's words after a 503 do not prove that a token was deleted."""
+    """A 404 of another service after a 503 does not prove that a token was deleted."""
 
     async def job() -> None:
         service = Service.of(30)
@@ -387,7 +387,7 @@ def test_a_failed_change_and_then_a_stranger(stranger: Reply, tmp_path: Path) ->
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
 @pytest.mark.parametrize("acts", [True, False])
 def test_outages(status: int, acts: bool, tmp_path: Path) -> None:
-    """Through an outage, in which requests are carried out or not, all is done in the end."""
+    """After an outage in which some requests were carried out, the job completes the plan."""
 
     async def job() -> None:
         service = Service.of(40, kept=3)
@@ -431,7 +431,7 @@ RETRY_AFTER = {
 
 @pytest.mark.parametrize("headers", RETRY_AFTER.values(), ids=RETRY_AFTER)
 def test_a_limit(headers: Any, tmp_path: Path) -> None:
-    """While every request is refused with 429, the job backs off, with any `Retry-After`."""
+    """While every request gets a 429, the job backs off, with any `Retry-After`."""
 
     async def job() -> None:
         service = Service.of(40)
@@ -455,7 +455,7 @@ def test_a_limit(headers: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asked_for", ["10000", "99999999999999999999", "date"])
 def test_a_limit_without_an_end(asked_for: str, tmp_path: Path) -> None:
-    """A server that asks to wait for hours ends the job, which can be carried on."""
+    """A `Retry-After` of hours ends the job, which can be resumed."""
 
     async def job() -> None:
         service = Service.of(40)
@@ -465,7 +465,7 @@ def test_a_limit_without_an_end(asked_for: str, tmp_path: Path) -> None:
         assert not report.is_complete
         assert report.gave_up
         assert len(service.seen) < 50
-        again = await carried_on(service, report)
+        again = await resumed(service, report)
         assert (counts(again), service.tokens) == ({"done": 40}, {})
 
     hostile(job)
@@ -477,7 +477,7 @@ def test_a_limit_without_an_end(asked_for: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("where", [slice(0, 12), slice(10, 40)])
 def test_some_are_forbidden(method: str, where: slice, tmp_path: Path) -> None:
-    """Tokens that may not be touched are set aside as failed, and the others are done."""
+    """Forbidden tokens fail, and the others are done."""
 
     async def job() -> None:
         service = Service.of(60)
@@ -497,7 +497,7 @@ def test_some_are_forbidden(method: str, where: slice, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_all_are_forbidden(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing succeeds, it is the credential: the job stops, and no token is failed."""
+    """If nothing succeeds, the credential is to blame: the job stops, and no token fails."""
     monkeypatch.setattr("losant_tokens.jobs._execution.held_back_results.MAX_FORBIDDEN", 50)
 
     async def job() -> None:
@@ -506,14 +506,14 @@ def test_all_are_forbidden(status: int, tmp_path: Path, monkeypatch: pytest.Monk
         report = await cleaned_up(service, tmp_path)
         assert {"failed", "done", "gone"}.isdisjoint(counts(report))
         assert len(service.seen) < 150
-        again = await carried_on(service, report)
+        again = await resumed(service, report)
         assert (counts(again), service.tokens) == ({"done": 300}, {})
 
     hostile(job)
 
 
 def test_many_are_forbidden(tmp_path: Path) -> None:
-    """More forbidden tokens in a row than stop a job do not stop it for ever: resumes get on."""
+    """Each resumption makes progress, even with many forbidden tokens in a row."""
 
     async def job() -> None:
         service = Service.of(200)
@@ -537,7 +537,7 @@ def test_many_are_forbidden(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_credential_that_may_do_nothing(status: int, tmp_path: Path) -> None:
-    """With a credential that may not even look, a job does not begin."""
+    """A job does not start with a credential that cannot read tokens."""
 
     async def job() -> None:
         service = Service.of(20)
@@ -568,7 +568,7 @@ ODD = {
 @pytest.mark.parametrize("content", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("acts", [True, False])
 def test_a_deletion_that_is_not_confirmed(content: Any, acts: bool, tmp_path: Path) -> None:
-    """A `DELETE` whose answer does not say so is done only if the token is gone."""
+    """A `DELETE` whose response does not confirm it is done only if the token is gone."""
 
     async def job() -> None:
         service = Service.of(20)
@@ -588,7 +588,7 @@ def test_a_deletion_that_is_not_confirmed(content: Any, acts: bool, tmp_path: Pa
 
 @pytest.mark.parametrize("acts", [True, False])
 def test_a_change_that_is_not_confirmed(acts: bool, tmp_path: Path) -> None:
-    """A `PATCH` answered with the token as it was is done only if a look shows that it is."""
+    """A `PATCH` whose response has the old token is done only if a read proves it."""
 
     async def job() -> None:
         service = Service.of(20)
@@ -615,7 +615,7 @@ def test_a_change_that_is_not_confirmed(acts: bool, tmp_path: Path) -> None:
 
 
 def test_deletions_that_are_not_carried_out(tmp_path: Path) -> None:
-    """A service that answers success and then still has the token is believed once, as stated."""
+    """If each read returns another token than the requested one, no token is deleted."""
 
     async def job() -> None:
         service = Service.of(10)
@@ -627,7 +627,7 @@ def test_deletions_that_are_not_carried_out(tmp_path: Path) -> None:
 
         async with connected(service) as client:
             plan = await planned(client, tmp_path)
-            service.after = odd  # each look shows another token than was asked for
+            service.after = odd  # each read returns another token than the requested one
             report = await applied(client, plan, patience=20.0)
         check(service, plan, report)
         assert {"done", "gone"}.isdisjoint(counts(report))
@@ -642,7 +642,7 @@ def test_deletions_that_are_not_carried_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("acts", [True, False])
 @pytest.mark.parametrize("touches", [True, False])
 def test_a_quarantine_whose_answers_are_lost(acts: bool, touches: bool, tmp_path: Path) -> None:
-    """Tokens that somebody touches after a deactivation without an answer are never swept."""
+    """A token that is changed after a deactivation without a response is never swept."""
 
     async def job() -> None:
         service = Service.of(8, kept=2)
@@ -682,7 +682,7 @@ def test_a_quarantine_whose_answers_are_lost(acts: bool, touches: bool, tmp_path
 
 
 def test_a_quarantine_that_is_swept(tmp_path: Path) -> None:
-    """Of the tokens that were deactivated, those that nobody touched since are swept."""
+    """A sweep deletes only the deactivated tokens that nobody has changed since."""
 
     async def job() -> None:
         service = Service.of(20, kept=5)
@@ -718,7 +718,7 @@ def test_a_quarantine_that_is_swept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", [problem(503, "X"), problem(503, "X", Retry_After="10")])
 @pytest.mark.parametrize("member", ["name", "status", "description"])
 def test_touched_between_two_attempts(answer: Reply, member: str, tmp_path: Path) -> None:
-    """A token that somebody touches between two attempts is left alone: it is looked at again."""
+    """A token that somebody changes between two attempts is read again, and left alone."""
 
     async def job() -> None:
         service = Service.of(8)
@@ -740,7 +740,7 @@ def test_touched_between_two_attempts(answer: Reply, member: str, tmp_path: Path
 
 
 def test_touched_during_an_outage(tmp_path: Path) -> None:
-    """Tokens that were looked at before an outage are looked at again after it."""
+    """Tokens that were read before an outage are read again after it."""
 
     async def job() -> None:
         service = Service.of(12)
@@ -764,7 +764,7 @@ def test_touched_during_an_outage(tmp_path: Path) -> None:
 
 
 def test_a_look_is_fresh(tmp_path: Path) -> None:
-    """Under a low rate, a token is changed right after it was looked at."""
+    """At a low rate, a token is changed immediately after it was read."""
 
     async def job() -> None:
         service = Service.of(40)
@@ -778,7 +778,7 @@ def test_a_look_is_fresh(tmp_path: Path) -> None:
 
 
 def test_deleted_by_others(tmp_path: Path) -> None:
-    """Tokens that others delete between the plan and the job are gone, and not done."""
+    """Tokens that others delete between the plan and the job are gone, not done."""
 
     async def job() -> None:
         service = Service.of(20)
@@ -797,7 +797,7 @@ def test_deleted_by_others(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_is_changed_while_it_is_applied(tmp_path: Path) -> None:
-    """Ids that are written into the file after it was checked are not acted upon."""
+    """Ids that are written to the plan after its check are ignored."""
 
     async def job() -> None:
         service = Service.of(600, kept=600)
@@ -831,7 +831,7 @@ def test_a_plan_that_is_changed_while_it_is_applied(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [shutil.copy, os.link, os.symlink])
 def test_a_plan_applied_twice_at_once(make: Any, tmp_path: Path) -> None:
-    """While a plan is applied, a copy or a link of it is refused."""
+    """While a plan is applied, a copy of it or a link to it is refused."""
 
     async def job() -> None:
         service = Service.of(40)
@@ -861,7 +861,7 @@ def test_a_plan_applied_twice_at_once(make: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("action", ["delete", "deactivate"])
 def test_the_token_in_use_is_in_the_plan(action: Any, tmp_path: Path) -> None:
-    """A plan made with one token, and applied with another that it lists, spares that one."""
+    """A plan that lists the token in use leaves that token alone."""
 
     async def job() -> None:
         service = Service.of(20)
@@ -880,7 +880,7 @@ def test_the_token_in_use_is_in_the_plan(action: Any, tmp_path: Path) -> None:
 
 
 def test_another_account(tmp_path: Path) -> None:
-    """A plan is not applied to another account, where its tokens would seem to be gone."""
+    """A plan is not applied to another account, where its tokens would look deleted."""
 
     async def job() -> None:
         service = Service.of(10)
@@ -928,7 +928,7 @@ SOCKETS = [
 @pytest.mark.parametrize("acts", [True, False])
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport], ids=["httpx", "aiohttp"])
 async def test_over_sockets(make: Any, odd: Reply, acts: bool, tmp_path: Path) -> None:
-    """Over both pools, some requests go wrong, and all is done in the end."""
+    """With both pools, the job completes the plan although some requests fail."""
     service = Service.of(20, kept=4)
     wrong: list[Ask] = []
 

@@ -18,7 +18,7 @@ from tests.support.jobs import (
 
 
 async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
-    """All that the plan lists is deleted, each token once, and nothing else."""
+    """Each token of the plan is deleted once, and no other token."""
     fake = fake_with(300, kept=30)
     async with served(fake) as client:
         plan = await planned(client, tmp_path)
@@ -40,12 +40,12 @@ def slow_fake(tokens: int = 60, seconds: float = 1.0) -> FakeLosant:
 
 
 async def test_task_that_is_cancelled(tmp_path: Path) -> None:
-    """A task that is cancelled, even twice, is over when what was in flight has been recorded."""
+    """A cancelled task ends once the requests in flight are recorded, even if cancelled twice."""
     fake = slow_fake(40, seconds=0.05)
     async with served(fake) as client:
         plan = await planned(client, tmp_path)
         task = asyncio.create_task(jobs.apply(client, plan))
-        while len(sent(fake, "DELETE")) < 15:  # noqa: ASYNC110 -- the fake tells nobody
+        while len(sent(fake, "DELETE")) < 15:  # noqa: ASYNC110 -- the fake has no event for it
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.sleep(0)

@@ -40,7 +40,7 @@ asyncio.run(main())
 
 
 def run_and_kill(fake: FakeLosant, base_url: str, plan: Plan, deletions: int) -> bool:
-    """Applies a plan in a process of its own, killed after so many requests; whether it ended."""
+    """Apply a plan in a process that is killed after N requests; return whether it ended."""
     before = len(fake.requests)
     arguments = [sys.executable, "-c", APPLY, fake.admin_token, base_url, str(plan.path)]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:

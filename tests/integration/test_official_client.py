@@ -1,4 +1,4 @@
-"""Request by request beside the official client: what goes over the wire is the same."""
+"""The client sends the same requests as the official client."""
 
 import json
 import threading
@@ -31,7 +31,7 @@ HEADERS = ("accept", "accept-version", "authorization", "content-type", "losantd
 
 @attrs.frozen
 class Sent:
-    """What of a request must be the same."""
+    """Return the parts of a request that must be the same."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ class Sent:
 
 @pytest.fixture
 def wire() -> Iterator[tuple[str, list[Sent]]]:
-    """A server that answers anything, and what it was sent."""
+    """A server that responds to any request, and records it."""
     sent: list[Sent] = []
     token = {"id": ID, "items": [], "success": True, "userId": ID, "token": "t"}
 
@@ -64,7 +64,7 @@ def wire() -> Iterator[tuple[str, list[Sent]]]:
         do_GET = do_PATCH = do_DELETE = do_POST = _take  # noqa: N815
 
         def log_message(self, *args: object) -> None:
-            """Keeps quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Proxies on real sockets: what each pool says to them, and what it makes of what they answer."""
+"""Proxies on real sockets: the requests of each pool, and its handling of the responses."""
 
 import base64
 import time
@@ -32,7 +32,7 @@ PASSWORD = "hunter2"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of this machine decides over a test."""
+    """Remove the proxy variables of this machine."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -40,16 +40,16 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=POOLS, ids=["httpx", "aiohttp"])
 def make(request: pytest.FixtureRequest) -> Any:
-    """Makes a pool of either kind."""
+    """Return a function that creates a pool of one kind."""
     return request.param
 
 
 @attrs.define
 class Proxied:
-    """A proxy of our own: what it was asked, and how it answers CONNECT.
+    """A proxy that records its requests, and whose response to CONNECT a test can set.
 
     Attributes:
-        refusal: What it answers, and then closes; `None` to connect.
+        refusal: The response, after which it closes the connection; `None` to connect.
         heads: The head of each request that came.
     """
 
@@ -72,11 +72,11 @@ class Proxied:
 
     @property
     def lines(self) -> list[bytes]:
-        """The first line of each request."""
+        """Return the first line of each request."""
         return [head.split(b"\r\n")[0] for head in self.heads]
 
     def header(self, name: bytes) -> list[bytes]:
-        """The value of a header in each request, or `b""`."""
+        """Return the value of a header in each request, or `b""`."""
         return [
             next(
                 (
@@ -91,7 +91,7 @@ class Proxied:
 
 
 async def join(stream: ByteStream, host: str, port: int) -> None:
-    """Connects a stream to a server, until one of them hangs up."""
+    """Connect a stream to a server until one of them disconnects."""
     async with (
         await anyio.connect_tcp(host, port) as server,
         anyio.create_task_group() as tasks,

@@ -1,4 +1,4 @@
-"""What several tests share: the facts of the API, spelled out, and a look into tracebacks."""
+"""Facts of the API for tests, and a search for secrets in tracebacks."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ OAUTH_SORTS = "name status id creationDate lastUpdated"
 
 @attrs.frozen
 class Row:
-    """What the API says of one operation.
+    """The facts of one operation of the API.
 
     Attributes:
         constant: The operation's name in the package's table.
@@ -65,7 +65,7 @@ class Row:
 
     @property
     def operation(self) -> Operation[Any]:
-        """What the package has in its table."""
+        """Return the operation in the package's table."""
         operation: Operation[Any] = getattr(_operations, self.constant)
         return operation
 
@@ -279,7 +279,7 @@ DEPRECATED_GROUPS = (
 
 
 def jwt(claims: object, signature: str = "c2lnbmF0dXJl") -> str:
-    """An access token with these claims; its signature is no good, and nobody can tell."""
+    """Return an access token with these claims and an invalid signature."""
     return ".".join((_segment({"alg": "HS256", "typ": "JWT"}), _segment(claims), signature))
 
 
@@ -288,7 +288,7 @@ def _segment(value: object) -> str:
 
 
 def frames_hold(error: BaseException, secret: str) -> list[str]:
-    """Where a traceback shows a secret: each local of a frame of the package that does.
+    """Return each local of a frame of the package that shows a secret in a traceback.
 
     Looks at the error and at all that it is chained to, as the tools do that send the locals of
     a traceback to a log.

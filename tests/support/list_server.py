@@ -1,4 +1,4 @@
-"""A server with one list of tokens, whose pages a test can make."""
+"""A server with one list of tokens, whose pages a test can replace."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
 def item(number: int, **members: Any) -> Item:
-    """A token of the API, as JSON."""
+    """Return a token of the API as JSON."""
     return {
         "id": f"{number:024x}",
         "name": f"ci-{number}",
@@ -53,7 +53,7 @@ class Server:
 
 
 def cut(page: int, size: int, tokens: list[Item]) -> list[Item]:
-    """The tokens of a page."""
+    """Return the tokens of a page."""
     return tokens[page * size : (page + 1) * size]
 
 

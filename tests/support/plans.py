@@ -69,6 +69,6 @@ def forge_lines(path: Path, lines: bytes, **members: Any) -> None:
 
 
 def altered(**members: Any) -> bytes:
-    """The first line of that plan with other members."""
+    """Return the first line of that plan with other members."""
     line = {**entry_json(ENTRIES[0]), **members}
     return json_line({name: value for name, value in line.items() if value != "LEFT OUT"}) + b"\n"

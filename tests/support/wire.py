@@ -1,4 +1,4 @@
-"""A server that is told what to send byte by byte.
+"""A server whose responses a test specifies byte by byte.
 
 It runs in threads with blocking sockets, so it is the same for every event loop of the client.
 """
@@ -69,7 +69,7 @@ class Peer:
         return bool(part)
 
     def send(self, *parts: bytes) -> None:
-        """Send each part in a packet of its own, as far as the kernel allows."""
+        """Send each part in its own packet, as far as the kernel allows."""
         for part in parts:
             self._connection.sendall(part)
 
@@ -79,13 +79,13 @@ class Peer:
         self._connection.close()
 
     def close(self) -> None:
-        """Close in good order."""
+        """Close the connection normally."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
     def wait(self) -> None:
-        """Say nothing until the client hangs up."""
+        """Send nothing until the client disconnects."""
         while self._receive():
             pass
 
@@ -174,7 +174,7 @@ def until_close(content: bytes, status: str = "200 OK") -> bytes:
 
 
 def good(seen: Seen) -> bytes:
-    """The content of the right response to a request."""
+    """Return the content of the correct response to a request."""
     if seen.method == "DELETE":
         return b'{"success":true}'
     return token(token="new-secret") if seen.method == "POST" else token(seen.last_id)
@@ -186,7 +186,7 @@ STACKS = ("httpx-asyncio", "httpx-uvloop", "httpx-trio", "aiohttp-asyncio", "aio
 
 
 def transport(stack: str, **options: Any) -> httpx.AsyncBaseTransport:
-    """The pool of a stack."""
+    """Return the pool of a stack."""
     make = aiohttp_transport if stack.startswith("aiohttp") else httpx_transport
     return make(**options)
 

@@ -734,7 +734,7 @@ def test_request_body(body: Any, expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "expected"),
+    ("value", "expected"),
     [
         (THEN, MOMENT),
         (datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), "2030-01-02T03:04:05.678Z"),
@@ -754,9 +754,9 @@ def test_request_body(body: Any, expected: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_write_datetime(moment: datetime, expected: str) -> None:
+def test_write_datetime(value: datetime, expected: str) -> None:
     """Datetimes are written in the format of the API, in UTC and with milliseconds."""
-    assert expected == write_datetime(moment)
+    assert expected == write_datetime(value)
 
 
 @given(
@@ -766,11 +766,11 @@ def test_write_datetime(moment: datetime, expected: str) -> None:
         timezones=st.timezones(),
     )
 )
-def test_datetimes_round_trip(moment: datetime) -> None:
+def test_datetimes_round_trip(value: datetime) -> None:
     """A datetime that was written is read as the same time, to the millisecond."""
-    utc = moment.astimezone(UTC)
+    utc = value.astimezone(UTC)
     expected = utc.replace(microsecond=utc.microsecond // 1000 * 1000)
-    found = decode({"id": ID, "expirationDate": write_datetime(moment)}, ApiToken)
+    found = decode({"id": ID, "expirationDate": write_datetime(value)}, ApiToken)
     assert expected == found.expiration_date
 
 

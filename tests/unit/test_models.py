@@ -71,8 +71,8 @@ def test_repr_shows_no_unlisted_members(model: Any) -> None:
 def test_defaults() -> None:
     """Only the id of a token is required."""
     token = ApiToken(id=ID)
-    said = {"id": ID, "name": "", "scope": (), "unreadable": frozenset(), "extra": {}}
-    expected = {name: said.get(name) for name in attrs.fields_dict(ApiToken)}
+    values = {"id": ID, "name": "", "scope": (), "unreadable": frozenset(), "extra": {}}
+    expected = {name: values.get(name) for name in attrs.fields_dict(ApiToken)}
     assert expected == attrs.asdict(token)
 
 
@@ -169,7 +169,7 @@ def test_success() -> None:
 
 @pytest.mark.parametrize("expires", [None, datetime(2030, 1, 1, tzinfo=UTC)])
 def test_is_expired_at_a_datetime_without_a_zone(expires: datetime | None) -> None:
-    """`is_expired` refuses a datetime without a time zone, whatever the token."""
+    """`is_expired` refuses a datetime without a time zone, with any token."""
     token = ApiToken(id=ID, expiration_date=expires)
     with pytest.raises(ValidationError, match=r"is_expired\.at must have a time zone"):
         token.is_expired(at=datetime(2030, 1, 1))  # noqa: DTZ001 -- that is the point

@@ -175,7 +175,7 @@ async def test_client_learns_the_time_of_an_error() -> None:
 
 
 async def test_a_wrong_local_clock_does_not_expire_a_token() -> None:
-    """A token that is valid by the server's clock is sent, whatever the local clock."""
+    """A token that is valid by the server's clock is sent, with any local clock."""
     seen: list[httpx.Request] = []
     token = expiring(timedelta(days=-5))  # by the local clock, which is ten days ahead
     async with client_of(service(timedelta(days=10), seen), token) as client:
@@ -209,7 +209,7 @@ async def test_an_expired_token_is_not_sent(ahead: timedelta | None) -> None:
 
 
 async def test_a_token_expires_by_the_servers_clock() -> None:
-    """A token that is expired by the server's clock is not sent, whatever the local clock."""
+    """A token that is expired by the server's clock is not sent, with any local clock."""
     token = expiring(timedelta(days=5))  # by the local clock, which is ten days behind
     async with client_of(service(timedelta(days=-10)), token) as client:
         await client.user_api_token.get(ID)  # before this, nothing was known

@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Authentication and authorization of the fake."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ OTHER = "b" * 24
 async def ask(
     client: httpx.AsyncClient, bearer: str, method: str = "GET", path: str = "/me/tokens"
 ) -> tuple[int, str | None]:
-    """Send a request as somebody, and give the status and the type of the error."""
+    """Send a request with a bearer token, and return the status and the type of the error."""
     answer = await client.request(
         method,
         path,
@@ -44,14 +44,14 @@ EXPIRED = (401, {"type": "Unauthorized", "message": "Access token has expired"})
     ],
 )
 async def test_strangers(client: httpx.AsyncClient, header: str, expected: Any) -> None:
-    """Without a token the answer is 403, and with one that is unknown it is 401."""
+    """A request without a token gets a 403, and one with an unknown token a 401."""
     answer = await client.get("/me/tokens", headers={"Authorization": header})
 
     assert expected == (answer.status_code, answer.json())
 
 
 async def test_expired(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """A token that has expired is refused with a message of its own."""
+    """An expired token is refused with its own message."""
     bearer = fake.access_token(expires=NOW)
     answer = await client.get("/me/tokens", headers={"Authorization": f"Bearer {bearer}"})
 
@@ -75,7 +75,7 @@ async def test_listed_tokens_work(
     members: dict[str, Any],
     expected: tuple[int, str | None],
 ) -> None:
-    """A token in a list is a bearer token, as long as it is active and not expired."""
+    """A listed token works as a bearer token while it is active and not expired."""
     token = fake.add_token(**members)
 
     assert await ask(client, token.secret) == expected
@@ -84,7 +84,7 @@ async def test_listed_tokens_work(
 async def test_created_tokens_work_until_they_are_deleted(
     fake: FakeLosant, client: httpx.AsyncClient
 ) -> None:
-    """A token just created works, sets its name to what it creates, and ends with its deletion."""
+    """A new token works, is the creator of its tokens, and stops working once deleted."""
     created = (
         await client.post("/me/tokens", json={"name": "parent", "scope": ["all.User"]})
     ).json()
@@ -129,7 +129,7 @@ async def test_scopes(
     path: str,
     status: int,
 ) -> None:
-    """An operation takes the scopes of the contract and no others."""
+    """An operation accepts the scopes of the contract and no others."""
     assert (await ask(client, fake.access_token(scopes), method, path))[0] == status
 
 
@@ -144,7 +144,7 @@ async def test_scopes(
     ],
 )
 async def test_unpublished_scopes(scope: str, allow: bool, status: int) -> None:
-    """Deprecated scopes allow everything, or nothing where asked; no other unknown scope does."""
+    """Deprecated scopes allow everything, or nothing if set so; other unknown scopes nothing."""
     fake = FakeLosant(unpublished_scopes_allow=allow)
     async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
         actual = await ask(client, fake.access_token([scope]), "POST")
@@ -153,7 +153,7 @@ async def test_unpublished_scopes(scope: str, allow: bool, status: int) -> None:
 
 
 async def test_log_in_with_a_bad_token(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """Logging in needs no token, but a token that is unknown is refused all the more."""
+    """Logging in needs no token, but an unknown token is still refused."""
     fake.add_user("ada@example.com", "lovelace")
     answer = await client.post("/auth/user", json=LOGIN, headers={"Authorization": "Bearer x"})
 
@@ -173,7 +173,7 @@ async def test_log_in_with_a_bad_token(fake: FakeLosant, client: httpx.AsyncClie
 async def test_oauth_tokens(
     fake: FakeLosant, client: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
-    """OAuth tokens may not write a user's tokens, whatever their scopes."""
+    """OAuth tokens may not change a user's tokens, regardless of their scopes."""
     minted = fake.access_token(oauth=True)
     listed = fake.add_token(owner="oauth", scope=["all.User"]).secret
 
@@ -192,7 +192,7 @@ async def test_oauth_tokens(
     ],
 )
 async def test_reach(fake: FakeLosant, client: httpx.AsyncClient, path: str, status: int) -> None:
-    """A token of an application reaches the tokens of that application only."""
+    """A token of an application can access only the tokens of that application."""
     owner = f"application:{APPLICATION}"
     listed = fake.add_token(owner=owner, scope=["all.User"]).secret
     minted = fake.access_token(owner=owner)
@@ -204,7 +204,7 @@ async def test_reach(fake: FakeLosant, client: httpx.AsyncClient, path: str, sta
 
 
 async def test_minted_tokens(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """A minted token is in no list, differs from all others, and ends when it was told to."""
+    """An access token is in no list, is unique, and expires at the given time."""
     one, other = fake.access_token(), fake.access_token()
     expired = fake.access_token(expires=NOW)
 
@@ -233,7 +233,7 @@ LOGIN = {"email": "Ada@example.com", "password": "lovelace"}
     ],
 )
 async def test_log_in(fake: FakeLosant, credentials: dict[str, str], status: int) -> None:
-    """Who is known logs in without a token and gets one that works."""
+    """A known user logs in without a token, and gets a token that works."""
     users = {
         user.email: user
         for user in (
@@ -254,7 +254,7 @@ async def test_log_in(fake: FakeLosant, credentials: dict[str, str], status: int
 
 
 async def test_log_in_for_less() -> None:
-    """Who logs in may ask for fewer scopes and a shorter life."""
+    """A login may request fewer scopes and a shorter lifetime."""
     times = [NOW]
     fake = FakeLosant(now=lambda: times[-1])
     fake.add_user("ada@example.com", "lovelace")

@@ -48,7 +48,7 @@ OPERATIONS = {
 
 
 def schema_of(operation: dict[str, Any]) -> str | None:
-    """The name of the schema of an operation's body."""
+    """Return the name of the schema of an operation's body."""
     if "requestBody" not in operation:
         return None
     schema: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
@@ -56,7 +56,7 @@ def schema_of(operation: dict[str, Any]) -> str | None:
 
 
 def resolved(schema: Any) -> Any:
-    """A schema without references, and without what only explains it."""
+    """Return a schema without references and descriptions."""
     match schema:
         case {"$ref": ref}:
             return resolved(OPENAPI["components"]["schemas"][ref.rpartition("/")[2]])
@@ -73,7 +73,7 @@ def resolved(schema: Any) -> Any:
 
 
 def without_words(schema: Any) -> Any:
-    """A schema without its enumerations of scopes, which are compared on their own."""
+    """Return a schema without its enumerations of scopes, which are compared separately."""
     match schema:
         case {"enum": [*words]} if len(words) > 5:
             return {**schema, "enum": "scopes"}
@@ -109,7 +109,7 @@ def test_operation(name: str) -> None:
 
 
 def test_no_other_operations() -> None:
-    """Besides the contract's operations there are the two that the official command line needs."""
+    """Two operations are not in the contract: those that the official command line needs."""
     names = {operation.name for operation in _contract.OPERATIONS}
 
     assert {*OPERATIONS, *NOT_IN_THE_CONTRACT} == names
@@ -125,7 +125,7 @@ def test_schemas(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["apiTokenPost", "userCredentials", "userOauthTokenPost"])
 def test_enumerations_of_scopes(name: str) -> None:
-    """A body takes the contract's scopes, and those of the OAuth clients that API 1.31 added."""
+    """A body accepts the contract's scopes, and the OAuth clients' scopes added by API 1.31."""
     member = "requestedScopes" if name == "userCredentials" else "scope"
     expected = set(OPENAPI["components"]["schemas"][name]["properties"][member]["items"]["enum"])
     if name != "userOauthTokenPost":
@@ -175,7 +175,7 @@ GOOD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("schema", "body"), GOOD)
 def test_good_bodies(schema: str, body: Any) -> None:
-    """A body that the contract allows passes."""
+    """A body that the contract allows is accepted."""
     jsonschema.validate(body, resolved(OPENAPI["components"]["schemas"][schema]))
 
     assert first_problem(_schemas.SCHEMAS[schema], body, "body") is None
@@ -332,7 +332,7 @@ ApiValidator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.data())
 def test_what_the_client_sends(kind: Any, data: st.DataObject) -> None:
-    """A body that the client makes is one that the contract allows, whatever it is made of."""
+    """The contract allows every body that the client makes, with any values."""
     required = {"name": "ci", "oauth": OauthRequest("c" * 24, "a:b", "a" * 43), "email": "a@b"}
     names = [field.name for field in attrs.fields(kind)]
     members: dict[str, Any] = {name: required[name] for name in names if name in required}

@@ -1,4 +1,4 @@
-"""What users see: tokens, seeds and names."""
+"""The public class `FakeLosant`: tokens, seeds and names."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from tests.support.fake import NOW
 
 
 def test_added_tokens(fake: FakeLosant) -> None:
-    """A token is held as it was added, its dates cut to what the wire carries."""
+    """A token is kept as it was added, with its dates rounded down to milliseconds."""
     token = fake.add_token(
         "ci-1",
         owner="application:" + "A" * 24,
@@ -37,7 +37,7 @@ def test_added_tokens(fake: FakeLosant) -> None:
 
 
 def test_secrets_are_masked(fake: FakeLosant) -> None:
-    """What is printed shows no secret."""
+    """No repr shows a secret."""
     token = fake.add_token()
     user = fake.add_user("ada@example.com", "lovelace", "123456")
     shown = repr((token, user, fake))
@@ -64,7 +64,7 @@ def test_secrets_are_masked(fake: FakeLosant) -> None:
 def test_impossible_tokens(
     fake: FakeLosant, members: dict[str, Any], error: type[Exception]
 ) -> None:
-    """A token that the API could not hold is refused."""
+    """A token that the API cannot have is refused."""
     fake.add_token(id="1" * 24, owner="oauth")
 
     with pytest.raises(error):
@@ -95,7 +95,7 @@ def test_seed(fake: FakeLosant, owner: str) -> None:
 
 
 def test_seeds_repeat() -> None:
-    """One seed gives the same tokens each time, but for ids, and another gives other tokens."""
+    """The same seed gives the same tokens except for ids, and another seed gives others."""
     first, same, other = (FakeLosant(now=lambda: NOW) for _ in range(3))
     for fake, seed in ((first, 1), (same, 1), (other, 2)):
         fake.seed(20, seed=seed)
@@ -133,7 +133,7 @@ def test_ids_grow() -> None:
 
 
 def test_seeding_twice(fake: FakeLosant) -> None:
-    """The same seed twice gives twice as many tokens, each with an id and a secret of its own."""
+    """Seeding twice with one seed adds twice the tokens, each with its own id and secret."""
     fake.seed(20)
     fake.seed(20)
     fake.seed(20, owner="oauth")
@@ -146,7 +146,7 @@ def test_seeding_twice(fake: FakeLosant) -> None:
 
 
 def test_names() -> None:
-    """What is exported is there, sorted, and nothing else is."""
+    """`__all__` is sorted, and has every public name and no other."""
     module: Any = losant_tokens.testing
     exported = losant_tokens.testing.__all__
 

@@ -13,7 +13,7 @@ from losant_tokens.testing._rate_limit import RateLimit
 
 
 async def outcome(client: httpx.AsyncClient, method: str, path: str) -> Any:
-    """Give the status of an answer, or the error in its place."""
+    """Return the status of a response, or the class of the error."""
     try:
         return (await client.request(method, path)).status_code
     except httpx.TransportError as error:
@@ -38,7 +38,7 @@ async def outcome(client: httpx.AsyncClient, method: str, path: str) -> Any:
 async def test_answers(
     fake: FakeLosant, client: httpx.AsyncClient, fault: Fault, expected: tuple[int, str, str]
 ) -> None:
-    """A fault that answers does so with its status, type and body, and then it is over."""
+    """A fault with a response sends its status, type and body, once."""
     fake.add_fault(fault)
     answer = await client.get("/me/tokens")
     after = await client.get("/me/tokens")
@@ -53,7 +53,7 @@ async def test_answers(
 
 
 async def test_headers_and_garbage(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """Headers of a fault are sent, and garbage is no JSON."""
+    """The headers of a fault are sent, and garbage is not JSON."""
     fake.fail(status=503, headers={"Retry-After": "7"})
     fake.fail("garbage")
     busy, garbage = await client.get("/me/tokens"), await client.get("/me/tokens")
@@ -77,7 +77,7 @@ async def test_headers_and_garbage(fake: FakeLosant, client: httpx.AsyncClient) 
 async def test_before_and_after_acting(
     fake: FakeLosant, fault: Fault, expected: Any, after_acting: bool
 ) -> None:
-    """A fault hits before the request is carried out, or after, as it is told."""
+    """A fault occurs before the operation is performed, or after it, as requested."""
     token = fake.add_token()
     fake.fail(fault.kind, seconds=fault.seconds, after_acting=after_acting, method="DELETE")
     async with httpx.AsyncClient(
@@ -91,7 +91,7 @@ async def test_before_and_after_acting(
 
 
 async def test_truncated_body(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """Of a truncated answer the head and half of the body arrive."""
+    """A truncated response has its headers and half of its body."""
     fake.fail("truncate")
     async with client.stream("GET", "/me/tokens") as answer:
         promised = int(answer.headers["content-length"])
@@ -102,7 +102,7 @@ async def test_truncated_body(fake: FakeLosant, client: httpx.AsyncClient) -> No
 
 
 async def test_truncating_nothing() -> None:
-    """An answer without a body is truncated too, by promising one."""
+    """A truncated response without a body states a content-length above zero."""
     fake = FakeLosant(body_limit=1)
     fake.fail("truncate")
     async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
@@ -125,14 +125,14 @@ async def test_truncating_nothing() -> None:
 async def test_which_requests(
     fake: FakeLosant, client: httpx.AsyncClient, fault: Fault, expected: list[int]
 ) -> None:
-    """A fault hits as many of the requests that match as it is told."""
+    """A fault affects the requested number of matching requests."""
     fake.add_fault(fault)
 
     assert [await outcome(client, "GET", "/me/tokens") for _ in range(3)] == expected
 
 
 async def test_queue(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """Faults come in order, one a request, but for latency, which goes with the next."""
+    """Faults apply in order, one for each request; a latency applies with the next fault."""
     fake.fail("latency", seconds=0.05, times=2)
     fake.fail(status=500)
     fake.fail(status=503)
@@ -144,7 +144,7 @@ async def test_queue(fake: FakeLosant, client: httpx.AsyncClient) -> None:
 
 
 async def test_clear_faults(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """Faults that are cleared hit nothing any more."""
+    """Faults that were cleared affect no request."""
     returned = fake.fail(times=None)
     fake.clear_faults()
 
@@ -157,13 +157,13 @@ async def test_clear_faults(fake: FakeLosant, client: httpx.AsyncClient) -> None
     [{"kind": "fire"}, {"times": 0}, {"skip": -1}, {"status": 99}, {"seconds": -1.0}],
 )
 def test_impossible_faults(members: dict[str, Any]) -> None:
-    """A fault that cannot be is refused where it is made."""
+    """An invalid fault is refused when it is created."""
     with pytest.raises(ValueError, match=r".+"):
         Fault(**members)
 
 
 async def test_hanging_requests_can_be_cancelled(fake: FakeLosant) -> None:
-    """A request that hangs without a timeout of its own gives way to a cancellation."""
+    """A request that hangs without a timeout can be cancelled."""
     fake.fail("hang")
     async with httpx.AsyncClient(transport=fake.transport(), timeout=None) as client:
         with anyio.move_on_after(0.05) as scope:
@@ -193,7 +193,7 @@ def test_on_trio(fake: FakeLosant) -> None:
 async def test_rate_limit(
     fake: FakeLosant, client: httpx.AsyncClient, retry_after: float | None, header: str | None
 ) -> None:
-    """One request too many is a 429, which may tell when to come back and uses up no fault."""
+    """A request above the limit gets a 429, with Retry-After if set, and uses up no fault."""
     fake.rate_limit(2, retry_after=retry_after)
     fake.fail(skip=2)
     answers = [await client.get("/me/tokens") for _ in range(3)]
@@ -214,7 +214,7 @@ async def test_rate_limit(
     ],
 )
 def test_window(per_second: float, arrivals: list[float], expected: str) -> None:
-    """The window takes so many in any stretch of its length, and what it refuses counts nothing."""
+    """The window admits its maximum in any period, and refused requests do not count."""
     clock = iter(arrivals)
     limit = RateLimit(per_second, clock=lambda: next(clock))
 
@@ -223,13 +223,13 @@ def test_window(per_second: float, arrivals: list[float], expected: str) -> None
 
 @pytest.mark.parametrize("rate", [0, -1.0])
 def test_no_rate(fake: FakeLosant, rate: float) -> None:
-    """A limit of nothing is refused."""
+    """A limit of zero is refused."""
     with pytest.raises(ValueError, match="per_second must be more than 0, or None, not "):
         fake.rate_limit(rate)
 
 
 async def test_requests_are_recorded(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """What was sent can be read, but for the secret."""
+    """The request log has each request, without the secret."""
     fake.fail("drop", method="DELETE")
     await client.get("/me/tokens", params={"page": "1", "filter": ""}, headers={"X-Y": "z"})
     await outcome(client, "DELETE", "/me/tokens/x")

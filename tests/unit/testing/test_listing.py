@@ -50,7 +50,7 @@ def filled(fake: FakeLosant) -> FakeLosant:
 async def test_selection(
     filled: FakeLosant, client: httpx.AsyncClient, query: dict[str, str], expected: str
 ) -> None:
-    """A list has the tokens that match, in order, and equal ones in the order of their coming."""
+    """A list has the matching tokens in order; equal ones keep the order of their addition."""
     body = (await client.get("/me/tokens", params=query)).json()
 
     assert expected == "".join(item["id"][0] for item in body["items"])
@@ -71,7 +71,7 @@ async def test_selection(
 async def test_globs(
     fake: FakeLosant, client: httpx.AsyncClient, glob: str, expected: list[str]
 ) -> None:
-    """A star matches any run of characters, and all else matches itself."""
+    """`*` matches any characters, and every other character matches itself."""
     for name in ("ci-1", "ci-12", "x[1].c"):
         fake.add_token(name)
 
@@ -82,7 +82,7 @@ async def test_globs(
 
 
 async def test_members_of_a_list(filled: FakeLosant, client: httpx.AsyncClient) -> None:
-    """A list tells what it is a part of and how it was asked for."""
+    """A list states its owner and the parameters of the request."""
     body = (
         await client.get(
             "/me/tokens", params={"filterField": "name", "filter": "b", "perPage": "1", "page": "1"}
@@ -150,7 +150,7 @@ async def test_unknown_parameters(filled: FakeLosant, client: httpx.AsyncClient)
 
 
 async def test_huge_numbers(filled: FakeLosant, client: httpx.AsyncClient) -> None:
-    """A number of any length is read: such a page is empty, and such a size is everything."""
+    """A number of any length is read: a huge page number is empty, a huge size has all tokens."""
     empty = await client.get("/me/tokens", params={"page": "9" * 5000})
     everything = await client.get("/me/tokens", params={"perPage": "9" * 5000})
 
@@ -158,7 +158,7 @@ async def test_huge_numbers(filled: FakeLosant, client: httpx.AsyncClient) -> No
 
 
 async def test_filter_with_many_stars(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """A filter with many stars is answered at once, however often its parts occur in a name."""
+    """A filter with many stars is fast, even if its parts occur often in a name."""
     for _ in range(100):
         fake.add_token("a" * 255)
     started = time.monotonic()
@@ -171,14 +171,14 @@ async def test_filter_with_many_stars(fake: FakeLosant, client: httpx.AsyncClien
 
 @given(st.text("ab*", max_size=8), st.text("ab*\n", max_size=12))
 def test_any_glob(pattern: str, text: str) -> None:
-    """The matcher agrees with a regular expression that backtracks."""
+    """The matcher gives the same result as a regular expression that backtracks."""
     expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL)
 
     assert bool(expected) is glob(pattern)(text)
 
 
 async def test_page_cap(filled: FakeLosant, client: httpx.AsyncClient) -> None:
-    """The server may cap its pages, and tells so in the answer."""
+    """The server may cap the page size, and states this in the response."""
     filled.page_cap = 2
     capped = (await client.get("/me/tokens", params={"perPage": "1000"})).json()
     filled.page_cap = None
@@ -192,13 +192,13 @@ async def test_page_cap(filled: FakeLosant, client: httpx.AsyncClient) -> None:
 
 
 def test_page_cap_of_nothing(fake: FakeLosant) -> None:
-    """A cap under one is refused."""
+    """A cap below one is refused."""
     with pytest.raises(ValueError, match="page_cap must be at least 1, or None, not 0"):
         fake.page_cap = 0
 
 
 async def test_families_are_apart(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """Each owner has a list of its own."""
+    """Each owner has its own list."""
     owners: dict[str, str] = {
         "user": "/me/tokens",
         "oauth": "/me/oauth-tokens",

@@ -47,7 +47,7 @@ async def test_life_of_a_token(
     id_name: str,
     body: dict[str, Any],
 ) -> None:
-    """A token is created, read, listed, patched and deleted, and gone thereafter."""
+    """A token is created, read, listed, patched and deleted, and then it is gone."""
     created = await client.post(path, json=body)
     id_ = created.json()["id"]
     one = f"{path}/{id_}"
@@ -86,7 +86,7 @@ async def test_the_secret_is_told_once(
     id_name: str,
     body: dict[str, Any],
 ) -> None:
-    """Only creating tells the secret; an OAuth token's is not told at all, as its flow tells it."""
+    """Only the creation returns the secret, and not that of an OAuth token."""
     created = await client.post(path, json=body)
     one = f"{path}/{created.json()['id']}"
     later = [
@@ -105,7 +105,7 @@ async def test_the_secret_is_told_once(
 async def test_unknown_id(
     client: httpx.AsyncClient, owner: str, path: str, id_name: str, body: Any, method: str
 ) -> None:
-    """A token that is not there is a 404 in Losant's words."""
+    """A token that does not exist is a 404 with Losant's message."""
     answer = await client.request(
         method, f"{path}/{NOT_THERE}", json={"name": "y"} if method == "PATCH" else None
     )
@@ -136,7 +136,7 @@ async def test_unknown_id(
 async def test_bad_paths(
     client: httpx.AsyncClient, method: str, path: str, status: int, message: str
 ) -> None:
-    """Malformed ids are a 400, and unknown paths and methods a 405, in Losant's words."""
+    """Malformed ids are a 400, unknown paths and methods a 405, with Losant's messages."""
     answer = await client.request(method, path)
 
     type_ = "Validation" if status == 400 else "MethodNotAllowed"
@@ -157,14 +157,14 @@ async def test_head_and_options(client: httpx.AsyncClient) -> None:
     [("/me/tokens", "OPTIONS, GET, POST"), ("/auth/user/", "OPTIONS, POST"), ("/", "OPTIONS")],
 )
 async def test_allowed_methods(client: httpx.AsyncClient, path: str, allowed: str) -> None:
-    """The refusal of a method names the methods that the path has."""
+    """The error for a method names the methods of the path."""
     answer = await client.put(path)
 
     assert (405, allowed) == (answer.status_code, answer.headers["allow"])
 
 
 async def test_trailing_slash(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """One slash at the end of a path changes nothing."""
+    """A trailing slash in a path makes no difference."""
     token = fake.add_token()
     answers = [
         await client.get(path)
@@ -198,7 +198,7 @@ async def test_order_of_checks(
     content: bytes | None,
     expected: tuple[int, str],
 ) -> None:
-    """A request is validated first; then come the token, its scopes, and the search."""
+    """The checks run in order: the request, the token, its scopes, and the resource."""
     if authorization == "read":
         authorization = f"Bearer {fake.access_token(['device.get'])}"
     headers = {} if authorization is None else {"Authorization": authorization}
@@ -212,7 +212,7 @@ async def test_order_of_checks(
 
 @pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b'{"name": NaN}', b"\xef\xbb\xbf{}"])
 async def test_malformed_json(fake: FakeLosant, client: httpx.AsyncClient, content: bytes) -> None:
-    """A body that is not JSON is refused by the parser, with a code in place of a type."""
+    """A body that is not JSON is an error with a code instead of a type."""
     answer = await client.post(
         "/me/tokens", content=content, headers={"Content-Type": "application/json"}
     )
@@ -238,7 +238,7 @@ async def test_malformed_json(fake: FakeLosant, client: httpx.AsyncClient, conte
 async def test_bad_bodies(
     fake: FakeLosant, client: httpx.AsyncClient, content: bytes, content_type: str, problem: str
 ) -> None:
-    """A body that is not called JSON or does not fit is a 400, and nothing happens."""
+    """A body of another content type or an invalid body is a 400, and nothing is changed."""
     answer = await client.post(
         "/me/tokens", content=content, headers={"Content-Type": content_type}
     )
@@ -251,7 +251,7 @@ async def test_bad_bodies(
 
 @pytest.mark.parametrize(("size", "status"), [(200, 201), (201, 413)])
 async def test_body_limit(size: int, status: int) -> None:
-    """A body over the limit is a 413 without a body, and one at the limit passes."""
+    """A body above the limit is a 413 without a body, and one at the limit is accepted."""
     fake = FakeLosant(body_limit=200)
     content = b'{"name": "x"}'.ljust(size)
     async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
@@ -299,7 +299,7 @@ async def test_expiration_of_oauth_tokens(
     given: dict[str, Any],
     expected: datetime | None,
 ) -> None:
-    """An OAuth token lasts a year unless told otherwise, and null is for ever."""
+    """An OAuth token expires in a year by default, and never with null."""
     answer = await client.post("/me/oauth-tokens", json={"name": "x", "oauth": OAUTH, **given})
 
     (token,) = fake.tokens("oauth")
@@ -331,7 +331,7 @@ async def test_members_of_tokens(fake: FakeLosant, client: httpx.AsyncClient) ->
 
 
 async def test_claims(fake: FakeLosant) -> None:
-    """Tokens are JWTs with the claims that Losant's are seen to have."""
+    """Tokens are JWTs with the claims of Losant's tokens."""
     expires = datetime(2030, 1, 1, tzinfo=UTC)
     issued = {"iat": int(NOW.timestamp())}
     api = fake.add_token(scope=["a", "b"])
@@ -348,7 +348,7 @@ async def test_claims(fake: FakeLosant) -> None:
 
 
 async def test_issuer(fake: FakeLosant, client: httpx.AsyncClient) -> None:
-    """A token that a request creates names the host that was asked, and so does a log-in."""
+    """The issuer of a token is the host of the request that created it, also for a login."""
     fake.add_user("ada@example.com", "lovelace")
     created = (await client.post("/me/tokens", json={"name": "x"})).json()["token"]
     login = await client.post(
@@ -362,7 +362,7 @@ async def test_issuer(fake: FakeLosant, client: httpx.AsyncClient) -> None:
 
 
 def test_given_issuer() -> None:
-    """An issuer that is given is in every token."""
+    """The argument `issuer` is in every token."""
     fake = FakeLosant(issuer="losant.example")
 
     assert ["losant.example"] * 2 == [
@@ -395,7 +395,7 @@ async def test_dates_at_the_edges(
 
 
 async def test_times_at_the_edge() -> None:
-    """A fake whose clock is at the end of time creates tokens that last until then."""
+    """A fake at the latest possible time creates tokens that expire then."""
     last = datetime.max.replace(tzinfo=UTC)
     fake = FakeLosant(now=lambda: last)
     async with httpx.AsyncClient(transport=fake.transport(), base_url="http://fake") as client:
@@ -439,7 +439,7 @@ async def test_half_a_surrogate_pair_from_python(
 
 
 async def test_owner_of_an_instances_token(client: httpx.AsyncClient) -> None:
-    """A token of an instance says so, in every answer."""
+    """Every response about a token of an instance names the instance."""
     path = f"/instances/{INSTANCE}/tokens"
     created = (await client.post(path, json={"name": "x"})).json()
     listed = (await client.get(path)).json()
@@ -466,7 +466,7 @@ async def test_date_header(client: httpx.AsyncClient) -> None:
 
 
 async def test_patch_moves_last_updated() -> None:
-    """Patching changes what is named, and the date of the last update."""
+    """A patch changes the given members and the date of the last update."""
     times = iter(NOW + timedelta(seconds=second) for second in range(100))
     fake = FakeLosant(now=lambda: next(times))
     token = fake.add_token(description="old")
@@ -502,7 +502,7 @@ async def test_patch_moves_last_updated() -> None:
 async def test_members_beyond_the_contract(
     fake: FakeLosant, client: httpx.AsyncClient, query: dict[str, str], present: set[str]
 ) -> None:
-    """Answers carry what official clients ask for, and leave out what is not asked for."""
+    """Responses have the optional members that a request asks for, and no others."""
     token = fake.add_token(
         description="d",
         default_role="view",

@@ -230,7 +230,7 @@ async def test_intended_token_is_verified(
 
 
 async def test_token_with_unknown_status_is_not_deleted(tmp_path: Path) -> None:
-    """A token that exists was not deleted, whatever its status."""
+    """A token that exists was not deleted, with any status."""
     import httpx
 
     from losant_tokens import AsyncClient
@@ -517,8 +517,10 @@ async def test_forbidden_at_the_end(tmp_path: Path) -> None:
 
     assert counts(report) == counts(again) == {"done": 17, "failed": 3}
     for each in (report, again):
-        said = [result.error or "" for result in each.results() if result.outcome is Outcome.FAILED]
-        assert ["403" in error for error in said] == [True] * 3
+        errors = [
+            result.error or "" for result in each.results() if result.outcome is Outcome.FAILED
+        ]
+        assert ["403" in error for error in errors] == [True] * 3
 
 
 def test_401_during_a_read_in_doubt(tmp_path: Path) -> None:
@@ -602,29 +604,29 @@ async def test_times_of_changes(tmp_path: Path) -> None:
     assert (report.finished_before, again.finished_before) == (0, 5)
 
 
-# --- What is told ----------------------------------------------------------------------------
+# --- Progress --------------------------------------------------------------------------------
 
 
 def test_progress(tmp_path: Path) -> None:
     """Progress is reported several times a second, and at the end."""
-    told: list[Progress] = []
+    reports: list[Progress] = []
     fake = fake_with(200)
     fake.fail("latency", seconds=0.5, times=None, method="DELETE")
 
     async def job() -> jobs.Report:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
-            return await jobs.apply(client, plan, on_progress=told.append)
+            return await jobs.apply(client, plan, on_progress=reports.append)
 
     report = on_virtual_time(job)
 
-    assert told[0].finished == 0
-    assert told[0].remaining is None
-    assert (told[-1].finished, told[-1].total, told[-1].requests) == (200, 200, 400)
-    assert told[-1].remaining == 0
-    assert len(told) > 4 * told[-1].elapsed
-    assert [t.finished for t in told] == sorted(t.finished for t in told)
-    assert max(t.concurrency for t in told) == 10
+    assert reports[0].finished == 0
+    assert reports[0].remaining is None
+    assert (reports[-1].finished, reports[-1].total, reports[-1].requests) == (200, 200, 400)
+    assert reports[-1].remaining == 0
+    assert len(reports) > 4 * reports[-1].elapsed
+    assert [t.finished for t in reports] == sorted(t.finished for t in reports)
+    assert max(t.concurrency for t in reports) == 10
     assert len(report.pace) >= int(report.seconds)
 
 

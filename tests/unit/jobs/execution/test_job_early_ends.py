@@ -84,13 +84,13 @@ def test_outage_is_waited_out(
     """During an outage, a job sends few requests, and continues after it."""
     fake = fake_with(300)
     outage = Outage(fake, begin, begin + 40, instead)
-    told: list[Progress] = []
+    reports: list[Progress] = []
 
     async def job() -> Report:
         async with client_of(fake, transport=outage, timeout=2.0) as client:
             plan = await planned(client, tmp_path)
             outage.began = anyio.current_time()
-            return await jobs.apply(client, plan, on_progress=told.append)
+            return await jobs.apply(client, plan, on_progress=reports.append)
 
     report = on_virtual_time(job)
 
@@ -99,7 +99,7 @@ def test_outage_is_waited_out(
     assert len(outage.met) <= 10 + 10 + 60 + 8
     assert report.retries <= 0.1 * 600 + 30
     reason = "the service does not answer" if begin else "the account is being checked"
-    assert reason in {progress.pause_reason for progress in told}
+    assert reason in {progress.pause_reason for progress in reports}
     assert report.seconds < begin + 40 + 40
 
 
@@ -227,21 +227,21 @@ def test_stop_after_a_429(tmp_path: Path) -> None:
 def test_retry_after_is_for_all(tmp_path: Path) -> None:
     """A `Retry-After` of a 429 or a 503 pauses all requests."""
     fake = fake_with(50)
-    told: list[Progress] = []
+    reports: list[Progress] = []
 
     async def job() -> Report:
         async with client_of(fake) as client:
             plan = await planned(client, tmp_path)
             for status in (429, 503):
                 fake.fail(status=status, headers={"Retry-After": "30"}, method="DELETE", skip=5)
-            return await jobs.apply(client, plan, on_progress=told.append)
+            return await jobs.apply(client, plan, on_progress=reports.append)
 
     report = on_virtual_time(job)
 
     assert counts(report) == {"done": 50}
     assert 30 <= report.seconds <= 75
     assert "the service is limiting the request rate" in {
-        progress.pause_reason for progress in told
+        progress.pause_reason for progress in reports
     }
 
 
@@ -318,7 +318,7 @@ def test_grace_ends(tmp_path: Path, way: str) -> None:
                     async def end() -> None:
                         nonlocal began
                         # Files are opened in a thread, for which virtual time does not wait.
-                        while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- nothing tells
+                        while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- there is no event for it
                             await anyio.sleep(0.01)
                         began = anyio.current_time()
                         await anyio.sleep(10)
@@ -350,7 +350,7 @@ def test_abort(tmp_path: Path) -> None:
             async def end() -> None:
                 nonlocal aborted
                 # Files are opened in a thread, for which virtual time does not wait.
-                while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- nothing tells
+                while not sent(fake, "DELETE"):  # noqa: ASYNC110 -- there is no event for it
                     await anyio.sleep(0.01)
                 stop.set()
                 await anyio.sleep(2)

@@ -23,7 +23,7 @@ KEY = "k" * 32
 
 
 def others_fake() -> FakeLosant:
-    """A fake of another account."""
+    """Return a fake of another account."""
     fake = FakeLosant()
     fake._store.user_id = B
     fake.add_token("something else")

@@ -320,7 +320,7 @@ def test_nothing_is_sent_during_a_pause() -> None:
 
     rate.pause(1.0, 3.0)
 
-    assert [rate.wait_time(moment) for moment in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
+    assert [rate.wait_time(now) for now in (1.0, 3.5, 4.0)] == [3.0, 0.5, 0.0]
 
 
 def test_unused_places_are_lost() -> None:
