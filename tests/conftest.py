@@ -24,6 +24,7 @@ FOLDERS = (
 """The variables that name the folders for a user's files."""
 
 BEFORE = pytest.StashKey[frozenset[Path]]()
+LEFT = pytest.StashKey[list[Path]]()
 
 # On a busy machine an example may take long, so it has no deadline.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
@@ -65,7 +66,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         left = sorted(footprint() - before)
         if left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            pytest.exit(f"tests left files behind: {', '.join(map(str, left))}", returncode=1)
+            session.config.stash[LEFT] = left
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left = config.stash.get(LEFT, [])
+    if left:
+        terminalreporter.section("tests left files behind", red=True)
+        for path in left:
+            terminalreporter.write_line(str(path))
 
 
 def pytest_xdist_auto_num_workers() -> int:
