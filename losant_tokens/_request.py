@@ -51,7 +51,9 @@ def build_request(
         parameters = f"{parameters}&{urlencode(query, quote_via=quote)}"
     url = endpoint.url_for(path, parameters)
     if len(url) > _MAX_URL_LENGTH:
-        raise ValidationError(f"{operation}: the URL is too long ({len(url)} characters)")
+        raise ValidationError(
+            f"{operation}: the URL is too long ({len(url)} characters). Shorten the filter."
+        )
     domain = endpoint.losantdomain
     if "losantdomain" in options:
         domain = check_header("losantdomain", options["losantdomain"])

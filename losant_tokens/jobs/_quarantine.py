@@ -422,7 +422,7 @@ def _check_format(path: Path, format_: object, version: object) -> None:
     if version != VERSION:
         raise PlanRefused(
             f"{path} is a report of version {version}, but this release can only read version "
-            f"{VERSION}."
+            f"{VERSION}. Use the release that wrote it."
         )
 
 

@@ -149,7 +149,7 @@ class PaceSample:
         at: The time, in seconds since the start of the run.
         per_second: The number of requests per second.
         concurrency: The number of requests in flight.
-        refused: The number of requests answered with 429 since the last sample.
+        refused: The number of requests refused with 429 since the last sample.
     """
 
     at: float
@@ -167,7 +167,7 @@ class Progress:
         counts: The number of tokens with each outcome.
         requests: The number of requests sent, including those that only read.
         retries: The number of attempts that followed a failed one.
-        refused: The number of requests answered with 429.
+        refused: The number of requests refused with 429.
         per_second: The current number of requests per second.
         concurrency: The number of requests in flight.
         elapsed: The time since the start of the run, in seconds.

@@ -398,7 +398,10 @@ def test_too_long() -> None:
     """A filter that is too long for a URL is refused, and the message does not repeat it."""
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKENS_GET, query={"filter": "x" * 100_000})
-    assert str(caught.value) == ("userApiTokens.get: the URL is too long (100082 characters)")
+    assert (
+        str(caught.value)
+        == "userApiTokens.get: the URL is too long (100082 characters). Shorten the filter."
+    )
     assert frames_hold(caught.value, TOKEN) == []
 
 

@@ -221,7 +221,9 @@ class Journal:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         self._descriptor = private_files.open_private(self.path, flags)
         if not private_files.lock(self._descriptor):
-            raise JournalError(f"{self.path} is in use: another process applies this plan")
+            raise JournalError(
+                f"{self.path} is in use: another process applies this plan. Wait until it ends."
+            )
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
             self._read(file)
@@ -251,7 +253,9 @@ class Journal:
         for index, line in enumerate(lines):
             if not line.endswith(b"\n"):  # torn: no request was sent because of it
                 if index == 0 and not _may_start_journal(line):
-                    raise JournalError(f"{self.path} is not a journal")
+                    raise JournalError(
+                        f"{self.path} is not a journal. Pass another path for the journal."
+                    )
                 return
             self._read_line(index, line)
             self._size += len(line)
@@ -283,9 +287,14 @@ class Journal:
 
     def _check_header(self, data: dict[str, Any]) -> None:
         if (data["format"], data["version"]) != (FORMAT, VERSION):
-            raise JournalError(f"{self.path} is not a journal that this release can read")
+            raise JournalError(
+                f"{self.path} is not a journal that this release can read. Use the release that "
+                f"wrote it, or make a new plan."
+            )
         if data["plan"] != self._plan.digest:
-            raise JournalError(f"{self.path} is the journal of another plan")
+            raise JournalError(
+                f"{self.path} is the journal of another plan. Pass another path for the journal."
+            )
 
 
 def _line(

@@ -134,7 +134,7 @@ class ProgressReporter:
 
     def _pause_reason(self) -> str | None:
         if self.throttle.circuit_breaker.is_open:
-            return "the service does not answer"
+            return "the service does not respond"
         if self.throttle.circuit_breaker.rate_limited_since is not None:
             return "the service is limiting the request rate"
         return None

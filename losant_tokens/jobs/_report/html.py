@@ -157,7 +157,7 @@ def _tiles(report: ReportData) -> Iterable[str]:
     rate = report.requests / seconds if seconds > 0 else 0.0
     yield _tile("Time", format_duration(seconds), f"{rate:,.0f} requests per second")
     yield _tile("Requests", report.requests, f"{report.retries:,} retries")
-    yield _tile("Rate limited", report.refused, "requests answered with 429")
+    yield _tile("Rate limited", report.refused, "requests refused with 429")
     peak = max((sample.per_second for sample in report.pace), default=0.0)
     yield _tile("Peak rate", f"{peak:,.0f}/s", _max_in_flight(report.pace))
 

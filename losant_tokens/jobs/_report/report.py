@@ -29,7 +29,7 @@ class Report:
         journal: The file of the journal, with which the job can be resumed.
         requests: The number of requests sent in this run.
         retries: The number of attempts that followed a failed one.
-        refused: The number of requests answered with 429.
+        refused: The number of requests refused with 429.
         seconds: The duration of this run, in seconds.
         pace: The samples of the rate, over time.
         gave_up: Why the job gave up, or `None`.

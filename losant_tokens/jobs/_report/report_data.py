@@ -43,7 +43,7 @@ class ReportData:
         seconds: The duration of the run.
         requests: The number of requests sent.
         retries: The number of attempts that followed a failed one.
-        refused: The number of requests answered with 429.
+        refused: The number of requests refused with 429.
         finished_before: The number of tokens that earlier runs finished.
         gave_up: Why the job gave up, or `None`.
         is_complete: Whether every token has a known outcome.

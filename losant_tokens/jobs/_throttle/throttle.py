@@ -87,7 +87,7 @@ class Throttle:
         is_stopping: Whether the job is stopping, so that nothing is sent any more.
         sent: The number of requests sent.
         retries: The number of attempts that followed a failed one.
-        refused: The number of requests answered with 429.
+        refused: The number of requests refused with 429.
         last_error: The last error that allowed a retry.
     """
 
@@ -187,7 +187,7 @@ class Throttle:
         if circuit.is_open:
             return  # the next slot is a probe, which waits
         if circuit.is_out_of_patience(now) or self.rate.pause_left(now) > circuit.patience:
-            raise GaveUpError(f"the service takes no more requests: {error}")
+            raise GaveUpError(f"the service refuses further requests: {error}")
         if classify(error) is FailureKind.RATE_LIMITED:
             return  # the rate limiter has slowed down
         if not circuit.take_retry():
@@ -291,7 +291,7 @@ class Throttle:
         now = self.now()
         if self.circuit_breaker.is_out_of_patience(now):
             seen = "" if self.last_error is None else f"; last seen: {describe(self.last_error)}"
-            raise GaveUpError(f"the service does not answer{seen}")
+            raise GaveUpError(f"the service does not respond{seen}")
         await self.sleep(self.circuit_breaker.next_probe(now))
 
     # --- Outcomes of requests ----------------------------------------------------------------

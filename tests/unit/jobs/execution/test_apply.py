@@ -517,10 +517,10 @@ async def test_forbidden_at_the_end(tmp_path: Path) -> None:
 
     assert counts(report) == counts(again) == {"done": 17, "failed": 3}
     for each in (report, again):
-        errors = [
+        messages = [
             result.error or "" for result in each.results() if result.outcome is Outcome.FAILED
         ]
-        assert ["403" in error for error in errors] == [True] * 3
+        assert ["403" in message for message in messages] == [True] * 3
 
 
 def test_401_during_a_read_in_doubt(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_outage_is_waited_out(
     # The requests in flight, ten retries from the budget, and some probes.
     assert len(outage.met) <= 10 + 10 + 60 + 8
     assert report.retries <= 0.1 * 600 + 30
-    reason = "the service does not answer" if begin else "the account is being checked"
+    reason = "the service does not respond" if begin else "the account is being checked"
     assert reason in {progress.pause_reason for progress in reports}
     assert report.seconds < begin + 40 + 40
 
@@ -120,7 +120,7 @@ def test_endless_outage(tmp_path: Path, instead: Callable[[], Awaitable[None]]) 
 
     first, second = on_virtual_time(job)
 
-    assert (first.gave_up or "").startswith("the service does not answer; last seen: ")
+    assert (first.gave_up or "").startswith("the service does not respond; last seen: ")
     assert 100 <= first.seconds <= 115
     assert first.counts[Outcome.FAILED] == 0
     assert first.pending + sum(first.counts.values()) == 200
@@ -140,7 +140,7 @@ def test_endless_rate_limit(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
+    assert (report.gave_up or "").startswith("the service refuses further requests: userApi")
     assert report.pending == 50
     assert 60 <= report.seconds <= 70
     assert report.requests == report.refused < 60
@@ -159,7 +159,7 @@ def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
+    assert (report.gave_up or "").startswith("the service refuses further requests: userApi")
     assert report.pending == 5
     assert report.seconds < 1
 
@@ -198,7 +198,7 @@ def test_token_in_doubt_stays_unknown(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up or "").startswith("the service takes no more requests: userApi")
+    assert (report.gave_up or "").startswith("the service refuses further requests: userApi")
     assert counts(report) == {"unknown": 1}
 
 

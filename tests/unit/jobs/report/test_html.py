@@ -79,7 +79,7 @@ def test_page(tmp_path: Path) -> None:
         "Open 0 every token has an outcome",
         "Time 10.0 s 2 requests per second",
         "Requests 20 2 retries",
-        "Rate limited 3 requests answered with 429",
+        "Rate limited 3 requests refused with 429",
         "Peak rate 1,235/s up to 20 in flight",
         "Tokens of user 2,008 listed, 1,003 selected, 1 protected",
         "Protected tokens prod-*, x",

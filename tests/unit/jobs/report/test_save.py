@@ -28,7 +28,7 @@ def test_json(tmp_path: Path) -> None:
         pace=[PaceSample(at=1.00049, per_second=7.0, concurrency=3, refused=2)],
         changed={0: NOW},
         settings={"rate": None},
-        gave_up="the service does not answer",
+        gave_up="the service does not respond",
         header={"protected": ("x",), "token_in_use": "f" * 24, "drifted": True},
     )
 
@@ -81,7 +81,7 @@ def test_json(tmp_path: Path) -> None:
             "retries": 2,
             "refused": 2,
             "settledBefore": 0,
-            "gaveUp": "the service does not answer",
+            "gaveUp": "the service does not respond",
             "complete": False,
         },
         "totals": {
