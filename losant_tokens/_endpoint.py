@@ -117,10 +117,13 @@ def check_base_url(value: object) -> str:
         ValidationError: It is not a URL, or has parts that a base URL cannot have.
     """
     if not isinstance(value, str):
-        raise ValidationError(f"The base URL is not a URL: {validators.describe(value)}")
+        raise ValidationError(
+            f"The base URL is not a URL such as https://api.losant.com: "
+            f"{validators.describe(value)}"
+        )
     if any(mark in value for mark in "@?#"):
         raise ValidationError(
-            "The base URL can have a host, a port and a path only, but it has a user name, a "
+            "The base URL must have only a host, a port and a path, but it has a user name, a "
             "query or a fragment"
         )
     try:
@@ -128,7 +131,10 @@ def check_base_url(value: object) -> str:
         # Reading the host decodes it, which raises for a name that is not valid IDNA.
         has_host, port = bool(url.host), url.port
     except (httpx.InvalidURL, ValueError):
-        raise ValidationError(f"The base URL is not a URL: {validators.describe(value)}") from None
+        raise ValidationError(
+            f"The base URL is not a URL such as https://api.losant.com: "
+            f"{validators.describe(value)}"
+        ) from None
     if port is not None and not 0 < port <= _MAX_PORT:
         raise ValidationError(
             f"The base URL must have a port from 1 to {_MAX_PORT}, "

@@ -34,7 +34,7 @@ class Owner:
             )
         elif self.id is not None:
             raise ValidationError(
-                f"Owner {self.kind!r} takes no id, but it is {validators.describe(self.id)}"
+                f"Owner {self.kind!r} takes no id, but the id is {validators.describe(self.id)}"
             )
 
     @classmethod

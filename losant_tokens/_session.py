@@ -125,7 +125,9 @@ class Session:
         )
         if self._is_closed:
             await self.close()
-            raise ClientStateError("This AsyncClient was closed while it was being opened.")
+            raise ClientStateError(
+                "This AsyncClient was closed while it was being opened. Create a new one."
+            )
 
     async def close(self) -> None:
         """Close the pool. A cancellation waits until that is done. Closing twice does nothing.

@@ -62,8 +62,8 @@ class Stage:
     """A port at which a test serves one fake after the other.
 
     Attributes:
-        base_url: Where it is.
-        fake: The fake that answers.
+        base_url: The base URL of the port.
+        fake: The fake that responds.
     """
 
     base_url: str = ""
@@ -83,7 +83,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def fake(stage: Stage) -> FakeLosant:
-    """The fake that answers at the stage now."""
+    """Return the fake that the stage serves now."""
     stage.fake = FakeLosant()
     return stage.fake
 

@@ -8,7 +8,7 @@ import pytest
 from losant_tokens.testing import FakeLosant
 from tests.contract.conftest import Stage
 
-# A header without which the server answers 403: Schemathesis expects 401.
+# Without this header, the server responds with 403, but Schemathesis expects 401.
 LEFT_OUT = "missing_required_header"
 
 

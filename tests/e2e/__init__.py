@@ -1,1 +1,1 @@
-"""Tests of the command in processes of its own."""
+"""Tests of the command in separate processes."""

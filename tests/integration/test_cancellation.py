@@ -147,7 +147,7 @@ async def test_churn(kind: str) -> None:
         assert client._session.in_flight == 0
 
 
-async def test_the_sweep_finds_what_httpx_loses() -> None:
+async def test_sweep_finds_lost_places_of_httpx() -> None:
     """The sweep detects the lost places of httpx's own pool."""
     one = httpx.Limits(max_connections=1)
     async with (

@@ -85,7 +85,7 @@ async def test_jobs(fake_losant: FakeLosant, nothing_blocks: BlockBuster, tmp_pa
     assert (111, 111) == (len(back), len(swept))
 
 
-async def test_what_blocks_is_found(fake_losant: FakeLosant, tmp_path: Path) -> None:
+async def test_blocking_calls_are_found(fake_losant: FakeLosant, tmp_path: Path) -> None:
     """These tests can fail: without its exception, the journal is reported."""
     fake_losant.add_token("ci-1")
     buster = BlockBuster(["losant_tokens"])

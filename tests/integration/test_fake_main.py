@@ -32,7 +32,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, "stdin"])
-def test_serves_until_told(end: Any) -> None:
+def test_serves_until_a_signal(end: Any) -> None:
     """It prints its address in one line, and stops at a signal or when stdin closes."""
     arguments = ["--until-stdin-closes"] if end == "stdin" else []
     with start("--tokens", "7", "--host", "0.0.0.0", *arguments) as process:

@@ -113,7 +113,7 @@ def test_loop_scopes(pytester: pytest.Pytester, text: str, settings: dict[str, s
 
 
 @pytest.mark.parametrize("error", [KeyError, ValueError])
-def test_setting_that_is_not_there(error: type[Exception]) -> None:
+def test_missing_setting(error: type[Exception]) -> None:
     """With an old pytest-asyncio, which has no setting for it, each test has its own loop."""
 
     class Config:

@@ -261,7 +261,7 @@ async def test_stops_when_cancelled(fake: FakeLosant) -> None:
     assert server_threads() == []
 
 
-async def test_connections_that_come_too_late() -> None:
+async def test_connection_accepted_while_stopping() -> None:
     """A connection that is accepted while the server stops is closed, so the stop completes."""
     stop = asyncio.Event()
     stop.set()

@@ -208,7 +208,7 @@ def cut(frame: str, at: float, how: str) -> Fault:
         whole = FRAMES[frame](good(seen))
         peer.send(whole[: round(len(whole) * at) if type(at) is float else int(at)])
         if how == "reset":
-            time.sleep(0.002)  # so that what was sent is read before the reset discards it
+            time.sleep(0.002)  # so that the data is read before the reset discards it
             peer.reset()
         elif how == "stall":
             peer.wait()

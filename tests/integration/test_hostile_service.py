@@ -152,7 +152,7 @@ def capped(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
     return service.page(attrs.evolve(ask, query=query), list(service.tokens.values()))
 
 
-def capped_in_silence(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
+def capped_silently(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
     """Limit pages to seven tokens, but state the requested size."""
     return {**capped(ask, page, service), "perPage": int(ask.query.get("perPage", 100))}
 
@@ -168,7 +168,7 @@ def cut_short(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any
     return page if ask.query.get("page", "0") == "0" else {**page, "items": [], "count": 0}
 
 
-def without_figures(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
+def without_statements(ask: Ask, page: dict[str, Any], service: Service) -> dict[str, Any]:
     """Return only the tokens."""
     return {"items": page["items"]}
 
@@ -183,17 +183,17 @@ LISTS: dict[str, Any] = {
     "sharded": sharded,
     "shuffled": shuffled,
     "capped": capped,
-    "capped in silence": capped_in_silence,
+    "capped in silence": capped_silently,
     "first again": first_again,
     "cut short": cut_short,
-    "without figures": without_figures,
+    "without figures": without_statements,
 }
 
 
 @pytest.mark.sweep(sample=10)
 @pytest.mark.parametrize("distort", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("page_size", [10, 1000])
-def test_lists_that_lie(distort: Any, page_size: int, tmp_path: Path) -> None:
+def test_wrong_lists(distort: Any, page_size: int, tmp_path: Path) -> None:
     """A plan from a wrong list has all tokens, or reports that some may be missing."""
 
     async def job() -> None:
@@ -318,7 +318,7 @@ each_stranger = pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRA
 @pytest.mark.sweep(sample=8)
 @each_stranger
 @pytest.mark.parametrize("after", [0, 15])
-def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: Path) -> None:
+def test_another_service_in_front_of_the_api(stranger: Reply, after: int, tmp_path: Path) -> None:
     """If another service responds from some request on, it determines no final outcome.
 
     The job stops by itself, reports the reason, and can be resumed.
@@ -347,7 +347,7 @@ def test_a_stranger_in_front_of_the_api(stranger: Reply, after: int, tmp_path: P
 @pytest.mark.sweep(sample=8)
 @each_stranger
 @pytest.mark.parametrize("seconds", [1.5, 30])
-def test_a_stranger_for_some_time(stranger: Reply, seconds: float, tmp_path: Path) -> None:
+def test_another_service_for_some_time(stranger: Reply, seconds: float, tmp_path: Path) -> None:
     """Once the other service is gone, the job completes the plan by itself."""
 
     async def job() -> None:
@@ -362,7 +362,7 @@ def test_a_stranger_for_some_time(stranger: Reply, seconds: float, tmp_path: Pat
 
 @pytest.mark.sweep(sample=5)
 @each_stranger
-def test_a_failed_change_and_then_a_stranger(stranger: Reply, tmp_path: Path) -> None:
+def test_failed_change_before_another_service(stranger: Reply, tmp_path: Path) -> None:
     """A 404 of another service after a 503 does not prove that a token was deleted."""
 
     async def job() -> None:
@@ -551,7 +551,7 @@ def test_a_credential_that_may_do_nothing(status: int, tmp_path: Path) -> None:
     hostile(job)
 
 
-# --- Answers that prove nothing ------------------------------------------------------------------
+# --- Responses that prove nothing ----------------------------------------------------------------
 
 ODD = {
     "{}": {},
@@ -614,7 +614,7 @@ def test_a_change_that_is_not_confirmed(acts: bool, tmp_path: Path) -> None:
     hostile(job)
 
 
-def test_deletions_that_are_not_carried_out(tmp_path: Path) -> None:
+def test_reads_of_another_token(tmp_path: Path) -> None:
     """If each read returns another token than the requested one, no token is deleted."""
 
     async def job() -> None:
@@ -641,7 +641,7 @@ def test_deletions_that_are_not_carried_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("acts", [True, False])
 @pytest.mark.parametrize("touches", [True, False])
-def test_a_quarantine_whose_answers_are_lost(acts: bool, touches: bool, tmp_path: Path) -> None:
+def test_quarantine_with_lost_responses(acts: bool, touches: bool, tmp_path: Path) -> None:
     """A token that is changed after a deactivation without a response is never swept."""
 
     async def job() -> None:
@@ -717,7 +717,7 @@ def test_a_quarantine_that_is_swept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [problem(503, "X"), problem(503, "X", Retry_After="10")])
 @pytest.mark.parametrize("member", ["name", "status", "description"])
-def test_touched_between_two_attempts(answer: Reply, member: str, tmp_path: Path) -> None:
+def test_changed_between_two_attempts(answer: Reply, member: str, tmp_path: Path) -> None:
     """A token that somebody changes between two attempts is read again, and left alone."""
 
     async def job() -> None:
@@ -739,7 +739,7 @@ def test_touched_between_two_attempts(answer: Reply, member: str, tmp_path: Path
     hostile(job)
 
 
-def test_touched_during_an_outage(tmp_path: Path) -> None:
+def test_changed_during_an_outage(tmp_path: Path) -> None:
     """Tokens that were read before an outage are read again after it."""
 
     async def job() -> None:
@@ -763,7 +763,7 @@ def test_touched_during_an_outage(tmp_path: Path) -> None:
     hostile(job)
 
 
-def test_a_look_is_fresh(tmp_path: Path) -> None:
+def test_reads_are_recent(tmp_path: Path) -> None:
     """At a low rate, a token is changed immediately after it was read."""
 
     async def job() -> None:
@@ -796,7 +796,7 @@ def test_deleted_by_others(tmp_path: Path) -> None:
 # --- The plan and the credential -----------------------------------------------------------------
 
 
-def test_a_plan_that_is_changed_while_it_is_applied(tmp_path: Path) -> None:
+def test_plan_changed_while_applied(tmp_path: Path) -> None:
     """Ids that are written to the plan after its check are ignored."""
 
     async def job() -> None:
@@ -895,14 +895,14 @@ def test_another_account(tmp_path: Path) -> None:
             assert service.asked_to_change == []
             service.tokens = kept
             service.before = lambda _: None
-            report = await applied(client, plan, resume=plan_was_begun(plan))
+            report = await applied(client, plan, resume=plan_was_started(plan))
         check(service, plan, report)
         assert counts(report) == {"done": 10}
 
     hostile(job)
 
 
-def plan_was_begun(plan: Plan) -> bool:
+def plan_was_started(plan: Plan) -> bool:
     return jobs.journal_path(plan).exists()
 
 

@@ -42,7 +42,7 @@ def test_imports_little(module: str) -> None:
     assert module not in modules_of_the_client()
 
 
-def test_imports_what_it_needs() -> None:
+def test_imports_needed_modules() -> None:
     """The list of imported modules holds the modules that the client needs."""
     needed = {"losant_tokens", "losant_tokens._client", "httpx", "attrs"}
     assert needed <= modules_of_the_client()

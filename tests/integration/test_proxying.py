@@ -172,7 +172,7 @@ async def test_plain_http_through_a_proxy(make: Any, monkeypatch: pytest.MonkeyP
         ("NO_PROXY", "128.0.0.0/8", False),
     ],
 )
-async def test_past_the_proxy(
+async def test_hosts_without_proxy(
     make: Any,
     variable: str,
     value: str,
@@ -294,7 +294,7 @@ async def test_a_silent_proxy_and_slow_authorities(
     assert not caught.value.ambiguous
 
 
-async def test_a_proxy_that_is_not_there(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_proxy(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error for an unreachable proxy names the proxy and its variable."""
     async with serve(respond) as proxy_url:
         pass
@@ -307,7 +307,7 @@ async def test_a_proxy_that_is_not_there(make: Any, monkeypatch: pytest.MonkeyPa
     assert words in str(caught.value)
 
 
-async def test_a_server_that_breaks_off_behind_a_proxy(make: Any, tls: Any) -> None:
+async def test_broken_connection_behind_a_proxy(make: Any, tls: Any) -> None:
     """A request that fails inside the tunnel may have arrived."""
 
     async def hang_up(stream: ByteStream, head: bytes) -> None:

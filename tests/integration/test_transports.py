@@ -115,7 +115,7 @@ async def test_tls_to_whom_we_trust(make: Any, tls: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
-async def test_tls_to_a_stranger(make: Any, tls: Any) -> None:
+async def test_untrusted_server(make: Any, tls: Any) -> None:
     """A server with an untrusted certificate gets no token."""
     heads: list[bytes] = []
 
@@ -234,7 +234,7 @@ async def test_a_pool_that_was_never_used() -> None:
         assert "closed" in repr(client)
 
 
-def test_what_a_client_tells_of_itself() -> None:
+def test_repr_of_a_client() -> None:
     """The repr of a client shows its base URL and its number of connections."""
     client = AsyncClient("a-token", base_url="https://h.example/", max_connections=7)
     assert ("https://h.example", 7) == (client.base_url, client.max_connections)
@@ -256,7 +256,7 @@ async def test_a_pool_by_itself(make: Any) -> None:
             await client.get(url)
 
 
-async def test_an_answer_that_is_closed_twice() -> None:
+async def test_response_closed_twice() -> None:
     """A response can be closed twice, and its connection is returned once."""
     pool = HttpxPool()
     async with serve(respond) as url, pool:
@@ -357,7 +357,7 @@ async def test_a_transport_of_the_user_is_opened_and_closed() -> None:
     assert ["opened", "closed"] == transport.events
 
 
-async def test_an_answer_leaves_nothing_for_the_garbage_collector(
+async def test_response_leaves_no_reference_cycle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A response of aiohttp's pool leaves no reference cycle."""
@@ -391,7 +391,7 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector(
     ],
     ids=["httpx", "aiohttp", "slot", "endpoint"],
 )
-def test_what_holds_a_secret_is_not_pickled(make: Any) -> None:
+def test_holders_of_secrets_are_not_pickled(make: Any) -> None:
     """A pool, a connection and an endpoint can be neither pickled nor copied."""
     for dump in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be pickled"):
@@ -440,7 +440,7 @@ async def get_over(pool: HttpxPool, url: str) -> None:
     await response.aclose()
 
 
-async def test_closing_whose_task_is_cancelled() -> None:
+async def test_task_cancelled_while_closing() -> None:
     """A task that is cancelled while it closes a pool still closes all connections."""
     pool = HttpxPool()
     async with serve(Connections(0.02)) as url:

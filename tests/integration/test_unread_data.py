@@ -37,7 +37,7 @@ EXTRAS = {
 }
 
 
-IDLE = 0.06  # seconds, in which a busy server has sent what it sends late
+IDLE = 0.06  # seconds, after which a busy server has sent its late data
 
 
 def answers(
@@ -308,7 +308,7 @@ async def delete_after_two(stack: str, url: str, retry: RetryPolicy = ONCE) -> A
 @pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("extra", ["a success", "an error"])
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_response_that_comes_too_soon(stack: str, extra: str) -> None:
+def test_early_response(stack: str, extra: str) -> None:
     """A late second response is not used as the response to a DELETE."""
     early = response(b'{"type":"NotFound","message":"no"}', "404 Not Found")
 

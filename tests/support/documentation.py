@@ -187,7 +187,7 @@ class Page:
 
     def _console(self, example: Example) -> None:
         for command in re.split(r"^\$ ", str(example.parsed), flags=re.MULTILINE)[1:]:
-            # A command goes on in the next line after a backslash.
+            # A command continues in the next line after a backslash.
             match = re.match(r"(?P<script>(?:.*\\\n)*.*)\n?(?P<expected>[\s\S]*)\Z", command)
             assert match is not None
             script, expected = match["script"], match["expected"].rstrip()

@@ -174,7 +174,7 @@ class Service:
         """Return the id of a token."""
         return next(id_ for id_, token in self.tokens.items() if token["name"] == name)
 
-    # --- What it answers ---------------------------------------------------------------------
+    # --- Responses ---------------------------------------------------------------------------
 
     def answer(self, method: str, path: str, query: str, content: bytes) -> Reply:
         """Carry out a request, unless the test scripts another response."""
@@ -226,7 +226,7 @@ class Service:
             "ownerType": "user",
         }
 
-    # --- What it has done --------------------------------------------------------------------
+    # --- Results -----------------------------------------------------------------------------
 
     @property
     def changed(self) -> list[str]:

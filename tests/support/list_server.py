@@ -30,7 +30,7 @@ class Server:
     """A server with a list.
 
     Args:
-        answer: Makes a page from its number, its size and the tokens in the requested order.
+        answer: Returns a page for its number, its size and the tokens in the requested order.
         tokens: The tokens.
         date: The `Date` header of its responses; `None` for none.
     """

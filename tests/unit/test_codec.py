@@ -55,7 +55,7 @@ def encode(body: Any) -> Any:
     return json.loads(codec().encode(body))
 
 
-# --- Answers ---------------------------------------------------------------------------------
+# --- Responses -------------------------------------------------------------------------------
 
 ROLE_JSON = {"resourceId": ID, "role": "view"}
 ORG_ROLE_JSON = {

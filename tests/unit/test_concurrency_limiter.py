@@ -135,7 +135,7 @@ def test_close(backend: str) -> None:
     async def main(kind: type[AsyncioLimiter] | type[TrioLimiter]) -> None:
         limiter, found = kind(1), list[object]()
         limiter.acquire_nowait()
-        limiter.close()  # with nobody waiting
+        limiter.close()  # without a waiting call
         began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(take, limiter, found, 0)

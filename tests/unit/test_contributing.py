@@ -15,7 +15,7 @@ ROWS = re.findall(r"^\| `([^`]+)` \| (.+) \|$", LAYOUT, flags=re.MULTILINE)
 
 
 def is_listed(path: Path) -> bool:
-    """Return whether a path of the package needs a row of its own."""
+    """Return whether a path of the package needs its own row."""
     if path.is_dir():
         return (path / "__init__.py").exists()
     return path.suffix != ".pyc" and path.name not in {"__init__.py", "py.typed"}

@@ -56,8 +56,8 @@ def test_good_base_url(text: str, expected: str) -> None:
     assert f"{expected}/me/tokens" == str(httpx.URL(endpoint(text).url_for("/me/tokens")))
 
 
-NO_URL = "The base URL is not a URL: "
-PARTS = "The base URL can have a host, a port and a path only"
+NO_URL = "The base URL is not a URL such as https://api.losant.com: "
+PARTS = "The base URL must have only a host, a port and a path"
 SCHEME = "The base URL must start with https://"
 LOOKED_UP = "The base URL has a host that cannot be looked up: "
 NO_HOST = "The base URL has no host: "

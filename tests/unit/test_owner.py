@@ -131,9 +131,9 @@ def test_any_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "id_", "expected"),
     [
-        ("user", A, "Owner 'user' takes no id, but it is "),
-        ("oauth", A, "Owner 'oauth' takes no id, but it is "),
-        ("user", "", "Owner 'user' takes no id, but it is "),
+        ("user", A, "Owner 'user' takes no id, but the id is "),
+        ("oauth", A, "Owner 'oauth' takes no id, but the id is "),
+        ("user", "", "Owner 'user' takes no id, but the id is "),
         ("application", None, "Owner.id must be a string, but it is NoneType"),
         ("instance", "", "Owner.id must match"),
         ("instance", "..", "Owner.id must match"),

@@ -177,7 +177,7 @@ async def test_cancelled_while_it_waits_for_a_page() -> None:
         assert (True, 0) == (scope.cancelled_caught, len(client._session.reads_ahead))
 
 
-async def test_an_error_comes_after_what_came_before_it() -> None:
+async def test_error_follows_the_tokens_before_it() -> None:
     """If a page cannot be read, all tokens before it are returned, and then the error."""
 
     def serve(page: int, per_page: int) -> Any:

@@ -458,7 +458,7 @@ def test_every_scope_of_the_contract() -> None:
 
 
 def test_patches() -> None:
-    """The patch of an OAuth token has a class of its own."""
+    """The patch of an OAuth token has its own class."""
     assert UserOauthTokenPatch(name="ci") != ApiTokenPatch(name="ci")
     assert isinstance(UserOauthTokenPatch(), ApiTokenPatch)
 

@@ -1,6 +1,6 @@
 """The rate limiter and the retry budget of a client, with a clock that skips all waiting.
 
-trio's mock clock jumps to the next deadline when all tasks wait. The transport answers by it.
+trio's mock clock jumps to the next deadline when all tasks wait. The transport uses the same clock.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 @attrs.define
 class Limit:
-    """Admits a number of requests in any second, and answers the others with 429.
+    """Admits a number of requests in any second, and responds to the others with 429.
 
     Attributes:
-        per_second: How many requests.
+        per_second: The number of requests.
         headers: The headers of a refusal.
-        latency: How long an answer takes, in seconds.
+        latency: The time until a response, in seconds.
         refused: When a request was refused.
         admitted: How many were not.
         is_on: Whether there is a limit at all.
@@ -433,7 +433,7 @@ def test_a_probe_ends_an_outage() -> None:
 
 @attrs.define
 class Outage:
-    """Answers with 503, or not at all, for some time."""
+    """Responds with 503, or not at all, for some time."""
 
     seconds: float
     failure: Any

@@ -396,7 +396,7 @@ def test_empty_payload_too_large() -> None:
     assert str(error).endswith("- no explanation was given")
 
 
-# --- What a server may say again --------------------------------------------------------------
+# --- Secrets that a server repeats -------------------------------------------------------------
 
 ECHOES = [
     {"type": "Validation", "message": f"{SECRET} is no good"},

@@ -55,7 +55,7 @@ async def test_respx_sees_a_default_client() -> None:
 
 
 @respx.mock
-async def test_what_a_request_carries() -> None:
+async def test_content_of_a_request() -> None:
     """A request has the headers and parameters of the official clients, and the given options."""
     route = respx.get(TOKEN_URL).respond(json=JSON)
     async with AsyncClient("t", losantdomain="a.example") as client:

@@ -138,7 +138,7 @@ async def test_job(fake_losant: FakeLosant, tmp_path: Path) -> None:
 
 
 async def test_call_in_a_task() -> None:
-    """A call that is a task of its own has no caller; its warning names no line of this package."""
+    """A call in its own task has no caller; its warning names no line of this package."""
     async with client() as warned:
         with pytest.warns(ScopeWarning) as caught:
             async with anyio.create_task_group() as tasks:

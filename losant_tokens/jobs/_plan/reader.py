@@ -58,7 +58,9 @@ def refusing_unreadable(path: Path) -> Iterator[None]:
     except MemoryError:
         raise PlanRefused(f"{path} cannot be read: it is too large") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise PlanRefused(f"{path} is not a plan of losant-tokens") from None
+        raise PlanRefused(
+            f"{path} is not a plan of losant-tokens. Pass the path of a plan."
+        ) from None
 
 
 def _read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Any]]:

@@ -43,7 +43,7 @@ EXPIRED = (401, {"type": "Unauthorized", "message": "Access token has expired"})
         ("jwt nonsense", UNKNOWN),
     ],
 )
-async def test_strangers(client: httpx.AsyncClient, header: str, expected: Any) -> None:
+async def test_unknown_tokens(client: httpx.AsyncClient, header: str, expected: Any) -> None:
     """A request without a token gets a 403, and one with an unknown token a 401."""
     answer = await client.get("/me/tokens", headers={"Authorization": header})
 
@@ -191,7 +191,9 @@ async def test_oauth_tokens(
         ("/me/tokens", 403),
     ],
 )
-async def test_reach(fake: FakeLosant, client: httpx.AsyncClient, path: str, status: int) -> None:
+async def test_access_of_application_tokens(
+    fake: FakeLosant, client: httpx.AsyncClient, path: str, status: int
+) -> None:
     """A token of an application can access only the tokens of that application."""
     owner = f"application:{APPLICATION}"
     listed = fake.add_token(owner=owner, scope=["all.User"]).secret
@@ -203,7 +205,7 @@ async def test_reach(fake: FakeLosant, client: httpx.AsyncClient, path: str, sta
     ]
 
 
-async def test_minted_tokens(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+async def test_access_tokens(fake: FakeLosant, client: httpx.AsyncClient) -> None:
     """An access token is in no list, is unique, and expires at the given time."""
     one, other = fake.access_token(), fake.access_token()
     expired = fake.access_token(expires=NOW)
@@ -253,7 +255,7 @@ async def test_log_in(fake: FakeLosant, credentials: dict[str, str], status: int
     )
 
 
-async def test_log_in_for_less() -> None:
+async def test_log_in_with_fewer_scopes() -> None:
     """A login may request fewer scopes and a shorter lifetime."""
     times = [NOW]
     fake = FakeLosant(now=lambda: times[-1])

@@ -331,7 +331,7 @@ ApiValidator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.data())
-def test_what_the_client_sends(kind: Any, data: st.DataObject) -> None:
+def test_bodies_of_the_client(kind: Any, data: st.DataObject) -> None:
     """The contract allows every body that the client makes, with any values."""
     required = {"name": "ci", "oauth": OauthRequest("c" * 24, "a:b", "a" * 43), "email": "a@b"}
     names = [field.name for field in attrs.fields(kind)]

@@ -35,7 +35,7 @@ async def outcome(client: httpx.AsyncClient, method: str, path: str) -> Any:
         (Fault(kind="garbage"), (200, "application/json", '{"items": [')),
     ],
 )
-async def test_answers(
+async def test_responses(
     fake: FakeLosant, client: httpx.AsyncClient, fault: Fault, expected: tuple[int, str, str]
 ) -> None:
     """A fault with a response sends its status, type and body, once."""
@@ -122,7 +122,7 @@ async def test_truncating_nothing() -> None:
         (Fault(path="/applications/*"), [200, 200, 200]),
     ],
 )
-async def test_which_requests(
+async def test_affected_requests(
     fake: FakeLosant, client: httpx.AsyncClient, fault: Fault, expected: list[int]
 ) -> None:
     """A fault affects the requested number of matching requests."""
@@ -222,7 +222,7 @@ def test_window(per_second: float, arrivals: list[float], expected: str) -> None
 
 
 @pytest.mark.parametrize("rate", [0, -1.0])
-def test_no_rate(fake: FakeLosant, rate: float) -> None:
+def test_rate_of_zero(fake: FakeLosant, rate: float) -> None:
     """A limit of zero is refused."""
     with pytest.raises(ValueError, match="per_second must be more than 0, or None, not "):
         fake.rate_limit(rate)

@@ -191,13 +191,13 @@ async def test_page_cap(filled: FakeLosant, client: httpx.AsyncClient) -> None:
     assert None is filled.page_cap
 
 
-def test_page_cap_of_nothing(fake: FakeLosant) -> None:
+def test_page_cap_of_zero(fake: FakeLosant) -> None:
     """A cap below one is refused."""
     with pytest.raises(ValueError, match="page_cap must be at least 1, or None, not 0"):
         fake.page_cap = 0
 
 
-async def test_families_are_apart(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+async def test_lists_of_owners_are_separate(fake: FakeLosant, client: httpx.AsyncClient) -> None:
     """Each owner has its own list."""
     owners: dict[str, str] = {
         "user": "/me/tokens",

@@ -78,7 +78,7 @@ async def test_life_of_a_token(
 
 
 @per_family
-async def test_the_secret_is_told_once(
+async def test_secret_is_returned_once(
     fake: FakeLosant,
     client: httpx.AsyncClient,
     owner: str,
@@ -449,7 +449,7 @@ async def test_owner_of_an_instances_token(client: httpx.AsyncClient) -> None:
     ]
 
 
-async def test_what_the_official_command_line_asks(client: httpx.AsyncClient) -> None:
+async def test_operations_of_the_official_command_line(client: httpx.AsyncClient) -> None:
     """`losant login` finds no single sign-on, and the addresses of the application."""
     sso = await client.get("/auth/ssoDomain", params={"email": "ada@example.com"})
     label = await client.get("/whitelabels/domain")

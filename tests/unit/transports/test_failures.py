@@ -159,7 +159,7 @@ async def test_a_cancellation_keeps_its_identity() -> None:
     assert (None, None) == (outer.__traceback__, inner.__traceback__)
 
 
-async def test_a_cancellation_keeps_what_caused_it() -> None:
+async def test_cancellation_keeps_its_cause() -> None:
     """A cancellation keeps another cancellation as its cause."""
     first, second = asyncio.CancelledError(), asyncio.CancelledError()
     second.__cause__ = first
@@ -216,7 +216,7 @@ def test_a_cancellation_through_a_whole_call(backend: str) -> None:
 
 
 class Waiting(httpx.AsyncBaseTransport):
-    """Never answers, in a frame that holds the bearer token."""
+    """Never responds, in a frame that holds the bearer token."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         bearer = request.headers["authorization"]

@@ -256,7 +256,7 @@ async def test_token_with_unknown_status_is_not_deleted(tmp_path: Path) -> None:
     assert (outcomes(report), methods[-1]) == ([Outcome.DONE], "DELETE")
 
 
-# --- Answers that get lost -------------------------------------------------------------------
+# --- Lost responses --------------------------------------------------------------------------
 
 
 @pytest.mark.sweep(sample=9)
@@ -385,7 +385,7 @@ def test_refused_change_is_final(tmp_path: Path) -> None:
     assert len(sent(fake, "DELETE")) == 2
 
 
-# --- What is the same for all ----------------------------------------------------------------
+# --- Errors that affect every token ----------------------------------------------------------
 
 
 async def test_revoked_token(tmp_path: Path) -> None:

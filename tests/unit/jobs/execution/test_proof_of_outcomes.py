@@ -174,7 +174,7 @@ def test_404_of_a_proxy_proves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_firewall_for_one_token(tmp_path: Path, method: str) -> None:
-    """A token that a firewall always answers for stays open, and the others are done."""
+    """A token whose requests a firewall always blocks stays open, and the others are done."""
     fake = fake_with(20)
     poisoned = fake.tokens()[3].id
 
@@ -225,7 +225,7 @@ def test_404_for_all_tokens_is_not_final(tmp_path: Path, tokens: int, verify: bo
 
 
 def test_404s_in_the_middle_of_a_job_are_not_final(tmp_path: Path) -> None:
-    """A service that starts to answer 404 for everything ends the job."""
+    """A service that starts to respond with 404 to every request ends the job."""
     fake = fake_with(100)
 
     async def job() -> tuple[Report, Report]:

@@ -381,7 +381,7 @@ def test_outage_while_planning(tmp_path: Path, status: int | None) -> None:
 
 
 async def test_full_disk_while_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error while a page is used is raised as it is, and not in a group."""
+    """An error while a page is used is raised directly, not in a group."""
     from losant_tokens.jobs._plan.writer import PlanWriter
 
     def flush(_: PlanWriter) -> None:
@@ -403,7 +403,7 @@ async def test_many_owner_ids(tmp_path: Path, owners: int, held: int) -> None:
 
 
 async def test_rule_that_raises(tmp_path: Path) -> None:
-    """An exception of a rule is raised as it is, and not in a group."""
+    """An exception of a rule is raised directly, not in a group."""
 
     def fail(*_: object) -> bool:
         raise ZeroDivisionError

@@ -76,7 +76,7 @@ def test_retry_after_is_respected(limit: Callable[[int], Limit], per_second: int
     assert refusals(responses) <= 0.05
     refused_at = [response.at for response in responses if not response.is_good]
     first = refused_at[0]
-    # What was in flight when the first was refused still comes in; then nothing does.
+    # Requests in flight at the first refusal still arrive. After them, there are none.
     assert [a.at for a in responses if first + 0.05 < a.at < first + 1.0] == []
 
 
@@ -279,7 +279,7 @@ def test_retry_after_never_shortens_the_backoff(retry_after: float) -> None:
         now += pauses[-1]
 
     assert pauses[-3:] == [5.0] * 3
-    assert pauses[1:] == sorted(pauses[1:])  # the first refusal has a pause of its own
+    assert pauses[1:] == sorted(pauses[1:])  # the first refusal has its own pause
 
 
 def test_retry_after_is_a_lower_bound() -> None:
