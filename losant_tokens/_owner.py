@@ -29,9 +29,11 @@ class Owner:
 
     def __attrs_post_init__(self) -> None:
         if self.kind in _WITH_ID:
-            validators.check_argument(
-                validators.string(pattern=validators.ID_PATTERN.pattern), "Owner", "id", self.id
-            )
+            if not isinstance(self.id, str) or not validators.ID_PATTERN.fullmatch(self.id):
+                raise ValidationError(
+                    f"Owner.id must be 24 hexadecimal digits, but it is "
+                    f"{validators.describe(self.id)}"
+                )
         elif self.id is not None:
             raise ValidationError(
                 f"Owner {self.kind!r} takes no id, but the id is {validators.describe(self.id)}"

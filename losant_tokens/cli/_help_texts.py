@@ -91,7 +91,7 @@ The scopes and the expiration date of a token cannot be changed.
 
 Examples:
   losant-tokens patch 575ec7417ae143cd83dc4a95 --status inactive
-  losant-tokens patch 575ec7417ae143cd83dc4a95 --name ci --description 'nightly build'\
+  losant-tokens patch 575ec7417ae143cd83dc4a95 --description 'nightly build'\
 """
 
 DELETE = f"""\
@@ -127,8 +127,8 @@ APPLY = f"""\
 
 {_AGE}
 
-Each token is read again before its change, and left alone if it has changed since
-the plan. Ctrl-C stops after the requests in flight; --resume continues.
+Each token is read again before its change, and left alone if it has changed
+since the plan. Ctrl-C stops after the requests in flight; --resume continues.
 
 Examples:
   losant-tokens apply plan.jsonl
@@ -195,7 +195,8 @@ Examples:
 
 COMPLETION = """\
 Examples:
-  losant-tokens completion bash > ~/.local/share/bash-completion/completions/losant-tokens
+  losant-tokens completion bash > \\
+    ~/.local/share/bash-completion/completions/losant-tokens
   losant-tokens completion zsh > ~/.zfunc/_losant-tokens
   losant-tokens completion fish > ~/.config/fish/completions/losant-tokens.fish\
 """

@@ -55,6 +55,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "but the client uses": "but this command uses",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass it with --unlisted-scope",
+        "protect='name'": "--protect NAME",
         "proxy= or HTTPS_PROXY": "HTTPS_PROXY",
         "unmatched='warn'": "--allow-unmatched",
         "verify= or SSL_CERT_FILE": "SSL_CERT_FILE",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from losant_tokens.cli._app import app, slow_import
 from losant_tokens.cli._console import mute, print_error
@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str]) -> int:
         return command(*bound.args, **bound.kwargs) or 0
     except CycloptsError as error:
         command_line = " ".join(("losant-tokens", *(error.command_chain or ()), "--help"))
-        problem: CommandError = UsageError(str(error), f"see {command_line}")
+        problem: CommandError = UsageError(_usage_problem(error), f"see {command_line}")
     except CommandError as error:
         problem = error
     except LosantError as error:
@@ -75,3 +75,17 @@ def _run(arguments: Sequence[str]) -> int:
         problem = unexpected(error)
     print_error(problem)
     return problem.exit_code
+
+
+def _usage_problem(error: CycloptsError) -> str:
+    """Return what is wrong with the arguments, in the words that the help uses."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"Unexpected argument: {' '.join(error.unused_tokens or ())}"
+    if not isinstance(error, MissingArgumentError) or error.argument is None:
+        return str(error)
+    if error.keyword is not None:
+        return f"{error.keyword} needs a value"
+    kind = "option" if error.argument.name.startswith("-") else "argument"
+    # An option that looks like the missing one is in the message, in a sentence of its own.
+    _, question, misspelt = str(error).partition(" Did you mean ")
+    return f"Missing {kind}: {error.argument.name}" + (question and f".{question}{misspelt}")

@@ -109,6 +109,11 @@ def test_help_fits_80_columns(name: str) -> None:
     assert max(map(len, help_at(80, name))) <= 80
 
 
+def test_notes_and_examples_are_not_wrapped(name: str) -> None:
+    """No line of the notes and the examples is longer than 80 columns, so all can be copied."""
+    assert [line for line in COMMANDS[name].epilogue.splitlines() if len(line) > 80] == []
+
+
 def test_help_has_examples(name: str) -> None:
     """The help of each command has examples."""
     assert f"Examples:\n  losant-tokens {name}" in COMMANDS[name].epilogue
