@@ -39,7 +39,7 @@ def is_broken(done: "subprocess.CompletedProcess[str]") -> bool:
     )
 
 
-# --- Changes are made, and exit codes say so -------------------------------------------------
+# --- Changes and their exit codes ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", pytest.param(">/dev/full 2>&1", marks=FULL)])

@@ -15,7 +15,7 @@ from tests.support.wire import ID, STACKS, Peer, response, run, serve, token, tr
 MIB = 1024 * 1024
 ONCE = RetryPolicy(attempts=1)
 OTHER_ID = "575ec8687ae143cd83dc4a97"
-MAX_PAUSE = 1.0  # seconds; usual are 0.1, and seconds without the limits
+MAX_PAUSE = 1.0  # seconds; usually 0.1, and several seconds without the limits
 MAX_GROWTH = 150  # MiB; 1,500 without the limits
 GZIP = "Content-Encoding: gzip\r\n"
 

@@ -29,7 +29,7 @@ from tests.support.wire import (
 
 METHODS = ("GET", "PATCH", "DELETE", "POST")
 TIMEOUT = 5.0  # seconds, which a busy machine does not need
-SHORT = 0.3  # for what only a timeout ends
+SHORT = 0.3  # seconds, for requests that only a timeout ends
 DEADLINE = 20.0
 RETRY = RetryPolicy(attempts=3, base=0.001, deadline=DEADLINE)
 FRAMES = {"length": response, "chunked": chunked, "until close": until_close}
@@ -406,7 +406,7 @@ def test_informational(stack: str) -> None:
     check(stack, fault, kinds=(type(None),))
 
 
-# --- What errors say ------------------------------------------------------------------------------
+# --- The messages of errors -----------------------------------------------------------------------
 
 SECRET = "my-secret-token"
 QUOTED = {

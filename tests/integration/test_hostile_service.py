@@ -294,7 +294,7 @@ def test_planning_through_an_outage(seconds: float, tmp_path: Path) -> None:
     hostile(job)
 
 
-# --- Strangers and outages -----------------------------------------------------------------------
+# --- Other services and outages ------------------------------------------------------------------
 
 STRANGERS = {
     "html 404": html(404),

@@ -30,7 +30,7 @@ async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
     assert (report.retries, report.refused, report.gave_up) == (0, 0, None)
 
 
-# --- Being stopped ---------------------------------------------------------------------------
+# --- Stopping --------------------------------------------------------------------------------
 
 
 def slow_fake(tokens: int = 60, seconds: float = 1.0) -> FakeLosant:

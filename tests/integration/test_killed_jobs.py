@@ -26,7 +26,7 @@ from tests.support.jobs import (
 )
 from tests.support.plans import write
 
-# --- Being killed ----------------------------------------------------------------------------
+# --- Killed processes ------------------------------------------------------------------------
 
 APPLY = """
 import asyncio, sys
@@ -86,7 +86,7 @@ def test_killed_again_and_again(tmp_path: Path, thorough: bool) -> None:
     assert (counts(report), report.requests) == ({"done": tokens}, 0)
 
 
-# --- Left behind -----------------------------------------------------------------------------
+# --- Files of killed processes ---------------------------------------------------------------
 
 KILLED = """
 import os, signal, sys

@@ -55,7 +55,7 @@ def held(error: BaseException | None, seen: set[int] | None = None) -> list[str]
 def _shows(value: object) -> bool:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 -- half made, so no tool can show it
+    except Exception:  # noqa: BLE001 -- partly initialized, so no tool can show it
         return False
     return any(secret in text for secret in SECRETS)
 

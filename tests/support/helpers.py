@@ -306,7 +306,7 @@ def frames_hold(error: BaseException, secret: str) -> list[str]:
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 -- half made when the error arose, and so shown by no tool
+    except Exception:  # noqa: BLE001 -- partly initialized, so no tool can show it
         return ""
 
 

@@ -63,7 +63,7 @@ def test_unknown_name() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "errors"])
 def test_documented(name: str) -> None:
     """Every public object has a docstring."""
-    documented = {"NEVER", "__version__"}  # no objects of their own kind
+    documented = {"NEVER", "__version__"}  # values without their own docstring
     assert name in documented or getattr(losant_tokens, name).__doc__.strip()
 
 

@@ -47,7 +47,7 @@ PATHS = {
 }
 
 
-# --- The value -------------------------------------------------------------------------------
+# --- Owner -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_refused(kind: Any, id_: Any, expected: str) -> None:
     assert str(caught.value).startswith(expected)
 
 
-# --- Its tokens ------------------------------------------------------------------------------
+# --- OwnerTokens -----------------------------------------------------------------------------
 
 Call = Callable[[OwnerTokens], Awaitable[Any]]
 

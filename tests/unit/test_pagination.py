@@ -151,7 +151,7 @@ async def test_closing_the_listing() -> None:
         assert 0 == len(client._session.reads_ahead)
         with pytest.raises(StopAsyncIteration):
             await anext(listing)
-        await client.user_api_tokens.iter().aclose()  # never begun: nothing to do
+        await client.user_api_tokens.iter().aclose()  # never started: nothing to do
 
 
 async def test_closing_the_client() -> None:

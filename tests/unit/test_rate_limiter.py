@@ -99,7 +99,7 @@ async def gather(*calls: Awaitable[object]) -> Counter[str]:
     return Counter(found)
 
 
-# --- The pace ---------------------------------------------------------------------------------
+# --- The rate ---------------------------------------------------------------------------------
 
 
 @pytest.mark.sweep(sample=4)

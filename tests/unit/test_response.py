@@ -75,7 +75,7 @@ def shown_by(error: LosantError) -> str:
     return f"{error!r} {error} {vars(error)} {pickle.dumps(error)!r}"
 
 
-# --- What succeeds ---------------------------------------------------------------------------
+# --- Successes -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
@@ -257,7 +257,7 @@ def test_new_token_without_its_secret(token: dict[str, Any], problem: str) -> No
     assert SECRET not in shown_by(error)
 
 
-# --- What fails ------------------------------------------------------------------------------
+# --- Errors ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

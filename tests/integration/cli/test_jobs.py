@@ -719,7 +719,7 @@ def test_job_without_tokens(service: str, command: Command) -> None:
     assert "WARNING" not in command("cleanup", "--inactive", "--yes", "--protect", "prod-1")[2]
 
 
-# --- Checks that can be overruled ------------------------------------------------------------
+# --- Checks that can be overridden -----------------------------------------------------------
 
 
 def test_protect_without_a_match(service: str, command: Command) -> None:

@@ -44,7 +44,7 @@ def age(folder: Path, days: int = 200) -> None:
         os.utime(path, times=(time.time() - days * 86_400,) * 2)
 
 
-# --- Where it is -----------------------------------------------------------------------------
+# --- The place of the folder -----------------------------------------------------------------
 
 
 def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

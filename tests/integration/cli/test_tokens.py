@@ -395,7 +395,7 @@ def test_token_without_an_id(
     assert err.count("losant-tokens: WARNING: cannot determine which token is in use") == 1
 
 
-# --- Checks that can be overruled ------------------------------------------------------------
+# --- Checks that can be overridden -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(("check", "code"), [("enforce", 1), ("warn", 0), ("off", 0)])

@@ -212,7 +212,7 @@ def test_any_no_proxy(no_proxy: str, url: str) -> None:
         ({"HTTPS_PROXY": "http://p:1", "no_proxy": "losant.com"}, API, None),
         ({"HTTPS_PROXY": "http://p:1", "no_proxy": "", "NO_PROXY": "*"}, API, "http://p:1"),
         ({"HTTPS_PROXY": "http://p:1"}, "https://127.0.0.1", "http://p:1"),
-        # Plain http, which another host gets by explicit consent alone.
+        # Plain http to another host, which needs explicit consent.
         ({"HTTP_PROXY": "http://p:1"}, "http://fake:8080", "http://p:1"),
         ({"ALL_PROXY": "http://p:1"}, "http://fake:8080", "http://p:1"),
         ({"HTTPS_PROXY": "http://p:1"}, "http://fake:8080", None),

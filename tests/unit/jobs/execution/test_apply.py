@@ -110,7 +110,7 @@ async def test_protected_tokens_need_no_request(tmp_path: Path) -> None:
     assert fake.tokens()[0].id not in {request.path[-24:] for request in fake.requests}
 
 
-# --- Before it begins ------------------------------------------------------------------------
+# --- Checks before the start -----------------------------------------------------------------
 
 
 async def test_refused_plans(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_plan_without_tokens(tmp_path: Path) -> None:
     assert (report.is_complete, report.total, report.requests) == (True, 0, 0)
 
 
-# --- Carrying on -----------------------------------------------------------------------------
+# --- Resuming --------------------------------------------------------------------------------
 
 
 async def test_finished_job_is_not_repeated(tmp_path: Path) -> None:
@@ -322,7 +322,8 @@ def test_lost_response_of_a_missing_token(tmp_path: Path) -> None:
             fake.fail(status=500, times=5, method="PATCH")
             fake.fail(status=404, method="GET", path=ONE)  # the read after all of these attempts
             fake.fail(status=500, times=1, method="PATCH")
-            fake.fail(status=404, times=1, method="PATCH")  # the second try of the second
+            # This is the second attempt for the second token.
+            fake.fail(status=404, times=1, method="PATCH")
             return await jobs.apply(client, plan, verify=False)
 
     assert counts(on_virtual_time(job)) == {"gone": 2, "done": 1}

@@ -260,7 +260,7 @@ def test_budget_limits_retries(tmp_path: Path) -> None:
     assert counts(report) == {"done": 100}
 
 
-# --- Being stopped ---------------------------------------------------------------------------
+# --- Stopping --------------------------------------------------------------------------------
 
 
 def slow_fake(tokens: int = 60, seconds: float = 1.0) -> FakeLosant:
@@ -505,7 +505,7 @@ async def test_cancelled_while_files_are_opened(tmp_path: Path) -> None:
             await asyncio.wait([task])
         report = None
         while report is None:
-            with suppress(jobs.JournalError):  # the thread may still be at it
+            with suppress(jobs.JournalError):  # the thread may still be working
                 report = await jobs.apply(client, plan, resume=True)
 
     assert counts(report) == {"done": 3}

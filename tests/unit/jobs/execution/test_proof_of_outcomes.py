@@ -558,7 +558,7 @@ def test_delayed_read_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
 
 
-# --- Guards at the beginning -----------------------------------------------------------------
+# --- Guards at the start ---------------------------------------------------------------------
 
 
 async def test_token_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ LISTINGS = [
     ("abcde", "c", 3, "abcde", True),  # two were created meanwhile, and come last
     ("acde", "c", 3, "acde", False),  # b was deleted, or hidden by another deletion
     ("abc", "c", None, "abc", False),
-    ("abbc", "c", 3, "abc", False),  # one came twice
-    ("abcdefghijklmb", "m", 13, "abcdefghijklm", False),  # one came twice, far apart
+    ("abbc", "c", 3, "abc", False),  # one is listed twice
+    ("abcdefghijklmb", "m", 13, "abcdefghijklm", False),  # one is listed twice, far apart
     ("badcfehgjilknm", "n", 14, "badcfehgjilknm", False),  # not sorted
-    ("badcfehgjilkab", "l", 12, "badcfehgjilk", False),  # not sorted, and two came twice
+    ("badcfehgjilkab", "l", 12, "badcfehgjilk", False),  # not sorted, and two are listed twice
 ]
 
 

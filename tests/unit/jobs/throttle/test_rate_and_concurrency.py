@@ -236,7 +236,7 @@ def test_limit_by_the_minute_is_used() -> None:
     assert refusals(responses, since=60) <= 0.1
 
 
-# --- Its parts -------------------------------------------------------------------------------
+# --- The parts of the rate -------------------------------------------------------------------
 
 
 def test_refusals_in_flight_count_once() -> None:
