@@ -172,7 +172,7 @@ class AdaptiveRate:
     responses: Meter = attrs.field(factory=Meter, init=False)
     refusals: Meter = attrs.field(factory=Meter, init=False)
     latency: float = attrs.field(default=math.inf, init=False)
-    # The time of the next place by the rate alone. The first place is free at once.
+    # The time of the next place by the rate alone. The first place is free immediately.
     _next_place: float = attrs.field(default=math.inf, init=False)
     # The time before which no place can be taken.
     _free_at: float = attrs.field(default=0.0, init=False)
@@ -194,7 +194,7 @@ class AdaptiveRate:
 
         Args:
             now: The current time.
-            places: The number of requests that follow each other at once. Reading and changing a
+            places: The number of requests that follow each other directly. Reading and changing a
                 token belong together, so there is no wait in between.
         """
         if now < self._free_at:

@@ -258,7 +258,7 @@ class Call:
     # --- Waiting to send ---------------------------------------------------------------------
 
     def _may_send_now(self) -> bool:
-        """Take a free place at once, if there is one and the rate is not limited."""
+        """Take a place if one is free and the rate is not limited; return whether that worked."""
         is_limited = self.policy.follow_rate_limit and self.state.rate_limiter.rate is not None
         return not is_limited and self.state.limiter.acquire_nowait()
 
@@ -322,7 +322,7 @@ class Call:
         connect = seconds if math.isfinite(seconds) else None
         self.request.extensions["timeout"] = {"connect": connect, "pool": connect}
         # One scope limits the whole attempt. The timeouts of httpx are for each read, so a server
-        # that sends a byte now and then would never meet them. It is not `asyncio.timeout`: if
+        # that sends a byte now and then would never exceed them. It is not `asyncio.timeout`: if
         # httpcore is in a task group of anyio, and the caller's own scope ends at the same time,
         # that would leave a cancellation that nobody catches.
         began = self.state.now()

@@ -9,7 +9,7 @@ member, such as a token without an id, cannot be read. In a list, its raw value 
 `unreadable_items`, and the other items are read. Roles are read as a whole or not at all, because a
 role that was read in part would be written back in part.
 
-cattrs reads a whole model at once. Only if that fails, the model is read again, member by member.
+cattrs reads a model in one step. If that fails, the model is read again, member by member.
 
 `Codec.decode` returns a problem instead of raising it, because a traceback would show the content
 of the response. A `ContentProblem` names the place and the problem, but never the value.
@@ -275,7 +275,7 @@ def _present_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any
 
 
 def _model_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    """Return a reader of a model, which is read at once or else member by member."""
+    """Return a reader of a model, in one step or, if that fails, member by member."""
     names = {name: wire for name, wire in _wire_names(kind) if name not in _META}
     overrides: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
     meta = _META & attrs.fields_dict(kind).keys()

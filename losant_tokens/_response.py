@@ -424,7 +424,7 @@ def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
     Args:
         headers: The headers of the response. If `Retry-After` is a date, it is compared with their
             `Date`, so that a wrong clock of this machine makes no difference.
-        now: The current time, in case there is no such `Date`.
+        now: The current time, which is used if there is no such `Date`.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():

@@ -59,7 +59,7 @@ class ApplicationApiTokenResource(Resource):
     async def delete(
         self, application_id: str, api_token_id: str, **options: Unpack[RequestOptions]
     ) -> Success:
-        """Delete a token for good.
+        """Delete a token permanently.
 
         Args:
             application_id: The id of the application.

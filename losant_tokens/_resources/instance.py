@@ -57,7 +57,7 @@ class InstanceApiTokenResource(Resource):
     async def delete(
         self, instance_id: str, api_token_id: str, **options: Unpack[RequestOptions]
     ) -> Success:
-        """Delete a token for good.
+        """Delete a token permanently.
 
         Args:
             instance_id: The id of the instance.

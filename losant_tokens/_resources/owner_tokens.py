@@ -127,7 +127,7 @@ class OwnerTokens(Resource):
         return token
 
     async def delete(self, token_id: str, **options: Unpack[RequestOptions]) -> Success:
-        """Delete a token for good.
+        """Delete a token permanently.
 
         Args:
             token_id: The id of the token.

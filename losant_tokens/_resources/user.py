@@ -65,7 +65,7 @@ class UserApiTokenResource(Resource):
         return await self._call(operations.USER_API_TOKEN_PATCH, ids, body=api_token, **options)
 
     async def delete(self, api_token_id: str, **options: Unpack[RequestOptions]) -> Success:
-        """Delete a token for good.
+        """Delete a token permanently.
 
         Args:
             api_token_id: The id of the token.
@@ -148,7 +148,7 @@ class UserOauthTokenResource(Resource):
         return await self._call(operations.USER_OAUTH_TOKEN_PATCH, ids, body=oauth_token, **options)
 
     async def delete(self, oauth_token_id: str, **options: Unpack[RequestOptions]) -> Success:
-        """Delete an OAuth token for good.
+        """Delete an OAuth token permanently.
 
         Args:
             oauth_token_id: The id of the OAuth token.

@@ -97,7 +97,7 @@ class Protocol(ResponseHandler):
         return super().should_close or not self._pool.keeps_connections
 
     def close(self) -> None:
-        """Close the connection at once, without sending the rest of a request.
+        """Close the connection immediately, without sending the rest of a request.
 
         A server that neither reads the rest nor confirms the end of TLS would keep the socket open.
         """

@@ -45,7 +45,7 @@ class Pool(httpx.AsyncBaseTransport):
 
     The environment is read when the pool first connects to a host, because the host decides which
     variables apply. A variable that cannot be used raises `Misconfigured` then. An argument that
-    cannot be used raises `ValidationError` at once.
+    cannot be used raises `ValidationError` immediately.
 
     Args:
         max_connections: The maximum number of connections.

@@ -1,6 +1,6 @@
 """httpx's connections, in a pool that is safe to cancel.
 
-The problem: httpx's own pool loses a place for good if a request is cancelled before it has
+The problem: httpx's own pool loses a place permanently if a request is cancelled before it has
 connected, or while its response is being closed. With enough cancellations, every later request
 fails with `PoolTimeout`. Its CPU time per request also grows with the number of requests in flight,
 because it searches all requests and connections at each step.

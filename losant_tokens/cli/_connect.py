@@ -201,7 +201,7 @@ def print_stopping(grace: float) -> None:
     """Print that a signal was received, and how long the grace period is."""
     print_after_signal(
         f"Stopping: waiting up to {grace:g} seconds for requests in flight. "
-        f"Ctrl-C again stops at once."
+        f"Ctrl-C again stops immediately."
     )
 
 

@@ -69,7 +69,7 @@ class NamePattern:
 
     @property
     def is_glob(self) -> bool:
-        """Whether the pattern may match other names than the one that is equal to it."""
+        """Whether the pattern may match names that are not equal to it."""
         return not _GLOB_CHARACTERS.isdisjoint(self.text)
 
 

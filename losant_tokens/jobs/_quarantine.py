@@ -286,7 +286,7 @@ class Review:
 
     def left_alone(self) -> str | None:
         """Return how many tokens are left alone, and why, as a sentence; `None` if none is."""
-        missing = "are not listed any more"
+        missing = "are no longer listed"
         found = (self._obstacles.get(key, missing) for key in self.changes)
         reasons = Counter(obstacle for obstacle in found if obstacle is not None)
         if not reasons:

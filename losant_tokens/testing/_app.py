@@ -41,7 +41,7 @@ class BufferedResponse:
 
 
 class ConnectionClosed(Exception):  # noqa: N818  -- a fault on demand is no error
-    """The connection must be closed: at once, or after a part of a response.
+    """The connection must be closed: immediately, or after a part of a response.
 
     Raised if the application is called in process, because then it has no connection to close.
     """

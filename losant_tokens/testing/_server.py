@@ -100,7 +100,7 @@ class Serving:
         """Run the server until `_stop` is set.
 
         uvicorn's own `Server` handles signals, polls for its end ten times per second and waits
-        for requests in flight. The fake must stop at once, even if requests hang.
+        for requests in flight. The fake must stop immediately, even if requests hang.
         """
         self._loop = asyncio.get_running_loop()
         self._stop = stop = asyncio.Event()
@@ -140,7 +140,7 @@ def _bind(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
         # On Windows this option would let two servers use one port. Elsewhere it only makes a
-        # port available again at once.
+        # port available again immediately.
         if os.name != "nt":  # pragma: no branch
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)

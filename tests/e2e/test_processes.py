@@ -95,7 +95,9 @@ def busy(fake: FakeLosant, service: str, tmp_path: Path) -> FakeLosant:
     return fake
 
 
-STOPPING = "Stopping: waiting up to 8 seconds for requests in flight. Ctrl-C again stops at once.\n"
+STOPPING = (
+    "Stopping: waiting up to 8 seconds for requests in flight. Ctrl-C again stops immediately.\n"
+)
 CLEANUP = ("cleanup", "--named", "ci-*", "--allow-majority", "--yes", "--max-concurrency", "4")
 
 

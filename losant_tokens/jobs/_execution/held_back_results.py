@@ -8,7 +8,7 @@ row are missing, or all of them, a list of the owner's tokens must confirm it. A
 soon as a token is changed. If no token can be changed, the credential is to blame. A result that
 is not confirmed stays open, so a resumed job tries again.
 
-Rejected: recording these results at once, because a job with the wrong credential would mark
+Rejected: recording these results immediately, because a job with the wrong credential would mark
 thousands of tokens as gone.
 """
 

@@ -97,7 +97,7 @@ class Report:
         """Return the result for each token, one by one.
 
         Raises:
-            PlanRefused: The plan cannot be read any more.
+            PlanRefused: The plan can no longer be read.
         """
         for number, entry in enumerate(self.plan.entries()):
             yield Result(
@@ -125,7 +125,7 @@ class Report:
             ValidationError: There is no format for the suffix.
             GuardRefused: The file is a plan, a journal, the report of a quarantine of another plan,
                 or not a report.
-            JobError: The file cannot be written, or the plan cannot be read any more.
+            JobError: The file cannot be written, or the plan can no longer be read.
         """
         return save(self._data(), Path(path))
 

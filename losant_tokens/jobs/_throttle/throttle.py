@@ -84,7 +84,7 @@ class Throttle:
         circuit_breaker: Detects outages, and limits the retries.
         before_waiting: Called before a wait that is not short.
         now: The clock.
-        is_stopping: Whether the job is stopping, so that nothing is sent any more.
+        is_stopping: Whether the job is stopping, so nothing more is sent.
         sent: The number of requests sent.
         retries: The number of attempts that followed a failed one.
         refused: The number of requests refused with 429.
@@ -138,7 +138,7 @@ class Throttle:
                 self.rate.release(slot.places)
 
     async def read(self, request: Callable[[], Awaitable[R]]) -> R:
-        """Send a request that only reads. Retry it until it succeeds or fails for good.
+        """Send a request that only reads. Retry it until it succeeds or cannot be retried.
 
         Args:
             request: Sends the request once.

@@ -132,7 +132,7 @@ async def test_changed_tokens_are_left_alone(
         "1 are active again",
         "1 have another name",
         "2 were last changed by something other than the quarantine",
-        "1 are not listed any more",
+        "1 are no longer listed",
     }
     assert (left, left) == (names(sweep), names(restore))
 
