@@ -298,7 +298,7 @@ def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         cli.main()
 
     assert exit_.value.code == 2
-    assert "parameter ID requires" in capsys.readouterr().err
+    assert "Missing argument: ID" in capsys.readouterr().err
 
 
 def test_without_the_extra(
