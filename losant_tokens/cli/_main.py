@@ -78,7 +78,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _usage_problem(error: CycloptsError) -> str:
-    """Return what is wrong with the arguments, in the words that the help uses."""
+    """Return the problem with the arguments, in the words of the help."""
     if isinstance(error, UnusedCliTokensError):
         return f"Unexpected argument: {' '.join(error.unused_tokens or ())}"
     if not isinstance(error, MissingArgumentError) or error.argument is None:
@@ -86,6 +86,6 @@ def _usage_problem(error: CycloptsError) -> str:
     if error.keyword is not None:
         return f"{error.keyword} needs a value"
     kind = "option" if error.argument.name.startswith("-") else "argument"
-    # An option that looks like the missing one is in the message, in a sentence of its own.
+    # The message of cyclopts ends with a sentence about a similar option, if there is one.
     _, question, misspelt = str(error).partition(" Did you mean ")
     return f"Missing {kind}: {error.argument.name}" + (question and f".{question}{misspelt}")

@@ -642,7 +642,7 @@ def test_report_is_a_folder(service: str, command: Command) -> None:
     [
         (["sweep", "r.json"], "--after"),
         (["sweep", "r.json", "--after", "soon"], '"soon" is not an age: use hours, days or weeks'),
-        (["apply"], "parameter FILE requires"),
+        (["apply"], "Missing argument: FILE"),
         (["apply", "p", "--rate", "0"], 'Invalid value "0.0" for '),
         (["plan", "--owner", "me"], "The owner must be user, oauth, application:ID"),
         (["plan", "--older-than", "9d", "--max-changes", "-1"], 'Invalid value "-1" for '),
