@@ -21,7 +21,7 @@ The caller passes the time, so that tests need no clock.
 import attrs
 
 CAPACITY = 8.0
-"""The maximum number of tokens, with which a client starts."""
+"""The maximum number of tokens. A client starts with this number."""
 
 _EARNED = 0.2  # tokens for a first attempt with a response
 _EARNED_BY_RETRY = 2.0  # tokens for a retry with a response, so that the bucket fills quickly

@@ -91,7 +91,7 @@ class Network(httpcore.AsyncNetworkBackend):
         return self._stream
 
     def begin(self) -> None:
-        """Record that a new request begins, of which nothing was sent yet."""
+        """Record that a new request begins, and that nothing of it was sent yet."""
         self.is_sending = False
 
     def record_written(self, content: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def readiness(socket: Any) -> Callable[[], bool]:
-    """Return a function that returns whether a socket has data, has ended, or is closed.
+    """Return a function that checks whether a socket has data, has ended, or is closed.
 
     Args:
         socket: A socket, or the object that an event loop provides in its place.

@@ -265,7 +265,7 @@ class RunOptions:
         }
 
     def arguments(self) -> tuple[str, ...]:
-        """Return the options with which a job is resumed, except `--yes`."""
+        """Return the options to resume a job with, except `--yes`."""
         return (
             *(["--no-verify"] if self.no_verify else []),
             *([] if self.account_check == "enforce" else ["--account-check", self.account_check]),

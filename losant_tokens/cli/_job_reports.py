@@ -69,7 +69,7 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
 
     Args:
         report: The report.
-        saved: The files to which it was written.
+        saved: The files that it was written to.
         json: Whether to write JSON to stdout.
     """
     if json:

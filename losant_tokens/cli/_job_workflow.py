@@ -139,7 +139,7 @@ class JobWorkflow:
     max_age: timedelta = DEFAULT_MAX_AGE
 
     def arguments(self) -> tuple[str, ...]:
-        """Return the options with which the job is resumed."""
+        """Return the options to resume the job with."""
         return (
             *self.options.arguments(),
             *([] if self.max_age == DEFAULT_MAX_AGE else ["--max-age", format_age(self.max_age)]),

@@ -74,7 +74,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         protect: Ids and name patterns of tokens that are never touched. Default: none.
         allow_majority: Whether more than half of an owner's tokens may be selected. Default: False.
         max_changes: The maximum number of selected tokens. Default: no limit.
-        now: The time from which `after` is counted, with a time zone. Default: the server's time.
+        now: The time to count `after` back from, with a time zone. Default: the server's time.
         clock_check: What to do if this machine's clock differs from the server's, as for `plan`.
             Default: `warn`.
         unmatched: What to do about a pattern that matches no token, as for `plan`. Default: `warn`.

@@ -87,7 +87,7 @@ class Counts:
 
 @frozen(kw_only=True)
 class Header:
-    """The header of a plan: what was listed, by which rule, for which action.
+    """The header of a plan: the owners, the rule, the action and the counts.
 
     Attributes:
         created_at: The time when planning began, by the server's clock if that is known.

@@ -65,7 +65,7 @@ def glob(pattern: str) -> Callable[[str], bool]:
 
     `*` matches any number of characters, and every other character matches itself. Each part
     between two stars is searched for after the part before it, and its first occurrence is always
-    good enough. So there is no backtracking, with which a filter of eight stars takes minutes.
+    good enough. So there is no backtracking, which takes minutes for a filter of eight stars.
     """
     first, *rest = pattern.split("*")
     if not rest:

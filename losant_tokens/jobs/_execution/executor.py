@@ -223,7 +223,7 @@ class Executor:
         return TokenResult(Outcome.DONE if was_deleted else Outcome.GONE)
 
     def _proves_action(self, entry: Entry, response: Token | Success) -> bool:
-        """Return whether the response to a change says that it was carried out."""
+        """Return whether the response to a change confirms that it was carried out."""
         if isinstance(response, Success):
             return response.is_stated
         is_same_token = response.id.lower() == entry.id.lower()

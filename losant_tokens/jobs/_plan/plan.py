@@ -34,7 +34,7 @@ class Plan:
 
     Attributes:
         path: The file.
-        header: The header: what was listed, by which rule, for which action.
+        header: The header: the owners, the rule, the action and the counts.
         digest: The digest of the content, which is unique to the plan.
         folder: The temporary folder of a plan that was made without a path; else `None`.
     """

@@ -26,7 +26,7 @@ class Report:
 
     Attributes:
         plan: The plan.
-        journal: The file of the journal, with which the job can be resumed.
+        journal: The file of the journal, which a resumed job reads.
         requests: The number of requests sent in this run.
         retries: The number of attempts that followed a failed one.
         refused: The number of requests refused with 429.
