@@ -3,8 +3,8 @@
 pip install 'losant-tokens[testing]'      # for starlette and uvicorn
 LOSANT_API_TOKEN=... uvicorn --app-dir examples sse_cleanup:app
 
-curl -X POST 'localhost:8000/plans?named=ci-*'             # plan, for review
-curl -X POST localhost:8000/plans/PLAN/apply               # apply the plan
+curl -X POST 'localhost:8000/plans?named=ci-*'             # plan; the response has its id
+curl -X POST localhost:8000/plans/PLAN/apply               # apply the plan with this id
 curl -N localhost:8000/plans/PLAN/progress                 # its progress, as server-sent events
 
 A job belongs to the app and not to a request, so it goes on if the browser disconnects. When the

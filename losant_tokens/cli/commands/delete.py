@@ -35,7 +35,7 @@ from losant_tokens.cli._options import (
 )
 from losant_tokens.cli._parse import read_token_ids
 from losant_tokens.cli._stop_signals import GRACE, StopSignals
-from losant_tokens.errors import LosantError, ResponseError, TransportError
+from losant_tokens.errors import LosantError, NotFound, ResponseError, TransportError
 
 if TYPE_CHECKING:
     from losant_tokens import AsyncClient, OwnerTokens
@@ -81,7 +81,8 @@ def _confirm(owner: Owner, ids: Sequence[str], connection: ConnectionOptions) ->
         expires = format_date(getattr(outcome, "expiration_date", None), no_expiry(outcome))
         lines[token_id] = f"  {token_id}  {name}  (expires: {expires})"
         if isinstance(outcome, LosantError):
-            lines[token_id] = f"  {token_id}  ({type(outcome).__name__})"
+            problem = "not found" if isinstance(outcome, NotFound) else type(outcome).__name__
+            lines[token_id] = f"  {token_id}  ({problem})"
 
     async def work(tokens: "OwnerTokens") -> None:
         await call_for_each(ids, tokens.get, describe)

@@ -97,7 +97,7 @@ def test_confirmation_of_a_missing_token(
 
     _, _, err = command("delete", GONE)
 
-    assert err == f"  {GONE}  (NotFound)\nDelete this token? [y/N] Nothing was deleted.\n"
+    assert err == f"  {GONE}  (not found)\nDelete this token? [y/N] Nothing was deleted.\n"
 
 
 def test_own_token(
