@@ -1,4 +1,4 @@
-"""One call: its attempts, and its waits. No other module of the client waits for the network.
+"""Make one call with all of its attempts. No other module of the client waits for the network.
 
 Pure functions decide: `_request` builds the request, `_response` reads the response, and `_retry`
 decides whether to send it again. All calls of a client share its open state (`_open_state`): the

@@ -1,4 +1,4 @@
-"""Logging in.
+"""Log in with an email address and a password.
 
 Source: `auth.md` in https://github.com/Losant/losant-rest-python/tree/master/docs
 """

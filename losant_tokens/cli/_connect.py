@@ -1,4 +1,4 @@
-"""Clients for the commands, and the event loop: every call to the API is awaited here."""
+"""Open a client for a command, and run its calls in an event loop."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The end of the help of each command: notes, examples, the environment and exit codes."""
+"""Texts for the help of each command: notes, examples, environment variables and exit codes."""
 
 ROOT = """\
 Environment:

@@ -1,4 +1,4 @@
-"""Make the plans of the job commands."""
+"""Make a plan from the options of a job command, and show it."""
 
 import warnings
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Tables, which fit the width of a terminal and are complete if there is no terminal."""
+"""Tables that fit the width of a terminal. Without a terminal, no cell is shortened."""
 
 import io
 import shutil

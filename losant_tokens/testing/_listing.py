@@ -1,4 +1,4 @@
-"""Lists: filtering, sorting and pagination."""
+"""Lists of the fake: filtering, sorting and pagination."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The operations: validation, authentication, authorization and the change."""
+"""Carry out the operations of the fake: validate, authenticate, authorize, and change its state."""
 
 import json
 import re

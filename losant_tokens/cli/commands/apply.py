@@ -1,4 +1,4 @@
-"""The command `apply`."""
+"""`apply`: carry out a plan that was reviewed."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated

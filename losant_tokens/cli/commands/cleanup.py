@@ -1,4 +1,4 @@
-"""The command `cleanup`."""
+"""`cleanup`: plan and apply in one step."""
 
 from losant_tokens.cli._job_options import (
     DEFAULT_OWNERS,

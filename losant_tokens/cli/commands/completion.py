@@ -1,4 +1,4 @@
-"""The command `completion`."""
+"""`completion`: print a completion script for a shell."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The command `create`."""
+"""`create`: create a token, and print its secret once."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""The command `delete`."""
+"""`delete`: delete tokens by their ids."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

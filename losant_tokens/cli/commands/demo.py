@@ -1,4 +1,4 @@
-"""The command `demo`."""
+"""`demo`: clean up a thousand tokens of a fake Losant."""
 
 import sys
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The command `list`."""
+"""`list`: list the tokens of an owner."""
 
 import re
 import sys

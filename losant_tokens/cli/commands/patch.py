@@ -1,4 +1,4 @@
-"""The command `patch`."""
+"""`patch`: change the name, description or status of a token."""
 
 from typing import Annotated
 

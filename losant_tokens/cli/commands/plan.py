@@ -1,4 +1,4 @@
-"""The command `plan`."""
+"""`plan`: select tokens, and write a plan without changing anything."""
 
 import sys
 from shlex import quote

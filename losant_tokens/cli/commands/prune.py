@@ -1,4 +1,4 @@
-"""The command `prune`."""
+"""`prune`: remove old plans and journals of complete jobs from the state folder."""
 
 from losant_tokens.cli._job_options import DEFAULT_PRUNE_AGE, PruneAge
 

@@ -1,4 +1,4 @@
-"""The command `sandbox`."""
+"""`sandbox`: serve a fake Losant until Ctrl-C."""
 
 import time
 from typing import Annotated

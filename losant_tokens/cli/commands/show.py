@@ -1,4 +1,4 @@
-"""The command `show`."""
+"""`show`: show one token."""
 
 from losant_tokens.cli._console import write_output
 from losant_tokens.cli._options import (

@@ -1,4 +1,4 @@
-"""The workers of a job: each executes one token after the other, until the job ends."""
+"""The workers of a job: each handles one token after the other, until the job ends."""
 
 from collections.abc import Awaitable, Callable
 

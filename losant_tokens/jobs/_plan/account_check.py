@@ -1,4 +1,4 @@
-"""Bind a plan to an account, because the address alone does not name the owner of the tokens.
+"""Check that a plan is for the client's account, which the base URL does not name.
 
 The problem: `/me/tokens` is a different list for each user. If a plan is applied with another
 user's token, it finds none of its tokens, and a 404 for each looks like tokens that are gone.

@@ -1,4 +1,4 @@
-"""Check a listing for completeness, because tokens can move between pages while you list them.
+"""Check a listing for completeness, because tokens can move between pages during a listing.
 
 The problem: a page is an offset into a live collection. A deletion moves all tokens after it, and
 can hide one of them between two pages. A server can also be wrong about its own list: the total,

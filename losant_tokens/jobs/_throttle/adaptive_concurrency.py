@@ -1,4 +1,4 @@
-"""How many requests of a job may be in flight at once.
+"""Adapt the number of requests of a job that may be in flight.
 
 The problem: a job should use a fast server fully. It must not flood a server that queues requests,
 and must not slow down because responses are slow or irregular. The only signal is the latency.
