@@ -195,7 +195,7 @@ class FakeLosant:
         expires: datetime | None = None,
         owner: str | None = None,
     ) -> str:
-        """Return a new bearer token that works and is in no list.
+        """Return a new bearer token. It is valid, but no list of tokens contains it.
 
         Args:
             scopes: The scopes of the token. Default: `all.User`.

@@ -165,7 +165,7 @@ class Store:
         user_id: str | None = None,
         host: str | None = None,
     ) -> str:
-        """Return a new bearer token that works and is in no list."""
+        """Return a new bearer token. It is valid, but no list of tokens contains it."""
         with self.lock:
             scope = to_scope(scopes)
             grant = Grant(
