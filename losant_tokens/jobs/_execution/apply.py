@@ -131,7 +131,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             journal=opened,
             throttle=throttle,
             queue=WorkQueue(entries.batches(), opened.states, retry_failed=retry_failed),
-            unconfirmed=HeldBackResults(
+            held_back=HeldBackResults(
                 client, opened, patience, is_account_confirmed=account_check == "enforce"
             ),
         )

@@ -57,7 +57,7 @@ class Executor:
         journal: The journal of intents and outcomes.
         throttle: The throttle that grants slots.
         queue: The queue for deferred items.
-        unconfirmed: The results that other tokens must confirm.
+        held_back: The results that other tokens must confirm.
     """
 
     client: AsyncClient
@@ -66,7 +66,7 @@ class Executor:
     journal: Journal
     throttle: Throttle
     queue: WorkQueue
-    unconfirmed: HeldBackResults
+    held_back: HeldBackResults
 
     async def execute(self, item: WorkItem) -> None:
         """Execute the action on one token, and record the outcome.
@@ -116,7 +116,7 @@ class Executor:
                 except LosantError as error:
                     return self._after_failed_read(item, error)
                 read_at = throttle.now()
-                self.unconfirmed.record_found()
+                self.held_back.record_found()
                 if (result := self._compare(item, token)) is not None:
                     return result
                 await slot.wait_for_next()
@@ -143,10 +143,10 @@ class Executor:
             GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
             Forbidden: Too many tokens are forbidden.
         """
-        if result.forbidden is not None and not self.unconfirmed.has_succeeded:
-            self.unconfirmed.add_forbidden(item, result)
+        if result.forbidden is not None and not self.held_back.has_succeeded:
+            self.held_back.add_forbidden(item, result)
         elif result.outcome is Outcome.GONE:
-            await self.unconfirmed.add_gone(item)
+            await self.held_back.add_gone(item)
         elif result.is_deferrable and not item.was_deferred:
             self.queue.defer(item)
         else:
@@ -204,7 +204,7 @@ class Executor:
 
     def _after_change(self, item: WorkItem, response: Token | Success) -> TokenResult | None:
         """Return the result for a token whose change got a response. Return `None` to read it."""
-        self.unconfirmed.record_found()
+        self.held_back.record_found()
         if not self._proves_action(item.entry, response):
             item.in_doubt = item.must_verify = True
             item.failures += 1
@@ -212,7 +212,7 @@ class Executor:
                 f"The response to {self.action} does not confirm that it was carried out"
             )
             return None
-        self.unconfirmed.record_success()
+        self.held_back.record_success()
         if isinstance(response, Success) or item.in_doubt:
             return TokenResult(Outcome.DONE)
         return TokenResult(Outcome.DONE, changed_at=response.last_updated)

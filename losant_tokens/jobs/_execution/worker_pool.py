@@ -86,7 +86,7 @@ class WorkerPool:
             not self._is_interrupted and self._failure is None and self.executor.queue.is_empty
         )
         try:
-            await self.executor.unconfirmed.finish(is_complete=is_complete)
+            await self.executor.held_back.finish(is_complete=is_complete)
         except GaveUpError as error:
             self.gave_up = str(error)
         finally:

@@ -106,13 +106,13 @@ class World:
         self.is_open: list[bool] = []
         self.in_use = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
-        unconfirmed = HeldBackResults(
+        held_back = HeldBackResults(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
             patience=0.0,
             is_account_confirmed=is_account_confirmed,
         )
-        self.executor = Executor(action=action, verify=verify, unconfirmed=unconfirmed, **parts)  # type: ignore[arg-type]
+        self.executor = Executor(action=action, verify=verify, held_back=held_back, **parts)  # type: ignore[arg-type]
 
     # The client.
 
@@ -607,7 +607,7 @@ async def test_404s_that_a_list_does_not_confirm(listed: Any, is_confirmed: bool
 
     with pytest.raises(GaveUpError, match=r"404 for many tokens in a row"):
         await world.run(*map(item_of, range(0xA, 0xA + MAX_GONE_IN_A_ROW)))
-    await world.executor.unconfirmed.finish(is_complete=False)
+    await world.executor.held_back.finish(is_complete=False)
 
     assert world.outcomes() == []
     assert {record[1] for record in world.records} == {UNTOUCHED}
@@ -621,7 +621,7 @@ async def test_refuted_404s_stay_open() -> None:
         await world.run(*map(item_of, range(MAX_GONE_IN_A_ROW)))
 
     assert await world.run(item_of(99)) == [(99, Outcome.DONE, None)]
-    await world.executor.unconfirmed.finish(is_complete=True)
+    await world.executor.held_back.finish(is_complete=True)
 
     assert len(world.outcomes()) == 1
 
@@ -633,7 +633,7 @@ async def test_404s_for_all_tokens(is_complete: bool, is_gone: bool) -> None:
     world.reads = [GONE]
     await world.run()
 
-    await world.executor.unconfirmed.finish(is_complete=is_complete)
+    await world.executor.held_back.finish(is_complete=is_complete)
 
     error = "404 for many tokens in a row, so this token may still exist"
     expected = (10, Outcome.GONE, None, None) if is_gone else (10, UNTOUCHED, error)
@@ -647,7 +647,7 @@ async def test_404s_at_the_end_after_a_found_token() -> None:
     world.reads = [token(1), GONE]
     await world.run(item_of(1), item_of(2))
 
-    await world.executor.unconfirmed.finish(is_complete=True)
+    await world.executor.held_back.finish(is_complete=True)
 
     assert world.outcomes() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
     assert "list" not in world.sent
@@ -691,7 +691,7 @@ async def test_too_many_403s_end_the_job() -> None:
 
     with pytest.raises(Forbidden):
         await world.run(item_of(MAX_FORBIDDEN))
-    await world.executor.unconfirmed.finish(is_complete=False)
+    await world.executor.held_back.finish(is_complete=False)
 
     assert world.outcomes() == []
     assert len(world.records) == MAX_FORBIDDEN
@@ -706,10 +706,10 @@ async def test_403s_at_the_end(count: int) -> None:
 
     if count >= MIN_FORBIDDEN:
         with pytest.raises(Forbidden):
-            await world.executor.unconfirmed.finish(is_complete=True)
+            await world.executor.held_back.finish(is_complete=True)
         assert {record[1] for record in world.records} == {UNTOUCHED}
         return
-    await world.executor.unconfirmed.finish(is_complete=True)
+    await world.executor.held_back.finish(is_complete=True)
     assert {record[1] for record in world.records} == {Outcome.FAILED}
 
 
@@ -719,7 +719,7 @@ async def test_403s_before_an_interruption() -> None:
     world.reads = [DENIED]
     await world.run()
 
-    await world.executor.unconfirmed.finish(is_complete=False)
+    await world.executor.held_back.finish(is_complete=False)
 
     assert world.records == [(10, UNTOUCHED, "the API says 403")]
 
@@ -730,18 +730,18 @@ async def test_403_for_a_token_in_doubt() -> None:
     world.reads = [DENIED]
     await world.run(item_of(in_doubt=True))
 
-    await world.executor.unconfirmed.finish(is_complete=False)
+    await world.executor.held_back.finish(is_complete=False)
 
     assert world.records == [(10, Outcome.UNKNOWN, "the API says 403", None)]
 
 
 async def test_finish_without_unconfirmed_results() -> None:
-    """`finish` sends and records nothing if no result is unconfirmed."""
+    """`finish` sends and records nothing if no result is held back."""
     world = World()
     await world.run()
     records = list(world.records)
 
-    await world.executor.unconfirmed.finish(is_complete=True)
+    await world.executor.held_back.finish(is_complete=True)
 
     assert (world.records, world.sent) == (records, ["read", "change"])
 
