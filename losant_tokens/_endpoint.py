@@ -23,7 +23,7 @@ class Endpoint:
 
     Attributes:
         base_url: Scheme, host and path, without a slash at the end.
-        host: The host of the base URL.
+        url: The base URL as a URL of httpx.
         headers: The headers of a request without the token. Do not change them.
         signed_headers: The headers of a request with the token. Do not change them.
         losantdomain: The domain scope of requests that do not set their own.
@@ -31,7 +31,7 @@ class Endpoint:
     """
 
     base_url: str
-    host: str
+    url: httpx.URL
     headers: httpx.Headers = attrs.field(repr=False)
     signed_headers: httpx.Headers = attrs.field(repr=False)
     losantdomain: str | None = None
@@ -81,7 +81,7 @@ class Endpoint:
         signed_headers = headers.copy()
         if secret is not None:
             signed_headers["Authorization"] = f"Bearer {secret.reveal()}"
-        return cls(base_url, url.host, headers, signed_headers, losantdomain, insecure_http)
+        return cls(base_url, url, headers, signed_headers, losantdomain, insecure_http)
 
     def check_security(self) -> None:
         """Refuse to send the token in the clear to another machine, unless that is allowed.
@@ -90,7 +90,7 @@ class Endpoint:
             ValidationError: The base URL is plain http to another host.
         """
         is_https = self.base_url.startswith("https://")
-        if is_https or self.insecure_http or is_loopback(self.host):
+        if is_https or self.insecure_http or is_loopback(self.url.host):
             return
         raise ValidationError(
             f"The base URL {validators.describe(self.base_url)} is plain http to another host, so "

@@ -291,7 +291,7 @@ class Session:
         is_sent = self.scope_check != "enforce"
         consequence = "The request is sent anyway." if is_sent else NOT_SENT
         return (
-            issuer_problem(self.credential, self.endpoint.host, consequence)
+            issuer_problem(self.credential, self.endpoint.url.host, consequence)
             or scope_problem(operation, self.credential, consequence)
             or expiry_problem(self.credential, self.server_clock.now(), consequence)
         )
