@@ -8,6 +8,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from losant_tokens.cli._app import COMMANDS, command_app
 from losant_tokens.cli._app import app as command
 
 OPTION = re.compile(r"(?<![`\w-])(--[a-z][a-z-]*)(?![`\w-])")
@@ -43,20 +44,23 @@ class CommandReference(SphinxDirective):
 
 def command_names() -> list[str]:
     """Return the names of the commands, sorted."""
-    return sorted(name for name in command if not name.startswith("-"))
+    return sorted(COMMANDS)
 
 
 def command_lines(name: str) -> list[str]:
     """Return the documentation of a command, as lines of Markdown."""
-    app = command[name]
+    app = command_app(name)
     generated = app.generate_docs(output_format="markdown", recursive=False)
+    last = name.rpartition(" ")[2]
     lines = [f"## losant-tokens {name}", ""]
     in_table = False
     for line in generated.splitlines()[1:]:
+        if line == "## Table of Contents":
+            break  # Subcommands have sections of their own.
         if line == "```console":
             lines.append("```text")
-        elif line.startswith(f"{name} ") or line == name:
-            lines.append(f"losant-tokens {line}")  # the usage, which begins with the command
+        elif line.split(" ")[0] == last:
+            lines.append(f"losant-tokens {name}{line.removeprefix(last)}")  # the usage
         elif match := PANEL.match(line):
             title = "Options" if match["title"] == "Parameters" else match["title"]
             lines += ["", f"| {with_options(title)} | |", "| --- | --- |"]

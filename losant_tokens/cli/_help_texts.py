@@ -180,7 +180,12 @@ Examples:
   losant-tokens restore quarantine.json\
 """
 
-PRUNE = f"""\
+RUNS = """\
+Examples:
+  losant-tokens runs prune --older-than 30d\
+"""
+
+RUNS_PRUNE = f"""\
 The state folder holds the plans and journals of jobs without --out. A job is
 complete if each of its tokens has an outcome, or if it was never applied. Files
 of quarantines and files named with --out are kept. Other commands remove files
@@ -189,8 +194,8 @@ older than 180 days automatically.
 {_AGE}
 
 Examples:
-  losant-tokens prune
-  losant-tokens prune --older-than 30d\
+  losant-tokens runs prune
+  losant-tokens runs prune --older-than 30d\
 """
 
 COMPLETION = """\

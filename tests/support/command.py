@@ -11,7 +11,7 @@ import anyio
 import pytest
 import stamina
 
-from losant_tokens.cli._app import app
+from losant_tokens.cli._app import COMMANDS, command_app
 from losant_tokens.cli._main import run
 from losant_tokens.testing import FakeLosant
 
@@ -81,7 +81,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def all_options() -> set[str]:
     """Return the options of all commands."""
-    commands = [app[name] for name in app if not name.startswith("-")]
+    commands = [command_app(name) for name, command in COMMANDS.items() if command.path]
     arguments = (one for command in commands for one in command.assemble_argument_collection())
     return {name for argument in arguments for name in argument.names if name.startswith("--")}
 

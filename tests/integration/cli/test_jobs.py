@@ -756,7 +756,7 @@ def test_clock_check(
         ("cleanup", "--not-updated-for"),
         ("sweep", "r.json", "--after"),
         ("apply", "p", "--max-age"),
-        ("prune", "--older-than"),
+        ("runs", "prune", "--older-than"),
     ],
 )
 def test_age_beyond_the_maximum(command: Command, command_line: tuple[str, ...], size: str) -> None:

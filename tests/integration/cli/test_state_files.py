@@ -144,8 +144,8 @@ def test_recent_jobs_are_kept(
     command("cleanup", *CI, "--yes")
     age(state, 100)
 
-    assert command("prune")[2] == "Removed 0 files.\n"
-    code, out, err = command("prune", "--older-than", "90d")
+    assert command("runs", "prune")[2] == "Removed 0 files.\n"
+    code, out, err = command("runs", "prune", "--older-than", "90d")
 
     assert (code, len(out.splitlines()), err) == (0, 2, "Removed 2 files.\n")
     assert list(state.iterdir()) == []
@@ -156,12 +156,12 @@ def test_unapplied_plans_are_pruned(service: str, command: Command, state: Path)
     command("plan", *CI)
     age(state)
 
-    assert command("prune")[2] == "Removed 1 file.\n"
+    assert command("runs", "prune")[2] == "Removed 1 file.\n"
 
 
 def test_prune_without_a_folder(command: Command) -> None:
     """Without a state folder, nothing is pruned."""
-    assert command("prune") == (0, "", "Removed 0 files.\n")
+    assert command("runs", "prune") == (0, "", "Removed 0 files.\n")
 
 
 def test_incomplete_jobs_are_kept(
