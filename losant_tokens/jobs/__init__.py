@@ -7,8 +7,10 @@ half of a quarantine: they delete deactivated tokens, or activate them again.
 """
 
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
-from losant_tokens.jobs._execution.apply import MAX_PLAN_AGE, apply, journal_path
+from losant_tokens.jobs._execution.apply import MAX_PLAN_AGE, apply
 from losant_tokens.jobs._execution.job_failed import JobFailed
+from losant_tokens.jobs._execution.job_state import JobState, job_state
+from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import Plan
@@ -52,6 +54,7 @@ __all__ = [
     "Header",
     "JobError",
     "JobFailed",
+    "JobState",
     "JournalError",
     "Outcome",
     "PaceSample",
@@ -73,6 +76,7 @@ __all__ = [
     "expires_within",
     "has_scope",
     "inactive",
+    "job_state",
     "journal_path",
     "name_matches",
     "named",

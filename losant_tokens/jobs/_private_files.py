@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +20,9 @@ _O_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _O_BINARY = getattr(os, "O_BINARY", 0)
 _O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # do not block on a named pipe
 _O_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+_LOCK_ATTEMPTS = 3
+_LOCK_INTERVAL = 0.02  # seconds; `is_locked` holds its lock for microseconds
 
 _PART = re.compile(r"\..+\.[0-9a-f]{12}\.losant-tokens\.part")
 
@@ -175,6 +179,18 @@ def _remove_if_stale(file: Path) -> None:
 # --- Locks -----------------------------------------------------------------------------------
 
 
+def acquire_lock(descriptor: int) -> bool:
+    """Lock a file until it is closed, and return whether no other process has locked it.
+
+    A process that only asks whether the file is locked does not count.
+    """
+    for _ in range(_LOCK_ATTEMPTS - 1):
+        if lock(descriptor):
+            return True
+        time.sleep(_LOCK_INTERVAL)
+    return lock(descriptor)
+
+
 if sys.platform == "win32":  # pragma: no cover
     import msvcrt
 
@@ -189,6 +205,14 @@ if sys.platform == "win32":  # pragma: no cover
             return False
         return True
 
+    def is_locked(descriptor: int) -> bool:
+        """Return whether a file is locked."""
+        if not lock(descriptor):
+            return True
+        os.lseek(descriptor, _LOCK_POSITION, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        return False
+
 else:
     import fcntl
 
@@ -199,3 +223,13 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def is_locked(descriptor: int) -> bool:
+        """Return whether a file is locked."""
+        # Two processes that ask at the same time do not see each other's lock: it is shared.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return False

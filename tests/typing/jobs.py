@@ -17,6 +17,8 @@ async def job(client: AsyncClient) -> None:
     plan = await jobs.plan(client, Owner.user(), select=jobs.expired(), path="plan.jsonl")
     assert_type(plan, Plan)
     assert_type(jobs.journal_path(plan), Path)
+    assert_type(jobs.job_state(plan, "plan.jsonl.journal"), jobs.JobState)
+    assert_type(jobs.job_state(plan).counts[jobs.Outcome.DONE], int)
 
     def report_progress(progress: Progress) -> None:
         assert_type(progress.finished, int)

@@ -15,6 +15,7 @@ from losant_tokens.jobs._execution.executor import Executor
 from losant_tokens.jobs._execution.held_back_results import HeldBackResults
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_files import JobFiles
+from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._execution.preflight import check_account_of_job, check_age, read_states
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue
@@ -158,11 +159,6 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     if failure is not None:
         raise JobFailed(str(failure), report=report) from failure
     return report
-
-
-def journal_path(plan: Plan) -> Path:
-    """Return the default path of a plan's journal: beside the plan, with `.journal` appended."""
-    return plan.path.with_name(plan.path.name + ".journal")
 
 
 def _report_of_earlier_runs(plan: Plan, journal: Path, states: States) -> Report:

@@ -47,11 +47,14 @@ class Journal:
     Attributes:
         path: The file.
         states: The state of each token.
+        started_at: When the job was first started; `None` if it was not started, or if the time is
+            unknown.
     """
 
     def __init__(self, plan: Plan, path: Path) -> None:
         self.path = path
         self.states = States.of(len(plan))
+        self.started_at: datetime | None = None
         self._plan = plan.detached()
         self._descriptor = -1
         self._checksum = 0
@@ -83,6 +86,32 @@ class Journal:
             journal.close()
             raise
         return journal
+
+    @classmethod
+    def read(cls, plan: Plan, path: Path) -> tuple[Self, bool]:
+        """Read the journal of a plan without changing it, and return whether a process has it open.
+
+        Args:
+            plan: The plan of the job.
+            path: The file.
+
+        Raises:
+            JournalError: The file cannot be read, or belongs to another plan.
+        """
+        journal = cls(plan, path)
+        try:
+            descriptor = private_files.open_regular(path)
+            with os.fdopen(descriptor, "rb") as file:
+                is_open = private_files.is_locked(descriptor)
+                journal._read(file)
+        except OSError as error:
+            raise JournalError(f"{path} cannot be read: {private_files.reason(error)}") from None
+        return journal, is_open
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the job was not started: the file has no complete line."""
+        return self._size == 0
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +249,7 @@ class Journal:
     def _load(self, *, resume: bool) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         self._descriptor = private_files.open_private(self.path, flags)
-        if not private_files.lock(self._descriptor):
+        if not private_files.acquire_lock(self._descriptor):
             raise JournalError(
                 f"{self.path} is in use: another process applies this plan. Wait until it ends."
             )
@@ -295,6 +324,13 @@ class Journal:
             raise JournalError(
                 f"{self.path} is the journal of another plan. Pass another path for the journal."
             )
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            self.started_at = datetime.fromisoformat(data["begun"])
+
+
+def journal_path(plan: Plan) -> Path:
+    """Return the default path of a plan's journal: beside the plan, with `.journal` appended."""
+    return plan.path.with_name(plan.path.name + ".journal")
 
 
 def _line(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens.jobs import JobError, JournalError
-from losant_tokens.jobs._execution.plan_lock import PlanLock
+from losant_tokens.jobs._execution.plan_lock import LockHolder, PlanLock
 
 URL = "https://api.losant.com"
 
@@ -25,7 +25,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_holder_at_a_time(state: Path) -> None:
     """A locked plan cannot be locked again until the lock is closed."""
     lock = PlanLock.acquire("sha256:1", URL)
-    with pytest.raises(JournalError, match="another process applies it, or a copy of it"):
+    with pytest.raises(JournalError, match=f"process {os.getpid()} on .* applies it, or a copy"):
         PlanLock.acquire("sha256:1", URL)
     PlanLock.acquire("sha256:2", URL).close()
     PlanLock.acquire("sha256:1", "https://other.example").close()
@@ -149,3 +149,22 @@ def test_lock_path_is_a_folder(state: Path) -> None:
 
     with pytest.raises(JobError, match="cannot be used"):
         PlanLock.acquire("sha256:2", URL)
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"[]", b'{"process":"x"}'])
+def test_holder_is_unknown(state: Path, content: bytes) -> None:
+    """The lock file of another release does not name its process, and still locks the plan."""
+    lock = PlanLock.acquire("sha256:1", URL)
+    os.ftruncate(lock._descriptor, 0)
+    os.pwrite(lock._descriptor, content, 0)
+
+    with pytest.raises(JournalError, match="another process applies it, or a copy of it"):
+        PlanLock.acquire("sha256:1", URL)
+
+    assert PlanLock.holder("sha256:1", URL) == LockHolder()
+    lock.close()
+
+
+def test_holder_without_a_host() -> None:
+    """A holder is described without its machine if that is unknown."""
+    assert str(LockHolder(7)) == "process 7"
