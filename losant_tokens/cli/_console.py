@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from losant_tokens.cli._colors import colored, has_color
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import escaped
 
@@ -161,9 +162,8 @@ def print_error(problem: CommandError) -> None:
 
 def print_warning(line: str) -> None:
     """Print a warning to stderr, even if the command is quiet."""
-    bold = _is_terminal() and not os.environ.get("NO_COLOR")
-    on, off = ("\x1b[1;33m", "\x1b[0m") if bold else ("", "")
-    _print(f"{on}losant-tokens: WARNING: {escaped(' '.join(line.split()))}{off}")
+    text = f"losant-tokens: WARNING: {escaped(' '.join(line.split()))}"
+    _print(colored(text, "bold yellow", enabled=has_color(sys.stderr)))
 
 
 def print_status(line: str) -> None:

@@ -1,8 +1,17 @@
 """Format values for people: dates, durations, counts, and strings with control characters."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _MINUTE = 60.0  # seconds
+# Months and years are approximate: relative times are for orientation, beside an exact date.
+_UNITS = (
+    ("year", timedelta(days=365)),
+    ("month", timedelta(days=30)),
+    ("day", timedelta(days=1)),
+    ("hour", timedelta(hours=1)),
+    ("minute", timedelta(minutes=1)),
+)
+_MONTHS_IN_YEAR = 12
 
 
 def escaped(text: str) -> str:
@@ -37,9 +46,66 @@ def no_expiry(token: object) -> str:
     return "unknown" if is_unreadable else "never"
 
 
+def relative_time(time: datetime, now: datetime) -> str:
+    """Return a datetime relative to another: `2 years ago`, `in 3 days` or `just now`.
+
+    The number is rounded down: 47 hours are `1 day`. A month has 30 days, and a year 365.
+
+    Args:
+        time: The datetime to describe, with a time zone.
+        now: The datetime to compare with, with a time zone.
+    """
+    amount = _amount(abs(time - now))
+    if time <= now:
+        return f"{amount} ago" if amount else "just now"
+    return f"in {amount or 'less than a minute'}"
+
+
+def _amount(span: timedelta) -> str:
+    """Return a span in its largest unit, such as `3 days`; `""` for less than a minute."""
+    for unit, size in _UNITS:
+        if number := span // size:
+            # 360 to 364 days are 12 months of 30 days, but not a year yet.
+            shown = min(number, _MONTHS_IN_YEAR - 1) if unit == "month" else number
+            return format_number(shown, unit)
+    return ""
+
+
+def describe_expiry(token: object, now: datetime) -> str:
+    """Return when a token expires, as a phrase.
+
+    It is `expired 2 years ago`, `expires in 3 days`, `never`, or `unknown` for an unreadable date.
+
+    Args:
+        token: A token, or an entry of a plan.
+        now: The current time, with a time zone.
+    """
+    expires: datetime | None = getattr(token, "expiration_date", None)
+    if expires is None:
+        return no_expiry(token)
+    return f"{'expired' if expires <= now else 'expires'} {relative_time(expires, now)}"
+
+
+def ellipsis(text: str, width: int) -> str:
+    """Return a string that is at most `width` terminal cells wide, shortened with `…` if needed.
+
+    A wide character, such as 漢, takes two cells.
+    """
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 -- start-up does not need it
+
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, width - 1).rstrip()}…" if width > 0 else ""
+
+
+def format_number(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 day` or `1,000 days`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_count(number: int) -> str:
     """Return a number of tokens, such as `1 token` or `1,000 tokens`."""
-    return f"{number:,} token{'' if number == 1 else 's'}"
+    return format_number(number, "token")
 
 
 def format_seconds(seconds: float | None) -> str:

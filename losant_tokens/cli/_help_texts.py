@@ -10,7 +10,13 @@ Environment:
                     Everyone on the network can then read the token.
   HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
                     The proxy, and the certificate authorities to trust.
-  NO_COLOR          Disables colors.
+  NO_COLOR          Disables colors, whatever else is set.
+  FORCE_COLOR, CLICOLOR_FORCE
+                    Enable colors without a terminal. 0 has no effect.
+  CLICOLOR          0 disables colors, and so does TERM=dumb.
+  LOSANT_TOKENS_PAGER, PAGER
+                    The pager for long output on a terminal. Default: less.
+                    The first one that is set is used; cat means no pager.
 
 Exit codes:
   0    success

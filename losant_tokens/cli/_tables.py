@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from losant_tokens.cli._colors import has_color
 from losant_tokens.cli._console import write_output
 from losant_tokens.cli._format import escaped
 
@@ -74,7 +75,7 @@ def write_table(
     for line in lines[1:]:
         cells = dict(zip(headers, line, strict=True))
         table.add_row(*(Text(cells[name], _STYLES.get(cells[name], "")) for name in fitted))
-    write_output(_rendered(table, room), file)
+    write_output(_rendered(table, room, has_color(file)), file)
 
 
 def fit_columns(
@@ -120,8 +121,14 @@ def _padded(text: str, column: tuple[int, bool]) -> str:
     return blanks + text if right else text + blanks
 
 
-def _rendered(table: Table, width: int) -> str:
+def _rendered(table: Table, width: int, color: bool) -> str:
     # Rendered into memory first, because rich would handle a broken pipe by itself.
     target = io.StringIO()
-    Console(file=target, force_terminal=True, width=width, highlight=False).print(table)
+    Console(
+        file=target,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+    ).print(table)
     return target.getvalue()

@@ -6,13 +6,19 @@ import pytest
 
 from losant_tokens import ApiToken
 from losant_tokens.cli._format import (
+    describe_expiry,
+    ellipsis,
     escaped,
     format_count,
     format_date,
     format_datetime,
+    format_number,
     format_seconds,
     no_expiry,
+    relative_time,
 )
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +100,102 @@ def test_counts(number: int, expected: str) -> None:
 def test_seconds(seconds: float | None, expected: str) -> None:
     """An estimate is rounded to a unit that fits its size."""
     assert format_seconds(seconds) == expected
+
+
+SPANS = [
+    (timedelta(minutes=1), "1 minute"),
+    (timedelta(minutes=1, seconds=59), "1 minute"),
+    (timedelta(minutes=2), "2 minutes"),
+    (timedelta(minutes=59, seconds=59), "59 minutes"),
+    (timedelta(hours=1), "1 hour"),
+    (timedelta(hours=2), "2 hours"),
+    (timedelta(hours=23, minutes=59), "23 hours"),
+    (timedelta(days=1), "1 day"),
+    (timedelta(days=2) - timedelta(seconds=1), "1 day"),
+    (timedelta(days=2), "2 days"),
+    (timedelta(days=29, hours=23), "29 days"),
+    (timedelta(days=30), "1 month"),
+    (timedelta(days=60), "2 months"),
+    (timedelta(days=359), "11 months"),
+    (timedelta(days=364, hours=23), "11 months"),
+    (timedelta(days=365), "1 year"),
+    (timedelta(days=730) - timedelta(seconds=1), "1 year"),
+    (timedelta(days=730), "2 years"),
+    (timedelta(days=365_000), "1,000 years"),
+]
+
+
+@pytest.mark.parametrize(("span", "expected"), SPANS)
+def test_past_times(span: timedelta, expected: str) -> None:
+    """A past time is given in its largest unit, rounded down."""
+    assert relative_time(NOW - span, NOW) == f"{expected} ago"
+
+
+@pytest.mark.parametrize(("span", "expected"), SPANS)
+def test_future_times(span: timedelta, expected: str) -> None:
+    """A future time is given in its largest unit, rounded down."""
+    assert relative_time(NOW + span, NOW) == f"in {expected}"
+
+
+def test_less_than_a_minute() -> None:
+    """A time less than a minute away has no number, and the present is past."""
+    second = timedelta(seconds=59)
+
+    assert [relative_time(NOW - second, NOW), relative_time(NOW, NOW)] == ["just now", "just now"]
+    assert relative_time(NOW + second, NOW) == "in less than a minute"
+
+
+def test_relative_times_across_time_zones() -> None:
+    """Times in different time zones are compared as they are."""
+    local = (NOW - timedelta(hours=3)).astimezone(timezone(timedelta(hours=-5)))
+
+    assert relative_time(local, NOW) == "3 hours ago"
+
+
+@pytest.mark.parametrize(
+    ("expires", "expected"),
+    [
+        (NOW - timedelta(days=800), "expired 2 years ago"),
+        (NOW, "expired just now"),
+        (NOW + timedelta(days=3), "expires in 3 days"),
+        (NOW + timedelta(seconds=1), "expires in less than a minute"),
+        (None, "never"),
+    ],
+)
+def test_expiry(expires: datetime | None, expected: str) -> None:
+    """The expiry of a token is past, future or never."""
+    assert describe_expiry(ApiToken(id="1", expiration_date=expires), NOW) == expected
+
+
+def test_unreadable_expiry() -> None:
+    """The expiry of a token with an unreadable date is unknown."""
+    unreadable = ApiToken(id="1", unreadable=frozenset({"expiration_date"}))
+
+    assert describe_expiry(unreadable, NOW) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("ci-ingest", 9, "ci-ingest"),
+        ("ci-ingest", 8, "ci-inge…"),
+        ("ci ingest", 4, "ci…"),
+        ("漢字漢字", 8, "漢字漢字"),
+        ("漢字漢字", 7, "漢字漢…"),
+        ("漢字漢字", 6, "漢字…"),
+        ("ab", 1, "…"),
+        ("ab", 0, ""),
+        ("", 0, ""),
+    ],
+)
+def test_ellipsis(text: str, width: int, expected: str) -> None:
+    """A string is shortened to a number of terminal cells, and a wide character takes two."""
+    assert ellipsis(text, width) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "0 owners"), (1, "1 owner"), (2000, "2,000 owners")]
+)
+def test_numbers(number: int, expected: str) -> None:
+    """A number has the right plural of its noun."""
+    assert format_number(number, "owner") == expected

@@ -1,0 +1,93 @@
+"""Long output on a terminal goes to a pager, such as `less`. It never makes a command fail."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+from losant_tokens.cli._console import write_output
+from losant_tokens.cli._early_signal_handlers import handled
+
+_VARIABLES = ("LOSANT_TOKENS_PAGER", "PAGER")
+_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*m")
+_NO_PAGER: tuple[list[str], ...] = ([], ["cat"])
+# Settings of pagers for users who have none. F: quit if the text fits on one screen. R: show
+# colors. X: leave the text on the screen at the end. git sets the same.
+_SETTINGS = {"LESS": "FRX", "LV": "-c"}
+# The pager needs no API token, and may start other programs.
+_SECRET_VARIABLE = "LOSANT_API_TOKEN"  # noqa: S105 -- the name of a variable
+
+
+def write_paged(text: str) -> None:
+    """Write a string to stdout, through a pager if stdout is a terminal and the string is long.
+
+    The pager is `LOSANT_TOKENS_PAGER`, else `PAGER`, else `less`. An empty value and `cat` disable
+    it. A string that fits on the screen is written directly. So is a string whose pager cannot be
+    started. A pager may end before it has read everything.
+
+    Raises:
+        CommandError: Standard output is closed or full.
+        BrokenPipeError: The reader has closed the pipe.
+    """
+    command = pager_command()
+    if command in _NO_PAGER or not sys.stdout.isatty() or _fits_on_screen(text):
+        write_output(text)
+        return
+    try:
+        process = subprocess.Popen(  # noqa: S603 -- the command of the user
+            command,
+            stdin=subprocess.PIPE,
+            env={
+                **_SETTINGS,
+                **{name: value for name, value in os.environ.items() if name != _SECRET_VARIABLE},
+            },
+            encoding=sys.stdout.encoding,
+            errors="backslashreplace",
+        )
+    except (OSError, ValueError):
+        write_output(text)
+        return
+    with handled(_on_signal):
+        _feed(process, text)
+
+
+def pager_command() -> list[str]:
+    """Return the command of the pager as a list; an empty list disables it."""
+    values = (os.environ[name] for name in _VARIABLES if name in os.environ)
+    try:
+        return shlex.split(next(values, "less"))
+    except ValueError:  # A quotation mark is missing.
+        return []
+
+
+def _on_signal(number: int) -> None:
+    # Ctrl-C belongs to the pager: less stops a search, and does not end.
+    if number != signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def _feed(process: "subprocess.Popen[str]", text: str) -> None:
+    """Write a string to a pager, and wait until the pager ends."""
+    try:
+        # The user may leave the pager at any time, so its pipe may break.
+        with suppress(OSError):
+            process.communicate(text)
+        process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+
+
+def _fits_on_screen(text: str) -> bool:
+    """Return whether a string leaves one line of the terminal free."""
+    from rich.cells import cell_len  # noqa: PLC0415 -- start-up does not need it
+
+    columns, lines = shutil.get_terminal_size()
+    found = _ESCAPE_SEQUENCE.sub("", text).splitlines()
+    if len(found) >= lines:
+        return False
+    return sum(max(-(-cell_len(line) // columns), 1) for line in found) < lines
