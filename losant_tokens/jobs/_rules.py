@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken
-from losant_tokens import can_create_tokens as scopes_can_create_tokens
-from losant_tokens._scopes import PUBLISHED
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern
+from losant_tokens.jobs._types import may_create_tokens
 
 Token = ApiToken | UserOauthToken
 Match = bool | None
@@ -394,10 +393,8 @@ def can_create_tokens() -> Rule:
 
     The result is unknown for scopes whose permissions are not published.
     """
-
-    def match(token: Token, _: datetime) -> Match:
-        if scopes_can_create_tokens(token.scope):
-            return True
-        return False if token.scope and PUBLISHED.issuperset(token.scope) else None
-
-    return Rule("can create tokens", match, lambda *_: "can create tokens")
+    return Rule(
+        "can create tokens",
+        lambda token, _: may_create_tokens(token.scope),
+        lambda *_: "can create tokens",
+    )

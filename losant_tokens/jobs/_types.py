@@ -1,6 +1,6 @@
 """The values of jobs: actions, tokens of a plan, the header of a plan, outcomes and progress."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal
@@ -8,6 +8,8 @@ from typing import Literal
 from attrs import field, frozen
 
 from losant_tokens import Owner
+from losant_tokens import can_create_tokens as scopes_can_create_tokens
+from losant_tokens._scopes import PUBLISHED
 
 Action = Literal["delete", "deactivate", "activate"]
 ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate")
@@ -50,6 +52,10 @@ class Entry:
         expiration_date: The time of expiration; `None` if the token never expires.
         reason: Why the rule selects the token, as a phrase.
         protected: The guard that protects the token, as a phrase; `None` if none does.
+        scope: The scopes; `None` if they are unknown, as in a plan file of version 1.
+        creator_id: The id of the user or token that created the token; `None` if it is unknown.
+        creator_name: The name of the creator; `None` if it is unknown.
+        description: The description; `None` if there is none, or if it is unknown.
     """
 
     owner: Owner
@@ -61,6 +67,26 @@ class Entry:
     expiration_date: datetime | None
     reason: str
     protected: str | None = None
+    scope: tuple[str, ...] | None = None
+    creator_id: str | None = None
+    creator_name: str | None = None
+    description: str | None = None
+
+    @property
+    def can_create_tokens(self) -> bool | None:
+        """Whether the token can create tokens; `None` if that is unknown."""
+        return may_create_tokens(self.scope or ())
+
+
+def may_create_tokens(scopes: Collection[str]) -> bool | None:
+    """Return whether a token with these scopes can create tokens; `None` if that is unknown.
+
+    Args:
+        scopes: The scopes of the token. None at all mean that its scopes are unknown.
+    """
+    if scopes_can_create_tokens(scopes):
+        return True
+    return False if scopes and PUBLISHED.issuperset(scopes) else None
 
 
 @frozen(kw_only=True)

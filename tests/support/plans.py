@@ -1,6 +1,7 @@
 """Write plans, valid and forged ones, without listing any tokens."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,41 @@ HEADER = Header(
 
 ENTRIES = (
     Entry(Owner.user(), "1" * 24, "ci-ü \u2028 \ud800", "active", NOW, NOW, None, "expired"),
-    Entry(Owner.user(), "2" * 24, "prod-1", None, None, None, NOW, "expired", "protected by 'x'"),
+    Entry(
+        *(Owner.user(), "2" * 24, "prod-1", None, None, None, NOW, "expired", "protected by 'x'"),
+        scope=("all.User.read", "userApiTokens.*"),
+        creator_id="c" * 24,
+        creator_name="grace \ud800",
+        description="for\nCI",
+    ),
     Entry(APPLICATION, "3" * 24, "ci\n3", "inactive", NOW, NOW, NOW, "expired"),
 )
 
 
+NEW_MEMBERS = {"scope", "creatorId", "creatorName", "description"}
+"""The members that version 1 does not have."""
+
 LINES = [json_line(entry_json(entry)) + b"\n" for entry in ENTRIES]
+
+
+# Written by an earlier commit, from the entries without scopes, creator and description.
+VERSION_1 = Path(__file__).with_name("plan_version_1.jsonl").read_bytes()
+
+
+def write_version_1(plan: Plan) -> Plan:
+    """Write the file of a plan again in version 1, and read it."""
+    header, *lines = plan.path.read_text("utf-8").splitlines()
+    old = [
+        {name: value for name, value in json.loads(line).items() if name not in NEW_MEMBERS}
+        for line in lines
+    ]
+    data = {**json.loads(header), "version": 1}
+    del data["digest"]
+    body = b"".join(json_line(line) + b"\n" for line in old)
+    plan.path.write_bytes(
+        first_line(data, digest_of(data, hashlib.sha256(body).hexdigest())) + body
+    )
+    return Plan.read(plan.path)
 
 
 def write(path: Path) -> Plan:

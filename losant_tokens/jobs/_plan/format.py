@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
@@ -13,7 +14,13 @@ from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Header
 T = TypeVar("T")
 
 FORMAT = "losant-tokens plan"
-VERSION = 1
+VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""The lines of version 1 have no scopes, creator or description."""
+
+
+# `json.dumps` makes an encoder for each call, which takes a tenth of the time to write a plan.
+_READABLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 class Line(TypedDict):
@@ -28,12 +35,16 @@ class Line(TypedDict):
     expirationDate: str | None
     reason: str
     protected: NotRequired[str]
+    scope: NotRequired[Sequence[str]]
+    creatorId: NotRequired[str]
+    creatorName: NotRequired[str]
+    description: NotRequired[str]
 
 
 def json_line(value: object) -> bytes:
     """Return a value as one line of JSON in readable UTF-8, without a newline."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return _READABLE.encode(value).encode()
     except UnicodeEncodeError:
         # JSON can escape half of a surrogate pair, but UTF-8 cannot encode it.
         return json.dumps(value, separators=(",", ":")).encode()
@@ -208,7 +219,17 @@ def entry_json(entry: Entry) -> Line:
         "expirationDate": timestamp(entry.expiration_date),
         "reason": entry.reason,
     }
-    return line if entry.protected is None else {**line, "protected": entry.protected}
+    if entry.protected is not None:
+        line["protected"] = entry.protected
+    if entry.scope is not None:
+        line["scope"] = entry.scope
+    if entry.creator_id is not None:
+        line["creatorId"] = entry.creator_id
+    if entry.creator_name is not None:
+        line["creatorName"] = entry.creator_name
+    if entry.description is not None:
+        line["description"] = entry.description
+    return line
 
 
 def entry_of(line: Line, owner: Owner) -> Entry:
@@ -223,6 +244,10 @@ def entry_of(line: Line, owner: Owner) -> Entry:
         expiration_date=_datetime(line["expirationDate"]),
         reason=line["reason"],
         protected=line.get("protected"),
+        scope=tuple(line["scope"]) if "scope" in line else None,
+        creator_id=line.get("creatorId"),
+        creator_name=line.get("creatorName"),
+        description=line.get("description"),
     )
 
 
@@ -232,6 +257,7 @@ def _datetime(text: str | None) -> datetime | None:
 
 _REQUIRED = frozenset(Line.__required_keys__)
 _OPTIONAL = frozenset(Line.__optional_keys__)
+_OPTIONAL_STRINGS = _OPTIONAL - {"scope"}
 
 
 class LineCheck:
@@ -276,8 +302,10 @@ def _check_entry(line: Line, owner: Owner) -> None:
     entry = entry_of(line, owner)
     for text in (entry.id, entry.name, entry.reason):
         _checked(text, str)
-    for optional in (entry.status, entry.protected):
+    for optional in (entry.status, *map(line.get, _OPTIONAL_STRINGS)):
         optional_string(optional)
+    if "scope" in line:
+        _strings(line["scope"])
     for time in (entry.last_updated, entry.creation_date, entry.expiration_date):
         if time is not None and time.utcoffset() is None:
             raise ValueError(time)

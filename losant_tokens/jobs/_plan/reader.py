@@ -27,7 +27,7 @@ from losant_tokens._validators import describe
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import (
     FORMAT,
-    VERSION,
+    READABLE_VERSIONS,
     digest_of,
     entry_of,
     first_line,
@@ -74,10 +74,11 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Any]]:
     header = json.loads(line, object_pairs_hook=unique_members)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError
-    if header.get("version") != VERSION:
+    version = header.get("version")
+    if type(version) is not int or version not in READABLE_VERSIONS:
         raise PlanRefused(
-            f"{path} is a plan of version {describe(header.get('version'))}, but this release "
-            f"can only read version {VERSION}. Make a new plan."
+            f"{path} is a plan of version {describe(version)}, but this release can only read "
+            f"versions {' and '.join(map(str, READABLE_VERSIONS))}. Make a new plan."
         )
     return line, header
 

@@ -91,6 +91,10 @@ class TokenSelector:
             expiration_date=token.expiration_date,
             reason=reason,
             protected=protected,
+            scope=token.scope or None,
+            creator_id=getattr(token, "creator_id", None),
+            creator_name=getattr(token, "creator_name", None),
+            description=token.description,
         )
 
 

@@ -7,6 +7,7 @@ of a formula, as OWASP recommends against CSV injection, and a tab before an id 
 
 import csv
 import re
+from collections.abc import Sequence
 from typing import TextIO
 
 from losant_tokens.jobs._report.report_data import COLUMNS, ReportData
@@ -28,9 +29,14 @@ def write_csv(report: ReportData, file: TextIO) -> None:
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for row in report.rows():
-        cells = [harmless(cell or "") for cell in row.values()]
+        cells = [harmless(_cell(value)) for value in row.values()]
         cells[_ID] = f"\t{cells[_ID].lstrip()}"
         writer.writerow(cells)
+
+
+def _cell(value: str | Sequence[str] | None) -> str:
+    """Return a value as the string of a cell: scopes are separated by spaces."""
+    return value if isinstance(value, str) else " ".join(value or ())
 
 
 def harmless(cell: str) -> str:

@@ -25,6 +25,10 @@ COLUMNS = (
     "creationDate",
     "expirationDate",
     "changed",
+    "scope",
+    "creatorId",
+    "creatorName",
+    "description",
 )
 
 
@@ -105,8 +109,11 @@ class ReportData:
             "pace": [_sample(sample) for sample in self.pace],
         }
 
-    def rows(self) -> Iterator[dict[str, str | None]]:
-        """Return a row for each token, one by one, with the members of `COLUMNS`."""
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return a row for each token, one by one, with the members of `COLUMNS`.
+
+        Each value is a string or `None`, except the scopes, which are a list of strings.
+        """
         for result, changed_at in self.results():
             yield _row(result, changed_at)
 
@@ -120,7 +127,7 @@ def _sample(sample: PaceSample) -> dict[str, float]:
     }
 
 
-def _row(result: Result, changed_at: datetime | None) -> dict[str, str | None]:
+def _row(result: Result, changed_at: datetime | None) -> dict[str, Any]:
     entry = result.entry
     values = (
         str(entry.owner),
@@ -135,6 +142,10 @@ def _row(result: Result, changed_at: datetime | None) -> dict[str, str | None]:
         timestamp(entry.creation_date),
         timestamp(entry.expiration_date),
         timestamp(changed_at),
+        entry.scope,
+        entry.creator_id,
+        entry.creator_name,
+        entry.description,
     )
     return dict(zip(COLUMNS, values, strict=True))
 

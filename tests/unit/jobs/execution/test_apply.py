@@ -28,6 +28,7 @@ from tests.support.jobs import (
     planned,
     sent,
 )
+from tests.support.plans import write_version_1
 
 ONE = "*/me/tokens/*"  # the path of one token, and of no list
 
@@ -82,6 +83,18 @@ async def test_changed_tokens_are_left_alone(tmp_path: Path) -> None:
 
     assert outcomes(report) == [Outcome.CHANGED] * 3 + [Outcome.GONE, Outcome.DONE]
     assert sent(fake, "DELETE") == [tokens["ci-4"].id]
+
+
+async def test_plan_of_version_1(tmp_path: Path) -> None:
+    """A plan file of version 1 can be applied and resumed."""
+    fake = fake_with(5)
+    async with client_of(fake) as client:
+        plan = write_version_1(await planned(client, tmp_path))
+        fake.fail(path=ONE, method="DELETE", status=403, times=1)
+        first = await jobs.apply(client, plan)
+        report = await jobs.apply(client, plan, resume=True, retry_failed=True)
+
+    assert (counts(first)["failed"], counts(report), fake.tokens()) == (1, {"done": 5}, ())
 
 
 async def test_without_verify(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from losant_tokens import Owner
 from losant_tokens.jobs import Counts, Entry, Plan
 from losant_tokens.jobs._plan.format import LineCheck, entry_json, json_line
 from losant_tokens.jobs._plan.writer import PlanWriter
-from tests.support.plans import ENTRIES, HEADER, write
+from tests.support.plans import ENTRIES, HEADER, NEW_MEMBERS, write
 
 
 def test_lines(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_lines(tmp_path: Path) -> None:
     assert header.pop("digest").startswith("sha256:")
     assert header == {
         "format": "losant-tokens plan",
-        "version": 1,
+        "version": 2,
         "created": "2026-03-01T12:00:00+00:00",
         "baseUrl": "https://api.losant.com",
         "action": "delete",
@@ -53,7 +53,12 @@ def test_lines(tmp_path: Path) -> None:
         "expirationDate": "2026-03-01T12:00:00+00:00",
         "reason": "expired",
         "protected": "protected by 'x'",
+        "scope": ["all.User.read", "userApiTokens.*"],
+        "creatorId": "c" * 24,
+        "creatorName": "grace \ud800",
+        "description": "for\nCI",
     }
+    assert not NEW_MEMBERS & tokens[0].keys()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from tests.support.plans import (
     HEADER,
     LINES,
     NOW,
+    VERSION_1,
     altered,
     forge,
     forge_lines,
@@ -33,6 +35,23 @@ def test_read_what_was_written(tmp_path: Path) -> None:
     assert plan == read
     assert ENTRIES == tuple(read.entries()) == tuple(read.checked_entries())
     assert (3, Counts(listed=8, selected=2, protected=1)) == (len(read), read.header.total)
+
+
+def test_read_version_1(tmp_path: Path) -> None:
+    """A plan of version 1 has the same tokens, but their scopes and creators are unknown."""
+    path = tmp_path / "plan.jsonl"
+    path.write_bytes(VERSION_1)
+
+    plan = Plan.read(path)
+
+    unknown: dict[str, Any] = {
+        "scope": None,
+        "creator_id": None,
+        "creator_name": None,
+        "description": None,
+    }
+    assert [attrs.evolve(entry, **unknown) for entry in ENTRIES] == list(plan.entries())
+    assert HEADER == plan.header
 
 
 def test_altered_byte(tmp_path: Path, thorough: bool) -> None:
@@ -65,6 +84,10 @@ def test_altered_byte(tmp_path: Path, thorough: bool) -> None:
         b"[]\n",
         b"\xff\xfe",
         b"[" * 100_000,
+        b'{"format":"losant-tokens plan","version":3}\n',
+        b'{"format":"losant-tokens plan","version":true}\n',
+        b'{"format":"losant-tokens plan","version":2.0}\n',
+        b'{"format":"losant-tokens plan","version":[]}\n',
         b'{"format":"losant-tokens plan","version":2}\n',
         b'{"format":"losant-tokens plan","version":1}\n',
     ],
@@ -73,7 +96,7 @@ def test_file_that_is_not_a_plan(tmp_path: Path, content: bytes) -> None:
     """A file that is not a plan, or a plan of another version, is refused."""
     (tmp_path / "plan").write_bytes(content)
 
-    with pytest.raises(PlanRefused, match=r"not a plan|can only read version 1|was altered"):
+    with pytest.raises(PlanRefused, match=r"not a plan|only read versions 1 and 2|was altered"):
         Plan.read(tmp_path / "plan")
 
 
@@ -136,6 +159,14 @@ def test_forged_header(tmp_path: Path, members: dict[str, Any]) -> None:
         altered(creationDate="2026-01-01T00:00:00"),
         altered(expirationDate="2026-13-01T00:00:00+00:00"),
         altered(protected=5),
+        altered(scope=5),
+        altered(scope="all.User"),
+        altered(scope=None),
+        altered(scope=[5]),
+        altered(scope={}),
+        altered(creatorId=5),
+        altered(creatorName=[]),
+        altered(description=True),
         altered(more=1),
         b"[]\n",
         b"5\n",

@@ -40,6 +40,9 @@ async def test_plan_of_a_selected_token(tmp_path: Path) -> None:
         creation_date=LONG_AGO,
         expiration_date=None,
         reason="named 'ci-*'",
+        scope=token.scope,
+        creator_id=token.creator_id,
+        creator_name=token.creator_name,
     )
     assert plan == jobs.Plan.read(tmp_path / "plan.jsonl")
     assert plan.header.counts == {USER: Counts(listed=2, selected=1)}

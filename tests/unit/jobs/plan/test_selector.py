@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
-from losant_tokens import ApiToken, ApiTokens, AsyncClient, Owner, jobs
+from losant_tokens import ApiToken, ApiTokens, AsyncClient, Owner, UserOauthToken, jobs
 from losant_tokens.jobs import Entry, Rule
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.clock import PlanClock
@@ -51,6 +51,32 @@ def test_selected_token() -> None:
         reason="expired on 2026-03-01",
     )
     assert (listing.selected, listing.protected) == (1, 0)
+
+
+def test_scopes_and_creator() -> None:
+    """A line has the scopes, the creator and the description of a token."""
+    known: dict[str, Any] = {
+        "scope": ("all.User",),
+        "creator_id": "2" * 24,
+        "creator_name": "grace",
+    }
+    token = attrs.evolve(TOKEN, description="for CI", **known)
+
+    entry = selector_of().select(token, listing_of(jobs.expired()))
+
+    assert entry is not None
+    assert (entry.scope, entry.creator_id) == (("all.User",), "2" * 24)
+    assert (entry.creator_name, entry.description) == ("grace", "for CI")
+
+
+def test_oauth_token_without_creator() -> None:
+    """A line has no creator for an OAuth token, because the API states none."""
+    token = UserOauthToken(id="1" * 24, name="app", expiration_date=NOW, scope=("all.User",))
+
+    entry = selector_of().select(token, listing_of(jobs.expired()))
+
+    assert entry is not None
+    assert (entry.scope, entry.creator_id, entry.creator_name) == (("all.User",), None, None)
 
 
 def test_protected_token() -> None:

@@ -7,6 +7,7 @@ import stat
 import tracemalloc
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,12 @@ from losant_tokens.jobs._report.csv import harmless
 from tests.support.reports import ERROR, NOW, entry, report
 
 ALL = [*Outcome, None]
+KNOWN: dict[str, Any] = {
+    "scope": ("all.User", "userApiTokens.*"),
+    "creator_id": "c" * 24,
+    "creator_name": "grace",
+    "description": "for CI",
+}
 SUFFIXES = (".json", ".csv", ".html")
 
 
@@ -47,6 +54,10 @@ def test_json(tmp_path: Path) -> None:
         "creationDate": "2025-01-02T00:00:00+00:00",
         "expirationDate": None,
         "changed": "2026-03-01T12:00:00+00:00",
+        "scope": None,
+        "creatorId": None,
+        "creatorName": None,
+        "description": None,
     }
     tokens = data.pop("tokens")
     assert row == tokens[0]
@@ -96,6 +107,28 @@ def test_json(tmp_path: Path) -> None:
         },
         "pace": [{"at": 1.0, "perSecond": 7.0, "concurrency": 3, "refused": 2}],
     } == data
+
+
+def test_scopes_and_creator_as_json(tmp_path: Path) -> None:
+    """The JSON has the scopes of a token as a list, its creator and its description."""
+    made = report(tmp_path, [Outcome.DONE], entries=[entry(1, **KNOWN)])
+
+    (token,) = json.loads(made.save(tmp_path / "r.json").read_text())["tokens"]
+
+    assert (["all.User", "userApiTokens.*"], "c" * 24) == (token["scope"], token["creatorId"])
+    assert ("grace", "for CI") == (token["creatorName"], token["description"])
+
+
+def test_scopes_and_creator_as_csv(tmp_path: Path) -> None:
+    """The CSV has the scopes of a token in one cell, its creator and its description."""
+    made = report(tmp_path, [Outcome.DONE] * 2, entries=[entry(1, **KNOWN), entry(2)])
+
+    with made.save(tmp_path / "r.csv").open(newline="", encoding="utf-8-sig") as file:
+        known, unknown = csv.DictReader(file)
+
+    assert ("all.User userApiTokens.*", "grace") == (known["scope"], known["creatorName"])
+    assert ("c" * 24, "for CI") == (known["creatorId"], known["description"])
+    assert ("", "") == (unknown["scope"], unknown["creatorName"])
 
 
 def test_summary(tmp_path: Path) -> None:
