@@ -112,6 +112,7 @@ class RuleOptions:
         timedelta | None,
         age("Select tokens last updated more than DURATION ago, such as 90d.", metavar="DURATION"),
     ] = None
+    active: Annotated[bool, flag("Select active tokens, including expired ones.")] = False
     inactive: Annotated[bool, flag("Select inactive tokens.")] = False
     named: Annotated[
         tuple[str, ...],
@@ -138,6 +139,7 @@ class RuleOptions:
         flags = (
             (jobs.expired, self.expired),
             (jobs.never_expires, self.never_expires),
+            (jobs.active, self.active),
             (jobs.inactive, self.inactive),
             (jobs.can_create_tokens, self.can_create_tokens),
         )
@@ -159,7 +161,21 @@ class RuleOptions:
         if not rules:
             return None
         rule = jobs.any_of(rules) if self.any else jobs.all_of(rules)
-        return jobs.all_of([rule, *(~jobs.named(glob) for glob in self.except_named)])
+        return jobs.all_of([rule, *self._exclusions()])
+
+    def filter(self) -> "Rule | None":
+        """Return all options as one rule, or None without any option."""
+        from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
+
+        rule, exclusions = self.rule(), self._exclusions()
+        if rule is None and exclusions:
+            return jobs.all_of(exclusions)
+        return rule
+
+    def _exclusions(self) -> "list[Rule]":
+        from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
+
+        return [~jobs.named(glob) for glob in self.except_named]
 
 
 @Parameter(name="*", group=_SAFETY)

@@ -16,10 +16,12 @@ from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine import restore, sweep
+from losant_tokens.jobs._report.csv import harmless_cell
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._rules import (
     Rule,
+    active,
     all_of,
     any_of,
     can_create_tokens,
@@ -65,6 +67,7 @@ __all__ = [
     "Report",
     "Result",
     "Rule",
+    "active",
     "all_of",
     "any_of",
     "apply",
@@ -74,6 +77,7 @@ __all__ = [
     "created_by",
     "expired",
     "expires_within",
+    "harmless_cell",
     "has_scope",
     "inactive",
     "job_state",

@@ -310,12 +310,21 @@ def _day(time: datetime | None) -> str:
 # --- Properties of a token -------------------------------------------------------------------
 
 
+def active() -> Rule:
+    """Return the rule for tokens whose status is `active`. An active token may have expired."""
+    return _by_status("active")
+
+
 def inactive() -> Rule:
     """Return the rule for tokens whose status is `inactive`."""
+    return _by_status("inactive")
+
+
+def _by_status(status: str) -> Rule:
     return Rule(
-        "inactive",
-        lambda token, _: None if token.status is None else token.status == "inactive",
-        lambda *_: "inactive",
+        status,
+        lambda token, _: None if token.status is None else token.status == status,
+        lambda *_: status,
     )
 
 

@@ -29,7 +29,7 @@ def write_csv(report: ReportData, file: TextIO) -> None:
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for row in report.rows():
-        cells = [harmless(_cell(value)) for value in row.values()]
+        cells = [harmless_cell(_cell(value)) for value in row.values()]
         cells[_ID] = f"\t{cells[_ID].lstrip()}"
         writer.writerow(cells)
 
@@ -39,10 +39,14 @@ def _cell(value: str | Sequence[str] | None) -> str:
     return value if isinstance(value, str) else " ".join(value or ())
 
 
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet reads as a formula or a number.
+def harmless_cell(cell: str) -> str:
+    """Return a cell of a CSV file that no spreadsheet reads as a formula or a number.
 
-    Control characters, and characters that change the direction of text, become escapes.
+    A formula gets an apostrophe in front, and a number a tab. Control characters, and characters
+    that change the direction of text, become escapes.
+
+    Args:
+        cell: The value of the cell.
     """
     visible = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], cell)
     if _NUMBER.fullmatch(visible):

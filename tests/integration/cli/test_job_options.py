@@ -26,6 +26,7 @@ def test_rules_select(
         (["--has-scope", "all.User"], "a"),
         (["--created-by", "a?a"], "a"),
         (["--can-create-tokens"], "a"),
+        (["--active", "--named", "[bc]"], "c"),
         (["--inactive"], "b"),
         (["--named", "[c]"], "c"),
     ):

@@ -14,7 +14,7 @@ import pytest
 from losant_tokens import Owner
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import JobError, Outcome, PaceSample
-from losant_tokens.jobs._report.csv import harmless
+from losant_tokens.jobs._report.csv import harmless_cell
 from tests.support.reports import ERROR, NOW, entry, report
 
 ALL = [*Outcome, None]
@@ -206,7 +206,7 @@ def test_csv(tmp_path: Path) -> None:
 )
 def test_no_cell_is_a_formula(tmp_path: Path, cell: str, expected: str) -> None:
     """No spreadsheet takes a cell for a formula or a number."""
-    assert expected == harmless(cell)
+    assert expected == harmless_cell(cell)
 
     made = report(tmp_path, [Outcome.DONE], entries=[entry(1, reason=cell)])
     with made.save(tmp_path / "r.csv").open(newline="") as file:
