@@ -1,12 +1,89 @@
-"""The rule options as rules."""
+"""The options of jobs."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from losant_tokens.cli._job_options import RuleOptions
+from losant_tokens import jobs
+from losant_tokens.cli import _planning
+from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._job_options import NO_RULES, RuleOptions
+from tests.support.command import Command
 
-MONTH = timedelta(days=30)
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ("--expired", "expired"),
+        ("--expires-within 30d", "expires within 30 days"),
+        ("--never-expires", "never expires"),
+        ("--older-than 12h", "older than 0.5 days"),
+        ("--not-updated-for 4w", "not updated for 28 days"),
+        ("--active", "active"),
+        ("--inactive", "inactive"),
+        ("--named a*", "named 'a*'"),
+        ("--named a --named b", "named 'a' or named 'b'"),
+        ("--named a --except-named b", "named 'a' and not named 'b'"),
+        (
+            "--named a --except-named b --except-named c",
+            "named 'a' and not named 'b' and not named 'c'",
+        ),
+        ("--created-by ada --created-by x", "created by 'ada' or created by 'x'"),
+        ("--has-scope all.*", "has scope 'all.*'"),
+        ("--can-create-tokens", "can create tokens"),
+        ("--expired --inactive", "expired and inactive"),
+        ("--expired --inactive --any", "expired or inactive"),
+        ("--inactive --named a --named b", "inactive and (named 'a' or named 'b')"),
+        (
+            "--any --inactive --older-than 1d --except-named a",
+            "(inactive or older than 1 day) and not named 'a'",
+        ),
+    ],
+)
+def test_rules(command: Command, monkeypatch: pytest.MonkeyPatch, options: str, rule: str) -> None:
+    """Different options are combined with "and", or "or" with --any; repeated ones with "or"."""
+    seen = []
+
+    def record(rules: RuleOptions, *_: object) -> None:
+        seen.append(str(rules.rule()))
+        raise CommandError("seen")
+
+    monkeypatch.setattr(_planning, "selection_planner", record)
+
+    command("plan", *options.split())
+
+    assert seen == [rule]
+
+
+def test_no_options_are_no_rule() -> None:
+    """Without an option there is no rule, instead of a rule that selects everything."""
+    assert NO_RULES.rule() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [([], timedelta(hours=24)), (["--max-age", "4w"], timedelta(weeks=4))],
+)
+def test_max_age(
+    command: Command, monkeypatch: pytest.MonkeyPatch, given: list[str], expected: timedelta
+) -> None:
+    """The maximum age of a plan is one day by default."""
+    ages: list[object] = []
+    plan = SimpleNamespace(
+        header=SimpleNamespace(clock_skew=None),
+        check=lambda _, max_age, __: ages.append(max_age),
+    )
+    monkeypatch.setattr(jobs.Plan, "read", lambda _: plan)
+
+    command("apply", "p.jsonl", "--yes", *given)
+
+    assert ages == [expected]
 
 
 @pytest.mark.parametrize(
@@ -16,7 +93,7 @@ MONTH = timedelta(days=30)
         (RuleOptions(any=True), "None"),
         (RuleOptions(expired=True), "expired"),
         (
-            RuleOptions(expired=True, older_than=MONTH, any=True),
+            RuleOptions(expired=True, older_than=timedelta(days=30), any=True),
             "expired or older than 30 days",
         ),
         (
