@@ -105,9 +105,62 @@ class Endpoint:
         """
         return self.signed_headers if operation.needs_token else self.headers
 
-    def url_for(self, path: str, parameters: str = "") -> str:
+    def url_for(self, path: str, parameters: str = "") -> "ApiUrl":
         """Return the URL for a path and its query parameters, both percent-encoded."""
-        return f"{self.base_url}{path}?{parameters}" if parameters else f"{self.base_url}{path}"
+        return ApiUrl(self.url, f"{path}?{parameters}" if parameters else path)
+
+
+class ApiUrl(httpx.URL):
+    """A URL below a base URL. It is parsed only if something reads more of it than is defined here.
+
+    httpx parses a URL when it is created, although a pool needs only the parts below. Parsing would
+    take 16 microseconds of CPU time, in addition to the 190 of a request over aiohttp's pool
+    (benchmark row "CPU per request, 100 in flight").
+
+    Args:
+        base: The base URL, without a slash at its end.
+        target: The path and query below the base URL, percent-encoded.
+    """
+
+    def __init__(self, base: httpx.URL, target: str) -> None:
+        # The constructor of httpx would parse the URL, so `__getattr__` calls it.
+        self._base = base
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        """Parse the URL, and return one of the attributes that the constructor of httpx sets."""
+        super().__init__(str(self))
+        return self.__getattribute__(name)
+
+    def __reduce__(self) -> tuple[type[httpx.URL], tuple[str]]:
+        return httpx.URL, (str(self),)
+
+    def __str__(self) -> str:
+        return f"{self._base}{self._target}"
+
+    @property
+    def scheme(self) -> str:
+        return self._base.scheme
+
+    @property
+    def raw_scheme(self) -> bytes:
+        return self._base.raw_scheme
+
+    @property
+    def raw_host(self) -> bytes:
+        return self._base.raw_host
+
+    @property
+    def port(self) -> int | None:
+        return self._base.port
+
+    @property
+    def netloc(self) -> bytes:
+        return self._base.netloc
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._base.raw_path.rstrip(b"/") + self._target.encode("ascii")
 
 
 def check_base_url(value: object) -> str:

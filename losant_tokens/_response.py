@@ -20,7 +20,6 @@ from losant_tokens._codec import Codec
 from losant_tokens._json_parser import ContentProblem, parse
 from losant_tokens._models import ApiToken, NewApiToken, Success, UserOauthToken
 from losant_tokens._operations import Operation
-from losant_tokens._request import raw_url_of
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import parse_http_date
 from losant_tokens.errors import (
@@ -236,7 +235,7 @@ def _mismatch(
     A connection or a proxy may mix up responses, and another service may respond.
     """
     if isinstance(found, ApiToken | UserOauthToken) and request.method != "POST":
-        path, _, _ = raw_url_of(request).partition("?")
+        path, _, _ = request.url.raw_path.decode("ascii").partition("?")
         _, _, wanted = path.rpartition("/")
         if found.id.lower() != wanted.lower():
             return ContentProblem("is not the id of the requested token", "$.id")

@@ -23,7 +23,6 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from losant_tokens._eventloop import is_asyncio
-from losant_tokens._request import base_url_of, raw_url_of
 from losant_tokens._secret import Secret
 from losant_tokens._transports.aiohttp_connection import Protocol
 from losant_tokens._transports.base_pool import (
@@ -101,12 +100,11 @@ class AiohttpPool(Pool):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and return the response before its body is read."""
-        base_url = base_url_of(request)
-        proxy = self._proxy_for(base_url)
+        proxy = self._proxy_for(request.url)
         session = self._session
         if session is None:
             began = time.monotonic()
-            session = self._open(await self._tls_context(base_url, proxy))
+            session = self._open(await self._tls_context(request.url, proxy))
             deduct_from_connect_timeout(request, began)
         content = await request.aread()
         if session.closed:
@@ -114,7 +112,7 @@ class AiohttpPool(Pool):
         try:
             response = await session.request(
                 request.method,
-                URL(raw_url_of(request), encoded=True),
+                URL(str(request.url), encoded=True),
                 headers=_headers(request, proxy),
                 data=content or None,
                 allow_redirects=False,
@@ -182,7 +180,7 @@ def _headers(request: httpx.Request, proxy: Proxy | None) -> CIMultiDict[str]:
     headers = CIMultiDict(
         [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
     )
-    if proxy is not None and base_url_of(request).scheme == "http":
+    if proxy is not None and request.url.scheme == "http":
         headers.extend(_authorization(proxy))
     return headers
 

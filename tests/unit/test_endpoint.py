@@ -1,5 +1,7 @@
 """Check the rules for base URLs, and the headers that all requests share."""
 
+import copy
+import pickle
 from typing import Any
 
 import httpx
@@ -275,3 +277,47 @@ def test_headers_are_shared() -> None:
     request = build_request(same, codec(), operation, {}, {}, None, options)
     assert "losantdomain" in request.headers
     assert "losantdomain" not in same.headers_for(operation)
+
+
+BASES = ["https://api.losant.com", "https://h.example:8443/a/b", "http://[::1]:80/"]
+SENT_PARTS = ("scheme", "raw_scheme", "raw_host", "port", "netloc", "raw_path")
+OTHER_PARTS = ("host", "path", "query", "params", "userinfo", "fragment", "is_absolute_url")
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("parameters", ["", "_actions=false&filter=a%20b%2F%3F"])
+def test_parts_of_a_url(base: str, parameters: str) -> None:
+    """A URL of the API has the same parts as httpx finds in its string."""
+    url = endpoint(base).url_for(f"/me/tokens/{A}", parameters)
+    parsed = httpx.URL(str(url))
+    for part in (*SENT_PARTS, *OTHER_PARTS):
+        assert getattr(url, part) == getattr(parsed, part)
+
+
+def test_url_that_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL of the API is not parsed to send a request, and only once for other purposes."""
+    parsed = []
+    parse = httpx.URL.__init__
+
+    def count(url: httpx.URL, text: str) -> None:
+        parsed.append(text)
+        parse(url, text)
+
+    url = endpoint("https://h.example/a").url_for("/me/tokens", "page=0")
+    monkeypatch.setattr(httpx.URL, "__init__", count)
+    assert "https://h.example/a/me/tokens?page=0" == str(url)
+    for part in SENT_PARTS:
+        getattr(url, part)
+    assert [] == parsed
+    assert ("/a/me/tokens", b"page=0") == (url.path, url.query)
+    assert ["https://h.example/a/me/tokens?page=0"] == parsed
+
+
+def test_url_is_a_url_of_httpx() -> None:
+    """A URL of the API can be compared, hashed, changed, copied and pickled as any of httpx."""
+    url = endpoint().url_for("/me/tokens", "page=0")
+    same = httpx.URL(f"{API}/me/tokens?page=0")
+    assert (same, hash(same)) == (url, hash(url))
+    assert same == httpx.URL(url) == copy.copy(url) == pickle.loads(pickle.dumps(url))
+    assert f"{API}/x?page=0" == url.copy_with(path="/x")
+    assert not hasattr(url, "pages")

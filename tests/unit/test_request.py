@@ -28,7 +28,7 @@ from losant_tokens._call_options import RequestOptions, list_query
 from losant_tokens._codec import codec
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._operations import OPERATIONS, Operation
-from losant_tokens._request import ApiRequest, base_url_of, build_request, raw_url_of
+from losant_tokens._request import build_request
 from losant_tokens.errors import ValidationError
 from tests.support.helpers import ROWS, frames_hold
 
@@ -538,28 +538,3 @@ async def test_iterator_of_a_body() -> None:
     parts = aiter(request.stream)
     assert not isinstance(parts, AsyncGenerator)
     assert [b""] == [part async for part in aiter(parts)]
-
-
-def test_url_is_parsed_when_it_is_read() -> None:
-    """A request has its URL as a string, and parses it only for a reader of `url`."""
-    request = build(_operations.USER_API_TOKEN_DELETE, {"apiTokenId": "a" * 24})
-    assert isinstance(request, ApiRequest)
-    assert str(request.url) == request.raw_url
-    assert request.url is request.url
-
-
-def test_url_that_is_set() -> None:
-    """A transport may set another URL, as it may with any request of httpx."""
-    request = build(_operations.USER_API_TOKEN_DELETE, {"apiTokenId": "a" * 24})
-    request.url = httpx.URL("https://other.example/x")
-    assert raw_url_of(request) == "https://other.example/x"
-    assert request.url == base_url_of(request) == httpx.URL("https://other.example/x")
-
-
-def test_url_of_a_request_of_httpx() -> None:
-    """A request that httpx made works with the pools as well."""
-    request = httpx.Request("GET", "https://h.example/x?y=1")
-    assert (raw_url_of(request), base_url_of(request).host) == (
-        "https://h.example/x?y=1",
-        "h.example",
-    )
