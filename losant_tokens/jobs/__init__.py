@@ -18,6 +18,7 @@ from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine import restore, sweep
 from losant_tokens.jobs._report.csv import harmless_cell
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
+from losant_tokens.jobs._report.plan_page import save_plan_page
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._rules import (
     Rule,
@@ -90,5 +91,6 @@ __all__ = [
     "older_than",
     "plan",
     "restore",
+    "save_plan_page",
     "sweep",
 ]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,9 @@ from losant_tokens.jobs._report.report_data import ReportData
 from losant_tokens.jobs._report.save import save
 from losant_tokens.jobs._token_states import States
 from losant_tokens.jobs._types import Outcome, PaceSample, Result
+
+# An error may name the token. Errors that differ only in that are counted together.
+_ID = re.compile(r"\b[0-9a-f]{24}\b")
 
 
 def _now() -> datetime:
@@ -149,8 +154,17 @@ class Report:
             counts=self.counts,
             pending=self.pending,
             pace=self.pace,
+            failures=self._failures(),
             results=self._results_with_times,
         )
+
+    def _failures(self) -> list[tuple[str, int]]:
+        errors = Counter(
+            _ID.sub("\u2026", error)
+            for number, error in self.states.errors.items()
+            if self.states.outcome(number) is Outcome.FAILED
+        )
+        return errors.most_common()
 
     def _results_with_times(self) -> Iterator[tuple[Result, datetime | None]]:
         for number, result in enumerate(self.results()):

@@ -1,6 +1,6 @@
 """The data of a report as plain values, from which every format is written."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class ReportData:
         counts: The number of tokens with each outcome.
         pending: The number of tokens without an outcome.
         pace: The samples of the rate.
+        failures: Each error with the number of tokens that failed with it, most frequent first.
         results: Returns each result, with the time of the change by the API if it is known.
     """
 
@@ -76,6 +77,7 @@ class ReportData:
     counts: Mapping[Outcome, int]
     pending: int
     pace: tuple[PaceSample, ...]
+    failures: Sequence[tuple[str, int]]
     results: Callable[[], Iterator[tuple[Result, datetime | None]]]
 
     def summary(self) -> dict[str, Any]:

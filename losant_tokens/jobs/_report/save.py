@@ -37,11 +37,28 @@ def save(report: ReportData, path: Path) -> Path:
     """
     check_target(path, report.plan_digest)
     suffix = path.suffix.lower()
+    write_atomically(path, lambda file: _WRITERS[suffix](report, file), _ENCODINGS.get(suffix))
+    return path
+
+
+def write_atomically(
+    path: Path, write: Callable[[TextIO], None], encoding: str | None = None
+) -> None:
+    """Write a private file, completely or not at all.
+
+    Args:
+        path: The file.
+        write: Writes the content.
+        encoding: The encoding; by default UTF-8.
+
+    Raises:
+        JobError: The file cannot be written.
+    """
     remove_leftovers(path)
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
-        with _open_private(part, _ENCODINGS.get(suffix, "utf-8")) as file:
-            _WRITERS[suffix](report, file)
+        with _open_private(part, encoding or "utf-8") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -51,7 +68,6 @@ def save(report: ReportData, path: Path) -> Path:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
-    return path
 
 
 def remove_leftovers(path: Path) -> None:

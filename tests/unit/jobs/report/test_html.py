@@ -2,9 +2,7 @@
 
 import base64
 import hashlib
-import json
-import re
-from html.parser import HTMLParser
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +12,17 @@ import pytest
 from losant_tokens import Owner
 from losant_tokens.jobs import Outcome, PaceSample, Report
 from losant_tokens.jobs._report.charts import format_duration, format_tick, ticks
-from tests.support.reports import ERROR, entry, report
+from tests.support.pages import ParsedPage
+from tests.support.reports import ERROR, LAST, NOW, entry, report
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&'\" \u202e\ud800"
 
 
-class Page(HTMLParser):
-    """A page as a browser sees it: the tags with their attributes, and the texts."""
+class Page(ParsedPage):
+    """The page of a report."""
 
     def __init__(self, report_: Report, folder: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.scripts: list[str] = []
-        self._in_script = False
-        self.source = report_.save(folder / "page.html").read_text()
-        self.feed(self.source)
-        self.text = " ".join(self.texts)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._in_script = tag == "script"
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_script = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_script:
-            self.scripts.append(data)
-        elif data.strip():
-            self.texts.append(" ".join(data.split()))
-
-    @property
-    def rows(self) -> Any:
-        """The rows of the tokens, as the script reads them."""
-        return json.loads(self.scripts[1])
+        super().__init__(report_.save(folder / "page.html"))
 
 
 def pace(*samples: tuple[float, float, int, int]) -> list[PaceSample]:
@@ -95,22 +69,153 @@ def test_rows(tmp_path: Path) -> None:
     """A row has the outcome of a token, and why it was selected or left alone."""
     made = report(tmp_path, [Outcome.DONE, Outcome.FAILED, Outcome.PROTECTED, None])
 
+    page = Page(made, tmp_path)
+
     reason = "expired on 2025-01-02"
+    states = [page.meta["states"][row[0]][1] for row in page.rows]
+    assert ["done", "failed", "protected", "not started"] == states
     assert [
-        [0, "ci-0", f"{0:024x}", "user", reason, ""],
-        [4, "ci-1", f"{1:024x}", "user", reason, ERROR],
-        [3, "ci-2", f"{2:024x}", "user", reason, "protected by 'x'"],
-        [6, "ci-3", f"{3:024x}", "user", reason, ""],
-    ] == Page(made, tmp_path).rows
+        ["ci-0", f"{0:024x}", reason, ""],
+        ["ci-1", f"{1:024x}", reason, ERROR],
+        ["ci-2", f"{2:024x}", reason, "protected by 'x'"],
+        ["ci-3", f"{3:024x}", reason, ""],
+    ] == [row[1:5] for row in page.rows]
 
 
-def test_script_has_the_same_outcomes(tmp_path: Path) -> None:
-    """The script gives each outcome the same number as the rows."""
-    page = Page(report(tmp_path, []), tmp_path)
+def test_failures_come_first(tmp_path: Path) -> None:
+    """The list begins with the tokens that need attention, and every outcome has a place in it."""
+    made = report(tmp_path, [*Outcome, None])
 
-    found = re.search(r"OUTCOMES = (\[.*?\]);", page.scripts[2])
-    assert found is not None
-    assert [outcome.value for outcome in Outcome] + ["pending"] == json.loads(found[1])
+    page = Page(made, tmp_path)
+
+    expected = ["failed", "unknown", "not started", "changed", "protected", "gone", "done"]
+    assert expected == [label for _, label in page.meta["states"]]
+    assert sorted(row[0] for row in page.rows) == list(range(7))
+
+
+def test_members_of_rows(tmp_path: Path) -> None:
+    """A row has the creator, the scopes, the dates and the description of a token."""
+    one = entry(
+        1,
+        creator_name="grace",
+        creator_id="c" * 24,
+        scope=("all.User", "x"),
+        description="for CI",
+        creation_date=LAST + timedelta(milliseconds=678),
+        expiration_date=NOW,
+        last_updated=None,
+    )
+    made = report(tmp_path, [Outcome.DONE], entries=[one])
+
+    (row,) = Page(made, tmp_path).rows
+
+    dates = ["2025-01-02T00:00:00Z", "2026-03-01T12:00:00Z", ""]
+    assert ["grace", ["all.User", "x"], *dates, "user", "for CI", 1] == row[5:]
+
+
+@pytest.mark.parametrize(("members", "creator"), [({}, ""), ({"creator_id": "c" * 24}, "c" * 24)])
+def test_unknown_members_of_rows(tmp_path: Path, members: dict[str, Any], creator: str) -> None:
+    """A token of an old plan has no creator and no scopes; a creator without a name has an id."""
+    made = report(tmp_path, [Outcome.DONE], entries=[entry(1, **members)])
+
+    (row,) = Page(made, tmp_path).rows
+
+    assert [creator, [], "", 0] == [row[5], row[6], row[11], row[12]]
+
+
+def test_columns(tmp_path: Path) -> None:
+    """The list has every column for which any token has a value."""
+    one = entry(1, creator_name="grace", scope=("all.User",))
+    other = entry(2, owner=Owner.application("a" * 24))
+    made = report(tmp_path, [Outcome.DONE] * 2, entries=[one, other])
+
+    page = Page(made, tmp_path)
+
+    labels = "Name Id Outcome Detail Creator Scopes Created Expires|Last updated|Owner"
+    assert labels.replace("|", " ") == " ".join(label for _, label in page.meta["columns"])
+    headers = [
+        attributes["data-column"] for tag, attributes in page.tags if _is_header(tag, attributes)
+    ]
+    assert [key for key, _ in page.meta["columns"]] == headers
+
+
+def _is_header(tag: str, attributes: dict[str, str | None]) -> bool:
+    return tag == "th" and "data-column" in attributes
+
+
+def test_empty_columns_are_left_out(tmp_path: Path) -> None:
+    """The list has no column for a member that no token has, and none for a single owner."""
+    made = report(tmp_path, [Outcome.DONE], entries=[entry(1, creation_date=None)])
+
+    page = Page(made, tmp_path)
+
+    keys = ["name", "id", "state", "detail", "expires", "updated"]
+    assert keys == [key for key, _ in page.meta["columns"]]
+
+
+def test_failures_by_reason(tmp_path: Path) -> None:
+    """The page counts the failures for each reason, whichever token an error names."""
+    made = report(tmp_path, [Outcome.FAILED] * 3 + [Outcome.UNKNOWN])
+    made.states.errors.update(
+        {0: f"404 for {0:024x}", 1: "500 Internal", 2: f"404 for {2:024x}", 3: "lost"}
+    )
+
+    page = Page(made, tmp_path)
+
+    assert "Failures by reason 2 404 for … 1 500 Internal Tokens" in page.text
+
+
+def test_many_reasons(tmp_path: Path) -> None:
+    """The page shows the most frequent reasons, and counts the others."""
+    made = report(tmp_path, [Outcome.FAILED] * 15)
+    made.states.errors.update({number: f"error {number}" for number in range(15)})
+
+    page = Page(made, tmp_path)
+
+    assert "1 error 11 3 3 other reasons: see the list Tokens" in page.text
+
+
+def test_page_without_javascript(tmp_path: Path) -> None:
+    """Without JavaScript, the page shows the first tokens, and how many it does not show."""
+    names = ["n-0", *(f"n-{number}" for number in range(1, 60)), "bad"]
+    made = report(tmp_path, [Outcome.DONE] * 60 + [Outcome.FAILED], names)
+
+    page = Page(made, tmp_path)
+
+    assert "Without JavaScript, this page shows 50 of 61 tokens. The .csv and .json" in page.text
+    assert "bad" == page.texts[page.texts.index("Last updated") + 1]
+    assert "n-48" in page.texts
+    assert "n-49" not in page.texts
+
+
+def test_short_list_without_javascript(tmp_path: Path) -> None:
+    """Without JavaScript, a short list is complete, with all members of its tokens."""
+    one = entry(
+        1, scope=("all.User", "x"), creator_name="grace", description="for\nCI", last_updated=None
+    )
+    made = report(tmp_path, [Outcome.FAILED], entries=[one])
+
+    page = Page(made, tmp_path)
+
+    assert "To sort and filter the tokens, allow JavaScript." in page.text
+    start = page.texts.index("Last updated") + 1
+    cells = [
+        *("ci-1", "for CI", f"{1:024x}", "failed", ERROR, "expired on 2025-01-02", "grace"),
+        *("all.User", "x", "can create tokens", "2025-01-02", "never"),
+    ]
+    assert cells == page.texts[start : start + len(cells)]
+
+
+def test_invisible_characters_become_escapes(tmp_path: Path) -> None:
+    """Characters that could hide or reverse other text are shown as escapes."""
+    made = report(
+        tmp_path, [Outcome.DONE], ["a\u202eb\x1bc\ud800 \xa0d"], header={"rule": "named '\u200b'"}
+    )
+
+    page = Page(made, tmp_path)
+
+    assert r"a\u{202e}b\u{1b}c\u{d800} " in page.text
+    assert r"named '\u{200b}'" in page.text
 
 
 def test_hostile_strings_add_no_tags(tmp_path: Path) -> None:
@@ -128,9 +233,10 @@ def test_hostile_strings_add_no_tags(tmp_path: Path) -> None:
 
     page = Page(made, tmp_path)
 
-    tags = [tag for tag, _ in page.tags if tag not in {"p", "dt", "dd"}]
-    assert [tag for tag, _ in plain.tags if tag not in {"p", "dt", "dd"}] == tags
-    assert [[4, EVIL[:-1], f"{1:024x}", "user", EVIL[:-1], EVIL]] == page.rows
+    own = {"p", "div", "dt", "dd"}
+    tags = [tag for tag, _ in page.tags if tag not in own]
+    assert [tag for tag, _ in plain.tags if tag not in own] == tags
+    assert [[0, EVIL[:-1], f"{1:024x}", EVIL[:-1], EVIL]] == [row[:5] for row in page.rows]
     assert "<img" not in page.source
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
@@ -151,7 +257,7 @@ def test_page_needs_no_network(tmp_path: Path) -> None:
         if attributes.get("http-equiv") == "Content-Security-Policy"
     )
     script_hash = base64.b64encode(hashlib.sha256(page.scripts[2].encode()).digest()).decode()
-    assert ["data:,"] == addresses
+    assert ["data:,", "#tokens"] == addresses
     assert "url(" not in page.source
     assert "@import" not in page.source
     assert (
@@ -177,7 +283,7 @@ def test_charts(tmp_path: Path) -> None:
     assert 'd="M0.0 100.0L500.0 50.0L1000.0 0.0"' in page.source
     assert "M500.0 100V0.0h200.0V100Z" == paths["bars"]
     assert "0 s 2 s 4 s 6 s 8 s" in page.text
-    assert [[0, 0, 5, 0], [5, 50, 10, 4], [10, 100, 5, 0]] == json.loads(page.scripts[0])
+    assert [[0, 0, 5, 0], [5, 50, 10, 4], [10, 100, 5, 0]] == page.meta["pace"]
 
 
 @pytest.mark.parametrize("samples", [[], [(0, 5, 1, 0)], [(0, 5, 1, 0), (0, 6, 1, 0)]])
