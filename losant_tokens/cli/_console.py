@@ -17,8 +17,11 @@ from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import escaped
 
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
-_YES = frozenset({"y", "yes"})
+_YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
+_MAX_QUOTED = 20  # characters of a response
+_ERASE = "\r\x1b[K"
 _is_quiet: ContextVar[bool] = ContextVar("is_quiet", default=False)
+_transient: ContextVar[str] = ContextVar("transient", default="")
 
 
 # --- Standard streams ------------------------------------------------------------------------
@@ -172,6 +175,21 @@ def print_status(line: str) -> None:
         _print(escaped(line))
 
 
+@contextmanager
+def transient_status(line: str) -> Iterator[None]:
+    """Show a short line during the block if stderr is a terminal, and erase it at the end."""
+    if _is_quiet.get() or not _is_terminal() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    before = _transient.set(line)
+    _write(line)
+    try:
+        yield
+    finally:
+        _transient.reset(before)
+        _write(_ERASE)
+
+
 def print_after_signal(line: str) -> None:
     """Print a line after Ctrl-C, below the `^C` that a terminal shows at the cursor."""
     _print(("\n" if _is_terminal() else "") + escaped(line))
@@ -207,9 +225,15 @@ def _is_terminal() -> bool:
 
 
 def _print(line: str) -> None:
-    """Write a line to stderr. A stream that is closed or full never ends a command."""
+    """Write a line to stderr, above the line that is shown for a time."""
+    transient = _transient.get()
+    _write(f"{_ERASE}{line}\n{transient}" if transient else f"{line}\n")
+
+
+def _write(text: str) -> None:
+    """Write to stderr. A stream that is closed or full never ends a command."""
     try:
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         mute(sys.stderr)
@@ -231,7 +255,8 @@ def require_terminal_or_yes(command: str, *, yes: bool) -> None:
 def confirm(question: str) -> bool:
     """Ask a question and return whether the response is yes.
 
-    Any other response means no, and so does a question that cannot be shown.
+    Any other response means no, and so does the end of the input, or a question that cannot be
+    shown.
     """
     try:
         sys.stderr.write(f"{question} [y/N] ")
@@ -239,4 +264,13 @@ def confirm(question: str) -> bool:
     except (OSError, ValueError):
         mute(sys.stderr)
         return False
-    return sys.stdin.readline().strip().lower() in _YES
+    try:
+        line = sys.stdin.readline()
+    except (OSError, ValueError):  # The terminal is gone, or the response cannot be decoded.
+        line = ""
+    if not line.endswith("\n"):
+        _print("")  # The cursor is still behind the question.
+    response = line.strip().lower()
+    if response not in _YES | _NO:
+        _print(f'"{escaped(response[:_MAX_QUOTED])}" is not "y" or "yes", so it means no.')
+    return response in _YES

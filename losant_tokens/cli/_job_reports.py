@@ -76,7 +76,7 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
         summary = report.summary()
         del summary["pace"]
         write_result(as_json({**summary, "reports": list(map(str, saved))}))
-    elif not is_quiet():
+    elif not is_quiet() and report.plan.header.total.selected:
         write_result(f"{totals_line(report)}\n")
     print_failures(report)
     for file in saved:

@@ -81,7 +81,7 @@ class JobRunner:
             self._used_concurrency = client.max_connections
             with (
                 self.signals.listening(react),
-                job_progress(self.label, len(self.plan)) as listener,
+                job_progress(self.label, self.plan.header.total.selected) as listener,
             ):
                 return await jobs.apply(
                     client,

@@ -12,10 +12,10 @@ from losant_tokens.cli._connect import job_client_factory
 from losant_tokens.cli._console import (
     confirm,
     is_quiet,
+    notice_if_interrupted,
     print_after_signal,
     print_error,
     print_status,
-    print_warning,
     quiet_output,
     require_terminal_or_yes,
 )
@@ -25,14 +25,14 @@ from losant_tokens.cli._errors import (
     EXIT_SOME_FAILED,
     explain,
 )
-from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import DEFAULT_MAX_AGE, RunOptions, SafetyOptions
 from losant_tokens.cli._job_reports import print_totals, write_reports
 from losant_tokens.cli._job_runner import JobRunner
+from losant_tokens.cli._job_state_view import has_work, outcome_counts, question
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._output_checks import check_outputs
 from losant_tokens.cli._parse import format_age
-from losant_tokens.cli._plan_view import PROGRESS_LABELS, VERBS, plan_title, show_plan
+from losant_tokens.cli._plan_view import PROGRESS_LABELS, nothing_to_do, show_plan
 from losant_tokens.cli._planning import Planner, make_plan
 from losant_tokens.cli._state_files import journal_path, new_plan_path
 from losant_tokens.errors import LosantError
@@ -63,55 +63,54 @@ def plan_and_apply(
     with quiet_output(options.quiet):
         check_outputs(options.report, inputs=inputs, journal=options.journal)
         path = out or new_plan_path(command)
-        plan = make_plan(planner, path, job_client_factory(connection))
+        plan = make_plan(
+            planner, path, job_client_factory(connection), protects=bool(safety.protect)
+        )
         job = JobWorkflow(plan, options, connection, journal_path(plan, options.journal))
         check_outputs(options.report, inputs=inputs, out=plan.path, journal=job.journal, plan=plan)
-        if not len(plan):
-            _warn_of_own_token(plan, safety)
-        if not confirm_plan(plan, options):
-            words = ("losant-tokens", "apply", str(plan.path), *job.arguments())
-            print_status(f"The plan is kept. To apply it: {' '.join(map(quote, words))}")
+        kept = f"The plan is kept. To apply it: {job.command()}"
+        with notice_if_interrupted(kept):
+            is_confirmed = confirm_plan(plan, options)
+        if not is_confirmed:
+            print_status(kept)
             return EXIT_ERROR
         code = job.run()
-        if out is None and len(plan) == 0:
+        if out is None and plan.header.total.selected == 0:
             plan.path.unlink(missing_ok=True)
             if options.journal is None:
                 job.journal.unlink(missing_ok=True)
         return code
 
 
-def _warn_of_own_token(plan: jobs.Plan, safety: SafetyOptions) -> None:
-    """Warn if the token in use is unprotected, even if no token is selected today."""
-    header = plan.header
-    if header.token_in_use is None and header.action != "activate" and not safety.protect:
-        print_warning(
-            "cannot determine which token is in use, so a later job may select it: protect it "
-            "with --protect ID"
-        )
-
-
-def confirm_plan(plan: jobs.Plan, options: RunOptions, *, resume: bool = False) -> bool:
+def confirm_plan(
+    plan: jobs.Plan,
+    options: RunOptions,
+    *,
+    state: jobs.JobState | None = None,
+    retry_failed: bool = False,
+) -> bool:
     """Show a plan, ask for confirmation, and return whether to apply it.
 
     Args:
         plan: The plan.
         options: How to apply it.
-        resume: Whether the job was started before.
+        state: The state of the job, if it may have been started before.
+        retry_failed: Whether the job retries failed tokens.
     """
-    if len(plan) == 0:
-        print_status(f"{plan_title(plan)}: nothing to do. Rule: {plan.header.rule}")
+    if plan.header.total.selected == 0:
+        print_status(nothing_to_do(plan))
+        return True
+    if state is not None and not has_work(state, retry_failed=retry_failed):
+        counts = ", ".join(outcome_counts(plan, state))
+        print_status(f"Nothing is left to do for {plan.path}: {counts}.")
         return True
     if not is_quiet() or not options.yes:
         show_plan(plan, sys.stderr)
-    selected = plan.header.total.selected
-    if options.yes or not selected:
+    if options.yes:
         return True
-    target = format_count(selected)
-    if resume:
-        target = f"the rest of {target}"
-    permanently = " permanently" if plan.header.action == "delete" else ""
-    if confirm(f"{VERBS[plan.header.action]} {target}{permanently}?"):
-        return True
+    with notice_if_interrupted("Nothing was changed."):
+        if confirm(question(plan, state, retry_failed=retry_failed)):
+            return True
     print_status("Nothing was changed.")
     return False
 
@@ -145,6 +144,11 @@ class JobWorkflow:
             *([] if self.max_age == DEFAULT_MAX_AGE else ["--max-age", format_age(self.max_age)]),
             *self.connection.arguments(),
         )
+
+    def command(self, *options: str) -> str:
+        """Return the command that applies the plan, with the options of this one and others."""
+        words = ("losant-tokens", "apply", str(self.plan.path), *options, *self.arguments())
+        return " ".join(map(quote, words))
 
     def run(self) -> int:
         """Apply the plan, write the reports, and return the exit code."""
@@ -183,22 +187,16 @@ class JobWorkflow:
 
     def _report(self, report: jobs.Report) -> bool:
         """Write the reports and print the totals; return whether all reports were written."""
-        resume = self._command("apply", "--resume", *self.arguments())
-        files, saved = write_reports(report, self.options.report, resume)
+        files, saved = write_reports(report, self.options.report, self.command("--resume"))
         print_totals(report, saved, json=self.options.json)
         return len(saved) == len(files)
 
     def _print_next_step(self, report: jobs.Report) -> None:
         if not report.is_complete:
-            command = self._command("apply", "--resume", *self.arguments())
-            print_after_signal(f"To resume: {command}")
+            print_after_signal(f"To resume: {self.command('--resume')}")
         elif report.counts[jobs.Outcome.FAILED]:
-            command = self._command("apply", "--resume", "--retry-failed", *self.arguments())
+            command = self.command("--resume", "--retry-failed")
             print_status(f"To retry the failed tokens: {command}")
-
-    def _command(self, name: str, *arguments: str) -> str:
-        words = ("losant-tokens", name, str(self.plan.path), *arguments)
-        return " ".join(map(quote, words))
 
 
 def exit_code(report: jobs.Report, runner: JobRunner, *, is_failed: bool = False) -> int:

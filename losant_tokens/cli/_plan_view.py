@@ -15,7 +15,7 @@ from losant_tokens.jobs import Entry, Outcome, Plan, Report
 VERBS = {"delete": "Delete", "deactivate": "Deactivate", "activate": "Activate"}
 PROGRESS_LABELS = {"delete": "Deleting", "deactivate": "Deactivating", "activate": "Activating"}
 
-_DONE = {"delete": "Deleted", "deactivate": "Deactivated", "activate": "Activated"}
+DONE = {"delete": "Deleted", "deactivate": "Deactivated", "activate": "Activated"}
 _MAX_EXAMPLES = 3
 _MAX_ROWS = 15
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)")
@@ -33,6 +33,18 @@ def plan_title(plan: Plan) -> str:
         f"{VERBS[header.action]} {total.selected:,} of {format_count(total.listed)} "
         f"at {header.base_url}"
     )
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """Return one line about a plan that selects no token."""
+    header = plan.header
+    protected = header.total.protected
+    parts = (
+        f"0 of {format_count(header.total.listed)} selected",
+        *([f"{protected:,} protected"] if protected else []),
+    )
+    verb = VERBS[header.action].lower()
+    return f"Nothing to {verb} at {header.base_url}: {', '.join(parts)}. Rule: {header.rule}"
 
 
 def show_plan(plan: Plan, file: TextIO) -> None:
@@ -139,7 +151,7 @@ def totals_line(report: Report) -> str:
     left_alone = [(outcome.value, counts[outcome]) for outcome in _LEFT_ALONE]
     unknown, pending = counts[Outcome.UNKNOWN], report.pending
     parts = [
-        f"{_DONE[report.plan.header.action]} {counts[Outcome.DONE]:,}",
+        f"{DONE[report.plan.header.action]} {counts[Outcome.DONE]:,}",
         f"left alone {sum(count for _, count in left_alone):,}{_details(left_alone)}",
         f"failed {counts[Outcome.FAILED]:,}",
         *([f"unknown {unknown:,}"] if unknown else []),

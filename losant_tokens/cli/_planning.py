@@ -9,7 +9,7 @@ from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.cli._connect import ClientFactory, report_retries, run_until_stopped
-from losant_tokens.cli._console import print_status, print_warning
+from losant_tokens.cli._console import is_quiet, print_warning, transient_status
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
 from losant_tokens.cli._library_messages import with_options
@@ -64,24 +64,29 @@ def _settings(
     return settings if patience is None else {**settings, "patience": patience}
 
 
-def make_plan(planner: Planner, path: Path, make_client: ClientFactory) -> jobs.Plan:
+def make_plan(
+    planner: Planner, path: Path, make_client: ClientFactory, *, protects: bool = False
+) -> jobs.Plan:
     """Make a plan, and print its warnings.
 
     Args:
         planner: Makes the plan.
         path: The file of the plan.
         make_client: Makes the client.
+        protects: Whether the user protects tokens. A quiet command then assumes that the token in
+            use is one of them.
     """
     report_retries()
-    print_status("Listing the tokens...")
 
     async def run() -> jobs.Plan:
         async with make_client(None) as client:
             return await planner(client, path)
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), transient_status("Listing the tokens..."):
         warnings.showwarning = _print_warning  # type: ignore[assignment]  # accepts fewer names
         warnings.simplefilter("always", jobs.PlanWarning)
+        if protects and is_quiet():
+            warnings.simplefilter("ignore", jobs.OwnTokenWarning)
         return run_until_stopped(run)
 
 

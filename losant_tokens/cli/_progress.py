@@ -25,7 +25,7 @@ def job_progress(label: str, total: int) -> Iterator[Listener]:
     """Show the progress of a job, and yield the argument `on_progress` of the job."""
     stack, streams = ExitStack(), (sys.stdout, sys.stderr)
     listener: Listener = _ProgressLines(label)
-    if is_quiet():
+    if is_quiet() or not total:
         listener = _ignore
     elif sys.stderr.isatty():
         try:

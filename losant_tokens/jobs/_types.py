@@ -19,6 +19,10 @@ class PlanWarning(UserWarning):
     """Warns of a fact about a plan that you should know before you apply it."""
 
 
+class OwnTokenWarning(PlanWarning):
+    """Warns that the token of the client may be among the selected tokens."""
+
+
 class Outcome(Enum):
     """The outcome of a job for one token.
 

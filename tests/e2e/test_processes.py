@@ -162,7 +162,7 @@ def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) ->
         out, err = process.communicate(timeout=20)
 
     assert (process.returncode, out, list(tmp_path.iterdir())) == (130, "", [])
-    assert err == "Listing the tokens...\nlosant-tokens: interrupted\n"
+    assert err == "losant-tokens: interrupted\n"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def apply_plan(
     """Apply a plan after confirmation."""
     from losant_tokens import jobs
     from losant_tokens.cli._connect import api_url
+    from losant_tokens.cli._job_state_view import has_work, refuse_running, refuse_started
     from losant_tokens.cli._job_workflow import JobWorkflow, confirm_plan
     from losant_tokens.cli._output_checks import check_outputs
     from losant_tokens.cli._state_files import journal_path
@@ -40,12 +41,8 @@ def apply_plan(
         raise UsageError("--retry-failed requires --resume: a new job has no failed tokens")
     with quiet_output(options.quiet):
         plan = jobs.Plan.read(file)
-        plan.check(api_url(connection), max_age, _estimated_now(plan))
         journal = journal_path(plan, options.journal)
-        check_outputs(options.report, inputs=[("the plan", file)], journal=journal, plan=plan)
-        if not confirm_plan(plan, options, resume=resume):
-            return EXIT_ERROR
-        return JobWorkflow(
+        job = JobWorkflow(
             plan,
             options,
             connection,
@@ -53,7 +50,17 @@ def apply_plan(
             resume=resume,
             retry_failed=retry_failed,
             max_age=max_age,
-        ).run()
+        )
+        check_outputs(options.report, inputs=[("the plan", file)], journal=journal, plan=plan)
+        state = jobs.job_state(plan, journal)
+        refuse_running(state)
+        if not resume:
+            refuse_started(plan, state, job.command("--resume"))
+        is_over = not has_work(state, retry_failed=retry_failed)
+        plan.check(api_url(connection), None if is_over else max_age, _estimated_now(plan))
+        if not confirm_plan(plan, options, state=state, retry_failed=retry_failed):
+            return EXIT_ERROR
+        return job.run()
 
 
 def _estimated_now(plan: "jobs.Plan") -> datetime:

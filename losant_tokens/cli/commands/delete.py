@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from losant_tokens import Owner
 from losant_tokens.cli._console import (
     confirm,
+    is_quiet,
+    notice_if_interrupted,
     print_after_signal,
     print_error,
     print_status,
@@ -23,7 +25,7 @@ from losant_tokens.cli._errors import (
     EXIT_SOME_FAILED,
     explain,
 )
-from losant_tokens.cli._format import format_date, no_expiry
+from losant_tokens.cli._format import format_count, format_date, no_expiry
 from losant_tokens.cli._options import (
     CURRENT_USER,
     DEFAULT_CONNECTION,
@@ -61,9 +63,12 @@ def delete_tokens(
     with quiet_output(quiet):
         client = new_client(connection)
         refuse_own_token(client, ids, "delete", allowed=allow_own_token)
-        if not yes and not _confirm(owner, ids, connection):
-            print_status("Nothing was deleted.")
-            return EXIT_ERROR
+        if not yes:
+            with notice_if_interrupted("Nothing was deleted."):
+                is_confirmed = _confirm(owner, ids, connection)
+            if not is_confirmed:
+                print_status("Nothing was deleted.")
+                return EXIT_ERROR
         deletion = _Deletion(ids)
         with deletion.signals.postponed():
             deletion.run(owner, client, connection)
@@ -71,17 +76,20 @@ def delete_tokens(
 
 
 def _confirm(owner: Owner, ids: Sequence[str], connection: ConnectionOptions) -> bool:
-    """Show the tokens and ask for confirmation."""
+    """Show the tokens and ask for confirmation. Without any token, do not ask."""
     from losant_tokens.cli._connect import call_for_each, run_with_tokens
 
     lines: dict[str, str] = {}
+    missing: set[str] = set()
 
     def describe(token_id: str, outcome: object) -> None:
         name = getattr(outcome, "name", "?")
         expires = format_date(getattr(outcome, "expiration_date", None), no_expiry(outcome))
         lines[token_id] = f"  {token_id}  {name}  (expires: {expires})"
         if isinstance(outcome, LosantError):
-            problem = "not found" if isinstance(outcome, NotFound) else type(outcome).__name__
+            if is_missing := isinstance(outcome, NotFound):
+                missing.add(token_id)
+            problem = "not found" if is_missing else type(outcome).__name__
             lines[token_id] = f"  {token_id}  ({problem})"
 
     async def work(tokens: "OwnerTokens") -> None:
@@ -90,7 +98,14 @@ def _confirm(owner: Owner, ids: Sequence[str], connection: ConnectionOptions) ->
     run_with_tokens(owner, work, connection)
     for token_id in ids:
         print_status(lines[token_id])
-    return confirm(f"Delete {'this token' if len(ids) == 1 else f'these {len(ids)}'}?")
+    number = len(ids) - len(missing)
+    if number == 0:
+        return False
+    return confirm(
+        "Delete this token permanently?"
+        if number == 1
+        else f"Delete these {format_count(number)} permanently?"
+    )
 
 
 @define
@@ -131,7 +146,8 @@ class _Deletion:
         self._in_flight.discard(token_id)
         if not isinstance(outcome, LosantError):
             self._deleted += 1
-            write_result(f"{token_id}\n")
+            if not is_quiet():
+                write_result(f"{token_id}\n")
             return
         self._failed += 1
         if _is_ambiguous(outcome):

@@ -50,7 +50,9 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     planner = _planning.selection_planner(rules, owners, safety, action, patience)
     with quiet_output(quiet):
         path = out or new_plan_path("plan")
-        plan = _planning.make_plan(planner, path, job_client_factory(connection))
+        plan = _planning.make_plan(
+            planner, path, job_client_factory(connection), protects=bool(safety.protect)
+        )
         _print_plan(plan, connection, json=json)
     return 0
 

@@ -37,7 +37,7 @@ from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
 from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
-from losant_tokens.jobs._types import Action, PlanWarning
+from losant_tokens.jobs._types import Action, OwnTokenWarning, PlanWarning
 
 _MAX_LISTINGS = 4  # of the tokens of one owner
 _FLUSH_INTERVAL = 250  # tokens, which take some milliseconds to select and encode
@@ -154,6 +154,8 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
         # The plan is not made in the thread, because a thread keeps its last result for some time,
         # and with it the temporary folder of the plan.
         made = writer.saved_plan(header, digest)
+    if about_own_token := summary.own_token_warning():
+        warn_caller(about_own_token, OwnTokenWarning)
     for warning in summary.warnings():
         warn_caller(warning, PlanWarning)
     return made

@@ -113,15 +113,19 @@ class PlanSummary:
             incomplete=self._all_incomplete(),
         )
 
+    def own_token_warning(self) -> str | None:
+        """Return a warning if the token of the client may be among the selected tokens."""
+        is_unknown = self.selection.action != "activate" and self.selector.token_in_use is None
+        if not is_unknown or not self._selected:
+            return None
+        return (
+            "Cannot determine which token this client uses, so it may be among the selected "
+            "tokens. Protect it by its id or its name: protect='name'."
+        )
+
     def warnings(self) -> list[str]:
-        """Return the warnings that the caller should read before applying the plan."""
+        """Return the other warnings that the caller should read before applying the plan."""
         warnings = []
-        may_lock_out = self.selection.action != "activate" and self.selector.token_in_use is None
-        if may_lock_out and self._selected:
-            warnings.append(
-                "Cannot determine which token this client uses, so it may be among the "
-                "selected tokens. Protect it by its id or its name: protect='name'."
-            )
         if self._drifted:
             warnings.append(
                 "The tokens kept changing while they were listed: some may have been left out. "

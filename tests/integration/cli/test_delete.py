@@ -1,5 +1,6 @@
 """The command `delete`."""
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -82,7 +83,7 @@ def test_confirmation(
     code, out, err = command("delete", ONE, TWO)
 
     shown = f"  {ONE}  ci-1  (expires: never)\n  {TWO}  ci-\\x1b2  (expires: never)\n"
-    assert err.startswith(f"{shown}Delete these 2? [y/N] ")
+    assert err.startswith(f"{shown}Delete these 2 tokens permanently? [y/N] ")
     assert (code, len(fake.tokens())) == (1 if left else 0, left)
     assert (set(out.split()), err.endswith("Nothing was deleted.\n")) == (
         (set(), True) if left else ({ONE, TWO}, False)
@@ -92,12 +93,45 @@ def test_confirmation(
 def test_confirmation_of_a_missing_token(
     fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
 ) -> None:
-    """An id without a token is shown as not found, and the end of the input means no."""
+    """An id without a token is shown as not found. If none has a token, nothing is asked."""
     terminal()
 
-    _, _, err = command("delete", GONE)
+    code, _, err = command("delete", GONE)
 
-    assert err == f"  {GONE}  (not found)\nDelete this token? [y/N] Nothing was deleted.\n"
+    assert (code, err) == (1, f"  {GONE}  (not found)\nNothing was deleted.\n")
+
+
+def test_confirmation_of_one_token(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """The question is about the tokens that exist, and the end of the input means no."""
+    terminal()
+
+    code, _, err = command("delete", GONE, ONE)
+
+    question = "Delete this token permanently? [y/N] "
+    assert (code, err.endswith(f"{question}\nNothing was deleted.\n")) == (1, True)
+
+
+def test_ctrl_c_at_the_question(
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C at the question prints that nothing was deleted."""
+
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    terminal()
+    monkeypatch.setattr(sys.stdin, "readline", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        command("delete", ONE)
+
+    assert capsys.readouterr().err.endswith("[y/N] \nNothing was deleted.\n")
 
 
 def test_own_token(
@@ -117,8 +151,8 @@ def test_own_token(
 
 
 def test_quiet(fake: FakeLosant, service: str, command: Command) -> None:
-    """A quiet deletion prints only ids and errors."""
-    assert command("delete", "--yes", "--quiet", ONE) == (0, f"{ONE}\n", "")
+    """A quiet deletion prints only errors."""
+    assert command("delete", "--yes", "--quiet", ONE) == (0, "", "")
     code, out, err = command("delete", "--yes", "--quiet", GONE)
     assert (code, out, len(err.splitlines())) == (3, "", 2)
 

@@ -4,6 +4,8 @@ import functools
 import io
 import json
 import os
+import re
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ import pytest
 from losant_tokens import jobs
 from losant_tokens.cli import _connect
 from losant_tokens.cli._options import DEFAULT_CONNECTION
+from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.plan_lock import PlanLock
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -79,10 +83,7 @@ ACTION  REASON{" " * 15}  TOKENS  EXAMPLES
     assert (code, out[: len(expected)]) == (0, expected)
     assert f"delete  expired on {DAY}       5  " in out
     assert out[out.index("keep") :] == f"keep    not selected{' ' * 16}7\n\n"
-    assert err == (
-        "Listing the tokens...\n"
-        "Nothing was changed. To apply the plan: losant-tokens apply p.jsonl\n"
-    )
+    assert err == ("Nothing was changed. To apply the plan: losant-tokens apply p.jsonl\n")
     assert len(fake.tokens()) == 12
     assert len(jobs.Plan.read("p.jsonl")) == 5
 
@@ -203,14 +204,161 @@ def test_confirmation(
 def test_confirmation_to_resume(
     fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
 ) -> None:
-    """The question before a job is resumed states that only the rest is deleted."""
-    command("plan", "--expired", "--out", "p.jsonl")
+    """The question before a job is resumed has the numbers of its tokens by their state."""
+    started(command, jobs.Outcome.DONE, jobs.Outcome.FAILED, None)
     terminal(columns=100, typed="y\n")
 
-    code, _, err = command("apply", "p.jsonl", "--resume")
+    code, out, err = command("apply", "p.jsonl", "--resume")
 
-    assert (code, len(fake.tokens())) == (0, 6)
-    assert "\nDelete the rest of 5 tokens permanently? [y/N] " in err
+    assert (code, out[:20]) == (3, "Deleted 4, left alon")
+    question = (
+        "Delete the 2 tokens that are left (of 5; 1 deleted, 1 in doubt, 1 failed) permanently?"
+    )
+    assert f"\n{question} [y/N] " in err
+
+
+def test_question_to_retry(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """With --retry-failed, the question includes the failed tokens."""
+    started(command, *[jobs.Outcome.FAILED] * 4, jobs.Outcome.DONE)
+    terminal(columns=100, typed="n\n")
+
+    _, _, err = command("apply", "p.jsonl", "--resume", "--retry-failed")
+
+    assert (
+        "\nDelete the 4 tokens that failed (of 5; 1 deleted, 4 failed) permanently? [y/N] " in err
+    )
+
+
+def started(command: Command, *outcomes: jobs.Outcome | None) -> None:
+    """Make the plan p.jsonl of five tokens, and its journal. None: the token is in doubt."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    plan = jobs.Plan.read("p.jsonl")
+    with Journal.open(plan, jobs.journal_path(plan), resume=False) as journal:
+        for number, outcome in enumerate(outcomes):
+            if outcome is None:
+                journal.record_intent(number)
+            else:
+                journal.record_outcome(number, outcome)
+
+
+def test_started_plan(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """A plan that was started is refused before anything is asked, with the command to resume."""
+    started(command, jobs.Outcome.DONE, jobs.Outcome.FAILED, None)
+    before = len(fake.requests)
+    terminal(typed="y\n")
+
+    code, out, err = command("apply", "p.jsonl", "--rate", "9")
+
+    assert (code, out, len(fake.requests)) == (1, "", before)
+    assert re.fullmatch(
+        r"losant-tokens: error: p\.jsonl was started on .* UTC and is not complete\. "
+        r"Of 5 tokens: 1 deleted, 1 in doubt, 1 failed, 2 left\n"
+        r"hint: to resume: losant-tokens apply p\.jsonl --resume --rate 9\n",
+        err,
+    )
+
+
+def test_started_plan_without_an_outcome(service: str, command: Command) -> None:
+    """A plan whose job has reached no token is refused as well."""
+    started(command)
+
+    code, _, err = command("apply", "p.jsonl", "--yes")
+
+    assert (code, ". Of 5 tokens: 5 left\n" in err) == (1, True)
+
+
+def test_plan_in_use(service: str, command: Command, terminal: Callable[..., None]) -> None:
+    """A plan that another process applies is refused before anything is asked."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    plan = jobs.Plan.read("p.jsonl")
+    terminal(typed="y\n")
+
+    lock = PlanLock.acquire(plan.digest, plan.header.base_url)
+    code, out, err = command("apply", "p.jsonl", "--resume")
+    lock.close()
+
+    assert (code, out) == (1, "")
+    assert err == (
+        f"losant-tokens: error: the plan is in use: process {os.getpid()} on "
+        f"{socket.gethostname()} applies it\nhint: wait until that process ends\n"
+    )
+
+
+def test_journal_in_use(service: str, command: Command) -> None:
+    """A journal that another process has open is refused, although that process is unknown."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    plan = jobs.Plan.read("p.jsonl")
+
+    with Journal.open(plan, jobs.journal_path(plan), resume=False):
+        code, _, err = command("apply", "p.jsonl", "--yes")
+
+    assert (code, "error: the plan is in use: another process applies it\n" in err) == (1, True)
+
+
+def test_corrupt_journal(service: str, command: Command, terminal: Callable[..., None]) -> None:
+    """A journal that was altered is refused before anything is asked."""
+    started(command, jobs.Outcome.FAILED)
+    path = Path("p.jsonl.journal")
+    path.write_bytes(path.read_bytes().replace(b"failed", b"done"))
+    terminal(typed="y\n")
+
+    code, out, err = command("apply", "p.jsonl", "--resume")
+
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "losant-tokens: error: p.jsonl.journal cannot be read: line 2 was altered"
+    )
+    assert "[y/N]" not in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "explained"),
+    [("j\n", '"j" is not "y" or "yes", so it means no.\n'), ("no\n", ""), ("\n", ""), ("", "\n")],
+)
+def test_response_other_than_yes(
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    typed: str,
+    explained: str,
+) -> None:
+    """A response other than yes means no, and one that is not a usual no is explained."""
+    command("plan", "--expired", "--out", "p.jsonl")
+    terminal(columns=100, typed=typed)
+
+    code, _, err = command("apply", "p.jsonl")
+
+    assert (code, err.partition("[y/N] ")[2]) == (1, f"{explained}Nothing was changed.\n")
+
+
+def test_ctrl_c_at_the_question(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C at the question prints that nothing was changed, and how to apply the plan later."""
+
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    terminal(columns=100)
+    monkeypatch.setattr(sys.stdin, "readline", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        command("cleanup", "--expired", "--out", "p.jsonl")
+
+    assert capsys.readouterr().err.endswith(
+        "[y/N] \nNothing was changed.\n"
+        "\nThe plan is kept. To apply it: losant-tokens apply p.jsonl\n"
+    )
+    assert len(fake.tokens()) == 11
 
 
 def test_progress_bar(service: str, command: Command, terminal: Callable[..., None]) -> None:
@@ -281,7 +429,7 @@ def test_nothing_to_clean_up(
 
     code, out, _ = command("cleanup", "--inactive", *options)
 
-    assert (code, out.startswith("Deleted 0, ")) == (0, True)
+    assert (code, out) == (0, "")
     assert [] == list(state.iterdir()) if not kept else Path("p.jsonl").exists()
 
 
@@ -386,8 +534,38 @@ def test_job_was_started_before(service: str, command: Command) -> None:
     code, out, err = command("apply", "p.jsonl", "--yes")
 
     assert (code, out) == (1, "")
-    assert "pass --resume." in err
+    assert "error: p.jsonl is complete: it was started on " in err
+    assert err.endswith(
+        " UTC. Of 5 tokens: 5 deleted\n"
+        "hint: to write its report again: losant-tokens apply p.jsonl --resume --report FILE\n"
+    )
     assert command("apply", "p.jsonl", "--yes", "--resume")[1].startswith("Deleted 5, ")
+
+
+def test_complete_job_is_resumed(
+    service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """The report of a complete job is written again without a question, however old the plan is."""
+    command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
+    terminal(typed="n\n")
+
+    code, _, err = command("apply", "p.jsonl", "--resume", "--report", "r.csv", "--max-age", "0h")
+
+    assert (code, Path("r.csv").exists()) == (0, True)
+    assert err.startswith("Nothing is left to do for p.jsonl: 5 deleted.\n")
+
+
+def test_complete_job_with_failures(fake: FakeLosant, service: str, command: Command) -> None:
+    """A complete job with failed tokens can be applied again only to retry these."""
+    fake.fail(status=400, method="DELETE", times=1)
+    command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
+
+    _, _, err = command("apply", "p.jsonl", "--yes")
+
+    assert err.endswith(
+        "Of 5 tokens: 4 deleted, 1 failed\n"
+        "hint: to retry the failed tokens: losant-tokens apply p.jsonl --resume --retry-failed\n"
+    )
 
 
 def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,7 +594,7 @@ def test_plan_cannot_be_written(
     service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plan that cannot be written is reported in one line."""
-    assert _code_and_lines(command("plan", "--expired", "--out", "no/p.jsonl")) == (1, 2)
+    assert _code_and_lines(command("plan", "--expired", "--out", "no/p.jsonl")) == (1, 1)
     state.parent.mkdir()
     state.write_text("a file")
     code, out, err = command("plan", "--expired")
@@ -556,7 +734,7 @@ def test_sweep(fake: FakeLosant, service: str, command: Command) -> None:
     early = command("sweep", "r.json", "--after", "1h", "--yes")
     late = command("sweep", "r.json", "--after", "0h", "--yes")
 
-    assert (0, "Deleted 0,") == (early[0], early[1][:10])
+    assert (0, "") == (early[0], early[1])
     assert (0, "Deleted 5,") == (late[0], late[1][:10])
     assert {f"prod-{number}" for number in range(6)} == names(fake)
 
@@ -710,13 +888,38 @@ def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command:
 
 
 def test_job_without_tokens(service: str, command: Command) -> None:
-    """A job without tokens prints three lines, with a warning about the token in use."""
-    code, out, err = command("cleanup", "--inactive", "--yes")
+    """A job without tokens prints one line."""
+    expected = f"Nothing to delete at {service}: 0 of 11 tokens selected. Rule: inactive\n"
+    assert command("cleanup", "--inactive", "--yes") == (0, "", expected)
 
-    assert (code, out.startswith("Deleted 0, "), len(err.splitlines())) == (0, True, 3)
-    assert f"Delete 0 of 11 tokens at {service}: nothing to do. Rule: inactive\n" in err
-    assert "WARNING: cannot determine which token is in use" in err
-    assert "WARNING" not in command("cleanup", "--inactive", "--yes", "--protect", "prod-1")[2]
+
+def test_job_with_protected_tokens_only(service: str, command: Command) -> None:
+    """A job whose tokens are all protected prints one line."""
+    result = command("cleanup", "--expired", "--yes", "--protect", "ci-*")
+
+    expected = f"at {service}: 0 of 11 tokens selected, 5 protected. Rule: expired\n"
+    assert result == (0, "", f"Nothing to delete {expected}")
+
+
+def test_quiet_job_without_tokens(service: str, command: Command) -> None:
+    """A quiet job without tokens prints nothing, although the token in use is unknown."""
+    assert command("cleanup", "--inactive", "--yes", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["plan", "cleanup", "quarantine"])
+def test_quiet_job_that_protects_tokens(service: str, command: Command, name: str) -> None:
+    """A quiet job that protects tokens does not warn that the token in use is unknown."""
+    options = ("--expired", "--quiet", "--protect", "prod-1")
+    yes = () if name == "plan" else ("--yes",)
+
+    assert command(name, *options, *yes) == (0, "", "")
+
+
+def test_quiet_job_that_protects_nothing(service: str, command: Command) -> None:
+    """A quiet job that protects no token warns that it may select the token in use."""
+    code, out, err = command("cleanup", "--expired", "--quiet", "--yes")
+
+    assert (code, out, len(err.splitlines()), WARNING in err) == (0, "", 1, True)
 
 
 # --- Checks that can be overridden -----------------------------------------------------------

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,3 +140,63 @@ def test_fault_tolerant_stream() -> None:
     good.write("abc")
     good.flush()
     assert (good.getvalue(), good.isatty()) == ("abc", False)
+
+
+def test_transient_line(capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]) -> None:
+    """On a terminal, a transient line stays below other lines, and is erased at the end."""
+    terminal()
+
+    with _console.transient_status("Listing..."):
+        print_status("x")
+
+    erase = "\r\x1b[K"
+    assert capsys.readouterr().err == f"Listing...{erase}x\nListing...{erase}"
+
+
+@pytest.mark.parametrize(
+    ("term", "quiet", "is_terminal"),
+    [("dumb", False, True), ("xterm", True, True), ("xterm", False, False)],
+)
+def test_no_transient_line(
+    capsys: pytest.CaptureFixture[str],
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    term: str,
+    quiet: bool,
+    is_terminal: bool,
+) -> None:
+    """A transient line is not shown without a terminal that can erase it, or by a quiet command."""
+    if is_terminal:
+        terminal()
+    monkeypatch.setenv("TERM", term)
+
+    with _console.quiet_output(quiet), _console.transient_status("Listing..."):
+        pass
+
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), UnicodeDecodeError("utf-8", b"", 0, 1, "?")]
+)
+def test_response_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    """A response that cannot be read means no."""
+
+    def fail() -> str:
+        raise error
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(readline=fail))
+
+    assert not _console.confirm("Sure?")
+    assert capsys.readouterr().err == "Sure? [y/N] \n"
+
+
+def test_long_response(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A long response is shortened, and its control characters are escaped."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\x1b" + "x" * 99 + "\n"))
+
+    assert not _console.confirm("Sure?")
+    expected = f'Sure? [y/N] "\\x1b{"x" * 19}" is not "y" or "yes", so it means no.\n'
+    assert capsys.readouterr().err == expected

@@ -1,7 +1,7 @@
 """The options of jobs."""
 
 from datetime import timedelta
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +10,7 @@ from losant_tokens.cli import _planning
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.cli._job_options import NO_RULES, RuleOptions
 from tests.support.command import Command
+from tests.support.plans import write
 
 
 @pytest.fixture(autouse=True)
@@ -71,17 +72,19 @@ def test_no_options_are_no_rule() -> None:
     [([], timedelta(hours=24)), (["--max-age", "4w"], timedelta(weeks=4))],
 )
 def test_max_age(
-    command: Command, monkeypatch: pytest.MonkeyPatch, given: list[str], expected: timedelta
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: list[str],
+    expected: timedelta,
 ) -> None:
     """The maximum age of a plan is one day by default."""
     ages: list[object] = []
-    plan = SimpleNamespace(
-        header=SimpleNamespace(clock_skew=None),
-        check=lambda _, max_age, __: ages.append(max_age),
-    )
-    monkeypatch.setattr(jobs.Plan, "read", lambda _: plan)
+    plan = write(tmp_path / "p.jsonl")
+    monkeypatch.setattr(jobs.Plan, "check", lambda *arguments: ages.append(arguments[2]))
+    monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
 
-    command("apply", "p.jsonl", "--yes", *given)
+    command("apply", str(plan.path), "--yes", *given)
 
     assert ages == [expected]
 
