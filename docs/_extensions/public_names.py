@@ -55,6 +55,8 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.jobs.Report",
         "losant_tokens.jobs.Result",
         "losant_tokens.jobs.Rule",
+        "losant_tokens.testing.FakeAccount",
+        "losant_tokens.testing.FakeOwner",
         "losant_tokens.testing.FakeToken",
         "losant_tokens.testing.FakeUser",
         "losant_tokens.testing.RecordedRequest",

@@ -5,12 +5,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 from attrs import field, frozen
 
-from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._errors import EXIT_USAGE, CommandError, UsageError
 
 _COMMAND = (sys.executable, "-m", "losant_tokens.testing", "--until-stdin-closes")
+_USAGE_ERROR = "error: argument "
+
+
+@frozen
+class FakeOwner:
+    """An owner of tokens in the fake: its name for `--owner`, its title and its token count."""
+
+    owner: str
+    name: str
+    tokens: int
 
 
 @frozen
@@ -20,10 +32,12 @@ class RunningFake:
     Attributes:
         base_url: The base URL of its API.
         token: An API token with all permissions.
+        owners: The owners that have tokens.
     """
 
     base_url: str
     token: str = field(repr=False)
+    owners: tuple[FakeOwner, ...]
     _process: "subprocess.Popen[str]" = field(repr=False)
 
     @property
@@ -31,21 +45,37 @@ class RunningFake:
         """Whether the process is still running."""
         return self._process.poll() is None
 
+    def move_clock(self, offset: str) -> timedelta:
+        """Move the clock of the fake, and return its difference from the real time.
+
+        Args:
+            offset: The difference, such as `+30d`.
+
+        Raises:
+            UsageError: The offset is malformed.
+        """
+        assert self._process.stdin is not None  # noqa: S101 -- a pipe
+        self._process.stdin.write(f"{offset}\n")
+        self._process.stdin.flush()
+        result = _read_line(self._process)
+        if "error" in result:
+            raise UsageError(result["error"])
+        return timedelta(seconds=result["clock_offset"])
+
 
 @contextmanager
-def running_fake(tokens: int, port: int = 0, host: str = "127.0.0.1") -> Iterator[RunningFake]:
+def running_fake(*options: str) -> Iterator[RunningFake]:
     """Run a fake Losant during the block, and stop it when the block ends.
 
     Args:
-        tokens: The number of tokens that it starts with.
-        port: The port; 0 chooses a free port.
-        host: The address to listen on.
+        options: The options of `python -m losant_tokens.testing`.
 
     Raises:
         CommandError: The fake does not start.
+        UsageError: It refuses an option.
     """
     with subprocess.Popen(  # noqa: S603 -- our own module; each value is one argument
-        [*_COMMAND, "--tokens", str(tokens), "--port", str(port), f"--host={host}"],
+        [*_COMMAND, *options],
         stdin=subprocess.PIPE,  # closes when this process ends, even if it is killed
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,18 +83,23 @@ def running_fake(tokens: int, port: int = 0, host: str = "127.0.0.1") -> Iterato
         start_new_session=True,  # Ctrl-C reaches only this process, which then stops the fake
     ) as process:
         try:
-            yield _started(process)
+            started = _read_line(process)
+            owners = tuple(FakeOwner(**owner) for owner in started.get("owners", ()))
+            yield RunningFake(started["base_url"], started["token"], owners, process)
         finally:
             process.kill()  # It has nothing to save.
             process.wait()  # Popen itself waits only briefly after Ctrl-C.
 
 
-def _started(process: "subprocess.Popen[str]") -> RunningFake:
+def _read_line(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Return the next line that the fake prints, which is JSON."""
     assert process.stdout is not None  # noqa: S101 -- both are pipes
     assert process.stderr is not None  # noqa: S101
-    line = process.stdout.readline()
-    if not line:
-        last = process.stderr.read().strip().rpartition("\n")[2]
-        raise CommandError(f"the fake did not start: {last}")
-    data = json.loads(line)
-    return RunningFake(data["base_url"], data["token"], process)
+    if line := process.stdout.readline():
+        data: dict[str, Any] = json.loads(line)
+        return data
+    last = process.stderr.read().strip().rpartition("\n")[2]
+    # Its options have the names of this command's options.
+    if process.wait() == EXIT_USAGE and _USAGE_ERROR in last:
+        raise UsageError(f"Invalid value for {last.partition(_USAGE_ERROR)[2]}")
+    raise CommandError(f"the fake did not start: {last}")

@@ -213,12 +213,23 @@ Examples:
 """
 
 SANDBOX = """\
-The command prints the environment variables to set. Ctrl-C stops it with
-exit code 0.
+The command prints the environment variables to set. With --env-file it writes
+them to a file, which another terminal reads with a dot: . ./sandbox.env
+Ctrl-C stops it with exit code 0.
+
+KIND is a status such as 503, or timeout (no response), reset (the connection
+is closed), lost (the same, after the change was made), truncate, html or
+garbage. SHARE is a percentage.
+TIME is a latency such as 50ms or 1.5s, or a range such as 20ms-200ms.
+OFFSET is +30d or -2h, to try rules about time. Type it while the sandbox runs
+to move the clock again. Commands for jobs then need --clock-check off.
 
 Examples:
   losant-tokens sandbox
-  losant-tokens sandbox --port 8080 --tokens 50\
+  losant-tokens sandbox --env-file sandbox.env
+  losant-tokens sandbox --port 8080 --tokens 50
+  losant-tokens sandbox --rate-limit 20 --latency 20ms-200ms
+  losant-tokens sandbox --fail 503:2% --fail timeout:1% --clock +30d\
 """
 
 DEMO = """\

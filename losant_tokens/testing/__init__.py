@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from losant_tokens.testing._account import FakeAccount, FakeOwner
     from losant_tokens.testing._fake import FakeLosant
     from losant_tokens.testing._faults import Fault
     from losant_tokens.testing._models import FakeToken, FakeUser
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from losant_tokens.testing._server import Serving
 
 __all__ = [
+    "FakeAccount",
     "FakeLosant",
+    "FakeOwner",
     "FakeToken",
     "FakeUser",
     "Fault",
@@ -27,7 +30,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FakeAccount": "_account",
     "FakeLosant": "_fake",
+    "FakeOwner": "_account",
     "FakeToken": "_models",
     "FakeUser": "_models",
     "Fault": "_faults",

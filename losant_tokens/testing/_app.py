@@ -187,12 +187,12 @@ class Front:
             return
         faults = self.faults.take(scope["method"], scope["path"])
         end = next((fault for fault in faults if fault.kind != "latency"), None)
-        await _wait(faults, after_acting=False)
+        await self._wait(faults, after_acting=False)
         response = None
         # To truncate a response, there must be one.
         if end is None or end.after_acting or end.kind == "truncate":
             response = await self._act(scope, body)
-        await _wait(faults, after_acting=True)
+        await self._wait(faults, after_acting=True)
         match end:
             case Fault(kind="hang"):
                 await _wait_for_disconnect(receive)
@@ -208,6 +208,11 @@ class Front:
             case _:
                 assert response is not None  # noqa: S101  -- set above
                 await self._send(response, entry, send)
+
+    async def _wait(self, faults: tuple[Fault, ...], *, after_acting: bool) -> None:
+        for fault in faults:
+            if fault.kind == "latency" and fault.after_acting == after_acting:
+                await anyio.sleep(self.faults.delay(fault))
 
     def _refuse_over_rate(self) -> BufferedResponse | None:
         with self.faults.lock:
@@ -269,12 +274,6 @@ async def _call(app: ASGIApp, scope: Scope, body: bytes) -> BufferedResponse:
 
     await app(scope, receive, send)
     return BufferedResponse(start["status"], tuple(start["headers"]), b"".join(chunks))
-
-
-async def _wait(faults: tuple[Fault, ...], *, after_acting: bool) -> None:
-    for fault in faults:
-        if fault.kind == "latency" and fault.after_acting == after_acting:
-            await anyio.sleep(fault.seconds)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
 
+from losant_tokens.testing._account import FakeAccount, add_account
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
 from losant_tokens.testing._models import FakeToken, FakeUser, Status
@@ -65,6 +66,8 @@ class FakeLosant:
         unpublished_scopes_allow: Whether the deprecated scopes (`me`, `applications`, …) allow
             every operation, as they do by default, or none. Losant does not publish which
             operations they allow.
+        clock_offset: The difference between the fake's clock and `now`. With 30 days, the fake's
+            clock is 30 days ahead.
         issuer: The `iss` claim of the fake's tokens. By default, tokens that a request creates have
             the host of that request, and tokens that are created in Python have no such claim.
     """
@@ -76,21 +79,30 @@ class FakeLosant:
         page_cap: int | None = None,
         body_limit: int = _MIB,
         unpublished_scopes_allow: bool = True,
+        clock_offset: timedelta = timedelta(),
         issuer: str | None = None,
     ) -> None:
         # One lock protects all state, because the server responds in a thread of its own. It is
         # never held during an await.
         self._lock = threading.RLock()
-        self._store = Store(now, self._lock, issuer)
+        self._real_now = now
+        self.clock_offset = clock_offset
+        """The difference between the fake's clock and the real one. It can be changed any time."""
+        self._store = Store(self._now, self._lock, issuer)
         self._request_log = RequestLog(self._lock)
         self._faults = Faults(self._lock)
         self._service = Service(self._store, page_cap, unpublished_scopes_allow)
-        self._front = Front(api(self._service), self._request_log, self._faults, body_limit, now)
+        self._front = Front(
+            api(self._service), self._request_log, self._faults, body_limit, self._now
+        )
         self.admin_token: str = self.access_token()
         """A bearer token that allows every operation. It is in no list."""
 
     def __repr__(self) -> str:
         return f"<FakeLosant of user {self.user_id}>"
+
+    def _now(self) -> datetime:
+        return self._real_now() + self.clock_offset
 
     @property
     def user_id(self) -> str:
@@ -213,7 +225,9 @@ class FakeLosant:
         return self._store.of(owner)
 
     def seed(self, count: int = 1000, *, seed: int = 0, owner: str = "user") -> SeedSummary:
-        """Add realistic tokens, most of them expired, inactive or leftovers of CI.
+        """Add realistic tokens: leftovers of CI, tokens of people, and tokens in production.
+
+        About a third have expired, a tenth are inactive, and a third never expire.
 
         The same seed at the same time gives the same tokens, except for their ids and secrets,
         which are different in every fake.
@@ -224,6 +238,25 @@ class FakeLosant:
             owner: `user`, `oauth`, `application:<id>` or `instance:<id>`.
         """
         return add_seeded(self._store, count, seed, owner)
+
+    def seed_account(self, count: int = 1000, *, seed: int = 0) -> FakeAccount:
+        """Add a realistic account, as `losant-tokens sandbox` does. Call it once.
+
+        Besides the tokens that `seed` adds, the user has the token `own_token`, tokens that can
+        create tokens, tokens that expire soon, and tokens with long, repeated and non-ASCII names.
+        The account also has OAuth tokens, tokens of two applications, and tokens of an instance.
+        The ids of the owners are the same in each fake.
+
+        Example::
+
+            account = fake.seed_account()
+            client = AsyncClient(account.own_token.secret, transport=fake.transport())
+
+        Args:
+            count: The number of API tokens of the user. The other owners have fewer.
+            seed: The seed of the random number generator.
+        """
+        return add_account(self._store, count, seed)
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
@@ -255,6 +288,8 @@ class FakeLosant:
         *,
         status: int | None = None,
         seconds: float = 0.0,
+        max_seconds: float | None = None,
+        share: float = 1.0,
         times: int | None = 1,
         skip: int = 0,
         method: str | None = None,
@@ -269,12 +304,15 @@ class FakeLosant:
 
             fake.fail(status=503, headers={"Retry-After": "1"}, method="DELETE")
             fake.fail("latency", seconds=0.2, times=None)
+            fake.fail(status=503, share=0.02, times=None)  # two percent of all requests
             fake.fail("drop", path="/me/tokens/*", after_acting=True)
         """
         fault = Fault(
             kind=kind,
             status=status,
             seconds=seconds,
+            max_seconds=max_seconds,
+            share=share,
             times=times,
             skip=skip,
             method=method,

@@ -1,13 +1,16 @@
 """Faults on demand, as networks, proxies and failing servers cause them."""
 
+import random
 import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from http import HTTPStatus
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from attrs import define, field, frozen
 from attrs.validators import ge, in_
+
+from losant_tokens.testing._condition_strings import read_fault, read_latency
 
 FaultKind = Literal["status", "latency", "hang", "drop", "truncate", "html", "garbage"]
 
@@ -50,6 +53,45 @@ class Fault:
     """A string, bytes, or a value that is sent as JSON; None: the default of the kind."""
     seconds: float = field(default=0.0, validator=ge(0))
     """The delay of `latency`, in seconds."""
+    max_seconds: float | None = field(default=None)
+    """The maximum delay of `latency`, if it is random; None: the delay is always `seconds`."""
+    share: float = field(default=1.0)
+    """The share of the matching requests that it affects, at random: 0.02 is one in 50."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the fault that a string such as `503:2%` describes, for any number of requests.
+
+        Args:
+            text: A kind and a share of the requests. The kind is a status from 400 to 599 or one of
+                these words. `timeout`: there is no response. `reset`: the connection is closed
+                without a response. `lost`: the operation is performed, and then the connection is
+                closed. `truncate`, `html` and `garbage` are the kinds of that name.
+
+        Raises:
+            ValueError: The string has another form.
+        """
+        return cls(**read_fault(text), times=None)
+
+    @classmethod
+    def parse_latency(cls, text: str) -> Self:
+        """Return the delay of all requests that a string describes: `50ms` or `20ms-200ms`.
+
+        Raises:
+            ValueError: The string has another form.
+        """
+        seconds, max_seconds = read_latency(text)
+        return cls(kind="latency", seconds=seconds, max_seconds=max_seconds, times=None)
+
+    @share.validator
+    def _is_a_share(self, _: object, share: float) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f"share must be more than 0 and at most 1, not {share}")
+
+    @max_seconds.validator
+    def _is_a_range(self, _: object, max_seconds: float | None) -> None:
+        if max_seconds is not None and max_seconds < self.seconds:
+            raise ValueError(f"max_seconds must be at least seconds, not {max_seconds}")
 
     @times.validator
     def _affects_a_request(self, _: object, times: int | None) -> None:
@@ -85,10 +127,12 @@ class _PendingFault:
     skip: int
     remaining: int | None
 
-    def take(self) -> bool:
+    def take(self, rng: random.Random) -> bool:
         """Count a matching request, and return whether the fault affects it."""
         if self.skip:
             self.skip -= 1
+            return False
+        if self.fault.share < 1 and rng.random() >= self.fault.share:
             return False
         if self.remaining is not None:
             self.remaining -= 1
@@ -101,6 +145,15 @@ class Faults:
 
     lock: threading.RLock
     _pending: list[_PendingFault] = field(factory=list, init=False)
+    # The same requests in the same order have the same faults in each run.
+    _rng: random.Random = field(factory=lambda: random.Random(0), init=False)  # noqa: S311
+
+    def delay(self, fault: Fault) -> float:
+        """Return the delay of a latency in seconds, which is random if the fault has a range."""
+        if fault.max_seconds is None:
+            return fault.seconds
+        with self.lock:
+            return self._rng.uniform(fault.seconds, fault.max_seconds)
 
     def add(self, fault: Fault) -> None:
         """Add a fault, which applies after the faults that were added before it."""
@@ -120,7 +173,7 @@ class Faults:
         taken: list[Fault] = []
         with self.lock:
             for pending in self._pending:
-                if pending.fault.matches(method, path) and pending.take():
+                if pending.fault.matches(method, path) and pending.take(self._rng):
                     taken.append(pending.fault)
                     if pending.fault.kind != "latency":
                         break

@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from attrs import frozen
@@ -9,6 +10,7 @@ from attrs import frozen
 from losant_tokens.testing._owner_strings import check_owner
 from losant_tokens.testing._store import Store
 
+PEOPLE = ("ada", "grace", "linus", "margaret", "niklaus", "radia")
 _PROJECTS = ("billing", "edge-agent", "firmware", "ingest", "portal", "reports", "simulator")
 _PURPOSES = (
     "backup",
@@ -18,10 +20,22 @@ _PURPOSES = (
     "load test",
     "sync",
 )
-_PEOPLE = ("ada", "grace", "linus", "margaret", "niklaus", "radia")
 _READ_SCOPES = (("all.User.read",), ("only.User.read",), ("userApiTokens.get",))
 _WRITE_SCOPES = (("all.User",), ("all.User.bounded",), ("all.Application",), ("all.User.cli",))
+_CAN_CREATE = ("userApiTokens.get", "userApiTokens.post")
 _PER_PRODUCTION = 50  # one token in 50 is in production
+_CI_SHARE = 0.45
+_INACTIVE_SHARE = 0.1
+# An account has fewer expired tokens than half of all, because otherwise the majority guard of jobs
+# would refuse to delete them.
+_EXPIRED_SHARE = 0.31
+# Of the tokens that have not expired.
+_NEVER_EXPIRING_SHARE = 0.8
+_NEVER_EXPIRING_CI_SHARE = 0.02
+_MAX_AGE = timedelta(days=4 * 365)
+_MIN_AGE = timedelta(minutes=1)
+_SHORT_LIFETIMES = (1, 7, 30, 90, 365)  # days
+_LONG_LIFETIMES = (30, 90, 365, 730)
 
 
 @frozen(kw_only=True)
@@ -50,7 +64,7 @@ def add_seeded(store: Store, count: int, seed: int, owner: str) -> SeedSummary:
             members = _token(rng, number, now)
             members["id_"] = store.new_id(members["creation_date"])
             if owner == "oauth":
-                members["oauth"] = _oauth(rng)
+                members["oauth"] = oauth_details(rng.choice(_PROJECTS))
             tokens.append(store.add(owner, **members))
     return SeedSummary(
         total=count,
@@ -62,12 +76,29 @@ def add_seeded(store: Store, count: int, seed: int, owner: str) -> SeedSummary:
     )
 
 
+def creator(name: str) -> dict[str, str]:
+    """Return the members that describe the creator of a token; each name has its own id."""
+    return {"creator_id": sha256(name.encode()).hexdigest()[:24], "creator_name": name}
+
+
+def oauth_details(client: str) -> dict[str, Any]:
+    """Return the details of an OAuth token that a client uses."""
+    return {
+        "client_id": f"https://{client}.example.com/oauth/client.json",
+        "client_name": client,
+        "redirect_uri": f"https://{client}.example.com/callback",
+        "authorizationStatus": "authorized",
+    }
+
+
 def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
-    created = now - timedelta(seconds=rng.randrange(60, 4 * 365 * 86400))
+    # The exponents make most tokens young, and updated lately.
+    age = _MIN_AGE + (_MAX_AGE - _MIN_AGE) * rng.random() ** 4
+    created = now - age
     members = {
         "creation_date": created,
-        "last_updated": created + (now - created) * rng.random() ** 3,
-        "creator_name": rng.choice(_PEOPLE),
+        "last_updated": created + age * rng.random() ** 1.5,
+        **creator(rng.choice(PEOPLE)),
     }
     project = rng.choice(_PROJECTS)
     if number % _PER_PRODUCTION == 0:
@@ -76,28 +107,32 @@ def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
             "description": "In production. Do not delete.",
             "scope": rng.choice(_WRITE_SCOPES),
         }
-    lifetime = timedelta(days=rng.choice((1, 7, 30, 90, 365, 730)))
+    # CI leaves more tokens behind than anything else.
+    is_ci = rng.random() < _CI_SHARE
+    never_share = _NEVER_EXPIRING_CI_SHARE if is_ci else _NEVER_EXPIRING_SHARE
     members |= {
-        "status": "inactive" if rng.random() < 0.15 else "active",  # noqa: PLR2004
-        "expiration_date": None if rng.random() < 0.3 else created + lifetime,  # noqa: PLR2004
+        "status": "inactive" if rng.random() < _INACTIVE_SHARE else "active",
+        "expiration_date": _expiration(rng, created, now, never_share),
     }
-    if rng.random() < 0.6:  # noqa: PLR2004  -- CI leaves most of the tokens behind
+    if is_ci:
         return members | {
             "name": f"ci-{project}-{rng.randrange(1000, 99999)}",
-            "scope": rng.choice(_READ_SCOPES),
+            "scope": _CAN_CREATE if rng.random() < 0.02 else rng.choice(_READ_SCOPES),  # noqa: PLR2004
         }
     return members | {
-        "name": f"{rng.choice(_PEOPLE)}: {rng.choice(_PURPOSES)}",
+        "name": f"{rng.choice(PEOPLE)}: {rng.choice(_PURPOSES)}",
         "description": f"For {project}",
         "scope": rng.choice((*_READ_SCOPES, *_WRITE_SCOPES)),
     }
 
 
-def _oauth(rng: random.Random) -> dict[str, Any]:
-    client = rng.choice(_PROJECTS)
-    return {
-        "client_id": f"https://{client}.example.com/oauth/client.json",
-        "client_name": client,
-        "redirect_uri": f"https://{client}.example.com/callback",
-        "authorizationStatus": "authorized",
-    }
+def _expiration(
+    rng: random.Random, created: datetime, now: datetime, never_share: float
+) -> datetime | None:
+    if rng.random() < _EXPIRED_SHARE:
+        # A token that is younger than its lifetime has expired at half of its age.
+        lifetime = timedelta(days=rng.choice(_SHORT_LIFETIMES))
+        return created + min(lifetime, (now - created) / 2)
+    if rng.random() < never_share:
+        return None
+    return now + timedelta(days=rng.choice(_LONG_LIFETIMES)) * (1 - rng.random())

@@ -102,7 +102,7 @@ def test_fake_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
 def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:
     """The process of the fake ends with the block, also after an error."""
-    with contextlib.suppress(end or Exception), running_fake(1) as fake:
+    with contextlib.suppress(end or Exception), running_fake("--tokens=1") as fake:
         status = httpx.get(fake.base_url).status_code
         was_running = fake.is_running
         if end:

@@ -1,21 +1,42 @@
 """The sandbox in process."""
 
+import os
+import pty
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from losant_tokens.cli import _fake_process
+from losant_tokens.cli.commands import sandbox
 from tests.support.command import Command
 
+Typist = Callable[..., None]
 
-def test_sandbox_is_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.fixture
+def type_lines(monkeypatch: pytest.MonkeyPatch) -> Typist:
+    """Type lines into the sandbox, one each time that it waits, and then press Ctrl-C."""
+
+    def prepare(*lines: str, look: Callable[[], None] = lambda: None) -> None:
+        left = list(lines)
+
+        def typed(_: float) -> Iterator[str]:
+            look()
+            if not left:
+                raise KeyboardInterrupt
+            yield left.pop(0)
+
+        monkeypatch.setattr(sandbox, "_typed_lines", typed)
+
+    return prepare
+
+
+def test_sandbox_is_stopped(command: Command, type_lines: Typist) -> None:
     """Ctrl-C ends the sandbox with the exit code 0."""
-
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("losant_tokens.cli.commands.sandbox.time.sleep", interrupted)
+    type_lines()
 
     code, out, err = command("sandbox", "--tokens", "1")
 
@@ -25,22 +46,145 @@ def test_sandbox_is_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -
     assert err.endswith("Stopped.\n")
 
 
-def test_host(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owners_are_printed(command: Command, type_lines: Typist) -> None:
+    """The sandbox prints the ids of the owners to try, and the number of their tokens."""
+    type_lines()
+
+    _, _, err = command("sandbox")
+
+    assert "  --owner application:575ec8687ae143cd83dc4a97  Greenhouse (63)\n" in err
+    assert "  --owner oauth                                 OAuth tokens of the user (41)\n" in err
+
+
+def test_empty_account(command: Command, type_lines: Typist) -> None:
+    """A sandbox without tokens names no owners."""
+    type_lines()
+
+    code, out, err = command("sandbox", "--tokens", "0")
+
+    assert (code, "--owner" in err, "\nexport LOSANT_API_TOKEN=" in out) == (0, False, True)
+
+
+def test_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
+    """A private file has the variables while the sandbox runs, and replaces an earlier one."""
+    path = tmp_path / "sandbox.env"
+    path.write_text("# Written by `losant-tokens sandbox`, which removes it when it ends.\n")
+    seen: list[tuple[str, int]] = []
+    type_lines(look=lambda: seen.append((path.read_text(), path.stat().st_mode & 0o777)))
+
+    code, out, _ = command("sandbox", "--tokens", "1", "--env-file", str(path))
+
+    (text, mode), *_ = seen
+    assert (code, out, mode, path.exists()) == (0, f". {path}\n", 0o600, False)
+    assert "\nexport LOSANT_API_URL=http://127.0.0.1:" in text
+    assert "\nexport LOSANT_API_TOKEN=" in text
+
+
+def test_env_file_of_the_folder(
+    command: Command, type_lines: Typist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The printed command names a file of the current folder so that a shell finds it."""
+    monkeypatch.chdir(tmp_path)
+    type_lines()
+
+    _, out, _ = command("sandbox", "--tokens", "1", "--env-file", "sandbox.env")
+
+    assert out == ". ./sandbox.env\n"
+
+
+def test_env_file_of_somebody_else(command: Command, tmp_path: Path) -> None:
+    """A file that no sandbox has written is never replaced."""
+    path = tmp_path / ".env"
+    path.write_text("DEBUG=1\n")
+
+    code, _, err = command("sandbox", "--tokens", "1", "--env-file", str(path))
+
+    assert (code, path.read_text()) == (1, "DEBUG=1\n")
+    assert f"{path} exists, and no sandbox has written it" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--fail", "503", 'Invalid value for --fail: "503" is not a fault: '),
+        ("--latency", "5", 'Invalid value for --latency: "5" is not a latency: '),
+        ("--clock", "30d", 'Invalid value for --clock: "30d" is not an offset of the clock: '),
+        ("--rate-limit", "inf", 'Invalid value for --rate-limit: "inf" is not a number of '),
+        ("--rate-limit", "0", 'Invalid value "0.0" for --rate-limit'),
+    ],
+)
+def test_malformed_conditions(command: Command, option: str, value: str, problem: str) -> None:
+    """A malformed condition is a usage error."""
+    code, out, err = command("sandbox", option, value)
+
+    assert (code, out) == (2, "")
+    assert err.startswith(f"losant-tokens: error: {problem}")
+
+
+def test_conditions(command: Command, type_lines: Typist) -> None:
+    """The sandbox starts with all conditions, and says what a moved clock requires."""
+    type_lines()
+
+    code, _, err = command(
+        *("sandbox", "--tokens", "1", "--rate-limit", "0.5", "--latency", "1ms-2ms"),
+        *("--fail", "503:2%", "--fail", "timeout:1%", "--clock", "-30d"),
+    )
+
+    assert (code, "Pass --clock-check off to commands for jobs" in err) == (0, True)
+
+
+def test_typed_offset(command: Command, type_lines: Typist) -> None:
+    """An offset that is typed moves the clock, and another line is explained."""
+    type_lines("+365d", "", "soon")
+
+    code, _, err = command("sandbox", "--tokens", "1")
+
+    assert code == 0
+    assert err.count("The clock of the fake is at ") == 1
+    assert 'error: "soon" is not an offset of the clock: ' in err
+
+
+def test_lines_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are read from a terminal, as soon as they are complete."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "w") as keyboard, os.fdopen(theirs) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
+        nothing = list(sandbox._typed_lines(0))
+        keyboard.write("+30d\n")
+        keyboard.flush()
+        lines = list(sandbox._typed_lines(5))
+
+    assert (nothing, lines) == ([], ["+30d"])
+
+
+def test_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox in the background leaves the input of its terminal to the shell."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "w") as keyboard, os.fdopen(theirs) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: -1)
+        keyboard.write("ls\n")
+        keyboard.flush()
+
+        assert list(sandbox._typed_lines(0.01)) == []
+
+
+def test_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standard input that is no terminal is not read."""
+    with Path(os.devnull).open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+
+        assert list(sandbox._typed_lines(0)) == []
+
+
+def test_host(command: Command, type_lines: Typist) -> None:
     """The fake can listen on every address; the printed URL is for this machine."""
-    seen: list[int] = []
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
 
-    def look(_: float) -> None:
-        with socket.create_connection(("127.0.0.2", seen.pop())):
-            raise KeyboardInterrupt
-
-    def free_port() -> int:
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port: int = unused.getsockname()[1]
-            return port
-
-    monkeypatch.setattr("losant_tokens.cli.commands.sandbox.time.sleep", look)
-    seen.append(port := free_port())
+    type_lines(look=lambda: socket.create_connection(("127.0.0.2", port)).close())
 
     code, out, _ = command("sandbox", "--host", "0.0.0.0", "--tokens", "1", "--port", str(port))
 

@@ -1,12 +1,14 @@
 """The types of the fake."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_type
 
 import httpx
 
 from losant_tokens.testing import (
+    FakeAccount,
     FakeLosant,
+    FakeOwner,
     FakeToken,
     FakeUser,
     Fault,
@@ -28,9 +30,15 @@ async def fake() -> None:
     assert_type(fake.add_user("ada@example.com", "a password"), FakeUser)
     assert_type(fake.access_token(["all.User.read"]), str)
     assert_type(fake.seed(100, seed=7), SeedSummary)
+    assert_type(fake.seed_account(100, seed=7), FakeAccount)
+    assert_type(fake.seed_account().own_token, FakeToken | None)
+    assert_type(fake.seed_account().owners, tuple[FakeOwner, ...])
+    assert_type(fake.clock_offset, timedelta)
     assert_type(fake.requests, tuple[RecordedRequest, ...])
     assert_type(fake.requests[0].status, int | None)
-    assert_type(fake.fail("latency", seconds=0.2, times=None), Fault)
+    assert_type(fake.fail("latency", seconds=0.2, max_seconds=0.3, times=None), Fault)
+    assert_type(Fault.parse("503:2%"), Fault)
+    assert_type(Fault.parse_latency("50ms"), Fault)
     assert_type(fake.transport(), httpx.AsyncBaseTransport)
     assert_type(fake.serve(), Serving)
     with fake.serve() as base_url:

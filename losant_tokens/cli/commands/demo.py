@@ -31,7 +31,7 @@ def run_demo(
 ) -> int:
     """Watch a clean-up of a fake Losant on this machine."""
     print_status(f"Starting a fake Losant with {tokens:,} tokens in a separate process...")
-    with running_fake(tokens) as fake, TemporaryDirectory() as folder:
+    with running_fake(f"--tokens={tokens}") as fake, TemporaryDirectory() as folder:
         return clean_up(fake, concurrency, Path(folder))
 
 

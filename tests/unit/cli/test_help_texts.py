@@ -14,13 +14,38 @@ from tests.support.command import Command
 
 VERBS = {
     *("Activate", "Allow", "Always", "Apply", "Change", "Check", "Choose", "Compare", "Create"),
-    *("Deactivate", "Delete", "Display", "Do", "Fail", "Filter", "Grant", "List", "Listen"),
-    *("Manage", "Never", "Plan", "Print", "Read", "Refuse", "Remove", "Request", "Resume"),
-    *("Retry", "Run", "Select", "Send", "Set", "Show", "Skip", "Sort", "Start", "Use", "Wait"),
+    *(
+        "Deactivate",
+        "Delay",
+        "Delete",
+        "Display",
+        "Do",
+        "Fail",
+        "Filter",
+        "Grant",
+        "List",
+        "Listen",
+    ),
+    *("Manage", "Move", "Never", "Plan", "Print", "Read", "Refuse", "Remove", "Request", "Resume"),
+    *(
+        "Respond",
+        "Retry",
+        "Run",
+        "Select",
+        "Send",
+        "Set",
+        "Show",
+        "Skip",
+        "Sort",
+        "Start",
+        "Use",
+        "Wait",
+    ),
     *("Watch", "Write"),
 }
 METAVARS = {
     *("AGE", "DURATION", "FIELD", "FILE", "GLOB", "HOST", "ID", "ID|GLOB", "N", "NAME", "OWNER"),
+    *("KIND:SHARE", "OFFSET", "TIME"),
     *("SCOPE", "SECONDS", "TEXT", "WHEN"),
 }
 CHOICES = re.compile(r"[a-z]+(\|[a-z]+)+")
@@ -133,6 +158,9 @@ def test_metavars_are_explained(name: str) -> None:
         "GLOB": "In a GLOB, * matches any characters",
         "FIELD": "FIELD is name, status, id, creationDate, lastUpdated or expirationDate.",
         "WHEN": "WHEN is a time from now",
+        "KIND:SHARE": "KIND is a status such as 503, or timeout",
+        "OFFSET": "OFFSET is +30d or -2h",
+        "TIME": "TIME is a latency such as 50ms",
     }
 
     for metavar, note in notes.items():

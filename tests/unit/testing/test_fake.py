@@ -4,6 +4,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve
 
@@ -107,6 +108,23 @@ def test_seeds_repeat() -> None:
 
     assert known(first) == known(same)
     assert names[0] != names[1]
+
+
+async def test_clock_offset() -> None:
+    """The clock of the fake can be moved: expiry and the date of responses follow it."""
+    fake = FakeLosant(now=lambda: NOW, clock_offset=timedelta(days=1))
+    token = fake.access_token(expires=NOW + timedelta(days=2))
+    async with httpx.AsyncClient(
+        transport=fake.transport(),
+        base_url="http://fake",
+        headers={"Authorization": f"Bearer {token}"},
+    ) as client:
+        before = await client.get("/me/tokens")
+        fake.clock_offset = timedelta(days=30)
+        after = await client.get("/me/tokens")
+
+    assert [before.status_code, after.status_code] == [200, 401]
+    assert [answer.headers["date"][5:11] for answer in (before, after)] == ["02 Mar", "31 Mar"]
 
 
 def test_ids_of_two_fakes() -> None:

@@ -1,5 +1,6 @@
 """Faults and limits, in process."""
 
+import threading
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import trio
 
 from losant_tokens.testing import FakeLosant, Fault
+from losant_tokens.testing._faults import Faults
 from losant_tokens.testing._rate_limit import RateLimit
 
 
@@ -247,3 +249,49 @@ async def test_requests_are_recorded(fake: FakeLosant, client: httpx.AsyncClient
     assert (second.method, second.status) == ("DELETE", None)
     assert (third.headers["authorization"], third.status) == ("****", 403)
     assert fake.requests == ()
+
+
+async def test_share(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+    """A fault can affect a share of the requests at random, the same requests in each run."""
+
+    async def statuses(fake: FakeLosant) -> list[int]:
+        fake.fail(status=503, share=0.25, times=None)
+        async with httpx.AsyncClient(
+            transport=fake.transport(), base_url="http://fake", headers=client.headers
+        ) as own:
+            own.headers["Authorization"] = f"Bearer {fake.admin_token}"
+            return [(await own.get("/me/tokens")).status_code for _ in range(200)]
+
+    first, second = await statuses(fake), await statuses(FakeLosant())
+
+    assert first == second
+    assert 30 < first.count(503) < 70
+    assert first.count(200) == 200 - first.count(503)
+
+
+async def test_share_and_times(fake: FakeLosant, client: httpx.AsyncClient) -> None:
+    """A request that a fault spares does not use it up."""
+    fake.fail(status=503, share=0.25)
+    statuses = [(await client.get("/me/tokens")).status_code for _ in range(50)]
+
+    assert statuses.count(503) == 1
+
+
+def test_random_latency() -> None:
+    """A latency with a maximum is between both numbers, and differs from request to request."""
+    faults = Faults(threading.RLock())
+    fault = Fault(kind="latency", seconds=0.02, max_seconds=0.2)
+    delays = [faults.delay(fault) for _ in range(100)]
+
+    assert 0.02 <= min(delays) < 0.05
+    assert 0.15 < max(delays) <= 0.2
+    assert faults.delay(Fault(kind="latency", seconds=0.3)) == 0.3
+
+
+@pytest.mark.parametrize(
+    "members", [{"share": 0.0}, {"share": 1.1}, {"seconds": 0.2, "max_seconds": 0.1}]
+)
+def test_impossible_shares_and_ranges(members: dict[str, Any]) -> None:
+    """A share must be above 0 and at most 1, and a maximum above the minimum."""
+    with pytest.raises(ValueError, match=f"^{list(members)[-1]} must be "):
+        Fault(**members)
