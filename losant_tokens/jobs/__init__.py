@@ -9,13 +9,17 @@ half of a quarantine: they delete deactivated tokens, or activate them again.
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
 from losant_tokens.jobs._execution.apply import MAX_PLAN_AGE, apply
 from losant_tokens.jobs._execution.job_failed import JobFailed
+from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._execution.job_state import JobState, job_state
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import plan
-from losant_tokens.jobs._quarantine import restore, sweep
+from losant_tokens.jobs._quarantine.ledger import Ledger
+from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep
+from losant_tokens.jobs._quarantine.quarantine import Quarantine
+from losant_tokens.jobs._quarantine.review import QuarantineReview
 from losant_tokens.jobs._report.csv import harmless_cell
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._report.plan_page import save_plan_page
@@ -60,6 +64,7 @@ __all__ = [
     "JobFailed",
     "JobState",
     "JournalError",
+    "Ledger",
     "Outcome",
     "OwnTokenWarning",
     "PaceSample",
@@ -67,6 +72,8 @@ __all__ = [
     "PlanRefused",
     "PlanWarning",
     "Progress",
+    "Quarantine",
+    "QuarantineReview",
     "Report",
     "Result",
     "Rule",
@@ -83,6 +90,7 @@ __all__ = [
     "harmless_cell",
     "has_scope",
     "inactive",
+    "job_report",
     "job_state",
     "journal_path",
     "name_matches",
@@ -92,7 +100,9 @@ __all__ = [
     "not_updated_for",
     "older_than",
     "plan",
+    "quarantines_of",
     "restore",
+    "review_quarantines",
     "save_plan_page",
     "sweep",
 ]

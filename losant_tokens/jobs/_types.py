@@ -135,6 +135,9 @@ class Header:
         clock_skew: This machine's time minus the server's; `None` if it is unknown.
         incomplete: Why tokens may be missing from the plan, one phrase for each reason. Empty if
             none is missing.
+        grace: How long the deactivated tokens of this plan wait before `sweep` may delete them;
+            `None` if the plan sets no grace period.
+        quarantines: The ids of the quarantines whose tokens the plan deletes or activates.
     """
 
     created_at: datetime
@@ -149,6 +152,8 @@ class Header:
     account: str | None = None
     clock_skew: timedelta | None = None
     incomplete: tuple[str, ...] = ()
+    grace: timedelta | None = None
+    quarantines: tuple[str, ...] = ()
 
     @property
     def total(self) -> Counts:

@@ -14,6 +14,7 @@ from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Header
 T = TypeVar("T")
 
 FORMAT = "losant-tokens plan"
+_ID_LENGTH = 8  # hexadecimal digits
 VERSION = 2
 READABLE_VERSIONS = (1, 2)
 """The lines of version 1 have no scopes, creator or description."""
@@ -59,6 +60,11 @@ def digest_of(header: dict[str, Any], entries_digest: str) -> str:
     """
     canonical = json.dumps(header, sort_keys=True).encode()
     return "sha256:" + hashlib.sha256(canonical + entries_digest.encode()).hexdigest()
+
+
+def short_id(digest: str) -> str:
+    """Return the short id of a plan: the first digits of its digest."""
+    return digest.removeprefix("sha256:")[:_ID_LENGTH]
 
 
 def first_line(header: dict[str, Any], digest: str) -> bytes:
@@ -126,7 +132,18 @@ def header_members(header: Header) -> dict[str, Any]:
         "account": header.account,
         "clockSkew": None if skew is None else round(skew.total_seconds(), 3),
         "incomplete": list(header.incomplete),
+        **_quarantine_members(header),
     }
+
+
+def _quarantine_members(header: Header) -> dict[str, Any]:
+    """Return the attributes of a header that only plans about quarantines have."""
+    members: dict[str, Any] = {}
+    if header.grace is not None:
+        members["grace"] = round(header.grace.total_seconds())
+    if header.quarantines:
+        members["quarantines"] = list(header.quarantines)
+    return members
 
 
 def parse_header(data: dict[str, Any]) -> Header:
@@ -153,7 +170,23 @@ def parse_header(data: dict[str, Any]) -> Header:
         account=optional_string(data["account"]),
         clock_skew=None if skew is None else _seconds(skew),
         incomplete=_strings(data["incomplete"]),
+        grace=parse_grace(data.get("grace")),
+        quarantines=_strings(data.get("quarantines", [])),
     )
+
+
+def parse_grace(seconds: object) -> timedelta | None:
+    """Return the grace period that a JSON value describes.
+
+    Raises:
+        ValueError: The value is not a number of seconds.
+    """
+    if seconds is None:
+        return None
+    grace = _seconds(seconds)
+    if grace < timedelta(0):
+        raise ValueError(seconds)
+    return grace
 
 
 def parse_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:

@@ -19,7 +19,7 @@ import attrs
 
 from losant_tokens import _validators as valid
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._plan.format import LineCheck, parse_header
+from losant_tokens.jobs._plan.format import LineCheck, parse_header, short_id
 from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unreadable
 from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.jobs._types import Entry, Header
@@ -101,6 +101,11 @@ class Plan:
     def detached(self) -> Self:
         """Return the plan without its temporary folder, for objects that must not keep it."""
         return attrs.evolve(self, folder=None)
+
+    @property
+    def id(self) -> str:
+        """A short id of the plan and its job: the first digits of the digest."""
+        return short_id(self.digest)
 
     def __len__(self) -> int:
         total = self.header.total

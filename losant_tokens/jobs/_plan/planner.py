@@ -5,7 +5,7 @@ make the decisions.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from losant_tokens.jobs._plan.settings import (
     PlanSettings,
     Selection,
     check_action,
+    check_grace,
     distinct_owners,
 )
 from losant_tokens.jobs._plan.summary import PlanSummary
@@ -59,6 +60,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     incomplete: OnIncomplete = "warn",
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
+    grace: timedelta | None = None,
 ) -> Plan:
     """List the tokens of the owners, and plan an action for those that a rule selects.
 
@@ -92,6 +94,8 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
         page_size: The number of tokens on a page. It is halved if a page is too large.
             Default: 1000.
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
+        grace: How long deactivated tokens wait before `sweep` may delete them. The plan and the
+            report record it. Default: none, so `sweep` needs `after`.
 
     Returns:
         The plan. Review it, and apply it with `apply`.
@@ -105,6 +109,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     """
     validators.check_argument(validators.instance_of(Rule), "plan", "select", select)
     check_action("plan", action)
+    check_grace("plan", grace, action)
     return await make_plan(
         client,
         Selection(
@@ -113,6 +118,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
             uses_time=select.uses_time,
             patterns=select.patterns,
             action=action,
+            grace=grace,
         ),
         PlanSettings(
             "plan",

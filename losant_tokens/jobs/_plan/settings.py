@@ -1,7 +1,7 @@
 """The arguments of `plan`, `sweep` and `restore` as values that are checked once."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -10,6 +10,7 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens import _validators as validators
+from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._rules import Pattern, Rule
@@ -41,6 +42,8 @@ class Selection:
         action: The action.
         owner_ids: The ids that the API must give for the owners, if they are known.
         source: The origin of these ids, for messages.
+        grace: The grace period of the deactivated tokens, if there is one.
+        quarantines: The ids of the quarantines that the tokens are in.
     """
 
     rules: Mapping[Owner, Rule]
@@ -50,6 +53,8 @@ class Selection:
     action: Action
     owner_ids: Mapping[Owner, tuple[str, ...]] = attrs.field(factory=dict)
     source: str = ""
+    grace: timedelta | None = None
+    quarantines: tuple[str, ...] = ()
 
 
 def _zero_or_positive_number(instance: object, field: validators.Field, value: object) -> None:
@@ -113,6 +118,25 @@ def check_action(function: str, action: object) -> None:
         ValidationError: It is not an action.
     """
     validators.check_argument(validators.one_of(ACTIONS), function, "action", action)
+
+
+def check_grace(function: str, grace: object, action: Action) -> None:
+    """Check the argument `grace`.
+
+    Raises:
+        ValidationError: It is not a timedelta, is negative, or the action is not `deactivate`.
+    """
+    if grace is None:
+        return
+    if not isinstance(grace, timedelta) or grace < timedelta(0):
+        raise ValidationError(
+            f"{function}.grace must be a timedelta that is not negative, but it is {grace!r}"
+        )
+    if action != "deactivate":
+        raise ValidationError(
+            f"{function}.grace must be None for the action {action!r}, because only deactivated "
+            f"tokens have a grace period"
+        )
 
 
 def distinct_owners(function: str, owners: Owner | Iterable[Owner]) -> tuple[Owner, ...]:

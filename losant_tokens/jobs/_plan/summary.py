@@ -111,6 +111,8 @@ class PlanSummary:
             account=self.client.account,
             clock_skew=None if skew is None else timedelta(seconds=round(skew.total_seconds(), 3)),
             incomplete=self._all_incomplete(),
+            grace=self.selection.grace,
+            quarantines=self.selection.quarantines,
         )
 
     def own_token_warning(self) -> str | None:

@@ -1,7 +1,6 @@
 """Deactivated tokens are deleted later or activated again, unless somebody has changed them."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,65 +11,16 @@ import pytest
 from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, Owner, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import GuardRefused, Outcome, PlanRefused
-from losant_tokens.jobs._quarantine import Change, Quarantine, is_same_time, key_of
-from losant_tokens.testing import FakeLosant, FakeToken
+from losant_tokens.jobs._quarantine.change import Change, Obstacle, is_same_time, key_of
+from losant_tokens.jobs._quarantine.quarantine import load
+from losant_tokens.testing import FakeLosant
+from tests.support.quarantines import APPLICATION, Clock, by_name, quarantined
 from tests.support.reports import NOW, entry, report
 
-APPLICATION = Owner.application("a" * 24)
 A_MONTH = timedelta(days=30)
 
 
-class Clock:
-    """A clock that a test can set."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def fake(clock: Clock) -> FakeLosant:
-    fake = FakeLosant(now=clock)
-    for number in range(10):
-        fake.add_token(f"ci-{number}", owner="user" if number % 2 else str(APPLICATION))
-    fake.add_token("ci-off", status="inactive")
-    for number in range(9):
-        fake.add_token(f"prod-{number}", owner="user")
-        fake.add_token(f"prod-{number}", owner=str(APPLICATION))
-    return fake
-
-
-@pytest.fixture
-async def client(fake: FakeLosant) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(fake.admin_token, transport=fake.transport()) as client:
-        yield client
-
-
 pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
-
-
-async def quarantined(client: AsyncClient, folder: Path) -> jobs.Report:
-    """The report of a job that has deactivated the tokens named `ci-…`."""
-    plan = await jobs.plan(
-        client,
-        [Owner.user(), APPLICATION],
-        select=jobs.named("ci-*"),
-        action="deactivate",
-        path=folder / "quarantine.jsonl",
-    )
-    return await jobs.apply(client, plan)
-
-
-def by_name(fake: FakeLosant, name: str) -> FakeToken:
-    tokens = (*fake.tokens(), *fake.tokens(str(APPLICATION)))
-    return next(token for token in tokens if token.name == name)
 
 
 def names(plan: jobs.Plan) -> list[str]:
@@ -129,10 +79,10 @@ async def test_changed_tokens_are_left_alone(
     why = next(str(one.message) for one in caught if "left alone" in str(one.message))
     assert why.startswith("Of the 10 tokens in quarantine, 5 are left alone: ")
     assert set(why.removesuffix(".").split(": ")[1].split("; ")) == {
-        "1 are active again",
-        "1 have another name",
+        "1 is active again",
+        "1 has another name",
         "2 were last changed by something other than the quarantine",
-        "1 are no longer listed",
+        "1 is no longer listed",
     }
     assert (left, left) == (names(sweep), names(restore))
 
@@ -221,7 +171,7 @@ async def test_extreme_time_of_change(client: AsyncClient, tmp_path: Path) -> No
     made.states.changed_at[0] = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
     made.save(tmp_path / "r.json")
 
-    with pytest.warns(jobs.PlanWarning, match="1 have no time of change in the report"):
+    with pytest.warns(jobs.PlanWarning, match="1 has no time of change in the report"):
         plan = await jobs.restore(client, tmp_path / "r.json", path=tmp_path / "restore")
 
     assert 9 == len(plan)
@@ -266,14 +216,14 @@ async def test_same_id_of_two_owners(fake: FakeLosant, tmp_path: Path) -> None:
         entries=[entry(1, "ci-user"), entry(1, "ci-app", owner=APPLICATION)],
         changed={0: changed, 1: changed + timedelta(days=1)},
     )
-    changes = (await Quarantine.load(made)).changes
-    kept = (await Quarantine.load(made.save(tmp_path / "r.json"))).changes
+    changes = (await load(made)).changes
+    kept = (await load(made.save(tmp_path / "r.json"))).changes
 
     assert changes == kept
     assert [changes[key_of(owner, f"{1:024X}")].name for owner in owners] == ["ci-user", "ci-app"]
 
 
-def obstacle(**members: Any) -> str | None:
+def obstacle(**members: Any) -> Obstacle | None:
     token = ApiToken(
         **{"id": "1" * 24, "name": "ci", "status": "inactive", "last_updated": NOW, **members}
     )
@@ -283,7 +233,7 @@ def obstacle(**members: Any) -> str | None:
 def test_unreadable_time_of_change() -> None:
     """A token is left alone if its time of change cannot be read."""
     assert obstacle() is None
-    assert obstacle(last_updated=None) == "have no readable time of change"
+    assert obstacle(last_updated=None) is Obstacle.UNREADABLE
 
 
 async def test_other_account(client: AsyncClient, fake: FakeLosant, tmp_path: Path) -> None:
@@ -325,7 +275,7 @@ async def test_another_address(client: AsyncClient, tmp_path: Path) -> None:
         await jobs.sweep(client, made, after=A_MONTH)
 
 
-@pytest.mark.parametrize("after", [-A_MONTH, 30, None])
+@pytest.mark.parametrize("after", [-A_MONTH, 30])
 async def test_wrong_after(client: AsyncClient, tmp_path: Path, after: Any) -> None:
     """`after` must be a timedelta that is not negative."""
     with pytest.raises(ValidationError, match=r"sweep\.after must be a timedelta"):

@@ -1,0 +1,402 @@
+"""Plan the second half of a quarantine: `sweep` and `restore`, and compare it with the API.
+
+They start from the report of the job that deactivated the tokens. They leave a token alone if
+anybody has changed it since: it is active again, has another name, or its last update is not the
+change by that job. The report has the time of that change, from the API's response. If the report
+lacks it, it is unknown whether the token was changed, so it is left alone.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from losant_tokens import AsyncClient, Owner
+from losant_tokens import _validators as validators
+from losant_tokens._warn_caller import warn_caller
+from losant_tokens.errors import Forbidden, NotFound, ScopeError, ValidationError
+from losant_tokens.jobs._errors import GuardRefused, PlanRefused
+from losant_tokens.jobs._name_patterns import NamePattern
+from losant_tokens.jobs._plan.account_check import other_claim, owner_ids_of, same_account
+from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.planner import make_plan
+from losant_tokens.jobs._plan.settings import (
+    PAGE_SIZE,
+    PATIENCE,
+    ClockCheck,
+    OnIncomplete,
+    OnUnmatched,
+    PlanSettings,
+    Selection,
+)
+from losant_tokens.jobs._quarantine.change import Key
+from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
+from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._types import Action, PlanWarning
+
+OnReview = Callable[[tuple[QuarantineReview, ...]], None]
+"""Receives the state of each quarantine before the plan is returned."""
+
+_USER_KINDS = ("user", "oauth")
+_NOT_ALLOWED = (Forbidden, NotFound, ScopeError)
+
+
+async def sweep(  # noqa: PLR0913 -- the guards of a plan
+    client: AsyncClient,
+    report: Source | Iterable[Source],
+    *,
+    after: timedelta | None = None,
+    path: str | Path | None = None,
+    protect: Iterable[str] = (),
+    allow_majority: bool = False,
+    max_changes: int | None = None,
+    now: datetime | None = None,
+    clock_check: ClockCheck = "warn",
+    unmatched: OnUnmatched = "warn",
+    incomplete: OnIncomplete = "warn",
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
+    on_review: OnReview | None = None,
+) -> Plan:
+    """Plan to delete the tokens that a job has deactivated longer ago than `after`.
+
+    The plan selects the tokens that the job deactivated, that are still inactive, and that nobody
+    has changed since. A `PlanWarning` counts the tokens that are left alone because somebody has
+    changed them, and why. Apply the plan with `verify`, which is the default.
+
+    Args:
+        client: The client that lists the tokens.
+        report: The report of the job, the path of its JSON file, or a `Quarantine`; or several of
+            them, for one plan.
+        after: How long ago the job must have deactivated a token. Default: the grace period of the
+            quarantine.
+        path: The file of the plan. Default: a temporary file, as for `plan`.
+        protect: Ids and name patterns of tokens that are never touched. Default: none.
+        allow_majority: Whether more than half of an owner's tokens may be selected. Default: False.
+        max_changes: The maximum number of selected tokens. Default: no limit.
+        now: The time to count `after` back from, with a time zone. Default: the server's time.
+        clock_check: What to do if this machine's clock differs from the server's, as for `plan`.
+            Default: `warn`.
+        unmatched: What to do about a pattern that matches no token, as for `plan`. Default: `warn`.
+        incomplete: What to do if tokens may be missing from the list: `warn`, or `refuse` the plan.
+            Default: `warn`.
+        page_size: The number of tokens on a page. It is halved if a page is too large.
+            Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+        on_review: Called with the state of each quarantine when the tokens have been listed.
+
+    Returns:
+        The plan. Review it, and apply it with `apply`.
+
+    Raises:
+        ValidationError: An argument is invalid. Nothing was sent.
+        PlanRefused: The report cannot be used: it is not a report, is not from a job that
+            deactivated tokens, or is for another address or account.
+        GuardRefused: A guard forbids the plan.
+        LosantError: The tokens cannot be listed.
+    """
+    _check_after(after)
+    settings = PlanSettings(
+        "sweep",
+        path=path,
+        protect=protect,
+        allow_majority=allow_majority,
+        max_changes=max_changes,
+        now=now,
+        clock_check=clock_check,
+        unmatched=unmatched,
+        incomplete=incomplete,
+        page_size=page_size,
+        patience=patience,
+    )
+    quarantines = await _load_all(report)
+    reviews = [Review(one, _grace(one, after)) for one in quarantines]
+    spans = {_grace(one, after) for one in quarantines}
+    description = "quarantined for longer than the grace period and unchanged"
+    if len(spans) == 1:
+        days = spans.pop() / timedelta(days=1)
+        description = f"quarantined more than {days:g} days ago and unchanged"
+    return await _plan_action(client, reviews, "delete", description, settings, on_review)
+
+
+async def restore(  # noqa: PLR0913 -- the guards of a plan
+    client: AsyncClient,
+    report: Source,
+    *,
+    named: str | Iterable[str] = (),
+    ids: str | Iterable[str] = (),
+    path: str | Path | None = None,
+    protect: Iterable[str] = (),
+    max_changes: int | None = None,
+    unmatched: OnUnmatched = "warn",
+    incomplete: OnIncomplete = "warn",
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
+    on_review: OnReview | None = None,
+) -> Plan:
+    """Plan to activate the tokens that a job has deactivated and that nobody has changed since.
+
+    A `PlanWarning` counts the tokens that are left alone, and why. More than half of an owner's
+    tokens may be selected, because they were active before.
+
+    Args:
+        client: The client that lists the tokens.
+        report: The report of the job, the path of its JSON file, or a `Quarantine`.
+        named: Restore only tokens whose name in the quarantine matches one of these patterns, or
+            whose id is one of `ids`. Default: all tokens.
+        ids: Restore only tokens with one of these ids, or a name that matches `named`.
+        path: The file of the plan. Default: a temporary file, as for `plan`.
+        protect: Ids and name patterns of tokens that are never touched. Default: none.
+        max_changes: The maximum number of selected tokens. Default: no limit.
+        unmatched: What to do about a pattern that matches no token, as for `plan`. `refuse` also
+            refuses a pattern of `named` or an id of `ids` that is not in the quarantine.
+            Default: `warn`.
+        incomplete: What to do if tokens may be missing from the list: `warn`, or `refuse` the plan.
+            Default: `warn`.
+        page_size: The number of tokens on a page. It is halved if a page is too large.
+            Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+        on_review: Called with the state of the quarantine when the tokens have been listed.
+
+    Returns:
+        The plan. Review it, and apply it with `apply`.
+
+    Raises:
+        ValidationError: An argument is invalid. Nothing was sent.
+        PlanRefused: The report cannot be used: it is not a report, is not from a job that
+            deactivated tokens, or is for another address or account.
+        GuardRefused: A guard forbids the plan.
+        LosantError: The tokens cannot be listed.
+    """
+    settings = PlanSettings(
+        "restore",
+        path=path,
+        protect=protect,
+        allow_majority=True,
+        max_changes=max_changes,
+        unmatched=unmatched,
+        incomplete=incomplete,
+        page_size=page_size,
+        patience=patience,
+    )
+    patterns = tuple(NamePattern.checked("restore", "named", text) for text in _as_tuple(named))
+    chosen_ids = _as_tuple(ids)
+    for token_id in chosen_ids:
+        validators.check_argument(validators.string(min_length=1), "restore", "ids", token_id)
+    quarantine = await load(report)
+    chosen: set[Key] | None = None
+    if patterns or chosen_ids:
+        chosen, problems = _choose(quarantine, patterns, chosen_ids)
+        _handle_unmatched(problems, unmatched)
+    description = "quarantined and unchanged"
+    if chosen is not None:
+        description += f", {_choice(patterns, chosen_ids)}"
+    reviews = [Review(quarantine, None, chosen)]
+    return await _plan_action(client, reviews, "activate", description, settings, on_review)
+
+
+def _as_tuple(values: str | Iterable[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(dict.fromkeys(values))
+
+
+def _choose(
+    quarantine: Quarantine, patterns: Sequence[NamePattern], ids: Sequence[str]
+) -> tuple[set[Key], list[str]]:
+    """Return the keys of the chosen tokens, and a sentence for each pattern or id without one."""
+    chosen: set[Key] = set()
+    problems: list[str] = []
+    for pattern in patterns:
+        found = {key for key, one in quarantine.changes.items() if pattern.matches(one.name)}
+        chosen |= found
+        if not found:
+            problems.append(f"No token in quarantine has a name that matches {pattern.text!r}.")
+    for token_id in ids:
+        found = {key for key in quarantine.changes if key[1] == token_id.lower()}
+        chosen |= found
+        if not found:
+            problems.append(f"No token in quarantine has the id {token_id}.")
+    return chosen, problems
+
+
+def _handle_unmatched(problems: Sequence[str], unmatched: OnUnmatched) -> None:
+    if unmatched == "refuse" and problems:
+        raise GuardRefused(
+            f"{' '.join(problems)} Correct it or leave it out, or pass unmatched='warn'."
+        )
+    if unmatched == "warn":
+        for problem in problems:
+            warn_caller(problem, PlanWarning)
+
+
+def _choice(patterns: Sequence[NamePattern], ids: Sequence[str]) -> str:
+    """Return the chosen tokens as a phrase."""
+    parts = [f"named {pattern.text!r}" for pattern in patterns]
+    if ids:
+        parts.append(f"with one of {len(ids)} ids" if len(ids) > 1 else f"with the id {ids[0]}")
+    return " or ".join(parts)
+
+
+def _grace(quarantine: Quarantine, after: timedelta | None) -> timedelta:
+    span = quarantine.grace if after is None else after
+    if span is None:
+        raise ValidationError(
+            f"sweep.after must be a timedelta, because {quarantine.source} sets no grace period"
+        )
+    return span
+
+
+async def _load_all(report: Source | Iterable[Source]) -> tuple[Quarantine, ...]:
+    """Return the quarantines of reports, each once.
+
+    Raises:
+        PlanRefused: A file is not the report of a job that deactivated tokens.
+    """
+    if isinstance(report, Quarantine | Report | str | os.PathLike):
+        return (await load(report),)
+    loaded = [await load(one) for one in report]
+    if not loaded:
+        raise ValidationError("sweep.report must name at least one quarantine, but it is empty")
+    return tuple(loaded)
+
+
+async def _plan_action(
+    client: AsyncClient,
+    reviews: Sequence[Review],
+    action: Action,
+    description: str,
+    settings: PlanSettings,
+    on_review: OnReview | None,
+) -> Plan:
+    """Plan an action for the tokens of quarantines, and warn about tokens left alone."""
+    quarantines = [review.quarantine for review in reviews]
+    for quarantine in quarantines:
+        quarantine.check(client)
+    owners = dict.fromkeys(owner for one in quarantines for owner in one.owners)
+    plan = await make_plan(
+        client,
+        Selection(
+            rules={owner: rule_of(reviews, owner, description) for owner in owners},
+            description=description,
+            uses_time=action == "delete",
+            action=action,
+            owner_ids=_owner_ids(quarantines, owners),
+            source=quarantines[0].source,
+            quarantines=tuple(dict.fromkeys(one.id for one in quarantines if one.id)),
+        ),
+        settings,
+    )
+    for review in reviews:
+        if left_alone := review.left_alone():
+            warn_caller(left_alone, PlanWarning)
+    if on_review is not None:
+        now = settings.now or plan.header.created_at
+        on_review(tuple(review.result(now) for review in reviews))
+    return plan
+
+
+def _owner_ids(
+    quarantines: Iterable[Quarantine], owners: Iterable[Owner]
+) -> dict[Owner, tuple[str, ...]]:
+    """Return the ids that the API must give for each owner in all quarantines.
+
+    Raises:
+        PlanRefused: The quarantines are of different accounts.
+    """
+    expected: dict[Owner, tuple[str, ...]] = {}
+    for owner in owners:
+        known = [(one, set(one.owner_ids.get(owner, ()))) for one in quarantines]
+        known = [(one, ids) for one, ids in known if ids]
+        for one, ids in known:
+            if not ids & known[0][1]:
+                raise PlanRefused(
+                    f"{known[0][0].source} and {one.source} are of different accounts ({owner}). "
+                    f"Plan each of them with a token of its account."
+                )
+        if known:
+            expected[owner] = tuple(sorted(set.intersection(*(ids for _, ids in known))))
+    return expected
+
+
+# --- Comparing without a plan ----------------------------------------------------------------
+
+
+async def review_quarantines(
+    client: AsyncClient, quarantines: Iterable[Quarantine], *, page_size: int = PAGE_SIZE
+) -> tuple[QuarantineReview, ...]:
+    """Compare quarantines with the tokens that the API lists now. Nothing is changed.
+
+    Quarantines of another address or account are left out. Each owner is listed once.
+
+    Args:
+        client: The client that lists the tokens.
+        quarantines: The quarantines.
+        page_size: The number of tokens on a page. Default: 1000.
+
+    Raises:
+        LosantError: The tokens cannot be listed.
+    """
+    found = await quarantines_of(client, quarantines)
+    reviews = [Review(one, one.grace) for one in found]
+    unlisted: list[Owner] = []
+    for owner in dict.fromkeys(owner for one in found for owner in one.owners):
+        pages = client.tokens(owner).iter(sort_field="id", per_page=page_size)
+        try:
+            async for token in pages:
+                now = client.server_time() or datetime.now(UTC)
+                for review in reviews:
+                    review.add(owner, token, now)
+        except _NOT_ALLOWED:
+            unlisted.append(owner)
+    now = client.server_time() or datetime.now(UTC)
+    return tuple(review.result(now, unlisted) for review in reviews)
+
+
+async def quarantines_of(
+    client: AsyncClient, quarantines: Iterable[Quarantine]
+) -> tuple[Quarantine, ...]:
+    """Return the quarantines of the client's address and account.
+
+    The claims of the token decide if they name the user. Otherwise one page of one token is listed
+    for the user's tokens, and its ids decide.
+
+    Args:
+        client: The client.
+        quarantines: The quarantines.
+
+    Raises:
+        LosantError: The tokens cannot be listed.
+    """
+    ids: dict[Owner, set[str]] = {}
+    found: list[Quarantine] = []
+    for one in quarantines:
+        if one.base_url != client.base_url or other_claim(one.owners, one.account, client.account):
+            continue
+        owners = [owner for owner in one.owners if owner.kind in _USER_KINDS]
+        if same_account(one.account, client.account) is not True:
+            for owner in owners:
+                if owner not in ids and one.owner_ids.get(owner):
+                    ids[owner] = await _listed_owner_ids(client, owner)
+        if all(_may_be_same(one, owner, ids.get(owner, set())) for owner in owners):
+            found.append(one)
+    return tuple(found)
+
+
+async def _listed_owner_ids(client: AsyncClient, owner: Owner) -> set[str]:
+    """Return the ids that the API gives for an owner; none if the token may not list it."""
+    try:
+        return owner_ids_of(await client.tokens(owner).page(page=0, per_page=1))
+    except _NOT_ALLOWED:
+        return set()
+
+
+def _may_be_same(quarantine: Quarantine, owner: Owner, listed: set[str]) -> bool:
+    expected = {owner_id.lower() for owner_id in quarantine.owner_ids.get(owner, ())}
+    return not expected or not listed or bool(expected & listed)
+
+
+def _check_after(after: object) -> None:
+    if after is not None and (not isinstance(after, timedelta) or after < timedelta(0)):
+        raise ValidationError(
+            f"sweep.after must be a timedelta that is not negative, but it is {after!r}"
+        )

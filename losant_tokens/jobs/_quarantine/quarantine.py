@@ -1,0 +1,314 @@
+"""`Quarantine`: the tokens that a job has deactivated, read from its report."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+import attrs
+
+from losant_tokens import AsyncClient, Owner
+from losant_tokens.jobs._errors import PlanRefused
+from losant_tokens.jobs._plan.account_check import other_claim
+from losant_tokens.jobs._plan.format import (
+    optional_string,
+    parse_grace,
+    parse_owner_ids,
+    parse_timestamp,
+    short_id,
+)
+from losant_tokens.jobs._private_files import open_regular, reason
+from losant_tokens.jobs._quarantine.change import Change, Key, key_of
+from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._report.report_data import FORMAT, VERSION
+from losant_tokens.jobs._types import Outcome
+
+SWEPT, RESTORED, FAILED = "swept", "restored", "failed"
+"""The results of later sweeps and restores for a token."""
+
+
+@attrs.frozen(kw_only=True)
+class Quarantine:
+    """The tokens that a job has deactivated.
+
+    The numbers are from files: they count what jobs did. What somebody else did meanwhile is known
+    only to the API: see `review_quarantines`.
+
+    Attributes:
+        id: The id: the same as that of the plan.
+        path: The JSON report; `None` if the report was in memory.
+        created_at: When the plan was made, by the server's clock; `None` if the report lacks it.
+        base_url: The base URL of the API.
+        rule: The rule that selected the tokens, as a phrase.
+        owners: The owners of the tokens.
+        grace: How long the tokens wait before `sweep` may delete them; `None` if it is not set.
+        failed: The number of tokens that the job could not deactivate.
+        unfinished: The number of tokens without a known outcome. A resumed job determines it.
+        plan: The file of the plan; `None` if the report lacks it.
+        journal: The file of the journal; `None` if the report lacks it.
+        account: The account that the token of the job claimed; `None` if it claimed none.
+        owner_ids: The ids that the API gave for the owners.
+        source: The name of the report, for messages.
+        changes: The deactivation of each token.
+        results: The results of later sweeps and restores.
+    """
+
+    id: str
+    path: Path | None
+    created_at: datetime | None
+    base_url: str
+    rule: str
+    owners: tuple[Owner, ...]
+    grace: timedelta | None
+    failed: int = 0
+    unfinished: int = 0
+    plan: Path | None = attrs.field(default=None, repr=False)
+    journal: Path | None = attrs.field(default=None, repr=False)
+    account: str | None = attrs.field(default=None, repr=False)
+    owner_ids: Mapping[Owner, tuple[str, ...]] = attrs.field(factory=dict, repr=False, hash=False)
+    source: str = attrs.field(default="", repr=False, eq=False)
+    changes: Mapping[Key, Change] = attrs.field(factory=dict, repr=False, hash=False)
+    results: Mapping[Key, str] = attrs.field(factory=dict, repr=False, hash=False)
+
+    @property
+    def total(self) -> int:
+        """The number of tokens that the job deactivated."""
+        return len(self.changes)
+
+    @property
+    def swept(self) -> int:
+        """The number of tokens that later sweeps deleted."""
+        return self._count(SWEPT)
+
+    @property
+    def restored(self) -> int:
+        """The number of tokens that later restores activated again."""
+        return self._count(RESTORED)
+
+    @property
+    def failed_later(self) -> int:
+        """The number of tokens that the last sweep or restore could not change."""
+        return self._count(FAILED)
+
+    @property
+    def waiting(self) -> int:
+        """The number of tokens that no later job has deleted or activated."""
+        return self.total - self.swept - self.restored
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the job is complete, and later jobs deleted or activated all of its tokens."""
+        return self.waiting == 0 and self.unfinished == 0
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the grace period of the first waiting token ends; `None` if that is unknown."""
+        return self._due(min)
+
+    @property
+    def all_due_at(self) -> datetime | None:
+        """When the grace period of the last waiting token ends; `None` if that is unknown."""
+        return self._due(max)
+
+    def _due(self, choose: Callable[[list[datetime]], datetime]) -> datetime | None:
+        times = [
+            change.changed
+            for key, change in self.changes.items()
+            if change.changed is not None and self.results.get(key) not in {SWEPT, RESTORED}
+        ]
+        return later(choose(times), self.grace) if times and self.grace is not None else None
+
+    def _count(self, result: str) -> int:
+        return sum(one == result for one in self.results.values())
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        """Return the quarantine of a report in memory.
+
+        Raises:
+            PlanRefused: The report is not from a job that deactivated tokens.
+        """
+        header = report.plan.header
+        source = f"The report of {report.plan.path}"
+        _check_action(source, header.action)
+        return cls(
+            id=report.plan.id,
+            path=None,
+            created_at=header.created_at,
+            base_url=header.base_url,
+            rule=header.rule,
+            owners=tuple(header.counts),
+            grace=header.grace,
+            failed=report.counts[Outcome.FAILED],
+            unfinished=report.counts[Outcome.UNKNOWN] + report.pending,
+            plan=report.plan.path,
+            journal=report.journal,
+            account=header.account,
+            owner_ids=header.owner_ids,
+            source=source,
+            changes={
+                key_of(result.entry.owner, result.entry.id): Change(
+                    result.entry.name, report.changed_at.get(number)
+                )
+                for number, result in enumerate(report.results())
+                if result.outcome is Outcome.DONE
+            },
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the quarantine of a report that was saved as JSON.
+
+        Args:
+            path: The file.
+
+        Raises:
+            PlanRefused: The file is not the report of a job that deactivated tokens, or cannot be
+                read.
+        """
+        path = Path(path)
+        with refusing_unreadable(path):
+            data = read_report(path)
+            plan = data["plan"]
+            _check_action(str(path), plan["action"])
+            return cls(
+                id=short_id(optional_string(plan.get("digest")) or ""),
+                path=path,
+                created_at=_optional_time(plan.get("created")),
+                base_url=plan["baseUrl"],
+                rule=optional_string(plan.get("rule")) or "",
+                owners=tuple(map(Owner.parse, plan["owners"])),
+                grace=parse_grace(plan.get("grace")),
+                failed=_with_outcome(data["tokens"], (Outcome.FAILED.value,)),
+                unfinished=_with_outcome(data["tokens"], (Outcome.UNKNOWN.value, None)),
+                plan=_optional_path(plan.get("path")),
+                journal=_optional_path(data.get("run", {}).get("journal")),
+                account=optional_string(plan.get("account")),
+                owner_ids=parse_owner_ids(plan.get("ownerIds", {})),
+                source=str(path),
+                changes={
+                    key_of(Owner.parse(token["owner"]), token["id"]): _change(token)
+                    for token in data["tokens"]
+                    if token["outcome"] == Outcome.DONE.value
+                },
+            )
+
+    def check(self, client: AsyncClient) -> None:
+        """Refuse a quarantine of another address or account.
+
+        Args:
+            client: The client that is to change the tokens.
+
+        Raises:
+            PlanRefused: The client uses another address, or a token of another account.
+        """
+        if self.base_url != client.base_url:
+            raise PlanRefused(
+                f"{self.source} is for {self.base_url}, but the client uses {client.base_url}. "
+                f"Use a client for the same address."
+            )
+        if problem := other_claim(self.owners, self.account, client.account):
+            raise PlanRefused(f"{self.source} {problem}")
+
+
+Source = Quarantine | Report | str | os.PathLike[str]
+
+
+async def load(source: Source) -> Quarantine:
+    """Return a quarantine from its report. A file is read in a thread.
+
+    Raises:
+        PlanRefused: The report is not from a job that deactivated tokens.
+    """
+    if isinstance(source, Quarantine):
+        return source
+    if isinstance(source, Report):
+        return await anyio.to_thread.run_sync(Quarantine.of, source)
+    return await anyio.to_thread.run_sync(Quarantine.read, source)
+
+
+# --- Reading reports -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def refusing_unreadable(path: Path) -> Iterator[None]:
+    """Raise `PlanRefused` for each error that the content of a report can cause.
+
+    Args:
+        path: The file, for the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise PlanRefused(f"{path} cannot be read: {reason(error)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise PlanRefused(
+            f"{path} is not a JSON report of losant-tokens. Pass the report of the job that "
+            f"deactivated the tokens."
+        ) from None
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Return the JSON values of a report.
+
+    Raises:
+        PlanRefused: The report is of another version.
+        ValueError: The file is not a report.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        data: dict[str, Any] = json.loads(file.read())
+    if data["format"] != FORMAT:
+        raise ValueError(path)
+    if data["version"] != VERSION:
+        raise PlanRefused(
+            f"{path} is a report of version {data['version']}, but this release can only read "
+            f"version {VERSION}. Use the release that wrote it."
+        )
+    return data
+
+
+def later(time: datetime, span: timedelta) -> datetime:
+    """Return the time after a span; the last possible time if there is none so late."""
+    try:
+        return time + span
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _check_action(source: str, action: object) -> None:
+    if action != "deactivate":
+        raise PlanRefused(
+            f"{source} is from a job to {action} tokens, so it has no tokens in quarantine. Pass "
+            f"the report of a job that deactivated tokens."
+        )
+
+
+def _with_outcome(tokens: Iterable[dict[str, Any]], outcomes: tuple[str | None, ...]) -> int:
+    return sum(token["outcome"] in outcomes for token in tokens)
+
+
+def _change(token: dict[str, Any]) -> Change:
+    changed, name = token["changed"], token["name"]
+    if not isinstance(name, str):
+        raise TypeError
+    return Change(name, None if changed is None else _time(changed))
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        # The year in UTC is before 1 or after 9999. Treat the time of this token as unknown.
+        return None
+
+
+def _optional_time(text: object) -> datetime | None:
+    return None if text is None else parse_timestamp(str(text))
+
+
+def _optional_path(text: object) -> Path | None:
+    return None if text is None else Path(str(text))
