@@ -1,4 +1,10 @@
-"""The cyclopts app: a table of the commands, which are imported only when they run."""
+"""The cyclopts app: a table of the commands, which are imported only when they run.
+
+cyclopts imports a command from a string, `module:attribute`. Here each string names this module and
+the command, and `__getattr__` makes the app of that command when cyclopts asks for the attribute.
+So the help of the program imports no command, and a command may have a function, subcommands, or
+both.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,6 +15,7 @@ from cyclopts import App, Group
 
 from losant_tokens import __version__
 from losant_tokens.cli import _help_texts as texts
+from losant_tokens.cli._value_checks import check_values
 
 _COMMANDS = "losant_tokens.cli.commands"
 _CLIENT = "losant_tokens.cli._connect"
@@ -35,12 +42,11 @@ class _Command:
     task: Group | None = None
 
 
-_LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _TRY, _SET_UP = (
-    Group.create_ordered(title)
-    for title in ("Look", "Change a token", "Clean up", "Quarantine", "Try it", "Set up")
-)
+_TASKS = ("Look", "Change a token", "Clean up", "Quarantine", "Try it", "Help and set-up")
+_LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _TRY, _HELP = map(Group.create_ordered, _TASKS)
 
-# The name of a subcommand follows the name of its command: "runs prune".
+# The order within a task is the order in the help: the usual order of use. The name of a subcommand
+# follows the name of its command: "runs prune".
 COMMANDS = {
     "list": _Command(
         "list:list_tokens", "List tokens as a table or as JSON.", texts.LIST, _CLIENT, _LOOK
@@ -129,18 +135,16 @@ COMMANDS = {
         "completion:write_completion",
         "Write a completion script for a shell.",
         texts.COMPLETION,
-        task=_SET_UP,
+        task=_HELP,
+    ),
+    "help": _Command("help:print_help", "Show the help of a command.", texts.HELP, task=_HELP),
+    "version": _Command(
+        "version:print_version",
+        "Print the versions of this program and its parts.",
+        texts.VERSION,
+        task=_HELP,
     ),
 }
-
-app = App(
-    "losant-tokens",
-    help="Manage Losant API tokens, one by one or in bulk.",
-    help_epilogue=texts.ROOT,
-    help_format="plaintext",
-    group_parameters=Group("Options", sort_key=0),
-    version=f"losant-tokens {__version__}",
-)
 
 
 def command_app(name: str) -> App:
@@ -157,41 +161,54 @@ def slow_import(function: Callable[..., Any]) -> str | None:
     return next((one.imports for one in COMMANDS.values() if one.path == path), None)
 
 
-def _subcommands(name: str) -> list[str]:
-    return [one for one in COMMANDS if one.startswith(f"{name} ")]
-
-
-def _add(parent: App, name: str) -> None:
-    """Add a command, whose function is imported when it is used."""
-    command = COMMANDS[name]
-    word = name.rpartition(" ")[2]
-    if _subcommands(name):
-        # The attribute is made when it is read: see `__getattr__`.
-        parent.command(f"{__name__}:{name}", name=word, help=command.summary, group=command.task)
-        return
-    parent.command(
-        f"{_COMMANDS}.{command.path}",
-        name=word,
-        help=command.summary,
-        help_epilogue=command.epilogue,
-        group=command.task,
-    )
-
-
 def __getattr__(name: str) -> App:
-    """Return the app of a command with subcommands, and import its function if it has one."""
-    if name not in COMMANDS or not _subcommands(name):
+    """Return the app of a command, and import its function if it has one."""
+    if name not in COMMANDS:
         raise AttributeError(name)
     command = COMMANDS[name]
-    made = App(name, help=command.summary, help_epilogue=command.epilogue)
+    made = _new_app(name.rpartition(" ")[2], help=command.summary, help_epilogue=command.epilogue)
     if command.path is not None:
         module, _, function = command.path.partition(":")
         made.default(getattr(import_module(f"{_COMMANDS}.{module}"), function))
-    for subcommand in _subcommands(name):
-        _add(made, subcommand)
+    _add_commands(made, f"{name} ")
     return made
 
 
-for _name in COMMANDS:
-    if " " not in _name:
-        _add(app, _name)
+def _new_app(name: str, **settings: Any) -> App:
+    return App(name, version_flags=("--version", "-V"), **settings)
+
+
+def _add_commands(parent: App, prefix: str) -> None:
+    """Add the commands to an app whose names have a prefix and one more word."""
+    for place, (name, command) in enumerate(COMMANDS.items()):
+        word = name.removeprefix(prefix)
+        if name.startswith(prefix) and " " not in word:
+            parent.command(
+                f"{__name__}:{name}",
+                name=word,
+                help=command.summary,
+                group=command.task,
+                sort_key=place,
+            )
+
+
+def _new_root() -> App:
+    """Return the app of the program."""
+    root = _new_app(
+        "losant-tokens",
+        help="Manage Losant API tokens, one by one or in bulk.",
+        help_epilogue=texts.ROOT,
+        help_format="plaintext",
+        group_parameters=Group("Options", sort_key=0),
+        version=f"losant-tokens {__version__}",
+        config=check_values,
+    )
+    options = Group.create_ordered("Options")
+    for flag, help_ in (("--help", "Show this help."), ("--version", "Print the version.")):
+        root[flag].group = options
+        root[flag].help = help_
+    _add_commands(root, "")
+    return root
+
+
+app = _new_root()

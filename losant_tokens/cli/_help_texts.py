@@ -40,13 +40,17 @@ _GLOB = "In a GLOB, * matches any characters, ? one character, and [ab] a or b."
 
 _OWNER = "OWNER is user, oauth, application:ID or instance:ID."
 
-_AGE = "AGE is hours, days or weeks: 12h, 30d, 4w."
+_AGE = """\
+AGE is like 12h, 30d, 4w, 18mo or 2y: hours, days, weeks,
+months of 30 days, or years of 365 days.\
+"""
 
 _SELECTION = f"""\
 A token is selected if it matches all selection options, or any with --any.
 
 {_OWNER}
-AGE and DURATION are hours, days or weeks: 12h, 30d, 4w.
+AGE and DURATION are like 12h, 30d, 4w, 18mo or 2y: hours,
+days, weeks, months of 30 days, or years of 365 days.
 {_GLOB}\
 """
 
@@ -78,7 +82,8 @@ CREATE = f"""\
 {_TOKEN}
 
 {_OWNER}
-WHEN is a time from now (12h, 90d, 4w), a date (2030-01-01, UTC), or never.
+WHEN is a time from now (12h, 90d, 4w, 18mo, 2y), a date
+(2030-01-01, UTC), or never.
 
 The secret is shown only once. Only the secret is written to stdout; messages
 are written to stderr. Without --scope, Losant chooses the scopes.
@@ -210,6 +215,19 @@ Examples:
     ~/.local/share/bash-completion/completions/losant-tokens
   losant-tokens completion zsh > ~/.zfunc/_losant-tokens
   losant-tokens completion fish > ~/.config/fish/completions/losant-tokens.fish\
+"""
+
+HELP = """\
+Examples:
+  losant-tokens help list
+  losant-tokens help runs prune\
+"""
+
+VERSION = """\
+Please add the output to a bug report.
+
+Examples:
+  losant-tokens version\
 """
 
 SANDBOX = """\

@@ -23,6 +23,8 @@ from losant_tokens.cli._options import (
     flag,
     repeatable,
 )
+from losant_tokens.cli._parse import read_owner
+from losant_tokens.cli._value_checks import existing_file
 
 if TYPE_CHECKING:
     from losant_tokens.jobs import Rule
@@ -36,16 +38,23 @@ DEFAULT_PRUNE_AGE = timedelta(days=180)
 
 
 def _read_owners(_: Any, tokens: Sequence[Token]) -> tuple[Owner, ...]:
-    return tuple(Owner.parse(token.value) for token in tokens)
+    return tuple(read_owner(token.value) for token in tokens)
 
 
 Action = Annotated[
     Literal["delete", "deactivate", "activate"],
     choice(*("delete", "deactivate", "activate"), help_="Set the action for the tokens."),
 ]
-PlanFile = Annotated[Path, Parameter(name="FILE", help="Read the plan from FILE.")]
+PlanFile = Annotated[
+    Path, Parameter(name="FILE", validator=existing_file, help="Read the plan from FILE.")
+]
 ReportFile = Annotated[
-    Path, Parameter(name="FILE", help="Read the JSON report of the quarantine from FILE.")
+    Path,
+    Parameter(
+        name="FILE",
+        validator=existing_file,
+        help="Read the JSON report of the quarantine from FILE.",
+    ),
 ]
 Out = Annotated[
     Path | None,

@@ -5,18 +5,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import CycloptsError
 
 from losant_tokens.cli._app import app, slow_import
 from losant_tokens.cli._console import mute, print_error
 from losant_tokens.cli._early_signal_handlers import exit_at_once, handled, interrupt
-from losant_tokens.cli._errors import (
-    EXIT_ERROR,
-    CommandError,
-    UsageError,
-    explain,
-    unexpected,
-)
+from losant_tokens.cli._errors import EXIT_ERROR, CommandError, explain, unexpected
+from losant_tokens.cli._usage_errors import usage_error
 from losant_tokens.errors import LosantError
 
 _EXIT_BROKEN_PIPE = 141  # the exit code in a shell of a program that SIGPIPE has ended
@@ -61,8 +56,7 @@ def _run(arguments: Sequence[str]) -> int:
         # `--help` and `--version` are commands that return nothing.
         return command(*bound.args, **bound.kwargs) or 0
     except CycloptsError as error:
-        command_line = " ".join(("losant-tokens", *(error.command_chain or ()), "--help"))
-        problem: CommandError = UsageError(_usage_problem(error), f"see {command_line}")
+        problem: CommandError = usage_error(error)
     except CommandError as error:
         problem = error
     except LosantError as error:
@@ -75,17 +69,3 @@ def _run(arguments: Sequence[str]) -> int:
         problem = unexpected(error)
     print_error(problem)
     return problem.exit_code
-
-
-def _usage_problem(error: CycloptsError) -> str:
-    """Return the problem with the arguments, in the words of the help."""
-    if isinstance(error, UnusedCliTokensError):
-        return f"Unexpected argument: {' '.join(error.unused_tokens or ())}"
-    if not isinstance(error, MissingArgumentError) or error.argument is None:
-        return str(error)
-    if error.keyword is not None:
-        return f"{error.keyword} needs a value"
-    kind = "option" if error.argument.name.startswith("-") else "argument"
-    # The message of cyclopts ends with a sentence about a similar option, if there is one.
-    _, question, misspelt = str(error).partition(" Did you mean ")
-    return f"Missing {kind}: {error.argument.name}" + (question and f".{question}{misspelt}")

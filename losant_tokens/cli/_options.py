@@ -8,13 +8,13 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
 from losant_tokens import Owner
-from losant_tokens.cli._parse import read_age, read_expiry
+from losant_tokens.cli._parse import read_duration, read_expiry, read_owner
 
 CONNECTION_GROUP = Group("Connection", sort_key=4)
 
 
 def _read_owner(_: Any, tokens: Sequence[Token]) -> Owner:
-    return Owner.parse(tokens[0].value)
+    return read_owner(tokens[0].value)
 
 
 def _read_expiry(_: Any, tokens: Sequence[Token]) -> datetime | None:
@@ -22,7 +22,7 @@ def _read_expiry(_: Any, tokens: Sequence[Token]) -> datetime | None:
 
 
 def _read_age(_: Any, tokens: Sequence[Token]) -> timedelta:
-    return read_age(tokens[0].value)
+    return read_duration(tokens[0].value)
 
 
 def flag(help_: str) -> Parameter:
@@ -43,7 +43,7 @@ def choice(*values: str, help_: str) -> Parameter:
 def age(
     help_: str, show_default: bool | Callable[[timedelta], str] = False, metavar: str = "AGE"
 ) -> Parameter:
-    """Return the parameter of an option for a length of time, such as `12h`, `30d` or `4w`."""
+    """Return the parameter of an option for a length of time, such as `12h`, `30d` or `2y`."""
     return Parameter(
         help=help_,
         metavar=metavar,

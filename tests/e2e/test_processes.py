@@ -17,7 +17,7 @@ from losant_tokens import __version__, cli
 from losant_tokens.cli import _main
 from losant_tokens.testing import FakeLosant
 
-COMMAND = (sys.executable, "-m", "losant_tokens.cli")
+COMMAND = (sys.executable, "-m", "losant_tokens")
 
 
 def start(*arguments: str) -> "subprocess.Popen[str]":
@@ -44,7 +44,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def test_version() -> None:
-    """`python -m losant_tokens.cli --version` prints the version."""
+    """`python -m losant_tokens --version` prints the version."""
     assert finished("--version") == (0, f"losant-tokens {__version__}\n", "")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from losant_tokens.testing import FakeLosant
 
-SHELL = f'"{sys.executable}" -m losant_tokens.cli'
+SHELL = f'"{sys.executable}" -m losant_tokens'
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
 

@@ -375,11 +375,11 @@ def test_progress_bar(service: str, command: Command, terminal: Callable[..., No
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["apply", "p.jsonl"],
+        ["apply", os.devnull],
         ["cleanup", "--expired"],
         ["quarantine", "--expired"],
-        ["sweep", "r.json", "--after", "30d"],
-        ["restore", "r.json"],
+        ["sweep", os.devnull, "--after", "30d"],
+        ["restore", os.devnull],
     ],
 )
 def test_without_a_terminal(
@@ -577,7 +577,6 @@ def test_plan_is_refused(service: str, command: Command, monkeypatch: pytest.Mon
 
     for arguments, message in (
         (["none.jsonl"], "none.jsonl is not a plan of losant-tokens"),
-        (["missing.jsonl"], "missing.jsonl cannot be read: No such file or directory"),
         (["altered.jsonl"], "altered.jsonl was altered since it was made"),
         (["p.jsonl", "--max-age", "0h"], "p.jsonl was made"),
     ):
@@ -818,12 +817,12 @@ def test_report_is_a_folder(service: str, command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweep", "r.json"], "--after"),
-        (["sweep", "r.json", "--after", "soon"], '"soon" is not an age: use hours, days or weeks'),
+        (["sweep", os.devnull], "--after"),
+        (["sweep", os.devnull, "--after", "soon"], '"soon" is not a length of time: use hours'),
         (["apply"], "Missing argument: FILE"),
-        (["apply", "p", "--rate", "0"], 'Invalid value "0.0" for '),
-        (["plan", "--owner", "me"], "The owner must be user, oauth, application:ID"),
-        (["plan", "--older-than", "9d", "--max-changes", "-1"], 'Invalid value "-1" for '),
+        (["apply", os.devnull, "--rate", "0"], 'Invalid value for --rate: "0" is too small'),
+        (["plan", "--owner", "me"], "use user, oauth, application:ID or instance:ID"),
+        (["plan", "--older-than", "9d", "--max-changes", "-1"], '"-1" is too small'),
     ],
 )
 def test_usage(command: Command, arguments: list[str], message: str) -> None:
@@ -957,8 +956,8 @@ def test_clock_check(
         ("plan", "--older-than"),
         ("plan", "--expires-within"),
         ("cleanup", "--not-updated-for"),
-        ("sweep", "r.json", "--after"),
-        ("apply", "p", "--max-age"),
+        ("sweep", os.devnull, "--after"),
+        ("apply", os.devnull, "--max-age"),
         ("runs", "prune", "--older-than"),
     ],
 )
@@ -1042,7 +1041,7 @@ def test_quarantine_without_tokens(service: str, command: Command, state: Path) 
 
 def test_retry_failed_without_resume(fake: FakeLosant, service: str, command: Command) -> None:
     """`--retry-failed` without `--resume` is a usage error."""
-    code, _, err = command("apply", "p.jsonl", "--yes", "--retry-failed")
+    code, _, err = command("apply", os.devnull, "--yes", "--retry-failed")
 
     assert (code, "--retry-failed requires --resume" in err, fake.requests) == (2, True, ())
 

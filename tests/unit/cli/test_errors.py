@@ -61,39 +61,6 @@ def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     assert err.startswith("losant-tokens: error: no API token: LOSANT_API_TOKEN is not set\nhint: ")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message", "help_of"),
-    [
-        (["nope"], 'Unknown command "nope".', ""),
-        (["list", "--nope"], "--nope", "list "),
-        (["list", "--limit", "0"], 'Invalid value "0" for ', "list "),
-        (["list", "--sort-field", "\x1b"], 'Invalid value "\\x1b" for ', "list "),
-        (["list", "--owner", "me"], "The owner must be user, oauth, application:ID", "list "),
-        (["list", "--limit"], "--limit needs a value", "list "),
-        (["show"], "Missing argument: ID", "show "),
-        (["show", "a", "b", "\x1b"], "Unexpected argument: b \\x1b", "show "),
-        (["delete"], "Missing argument: ID...", "delete "),
-        (["sweep", "quarantine.json"], "Missing option: --after", "sweep "),
-        (
-            ["sweep", "quarantine.json", "--aftr", "30d"],
-            "Missing option: --after. Did you mean --after instead of --aftr?",
-            "sweep ",
-        ),
-        (["create", "ci", "--expires", "soon"], '"soon" is not an expiration date', "create "),
-        (["sandbox", "--port", "70000"], 'Invalid value "70000" for ', "sandbox "),
-    ],
-)
-def test_usage(command: Command, arguments: list[str], message: str, help_of: str) -> None:
-    """A usage error exits with 2 and one line, with a hint to the help."""
-    code, out, err = command(*arguments)
-
-    line, hint = err.splitlines()
-    assert (code, out) == (2, "")
-    assert line.startswith("losant-tokens: error: ")
-    assert message in line
-    assert hint == f"hint: see losant-tokens {help_of}--help"
-
-
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """If the reader closes the pipe, the command ends without a message."""

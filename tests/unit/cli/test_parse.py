@@ -5,8 +5,15 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from losant_tokens import Owner
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._parse import format_age, read_age, read_expiry, read_token_ids
+from losant_tokens.cli._parse import (
+    format_age,
+    read_duration,
+    read_expiry,
+    read_owner,
+    read_token_ids,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -18,6 +25,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("12h", NOW + timedelta(hours=12)),
         ("90d", NOW + timedelta(days=90)),
         ("4w", NOW + timedelta(weeks=4)),
+        ("18mo", NOW + timedelta(days=540)),
+        ("2y", NOW + timedelta(days=730)),
         ("2030-01-01", datetime(2030, 1, 1, tzinfo=UTC)),
         (
             "2030-01-01T00:00:00+02:00",
@@ -51,25 +60,59 @@ def test_expiry_ignores_the_local_time_zone(monkeypatch: pytest.MonkeyPatch) -> 
     assert read_expiry("2030-01-01", NOW) == datetime(2030, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["12h", "30d", "4w", "0h"])
-def test_ages(text: str) -> None:
-    """A formatted age is read as the same age."""
-    assert read_age(format_age(read_age(text))) == read_age(text)
+@pytest.mark.parametrize("text", ["12h", "30d", "4w", "0h", "18mo", "2y"])
+def test_durations(text: str) -> None:
+    """A formatted duration is read as the same duration."""
+    assert read_duration(format_age(read_duration(text))) == read_duration(text)
+
+
+@pytest.mark.parametrize(("text", "days"), [("1mo", 30), ("12mo", 360), ("1y", 365), ("04w", 28)])
+def test_months_and_years(text: str, days: int) -> None:
+    """A month has 30 days and a year 365, on each date."""
+    assert read_duration(text) == timedelta(days=days)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("90", '"90" is not an age: use hours, days or weeks'),
-        ("x" * 50, f'"{"x" * 40}..." is not an age'),
+        ("90", '"90" is not a length of time: use hours, days, weeks, months or years'),
+        ("3m", "such as 12h, 30d, 4w, 18mo or 2y; for months, write 3mo"),
+        ("1.5y", '"1.5y" is not a length of time'),
+        ("x" * 50, f'"{"x" * 40}..." is not a length of time'),
         ("365001d", '"365001d" is too long: the maximum is 365000d'),
+        ("1001y", '"1001y" is too long: the maximum is 365000d'),
         ("9" * 30 + "d", "is too long"),
     ],
 )
-def test_invalid_ages(text: str, message: str) -> None:
-    """An invalid age is rejected with its shortened value and examples, or the maximum."""
-    with pytest.raises(ValueError, match=r"age|maximum") as caught:
-        read_age(text)
+def test_invalid_durations(text: str, message: str) -> None:
+    """An invalid duration is rejected with its shortened value and examples, or the maximum."""
+    with pytest.raises(ValueError, match=r"length|maximum") as caught:
+        read_duration(text)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["user", "oauth", f"application:{'a' * 24}", f"instance:{'1' * 24}"]
+)
+def test_owners(text: str) -> None:
+    """An owner is read from its string form."""
+    assert read_owner(text) == Owner.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("me", '"me" is not an owner: use user, oauth, application:ID or instance:ID'),
+        ("application:12", '"application:12" is not an owner: an ID has 24 hexadecimal digits'),
+        ("instance", '"instance" is not an owner: an ID has 24 hexadecimal digits'),
+        ("x" * 50, f'"{"x" * 40}..." is not an owner'),
+    ],
+)
+def test_invalid_owners(text: str, message: str) -> None:
+    """An invalid owner is rejected with the forms that are allowed."""
+    with pytest.raises(ValueError, match="is not an owner") as caught:
+        read_owner(text)
 
     assert message in str(caught.value)
 
