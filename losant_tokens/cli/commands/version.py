@@ -15,7 +15,7 @@ def print_version() -> int:
     rows = [
         ("losant-tokens", __version__),
         ("Python", f"{platform.python_version()} ({platform.python_implementation()})"),
-        ("platform", platform.platform()),
+        ("platform", f"{platform.system()} {platform.release()} {platform.machine()}"),
         *((name, _installed(name)) for name in _LIBRARIES),
     ]
     width = max(len(name) for name, _ in rows)
