@@ -211,6 +211,11 @@ class AsyncClient:
         """
         return self._session.credential.account
 
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """When the client's token expires, by its claims; `None` if they do not say so."""
+        return self._session.credential.expires_at
+
     def uses_token(self, token_id: str) -> bool:
         """Return whether the claims of the client's own token contain this id.
 

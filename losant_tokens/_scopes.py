@@ -69,7 +69,7 @@ def scope_problem(
     else:
         return None
     return ScopeError(
-        f"{problem}. {consequence}",
+        f"{problem}. {consequence}".rstrip(),
         operation=operation.name,
         scopes=scopes,
         accepted=operation.accepts,

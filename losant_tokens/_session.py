@@ -33,6 +33,7 @@ from losant_tokens._warn_caller import warn_caller
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
+    ScopeError,
     ScopeWarning,
     TokenExpired,
 )
@@ -317,6 +318,12 @@ class Session:
     def _consequence(self) -> str:
         """What happens to the request of a token with a problem, for the message."""
         return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
+
+    def scope_problem(self, operation: Operation[Any]) -> ScopeError | None:
+        """Return why the server is certain to refuse an operation to the token, or `None`."""
+        if self.credential.secret is None or self.scope_check == "off":
+            return None
+        return scope_problem(operation, self.credential, "")
 
     def _secrets(self, body: Body | None) -> list[Secret]:
         """Return the secrets that a request contains, which a server may repeat in an error."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 import attrs
 from attrs import frozen
 
 from losant_tokens import _operations as operations
+from losant_tokens import _validators as validators
 from losant_tokens._call_options import ListOptions, PageOptions, RequestOptions
 from losant_tokens._models import (
     ApiToken,
@@ -28,8 +29,11 @@ from losant_tokens._payloads import (
 )
 from losant_tokens._resources.base import Resource
 from losant_tokens._session import Session
+from losant_tokens.errors import ScopeError
 
 Token = ApiToken | UserOauthToken
+Method = Literal["get", "patch", "delete", "post", "page"]
+METHODS: tuple[Method, ...] = ("get", "patch", "delete", "post", "page")
 B = TypeVar("B")
 
 
@@ -193,6 +197,22 @@ class OwnerTokens(Resource):
             **options: See `RequestOptions`.
         """
         return (await self.page(page=0, per_page=1, **options)).total_count
+
+    def refusal(self, method: Method) -> ScopeError | None:
+        """Return why the API is certain to refuse a method to the client's token, or `None`.
+
+        It is the error that the method would raise because of the token's scopes, or because it is
+        an OAuth token. Nothing is sent. It is `None` with `scope_check="off"`.
+
+        Args:
+            method: The name of the method: `get`, `patch`, `delete`, `post` or `page`.
+
+        Raises:
+            ValidationError: There is no such method.
+        """
+        validators.check_argument(validators.one_of(METHODS), "refusal", "method", method)
+        name = "list" if method == "page" else method
+        return self._session.scope_problem(getattr(self._operations, name))
 
     def _ids(self, token_id: str) -> dict[str, str]:
         """Return the ids in the path: the owner's, if it has one, and the token's."""

@@ -50,9 +50,12 @@ RULE_OPTIONS: Mapping[str, str] = MappingProxyType(
 # Advice that reads differently for the command.
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
+        "Cannot determine which token this client uses": "Cannot determine which token is in use",
         "Apply it with a client for the same address": "Set LOSANT_API_URL to the same address",
+        "The token that this client uses": "The token in use",
         "Use a client for the same address": "Set LOSANT_API_URL to the same address",
         "but the client uses": "but this command uses",
+        "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass it with --unlisted-scope",
         "protect='name'": "--protect NAME",
@@ -83,6 +86,11 @@ _ALONE = re.compile(rf"(?<![-.\w'\"])(?P<name>{_SNAKE_CASE})\b")
 _MEMBER = re.compile(
     rf"\bApiToken(?:Post|Patch)\.(?P<name>{'|'.join(MEMBER_OPTIONS)})\b(?:\[[0-9]+\])?"
 )
+# ~named('ci-*'): a rule that takes a glob, and perhaps its opposite. Only names can be excluded.
+_RULE_CALL = re.compile(
+    rf"(?P<opposite>~?)\b(?P<name>{'|'.join(RULE_OPTIONS)})"
+    r"\((?P<glob>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\)(?= matches no token)"
+)
 _TABLES = (
     (_MEMBER, MEMBER_OPTIONS),
     (_RULE, RULE_OPTIONS),
@@ -95,6 +103,7 @@ def with_options(message: str) -> str:
     """Return a message of the library with options in place of Python arguments."""
     for phrase, replacement in PHRASES.items():
         message = message.replace(phrase, replacement)
+    message = _RULE_CALL.sub(_option_with_glob, message)
     message = _WITH_VALUE.sub(_option_with_value, message)
     for pattern, options in _TABLES:
         message = _replace(pattern, options, message)
@@ -103,6 +112,11 @@ def with_options(message: str) -> str:
 
 def _replace(pattern: re.Pattern[str], options: Mapping[str, str], message: str) -> str:
     return pattern.sub(lambda found: options[found["name"]], message)
+
+
+def _option_with_glob(found: re.Match[str]) -> str:
+    option = "--except-named" if found["opposite"] else RULE_OPTIONS[found["name"]]
+    return f"{option} {found['glob']}"
 
 
 def _option_with_value(found: re.Match[str]) -> str:

@@ -7,14 +7,14 @@ half of a quarantine: they delete deactivated tokens, or activate them again.
 """
 
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
-from losant_tokens.jobs._execution.apply import MAX_PLAN_AGE, apply
+from losant_tokens.jobs._execution.apply import apply
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._execution.job_state import JobState, job_state
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
-from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep

@@ -10,7 +10,13 @@
         └── JobFailed      a job ended in an error; it has the report
 """
 
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 from losant_tokens.errors import LosantError
+
+if TYPE_CHECKING:
+    from losant_tokens.jobs._plan.plan import Plan
 
 # ruff: noqa: N818 -- "Refused" is the point of these names
 
@@ -20,7 +26,21 @@ class JobError(LosantError):
 
 
 class GuardRefused(JobError):
-    """A plan would do more than its guards allow. The message says how to allow it."""
+    """A plan would do more than its guards allow. The message says how to allow it.
+
+    Attributes:
+        plan: The plan that was refused, for a review. It is in a temporary folder, which is removed
+            with it, and it cannot be applied. `None` if the error is not about a plan, or if the
+            plan could not be saved.
+    """
+
+    def __init__(self, message: str, *, plan: "Plan | None" = None) -> None:
+        super().__init__(message)
+        self.plan = plan
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plan = None if self.plan is None else self.plan.detached()
+        return partial(type(self), plan=plan), self.args
 
 
 class PlanRefused(JobError):

@@ -28,18 +28,18 @@ class Pattern:
     """A part of a rule that matches by a pattern. A plan reports patterns without a match.
 
     Attributes:
-        description: The part as a phrase: `named 'ci-*'`.
+        call: The call of the rule, for messages: `named('ci-*')`.
         matches: Returns whether a token matches the pattern.
         excludes: Whether the rule leaves out the tokens that match, as in `~named("prod-*")`.
     """
 
-    description: str
+    call: str
     matches: Callable[[Token], Match]
     excludes: bool = False
 
     def inverted(self) -> "Pattern":
         """Return the same part of the opposite rule."""
-        return Pattern(self.description, self.matches, not self.excludes)
+        return Pattern(self.call, self.matches, not self.excludes)
 
 
 @frozen(eq=False)
@@ -340,6 +340,7 @@ def named(glob: str) -> Rule:
     """
     pattern = NamePattern.checked("named", "glob", glob)
     return _by_pattern(
+        f"named({glob!r})",
         f"named {glob!r}",
         lambda token: None if _is_unreadable(token, "name") else pattern.matches(token.name),
     )
@@ -364,7 +365,7 @@ def created_by(glob: str) -> Rule:
         unreadable = any(_is_unreadable(token, name) for name in ("creator_id", "creator_name"))
         return False if known and not unreadable else None
 
-    return _by_pattern(f"created by {glob!r}", match)
+    return _by_pattern(f"created_by({glob!r})", f"created by {glob!r}", match)
 
 
 def has_scope(glob: str) -> Rule:
@@ -378,6 +379,7 @@ def has_scope(glob: str) -> Rule:
     """
     pattern = NamePattern.checked("has_scope", "glob", glob)
     return _by_pattern(
+        f"has_scope({glob!r})",
         f"has scope {glob!r}",
         lambda token: any(map(pattern.matches, token.scope)) if token.scope else None,
         lambda token, _: "has scope " + ", ".join(filter(pattern.matches, token.scope)),
@@ -385,6 +387,7 @@ def has_scope(glob: str) -> Rule:
 
 
 def _by_pattern(
+    call: str,
     description: str,
     matches: Callable[[Token], Match],
     explain: Callable[[Token, datetime], str] | None = None,
@@ -393,7 +396,7 @@ def _by_pattern(
         description,
         lambda token, _: matches(token),
         explain or (lambda *_: description),
-        patterns=(Pattern(description, matches),),
+        patterns=(Pattern(call, matches),),
     )
 
 

@@ -138,6 +138,11 @@ class Header:
         grace: How long the deactivated tokens of this plan wait before `sweep` may delete them;
             `None` if the plan sets no grace period.
         quarantines: The ids of the quarantines whose tokens the plan deletes or activates.
+        cannot_apply: Why the API is certain to refuse the plan to the token that it was made with,
+            one phrase for each reason. Another token may apply it.
+        token_expires_at: When that token expires; `None` if it is unknown.
+        refused: Why a guard refused the plan, one sentence for each reason. A refused plan cannot
+            be applied.
     """
 
     created_at: datetime
@@ -154,6 +159,9 @@ class Header:
     incomplete: tuple[str, ...] = ()
     grace: timedelta | None = None
     quarantines: tuple[str, ...] = ()
+    cannot_apply: tuple[str, ...] = ()
+    token_expires_at: datetime | None = None
+    refused: tuple[str, ...] = ()
 
     @property
     def total(self) -> Counts:

@@ -34,6 +34,8 @@ HEADER = Header(
     account="userId " + "a" * 24,
     clock_skew=timedelta(seconds=-1.5),
     incomplete=("the list kept changing",),
+    cannot_apply=("it is read-only",),
+    token_expires_at=NOW,
 )
 
 
@@ -68,7 +70,8 @@ def write_version_1(plan: Plan) -> Plan:
         for line in lines
     ]
     data = {**json.loads(header), "version": 1}
-    del data["digest"]
+    for name in ("digest", "cannotApply", "tokenExpires", "refused"):
+        del data[name]
     body = b"".join(json_line(line) + b"\n" for line in old)
     plan.path.write_bytes(
         first_line(data, digest_of(data, hashlib.sha256(body).hexdigest())) + body

@@ -365,6 +365,48 @@ def test_tokens_know_their_owner() -> None:
     assert owner is AsyncClient("token").tokens(owner).owner
 
 
+@pytest.mark.parametrize(
+    ("scopes", "oauth", "refused"),
+    [
+        (["all.User"], False, []),
+        (None, False, []),
+        (["all.User.read"], False, ["patch", "delete", "post"]),
+        (["all.User"], True, ["patch", "delete", "post"]),
+        (["userApiToken.delete"], False, ["get", "patch", "post", "page"]),
+    ],
+)
+def test_refusal(scopes: list[str] | None, oauth: bool, refused: list[str]) -> None:
+    """`refusal` returns the error of a method that the API is certain to refuse to the token."""
+    tokens = AsyncClient("a-token", scopes=scopes, oauth=oauth).tokens("user")
+    methods: tuple[Any, ...] = ("get", "patch", "delete", "post", "page")
+
+    assert [method for method in methods if tokens.refusal(method)] == refused
+
+
+def test_message_of_a_refusal() -> None:
+    """The error of `refusal` names the operation and the scopes, and nothing was sent."""
+    refusal = AsyncClient("a-token", scopes=["all.User.read"]).tokens("user").refusal("delete")
+
+    assert str(refusal).startswith("userApiToken.delete needs a token with one of the scopes ")
+    assert str(refusal).endswith("; this token has all.User.read.")
+
+
+@pytest.mark.parametrize(("token", "check"), [("a-token", "off"), ("", "enforce")])
+def test_refusal_that_is_not_known(token: str, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no refusal without a token, or if scopes are not checked."""
+    monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
+    client = AsyncClient(token or None, scopes=["all.User.read"], scope_check=check)
+
+    assert client.tokens("user").refusal("delete") is None
+
+
+def test_refusal_of_an_unknown_method() -> None:
+    """`refusal` refuses the name of another method."""
+    method: Any = "iter"
+    with pytest.raises(ValidationError, match=r"refusal\.method must be one of 'get', 'patch'"):
+        AsyncClient("a-token").tokens("user").refusal(method)
+
+
 @pytest.mark.parametrize("text", ["user", "oauth", f"application:{'5' * 24}"])
 def test_owner_as_a_string(text: str) -> None:
     """`AsyncClient.tokens` accepts the string form of an owner."""

@@ -21,7 +21,7 @@ from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue
 from losant_tokens.jobs._execution.worker_pool import WorkerPool
 from losant_tokens.jobs._plan.account_check import AccountCheck
-from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
@@ -30,9 +30,6 @@ from losant_tokens.jobs._token_states import States
 from losant_tokens.jobs._types import Progress, count_finished
 
 OnProgress = Callable[[Progress], None]
-
-MAX_PLAN_AGE = timedelta(hours=24)
-"""The default maximum age of a plan when it is applied."""
 
 
 async def apply(  # noqa: PLR0913 -- settings, all but two by keyword

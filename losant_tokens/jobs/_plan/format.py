@@ -133,6 +133,9 @@ def header_members(header: Header) -> dict[str, Any]:
         "clockSkew": None if skew is None else round(skew.total_seconds(), 3),
         "incomplete": list(header.incomplete),
         **_quarantine_members(header),
+        "cannotApply": list(header.cannot_apply),
+        "tokenExpires": timestamp(header.token_expires_at),
+        "refused": list(header.refused),
     }
 
 
@@ -153,7 +156,7 @@ def parse_header(data: dict[str, Any]) -> Header:
         ValueError: A member has a type or a value that no release writes.
         KeyError: A member is missing.
     """
-    skew = data["clockSkew"]
+    skew, expires = data["clockSkew"], data.get("tokenExpires")
     return Header(
         created_at=parse_timestamp(_checked(data["created"], str)),
         base_url=_checked(data["baseUrl"], str),
@@ -172,6 +175,10 @@ def parse_header(data: dict[str, Any]) -> Header:
         incomplete=_strings(data["incomplete"]),
         grace=parse_grace(data.get("grace")),
         quarantines=_strings(data.get("quarantines", [])),
+        # Version 1 has no such members.
+        cannot_apply=_strings(data.get("cannotApply", [])),
+        token_expires_at=None if expires is None else parse_timestamp(_checked(expires, str)),
+        refused=_strings(data.get("refused", [])),
     )
 
 

@@ -1,9 +1,10 @@
 """Guards: the tokens that a plan must not touch, and the number of tokens that it may select."""
 
+from collections.abc import Iterator, Mapping
+
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.jobs._errors import GuardRefused
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._types import Counts
@@ -42,24 +43,25 @@ class Guards:
             return "its name cannot be read, so it may be protected"
         return None
 
-    def check(self, owner: Owner, counts: Counts, selected: int) -> None:
-        """Refuse a plan that selects too many tokens.
+    def problems(self, counts: Mapping[Owner, Counts]) -> Iterator[str]:
+        """Return why the plan selects too many tokens, as sentences.
 
         Args:
-            owner: The owner whose tokens were listed last.
-            counts: The counts of this owner.
-            selected: The number of selected tokens of all owners.
-
-        Raises:
-            GuardRefused: The plan selects more tokens than it may.
+            counts: The counts of each owner.
         """
+        selected = sum(owned.selected for owned in counts.values())
         if self.max_changes is not None and selected > self.max_changes:
-            raise GuardRefused(
-                f"More than {self.max_changes} tokens were selected. Select fewer, or pass a "
-                f"larger max_changes."
+            yield (
+                f"{selected:,} tokens were selected, which is more than {self.max_changes:,}. "
+                f"Select fewer, or pass a larger max_changes."
             )
-        if not self.allow_majority and counts.selected * 2 > counts.listed:
-            raise GuardRefused(
-                f"{counts.selected} of the {counts.listed} tokens of {owner} were selected, which "
-                f"is more than half. Select fewer, or pass allow_majority=True."
-            )
+        if self.allow_majority:
+            return
+        for owner, owned in counts.items():
+            if owned.selected * 2 > owned.listed:
+                noun = "token" if owned.listed == 1 else "tokens"
+                verb = "was" if owned.selected == 1 else "were"
+                yield (
+                    f"{owned.selected:,} of the {owned.listed:,} {noun} of {owner} {verb} "
+                    f"selected, which is more than half. Select fewer, or pass allow_majority=True."
+                )

@@ -24,6 +24,9 @@ from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unre
 from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.jobs._types import Entry, Header
 
+MAX_PLAN_AGE = timedelta(hours=24)
+"""The default maximum age of a plan, after which the tokens should be reviewed again."""
+
 MAX_FUTURE = timedelta(minutes=5)
 """How far the timestamp of a plan may be in the future, because clocks differ."""
 
@@ -121,11 +124,17 @@ class Plan:
 
         Raises:
             ValidationError: `max_age` is not a `timedelta`.
-            PlanRefused: The plan is for another address, too old, or from the future.
+            PlanRefused: A guard refused the plan, or it is for another address, too old, or from
+                the future.
         """
         valid.check_argument(
             valid.optional(valid.instance_of(timedelta)), "apply", "max_age", max_age
         )
+        if self.header.refused:
+            raise PlanRefused(
+                f"{self.path} cannot be applied, because a guard refused it: "
+                f"{' '.join(self.header.refused)}"
+            )
         if base_url != self.header.base_url:
             raise PlanRefused(
                 f"{self.path} was made for {self.header.base_url}, but the client uses {base_url}. "

@@ -15,6 +15,7 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._warn_caller import warn_caller
+from losant_tokens.jobs._errors import GuardRefused, JobError
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.page_cursor import ListedPage
@@ -38,7 +39,7 @@ from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
 from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
-from losant_tokens.jobs._types import Action, OwnTokenWarning, PlanWarning
+from losant_tokens.jobs._types import Action, Header, OwnTokenWarning, PlanWarning
 
 _MAX_LISTINGS = 4  # of the tokens of one owner
 _FLUSH_INTERVAL = 250  # tokens, which take some milliseconds to select and encode
@@ -102,7 +103,8 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
 
     Raises:
         ValidationError: An argument is invalid. Nothing was sent.
-        GuardRefused: A guard forbids the plan. There is no file.
+        GuardRefused: A guard forbids the plan. There is no file, but the error has the plan for a
+            review.
         PlanRefused: The file already exists.
         JobError: The file cannot be written.
         LosantError: The tokens cannot be listed.
@@ -154,7 +156,10 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
             planner = _Planner(client, throttle, writer, settings.page_size, selector, summary)
             for owner, rule in selection.rules.items():
                 await planner.add_tokens_of(owner, rule)
-        summary.refuse()
+        if refusals := tuple(summary.refusals()):
+            raise GuardRefused(
+                " ".join(refusals), plan=await _refused_plan(writer, summary.header(refusals))
+            )
         header = summary.header()
         digest = await anyio.to_thread.run_sync(writer.save, header)
         # The plan is not made in the thread, because a thread keeps its last result for some time,
@@ -165,6 +170,15 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     for warning in summary.warnings():
         warn_caller(warning, PlanWarning)
     return made
+
+
+async def _refused_plan(writer: PlanWriter, header: Header) -> Plan | None:
+    """Return a plan that a guard refused, for a review; `None` if it cannot be saved."""
+    try:
+        digest = await anyio.to_thread.run_sync(writer.save_refused, header)
+    except JobError:
+        return None
+    return writer.saved_plan(header, digest)
 
 
 @attrs.define(eq=False)

@@ -3,17 +3,22 @@
 This module is pure: it sends no request.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Literal
 
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.jobs._errors import GuardRefused, PlanRefused
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.account_check import other_account, owner_ids_of
 from losant_tokens.jobs._plan.page_cursor import Page
+from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import PlanSettings, Selection
 from losant_tokens.jobs._types import Counts, Header
+
+Method = Literal["get", "patch", "delete"]
 
 _MAX_OWNER_IDS = 100
 _KEPT_CHANGING = "the tokens kept changing while they were listed"
@@ -63,36 +68,31 @@ class PlanSummary:
         Args:
             listing: The listing.
             is_complete: Whether it is certain that no token is missing.
-
-        Raises:
-            GuardRefused: The plan selects more tokens than it may.
         """
         self._drifted |= not is_complete
         problems = listing.check.problems(is_stable=is_complete)
         self._incomplete += [f"{listing.owner}: {problem}" for problem in problems]
         self._left_out += listing.left_out
         self.counts[listing.owner] = listing.counts
-        self.settings.guards.check(listing.owner, listing.counts, self._selected)
 
-    def refuse(self) -> None:
-        """Refuse a plan that the settings do not allow.
-
-        Raises:
-            GuardRefused: A pattern matches no token, or tokens may be missing.
-        """
+    def refusals(self) -> Iterator[str]:
+        """Return why the settings do not allow the plan, as sentences."""
+        yield from self.settings.guards.problems(self.counts)
         failed = self.selector.unmatched.failed_guards()
         if self.settings.unmatched == "refuse" and failed and self._selected:
-            raise GuardRefused(
-                f"{' '.join(failed)} Correct it or leave it out, or pass unmatched='warn'."
-            )
+            yield f"{' '.join(failed)} Correct it or leave it out, or pass unmatched='warn'."
         if self.settings.incomplete == "refuse" and (problems := self._all_incomplete()):
-            raise GuardRefused(
+            yield (
                 f"Tokens may be missing from the plan: {'; '.join(problems)}. Make a new plan, "
                 f"if possible while nobody changes the tokens."
             )
 
-    def header(self) -> Header:
-        """Return the header of the plan."""
+    def header(self, refused: tuple[str, ...] = ()) -> Header:
+        """Return the header of the plan.
+
+        Args:
+            refused: Why the settings do not allow the plan.
+        """
         skew = self.client.clock_skew
         return Header(
             created_at=self.selector.clock.created_at,
@@ -113,6 +113,9 @@ class PlanSummary:
             incomplete=self._all_incomplete(),
             grace=self.selection.grace,
             quarantines=self.selection.quarantines,
+            cannot_apply=self._cannot_apply(),
+            token_expires_at=self.client.token_expires_at,
+            refused=refused,
         )
 
     def own_token_warning(self) -> str | None:
@@ -128,6 +131,8 @@ class PlanSummary:
     def warnings(self) -> list[str]:
         """Return the other warnings that the caller should read before applying the plan."""
         warnings = []
+        if self._selected:
+            warnings += self._warnings_about_token()
         if self._drifted:
             warnings.append(
                 "The tokens kept changing while they were listed: some may have been left out. "
@@ -147,6 +152,33 @@ class PlanSummary:
         if about_clock := self.selector.clock.warning(self._left_out):
             warnings.append(about_clock)
         return warnings
+
+    def _warnings_about_token(self) -> list[str]:
+        warnings = []
+        if problems := self._cannot_apply():
+            warnings.append(
+                f"The token that this client uses cannot apply the plan: {'; '.join(problems)}. "
+                f"Apply the plan with another token of the same account."
+            )
+        expires, made = self.client.token_expires_at, self.selector.clock.created_at
+        if expires is not None and expires < made + MAX_PLAN_AGE:
+            warnings.append(
+                f"The token that this client uses expires at "
+                f"{expires.isoformat(sep=' ', timespec='minutes')}. Apply the plan before, or with "
+                f"another token of the same account."
+            )
+        return warnings
+
+    def _cannot_apply(self) -> tuple[str, ...]:
+        """Return why the API is certain to refuse the plan to the client's token."""
+        methods: tuple[Method, ...] = (
+            "delete" if self.selection.action == "delete" else "patch",
+            "get",  # It is sent before each change.
+        )
+        owned = [self.client.tokens(owner) for owner in self.selection.rules]
+        refusals = (tokens.refusal(method) for tokens in owned for method in methods)
+        problems = (str(error).removesuffix(".") for error in refusals if error is not None)
+        return tuple(dict.fromkeys(problems))
 
     @property
     def _selected(self) -> int:

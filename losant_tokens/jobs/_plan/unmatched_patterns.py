@@ -33,7 +33,7 @@ class UnmatchedPatterns:
             for pattern in self._protect
         ]
         excluding = [
-            f"The pattern of `not {part.description}` matches no token, so it excludes nothing."
+            f"~{part.call} matches no token, so it excludes nothing."
             for part in self._patterns
             if part.excludes
         ]
@@ -41,8 +41,4 @@ class UnmatchedPatterns:
 
     def selecting(self) -> list[str]:
         """Return a sentence for each pattern that should select tokens."""
-        return [
-            f"The pattern of `{part.description}` matches no token."
-            for part in self._patterns
-            if not part.excludes
-        ]
+        return [f"{part.call} matches no token." for part in self._patterns if not part.excludes]

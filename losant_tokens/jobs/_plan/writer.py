@@ -155,6 +155,19 @@ class PlanWriter:
             self._put_in_place(part)
         return digest
 
+    def save_refused(self, header: Header) -> str:
+        """Write a plan that a guard refused to a temporary folder, for a review.
+
+        Returns:
+            The digest of the plan.
+
+        Raises:
+            JobError: It cannot be written.
+        """
+        self._folder = TemporaryFolder.create()
+        self._path = self._folder.path / "refused.jsonl"
+        return self.save(header)
+
     def saved_plan(self, header: Header, digest: str) -> Plan:
         """Return the plan that `save` wrote. The plan takes over the temporary folder.
 

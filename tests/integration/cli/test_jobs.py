@@ -64,7 +64,7 @@ def names(fake: FakeLosant) -> set[str]:
     return {token.name for token in fake.tokens()}
 
 
-WARNING = "losant-tokens: WARNING: Cannot determine which token this client uses"
+WARNING = "losant-tokens: WARNING: Cannot determine which token is in use"
 
 
 def test_plan(fake: FakeLosant, own_token: str, service: str, command: Command) -> None:
@@ -128,7 +128,7 @@ def test_without_a_rule(command: Command, name: str, options: list[str]) -> None
     ("options", "message"),
     [
         (["--named", "*"], "11 of the 11 tokens of user were selected"),
-        (["--expired", "--max-changes", "2"], "More than 2 tokens were selected"),
+        (["--expired", "--max-changes", "2"], "5 tokens were selected, which is more than 2"),
     ],
 )
 def test_safety_checks(service: str, command: Command, options: list[str], message: str) -> None:

@@ -311,10 +311,10 @@ def test_patterns_of_a_rule() -> None:
     """A pattern excludes tokens only if it is inverted an odd number of times."""
     rule = jobs.named("a*") & ~jobs.named("b*") & ~~jobs.created_by("c")
 
-    assert [(pattern.description, pattern.excludes) for pattern in rule.patterns] == [
-        ("named 'a*'", False),
-        ("named 'b*'", True),
-        ("created by 'c'", False),
+    assert [(pattern.call, pattern.excludes) for pattern in rule.patterns] == [
+        ("named('a*')", False),
+        ("named('b*')", True),
+        ("created_by('c')", False),
     ]
 
 

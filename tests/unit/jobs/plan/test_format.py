@@ -42,6 +42,9 @@ def test_lines(tmp_path: Path) -> None:
         "account": "userId " + "a" * 24,
         "clockSkew": -1.5,
         "incomplete": ["the list kept changing"],
+        "cannotApply": ["it is read-only"],
+        "tokenExpires": "2026-03-01T12:00:00+00:00",
+        "refused": [],
     }
     assert tokens[1] == {
         "owner": "user",

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from losant_tokens import ApiToken, AsyncClient
-from losant_tokens.jobs import GuardRefused
+from losant_tokens import ApiToken, AsyncClient, Owner
 from losant_tokens.jobs._name_patterns import NamePattern
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._types import Counts
@@ -22,12 +21,8 @@ def patterns(*texts: str) -> tuple[NamePattern, ...]:
     return tuple(NamePattern(text) for text in texts)
 
 
-def is_refused(guards: Guards, counts: Counts, selected: int) -> bool:
-    try:
-        guards.check(USER, counts, selected)
-    except GuardRefused:
-        return True
-    return False
+def is_refused(guards: Guards, counts: Counts) -> bool:
+    return bool(list(guards.problems({USER: counts})))
 
 
 @pytest.mark.parametrize(
@@ -49,17 +44,17 @@ def test_majority(listed: int, selected: int, expected: bool) -> None:
     """A plan that selects more than half of an owner's tokens is refused."""
     counts = Counts(listed=listed, selected=selected)
 
-    assert is_refused(Guards(), counts, selected) is expected
+    assert is_refused(Guards(), counts) is expected
 
 
 def test_allowed_majority() -> None:
     """A plan may select all tokens with `allow_majority=True`."""
-    assert not is_refused(Guards(allow_majority=True), Counts(listed=3, selected=3), 3)
+    assert not is_refused(Guards(allow_majority=True), Counts(listed=3, selected=3))
 
 
 def test_protected_tokens_are_not_selected() -> None:
     """Protected tokens do not count for the majority."""
-    assert not is_refused(Guards(), Counts(listed=4, selected=2, protected=2), 2)
+    assert not is_refused(Guards(), Counts(listed=4, selected=2, protected=2))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +65,32 @@ def test_max_changes(max_changes: int | None, selected: int, expected: bool) -> 
     """A plan that selects more than `max_changes` tokens is refused."""
     guards = Guards(max_changes=max_changes)
 
-    assert is_refused(guards, Counts(listed=100, selected=2), selected) is expected
+    assert is_refused(guards, Counts(listed=100, selected=selected)) is expected
+
+
+def test_max_changes_of_all_owners() -> None:
+    """The selected tokens of all owners together must not be more than `max_changes`."""
+    counts = Counts(listed=100, selected=3)
+
+    problems = list(Guards(max_changes=5).problems({USER: counts, Owner.user_oauth(): counts}))
+
+    assert problems == [
+        "6 tokens were selected, which is more than 5. Select fewer, or pass a larger max_changes."
+    ]
+
+
+def test_all_problems() -> None:
+    """Each guard that refuses a plan is a sentence, so they can be corrected together."""
+    counts = {
+        USER: Counts(listed=1, selected=1),
+        Owner.user_oauth(): Counts(listed=2000, selected=1500),
+    }
+
+    assert [text.partition(", which")[0] for text in Guards(max_changes=0).problems(counts)] == [
+        "1,501 tokens were selected",
+        "1 of the 1 token of user was selected",
+        "1,500 of the 2,000 tokens of oauth were selected",
+    ]
 
 
 def test_protection_by_id_or_name() -> None:

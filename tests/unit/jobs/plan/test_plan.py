@@ -51,7 +51,7 @@ def test_read_version_1(tmp_path: Path) -> None:
         "description": None,
     }
     assert [attrs.evolve(entry, **unknown) for entry in ENTRIES] == list(plan.entries())
-    assert HEADER == plan.header
+    assert attrs.evolve(HEADER, cannot_apply=(), token_expires_at=None) == plan.header
 
 
 def test_altered_byte(tmp_path: Path, thorough: bool) -> None:
@@ -133,6 +133,12 @@ def test_file_that_is_not_a_plan(tmp_path: Path, content: bytes) -> None:
         {"clockSkew": float("inf")},
         {"clockSkew": 10**400},
         {"incomplete": "x"},
+        {"cannotApply": "x"},
+        {"cannotApply": [1]},
+        {"tokenExpires": 1},
+        {"tokenExpires": "2026-03-01T12:00:00"},
+        {"refused": "x"},
+        {"refused": None},
     ],
 )
 def test_forged_header(tmp_path: Path, members: dict[str, Any]) -> None:

@@ -1,6 +1,9 @@
 """Making plans: selection, guards, and collections that change while they are listed."""
 
 import asyncio
+import gc
+import pickle
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -240,7 +243,7 @@ async def test_majority_of_one_owner(tmp_path: Path) -> None:
     fake = fake_with(0, kept=100)
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
-        with pytest.raises(jobs.GuardRefused, match="1 of the 1 tokens of application:"):
+        with pytest.raises(jobs.GuardRefused, match="1 of the 1 token of application:"):
             await planned(client, tmp_path, owners=[USER, APPLICATION], allow_majority=False)
 
 
@@ -250,7 +253,7 @@ async def test_max_changes(tmp_path: Path) -> None:
     fake.add_token("ci-app", owner=str(APPLICATION))
     async with client_of(fake) as client:
         await planned(client, tmp_path, owners=[USER, APPLICATION], max_changes=4)
-        with pytest.raises(jobs.GuardRefused, match="More than 3 tokens were selected"):
+        with pytest.raises(jobs.GuardRefused, match="4 tokens were selected, which is more than 3"):
             await planned(
                 client,
                 tmp_path,
@@ -258,6 +261,181 @@ async def test_max_changes(tmp_path: Path) -> None:
                 max_changes=3,
                 path=tmp_path / "other",
             )
+
+
+async def test_refused_plan(tmp_path: Path) -> None:
+    """The error of a guard has the plan for a review, with the tokens of all owners."""
+    fake = fake_with(3)
+    fake.add_token("ci-app", owner=str(APPLICATION))
+    owners = [USER, APPLICATION]
+    async with client_of(fake) as client:
+        with pytest.raises(jobs.GuardRefused) as caught:
+            await planned(client, tmp_path, owners=owners, allow_majority=False, max_changes=1)
+
+    plan = caught.value.plan
+    assert plan is not None
+    assert [entry.name for entry in plan.entries()] == ["ci-0", "ci-1", "ci-2", "ci-app"]
+    assert " ".join(plan.header.refused) == str(caught.value)
+    assert len(plan.header.refused) == 3
+    assert files_in(tmp_path) == []
+
+
+async def test_refused_plan_cannot_be_applied(tmp_path: Path) -> None:
+    """A refused plan is refused again when it is applied, and nothing is changed."""
+    fake = fake_with(3)
+    async with client_of(fake) as client:
+        with pytest.raises(jobs.GuardRefused) as caught:
+            await planned(client, tmp_path, max_changes=1)
+        assert caught.value.plan is not None
+        with pytest.raises(jobs.PlanRefused, match="because a guard refused it: 3 tokens were"):
+            await jobs.apply(client, caught.value.plan)
+
+    assert len(fake.tokens()) == 3
+
+
+async def test_file_of_a_refused_plan(tmp_path: Path) -> None:
+    """The file of a refused plan is removed with the error."""
+    async with client_of(fake_with(3)) as client:
+        with pytest.raises(jobs.GuardRefused) as caught:
+            await planned(client, tmp_path, max_changes=1)
+    assert caught.value.plan is not None
+    path = caught.value.plan.path
+    assert path.exists()
+
+    del caught
+    gc.collect()
+
+    assert not path.exists()
+
+
+async def test_refused_plan_that_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a refused plan cannot be saved for a review, the error has no plan."""
+    async with client_of(fake_with(3)) as client:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        with pytest.raises(jobs.GuardRefused, match="3 tokens were selected") as caught:
+            await planned(client, tmp_path, max_changes=1)
+
+    assert caught.value.plan is None
+
+
+async def test_error_with_a_refused_plan_can_be_pickled(tmp_path: Path) -> None:
+    """The error of a guard can be pickled, with its plan and without."""
+    async with client_of(fake_with(3)) as client:
+        with pytest.raises(jobs.GuardRefused) as caught:
+            await planned(client, tmp_path, max_changes=1)
+
+    for error in (caught.value, jobs.GuardRefused("no")):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (str(copy), copy.plan) == (str(error), error.plan)
+
+
+# --- The token that plans --------------------------------------------------------------------
+
+
+async def header_with(
+    fake: FakeLosant, token: str, folder: Path, **options: Any
+) -> tuple[jobs.Header, list[str]]:
+    """Make a plan with a token; return its header and the warnings about the token."""
+    settings: dict[str, Any] = {"select": jobs.named("ci-*"), "protect": "keep-*", **options}
+    async with AsyncClient(
+        token,
+        base_url="https://fake.example",
+        transport=fake.transport(),
+        scope_check=settings.pop("scope_check", "enforce"),
+    ) as client:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            plan = await jobs.plan(client, USER, path=folder / "plan", **settings)
+    return plan.header, [str(one.message) for one in caught if one.category is PlanWarning]
+
+
+@pytest.mark.parametrize(
+    ("action", "operation"),
+    [("delete", "userApiToken.delete"), ("deactivate", "userApiToken.patch")],
+)
+async def test_token_that_cannot_apply_the_plan(
+    tmp_path: Path, action: str, operation: str
+) -> None:
+    """A plan states, and warns, that the token in use has no scope for the action."""
+    fake = fake_with(1, kept=2)
+    token = fake.access_token(["all.User.read"])
+
+    header, (warning,) = await header_with(fake, token, tmp_path, action=action)
+
+    (problem,) = header.cannot_apply
+    assert problem.startswith(f"{operation} needs a token with one of the scopes ")
+    assert problem.endswith("; this token has all.User.read")
+    assert warning == (
+        f"The token that this client uses cannot apply the plan: {problem}. Apply the plan with "
+        f"another token of the same account."
+    )
+
+
+async def test_token_that_cannot_verify(tmp_path: Path) -> None:
+    """A plan states that the token in use cannot read each token before its change."""
+    fake = fake_with(1, kept=2)
+    token = fake.access_token(["userApiTokens.get", "userApiToken.delete"])
+
+    header, _ = await header_with(fake, token, tmp_path)
+
+    (problem,) = header.cannot_apply
+    assert problem.startswith("userApiToken.get needs a token")
+
+
+async def test_oauth_token_that_plans(tmp_path: Path) -> None:
+    """A plan states that the API refuses the action to OAuth tokens."""
+    fake = fake_with(1, kept=2)
+    token = fake.access_token(["all.User"], oauth=True)
+
+    header, _ = await header_with(fake, token, tmp_path)
+
+    assert header.cannot_apply == (
+        "userApiToken.delete does not accept an OAuth token; use an API token",
+    )
+
+
+async def test_scopes_are_not_checked_for_a_plan(tmp_path: Path) -> None:
+    """With `scope_check="off"`, a plan does not state what its token cannot do."""
+    fake = fake_with(1, kept=2)
+    token = fake.access_token(["all.User.read"])
+
+    header, found = await header_with(fake, token, tmp_path, scope_check="off")
+
+    assert (header.cannot_apply, found) == ((), [])
+
+
+async def test_empty_plan_of_a_token_that_cannot_apply_it(tmp_path: Path) -> None:
+    """A plan without a change issues no warning about the token in use."""
+    fake = fake_with(1, kept=2)
+    token = fake.access_token(["all.User.read"])
+
+    _, found = await header_with(fake, token, tmp_path, select=jobs.no_tokens(), protect=())
+
+    assert found == []
+
+
+async def test_token_that_expires_before_the_plan(tmp_path: Path) -> None:
+    """A plan states, and warns, that the token in use expires before the plan is too old."""
+    fake = fake_with(1, kept=2)
+    expires = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    token = fake.access_token(["all.User"], expires=expires)
+
+    header, (warning,) = await header_with(fake, token, tmp_path)
+
+    assert header.token_expires_at == expires
+    assert warning.startswith(f"The token that this client uses expires at {expires.date()} ")
+
+
+async def test_token_that_expires_after_the_plan(tmp_path: Path) -> None:
+    """There is no warning if the token in use expires after the plan is too old."""
+    fake = fake_with(1, kept=2)
+    token = fake.access_token(["all.User"], expires=datetime.now(UTC) + timedelta(hours=25))
+
+    _, found = await header_with(fake, token, tmp_path)
+
+    assert found == []
 
 
 # --- Collections that change -----------------------------------------------------------------

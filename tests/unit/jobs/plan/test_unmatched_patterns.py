@@ -34,7 +34,7 @@ def test_excluding_patterns() -> None:
     unmatched = unmatched_after(("ci-1", "old-1", "ci-2"), (), rule)
 
     assert unmatched.failed_guards() == [
-        "The pattern of `not named 'live-*'` matches no token, so it excludes nothing.",
+        "~named('live-*') matches no token, so it excludes nothing.",
     ]
 
 
@@ -43,7 +43,7 @@ def test_selecting_patterns() -> None:
     rule = jobs.named("ci-*") | jobs.named("bad-*")
     unmatched = unmatched_after(("ci-1", "ci-2"), (), rule)
 
-    assert unmatched.selecting() == ["The pattern of `named 'bad-*'` matches no token."]
+    assert unmatched.selecting() == ["named('bad-*') matches no token."]
 
 
 def test_no_patterns() -> None:

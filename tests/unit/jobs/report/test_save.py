@@ -81,6 +81,9 @@ def test_json(tmp_path: Path) -> None:
             "account": None,
             "clockSkew": None,
             "incomplete": [],
+            "cannotApply": [],
+            "tokenExpires": None,
+            "refused": [],
         },
         "settings": {"rate": None},
         "run": {
