@@ -1,6 +1,7 @@
 """Sessions that check the project. Run them all with `nox`, or one with `nox -s tests`.
 
-Plain `nox` leaves out `bench`, `contract`, `dependencies` and `mutation`, which take much longer.
+Plain `nox` leaves out `bench`, `contract`, `dependencies` and `mutation`, which take much longer,
+and `screenshots`, which changes files.
 """
 
 import json
@@ -14,7 +15,7 @@ nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.stop_on_first_error = True
-nox.options.sessions = ["lint", "typing", "docs", "package", "minimal", "demo", "tests"]
+nox.options.sessions = ["lint", "typing", "docs", "package", "minimal", "demo", "browser", "tests"]
 
 
 @nox.session
@@ -56,6 +57,32 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open the pages of reports and plans in Chromium, and check them with axe.
+
+    Without Chromium, the session is skipped, but in CI it fails.
+    """
+    programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    is_installed = "CHROMIUM" in os.environ or any(map(shutil.which, programs))
+    if not is_installed and "CI" not in os.environ:
+        session.skip("Chromium is not installed. Install it, or set CHROMIUM to its path.")
+    session.install("--editable", ".[browser]")
+    several = () if session.posargs else ("--numprocesses=2", "--dist=loadfile")
+    command = ("pytest", "-p", "no:cacheprovider", "tests/browser", *several, *session.posargs)
+    session.run(*command, env={"BROWSER_TESTS": "1"})
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Make screenshots of the pages of reports and plans.
+
+    `nox -s screenshots -- FOLDER` writes them to a folder, by default those of the documentation.
+    """
+    session.install("--editable", ".[browser]")
+    session.run("python", "-m", "tests.browser.screenshots", *session.posargs)
 
 
 @nox.session
