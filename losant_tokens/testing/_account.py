@@ -83,7 +83,9 @@ def _user_tokens(now: datetime) -> list[dict[str, Any]]:
     """Return the members of the tokens that each account has: first the token in use."""
     return [
         _members(now, "losant-tokens sandbox", "ada", age=30, scope=("all.User",)),
-        {**_members(now, "weather-station", "grace", age=1200), "id_": _EXAMPLE_TOKEN},
+        {**_members(now, "ci-build", "grace", age=1200), "id_": _EXAMPLE_TOKEN},
+        _members(now, "ci-prod-deploy", "grace", age=400, expires_in=300, scope=("all.User",)),
+        _members(now, "ci-prod-smoke-test", "grace", age=380, expires_in=-15),
         _members(now, "ci-release", "grace", age=91, expires_in=-1, scope=("all.User",)),
         _members(now, "ci-mint", "linus", age=40, expires_in=-10, scope=("userApiTokens.*",)),
         _members(now, "gateway rollout", "radia", age=83, expires_in=1),

@@ -12,6 +12,7 @@ from losant_tokens.testing._store import Store
 
 PEOPLE = ("ada", "grace", "linus", "margaret", "niklaus", "radia")
 _PROJECTS = ("billing", "edge-agent", "firmware", "ingest", "portal", "reports", "simulator")
+_CI_PROJECTS = (*_PROJECTS, "build")
 _PURPOSES = (
     "backup",
     "dashboard export",
@@ -116,7 +117,7 @@ def _token(rng: random.Random, number: int, now: datetime) -> dict[str, Any]:
     }
     if is_ci:
         return members | {
-            "name": f"ci-{project}-{rng.randrange(1000, 99999)}",
+            "name": f"ci-{rng.choice(_CI_PROJECTS)}-{rng.randrange(1000, 99999)}",
             "scope": _CAN_CREATE if rng.random() < 0.02 else rng.choice(_READ_SCOPES),  # noqa: PLR2004
         }
     return members | {

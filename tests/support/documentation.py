@@ -107,6 +107,7 @@ class Page:
     path: Path
     folder: Path
     fake: FakeLosant = attrs.field(factory=FakeLosant)
+    own_token: str = attrs.field(init=False)
     _environment: dict[str, str] = attrs.field(factory=dict)
     _stack: ExitStack = attrs.field(factory=ExitStack)
     _runner: asyncio.Runner = attrs.field(factory=asyncio.Runner)
@@ -115,12 +116,15 @@ class Page:
 
     def __enter__(self) -> Self:
         base_url = self._stack.enter_context(self.fake.serve())
+        account = self.fake.seed_account()
+        assert account.own_token is not None
+        self.own_token = account.own_token.secret
         self._stack.enter_context(self._runner)
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
             "LOSANT_API_URL": base_url,
-            "LOSANT_API_TOKEN": self.fake.admin_token,
+            "LOSANT_API_TOKEN": self.own_token,
             "COLUMNS": "100",
         }
         self._client = AsyncClient(self.fake.admin_token, base_url=base_url)

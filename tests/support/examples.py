@@ -1,0 +1,241 @@
+"""The commands that the help and the documentation show, and a terminal to run them in.
+
+Each example of a help text runs in a fresh sandbox, with the files that it reads. If it asks for
+confirmation, the response is yes.
+"""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+import attrs
+
+from losant_tokens.cli import _help_texts as texts
+from losant_tokens.cli._app import COMMANDS
+from losant_tokens.testing import FakeLosant
+from tests.support.documentation import PAGES, ROOT
+
+FILES = MappingProxyType(
+    {
+        "plan.jsonl": "losant-tokens plan --expired --out plan.jsonl",
+        "quarantine.json": (
+            "losant-tokens quarantine --not-updated-for 180d --yes --report quarantine.json"
+        ),
+    }
+)
+"""The commands that write the files which examples read."""
+
+BEFORE: dict[str, str] = {
+    "--resume": "losant-tokens apply plan.jsonl --yes",
+}
+"""The commands that run before the examples which contain a word."""
+
+REPLACED: dict[str, str] = {
+    # Another program may use the port.
+    "--port 8080": "--port 0",
+    # Ten thousand tokens take longer than a test should.
+    "--tokens 10000": "--tokens 300",
+}
+"""The parts of examples that are replaced before they run."""
+
+NOT_RUN: dict[str, str] = {
+    "losant-tokens COMMAND --help": "COMMAND is a placeholder",
+}
+"""The examples of help texts that are not run, with the reason."""
+
+BLOCKS_NOT_RUN: dict[str, str] = {
+    "python3 -m venv .venv && .venv/bin/pip install --quiet '.[cli]' && "
+    ".venv/bin/losant-tokens demo": "it downloads packages; `nox -s demo` runs it",
+    "exec losant-tokens cleanup --expired --named 'ci-*' --max-changes 500 --yes --quiet \\": (
+        "a script with a placeholder for the token; the block above it runs the same command"
+    ),
+    "losant-tokens apply ~/.local/state/losant-tokens/plan-20261126T031500.000000Z.jsonl \\": (
+        "the name of the plan contains the time of the run"
+    ),
+}
+"""The lines of skipped code blocks that contain the command, with the reason."""
+
+TIMEOUT = 60.0  # seconds
+_POLL_INTERVAL = 0.1  # seconds
+_QUESTION = re.compile(rb"\[y/N\] $")
+EXAMPLE = re.compile(r"(?:\w+=)?(?:\$\()?losant-tokens\b")
+_OUTPUT_OPTIONS = frozenset({"--out", "--report", "--html", "--env-file", "--log-file", ">"})
+
+
+@attrs.frozen
+class Found:
+    """An example of a help text.
+
+    Attributes:
+        place: The name of the command whose help it is in; `losant-tokens` for the program.
+        script: The example, which can have several lines.
+    """
+
+    place: str
+    script: str
+
+    def __str__(self) -> str:
+        """Return the id of its test."""
+        return f"{self.place}: {self.script}"
+
+
+def help_examples() -> list[Found]:
+    """Return the examples of all help texts."""
+    found = [Found("losant-tokens", one) for one in _examples(texts.ROOT)]
+    for name, command in COMMANDS.items():
+        found += [Found(name, one) for one in _examples(command.epilogue)]
+    return found
+
+
+def _examples(text: str) -> Iterator[str]:
+    """Return the examples of a text: the lines after the title, with their continuations."""
+    _, _, after = text.partition("Examples:\n")
+    section = after.partition("\n\n")[0]
+    script = ""
+    for line in section.splitlines():
+        script += f"{line.strip()}\n"
+        if not line.rstrip().endswith(("\\", "|")):
+            yield script.strip()
+            script = ""
+    assert not script, f"the last example continues after the end of the text: {script!r}"
+
+
+def skipped_commands() -> list[tuple[str, str]]:
+    """Return the lines of skipped shell blocks that contain the command, with their places."""
+    found = []
+    for page in PAGES:
+        blocks = re.findall(
+            r"<!-- skip: next[^\n]*-->\n(?:<!--[^\n]*-->\n)*```(?:sh|console)\n(.*?)```",
+            page.read_text(),
+            re.DOTALL,
+        )
+        found += [
+            (str(page.relative_to(ROOT)), line.strip())
+            for block in blocks
+            for line in block.splitlines()
+            if "losant-tokens " in line
+        ]
+    return found
+
+
+def files_read(script: str) -> list[str]:
+    """Return the files of `FILES` that an example reads."""
+    words = script.split()
+    return [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if word in FILES and before not in _OUTPUT_OPTIONS
+    ]
+
+
+# --- A terminal ------------------------------------------------------------------------------
+
+
+@attrs.define
+class Sandbox:
+    """A fresh account, and a terminal of 100 columns with the variables for it.
+
+    Attributes:
+        folder: The folder for all files, which is also the home folder.
+    """
+
+    folder: Path
+    fake: FakeLosant = attrs.field(factory=FakeLosant)
+    _environment: dict[str, str] = attrs.field(factory=dict)
+    _stack: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Self:
+        account = self.fake.seed_account()
+        assert account.own_token is not None
+        for completions in (
+            ".local/share/bash-completion/completions",
+            ".zfunc",
+            ".config/fish/completions",
+        ):
+            (self.folder / completions).mkdir(parents=True)
+        self._environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "COLUMNS": "100",
+            "PAGER": "cat",
+            "SHELL": "/bin/bash",
+            "LOSANT_API_URL": self._stack.enter_context(self.fake.serve()),
+            "LOSANT_API_TOKEN": account.own_token.secret,
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, script: str) -> tuple[int, str]:
+        """Run a script in the terminal, and return its exit code and its output."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            ["bash", "-uo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 -- the child has one thread
+        ) as process:
+            os.close(theirs)
+            try:
+                output = _converse(ours, process, "losant-tokens sandbox" in script)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                os.close(ours)
+        return process.returncode, output
+
+
+def _take_terminal() -> None:
+    """Make standard input the controlling terminal, so that Ctrl-C becomes a signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _converse(ours: int, process: "subprocess.Popen[Any]", is_sandbox: bool) -> str:
+    """Read all output, respond to questions, and press Ctrl-C when a sandbox is ready."""
+    output = b""
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        readable, _, _ = select.select([ours], [], [], _POLL_INTERVAL)
+        if not readable:
+            if process.poll() is not None:
+                break
+            continue
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # All processes have closed the terminal.
+            break
+        if not chunk:
+            break
+        output += chunk
+        if _QUESTION.search(output):
+            os.write(ours, b"y\n")
+        if is_sandbox and b"\r\nCtrl-C stops it" in output:
+            os.write(ours, b"\x03")
+            is_sandbox = False
+    text = output.decode(errors="replace").replace("\r\n", "\n")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(max(1.0, deadline - time.monotonic()))
+    assert process.returncode is not None, (
+        f"still runs after {TIMEOUT:g} seconds. If it waits for input that is not a confirmation, "
+        f"add it to NOT_RUN in {__name__}. Output:\n{text}"
+    )
+    return text
