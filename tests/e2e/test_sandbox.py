@@ -80,6 +80,20 @@ def test_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
     assert "\nexport LOSANT_API_TOKEN=" in text
 
 
+def test_replaced_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
+    """A sandbox leaves a file that another sandbox has replaced, and needs none to stop."""
+    path = tmp_path / "sandbox.env"
+    type_lines(look=lambda: path.write_text("of another sandbox"))
+    command("sandbox", "--tokens", "1", "--env-file", str(path))
+    text = path.read_text()
+    path.unlink()
+    type_lines(look=path.unlink)
+
+    code, _, _ = command("sandbox", "--tokens", "1", "--env-file", str(path))
+
+    assert (code, text, path.exists()) == (0, "of another sandbox", False)
+
+
 def test_env_file_of_the_folder(
     command: Command, type_lines: Typist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +178,17 @@ def test_background(monkeypatch: pytest.MonkeyPatch) -> None:
     with os.fdopen(ours, "w") as keyboard, os.fdopen(theirs) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(os, "tcgetpgrp", lambda _: -1)
+        keyboard.write("ls\n")
+        keyboard.flush()
+
+        assert list(sandbox._typed_lines(0.01)) == []
+
+
+def test_terminal_of_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox that runs in a session of its own does not read from the terminal."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "w") as keyboard, os.fdopen(theirs) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
         keyboard.write("ls\n")
         keyboard.flush()
 

@@ -9,19 +9,25 @@ The blocks of a page run from top to bottom, as a reader would use them:
 - `console`: Lines that begin with `$ ` are commands, and the lines below them are their output. In
   the output, `...` matches any text. Ids, dates and numbers differ in each run and are ignored.
 
-`LOSANT_API_URL` and `LOSANT_API_TOKEN` name the fake. A comment `<!-- skip: next -->` keeps the
-next block from running. Hidden set-up is in comments, in the syntax of Sybil.
+`LOSANT_API_URL` and `LOSANT_API_TOKEN` name the fake, which has the account of the sandbox. A
+command that begins with `losant-tokens sandbox` starts a sandbox, which runs until the end of the
+page or the next sandbox, and `type_in_sandbox` types a line in its terminal. A comment
+`<!-- skip: next -->` keeps the next block from running. Hidden set-up is in comments, in the syntax
+of Sybil.
 
     python -m tests.support.documentation FOLDER    # write all Python blocks as modules
 """
 
 import ast
 import asyncio
+import fcntl
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 import types
 from collections.abc import Iterable, Iterator
@@ -51,10 +57,12 @@ TIMEOUT = 60  # seconds for a shell block
 
 FILE = re.compile(r"\A# (?P<name>[\w/]+\.py)\n")
 PRELUDE = """\
+from collections.abc import Callable
+
 from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
 """
-ARGUMENTS = "client: AsyncClient, fake: FakeLosant"
+ARGUMENTS = "client: AsyncClient, fake: FakeLosant, type_in_sandbox: Callable[[str], str]"
 
 
 def parse(page: Path, **evaluators: Evaluator) -> list[Example]:
@@ -110,6 +118,7 @@ class Page:
     own_token: str = attrs.field(init=False)
     _environment: dict[str, str] = attrs.field(factory=dict)
     _stack: ExitStack = attrs.field(factory=ExitStack)
+    _sandbox_stack: ExitStack = attrs.field(factory=ExitStack)
     _runner: asyncio.Runner = attrs.field(factory=asyncio.Runner)
     _names: dict[str, Any] = attrs.field(factory=dict)
     _client: AsyncClient = attrs.field(init=False)
@@ -133,6 +142,7 @@ class Page:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._sandbox_stack.close()
         self._stack.close()
 
     @property
@@ -202,16 +212,23 @@ class Page:
             assert _matches(output, expected), f"$ {script}\nprinted:\n{output}\nnot:\n{expected}"
 
     def _sandbox(self, script: str) -> str:
-        """Start a sandbox for the rest of the page, and return what it prints."""
+        """Start a sandbox in place of an earlier one, and return what it prints."""
+        self._sandbox_stack.close()
+        keyboard, stdin = pty.openpty()
         process = subprocess.Popen(
             script.split(),
             cwd=self.folder,
             env=self._environment,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
+            preexec_fn=take_terminal,  # noqa: PLW1509 -- it only makes a system call
         )
-        self._stack.callback(_stop, process)
+        os.close(stdin)
+        self._sandbox_stack.callback(os.close, keyboard)
+        self._sandbox_stack.callback(_stop, process)
         assert process.stdout is not None
         lines: list[str] = []
         for line in process.stdout:
@@ -220,7 +237,23 @@ class Page:
                 self._environment[match[1]] = match[2]
             if line.startswith("Ctrl-C"):
                 break
+        if match := re.search(r"--env-file (\S+)", script):
+            text = (self.folder / match[1]).read_text()
+            self._environment |= dict(re.findall(r"export (\w+)=(.*)", text))
+
+        def type_in_sandbox(line: str) -> str:
+            """Type a line in the terminal of the sandbox, and return the line that it prints."""
+            os.write(keyboard, f"{line}\n".encode())
+            assert process.stdout is not None
+            return process.stdout.readline()
+
+        self._names["type_in_sandbox"] = type_in_sandbox
         return "".join(lines)
+
+
+def take_terminal() -> None:
+    """Make standard input the terminal of this process, so that it can be typed in."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -5,7 +5,6 @@ confirmation, the response is yes.
 """
 
 import contextlib
-import fcntl
 import os
 import pty
 import re
@@ -13,7 +12,6 @@ import select
 import signal
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +23,7 @@ import attrs
 from losant_tokens.cli import _help_texts as texts
 from losant_tokens.cli._app import COMMANDS
 from losant_tokens.testing import FakeLosant
-from tests.support.documentation import PAGES, ROOT
+from tests.support.documentation import PAGES, ROOT, take_terminal
 
 FILES = MappingProxyType(
     {
@@ -192,7 +190,7 @@ class Sandbox:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=_take_terminal,  # noqa: PLW1509 -- the child has one thread
+            preexec_fn=take_terminal,  # noqa: PLW1509 -- it only makes a system call
         ) as process:
             os.close(theirs)
             try:
@@ -202,11 +200,6 @@ class Sandbox:
                     os.killpg(process.pid, signal.SIGKILL)
                 os.close(ours)
         return process.returncode, output
-
-
-def _take_terminal() -> None:
-    """Make standard input the controlling terminal, so that Ctrl-C becomes a signal."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _converse(ours: int, process: "subprocess.Popen[Any]", is_sandbox: bool) -> str:

@@ -168,7 +168,10 @@ def _written(path: Path | None, variables: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            # Another sandbox may have replaced the file.
+            if path.read_text(errors="replace") == _MARK + variables:
+                path.unlink()
 
 
 # --- The clock -------------------------------------------------------------------------------
@@ -182,10 +185,18 @@ def _typed_lines(seconds: float) -> Iterator[str]:
     descriptor = sys.stdin.fileno()
     readable, _, _ = select.select([descriptor], [], [], seconds)
     # The terminal stops a process in the background that reads from it.
-    if readable and os.tcgetpgrp(descriptor) == os.getpgrp():
+    if readable and _is_in_foreground(descriptor):
         yield from os.read(descriptor, _CHUNK).decode(errors="replace").splitlines()
     elif readable:
         time.sleep(seconds)
+
+
+def _is_in_foreground(terminal: int) -> bool:
+    """Return whether this process may read from a terminal."""
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # It is not the terminal of this session.
+        return False
 
 
 def _move_clock(fake: "RunningFake", line: str) -> None:
