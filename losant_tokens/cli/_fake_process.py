@@ -101,5 +101,6 @@ def _read_line(process: "subprocess.Popen[str]") -> dict[str, Any]:
     last = process.stderr.read().strip().rpartition("\n")[2]
     # Its options have the names of this command's options.
     if process.wait() == EXIT_USAGE and _USAGE_ERROR in last:
-        raise UsageError(f"Invalid value for {last.partition(_USAGE_ERROR)[2]}")
+        problem = last.partition(_USAGE_ERROR)[2]
+        raise UsageError(f"Invalid value for {problem}", "see losant-tokens sandbox --help")
     raise CommandError(f"the fake did not start: {last}")

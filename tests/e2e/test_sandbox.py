@@ -123,8 +123,8 @@ def test_env_file_of_somebody_else(command: Command, tmp_path: Path) -> None:
         ("--fail", "503", 'Invalid value for --fail: "503" is not a fault: '),
         ("--latency", "5", 'Invalid value for --latency: "5" is not a latency: '),
         ("--clock", "30d", 'Invalid value for --clock: "30d" is not an offset of the clock: '),
-        ("--rate-limit", "inf", 'Invalid value for --rate-limit: "inf" is not a number of '),
-        ("--rate-limit", "0", 'Invalid value "0.0" for --rate-limit'),
+        ("--rate-limit", "inf", 'Invalid value for --rate-limit: "inf" is not a number'),
+        ("--rate-limit", "0", 'Invalid value for --rate-limit: "0" is too small'),
     ],
 )
 def test_malformed_conditions(command: Command, option: str, value: str, problem: str) -> None:
