@@ -110,22 +110,11 @@ class Call:
         Raises:
             LosantError: The call failed.
         """
-        called_at = time.perf_counter()
         self._started_at = self.state.now()
         self._deadline = self._started_at + finite_or_inf(self.policy.deadline)
-        try:
-            found = await self._attempt()
-            if isinstance(found, LosantError) and may_retry(self.request.method, found):
-                found = await self._retry(found)
-        finally:
-            _log.debug(
-                "%s %s -> %s in %.1f ms, attempt %d",
-                self.request.method,
-                self.operation,
-                self.outcome,
-                (time.perf_counter() - called_at) * 1000,
-                self.attempt,
-            )
+        found = await self._attempt()
+        if isinstance(found, LosantError) and may_retry(self.request.method, found):
+            found = await self._retry(found)
         if isinstance(found, LosantError):
             if self.may_have_arrived and isinstance(found, TransportError):
                 # An earlier attempt is ambiguous, even if the last one is not.
@@ -219,7 +208,10 @@ class Call:
             if seconds <= 0:
                 return self._not_sent()
             self.attempt += 1
-            found = await self._send(seconds)
+            if _log.isEnabledFor(logging.DEBUG):
+                found = await self._send_and_log(seconds)
+            else:
+                found = await self._send(seconds)
         finally:
             state.limiter.release()
         if isinstance(found, LosantError):
@@ -315,6 +307,24 @@ class Call:
         )
 
     # --- Sending and receiving ---------------------------------------------------------------
+
+    async def _send_and_log(self, seconds: float) -> Any:
+        """Send the request as `_send` does, and log one line without the query and the body."""
+        began = time.perf_counter()
+        self.outcome = "cancelled"
+        try:
+            return await self._send(seconds)
+        finally:
+            url, _, _ = str(self.request.url).partition("?")
+            milliseconds = (time.perf_counter() - began) * 1000
+            _log.debug(
+                "%s %s -> %s in %.1f ms, attempt %d",
+                self.request.method,
+                url.removeprefix(self.state.base_url),
+                self.outcome,
+                milliseconds,
+                self.attempt,
+            )
 
     async def _send(self, seconds: float) -> Any:
         """Send the request and read the response within a timeout; return a model or an error."""
@@ -430,6 +440,8 @@ async def ask_server_time(state: OpenState, request: httpx.Request) -> None:
             state.check_open()
             response = await state.pool.handle_async_request(request)
             state.server_clock.observe(response.headers, state.now() - began)
+            milliseconds = (state.now() - began) * 1000
+            _log.debug("HEAD / -> %d in %.1f ms", response.status_code, milliseconds)
             await response.aclose()
     finally:
         state.limiter.release()

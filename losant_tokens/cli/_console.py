@@ -7,7 +7,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TextIO
@@ -21,6 +21,8 @@ _YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
 _MAX_QUOTED = 20  # characters of a response
 _ERASE = "\r\x1b[K"
 _is_quiet: ContextVar[bool] = ContextVar("is_quiet", default=False)
+_is_verbose: ContextVar[bool] = ContextVar("is_verbose", default=False)
+_recorder: ContextVar[Callable[[str, str], None] | None] = ContextVar("recorder", default=None)
 _transient: ContextVar[str] = ContextVar("transient", default="")
 
 
@@ -158,6 +160,7 @@ def write_result(text: str) -> None:
 
 def print_error(problem: CommandError) -> None:
     """Print an error and its hint to stderr."""
+    record("error", str(problem))
     _print(f"losant-tokens: error: {escaped(' '.join(str(problem).split()))}")
     if problem.hint:
         _print(f"hint: {escaped(problem.hint)}")
@@ -165,12 +168,14 @@ def print_error(problem: CommandError) -> None:
 
 def print_warning(line: str) -> None:
     """Print a warning to stderr, even if the command is quiet."""
+    record("warning", line)
     text = f"losant-tokens: WARNING: {escaped(' '.join(line.split()))}"
     _print(colored(text, "bold yellow", enabled=has_color(sys.stderr)))
 
 
 def print_status(line: str) -> None:
     """Print a line to stderr, unless the command is quiet."""
+    record("info", line)
     if not _is_quiet.get():
         _print(escaped(line))
 
@@ -192,6 +197,7 @@ def transient_status(line: str) -> Iterator[None]:
 
 def print_after_signal(line: str) -> None:
     """Print a line after Ctrl-C, below the `^C` that a terminal shows at the cursor."""
+    record("info", line)
     _print(("\n" if _is_terminal() else "") + escaped(line))
 
 
@@ -218,6 +224,48 @@ def quiet_output(is_quiet: bool) -> Iterator[None]:
 def is_quiet() -> bool:
     """Return whether only errors and warnings are printed."""
     return _is_quiet.get()
+
+
+def print_detail(line: str) -> None:
+    """Print a line to stderr if the command is verbose."""
+    if _is_verbose.get():
+        _print(escaped(line))
+
+
+def record(kind: str, line: str) -> None:
+    """Add a line to the log file, if there is one.
+
+    Args:
+        kind: The kind of the line, such as `error`.
+        line: The line.
+    """
+    if (recorder := _recorder.get()) is not None:
+        recorder(kind, line)
+
+
+@contextmanager
+def recorded(recorder: Callable[[str, str], None]) -> Iterator[None]:
+    """Call a function with each message during the block: its kind and its text."""
+    token = _recorder.set(recorder)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+
+
+@contextmanager
+def verbose_output(is_verbose: bool) -> Iterator[None]:
+    """Print more details during the block if `is_verbose` is set."""
+    token = _is_verbose.set(is_verbose)
+    try:
+        yield
+    finally:
+        _is_verbose.reset(token)
+
+
+def is_verbose() -> bool:
+    """Return whether details are printed."""
+    return _is_verbose.get()
 
 
 def _is_terminal() -> bool:
@@ -273,4 +321,5 @@ def confirm(question: str) -> bool:
     response = line.strip().lower()
     if response not in _YES | _NO:
         _print(f'"{escaped(response[:_MAX_QUOTED])}" is not "y" or "yes", so it means no.')
+    record("info", f"{question} {response}")
     return response in _YES

@@ -26,6 +26,7 @@ class JobRunner:
         make_client: Makes the client.
         max_concurrency: The maximum number of requests in flight. None: that of the client.
         settings: Further arguments of `jobs.apply`.
+        prints_lines: Whether to print lines about the progress even if the command is not verbose.
         signals: The stop signals that were received.
     """
 
@@ -34,6 +35,7 @@ class JobRunner:
     make_client: ClientFactory
     max_concurrency: int | None = None
     settings: dict[str, Any] = field(factory=dict)
+    prints_lines: bool = False
     signals: StopSignals = field(factory=StopSignals)
     _used_concurrency: int = 0
 
@@ -81,7 +83,9 @@ class JobRunner:
             self._used_concurrency = client.max_connections
             with (
                 self.signals.listening(react),
-                job_progress(self.label, self.plan.header.total.selected) as listener,
+                job_progress(
+                    self.label, self.plan.header.total.selected, prints_lines=self.prints_lines
+                ) as listener,
             ):
                 return await jobs.apply(
                     client,

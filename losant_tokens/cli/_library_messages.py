@@ -31,6 +31,7 @@ ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
         "resume": "--resume",
         "retry_failed": "--retry-failed",
         "scope_check": "--scope-check",
+        "timeout": "--timeout",
     }
 )
 # The members of ApiTokenPost and ApiTokenPatch.

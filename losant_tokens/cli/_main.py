@@ -3,12 +3,13 @@
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import import_module
 
 from cyclopts import CycloptsError
 
 from losant_tokens.cli._app import app, slow_import
-from losant_tokens.cli._console import mute, print_error
+from losant_tokens.cli._console import mute, print_error, record
 from losant_tokens.cli._early_signal_handlers import exit_at_once, handled, interrupt
 from losant_tokens.cli._errors import EXIT_ERROR, CommandError, explain, unexpected
 from losant_tokens.cli._usage_errors import usage_error
@@ -47,12 +48,34 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    """Run the command with a log of its messages, and return its exit code."""
+    with ExitStack() as logs:
+        try:
+            code = _parse_and_run(arguments, logs)
+        except KeyboardInterrupt:
+            record("info", "ended by a signal")
+            raise
+        record("info", f"ended with exit code {code}")
+        return code
+
+
+def _parse_and_run(arguments: Sequence[str], logs: ExitStack) -> int:
+    """Parse the arguments, run the command, and return its exit code.
+
+    Args:
+        arguments: The arguments, without the name of the program.
+        logs: Closes the log, which is opened when the arguments are parsed.
+    """
     try:
         # Ctrl-C during an import can surface anywhere, and nothing has been done yet.
         with handled(exit_at_once):
             command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
             if module := slow_import(command):
                 import_module(module)
+        if "connection" in bound.arguments:  # One of its options was given.
+            from losant_tokens.cli._command_log import command_log  # noqa: PLC0415 -- rarely needed
+
+            logs.enter_context(command_log(bound.arguments, arguments[0]))
         # `--help` and `--version` are commands that return nothing.
         return command(*bound.args, **bound.kwargs) or 0
     except CycloptsError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from attrs import frozen
@@ -113,19 +114,42 @@ class ConnectionOptions:
         ),
     ] = "enforce"
 
+    timeout: Annotated[
+        float | None,
+        Parameter(
+            metavar="SECONDS",
+            validator=validators.Number(gt=0),
+            show_default=lambda _: "30",
+            help="Wait up to SECONDS for each response.",
+        ),
+    ] = None
+
     insecure_http: Annotated[
         bool, flag("Allow http:// to another host; this exposes the token.")
     ] = False
 
+    verbose: Annotated[bool, flag("Print a line for each request.")] = False
+
+    log_file: Annotated[
+        Path | None,
+        Parameter(metavar="FILE", help="Append messages and requests to FILE."),
+    ] = None
+
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `AsyncClient`."""
-        # None leaves the decision to LOSANT_INSECURE_HTTP.
-        return {"scope_check": self.scope_check, "insecure_http": self.insecure_http or None}
+        return {
+            "scope_check": self.scope_check,
+            # None leaves the decision to LOSANT_INSECURE_HTTP.
+            "insecure_http": self.insecure_http or None,
+            **({} if self.timeout is None else {"timeout": self.timeout}),
+        }
 
     def arguments(self) -> tuple[str, ...]:
         """Return the options that differ from the default, as on the command line."""
         return (
             *(() if self.scope_check == "enforce" else ("--scope-check", self.scope_check)),
+            *(() if self.timeout is None else ("--timeout", f"{self.timeout:g}")),
+            *(() if self.log_file is None else ("--log-file", str(self.log_file))),
             *(("--insecure-http",) if self.insecure_http else ()),
         )
 

@@ -1,4 +1,4 @@
-"""The progress of a job: a bar on a terminal, otherwise a line from time to time.
+"""The progress of a job: a bar on a terminal. Without one, lines from time to time if verbose.
 
 A display that fails never ends a job: it is dropped, and the job continues.
 """
@@ -10,21 +10,29 @@ from typing import TextIO, cast
 
 from attrs import define
 
-from losant_tokens.cli._console import FaultTolerantStream, is_quiet, print_status
+from losant_tokens.cli._console import FaultTolerantStream, is_quiet, is_verbose, print_status
 from losant_tokens.cli._format import format_seconds
 from losant_tokens.jobs import Outcome, Progress
 
 _INTERVAL = 10.0  # seconds between two lines
 _TENTHS = 10
+_MIN_BAR, _MAX_BAR = 6, 40  # columns
+_SLOW = 10.0  # tokens or requests per second, below which one decimal is shown
 
 Listener = Callable[[Progress], None]
 
 
 @contextmanager
-def job_progress(label: str, total: int) -> Iterator[Listener]:
-    """Show the progress of a job, and yield the argument `on_progress` of the job."""
+def job_progress(label: str, total: int, *, prints_lines: bool = False) -> Iterator[Listener]:
+    """Show the progress of a job, and yield the argument `on_progress` of the job.
+
+    Args:
+        label: The text beside the progress, such as `Deleting`.
+        total: The number of tokens.
+        prints_lines: Whether to print lines without a terminal even if the command is not verbose.
+    """
     stack, streams = ExitStack(), (sys.stdout, sys.stderr)
-    listener: Listener = _ProgressLines(label)
+    listener: Listener = _ProgressLines(label) if prints_lines or is_verbose() else _ignore
     if is_quiet() or not total:
         listener = _ignore
     elif sys.stderr.isatty():
@@ -59,41 +67,96 @@ def _bar(label: str, total: int) -> Iterator[Listener]:
     from rich import progress as rich  # noqa: PLC0415 -- only a terminal needs it
     from rich.console import Console  # noqa: PLC0415
 
-    with rich.Progress(
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(bar_width=28),
-        rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[status]}", markup=False),
-        console=Console(file=cast("TextIO", FaultTolerantStream(sys.stderr))),
-    ) as bar:
-        task = bar.add_task(label, total=total, status="")
+    bar = rich.BarColumn()
+    console = Console(file=cast("TextIO", FaultTolerantStream(sys.stderr)))
+    columns = (rich.TextColumn("{task.description}", markup=False), bar)
+    status = rich.TextColumn("{task.fields[status]}", markup=False)
+    with rich.Progress(*columns, status, console=console) as display:
+        task = display.add_task(label, total=total, status="")
 
         def show(progress: Progress) -> None:
-            status = ", ".join(_status_parts(progress))
-            bar.update(task, completed=progress.finished, status=status)
+            # The terminal may have another width than before.
+            bar.bar_width, text = fitted_status(progress, console.width - len(label))
+            display.update(task, completed=progress.finished, status=text)
 
+        show(Progress(total=total, counts=dict.fromkeys(Outcome, 0)))
         yield show
 
 
-def _status_parts(progress: Progress) -> list[str]:
-    """Return the status, the most important part first, because a terminal may be narrow."""
+# --- The status in words ---------------------------------------------------------------------
+
+
+def fitted_status(progress: Progress, columns: int) -> tuple[int, str]:
+    """Return the width of the bar and the longest status that fits beside it.
+
+    Args:
+        progress: The progress of the job.
+        columns: The number of columns for both.
+    """
+    tokens = f"{progress.finished:,}/{progress.total:,}"
+    variants = [", ".join((tokens, *parts)) for parts in _variants(progress)]
+    columns -= 3  # spaces, one of them at the end of the line
+    # Nothing moves during a pause, so the bar is the least important part.
+    min_bar = _MIN_BAR if progress.pause_reason is None else 0
+    text = next((one for one in variants if len(one) + min_bar <= columns), tokens)
+    bar = columns - len(text)
+    return (min(bar, _MAX_BAR) if bar >= _MIN_BAR else 0), text
+
+
+def _variants(progress: Progress) -> list[list[str]]:
+    """Return the parts of the status, and then versions of it that are shorter and shorter."""
     if progress.pause_reason is not None:
-        return [f"waiting: {progress.pause_reason}", *_unexpected_outcomes(progress)]
-    pace = f"{progress.per_second:,.0f}/s"
-    if progress.concurrency:
-        pace += f", {progress.concurrency} at once"
-    is_done = progress.finished >= progress.total
-    remaining = [] if is_done else [f"{format_seconds(progress.remaining)} left"]
-    return [*_unexpected_outcomes(progress), pace, *remaining]
+        return _pause_variants(progress)
+    parts = [*_unexpected_outcomes(progress), *_time_left(progress), *_rates(progress)]
+    return [parts[:length] for length in range(len(parts), -1, -1)]
+
+
+def _pause_variants(progress: Progress) -> list[list[str]]:
+    reason = cast("str", progress.pause_reason)
+    parts = _pause_parts(progress)
+    outcomes = _unexpected_outcomes(progress)
+    return [
+        [*outcomes, reason, *parts],
+        [reason, *parts],
+        [reason.removeprefix("service "), *parts],
+        [reason, *parts[:1]],
+        [reason.removeprefix("service "), *parts[:1]],
+        [reason],
+    ]
+
+
+def _pause_parts(progress: Progress) -> list[str]:
+    next_attempt, gives_up = progress.next_attempt_in, progress.gives_up_in
+    return [
+        *([] if next_attempt is None else [f"next attempt in {format_seconds(next_attempt)}"]),
+        *([] if gives_up is None else [f"gives up in {format_seconds(gives_up)}"]),
+    ]
+
+
+def _time_left(progress: Progress) -> list[str]:
+    if progress.finished >= progress.total or progress.remaining is None:
+        return []
+    return [f"{format_seconds(progress.remaining)} left"]
+
+
+def _rates(progress: Progress) -> list[str]:
+    """Return the rates of the job by name, and the number of requests at once."""
+    return [
+        f"{_rate(progress.tokens_per_second)} tokens/s",
+        f"{_rate(progress.per_second)} requests/s",
+        *([f"{progress.concurrency:,} at once"] if progress.concurrency else []),
+    ]
+
+
+def _rate(value: float) -> str:
+    return f"{value:.1f}" if 0 < value < _SLOW else f"{value:,.0f}"
 
 
 def _unexpected_outcomes(progress: Progress) -> list[str]:
-    """Return the number of tokens for each outcome other than success."""
-    return [
-        f"{count:,} {outcome.value}"
-        for outcome, count in progress.counts.items()
-        if count and outcome not in {Outcome.DONE, Outcome.UNKNOWN}
-    ]
+    """Return the number of tokens for each outcome other than success, failures first."""
+    counts = progress.counts
+    outcomes = (Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
+    return [f"{counts[one]:,} {one.value}" for one in outcomes if counts[one]]
 
 
 @define
@@ -110,5 +173,5 @@ class _ProgressLines:
             self.tenths, self.printed_at = tenths, progress.elapsed
             print_status(
                 f"{self.label}: {progress.finished:,} of {progress.total:,}; "
-                f"{', '.join(_status_parts(progress))}"
+                f"{', '.join(_variants(progress)[0])}"
             )

@@ -205,17 +205,24 @@ class PaceSample:
 class Progress:
     """The progress of a job.
 
+    Tokens that the plan protects are not counted: nothing is sent for them.
+
     Attributes:
-        total: The number of tokens of the plan.
+        total: The number of tokens that the plan selects.
         counts: The number of tokens with each outcome.
         requests: The number of requests sent, including those that only read.
         retries: The number of attempts that followed a failed one.
         refused: The number of requests refused with 429.
         per_second: The current number of requests per second.
+        tokens_per_second: The number of tokens finished per second, over the last five seconds.
         concurrency: The number of requests in flight.
         elapsed: The time since the start of the run, in seconds.
         remaining: The estimated time to the end, in seconds; `None` if it is unknown.
         pause_reason: Why nothing is being sent; `None` if requests are being sent.
+        next_attempt_in: The time until the next request during a pause, in seconds; `None` if it is
+            unknown or there is no pause.
+        gives_up_in: The time until the job gives up during a pause, in seconds; `None` if it is
+            unknown or there is no pause.
     """
 
     total: int
@@ -224,10 +231,13 @@ class Progress:
     retries: int = 0
     refused: int = 0
     per_second: float = 0.0
+    tokens_per_second: float = 0.0
     concurrency: int = 0
     elapsed: float = 0.0
     remaining: float | None = None
     pause_reason: str | None = None
+    next_attempt_in: float | None = None
+    gives_up_in: float | None = None
 
     @property
     def finished(self) -> int:

@@ -98,7 +98,16 @@ def busy(fake: FakeLosant, service: str, tmp_path: Path) -> FakeLosant:
 STOPPING = (
     "Stopping: waiting up to 8 seconds for requests in flight. Ctrl-C again stops immediately.\n"
 )
-CLEANUP = ("cleanup", "--named", "ci-*", "--allow-majority", "--yes", "--max-concurrency", "4")
+CLEANUP = (
+    "cleanup",
+    "--named",
+    "ci-*",
+    "--allow-majority",
+    "--yes",
+    "--verbose",
+    "--max-concurrency",
+    "4",
+)
 
 
 @pytest.mark.sweep(sample=1)
@@ -156,7 +165,8 @@ def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) ->
     """Ctrl-C while the tokens are listed leaves no file."""
     fake.add_token("ci")
     fake.fail("latency", seconds=30)
-    with start(*CLEANUP, "--out", str(tmp_path / "plan.jsonl")) as process:
+    quiet_enough = [word for word in CLEANUP if word != "--verbose"]
+    with start(*quiet_enough, "--out", str(tmp_path / "plan.jsonl")) as process:
         until(lambda: fake.requests)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)

@@ -410,7 +410,7 @@ async def test_an_option_that_does_not_exist(options: Any) -> None:
 
 @respx.mock
 async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """A call logs one line at DEBUG: method, operation, status, duration, attempt, no secret."""
+    """A request logs one line at DEBUG: method, path, status, duration, attempt, and no secret."""
     respx.post(f"{API}/me/tokens").respond(201, json={**JSON, "token": "new-secret"})
     respx.get(TOKEN_URL).side_effect = [httpx.Response(500), httpx.ConnectError("no")]
     caplog.set_level(logging.DEBUG, "losant_tokens")
@@ -420,10 +420,12 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
             await client.user_api_token.get(ID)
     lines = [r.getMessage() for r in caplog.records if r.name == "losant_tokens"]
     assert [line.rpartition(" in ")[0] + " in" for line in lines] == [
-        "POST userApiTokens.post -> 201 in",
-        "GET userApiToken.get -> not connected in",
+        "POST /me/tokens -> 201 in",
+        f"GET /me/tokens/{ID} -> 500 in",
+        f"GET /me/tokens/{ID} -> not connected in",
     ]
-    assert [line.rpartition(", ")[2] for line in lines] == ["attempt 1", "attempt 2"]
+    attempts = [line.rpartition(", ")[2] for line in lines]
+    assert attempts == ["attempt 1", "attempt 1", "attempt 2"]
     assert "secret" not in "".join(lines)
 
 

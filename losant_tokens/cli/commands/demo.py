@@ -59,7 +59,7 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
 
     plan = make_plan(_plan_expired_and_inactive, folder / "plan.jsonl", make_client)
     show_plan(plan, sys.stdout)
-    runner = JobRunner(plan, PROGRESS_LABELS[plan.header.action], make_client)
+    runner = JobRunner(plan, PROGRESS_LABELS[plan.header.action], make_client, prints_lines=True)
     with runner.signals.postponed():
         report = runner.run()
         print_failures(report)

@@ -133,7 +133,10 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
                 client, opened, patience, is_account_confirmed=account_check == "enforce"
             ),
         )
-        progress = ProgressReporter(len(plan), opened.states, throttle, listener)
+        planned = plan.header.total
+        progress = ProgressReporter(
+            planned.selected, planned.protected, opened.states, throttle, listener
+        )
         pool = WorkerPool(executor, progress, grace, gave_up)
         failure: LosantError | None = None
         try:

@@ -51,7 +51,7 @@ async def check_account_of_job(
 
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(report_account_check, listener, len(plan))
+        group.start_soon(report_account_check, listener, plan.header.total.selected)
         for event in stop_events:
             if event is not None:
                 group.start_soon(cancel_after, event)

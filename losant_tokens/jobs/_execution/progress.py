@@ -1,6 +1,7 @@
 """Report the progress of a job, and sample its rate for the report."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 import anyio
@@ -15,6 +16,8 @@ _log = logging.getLogger("losant_tokens")
 _REPORT_INTERVAL = 0.2  # seconds
 _SAMPLE_INTERVAL = 1.0  # seconds
 _MAX_SAMPLES = 600
+_MIN_PAUSE = 1.0  # seconds
+_WINDOW = 5.0  # seconds over which the tokens per second are measured
 
 
 @attrs.define(eq=False)
@@ -41,7 +44,7 @@ async def report_account_check(listener: Listener, total: int) -> None:
 
     Args:
         listener: The listener.
-        total: The number of tokens of the plan.
+        total: The number of tokens that the plan selects.
     """
     started = anyio.current_time()
     while True:
@@ -51,7 +54,7 @@ async def report_account_check(listener: Listener, total: int) -> None:
                 total=total,
                 counts=dict.fromkeys(Outcome, 0),
                 elapsed=anyio.current_time() - started,
-                pause_reason="the account is being checked",
+                pause_reason="checking the account",
             )
         )
 
@@ -61,7 +64,8 @@ class ProgressReporter:
     """Reports the progress of a job.
 
     Attributes:
-        total: The number of tokens of the plan.
+        total: The number of tokens that the plan selects.
+        protected: The number of tokens that the plan protects.
         states: The state of each token.
         throttle: The throttle, which counts requests.
         listener: The listener, which gets each report.
@@ -71,6 +75,7 @@ class ProgressReporter:
     """
 
     total: int
+    protected: int
     states: States
     throttle: Throttle
     listener: Listener
@@ -78,11 +83,15 @@ class ProgressReporter:
     samples: list[PaceSample] = attrs.field(factory=list)
     finished_before: int = attrs.field(init=False)
     _started: float = attrs.field(init=False)
+    _selected_before: int = attrs.field(init=False)
     _refused_before: int = 0
+    # The elapsed time and the number of finished tokens at each report of the last seconds.
+    _finished: deque[tuple[float, int]] = attrs.field(factory=deque, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._started = self.throttle.now()
         self.finished_before = count_finished(self.states.counts())
+        self._selected_before = count_finished(self._counts())
 
     async def run(self) -> None:
         """Report five times a second, and take a sample once a second, or less often later."""
@@ -107,21 +116,41 @@ class ProgressReporter:
             self.listener.notify(self._progress())
 
     def _progress(self) -> Progress:
-        counts = self.states.counts()
+        counts = self._counts()
         finished = count_finished(counts)
-        throttle = self.throttle
+        throttle, now = self.throttle, self.throttle.now()
+        pause_reason = self._pause_reason()
+        is_paused = pause_reason is not None
         return Progress(
             total=self.total,
             counts=counts,
             requests=throttle.sent,
             retries=throttle.retries,
             refused=throttle.refused,
-            per_second=throttle.rate.responses.per_second(throttle.now()),
+            per_second=throttle.rate.responses.per_second(now),
+            tokens_per_second=self._tokens_per_second(finished),
             concurrency=self.workers,
             elapsed=self.elapsed(),
-            remaining=self._remaining(finished - self.finished_before, self.total - finished),
-            pause_reason=self._pause_reason(),
+            remaining=self._remaining(finished - self._selected_before, self.total - finished),
+            pause_reason=pause_reason,
+            next_attempt_in=throttle.next_attempt_in(now) if is_paused else None,
+            gives_up_in=throttle.circuit_breaker.patience_left(now) if is_paused else None,
         )
+
+    def _counts(self) -> dict[Outcome, int]:
+        """Return the number of tokens with each outcome, without those that the plan protects."""
+        counts = self.states.counts()
+        # It is exact at the end. Before, the client's own token may be among those left out.
+        counts[Outcome.PROTECTED] -= min(counts[Outcome.PROTECTED], self.protected)
+        return counts
+
+    def _tokens_per_second(self, finished: int) -> float:
+        elapsed = self.elapsed()
+        self._finished.append((elapsed, finished))
+        while len(self._finished) > 2 and elapsed - self._finished[0][0] > _WINDOW:  # noqa: PLR2004
+            self._finished.popleft()
+        before, finished_before = self._finished[0]
+        return (finished - finished_before) / (elapsed - before) if elapsed > before else 0.0
 
     def _remaining(self, finished: int, pending: int) -> float | None:
         """Return the seconds for the pending tokens at the current rate, or the average one."""
@@ -134,9 +163,11 @@ class ProgressReporter:
 
     def _pause_reason(self) -> str | None:
         if self.throttle.circuit_breaker.is_open:
-            return "the service does not respond"
+            return "service unavailable"
         if self.throttle.circuit_breaker.rate_limited_since is not None:
-            return "the service is limiting the request rate"
+            return "rate limited"
+        if self.throttle.rate.pause_left(self.throttle.now()) > _MIN_PAUSE:
+            return "service unavailable"  # a 503 with Retry-After
         return None
 
     def _sample(self, elapsed: float) -> None:

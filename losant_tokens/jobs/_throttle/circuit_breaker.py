@@ -112,6 +112,11 @@ class CircuitBreaker:
         since = self.rate_limited_since if self.open_since is None else self.open_since
         return since is not None and now - since >= self._max_wait()
 
+    def patience_left(self, now: float) -> float | None:
+        """Return the seconds until an outage or a rate limit has lasted too long, or `None`."""
+        since = self.rate_limited_since if self.open_since is None else self.open_since
+        return None if since is None else max(0.0, since + self._max_wait() - now)
+
     def _max_wait(self) -> float:
         if self._has_responded or not self._foreign_responses:
             return self.patience

@@ -89,6 +89,7 @@ class Throttle:
         retries: The number of attempts that followed a failed one.
         refused: The number of requests refused with 429.
         last_error: The last error that allowed a retry.
+        next_probe_at: The time of the next probe in an outage, or of the last one.
     """
 
     rate: AdaptiveRate
@@ -101,6 +102,7 @@ class Throttle:
     retries: int = 0
     refused: int = 0
     last_error: LosantError | None = None
+    next_probe_at: float = 0.0
     _backing_off: int = 0  # workers
     _queue: deque[tuple[anyio.Event, int]] = attrs.field(factory=deque)
     _arrival: anyio.Event = attrs.field(factory=anyio.Event)
@@ -200,6 +202,11 @@ class Throttle:
         finally:
             self._backing_off -= 1
 
+    def next_attempt_in(self, now: float) -> float:
+        """Return the seconds until a request may be sent, during an outage or a pause."""
+        probe = self.next_probe_at - now if self.circuit_breaker.is_open else 0.0
+        return max(0.0, probe, self.rate.pause_left(now))
+
     async def sleep(self, seconds: float) -> None:
         """Wait for a time, or until the job is stopping.
 
@@ -292,7 +299,9 @@ class Throttle:
         if self.circuit_breaker.is_out_of_patience(now):
             seen = "" if self.last_error is None else f"; last seen: {describe(self.last_error)}"
             raise GaveUpError(f"the service does not respond{seen}")
-        await self.sleep(self.circuit_breaker.next_probe(now))
+        seconds = self.circuit_breaker.next_probe(now)
+        self.next_probe_at = now + seconds
+        await self.sleep(seconds)
 
     # --- Outcomes of requests ----------------------------------------------------------------
 

@@ -158,7 +158,7 @@ def test_apply(fake: FakeLosant, own_token: str, service: str, command: Command)
     """A plan is shown and applied, and the totals are printed."""
     command("plan", "--expired", "--out", "p.jsonl")
 
-    code, out, err = command("apply", "p.jsonl", "--yes")
+    code, out, err = command("apply", "p.jsonl", "--yes", "--verbose")
 
     assert (code, out.startswith("Deleted 5, left alone 0, failed 0: ")) == (0, True)
     assert out.endswith(" requests per second.\n")

@@ -13,7 +13,18 @@ from losant_tokens.cli._app import COMMANDS, app, command_app
 from tests.support.command import Command
 
 VERBS = {
-    *("Activate", "Allow", "Always", "Apply", "Change", "Check", "Choose", "Compare", "Create"),
+    *(
+        "Activate",
+        "Allow",
+        "Always",
+        "Append",
+        "Apply",
+        "Change",
+        "Check",
+        "Choose",
+        "Compare",
+        "Create",
+    ),
     *(
         "Deactivate",
         "Delay",

@@ -8,8 +8,7 @@ import pytest
 from losant_tokens import Owner
 from losant_tokens.cli._format import format_seconds
 from losant_tokens.cli._plan_view import plan_rows, show_plan, totals_line
-from losant_tokens.cli._progress import job_progress
-from losant_tokens.jobs import Entry, Outcome, Progress
+from losant_tokens.jobs import Entry, Outcome
 from tests.support.reports import entry, report
 
 DONE = dict.fromkeys(Outcome, 0)
@@ -142,54 +141,3 @@ def test_totals(tmp_path: Path, outcomes: list[Outcome | None], expected: str) -
 def test_format_seconds(seconds: float | None, expected: str) -> None:
     """An estimate has a unit that fits its size."""
     assert format_seconds(seconds) == expected
-
-
-def at(settled: int, elapsed: float, **members: object) -> Progress:
-    return Progress(
-        total=100,
-        counts=DONE | {Outcome.DONE: settled},
-        elapsed=elapsed,
-        per_second=7.0,
-        **members,  # type: ignore[arg-type]
-    )
-
-
-def test_progress_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal, a line is printed at each tenth, and every ten seconds."""
-    with job_progress("Deleting", 100) as listener:
-        for progress in (
-            at(0, 0.0),
-            at(9, 1.0),
-            at(10, 2.0, concurrency=3, remaining=75.0),
-            at(11, 3.0),
-            at(12, 13.0),
-            at(13, 14.0, pause_reason="the service does not respond"),
-            at(13, 23.0, pause_reason="the service does not respond"),
-            at(100, 24.0),
-        ):
-            listener(progress)
-
-    assert capsys.readouterr().err.splitlines() == [
-        "Deleting: 10 of 100; 7/s, 3 at once, 1 min left",
-        "Deleting: 12 of 100; 7/s, ? left",
-        "Deleting: 13 of 100; waiting: the service does not respond",
-        "Deleting: 100 of 100; 7/s",
-    ]
-
-
-def test_unexpected_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Unexpected outcomes are printed first."""
-    counts = DONE | {Outcome.DONE: 50, Outcome.FAILED: 2, Outcome.CHANGED: 1, Outcome.UNKNOWN: 9}
-
-    with job_progress("Deleting", 100) as listener:
-        listener(Progress(total=100, counts=counts))
-
-    assert capsys.readouterr().err == "Deleting: 53 of 100; 1 changed, 2 failed, 0/s, ? left\n"
-
-
-def test_progress_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
-    """A job without tokens prints no progress."""
-    with job_progress("Deleting", 0) as listener:
-        listener(Progress(total=0, counts=DONE))
-
-    assert capsys.readouterr().err == ""

@@ -644,6 +644,41 @@ def test_progress(tmp_path: Path) -> None:
     assert len(report.pace) >= int(report.seconds)
 
 
+async def test_protected_tokens_are_no_progress(tmp_path: Path) -> None:
+    """Tokens that the plan protects are not counted."""
+    reports: list[Progress] = []
+    fake = fake_with(10)
+    names = [token.name for token in fake.tokens()]
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path, protect=names[:4])
+        await jobs.apply(client, plan, on_progress=reports.append)
+
+    last = reports[-1]
+    assert (plan.header.total.protected, len(plan)) == (4, 10)
+    assert (last.total, last.finished, last.counts[Outcome.PROTECTED]) == (6, 6, 0)
+
+
+def test_tokens_per_second(tmp_path: Path) -> None:
+    """The tokens per second are those of the last seconds, without those of earlier runs."""
+    reports: list[Progress] = []
+    fake = fake_with(200)
+    fake.fail("latency", seconds=0.5, times=None, method="DELETE")
+
+    async def job() -> None:
+        async with client_of(fake) as client:
+            plan = await planned(client, tmp_path)
+            await jobs.apply(client, plan, on_progress=reports.append)
+            reports.append(reports[-1])
+            await jobs.apply(client, plan, resume=True, on_progress=reports.append)
+
+    on_virtual_time(job)
+
+    assert reports[0].tokens_per_second == 0
+    # Ten requests at once take half a second each.
+    assert 10 < max(one.tokens_per_second for one in reports) < 25
+    assert reports[-1].tokens_per_second == 0
+
+
 async def test_error_of_a_listener(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An error of `on_progress` is logged once, and the job continues."""
 
@@ -667,7 +702,7 @@ def test_samples_of_a_long_job_are_merged() -> None:
 
     async def job() -> ProgressReporter:
         throttle = Throttle(AdaptiveRate(), AdaptiveConcurrency(10), CircuitBreaker(300))
-        reporter = ProgressReporter(10, States.of(10), throttle, Listener(None))
+        reporter = ProgressReporter(10, 0, States.of(10), throttle, Listener(None))
         with anyio.move_on_after(3000):
             async with anyio.create_task_group() as group:
                 group.start_soon(reporter.run)

@@ -98,8 +98,11 @@ def test_outage_is_waited_out(
     # The requests in flight, ten retries from the budget, and some probes.
     assert len(outage.met) <= 10 + 10 + 60 + 8
     assert report.retries <= 0.1 * 600 + 30
-    reason = "the service does not respond" if begin else "the account is being checked"
+    reason = "service unavailable" if begin else "checking the account"
     assert reason in {progress.pause_reason for progress in reports}
+    pauses = [one for one in reports if one.pause_reason == "service unavailable"]
+    assert all(0 <= (one.next_attempt_in or 0) <= 30 for one in pauses)
+    assert all(200 < (one.gives_up_in or 0) <= 300 for one in pauses)
     assert report.seconds < begin + 40 + 40
 
 
@@ -240,9 +243,13 @@ def test_retry_after_is_for_all(tmp_path: Path) -> None:
 
     assert counts(report) == {"done": 50}
     assert 30 <= report.seconds <= 75
-    assert "the service is limiting the request rate" in {
-        progress.pause_reason for progress in reports
+    waits = {
+        reason: [one.next_attempt_in or 0.0 for one in reports if one.pause_reason == reason]
+        for reason in ("rate limited", "service unavailable")
     }
+    assert 29 < max(waits["rate limited"]) <= 30
+    assert 29 < max(waits["service unavailable"]) <= 30
+    assert any(one.gives_up_in is None for one in reports)
 
 
 def test_budget_limits_retries(tmp_path: Path) -> None:
