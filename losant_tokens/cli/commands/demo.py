@@ -57,13 +57,16 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
         transport = fastest_transport(concurrency)
         return AsyncClient(own.token, base_url=fake.base_url, transport=transport)
 
+    print_status("$ losant-tokens plan --expired --inactive --any --out plan.jsonl")
     plan = make_plan(_plan_expired_and_inactive, folder / "plan.jsonl", make_client)
     show_plan(plan, sys.stdout)
+    print_status("$ losant-tokens apply plan.jsonl --yes")
     runner = JobRunner(plan, PROGRESS_LABELS[plan.header.action], make_client, prints_lines=True)
     with runner.signals.postponed():
         report = runner.run()
         print_failures(report)
         write_result(f"{_summary(report)}\n")
+    print_status("To try these and other commands yourself: losant-tokens sandbox")
     return EXIT_INTERRUPTED if runner.is_stopped else exit_code(report, runner)
 
 
@@ -71,7 +74,7 @@ async def _plan_expired_and_inactive(client: "AsyncClient", path: Path) -> "jobs
     from losant_tokens import Owner, jobs
 
     rule = jobs.expired() | jobs.inactive()
-    return await jobs.plan(client, Owner.user(), select=rule, path=path, allow_majority=True)
+    return await jobs.plan(client, Owner.user(), select=rule, path=path)
 
 
 def _summary(report: "jobs.Report") -> str:
@@ -90,7 +93,7 @@ async def _create_own_token(fake: RunningFake) -> "ApiToken":
     from losant_tokens import ApiTokenPost, AsyncClient
 
     post = ApiTokenPost(
-        "losant-tokens demo", scope=_SCOPES, expiration_date=datetime.now(UTC) + timedelta(hours=1)
+        "losant-tokens demo", scope=_SCOPES, expiration_date=datetime.now(UTC) + timedelta(days=2)
     )
     async with AsyncClient(fake.token, base_url=fake.base_url) as client:
         return await client.user_api_tokens.post(post)
