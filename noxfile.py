@@ -77,13 +77,12 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Make screenshots of the pages of reports and plans, and recordings of the command.
+    """Make screenshots of the pages of reports and plans.
 
     `nox -s screenshots -- FOLDER` writes them to a folder, by default those of the documentation.
     """
-    session.install("--editable", ".[browser,dev]")
+    session.install("--editable", ".[browser]")
     session.run("python", "-m", "tests.browser.screenshots", *session.posargs)
-    session.run("python", "-m", "tests.support.recordings", *session.posargs)
 
 
 @nox.session

@@ -104,6 +104,12 @@ COMMANDS = {
         _JOBS,
         _QUARANTINE,
     ),
+    "quarantine list": _Command(
+        "quarantine:list_quarantines",
+        "List quarantines, with what became of their tokens.",
+        texts.QUARANTINE_LIST,
+        "losant_tokens.cli._ledger",
+    ),
     "sweep": _Command(
         "quarantine:sweep",
         "Delete the unchanged tokens of a quarantine.",

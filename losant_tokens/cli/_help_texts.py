@@ -157,38 +157,64 @@ Examples:
   losant-tokens cleanup --expired --yes --max-changes 500      # for cron\
 """
 
+_QUARANTINE_NAME = """\
+QUARANTINE is an id of `losant-tokens quarantine list` or its first digits, the
+JSON report of a quarantine, or last.\
+"""
+
 QUARANTINE = f"""\
 {_TOKEN}
 
 {_SELECTION}
 
-The API rejects requests with an inactive token. `losant-tokens restore` and
-`losant-tokens sweep` read the JSON report.
+The API rejects requests with an inactive token. The quarantine is recorded in
+the state folder, with an id for `losant-tokens restore` and `sweep`.
 
 Examples:
-  losant-tokens quarantine --not-updated-for 180d --report quarantine.json
-  losant-tokens restore quarantine.json
-  losant-tokens sweep quarantine.json --after 30d\
+  losant-tokens quarantine --not-updated-for 180d --grace 30d
+  losant-tokens quarantine list
+  losant-tokens restore last --named 'ci-*'
+  losant-tokens sweep --due\
+"""
+
+QUARANTINE_LIST = f"""\
+{_TOKEN}
+
+{_QUARANTINE_NAME}
+
+Files know what jobs on this machine did, and the API knows which tokens are
+still inactive and unchanged. Both are compared. With --offline, only files are
+read: tokens that somebody else activated or deleted are shown as waiting.
+
+Examples:
+  losant-tokens quarantine list
+  losant-tokens quarantine list --offline
+  losant-tokens quarantine list last --json\
 """
 
 SWEEP = f"""\
 {_TOKEN}
 
+{_QUARANTINE_NAME}
 {_AGE}
 {_GLOB}
 
 Examples:
-  losant-tokens sweep quarantine.json --after 30d
-  losant-tokens sweep quarantine.json --after 4w --yes --report swept.html\
+  losant-tokens sweep --due --yes      # for cron
+  losant-tokens sweep 1f3a9c20
+  losant-tokens sweep quarantine.json --after 4w --report swept.html\
 """
 
 RESTORE = f"""\
 {_TOKEN}
 
+{_QUARANTINE_NAME}
 {_GLOB}
 
 Examples:
-  losant-tokens restore quarantine.json\
+  losant-tokens restore last
+  losant-tokens restore last --named 'ci-*' --named nightly
+  losant-tokens restore quarantine.json --id 575ec7417ae143cd83dc4a95\
 """
 
 RUNS = """\

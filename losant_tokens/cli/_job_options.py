@@ -24,7 +24,7 @@ from losant_tokens.cli._options import (
     repeatable,
 )
 from losant_tokens.cli._parse import read_owner
-from losant_tokens.cli._value_checks import existing_file
+from losant_tokens.cli._value_checks import existing_file, quarantine_name, quarantine_names
 
 if TYPE_CHECKING:
     from losant_tokens.jobs import Rule
@@ -35,6 +35,7 @@ _RUN = Group("Run", sort_key=3)
 
 DEFAULT_MAX_AGE = timedelta(hours=24)
 DEFAULT_PRUNE_AGE = timedelta(days=180)
+DEFAULT_GRACE = timedelta(days=30)
 
 
 def _read_owners(_: Any, tokens: Sequence[Token]) -> tuple[Owner, ...]:
@@ -48,12 +49,37 @@ Action = Annotated[
 PlanFile = Annotated[
     Path, Parameter(name="FILE", validator=existing_file, help="Read the plan from FILE.")
 ]
-ReportFile = Annotated[
-    Path,
+QuarantineName = Annotated[
+    str,
     Parameter(
-        name="FILE",
-        validator=existing_file,
-        help="Read the JSON report of the quarantine from FILE.",
+        name="QUARANTINE",
+        validator=quarantine_name,
+        help="Use this quarantine: an id, a report file, or last.",
+    ),
+]
+QuarantineNames = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="QUARANTINE...",
+        validator=quarantine_names,
+        show_default=False,
+        help="List only these quarantines: ids, report files, or last.",
+    ),
+]
+SweptQuarantine = Annotated[
+    str | None,
+    Parameter(
+        name="QUARANTINE",
+        validator=quarantine_name,
+        show_default=False,
+        help="Use this quarantine: an id, a report file, or last.",
+    ),
+]
+Grace = Annotated[
+    timedelta,
+    age(
+        "Allow sweep to delete the tokens after AGE.",
+        show_default=lambda span: f"{span.days}d",
     ),
 ]
 Out = Annotated[
@@ -78,7 +104,13 @@ PruneAge = Annotated[
         show_default=lambda span: f"{span.days}d",
     ),
 ]
-After = Annotated[timedelta, age("Delete only tokens deactivated more than AGE ago, such as 30d.")]
+After = Annotated[
+    timedelta | None,
+    age(
+        "Delete only tokens deactivated more than AGE ago.",
+        show_default=lambda _: "their grace period",
+    ),
+]
 Patience = Annotated[
     float | None,
     Parameter(

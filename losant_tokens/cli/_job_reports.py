@@ -1,50 +1,43 @@
 """Write the reports of a job, and print its totals and failures."""
 
 from collections.abc import Sequence
-from itertools import chain, count
 from pathlib import Path
-from shlex import quote
 
 from losant_tokens import jobs
 from losant_tokens.cli._console import is_quiet, print_error, print_status, write_result
 from losant_tokens.cli._errors import CommandError, explain
 from losant_tokens.cli._json import as_json
+from losant_tokens.cli._ledger import record
 from losant_tokens.cli._plan_view import totals_line
+from losant_tokens.cli._quarantine_view import next_steps
 
 _MAX_SHOWN_FAILURES = 5
 
 
-def write_reports(
-    report: jobs.Report, files: Sequence[Path], resume: str
-) -> tuple[list[Path], list[Path]]:
-    """Write the reports of a job; return their files, and the files that were written.
+def write_reports(report: jobs.Report, files: Sequence[Path], resume: str) -> list[Path]:
+    """Write the reports of a job; return the files that were written.
 
     Args:
         report: The report.
         files: The files that the user named.
         resume: The command that resumes the job, and so writes the reports again.
     """
-    files = [*files, *_default_report(report, files)]
-    return files, [file for file in files if _is_written(report, file, resume)]
+    return [file for file in files if _is_written(report, file, resume)]
 
 
-def _default_report(report: jobs.Report, files: Sequence[Path]) -> list[Path]:
-    """Return the file of the JSON report that `sweep` and `restore` need after a quarantine."""
-    has_json = any(file.suffix.lower() == ".json" for file in files)
-    if report.plan.header.action != "deactivate" or has_json or not len(report.plan):
-        return []
-    stem = report.plan.path.stem
-    numbers = (f"-{number}" for number in count(2))
-    names = (f"{stem}.report{number}.json" for number in chain([""], numbers))
-    paths = (report.journal.with_name(name) for name in names)
-    return [next(path for path in paths if _is_free(path, report.plan))]
+def is_recorded_at_end(report: jobs.Report, resume: str) -> bool:
+    """Record a job that concerns a quarantine at its end, and return whether that worked.
 
-
-def _is_free(path: Path, plan: jobs.Plan) -> bool:
-    """Return whether a report can be written to a path without replacing another file."""
+    Args:
+        report: The report.
+        resume: The command that resumes the job, and so records it again.
+    """
     try:
-        jobs.check_report_path(path, plan)
-    except jobs.GuardRefused:
+        record(report)
+    except (jobs.JobError, CommandError) as error:
+        problem = explain(error) if isinstance(error, jobs.JobError) else error
+        problem.hint = f"the journal has all outcomes. To record them again: {resume}"
+        print_error(problem)
         return False
     return True
 
@@ -81,10 +74,9 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
     print_failures(report)
     for file in saved:
         print_status(f"Report: {file}")
-        if report.plan.header.action == "deactivate" and file.suffix.lower() == ".json":
-            name = quote(str(file))
-            print_status(f"To activate the tokens again: losant-tokens restore {name}")
-            print_status(f"To delete them later: losant-tokens sweep {name} --after 30d")
+    if report.plan.header.action == "deactivate" and report.counts[jobs.Outcome.DONE]:
+        for line in next_steps(report):
+            print_status(line)
 
 
 def print_failures(report: jobs.Report) -> None:

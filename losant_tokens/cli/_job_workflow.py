@@ -1,6 +1,7 @@
 """The steps that the job commands share: plan, confirm, apply, report."""
 
 import sys
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
@@ -26,9 +27,10 @@ from losant_tokens.cli._errors import (
     explain,
 )
 from losant_tokens.cli._job_options import DEFAULT_MAX_AGE, RunOptions, SafetyOptions
-from losant_tokens.cli._job_reports import print_totals, write_reports
+from losant_tokens.cli._job_reports import is_recorded_at_end, print_totals, write_reports
 from losant_tokens.cli._job_runner import JobRunner
 from losant_tokens.cli._job_state_view import has_work, outcome_counts, question
+from losant_tokens.cli._ledger import record_start
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._output_checks import check_outputs
 from losant_tokens.cli._parse import format_age
@@ -38,14 +40,17 @@ from losant_tokens.cli._state_files import journal_path, new_plan_path
 from losant_tokens.errors import LosantError
 
 
-def plan_and_apply(
+def plan_and_apply(  # noqa: PLR0913 -- the parts of a job command
     command: str,
     planner: Planner,
     out: Path | None,
     options: RunOptions,
     safety: SafetyOptions,
     connection: ConnectionOptions,
+    *,
     quarantine: Path | None = None,
+    explain_nothing: Callable[[jobs.Plan], str] = nothing_to_do,
+    ignored: Sequence[type[jobs.PlanWarning]] = (),
 ) -> int:
     """Make a plan, ask for confirmation, apply the plan, and return the exit code.
 
@@ -57,6 +62,8 @@ def plan_and_apply(
         safety: The safety checks of the plan.
         connection: How to connect.
         quarantine: The report of a quarantine, if the command reads one.
+        explain_nothing: Returns one line about a plan that selects no token.
+        ignored: Warnings about the plan that are not printed.
     """
     require_terminal_or_yes(command, yes=options.yes)
     inputs = [] if quarantine is None else [("the report of the quarantine", quarantine)]
@@ -64,13 +71,17 @@ def plan_and_apply(
         check_outputs(options.report, inputs=inputs, journal=options.journal)
         path = out or new_plan_path(command)
         plan = make_plan(
-            planner, path, job_client_factory(connection), protects=bool(safety.protect)
+            planner,
+            path,
+            job_client_factory(connection),
+            protects=bool(safety.protect),
+            ignored=ignored,
         )
         job = JobWorkflow(plan, options, connection, journal_path(plan, options.journal))
         check_outputs(options.report, inputs=inputs, out=plan.path, journal=job.journal, plan=plan)
         kept = f"The plan is kept. To apply it: {job.command()}"
         with notice_if_interrupted(kept):
-            is_confirmed = confirm_plan(plan, options)
+            is_confirmed = confirm_plan(plan, options, explain_nothing=explain_nothing)
         if not is_confirmed:
             print_status(kept)
             return EXIT_ERROR
@@ -88,6 +99,7 @@ def confirm_plan(
     *,
     state: jobs.JobState | None = None,
     retry_failed: bool = False,
+    explain_nothing: Callable[[jobs.Plan], str] = nothing_to_do,
 ) -> bool:
     """Show a plan, ask for confirmation, and return whether to apply it.
 
@@ -96,9 +108,10 @@ def confirm_plan(
         options: How to apply it.
         state: The state of the job, if it may have been started before.
         retry_failed: Whether the job retries failed tokens.
+        explain_nothing: Returns one line about a plan that selects no token.
     """
     if plan.header.total.selected == 0:
-        print_status(nothing_to_do(plan))
+        print_status(explain_nothing(plan))
         return True
     if state is not None and not has_work(state, retry_failed=retry_failed):
         counts = ", ".join(outcome_counts(plan, state))
@@ -152,6 +165,7 @@ class JobWorkflow:
 
     def run(self) -> int:
         """Apply the plan, write the reports, and return the exit code."""
+        record_start(self.plan, self.journal)
         runner = self._runner()
         # A signal while the report is written must not lose the report or the totals.
         with runner.signals.postponed():
@@ -187,9 +201,11 @@ class JobWorkflow:
 
     def _report(self, report: jobs.Report) -> bool:
         """Write the reports and print the totals; return whether all reports were written."""
-        files, saved = write_reports(report, self.options.report, self.command("--resume"))
+        resume = self.command("--resume")
+        is_recorded = is_recorded_at_end(report, resume)
+        saved = write_reports(report, self.options.report, resume)
         print_totals(report, saved, json=self.options.json)
-        return len(saved) == len(files)
+        return is_recorded and len(saved) == len(self.options.report)
 
     def _print_next_step(self, report: jobs.Report) -> None:
         if not report.is_complete:

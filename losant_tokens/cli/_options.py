@@ -31,9 +31,16 @@ def flag(help_: str) -> Parameter:
     return Parameter(help=help_, negative="", show_default=False)
 
 
-def repeatable(metavar: str, help_: str) -> Parameter:
+def repeatable(metavar: str, help_: str, name: str | None = None) -> Parameter:
     """Return the parameter of an option that can be given several times."""
-    return Parameter(help=help_, metavar=metavar, negative="", show_default=False, json_list=False)
+    return Parameter(
+        name=name,
+        help=help_,
+        metavar=metavar,
+        negative="",
+        show_default=False,
+        json_list=False,
+    )
 
 
 def choice(*values: str, help_: str) -> Parameter:

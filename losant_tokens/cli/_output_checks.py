@@ -6,6 +6,7 @@ from pathlib import Path
 
 from losant_tokens import jobs
 from losant_tokens.cli._errors import BlockedError, CommandError, UsageError
+from losant_tokens.cli._state_files import LEDGER, existing_state_folder
 
 NamedFile = tuple[str, Path]
 
@@ -52,6 +53,11 @@ def _check_report(file: Path) -> None:
         raise UsageError(f"the name of a report must end in {suffixes}: {file}")
     if not os.access(file.parent, os.W_OK):
         raise CommandError(f"{file} cannot be written: its folder is missing or read-only")
+    state = existing_state_folder()
+    if state is not None and file.parent.resolve() == (state / LEDGER).resolve():
+        raise BlockedError(
+            f"{file.parent} is for the records of quarantines", "write the report elsewhere"
+        )
 
 
 def _check_distinct(files: Sequence[NamedFile]) -> None:

@@ -1,7 +1,7 @@
 """Make a plan from the options of a job command, and show it."""
 
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -9,12 +9,13 @@ from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.cli._connect import ClientFactory, report_retries, run_until_stopped
-from losant_tokens.cli._console import is_quiet, print_warning, transient_status
+from losant_tokens.cli._console import is_quiet, transient_status
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
-from losant_tokens.cli._library_messages import with_options
+from losant_tokens.cli._ledger import Choice, printed_warnings
 
 Planner = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
+OnReview = Callable[[tuple[jobs.QuarantineReview, ...]], None]
 
 
 def selection_planner(
@@ -23,6 +24,7 @@ def selection_planner(
     safety: SafetyOptions,
     action: Action,
     patience: float | None = None,
+    grace: timedelta | None = None,
 ) -> Planner:
     """Return a function that plans an action for the tokens that match the rules.
 
@@ -37,22 +39,71 @@ def selection_planner(
         )
     settings = _settings(jobs.plan, safety, patience)
     return lambda client, path: jobs.plan(
-        client, owners, select=rule, action=action, path=path, **settings
+        client, owners, select=rule, action=action, path=path, grace=grace, **settings
     )
 
 
 def sweep_planner(
-    report: Path, after: timedelta, safety: SafetyOptions, patience: float | None = None
+    choose: Choice,
+    after: timedelta | None,
+    safety: SafetyOptions,
+    patience: float | None = None,
+    on_review: OnReview | None = None,
 ) -> Planner:
-    """Return a function that plans to delete the tokens that a quarantine has deactivated."""
+    """Return a function that plans to delete the tokens of quarantines.
+
+    Args:
+        choose: Chooses the quarantines.
+        after: How long ago a token must have been deactivated. Default: its grace period.
+        safety: The safety checks of the plan.
+        patience: How long to wait for the end of an outage, in seconds.
+        on_review: Receives the state of each quarantine.
+    """
     settings = _settings(jobs.sweep, safety, patience)
-    return lambda client, path: jobs.sweep(client, report, after=after, path=path, **settings)
+
+    async def make(client: AsyncClient, path: Path) -> jobs.Plan:
+        quarantines = await choose(client)
+        if not quarantines:
+            return await jobs.plan(client, Owner.user(), select=jobs.no_tokens(), path=path)
+        if after is None and any(one.grace is None for one in quarantines):
+            raise UsageError(
+                f"{quarantines[0].source} sets no grace period",
+                "say how old a deactivation must be: --after 30d",
+            )
+        return await jobs.sweep(
+            client, quarantines, after=after, path=path, on_review=on_review, **settings
+        )
+
+    return make
 
 
-def restore_planner(report: Path, safety: SafetyOptions, patience: float | None = None) -> Planner:
-    """Return a function that plans to activate the tokens that a quarantine has deactivated."""
+def restore_planner(
+    choose: Choice,
+    named: tuple[str, ...],
+    ids: tuple[str, ...],
+    safety: SafetyOptions,
+    patience: float | None = None,
+    on_review: OnReview | None = None,
+) -> Planner:
+    """Return a function that plans to activate the tokens of a quarantine.
+
+    Args:
+        choose: Chooses the quarantine.
+        named: Patterns of names. Default: all tokens.
+        ids: Ids of tokens. Default: all tokens.
+        safety: The safety checks of the plan.
+        patience: How long to wait for the end of an outage, in seconds.
+        on_review: Receives the state of the quarantine.
+    """
     settings = _settings(jobs.restore, safety, patience)
-    return lambda client, path: jobs.restore(client, report, path=path, **settings)
+
+    async def make(client: AsyncClient, path: Path) -> jobs.Plan:
+        (quarantine,) = await choose(client)
+        return await jobs.restore(
+            client, quarantine, named=named, ids=ids, path=path, on_review=on_review, **settings
+        )
+
+    return make
 
 
 def _settings(
@@ -65,7 +116,12 @@ def _settings(
 
 
 def make_plan(
-    planner: Planner, path: Path, make_client: ClientFactory, *, protects: bool = False
+    planner: Planner,
+    path: Path,
+    make_client: ClientFactory,
+    *,
+    protects: bool = False,
+    ignored: Sequence[type[jobs.PlanWarning]] = (),
 ) -> jobs.Plan:
     """Make a plan, and print its warnings.
 
@@ -75,6 +131,7 @@ def make_plan(
         make_client: Makes the client.
         protects: Whether the user protects tokens. A quiet command then assumes that the token in
             use is one of them.
+        ignored: Warnings that are not printed.
     """
     report_retries()
 
@@ -82,13 +139,9 @@ def make_plan(
         async with make_client(None) as client:
             return await planner(client, path)
 
-    with warnings.catch_warnings(), transient_status("Listing the tokens..."):
-        warnings.showwarning = _print_warning  # type: ignore[assignment]  # accepts fewer names
-        warnings.simplefilter("always", jobs.PlanWarning)
+    with printed_warnings(), transient_status("Listing the tokens..."):
+        for category in ignored:
+            warnings.simplefilter("ignore", category)
         if protects and is_quiet():
             warnings.simplefilter("ignore", jobs.OwnTokenWarning)
         return run_until_stopped(run)
-
-
-def _print_warning(message: Warning | str, *_: object) -> None:
-    print_warning(with_options(str(message)))

@@ -1,13 +1,14 @@
-"""The files that the command keeps in its state folder: plans without a name, and journals.
+"""The files that the command keeps in its state folder: plans, journals, and the ledger.
 
-The files of complete jobs are pruned. Files of incomplete jobs, of quarantines, and files that
-cannot be read are kept.
+The files of complete jobs are pruned. Files of incomplete jobs, of quarantines with waiting tokens,
+and files that cannot be read are kept.
 """
 
-import json
 import os
 import re
 import tempfile
+import warnings
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,10 +19,11 @@ from losant_tokens.cli._errors import CommandError
 from losant_tokens.cli._job_options import DEFAULT_PRUNE_AGE
 from losant_tokens.errors import LosantError
 
-_PLAN = re.compile(r"(?:plan|cleanup|sweep|restore)-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\.jsonl")
+_PLAN = re.compile(r"(?:plan|cleanup|quarantine|sweep|restore)-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\.jsonl")
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _STALE = timedelta(days=1)  # The age of abandoned half-written files; writing takes seconds.
-_ENDED = frozenset({"done", "gone", "changed", "protected", "failed"})
+LEDGER = "quarantines"
+"""The name of the folder in the state folder that records quarantines."""
 
 
 def new_plan_path(command: str) -> Path:
@@ -116,6 +118,14 @@ def existing_state_folder() -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
+def plan_files(folder: Path) -> list[Path]:
+    """Return the plans without a name of their own in the state folder, the oldest first."""
+    with suppress(OSError):
+        found = [path for path in folder.iterdir() if _PLAN.fullmatch(path.name)]
+        return sorted(found, key=lambda path: path.name.partition("-")[2])
+    return []
+
+
 def prune_state_folder(older_than: timedelta) -> int:
     """Prune the state folder, print the files that were removed, and return the exit code."""
     folder = existing_state_folder()
@@ -128,70 +138,61 @@ def prune_state_folder(older_than: timedelta) -> int:
 def prune(folder: Path, older_than: timedelta) -> list[Path]:
     """Remove the files of complete jobs and half-written files; return the removed files.
 
-    A plan that was never applied is removed. The files of quarantines are kept, because their
-    tokens may still be restored or swept.
+    A plan that was never applied is removed. A quarantine is kept with all of its files until later
+    jobs have deleted or activated all of its tokens.
 
     Args:
         folder: The state folder.
         older_than: The minimum time since the end of a job.
     """
+    now = datetime.now(UTC)
+    ended_before = now - older_than
+    ledger = jobs.Ledger(folder / LEDGER)
+    with warnings.catch_warnings():
+        # A file that cannot be read is kept. `quarantine list` reports it.
+        warnings.simplefilter("ignore", jobs.PlanWarning)
+        removed = _prune_half_written(folder, now) + _prune_half_written(ledger.folder, now)
+        settled = ledger.prune(ended_before)
+    for path in plan_files(folder):
+        with suppress(OSError, LosantError):
+            removed += _prune_job(path, ended_before, {report.stem for report in settled})
+    return removed + settled
+
+
+def _prune_half_written(folder: Path, now: datetime) -> list[Path]:
     removed: list[Path] = []
-    now = datetime.now(UTC).timestamp()
-    try:
-        files = sorted(folder.iterdir())
-    except OSError:
-        return removed
-    for path in files:
-        with suppress(OSError):
-            if path.is_symlink() or not path.is_file():
+    stale_before = (now - _STALE).timestamp()
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if not _HALF_WRITTEN.fullmatch(path.name) or path.is_symlink():
                 continue
-            if (
-                _HALF_WRITTEN.fullmatch(path.name)
-                and path.stat().st_mtime < now - _STALE.total_seconds()
-            ):
-                path.unlink()
-                removed.append(path)
-            elif _PLAN.fullmatch(path.name):
-                removed += _prune_job(path, now - older_than.total_seconds())
+            with suppress(OSError):
+                if path.is_file() and path.stat().st_mtime < stale_before:
+                    path.unlink()
+                    removed.append(path)
     return removed
 
 
-def _prune_job(path: Path, ended_before: float) -> list[Path]:
-    """Remove a plan and its journal if the job is complete and ended before a timestamp."""
+def _prune_job(path: Path, ended_before: datetime, settled: Collection[str]) -> list[Path]:
+    """Remove a plan and its journal if the job is complete and ended before a time.
+
+    Args:
+        path: The plan.
+        ended_before: The time.
+        settled: The names of the reports that the ledger has just removed, without suffix.
+    """
     journal = path.with_name(f"{path.name}.journal")
     files = [path, *([journal] if journal.exists() else [])]
-    if any(file.stat().st_mtime >= ended_before for file in files):
+    if any(file.stat().st_mtime >= ended_before.timestamp() for file in files):
         return []
-    try:
-        plan = jobs.Plan.read(path)
-    except LosantError:
+    plan = jobs.Plan.read(path)
+    state = jobs.job_state(plan, journal)
+    if state.is_running or (state.is_started and not state.is_complete):
         return []
-    if plan.header.action == "deactivate" or not _is_finished(plan, files[1:]):
+    has_deactivated = plan.header.action == "deactivate" and state.counts[jobs.Outcome.DONE] > 0
+    if has_deactivated and f"quarantine-{plan.id}" not in settled:
         return []
     # The plan is removed last, because the journal is found by the name of the plan.
     for file in reversed(files):
         file.unlink()
     return files
-
-
-def _is_finished(plan: jobs.Plan, journals: list[Path]) -> bool:
-    """Return whether a job was never started, or has an outcome for each token."""
-    try:
-        return all(_has_all_outcomes(journal, len(plan)) for journal in journals)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        return False
-
-
-def _has_all_outcomes(journal: Path, size: int) -> bool:
-    ended = [False] * size
-    with journal.open("rb") as file:
-        if json.loads(file.readline())["format"] != "losant-tokens journal":
-            return False
-        for line in file:
-            data = json.loads(line)
-            if "n" not in data:
-                continue
-            numbers = data["n"] if isinstance(data["n"], list) else [data["n"]]
-            for number in numbers:
-                ended[number] = data["is"] in _ENDED
-    return all(ended)

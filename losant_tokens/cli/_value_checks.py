@@ -77,3 +77,25 @@ def existing_file(_type: object, path: Path) -> None:
         raise ValueError(f"{path} is a folder")
     if not os.access(path, os.R_OK):
         raise ValueError(f"{path} cannot be read: permission denied")
+
+
+def quarantine_name(_type: object, name: str | None) -> None:
+    """Check the file of a quarantine, if a string is the path of a file and not an id.
+
+    Raises:
+        ValueError: The file does not exist, is a folder, or cannot be read; or the string is empty.
+    """
+    if name == "":
+        raise ValueError("a quarantine cannot be an empty string")
+    if name is not None and any(mark in name for mark in (".", "/", os.sep)):
+        existing_file(None, Path(name))
+
+
+def quarantine_names(type_: object, names: tuple[str, ...]) -> None:
+    """Check the files of quarantines, as `quarantine_name` does.
+
+    Raises:
+        ValueError: A file cannot be read, or a string is empty.
+    """
+    for name in names:
+        quarantine_name(type_, name)

@@ -23,6 +23,10 @@ class OwnTokenWarning(PlanWarning):
     """Warns that the token of the client may be among the selected tokens."""
 
 
+class LeftAloneWarning(PlanWarning):
+    """Warns that `sweep` or `restore` leaves tokens alone, because somebody has changed them."""
+
+
 class Outcome(Enum):
     """The outcome of a job for one token.
 

@@ -1,25 +1,50 @@
-"""The commands `quarantine`, `sweep` and `restore`: deactivate now, then delete or activate."""
+"""`quarantine`, `quarantine list`, `sweep` and `restore`: deactivate now, delete later."""
 
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from losant_tokens.cli._console import require_terminal_or_yes, write_output
+from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._job_options import (
+    DEFAULT_GRACE,
     DEFAULT_OWNERS,
     DEFAULT_RUN,
     DEFAULT_SAFETY,
     NO_RULES,
     After,
+    Grace,
     Out,
     Owners,
-    ReportFile,
+    QuarantineName,
+    QuarantineNames,
     RuleOptions,
     RunOptions,
     SafetyOptions,
+    SweptQuarantine,
 )
-from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._json import as_json
+from losant_tokens.cli._options import (
+    DEFAULT_CONNECTION,
+    ConnectionOptions,
+    Json,
+    flag,
+    repeatable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from losant_tokens import jobs
+
+_HELP = "see losant-tokens sweep --help"
 
 
 def quarantine(
     *,
     rules: RuleOptions = NO_RULES,
     owners: Owners = DEFAULT_OWNERS,
+    grace: Grace = DEFAULT_GRACE,
     safety: SafetyOptions = DEFAULT_SAFETY,
     out: Out = None,
     options: RunOptions = DEFAULT_RUN,
@@ -29,32 +54,86 @@ def quarantine(
     from losant_tokens.cli._job_workflow import plan_and_apply
     from losant_tokens.cli._planning import selection_planner
 
-    planner = selection_planner(rules, owners, safety, "deactivate", options.patience)
+    planner = selection_planner(rules, owners, safety, "deactivate", options.patience, grace)
     return plan_and_apply("quarantine", planner, out, options, safety, connection)
 
 
-def sweep(
-    report: ReportFile,
+def list_quarantines(
+    names: QuarantineNames = (),
     /,
     *,
-    after: After,
+    offline: Annotated[
+        bool, flag("Read only files, and do not ask the API which tokens still wait.")
+    ] = False,
+    json: Annotated[Json, Parameter(help="Write JSON, with all numbers.")] = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """List quarantines, with what became of their tokens."""
+    from losant_tokens.cli import _ledger
+    from losant_tokens.cli._quarantine_view import as_json_values, show_quarantines
+
+    read = _ledger.offline_states if offline else _ledger.online_states
+    states: Sequence[jobs.Quarantine | jobs.QuarantineReview] = read(names, connection)
+    if json:
+        write_output(as_json([as_json_values(state) for state in states]))
+    else:
+        show_quarantines(states)
+    return 0
+
+
+def sweep(
+    quarantine: SweptQuarantine = None,
+    /,
+    *,
+    due: Annotated[bool, flag("Sweep all quarantines whose grace period has ended.")] = False,
+    after: After = None,
     safety: SafetyOptions = DEFAULT_SAFETY,
     out: Out = None,
     options: RunOptions = DEFAULT_RUN,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Delete the unchanged tokens of a quarantine."""
+    from losant_tokens import jobs
     from losant_tokens.cli._job_workflow import plan_and_apply
+    from losant_tokens.cli._ledger import chosen_quarantine, due_quarantines
     from losant_tokens.cli._planning import sweep_planner
+    from losant_tokens.cli._quarantine_view import nothing_to_sweep
 
-    planner = sweep_planner(report, after, safety, options.patience)
-    return plan_and_apply("sweep", planner, out, options, safety, connection, report)
+    if quarantine is None and not due:
+        raise UsageError("name a quarantine, or pass --due for all that are due", _HELP)
+    if quarantine is not None and due:
+        raise UsageError("name a quarantine or pass --due, but not both", _HELP)
+    if due and after is not None:
+        raise UsageError("--due uses the grace period of each quarantine: leave --after out", _HELP)
+    require_terminal_or_yes("sweep", yes=options.yes)
+    choose, file = (due_quarantines, None) if quarantine is None else chosen_quarantine(quarantine)
+    reviews: list[jobs.QuarantineReview] = []
+    return plan_and_apply(
+        "sweep",
+        sweep_planner(choose, after, safety, options.patience, reviews.extend),
+        out,
+        options,
+        safety,
+        connection,
+        quarantine=file,
+        explain_nothing=lambda plan: nothing_to_sweep(plan, reviews),
+        # A nightly sweep of everything would repeat them for ever. `quarantine list` shows them.
+        ignored=(jobs.LeftAloneWarning,) if due else (),
+    )
 
 
 def restore(
-    report: ReportFile,
+    quarantine: QuarantineName,
     /,
     *,
+    named: Annotated[
+        tuple[str, ...],
+        repeatable("GLOB", "Restore only tokens whose name matches GLOB; repeat for more."),
+    ] = (),
+    ids: Annotated[
+        tuple[str, ...],
+        repeatable("ID", "Restore only the token with this id; repeat for more.", name="--id"),
+    ] = (),
     safety: SafetyOptions = DEFAULT_SAFETY,
     out: Out = None,
     options: RunOptions = DEFAULT_RUN,
@@ -62,7 +141,22 @@ def restore(
 ) -> int:
     """Activate the unchanged tokens of a quarantine."""
     from losant_tokens.cli._job_workflow import plan_and_apply
+    from losant_tokens.cli._ledger import chosen_quarantine
+    from losant_tokens.cli._parse import read_token_ids
     from losant_tokens.cli._planning import restore_planner
+    from losant_tokens.cli._quarantine_view import nothing_to_restore
 
-    planner = restore_planner(report, safety, options.patience)
-    return plan_and_apply("restore", planner, out, options, safety, connection, report)
+    require_terminal_or_yes("restore", yes=options.yes)
+    chosen_ids = tuple(read_token_ids(ids))
+    choose, file = chosen_quarantine(quarantine)
+    reviews: list[jobs.QuarantineReview] = []
+    return plan_and_apply(
+        "restore",
+        restore_planner(choose, named, chosen_ids, safety, options.patience, reviews.extend),
+        out,
+        options,
+        safety,
+        connection,
+        quarantine=file,
+        explain_nothing=lambda plan: nothing_to_restore(plan, reviews),
+    )

@@ -70,6 +70,8 @@ async def check_account_of_job(
 def check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bool) -> None:
     """Refuse a plan that is too old, by the server's clock if it is known.
 
+    A plan that selects no token changes nothing at any age.
+
     Args:
         client: The client, which may know the server's time.
         plan: The plan.
@@ -79,6 +81,8 @@ def check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bo
     Raises:
         PlanRefused: The plan is too old, or from the future.
     """
+    if not plan.header.total.selected:
+        return
     now = client.server_time() or datetime.now(UTC)
     if resume and (age := now - plan.header.created_at) > max_age:
         raise PlanRefused(

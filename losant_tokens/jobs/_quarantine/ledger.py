@@ -90,7 +90,7 @@ class Ledger:
             JobError: The file cannot be written.
         """
         header = report.plan.header
-        if not len(report.plan) or (header.action != "deactivate" and not header.quarantines):
+        if not header.total.selected or (header.action != "deactivate" and not header.quarantines):
             return None
         # The plan and the journal must be found from any folder.
         plan = attrs.evolve(report.plan.detached(), path=report.plan.path.absolute())
@@ -121,6 +121,10 @@ class Ledger:
         Args:
             ended_before: Keep a report if it, or a later one about its tokens, was written since.
         """
+        files = self._files("deactivate", "delete", "activate")
+        # Reading the reports takes much longer than looking at their dates.
+        if all(_modified(path) >= ended_before for path in files):
+            return []
         quarantines = self.quarantines()
         steps = [step for path in self._files("delete", "activate") if (step := _read_step(path))]
         kept = {one.id for one in quarantines if not _is_old(one, steps, ended_before)}

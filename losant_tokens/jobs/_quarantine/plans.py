@@ -33,7 +33,7 @@ from losant_tokens.jobs._quarantine.change import Key
 from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
 from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._types import Action, PlanWarning
+from losant_tokens.jobs._types import Action, LeftAloneWarning, PlanWarning
 
 OnReview = Callable[[tuple[QuarantineReview, ...]], None]
 """Receives the state of each quarantine before the plan is returned."""
@@ -62,8 +62,8 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     """Plan to delete the tokens that a job has deactivated longer ago than `after`.
 
     The plan selects the tokens that the job deactivated, that are still inactive, and that nobody
-    has changed since. A `PlanWarning` counts the tokens that are left alone because somebody has
-    changed them, and why. Apply the plan with `verify`, which is the default.
+    has changed since. A `LeftAloneWarning` counts the tokens that somebody has changed, and says
+    how. Apply the plan with `verify`, which is the default.
 
     Args:
         client: The client that lists the tokens.
@@ -137,8 +137,8 @@ async def restore(  # noqa: PLR0913 -- the guards of a plan
 ) -> Plan:
     """Plan to activate the tokens that a job has deactivated and that nobody has changed since.
 
-    A `PlanWarning` counts the tokens that are left alone, and why. More than half of an owner's
-    tokens may be selected, because they were active before.
+    A `LeftAloneWarning` counts the tokens that somebody has changed, and says how. More than half
+    of an owner's tokens may be selected, because they were active before.
 
     Args:
         client: The client that lists the tokens.
@@ -288,7 +288,7 @@ async def _plan_action(
     )
     for review in reviews:
         if left_alone := review.left_alone():
-            warn_caller(left_alone, PlanWarning)
+            warn_caller(left_alone, LeftAloneWarning)
     if on_review is not None:
         now = settings.now or plan.header.created_at
         on_review(tuple(review.result(now) for review in reviews))

@@ -690,10 +690,13 @@ def test_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
     code, out, err = command("quarantine", "--expired", "--yes", "--report", "r.json")
 
     assert (code, out.startswith("Deactivated 5, ")) == (0, True)
+    id_ = jobs.Quarantine.read("r.json").id
+    due = datetime.now(UTC) + timedelta(days=30)
     assert err.endswith(
         "Report: r.json\n"
-        "To activate the tokens again: losant-tokens restore r.json\n"
-        "To delete them later: losant-tokens sweep r.json --after 30d\n"
+        f"Quarantine: {id_}\n"
+        f"To activate the tokens again: losant-tokens restore {id_}\n"
+        f"To delete them when they are due, from {due:%Y-%m-%d}: losant-tokens sweep --due\n"
     )
     inactive = {token.name for token in fake.tokens() if token.status == "inactive"}
     assert {f"ci-{number}" for number in range(5)} == inactive
@@ -704,15 +707,12 @@ def test_quarantine(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_quarantine_without_a_report(service: str, command: Command, state: Path) -> None:
-    """A quarantine always writes a JSON report beside the plan."""
+    """A quarantine is recorded in the state folder, with or without a JSON report elsewhere."""
     _, _, err = command("quarantine", "--expired", "--yes", "--report", "r.csv")
 
-    (report,) = state.glob("*.json")
-    assert (
-        f"Report: r.csv\nReport: {report}\nTo activate the tokens again: losant-tokens restore "
-        in err
-    )
-    assert "losant-tokens report" in report.read_text()
+    (found,) = jobs.Ledger(state / "quarantines").quarantines()
+    assert f"Report: r.csv\nQuarantine: {found.id}\n" in err
+    assert (found.total, found.grace) == (5, timedelta(days=30))
 
 
 def test_restore(fake: FakeLosant, service: str, command: Command) -> None:
@@ -817,7 +817,7 @@ def test_report_is_a_folder(service: str, command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweep", os.devnull], "--after"),
+        (["sweep"], "name a quarantine, or pass --due"),
         (["sweep", os.devnull, "--after", "soon"], '"soon" is not a length of time: use hours'),
         (["apply"], "Missing argument: FILE"),
         (["apply", os.devnull, "--rate", "0"], 'Invalid value for --rate: "0" is too small'),

@@ -116,16 +116,6 @@ def test_resumed_quarantine(fake: FakeLosant, service: str, command: Command) ->
     assert (code, json.loads(Path("q.json").read_text())["totals"]["done"]) == (0, 4)
 
 
-def test_default_report(fake: FakeLosant, service: str, command: Command) -> None:
-    """The default report of a quarantine replaces no file."""
-    Path("p.report.json").write_text("mine")
-
-    code, _, err = command("quarantine", *CI, "--out", "p.jsonl")
-
-    assert (code, Path("p.report.json").read_text()) == (0, "mine")
-    assert "Report: p.report-2.json\n" in err
-
-
 @pytest.mark.parametrize("name", ["r.json", "./r.json", "link.json", "hard.json", "R.json"])
 def test_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Links, relative paths and the case of letters do not make a different file."""

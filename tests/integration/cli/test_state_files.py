@@ -179,12 +179,37 @@ def test_incomplete_jobs_are_kept(
 def test_quarantines_are_kept(
     fake: FakeLosant, service: str, command: Command, state: Path
 ) -> None:
-    """The plan, the journal and the report of a quarantine are kept."""
+    """The plan, the journal and the report of a quarantine with waiting tokens are kept."""
     command("quarantine", *CI, "--yes")
+    age(state)
+    age(state / "quarantines")
+
+    assert _state_files.prune(state, DAY) == []
+
+
+@pytest.mark.parametrize("step", [("restore", "last"), ("sweep", "last", "--after", "0h")])
+def test_settled_quarantines_are_pruned(
+    fake: FakeLosant, service: str, command: Command, state: Path, step: tuple[str, ...]
+) -> None:
+    """All files of a quarantine are removed once its tokens are restored or swept."""
+    command("quarantine", *CI, "--yes")
+    command(*step, "--yes")
+    assert _state_files.prune(state, DAY) == []
+    age(state)
+    age(state / "quarantines")
+
+    assert len(_state_files.prune(state, DAY)) == 6
+    assert list(state.iterdir()) == [state / "quarantines"]
+
+
+def test_deactivation_that_changed_nothing_is_pruned(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """A plan to deactivate tokens that was never applied is removed."""
     command("plan", *CI, "--action", "deactivate")
     age(state)
 
-    assert _state_files.prune(state, DAY) == []
+    assert len(_state_files.prune(state, DAY)) == 1
 
 
 @pytest.mark.parametrize(

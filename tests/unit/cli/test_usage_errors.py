@@ -37,12 +37,12 @@ def each_option() -> dict[str, str]:
 
 
 def positionals(name: str) -> list[str]:
-    """Return a value for each argument that a command requires."""
+    """Return a value for each argument that a command takes."""
     collection = command_app(name).assemble_argument_collection().filter_by(show=True)
     return [
         (one.get_choices(force=True) or [__file__])[0]
         for one in collection
-        if not one.name.startswith("--") and one.required
+        if not one.name.startswith("--") and not one.name.endswith("...")
     ]
 
 
@@ -173,12 +173,9 @@ def test_missing_values(command: Command, name: str) -> None:
         (["plan", "--out="], "a file name cannot be empty", "plan "),
         (["show"], "Missing argument: ID", "show "),
         (["delete"], "Missing argument: ID...", "delete "),
-        (["sweep", __file__], "Missing option: --after", "sweep "),
-        (
-            ["sweep", __file__, "--aftr", "30d"],
-            "Missing option: --after. Did you mean --after instead of --aftr?",
-            "sweep ",
-        ),
+        (["sweep"], "name a quarantine, or pass --due for all that are due", "sweep "),
+        (["sweep", "last", "--due"], "name a quarantine or pass --due, but not both", "sweep "),
+        (["sweep", "--due", "--after", "1d"], "--due uses the grace period of each", "sweep "),
         (["create", "ci", "--expires", "soon"], '"soon" is not an expiration date', "create "),
         (["completion", "tcsh"], 'value for SHELL: "tcsh" is not one of bash', "completion "),
     ],
@@ -186,6 +183,26 @@ def test_missing_values(command: Command, name: str) -> None:
 def test_messages(command: Command, arguments: list[str], message: str, help_of: str) -> None:
     """A usage error exits with 2 and one line, with a hint to the help."""
     assert message in check(command(*arguments), help_of)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing option: --after"),
+        (["--aftr", "3"], "Missing option: --after. Did you mean --after instead of --aftr?"),
+    ],
+)
+def test_missing_option(words: list[str], message: str) -> None:
+    """A required option that is missing is named, and a misspelt one is suggested."""
+    app = App("losant-tokens")
+
+    @app.default
+    def function(*, after: int) -> None: ...
+
+    with pytest.raises(CycloptsError) as caught:
+        app.parse_args(words, print_error=False, exit_on_error=False)
+
+    assert str(usage_error(caught.value)) == message
 
 
 def test_option_before_the_command(command: Command) -> None:
@@ -212,7 +229,7 @@ def test_files_that_cannot_be_read(
         (Path(__file__) / "below", "cannot be read: Not a directory"),
     ):
         message = check(command(*arguments, str(path)), f"{arguments[0]} ")
-        assert message == f"{path} {problem}"
+        assert message.removeprefix("Invalid value for QUARANTINE: ") == f"{path} {problem}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,249 @@
+"""The quarantines that this machine knows: recorded in the state folder, or as report files."""
+
+import warnings
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from losant_tokens import AsyncClient, jobs
+from losant_tokens.cli._connect import new_client, report_retries, run_until_stopped
+from losant_tokens.cli._console import print_warning, transient_status
+from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._format import format_datetime
+from losant_tokens.cli._library_messages import with_options
+from losant_tokens.cli._options import ConnectionOptions
+from losant_tokens.cli._state_files import LEDGER, existing_state_folder, plan_files, state_folder
+
+Choice = Callable[[AsyncClient], Awaitable[Sequence[jobs.Quarantine]]]
+"""Chooses quarantines of the client's account."""
+
+_LAST = "last"
+_MIN_PREFIX = 4  # digits of an id
+_HINT = "set XDG_STATE_HOME to a folder that you can write to"
+
+
+# --- Recording -------------------------------------------------------------------------------
+
+
+def record(report: jobs.Report) -> Path | None:
+    """Record the report of a job that concerns a quarantine; return its file, if it does.
+
+    Raises:
+        CommandError: The state folder cannot be used.
+        JobError: The report cannot be written.
+    """
+    header = report.plan.header
+    if header.action != "deactivate" and not header.quarantines:
+        return None
+    return jobs.Ledger(state_folder(_HINT) / LEDGER).record(report)
+
+
+def record_start(plan: jobs.Plan, journal: Path) -> None:
+    """Record a job that concerns a quarantine before it changes anything.
+
+    If this process is killed, its journal is found by that record.
+
+    Raises:
+        CommandError: The job cannot be recorded, so it must not start.
+    """
+    with suppress(jobs.JournalError):  # The job itself reports it, and changes nothing.
+        try:
+            record(jobs.job_report(plan, journal))
+        except jobs.JournalError:
+            raise
+        except jobs.JobError as error:
+            problem = str(error).rstrip(".")
+            raise CommandError(f"{problem}. No token was changed", _HINT) from None
+
+
+def ledger_folder() -> Path | None:
+    """Return the folder of the ledger, or None without a state folder."""
+    folder = existing_state_folder()
+    return None if folder is None else folder / LEDGER
+
+
+# --- Finding ---------------------------------------------------------------------------------
+
+
+def recorded_quarantines() -> tuple[jobs.Quarantine, ...]:
+    """Return all recorded quarantines, the newest first, and warn of unreadable files.
+
+    Quarantines whose plan is in the state folder, and that an earlier release has applied, are
+    recorded first.
+    """
+    folder = ledger_folder()
+    if folder is None:
+        return ()
+    ledger = jobs.Ledger(folder)
+    with printed_warnings():
+        known = ledger.quarantines()
+        missing = _missing(folder.parent, {one.id for one in known})
+        for report in missing:
+            ledger.record(report)
+        return ledger.quarantines() if missing else known
+
+
+def _missing(folder: Path, known: Collection[str]) -> list[jobs.Report]:
+    """Return the reports of quarantines whose plan is in a folder, and whose id is not known."""
+    found = []
+    for path in plan_files(folder):
+        with suppress(jobs.JobError):
+            plan = jobs.Plan.read(path)
+            if plan.header.action == "deactivate" and plan.id not in known:
+                report = jobs.job_report(plan)
+                if report.counts[jobs.Outcome.DONE] or report.counts[jobs.Outcome.UNKNOWN]:
+                    found.append(report)
+    return found
+
+
+@contextmanager
+def printed_warnings() -> Iterator[None]:
+    """Print the warnings of the library during the block."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _print_warning  # type: ignore[assignment]  # accepts fewer names
+        warnings.simplefilter("always", jobs.PlanWarning)
+        yield
+
+
+def _print_warning(message: Warning | str, *_: object) -> None:
+    print_warning(with_options(str(message)))
+
+
+def find_quarantine(name: str) -> jobs.Quarantine:
+    """Return a quarantine by its id, the beginning of its id, or its report file.
+
+    Raises:
+        UsageError: There is no such quarantine, or several ids begin like this.
+        PlanRefused: The file is not the report of a quarantine.
+    """
+    if Path(name).exists():
+        path = Path(name)
+        read = jobs.Quarantine.read(path)
+        # The ledger knows more: what later jobs did with its tokens.
+        known = {one.id: one for one in recorded_quarantines() if one.total == read.total}
+        return attrs.evolve(known.get(read.id, read), source=str(path))
+    found = [one for one in recorded_quarantines() if _has_prefix(one.id, name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(f"{one.id} ({format_datetime(one.created_at, '?')})" for one in found)
+        raise UsageError(f"{name!r} is the beginning of several ids: {listed}", "add a digit")
+    raise UsageError(
+        f"there is no quarantine and no file {name!r}",
+        "to see the quarantines: losant-tokens quarantine list",
+    )
+
+
+def _has_prefix(id_: str, name: str) -> bool:
+    return len(name) >= _MIN_PREFIX and id_.startswith(name.lower())
+
+
+# --- Choosing --------------------------------------------------------------------------------
+
+
+def chosen_quarantine(name: str) -> tuple[Choice, Path | None]:
+    """Return a function that returns a quarantine, and the file of its report if it is known.
+
+    Args:
+        name: An id, a file, or `last` for the newest quarantine of the client's account.
+
+    Raises:
+        UsageError: There is no such quarantine.
+        PlanRefused: The file is not the report of a quarantine.
+    """
+    if name.lower() == _LAST:
+        return _last, None
+    quarantine = find_quarantine(name)
+
+    async def choose(_: AsyncClient) -> Sequence[jobs.Quarantine]:
+        return (quarantine,)
+
+    return choose, Path(name) if Path(name).exists() else quarantine.path
+
+
+async def _last(client: AsyncClient) -> Sequence[jobs.Quarantine]:
+    found = await jobs.quarantines_of(client, recorded_quarantines())
+    if not found:
+        raise CommandError(
+            f"no quarantine of this account at {client.base_url} is recorded",
+            "name the JSON report of the quarantine",
+        )
+    return found[:1]
+
+
+async def due_quarantines(client: AsyncClient) -> Sequence[jobs.Quarantine]:
+    """Return the quarantines of the client's account that have a grace period and tokens left."""
+    found = await jobs.quarantines_of(client, recorded_quarantines())
+    return [one for one in found if one.grace is not None and not one.is_settled]
+
+
+# --- Their states ----------------------------------------------------------------------------
+
+
+def online_states(
+    names: Sequence[str], connection: ConnectionOptions
+) -> Sequence[jobs.QuarantineReview]:
+    """Return the state of quarantines, compared with the API.
+
+    Args:
+        names: The names of the quarantines. Default: all of the client's account.
+        connection: How to connect.
+
+    Raises:
+        UsageError: A name is unknown.
+        CommandError: The environment has no token.
+        PlanRefused: A named quarantine is of another address or account.
+    """
+    choices = [chosen_quarantine(name)[0] for name in names]
+
+    async def run() -> Sequence[jobs.QuarantineReview]:
+        async with new_client(connection) as client:
+            found = [one for choose in choices for one in await choose(client)]
+            for one in found:
+                one.check(client)
+            return await jobs.review_quarantines(client, found if names else recorded)
+
+    recorded = () if names else recorded_quarantines()
+    report_retries()
+    with transient_status("Listing the tokens..."):
+        return run_until_stopped(run)
+
+
+def offline_states(
+    names: Sequence[str], connection: ConnectionOptions
+) -> Sequence[jobs.Quarantine]:
+    """Return quarantines as the files of this machine describe them.
+
+    Without names, they are those of the same address, and of the same account if the token in the
+    environment names it.
+
+    Args:
+        names: The names of the quarantines.
+        connection: The connection options.
+
+    Raises:
+        UsageError: A name is unknown.
+        CommandError: There is no `last` quarantine.
+    """
+    recorded = recorded_quarantines()
+    mine = [one for one in recorded if _is_of(one, connection)]
+    if not names:
+        return mine
+    found = []
+    for name in names:
+        if name.lower() == _LAST and not mine:
+            raise CommandError("no quarantine of this account is recorded")
+        found.append(mine[0] if name.lower() == _LAST else find_quarantine(name))
+    return found
+
+
+def _is_of(quarantine: jobs.Quarantine, connection: ConnectionOptions) -> bool:
+    """Return whether nothing shows that a quarantine is of another address or account."""
+    client = AsyncClient(**connection.settings())
+    try:
+        quarantine.check(client)
+    except jobs.PlanRefused:
+        return False
+    return True
