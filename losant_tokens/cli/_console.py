@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, TextIO
 
 from losant_tokens.cli._colors import colored, has_color
@@ -118,22 +119,24 @@ def write_output(text: str, file: TextIO | None = None) -> None:
     """Write a long string line by line, to stdout by default.
 
     If it is written in one call and PYTHONUNBUFFERED is set, Python loses the part that a pipe
-    does not accept at once, and does not notice that the reader has closed the pipe.
+    does not accept at once, and does not notice that the reader has closed the pipe. What stderr
+    does not accept is dropped.
 
     Raises:
         CommandError: Standard output is closed or full.
-        BrokenPipeError: The reader has closed the pipe.
+        BrokenPipeError: The reader of standard output has closed it.
     """
     target = file or sys.stdout
     try:
         target.writelines(text.splitlines(keepends=True))
         target.flush()
-    except BrokenPipeError:
-        raise
     except (OSError, ValueError) as error:
-        mute(target)
         if target is sys.stderr:
+            mute(target)
             return
+        if isinstance(error, BrokenPipeError):
+            raise
+        mute(target)
         reason = getattr(error, "strerror", None) or error
         raise CommandError(f"standard output cannot be written: {reason}") from None
 
@@ -303,9 +306,10 @@ def require_terminal_or_yes(command: str, *, yes: bool) -> None:
 def confirm(question: str) -> bool:
     """Ask a question and return whether the response is yes.
 
-    Any other response means no, and so does the end of the input, or a question that cannot be
-    shown.
+    Any other response means no, and so does the end of the input, or a question that nobody sees.
     """
+    if _is_null(sys.stderr):
+        return False
     try:
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
@@ -323,3 +327,11 @@ def confirm(question: str) -> bool:
         _print(f'"{escaped(response[:_MAX_QUOTED])}" is not "y" or "yes", so it means no.')
     record("info", f"{question} {response}")
     return response in _YES
+
+
+def _is_null(stream: TextIO) -> bool:
+    """Return whether a stream is the null device, perhaps because it was muted."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), Path(os.devnull).stat())
+    except (OSError, ValueError, AttributeError):
+        return False

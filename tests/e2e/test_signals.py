@@ -1,14 +1,18 @@
 """SIGINT, SIGTERM and SIGHUP, sent to processes."""
 
+import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from losant_tokens.cli._early_signal_handlers import STOP_SIGNALS
 from losant_tokens.testing import FakeLosant
-from tests.e2e.test_processes import start, until, until_line
+from tests.e2e.test_processes import finished, start, until, until_line
 
 
 def test_exit_at_once() -> None:
@@ -105,3 +109,89 @@ def test_patch_within_the_grace_period(fake: FakeLosant, service: str) -> None:
         out, _ = process.communicate(timeout=20)
 
     assert (process.returncode, out.splitlines()[1]) == (0, "Name:        new")
+
+
+# --- Jobs ------------------------------------------------------------------------------------
+
+JOBS = {
+    "apply": ("apply", "p.jsonl"),
+    "cleanup": ("cleanup", "--named", "ci-*", "--allow-majority"),
+    "quarantine": ("quarantine", "--named", "ci-*", "--allow-majority"),
+    "sweep": ("sweep", "q.json", "--after", "0h"),
+    "restore": ("restore", "q.json"),
+}
+
+
+@pytest.fixture
+def prepared(
+    fake: FakeLosant, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> FakeLosant:
+    """Return a fake with 30 tokens, a plan for some, and a quarantine of the others."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(15):
+        fake.add_token(f"ci-{number}")
+        fake.add_token(f"old-{number}")
+    quarantine = ("quarantine", "--named", "old-*", "--allow-majority", "--yes")
+    assert finished(*quarantine, "--report", "q.json")[0] == 0
+    assert finished("plan", "--named", "ci-*", "--allow-majority", "--out", "p.jsonl")[0] == 0
+    return fake
+
+
+@pytest.mark.sweep(sample=3)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.parametrize("name", JOBS)
+def test_job(prepared: FakeLosant, name: str, number: int) -> None:
+    """A stopped job writes its report, prints its totals, and can be resumed."""
+    methods = {"PATCH", "DELETE"}
+    for method in methods:
+        prepared.fail("latency", seconds=0.3, times=None, method=method)
+    seen = len(prepared.requests)
+    options = ("--yes", "--max-concurrency", "2", "--report", "r.json")
+    with start(*JOBS[name], *options) as process:
+        until(lambda: sum(one.method in methods for one in prepared.requests[seen:]) > 2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+
+    totals = json.loads(Path("r.json").read_text())["totals"]
+    assert (process.returncode, "Traceback" in err) == (130, False)
+    assert (totals["done"] > 0, totals["left"] > 0, totals["unknown"]) == (True, True, 0)
+    assert f", not started {totals['left']}: " in out
+    resume = re.search(r"^To resume: losant-tokens (.*)$", err, re.MULTILINE)
+    assert resume is not None
+    prepared.clear_faults()
+    code, out, _ = finished(*shlex.split(resume[1]), "--yes")
+    assert (code, ", not started" in out) == (0, False)
+
+
+@pytest.mark.sweep(sample=3)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.parametrize("name", ["cleanup", "quarantine", "sweep", "restore"])
+def test_planning(prepared: FakeLosant, name: str, number: int) -> None:
+    """A signal while the tokens are listed ends the command, and no plan is left."""
+    seen = len(prepared.requests)
+    prepared.fail("latency", seconds=30, times=None, method="GET")
+    with start(*JOBS[name], "--yes", "--out", "new.jsonl") as process:
+        until(lambda: len(prepared.requests) > seen)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+
+    expected = (130, "", "losant-tokens: interrupted\n")
+    assert (process.returncode, out, err) == expected
+    assert sorted(path.name for path in Path().iterdir()) == ["p.jsonl", "q.json"]
+
+
+def test_second_signal(prepared: FakeLosant) -> None:
+    """A second signal ends a job at once, and its report says which tokens are in doubt."""
+    prepared.fail("latency", seconds=60, times=None, method="DELETE")
+    seen = len(prepared.requests)
+    with start(*JOBS["apply"], "--yes", "--max-concurrency", "2", "--report", "r.json") as process:
+        until(lambda: sum(one.method == "DELETE" for one in prepared.requests[seen:]) == 2)
+        process.send_signal(signal.SIGTERM)
+        until_line(process, "Stopping: ")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+
+    totals = json.loads(Path("r.json").read_text())["totals"]
+    assert (process.returncode, totals["unknown"]) == (130, 2)
+    assert ", unknown 2, not started 13: " in out
+    assert "To resume: losant-tokens apply p.jsonl --resume" in err

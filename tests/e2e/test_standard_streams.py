@@ -1,5 +1,6 @@
 """Standard streams that are closed, full or broken."""
 
+import json
 import os
 import subprocess
 import sys
@@ -128,3 +129,70 @@ def test_missing_streams_are_opened(tmp_path: Path) -> None:
     )
 
     assert path.read_text() == "(3, '', 1)9"
+
+
+# --- Displays that vanish during a job -------------------------------------------------------
+
+IN_A_TERMINAL = """
+import os, pty, signal, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    if sys.argv[1] == "ignore":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.execv(sys.executable, [sys.executable, "-m", "losant_tokens", *sys.argv[2:]])
+shown = b""
+while b"/9," not in shown:
+    shown += os.read(terminal, 1000)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.fixture
+def slow(fake: FakeLosant, service: str) -> tuple[str, ...]:
+    """Return a command that slowly deletes the nine tokens named keep-*, on a slow fake."""
+    fake.fail("latency", seconds=0.3, method="DELETE", times=None)
+    options = ("--allow-majority", "--yes", "--max-concurrency", "1", "--no-verify")
+    return ("cleanup", "--named", "keep-*", *options)
+
+
+@pytest.mark.parametrize(("hangup", "code"), [("ignore", 0), ("default", 130)])
+def test_terminal_vanishes(
+    fake: FakeLosant, slow: tuple[str, ...], tmp_path: Path, hangup: str, code: int
+) -> None:
+    """A job whose terminal vanishes writes its report. It goes on if it ignores SIGHUP."""
+    report, plan = tmp_path / "r.json", tmp_path / "plan.jsonl"
+    command = (*slow, "--report", str(report), "--out", str(plan))
+
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_TERMINAL, hangup, *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    totals = json.loads(report.read_text())["totals"]
+    assert (done.stdout, done.stderr) == (f"{code}\n", "")
+    assert (totals["left"] == 0, totals["unknown"]) == (code == 0, 0)
+    assert len(fake.tokens()) == 1 + totals["left"]
+
+
+def test_reader_of_all_output_ends(fake: FakeLosant, slow: tuple[str, ...], tmp_path: Path) -> None:
+    """A job whose output goes to a reader that ends goes on, and exits with its own code."""
+    command = " ".join((*slow, "--report", f"'{tmp_path}/r.json'", "--verbose"))
+
+    done = shell(f"{command.replace('keep-*', 'keep-?')} 2>&1 | head -1; exit ${{PIPESTATUS[0]}}")
+
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+    assert json.loads((tmp_path / "r.json").read_text())["totals"]["left"] == 0
+    assert len(fake.tokens()) == 1
+
+
+def test_reader_of_stderr_ends(fake: FakeLosant, slow: tuple[str, ...]) -> None:
+    """A job whose messages have no reader goes on, and prints its totals to stdout."""
+    command = " ".join(slow).replace("keep-*", "keep-?")
+
+    done = shell(f"{command} 2> >(head -1 >/dev/null)")
+
+    assert (done.returncode, done.stdout.startswith("Deleted 9, ")) == (0, True)

@@ -200,3 +200,20 @@ def test_long_response(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert not _console.confirm("Sure?")
     expected = f'Sure? [y/N] "\\x1b{"x" * 19}" is not "y" or "yes", so it means no.\n'
     assert capsys.readouterr().err == expected
+
+
+def test_question_that_nobody_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question to the null device means no, whatever is typed."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+
+    with Path(os.devnull).open("w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        assert not _console.confirm("Sure?")
+
+
+def test_message_without_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that stderr does not accept, because its reader has ended, is dropped."""
+    with os.fdopen(pipe_without_a_reader(), "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        write_output("x\n", stderr)
+        write_output("x\n", stderr)
