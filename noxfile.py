@@ -77,12 +77,13 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Make screenshots of the pages of reports and plans.
+    """Make screenshots of the pages of reports and plans, and recordings of the command.
 
     `nox -s screenshots -- FOLDER` writes them to a folder, by default those of the documentation.
     """
-    session.install("--editable", ".[browser]")
+    session.install("--editable", ".[browser,dev]")
     session.run("python", "-m", "tests.browser.screenshots", *session.posargs)
+    session.run("python", "-m", "tests.support.recordings", *session.posargs)
 
 
 @nox.session

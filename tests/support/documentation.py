@@ -25,6 +25,7 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -254,6 +255,11 @@ class Page:
 def take_terminal() -> None:
     """Make standard input the terminal of this process, so that it can be typed in."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def set_terminal_size(terminal: int, rows: int, columns: int) -> None:
+    """Set the size of a terminal."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
