@@ -43,14 +43,14 @@ SETTINGS = {"Rate limit": None, "Concurrency": 50, "Read before each change": "y
 def token(number: int, choice: random.Random) -> Entry:
     """Return a token whose members depend only on the number and the generator."""
     created = START + timedelta(hours=choice.randrange(20_000))
-    expires = created + timedelta(days=90)
+    expires = created + timedelta(days=90) if choice.random() < 0.9 else None
     return entry(
         choice.getrandbits(96),
         f"{choice.choice(NAMES)}-{number}",
         creation_date=created,
         last_updated=created + timedelta(days=choice.randrange(60)),
-        expiration_date=expires if choice.random() < 0.9 else None,
-        reason=f"expired on {expires.date()}",
+        expiration_date=expires,
+        reason=f"expired on {expires.date()}" if expires else "never expires, name matches 'ci-*'",
         scope=choice.choice(SCOPES),
         creator_name=choice.choice(CREATORS),
         description=choice.choice(DESCRIPTIONS),

@@ -323,19 +323,45 @@ def test_print_of_a_short_list(pages: Pages, folder: Path) -> None:
 
 
 def test_print_of_a_long_list_states_its_rows(pages: Pages, large: Path) -> None:
-    """The print of a part of a long list says which part it is, and how to print all."""
+    """The print of a part of a long list says which part it is, and how to print the others."""
     page = pages.open(large)
     turn(page, "Next")
     page.evaluate(RECORD_PRINT)
 
     page.pdf(prefer_css_page_size=True)
 
-    advice = "To print all of them, choose \u201cPrint all\u201d on the page."
-    statement = f"Tokens 201\u2013400 of 20,000. {advice}"
-    assert [[200, statement]] == page.evaluate("printed")
+    advice = "To print others, show their page, or filter the list to 5,000 tokens."
+    assert [[200, f"Tokens 201\u2013400 of 20,000. {advice}"]] == page.evaluate("printed")
+    assert "Print 201\u2013400 of 20,000" == page.inner_text("#print")
     page.emulate_media(media="print")
     assert page.is_visible("#on-paper")
     assert not page.is_visible("#controls button")
+
+
+def test_print_offers_all_tokens(pages: Pages, large: Path) -> None:
+    """The print of a part of a list of up to 5,000 tokens says how to print all of them."""
+    page = pages.open(large)
+    filter_by(page, "deploy")
+    page.evaluate(RECORD_PRINT)
+
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+    advice = "To print all of them, choose \u201cPrint all\u201d on the page."
+    ((count, statement),) = page.evaluate("printed")
+    assert 200 == count
+    assert statement.endswith(f"that match \u201cdeploy\u201d. {advice}")
+
+
+def test_print_has_all_scopes(pages: Pages, small: Path) -> None:
+    """A row on paper has all scopes of its token, also those that the page folds."""
+    page = pages.open(small)
+    filter_by(page, "applications.post")
+    assert "and 2 more" in column(page, "scopes")[0]
+
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+    names = ("get", "patch", "export", "debug", "import", "post")
+    assert ", ".join(f"applications.{name}" for name in names) in column(page, "scopes")[0]
 
 
 def test_print_all(pages: Pages, large: Path) -> None:

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const PAGE_SIZES = [50, 200, 1000];
-  const PRINTED_AT_ONCE = 2000; // rows; a longer list is printed in full only if the user asks
+  const PRINTED_UNASKED = 2000; // rows; a longer list is printed completely only if the user asks
+  const PRINTED_AT_MOST = 5000; // rows, in 300 sheets; a browser takes minutes for more
   const SHOWN_SCOPES = 4;
   const [STATE, NAME, ID, REASON, NOTE, CREATOR, SCOPES, CREATED, EXPIRES, UPDATED, OWNER, DESCRIPTION,
     CREATES] = Array(13).keys();
@@ -56,6 +57,12 @@
   }
 
   function drawScopes(cell, row) {
+    if (isPrinting) cell.append(visible(row[SCOPES].join(", ")), " ");
+    else drawFoldedScopes(cell, row);
+    if (row[CREATES]) cell.append(make("span", "tag", "can create tokens"));
+  }
+
+  function drawFoldedScopes(cell, row) {
     const scopes = row[SCOPES].map((scope) => make("span", "", visible(scope)));
     cell.append(...scopes.slice(0, SHOWN_SCOPES));
     if (scopes.length > SHOWN_SCOPES) {
@@ -64,7 +71,6 @@
         ...scopes.slice(SHOWN_SCOPES));
       cell.append(more);
     }
-    if (row[CREATES]) cell.append(make("span", "tag", "can create tokens"));
   }
 
   const DRAW = {
@@ -129,7 +135,8 @@
   let sorted = { column: "state", up: true };
   let size = 200;
   let page = 0;
-  let printsAll = false;
+  let isPrinting = false;
+  let printsAll = false; // rather than the page that is shown
 
   /** Return a function that compares two rows by number. An empty value comes last. */
   function comparison(column) {
@@ -172,6 +179,7 @@
     showPage(0);
   }
 
+  const canPrintAll = () => shown.length <= PRINTED_AT_MOST;
   const lastPage = () => Math.max(0, Math.ceil(shown.length / size) - 1);
 
   function range() {
@@ -183,7 +191,7 @@
 
   function showPage(wantedPage) {
     page = Math.min(Math.max(wantedPage, 0), lastPage());
-    const part = printsAll ? shown : shown.slice(page * size, (page + 1) * size);
+    const part = isPrinting && printsAll ? shown : shown.slice(page * size, (page + 1) * size);
     const drawn = document.createDocumentFragment();
     for (const index of part) drawn.append(drawRow(rows[index]));
     if (!part.length) {
@@ -207,7 +215,8 @@
     }
     find("pages-below").hidden = lastPage() === 0;
     find("status").textContent = `Tokens ${range()}${rest}`;
-    find("print").textContent = shown.length > size ? `Print all ${format(shown.length)}` : "Print";
+    find("print").textContent = shown.length <= size ? "Print"
+      : `Print ${canPrintAll() ? `all ${format(shown.length)}` : range()}`;
   }
 
   // --- The controls ---
@@ -289,25 +298,32 @@
     const filters = [states, wanted() && `\u201c${find("text").value.trim()}\u201d`].filter(Boolean);
     const matching = filters.length ? ` that match ${filters.join(" and ")}` : "";
     const all = `${plural(shown.length, "token")}${matching}`;
-    return printsAll || shown.length <= size
-      ? `All ${all}.`
-      : `Tokens ${range()}${matching}. To print all of them, choose \u201cPrint all\u201d on the page.`;
+    if (printsAll || shown.length <= size) return `All ${all}.`;
+    const advice = canPrintAll()
+      ? "To print all of them, choose \u201cPrint all\u201d on the page."
+      : `To print others, show their page, or filter the list to ${format(PRINTED_AT_MOST)} tokens.`;
+    return `Tokens ${range()}${matching}. ${advice}`;
   }
 
-  addEventListener("beforeprint", () => {
-    const before = printsAll;
-    printsAll = printsAll || shown.length <= PRINTED_AT_ONCE;
-    if (printsAll !== before) showPage(page);
+  // The rows are drawn once more for paper, which has all of their scopes.
+  function startPrinting() {
+    if (isPrinting) return;
+    isPrinting = true;
+    printsAll ||= shown.length <= PRINTED_UNASKED;
+    showPage(page);
     find("on-paper").textContent = describePrint();
-  });
-  addEventListener("afterprint", () => {
-    if (!printsAll) return;
+  }
+
+  function endPrinting() {
+    isPrinting = false;
     printsAll = false;
     showPage(page);
-  });
+  }
+
+  addEventListener("beforeprint", startPrinting);
+  addEventListener("afterprint", endPrinting);
   find("print").addEventListener("click", () => {
-    printsAll = true;
-    showPage(page);
+    printsAll = canPrintAll();
     print();
   });
 

@@ -216,7 +216,7 @@ def _tile(tile: Tile) -> str:
     )
 
 
-_LONG = 48  # characters of a value that gets the space of two
+_LONG = 36  # characters of a value that gets the space of two
 
 
 def _facts_section(title: str, facts: Sequence[Fact]) -> str:
