@@ -78,6 +78,10 @@ COMMANDS = {
         _JOBS,
         _CLEAN_UP,
     ),
+    "plan show": _Command(
+        "plan:show_plan_file", "Show a plan for a review.", texts.PLAN_SHOW, _JOBS
+    ),
+    "plan diff": _Command("plan:diff_plans", "Compare two plans.", texts.PLAN_DIFF, _JOBS),
     "apply": _Command(
         "apply:apply_plan", "Apply a plan after confirmation.", texts.APPLY, _JOBS, _CLEAN_UP
     ),

@@ -98,6 +98,29 @@ def ellipsis(text: str, width: int) -> str:
     return f"{set_cell_size(text, width - 1).rstrip()}…" if width > 0 else ""
 
 
+def wrap_words(text: str, width: int, indent: str = "") -> str:
+    """Return a string with line breaks between words, so that its lines fit a terminal.
+
+    A word that is longer than a line is not divided.
+
+    Args:
+        text: The string, with its control characters escaped.
+        width: The width of the terminal in cells.
+        indent: The start of each line except the first.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 -- start-up does not need it
+
+    line, *words = text.split(" ")
+    lines = []
+    for word in words:
+        if line.strip() and cell_len(line) + 1 + cell_len(word) > width:
+            lines.append(line.rstrip())
+            line = indent + word
+        else:
+            line = f"{line} {word}"
+    return "\n".join([*lines, line])
+
+
 def format_number(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 day` or `1,000 days`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

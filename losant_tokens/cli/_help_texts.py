@@ -24,6 +24,7 @@ Exit codes:
   2    usage error
   3    some tokens failed
   4    blocked by a safety check
+  5    changes are planned, or plans differ: only with --exit-code
   70   a bug in this command: please report it
   130  stopped by Ctrl-C, SIGTERM or SIGHUP
 
@@ -124,13 +125,33 @@ PLAN = f"""\
 
 {_SELECTION}
 
-The plan is a text file that you can review. `losant-tokens apply` applies it,
-and refuses a plan that was altered.
+The plan is a file. `losant-tokens plan show` shows it for a review, and
+`losant-tokens apply` applies it, unless it was altered.
 
 Examples:
   losant-tokens plan --expired --out plan.jsonl
+  losant-tokens plan show plan.jsonl --full
   losant-tokens plan --named 'ci-*' --not-updated-for 90d --protect 'ci-prod-*'
   losant-tokens plan --inactive --expired --any --owner user --owner oauth\
+"""
+
+PLAN_SHOW = """\
+The last line states whether the plan is valid, was started, or is complete.
+Nothing is sent, so the command needs no API token.
+
+Examples:
+  losant-tokens plan show plan.jsonl
+  losant-tokens plan show plan.jsonl --full
+  losant-tokens plan show plan.jsonl --json | jq '.totals'\
+"""
+
+PLAN_DIFF = """\
+A token was added or removed if only one of the plans selects or protects it. It
+was changed if the plans do something else with it, or for another reason.
+
+Examples:
+  losant-tokens plan diff monday.jsonl tuesday.jsonl
+  losant-tokens plan diff monday.jsonl tuesday.jsonl --exit-code\
 """
 
 APPLY = f"""\

@@ -1,6 +1,6 @@
 """The options of the job commands: which tokens to select, safety checks, and how to apply."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,6 +9,7 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
 from losant_tokens import Owner
+from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._options import (
     CONNECTION_GROUP,
     CURRENT_USER,
@@ -25,6 +26,7 @@ from losant_tokens.cli._options import (
 )
 from losant_tokens.cli._parse import read_owner
 from losant_tokens.cli._value_checks import existing_file, quarantine_name, quarantine_names
+from losant_tokens.errors import ValidationError
 
 if TYPE_CHECKING:
     from losant_tokens.jobs import Rule
@@ -48,6 +50,12 @@ Action = Annotated[
 ]
 PlanFile = Annotated[
     Path, Parameter(name="FILE", validator=existing_file, help="Read the plan from FILE.")
+]
+OldPlanFile = Annotated[
+    Path, Parameter(name="OLD", validator=existing_file, help="Read the earlier plan from OLD.")
+]
+NewPlanFile = Annotated[
+    Path, Parameter(name="NEW", validator=existing_file, help="Read the later plan from NEW.")
 ]
 QuarantineName = Annotated[
     str,
@@ -174,7 +182,11 @@ class RuleOptions:
     any: Annotated[bool, flag("Select tokens that match any of these options, not all.")] = False
 
     def rule(self) -> "Rule | None":
-        """Return all options as one rule, or None without an option that selects tokens."""
+        """Return all options as one rule, or None without an option that selects tokens.
+
+        Raises:
+            UsageError: A glob is invalid.
+        """
         from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
 
         flags = (
@@ -190,14 +202,14 @@ class RuleOptions:
             (jobs.not_updated_for, self.not_updated_for),
         )
         globs = (
-            (jobs.named, self.named),
-            (jobs.created_by, self.created_by),
-            (jobs.has_scope, self.has_scope),
+            ("--named", jobs.named, self.named),
+            ("--created-by", jobs.created_by, self.created_by),
+            ("--has-scope", jobs.has_scope, self.has_scope),
         )
         rules = [
             *(make() for make, is_set in flags if is_set),
             *(make(duration) for make, duration in durations if duration is not None),
-            *(jobs.any_of(map(make, values)) for make, values in globs if values),
+            *(jobs.any_of(_by_glob(*one)) for one in globs if one[-1]),
         ]
         if not rules:
             return None
@@ -216,7 +228,20 @@ class RuleOptions:
     def _exclusions(self) -> "list[Rule]":
         from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
 
-        return [~jobs.named(glob) for glob in self.except_named]
+        return [~rule for rule in _by_glob("--except-named", jobs.named, self.except_named)]
+
+
+def _by_glob(option: str, make: "Callable[[str], Rule]", globs: Iterable[str]) -> "list[Rule]":
+    """Return a rule for each glob.
+
+    Raises:
+        UsageError: A glob is invalid.
+    """
+    try:
+        return [make(glob) for glob in globs]
+    except ValidationError as error:
+        _, _, problem = str(error).partition(" must ")
+        raise UsageError(f"{option} must {problem}") from None
 
 
 @Parameter(name="*", group=_SAFETY)

@@ -118,7 +118,7 @@ def confirm_plan(
         print_status(f"Nothing is left to do for {plan.path}: {counts}.")
         return True
     if not is_quiet() or not options.yes:
-        show_plan(plan, sys.stderr)
+        show_plan(plan, sys.stderr, None if state is None else state.journal)
     if options.yes:
         return True
     with notice_if_interrupted("Nothing was changed."):

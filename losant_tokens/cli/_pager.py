@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 
 from losant_tokens.cli._console import write_output
 from losant_tokens.cli._early_signal_handlers import handled
 
 _VARIABLES = ("LOSANT_TOKENS_PAGER", "PAGER")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*m")
+_BATCH_SIZE = 500  # parts that are written at once
 _NO_PAGER: tuple[list[str], ...] = ([], ["cat"])
 # Settings of pagers for users who have none. F: quit if the text fits on one screen. R: show
 # colors. X: leave the text on the screen at the end. git sets the same.
@@ -53,6 +56,21 @@ def write_paged(text: str) -> None:
         return
     with handled(_on_signal):
         _feed(process, text)
+
+
+def write_parts(parts: Iterable[str]) -> None:
+    """Write the parts of a long text to stdout: to a pager on a terminal, else one after another.
+
+    Raises:
+        CommandError: Standard output is closed or full.
+        BrokenPipeError: The reader has closed the pipe.
+    """
+    if sys.stdout.isatty():
+        write_paged("".join(parts))
+        return
+    remaining = iter(parts)
+    while batch := "".join(islice(remaining, _BATCH_SIZE)):
+        write_output(batch)
 
 
 def pager_command() -> list[str]:

@@ -1,24 +1,26 @@
 """Plans and the totals of jobs as people read them."""
 
-import random
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TextIO
 
-from attrs import define, field
-
 from losant_tokens.cli._console import write_output
-from losant_tokens.cli._format import escaped, format_count
-from losant_tokens.cli._tables import write_table
-from losant_tokens.jobs import Entry, Outcome, Plan, Report
+from losant_tokens.cli._format import (
+    escaped,
+    format_count,
+    format_datetime,
+    format_number,
+)
+from losant_tokens.cli._plan_columns import Columns, Page
+from losant_tokens.cli._plan_groups import CREATING, KEEP, Group, review
+from losant_tokens.cli._plan_status import current_time, plan_status
+from losant_tokens.jobs import Outcome, Plan, Report
 
 VERBS = {"delete": "Delete", "deactivate": "Deactivate", "activate": "Activate"}
 PROGRESS_LABELS = {"delete": "Deleting", "deactivate": "Deactivating", "activate": "Activating"}
 
 DONE = {"delete": "Deleted", "deactivate": "Deactivated", "activate": "Activated"}
-_MAX_EXAMPLES = 3
-_MAX_ROWS = 15
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)")
+_MAX_GROUPS = 12
 _LEFT_ALONE = (Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
 
 
@@ -47,99 +49,96 @@ def nothing_to_do(plan: Plan) -> str:
     return f"Nothing to {verb} at {header.base_url}: {', '.join(parts)}. Rule: {header.rule}"
 
 
-def show_plan(plan: Plan, file: TextIO) -> None:
-    """Write the facts that a user needs before applying a plan."""
+def show_plan(plan: Plan, file: TextIO, journal: Path | None = None) -> None:
+    """Write the facts that a user needs before applying a plan.
+
+    Args:
+        plan: The plan.
+        file: The stream.
+        journal: The file of the journal; None for a plan that was just made.
+    """
+    write_output(f"{plan_summary(plan, Page.of(file), journal)}\n", file)
+
+
+def plan_summary(plan: Plan, page: Page, journal: Path | None = None) -> str:
+    """Return a plan in groups, with a last line about all of it.
+
+    Args:
+        plan: The plan.
+        page: The width and the colors of the output.
+        journal: The file of the journal; None for a plan that was just made.
+    """
+    reviewed = review(plan)
+    lines = [*_head(plan, page), ""]
+    for action in (plan.header.action, KEEP):
+        groups = [group for group in reviewed.groups if group.action == action]
+        for group in groups[:_MAX_GROUPS]:
+            lines += _group_lines(group, page)
+        if others := groups[_MAX_GROUPS:]:
+            count = format_count(sum(group.count for group in others))
+            reasons = format_number(len(others), "other reason")
+            lines.append(page.wrapped(f"{page.action(action)} {count}: {reasons}", "    "))
+    lines += _kept_lines(plan, page)
+    status = plan_status(plan, reviewed, current_time(plan), journal)
+    return "\n".join([*lines, "", page.wrapped(status), ""])
+
+
+def plan_lines(plan: Plan, page: Page, journal: Path | None = None) -> Iterator[str]:
+    """Return a plan with one line for each token, and a last line about all of it.
+
+    On a narrow terminal, a token takes two lines. The lines are made one by one, because a plan can
+    have a million tokens.
+
+    Args:
+        plan: The plan.
+        page: The width and the colors of the output.
+        journal: The file of the journal, if there is one.
+    """
+    now = current_time(plan)
+    yield from (f"{line}\n" for line in [*_head(plan, page), ""])
+    columns = Columns.of(plan.entries(), plan.header.action, page, now)
+    for action in (plan.header.action, KEEP):
+        for entry in plan.entries():
+            if (entry.protected is None) == (action != KEEP):
+                yield columns.line(entry, action)
+    if len(plan):
+        yield "\n"
+    yield from (f"{line}\n" for line in _kept_lines(plan, page))
+    yield f"\n{page.wrapped(plan_status(plan, review(plan), now, journal))}\n"
+
+
+def _head(plan: Plan, page: Page) -> list[str]:
     header = plan.header
-    lines = (
-        plan_title(plan),
-        f"Rule:          {header.rule}",
-        f"Protected:     {', '.join(header.protected) or 'none'}",
-        f"Token in use:  {header.token_in_use or 'unknown'}",
-        *(f"May miss:      {problem}" for problem in header.incomplete),
-        f"Plan:          {plan.path}",
-        "",
-    )
-    write_output("".join(f"{escaped(line)}\n" for line in lines), file)
-    columns: tuple[str, ...] = ("ACTION", "OWNER", "REASON", "TOKENS", "EXAMPLES")
-    rows = plan_rows(plan)
-    if len(header.counts) == 1:
-        columns, rows = _without(1, columns), [_without(1, row) for row in rows]
-    write_table(columns, rows, cut="EXAMPLES", wrap="REASON", numbers=("TOKENS",), file=file)
-    write_output("\n", file)
+    expires = header.token_expires_at
+    facts = [
+        ("Rule", header.rule),
+        ("Protected", ", ".join(header.protected) or "none"),
+        ("Token in use", header.token_in_use or "unknown"),
+        *(("May miss", problem) for problem in header.incomplete),
+        *(("Cannot apply", problem) for problem in header.cannot_apply),
+        *([("Expires", f"the token in use, on {format_datetime(expires, '')}")] if expires else []),
+        *([] if header.refused else [("Plan", str(plan.path))]),
+    ]
+    lines = [page.styled(page.wrapped(escaped(plan_title(plan))), "bold")]
+    for label, value in facts:
+        lines.append(page.wrapped(f"{f'{label}:':<15}{escaped(value)}", " " * 15))
+    return lines
 
 
-def _without(index: int, row: tuple[str, ...]) -> tuple[str, ...]:
-    return row[:index] + row[index + 1 :]
+def _group_lines(group: Group, page: Page) -> Iterator[str]:
+    title = f"{format_count(group.count)} of {group.owner}: {group.reason}"
+    yield page.wrapped(f"{page.action(group.action)} {escaped(title)}", "    ")
+    for label, value in group.facts():
+        line = page.wrapped(f"    {label:<12}{value}", " " * 16)
+        yield page.styled(line, "red") if label == CREATING else line
 
 
-def plan_rows(plan: Plan) -> list[tuple[str, ...]]:
-    """Return a plan as rows: action, owner, reason, number of tokens, and examples."""
-    largest = sorted(_groups(plan), key=lambda group: (group.action == "keep", -group.count))
-    rows = [group.row() for group in largest[:_MAX_ROWS]]
-    for action in (plan.header.action, "keep"):
-        others = [group.count for group in largest[_MAX_ROWS:] if group.action == action]
-        if others:
-            rows.append((action, "", f"{len(others)} other reasons", f"{sum(others):,}", ""))
+def _kept_lines(plan: Plan, page: Page) -> Iterator[str]:
+    """Return a line for each owner about the tokens that are not in the plan."""
     for owner, counts in plan.header.counts.items():
-        kept = counts.listed - counts.selected - counts.protected
-        rows.append(("keep", str(owner), "not selected", f"{kept:,}", ""))
-    return rows
-
-
-def _groups(plan: Plan) -> list["_Group"]:
-    """Return the tokens of a plan, grouped by owner and reason without its dates."""
-    groups: dict[tuple[object, ...], _Group] = {}
-    chance = random.Random(0)  # noqa: S311 -- chooses examples, the same ones each time
-    for entry in plan.entries():
-        reason = entry.reason if entry.protected is None else entry.protected
-        words = _DATE.split(reason)
-        key = (entry.protected is not None, str(entry.owner), *words[::2])
-        if key not in groups:
-            action = "keep" if entry.protected is not None else plan.header.action
-            groups[key] = _Group(action, str(entry.owner), words[::2])
-        groups[key].add(entry, words[1::2], chance)
-    return list(groups.values())
-
-
-@define
-class _Group:
-    """The tokens of one owner whose reasons differ only in their dates."""
-
-    action: str
-    owner: str
-    words: Sequence[str]
-    count: int = 0
-    _first_dates: list[str] = field(factory=list)
-    _last_dates: list[str] = field(factory=list)
-    _examples: list[str] = field(factory=list)
-
-    def add(self, entry: Entry, dates: list[str], chance: random.Random) -> None:
-        """Add a token."""
-        self.count += 1
-        self._first_dates = list(map(min, self._first_dates or dates, dates))
-        self._last_dates = list(map(max, self._last_dates or dates, dates))
-        # The examples come from the whole list, because neighbours are often alike.
-        index = len(self._examples) if self.count <= _MAX_EXAMPLES else chance.randrange(self.count)
-        if index < _MAX_EXAMPLES:
-            self._examples[index : index + 1] = [entry.name]
-
-    def row(self) -> tuple[str, ...]:
-        """Return the group as a row of a table."""
-        dates = [
-            first if first == last else f"{first} to {last}"
-            for first, last in zip(self._first_dates, self._last_dates, strict=True)
-        ]
-        reason = "".join(_alternate(self.words, dates))
-        examples = ", ".join(dict.fromkeys(self._examples))
-        more = ", ..." if self.count > _MAX_EXAMPLES else ""
-        return self.action, self.owner, reason, f"{self.count:,}", examples + more
-
-
-def _alternate(words: Iterable[str], dates: Iterable[str]) -> Iterable[str]:
-    remaining = iter(dates)
-    for word in words:
-        yield word
-        yield next(remaining, "")
+        if kept := counts.listed - counts.selected - counts.protected:
+            text = f"{page.action(KEEP)} {format_count(kept)} of {owner}: not selected"
+            yield page.wrapped(text, "    ")
 
 
 # --- Totals ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Make a plan from the options of a job command, and show it."""
 
+import sys
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -13,6 +14,7 @@ from losant_tokens.cli._console import is_quiet, transient_status
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
+from losant_tokens.cli._plan_view import show_plan
 
 Planner = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 OnReview = Callable[[tuple[jobs.QuarantineReview, ...]], None]
@@ -129,8 +131,8 @@ def make_plan(
         planner: Makes the plan.
         path: The file of the plan.
         make_client: Makes the client.
-        protects: Whether the user protects tokens. A quiet command then assumes that the token in
-            use is one of them.
+        protects: Whether the user protects tokens. Then the token in use may be one of them, or
+            the user knows the warning about it.
         ignored: Warnings that are not printed.
     """
     report_retries()
@@ -142,6 +144,13 @@ def make_plan(
     with printed_warnings(), transient_status("Listing the tokens..."):
         for category in ignored:
             warnings.simplefilter("ignore", category)
-        if protects and is_quiet():
+        if protects:
             warnings.simplefilter("ignore", jobs.OwnTokenWarning)
-        return run_until_stopped(run)
+        try:
+            return run_until_stopped(run)
+        except jobs.GuardRefused as error:
+            refused = error
+    # Outside the block, because the view replaces the status line.
+    if refused.plan is not None and not is_quiet():
+        show_plan(refused.plan, sys.stderr)
+    raise refused

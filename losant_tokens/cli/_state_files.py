@@ -54,10 +54,23 @@ def journal_path(plan: jobs.Plan, chosen: Path | None) -> Path:
     beside = jobs.journal_path(plan)
     if beside.exists() or os.access(beside.parent, os.W_OK):
         return beside
-    digest = re.sub(r"[^0-9a-zA-Z]", "", plan.digest)[:40]
-    journal = state_folder("choose a file for the journal: --journal FILE") / f"{digest}.journal"
+    folder = state_folder("choose a file for the journal: --journal FILE")
+    journal = folder / _journal_name(plan)
     print_status(f"{beside.parent} is read-only, so the journal is {journal}.")
     return journal
+
+
+def existing_journal(plan: jobs.Plan) -> Path | None:
+    """Return the file of a plan's journal at one of its default paths, or None."""
+    folder = existing_state_folder()
+    paths = [jobs.journal_path(plan), *([] if folder is None else [folder / _journal_name(plan)])]
+    return next((path for path in paths if path.exists()), None)
+
+
+def _journal_name(plan: jobs.Plan) -> str:
+    """Return the name of a journal in the state folder, which many plans share."""
+    digest = re.sub(r"[^0-9a-zA-Z]", "", plan.digest)[:40]
+    return f"{digest}.journal"
 
 
 def state_folder(hint: str) -> Path:

@@ -1,21 +1,24 @@
-"""`plan`: select tokens, and write a plan without changing anything."""
+"""`plan`: select tokens, and write a plan without changing anything; show and compare plans."""
 
 import sys
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
-import attrs
 from cyclopts import Parameter
 
 from losant_tokens.cli._console import is_quiet, print_status, quiet_output, write_output
+from losant_tokens.cli._errors import EXIT_CHANGES, UsageError
 from losant_tokens.cli._job_options import (
     DEFAULT_OWNERS,
     DEFAULT_SAFETY,
     NO_RULES,
     Action,
+    NewPlanFile,
+    OldPlanFile,
     Out,
     Owners,
     Patience,
+    PlanFile,
     RuleOptions,
     SafetyOptions,
 )
@@ -24,6 +27,7 @@ from losant_tokens.cli._options import (
     ConnectionOptions,
     Json,
     Quiet,
+    flag,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     safety: SafetyOptions = DEFAULT_SAFETY,
     action: Action = "delete",
     out: Out = None,
+    exit_code: Annotated[bool, flag("Exit with code 5 if the plan selects any token.")] = False,
     patience: Patience = None,
     json: Annotated[Json, Parameter(help="Write a summary of the plan as JSON.")] = False,
     quiet: Quiet = False,
@@ -54,30 +59,79 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
             planner, path, job_client_factory(connection), protects=bool(safety.protect)
         )
         _print_plan(plan, connection, json=json)
-    return 0
+    return EXIT_CHANGES if exit_code and plan.header.total.selected else 0
 
 
 def _print_plan(plan: "jobs.Plan", connection: ConnectionOptions, *, json: bool) -> None:
     from losant_tokens.cli._json import as_json
+    from losant_tokens.cli._plan_groups import review
+    from losant_tokens.cli._plan_json import plan_members
+    from losant_tokens.cli._plan_status import current_time
     from losant_tokens.cli._plan_view import show_plan
 
-    words = ("losant-tokens", "apply", str(plan.path), *connection.arguments())
-    print_status(f"Nothing was changed. To apply the plan: {' '.join(map(quote, words))}")
     if json:
-        write_output(as_json(_summary(plan)))
+        write_output(as_json(plan_members(plan, review(plan), current_time(plan))))
     elif not is_quiet():
         show_plan(plan, sys.stdout)
+    if not plan.header.total.selected:
+        print_status("Nothing was changed, and there is nothing to apply.")
+        return
+    path = str(plan.path)
+    print_status(f"Nothing was changed. Review it: {_command('plan', 'show', path, '--full')}")
+    print_status(f"To apply the plan: {_command('apply', path, *connection.arguments())}")
 
 
-def _summary(plan: "jobs.Plan") -> dict[str, object]:
-    header = plan.header
-    return {
-        "plan": str(plan.path),
-        "action": header.action,
-        "baseUrl": header.base_url,
-        "rule": header.rule,
-        "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
-        "tokenInUse": header.token_in_use,
-        "moved": header.drifted,
-        "incomplete": list(header.incomplete),
-    }
+def show_plan_file(
+    file: PlanFile,
+    /,
+    *,
+    full: Annotated[bool, flag("Show each token, not only groups.")] = False,
+    json: Annotated[Json, Parameter(help="Write the plan and its tokens as JSON.")] = False,
+) -> int:
+    """Show a plan for a review."""
+    from losant_tokens import jobs
+    from losant_tokens.cli._pager import write_parts
+    from losant_tokens.cli._plan_columns import Page
+    from losant_tokens.cli._plan_json import plan_document
+    from losant_tokens.cli._plan_view import plan_lines, plan_summary
+    from losant_tokens.cli._state_files import existing_journal
+
+    if full and json:
+        raise UsageError("--full and --json exclude each other: --json always has each token")
+    plan = jobs.Plan.read(file)
+    journal = existing_journal(plan)
+    if json:
+        write_parts(plan_document(plan, journal))
+        return 0
+    page = Page.of(sys.stdout)
+    if full:
+        write_parts(plan_lines(plan, page, journal))
+        return 0
+    write_parts([plan_summary(plan, page, journal)])
+    if len(plan):
+        print_status(f"Show each token: {_command('plan', 'show', str(file), '--full')}")
+    return 0
+
+
+def diff_plans(
+    old: OldPlanFile,
+    new: NewPlanFile,
+    /,
+    *,
+    exit_code: Annotated[bool, flag("Exit with code 5 if the plans differ.")] = False,
+    json: Annotated[Json, Parameter(help="Write the differences as JSON.")] = False,
+) -> int:
+    """Compare two plans."""
+    from losant_tokens import jobs
+    from losant_tokens.cli._pager import write_parts
+    from losant_tokens.cli._plan_columns import Page
+    from losant_tokens.cli._plan_diff import PlanDiff, diff_document, diff_lines
+
+    diff = PlanDiff.of(jobs.Plan.read(old), jobs.Plan.read(new))
+    lines = diff_document(diff) if json else diff_lines(diff, Page.of(sys.stdout))
+    write_parts(lines)
+    return EXIT_CHANGES if exit_code and diff.changes else 0
+
+
+def _command(*words: str) -> str:
+    return " ".join(map(quote, ("losant-tokens", *words)))

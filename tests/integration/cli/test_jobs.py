@@ -71,19 +71,24 @@ def test_plan(fake: FakeLosant, own_token: str, service: str, command: Command) 
     """A plan is shown on stdout with its reasons and counts, and nothing is changed."""
     code, out, err = command("plan", "--expired", "--out", "p.jsonl", "--protect", "prod-*")
 
-    expected = f"""\
-Delete 5 of 12 tokens at {service}
-Rule:          expired
-Protected:     prod-*
-Token in use:  {own_token}
-Plan:          p.jsonl
-
-ACTION  REASON{" " * 15}  TOKENS  EXAMPLES
-"""
-    assert (code, out[: len(expected)]) == (0, expected)
-    assert f"delete  expired on {DAY}       5  " in out
-    assert out[out.index("keep") :] == f"keep    not selected{' ' * 16}7\n\n"
-    assert err == ("Nothing was changed. To apply the plan: losant-tokens apply p.jsonl\n")
+    assert code == 0
+    assert out.startswith(
+        f"Delete 5 of 12 tokens at {service}\n"
+        f"Rule:          expired\n"
+        f"Protected:     prod-*\n"
+        f"Token in use:  {own_token}\n"
+        f"Plan:          p.jsonl\n\n"
+        f"- delete 5 tokens of user: expired on {DAY}\n"
+    )
+    assert out.endswith(
+        "\n= keep 7 tokens of user: not selected\n\n"
+        "Plan: 5 to delete, 7 to keep. None of them can create tokens. 1 creator. Made just now, "
+        "valid for 24 hours.\n\n"
+    )
+    assert err == (
+        "Nothing was changed. Review it: losant-tokens plan show p.jsonl --full\n"
+        "To apply the plan: losant-tokens apply p.jsonl\n"
+    )
     assert len(fake.tokens()) == 12
     assert len(jobs.Plan.read("p.jsonl")) == 5
 
@@ -99,17 +104,99 @@ def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: P
 
     printed = json.loads(out)
     path = Path(printed.pop("plan"))
-    assert (code, path.parent, len(jobs.Plan.read(path))) == (0, state, 5)
+    plan = jobs.Plan.read(path)
+    assert (code, path.parent, len(plan)) == (0, state, 5)
     assert state.stat().st_mode & 0o777 == 0o700
+    assert printed.pop("digest") == plan.digest
+    assert datetime.fromisoformat(printed.pop("validUntil")) - datetime.fromisoformat(
+        printed.pop("created")
+    ) == timedelta(hours=24)
+    assert printed.pop("clockSkew") is not None
     assert printed == {
+        "state": "valid",
         "action": "deactivate",
         "baseUrl": service,
         "rule": "expired",
         "owners": {"user": {"listed": 11, "selected": 5, "protected": 0}},
+        "protected": [],
         "tokenInUse": None,
+        "tokenExpires": None,
+        "account": None,
         "moved": False,
         "incomplete": [],
+        "cannotApply": [],
+        "refused": [],
+        "totals": {
+            "listed": 11,
+            "selected": 5,
+            "kept": 6,
+            "protected": 0,
+            "canCreateTokens": 0,
+            "mayCreateTokens": 0,
+            "creators": 1,
+        },
     }
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("--expired", 5), ("--inactive", 0)])
+def test_plan_with_an_exit_code(service: str, command: Command, rule: str, expected: int) -> None:
+    """With --exit-code, a plan exits with 5 if it selects any token, and else with 0."""
+    assert command("plan", rule, "--exit-code")[0] == expected
+
+
+def test_empty_plan(service: str, command: Command) -> None:
+    """An empty plan does not ask to be applied."""
+    code, out, err = command("plan", "--inactive", "--out", "p.jsonl")
+
+    assert code == 0
+    assert "\nPlan: nothing to delete, 11 to keep. Made just now, valid for 24 hours.\n" in out
+    assert err == "Nothing was changed, and there is nothing to apply.\n"
+
+
+def test_plan_with_a_token_that_cannot_apply_it(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan of a read-only token warns that it cannot be applied with this token."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", fake.access_token(["all.User.read"]))
+
+    code, out, err = command("plan", "--expired", "--protect", "prod-*")
+
+    assert code == 0
+    problem = "userApiToken.delete needs a token with one of the scopes "
+    assert f"\nCannot apply:  {problem}" in out
+    assert f"losant-tokens: WARNING: The token in use cannot apply the plan: {problem}" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--named", "zzz"], "--named 'zzz' matches no token. Check its spelling."),
+        (["--created-by", "zzz"], "--created-by 'zzz' matches no token. Check its spelling."),
+        (["--has-scope", "zzz"], "--has-scope 'zzz' matches no token. Check its spelling."),
+        (
+            ["--expired", "--except-named", "it's", "--allow-unmatched"],
+            '--except-named "it\'s" matches no token, so it excludes nothing. Check its spelling.',
+        ),
+        (
+            ["--expired", "--protect", "zzz", "--allow-unmatched"],
+            "--protect 'zzz' matches no token, so it protects nothing. Check its spelling.",
+        ),
+    ],
+)
+def test_pattern_that_matches_no_token(
+    service: str, command: Command, options: list[str], message: str
+) -> None:
+    """A warning about a pattern that matches no token names its option."""
+    assert f"losant-tokens: WARNING: {message}\n" in command("plan", *options)[2]
+
+
+@pytest.mark.parametrize("option", ["--named", "--except-named", "--created-by", "--has-scope"])
+def test_empty_pattern(command: Command, option: str) -> None:
+    """The error about an empty pattern names its option."""
+    code, out, err = command("plan", "--expired", option, "")
+
+    assert (code, out) == (2, "")
+    assert err.startswith(f"losant-tokens: error: {option} must ")
 
 
 @pytest.mark.parametrize("options", [[], ["--except-named", "ci-*"], ["--any"]])
@@ -136,8 +223,32 @@ def test_safety_checks(service: str, command: Command, options: list[str], messa
     code, out, err = command("plan", *options, "--out", "p.jsonl")
 
     assert (code, out) == (4, "")
-    assert f"losant-tokens: error: {message}" in err
-    assert not Path("p.jsonl").exists()
+    assert err.startswith(f"{'Delete'} ")
+    assert "\nExamples" not in err
+    view, error = err.split("\n\nlosant-tokens: error: ")
+    assert "tokens of user: " in view
+    assert view.splitlines()[-1].endswith("Made just now, and refused.")
+    assert error.startswith(message)
+    assert list(Path().glob("*.jsonl")) == []
+
+
+@pytest.mark.parametrize("name", ["cleanup", "quarantine"])
+def test_safety_checks_before_a_change(service: str, command: Command, name: str) -> None:
+    """A command that a safety check blocks shows its plan, and the reason last."""
+    code, out, err = command(name, "--named", "*", "--yes")
+
+    assert (code, out) == (4, "")
+    assert " 11 of 11 tokens at " in err
+    assert err.splitlines()[-1].startswith("losant-tokens: error: 11 of the 11 tokens of user ")
+
+
+def test_quiet_safety_check(service: str, command: Command) -> None:
+    """A quiet command that a safety check blocks prints only the reason."""
+    code, out, err = command("plan", "--named", "*", "--quiet")
+
+    assert (code, out) == (4, "")
+    assert err.splitlines()[-1].startswith("losant-tokens: error: 11 of the 11 tokens of user ")
+    assert "Delete 11 of 11" not in err
 
 
 def test_owners(fake: FakeLosant, service: str, command: Command) -> None:
@@ -150,8 +261,8 @@ def test_owners(fake: FakeLosant, service: str, command: Command) -> None:
     )
 
     assert out.startswith("Delete 6 of 12 tokens")
-    assert f"delete  {APPLICATION}  expired on {DAY}       1  theirs\n" in out
-    assert f"keep    {APPLICATION}  not selected" in out
+    assert f"\n- delete 1 token of {APPLICATION}: expired on {DAY}\n" in out
+    assert "\n= keep 6 tokens of user: not selected\n" in out
 
 
 def test_apply(fake: FakeLosant, own_token: str, service: str, command: Command) -> None:

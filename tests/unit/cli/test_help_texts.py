@@ -31,6 +31,7 @@ VERBS = {
         "Delete",
         "Display",
         "Do",
+        "Exit",
         "Fail",
         "Filter",
         "Grant",
@@ -70,6 +71,7 @@ BANNED = re.compile(
 )
 ONE_LINE = 100  # columns
 OFFLINE = {"sandbox", "demo", "completion", "help", "version", "runs", "runs prune"}
+OFFLINE |= {"plan show", "plan diff"}
 """The commands that send no request to Losant."""
 
 

@@ -1,0 +1,168 @@
+"""The differences between two plans."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from losant_tokens import jobs
+from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._format import escaped, relative_time
+from losant_tokens.cli._json import as_wire
+from losant_tokens.cli._plan_columns import Columns, Page
+from losant_tokens.cli._plan_groups import KEEP
+from losant_tokens.cli._plan_json import entry_members, json_document
+from losant_tokens.cli._plan_status import current_time
+
+_STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
+_LABEL_WIDTH = len("removed  ")
+
+
+@frozen
+class Difference:
+    """A token that differs between two plans.
+
+    Attributes:
+        kind: `added`, `removed` or `changed`.
+        old: The token in the old plan; None if it was added.
+        new: The token in the new plan; None if it was removed.
+    """
+
+    kind: str
+    old: jobs.Entry | None
+    new: jobs.Entry | None
+
+
+@frozen
+class PlanDiff:
+    """The differences between two plans.
+
+    Attributes:
+        old: The old plan.
+        new: The new plan.
+        changes: The tokens that differ: first those of the new plan, in its order.
+        same: The number of tokens that do not differ.
+    """
+
+    old: jobs.Plan
+    new: jobs.Plan
+    changes: tuple[Difference, ...]
+    same: int
+
+    @classmethod
+    def of(cls, old: jobs.Plan, new: jobs.Plan) -> "PlanDiff":
+        """Compare two plans of one account.
+
+        Raises:
+            UsageError: The plans are for different addresses or accounts.
+        """
+        _check_account(old, new)
+        is_same_action = old.header.action == new.header.action
+        before = {_key(entry): entry for entry in old.entries()}
+        changes, same = [], 0
+        for entry in new.entries():
+            earlier = before.pop(_key(entry), None)
+            if earlier is None:
+                changes.append(Difference("added", None, entry))
+            elif _decision(entry) != _decision(earlier) or not (is_same_action or entry.protected):
+                changes.append(Difference("changed", earlier, entry))
+            else:
+                same += 1
+        changes += [Difference("removed", entry, None) for entry in before.values()]
+        return cls(old, new, tuple(changes), same)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of tokens for each kind of difference, and without one."""
+        found = Counter(change.kind for change in self.changes)
+        return {**{kind: found[kind] for kind in _STYLES}, "same": self.same}
+
+
+def _check_account(old: jobs.Plan, new: jobs.Plan) -> None:
+    values = (
+        ("the address", old.header.base_url, new.header.base_url),
+        ("the account", old.header.account, new.header.account),
+    )
+    for name, before, after in values:
+        if before is not None and after is not None and before != after:
+            raise UsageError(
+                f"the plans cannot be compared: {name} of {old.path} is {before}, and that of "
+                f"{new.path} is {after}"
+            )
+
+
+def _key(entry: jobs.Entry) -> tuple[str, str]:
+    return str(entry.owner).lower(), entry.id.lower()
+
+
+def _decision(entry: jobs.Entry) -> tuple[bool, str]:
+    return entry.protected is None, entry.protected or entry.reason
+
+
+def diff_lines(diff: PlanDiff, page: Page) -> Iterator[str]:
+    """Return the differences as text, with a last line about all of them."""
+    for label, plan in (("Old", diff.old), ("New", diff.new)):
+        made = relative_time(plan.header.created_at, current_time(plan))
+        text = f"{label}: {plan.path}: {plan.header.action} {plan.header.rule}, made {made}"
+        yield f"{page.wrapped(escaped(text), '     ')}\n"
+    yield "\n"
+    entries = [change.new or change.old for change in diff.changes]
+    columns = Columns.of(
+        [entry for entry in entries if entry is not None],
+        max(diff.old.header.action, diff.new.header.action, key=len),
+        page.narrower(_LABEL_WIDTH),
+        current_time(diff.new),
+    )
+    for change in diff.changes:
+        yield from _lines(diff, change, columns, page)
+    if diff.changes:
+        yield "\n"
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in diff.counts.items())
+    yield f"{page.wrapped(f'Plans: {counts}.')}\n"
+
+
+def _lines(diff: PlanDiff, change: Difference, columns: Columns, page: Page) -> Iterator[str]:
+    label = page.styled(f"{change.kind:<{_LABEL_WIDTH}}", _STYLES[change.kind])
+    indent = " " * _LABEL_WIDTH
+    plan, entry = (diff.old, change.old) if change.new is None else (diff.new, change.new)
+    if entry is not None:
+        first, *rest = columns.line(entry, _action(plan, entry)).splitlines(keepends=True)
+        yield label + first
+        yield from (indent + line for line in rest)
+    if change.old is not None and change.new is not None:
+        reason = change.old.protected or change.old.reason
+        text = f"{indent}was: {_action(diff.old, change.old)}, {escaped(reason)}"
+        yield f"{page.wrapped(text, indent + '     ')}\n"
+
+
+def _action(plan: jobs.Plan, entry: jobs.Entry) -> str:
+    return plan.header.action if entry.protected is None else KEEP
+
+
+def _plan(plan: jobs.Plan) -> dict[str, object]:
+    header = plan.header
+    return {
+        "plan": str(plan.path),
+        "digest": plan.digest,
+        "created": as_wire(header.created_at),
+        "action": header.action,
+        "rule": header.rule,
+    }
+
+
+def diff_document(diff: PlanDiff) -> Iterator[str]:
+    """Return the differences as a JSON document, in parts."""
+    members: dict[str, object] = {
+        "old": _plan(diff.old),
+        "new": _plan(diff.new),
+        "totals": diff.counts,
+    }
+    changes = (
+        {
+            "change": change.kind,
+            "old": change.old and entry_members(change.old, diff.old.header.action),
+            "new": change.new and entry_members(change.new, diff.new.header.action),
+        }
+        for change in diff.changes
+    )
+    return json_document(members, "tokens", changes)

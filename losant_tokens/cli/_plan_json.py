@@ -1,0 +1,118 @@
+"""Plans as JSON: the header, the state of the job and the totals, and each token."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+
+from losant_tokens import jobs
+from losant_tokens.cli._json import as_wire
+from losant_tokens.cli._plan_groups import KEEP, Review, review
+from losant_tokens.cli._plan_status import MAX_AGE, current_time, job_state
+
+
+def plan_document(plan: jobs.Plan, journal: Path | None) -> Iterator[str]:
+    """Return a plan and its tokens as a JSON document, in parts.
+
+    Args:
+        plan: The plan.
+        journal: The file of the journal, if there is one.
+    """
+    members = plan_members(plan, review(plan), current_time(plan), journal)
+    tokens = (entry_members(entry, plan.header.action) for entry in plan.entries())
+    return json_document(members, "tokens", tokens)
+
+
+def plan_members(
+    plan: jobs.Plan, reviewed: Review, now: datetime, journal: Path | None = None
+) -> dict[str, object]:
+    """Return everything about a plan except its tokens, as JSON values.
+
+    Args:
+        plan: The plan.
+        reviewed: Its tokens in groups.
+        now: The current time, by the clock that the plan was made by.
+        journal: The file of the journal; None for a plan that was just made.
+    """
+    header, total = plan.header, plan.header.total
+    skew = header.clock_skew
+    return {
+        "plan": str(plan.path),
+        "digest": plan.digest,
+        "created": as_wire(header.created_at),
+        "validUntil": as_wire(header.created_at + MAX_AGE),
+        "state": _state(plan, now, journal),
+        "action": header.action,
+        "baseUrl": header.base_url,
+        "rule": header.rule,
+        "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
+        "protected": list(header.protected),
+        "tokenInUse": header.token_in_use,
+        "tokenExpires": as_wire(header.token_expires_at),
+        "account": header.account,
+        "clockSkew": None if skew is None else skew.total_seconds(),
+        "moved": header.drifted,
+        "incomplete": list(header.incomplete),
+        "cannotApply": list(header.cannot_apply),
+        "refused": list(header.refused),
+        "totals": {
+            "listed": total.listed,
+            "selected": total.selected,
+            "kept": total.listed - total.selected,
+            "protected": total.protected,
+            "canCreateTokens": reviewed.creating,
+            "mayCreateTokens": reviewed.unknown,
+            "creators": reviewed.creators,
+        },
+    }
+
+
+def _state(plan: jobs.Plan, now: datetime, journal: Path | None) -> str:
+    if plan.header.refused:
+        return "refused"
+    state = None if journal is None else job_state(plan, journal)
+    if state is not None and state.is_running:
+        return "running"
+    if state is not None and state.is_started:
+        return "complete" if state.is_complete else "started"
+    return "valid" if now - plan.header.created_at <= MAX_AGE else "expired"
+
+
+def entry_members(entry: jobs.Entry, action: str) -> dict[str, object]:
+    """Return a token of a plan as JSON values. The names are those of the API, where it has one."""
+    return {
+        "action": action if entry.protected is None else KEEP,
+        "owner": str(entry.owner),
+        "id": entry.id,
+        "name": entry.name,
+        "status": entry.status,
+        "reason": entry.reason,
+        "protected": entry.protected,
+        "creationDate": as_wire(entry.creation_date),
+        "expirationDate": as_wire(entry.expiration_date),
+        "lastUpdated": as_wire(entry.last_updated),
+        "scope": as_wire(entry.scope),
+        "canCreateTokens": entry.can_create_tokens,
+        "creatorId": entry.creator_id,
+        "creatorName": entry.creator_name,
+        "description": entry.description,
+    }
+
+
+def json_document(members: dict[str, object], name: str, items: Iterable[object]) -> Iterator[str]:
+    """Return a JSON object in parts, with a list as its last member.
+
+    Args:
+        members: The other members.
+        name: The name of the list.
+        items: The items of the list.
+    """
+    yield json.dumps(members, indent=2).removesuffix("\n}")
+    yield f',\n  "{name}": ['
+    separator = "\n"
+    for item in items:
+        yield f"{separator}    {json.dumps(item)}"
+        separator = ",\n"
+    yield "\n  ]\n}\n"
