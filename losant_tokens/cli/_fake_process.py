@@ -103,4 +103,5 @@ def _read_line(process: "subprocess.Popen[str]") -> dict[str, Any]:
     if process.wait() == EXIT_USAGE and _USAGE_ERROR in last:
         problem = last.partition(_USAGE_ERROR)[2]
         raise UsageError(f"Invalid value for {problem}", "see losant-tokens sandbox --help")
-    raise CommandError(f"the fake did not start: {last}")
+    hint = "pass another --port or --host" if last.startswith("cannot listen") else ""
+    raise CommandError(f"the fake did not start: {last}", hint)

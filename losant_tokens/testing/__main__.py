@@ -35,7 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fake.rate_limit(options.rate_limit)
     for fault in (*options.latency, *options.fail):
         fake.add_fault(fault)
-    with fake.serve(options.port, options.host) as base_url:
+    with contextlib.ExitStack() as stack:
+        try:
+            base_url = stack.enter_context(fake.serve(options.port, options.host))
+        except OSError as error:
+            place = f"port {options.port} of {options.host}"
+            sys.stderr.write(f"cannot listen on {place}: {error.strerror}\n")
+            return 1
         if options.until_stdin_closes:
             threading.Thread(target=_follow_stdin, args=(fake, done), daemon=True).start()
         started = {

@@ -15,7 +15,7 @@ _GREENHOUSE: Final = "application:575ec8687ae143cd83dc4a97"
 _GREENHOUSE_TOKEN: Final = "57615eebc035bd0100cb964b"  # noqa: S105
 
 _COLD_CHAIN: Final = "application:5b2f8c9e6d41a70007c3e512"
-_FIELD_OPERATIONS: Final = "instance:59f0b3a27e1c4d0006aa41d8"
+_FIELD_SERVICE: Final = "instance:59f0b3a27e1c4d0006aa41d8"
 _ORGANIZATION: Final = "58c9e0d5f2b6740001de93b7"
 _LONG_NAME = (
     "nightly export of all device states to the data lake, requested by operations; "
@@ -60,14 +60,14 @@ def add_account(store: Store, count: int, seed: int) -> FakeAccount:
         for owner, tokens in _tokens_of_others(now).items():
             for members in tokens if count else ():
                 store.add(owner, **members)
-        for owner, share in ((_GREENHOUSE, 16), (_COLD_CHAIN, 40), (_FIELD_OPERATIONS, 80)):
+        for owner, share in ((_GREENHOUSE, 16), (_COLD_CHAIN, 40), (_FIELD_SERVICE, 80)):
             add_seeded(store, count // share, seed, owner)
         names = {
-            "user": "API tokens of the user",
-            "oauth": "OAuth tokens of the user",
+            "user": "the user",
+            "oauth": "OAuth clients",
             _GREENHOUSE: "Greenhouse",
             _COLD_CHAIN: "Cold chain",
-            _FIELD_OPERATIONS: "Field operations",
+            _FIELD_SERVICE: "Field service",
         }
         return FakeAccount(
             own_token=of_user[0] if of_user else None,
@@ -116,7 +116,7 @@ def _tokens_of_others(now: datetime) -> dict[str, list[dict[str, Any]]]:
         ],
         _GREENHOUSE: [{**greenhouse_token, "id_": _GREENHOUSE_TOKEN}],
         _COLD_CHAIN: [_members(now, "truck 7", "radia", age=80, scope=("all.Application",))],
-        _FIELD_OPERATIONS: [
+        _FIELD_SERVICE: [
             {
                 **operator,
                 "default_role": "none",

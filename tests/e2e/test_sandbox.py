@@ -52,8 +52,9 @@ def test_owners_are_printed(command: Command, type_lines: Typist) -> None:
 
     _, _, err = command("sandbox")
 
-    assert "  --owner application:575ec8687ae143cd83dc4a97  Greenhouse (63)\n" in err
-    assert "  --owner oauth                                 OAuth tokens of the user (41)\n" in err
+    assert "  application:575ec8687ae143cd83dc4a97    63  Greenhouse\n" in err
+    assert "  oauth                                   41  OAuth clients\n" in err
+    assert max(map(len, err.splitlines())) <= 60
 
 
 def test_empty_account(command: Command, type_lines: Typist) -> None:
@@ -62,7 +63,7 @@ def test_empty_account(command: Command, type_lines: Typist) -> None:
 
     code, out, err = command("sandbox", "--tokens", "0")
 
-    assert (code, "--owner" in err, "\nexport LOSANT_API_TOKEN=" in out) == (0, False, True)
+    assert (code, "oauth" in err, "\nexport LOSANT_API_TOKEN=" in out) == (0, False, True)
 
 
 def test_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
@@ -78,6 +79,15 @@ def test_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
     assert (code, out, mode, path.exists()) == (0, f". {path}\n", 0o600, False)
     assert "\nexport LOSANT_API_URL=http://127.0.0.1:" in text
     assert "\nexport LOSANT_API_TOKEN=" in text
+
+
+def test_env_file_in_no_folder(command: Command, tmp_path: Path) -> None:
+    """A file that cannot be written is an error in the words of the system."""
+    path = tmp_path / "none" / "sandbox.env"
+
+    code, _, err = command("sandbox", "--tokens", "1", "--env-file", str(path))
+
+    assert (code, f"{path} cannot be written: No such file or directory" in err) == (1, True)
 
 
 def test_replaced_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
@@ -144,17 +154,18 @@ def test_conditions(command: Command, type_lines: Typist) -> None:
         *("--fail", "503:2%", "--fail", "timeout:1%", "--clock", "-30d"),
     )
 
-    assert (code, "Pass --clock-check off to commands for jobs" in err) == (0, True)
+    assert (code, "jobs need --clock-check off" in err) == (0, True)
 
 
 def test_typed_offset(command: Command, type_lines: Typist) -> None:
     """An offset that is typed moves the clock, and another line is explained."""
-    type_lines("+365d", "", "soon")
+    type_lines("+365d", "", "soon", "+0d")
 
     code, _, err = command("sandbox", "--tokens", "1")
 
     assert code == 0
-    assert err.count("The clock of the fake is at ") == 1
+    assert err.count("The clock of the fake is at ") == 2
+    assert err.count("jobs need --clock-check off") == 1
     assert 'error: "soon" is not an offset of the clock: ' in err
 
 
@@ -217,11 +228,12 @@ def test_host(command: Command, type_lines: Typist) -> None:
 
 
 def test_unknown_host(command: Command) -> None:
-    """An address that this machine does not have is an error."""
+    """An address that this machine does not have is an error, with what to pass instead."""
     code, out, err = command("sandbox", "--host", "192.0.2.1")
 
     assert (code, out) == (1, "")
-    assert "the fake did not start" in err
+    assert "the fake did not start: cannot listen on port 0 of 192.0.2.1: " in err
+    assert "hint: pass another --port or --host\n" in err
 
 
 def test_fake_stops_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 _POLL_INTERVAL = 0.2  # seconds
 _CHUNK = 4096
 _MARK = "# Written by `losant-tokens sandbox`, which removes it when it ends.\n"
-_NO_CLOCK_CHECK = (
-    "Pass --clock-check off to commands for jobs: they refuse a server whose clock differs."
-)
+# Each line fits a terminal of 60 columns.
+_NO_CLOCK_CHECK = "With another clock, jobs need --clock-check off."
 
 
 def serve_sandbox(
@@ -133,9 +132,9 @@ def _introduce(fake: "RunningFake", tokens: int, variables: str, env_file: Path 
     print_status("  losant-tokens plan --expired --out plan.jsonl")
     others = [one for one in fake.owners if one.tokens and one.owner != "user"]
     if others:
-        print_status("It also has tokens of:")
+        print_status("Values of --owner, with the number of tokens:")
     for one in others:
-        print_status(f"  --owner {one.owner:<36}  {one.name} ({one.tokens:,})")
+        print_status(f"  {one.owner:<36}  {one.tokens:>4,}  {one.name}")
     print_status("Type +30d and Enter here to move its clock 30 days ahead.")
 
 
@@ -157,14 +156,17 @@ def _written(path: Path | None, variables: str) -> Iterator[None]:
     if path is None:
         yield
         return
-    with suppress(FileNotFoundError):
-        if not path.read_text(errors="replace").startswith(_MARK):
-            raise CommandError(
-                f"{path} exists, and no sandbox has written it", "pass another --env-file"
-            )
-        path.unlink()
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(_MARK + variables)
+    try:
+        with suppress(FileNotFoundError):
+            if not path.read_text(errors="replace").startswith(_MARK):
+                raise CommandError(
+                    f"{path} exists, and no sandbox has written it", "pass another --env-file"
+                )
+            path.unlink()
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(_MARK + variables)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from None
     try:
         yield
     finally:
@@ -208,4 +210,6 @@ def _move_clock(fake: "RunningFake", line: str) -> None:
         print_error(error)
         return
     now = datetime.now(UTC) + offset
-    print_status(f"The clock of the fake is at {now:%Y-%m-%d %H:%M} UTC. {_NO_CLOCK_CHECK}")
+    print_status(f"The clock of the fake is at {now:%Y-%m-%d %H:%M} UTC.")
+    if offset:
+        print_status(_NO_CLOCK_CHECK)
