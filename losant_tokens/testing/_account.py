@@ -86,6 +86,7 @@ def _user_tokens(now: datetime) -> list[dict[str, Any]]:
         {**_members(now, "ci-build", "grace", age=1200), "id_": _EXAMPLE_TOKEN},
         _members(now, "ci-prod-deploy", "grace", age=400, expires_in=300, scope=("all.User",)),
         _members(now, "ci-prod-smoke-test", "grace", age=380, expires_in=-15),
+        _members(now, "nightly", "linus", age=420),
         _members(now, "ci-release", "grace", age=91, expires_in=-1, scope=("all.User",)),
         _members(now, "ci-mint", "linus", age=40, expires_in=-10, scope=("userApiTokens.*",)),
         _members(now, "gateway rollout", "radia", age=83, expires_in=1),

@@ -35,14 +35,19 @@ FILES = MappingProxyType(
 )
 """The commands that write the files which examples read."""
 
+_QUARANTINE = "losant-tokens quarantine --not-updated-for 180d --grace 30d --yes"
 BEFORE: dict[str, str] = {
     "--resume": "losant-tokens apply plan.jsonl --yes",
+    "last": _QUARANTINE,
+    "--due": _QUARANTINE,
 }
 """The commands that run before the examples which contain a word."""
 
 REPLACED: dict[str, str] = {
     # Another program may use the port.
     "--port 8080": "--port 0",
+    # The id of a quarantine is random.
+    "sweep 1f3a9c20": "sweep last",
     # Ten thousand tokens take longer than a test should.
     "--tokens 10000": "--tokens 300",
 }
