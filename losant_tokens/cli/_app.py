@@ -49,7 +49,7 @@ _LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _TRY, _HELP = map(Group.create_ordered, 
 # follows the name of its command: "runs prune".
 COMMANDS = {
     "list": _Command(
-        "list:list_tokens", "List tokens as a table or as JSON.", texts.LIST, _CLIENT, _LOOK
+        "list:list_tokens", "List tokens as a table, CSV or JSON.", texts.LIST, _CLIENT, _LOOK
     ),
     "show": _Command(
         "show:show_token", "Show a token, without its secret.", texts.SHOW, _CLIENT, _LOOK

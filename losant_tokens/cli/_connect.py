@@ -140,12 +140,41 @@ def run_with_tokens(
         KeyboardInterrupt: A signal stopped the work.
         LosantError: As the work raises it.
     """
+
+    async def run(opened: AsyncClient) -> T:
+        return await work(opened.tokens(owner))
+
+    return run_with_client(run, connection, client=client, signals=signals, grace=grace)
+
+
+def run_with_client(
+    work: Callable[[AsyncClient], Awaitable[T]],
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    *,
+    client: AsyncClient | None = None,
+    signals: StopSignals | None = None,
+    grace: float = 0.0,
+) -> T:
+    """Run a coroutine function with an open client.
+
+    Args:
+        work: The coroutine function.
+        connection: How to connect.
+        client: The client to use. Default: a new one.
+        signals: As for `run_until_stopped`.
+        grace: As for `run_until_stopped`.
+
+    Raises:
+        CommandError: The environment has no token.
+        KeyboardInterrupt: A signal stopped the work.
+        LosantError: As the work raises it.
+    """
     opened = client if client is not None else new_client(connection)
     report_retries()
 
     async def run() -> T:
         async with opened:
-            return await work(opened.tokens(owner))
+            return await work(opened)
 
     return run_until_stopped(run, signals=signals, grace=grace)
 

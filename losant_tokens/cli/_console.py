@@ -15,9 +15,10 @@ from typing import Any, TextIO
 
 from losant_tokens.cli._colors import colored, has_color
 from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._format import escaped
+from losant_tokens.cli._format import escaped, wrapped
 
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+_TERMINAL_SIZE = (80, 24)  # the columns and lines of a terminal that does not report its size
 _YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
 _MAX_QUOTED = 20  # characters of a response
 _ERASE = "\r\x1b[K"
@@ -172,8 +173,7 @@ def print_error(problem: CommandError) -> None:
 def print_warning(line: str) -> None:
     """Print a warning to stderr, even if the command is quiet."""
     record("warning", line)
-    text = f"losant-tokens: WARNING: {escaped(' '.join(line.split()))}"
-    _print(colored(text, "bold yellow", enabled=has_color(sys.stderr)))
+    _print(f"losant-tokens: WARNING: {escaped(' '.join(line.split()))}", "bold yellow")
 
 
 def print_status(line: str) -> None:
@@ -201,7 +201,9 @@ def transient_status(line: str) -> Iterator[None]:
 def print_after_signal(line: str) -> None:
     """Print a line after Ctrl-C, below the `^C` that a terminal shows at the cursor."""
     record("info", line)
-    _print(("\n" if _is_terminal() else "") + escaped(line))
+    if _is_terminal():
+        _print("")
+    _print(escaped(line))
 
 
 @contextmanager
@@ -275,8 +277,31 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _print(line: str) -> None:
-    """Write a line to stderr, above the line that is shown for a time."""
+def terminal_size(stream: Any) -> tuple[int, int]:
+    """Return the columns and lines of the terminal that a stream writes to.
+
+    `COLUMNS` and `LINES` win, as in `shutil.get_terminal_size`, which only knows stdout.
+    """
+    try:
+        own = tuple(os.get_terminal_size(stream.fileno()))
+    except (OSError, ValueError, AttributeError):
+        own = (0, 0)
+    given = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
+    columns, lines = (
+        int(text) if text.isdecimal() and int(text) else size or default
+        for text, size, default in zip(given, own, _TERMINAL_SIZE, strict=True)
+    )
+    return columns, lines
+
+
+def _print(line: str, style: str = "") -> None:
+    """Write a line to stderr, above the line that is shown for a time.
+
+    On a terminal, it is broken between words.
+    """
+    if _is_terminal():
+        line = "\n".join(wrapped(line, terminal_size(sys.stderr)[0]))
+    line = colored(line, style, enabled=has_color(sys.stderr))
     transient = _transient.get()
     _write(f"{_ERASE}{line}\n{transient}" if transient else f"{line}\n")
 
@@ -303,26 +328,39 @@ def require_terminal_or_yes(command: str, *, yes: bool) -> None:
         raise UsageError(f"{command} needs --yes: stdin is not a terminal")
 
 
-def confirm(question: str) -> bool:
-    """Ask a question and return whether the response is yes.
+def can_ask() -> bool:
+    """Return whether a question can be shown and answered: stdin and stderr are terminals."""
+    return sys.stdin.isatty() and _is_terminal()
 
-    Any other response means no, and so does the end of the input, or a question that nobody sees.
+
+def ask(question: str) -> str | None:
+    """Ask a question and return the response; None at the end of the input.
+
+    A question that nobody sees has no response.
     """
     if _is_null(sys.stderr):
-        return False
+        return None
     try:
-        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.write(f"{question} ")
         sys.stderr.flush()
     except (OSError, ValueError):
         mute(sys.stderr)
-        return False
+        return None
     try:
         line = sys.stdin.readline()
     except (OSError, ValueError):  # The terminal is gone, or the response cannot be decoded.
         line = ""
     if not line.endswith("\n"):
         _print("")  # The cursor is still behind the question.
-    response = line.strip().lower()
+    return line.strip() if line else None
+
+
+def confirm(question: str) -> bool:
+    """Ask a question and return whether the response is yes.
+
+    Any other response means no, and so does the end of the input, or a question that nobody sees.
+    """
+    response = (ask(f"{question} [y/N]") or "").lower()
     if response not in _YES | _NO:
         _print(f'"{escaped(response[:_MAX_QUOTED])}" is not "y" or "yes", so it means no.')
     record("info", f"{question} {response}")

@@ -1,5 +1,6 @@
 """Format values for people: dates, durations, counts, and strings with control characters."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 _MINUTE = 60.0  # seconds
@@ -12,6 +13,8 @@ _UNITS = (
     ("minute", timedelta(minutes=1)),
 )
 _MONTHS_IN_YEAR = 12
+# A command in backquotes, or after a colon at the end of a line, is one word.
+_WORDS = re.compile(r"(\s*)((?<=: )losant-tokens .*|(?:`[^`]*`|\S)+)")
 
 
 def escaped(text: str) -> str:
@@ -31,6 +34,11 @@ def format_date(value: datetime | None, default: str) -> str:
 def format_datetime(value: datetime | None, default: str) -> str:
     """Return a datetime in UTC to the minute, or the default for None."""
     return default if value is None else f"{_in_utc(value):%Y-%m-%d %H:%M} UTC"
+
+
+def format_iso(value: datetime) -> str:
+    """Return a datetime for other programs, such as `2026-03-01T12:00:00Z`."""
+    return f"{_in_utc(value):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -55,20 +63,40 @@ def relative_time(time: datetime, now: datetime) -> str:
         time: The datetime to describe, with a time zone.
         now: The datetime to compare with, with a time zone.
     """
-    amount = _amount(abs(time - now))
+    number, unit = _largest_unit(abs(time - now))
+    amount = format_number(number, unit)
     if time <= now:
-        return f"{amount} ago" if amount else "just now"
-    return f"in {amount or 'less than a minute'}"
+        return f"{amount} ago" if number else "just now"
+    return f"in {amount if number else 'less than a minute'}"
 
 
-def _amount(span: timedelta) -> str:
-    """Return a span in its largest unit, such as `3 days`; `""` for less than a minute."""
-    for unit, size in _UNITS:
-        if number := span // size:
-            # 360 to 364 days are 12 months of 30 days, but not a year yet.
-            shown = min(number, _MONTHS_IN_YEAR - 1) if unit == "month" else number
-            return format_number(shown, unit)
-    return ""
+def short_relative_time(time: datetime, now: datetime) -> str:
+    """Return a datetime relative to another with a short unit: `2y ago`, `in 3d` or `0m ago`.
+
+    The units are y, mo, d, h and m.
+
+    Args:
+        time: The datetime to describe, with a time zone.
+        now: The datetime to compare with, with a time zone.
+    """
+    amount = short_amount(abs(time - now))
+    return f"{amount} ago" if time <= now else f"in {amount}"
+
+
+def short_amount(span: timedelta) -> str:
+    """Return a span in its largest unit, rounded down: `2y`, `3mo`, `4d`, `5h` or `6m`."""
+    number, unit = _largest_unit(span)
+    return f"{number:,}{'mo' if unit == 'month' else unit[0]}"
+
+
+def _largest_unit(span: timedelta) -> tuple[int, str]:
+    """Return a span in its largest unit, rounded down, such as 3 and `day`; in minutes it may be 0.
+
+    360 to 364 days are 12 months of 30 days, but not a year, so they are 11 months.
+    """
+    unit, size = next(((unit, size) for unit, size in _UNITS if span >= size), _UNITS[-1])
+    number = span // size
+    return (min(number, _MONTHS_IN_YEAR - 1) if unit == "month" else number), unit
 
 
 def describe_expiry(token: object, now: datetime) -> str:
@@ -119,6 +147,36 @@ def wrap_words(text: str, width: int, indent: str = "") -> str:
         else:
             line = f"{line} {word}"
     return "\n".join([*lines, line])
+
+
+def wrapped(text: str, width: int, *, fold: bool = False) -> list[str]:
+    """Return a string as lines of at most `width` terminal cells, broken between words.
+
+    A command in backquotes, or after a colon, is one word, so that it can be copied. Each line is
+    indented like the first one.
+
+    Args:
+        text: The string, without line breaks.
+        width: The width of a line.
+        fold: Whether to break a word that is longer than a line.
+    """
+    from rich.cells import cell_len, chop_cells  # noqa: PLC0415 -- start-up does not need it
+
+    if cell_len(text) <= width:
+        return [text]
+    indent = text[: len(text) - len(text.lstrip())]
+    lines, line = [], indent
+    for blanks, word in _WORDS.findall(text):
+        longer = f"{line}{blanks if line.strip() else ''}{word}"
+        if cell_len(longer) <= width or not line.strip():
+            line = longer
+        else:
+            lines.append(line)
+            line = indent + word
+        if fold and cell_len(line) > width:
+            *folded, line = chop_cells(line, width)
+            lines += folded
+    return [*lines, line]
 
 
 def format_number(number: int, noun: str) -> str:

@@ -30,7 +30,7 @@ Exit codes:
 
 Examples:
   losant-tokens demo
-  losant-tokens list --name 'ci-*'
+  losant-tokens list --named 'ci-*'
   losant-tokens cleanup --expired
   losant-tokens COMMAND --help\
 """
@@ -58,15 +58,22 @@ days, weeks, months of 30 days, or years of 365 days.
 LIST = f"""\
 {_TOKEN}
 
-{_OWNER}
-FIELD is name, status, id, creationDate, lastUpdated or expirationDate.
-{_GLOB}
+Without selection options, all tokens are listed.
+{_SELECTION}
+COLUMN is id, name, status, expires, created, updated, scopes, creator, owner
+or description. COLUMNS are several, with commas: id,name,expires.
+FIELDS are members of the API's JSON, and owner: id,name,expirationDate.
+
+On a terminal, the table fits its width, and a long one is shown in a pager. In
+a pipe, each token is one line of complete values separated by tabs, without a
+header. Only --limit leaves out tokens.
 
 Examples:
-  losant-tokens list --name 'ci-*' --status inactive
-  losant-tokens list --sort-field expirationDate --limit 20
-  losant-tokens list --owner application:575ec8687ae143cd83dc4a97
-  losant-tokens list --json | jq -r '.[] | select(.status == "active") | .id'\
+  losant-tokens list --named 'ci-*' --inactive
+  losant-tokens list --expires-within 30d --sort expires
+  losant-tokens list --sort created:desc --limit 20 --columns id,name,creator
+  losant-tokens list --expired --owner user --owner oauth --csv > expired.csv
+  losant-tokens list --never-expires --json id,name | jq -r '.[].id'\
 """
 
 SHOW = f"""\
@@ -87,10 +94,12 @@ WHEN is a time from now (12h, 90d, 4w, 18mo, 2y), a date
 (2030-01-01, UTC), or never.
 
 The secret is shown only once. Only the secret is written to stdout; messages
-are written to stderr. Without --scope, Losant chooses the scopes.
+are written to stderr. Without --scope, Losant chooses the scopes. Without
+--expires, a terminal asks for it. A time from now starts at the server's time.
 
 Examples:
   losant-tokens create ci --scope all.User.read --expires 90d
+  losant-tokens create ci --scope all.User.read --expires never
   TOKEN=$(losant-tokens create ci --scope all.User.read --expires 90d)\
 """
 
@@ -116,7 +125,7 @@ id of each deleted token to stdout.
 
 Examples:
   losant-tokens delete 575ec7417ae143cd83dc4a95
-  losant-tokens list --name 'ci-*' --json | jq -r '.[].id' |
+  losant-tokens list --named 'ci-*' --columns id |
     xargs losant-tokens delete --yes\
 """
 

@@ -2,14 +2,17 @@
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import attrs
 
-from losant_tokens import OauthDetails, Secret
+from losant_tokens import ApiToken, OauthDetails, Secret, UserOauthToken
+from losant_tokens.cli._errors import UsageError
 
 _NOT_MEMBERS = frozenset({"extra", "unreadable"})
+_SECRETS = frozenset({"token"})
 _MAX_DEPTH = 100
 
 
@@ -70,6 +73,31 @@ def _wire_name(kind: type, attribute: "attrs.Attribute[Any]") -> str:
     # The members of `oauth` are in snake_case on the wire, too.
     name: str = attribute.metadata.get("wire", attribute.name if kind is OauthDetails else camel)
     return name
+
+
+def read_fields(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the members of a token that a user chose: names that are separated by commas.
+
+    Raises:
+        UsageError: A token has no such member, or it is secret.
+    """
+    known = ("owner", *_wire_names(ApiToken), *_wire_names(UserOauthToken))
+    names = [name for text in texts for name in map(str.strip, text.split(",")) if name]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f'Invalid value for --json: "{name}" is not a field',
+                f"the fields are {', '.join(sorted(set(known), key=known.index))}",
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _wire_names(kind: type) -> list[str]:
+    return [
+        _wire_name(kind, attribute)
+        for attribute in attrs.fields(kind)
+        if attribute.name not in _NOT_MEMBERS | _SECRETS
+    ]
 
 
 def as_json(value: Any) -> str:

@@ -16,7 +16,6 @@ ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
         "allow_majority": "--allow-majority",
         "base_url": "LOSANT_API_URL",
         "clock_check": "--clock-check",
-        "filter_field": "--filter-field",
         "insecure_http": "--insecure-http",
         "journal": "--journal",
         "max_age": "--max-age",

@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter, Token, validators
 from losant_tokens import Owner
 from losant_tokens.cli._parse import read_duration, read_expiry, read_owner
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CONNECTION_GROUP = Group("Connection", sort_key=4)
 
 
@@ -18,8 +19,20 @@ def _read_owner(_: Any, tokens: Sequence[Token]) -> Owner:
     return read_owner(tokens[0].value)
 
 
-def _read_expiry(_: Any, tokens: Sequence[Token]) -> datetime | None:
-    return read_expiry(tokens[0].value, datetime.now(UTC))
+def _read_expiry(_: Any, tokens: Sequence[Token]) -> str:
+    return checked_expiry(tokens[0].value)
+
+
+def checked_expiry(text: str) -> str:
+    """Return the string of an expiration date after a check of its form.
+
+    The date itself depends on the server's time, which is not known yet.
+
+    Raises:
+        ValueError: The string has another form.
+    """
+    read_expiry(text, _LONG_AGO)
+    return text
 
 
 def _read_age(_: Any, tokens: Sequence[Token]) -> timedelta:
@@ -81,13 +94,12 @@ Yes = Annotated[bool, flag("Do not ask for confirmation. Required without a term
 AllowOwnToken = Annotated[bool, flag("Allow a change that locks out this command's own token.")]
 Status = Literal["active", "inactive"]
 Expiry = Annotated[
-    datetime | None,
+    str | None,
     Parameter(
         metavar="WHEN",
         converter=_read_expiry,
         n_tokens=1,
-        show_default=lambda _: "never",
-        help="Set the expiration date.",
+        help="Set the expiration date. Required without a terminal.",
     ),
 ]
 Scopes = Annotated[tuple[str, ...], repeatable("SCOPE", "Grant SCOPE; repeat for more.")]

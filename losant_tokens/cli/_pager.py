@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
 
-from losant_tokens.cli._console import write_output
+from losant_tokens.cli._console import terminal_size, write_output
 from losant_tokens.cli._early_signal_handlers import handled
 
 _VARIABLES = ("LOSANT_TOKENS_PAGER", "PAGER")
@@ -104,7 +103,7 @@ def _fits_on_screen(text: str) -> bool:
     """Return whether a string leaves one line of the terminal free."""
     from rich.cells import cell_len  # noqa: PLC0415 -- start-up does not need it
 
-    columns, lines = shutil.get_terminal_size()
+    columns, lines = terminal_size(sys.stdout)
     found = _ESCAPE_SEQUENCE.sub("", text).splitlines()
     if len(found) >= lines:
         return False

@@ -111,7 +111,7 @@ def read_token_ids(values: Iterable[str]) -> list[str]:
     Raises:
         UsageError: A value is not a token id.
     """
-    values = list(values)
+    values = [value.strip() for value in values]
     for value in values:
         if not _TOKEN_ID.fullmatch(value):
             raise UsageError(f"{value!r} is not a token id: an id has 24 hexadecimal digits")

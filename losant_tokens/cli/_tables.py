@@ -1,103 +1,136 @@
-"""Tables that fit the width of a terminal. Without a terminal, no cell is shortened."""
+"""Tables that fit the width of a terminal. Without a terminal, no cell is shortened.
 
-import io
-import shutil
+No column is ever left out. If a table is too wide, its columns shrink in the order that the caller
+gives, and each cell uses the longest of its forms that fits.
+"""
+
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TextIO
 
+from attrs import frozen
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from losant_tokens.cli._colors import has_color
-from losant_tokens.cli._console import write_output
-from losant_tokens.cli._format import escaped
-
-Row = Sequence[str]
+from losant_tokens.cli._colors import colored, has_color
+from losant_tokens.cli._console import terminal_size, write_output
+from losant_tokens.cli._format import ellipsis, escaped, wrapped
 
 _GAP = 2  # spaces between columns
-_MIN_WIDTH = 12  # characters of a column that is truncated or wrapped
+_MIN_WIDTH = 12  # cells of a column that is cut or wrapped
 _STYLES: Mapping[str, str] = MappingProxyType(
-    {
-        "inactive": "yellow",
-        "delete": "red",
-        "deactivate": "yellow",
-        "activate": "cyan",
-        "keep": "green",
-    }
+    {"delete": "red", "deactivate": "yellow", "activate": "cyan", "keep": "green"}
 )
+
+
+@frozen
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: The complete text.
+        style: Its style on a terminal, as for `colored`.
+        shorter: Other forms of the text, the longest first.
+        shorten: Shortens the text to a number of terminal cells if no form fits. By default, the
+            shortest form ends with an ellipsis.
+    """
+
+    text: str
+    style: str = ""
+    shorter: tuple[str, ...] = ()
+    shorten: Callable[[int], str] | None = None
+
+    def fitted(self, width: int) -> str:
+        """Return the longest form that is at most `width` terminal cells wide."""
+        forms = [escaped(form) for form in (self.text, *self.shorter)]
+        for form in forms:
+            if cell_len(form) <= width:
+                return form
+        return ellipsis(forms[-1], width) if self.shorten is None else self.shorten(width)
+
+
+Row = Sequence[str | Cell]
+Steps = Sequence[tuple[str, int]]
 
 
 def write_table(
     headers: Sequence[str],
     rows: Iterable[Row],
     *,
-    cut: str,
-    drop: Sequence[str] = (),
+    cut: str = "",
     wrap: str = "",
     numbers: Sequence[str] = (),
     file: TextIO | None = None,
 ) -> None:
-    """Write a table.
+    """Write a table, as `format_table` returns it.
 
     Args:
         headers: The names of the columns.
-        rows: A string for each column; control characters are escaped.
-        cut: The column that is truncated on a narrow terminal.
-        drop: The columns that are left out on a narrow terminal, the least important first.
+        rows: The cells.
+        cut: The column that is shortened first.
         wrap: The column that wraps if the terminal is still too narrow.
         numbers: The columns that are aligned to the right.
         file: The destination. Default: stdout.
     """
     file = file or sys.stdout
-    lines = [list(headers), *([escaped(cell) for cell in row] for row in rows)]
+    steps = ((cut, _MIN_WIDTH),) if cut else ()
+    write_output(
+        format_table(headers, rows, steps=steps, wrap=wrap, numbers=numbers, file=file), file
+    )
+
+
+def format_table(
+    headers: Sequence[str],
+    rows: Iterable[Row],
+    *,
+    steps: Steps = (),
+    wrap: str = "",
+    numbers: Sequence[str] = (),
+    file: TextIO | None = None,
+) -> str:
+    """Return a table that fits a terminal, or a complete one for another file.
+
+    Args:
+        headers: The names of the columns.
+        rows: The cells. Control characters are escaped.
+        steps: How the columns shrink on a narrow terminal: pairs of a column and the width that it
+            may shrink to, the least important first. A column can have several steps.
+        wrap: The column that wraps if the terminal is still too narrow.
+        numbers: The columns that are aligned to the right.
+        file: The destination. Default: stdout.
+    """
+    target = file or sys.stdout
+    lines = [[_as_cell(cell) for cell in row] for row in rows]
     widths = {
-        name: max(map(cell_len, column))
-        for name, column in zip(headers, zip(*lines, strict=True), strict=True)
+        name: max([cell_len(name), *(cell_len(escaped(line[index].text)) for line in lines)])
+        for index, name in enumerate(headers)
     }
-    if not file.isatty():
-        write_output(_plain(lines, widths, numbers), file)
-        return
-    room = shutil.get_terminal_size().columns
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    fitted = fit_columns(widths, room, cut=cut, drop=drop, wrap=wrap)
-    for name, width in fitted.items():
-        table.add_column(
-            name,
-            width=width,
-            no_wrap=name != wrap,
-            overflow="fold" if name == wrap else "ellipsis",
-            justify="right" if name in numbers else "left",
-        )
-    for line in lines[1:]:
-        cells = dict(zip(headers, line, strict=True))
-        table.add_row(*(Text(cells[name], _STYLES.get(cells[name], "")) for name in fitted))
-    write_output(_rendered(table, room, has_color(file)), file)
+    if target.isatty():
+        widths = fit_columns(widths, terminal_size(target)[0], steps=steps, wrap=wrap)
+    layout = _Layout(widths, wrap, frozenset(numbers), has_color(target))
+    header = [Cell(name, "bold") for name in headers]
+    return "".join(line for row in (header, *lines) for line in layout.lines(row))
 
 
 def fit_columns(
-    widths: Mapping[str, int], room: int, *, cut: str, drop: Sequence[str] = (), wrap: str = ""
+    widths: Mapping[str, int], room: int, *, steps: Steps = (), wrap: str = ""
 ) -> dict[str, int]:
-    """Return the columns that fit a terminal, with their widths.
+    """Return the widths of columns that fit a terminal.
+
+    If all steps are not enough, the widest column shrinks until the table fits.
 
     Args:
         widths: The preferred width of each column.
         room: The width of the terminal.
-        cut: The column that can be truncated.
-        drop: The columns that can be left out, the least important first.
+        steps: As for `format_table`.
         wrap: The column that can wrap.
     """
     fitted = dict(widths)
-    for name in drop:
-        if _missing(fitted, room) <= _spare(fitted, cut):
-            break
-        del fitted[name]
-    for name in (cut, wrap):
+    for name, width in (*steps, (wrap, _MIN_WIDTH)):
         if name in fitted:
-            fitted[name] -= min(_missing(fitted, room), _spare(fitted, name))
+            fitted[name] -= min(_missing(fitted, room), max(fitted[name] - width, 0))
+    while _missing(fitted, room) and max(fitted.values()) > 1:
+        fitted[max(fitted, key=fitted.__getitem__)] -= 1
     return fitted
 
 
@@ -105,30 +138,42 @@ def _missing(widths: Mapping[str, int], room: int) -> int:
     return max(sum(widths.values()) + _GAP * (len(widths) - 1) - room, 0)
 
 
-def _spare(widths: Mapping[str, int], name: str) -> int:
-    return max(widths.get(name, 0) - _MIN_WIDTH, 0)
+def _as_cell(cell: str | Cell) -> Cell:
+    return cell if isinstance(cell, Cell) else Cell(cell, _STYLES.get(cell, ""))
 
 
-def _plain(lines: Sequence[Row], widths: Mapping[str, int], numbers: Sequence[str]) -> str:
-    """Return aligned lines. rich would take seconds for ten thousand rows."""
-    columns = [(width, name in numbers) for name, width in widths.items()]
-    return "".join((" " * _GAP).join(map(_padded, line, columns)).rstrip() + "\n" for line in lines)
+@frozen
+class _Layout:
+    """The columns of a table, and how its cells are aligned."""
 
+    widths: Mapping[str, int]
+    wrap: str
+    numbers: frozenset[str]
+    has_color: bool
 
-def _padded(text: str, column: tuple[int, bool]) -> str:
-    width, right = column
-    blanks = " " * (width - cell_len(text))
-    return blanks + text if right else text + blanks
+    def lines(self, row: Iterable[Cell]) -> Iterable[str]:
+        """Yield the lines of a row: one, unless a cell wraps."""
+        columns = [
+            self._column(name, width, cell)
+            for (name, width), cell in zip(self.widths.items(), row, strict=True)
+        ]
+        for index in range(max(map(len, columns), default=0)):
+            parts = [
+                column[index] if index < len(column) else " " * width
+                for column, width in zip(columns, self.widths.values(), strict=True)
+            ]
+            yield (" " * _GAP).join(parts).rstrip() + "\n"
 
+    def _column(self, name: str, width: int, cell: Cell) -> list[str]:
+        """Return the lines of a cell."""
+        texts = (
+            wrapped(escaped(cell.text), width, fold=True)
+            if name == self.wrap
+            else [cell.fitted(width)]
+        )
+        return [self._padded(text, name, width, cell.style) for text in texts]
 
-def _rendered(table: Table, width: int, color: bool) -> str:
-    # Rendered into memory first, because rich would handle a broken pipe by itself.
-    target = io.StringIO()
-    Console(
-        file=target,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-    ).print(table)
-    return target.getvalue()
+    def _padded(self, text: str, name: str, width: int, style: str) -> str:
+        blanks = " " * (width - cell_len(text))
+        shown = colored(text, style, enabled=self.has_color)
+        return blanks + shown if name in self.numbers else shown + blanks

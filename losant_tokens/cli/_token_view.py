@@ -1,42 +1,299 @@
-"""Tokens for people: the rows of a table, and the details of one token."""
+"""Tokens for people and scripts: the columns of a list, and the details of one token."""
 
-from losant_tokens import ApiToken, UserOauthToken
-from losant_tokens.cli._format import escaped, format_date, format_datetime, no_expiry
-from losant_tokens.cli._json import as_json, as_wire
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from attrs import frozen
+from rich.cells import cell_len
+
+from losant_tokens import ApiToken, Owner, UserOauthToken, can_create_tokens
+from losant_tokens.cli._colors import colored
+from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._format import (
+    describe_expiry,
+    ellipsis,
+    escaped,
+    format_datetime,
+    format_iso,
+    no_expiry,
+    relative_time,
+    short_amount,
+    short_relative_time,
+)
+from losant_tokens.cli._tables import Cell, Steps
 
 Token = ApiToken | UserOauthToken
 
-COLUMNS = ("ID", "NAME", "STATUS", "EXPIRES", "CREATED", "SCOPES")
+EXPIRES_SOON = timedelta(days=30)
+_LABEL_WIDTH = 15
+_OWNER_DIGITS = 6  # the digits of an id that distinguish owners
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
-def table_row(token: Token) -> tuple[str, ...]:
-    """Return the cells of a token, in the order of `COLUMNS`."""
+# --- Columns ---------------------------------------------------------------------------------
+
+
+@frozen
+class ListedToken:
+    """A token in a list.
+
+    Attributes:
+        token: The token.
+        owner: The owner that the list was requested for.
+        now: The current time, by the server's clock if that is known.
+    """
+
+    token: Token
+    owner: Owner
+    now: datetime
+
+
+@frozen
+class Column:
+    """A column of a list of tokens.
+
+    Attributes:
+        text: Returns the complete value, for scripts.
+        key: Returns the value to sort by.
+        cell: Returns the cell of a table. By default, it is the complete value.
+        steps: The widths that the column shrinks to on a narrow terminal, each with its turn: the
+            steps with the lowest turns are made first.
+    """
+
+    text: Callable[[ListedToken], str]
+    key: Callable[[ListedToken], Any]
+    cell: Callable[[ListedToken], Cell] | None = None
+    steps: tuple[tuple[int, int], ...] = ()
+
+
+def _text_column(read: Callable[[ListedToken], str], *steps: tuple[int, int]) -> Column:
+    return Column(read, lambda one: (read(one).casefold(), read(one)), steps=steps)
+
+
+def _time_column(read: Callable[[Token], datetime | None], *steps: tuple[int, int]) -> Column:
+    def text(one: ListedToken) -> str:
+        time = read(one.token)
+        return "" if time is None else format_iso(time)
+
+    def key(one: ListedToken) -> tuple[bool, datetime]:
+        time = read(one.token)
+        return time is None, time or _END_OF_TIME
+
+    def cell(one: ListedToken) -> Cell:
+        time = read(one.token)
+        if time is None:
+            return Cell("")
+        return Cell(relative_time(time, one.now), shorter=(short_relative_time(time, one.now),))
+
+    return Column(text, key, cell, steps)
+
+
+def _expires_text(one: ListedToken) -> str:
+    expires = one.token.expiration_date
+    return no_expiry(one.token) if expires is None else format_iso(expires)
+
+
+def _expires_key(one: ListedToken) -> tuple[int, datetime]:
+    """Sort tokens that never expire after the others, and unreadable dates last."""
+    expires = one.token.expiration_date
+    if expires is None:
+        return (1 if one.token.never_expires else 2), _END_OF_TIME
+    return 0, expires
+
+
+def _expires_cell(one: ListedToken) -> Cell:
+    expires = one.token.expiration_date
+    if expires is None:
+        return Cell(no_expiry(one.token))
+    short = short_relative_time(expires, one.now)
+    style = expiry_style(one.token, one.now)
+    if expires <= one.now:
+        shorter = (f"expired {short}", f"expired {short_amount(one.now - expires)}", short)
+        return Cell(describe_expiry(one.token, one.now), style, shorter)
+    return Cell(relative_time(expires, one.now), style, (short,))
+
+
+def expiry_style(token: object, now: datetime) -> str:
+    """Return the style of an expiration date: red in the past, yellow in the next 30 days.
+
+    Args:
+        token: A token, or an entry of a plan.
+        now: The current time.
+    """
+    expires: datetime | None = getattr(token, "expiration_date", None)
+    if expires is None or expires - now > EXPIRES_SOON:
+        return ""
+    return "red" if expires <= now else "yellow"
+
+
+def scopes_cell(scopes: Sequence[str]) -> Cell:
+    """Return a cell that never loses the end of a scope, such as `.read`: `all.User.read +2`."""
+    return Cell(" ".join(scopes), shorten=lambda width: short_scopes(scopes, width))
+
+
+def short_scopes(scopes: Sequence[str], width: int) -> str:
+    """Return as many scopes as fit, and the number of the others: `all.User.read +2`.
+
+    If not even the first one fits, it is shortened before its last part: `applicationApi….read +2`.
+
+    Args:
+        scopes: The scopes.
+        width: The number of terminal cells.
+    """
+    words = [escaped(scope) for scope in scopes]
+    for number in range(len(words), 0, -1):
+        text = f"{' '.join(words[:number])}{_others(len(words) - number)}"
+        if cell_len(text) <= width:
+            return text
+    if not words:
+        return ""
+    group, dot, action = words[0].rpartition(".")
+    end = f"{dot}{action}{_others(len(words) - 1)}"
+    # At least one character of the group, and the ellipsis.
+    room = width - cell_len(end)
     return (
-        token.id,
-        token.name,
-        token.status or "",
-        format_date(token.expiration_date, no_expiry(token)),
-        format_date(token.creation_date, ""),
-        " ".join(token.scope),
+        f"{ellipsis(group, room).rstrip('…').rstrip('.')}…{end}"
+        if room > 1
+        else ellipsis(" ".join(words), width)
     )
 
 
-def describe_token(token: Token, *, json: bool) -> str:
-    """Return the details of a token, without its secret, as lines or as JSON."""
-    if json:
-        return as_json(as_wire(token))
-    details = {
-        "Id": token.id,
-        "Name": token.name,
-        "Status": token.status,
-        "Expires": format_datetime(token.expiration_date, no_expiry(token)),
-        "Created": format_datetime(token.creation_date, ""),
-        "Updated": format_datetime(token.last_updated, ""),
-        "Scopes": " ".join(token.scope),
-        "Role": token.default_role,
-        "Creator": getattr(token, "creator_name", None),
-        "Description": token.description,
+def _others(number: int) -> str:
+    return f" +{number}" if number else ""
+
+
+def _short_owner(owner: Owner, width: int) -> str:
+    """Return an owner with the first digits of its id, even if its kind is shortened."""
+    room = min(width - _OWNER_DIGITS - 2, len(owner.kind))
+    if owner.id is None or room <= 1:
+        return ellipsis(str(owner), width)
+    return ellipsis(f"{ellipsis(owner.kind, room)}:{owner.id}", width)
+
+
+def _creator(token: Token) -> str:
+    return getattr(token, "creator_name", None) or getattr(token, "creator_id", None) or ""
+
+
+# The keys are the names for --columns and --sort, and in capitals the headers of the table.
+COLUMNS: Mapping[str, Column] = MappingProxyType(
+    {
+        "id": _text_column(lambda one: one.token.id, (8, 9)),
+        "name": _text_column(lambda one: one.token.name, (2, 24), (5, 16), (7, 14), (10, 10)),
+        "status": _text_column(lambda one: one.token.status or ""),
+        "expires": Column(_expires_text, _expires_key, _expires_cell, ((3, 15), (6, 12), (9, 8))),
+        "created": _time_column(lambda token: token.creation_date, (3, 8)),
+        "updated": _time_column(lambda token: token.last_updated, (3, 8)),
+        "scopes": Column(
+            lambda one: " ".join(one.token.scope),
+            lambda one: one.token.scope,
+            lambda one: scopes_cell(one.token.scope),
+            ((1, 17), (4, 16), (7, 14), (11, 13)),
+        ),
+        "creator": _text_column(lambda one: _creator(one.token), (2, 12)),
+        "owner": Column(
+            lambda one: str(one.owner),
+            lambda one: str(one.owner),
+            lambda one: Cell(str(one.owner), shorten=lambda width: _short_owner(one.owner, width)),
+            ((2, 21), (5, 14)),
+        ),
+        "description": _text_column(lambda one: one.token.description or "", (1, 16)),
+    }
+)
+DEFAULT_COLUMNS = ("id", "name", "status", "expires", "scopes")
+
+
+def read_columns(text: str) -> tuple[str, ...]:
+    """Return the columns of a list that is separated by commas, each one once.
+
+    Raises:
+        UsageError: There is no such column.
+    """
+    names = [name.strip().lower() for name in text.split(",")]
+    for name in names:
+        if name not in COLUMNS:
+            raise UsageError(
+                f'Invalid value for --columns: "{name}" is not a column',
+                f"the columns are {', '.join(COLUMNS)}",
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def table_row(one: ListedToken, columns: Sequence[str]) -> list[Cell]:
+    """Return the cells of a token. Those of an inactive token are dimmed."""
+    cells = []
+    for name in columns:
+        column = COLUMNS[name]
+        cell = Cell(column.text(one)) if column.cell is None else column.cell(one)
+        if one.token.status == "inactive" and not cell.style:
+            cell = Cell(cell.text, "dim", cell.shorter, cell.shorten)
+        cells.append(cell)
+    return cells
+
+
+def shrink_steps(columns: Sequence[str]) -> Steps:
+    """Return how columns shrink on a narrow terminal, the least important first."""
+    steps = sorted(
+        (turn, name.upper(), width) for name in columns for turn, width in COLUMNS[name].steps
+    )
+    return [(name, width) for _, name, width in steps]
+
+
+# --- One token -------------------------------------------------------------------------------
+
+
+def describe_token(
+    token: Token, server_time: datetime | None, *, owner: Owner, has_color: bool
+) -> str:
+    """Return the details of a token, without its secret, as lines.
+
+    Args:
+        token: The token.
+        server_time: The server's time, or None for the time of this machine.
+        owner: The owner of the token.
+        has_color: Whether to color dates and the status.
+    """
+    now = server_time or datetime.now(UTC)
+
+    def styled(text: str, style: str) -> str:
+        return colored(text, style, enabled=has_color)
+
+    def time(value: datetime | None) -> str:
+        return f"{format_datetime(value, '')} ({relative_time(value, now)})" if value else ""
+
+    expires, one = token.expiration_date, ListedToken(token, owner, now)
+    creates = can_create_tokens(token.scope)
+    details: Mapping[str, Sequence[str | None]] = {
+        "Name": (styled(escaped(token.name), "bold"),),
+        "Id": (escaped(token.id),),
+        "Owner": (str(owner),),
+        "Status": (
+            styled(escaped(token.status or ""), "dim" if token.status == "inactive" else ""),
+        ),
+        "Expires": (
+            no_expiry(token)
+            if expires is None
+            else styled(
+                f"{format_datetime(expires, '')} ({_expires_cell(one).text})",
+                expiry_style(token, now),
+            ),
+        ),
+        "Created": (time(token.creation_date),),
+        "Updated": (time(token.last_updated),),
+        "Creator": (escaped(_describe_creator(token)),),
+        "Scopes": [escaped(scope) for scope in token.scope],
+        "Creates tokens": (styled("yes", "yellow") if creates else "no",),
+        "Role": (escaped(token.default_role or ""),),
+        "Description": (escaped(token.description or ""),),
     }
     return "".join(
-        f"{name + ':':<12} {escaped(value)}\n" for name, value in details.items() if value
+        f"{f'{name}:' if index == 0 else '':<{_LABEL_WIDTH}} {line}\n"
+        for name, lines in details.items()
+        for index, line in enumerate(filter(None, lines))
     )
+
+
+def _describe_creator(token: Token) -> str:
+    name, identity = getattr(token, "creator_name", None), getattr(token, "creator_id", None)
+    return f"{name} ({identity})" if name and identity else name or identity or ""

@@ -67,7 +67,7 @@ def service(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the standard streams look like terminals."""
 
-    def make(*, columns: int = 80, typed: str = "") -> None:
+    def make(*, columns: int = 200, typed: str = "") -> None:
         stdin = io.StringIO(typed)
         for stream in (stdin, sys.stdout, sys.stderr):
             monkeypatch.setattr(stream, "isatty", lambda: True)

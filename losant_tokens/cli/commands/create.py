@@ -1,20 +1,26 @@
 """`create`: create a token, and print its secret once."""
 
 import sys
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
+from attrs import evolve
 from cyclopts import Parameter
 
 from losant_tokens import Owner
 from losant_tokens.cli._console import (
+    ask,
+    can_ask,
     mute,
     notice_if_interrupted,
     output_problem,
+    print_error,
     print_status,
     write_output,
 )
 from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._format import format_datetime, no_expiry
+from losant_tokens.cli._format import format_datetime, no_expiry, relative_time
 from losant_tokens.cli._options import (
     CURRENT_USER,
     DEFAULT_CONNECTION,
@@ -25,13 +31,15 @@ from losant_tokens.cli._options import (
     Scopes,
     Status,
     UnlistedScopes,
+    checked_expiry,
     choice,
 )
+from losant_tokens.cli._parse import read_expiry
 from losant_tokens.cli._stop_signals import GRACE, StopSignals
-from losant_tokens.errors import ResponseError
+from losant_tokens.errors import Forbidden, ResponseError, ScopeError
 
 if TYPE_CHECKING:
-    from losant_tokens import ApiTokenPost, NewApiToken
+    from losant_tokens import ApiTokenPost, AsyncClient, NewApiToken
 
 
 def create_token(  # noqa: PLR0913 -- one parameter per option
@@ -55,15 +63,17 @@ def create_token(  # noqa: PLR0913 -- one parameter per option
 ) -> int:
     """Create a token and write its secret to stdout."""
     from losant_tokens import ApiTokenPost, UnlistedScope
+    from losant_tokens.cli._connect import new_client
 
     _check_owner(owner)
     post = ApiTokenPost(
         name,
         description=description,
-        expiration_date=expires,
         scope=(*scope, *map(UnlistedScope, unlisted_scope)) or None,
         status=status,
     )
+    client = new_client(connection)
+    when = _ask_for_expiry() if expires is None else expires
     problem = output_problem()
     if problem is not None:
         raise CommandError(
@@ -73,8 +83,8 @@ def create_token(  # noqa: PLR0913 -- one parameter per option
     signals = StopSignals()
     # No signal ends the command until the secret is written. Otherwise the secret would be lost.
     with signals.postponed():
-        token = _post(owner, post, connection, signals)
-        return _print_created(token, json=json)
+        token, now = _post(client, owner, post, when, signals)
+        return _print_created(token, now, json=json)
 
 
 def _check_owner(owner: Owner) -> None:
@@ -85,28 +95,72 @@ def _check_owner(owner: Owner) -> None:
         )
 
 
+def _ask_for_expiry() -> str:
+    """Ask for the expiration date until the response has the form of one.
+
+    Raises:
+        UsageError: Nobody can be asked.
+    """
+    while can_ask():
+        text = ask("Expires (a duration such as 90d, a date such as 2030-01-01, or never):")
+        if text is None:
+            break
+        try:
+            return checked_expiry(text)
+        except ValueError as error:
+            print_error(UsageError(str(error)))
+    raise UsageError(
+        "create needs --expires",
+        "pass a duration such as 90d, a date such as 2030-01-01, or never",
+    )
+
+
 def _post(
-    owner: Owner, post: "ApiTokenPost", connection: ConnectionOptions, signals: StopSignals
-) -> "NewApiToken":
-    from losant_tokens.cli._connect import run_with_tokens
+    client: "AsyncClient", owner: Owner, post: "ApiTokenPost", when: str, signals: StopSignals
+) -> "tuple[NewApiToken, datetime]":
+    """Create the token, and return it with the server's time."""
+    from losant_tokens.cli._connect import run_with_client
+
+    async def work(client: "AsyncClient") -> "tuple[NewApiToken, datetime]":
+        if when != "never":
+            await _learn_server_time(client, owner)
+        now = client.server_time() or datetime.now(UTC)
+        try:
+            expires = read_expiry(when, now)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        token = await client.tokens(owner).post(evolve(post, expiration_date=expires))
+        return token, client.server_time() or now
 
     notice = "The token may have been created: check with `losant-tokens list` before you retry."
     with notice_if_interrupted(notice):
         try:
-            return run_with_tokens(
-                owner, lambda tokens: tokens.post(post), connection, signals=signals, grace=GRACE
-            )
+            return run_with_client(work, client=client, signals=signals, grace=GRACE)
         except ResponseError as error:
             if error.token_id is None:
                 raise
             raise _secret_is_lost(error.token_id, "the response does not contain it") from None
 
 
-def _print_created(token: "NewApiToken", *, json: bool) -> int:
+async def _learn_server_time(client: "AsyncClient", owner: Owner) -> None:
+    """Send a small request, because each response states the server's time.
+
+    A token that may create tokens need not be allowed to list them.
+    """
+    with suppress(Forbidden, ScopeError):
+        await client.tokens(owner).page(per_page=1)
+
+
+def _print_created(token: "NewApiToken", now: datetime, *, json: bool) -> int:
     from losant_tokens.cli._json import as_json, as_wire
 
     # The id comes first, so that a token whose secret is lost can be deleted.
-    expiry = format_datetime(token.expiration_date, no_expiry(token))
+    expires = token.expiration_date
+    expiry = (
+        no_expiry(token)
+        if expires is None
+        else f"{format_datetime(expires, '')} ({relative_time(expires, now)})"
+    )
     print_status(f"Created {token.name!r}, id {token.id}, expires: {expiry}.")
     print_status("Its secret is shown only once:")
     secret = token.token

@@ -1,169 +1,179 @@
-"""`list`: list the tokens of an owner."""
+"""`list`: list the tokens of owners."""
 
-import re
+import csv as csv_module
+import io
 import sys
-import warnings
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from attrs import frozen
 from cyclopts import Parameter
 
-from losant_tokens import Owner
-from losant_tokens.cli._console import print_status, print_warning, write_output
+from losant_tokens.cli._console import print_status, terminal_size, write_output
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._format import format_count
+from losant_tokens.cli._format import escaped, format_count, wrapped
+from losant_tokens.cli._job_options import DEFAULT_OWNERS, NO_RULES, Owners, RuleOptions
 from losant_tokens.cli._options import (
-    CURRENT_USER,
     DEFAULT_CONNECTION,
     AtLeastOne,
     ConnectionOptions,
-    Json,
-    OwnerOption,
     PageSize,
-    Status,
-    choice,
+    flag,
 )
 
 if TYPE_CHECKING:
-    from losant_tokens import OwnerTokens
-    from losant_tokens.cli._token_view import Token
+    from collections.abc import Sequence
 
-_MAX_PER_PAGE = 1000
-# Globs that mean the same to the API as to this command. For others, all names are listed.
-_API_GLOB = re.compile(r"[A-Za-z0-9 _.*-]+")
+    from losant_tokens.cli._listing import Found, ListQuery
 
 
 def list_tokens(  # noqa: PLR0913 -- one parameter per option
     *,
-    name: Annotated[
-        str | None, Parameter(metavar="GLOB", help="List only tokens whose name matches GLOB.")
-    ] = None,
-    status: Annotated[
-        Status | None, choice("active", "inactive", help_="List only tokens with this status.")
-    ] = None,
-    sort_field: Annotated[
-        Literal["name", "status", "id", "creationDate", "lastUpdated", "expirationDate"] | None,
-        Parameter(metavar="FIELD", show_choices=False, help="Sort by FIELD."),
-    ] = None,
-    sort_direction: Annotated[
-        Literal["asc", "desc"] | None, choice("asc", "desc", help_="Sort in this direction.")
-    ] = None,
-    filter_field: Annotated[
-        Literal["name", "status"] | None,
-        choice("name", "status", help_="Filter by this field; requires --filter."),
-    ] = None,
-    filter: Annotated[
+    owner: Owners = DEFAULT_OWNERS,
+    rules: RuleOptions = NO_RULES,
+    sort: Annotated[
         str | None,
-        Parameter(metavar="GLOB", help="List only tokens whose --filter-field matches GLOB."),
+        Parameter(metavar="COLUMN", help="Sort by COLUMN; COLUMN:desc reverses the order."),
     ] = None,
     limit: Annotated[
-        int | None, Parameter(metavar="N", validator=AtLeastOne, help="List at most N tokens.")
+        int | None,
+        Parameter(
+            metavar="N",
+            validator=AtLeastOne,
+            show_default=lambda _: "all",
+            help="List the first N tokens.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None, Parameter(metavar="COLUMNS", help="Show these columns, in this order.")
+    ] = None,
+    csv: Annotated[bool, flag("Write CSV, with all columns unless --columns chooses.")] = False,
+    json: Annotated[
+        tuple[str, ...] | None,
+        Parameter(
+            metavar="FIELDS",
+            consume_multiple=True,
+            negative="",
+            json_list=False,
+            help="Write JSON, with all fields or only FIELDS.",
+        ),
     ] = None,
     page_size: PageSize = None,
-    owner: OwnerOption = CURRENT_USER,
-    json: Json = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """List tokens as a table or as JSON."""
-    from losant_tokens.cli._connect import run_with_tokens
-    from losant_tokens.cli._json import as_json, as_wire
-    from losant_tokens.cli._tables import write_table
-    from losant_tokens.cli._token_view import COLUMNS, table_row
+    """List tokens as a table, CSV or JSON."""
+    from losant_tokens.cli._connect import run_with_client
+    from losant_tokens.cli._json import as_json, read_fields
+    from losant_tokens.cli._listing import ListQuery
+    from losant_tokens.cli._token_view import COLUMNS, DEFAULT_COLUMNS, read_columns
 
-    query = _Query(
-        sort_field=sort_field,
-        sort_direction=sort_direction,
-        filter_field=filter_field,
-        filter=filter,
-        name=name,
-        status=status,
+    if json is not None and (csv or columns is not None):
+        raise UsageError(
+            "--json cannot be combined with --csv or --columns",
+            "--json id,name writes these fields only",
+        )
+    fields = None if json is None else read_fields(json)
+    owners = tuple(dict.fromkeys(owner))
+    shown = tuple(COLUMNS) if csv else DEFAULT_COLUMNS
+    if len(owners) > 1 and not csv:
+        shown = ("owner", *DEFAULT_COLUMNS)
+    shown = shown if columns is None else read_columns(columns)
+    column, descending = _read_sort(sort)
+    is_table = json is None and not csv and sys.stdout.isatty()
+    query = ListQuery(
+        owners=owners,
+        options=rules,
+        sort=column,
+        descending=descending,
         limit=limit,
         page_size=page_size,
+        needs_total=is_table,
     )
-    query.check()
-    found = run_with_tokens(owner, query.run, connection)
-    if json:
-        write_output(as_json([as_wire(token) for token in found]))
-        return 0
-    write_table(
-        COLUMNS, map(table_row, found), cut="SCOPES", drop=("CREATED", "SCOPES"), wrap="NAME"
-    )
-    if sys.stdout.isatty():
-        print_status(format_count(len(found)))
+    found = run_with_client(query.run, connection)
+    if fields is not None:
+        write_output(as_json(_json_rows(found, fields, names_owner=len(owners) > 1)))
+    elif csv:
+        write_output(_csv(found, shown))
+    elif not found.tokens:
+        print_status(_nothing_found(query, found))
+    elif is_table:
+        _write_table(found, shown)
+    else:
+        write_output(_tab_separated(found, shown))
     return 0
 
 
-@frozen(kw_only=True)
-class _Query:
-    """The tokens to list. None leaves a parameter to the API."""
+def _read_sort(text: str | None) -> tuple[str | None, bool]:
+    """Return the column to sort by, and whether the order is reversed."""
+    from losant_tokens.cli._token_view import COLUMNS
 
-    sort_field: str | None
-    sort_direction: str | None
-    filter_field: str | None
-    filter: str | None
-    name: str | None
-    status: str | None
-    limit: int | None
-    page_size: int | None
+    if text is None:
+        return None, False
+    name, _, direction = text.lower().partition(":")
+    if name not in COLUMNS or direction not in {"", "asc", "desc"}:
+        raise UsageError(
+            f'Invalid value for --sort: "{text}" is not a column, or a column with :desc',
+            f"the columns are {', '.join(COLUMNS)}",
+        )
+    return name, direction == "desc"
 
-    def check(self) -> None:
-        """Check that the options can be combined.
 
-        Raises:
-            UsageError: They cannot.
-        """
-        if (self.filter_field is None) != (self.filter is None):
-            raise UsageError("--filter-field and --filter require each other")
-        if self.filter is not None and (self.name, self.status) != (None, None):
-            raise UsageError("--filter cannot be combined with --name or --status")
+def _json_rows(
+    found: "Found", fields: "Sequence[str]", *, names_owner: bool
+) -> list[dict[str, object]]:
+    """Return the tokens as JSON objects: all their members, or the chosen ones."""
+    from losant_tokens.cli._json import as_wire
 
-    async def run(self, tokens: "OwnerTokens") -> "list[Token]":
-        """Return the tokens, and print a warning if some may be missing."""
-        from losant_tokens.errors import PaginationDriftWarning
+    rows = []
+    for one in found.tokens:
+        members = as_wire(one.token)
+        if names_owner or "owner" in fields:
+            members = {"owner": str(one.owner)} | members
+        rows.append({name: members.get(name) for name in fields} if fields else members)
+    return rows
 
-        found: list[Token] = []
-        listing = tokens.iter(**self._parameters(tokens.owner))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PaginationDriftWarning)  # Printed below.
-            async with aclosing(listing):
-                async for token in listing:
-                    if self._matches(token):
-                        found.append(token)
-                    if len(found) == self.limit:
-                        break
-        for problem in listing.progress.problems:
-            print_warning(f"tokens may be missing, or listed twice: {problem}")
-        return found
 
-    def _matches(self, token: "Token") -> bool:
-        """Return whether a token is listed. The API can filter by one field only."""
-        if self.status not in {None, token.status}:
-            return False
-        if self.name is None:
-            return True
-        from losant_tokens.jobs import name_matches
+def _csv(found: "Found", columns: "Sequence[str]") -> str:
+    """Return the tokens as CSV in UTF-8, with cells that no spreadsheet takes for formulas."""
+    from losant_tokens.cli._token_view import COLUMNS
+    from losant_tokens.jobs import harmless_cell
 
-        return name_matches(token.name, self.name)
+    file = io.StringIO()
+    writer = csv_module.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for one in found.tokens:
+        writer.writerow([harmless_cell(COLUMNS[name].text(one)) for name in columns])
+    return file.getvalue()
 
-    def _parameters(self, owner: Owner) -> dict[str, Any]:
-        """Return the parameters of the API. It filters OAuth tokens by name only."""
-        field, value = self.filter_field, self.filter
-        if self.name is not None and _API_GLOB.fullmatch(self.name):
-            field, value = "name", self.name
-        elif self.status is not None and owner.kind != "oauth":
-            field, value = "status", self.status
-        parameters = {
-            "sort_field": self.sort_field,
-            "sort_direction": self.sort_direction,
-            "filter_field": field,
-            "filter": value,
-            "per_page": self._per_page(),
-        }
-        return {name: value for name, value in parameters.items() if value is not None}
 
-    def _per_page(self) -> int | None:
-        """Return the page size: at most the limit, unless tokens are filtered out here."""
-        if not self.limit or self.status or self.name:
-            return self.page_size
-        return min(self.limit, self.page_size or _MAX_PER_PAGE)
+def _tab_separated(found: "Found", columns: "Sequence[str]") -> str:
+    """Return complete values, separated by tabs, without a header: a line for each token."""
+    from losant_tokens.cli._token_view import COLUMNS
+
+    return "".join(
+        "\t".join(escaped(COLUMNS[name].text(one)) for name in columns) + "\n"
+        for one in found.tokens
+    )
+
+
+def _write_table(found: "Found", columns: "Sequence[str]") -> None:
+    from losant_tokens.cli._pager import write_paged
+    from losant_tokens.cli._tables import format_table
+    from losant_tokens.cli._token_view import shrink_steps, table_row
+
+    number, total = len(found.tokens), format_count(found.matched)
+    title = f"Showing {total}" if number == found.matched else f"Showing {number:,} of {total}"
+    if found.rule is not None:
+        title += f" that {'matches' if found.matched == 1 else 'match'}: {found.rule}"
+    lines = wrapped(escaped(title), terminal_size(sys.stdout)[0])
+    table = format_table(
+        [name.upper() for name in columns],
+        (table_row(one, columns) for one in found.tokens),
+        steps=shrink_steps(columns),
+    )
+    write_paged("\n".join([*lines, "", table]))
+
+
+def _nothing_found(query: "ListQuery", found: "Found") -> str:
+    owners = f"of {', '.join(map(str, query.owners))}"
+    if found.rule is None:
+        return f"There are no tokens {owners}."
+    return f"No tokens {owners} match: {found.rule}."

@@ -1,9 +1,11 @@
 """`patch`: change the name, description or status of a token."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from losant_tokens.cli._colors import has_color
 from losant_tokens.cli._console import notice_if_interrupted, write_result
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._options import (
@@ -17,7 +19,11 @@ from losant_tokens.cli._options import (
     TokenId,
     choice,
 )
+from losant_tokens.cli._parse import read_token_ids
 from losant_tokens.cli._stop_signals import GRACE
+
+if TYPE_CHECKING:
+    from losant_tokens import AsyncClient
 
 
 def patch_token(
@@ -38,23 +44,28 @@ def patch_token(
 ) -> int:
     """Change the name, description or status of a token."""
     from losant_tokens import ApiTokenPatch
-    from losant_tokens.cli._connect import new_client, refuse_own_token, run_with_tokens
+    from losant_tokens.cli._connect import new_client, refuse_own_token, run_with_client
+    from losant_tokens.cli._json import as_json, as_wire
     from losant_tokens.cli._token_view import describe_token
 
     if (name, description, status) == (None, None, None):
         raise UsageError("nothing to change: pass --name, --description or --status")
+    (checked_id,) = read_token_ids([token_id])
     patch = ApiTokenPatch(name=name, description=description, status=status)
     client = new_client(connection)
     if status == "inactive":
-        refuse_own_token(client, [token_id], "deactivate", allowed=allow_own_token)
-    notice = f"The token may have been changed: check with `losant-tokens show {token_id}`."
-    with notice_if_interrupted(notice):
-        token = run_with_tokens(
-            owner,
-            lambda tokens: tokens.patch(token_id, patch),
-            connection,
-            client=client,
-            grace=GRACE,
+        refuse_own_token(client, [checked_id], "deactivate", allowed=allow_own_token)
+    notice = f"The token may have been changed: check with `losant-tokens show {checked_id}`."
+
+    async def work(client: "AsyncClient") -> str:
+        token = await client.tokens(owner).patch(checked_id, patch)
+        if json:
+            return as_json(as_wire(token))
+        return describe_token(
+            token, client.server_time(), owner=owner, has_color=has_color(sys.stdout)
         )
-    write_result(describe_token(token, json=json))
+
+    with notice_if_interrupted(notice):
+        text = run_with_client(work, client=client, grace=GRACE)
+    write_result(text)
     return 0

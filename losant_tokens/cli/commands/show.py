@@ -1,5 +1,9 @@
 """`show`: show one token."""
 
+import sys
+from typing import TYPE_CHECKING
+
+from losant_tokens.cli._colors import has_color
 from losant_tokens.cli._console import write_output
 from losant_tokens.cli._options import (
     CURRENT_USER,
@@ -9,6 +13,10 @@ from losant_tokens.cli._options import (
     OwnerOption,
     TokenId,
 )
+from losant_tokens.cli._parse import read_token_ids
+
+if TYPE_CHECKING:
+    from losant_tokens import AsyncClient
 
 
 def show_token(
@@ -20,9 +28,19 @@ def show_token(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Show a token, without its secret."""
-    from losant_tokens.cli._connect import run_with_tokens
+    from losant_tokens.cli._connect import run_with_client
+    from losant_tokens.cli._json import as_json, as_wire
     from losant_tokens.cli._token_view import describe_token
 
-    token = run_with_tokens(owner, lambda tokens: tokens.get(token_id), connection)
-    write_output(describe_token(token, json=json))
+    (checked_id,) = read_token_ids([token_id])
+
+    async def work(client: "AsyncClient") -> str:
+        token = await client.tokens(owner).get(checked_id)
+        if json:
+            return as_json(as_wire(token))
+        return describe_token(
+            token, client.server_time(), owner=owner, has_color=has_color(sys.stdout)
+        )
+
+    write_output(run_with_client(work, connection))
     return 0

@@ -26,7 +26,7 @@ def pager(
     """Set the pager to a script; return the file that the script is given as `$1`."""
 
     def make(script: str, *, variable: str = "LOSANT_TOKENS_PAGER") -> Path:
-        terminal()
+        terminal(columns=80)
         monkeypatch.setenv("LINES", "24")
         monkeypatch.delenv("LOSANT_TOKENS_PAGER", raising=False)
         monkeypatch.delenv("PAGER", raising=False)

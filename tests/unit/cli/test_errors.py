@@ -65,15 +65,11 @@ def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """If the reader closes the pipe, the command ends without a message."""
 
-    def write(*_: object, **__: object) -> None:
-        sys.stdout.write("x" * size)
-
-    monkeypatch.setattr("losant_tokens.cli._connect.run_with_tokens", lambda *_: [])
-    monkeypatch.setattr("losant_tokens.cli._tables.write_table", write)
+    monkeypatch.setattr("losant_tokens.cli._connect.run_with_client", lambda *_, **__: "x" * size)
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
-        assert command("list") == (141, "", "")
+        assert command("show", "1" * 24) == (141, "", "")
 
 
 def test_replaced_stdout(command: Command) -> None:

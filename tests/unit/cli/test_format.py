@@ -12,10 +12,14 @@ from losant_tokens.cli._format import (
     format_count,
     format_date,
     format_datetime,
+    format_iso,
     format_number,
     format_seconds,
     no_expiry,
     relative_time,
+    short_amount,
+    short_relative_time,
+    wrapped,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -199,3 +203,60 @@ def test_ellipsis(text: str, width: int, expected: str) -> None:
 def test_numbers(number: int, expected: str) -> None:
     """A number has the right plural of its noun."""
     assert format_number(number, "owner") == expected
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (timedelta(seconds=59), "0m"),
+        (timedelta(minutes=3), "3m"),
+        (timedelta(hours=23), "23h"),
+        (timedelta(days=29), "29d"),
+        (timedelta(days=364), "11mo"),
+        (timedelta(days=365_000), "1,000y"),
+    ],
+)
+def test_short_times(span: timedelta, expected: str) -> None:
+    """A short relative time has a unit of one or two letters."""
+    assert short_amount(span) == expected
+    assert short_relative_time(NOW - span, NOW) == f"{expected} ago"
+    assert short_relative_time(NOW + span, NOW) == f"in {expected}"
+
+
+def test_datetimes_for_programs() -> None:
+    """A datetime for other programs is in UTC and has the form of ISO 8601."""
+    late = datetime(2026, 3, 1, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+
+    assert format_iso(late) == "2026-03-02T04:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("", 10, [""]),
+        ("one two three", 13, ["one two three"]),
+        ("one two three", 12, ["one two", "three"]),
+        ("one two three", 3, ["one", "two", "three"]),
+        ("  one two three", 9, ["  one two", "  three"]),
+        ("a  b c", 5, ["a  b", "c"]),
+        ("use `tokens apply x` now", 12, ["use", "`tokens apply x`", "now"]),
+        ("to go on: losant-tokens x y", 12, ["to go on:", "losant-tokens x y"]),
+        ("漢字 漢字", 8, ["漢字", "漢字"]),
+        ("one  ", 4, ["one"]),
+    ],
+)
+def test_lines_break_between_words(text: str, width: int, expected: list[str]) -> None:
+    """A long line breaks between words, keeps its indent, and never breaks a command."""
+    assert wrapped(text, width) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("a bcdefgh i", 3, ["a", "bcd", "efg", "h i"]),
+    ],
+)
+def test_long_words_fold(text: str, width: int, expected: list[str]) -> None:
+    """A word that is longer than a line can be broken."""
+    assert wrapped(text, width, fold=True) == expected

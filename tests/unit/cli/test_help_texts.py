@@ -58,7 +58,8 @@ VERBS = {
     *("Watch", "Write"),
 }
 METAVARS = {
-    *("AGE", "DURATION", "FIELD", "FILE", "GLOB", "HOST", "ID", "ID|GLOB", "N", "NAME", "OWNER"),
+    *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
+    *("N", "NAME", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
     *("SCOPE", "SECONDS", "TEXT", "WHEN"),
 }
@@ -174,7 +175,9 @@ def test_metavars_are_explained(name: str) -> None:
         "AGE": " like 12h, 30d, 4w, 18mo or 2y: hours,",
         "DURATION": "months of 30 days, or years of 365 days.",
         "GLOB": "In a GLOB, * matches any characters",
-        "FIELD": "FIELD is name, status, id, creationDate, lastUpdated or expirationDate.",
+        "COLUMN": "COLUMN is id, name, status, expires, created, updated, scopes, creator, owner",
+        "COLUMNS": "COLUMNS are several, with commas: id,name,expires.",
+        "FIELDS": "FIELDS are members of the API's JSON, and owner: id,name,expirationDate.",
         "WHEN": "WHEN is a time from now",
         "KIND:SHARE": "KIND is a status such as 503, or timeout",
         "OFFSET": "OFFSET is +30d or -2h",
