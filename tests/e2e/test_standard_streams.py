@@ -62,7 +62,7 @@ def test_delete_without_stdout(fake: FakeLosant, service: str) -> None:
 
 def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
     """Without stdout, no token is created, and the reason is printed."""
-    done = shell("create new >&-")
+    done = shell("create new --expires never >&-")
 
     assert (done.returncode, len(fake.tokens())) == (1, 10)
     assert "the secret cannot be written to standard output: Bad file descriptor" in done.stderr
@@ -80,7 +80,14 @@ def test_list_without_stdout(fake: FakeLosant, service: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    ["list", "show 1", "create x", "delete --yes 2", "cleanup --inactive --yes", "--help"],
+    [
+        "list",
+        "show 1",
+        "create x --expires never",
+        "delete --yes 2",
+        "cleanup --inactive --yes",
+        "--help",
+    ],
 )
 @pytest.mark.parametrize(
     "streams",

@@ -75,7 +75,7 @@ RECORDINGS = (
     Recording(
         name="list",
         title="List tokens",
-        commands=("losant-tokens list --sort-field creationDate --limit 12",),
+        commands=("losant-tokens list --sort created --limit 12",),
     ),
     Recording(
         name="plan",
