@@ -113,7 +113,6 @@ def show_quarantines(states: Sequence[State]) -> None:
         _COLUMNS,
         [_row(state) for state in states],
         cut="RULE",
-        drop=("CREATED", "RULE"),
         numbers=("WAITING", "REACTIVATED", "SWEPT"),
     )
     for state in states:
