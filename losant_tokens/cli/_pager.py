@@ -39,22 +39,19 @@ def write_paged(text: str) -> None:
     if command in _NO_PAGER or not sys.stdout.isatty() or _fits_on_screen(text):
         write_output(text)
         return
-    try:
-        process = subprocess.Popen(  # noqa: S603 -- the command of the user
-            command,
-            stdin=subprocess.PIPE,
-            env={
-                **_SETTINGS,
-                **{name: value for name, value in os.environ.items() if name != _SECRET_VARIABLE},
-            },
-            encoding=sys.stdout.encoding,
-            errors="backslashreplace",
-        )
-    except (OSError, ValueError):
-        write_output(text)
-        return
     with handled(_on_signal):
-        _feed(process, text)
+        try:
+            process = subprocess.Popen(  # noqa: S603 -- the command of the user
+                command,
+                stdin=subprocess.PIPE,
+                env=_environment(),
+                encoding=sys.stdout.encoding,
+                errors="backslashreplace",
+            )
+        except (OSError, ValueError):
+            write_output(text)
+        else:
+            _feed(process, text)
 
 
 def write_parts(parts: Iterable[str]) -> None:
@@ -79,6 +76,11 @@ def pager_command() -> list[str]:
         return shlex.split(next(values, "less"))
     except ValueError:  # A quotation mark is missing.
         return []
+
+
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != _SECRET_VARIABLE}
+    return {**_SETTINGS, **own}
 
 
 def _on_signal(number: int) -> None:
