@@ -130,7 +130,7 @@ def test_scopes_and_creator_as_csv(tmp_path: Path) -> None:
         known, unknown = csv.DictReader(file)
 
     assert ("all.User userApiTokens.*", "grace") == (known["scope"], known["creatorName"])
-    assert ("c" * 24, "for CI") == (known["creatorId"], known["description"])
+    assert ("\t" + "c" * 24, "for CI") == (known["creatorId"], known["description"])
     assert ("", "") == (unknown["scope"], unknown["creatorName"])
 
 
@@ -204,11 +204,24 @@ def test_csv(tmp_path: Path) -> None:
         ("2025-03-01", "\t2025-03-01"),
         ("12:30", "\t12:30"),
         ("12e", "12e"),
+        ("12E5", "\t12E5"),
+        ("5%", "\t5%"),
+        ("(5)", "\t(5)"),
+        ("$5", "\t$5"),
+        ("12:30 PM", "\t12:30 PM"),
+        ("mar-1", "\tmar-1"),
+        ("SEPT2", "\tSEPT2"),
+        ("1 May 2025", "\t1 May 2025"),
+        ("May 1, 2025", "\tMay 1, 2025"),
+        ("may", "may"),
+        ("marble-1", "marble-1"),
+        ("mar-1-a", "mar-1-a"),
+        ("TRUE", "\tTRUE"),
         ("v1.2", "v1.2"),
     ],
 )
 def test_no_cell_is_a_formula(tmp_path: Path, cell: str, expected: str) -> None:
-    """No spreadsheet takes a cell for a formula or a number."""
+    """No spreadsheet takes a cell for a formula, a number or a date."""
     assert expected == harmless_cell(cell)
 
     made = report(tmp_path, [Outcome.DONE], entries=[entry(1, reason=cell)])
@@ -218,12 +231,14 @@ def test_no_cell_is_a_formula(tmp_path: Path, cell: str, expected: str) -> None:
 
 def test_csv_for_spreadsheets(tmp_path: Path) -> None:
     """Excel reads the CSV as UTF-8, and no id as a number."""
-    made = report(tmp_path, [Outcome.DONE], ["Köln"])
+    one = entry(0, "Köln", creator_id="123456789012345678901234")
+    made = report(tmp_path, [Outcome.DONE], entries=[one])
 
     data = made.save(tmp_path / "r.csv").read_bytes()
 
     assert data.startswith(b"\xef\xbb\xbf")
     assert b'"\t000000000000000000000000"' in data
+    assert b'"\t123456789012345678901234"' in data
     assert "Köln".encode() in data
 
 
