@@ -92,8 +92,18 @@ COMMANDS = {
         _JOBS,
         _CLEAN_UP,
     ),
-    "runs": _Command(
-        None, "Manage the plans and journals in the state folder.", texts.RUNS, task=_CLEAN_UP
+    "runs": _Command(None, "Show or remove the runs of jobs.", texts.RUNS, task=_CLEAN_UP),
+    "runs list": _Command(
+        "runs:list_runs",
+        "List the runs of jobs, with their state.",
+        texts.RUNS_LIST,
+        "losant_tokens.jobs",
+    ),
+    "runs show": _Command(
+        "runs:show_run",
+        "Show a run, its failures, and how to resume it.",
+        texts.RUNS_SHOW,
+        "losant_tokens.jobs",
     ),
     "runs prune": _Command(
         "runs:prune_runs",

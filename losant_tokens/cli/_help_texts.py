@@ -247,16 +247,45 @@ Examples:
   losant-tokens restore quarantine.json --id 575ec7417ae143cd83dc4a95\
 """
 
-RUNS = """\
+_RUN = """\
+A run is a plan and its journal. Its state is planned, running, interrupted or
+complete. The state folder holds the runs of plans without --out.\
+"""
+
+RUNS = f"""\
+{_RUN}
+
 Examples:
+  losant-tokens runs list
+  losant-tokens runs show last
   losant-tokens runs prune --older-than 30d\
+"""
+
+RUNS_LIST = f"""\
+{_RUN}
+
+Examples:
+  losant-tokens runs list
+  losant-tokens runs list --json | jq -r '.[] | select(.failed > 0) | .id'\
+"""
+
+RUNS_SHOW = f"""\
+{_RUN}
+
+RUN is an id of `losant-tokens runs list` or its first digits, the file of a
+plan, or last.
+
+Examples:
+  losant-tokens runs show last
+  losant-tokens runs show 1f3a9c20
+  losant-tokens runs show plan.jsonl --json\
 """
 
 RUNS_PRUNE = f"""\
 The state folder holds the plans and journals of jobs without --out. A job is
 complete if each of its tokens has an outcome, or if it was never applied. Files
-of quarantines and files named with --out are kept. Other commands remove files
-older than 180 days automatically.
+named with --out are kept, and quarantines until no token of theirs waits. Other
+commands remove files older than 180 days automatically.
 
 {_AGE}
 

@@ -71,8 +71,11 @@ BANNED = re.compile(
     re.IGNORECASE,
 )
 ONE_LINE = 100  # columns
-OFFLINE = {"sandbox", "demo", "completion", "help", "version", "runs", "runs prune"}
-OFFLINE |= {"plan show", "plan diff"}
+OFFLINE = {
+    *("sandbox", "demo", "completion", "help", "version"),
+    *("plan show", "plan diff"),
+    *("runs", "runs list", "runs show", "runs prune"),
+}
 """The commands that send no request to Losant."""
 
 

@@ -1,0 +1,156 @@
+"""The runs of jobs for people and as JSON."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from losant_tokens import jobs
+from losant_tokens.cli._console import print_status, write_output
+from losant_tokens.cli._format import escaped, format_datetime, relative_time
+from losant_tokens.cli._runs import Run
+from losant_tokens.cli._tables import write_table
+
+_COLUMNS = ("RUN", "PLANNED", "COMMAND", "TOKENS", "STATE", "OUTCOME")
+_MAX_SHOWN_FAILURES = 10
+
+
+def show_runs(runs: Sequence[Run]) -> None:
+    """Write runs as a table, with the commands that resume the interrupted ones."""
+    if not runs:
+        print_status("There are no runs in the state folder.")
+        return
+    now = datetime.now(UTC)
+    write_table(
+        _COLUMNS,
+        [_row(run, now) for run in runs],
+        cut="COMMAND",
+        wrap="OUTCOME",
+        drop=("COMMAND",),
+        numbers=("TOKENS",),
+    )
+    for run in runs:
+        if run.problem is not None:
+            print_status(run.problem)
+        elif run.status == "interrupted":
+            print_status(f"To resume {run.id}: {run.next_command()}")
+
+
+def _row(run: Run, now: datetime) -> tuple[str, ...]:
+    return (
+        run.id,
+        "unknown" if run.planned_at is None else relative_time(run.planned_at, now),
+        run.command or "",
+        "" if run.state is None else f"{run.state.total:,}",
+        run.status,
+        ", ".join(run.outcomes()) or "-",
+    )
+
+
+def show_run(run: Run) -> None:
+    """Write the facts about a run, its failures, and the command that continues it."""
+    now = datetime.now(UTC)
+    facts = [("Run", run.id), ("State", _status(run))]
+    if run.command is not None:
+        facts.append(("Command", run.command))
+    if run.plan is not None:
+        header = run.plan.header
+        facts += [
+            ("Action", header.action),
+            ("Rule", header.rule),
+            ("API", header.base_url),
+            ("Owners", ", ".join(map(str, header.counts))),
+            ("Planned", _time(header.created_at, now)),
+        ]
+    if run.state is not None:
+        if run.state.is_started:
+            facts.append(("Started", _time(run.state.started_at, now)))
+            facts.append(("Updated", _time(run.state.updated_at, now)))
+        facts.append(("Tokens", f"{run.state.total:,}"))
+        facts.append(("Outcome", ", ".join(run.outcomes()) or "none"))
+    facts.append(("Plan", str(run.path)))
+    if run.state is not None and run.state.is_started:
+        facts.append(("Journal", str(run.state.journal)))
+    if run.problem is not None:
+        facts.append(("Problem", run.problem))
+    write_output("".join(f"{name + ':':<10}{escaped(value)}\n" for name, value in facts))
+    _show_failures(run)
+    if command := run.next_command():
+        print_status(f"{_PURPOSES[run.status]}: {command}")
+
+
+_PURPOSES = {
+    "planned": "To apply it",
+    "interrupted": "To resume it",
+    "complete": "To retry the failed tokens",
+}
+
+
+def _show_failures(run: Run) -> None:
+    failures = run.failures()
+    if not failures:
+        return
+    lines = [
+        f"  {one.entry.name} ({one.entry.owner} {one.entry.id}): {one.error}"
+        for one in failures[:_MAX_SHOWN_FAILURES]
+    ]
+    if more := len(failures) - len(lines):
+        lines.append(f"  and {more:,} more: see --json")
+    write_output("Failures:\n" + "".join(f"{escaped(line)}\n" for line in lines))
+
+
+def _status(run: Run) -> str:
+    if run.state is None or run.state.process_id is None:
+        return run.status
+    return f"{run.status} (process {run.state.process_id} on {run.state.host})"
+
+
+def _time(time: datetime | None, now: datetime) -> str:
+    if time is None:
+        return "unknown"
+    return f"{format_datetime(time, '')} ({relative_time(time, now)})"
+
+
+def run_as_json(run: Run, *, failures: bool = False) -> dict[str, object]:
+    """Return a run as JSON values. Members that are unknown are `null`.
+
+    Args:
+        run: The run.
+        failures: Whether to add the failed tokens.
+    """
+    header = None if run.plan is None else run.plan.header
+    state = run.state
+    counts = None if state is None else state.counts
+    values: dict[str, object] = {
+        "id": None if run.plan is None else run.plan.id,
+        "state": run.status,
+        "command": run.command,
+        "action": None if header is None else header.action,
+        "rule": None if header is None else header.rule,
+        "baseUrl": None if header is None else header.base_url,
+        "owners": None if header is None else list(map(str, header.counts)),
+        "plannedAt": _timestamp(run.planned_at),
+        "startedAt": None if state is None else _timestamp(state.started_at),
+        "updatedAt": None if state is None else _timestamp(state.updated_at),
+        "tokens": None if state is None else state.total,
+        **{one.value: None if counts is None else counts[one] for one in jobs.Outcome},
+        "left": None if state is None else state.pending,
+        "plan": str(run.path),
+        "journal": None if state is None or not state.is_started else str(state.journal),
+        "process": None if state is None else state.process_id,
+        "nextCommand": run.next_command(),
+        "problem": run.problem,
+    }
+    if failures:
+        values["failures"] = [
+            {
+                "owner": str(one.entry.owner),
+                "id": one.entry.id,
+                "name": one.entry.name,
+                "error": one.error,
+            }
+            for one in run.failures()
+        ]
+    return values
+
+
+def _timestamp(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="seconds")
