@@ -8,7 +8,7 @@ from losant_tokens import jobs
 from losant_tokens.cli._console import print_status
 from losant_tokens.cli._format import format_count, format_date, format_datetime
 from losant_tokens.cli._plan_view import nothing_to_do
-from losant_tokens.cli._tables import write_table
+from losant_tokens.cli._tables import Cell, Row, write_table
 
 _SOON = timedelta(days=2)
 
@@ -139,18 +139,19 @@ def _quarantine(state: State) -> jobs.Quarantine:
     return state.quarantine if isinstance(state, jobs.QuarantineReview) else state
 
 
-def _row(state: State) -> tuple[str, ...]:
+def _row(state: State) -> Row:
     one = _quarantine(state)
     reactivated = state.restored + (
         state.reactivated if isinstance(state, jobs.QuarantineReview) else 0
     )
+    due = _due(state)
     return (
         one.id,
         format_date(one.created_at, "unknown"),
         f"{state.waiting:,}",
         f"{reactivated:,}",
         f"{state.swept:,}",
-        _due(state),
+        Cell(due, "yellow" if due == "now" else ""),
         one.rule,
     )
 

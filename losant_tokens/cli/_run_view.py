@@ -7,10 +7,11 @@ from losant_tokens import jobs
 from losant_tokens.cli._console import print_status, write_output
 from losant_tokens.cli._format import escaped, format_datetime, relative_time
 from losant_tokens.cli._runs import Run
-from losant_tokens.cli._tables import write_table
+from losant_tokens.cli._tables import Cell, Row, write_table
 
 _COLUMNS = ("RUN", "PLANNED", "COMMAND", "TOKENS", "STATE", "OUTCOME")
 _MAX_SHOWN_FAILURES = 10
+_STYLES = {"complete": "green", "interrupted": "yellow", "running": "cyan", "unreadable": "red"}
 
 
 def show_runs(runs: Sequence[Run]) -> None:
@@ -24,7 +25,6 @@ def show_runs(runs: Sequence[Run]) -> None:
         [_row(run, now) for run in runs],
         cut="COMMAND",
         wrap="OUTCOME",
-        drop=("COMMAND",),
         numbers=("TOKENS",),
     )
     for run in runs:
@@ -34,13 +34,13 @@ def show_runs(runs: Sequence[Run]) -> None:
             print_status(f"To resume {run.id}: {run.next_command()}")
 
 
-def _row(run: Run, now: datetime) -> tuple[str, ...]:
+def _row(run: Run, now: datetime) -> Row:
     return (
         run.id,
         "unknown" if run.planned_at is None else relative_time(run.planned_at, now),
         run.command or "",
         "" if run.state is None else f"{run.state.total:,}",
-        run.status,
+        Cell(run.status, _STYLES.get(run.status, "")),
         ", ".join(run.outcomes()) or "-",
     )
 
