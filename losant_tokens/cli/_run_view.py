@@ -37,7 +37,7 @@ def show_runs(runs: Sequence[Run]) -> None:
 def _row(run: Run, now: datetime) -> Row:
     return (
         run.id,
-        "unknown" if run.planned_at is None else relative_time(run.planned_at, now),
+        "unknown" if run.planned_at is None else _past(run.planned_at, now),
         run.command or "",
         "" if run.state is None else f"{run.state.total:,}",
         Cell(run.status, _STYLES.get(run.status, "")),
@@ -106,7 +106,12 @@ def _status(run: Run) -> str:
 def _time(time: datetime | None, now: datetime) -> str:
     if time is None:
         return "unknown"
-    return f"{format_datetime(time, '')} ({relative_time(time, now)})"
+    return f"{format_datetime(time, '')} ({_past(time, now)})"
+
+
+def _past(time: datetime, now: datetime) -> str:
+    """Return a time of the past relative to now. The server's clock may be a little ahead."""
+    return relative_time(min(time, now), now)
 
 
 def run_as_json(run: Run, *, failures: bool = False) -> dict[str, object]:
