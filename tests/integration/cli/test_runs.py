@@ -117,7 +117,7 @@ def test_show(fake: FakeLosant, service: str, command: Command, state: Path, for
         f"Plan:     {plan.path}",
         f"Journal:  {jobs.journal_path(plan)}",
     ]
-    assert re.fullmatch(r"  ci-\d \(user 0{23}\d\): 400 .*", lines[15])
+    assert re.fullmatch(r"  ci-\d \(user 0{23}\d\): .*400 .*", lines[15])
     assert err == f"To resume it: losant-tokens apply {plan.path} --resume\n"
 
 
