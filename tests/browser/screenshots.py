@@ -16,7 +16,7 @@ from tests.browser.conftest import FLAGS, chromium
 from tests.browser.samples import sample_report
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "_static" / "screenshots"
-WINDOWS = ((1280, 1100), (390, 1500))
+WINDOWS = ((1280, 1480), (390, 1500))
 
 
 def main() -> None:

@@ -62,8 +62,15 @@
     if (row[CREATES]) cell.append(make("span", "tag", "can create tokens"));
   }
 
+  /** Return a scope that may wrap after a dot. */
+  function drawScope(scope) {
+    const line = make("span");
+    for (const part of visible(scope).split(/(?<=\.)/)) line.append(part, make("wbr"));
+    return line;
+  }
+
   function drawFoldedScopes(cell, row) {
-    const scopes = row[SCOPES].map((scope) => make("span", "", visible(scope)));
+    const scopes = row[SCOPES].map(drawScope);
     cell.append(...scopes.slice(0, SHOWN_SCOPES));
     if (scopes.length > SHOWN_SCOPES) {
       const more = make("details");
