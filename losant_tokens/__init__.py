@@ -43,6 +43,7 @@ __all__ = [
     "errors",
     "httpx_transport",
     "jobs",
+    "published_scopes",
 ]
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         UserOauthTokenPatch,
         UserOauthTokenPost,
     )
+    from losant_tokens._published_scopes import published_scopes
     from losant_tokens._resources.owner_tokens import OwnerTokens
     from losant_tokens._retry import RetryPolicy
     from losant_tokens._scopes import can_create_tokens
@@ -113,6 +115,7 @@ else:
         "_call_options": ("RequestOptions",),
         "_owner": ("Owner",),
         "_pagination": ("Listing",),
+        "_published_scopes": ("published_scopes",),
         "_resources.owner_tokens": ("OwnerTokens",),
         "_retry": ("RetryPolicy",),
         "_scopes": ("can_create_tokens",),

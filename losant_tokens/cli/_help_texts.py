@@ -295,11 +295,15 @@ Examples:
 """
 
 COMPLETION = """\
+TAB then completes commands, options, scopes, files, and the
+ids and names of tokens, which are kept for a minute.
+
 Examples:
-  losant-tokens completion bash > \\
-    ~/.local/share/bash-completion/completions/losant-tokens
-  losant-tokens completion zsh > ~/.zfunc/_losant-tokens
-  losant-tokens completion fish > ~/.config/fish/completions/losant-tokens.fish\
+  losant-tokens completion bash
+  eval "$(losant-tokens completion bash)"  # in ~/.bashrc
+  source <(losant-tokens completion zsh)   # in ~/.zshrc
+  losant-tokens completion fish \\
+    > ~/.config/fish/completions/losant-tokens.fish\
 """
 
 HELP = """\

@@ -81,14 +81,20 @@ def read_fields(texts: Iterable[str]) -> tuple[str, ...]:
     Raises:
         UsageError: A token has no such member, or it is secret.
     """
-    known = ("owner", *_wire_names(ApiToken), *_wire_names(UserOauthToken))
+    known = known_fields()
     names = [name for text in texts for name in map(str.strip, text.split(",")) if name]
     for name in names:
         if name not in known:
             raise UsageError(
                 f'Invalid value for --json: "{name}" is not a field',
-                f"the fields are {', '.join(sorted(set(known), key=known.index))}",
+                f"the fields are {', '.join(known)}",
             )
+    return tuple(dict.fromkeys(names))
+
+
+def known_fields() -> tuple[str, ...]:
+    """Return the members of a token that a user can choose."""
+    names = ("owner", *_wire_names(ApiToken), *_wire_names(UserOauthToken))
     return tuple(dict.fromkeys(names))
 
 

@@ -35,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     with handled(interrupt):
         try:
-            code = _run(arguments)
+            completes = bool(arguments) and arguments[0] == "__complete"
+            code = _complete(arguments[1:]) if completes else _run(arguments)
             sys.stdout.flush()
         except BrokenPipeError:
             mute(sys.stdout)
@@ -45,6 +46,12 @@ def run(arguments: Sequence[str]) -> int:
             print_error(CommandError(f"standard output cannot be written: {error.strerror}"))
             return EXIT_ERROR
         return code
+
+
+def _complete(arguments: Sequence[str]) -> int:
+    from losant_tokens.cli._completer import print_completion  # noqa: PLC0415 -- only for a TAB
+
+    return print_completion(arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -55,6 +55,7 @@ REPLACED: dict[str, str] = {
 
 NOT_RUN: dict[str, str] = {
     "losant-tokens COMMAND --help": "COMMAND is a placeholder",
+    "source <(losant-tokens completion zsh)   # in ~/.zshrc": "test_completion.py runs it in zsh",
 }
 """The examples of help texts that are not run, with the reason."""
 
@@ -73,7 +74,7 @@ BLOCKS_NOT_RUN: dict[str, str] = {
 TIMEOUT = 60.0  # seconds
 _POLL_INTERVAL = 0.1  # seconds
 _QUESTION = re.compile(rb"\[y/N\] $")
-EXAMPLE = re.compile(r"(?:\w+=)?(?:\$\()?losant-tokens\b")
+EXAMPLE = re.compile(r"(?:\w+=|eval \"|source <)?(?:\$?\()?losant-tokens\b")
 _OUTPUT_OPTIONS = frozenset({"--out", "--report", "--html", "--env-file", "--log-file", ">"})
 
 

@@ -32,6 +32,7 @@ from losant_tokens import (
     can_create_tokens,
     environment_proxy,
     httpx_transport,
+    published_scopes,
 )
 
 ID = "575ec7417ae143cd83dc4a95"
@@ -135,6 +136,7 @@ def models(token: ApiToken, page: ApiTokens) -> None:
     assert_type(page.items, tuple[ApiToken, ...])
     assert_type(page.total_count, int | None)
     assert_type(can_create_tokens(["all.User"]), bool)
+    assert_type(published_scopes(), frozenset[str])
     assert_type(token.extra, Mapping[str, Any])
 
 

@@ -15,7 +15,7 @@ NAMES = (
     *("OauthRequest", "OrgRole", "Owner", "RequestOptions", "ResourceRole", "RetryPolicy"),
     *("Secret", "Success", "UserCredentials", "UserOauthToken", "UserOauthTokenPatch"),
     *("UserOauthTokenPost", "UserOauthTokens", "__version__", "aiohttp_transport", "errors"),
-    *("can_create_tokens", "httpx_transport"),
+    *("can_create_tokens", "httpx_transport", "published_scopes"),
 )
 
 

@@ -15,7 +15,7 @@ def write_completion(
     /,
 ) -> int:
     """Write a completion script for a shell."""
-    from losant_tokens.cli._app import app
+    from losant_tokens.cli._completion_scripts import SCRIPTS
 
-    write_output(app.generate_completion(shell=shell, prog_name="losant-tokens"))
+    write_output(SCRIPTS[shell])
     return 0
