@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import attrs
 
-from losant_tokens import ApiTokenPatch, AsyncClient, OwnerTokens, Success
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, OwnerTokens, Success
 from losant_tokens._retry import FailureKind, classify, may_have_arrived, may_retry_in_job
 from losant_tokens.errors import (
     Forbidden,
@@ -52,6 +52,7 @@ class Executor:
 
     Attributes:
         client: The client that sends the requests.
+        tokens: The tokens of each owner of the plan.
         action: The action.
         verify: Whether to read each token before it is changed.
         journal: The journal of intents and outcomes.
@@ -61,6 +62,7 @@ class Executor:
     """
 
     client: AsyncClient
+    tokens: Mapping[Owner, OwnerTokens]
     action: Action
     verify: bool
     journal: Journal
@@ -106,7 +108,7 @@ class Executor:
             LosantError: A request failed. The caller retries or ends the job.
         """
         throttle, entry = self.throttle, item.entry
-        tokens = self.client.tokens(entry.owner)
+        tokens = self.tokens[entry.owner]
         reads_first = self.verify or item.must_verify
         async with throttle.acquire(2 if reads_first else 1) as slot:
             if reads_first:

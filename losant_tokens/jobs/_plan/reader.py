@@ -223,7 +223,9 @@ class PlanEntries(Iterable[Entry]):
 
     def _entry(self, line: bytes) -> Entry:
         try:
-            data = json.loads(line)
+            # `json.loads` would look for the encoding of each line, which takes 2 of the 90
+            # microseconds that a job adds to each token (benchmark row "CPU per token").
+            data = json.loads(line.decode())
             return entry_of(data, self._owners[data["owner"]])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise PlanRefused(

@@ -106,6 +106,7 @@ class World:
         self.is_open: list[bool] = []
         self.in_use = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
+        parts["tokens"] = {Owner.user(): self}
         held_back = HeldBackResults(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
