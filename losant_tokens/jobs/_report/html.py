@@ -13,6 +13,7 @@ from losant_tokens.jobs._report.page import (
     State,
     Tile,
     account_fact,
+    format_second,
     format_time,
     format_tokens,
     listing_facts,
@@ -176,8 +177,8 @@ def _facts(report: ReportData) -> Iterable[Fact]:
     yield Fact("Action", header.action)
     yield Fact("Rule", header.rule)
     yield Fact("Account", account_fact(header))
-    yield Fact("Started", format_time(report.started_at))
-    yield Fact("Ended", format_time(report.ended_at))
+    yield Fact("Started", format_second(report.started_at))
+    yield Fact("Ended", format_second(report.ended_at))
     yield Fact("Duration", format_duration(report.seconds))
     if report.finished_before:
         verb = "was" if report.finished_before == 1 else "were"

@@ -404,6 +404,11 @@ def format_time(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def format_second(time: datetime) -> str:
+    """Return a time in UTC, to the second."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def format_tokens(count: int) -> str:
     """Return a number of tokens."""
     return f"{count:,} {'token' if count == 1 else 'tokens'}"

@@ -58,6 +58,7 @@ def test_page(tmp_path: Path) -> None:
         "Tokens of user 2,008 listed, 1,003 selected, 1 protected",
         "Protected tokens prod-*, x",
         f"Token in use {'f' * 24}",
+        "Started 2026-03-01 12:00:20 UTC Ended 2026-03-01 12:00:30 UTC Duration 10.0 s",
         "Rate automatic At once 50",
     ):
         assert text in page.text
