@@ -15,6 +15,7 @@ from cyclopts import App, Group
 
 from losant_tokens import __version__
 from losant_tokens.cli import _help_texts as texts
+from losant_tokens.cli._help_layout import laid_out
 from losant_tokens.cli._value_checks import check_values
 
 _COMMANDS = "losant_tokens.cli.commands"
@@ -186,7 +187,9 @@ def __getattr__(name: str) -> App:
     if name not in COMMANDS:
         raise AttributeError(name)
     command = COMMANDS[name]
-    made = _new_app(name.rpartition(" ")[2], help=command.summary, help_epilogue=command.epilogue)
+    made = _new_app(
+        name.rpartition(" ")[2], help=command.summary, help_epilogue=laid_out(command.epilogue)
+    )
     if command.path is not None:
         module, _, function = command.path.partition(":")
         made.default(getattr(import_module(f"{_COMMANDS}.{module}"), function))
@@ -217,7 +220,7 @@ def _new_root() -> App:
     root = _new_app(
         "losant-tokens",
         help="Manage Losant API tokens, one by one or in bulk.",
-        help_epilogue=texts.ROOT,
+        help_epilogue=laid_out(texts.ROOT),
         help_format="plaintext",
         group_parameters=Group("Options", sort_key=0),
         version=f"losant-tokens {__version__}",

@@ -2,21 +2,29 @@
 
 ROOT = """\
 Environment:
-  LOSANT_API_TOKEN  The API token. It is never an argument, because other users
-                    of the machine can see the arguments of a process.
-  LOSANT_API_URL    The base URL of the API. Default: https://api.losant.com
+  LOSANT_API_TOKEN
+      The API token. It is never an argument, because other
+      users can see the arguments of a process.
+  LOSANT_API_URL
+      The base URL of the API.
+      Default: https://api.losant.com
   LOSANT_INSECURE_HTTP
-                    1 allows http:// to another host, such as a test server.
-                    Everyone on the network can then read the token.
-  HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
-                    The proxy, and the certificate authorities to trust.
-  NO_COLOR          Disables colors, whatever else is set.
+      1 allows http:// to another host, such as a test
+      server. Everyone on the network can read the token.
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY
+      The proxy.
+  SSL_CERT_FILE, SSL_CERT_DIR
+      The certificate authorities to trust.
+  NO_COLOR
+      Disables colors, whatever else is set.
   FORCE_COLOR, CLICOLOR_FORCE
-                    Enable colors without a terminal. 0 has no effect.
-  CLICOLOR          0 disables colors, and so does TERM=dumb.
+      Enable colors without a terminal. 0 has no effect.
+  CLICOLOR
+      0 disables colors, and so does TERM=dumb.
   LOSANT_TOKENS_PAGER, PAGER
-                    The pager for long output on a terminal. Default: less.
-                    The first one that is set is used; cat means no pager.
+      The pager for long output on a terminal.
+      The first one that is set is used. Default: less.
+      cat means no pager.
 
 Exit codes:
   0    success
@@ -24,7 +32,7 @@ Exit codes:
   2    usage error
   3    some tokens failed
   4    blocked by a safety check
-  5    changes are planned, or plans differ: only with --exit-code
+  5    changes planned, or plans differ, with --exit-code
   70   a bug in this command: please report it
   130  stopped by Ctrl-C, SIGTERM or SIGHUP
 
@@ -322,6 +330,7 @@ Examples:
 SANDBOX = """\
 The command prints the environment variables to set. With --env-file it writes
 them to a file, which another terminal reads with a dot: . ./sandbox.env
+
 Ctrl-C stops it with exit code 0.
 
 KIND is a status such as 503, or timeout (no response), reset (the connection

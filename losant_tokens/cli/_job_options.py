@@ -46,7 +46,11 @@ def _read_owners(_: Any, tokens: Sequence[Token]) -> tuple[Owner, ...]:
 
 Action = Annotated[
     Literal["delete", "deactivate", "activate"],
-    choice(*("delete", "deactivate", "activate"), help_="Set the action for the tokens."),
+    Parameter(
+        metavar="ACTION",
+        show_choices=False,
+        help="Set the action: delete, deactivate or activate.",
+    ),
 ]
 PlanFile = Annotated[
     Path, Parameter(name="FILE", validator=existing_file, help="Read the plan from FILE.")

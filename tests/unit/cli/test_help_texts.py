@@ -9,6 +9,7 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
+from losant_tokens.cli import _help_texts as texts
 from losant_tokens.cli._app import COMMANDS, app, command_app
 from tests.support.command import Command
 
@@ -58,6 +59,7 @@ VERBS = {
     *("Watch", "Write"),
 }
 METAVARS = {
+    "ACTION",
     *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
     *("N", "NAME", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
@@ -155,14 +157,37 @@ def test_each_command_is_one_line() -> None:
     assert len(rows) == len(commands) + 2  # --help and --version
 
 
-def test_help_fits_80_columns(name: str) -> None:
-    """The help fits a terminal of 80 columns."""
-    assert max(map(len, help_at(80, name))) <= 80
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_help_fits_the_terminal(name: str, width: int) -> None:
+    """The help fits terminals of 60, 80 and 120 columns."""
+    assert max(map(len, help_at(width, name))) <= width
 
 
 def test_notes_and_examples_are_not_wrapped(name: str) -> None:
-    """No line of the notes and the examples is longer than 80 columns, so all can be copied."""
-    assert [line for line in COMMANDS[name].epilogue.splitlines() if len(line) > 80] == []
+    """At 60 columns, no example and no line of a table is wrapped, so all can be copied."""
+    epilogue = str(command_app(name).help_epilogue)
+    notes, _, examples = epilogue.partition("Examples:\n")
+    indented = [line for line in notes.splitlines() if line.startswith(" ")]
+
+    lines = [*indented, *examples.splitlines()]
+    assert [line for line in lines if line.rstrip() not in map(str.rstrip, help_at(60, name))] == []
+
+
+def test_options_are_not_broken(name: str) -> None:
+    """At 60 columns, the name and the format of each option are whole."""
+    words = " ".join(help_at(60, name)).split()
+
+    for argument in arguments(command_app(name)):
+        assert argument.name in words
+        assert argument.parameter.metavar in {None, *words}
+
+
+def test_the_help_of_the_program_fits_60_columns() -> None:
+    """At 60 columns, the environment variables and the exit codes are not wrapped."""
+    lines = [line.rstrip() for line in help_at(60)]
+
+    assert max(map(len, lines)) <= 60
+    assert [line for line in texts.ROOT.splitlines() if line not in lines] == []
 
 
 def test_help_has_examples(name: str) -> None:
@@ -189,7 +214,7 @@ def test_metavars_are_explained(name: str) -> None:
 
     for metavar, note in notes.items():
         if re.search(rf"^│.* --[a-z-]+ (ID\|)?{metavar} ", text, re.MULTILINE):
-            assert note in text
+            assert note.strip() in " ".join(text.split())
 
 
 def test_no_banned_words(name: str) -> None:
