@@ -1,11 +1,14 @@
 """The recordings of the command in the documentation, and their SVG."""
 
+import html
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from tests.support.recordings import Terminal, without_empty_rows
+from tests.support.documentation import PAGES, ROOT
+from tests.support.recordings import FOLDER, RECORDINGS, Terminal, record, without_empty_rows
 from tests.support.terminal_svg import Frame, Run, Style, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,3 +70,34 @@ def test_failed_command(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match=r"exited with 3: .*broken"):
         list(terminal.run("echo broken; exit 3"))
+
+
+def test_images_of_pages_exist() -> None:
+    """Each image of the README and the documentation is in the repository."""
+    missing = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in PAGES
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
+        if not (page.parent / target).is_file()
+    ]
+
+    assert missing == []
+
+
+def test_recordings_are_shown() -> None:
+    """A page shows each recording, and there is no file of another one."""
+    names = {recording.name for recording in RECORDINGS}
+    pages = "".join(page.read_text() for page in PAGES)
+
+    assert {path.stem for path in FOLDER.iterdir()} == names
+    assert [name for name in names if f"recordings/{name}.svg" not in pages] == []
+
+
+@pytest.mark.slow
+def test_recordings_can_be_made() -> None:
+    """The commands of each recording succeed, and are in it."""
+    for recording in RECORDINGS:
+        svg = record(recording)
+
+        for command in recording.commands:
+            assert command in html.unescape(svg)

@@ -6,8 +6,10 @@ The blocks of a page run from top to bottom, as a reader would use them:
   that the client uses). If the first line is a comment with a file name, such as `# app.py`, the
   block becomes that file. If it calls `asyncio.run`, it is a program of its own.
 - `sh`: Each block is a script, and must succeed.
-- `console`: Lines that begin with `$ ` are commands, and the lines below them are their output. In
-  the output, `...` matches any text. Ids, dates and numbers differ in each run and are ignored.
+- `console`: Lines that begin with `$ ` are commands, and the lines below them are their output on a
+  terminal. In the output, `...` matches any text, and a line of `...` any number of lines. Ids,
+  dates and numbers differ in each run and are ignored. If a command asks for confirmation, the
+  response is yes.
 
 `LOSANT_API_URL` and `LOSANT_API_TOKEN` name the fake, which has the account of the sandbox. A
 command that begins with `losant-tokens sandbox` starts a sandbox, which runs until the end of the
@@ -20,15 +22,12 @@ of Sybil.
 
 import ast
 import asyncio
-import fcntl
 import os
 import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import textwrap
 import types
 from collections.abc import Iterable, Iterator
@@ -44,6 +43,7 @@ from sybil.typing import Evaluator
 
 from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
+from tests.support.terminals import run_in_terminal, take_terminal
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("[!_]*/*.md"))]
@@ -136,6 +136,8 @@ class Page:
             "LOSANT_API_URL": base_url,
             "LOSANT_API_TOKEN": self.own_token,
             "COLUMNS": "100",
+            "TERM": "xterm-256color",
+            "PAGER": "cat",
         }
         self._client = AsyncClient(self.fake.admin_token, base_url=base_url)
         self._runner.run(self._client.__aenter__())
@@ -209,7 +211,8 @@ class Page:
             if script.startswith("losant-tokens sandbox"):
                 output = self._sandbox(script)
             else:
-                output = self._bash(script)
+                code, output = run_in_terminal(script, self.folder, self._environment, "-euo")
+                assert code == 0, f"{script}\nexited with {code}:\n{output}"
             assert _matches(output, expected), f"$ {script}\nprinted:\n{output}\nnot:\n{expected}"
 
     def _sandbox(self, script: str) -> str:
@@ -252,16 +255,6 @@ class Page:
         return "".join(lines)
 
 
-def take_terminal() -> None:
-    """Make standard input the terminal of this process, so that it can be typed in."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def set_terminal_size(terminal: int, rows: int, columns: int) -> None:
-    """Set the size of a terminal."""
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-
 def _stop(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=TIMEOUT)
@@ -278,8 +271,13 @@ _VARYING = (
 
 def _matches(output: str, expected: str) -> bool:
     """Return whether an output is as a page shows it, but for ids, dates and numbers."""
-    pattern = ".*".join(re.escape(_normalized(part)) for part in expected.split("..."))
-    return re.fullmatch(pattern, _normalized(output.strip()), re.DOTALL) is not None
+    pattern = ""
+    for line in expected.splitlines():
+        if line.strip() == "...":  # any number of lines
+            pattern += r"(?:.*\n)?"
+        else:
+            pattern += ".*".join(re.escape(_normalized(part)) for part in line.split("...")) + r"\n"
+    return re.fullmatch(pattern, f"{_normalized(output.strip())}\n", re.DOTALL) is not None
 
 
 def _normalized(text: str) -> str:

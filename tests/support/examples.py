@@ -6,28 +6,26 @@ confirmation, the response is yes.
 
 import contextlib
 import os
-import pty
 import re
-import select
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
 from losant_tokens.cli import _help_texts as texts
 from losant_tokens.cli._app import COMMANDS
 from losant_tokens.testing import FakeLosant
-from tests.support.documentation import PAGES, ROOT, take_terminal
+from tests.support.documentation import PAGES, ROOT
+from tests.support.terminals import run_in_terminal
 
 FILES = MappingProxyType(
     {
         "plan.jsonl": "losant-tokens plan --expired --out plan.jsonl",
+        "monday.jsonl": "losant-tokens plan --expired --named 'ci-*' --out monday.jsonl",
+        "tuesday.jsonl": "losant-tokens plan --expired --out tuesday.jsonl",
         "quarantine.json": (
             "losant-tokens quarantine --not-updated-for 180d --yes --report quarantine.json"
         ),
@@ -71,9 +69,6 @@ BLOCKS_NOT_RUN: dict[str, str] = {
 }
 """The lines of skipped code blocks that contain the command, with the reason."""
 
-TIMEOUT = 60.0  # seconds
-_POLL_INTERVAL = 0.1  # seconds
-_QUESTION = re.compile(rb"\[y/N\] $")
 EXAMPLE = re.compile(r"(?:\w+=|eval \"|source <)?(?:\$?\()?losant-tokens\b")
 _OUTPUT_OPTIONS = frozenset({"--out", "--report", "--html", "--env-file", "--log-file", ">"})
 
@@ -187,54 +182,4 @@ class Sandbox:
 
     def run(self, script: str) -> tuple[int, str]:
         """Run a script in the terminal, and return its exit code and its output."""
-        ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            ["bash", "-uo", "pipefail", "-c", script],
-            cwd=self.folder,
-            env=self._environment,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            preexec_fn=take_terminal,  # noqa: PLW1509 -- it only makes a system call
-        ) as process:
-            os.close(theirs)
-            try:
-                output = _converse(ours, process, "losant-tokens sandbox" in script)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                os.close(ours)
-        return process.returncode, output
-
-
-def _converse(ours: int, process: "subprocess.Popen[Any]", is_sandbox: bool) -> str:
-    """Read all output, respond to questions, and press Ctrl-C when a sandbox is ready."""
-    output = b""
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
-        readable, _, _ = select.select([ours], [], [], _POLL_INTERVAL)
-        if not readable:
-            if process.poll() is not None:
-                break
-            continue
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # All processes have closed the terminal.
-            break
-        if not chunk:
-            break
-        output += chunk
-        if _QUESTION.search(output):
-            os.write(ours, b"y\n")
-        if is_sandbox and b"\r\nCtrl-C stops it" in output:
-            os.write(ours, b"\x03")
-            is_sandbox = False
-    text = output.decode(errors="replace").replace("\r\n", "\n")
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(max(1.0, deadline - time.monotonic()))
-    assert process.returncode is not None, (
-        f"still runs after {TIMEOUT:g} seconds. If it waits for input that is not a confirmation, "
-        f"add it to NOT_RUN in {__name__}. Output:\n{text}"
-    )
-    return text
+        return run_in_terminal(script, self.folder, self._environment)

@@ -15,7 +15,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -23,13 +23,15 @@ import attrs
 import pyte
 
 from losant_tokens.testing import FakeLosant
-from tests.support.documentation import ROOT, set_terminal_size, take_terminal
+from tests.support.documentation import ROOT
 from tests.support.terminal_svg import Frame, Row, Run, Style, to_svg
+from tests.support.terminals import set_terminal_size, take_terminal
 
 FOLDER = ROOT / "docs" / "_static" / "recordings"
-START = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
+SETUP_TIME = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
+START = SETUP_TIME + timedelta(minutes=5)
 PORT = 43771
-ROWS = 60
+ROWS = 300
 _INTERVAL = 0.2  # seconds between two frames
 _QUESTION = b"[y/N] "
 _TYPING_TIME, _READING_TIME = 1.2, 2.0  # seconds
@@ -37,11 +39,13 @@ _TYPING_TIME, _READING_TIME = 1.2, 2.0  # seconds
 _PROGRAM = """\
 #!{python}
 import datetime
+import os
 import sys
 
 import time_machine
 
-time_machine.travel(datetime.datetime.fromisoformat({start!r}), tick=True).start()
+start = datetime.datetime.fromisoformat(os.environ["RECORDING_START"])
+time_machine.travel(start, tick=True).start()
 
 from losant_tokens.cli import main
 
@@ -59,6 +63,7 @@ class Recording:
         setup: The commands that run before it.
         commands: The commands that it shows.
         columns: The width of the terminal.
+        max_rows: The number of rows that it shows, as a pager does; None: all.
         is_animated: Whether it plays. Otherwise it is the last screen.
     """
 
@@ -67,6 +72,7 @@ class Recording:
     setup: tuple[str, ...] = ()
     commands: tuple[str, ...]
     columns: int = 100
+    max_rows: int | None = None
     is_animated: bool = False
 
 
@@ -75,12 +81,15 @@ RECORDINGS = (
     Recording(
         name="list",
         title="List tokens",
-        commands=("losant-tokens list --sort created --limit 12",),
+        commands=("losant-tokens list --expires-within 30d --sort expires --limit 12",),
     ),
     Recording(
-        name="plan",
-        title="Plan a clean-up",
-        commands=(PLAN,),
+        name="plan-show",
+        title="Review a plan",
+        setup=(PLAN,),
+        commands=("losant-tokens plan show plan.jsonl --full",),
+        columns=120,
+        max_rows=21,
     ),
     Recording(
         name="apply",
@@ -110,12 +119,11 @@ def record(recording: Recording) -> str:
         home = Path(temporary)
         program = home / "bin" / "losant-tokens"
         program.parent.mkdir()
-        program.write_text(_PROGRAM.format(python=sys.executable, start=START.isoformat()))
+        program.write_text(_PROGRAM.format(python=sys.executable))
         program.chmod(0o700)
-        fake = FakeLosant(clock_offset=START - datetime.now(UTC))
+        fake = FakeLosant(clock_offset=SETUP_TIME - datetime.now(UTC))
         account = fake.seed_account()
         assert account.own_token is not None
-        # The clock of the command starts with each command.
         with fake.serve(PORT) as base_url:
             environment = {
                 "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
@@ -124,14 +132,26 @@ def record(recording: Recording) -> str:
                 "TERM": "xterm-256color",
                 "COLUMNS": str(recording.columns),
                 "PAGER": "cat",
+                "RECORDING_START": SETUP_TIME.isoformat(),
                 "LOSANT_API_URL": base_url,
                 "LOSANT_API_TOKEN": account.own_token.secret,
             }
             for command in recording.setup:
-                subprocess.run(command, shell=True, cwd=home, env=environment, check=True)
+                subprocess.run(
+                    command,
+                    shell=True,
+                    cwd=home,
+                    env=environment,
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            fake.clock_offset = START - datetime.now(UTC)
+            environment["RECORDING_START"] = START.isoformat()
             terminal = Terminal(recording.columns, home, environment)
             frames = [frame for command in recording.commands for frame in terminal.run(command)]
     shown = frames if recording.is_animated else frames[-1:]
+    shown = [attrs.evolve(frame, rows=frame.rows[: recording.max_rows]) for frame in shown]
     return to_svg(without_empty_rows(shown), recording.columns, recording.title)
 
 
