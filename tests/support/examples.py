@@ -44,8 +44,9 @@ BEFORE: dict[str, str] = {
 REPLACED: dict[str, str] = {
     # Another program may use the port.
     "--port 8080": "--port 0",
-    # The id of a quarantine is random.
+    # The ids of quarantines and runs are random.
     "sweep 1f3a9c20": "sweep last",
+    "runs show 1f3a9c20": "runs show last",
     # Ten thousand tokens take longer than a test should.
     "--tokens 10000": "--tokens 300",
 }

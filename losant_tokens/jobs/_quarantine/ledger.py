@@ -138,9 +138,7 @@ class Ledger:
 
     def _files(self, *actions: Action) -> list[Path]:
         patterns = [f"{_NAMES[action]}-*.json" for action in actions]
-        with contextlib.suppress(OSError):
-            return sorted(path for pattern in patterns for path in self.folder.glob(pattern))
-        return []
+        return sorted(path for pattern in patterns for path in self.folder.glob(pattern))
 
 
 def _created_at(quarantine: Quarantine) -> datetime:
@@ -218,10 +216,9 @@ def _results(quarantine: Quarantine, steps: Iterable[_Step]) -> dict[Key, str]:
 
 def _is_old(quarantine: Quarantine, steps: Iterable[_Step], ended_before: datetime) -> bool:
     """Return whether a quarantine is settled, and its last report was written before a time."""
-    paths = [step.path for step in steps if quarantine.id in step.quarantines]
-    if quarantine.path is not None:
-        paths.append(quarantine.path)
-    return quarantine.is_settled and all(_modified(path) < ended_before for path in paths)
+    paths = [quarantine.path, *(one.path for one in steps if quarantine.id in one.quarantines)]
+    are_old = (path is None or _modified(path) < ended_before for path in paths)
+    return quarantine.is_settled and all(are_old)
 
 
 def _modified(path: Path) -> datetime:

@@ -77,6 +77,13 @@ def test_unknown_name(fake: FakeLosant, service: str, command: Command, name: st
     assert "hint: to see the quarantines: losant-tokens quarantine list\n" in err
 
 
+def test_empty_name(service: str, command: Command) -> None:
+    """An empty name exits with 2."""
+    code, _, err = command("restore", "", "--yes")
+
+    assert (code, "a quarantine cannot be an empty string" in err) == (2, True)
+
+
 def test_ambiguous_name(
     service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,12 +196,20 @@ def test_running_process(service: str, command: Command, monkeypatch: pytest.Mon
     plan = jobs.Plan.read("p.jsonl")
     counts = dict.fromkeys(jobs.Outcome, 0)
     running = jobs.JobState(
-        journal=Path("j"), total=4, counts=counts, is_running=True, process_id=7, host="ci"
+        journal=Path("j"),
+        total=4,
+        counts=counts,
+        is_started=True,
+        is_running=True,
+        process_id=7,
+        host="ci",
     )
     monkeypatch.setattr(jobs, "job_state", lambda *_: running)
 
     assert plan.id in command("runs", "show", "p.jsonl")[1]
-    assert "State:    running (process 7 on ci)\n" in command("runs", "show", "p.jsonl")[1]
+    out = command("runs", "show", "p.jsonl")[1]
+    assert "State:    running (process 7 on ci)\n" in out
+    assert "Started:  unknown\n" in out
 
 
 def test_unreadable_plan(service: str, command: Command, state: Path) -> None:

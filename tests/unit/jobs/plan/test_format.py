@@ -9,7 +9,13 @@ import pytest
 
 from losant_tokens import Owner
 from losant_tokens.jobs import Counts, Entry, Plan
-from losant_tokens.jobs._plan.format import LineCheck, entry_json, json_line
+from losant_tokens.jobs._plan.format import (
+    LineCheck,
+    entry_json,
+    header_json,
+    json_line,
+    parse_header,
+)
 from losant_tokens.jobs._plan.writer import PlanWriter
 from tests.support.plans import ENTRIES, HEADER, NEW_MEMBERS, write
 
@@ -106,3 +112,21 @@ def test_line_with_another_member(entry: Entry, more: bytes) -> None:
     for place in (line.index(b'"%b"' % name.encode()) for name in entry_json(entry)):
         with pytest.raises(ValueError, match=r"twice|owner"):
             LineCheck(HEADER).check(line[:place] + more + b"," + line[place:] + b"\n")
+
+
+def test_quarantine_in_the_header(tmp_path: Path) -> None:
+    """A header has a grace period, and the ids of quarantines, only if there are any."""
+    header = attrs.evolve(HEADER, grace=timedelta(days=30), quarantines=("1f3a9c20",))
+
+    values = header_json(header)
+
+    assert (2_592_000, ["1f3a9c20"]) == (values["grace"], values["quarantines"])
+    assert header == parse_header(values)
+    assert not {"grace", "quarantines"} & header_json(HEADER).keys()
+
+
+@pytest.mark.parametrize("grace", [-1, "30d", True])
+def test_wrong_grace_period(grace: object) -> None:
+    """A grace period that no release writes is refused."""
+    with pytest.raises(ValueError, match=str(grace)):
+        parse_header({**header_json(HEADER), "grace": grace})

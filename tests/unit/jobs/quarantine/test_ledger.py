@@ -180,6 +180,27 @@ def test_folder_cannot_be_created(tmp_path: Path) -> None:
         )
 
 
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    """A ledger without a folder has no quarantines."""
+    (tmp_path / "file").write_text("")
+
+    assert () == Ledger(tmp_path / "file").quarantines()
+    assert () == Ledger(tmp_path / "none").quarantines()
+
+
+def test_end_of_time(tmp_path: Path) -> None:
+    """A grace period that ends after the year 9999 ends with it."""
+    made = report(
+        tmp_path,
+        [Outcome.DONE],
+        action="deactivate",
+        changed={0: NOW},
+        header={"grace": timedelta.max},
+    )
+
+    assert datetime.max.replace(tzinfo=UTC) == jobs.Quarantine.of(made).due_at
+
+
 # --- Pruning ---------------------------------------------------------------------------------
 
 
@@ -241,6 +262,16 @@ async def test_file_that_cannot_be_removed(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", refuse)
+
+    assert [] == ledger.prune(long_ago())
+
+
+def test_broken_link_is_kept(ledger: Ledger) -> None:
+    """A file without a date is kept."""
+    ledger.folder.mkdir(parents=True)
+    (ledger.folder / "sweep-x.json").symlink_to("none")
+    (ledger.folder / "sweep-y.json").write_text("{}")
+    os.utime(ledger.folder / "sweep-y.json", times=(0, 0))
 
     assert [] == ledger.prune(long_ago())
 

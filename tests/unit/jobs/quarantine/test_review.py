@@ -80,6 +80,19 @@ async def test_quarantines_of_others(fake: FakeLosant, client: AsyncClient, tmp_
         assert () == await jobs.quarantines_of(other, [claimed])
 
 
+async def test_account_by_claims(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
+    """If the claims of the token name the account, no token is listed to find out."""
+    mine = Quarantine.of(await quarantined(client, tmp_path))
+    mine = attrs.evolve(mine, account="userId " + "c" * 24)
+    token = jwt.encode({"userId": "c" * 24, "scope": ["all.User"]}, "k" * 32)
+    fake.clear_requests()
+
+    async with AsyncClient(token, transport=fake.transport()) as same:
+        assert (mine,) == await jobs.quarantines_of(same, [mine])
+
+    assert () == fake.requests
+
+
 async def test_account_that_cannot_be_listed(
     fake: FakeLosant, client: AsyncClient, tmp_path: Path
 ) -> None:
