@@ -154,6 +154,13 @@ class Tls:
     client: ssl.SSLContext
 
 
+@pytest.fixture
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of the test, in which temporary files and folders are created."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def tls() -> Tls:
     """A server's context for 127.0.0.1, and that of a client which trusts its authority."""

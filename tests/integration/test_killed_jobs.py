@@ -6,12 +6,9 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-
-import pytest
 
 from losant_tokens import jobs
 from losant_tokens.jobs import Plan, Report
@@ -24,7 +21,7 @@ from tests.support.jobs import (
     planned,
     sent,
 )
-from tests.support.plans import write
+from tests.support.plans import plan_folders, write
 
 # --- Killed processes ------------------------------------------------------------------------
 
@@ -123,21 +120,11 @@ def test_parts_of_killed_processes_are_removed(tmp_path: Path) -> None:
         running.kill()
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-def folders(temporary: Path) -> int:
-    return len(list(temporary.glob("losant-tokens-plan-*")))
-
-
-def test_folders_of_killed_processes(temporary: Path) -> None:
+def test_folders_of_killed_processes(temporary_folder: Path) -> None:
     """The next process removes the folder of a killed one, unless it has a journal."""
     program = (
         "import os, signal, sys, tempfile\n"
-        f"tempfile.tempdir = {str(temporary)!r}\n"
+        f"tempfile.tempdir = {str(temporary_folder)!r}\n"
         "from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder\n"
         "own = TemporaryFolder.create()\n"
         "if sys.argv[1]: (own.path / 'plan.jsonl.journal').write_text('x')\n"
@@ -147,7 +134,7 @@ def test_folders_of_killed_processes(temporary: Path) -> None:
         subprocess.run([sys.executable, "-c", program, journal], check=False)
     mine = TemporaryFolder.create()
 
-    assert folders(temporary) == 2
+    assert plan_folders(temporary_folder) == 2
     assert mine.path.exists()
     TemporaryFolder.create()
     assert mine.path.exists()

@@ -105,3 +105,8 @@ def altered(**members: Any) -> bytes:
     """Return the first line of that plan with other members."""
     line = {**entry_json(ENTRIES[0]), **members}
     return json_line({name: value for name, value in line.items() if value != "LEFT OUT"}) + b"\n"
+
+
+def plan_folders(folder: Path) -> int:
+    """Return the number of temporary folders of plans in a folder."""
+    return len(list(folder.glob("losant-tokens-plan-*")))

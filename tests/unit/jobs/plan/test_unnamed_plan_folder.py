@@ -9,44 +9,34 @@ import pytest
 from losant_tokens.jobs import JobError
 from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
 from losant_tokens.jobs._plan.writer import PlanWriter
-from tests.support.plans import HEADER
+from tests.support.plans import HEADER, plan_folders
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-def folders(temporary: Path) -> int:
-    return len(list(temporary.glob("losant-tokens-plan-*")))
-
-
-def test_folder_of_a_plan(temporary: Path) -> None:
+def test_folder_of_a_plan(temporary_folder: Path) -> None:
     """The folder of a plan without a path is private, and is removed with the plan."""
     with PlanWriter(None) as writer:
         plan = writer.finish(HEADER)
     del writer
     assert stat.S_IMODE(plan.path.parent.stat().st_mode) == 0o700
-    assert plan.path.parent.parent == temporary
+    assert plan.path.parent.parent == temporary_folder
     copy = plan.detached()
     del plan
 
-    assert folders(temporary) == 0
+    assert plan_folders(temporary_folder) == 0
     assert not copy.path.exists()
 
 
-def test_folder_of_a_plan_that_failed(temporary: Path) -> None:
+def test_folder_of_a_plan_that_failed(temporary_folder: Path) -> None:
     """A plan that fails leaves no folder."""
     with PlanWriter(None) as writer:
-        assert folders(temporary) == 1
+        assert plan_folders(temporary_folder) == 1
     del writer
 
-    assert folders(temporary) == 0
+    assert plan_folders(temporary_folder) == 0
 
 
 @pytest.mark.parametrize(("is_complete", "left"), [(True, 0), (False, 1)])
-def test_folder_of_a_job(temporary: Path, is_complete: bool, left: int) -> None:
+def test_folder_of_a_job(temporary_folder: Path, is_complete: bool, left: int) -> None:
     """The folder is kept only while its job can be resumed."""
     own = TemporaryFolder.create()
     own.keep()
@@ -56,7 +46,7 @@ def test_folder_of_a_job(temporary: Path, is_complete: bool, left: int) -> None:
     del own
     TemporaryFolder.create()
 
-    assert folders(temporary) == left
+    assert plan_folders(temporary_folder) == left
 
 
 def test_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
