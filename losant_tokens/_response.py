@@ -351,7 +351,10 @@ def _error_of_status(
     )
     kind, message = (_one_line(body.pop(name, "")) for name in ("type", "message"))
     code = response.status_code
-    text = f"{kind or _phrase(code)} - {message or 'no explanation was given'}"
+    name = kind or _phrase(code)
+    # Some services repeat the name of the status in place of an explanation.
+    is_repeated = message.strip(" .").casefold() in {name.casefold(), f"{code} {name}".casefold()}
+    text = name if is_repeated else f"{name} - {message or 'no explanation was given'}"
     if hint := _hint(operation, code, is_from_api):
         text = f"{text.rstrip('.')}. {hint}"
     return status_error_class(code)(

@@ -389,6 +389,17 @@ def test_errors_of_a_proxy(status: int) -> None:
     )
 
 
+@pytest.mark.parametrize("message", ["Unauthorized", "unauthorized.", "401 Unauthorized"])
+def test_repeated_name_of_the_status(message: str) -> None:
+    """A message that only repeats the name of the status is left out."""
+    body = json.dumps({"type": "Unauthorized", "message": message}).encode()
+
+    assert str(read(body, 401)) == (
+        f"userApiToken.get (/me/tokens/{ID}): 401 Unauthorized. "
+        "The token is unknown, inactive, expired or deleted."
+    )
+
+
 def test_empty_payload_too_large() -> None:
     """A 413 without a body is read like any other error."""
     error = read(b"", 413, {})
