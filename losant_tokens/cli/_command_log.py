@@ -12,13 +12,16 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attrs import define
 
 from losant_tokens.cli._console import (
+    is_verbose,
     print_detail,
+    print_status,
     print_warning,
     record,
     recorded,
@@ -60,7 +63,7 @@ def command_log(arguments: Mapping[str, Any], command: str) -> Iterator[None]:
             stack.enter_context(recorded(file.write))
             record("info", f"started: {command}")
         if connection.verbose or connection.log_file is not None:
-            stack.enter_context(_logged_requests(_print_request))
+            stack.enter_context(_logged(_print_request, logging.DEBUG))
         yield
 
 
@@ -71,17 +74,28 @@ def _print_request(line: str) -> None:
 
 
 @contextmanager
-def _logged_requests(show: Callable[[str], None]) -> Iterator[None]:
+def printed_waits() -> Iterator[None]:
+    """Print each wait for the end of an outage during the block."""
+    if is_verbose():  # It is printed with the requests.
+        yield
+        return
+    # The log file has the same line already.
+    with _logged(partial(print_status, is_recorded=False), logging.INFO):
+        yield
+
+
+@contextmanager
+def _logged(show: Callable[[str], None], level: int) -> Iterator[None]:
     """Call a function with each line that the library logs during the block."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             show(record.getMessage())
 
-    logger, handler = logging.getLogger(_LOGGER), Handler()
+    logger, handler = logging.getLogger(_LOGGER), Handler(level)
     before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
+    logger.setLevel(min(level, before or level))
     try:
         yield
     finally:

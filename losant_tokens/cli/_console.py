@@ -176,9 +176,15 @@ def print_warning(line: str) -> None:
     _print(f"losant-tokens: WARNING: {escaped(' '.join(line.split()))}", "bold yellow")
 
 
-def print_status(line: str) -> None:
-    """Print a line to stderr, unless the command is quiet."""
-    record("info", line)
+def print_status(line: str, *, is_recorded: bool = True) -> None:
+    """Print a line to stderr, unless the command is quiet.
+
+    Args:
+        line: The line.
+        is_recorded: Whether to add it to the log file, if there is one.
+    """
+    if is_recorded:
+        record("info", line)
     if not _is_quiet.get():
         _print(escaped(line))
 

@@ -153,7 +153,7 @@ def totals_line(report: Report) -> str:
         f"{DONE[report.plan.header.action]} {counts[Outcome.DONE]:,}",
         f"left alone {sum(count for _, count in left_alone):,}{_details(left_alone)}",
         f"failed {counts[Outcome.FAILED]:,}",
-        *([f"unknown {unknown:,}"] if unknown else []),
+        *([f"in doubt {unknown:,}"] if unknown else []),
         *([f"not started {pending:,}"] if pending else []),
     ]
     return f"{', '.join(parts)}: {_pace(report)}."

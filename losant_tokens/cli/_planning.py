@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens.cli._command_log import printed_waits
 from losant_tokens.cli._connect import ClientFactory, report_retries, run_until_stopped
 from losant_tokens.cli._console import is_quiet, transient_status
 from losant_tokens.cli._errors import UsageError
@@ -141,11 +142,15 @@ def make_plan(
         async with make_client(None) as client:
             return await planner(client, path)
 
-    with printed_warnings(), transient_status("Listing the tokens..."):
+    with printed_warnings(), printed_waits(), transient_status("Listing the tokens..."):
         for category in ignored:
             warnings.simplefilter("ignore", category)
         if protects:
             warnings.simplefilter("ignore", jobs.OwnTokenWarning)
+        if is_quiet():
+            # The user has seen it, or the pattern will match again. A pattern that must protect
+            # tokens refuses the plan instead.
+            warnings.simplefilter("ignore", jobs.UnmatchedPatternWarning)
         try:
             return run_until_stopped(run)
         except jobs.GuardRefused as error:

@@ -6,7 +6,7 @@ A display that fails never ends a job: it is dropped, and the job continues.
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from attrs import define
 
@@ -67,7 +67,13 @@ def _bar(label: str, total: int) -> Iterator[Listener]:
     from rich import progress as rich  # noqa: PLC0415 -- only a terminal needs it
     from rich.console import Console  # noqa: PLC0415
 
-    bar = rich.BarColumn()
+    class Bar(rich.BarColumn):
+        """A bar that can be left out: rich would show one column of it."""
+
+        def render(self, task: rich.Task) -> Any:
+            return super().render(task) if self.bar_width else ""
+
+    bar = Bar()
     console = Console(file=cast("TextIO", FaultTolerantStream(sys.stderr)))
     columns = (rich.TextColumn("{task.description}", markup=False), bar)
     status = rich.TextColumn("{task.fields[status]}", markup=False)

@@ -52,6 +52,7 @@ from losant_tokens.jobs._types import (
     PlanWarning,
     Progress,
     Result,
+    UnmatchedPatternWarning,
 )
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "Report",
     "Result",
     "Rule",
+    "UnmatchedPatternWarning",
     "active",
     "all_of",
     "any_of",

@@ -23,6 +23,10 @@ class OwnTokenWarning(PlanWarning):
     """Warns that the token of the client may be among the selected tokens."""
 
 
+class UnmatchedPatternWarning(PlanWarning):
+    """Warns of a pattern that matches no token, because it may be misspelled."""
+
+
 class LeftAloneWarning(PlanWarning):
     """Warns that `sweep` or `restore` leaves tokens alone, because somebody has changed them."""
 

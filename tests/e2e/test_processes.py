@@ -152,7 +152,7 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
 
     assert (process.returncode, time.monotonic() - began < 5) == (130, True)
     assert out.startswith("Deleted ")
-    assert ", unknown 4, " in out
+    assert ", in doubt 4, " in out
     assert err.endswith(f"To resume: losant-tokens apply {plan} --resume --max-concurrency 4\n")
     assert "Traceback" not in err
 

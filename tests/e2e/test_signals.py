@@ -193,5 +193,5 @@ def test_second_signal(prepared: FakeLosant) -> None:
 
     totals = json.loads(Path("r.json").read_text())["totals"]
     assert (process.returncode, totals["unknown"]) == (130, 2)
-    assert ", unknown 2, not started 13: " in out
+    assert ", in doubt 2, not started 13: " in out
     assert "To resume: losant-tokens apply p.jsonl --resume" in err

@@ -39,7 +39,13 @@ from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
 from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
-from losant_tokens.jobs._types import Action, Header, OwnTokenWarning, PlanWarning
+from losant_tokens.jobs._types import (
+    Action,
+    Header,
+    OwnTokenWarning,
+    PlanWarning,
+    UnmatchedPatternWarning,
+)
 
 _MAX_LISTINGS = 4  # of the tokens of one owner
 _FLUSH_INTERVAL = 250  # tokens, which take some milliseconds to select and encode
@@ -167,6 +173,8 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
         made = writer.saved_plan(header, digest)
     if about_own_token := summary.own_token_warning():
         warn_caller(about_own_token, OwnTokenWarning)
+    for warning in summary.unmatched_warnings():
+        warn_caller(warning, UnmatchedPatternWarning)
     for warning in summary.warnings():
         warn_caller(warning, PlanWarning)
     return made

@@ -128,6 +128,14 @@ class PlanSummary:
             "tokens. Protect it by its id or its name: protect='name'."
         )
 
+    def unmatched_warnings(self) -> list[str]:
+        """Return a warning for each pattern that matches no token."""
+        if self.settings.unmatched == "ignore":
+            return []
+        unmatched = self.selector.unmatched
+        problems = (*unmatched.failed_guards(), *unmatched.selecting())
+        return [f"{problem} Check its spelling." for problem in problems]
+
     def warnings(self) -> list[str]:
         """Return the other warnings that the caller should read before applying the plan."""
         warnings = []
@@ -143,12 +151,6 @@ class PlanSummary:
                 f"The plan may be incomplete, because tokens may be missing: "
                 f"{'; '.join(self._incomplete)}."
             )
-        if self.settings.unmatched != "ignore":
-            unmatched = self.selector.unmatched
-            warnings += [
-                f"{problem} Check its spelling."
-                for problem in (*unmatched.failed_guards(), *unmatched.selecting())
-            ]
         if about_clock := self.selector.clock.warning(self._left_out):
             warnings.append(about_clock)
         return warnings

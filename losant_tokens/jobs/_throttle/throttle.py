@@ -6,6 +6,7 @@ during an outage to one probe at a time. It learns from each response. The calle
 error, and calls `Throttle.back_off` before another attempt.
 """
 
+import logging
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,6 +23,8 @@ from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.attempts import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+
+_log = logging.getLogger("losant_tokens")
 
 R = TypeVar("R")
 RequestKind = Literal["read", "change"]
@@ -165,6 +168,8 @@ class Throttle:
             except GaveUpError:
                 assert self.last_error is not None  # noqa: S101 -- it is why the circuit is open
                 raise self.last_error from None
+            patience_left = max(0.0, self.circuit_breaker.patience - (self.now() - began))
+            _log.info("%s; trying again for %.0f seconds", describe(failure), patience_left)
             try:
                 await self.back_off(failure, attempts)
             except GaveUpError:
@@ -301,6 +306,13 @@ class Throttle:
             raise GaveUpError(f"the service does not respond{seen}")
         seconds = self.circuit_breaker.next_probe(now)
         self.next_probe_at = now + seconds
+        if self.last_error is not None:
+            _log.info(
+                "%s; next attempt in %.0f seconds, gives up in %.0f seconds",
+                describe(self.last_error),
+                seconds,
+                self.circuit_breaker.patience_left(now) or 0.0,
+            )
         await self.sleep(seconds)
 
     # --- Outcomes of requests ----------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from losant_tokens.cli._app import command_app
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -44,7 +45,7 @@ def logged(path: str = "log") -> list[tuple[str, str]]:
     [
         (("list",), ["GET"]),
         (("show", ONE), ["GET"]),
-        (("create", "new"), ["POST"]),
+        (("create", "new", "--expires", "never"), ["POST"]),
         (("patch", ONE, "--name", "new"), ["PATCH"]),
         (("delete", ONE, "--yes"), ["DELETE"]),
     ],
@@ -148,7 +149,9 @@ def test_quiet_command_is_logged(service: str, command: Command) -> None:
 
 def test_no_secret_is_logged(service: str, command: Command, fake: FakeLosant) -> None:
     """Neither the API token nor the secret of a new token is logged or printed to stderr."""
-    code, out, err = command("create", "new", "--verbose", "--log-file", "log")
+    code, out, err = command(
+        "create", "new", "--expires", "never", "--verbose", "--log-file", "log"
+    )
 
     secret = out.strip()
     text = Path("log").read_text()
@@ -296,3 +299,49 @@ def test_timeout(fake: FakeLosant, service: str, command: Command) -> None:
 def test_invalid_timeout(command: Command, value: str) -> None:
     """A timeout that is not positive is a usage error."""
     assert command("show", ONE, "--timeout", value)[0] == 2
+
+
+# --- Outages while the tokens are listed -----------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--verbose",), ("--log-file", "log")])
+def test_outage_during_planning(
+    fake: FakeLosant, service: str, command: Command, options: tuple[str, ...]
+) -> None:
+    """An outage while the tokens are listed is printed once for each attempt, and logged once."""
+    fake.fail(status=503, times=2)
+
+    code, _, err = command("plan", "--inactive", "--out", "p.jsonl", *options)
+
+    line = r"^.*: 503 .*; trying again for [0-9]+ seconds$"
+    assert (code, len(re.findall(line, err, re.MULTILINE))) == (0, 2)
+    if "log" in options:
+        assert len(re.findall(line, Path("log").read_text(), re.MULTILINE)) == 2
+
+
+def test_outage_during_a_quiet_plan(fake: FakeLosant, service: str, command: Command) -> None:
+    """A quiet command does not print an outage that ends."""
+    fake.fail(status=503, times=2)
+    options = ("--quiet", "--protect", "prod-1", "--out", "p.jsonl")
+
+    assert command("plan", "--inactive", *options) == (0, "", "")
+
+
+# --- Which command has which options ---------------------------------------------------------
+
+SENDING = {"list", "show", "create", "patch", "delete", "plan"}
+JOBS = {"apply", "cleanup", "quarantine", "sweep", "restore"}
+
+
+@pytest.mark.parametrize("name", sorted(SENDING | JOBS))
+def test_options_of_the_connection(name: str) -> None:
+    """Every command that sends requests has the options of the connection and the log."""
+    wanted = {"--scope-check", "--timeout", "--insecure-http", "--verbose", "--log-file"}
+    if name in JOBS:
+        wanted |= {"--journal", "--quiet", "--report", "--rate", "--patience"}
+    if name in {"list", "plan"} | JOBS - {"apply"}:
+        wanted |= {"--page-size"}
+
+    arguments = command_app(name).assemble_argument_collection()
+
+    assert wanted <= {one for argument in arguments for one in argument.names}

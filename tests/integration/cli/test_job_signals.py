@@ -87,7 +87,7 @@ def test_second_signal(
     advice = f"To resume: losant-tokens apply {tmp_path}/p.jsonl --resume --max-concurrency 4\n"
     assert err.endswith(advice)
     assert (code, len(fake.tokens())) == (130, 40)
-    assert re.match("Deleted 0, left alone 0, failed 0, unknown [1-4], not started 3[6-9]: ", out)
+    assert re.match("Deleted 0, left alone 0, failed 0, in doubt [1-4], not started 3[6-9]: ", out)
 
 
 def test_signal_during_the_last_requests(

@@ -1025,6 +1025,29 @@ def test_quiet_job_that_protects_tokens(service: str, command: Command, name: st
     assert command(name, *options, *yes) == (0, "", "")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--named", "nope"),
+        ("--expired", "--protect", "nope", "--allow-unmatched"),
+        ("--inactive", "--protect", "nope"),
+    ],
+)
+def test_quiet_job_with_unmatched_patterns(
+    own_token: str, service: str, command: Command, options: tuple[str, ...]
+) -> None:
+    """A quiet job does not warn of a pattern without a match if nothing has to be protected."""
+    assert command("cleanup", *options, "--yes", "--quiet") == (0, "", "")
+    assert "matches no token" in command("cleanup", *options, "--yes")[2]
+
+
+def test_quiet_job_with_an_unmatched_guard(service: str, command: Command) -> None:
+    """A quiet job is refused if a pattern that must protect tokens matches none."""
+    code, out, err = command("cleanup", "--expired", "--protect", "nope", "--yes", "--quiet")
+
+    assert (code, out, len(err.splitlines())) == (4, "", 1)
+
+
 def test_quiet_job_that_protects_nothing(service: str, command: Command) -> None:
     """A quiet job that protects no token warns that it may select the token in use."""
     code, out, err = command("cleanup", "--expired", "--quiet", "--yes")

@@ -449,7 +449,7 @@ def test_status_with_an_unreadable_journal(tmp_path: Path) -> None:
         ([Outcome.DONE], "Deleted 1, left alone 0, failed 0: 10.0 seconds, 2 requests per second."),
         (
             list(Outcome),
-            "Deleted 1, left alone 3 (1 changed, 1 gone, 1 protected), failed 1, unknown 1: ",
+            "Deleted 1, left alone 3 (1 changed, 1 gone, 1 protected), failed 1, in doubt 1: ",
         ),
         ([None, Outcome.DONE], "Deleted 1, left alone 0, failed 0, not started 1: "),
     ],
