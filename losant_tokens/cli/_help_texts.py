@@ -159,6 +159,7 @@ Nothing is sent, so the command needs no API token.
 Examples:
   losant-tokens plan show plan.jsonl
   losant-tokens plan show plan.jsonl --full
+  losant-tokens plan show plan.jsonl --html plan.html
   losant-tokens plan show plan.jsonl --json | jq '.totals'\
 """
 

@@ -25,7 +25,12 @@ from losant_tokens.cli._options import (
     repeatable,
 )
 from losant_tokens.cli._parse import read_owner
-from losant_tokens.cli._value_checks import existing_file, quarantine_name, quarantine_names
+from losant_tokens.cli._value_checks import (
+    existing_file,
+    html_name,
+    quarantine_name,
+    quarantine_names,
+)
 from losant_tokens.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -54,6 +59,15 @@ Action = Annotated[
 ]
 PlanFile = Annotated[
     Path, Parameter(name="FILE", validator=existing_file, help="Read the plan from FILE.")
+]
+HtmlFile = Annotated[
+    Path | None,
+    Parameter(
+        name="--html",
+        metavar="FILE",
+        validator=html_name,
+        help="Write a page for a browser to FILE.",
+    ),
 ]
 OldPlanFile = Annotated[
     Path, Parameter(name="OLD", validator=existing_file, help="Read the earlier plan from OLD.")

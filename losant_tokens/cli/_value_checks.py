@@ -61,6 +61,16 @@ def _problem(value: str, kinds: set[Any]) -> str | None:
     return None
 
 
+def html_name(_type: object, path: Path | None) -> None:
+    """Check that the name of a file ends in `.html`.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if path is not None and path.suffix.lower() != ".html":
+        raise ValueError(f"the name of the page must end in .html: {path}")
+
+
 def existing_file(_type: object, path: Path) -> None:
     """Check that a file exists and can be read. Pipes and devices are files, too.
 

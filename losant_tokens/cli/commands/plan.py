@@ -13,6 +13,7 @@ from losant_tokens.cli._job_options import (
     DEFAULT_SAFETY,
     NO_RULES,
     Action,
+    HtmlFile,
     NewPlanFile,
     OldPlanFile,
     Out,
@@ -87,6 +88,7 @@ def show_plan_file(
     *,
     full: Annotated[bool, flag("Show each token, not only groups.")] = False,
     json: Annotated[Json, Parameter(help="Write the plan and its tokens as JSON.")] = False,
+    html: HtmlFile = None,
 ) -> int:
     """Show a plan for a review."""
     from losant_tokens import jobs
@@ -96,10 +98,16 @@ def show_plan_file(
     from losant_tokens.cli._plan_view import plan_lines, plan_summary
     from losant_tokens.cli._state_files import existing_journal
 
-    if full and json:
-        raise UsageError("--full and --json exclude each other: --json always has each token")
+    if sum((full, json, html is not None)) > 1:
+        raise UsageError(
+            "--full, --json and --html exclude each other",
+            "--json and --html always have each token",
+        )
     plan = jobs.Plan.read(file)
     journal = existing_journal(plan)
+    if html is not None:
+        print_status(f"Open it in a browser: {jobs.save_plan_page(plan, html)}")
+        return 0
     if json:
         write_parts(plan_document(plan, journal))
         return 0

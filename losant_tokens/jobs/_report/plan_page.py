@@ -112,6 +112,12 @@ def _rows(plan: Plan) -> Iterator[Row]:
 
 
 def _notices(header: Header) -> Iterable[Notice]:
+    if header.refused:
+        yield Notice(f"A guard refused this plan: {' '.join(header.refused)}")
+    if header.cannot_apply:
+        yield Notice(
+            f"The token that made this plan cannot apply it: {'; '.join(header.cannot_apply)}"
+        )
     if header.incomplete:
         yield Notice(f"Tokens may be missing from this plan: {'; '.join(header.incomplete)}")
     elif header.drifted:
@@ -144,5 +150,8 @@ def _facts(plan: Plan) -> Iterable[Fact]:
     yield Fact("Made", format_time(header.created_at))
     yield Fact("Plan", str(plan.path), is_code=True)
     yield Fact("Digest", plan.digest, is_code=True)
-    yield Fact("To apply", f"losant-tokens apply {quote(str(plan.path))}", is_code=True)
+    if header.token_expires_at is not None:
+        yield Fact("Expiry of the token in use", format_time(header.token_expires_at))
+    if not header.refused:
+        yield Fact("To apply", f"losant-tokens apply {quote(str(plan.path))}", is_code=True)
     yield from listing_facts(header)

@@ -183,12 +183,41 @@ def test_long_plan(tmp_path: Path, command: Command) -> None:
     assert out.count("- delete  ci-") == 1200
 
 
-def test_exclusive_options(plan: jobs.Plan, command: Command) -> None:
-    """--full and --json exclude each other."""
-    code, out, err = command("plan", "show", "p.jsonl", "--full", "--json")
+def test_page(plan: jobs.Plan, command: Command) -> None:
+    """With --html, `plan show` writes a page for a browser."""
+    code, out, err = command("plan", "show", "p.jsonl", "--html", "p.html")
+
+    assert (code, out, err) == (0, "", "Open it in a browser: p.html\n")
+    assert "<h1>1 token to delete</h1>" in Path("p.html").read_text()
+
+
+def test_name_of_a_page(plan: jobs.Plan, command: Command) -> None:
+    """The name of a page must end in .html."""
+    code, out, err = command("plan", "show", "p.jsonl", "--html", "p.jsonl")
 
     assert (code, out) == (2, "")
-    assert err.startswith("losant-tokens: error: --full and --json exclude each other")
+    assert "the name of the page must end in .html: p.jsonl" in err
+    assert len(jobs.Plan.read("p.jsonl")) == 2
+
+
+def test_page_that_replaces_another_file(plan: jobs.Plan, command: Command) -> None:
+    """A page replaces no file that is not a page of this command."""
+    Path("p.html").write_text("mine")
+
+    assert command("plan", "show", "p.jsonl", "--html", "p.html")[:2] == (4, "")
+    assert Path("p.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--full", "--json"], ["--json", "--html", "p.html"], ["--full", "--html", "p.html"]],
+)
+def test_exclusive_options(plan: jobs.Plan, command: Command, options: list[str]) -> None:
+    """--full, --json and --html exclude each other."""
+    code, out, err = command("plan", "show", "p.jsonl", *options)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("losant-tokens: error: --full, --json and --html exclude each other\n")
 
 
 @pytest.mark.parametrize(

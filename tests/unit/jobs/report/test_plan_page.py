@@ -9,7 +9,7 @@ import pytest
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import Entry, GuardRefused, Outcome, Plan, save_plan_page
 from tests.support.pages import ParsedPage
-from tests.support.reports import entry, report
+from tests.support.reports import NOW, entry, report
 
 
 def plan_of(folder: Path, *entries: Entry, **header: Any) -> Plan:
@@ -130,3 +130,23 @@ def test_page_replaces_no_other_file(tmp_path: Path) -> None:
     with pytest.raises(GuardRefused, match="exists, and is not"):
         save_plan_page(plan_of(tmp_path), path)
     assert "<title>mine</title>" == path.read_text()
+
+
+def test_page_of_a_refused_plan(tmp_path: Path) -> None:
+    """The page of a plan that a guard refused states why, and not how to apply it."""
+    plan = plan_of(tmp_path, entry(1), refused=("1 of the 1 token was selected.",))
+
+    text = page_of(plan, tmp_path).text
+
+    assert "A guard refused this plan: 1 of the 1 token was selected." in text
+    assert "To apply" not in text
+
+
+def test_page_of_a_plan_that_its_token_cannot_apply(tmp_path: Path) -> None:
+    """The page states why the token that made the plan cannot apply it, and when it expires."""
+    plan = plan_of(tmp_path, entry(1), cannot_apply=("it is read-only",), token_expires_at=NOW)
+
+    text = page_of(plan, tmp_path).text
+
+    assert "The token that made this plan cannot apply it: it is read-only" in text
+    assert "Expiry of the token in use 2026-03-01 12:00 UTC" in text
