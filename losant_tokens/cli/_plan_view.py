@@ -13,7 +13,7 @@ from losant_tokens.cli._format import (
 )
 from losant_tokens.cli._plan_columns import Columns, Page
 from losant_tokens.cli._plan_groups import CREATING, KEEP, Group, review
-from losant_tokens.cli._plan_status import current_time, plan_status
+from losant_tokens.cli._plan_status import MAX_AGE, current_time, plan_status
 from losant_tokens.jobs import Outcome, Plan, Report
 
 VERBS = {"delete": "Delete", "deactivate": "Deactivate", "activate": "Activate"}
@@ -110,13 +110,14 @@ def plan_lines(plan: Plan, page: Page, journal: Path | None = None) -> Iterator[
 def _head(plan: Plan, page: Page) -> list[str]:
     header = plan.header
     expires = header.token_expires_at
+    is_short = expires is not None and expires < header.created_at + MAX_AGE
     facts = [
         ("Rule", header.rule),
         ("Protected", ", ".join(header.protected) or "none"),
         ("Token in use", header.token_in_use or "unknown"),
         *(("May miss", problem) for problem in header.incomplete),
         *(("Cannot apply", problem) for problem in header.cannot_apply),
-        *([("Expires", f"the token in use, on {format_datetime(expires, '')}")] if expires else []),
+        *([("Expires", f"the token in use: {format_datetime(expires, '')}")] if is_short else []),
         *([] if header.refused else [("Plan", str(plan.path))]),
     ]
     lines = [page.styled(page.wrapped(escaped(plan_title(plan))), "bold")]

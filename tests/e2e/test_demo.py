@@ -23,7 +23,7 @@ def test_demo(command: Command) -> None:
     selected = int(title.split()[1])
     assert (code, 0 < selected < 60) == (0, True)
     assert title.startswith(f"Delete {selected} of 61 tokens at http://127.0.0.1:")
-    assert "\ndelete  expired on " in out
+    assert f"\n= keep {61 - selected} tokens of user: not selected\n" in out
     assert last.startswith(f"Deleted {selected}, kept {61 - selected}, failed 0: ")
     assert last.endswith(" requests per second.")
     assert f"Deleting: {selected} of {selected}; " in err
@@ -37,7 +37,7 @@ def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> 
 
     code, out, err = command("demo", "--tokens", "10")
 
-    assert (code, "\x1b[31mdelete" in out) == (0, True)
+    assert (code, "\x1b[31m- delete\x1b[0m " in out) == (0, True)
     assert "━" in err
     assert "Deleting" in err
 

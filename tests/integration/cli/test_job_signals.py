@@ -108,6 +108,8 @@ def test_demo(
     fake: FakeLosant, command: Command, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stopped demo prints its totals and no command to resume."""
+    for number in range(40):
+        fake.add_token(f"needed-{number}")
     interrupt(1)
     with fake.serve() as base_url:
         monkeypatch.setattr(

@@ -171,7 +171,14 @@ def test_incomplete_plan(tmp_path: Path) -> None:
 
     assert "May miss:      user: the API lists 1 token twice\n" in text
     assert "Cannot apply:  it is read-only\n" in text
-    assert "Expires:       the token in use, on 2026-03-01 12:00 UTC\n" in text
+    assert "Expires:       the token in use: 2026-03-01 12:00 UTC\n" in text
+
+
+def test_token_in_use_that_expires_later(tmp_path: Path) -> None:
+    """A plan does not show when its token expires if the plan is too old before."""
+    text = shown(tmp_path, entry(1), token_expires_at=NOW + timedelta(days=2))
+
+    assert "the token in use: " not in text
 
 
 def test_control_characters_in_a_plan(tmp_path: Path) -> None:
