@@ -114,20 +114,16 @@ class _Line:
             self._known = list(collection.filter_by(show=True))
 
     def expects_value(self, word: str) -> bool:
-        """Return whether a word is the value of the option before it. Some values are optional."""
-        return self._pending is not None and not (
-            self._pending.parameter.consume_multiple and word.startswith("-")
-        )
+        """Return whether a word is the value of the option before it."""
+        return self._pending is not None and _takes(self._pending, word)
 
     def read(self, word: str) -> None:
         """Read the next word."""
+        pending, self._pending = self._pending, None
         name, equals, value = word.partition("=")
-        if self.expects_value(word):
-            self._add(self._pending, word)
-            self._pending = None
-            return
-        self._pending = None
-        if self.only_arguments or not word.startswith("-"):
+        if pending is not None and _takes(pending, word):
+            self._add(pending, word)
+        elif self.only_arguments or not word.startswith("-"):
             self._arguments.append(word)
         elif word == "--":
             self.only_arguments = True
@@ -136,9 +132,8 @@ class _Line:
             if not equals and option.hint is not bool:
                 self._pending = option
 
-    def _add(self, option: Argument | None, *values: str) -> None:
-        if option is not None:
-            self._options[option.name] = (*self._options.get(option.name, ()), *values)
+    def _add(self, option: Argument, *values: str) -> None:
+        self._options[option.name] = (*self._options.get(option.name, ()), *values)
 
     def option(self, name: str) -> Argument | None:
         """Return the option with a name, or None."""
@@ -185,6 +180,11 @@ class _Line:
         return Completion(
             tuple(Value(f"{prefix}{one.text}", one.description) for one in found), files, prefix
         )
+
+
+def _takes(option: Argument, word: str) -> bool:
+    """Return whether a word after an option is its value. Some values can be left out."""
+    return not (option.parameter.consume_multiple and word.startswith("-"))
 
 
 def _repeats(argument: Argument) -> bool:

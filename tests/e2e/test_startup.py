@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from losant_tokens.cli._token_cache import known_tokens
+from losant_tokens.testing import FakeLosant
+
 
 def modules_after(*arguments: str) -> set[str]:
     """Return the modules that a process has imported after a command."""
@@ -25,6 +28,23 @@ def test_help_imports_nothing_slow(arguments: tuple[str, ...]) -> None:
     slow = {"anyio", "asyncio", "cattrs", "httpx", "stamina", "losant_tokens._client"}
 
     assert modules_after(*arguments) & (slow | {"losant_tokens.jobs"}) == set()
+
+
+@pytest.mark.parametrize("words", [("clean",), ("cleanup", "--ow"), ("plan", "--has-scope", "a")])
+def test_completion_imports_nothing_slow(words: tuple[str, ...]) -> None:
+    """A TAB that needs no tokens imports neither the client nor rich."""
+    slow = {"anyio", "asyncio", "cattrs", "httpx", "losant_tokens._client", "rich.console"}
+
+    assert modules_after("__complete", "zsh", *words) & (slow | {"losant_tokens.jobs"}) == set()
+
+
+def test_cached_tokens_import_nothing_slow(fake: FakeLosant, service: str) -> None:
+    """A TAB for tokens that are cached does not import the client."""
+    known_tokens("user")
+
+    modules = modules_after("__complete", "zsh", "show", "")
+
+    assert modules & {"anyio", "asyncio", "httpx", "losant_tokens._client"} == set()
 
 
 def test_help_imports_no_command() -> None:
