@@ -28,6 +28,15 @@ async def job(client: AsyncClient) -> None:
     assert_type(report, Report)
     assert_type(await jobs.sweep(client, report, after=SPAN), Plan)
     assert_type(await jobs.restore(client, "report.json"), Plan)
+    assert_type(await jobs.restore(client, report, named="ci-*", ids=["575e"]), Plan)
+
+    ledger = jobs.Ledger("folder")
+    assert_type(ledger.record(report), Path | None)
+    assert_type(ledger.quarantines(), tuple[jobs.Quarantine, ...])
+    reviews = await jobs.review_quarantines(client, ledger.quarantines())
+    assert_type(reviews, tuple[jobs.QuarantineReview, ...])
+    assert_type(await jobs.sweep(client, ledger.quarantines(), path="sweep.jsonl"), Plan)
+    assert_type(jobs.job_report(plan), Report)
 
 
 async def failed_job(client: AsyncClient, plan: Plan) -> None:

@@ -401,7 +401,9 @@ def test_altered_journal(fake: FakeLosant, service: str, command: Command, state
         ("cleanup", "--named", "keep-0", "--yes", "--report", "q.html"),
         ("cleanup", "--named", "keep-0", "--yes", "--out", "q.json"),
         ("cleanup", "--named", "keep-0", "--yes", "--journal", "q.json"),
+        ("cleanup", "--named", "keep-0", "--yes", "--log-file", "q.json"),
         ("plan", "--named", "keep-0", "--out", "q.json"),
+        ("plan", "show", "p.jsonl", "--html", "q.html"),
         ("sweep", "q.json", "--after", "0h", "--yes", "--report", "q.json"),
         ("sweep", "last", "--after", "0h", "--yes", "--report", "q.json"),
         ("restore", "last", "--yes", "--report", "q.json"),
@@ -420,6 +422,7 @@ def test_report_of_a_quarantine_is_kept(
     Path("hard.json").hardlink_to("q.json")
     for name in ("q.csv", "q.html"):
         Path(name).write_bytes(Path("q.json").read_bytes())
+    command("plan", "--named", "keep-0", "--out", "p.jsonl")
     before = {path: path.read_bytes() for path in Path().glob("*.*")}
     tokens = fake.tokens()
 
