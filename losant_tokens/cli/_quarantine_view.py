@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from shlex import quote
 
 from losant_tokens import jobs
-from losant_tokens.cli._console import print_status
+from losant_tokens.cli._console import print_status, write_output
 from losant_tokens.cli._format import format_count, format_date, format_datetime
 from losant_tokens.cli._plan_view import nothing_to_do
-from losant_tokens.cli._tables import Cell, Row, write_table
+from losant_tokens.cli._tables import Cell, Row, format_table
 
 _SOON = timedelta(days=2)
 
@@ -109,12 +109,13 @@ def show_quarantines(states: Sequence[State]) -> None:
     if not states:
         print_status("No quarantine of this account is recorded on this machine.")
         return
-    write_table(
+    table = format_table(
         _COLUMNS,
         [_row(state) for state in states],
-        cut="RULE",
+        steps=(("RULE", 8), ("CREATED", len("01-31")), ("REACTIVATED", 5)),
         numbers=("WAITING", "REACTIVATED", "SWEPT"),
     )
+    write_output(table)
     for state in states:
         for note in _notes(state):
             print_status(note)
@@ -144,10 +145,11 @@ def _row(state: State) -> Row:
     reactivated = state.restored + (
         state.reactivated if isinstance(state, jobs.QuarantineReview) else 0
     )
+    created = format_date(one.created_at, "unknown")
     due = _due(state)
     return (
         one.id,
-        format_date(one.created_at, "unknown"),
+        Cell(created, shorter=(created[len("2026-") :],)),
         f"{state.waiting:,}",
         f"{reactivated:,}",
         f"{state.swept:,}",

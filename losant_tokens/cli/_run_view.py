@@ -1,5 +1,6 @@
 """The runs of jobs for people and as JSON."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -7,10 +8,13 @@ from losant_tokens import jobs
 from losant_tokens.cli._console import print_status, write_output
 from losant_tokens.cli._format import escaped, format_datetime, relative_time
 from losant_tokens.cli._runs import Run
-from losant_tokens.cli._tables import Cell, Row, write_table
+from losant_tokens.cli._tables import Cell, Row, format_table
 
 _COLUMNS = ("RUN", "PLANNED", "COMMAND", "TOKENS", "STATE", "OUTCOME")
 _MAX_SHOWN_FAILURES = 10
+# "24 minutes ago" is "24min ago" on a narrow terminal.
+_SHORT_UNITS = {" minute": "min", " hour": "h", " day": "d", " month": "mo", " year": "y"}
+_UNIT = re.compile(r"(?<=\d)( minute| hour| day| month| year)s?")
 _STYLES = {"complete": "green", "interrupted": "yellow", "running": "cyan", "unreadable": "red"}
 
 
@@ -20,13 +24,14 @@ def show_runs(runs: Sequence[Run]) -> None:
         print_status("There are no runs in the state folder.")
         return
     now = datetime.now(UTC)
-    write_table(
+    table = format_table(
         _COLUMNS,
         [_row(run, now) for run in runs],
-        cut="COMMAND",
+        steps=(("PLANNED", len("59min ago")), ("COMMAND", len("quar…"))),
         wrap="OUTCOME",
         numbers=("TOKENS",),
     )
+    write_output(table)
     for run in runs:
         if run.problem is not None:
             print_status(run.problem)
@@ -35,9 +40,10 @@ def show_runs(runs: Sequence[Run]) -> None:
 
 
 def _row(run: Run, now: datetime) -> Row:
+    planned = "unknown" if run.planned_at is None else _past(run.planned_at, now)
     return (
         run.id,
-        "unknown" if run.planned_at is None else _past(run.planned_at, now),
+        Cell(planned, shorter=(_UNIT.sub(lambda unit: _SHORT_UNITS[unit[1]], planned),)),
         run.command or "",
         "" if run.state is None else f"{run.state.total:,}",
         Cell(run.status, _STYLES.get(run.status, "")),
