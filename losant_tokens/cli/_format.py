@@ -119,63 +119,44 @@ def ellipsis(text: str, width: int) -> str:
 
     A wide character, such as 漢, takes two cells.
     """
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 -- start-up does not need it
+    from rich.cells import set_cell_size  # noqa: PLC0415 -- start-up does not need it
 
-    if cell_len(text) <= width:
+    if count_cells(text) <= width:
         return text
     return f"{set_cell_size(text, width - 1).rstrip()}…" if width > 0 else ""
 
 
-def wrap_words(text: str, width: int, indent: str = "") -> str:
-    """Return a string with line breaks between words, so that its lines fit a terminal.
-
-    A word that is longer than a line is not divided.
-
-    Args:
-        text: The string, with its control characters escaped.
-        width: The width of the terminal in cells.
-        indent: The start of each line except the first.
-    """
+def count_cells(text: str) -> int:
+    """Return the number of terminal cells of a string: a wide character, such as 漢, takes two."""
     from rich.cells import cell_len  # noqa: PLC0415 -- start-up does not need it
 
-    line, *words = text.split(" ")
-    lines = []
-    for word in words:
-        if line.strip() and cell_len(line) + 1 + cell_len(word) > width:
-            lines.append(line.rstrip())
-            line = indent + word
-        else:
-            line = f"{line} {word}"
-    return "\n".join([*lines, line])
+    # A list has hundreds of thousands of cells, and nearly all of them are in ASCII.
+    return len(text) if text.isascii() else cell_len(text)
 
 
-def wrapped(text: str, width: int, *, fold: bool = False) -> list[str]:
+def wrapped(text: str, width: int, indent: str | None = None) -> list[str]:
     """Return a string as lines of at most `width` terminal cells, broken between words.
 
-    A command in backquotes, or after a colon, is one word, so that it can be copied. Each line is
-    indented like the first one.
+    A word that is longer than a line is not divided. A command in backquotes, or after a colon, is
+    one word, so that it can be copied.
 
     Args:
         text: The string, without line breaks.
         width: The width of a line.
-        fold: Whether to break a word that is longer than a line.
+        indent: The start of each line except the first. By default, that of the first line.
     """
-    from rich.cells import cell_len, chop_cells  # noqa: PLC0415 -- start-up does not need it
-
-    if cell_len(text) <= width:
+    if count_cells(text) <= width:
         return [text]
-    indent = text[: len(text) - len(text.lstrip())]
-    lines, line = [], indent
+    start = text[: len(text) - len(text.lstrip())]
+    indent = start if indent is None else indent
+    lines, line = [], start
     for blanks, word in _WORDS.findall(text):
         longer = f"{line}{blanks if line.strip() else ''}{word}"
-        if cell_len(longer) <= width or not line.strip():
+        if count_cells(longer) <= width or not line.strip():
             line = longer
         else:
             lines.append(line)
             line = indent + word
-        if fold and cell_len(line) > width:
-            *folded, line = chop_cells(line, width)
-            lines += folded
     return [*lines, line]
 
 

@@ -11,7 +11,7 @@ from attrs import frozen
 from rich.cells import cell_len
 
 from losant_tokens.cli._colors import colored, has_color
-from losant_tokens.cli._format import ellipsis, escaped, relative_time, wrap_words
+from losant_tokens.cli._format import ellipsis, escaped, relative_time, wrapped
 from losant_tokens.cli._plan_groups import KEEP
 from losant_tokens.jobs import Entry
 
@@ -60,7 +60,7 @@ class Page:
 
     def wrapped(self, text: str, indent: str = "") -> str:
         """Return a string with its lines wrapped."""
-        return wrap_words(text, self.width, indent)
+        return "\n".join(wrapped(text, self.width, indent))
 
     def styled(self, text: str, style: str) -> str:
         """Return a string with a style, if the output has colors."""

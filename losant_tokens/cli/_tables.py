@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import TextIO
 
 from attrs import frozen
-from rich.cells import cell_len
+from rich.cells import chop_cells
 
 from losant_tokens.cli._colors import colored, has_color
 from losant_tokens.cli._console import terminal_size, write_output
-from losant_tokens.cli._format import ellipsis, escaped, wrapped
+from losant_tokens.cli._format import count_cells, ellipsis, escaped, wrapped
 
 _GAP = 2  # spaces between columns
 _MIN_WIDTH = 12  # cells of a column that is cut or wrapped
@@ -42,11 +42,12 @@ class Cell:
 
     def fitted(self, width: int) -> str:
         """Return the longest form that is at most `width` terminal cells wide."""
-        forms = [escaped(form) for form in (self.text, *self.shorter)]
-        for form in forms:
-            if cell_len(form) <= width:
+        form = ""
+        for text in (self.text, *self.shorter):
+            form = escaped(text)
+            if count_cells(form) <= width:
                 return form
-        return ellipsis(forms[-1], width) if self.shorten is None else self.shorten(width)
+        return ellipsis(form, width) if self.shorten is None else self.shorten(width)
 
 
 Row = Sequence[str | Cell]
@@ -102,7 +103,7 @@ def format_table(
     target = file or sys.stdout
     lines = [[_as_cell(cell) for cell in row] for row in rows]
     widths = {
-        name: max([cell_len(name), *(cell_len(escaped(line[index].text)) for line in lines)])
+        name: max([count_cells(name), *(count_cells(escaped(line[index].text)) for line in lines)])
         for index, name in enumerate(headers)
     }
     if target.isatty():
@@ -166,14 +167,13 @@ class _Layout:
 
     def _column(self, name: str, width: int, cell: Cell) -> list[str]:
         """Return the lines of a cell."""
-        texts = (
-            wrapped(escaped(cell.text), width, fold=True)
-            if name == self.wrap
-            else [cell.fitted(width)]
-        )
+        texts = [cell.fitted(width)]
+        if name == self.wrap:
+            lines = wrapped(escaped(cell.text), width)
+            texts = [part for line in lines for part in chop_cells(line, width) or [""]]
         return [self._padded(text, name, width, cell.style) for text in texts]
 
     def _padded(self, text: str, name: str, width: int, style: str) -> str:
-        blanks = " " * (width - cell_len(text))
+        blanks = " " * (width - count_cells(text))
         shown = colored(text, style, enabled=self.has_color)
         return blanks + shown if name in self.numbers else shown + blanks

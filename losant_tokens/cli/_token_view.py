@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Any
 
 from attrs import frozen
-from rich.cells import cell_len
 
 from losant_tokens import ApiToken, Owner, UserOauthToken, can_create_tokens
 from losant_tokens.cli._colors import colored
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._format import (
+    count_cells,
     describe_expiry,
     ellipsis,
     escaped,
@@ -145,14 +145,14 @@ def short_scopes(scopes: Sequence[str], width: int) -> str:
     words = [escaped(scope) for scope in scopes]
     for number in range(len(words), 0, -1):
         text = f"{' '.join(words[:number])}{_others(len(words) - number)}"
-        if cell_len(text) <= width:
+        if count_cells(text) <= width:
             return text
     if not words:
         return ""
     group, dot, action = words[0].rpartition(".")
     end = f"{dot}{action}{_others(len(words) - 1)}"
     # At least one character of the group, and the ellipsis.
-    room = width - cell_len(end)
+    room = width - count_cells(end)
     return (
         f"{ellipsis(group, room).rstrip('…').rstrip('.')}…{end}"
         if room > 1

@@ -250,13 +250,6 @@ def test_lines_break_between_words(text: str, width: int, expected: list[str]) -
     assert wrapped(text, width) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "width", "expected"),
-    [
-        ("abcdefgh", 3, ["abc", "def", "gh"]),
-        ("a bcdefgh i", 3, ["a", "bcd", "efg", "h i"]),
-    ],
-)
-def test_long_words_fold(text: str, width: int, expected: list[str]) -> None:
-    """A word that is longer than a line can be broken."""
-    assert wrapped(text, width, fold=True) == expected
+def test_lines_have_an_indent() -> None:
+    """Each line except the first can have an indent of its own."""
+    assert wrapped("one two three", 8, "   ") == ["one two", "   three"]

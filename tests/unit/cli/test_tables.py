@@ -95,7 +95,7 @@ def test_a_column_wraps(terminal: Callable[..., None], monkeypatch: pytest.Monke
 
     table = format_table(
         ("A", "REASON", "N"),
-        [("a", "expired on 2026-01-01, named 'x'", "12"), ("b", "y" * 20, "3")],
+        [("a", "expired on 2026-01-01, named 'x'", "12"), ("b", "y" * 20, "3"), ("c", "", "4")],
         wrap="REASON",
         numbers=("N",),
     )
@@ -107,6 +107,7 @@ def test_a_column_wraps(terminal: Callable[..., None], monkeypatch: pytest.Monke
         "   'x'",
         "b  yyyyyyyyyyyyyyyyy   3",
         "   yyy",
+        "c                      4",
     ]
 
 
