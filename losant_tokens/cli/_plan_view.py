@@ -97,7 +97,7 @@ def plan_lines(plan: Plan, page: Page, journal: Path | None = None) -> Iterator[
     now = current_time(plan)
     yield from (f"{line}\n" for line in [*_head(plan, page), ""])
     columns = Columns.of(plan.entries(), plan.header.action, page, now)
-    for action in (plan.header.action, KEEP):
+    for action in (plan.header.action, *([KEEP] if plan.header.total.protected else [])):
         for entry in plan.entries():
             if (entry.protected is None) == (action != KEEP):
                 yield columns.line(entry, action)

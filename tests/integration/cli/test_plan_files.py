@@ -1,6 +1,7 @@
 """`plan show` and `plan diff`, which read plan files and send nothing."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from losant_tokens import jobs
 from losant_tokens.jobs._execution.journal import Journal
 from tests.support import plans
 from tests.support.command import Command
+from tests.support.documentation import ROOT
 from tests.support.reports import entry, report
 
 TOKEN = entry(
@@ -98,6 +100,20 @@ def test_json(plan: jobs.Plan, command: Command) -> None:
     }
     assert (second["action"], second["protected"]) == ("keep", "protected by 'prod'")
     assert (second["scope"], second["canCreateTokens"]) == (None, None)
+
+
+@pytest.mark.parametrize(("title", "is_token"), [("member", False), ("member of a token", True)])
+def test_documented_members(plan: jobs.Plan, command: Command, title: str, is_token: bool) -> None:
+    """The reference describes each member of the JSON, and no others."""
+    page = (ROOT / "docs" / "reference" / "command.md").read_text()
+    table = page.partition(f"| {title} | value |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    documented = [
+        name for row in table.splitlines() for name in re.findall("`(\\w+)`", row.split("|")[1])
+    ]
+
+    data = json.loads(command("plan", "show", "p.jsonl", "--json")[1])
+
+    assert sorted(documented) == sorted(data["tokens"][0] if is_token else data)
 
 
 def test_json_without_tokens(tmp_path: Path, command: Command) -> None:
