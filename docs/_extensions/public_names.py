@@ -52,6 +52,8 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.jobs.PaceSample",
         "losant_tokens.jobs.Plan",
         "losant_tokens.jobs.Progress",
+        "losant_tokens.jobs.Quarantine",
+        "losant_tokens.jobs.QuarantineReview",
         "losant_tokens.jobs.Report",
         "losant_tokens.jobs.Result",
         "losant_tokens.jobs.Rule",
