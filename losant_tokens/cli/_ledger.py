@@ -7,20 +7,28 @@ from pathlib import Path
 
 import attrs
 
-from losant_tokens import AsyncClient, jobs
+from losant_tokens import AsyncClient, Owner, errors, jobs
 from losant_tokens.cli._connect import new_client, report_retries, run_until_stopped
 from losant_tokens.cli._console import print_warning, transient_status
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import format_datetime
 from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import ConnectionOptions
-from losant_tokens.cli._state_files import LEDGER, existing_state_folder, plan_files, state_folder
+from losant_tokens.cli._state_files import (
+    LEDGER,
+    existing_journal,
+    existing_state_folder,
+    plan_files,
+    state_folder,
+)
 
 Choice = Callable[[AsyncClient], Awaitable[Sequence[jobs.Quarantine]]]
 """Chooses quarantines of the client's account."""
 
 _LAST = "last"
 _MIN_PREFIX = 4  # digits of an id
+_HEAD = 4096  # bytes of a plan, which have its action
+_DEACTIVATES = b'"action":"deactivate"'
 _HINT = "set XDG_STATE_HOME to a folder that you can write to"
 
 
@@ -89,10 +97,15 @@ def _missing(folder: Path, known: Collection[str]) -> list[jobs.Report]:
     """Return the reports of quarantines whose plan is in a folder, and whose id is not known."""
     found = []
     for path in plan_files(folder):
-        with suppress(jobs.JobError):
+        with suppress(jobs.JobError, OSError):
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+            # Reading a plan takes long, and most plans delete tokens.
+            if _DEACTIVATES not in head:
+                continue
             plan = jobs.Plan.read(path)
-            if plan.header.action == "deactivate" and plan.id not in known:
-                report = jobs.job_report(plan)
+            if plan.id not in known:
+                report = jobs.job_report(plan, existing_journal(plan))
                 if report.counts[jobs.Outcome.DONE] or report.counts[jobs.Outcome.UNKNOWN]:
                     found.append(report)
     return found
@@ -176,7 +189,21 @@ async def _last(client: AsyncClient) -> Sequence[jobs.Quarantine]:
 async def due_quarantines(client: AsyncClient) -> Sequence[jobs.Quarantine]:
     """Return the quarantines of the client's account that have a grace period and tokens left."""
     found = await jobs.quarantines_of(client, recorded_quarantines())
-    return [one for one in found if one.grace is not None and not one.is_settled]
+    waiting = [one for one in found if one.grace is not None and not one.is_settled]
+    problems: dict[Owner, errors.LosantError] = {}
+    for owner in dict.fromkeys(owner for one in waiting for owner in one.owners):
+        try:
+            await client.tokens(owner).page(page=0, per_page=1)
+        except (errors.Forbidden, errors.NotFound, errors.ScopeError) as error:
+            problems[owner] = error
+    # One application that was deleted must not keep all others from being swept.
+    for one in waiting:
+        for owner in set(one.owners) & problems.keys():
+            print_warning(
+                f"quarantine {one.id} is not swept, because the tokens of {owner} cannot be "
+                f"listed: {problems[owner]}"
+            )
+    return [one for one in waiting if not set(one.owners) & problems.keys()]
 
 
 # --- Their states ----------------------------------------------------------------------------

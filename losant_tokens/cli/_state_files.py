@@ -202,8 +202,11 @@ def _prune_job(path: Path, ended_before: datetime, settled: Collection[str]) -> 
     state = jobs.job_state(plan, journal)
     if state.is_running or (state.is_started and not state.is_complete):
         return []
+    name = f"quarantine-{plan.id}"
+    if (path.parent / LEDGER / f"{name}.json").exists():
+        return []
     has_deactivated = plan.header.action == "deactivate" and state.counts[jobs.Outcome.DONE] > 0
-    if has_deactivated and f"quarantine-{plan.id}" not in settled:
+    if has_deactivated and name not in settled:
         return []
     # The plan is removed last, because the journal is found by the name of the plan.
     for file in reversed(files):

@@ -106,11 +106,19 @@ class Ledger:
 
         A `PlanWarning` names each file that cannot be read.
         """
-        steps = [step for path in self._files("delete", "activate") if (step := _read_step(path))]
-        steps.sort(key=lambda step: step.begun)
-        found = [one for path in self._files("deactivate") if (one := _read_quarantine(path))]
+        steps = self._steps()
+        found = [one for one in self._recorded() if one.total or one.unfinished]
         known = [attrs.evolve(one, results=_results(one, steps)) for one in found]
         return tuple(sorted(known, key=_created_at, reverse=True))
+
+    def _steps(self) -> list[_Step]:
+        """Return all sweeps and restores whose files can be read, the oldest first."""
+        steps = [step for path in self._files("delete", "activate") if (step := _read_step(path))]
+        return sorted(steps, key=lambda step: step.begun)
+
+    def _recorded(self) -> list[Quarantine]:
+        """Return all quarantines whose files can be read, also those that changed nothing."""
+        return [one for path in self._files("deactivate") if (one := _read_quarantine(path))]
 
     def prune(self, ended_before: datetime) -> list[Path]:
         """Remove the reports of settled quarantines, and return the removed files.
@@ -125,8 +133,8 @@ class Ledger:
         # Reading the reports takes much longer than looking at their dates.
         if all(_modified(path) >= ended_before for path in files):
             return []
-        quarantines = self.quarantines()
-        steps = [step for path in self._files("delete", "activate") if (step := _read_step(path))]
+        steps = self._steps()
+        quarantines = [attrs.evolve(one, results=_results(one, steps)) for one in self._recorded()]
         kept = {one.id for one in quarantines if not _is_old(one, steps, ended_before)}
         removed = [one.path for one in quarantines if one.id not in kept and one.path is not None]
         removed += [
@@ -153,10 +161,13 @@ def _read_quarantine(path: Path) -> Quarantine | None:
             current = _current_report(found.plan, found.journal, found.id)
             if current is not None:
                 found = attrs.evolve(Quarantine.of(current), path=path, source=str(path))
+                if not (found.total or current.counts[Outcome.UNKNOWN]):
+                    # The job has changed nothing, so nothing has to be finished.
+                    found = attrs.evolve(found, unfinished=0)
     except JobError as error:
         warn_caller(f"{error}", PlanWarning)
         return None
-    return found if found.total or found.unfinished else None
+    return found
 
 
 def _current_report(plan: Path, journal: Path, plan_id: str) -> Report | None:

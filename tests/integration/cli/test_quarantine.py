@@ -221,6 +221,32 @@ def test_sweep_of_all_that_are_due(
     assert (again[0], "Nothing due until " in again[2]) == (0, True)
 
 
+def test_owner_that_is_gone(fake: FakeLosant, service: str, command: Command, clock: Clock) -> None:
+    """An application that was deleted does not keep other quarantines from being swept."""
+    owner = f"application:{'a' * 24}"
+    for number in range(3):
+        fake.add_token(f"app-{number}", owner=owner)
+    command("quarantine", "--named", "app-0", "--owner", owner, "--yes", "--grace", "0h")
+    command("quarantine", "--named", "ci-0", "--yes", "--grace", "0h")
+    fake.fail(status=404, path="/applications/*", times=None)
+
+    code, out, err = command("sweep", "--due", "--yes")
+
+    assert (code, out[:10], len(fake.tokens())) == (0, "Deleted 1,", 12)
+    assert f"is not swept, because the tokens of {owner} cannot be listed: " in err
+
+
+def test_refused_quarantine(fake: FakeLosant, service: str, command: Command, state: Path) -> None:
+    """A quarantine that was refused before it changed anything is not listed."""
+    command("plan", *CI[:2], "--action", "deactivate", "--out", "p.jsonl")
+    fake._store.user_id = "b" * 24
+    for token in fake.tokens():
+        fake._store.replace(token, owner_id="b" * 24)
+
+    assert command("apply", "p.jsonl", "--yes")[0] == 4
+    assert recorded(state) == ()
+
+
 def test_nothing_recorded(service: str, command: Command) -> None:
     """`sweep --due` without a quarantine exits with 0 and says so."""
     code, out, err = command("sweep", "--due", "--yes")

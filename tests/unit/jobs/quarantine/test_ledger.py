@@ -73,7 +73,7 @@ async def test_killed_quarantine(client: AsyncClient, tmp_path: Path, ledger: Le
     made = await quarantined(client, tmp_path)
     made.journal.rename(tmp_path / "away")
     ledger.record(jobs.job_report(made.plan))
-    assert (0, 10) == (ledger.quarantines()[0].total, ledger.quarantines()[0].unfinished)
+    assert () == ledger.quarantines()  # nothing was changed
 
     lines = (tmp_path / "away").read_bytes().splitlines(keepends=True)
     made.journal.write_bytes(b"".join(lines[:-4]))  # a kill loses at least the end of the journal
@@ -108,7 +108,7 @@ async def test_killed_job_without_its_files(
     if lost == "plan":
         made.plan.path.unlink()
     else:
-        made.journal.write_text("no journal")
+        (tmp_path / "none").write_text("no journal")
 
     assert (0, 10) == (ledger.quarantines()[0].total, ledger.quarantines()[0].unfinished)
 
@@ -249,6 +249,18 @@ async def test_waiting_quarantines_are_kept(
     age(ledger.folder)
 
     assert [] == ledger.prune(long_ago())
+
+
+async def test_quarantine_that_changed_nothing_is_pruned(
+    client: AsyncClient, tmp_path: Path, ledger: Ledger
+) -> None:
+    """A record of a job that did not start is removed when it is old."""
+    made = await quarantined(client, tmp_path)
+    made.journal.unlink()
+    ledger.record(jobs.job_report(made.plan))
+    age(ledger.folder)
+
+    assert 1 == len(ledger.prune(long_ago()))
 
 
 async def test_file_that_cannot_be_removed(
