@@ -70,7 +70,7 @@ def browser(session: nox.Session) -> None:
     if not is_installed and "CI" not in os.environ:
         session.skip("Chromium is not installed. Install it, or set CHROMIUM to its path.")
     session.install("--editable", ".[browser]")
-    several = () if session.posargs else ("--numprocesses=2",)
+    several = () if session.posargs else ("--run-slow", "--numprocesses=2")
     command = ("pytest", "-p", "no:cacheprovider", "tests/browser", *several, *session.posargs)
     session.run(*command, env={"BROWSER_TESTS": "1"})
 
