@@ -190,6 +190,9 @@ def __getattr__(name: str) -> App:
     made = _new_app(
         name.rpartition(" ")[2], help=command.summary, help_epilogue=laid_out(command.epilogue)
     )
+    if command.path is not None and any(other.startswith(f"{name} ") for other in COMMANDS):
+        # Without this, the line reads as if a subcommand were required.
+        made.usage = f"Usage: losant-tokens {name} [COMMAND] [OPTIONS]"
     if command.path is not None:
         module, _, function = command.path.partition(":")
         made.default(getattr(import_module(f"{_COMMANDS}.{module}"), function))

@@ -247,3 +247,18 @@ def test_the_token_is_not_an_argument(command: Command) -> None:
     assert command("list", "--token", "x")[0] == 2
     for name in set(COMMANDS) - OFFLINE:
         assert "LOSANT_API_TOKEN, never from an argument" in COMMANDS[name].epilogue
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("plan", "plan [COMMAND] [OPTIONS]"),
+        ("plan show", "plan show [OPTIONS] FILE"),
+        ("runs", "runs COMMAND"),
+    ],
+)
+def test_usage_line(name: str, usage: str, command: Command) -> None:
+    """The first line of the help shows whether a subcommand and an argument are required."""
+    _, out, _ = command(*name.split(), "--help")
+
+    assert out.splitlines()[:2] == [f"Usage: losant-tokens {usage}", ""]
