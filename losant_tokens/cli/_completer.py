@@ -18,9 +18,12 @@ from cyclopts import Argument
 
 from losant_tokens.cli._app import COMMANDS, command_app
 from losant_tokens.cli._completion_values import Files, Request, Source, Value, source_for
+from losant_tokens.cli._format import ellipsis
 from losant_tokens.cli._token_cache import is_waiting
 
 _FLAGS = (Value("--help", "Show this help"), Value("--version", "Print the version"))
+_SHOWS_WORDS = str(ord("?"))
+_COLUMNS = 80
 _QUOTES = "'\""
 # Characters that bash interprets outside of quotes, except the tilde of a folder.
 _SPECIAL = frozenset(" \t!\"#$&'()*;<>?[\\]^`{|}")
@@ -215,7 +218,7 @@ def print_completion(arguments: Sequence[str]) -> int:
 
     Args:
         arguments: `zsh` or `fish` and the words up to the cursor, the last one perhaps empty; or
-            `bash`, the line up to the cursor, and the characters that separate words.
+            `bash` and the arguments of `_bash_lines`.
     """
     lines: list[str] = []
     # An error would appear in the middle of the line that the user is typing.
@@ -237,8 +240,16 @@ def _lines(words: Sequence[str]) -> list[str]:
     return [kind, *(f"{one.text}\t{one.description}" for one in found.values)]
 
 
-def _bash_lines(line: str, separators: str) -> list[str]:
-    """Return the lines for bash: whether a space follows, and the words to insert."""
+def _bash_lines(line: str, separators: str, reason: str = "", columns: str = "") -> list[str]:
+    """Return the lines for bash: whether a space follows, and the words to insert or to show.
+
+    Args:
+        line: The line up to the cursor.
+        separators: COMP_WORDBREAKS.
+        reason: COMP_TYPE. At the second TAB, bash shows the words and inserts none of them, so
+            they have their descriptions.
+        columns: The width of the terminal, or `""`.
+    """
     parsed = _BashLine(separators)
     parsed.read(line)
     found = complete(parsed.words[1:], parsed.current)
@@ -248,7 +259,21 @@ def _bash_lines(line: str, separators: str) -> list[str]:
         texts += [found.prefix + path for path in _paths(typed, found.files.patterns)]
     # bash adds the space only to a single value.
     space = "nospace" if texts and texts[0].endswith((":", "/")) else "space"
-    return [space, *(parsed.insertion(text) for text in texts)]
+    words = [parsed.insertion(text) for text in texts]
+    if reason == _SHOWS_WORDS and len(words) > 1:
+        descriptions = {one.text: one.description for one in found.values}
+        words = _described(words, [descriptions.get(text, "") for text in texts], columns)
+    return [space, *words]
+
+
+def _described(words: Sequence[str], descriptions: Sequence[str], columns: str) -> list[str]:
+    """Return words in a column, with their descriptions as far as the terminal is wide."""
+    width = max(map(len, words))
+    room = int(columns or _COLUMNS) - 1
+    return [
+        ellipsis(f"{word:{width}}  ({description})", room) if description else word
+        for word, description in zip(words, descriptions, strict=True)
+    ]
 
 
 def _paths(typed: str, patterns: tuple[str, ...]) -> list[str]:

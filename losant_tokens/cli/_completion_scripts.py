@@ -25,7 +25,7 @@ _losant_tokens() {
             COMPREPLY+=("$line")
         fi
     done < <("${1/#\~/$HOME}" __complete bash "${COMP_LINE:0:COMP_POINT}" \
-        "$COMP_WORDBREAKS" 2>/dev/null)
+        "$COMP_WORDBREAKS" "$COMP_TYPE" "${COLUMNS:-}" 2>/dev/null)
 }
 complete -o nosort -F _losant_tokens losant-tokens 2>/dev/null ||
     complete -F _losant_tokens losant-tokens

@@ -241,6 +241,25 @@ def test_lines_for_bash(command: Command, folder: Path, line: str, expected: lis
     assert (code, out.splitlines(), err) == (0, expected, "")
 
 
+def test_bash_shows_descriptions(command: Command) -> None:
+    """At the second TAB, bash shows the words with descriptions that fit the terminal."""
+    line = "losant-tokens list --exp"
+    words = ["space", "--expired", "--expires-within"]
+
+    assert command("__complete", "bash", line, ":", "9", "40")[1].splitlines() == words
+    assert command("__complete", "bash", line, ":", "63", "40")[1].splitlines() == [
+        "space",
+        "--expired         (Select expired toke…",
+        "--expires-within  (Select tokens that…",
+    ]
+    long = command("__complete", "bash", line, ":", "63", "")[1].splitlines()
+    assert long[1] == "--expired         (Select expired tokens)"
+    one = command("__complete", "bash", "losant-tokens qua", ":", "63", "80")[1]
+    assert one.splitlines() == ["space", "quarantine"]
+    owners = command("__complete", "bash", "losant-tokens patch x --status ", ":", "63", "")[1]
+    assert owners.splitlines() == ["space", "active", "inactive"]
+
+
 def test_home_folder(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tilde at the beginning is the home folder, and stays in the word."""
     monkeypatch.setenv("HOME", str(folder))
