@@ -347,6 +347,8 @@ def ask(question: str) -> str | None:
     if _is_null(sys.stderr):
         return None
     try:
+        if _is_terminal():
+            question = "\n".join(wrapped(question, terminal_size(sys.stderr)[0] - 1))
         sys.stderr.write(f"{question} ")
         sys.stderr.flush()
     except (OSError, ValueError):

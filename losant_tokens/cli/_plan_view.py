@@ -170,6 +170,6 @@ def _pace(report: Report) -> str:
     earlier = report.finished_before
     if earlier and earlier == report.total - report.pending:
         return "all of them in earlier runs"
-    rate = report.requests / max(report.seconds, 0.001)
-    pace = f"{report.seconds:.1f} seconds, {rate:,.0f} requests per second"
+    rate = round(report.requests / max(report.seconds, 0.001))
+    pace = f"{report.seconds:.1f} seconds, {format_number(rate, 'request')} per second"
     return f"{earlier:,} of them in earlier runs, the others in {pace}" if earlier else pace

@@ -15,6 +15,9 @@ Action = Literal["delete", "deactivate", "activate"]
 ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate")
 
 
+_MANY = 100  # Larger numbers have no decimal places.
+
+
 class PlanWarning(UserWarning):
     """Warns of a fact about a plan that you should know before you apply it."""
 
@@ -251,6 +254,13 @@ class Progress:
     def finished(self) -> int:
         """The number of tokens with a known outcome."""
         return count_finished(self.counts)
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun in the singular or plural: `1 token` or `1,000 tokens`."""
+    is_exact = isinstance(number, int)
+    text = f"{number:,.0f}" if is_exact or number >= _MANY else f"{number:.3g}"
+    return f"{text} {noun}{'' if text == '1' else 's'}"
 
 
 def count_finished(counts: Mapping[Outcome, int]) -> int:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from losant_tokens.cli._console import print_status, write_result
 from losant_tokens.cli._errors import EXIT_INTERRUPTED
 from losant_tokens.cli._fake_process import RunningFake, running_fake
+from losant_tokens.cli._format import format_count
 from losant_tokens.cli._options import AtLeastOne, AtLeastZero
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def run_demo(
     ] = 20,
 ) -> int:
     """Watch a clean-up of a fake Losant on this machine."""
-    print_status(f"Starting a fake Losant with {tokens:,} tokens in a separate process...")
+    print_status(f"Starting a fake Losant with {format_count(tokens)} in a separate process...")
     with running_fake(f"--tokens={tokens}") as fake, TemporaryDirectory() as folder:
         return clean_up(fake, concurrency, Path(folder))
 

@@ -17,6 +17,7 @@ from losant_tokens.jobs._plan.account_check import AccountCheck, check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._throttle.throttle import describe
 from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._types import counted
 
 _HOUR = timedelta(hours=1)
 
@@ -86,10 +87,10 @@ def check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bo
     now = client.server_time() or datetime.now(UTC)
     if resume and (age := now - plan.header.created_at) > max_age:
         raise PlanRefused(
-            f"{plan.path} was made {age / _HOUR:.3g} hours ago, and max_age is "
-            f"{max_age / _HOUR:.3g} hours. To continue this job, pass a larger max_age: with "
-            f"verify=True, a token that has changed since is left alone. Or make a new plan for "
-            f"the remaining tokens."
+            f"{plan.path} was made {counted(age / _HOUR, 'hour')} ago, and max_age is "
+            f"{counted(max_age / _HOUR, 'hour')}. To continue this job, pass a larger max_age: "
+            f"with verify=True, a token that has changed since is left alone. Or make a new plan "
+            f"for the remaining tokens."
         )
     plan.check(client.base_url, max_age, now)
 

@@ -8,6 +8,7 @@ from losant_tokens import AsyncClient
 from losant_tokens.jobs._errors import GuardRefused
 from losant_tokens.jobs._plan.settings import ClockCheck
 from losant_tokens.jobs._rules import Rule, Token
+from losant_tokens.jobs._types import counted
 
 MAX_SKEW = timedelta(minutes=5)
 """The maximum difference between the clocks of this machine and the server for rules about time."""
@@ -96,8 +97,8 @@ class PlanClock:
         if not self._is_skewed:
             return None
         consequence = (
-            f"{left_out} tokens were left out, because the rule selects them by only one of the "
-            f"two times."
+            f"{counted(left_out, 'token')} {'was' if left_out == 1 else 'were'} left out, because "
+            f"the rule selects {'it' if left_out == 1 else 'them'} by only one of the two times."
             if self.given is None
             else "The time passed as now was used."
         )

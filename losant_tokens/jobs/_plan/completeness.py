@@ -80,12 +80,12 @@ class ListingCheck:
         if size and page.total_count is not None:
             self._stated_total = page.total_count
         if page.count is not None and page.count != size:
-            self._contradiction = f"page {number} states {page.count} tokens and has {size}"
+            self._contradiction = f"page {number} states {_tokens(page.count)} and has {size}"
         elif page.page is not None and page.page != number:
             self._contradiction = f"page {number} states that it is page {page.page}"
         elif page.per_page is not None and page.per_page < size:
             self._contradiction = (
-                f"page {number} has {size} tokens and states a limit of {page.per_page}"
+                f"page {number} has {_tokens(size)} and states a limit of {page.per_page}"
             )
 
     @property
@@ -119,7 +119,7 @@ class ListingCheck:
         total = self._total if self._stated_total is None else self._stated_total
         problems = []
         if is_stable and total is not None and total != self.listed:
-            problems.append(f"the API states a total of {total} tokens and lists {self.listed}")
+            problems.append(f"the API states a total of {_tokens(total)} and lists {self.listed}")
         if is_stable and self._repeated:
             problems.append(f"the API lists {_tokens(self._repeated)} twice")
         if self._unreadable:

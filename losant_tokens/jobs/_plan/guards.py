@@ -7,7 +7,7 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._rules import Token
-from losant_tokens.jobs._types import Counts
+from losant_tokens.jobs._types import Counts, counted
 
 
 @attrs.frozen(kw_only=True)
@@ -52,16 +52,16 @@ class Guards:
         selected = sum(owned.selected for owned in counts.values())
         if self.max_changes is not None and selected > self.max_changes:
             yield (
-                f"{selected:,} tokens were selected, which is more than {self.max_changes:,}. "
+                f"{counted(selected, 'token')} {'was' if selected == 1 else 'were'} selected, "
+                f"which is more than {self.max_changes:,}. "
                 f"Select fewer, or pass a larger max_changes."
             )
         if self.allow_majority:
             return
         for owner, owned in counts.items():
             if owned.selected * 2 > owned.listed:
-                noun = "token" if owned.listed == 1 else "tokens"
                 verb = "was" if owned.selected == 1 else "were"
                 yield (
-                    f"{owned.selected:,} of the {owned.listed:,} {noun} of {owner} {verb} "
+                    f"{owned.selected:,} of the {counted(owned.listed, 'token')} of {owner} {verb} "
                     f"selected, which is more than half. Select fewer, or pass allow_majority=True."
                 )

@@ -22,7 +22,7 @@ from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import LineCheck, parse_header, short_id
 from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unreadable
 from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
-from losant_tokens.jobs._types import Entry, Header
+from losant_tokens.jobs._types import Entry, Header, counted
 
 MAX_PLAN_AGE = timedelta(hours=24)
 """The default maximum age of a plan, after which the tokens should be reviewed again."""
@@ -157,4 +157,4 @@ class Plan:
 
 def _hours(span: timedelta) -> str:
     hours = span / timedelta(hours=1)
-    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 3600:.3g} seconds"
+    return counted(hours, "hour") if hours >= 1 else counted(hours * 3600, "second")

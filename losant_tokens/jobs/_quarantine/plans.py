@@ -33,7 +33,7 @@ from losant_tokens.jobs._quarantine.change import Key
 from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
 from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._types import Action, LeftAloneWarning, PlanWarning
+from losant_tokens.jobs._types import Action, LeftAloneWarning, PlanWarning, counted
 
 OnReview = Callable[[tuple[QuarantineReview, ...]], None]
 """Receives the state of each quarantine before the plan is returned."""
@@ -116,7 +116,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     description = "quarantined for longer than the grace period and unchanged"
     if len(spans) == 1:
         days = spans.pop() / timedelta(days=1)
-        description = f"quarantined more than {days:g} days ago and unchanged"
+        description = f"quarantined more than {counted(days, 'day')} ago and unchanged"
     return await _plan_action(client, reviews, "delete", description, settings, on_review)
 
 

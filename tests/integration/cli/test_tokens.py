@@ -307,6 +307,19 @@ def test_create_asks_for_the_expiration_date(
     assert 'error: "soon" is not an expiration date' in err
 
 
+def test_a_long_question_wraps(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """A question breaks between words on a narrow terminal."""
+    terminal(columns=40, typed="never\n")
+
+    _, _, err = command("create", "ci")
+
+    assert err.startswith(
+        "Expires (a duration such as 90d, a date\nsuch as 2030-01-01, or never): Created 'ci'"
+    )
+
+
 def test_create_at_the_end_of_the_input(
     fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
 ) -> None:

@@ -77,8 +77,9 @@ async def test_wrong_clock(
     side = "ahead of" if ahead > timedelta(0) else "behind"
     assert names(plan) == selected
     assert len(warned) == 1
+    number = "1 token was" if left_out == 1 else "0 tokens were"
     assert warned[0].startswith(
-        f"This machine's clock is 10 days {side} the server's. {left_out} to"
+        f"This machine's clock is 10 days {side} the server's. {number} left out, because "
     )
     assert plan.header.clock_skew is not None
     assert abs(plan.header.clock_skew - ahead) < timedelta(minutes=1)

@@ -79,6 +79,13 @@ def test_max_changes_of_all_owners() -> None:
     ]
 
 
+def test_one_selected_token() -> None:
+    """A refusal because of one token is in the singular."""
+    (problem,) = Guards(max_changes=0).problems({USER: Counts(listed=9, selected=1)})
+
+    assert problem.startswith("1 token was selected, which is more than 0. ")
+
+
 def test_all_problems() -> None:
     """Each guard that refuses a plan is a sentence, so they can be corrected together."""
     counts = {
