@@ -141,7 +141,7 @@ def _follow_stdin(fake: FakeLosant, done: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while chunk := os.read(0, _CHUNK):
             *lines, received = (received + chunk).split(b"\n")
-            for line in lines:
+            for line in filter(bytes.strip, lines):
                 _move_clock(fake, line.decode("utf-8", "replace").strip())
     done.set()
 

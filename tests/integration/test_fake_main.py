@@ -45,7 +45,7 @@ def test_serves_until_a_signal(end: Any) -> None:
             headers={"Authorization": f"Bearer {printed['token']}"},
         )
         if end == "stdin":
-            process.stdin.write("still here\n")
+            process.stdin.write("\n")
             process.stdin.close()
             process.stdin = None
         else:
