@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
@@ -29,7 +29,9 @@ from losant_tokens.cli._console import (
 )
 from losant_tokens.cli._errors import BlockedError, CommandError, UsageError
 from losant_tokens.cli._format import escaped
-from losant_tokens.cli._options import ConnectionOptions
+
+if TYPE_CHECKING:
+    from losant_tokens.cli._options import ConnectionOptions
 
 _LOGGER = "losant_tokens"
 _LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z [0-9]+ [a-z]+ ")
@@ -43,16 +45,13 @@ def command_log(arguments: Mapping[str, Any], command: str) -> Iterator[None]:
     """Log the requests and messages of a command during the block, as its options say.
 
     Args:
-        arguments: The arguments of the function of the command.
+        arguments: The arguments of the function of the command. They include `connection`.
         command: The name of the command.
 
     Raises:
         CommandError: The log file cannot be used, or the options contradict each other.
     """
-    connection = arguments.get("connection")
-    if not isinstance(connection, ConnectionOptions):
-        yield
-        return
+    connection: ConnectionOptions = arguments["connection"]
     is_quiet = arguments.get("quiet") or getattr(arguments.get("options"), "quiet", False)
     if connection.verbose and is_quiet:
         raise UsageError("--verbose and --quiet exclude each other")

@@ -345,3 +345,13 @@ def test_options_of_the_connection(name: str) -> None:
     arguments = command_app(name).assemble_argument_collection()
 
     assert wanted <= {one for argument in arguments for one in argument.names}
+
+
+def test_system_without_file_modes(
+    service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log is written on a system that has no file modes."""
+    monkeypatch.delattr(os, "fchmod")
+
+    assert command("show", ONE, "--log-file", "log")[0] == 0
+    assert len(logged()) == 3

@@ -168,3 +168,16 @@ def test_invalid_response(fake: FakeLosant, service: str, command: Command) -> N
         f"{ONE} may have been deleted: no response confirms it.\n"
         "Deleted 0 of 1, 1 may have been deleted.\n"
     )
+
+
+def test_confirmation_of_a_token_that_cannot_be_read(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """A token that cannot be read is shown with its error, and counted in the question."""
+    fake.fail(status=400, method="GET", path=f"*{ONE}")
+    terminal(typed="n\n")
+
+    _, _, err = command("delete", ONE, TWO)
+
+    assert f"  {ONE}  (BadRequest)\n" in err
+    assert "Delete these 2 tokens permanently? [y/N] " in err

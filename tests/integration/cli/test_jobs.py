@@ -666,6 +666,17 @@ def test_complete_job_is_resumed(
     assert err.startswith("Nothing is left to do for p.jsonl: 5 deleted.\n")
 
 
+def test_complete_job_without_tokens(service: str, command: Command) -> None:
+    """A plan without tokens that was applied is complete, and has no counts."""
+    command("cleanup", "--inactive", "--yes", "--out", "p.jsonl")
+
+    code, _, err = command("apply", "p.jsonl", "--yes")
+
+    assert code == 1
+    assert re.search(r"it was started on [-0-9]+ [:0-9]+ UTC$", err, re.MULTILINE)
+    assert "Of 0 tokens" not in err
+
+
 def test_complete_job_with_failures(fake: FakeLosant, service: str, command: Command) -> None:
     """A complete job with failed tokens can be applied again only to retry these."""
     fake.fail(status=400, method="DELETE", times=1)

@@ -178,3 +178,22 @@ def test_bar_is_one_line(
     assert "1,952/11,891, 8 failed" in shown
     assert "━" in shown
     assert "\x1b[1A" not in shown
+
+
+def test_bar_that_cannot_start(
+    capsys: pytest.CaptureFixture[str],
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bar that cannot start is left out, and the job continues."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    terminal()
+    monkeypatch.setattr("rich.progress.Progress.__enter__", broken)
+
+    with job_progress("Deleting", 100) as listener:
+        listener(at(50))
+
+    assert "Deleting" not in capsys.readouterr().err
