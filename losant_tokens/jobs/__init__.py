@@ -3,7 +3,8 @@
 `plan` lists tokens, selects some with rules such as `expired() & named("ci-*")`, and writes a plan
 to a file. `apply` carries out a plan, records each outcome in a journal, and returns a report. If a
 job is interrupted, `apply(..., resume=True)` continues it. `sweep` and `restore` plan the second
-half of a quarantine: they delete deactivated tokens, or activate them again.
+half of a quarantine: they delete deactivated tokens, or activate them again. A `Ledger` remembers
+quarantines.
 """
 
 from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused

@@ -124,7 +124,7 @@ class Ledger:
         """Remove the reports of settled quarantines, and return the removed files.
 
         A quarantine is settled if later jobs deleted or activated all of its tokens. Others are
-        kept, whatever their age.
+        kept at any age.
 
         Args:
             ended_before: Keep a report if it, or a later one about its tokens, was written since.
