@@ -1,14 +1,15 @@
 """Tokens for people and scripts: the columns of a list, and the details of one token."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 from attrs import frozen
 
-from losant_tokens import ApiToken, Owner, UserOauthToken, can_create_tokens
-from losant_tokens.cli._colors import colored
+from losant_tokens import ApiToken, Owner, UserOauthToken
+from losant_tokens.cli._colors import colored, has_color
+from losant_tokens.cli._console import terminal_size
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._format import (
     count_cells,
@@ -21,6 +22,7 @@ from losant_tokens.cli._format import (
     relative_time,
     short_amount,
     short_relative_time,
+    wrapped,
 )
 from losant_tokens.cli._tables import Cell, Steps
 
@@ -244,7 +246,7 @@ def shrink_steps(columns: Sequence[str]) -> Steps:
 
 
 def describe_token(
-    token: Token, server_time: datetime | None, *, owner: Owner, has_color: bool
+    token: Token, server_time: datetime | None, *, owner: Owner, file: TextIO
 ) -> str:
     """Return the details of a token, without its secret, as lines.
 
@@ -252,46 +254,52 @@ def describe_token(
         token: The token.
         server_time: The server's time, or None for the time of this machine.
         owner: The owner of the token.
-        has_color: Whether to color dates and the status.
+        file: The destination. On a terminal, the lines fit its width.
     """
     now = server_time or datetime.now(UTC)
+    width = terminal_size(file)[0] - _LABEL_WIDTH - 1 if file.isatty() else None
+    lines = []
+    for label, style, values in _details(ListedToken(token, owner, now)):
+        texts = [escaped(value) for value in values if value]
+        if width is not None:
+            texts = [line for text in texts for line in wrapped(text, width)]
+        for index, text in enumerate(texts):
+            start = f"{label}:" if index == 0 else ""
+            shown = colored(text, style, enabled=has_color(file))
+            lines.append(f"{start:<{_LABEL_WIDTH}} {shown}\n")
+    return "".join(lines)
 
-    def styled(text: str, style: str) -> str:
-        return colored(text, style, enabled=has_color)
 
-    def time(value: datetime | None) -> str:
-        return f"{format_datetime(value, '')} ({relative_time(value, now)})" if value else ""
+def _details(one: ListedToken) -> Iterable[tuple[str, str, Sequence[str]]]:
+    """Yield the label, the style and the lines of each member of a token."""
+    from losant_tokens.jobs import can_create_tokens  # noqa: PLC0415 -- slow to import
 
-    expires, one = token.expiration_date, ListedToken(token, owner, now)
-    creates = can_create_tokens(token.scope)
-    details: Mapping[str, Sequence[str | None]] = {
-        "Name": (styled(escaped(token.name), "bold"),),
-        "Id": (escaped(token.id),),
-        "Owner": (str(owner),),
-        "Status": (
-            styled(escaped(token.status or ""), "dim" if token.status == "inactive" else ""),
-        ),
-        "Expires": (
-            no_expiry(token)
-            if expires is None
-            else styled(
-                f"{format_datetime(expires, '')} ({_expires_cell(one).text})",
-                expiry_style(token, now),
-            ),
-        ),
-        "Created": (time(token.creation_date),),
-        "Updated": (time(token.last_updated),),
-        "Creator": (escaped(_describe_creator(token)),),
-        "Scopes": [escaped(scope) for scope in token.scope],
-        "Creates tokens": (styled("yes", "yellow") if creates else "no",),
-        "Role": (escaped(token.default_role or ""),),
-        "Description": (escaped(token.description or ""),),
-    }
-    return "".join(
-        f"{f'{name}:' if index == 0 else '':<{_LABEL_WIDTH}} {line}\n"
-        for name, lines in details.items()
-        for index, line in enumerate(filter(None, lines))
+    token, now = one.token, one.now
+
+    def time(value: datetime | None, phrase: str) -> str:
+        return f"{format_datetime(value, '')} ({phrase})" if value else ""
+
+    def past(value: datetime | None) -> str:
+        return time(value, relative_time(value, now)) if value else ""
+
+    expires = time(token.expiration_date, _expires_cell(one).text) or no_expiry(token)
+    creates = can_create_tokens().matches(token, now)
+    yield "Name", "bold", [token.name]
+    yield "Id", "", [token.id]
+    yield "Owner", "", [str(one.owner)]
+    yield "Status", "dim" if token.status == "inactive" else "", [token.status or ""]
+    yield "Expires", expiry_style(token, now), [expires]
+    yield "Created", "", [past(token.creation_date)]
+    yield "Updated", "", [past(token.last_updated)]
+    yield "Creator", "", [_describe_creator(token)]
+    yield "Scopes", "", token.scope
+    yield (
+        "Creates tokens",
+        "" if creates is False else "yellow",
+        ["unknown" if creates is None else "yes" if creates else "no"],
     )
+    yield "Role", "", [token.default_role or ""]
+    yield "Description", "", [token.description or ""]
 
 
 def _describe_creator(token: Token) -> str:

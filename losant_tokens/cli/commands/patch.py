@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._colors import has_color
 from losant_tokens.cli._console import notice_if_interrupted, write_result
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._options import (
@@ -61,9 +60,7 @@ def patch_token(
         token = await client.tokens(owner).patch(checked_id, patch)
         if json:
             return as_json(as_wire(token))
-        return describe_token(
-            token, client.server_time(), owner=owner, has_color=has_color(sys.stdout)
-        )
+        return describe_token(token, client.server_time(), owner=owner, file=sys.stdout)
 
     with notice_if_interrupted(notice):
         text = run_with_client(work, client=client, grace=GRACE)

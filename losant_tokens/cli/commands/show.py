@@ -3,7 +3,6 @@
 import sys
 from typing import TYPE_CHECKING
 
-from losant_tokens.cli._colors import has_color
 from losant_tokens.cli._console import write_output
 from losant_tokens.cli._options import (
     CURRENT_USER,
@@ -30,6 +29,7 @@ def show_token(
     """Show a token, without its secret."""
     from losant_tokens.cli._connect import run_with_client
     from losant_tokens.cli._json import as_json, as_wire
+    from losant_tokens.cli._pager import write_paged
     from losant_tokens.cli._token_view import describe_token
 
     (checked_id,) = read_token_ids([token_id])
@@ -38,9 +38,11 @@ def show_token(
         token = await client.tokens(owner).get(checked_id)
         if json:
             return as_json(as_wire(token))
-        return describe_token(
-            token, client.server_time(), owner=owner, has_color=has_color(sys.stdout)
-        )
+        return describe_token(token, client.server_time(), owner=owner, file=sys.stdout)
 
-    write_output(run_with_client(work, connection))
+    text = run_with_client(work, connection)
+    if json:
+        write_output(text)
+    else:
+        write_paged(text)
     return 0

@@ -80,7 +80,7 @@ def test_show_leaves_out_missing_members(fake: FakeLosant, service: str, command
         "Creates tokens",
     ]
     assert "Expires:        never\n" in out
-    assert "Creates tokens: no\n" in out
+    assert "Creates tokens: unknown\n" in out
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,43 @@ def test_ids_from_a_spreadsheet(fake: FakeLosant, service: str, command: Command
     add_three(fake)
 
     assert command("show", f"\t{'2' * 24} ")[0] == 0
+
+
+def test_show_a_token_that_cannot_create_tokens(
+    fake: FakeLosant, service: str, command: Command
+) -> None:
+    """A token that can only read cannot create tokens."""
+    fake.add_token("ci", id="1" * 24, scope=["all.User.read"])
+
+    assert "Creates tokens: no\n" in command("show", "1" * 24)[1]
+
+
+def test_show_fits_the_terminal(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a terminal, long values break between words, below the start of the value."""
+    fake.add_token("ci", id="1" * 24, description="Deploys the greenhouse every night at two")
+    terminal(columns=40)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    out = command("show", "1" * 24)[1]
+
+    assert out.endswith(
+        "Description:    Deploys the greenhouse\n                every night at two\n"
+    )
+
+
+def test_show_unknown_scopes(
+    fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If scopes cannot be read, it is unknown whether the token can create tokens."""
+    fake.fail(status=200, method="GET", body={"id": "1" * 24, "name": "ci", "scope": 7})
+
+    assert "Creates tokens: unknown\n" in command("show", "1" * 24)[1]
 
 
 def test_show_as_json(fake: FakeLosant, service: str, command: Command) -> None:
