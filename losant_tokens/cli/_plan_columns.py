@@ -70,6 +70,13 @@ class Page:
         """Return an action with its symbol: `- delete`."""
         return self.styled(f"{SYMBOLS[action]} {action}", STYLES[action])
 
+    def after_action(self, action: str, text: str) -> str:
+        """Return an action with its symbol and a text, with its lines wrapped."""
+        start = f"{SYMBOLS[action]} {action}"
+        # The escape sequences of the colors must not count as characters of the line.
+        lines = self.wrapped(f"{start} {text}", "    ")
+        return self.action(action) + lines.removeprefix(start)
+
 
 @frozen
 class Columns:

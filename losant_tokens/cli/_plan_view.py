@@ -77,7 +77,7 @@ def plan_summary(plan: Plan, page: Page, journal: Path | None = None) -> str:
         if others := groups[_MAX_GROUPS:]:
             count = format_count(sum(group.count for group in others))
             reasons = format_number(len(others), "other reason")
-            lines.append(page.wrapped(f"{page.action(action)} {count}: {reasons}", "    "))
+            lines.append(page.after_action(action, f"{count}: {reasons}"))
     lines += _kept_lines(plan, page)
     status = plan_status(plan, reviewed, current_time(plan), journal)
     return "\n".join([*lines, "", page.wrapped(status), ""])
@@ -118,17 +118,19 @@ def _head(plan: Plan, page: Page) -> list[str]:
         *(("May miss", problem) for problem in header.incomplete),
         *(("Cannot apply", problem) for problem in header.cannot_apply),
         *([("Expires", f"the token in use: {format_datetime(expires, '')}")] if is_short else []),
-        *([] if header.refused else [("Plan", str(plan.path))]),
     ]
     lines = [page.styled(page.wrapped(escaped(plan_title(plan))), "bold")]
     for label, value in facts:
         lines.append(page.wrapped(f"{f'{label}:':<15}{escaped(value)}", " " * 15))
+    if not header.refused:
+        # A path is not wrapped, so that it can be copied.
+        lines.append(f"{'Plan:':<15}{escaped(str(plan.path))}")
     return lines
 
 
 def _group_lines(group: Group, page: Page) -> Iterator[str]:
     title = f"{format_count(group.count)} of {group.owner}: {group.reason}"
-    yield page.wrapped(f"{page.action(group.action)} {escaped(title)}", "    ")
+    yield page.after_action(group.action, escaped(title))
     for label, value in group.facts():
         line = page.wrapped(f"    {label:<12}{value}", " " * 16)
         yield page.styled(line, "red") if label == CREATING else line
@@ -138,8 +140,7 @@ def _kept_lines(plan: Plan, page: Page) -> Iterator[str]:
     """Return a line for each owner about the tokens that are not in the plan."""
     for owner, counts in plan.header.counts.items():
         if kept := counts.listed - counts.selected - counts.protected:
-            text = f"{page.action(KEEP)} {format_count(kept)} of {owner}: not selected"
-            yield page.wrapped(text, "    ")
+            yield page.after_action(KEEP, f"{format_count(kept)} of {owner}: not selected")
 
 
 # --- Totals ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Plans, totals and progress for people."""
 
+import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -208,6 +209,24 @@ def test_colors(tmp_path: Path, action: str, start: str) -> None:
 
     assert f"\n{start}1 token of user: " in text
     assert "\n\x1b[2m= keep\x1b[0m 1 token of user: not selected\n" in text
+
+
+def test_colors_do_not_count_as_characters(tmp_path: Path) -> None:
+    """A line is wrapped at the same place with colors and without."""
+    token = entry(1, reason="word " * 30)
+    pages = [Page(70, is_terminal=True, has_color=color) for color in (False, True)]
+
+    plain, with_colors = (shown(tmp_path, token, page=page) for page in pages)
+
+    names = re.compile(r"plan \d+")  # The number of the plan differs.
+    assert names.sub("", plain) == names.sub("", re.sub(r"\x1b\[\d*m", "", with_colors))
+
+
+def test_path_is_not_wrapped(tmp_path: Path) -> None:
+    """The path of a plan stays on its line, so that it can be copied."""
+    text = shown(tmp_path, entry(1), page=Page(20, is_terminal=True))
+
+    assert f"\nPlan:          {tmp_path}/plan 0.jsonl\n" in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
