@@ -24,11 +24,13 @@ class Difference:
 
     Attributes:
         kind: `added`, `removed` or `changed`.
+        entry: The token in the new plan, or in the old one if it was removed.
         old: The token in the old plan; None if it was added.
         new: The token in the new plan; None if it was removed.
     """
 
     kind: str
+    entry: jobs.Entry
     old: jobs.Entry | None
     new: jobs.Entry | None
 
@@ -63,12 +65,12 @@ class PlanDiff:
         for entry in new.entries():
             earlier = before.pop(_key(entry), None)
             if earlier is None:
-                changes.append(Difference("added", None, entry))
+                changes.append(Difference("added", entry, None, entry))
             elif _decision(entry) != _decision(earlier) or not (is_same_action or entry.protected):
-                changes.append(Difference("changed", earlier, entry))
+                changes.append(Difference("changed", entry, earlier, entry))
             else:
                 same += 1
-        changes += [Difference("removed", entry, None) for entry in before.values()]
+        changes += [Difference("removed", entry, entry, None) for entry in before.values()]
         return cls(old, new, tuple(changes), same)
 
     @property
@@ -83,11 +85,18 @@ def _check_account(old: jobs.Plan, new: jobs.Plan) -> None:
         ("the address", old.header.base_url, new.header.base_url),
         ("the account", old.header.account, new.header.account),
     )
-    for name, before, after in values:
-        if before is not None and after is not None and before != after:
+    for name, one, other in values:
+        if one is not None and other is not None and one != other:
             raise UsageError(
-                f"the plans cannot be compared: {name} of {old.path} is {before}, and that of "
-                f"{new.path} is {after}"
+                f"the plans cannot be compared: {name} of {old.path} is {one}, and that of "
+                f"{new.path} is {other}"
+            )
+    for owner, before in old.header.owner_ids.items():
+        after = new.header.owner_ids.get(owner, ())
+        if before and after and set(before).isdisjoint(after):
+            raise UsageError(
+                f"the plans cannot be compared: the tokens of {owner} in {old.path} belong to "
+                f"{', '.join(before)}, and those in {new.path} to {', '.join(after)}"
             )
 
 
@@ -106,9 +115,8 @@ def diff_lines(diff: PlanDiff, page: Page) -> Iterator[str]:
         text = f"{label}: {plan.path}: {plan.header.action} {plan.header.rule}, made {made}"
         yield f"{page.wrapped(escaped(text), '     ')}\n"
     yield "\n"
-    entries = [change.new or change.old for change in diff.changes]
     columns = Columns.of(
-        [entry for entry in entries if entry is not None],
+        [change.entry for change in diff.changes],
         max(diff.old.header.action, diff.new.header.action, key=len),
         page.narrower(_LABEL_WIDTH),
         current_time(diff.new),
@@ -124,11 +132,11 @@ def diff_lines(diff: PlanDiff, page: Page) -> Iterator[str]:
 def _lines(diff: PlanDiff, change: Difference, columns: Columns, page: Page) -> Iterator[str]:
     label = page.styled(f"{change.kind:<{_LABEL_WIDTH}}", _STYLES[change.kind])
     indent = " " * _LABEL_WIDTH
-    plan, entry = (diff.old, change.old) if change.new is None else (diff.new, change.new)
-    if entry is not None:
-        first, *rest = columns.line(entry, _action(plan, entry)).splitlines(keepends=True)
-        yield label + first
-        yield from (indent + line for line in rest)
+    plan = diff.old if change.new is None else diff.new
+    line = columns.line(change.entry, _action(plan, change.entry))
+    first, *rest = line.splitlines(keepends=True)
+    yield label + first
+    yield from (indent + further for further in rest)
     if change.old is not None and change.new is not None:
         reason = change.old.protected or change.old.reason
         text = f"{indent}was: {_action(diff.old, change.old)}, {escaped(reason)}"

@@ -118,6 +118,17 @@ def test_other_account(tmp_path: Path, members: dict[str, Any], message: str) ->
         PlanDiff.of(old, new)
 
 
+def test_other_owner(tmp_path: Path) -> None:
+    """Plans for the tokens of different users cannot be compared, even if no account is claimed."""
+    ada, grace = ({Owner.user(): (letter * 24,)} for letter in "ab")
+    old = planned(tmp_path, A, owner_ids=ada)
+
+    with pytest.raises(UsageError, match=f"tokens of user in .* belong to {'a' * 24}, and those"):
+        PlanDiff.of(old, planned(tmp_path, A, owner_ids=grace))
+    for same in (ada, {}, {Owner.user(): ("b" * 24, "a" * 24)}):
+        assert PlanDiff.of(old, planned(tmp_path, A, owner_ids=same)).changes == ()
+
+
 def test_unknown_account(tmp_path: Path) -> None:
     """Plans can be compared if the account of one is unknown."""
     assert PlanDiff.of(planned(tmp_path), planned(tmp_path, account="userId 2")).changes == ()
