@@ -195,3 +195,38 @@ def test_second_signal(prepared: FakeLosant) -> None:
     assert (process.returncode, totals["unknown"]) == (130, 2)
     assert ", in doubt 2, not started 13: " in out
     assert "To resume: losant-tokens apply p.jsonl --resume" in err
+
+
+def test_plan_that_another_process_applies(prepared: FakeLosant) -> None:
+    """A plan in use names the process that applies it, and can be applied when that has ended."""
+    prepared.fail("latency", seconds=0.3, times=None, method="DELETE")
+    seen = len(prepared.requests)
+    with start(*JOBS["apply"], "--yes", "--max-concurrency", "1") as process:
+        until(lambda: any(one.method == "DELETE" for one in prepared.requests[seen:]))
+        code, out, err = finished(*JOBS["apply"], "--yes", "--resume")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+    assert (code, out) == (1, "")
+    assert f"error: the plan is in use: process {process.pid} on " in err
+    prepared.clear_faults()
+    assert finished(*JOBS["apply"], "--yes", "--resume")[0] == 0
+
+
+def test_killed_job(prepared: FakeLosant) -> None:
+    """A job that was killed is not in use, and its tokens in flight are in doubt."""
+    prepared.fail("latency", seconds=0.3, times=None, method="DELETE")
+    seen = len(prepared.requests)
+    with start(*JOBS["apply"], "--yes", "--max-concurrency", "1") as process:
+        until(lambda: sum(one.method == "DELETE" for one in prepared.requests[seen:]) > 2)
+        process.kill()
+        process.communicate(timeout=20)
+
+    code, _, err = finished(*JOBS["apply"], "--yes")
+
+    assert (code, " and is not complete. Of 15 tokens: " in err, " in doubt, " in err) == (
+        1,
+        True,
+        True,
+    )
+    assert "hint: to resume: losant-tokens apply p.jsonl --resume\n" in err
