@@ -129,10 +129,11 @@ def _value_problem(error: CycloptsError) -> str:
     if isinstance(error, RepeatArgumentError):
         return f"{error.token.keyword} is given more than once"
     if isinstance(error, CoercionError | ValidationError) and error.argument is not None:
-        if value_types(error.argument) == {Path} and isinstance(error, ValidationError):
-            return error.exception_message  # It names the file.
         token = getattr(error, "token", None) or error.argument.tokens[0]
         name = token.keyword or error.argument.name
+        is_file = value_types(error.argument) == {Path} and not name.startswith("-")
+        if is_file and isinstance(error, ValidationError):
+            return error.exception_message  # It names the file.
         return f"Invalid value for {name}: {_invalid(error, token.value)}"
     return str(error)
 

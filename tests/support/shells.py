@@ -14,6 +14,7 @@ import pyte
 import pytest
 
 TIMEOUT = 30  # seconds; a TAB takes a fraction of a second, but the machine may be busy
+_PATIENCE = 12  # seconds
 COMMANDS = {
     "bash": ("--noprofile", "-i"),
     "zsh": ("-d", "-i"),
@@ -52,14 +53,34 @@ class Terminal:
         deadline = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < deadline, self.screen()
-            try:
-                data = self._process.read_nonblocking(65536, timeout=0.1)
-            except pexpect.TIMEOUT:
-                continue
-            self._stream.feed(data)
-            # fish asks the terminal for its properties, and waits for the response.
-            if b"\x1b[0c" in data or b"\x1b[c" in data:
-                self._process.send("\x1b[?1;2c")
+            self._read()
+
+    def _read(self) -> None:
+        """Read the output that has arrived."""
+        try:
+            data = self._process.read_nonblocking(65536, timeout=0.1)
+        except pexpect.TIMEOUT:
+            return
+        self._stream.feed(data)
+        # fish asks the terminal for its properties, and waits for the response.
+        if b"\x1b[0c" in data or b"\x1b[c" in data:
+            self._process.send("\x1b[?1;2c")
+
+    def complete(self, typed: str, expected: str) -> None:
+        """Type a string, press TAB, and wait until the line ends with what is expected.
+
+        On a busy machine, the list of tokens may take too long. Then it is requested again after
+        ten seconds.
+        """
+        for _ in range(3):
+            self.type(f"{typed}\t")
+            latest = time.monotonic() + _PATIENCE
+            while not self.line().endswith(expected) and time.monotonic() < latest:
+                self._read()
+            if self.line().endswith(expected):
+                return
+            self.type("\x15")  # Ctrl-U clears the line.
+        raise AssertionError(self.screen())
 
     def run(self, command: str) -> None:
         """Run a command, and wait until it has ended."""

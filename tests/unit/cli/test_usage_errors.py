@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cyclopts import App, CycloptsError
 
-from losant_tokens.cli._app import COMMANDS, command_app
+from losant_tokens.cli._app import COMMANDS, app, command_app
 from losant_tokens.cli._usage_errors import nearest_name, quoted, usage_error
 from tests.support.command import Command
 
@@ -108,9 +108,9 @@ def test_bad_values(option: str, name: str) -> None:
     others = required(name)
     rest = [] if option in others else others
     for value in BAD_VALUES:
-        words = [*positionals(name), *rest, f"{option}={value}"]
+        words = [*name.split(), *positionals(name), *rest, f"{option}={value}"]
         try:
-            command_app(name).parse_args(words, print_error=False, exit_on_error=False)
+            app.parse_args(words, print_error=False, exit_on_error=False)
         except CycloptsError as error:
             message = str(usage_error(error))
             assert re.match(rf"Invalid value for {option}: |{option} needs a value", message)
