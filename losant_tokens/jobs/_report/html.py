@@ -133,7 +133,7 @@ def _tiles(report: ReportData) -> Iterable[Tile]:
     note = "see the reasons below" if failed else "none"
     yield Tile(name="Failed", value=failed, note=note, key="failed")
     note = _parts(open_) if _total(open_) else "every token has an outcome"
-    yield Tile(name="Open", value=_total(open_), note=note, key=_open_colour(report))
+    yield Tile(name="Open", value=_total(open_), note=note, key=_open_color(report))
     rate = report.requests / seconds if seconds > 0 else 0.0
     yield Tile(name="Time", value=format_duration(seconds), note=f"{rate:,.0f} requests per second")
     retries = "1 retry" if report.retries == 1 else f"{report.retries:,} retries"
@@ -143,7 +143,7 @@ def _tiles(report: ReportData) -> Iterable[Tile]:
     yield Tile(name="Peak rate", value=f"{peak:,.0f}/s", note=_max_in_flight(report.pace))
 
 
-def _open_colour(report: ReportData) -> str:
+def _open_color(report: ReportData) -> str:
     return "unknown" if report.counts[Outcome.UNKNOWN] else "pending"
 
 

@@ -38,7 +38,7 @@ class State:
     """A state that the tokens of a page can have, such as the outcome of a job.
 
     Attributes:
-        key: The name of its colour.
+        key: The name of its color.
         label: The label.
     """
 
@@ -69,7 +69,7 @@ class Tile:
         name: The name of the number.
         value: The number, or a string.
         note: An explanation.
-        key: The name of a colour, or `None`.
+        key: The name of a color, or `None`.
     """
 
     name: str
@@ -112,9 +112,9 @@ class Page:
 
     Attributes:
         headline: The headline.
-        where: A sentence below the headline, as strings that are strong and not strong in turn.
+        where: The parts of a text below the headline. Every second part is bold.
         notices: Problems.
-        split: The number of tokens for each name of a colour, drawn as a bar.
+        split: The number of tokens for each name of a color, drawn as a bar.
         tiles: Numbers.
         facts_title: The title of the facts above the list.
         facts: Facts to show above the list.
