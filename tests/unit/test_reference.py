@@ -22,9 +22,8 @@ def public_names() -> list[str]:
 
 
 REFERENCE_TEXT = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
-DOCUMENTED = frozenset(
-    re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", REFERENCE_TEXT, re.MULTILINE)
-)
+ENTRIES = re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", REFERENCE_TEXT, re.MULTILINE)
+DOCUMENTED = frozenset(ENTRIES)
 
 
 @pytest.mark.parametrize("name", public_names())
@@ -36,3 +35,8 @@ def test_public_name_is_in_the_reference(name: str) -> None:
 def test_all_errors_are_in_the_reference() -> None:
     """The reference documents the module of the errors as a whole, with all its members."""
     assert ".. automodule:: losant_tokens.errors\n   :members:\n" in REFERENCE_TEXT
+
+
+def test_entries_are_unique() -> None:
+    """No name has two entries, because Sphinx reports the second one as an error."""
+    assert sorted(ENTRIES) == sorted(DOCUMENTED)
