@@ -190,14 +190,27 @@ def __getattr__(name: str) -> App:
     made = _new_app(
         name.rpartition(" ")[2], help=command.summary, help_epilogue=laid_out(command.epilogue)
     )
-    if command.path is not None and any(other.startswith(f"{name} ") for other in COMMANDS):
-        # Without this, the line reads as if a subcommand were required.
-        made.usage = f"Usage: losant-tokens {name} [COMMAND] [OPTIONS]"
     if command.path is not None:
-        module, _, function = command.path.partition(":")
-        made.default(getattr(import_module(f"{_COMMANDS}.{module}"), function))
+        module, _, attribute = command.path.partition(":")
+        function = getattr(import_module(f"{_COMMANDS}.{module}"), attribute)
+        made.default(function)
+        if any(other.startswith(f"{name} ") for other in COMMANDS):
+            # Without this, the line reads as if a subcommand were required.
+            made.usage = f"Usage: losant-tokens {name} [COMMAND] [OPTIONS]"
+        elif optional := _optional_arguments(function):
+            # cyclopts calls optional arguments "[ARGS]".
+            options = ["[OPTIONS]"] if function.__kwdefaults__ else []
+            made.usage = " ".join(["Usage: losant-tokens", name, *options, *optional])
     _add_commands(made, f"{name} ")
     return made
+
+
+def _optional_arguments(function: Callable[..., Any]) -> list[str]:
+    """Return the optional arguments of a command as its usage line shows them: `[ID]`."""
+    count = len(function.__defaults__ or ())
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    hints = [function.__annotations__[name] for name in names[len(names) - count :]]
+    return [f"[{hint.__metadata__[0].name[0]}]" for hint in hints]
 
 
 def _new_app(name: str, **settings: Any) -> App:

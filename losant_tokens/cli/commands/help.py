@@ -7,7 +7,8 @@ from cyclopts import Parameter
 
 def print_help(
     command: Annotated[
-        tuple[str, ...], Parameter(name="COMMAND...", help="Show the help of this command.")
+        tuple[str, ...],
+        Parameter(name="COMMAND...", show_default=False, help="Show the help of this command."),
     ] = (),
     /,
 ) -> int:

@@ -255,6 +255,9 @@ def test_the_token_is_not_an_argument(command: Command) -> None:
         ("plan", "plan [COMMAND] [OPTIONS]"),
         ("plan show", "plan show [OPTIONS] FILE"),
         ("runs", "runs COMMAND"),
+        ("help", "help [COMMAND...]"),
+        ("sweep", "sweep [OPTIONS] [QUARANTINE]"),
+        ("quarantine list", "quarantine list [OPTIONS] [QUARANTINE...]"),
     ],
 )
 def test_usage_line(name: str, usage: str, command: Command) -> None:
@@ -262,3 +265,11 @@ def test_usage_line(name: str, usage: str, command: Command) -> None:
     _, out, _ = command(*name.split(), "--help")
 
     assert out.splitlines()[:2] == [f"Usage: losant-tokens {usage}", ""]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_no_python(name: str, command: Command) -> None:
+    """The help names each argument, and shows no default as a Python value."""
+    _, out, _ = command(*name.split(), "--help")
+
+    assert not re.search(r"ARGS|default: (\(|\[|None|True|False)", out)
