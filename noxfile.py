@@ -180,7 +180,9 @@ _MUTATED = {
     "losant_tokens/_retry.py": "tests/unit/test_retry.py",
     "losant_tokens/_scopes.py": "tests/unit/test_scopes.py",
     "losant_tokens/jobs/_plan/account_check.py": "tests/unit/jobs/plan/test_account_check.py",
-    "losant_tokens/jobs/_execution/executor.py": "tests/unit/jobs/execution/test_executor.py",
+    "losant_tokens/jobs/_execution/token_executor.py": (
+        "tests/unit/jobs/execution/test_token_executor.py"
+    ),
     "losant_tokens/jobs/_plan/clock.py": "tests/unit/jobs/plan/test_clock.py",
     "losant_tokens/jobs/_plan/completeness.py": "tests/unit/jobs/plan/test_completeness.py",
     "losant_tokens/jobs/_plan/summary.py": (

@@ -1,7 +1,7 @@
 """Make one call with all of its attempts. No other module of the client waits for the network.
 
 Pure functions decide: `_request` builds the request, `_response` reads the response, and `_retry`
-decides whether to send it again. All calls of a client share its open state (`_open_state`): the
+decides whether to send it again. All calls of a client share its open state (`_open_client`): the
 pool, the limiter, the rate limiter (`_rate_limiter`) and the retry budget (`_retry_budget`).
 
 An attempt first waits until it may send: for the rate limiter, and then for a free place among the
@@ -22,7 +22,7 @@ import attrs
 import httpx
 
 from losant_tokens._models import Success
-from losant_tokens._open_state import OpenState
+from losant_tokens._open_client import OpenState
 from losant_tokens._operations import Operation
 from losant_tokens._response import (
     BodyReader,

@@ -26,7 +26,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import attrs
 
-from losant_tokens._eventloop import is_asyncio
+from losant_tokens._loop_functions import is_asyncio
 from losant_tokens.errors import (
     ClientStateError,
     PaginationDriftWarning,

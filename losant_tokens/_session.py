@@ -18,9 +18,9 @@ from losant_tokens._call_options import RequestOptions, check_options
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
 from losant_tokens._endpoint import Endpoint
-from losant_tokens._open_state import OpenState, closed_error
+from losant_tokens._list_changes import Changes
+from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import OPERATIONS, Operation
-from losant_tokens._own_changes import Changes
 from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
 from losant_tokens._request import build_request, time_request

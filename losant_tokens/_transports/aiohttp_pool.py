@@ -22,7 +22,7 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from losant_tokens._eventloop import is_asyncio
+from losant_tokens._loop_functions import is_asyncio
 from losant_tokens._secret import Secret
 from losant_tokens._transports.aiohttp_connection import Protocol
 from losant_tokens._transports.base_pool import (

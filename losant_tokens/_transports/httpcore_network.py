@@ -11,7 +11,7 @@ data that arrives then stays in the kernel, and a connection with a readable soc
 of these buffers are private attributes. If an attribute is missing, the connection counts as
 unusable. So another version of a library costs connections, but never mixes up responses. Data that
 arrives even later, while the next request is sent, differs from the response only by its time (see
-`early_responses`). So once a server has sent surplus data, its pool uses each connection for one
+`mixed_up_responses`). So once a server has sent surplus data, its pool uses each connection for one
 request only.
 
 Source: RFC 9112, 6.3, and measured with a server that sends surplus data at each possible time
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from losant_tokens._transports.configuration_problems import invalid_host
-from losant_tokens._transports.early_responses import ResponseTimes
+from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.socket_readiness import readiness
 
 if TYPE_CHECKING:

@@ -40,9 +40,9 @@ from losant_tokens._transports.base_pool import (
     deduct_from_connect_timeout,
     is_unverifiable,
 )
-from losant_tokens._transports.early_responses import ResponseTimes
 from losant_tokens._transports.failures import MIXED_UP, NO_RESPONSE, not_sent
 from losant_tokens._transports.httpcore_network import Network, surplus_of
+from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.proxies import Proxy, name_proxy
 from losant_tokens._transports.tls import Verify
 

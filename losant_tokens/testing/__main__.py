@@ -17,7 +17,7 @@ from typing import Any
 from attrs import asdict
 
 from losant_tokens.testing import FakeLosant, Fault
-from losant_tokens.testing._condition_strings import read_offset
+from losant_tokens.testing._fault_strings import read_offset
 
 _CHUNK = 4096
 

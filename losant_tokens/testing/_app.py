@@ -17,8 +17,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from losant_tokens.testing._api_errors import Problem
-from losant_tokens.testing._contract import OPERATIONS, Operation
 from losant_tokens.testing._faults import Fault, Faults, error_type, phrase
+from losant_tokens.testing._operations import OPERATIONS, Operation
 from losant_tokens.testing._rate_limit import RateLimit
 from losant_tokens.testing._request_log import Entry, RequestLog
 from losant_tokens.testing._service import Call, Service

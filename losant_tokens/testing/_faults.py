@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 from attrs import define, field, frozen
 from attrs.validators import ge, in_
 
-from losant_tokens.testing._condition_strings import read_fault, read_latency
+from losant_tokens.testing._fault_strings import read_fault, read_latency
 
 FaultKind = Literal["status", "latency", "hang", "drop", "truncate", "html", "garbage"]
 

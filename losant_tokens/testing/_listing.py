@@ -6,14 +6,14 @@ from typing import Any
 
 from attrs import frozen
 
-from losant_tokens.testing._contract import (
+from losant_tokens.testing._models import FakeToken
+from losant_tokens.testing._operations import (
     API_TOKEN_FILTER_FIELDS,
     API_TOKEN_SORT_FIELDS,
     OAUTH_TOKEN_FILTER_FIELDS,
     OAUTH_TOKEN_SORT_FIELDS,
     Family,
 )
-from losant_tokens.testing._models import FakeToken
 
 _MAX_DIGITS = 15
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from attrs import define, frozen
 
 from losant_tokens.testing._api_errors import NotJson, Problem
-from losant_tokens.testing._contract import Operation, allows
 from losant_tokens.testing._listing import query_schema, read_list_query
 from losant_tokens.testing._models import Grant
+from losant_tokens.testing._operations import Operation, allows
 from losant_tokens.testing._rendering import Extras, list_body, token_body
 from losant_tokens.testing._schemas import SCHEMAS
 from losant_tokens.testing._store import Store, later

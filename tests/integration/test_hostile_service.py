@@ -498,7 +498,7 @@ def test_some_are_forbidden(method: str, where: slice, tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_all_are_forbidden(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If nothing succeeds, the credential is to blame: the job stops, and no token fails."""
-    monkeypatch.setattr("losant_tokens.jobs._execution.held_back_results.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
 
     async def job() -> None:
         service = Service.of(300)

@@ -18,10 +18,10 @@ from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
 from losant_tokens._transports.aiohttp_connection import Protocol
-from losant_tokens._transports.early_responses import ResponseTimes
 from losant_tokens._transports.failures import not_sent
 from losant_tokens._transports.httpcore_network import Network, _has_buffered
 from losant_tokens._transports.httpx_pool import HttpxPool, _Body, _Connection
+from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.socket_readiness import readiness
 from tests.support.servers import ID, answer, respond, serve
 

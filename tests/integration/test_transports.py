@@ -27,8 +27,8 @@ from losant_tokens import (
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._secret import Secret
 from losant_tokens._transports import aiohttp_pool, httpx_pool
-from losant_tokens._transports.early_responses import ResponseTimes
 from losant_tokens._transports.httpx_pool import HttpxPool
+from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from tests.support.servers import ID, answer, respond, serve
 
 ONCE = RetryPolicy(attempts=1)

@@ -133,7 +133,7 @@ def diff_plans(
     from losant_tokens import jobs
     from losant_tokens.cli._pager import write_parts
     from losant_tokens.cli._plan_columns import Page
-    from losant_tokens.cli._plan_diff import PlanDiff, diff_document, diff_lines
+    from losant_tokens.cli._plan_comparison import PlanDiff, diff_document, diff_lines
 
     diff = PlanDiff.of(jobs.Plan.read(old), jobs.Plan.read(new))
     lines = diff_document(diff) if json else diff_lines(diff, Page.of(sys.stdout))

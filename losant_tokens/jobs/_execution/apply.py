@@ -11,14 +11,14 @@ from losant_tokens import _validators as validators
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._execution.executor import Executor
-from losant_tokens.jobs._execution.held_back_results import HeldBackResults
 from losant_tokens.jobs._execution.job_failed import JobFailed
-from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.journal import journal_path
+from losant_tokens.jobs._execution.open_files import JobFiles
 from losant_tokens.jobs._execution.preflight import check_account_of_job, check_age, read_states
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue
+from losant_tokens.jobs._execution.token_executor import Executor
+from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
 from losant_tokens.jobs._execution.worker_pool import WorkerPool
 from losant_tokens.jobs._plan.account_check import AccountCheck
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
@@ -26,7 +26,7 @@ from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import Throttle
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Progress, count_finished
 
 OnProgress = Callable[[Progress], None]

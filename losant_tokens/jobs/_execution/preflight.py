@@ -16,7 +16,7 @@ from losant_tokens.jobs._execution.progress import Listener, report_account_chec
 from losant_tokens.jobs._plan.account_check import AccountCheck, check_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._throttle.throttle import describe
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import counted
 
 _HOUR = timedelta(hours=1)

@@ -6,8 +6,8 @@ import anyio
 import attrs
 
 from losant_tokens.jobs._errors import JournalError
-from losant_tokens.jobs._execution.executor import Executor
 from losant_tokens.jobs._execution.progress import ProgressReporter
+from losant_tokens.jobs._execution.token_executor import Executor
 from losant_tokens.jobs._throttle.throttle import GaveUpError, StoppedError
 
 _CHECKPOINT_INTERVAL = 1.0  # seconds between two fsyncs of the journal

@@ -26,7 +26,7 @@ from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._plan.format import short_id
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._private_files import reason
-from losant_tokens.jobs._quarantine.change import Key, key_of
+from losant_tokens.jobs._quarantine.deactivation import Key, key_of
 from losant_tokens.jobs._quarantine.quarantine import (
     FAILED,
     RESTORED,

@@ -29,7 +29,7 @@ from losant_tokens.jobs._plan.settings import (
     PlanSettings,
     Selection,
 )
-from losant_tokens.jobs._quarantine.change import Key
+from losant_tokens.jobs._quarantine.deactivation import Key
 from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
 from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
 from losant_tokens.jobs._report.report import Report

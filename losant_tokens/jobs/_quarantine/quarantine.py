@@ -22,7 +22,7 @@ from losant_tokens.jobs._plan.format import (
     short_id,
 )
 from losant_tokens.jobs._private_files import open_regular, reason
-from losant_tokens.jobs._quarantine.change import Change, Key, key_of
+from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
 from losant_tokens.jobs._types import Outcome

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens.jobs._quarantine.change import Key, Obstacle, key_of
+from losant_tokens.jobs._quarantine.deactivation import Key, Obstacle, key_of
 from losant_tokens.jobs._quarantine.quarantine import RESTORED, SWEPT, Quarantine, later
 from losant_tokens.jobs._rules import Rule, Token
 

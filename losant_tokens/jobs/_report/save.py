@@ -15,10 +15,10 @@ from uuid import uuid4
 from losant_tokens.jobs._errors import JobError
 from losant_tokens.jobs._private_files import lock, make_private
 from losant_tokens.jobs._report.csv import write_csv
-from losant_tokens.jobs._report.html import write_html
 from losant_tokens.jobs._report.json import write_json
 from losant_tokens.jobs._report.path_check import check_target
 from losant_tokens.jobs._report.report_data import ReportData
+from losant_tokens.jobs._report.report_page import write_html
 
 _WRITERS: Mapping[str, Callable[[ReportData, TextIO], None]] = MappingProxyType(
     {".json": write_json, ".csv": write_csv, ".html": write_html}

@@ -17,7 +17,7 @@ import anyio
 import attrs
 
 from losant_tokens._adaptive_rate import AdaptiveRate
-from losant_tokens._eventloop import clock
+from losant_tokens._loop_functions import clock
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
 from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency

@@ -32,7 +32,7 @@ from losant_tokens._published_scopes import (
     published_scopes,
 )
 from losant_tokens.errors import ValidationError
-from losant_tokens.testing import _contract, _schemas
+from losant_tokens.testing import _operations, _schemas
 from losant_tokens.testing._validation import first_problem
 
 CONTRACT = Path(__file__).parents[2] / "contract"
@@ -88,7 +88,7 @@ def without_words(schema: Any) -> Any:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation(name: str) -> None:
     """Each operation has the method, path, scopes and body of the contract."""
-    (operation,) = (one for one in _contract.OPERATIONS if one.name == name)
+    (operation,) = (one for one in _operations.OPERATIONS if one.name == name)
     method, path, published = OPERATIONS[name]
 
     expected = (
@@ -110,7 +110,7 @@ def test_operation(name: str) -> None:
 
 def test_no_other_operations() -> None:
     """Two operations are not in the contract: those that the official command line needs."""
-    names = {operation.name for operation in _contract.OPERATIONS}
+    names = {operation.name for operation in _operations.OPERATIONS}
 
     assert {*OPERATIONS, *NOT_IN_THE_CONTRACT} == names
 

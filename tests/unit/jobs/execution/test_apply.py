@@ -15,7 +15,7 @@ from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import Throttle
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
     USER,
@@ -453,7 +453,7 @@ async def test_forbidden_credential_ends_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, asked: int
 ) -> None:
     """If every token is forbidden, the job ends with that error, and can be resumed."""
-    monkeypatch.setattr("losant_tokens.jobs._execution.held_back_results.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
     fake = fake_with(tokens)
     async with client_of(fake, max_connections=1) as client:
         plan = await planned(client, tmp_path)
@@ -472,7 +472,7 @@ async def test_resumed_job_starts_with_other_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that ended because of 403s starts with the other tokens when it is resumed."""
-    monkeypatch.setattr("losant_tokens.jobs._execution.held_back_results.MAX_FORBIDDEN", 50)
+    monkeypatch.setattr("losant_tokens.jobs._execution.unconfirmed_results.MAX_FORBIDDEN", 50)
     fake = fake_with(60)
     ids = sorted(token.id for token in fake.tokens())
     for token_id in ids[:50]:

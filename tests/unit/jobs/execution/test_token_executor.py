@@ -25,14 +25,14 @@ from losant_tokens.errors import (
     ValidationError,
 )
 from losant_tokens.jobs import Outcome
-from losant_tokens.jobs._execution.executor import Executor
-from losant_tokens.jobs._execution.held_back_results import (
+from losant_tokens.jobs._execution.queue import WorkItem
+from losant_tokens.jobs._execution.token_executor import Executor
+from losant_tokens.jobs._execution.unconfirmed_results import (
     MAX_FORBIDDEN,
     MAX_GONE_IN_A_ROW,
     MIN_FORBIDDEN,
     HeldBackResults,
 )
-from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._throttle.attempts import MAX_ATTEMPTS
 from losant_tokens.jobs._throttle.throttle import GaveUpError
 from losant_tokens.jobs._types import Entry

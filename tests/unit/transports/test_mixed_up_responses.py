@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from losant_tokens._transports.early_responses import ResponseTimes
+from losant_tokens._transports.mixed_up_responses import ResponseTimes
 
 
 def test_the_shortest_time_counts() -> None:

@@ -10,7 +10,7 @@ change, and check the response. The rules:
   retry, a pause, an outage), the token is read again.
 - A response that cannot come from the API proves nothing about the token. No outcome is recorded,
   so a resumed job tries again.
-- 404 and 403 results are held back until other tokens confirm them (`held_back_results`).
+- 404 and 403 results are held back until other tokens confirm them (`unconfirmed_results`).
 """
 
 from collections.abc import Awaitable, Mapping
@@ -29,10 +29,10 @@ from losant_tokens.errors import (
     Unauthorized,
     ValidationError,
 )
-from losant_tokens.jobs._execution.held_back_results import HeldBackResults
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._execution.token_result import TokenResult
+from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
 from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 from losant_tokens.jobs._types import Action, Entry, Outcome

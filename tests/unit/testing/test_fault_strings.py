@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from losant_tokens.testing import Fault
-from losant_tokens.testing._condition_strings import read_offset
+from losant_tokens.testing._fault_strings import read_offset
 
 
 @pytest.mark.parametrize(

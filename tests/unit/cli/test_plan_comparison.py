@@ -11,7 +11,7 @@ import pytest
 from losant_tokens import Owner
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._plan_columns import Page
-from losant_tokens.cli._plan_diff import PlanDiff, diff_document, diff_lines
+from losant_tokens.cli._plan_comparison import PlanDiff, diff_document, diff_lines
 from losant_tokens.jobs import Entry, Plan
 from tests.support.reports import entry, report
 

@@ -9,7 +9,7 @@ import httpx
 
 from losant_tokens._codec import Codec
 from losant_tokens._concurrency_limiter import AsyncioLimiter, Limiter, TrioLimiter
-from losant_tokens._eventloop import clock, is_asyncio, loop_finder, scope_class
+from losant_tokens._loop_functions import clock, is_asyncio, loop_finder, scope_class
 from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._server_clock import ServerClock
