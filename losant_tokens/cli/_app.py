@@ -19,7 +19,7 @@ from losant_tokens.cli._help_layout import laid_out
 from losant_tokens.cli._value_checks import check_values
 
 _COMMANDS = "losant_tokens.cli.commands"
-_CLIENT = "losant_tokens.cli._connect"
+_CLIENT = "losant_tokens.cli._event_loop"
 _JOBS = "losant_tokens.cli._job_workflow"
 
 

@@ -129,13 +129,13 @@ def _faults(_: Request) -> Iterable[Value]:
 
 
 def _columns(request: Request) -> Iterable[Value]:
-    from losant_tokens.cli._token_view import COLUMNS  # noqa: PLC0415 -- imports the client
+    from losant_tokens.cli._token_columns import COLUMNS  # noqa: PLC0415 -- imports the client
 
     return _after_commas(request, COLUMNS)
 
 
 def _sort_columns(_: Request) -> Iterable[Value]:
-    from losant_tokens.cli._token_view import COLUMNS  # noqa: PLC0415 -- imports the client
+    from losant_tokens.cli._token_columns import COLUMNS  # noqa: PLC0415 -- imports the client
 
     yield from map(Value, COLUMNS)
     yield from (Value(f"{name}:desc", "in reverse order") for name in COLUMNS)

@@ -6,12 +6,8 @@ import anyio
 from attrs import define, evolve, field
 
 from losant_tokens import jobs
-from losant_tokens.cli._connect import (
-    ClientFactory,
-    print_stopping,
-    report_retries,
-    run_event_loop,
-)
+from losant_tokens.cli._connect import ClientFactory
+from losant_tokens.cli._event_loop import print_stopping, report_retries, run_event_loop
 from losant_tokens.cli._progress import job_progress
 from losant_tokens.cli._stop_signals import GRACE, StopSignals
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import attrs
 
 from losant_tokens import AsyncClient, Owner, errors, jobs
-from losant_tokens.cli._connect import new_client, report_retries, run_until_stopped
+from losant_tokens.cli._connect import new_client
 from losant_tokens.cli._console import print_warning, transient_status
 from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._event_loop import report_retries, run_until_stopped
 from losant_tokens.cli._format import format_datetime
 from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import ConnectionOptions

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._job_options import RuleOptions
-from losant_tokens.cli._token_view import COLUMNS, ListedToken
+from losant_tokens.cli._token_columns import COLUMNS, ListedToken
 from losant_tokens.errors import PaginationDriftWarning
 from losant_tokens.jobs import Rule
 

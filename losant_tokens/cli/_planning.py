@@ -10,9 +10,10 @@ from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.cli._command_log import printed_waits
-from losant_tokens.cli._connect import ClientFactory, report_retries, run_until_stopped
+from losant_tokens.cli._connect import ClientFactory
 from losant_tokens.cli._console import is_quiet, transient_status
 from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._event_loop import report_retries, run_until_stopped
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
 from losant_tokens.cli._plan_view import show_plan

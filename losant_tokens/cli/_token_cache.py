@@ -127,7 +127,7 @@ def is_waiting() -> bool:
 
 def _request(owner: str) -> list[KnownToken]:
     from losant_tokens import AsyncClient, RetryPolicy  # noqa: PLC0415 -- a cached list needs none
-    from losant_tokens.cli._connect import run_event_loop  # noqa: PLC0415
+    from losant_tokens.cli._event_loop import run_event_loop  # noqa: PLC0415
 
     async def work() -> Iterable[Any]:
         retry = RetryPolicy(attempts=1, deadline=TIMEOUT)

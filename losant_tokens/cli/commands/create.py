@@ -119,7 +119,7 @@ def _post(
     client: "AsyncClient", owner: Owner, post: "ApiTokenPost", when: str, signals: StopSignals
 ) -> "tuple[NewApiToken, datetime]":
     """Create the token, and return it with the server's time."""
-    from losant_tokens.cli._connect import run_with_client
+    from losant_tokens.cli._event_loop import run_with_client
 
     async def work(client: "AsyncClient") -> "tuple[NewApiToken, datetime]":
         if when != "never":

@@ -77,7 +77,7 @@ def delete_tokens(
 
 def _confirm(owner: Owner, ids: Sequence[str], connection: ConnectionOptions) -> bool:
     """Show the tokens and ask for confirmation. Without any token, do not ask."""
-    from losant_tokens.cli._connect import call_for_each, run_with_tokens
+    from losant_tokens.cli._event_loop import call_for_each, run_with_tokens
 
     lines: dict[str, str] = {}
     missing: set[str] = set()
@@ -121,7 +121,7 @@ class _Deletion:
 
     def run(self, owner: Owner, client: "AsyncClient", connection: ConnectionOptions) -> None:
         """Delete the tokens until all are done or a signal stops the work."""
-        from losant_tokens.cli._connect import call_for_each, run_with_tokens
+        from losant_tokens.cli._event_loop import call_for_each, run_with_tokens
 
         async def work(tokens: "OwnerTokens") -> None:
             await call_for_each(

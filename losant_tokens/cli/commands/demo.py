@@ -45,7 +45,8 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
         folder: The folder of the plan.
     """
     from losant_tokens import AsyncClient
-    from losant_tokens.cli._connect import fastest_transport, run_event_loop
+    from losant_tokens.cli._connect import fastest_transport
+    from losant_tokens.cli._event_loop import run_event_loop
     from losant_tokens.cli._job_reports import print_failures
     from losant_tokens.cli._job_runner import JobRunner
     from losant_tokens.cli._job_workflow import exit_code

@@ -60,10 +60,10 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """List tokens as a table, CSV or JSON."""
-    from losant_tokens.cli._connect import run_with_client
+    from losant_tokens.cli._event_loop import run_with_client
     from losant_tokens.cli._json import as_json, read_fields
     from losant_tokens.cli._listing import ListQuery
-    from losant_tokens.cli._token_view import COLUMNS, DEFAULT_COLUMNS, read_columns
+    from losant_tokens.cli._token_columns import COLUMNS, DEFAULT_COLUMNS, read_columns
 
     if json is not None and (csv or columns is not None):
         raise UsageError(
@@ -103,7 +103,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
 
 def _read_sort(text: str | None) -> tuple[str | None, bool]:
     """Return the column to sort by, and whether the order is reversed."""
-    from losant_tokens.cli._token_view import COLUMNS
+    from losant_tokens.cli._token_columns import COLUMNS
 
     if text is None:
         return None, False
@@ -133,7 +133,7 @@ def _json_rows(
 
 def _csv(found: "Found", columns: "Sequence[str]") -> str:
     """Return the tokens as CSV in UTF-8, with cells that no spreadsheet takes for formulas."""
-    from losant_tokens.cli._token_view import COLUMNS
+    from losant_tokens.cli._token_columns import COLUMNS
     from losant_tokens.jobs import harmless_cell
 
     file = io.StringIO()
@@ -146,7 +146,7 @@ def _csv(found: "Found", columns: "Sequence[str]") -> str:
 
 def _tab_separated(found: "Found", columns: "Sequence[str]") -> str:
     """Return complete values, separated by tabs, without a header: a line for each token."""
-    from losant_tokens.cli._token_view import COLUMNS
+    from losant_tokens.cli._token_columns import COLUMNS
 
     return "".join(
         "\t".join(escaped(COLUMNS[name].text(one)) for name in columns) + "\n"
@@ -157,7 +157,7 @@ def _tab_separated(found: "Found", columns: "Sequence[str]") -> str:
 def _write_table(found: "Found", columns: "Sequence[str]") -> None:
     from losant_tokens.cli._pager import write_paged
     from losant_tokens.cli._tables import format_table
-    from losant_tokens.cli._token_view import shrink_steps, table_row
+    from losant_tokens.cli._token_columns import shrink_steps, table_row
 
     number, total = len(found.tokens), format_count(found.matched)
     title = f"Showing {total}" if number == found.matched else f"Showing {number:,} of {total}"

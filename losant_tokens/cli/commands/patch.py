@@ -43,7 +43,8 @@ def patch_token(
 ) -> int:
     """Change the name, description or status of a token."""
     from losant_tokens import ApiTokenPatch
-    from losant_tokens.cli._connect import new_client, refuse_own_token, run_with_client
+    from losant_tokens.cli._connect import new_client, refuse_own_token
+    from losant_tokens.cli._event_loop import run_with_client
     from losant_tokens.cli._json import as_json, as_wire
     from losant_tokens.cli._token_view import describe_token
 

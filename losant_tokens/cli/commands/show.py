@@ -27,7 +27,7 @@ def show_token(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Show a token, without its secret."""
-    from losant_tokens.cli._connect import run_with_client
+    from losant_tokens.cli._event_loop import run_with_client
     from losant_tokens.cli._json import as_json, as_wire
     from losant_tokens.cli._pager import write_paged
     from losant_tokens.cli._token_view import describe_token

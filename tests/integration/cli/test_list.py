@@ -254,7 +254,7 @@ def respond(monkeypatch: pytest.MonkeyPatch, page: dict[str, object]) -> None:
             ),
         )
 
-    monkeypatch.setattr("losant_tokens.cli._connect.new_client", new_client)
+    monkeypatch.setattr("losant_tokens.cli._event_loop.new_client", new_client)
 
 
 def test_several_owners_have_one_order(tokens: FakeLosant, command: Command) -> None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from losant_tokens import errors, jobs
-from losant_tokens.cli import _connect
+from losant_tokens.cli import _event_loop
 from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import CommandError, explain, unexpected
 from tests.support.command import Command
@@ -65,7 +65,9 @@ def test_missing_token(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_broken_pipe(command: Command, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """If the reader closes the pipe, the command ends without a message."""
 
-    monkeypatch.setattr("losant_tokens.cli._connect.run_with_client", lambda *_, **__: "x" * size)
+    monkeypatch.setattr(
+        "losant_tokens.cli._event_loop.run_with_client", lambda *_, **__: "x" * size
+    )
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stdout, contextlib.redirect_stdout(stdout):
@@ -127,7 +129,7 @@ async def test_error_in_a_task() -> None:
         return None
 
     with pytest.raises(BrokenPipeError):
-        await _connect.call_for_each("ab", call, broken)
+        await _event_loop.call_for_each("ab", call, broken)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +160,9 @@ def test_warning(
 def test_event_loop(has_uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command uses uvloop if it is installed, and else asyncio's event loop."""
     asked = {"uvloop": object() if has_uvloop else None}
-    monkeypatch.setattr("losant_tokens.cli._connect.find_spec", asked.__getitem__)
+    monkeypatch.setattr("losant_tokens.cli._event_loop.find_spec", asked.__getitem__)
 
     async def loop() -> str:
         return type(asyncio.get_running_loop()).__module__
 
-    assert ("uvloop" in _connect.run_until_stopped(loop)) is has_uvloop
+    assert ("uvloop" in _event_loop.run_until_stopped(loop)) is has_uvloop

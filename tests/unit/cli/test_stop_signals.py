@@ -6,8 +6,8 @@ import time
 import anyio
 import pytest
 
-from losant_tokens.cli import _connect
-from losant_tokens.cli._connect import run_until_stopped
+from losant_tokens.cli import _event_loop
+from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.cli._stop_signals import StopSignals
 from tests.support.signals import send
 
@@ -54,7 +54,7 @@ def test_work_is_cancelled() -> None:
 
 def test_work_without_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work that a signal stopped before it returned raises KeyboardInterrupt."""
-    monkeypatch.setattr(_connect, "run_event_loop", lambda _: [])
+    monkeypatch.setattr(_event_loop, "run_event_loop", lambda _: [])
 
     with pytest.raises(KeyboardInterrupt):
         run_until_stopped(anyio.sleep_forever)

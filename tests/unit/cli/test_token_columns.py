@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from losant_tokens import ApiToken, Owner
-from losant_tokens.cli._token_view import (
+from losant_tokens.cli._token_columns import (
     COLUMNS,
     ListedToken,
     expiry_style,
