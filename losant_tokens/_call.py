@@ -242,7 +242,7 @@ class Call:
             self._record_response(sent_at)
 
     def _record_response(self, sent_at: float) -> None:
-        """Record that the service is up and accepts requests."""
+        """Record that the API is up and accepts requests."""
         self.state.rate_limiter.record_response(sent_at)
         if not self.state.budget.is_full:
             self.state.budget.record_response(is_retry=self.attempt > 1)

@@ -180,7 +180,7 @@ class AsyncClient:
 
     @property
     def base_url(self) -> str:
-        """The address of the API."""
+        """The base URL of the API."""
         return self._session.endpoint.base_url
 
     @property

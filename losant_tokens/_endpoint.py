@@ -1,4 +1,4 @@
-"""The address of the API and the headers that all requests share.
+"""The base URL of the API and the headers that all requests share.
 
 Nothing here waits or sends.
 """
@@ -19,7 +19,7 @@ _MAX_PORT = 65535
 
 @attrs.frozen(eq=False)
 class Endpoint:
-    """The address of the API, and the headers of all requests.
+    """The base URL of the API, and the headers of all requests.
 
     Attributes:
         base_url: Scheme, host and path, without a slash at the end.

@@ -1,19 +1,19 @@
 """A limit on the retries of a client, so that an outage does not multiply its requests.
 
-The problem: in an outage, every call sends all of its attempts. A service that is about to recover
+The problem: in an outage, every call sends all of its attempts. A server that is about to recover
 then receives four times the usual load.
 
 The approach: a token bucket for all calls of a client. A retry takes a token, and a success adds
 some. The first attempt of a call is always sent. While the bucket is empty, a retry is sent only
 from time to time, as a probe, at intervals that grow. Without probes, the bucket would stay empty
 if all calls wait for a retry. A call whose retry is not allowed continues its backoff, so that it
-still succeeds if the service recovers soon.
+still succeeds if the server recovers soon.
 
 Source: the standard retry mode of botocore has such a token bucket, and the chapter "Handling
 Overload" of Google's book "Site Reliability Engineering" describes retry budgets.
 
 Rejected: a circuit breaker, which holds back first attempts as well, because it would keep calls
-away from a service that has recovered.
+away from a server that has recovered.
 
 The caller passes the time, so that tests need no clock.
 """
@@ -60,7 +60,7 @@ class RetryBudget:
         return True
 
     def record_response(self, *, is_retry: bool) -> None:
-        """Add tokens because the service has responded.
+        """Add tokens because the API has responded.
 
         Args:
             is_retry: Whether the response belongs to a retry.

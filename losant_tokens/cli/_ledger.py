@@ -222,7 +222,7 @@ def online_states(
     Raises:
         UsageError: A name is unknown.
         CommandError: The environment has no token.
-        PlanRefused: A named quarantine is of another address or account.
+        PlanRefused: A named quarantine is for another base URL or account.
     """
     choices = [chosen_quarantine(name)[0] for name in names]
 
@@ -244,7 +244,7 @@ def offline_states(
 ) -> Sequence[jobs.Quarantine]:
     """Return quarantines as the files of this machine describe them.
 
-    Without names, they are those of the same address, and of the same account if the token in the
+    Without names, they are those for the same base URL, and of the same account if the token in the
     environment names it.
 
     Args:
@@ -268,7 +268,7 @@ def offline_states(
 
 
 def _is_of(quarantine: jobs.Quarantine, connection: ConnectionOptions) -> bool:
-    """Return whether nothing shows that a quarantine is of another address or account."""
+    """Return whether nothing shows that a quarantine is for another base URL or account."""
     client = AsyncClient(**connection.settings())
     try:
         quarantine.check(client)

@@ -51,9 +51,9 @@ RULE_OPTIONS: Mapping[str, str] = MappingProxyType(
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
         "Cannot determine which token this client uses": "Cannot determine which token is in use",
-        "Apply it with a client for the same address": "Set LOSANT_API_URL to the same address",
+        "Apply it with a client for the same base URL": "Set LOSANT_API_URL to the same URL",
         "The token that this client uses": "The token in use",
-        "Use a client for the same address": "Set LOSANT_API_URL to the same address",
+        "Use a client for the same base URL": "Set LOSANT_API_URL to the same URL",
         "but the client uses": "but this command uses",
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",

@@ -56,7 +56,7 @@ class PlanDiff:
         """Compare two plans of one account.
 
         Raises:
-            UsageError: The plans are for different addresses or accounts.
+            UsageError: The plans are for different base URLs or accounts.
         """
         _check_account(old, new)
         is_same_action = old.header.action == new.header.action
@@ -82,7 +82,7 @@ class PlanDiff:
 
 def _check_account(old: jobs.Plan, new: jobs.Plan) -> None:
     values = (
-        ("the address", old.header.base_url, new.header.base_url),
+        ("the base URL", old.header.base_url, new.header.base_url),
         ("the account", old.header.account, new.header.account),
     )
     for name, one, other in values:

@@ -5,7 +5,7 @@
     LosantError
     └── JobError           a job cannot continue
         ├── GuardRefused   the plan would do more than its guards allow
-        ├── PlanRefused    the plan was altered, is too old, or is for another account or address
+        ├── PlanRefused    the plan was altered, is too old, or is for another account or base URL
         ├── JournalError   the journal cannot be read or written
         └── JobFailed      a job ended in an error; it has the report
 """
@@ -44,7 +44,7 @@ class GuardRefused(JobError):
 
 
 class PlanRefused(JobError):
-    """A plan cannot be read, was altered, is too old, or is for another account or address."""
+    """A plan cannot be read, was altered, is too old, or is for another account or base URL."""
 
 
 class JournalError(JobError):

@@ -132,7 +132,7 @@ class Header:
 
     Attributes:
         created_at: The time when planning began, by the server's clock if that is known.
-        base_url: The address of the API.
+        base_url: The base URL of the API.
         action: The action.
         rule: The rule that selected the tokens, as a phrase.
         counts: The counts for each owner.

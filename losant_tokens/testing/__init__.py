@@ -1,6 +1,6 @@
 """A fake of Losant's token API, for tests without an account.
 
-`FakeLosant` keeps tokens, checks scopes, validates bodies and responds as the service does, in
+`FakeLosant` keeps tokens, checks scopes, validates bodies and responds as the API does, in
 process or on a loopback port. `Fault` makes it fail on demand. Install it with the extra
 `losant-tokens[testing]`.
 """

@@ -66,7 +66,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             `enforce` refuses the plan, `warn` warns, `off` checks nothing.
         max_concurrency: The maximum number of requests in flight. Default and upper bound: the
             number of the client's connections.
-        rate: The maximum number of requests per second. Default: as many as the server allows.
+        rate: The maximum number of requests per second. Default: as many as the API allows.
         max_age: The maximum age of the plan. Default: 24 hours.
         grace: How long requests in flight may continue after a stop, in seconds. Default: 5.
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
@@ -79,7 +79,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
 
     Raises:
         ValidationError: An argument is invalid.
-        PlanRefused: The plan is for another address, is too old, or was altered.
+        PlanRefused: The plan is for another base URL, is too old, or was altered.
         JournalError: The journal cannot be read or written, the job was started before, or another
             process applies the same plan.
         JobFailed: The plan is for another account, or the job ended in an error. `report` says what

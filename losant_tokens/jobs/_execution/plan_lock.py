@@ -2,7 +2,7 @@
 
 The journal has a lock, too, but a copy of the plan, a link to it, or another journal path would
 bypass that one. So this lock is a file in a private folder, and its name comes from the content of
-the plan: its digest, which covers the address and the account. The file names the process that
+the plan: its digest, which covers the base URL and the account. The file names the process that
 holds the lock.
 """
 
@@ -57,7 +57,7 @@ class PlanLock:
 
         Args:
             digest: The digest of the plan.
-            base_url: The address of the API.
+            base_url: The base URL of the API.
 
         Raises:
             JournalError: Another process holds the lock.
@@ -88,7 +88,7 @@ class PlanLock:
 
         Args:
             digest: The digest of the plan.
-            base_url: The address of the API.
+            base_url: The base URL of the API.
         """
         name = _name(digest, base_url)
         for folder in _candidates():

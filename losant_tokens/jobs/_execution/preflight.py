@@ -64,7 +64,7 @@ async def check_account_of_job(
     if failure is None:
         return None
     if isinstance(failure, LosantError) and may_retry_in_job(failure):
-        return f"the service does not respond; last seen: {describe(failure)}"
+        return f"the API does not respond; last seen: {describe(failure)}"
     raise failure
 
 

@@ -75,7 +75,7 @@ class Executor:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was unavailable for too long, or many tokens are missing.
+            GaveUpError: The API was unavailable for too long, or many tokens are missing.
             LosantError: Every other token would fail in the same way.
         """
         result = self._protection(item.entry)
@@ -104,7 +104,7 @@ class Executor:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was unavailable for too long.
+            GaveUpError: The API was unavailable for too long.
             LosantError: A request failed. The caller retries or ends the job.
         """
         throttle, entry = self.throttle, item.entry

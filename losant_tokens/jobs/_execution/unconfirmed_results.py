@@ -151,7 +151,7 @@ class HeldBackResults:
         if self._is_gone_refuted:
             raise GaveUpError(
                 "the API responded with 404 for many tokens in a row, but a list of all tokens "
-                "does not confirm it. Check that the address is that of the API, and that the "
+                "does not confirm it. Check that the base URL is that of the API, and that the "
                 "plan is not for another account"
             )
 

@@ -190,7 +190,7 @@ class _Preflight:
             planned.add(owner.id.lower())
         if found and planned:
             return other_account(owner, planned, found)
-        # The address of an application or an instance names it, and the token may list there.
+        # The URL of the request names an application or an instance, and the token may list there.
         if owner.id is not None or await self._can_read_one(owner):
             return None
         return _unconfirmed(owner)

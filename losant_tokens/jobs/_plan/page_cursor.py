@@ -111,6 +111,6 @@ class PageCursor:
         if listed > limit:
             raise ResponseError(
                 f"The list of the tokens of {self.owner} does not end: {listed} tokens were "
-                f"listed. Check the address of the API.",
+                f"listed. Check the base URL.",
                 status_code=200,
             )

@@ -118,13 +118,13 @@ class Plan:
         """Refuse the plan if it must not be applied.
 
         Args:
-            base_url: The address of the API.
+            base_url: The base URL of the API.
             max_age: How old the plan may be; `None` for any age.
             now: The time: the server's, if it is known.
 
         Raises:
             ValidationError: `max_age` is not a `timedelta`.
-            PlanRefused: A guard refused the plan, or it is for another address, too old, or from
+            PlanRefused: A guard refused the plan, or it is for another base URL, too old, or from
                 the future.
         """
         valid.check_argument(
@@ -138,7 +138,7 @@ class Plan:
         if base_url != self.header.base_url:
             raise PlanRefused(
                 f"{self.path} was made for {self.header.base_url}, but the client uses {base_url}. "
-                f"Apply it with a client for the same address."
+                f"Apply it with a client for the same base URL."
             )
         age = now - self.header.created_at
         if age < -MAX_FUTURE:

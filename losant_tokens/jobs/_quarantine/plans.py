@@ -92,7 +92,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     Raises:
         ValidationError: An argument is invalid. Nothing was sent.
         PlanRefused: The report cannot be used: it is not a report, is not from a job that
-            deactivated tokens, or is for another address or account.
+            deactivated tokens, or is for another base URL or account.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
@@ -165,7 +165,7 @@ async def restore(  # noqa: PLR0913 -- the guards of a plan
     Raises:
         ValidationError: An argument is invalid. Nothing was sent.
         PlanRefused: The report cannot be used: it is not a report, is not from a job that
-            deactivated tokens, or is for another address or account.
+            deactivated tokens, or is for another base URL or account.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
@@ -326,7 +326,7 @@ async def review_quarantines(
 ) -> tuple[QuarantineReview, ...]:
     """Compare quarantines with the tokens that the API lists now. Nothing is changed.
 
-    Quarantines of another address or account are left out. Each owner is listed once.
+    Quarantines for another base URL or account are left out. Each owner is listed once.
 
     Args:
         client: The client that lists the tokens.
@@ -355,7 +355,7 @@ async def review_quarantines(
 async def quarantines_of(
     client: AsyncClient, quarantines: Iterable[Quarantine]
 ) -> tuple[Quarantine, ...]:
-    """Return the quarantines of the client's address and account.
+    """Return the quarantines for the client's base URL and account.
 
     The claims of the token decide if they name the user. Otherwise one page of one token is listed
     for the user's tokens, and its ids decide.

@@ -198,18 +198,18 @@ class Quarantine:
             )
 
     def check(self, client: AsyncClient) -> None:
-        """Refuse a quarantine of another address or account.
+        """Refuse a quarantine for another base URL or account.
 
         Args:
             client: The client that is to change the tokens.
 
         Raises:
-            PlanRefused: The client uses another address, or a token of another account.
+            PlanRefused: The client uses another base URL, or a token of another account.
         """
         if self.base_url != client.base_url:
             raise PlanRefused(
                 f"{self.source} is for {self.base_url}, but the client uses {client.base_url}. "
-                f"Use a client for the same address."
+                f"Use a client for the same base URL."
             )
         if problem := other_claim(self.owners, self.account, client.account):
             raise PlanRefused(f"{self.source} {problem}")

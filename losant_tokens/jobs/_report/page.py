@@ -415,7 +415,7 @@ def format_tokens(count: int) -> str:
 
 
 def account_fact(header: Header) -> str:
-    """Return the address of the API, with the account if the token claims one."""
+    """Return the base URL, with the account if the token claims one."""
     owners = ", ".join(map(str, header.counts))
     account = "" if header.account is None else f", account {header.account}"
     return f"{header.base_url}, {owners}{account}"

@@ -1,7 +1,7 @@
 """A circuit breaker with a retry budget: when to retry, when to wait, and when to give up.
 
-The problem: if a service is down, each worker of a job would retry its own token. That sends many
-requests to a service that is trying to recover, and uses up the attempts of tokens that nothing is
+The problem: if the API is down, each worker of a job would retry its own token. That sends many
+requests to a server that is trying to recover, and uses up the attempts of tokens that nothing is
 wrong with. If only some requests fail, retries still multiply the load.
 
 The approach is a circuit breaker (Nygard, "Release It!", 2007): after several failures in a row it
@@ -11,9 +11,9 @@ and in "Handling Overload" of Google's SRE book: requests earn a share of a retr
 earn less. An empty budget opens the circuit. Two things are special here:
 
 - A response that cannot come from the API, such as a login page of a captive portal, counts as a
-  failure, and fewer of them open the circuit. If the API has never responded, the address is
+  failure, and fewer of them open the circuit. If the API has never responded, the base URL is
   probably wrong, so the job gives up after 15 seconds.
-- A 429 proves that the service works, so it closes the circuit. A job that gets no
+- A 429 proves that the API works, so it closes the circuit. A job that gets no
   other response gives up after the same time as in an outage.
 
 Rejected: a threshold on the error rate, because it needs a window of time, which is too short for a

@@ -130,7 +130,7 @@ class Throttle:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was unavailable for too long.
+            GaveUpError: The API was unavailable for too long.
         """
         is_probe = await self._wait_for_places(places)
         slot = Slot(self, places, self.now() + min(1.0 / self.rate.per_second, _MAX_SPACING))
@@ -194,7 +194,7 @@ class Throttle:
         if circuit.is_open:
             return  # the next slot is a probe, which waits
         if circuit.is_out_of_patience(now) or self.rate.pause_left(now) > circuit.patience:
-            raise GaveUpError(f"the service refuses further requests: {error}")
+            raise GaveUpError(f"the API refuses further requests: {error}")
         if classify(error) is FailureKind.RATE_LIMITED:
             return  # the rate limiter has slowed down
         if not circuit.take_retry():
@@ -256,7 +256,7 @@ class Throttle:
 
         Raises:
             StoppedError: The job is stopping.
-            GaveUpError: The service was unavailable for too long.
+            GaveUpError: The API was unavailable for too long.
         """
         while True:
             if not self.is_stopping and (
@@ -303,7 +303,7 @@ class Throttle:
         now = self.now()
         if self.circuit_breaker.is_out_of_patience(now):
             seen = "" if self.last_error is None else f"; last seen: {describe(self.last_error)}"
-            raise GaveUpError(f"the service does not respond{seen}")
+            raise GaveUpError(f"the API does not respond{seen}")
         seconds = self.circuit_breaker.next_probe(now)
         self.next_probe_at = now + seconds
         if self.last_error is not None:
@@ -342,7 +342,7 @@ class Throttle:
             attempts: The attempts for the token. A failure is added.
         """
         if isinstance(error, ResponseTooLarge):
-            return  # The limit is the client's own, so the error says nothing about the service.
+            return  # The limit is the client's own, so the error says nothing about the API.
         match classify(error):
             case FailureKind.RATE_LIMITED:
                 self._record_rate_limit(error, sent_at)

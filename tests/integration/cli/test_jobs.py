@@ -791,7 +791,7 @@ def test_gave_up(
     async def gives_up(*arguments: object, **settings: object) -> jobs.Report:
         report = await apply(*arguments, **settings)  # type: ignore[arg-type]
         report.states.record(0, "untouched")
-        return attrs.evolve(report, gave_up="the service does not respond")
+        return attrs.evolve(report, gave_up="the API does not respond")
 
     monkeypatch.setattr(jobs, "apply", gives_up)
 
@@ -799,7 +799,7 @@ def test_gave_up(
 
     assert (code, ", not started 1: " in out) == (3, True)
     assert err.endswith(
-        "losant-tokens: error: gave up: the service does not respond\n"
+        "losant-tokens: error: gave up: the API does not respond\n"
         "To resume: losant-tokens apply p.jsonl --resume\n"
     )
 

@@ -617,7 +617,7 @@ def test_empty_list(service: str, command: Command) -> None:
 def test_list_of_another_address(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Quarantines of another address are left out, and a named one is refused."""
+    """Quarantines for another base URL are left out, and a named one is refused."""
     command("quarantine", *CI, "--report", "q.json")
     monkeypatch.setenv("LOSANT_API_URL", "http://127.0.0.1:9")
 

@@ -106,12 +106,12 @@ def test_case_of_ids_does_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"base_url": "https://a.example"}, "the address of .* is https://a.example, and that of"),
+        ({"base_url": "https://a.example"}, "the base URL of .* is https://a.example, and that of"),
         ({"account": "userId 1"}, "the account of .* is userId 1, and that of .* is userId 2"),
     ],
 )
 def test_other_account(tmp_path: Path, members: dict[str, Any], message: str) -> None:
-    """Plans for different addresses or accounts cannot be compared."""
+    """Plans for different base URLs or accounts cannot be compared."""
     old, new = planned(tmp_path, A, **members), planned(tmp_path, A, account="userId 2")
 
     with pytest.raises(UsageError, match=f"^the plans cannot be compared: {message}"):

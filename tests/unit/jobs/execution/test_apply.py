@@ -127,7 +127,7 @@ async def test_protected_tokens_need_no_request(tmp_path: Path) -> None:
 
 
 async def test_refused_plans(tmp_path: Path) -> None:
-    """A plan for another address, an old one and an altered one are refused."""
+    """A plan for another base URL, an old one and an altered one are refused."""
     fake = fake_with(2)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)

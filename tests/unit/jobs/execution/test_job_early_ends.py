@@ -123,7 +123,7 @@ def test_endless_outage(tmp_path: Path, instead: Callable[[], Awaitable[None]]) 
 
     first, second = on_virtual_time(job)
 
-    assert (first.gave_up or "").startswith("the service does not respond; last seen: ")
+    assert (first.gave_up or "").startswith("the API does not respond; last seen: ")
     assert 100 <= first.seconds <= 115
     assert first.counts[Outcome.FAILED] == 0
     assert first.pending + sum(first.counts.values()) == 200
@@ -143,7 +143,7 @@ def test_endless_rate_limit(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up or "").startswith("the service refuses further requests: userApi")
+    assert (report.gave_up or "").startswith("the API refuses further requests: userApi")
     assert report.pending == 50
     assert 60 <= report.seconds <= 70
     assert report.requests == report.refused < 60
@@ -162,7 +162,7 @@ def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up or "").startswith("the service refuses further requests: userApi")
+    assert (report.gave_up or "").startswith("the API refuses further requests: userApi")
     assert report.pending == 5
     assert report.seconds < 1
 
@@ -201,7 +201,7 @@ def test_token_in_doubt_stays_unknown(tmp_path: Path) -> None:
 
     report = on_virtual_time(job)
 
-    assert (report.gave_up or "").startswith("the service refuses further requests: userApi")
+    assert (report.gave_up or "").startswith("the API refuses further requests: userApi")
     assert counts(report) == {"unknown": 1}
 
 

@@ -668,7 +668,7 @@ def test_outage_during_the_account_check(tmp_path: Path, fault: dict[str, Any]) 
 
     first, second = on_virtual_time(job)
 
-    assert "the service does not respond; last seen: " in (first.gave_up or "")
+    assert "the API does not respond; last seen: " in (first.gave_up or "")
     assert (counts(first), first.pending, first.requests) == ({}, 3, 0)
     assert counts(second) == {"done": 3}
 

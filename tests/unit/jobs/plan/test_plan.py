@@ -283,10 +283,10 @@ def test_plan_that_was_replaced(tmp_path: Path) -> None:
         ("https://api.losant.com", -timedelta(days=400), "was made at 2026-03-01T12:00:00"),
     ],
 )
-def test_address_and_age(
+def test_base_url_and_age(
     tmp_path: Path, base_url: str, age: timedelta, problem: str | None
 ) -> None:
-    """A plan is refused for another address, if it is too old, or from the future."""
+    """A plan is refused for another base URL, if it is too old, or from the future."""
     plan = write(tmp_path / "plan.jsonl")
     if problem is None:
         plan.check(base_url, timedelta(hours=24), NOW + age)

@@ -265,7 +265,7 @@ async def test_reports_of_other_actions(client: AsyncClient, tmp_path: Path, act
 
 
 async def test_another_address(client: AsyncClient, tmp_path: Path) -> None:
-    """The report of a job at another address is refused."""
+    """The report of a job for another base URL is refused."""
     made = report(
         tmp_path, [Outcome.DONE], action="deactivate", header={"base_url": "https://x.example"}
     )

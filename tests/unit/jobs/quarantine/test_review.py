@@ -68,7 +68,7 @@ async def test_owner_that_cannot_be_listed(
 
 
 async def test_quarantines_of_others(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
-    """Quarantines of another address or account are left out, by claims or by listed ids."""
+    """Quarantines for another base URL or account are left out, by claims or by listed ids."""
     mine = Quarantine.of(await quarantined(client, tmp_path))
     elsewhere = attrs.evolve(mine, base_url="https://x.example")
     theirs = attrs.evolve(mine, account=None, owner_ids={Owner.user(): ("b" * 24,)})

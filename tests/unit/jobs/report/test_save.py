@@ -35,7 +35,7 @@ def test_json(tmp_path: Path) -> None:
         pace=[PaceSample(at=1.00049, per_second=7.0, concurrency=3, refused=2)],
         changed={0: NOW},
         settings={"rate": None},
-        gave_up="the service does not respond",
+        gave_up="the API does not respond",
         header={"protected": ("x",), "token_in_use": "f" * 24, "drifted": True},
     )
 
@@ -95,7 +95,7 @@ def test_json(tmp_path: Path) -> None:
             "retries": 2,
             "refused": 2,
             "settledBefore": 0,
-            "gaveUp": "the service does not respond",
+            "gaveUp": "the API does not respond",
             "complete": False,
         },
         "totals": {
