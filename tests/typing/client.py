@@ -34,6 +34,7 @@ from losant_tokens import (
     httpx_transport,
     published_scopes,
 )
+from losant_tokens.errors import ScopeError
 
 ID = "575ec7417ae143cd83dc4a95"
 POST = ApiTokenPost(name="ci", scope=["all.User.read", UnlistedScope("new.scope")])
@@ -87,6 +88,7 @@ async def tokens_of_any_owner(client: AsyncClient) -> None:
     tokens = client.tokens(Owner.application(ID))
     assert_type(tokens, OwnerTokens)
     assert_type(client.tokens("user"), OwnerTokens)
+    assert_type(tokens.refusal("delete"), ScopeError | None)
     assert_type(await tokens.get(ID), ApiToken | UserOauthToken)
     assert_type(await tokens.patch(ID, PATCH), ApiToken | UserOauthToken)
     assert_type(await tokens.delete(ID), Success)

@@ -37,6 +37,8 @@ async def job(client: AsyncClient) -> None:
     assert_type(reviews, tuple[jobs.QuarantineReview, ...])
     assert_type(await jobs.sweep(client, ledger.quarantines(), path="sweep.jsonl"), Plan)
     assert_type(jobs.job_report(plan), Report)
+    found = await jobs.quarantines_of(client, ledger.quarantines())
+    assert_type(found, tuple[jobs.Quarantine, ...])
 
 
 async def failed_job(client: AsyncClient, plan: Plan) -> None:
@@ -56,6 +58,7 @@ def plans() -> None:
     assert_type(plan.header.total, Counts)
     assert_type(plan.entries(), Iterator[Entry])
     assert_type(len(plan), int)
+    assert_type(jobs.save_plan_page(plan, "plan.html"), Path)
 
 
 def reports(report: Report) -> None:
@@ -70,6 +73,7 @@ def reports(report: Report) -> None:
     assert_type(report.results(), Iterator[Result])
     assert_type(report.summary(), dict[str, Any])
     assert_type(report.save("report.html"), Path)
+    assert_type(jobs.harmless_cell("=1"), str)
 
 
 def rules() -> None:
@@ -79,6 +83,7 @@ def rules() -> None:
     assert_type(jobs.expires_within(SPAN), Rule)
     assert_type(jobs.not_updated_for(SPAN), Rule)
     assert_type(jobs.no_tokens(), Rule)
+    assert_type(jobs.active(), Rule)
     assert_type(jobs.name_matches("prod-1", "prod-*"), bool)
 
 
