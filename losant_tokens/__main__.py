@@ -1,4 +1,4 @@
-"""`python -m losant_tokens` is `losant-tokens`."""
+"""Run `losant-tokens` as `python -m losant_tokens`."""
 
 from losant_tokens.cli import main
 

@@ -79,9 +79,7 @@ COMMANDS = {
         _JOBS,
         _CLEAN_UP,
     ),
-    "plan show": _Command(
-        "plan:show_plan_file", "Show a plan for a review.", texts.PLAN_SHOW, _JOBS
-    ),
+    "plan show": _Command("plan:show_plan_file", "Show a plan for review.", texts.PLAN_SHOW, _JOBS),
     "plan diff": _Command("plan:diff_plans", "Compare two plans.", texts.PLAN_DIFF, _JOBS),
     "apply": _Command(
         "apply:apply_plan", "Apply a plan after confirmation.", texts.APPLY, _JOBS, _CLEAN_UP
@@ -121,7 +119,7 @@ COMMANDS = {
     ),
     "quarantine list": _Command(
         "quarantine:list_quarantines",
-        "List quarantines, with what became of their tokens.",
+        "List quarantines and the state of their tokens.",
         texts.QUARANTINE_LIST,
         "losant_tokens.cli._ledger",
     ),

@@ -1,7 +1,7 @@
 """Colors: the decision whether a stream gets them, and strings with escape sequences.
 
-The variables have no standard with an order. no-color.org asks that NO_COLOR wins, and so it does
-in Python (the traceback of 3.13) and in rich. CLICOLOR and CLICOLOR_FORCE are from bixense.com.
+No standard defines the order of the variables. no-color.org asks programs to let NO_COLOR win, as
+rich and the tracebacks of Python 3.13 do. CLICOLOR and CLICOLOR_FORCE are from bixense.com.
 """
 
 import os
@@ -26,7 +26,7 @@ _CODES: Mapping[str, str] = MappingProxyType(
 
 
 def has_color(stream: Any) -> bool:
-    """Return whether a stream gets colors. The first of these conditions decides.
+    """Return whether a stream gets colors: the first of these conditions that applies decides.
 
     1. `NO_COLOR` is set: no.
     2. `FORCE_COLOR` or `CLICOLOR_FORCE` is set, and is not `0`: yes, also without a terminal.

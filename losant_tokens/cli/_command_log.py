@@ -54,7 +54,7 @@ def command_log(arguments: Mapping[str, Any], command: str) -> Iterator[None]:
     connection: ConnectionOptions = arguments["connection"]
     is_quiet = arguments.get("quiet") or getattr(arguments.get("options"), "quiet", False)
     if connection.verbose and is_quiet:
-        raise UsageError("--verbose and --quiet exclude each other")
+        raise UsageError("--verbose cannot be combined with --quiet")
     with ExitStack() as stack:
         stack.enter_context(verbose_output(connection.verbose))
         if connection.log_file is not None:
@@ -103,7 +103,7 @@ def _logged(show: Callable[[str], None], level: int) -> Iterator[None]:
 
 
 def without_token(text: str) -> str:
-    """Return a text without the API token, in case that a message repeats an argument."""
+    """Return a string without the API token, in case a message repeats an argument."""
     token = os.environ.get("LOSANT_API_TOKEN", "")
     return text.replace(token, "[LOSANT_API_TOKEN]") if len(token) >= _MIN_SECRET else text
 
@@ -169,7 +169,7 @@ def _check_log(path: Path, descriptor: int) -> None:
         raise CommandError(f"{path} cannot be written: it is not a regular file")
     if found.st_size and not _LINE.match(os.read(descriptor, _LONGEST_START)):
         raise BlockedError(
-            f"{path} is not a log of losant-tokens, so it is kept as it is",
+            f"{path} is not a log of losant-tokens, so it was not changed",
             "choose another --log-file",
         )
     try:

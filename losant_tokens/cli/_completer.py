@@ -1,8 +1,8 @@
 """`losant-tokens __complete`: the values that a shell offers at TAB.
 
 The scripts in `_completion_scripts` call it with the words of the command line. It walks the same
-app that parses the command line, so it knows each command and option. It prints nothing in doubt:
-an error would appear in the middle of the line that the user is typing.
+app that parses the command line, so it knows each command and option. If in doubt, it prints
+nothing: an error would appear in the middle of the line that the user is typing.
 """
 
 import os

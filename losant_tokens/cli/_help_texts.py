@@ -69,8 +69,8 @@ LIST = f"""\
 Without selection options, all tokens are listed.
 {_SELECTION}
 COLUMN is id, name, status, expires, created, updated, scopes, creator, owner
-or description. COLUMNS are several, with commas: id,name,expires.
-FIELDS are members of the API's JSON, and owner: id,name,expirationDate.
+or description. COLUMNS are separated by commas: id,name,expires.
+FIELDS are members of the API's JSON, or owner: id,name,expirationDate.
 
 On a terminal, the table fits its width, and a long one is shown in a pager. In
 a pipe, each token is one line of complete values separated by tabs, without a
@@ -142,7 +142,7 @@ PLAN = f"""\
 
 {_SELECTION}
 
-The plan is a file. `losant-tokens plan show` shows it for a review, and
+The plan is a file. `losant-tokens plan show` shows it for review, and
 `losant-tokens apply` applies it, unless it was altered.
 
 Examples:
@@ -207,7 +207,7 @@ QUARANTINE = f"""\
 {_SELECTION}
 
 The API rejects requests with an inactive token. The quarantine is recorded in
-the state folder, with an id for `losant-tokens restore` and `sweep`.
+the state folder, under an id for `losant-tokens restore` and `sweep`.
 
 Examples:
   losant-tokens quarantine --not-updated-for 180d --grace 30d
@@ -221,9 +221,9 @@ QUARANTINE_LIST = f"""\
 
 {_QUARANTINE_NAME}
 
-Files know what jobs on this machine did, and the API knows which tokens are
-still inactive and unchanged. Both are compared. With --offline, only files are
-read: tokens that somebody else activated or deleted are shown as waiting.
+The command compares the records of this machine with the tokens that the API
+lists. With --offline, it only reads the records: tokens that somebody else
+activated or deleted are shown as waiting.
 
 Examples:
   losant-tokens quarantine list
@@ -293,8 +293,8 @@ Examples:
 RUNS_PRUNE = f"""\
 The state folder holds the plans and journals of jobs without --out. A job is
 complete if each of its tokens has an outcome, or if it was never applied. Files
-named with --out are kept, and quarantines until no token of theirs waits. Other
-commands remove files older than 180 days automatically.
+named with --out are kept, and so are quarantines while tokens wait. Commands
+for jobs remove files older than 180 days automatically.
 
 {_AGE}
 
@@ -305,7 +305,7 @@ Examples:
 
 COMPLETION = """\
 TAB then completes commands, options, scopes, files, and the
-ids and names of tokens, which are kept for a minute.
+ids and names of tokens, which are cached for a minute.
 
 Examples:
   losant-tokens completion bash

@@ -143,7 +143,7 @@ def find_quarantine(name: str) -> jobs.Quarantine:
         return found[0]
     if found:
         listed = ", ".join(f"{one.id} ({format_datetime(one.created_at, '?')})" for one in found)
-        raise UsageError(f"{name!r} is the beginning of several ids: {listed}", "add a digit")
+        raise UsageError(f"{name!r} matches several ids: {listed}", "add a digit")
     raise UsageError(
         f"there is no quarantine and no file {name!r}",
         "to see the quarantines: losant-tokens quarantine list",

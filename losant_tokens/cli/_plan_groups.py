@@ -31,6 +31,7 @@ class _Dates:
     missing: int = 0
 
     def add(self, time: datetime | None) -> None:
+        """Add a datetime; `None` counts as missing."""
         if time is None:
             self.missing += 1
             return

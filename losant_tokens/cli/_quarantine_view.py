@@ -1,4 +1,4 @@
-"""Quarantines for people: what became of their tokens, and when they are due."""
+"""Quarantines for people: the state of their tokens, and when they are due."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -139,7 +139,7 @@ def find_run(name: str) -> Run:
         return found[0]
     if found:
         listed = ", ".join(f"{run.id} ({format_datetime(run.planned_at, '?')})" for run in found)
-        raise UsageError(f"{name!r} is the beginning of several ids: {listed}", "add a digit")
+        raise UsageError(f"{name!r} matches several ids: {listed}", "add a digit")
     raise UsageError(
         f"there is no run and no plan {name!r}", "to see the runs: losant-tokens runs list"
     )

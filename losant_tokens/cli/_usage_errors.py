@@ -96,7 +96,7 @@ def nearest_name(typed: str, names: Iterable[str]) -> str | None:
 
 
 def quoted(value: str) -> str:
-    """Return a value in quotation marks that it does not contain, if there are such."""
+    """Return a value in quotation marks that it does not contain, if possible."""
     mark = '"' if "'" in value else "'"
     return f"{mark}{value}{mark}"
 

@@ -90,7 +90,7 @@ def existing_file(_type: object, path: Path) -> None:
 
 
 def quarantine_name(_type: object, name: str | None) -> None:
-    """Check the file of a quarantine, if a string is the path of a file and not an id.
+    """Check the file of a quarantine, if a string is a path and not an id.
 
     Raises:
         ValueError: The file does not exist, is a folder, or cannot be read; or the string is empty.

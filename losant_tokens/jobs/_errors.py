@@ -29,7 +29,7 @@ class GuardRefused(JobError):
     """A plan would do more than its guards allow. The message says how to allow it.
 
     Attributes:
-        plan: The plan that was refused, for a review. It is in a temporary folder, which is removed
+        plan: The plan that was refused, for review. It is in a temporary folder, which is removed
             with it, and it cannot be applied. `None` if the error is not about a plan, or if the
             plan could not be saved.
     """

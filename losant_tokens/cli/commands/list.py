@@ -45,7 +45,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     columns: Annotated[
         str | None, Parameter(metavar="COLUMNS", help="Show these columns, in this order.")
     ] = None,
-    csv: Annotated[bool, flag("Write CSV, with all columns unless --columns chooses.")] = False,
+    csv: Annotated[bool, flag("Write CSV: all columns, or those of --columns.")] = False,
     json: Annotated[
         tuple[str, ...] | None,
         Parameter(

@@ -90,7 +90,7 @@ def show_plan_file(
     json: Annotated[Json, Parameter(help="Write the plan and its tokens as JSON.")] = False,
     html: HtmlFile = None,
 ) -> int:
-    """Show a plan for a review."""
+    """Show a plan for review."""
     from losant_tokens import jobs
     from losant_tokens.cli._pager import write_parts
     from losant_tokens.cli._plan_columns import Page
@@ -100,7 +100,7 @@ def show_plan_file(
 
     if sum((full, json, html is not None)) > 1:
         raise UsageError(
-            "--full, --json and --html exclude each other",
+            "--full, --json and --html cannot be combined",
             "--json and --html always have each token",
         )
     plan = jobs.Plan.read(file)

@@ -68,7 +68,7 @@ def list_quarantines(
     json: Annotated[Json, Parameter(help="Write JSON, with all numbers.")] = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """List quarantines, with what became of their tokens."""
+    """List quarantines and the state of their tokens."""
     from losant_tokens.cli import _ledger
     from losant_tokens.cli._quarantine_view import as_json_values, show_quarantines
 
@@ -104,7 +104,7 @@ def sweep(
     if quarantine is not None and due:
         raise UsageError("name a quarantine or pass --due, but not both", _HELP)
     if due and after is not None:
-        raise UsageError("--due uses the grace period of each quarantine: leave --after out", _HELP)
+        raise UsageError("--due uses the grace period of each quarantine: leave out --after", _HELP)
     require_terminal_or_yes("sweep", yes=options.yes)
     choose, file = (due_quarantines, None) if quarantine is None else chosen_quarantine(quarantine)
     reviews: list[jobs.QuarantineReview] = []

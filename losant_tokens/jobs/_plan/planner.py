@@ -181,7 +181,7 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
 
 
 async def _refused_plan(writer: PlanWriter, header: Header) -> Plan | None:
-    """Return a plan that a guard refused, for a review; `None` if it cannot be saved."""
+    """Return a plan that a guard refused, for review; `None` if it cannot be saved."""
     try:
         digest = await anyio.to_thread.run_sync(writer.save_refused, header)
     except JobError:

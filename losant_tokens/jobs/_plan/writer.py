@@ -156,7 +156,7 @@ class PlanWriter:
         return digest
 
     def save_refused(self, header: Header) -> str:
-        """Write a plan that a guard refused to a temporary folder, for a review.
+        """Write a plan that a guard refused to a temporary folder, for review.
 
         Returns:
             The digest of the plan.

@@ -97,7 +97,7 @@ def test_verbose_and_quiet(fake: FakeLosant, command: Command, name: str) -> Non
 
     result = command(name, "--inactive", "--quiet", "--verbose", *yes)
 
-    expected = "losant-tokens: error: --verbose and --quiet exclude each other\n"
+    expected = "losant-tokens: error: --verbose cannot be combined with --quiet\n"
     assert result == (2, "", expected)
 
 
@@ -195,7 +195,7 @@ def test_file_that_is_not_a_log(
 
     assert (code, fake.requests, Path("notes").read_text()) == (4, (), content)
     assert err == (
-        "losant-tokens: error: notes is not a log of losant-tokens, so it is kept as it is\n"
+        "losant-tokens: error: notes is not a log of losant-tokens, so it was not changed\n"
         "hint: choose another --log-file\n"
     )
 

@@ -229,11 +229,11 @@ def test_page_that_replaces_another_file(plan: jobs.Plan, command: Command) -> N
     [["--full", "--json"], ["--json", "--html", "p.html"], ["--full", "--html", "p.html"]],
 )
 def test_exclusive_options(plan: jobs.Plan, command: Command, options: list[str]) -> None:
-    """--full, --json and --html exclude each other."""
+    """--full, --json and --html cannot be combined."""
     code, out, err = command("plan", "show", "p.jsonl", *options)
 
     assert (code, out) == (2, "")
-    assert err.startswith("losant-tokens: error: --full, --json and --html exclude each other\n")
+    assert err.startswith("losant-tokens: error: --full, --json and --html cannot be combined\n")
 
 
 @pytest.mark.parametrize(

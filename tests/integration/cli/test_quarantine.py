@@ -94,7 +94,7 @@ def test_ambiguous_name(
 
     code, _, err = command("restore", "1f3a", "--yes")
 
-    assert (code, "'1f3a' is the beginning of several ids: " in err) == (2, True)
+    assert (code, "'1f3a' matches several ids: " in err) == (2, True)
     for one in recorded(state):
         assert f"{one.id} (20" in err
 

@@ -256,7 +256,7 @@ def test_ambiguous_run(
 
     code, _, err = command("runs", "show", "")
 
-    assert (code, "is the beginning of several ids: " in err) == (2, True)
+    assert (code, "matches several ids: " in err) == (2, True)
     for path in state.glob("*.jsonl"):
         assert f"{jobs.Plan.read(path).id} (20" in err
 
