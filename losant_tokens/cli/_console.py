@@ -142,6 +142,16 @@ def write_output(text: str, file: TextIO | None = None) -> None:
         raise CommandError(f"standard output cannot be written: {reason}") from None
 
 
+def write_summary(line: str) -> None:
+    """Write a sentence about a change as `write_result` does, broken between words on a terminal.
+
+    Args:
+        line: The sentence, without a line break.
+    """
+    lines = wrapped(line, terminal_size(sys.stdout)[0]) if sys.stdout.isatty() else [line]
+    write_result("".join(f"{one}\n" for one in lines))
+
+
 def write_result(text: str) -> None:
     """Write the result of a change to stdout, or to stderr if that fails.
 

@@ -74,6 +74,8 @@ def explain(error: errors.LosantError) -> CommandError:
         return CommandError(message, "the request may have succeeded: check before you retry")
     if _is_safety_check(error):
         return BlockedError(message)
+    if isinstance(error, errors.ValidationError):
+        return UsageError(message)
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
     return CommandError(message, next(hints, ""))
 

@@ -339,7 +339,7 @@ is closed), lost (the same, after the change was made), truncate, html or
 garbage. SHARE is a percentage.
 TIME is a latency such as 50ms or 1.5s, or a range such as 20ms-200ms.
 OFFSET is +30d or -2h, to try rules about time. Type it while the sandbox runs
-to move the clock again. Commands for jobs then need --clock-check off.
+to move the clock again. Rules about time then need --clock-check off.
 
 Examples:
   losant-tokens sandbox

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from losant_tokens import jobs
-from losant_tokens.cli._console import is_quiet, print_error, print_status, write_result
+from losant_tokens.cli._console import (
+    is_quiet,
+    print_error,
+    print_status,
+    write_result,
+    write_summary,
+)
 from losant_tokens.cli._errors import CommandError, explain
 from losant_tokens.cli._json import as_json
 from losant_tokens.cli._ledger import record
@@ -70,7 +76,7 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
         del summary["pace"]
         write_result(as_json({**summary, "reports": list(map(str, saved))}))
     elif not is_quiet() and report.plan.header.total.selected:
-        write_result(f"{totals_line(report)}\n")
+        write_summary(totals_line(report))
     print_failures(report)
     for file in saved:
         print_status(f"Report: {file}")

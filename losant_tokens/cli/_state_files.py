@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from losant_tokens import jobs
-from losant_tokens.cli._console import print_status, write_result
+from losant_tokens.cli._console import is_quiet, print_status, write_result
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.cli._job_options import DEFAULT_PRUNE_AGE
 from losant_tokens.errors import LosantError
@@ -143,7 +143,8 @@ def prune_state_folder(older_than: timedelta) -> int:
     """Prune the state folder, print the files that were removed, and return the exit code."""
     folder = existing_state_folder()
     removed = [] if folder is None else prune(folder, older_than)
-    write_result("".join(f"{path}\n" for path in removed))
+    if not is_quiet():
+        write_result("".join(f"{path}\n" for path in removed))
     print_status(f"Removed {len(removed)} file{'' if len(removed) == 1 else 's'}.")
     return 0
 

@@ -27,6 +27,7 @@ Token = ApiToken | UserOauthToken
 EXPIRES_SOON = timedelta(days=30)
 _OWNER_DIGITS = 6  # the digits of an id that distinguish owners
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_MAX_ROUNDING = timedelta(minutes=1)  # more than the server rounds its time
 
 
 @frozen
@@ -79,9 +80,22 @@ def _time_column(read: Callable[[Token], datetime | None], *steps: tuple[int, in
         time = read(one.token)
         if time is None:
             return Cell("")
+        time = not_ahead(time, one.now)
         return Cell(relative_time(time, one.now), shorter=(short_relative_time(time, one.now),))
 
     return Column(text, key, cell, steps)
+
+
+def not_ahead(time: datetime, now: datetime) -> datetime:
+    """Return the time of a past event, but `now` if it is less than a minute ahead.
+
+    The server states its time in whole seconds, so an event of this second can seem to be ahead.
+
+    Args:
+        time: The time of the event.
+        now: The current time, by the server's clock.
+    """
+    return now if now < time < now + _MAX_ROUNDING else time
 
 
 def _expires_text(one: ListedToken) -> str:

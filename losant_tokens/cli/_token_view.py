@@ -8,7 +8,13 @@ from losant_tokens import Owner
 from losant_tokens.cli._colors import colored, has_color
 from losant_tokens.cli._console import terminal_size
 from losant_tokens.cli._format import escaped, format_datetime, no_expiry, relative_time, wrapped
-from losant_tokens.cli._token_columns import ListedToken, Token, expires_cell, expiry_style
+from losant_tokens.cli._token_columns import (
+    ListedToken,
+    Token,
+    expires_cell,
+    expiry_style,
+    not_ahead,
+)
 
 _LABEL_WIDTH = 15
 
@@ -48,7 +54,7 @@ def _details(one: ListedToken) -> Iterable[tuple[str, str, Sequence[str]]]:
         return f"{format_datetime(value, '')} ({phrase})" if value else ""
 
     def past(value: datetime | None) -> str:
-        return time(value, relative_time(value, now)) if value else ""
+        return time(value, relative_time(not_ahead(value, now), now)) if value else ""
 
     expires = time(token.expiration_date, expires_cell(one).text) or no_expiry(token)
     creates = can_create_tokens().matches(token, now)

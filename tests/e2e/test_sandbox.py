@@ -154,7 +154,7 @@ def test_conditions(command: Command, type_lines: Typist) -> None:
         *("--fail", "503:2%", "--fail", "timeout:1%", "--clock", "-30d"),
     )
 
-    assert (code, "jobs need --clock-check off" in err) == (0, True)
+    assert (code, "losant-tokens sweep --due --clock-check off" in err) == (0, True)
 
 
 def test_typed_offset(command: Command, type_lines: Typist) -> None:
@@ -165,7 +165,7 @@ def test_typed_offset(command: Command, type_lines: Typist) -> None:
 
     assert code == 0
     assert err.count("The clock of the fake is at ") == 2
-    assert err.count("jobs need --clock-check off") == 1
+    assert err.count("losant-tokens sweep --due --clock-check off") == 1
     assert 'error: "soon" is not an offset of the clock: ' in err
 
 

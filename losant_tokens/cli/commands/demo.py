@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_status, write_result
+from losant_tokens.cli._console import print_status, write_summary
 from losant_tokens.cli._errors import EXIT_INTERRUPTED
 from losant_tokens.cli._fake_process import RunningFake, running_fake
 from losant_tokens.cli._format import format_count
@@ -67,7 +67,7 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
     with runner.signals.postponed():
         report = runner.run()
         print_failures(report)
-        write_result(f"{_summary(report)}\n")
+        write_summary(_summary(report))
     print_status("To try these and other commands yourself: losant-tokens sandbox")
     return EXIT_INTERRUPTED if runner.is_stopped else exit_code(report, runner)
 

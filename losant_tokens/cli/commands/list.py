@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_status, terminal_size, write_output
+from losant_tokens.cli._console import print_status, quiet_output, terminal_size, write_output
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._format import escaped, format_count, wrapped
 from losant_tokens.cli._job_options import DEFAULT_OWNERS, NO_RULES, Owners, RuleOptions
@@ -16,6 +16,7 @@ from losant_tokens.cli._options import (
     AtLeastOne,
     ConnectionOptions,
     PageSize,
+    Quiet,
     flag,
 )
 
@@ -57,6 +58,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
         ),
     ] = None,
     page_size: PageSize = None,
+    quiet: Quiet = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """List tokens as a table, CSV or JSON."""
@@ -87,13 +89,15 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
         page_size=page_size,
         needs_total=is_table,
     )
-    found = run_with_client(query.run, connection)
+    with quiet_output(quiet):
+        found = run_with_client(query.run, connection)
+        if not found.tokens and fields is None and not csv:
+            print_status(_nothing_found(query, found))
+            return 0
     if fields is not None:
         write_output(as_json(_json_rows(found, fields, names_owner=len(owners) > 1)))
     elif csv:
         write_output(_csv(found, shown))
-    elif not found.tokens:
-        print_status(_nothing_found(query, found))
     elif is_table:
         _write_table(found, shown)
     else:

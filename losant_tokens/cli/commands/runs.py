@@ -4,10 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import write_output
+from losant_tokens.cli._console import quiet_output, write_output
 from losant_tokens.cli._job_options import DEFAULT_PRUNE_AGE, PruneAge
 from losant_tokens.cli._json import as_json
-from losant_tokens.cli._options import Json
+from losant_tokens.cli._options import Json, Quiet
 
 
 def list_runs(
@@ -46,8 +46,9 @@ def show_run(
     return 0
 
 
-def prune_runs(*, older_than: PruneAge = DEFAULT_PRUNE_AGE) -> int:
+def prune_runs(*, older_than: PruneAge = DEFAULT_PRUNE_AGE, quiet: Quiet = False) -> int:
     """Remove plans and journals of complete jobs."""
     from losant_tokens.cli._state_files import prune_state_folder
 
-    return prune_state_folder(older_than)
+    with quiet_output(quiet):
+        return prune_state_folder(older_than)

@@ -29,7 +29,10 @@ _POLL_INTERVAL = 0.2  # seconds
 _CHUNK = 4096
 _MARK = "# Written by `losant-tokens sandbox`, which removes it when it ends.\n"
 # Each line fits a terminal of 60 columns.
-_NO_CLOCK_CHECK = "With another clock, jobs need --clock-check off."
+_NO_CLOCK_CHECK = (
+    "Rules about time now need --clock-check off, as in:",
+    "  losant-tokens sweep --due --clock-check off",
+)
 
 
 def serve_sandbox(
@@ -106,7 +109,7 @@ def serve_sandbox(
             with _written(env_file, variables):
                 _introduce(fake, tokens, variables, env_file)
                 if clock is not None:
-                    print_status(_NO_CLOCK_CHECK)
+                    _print_clock_check()
                 print_status("Ctrl-C stops it and discards its tokens.")
                 while fake.is_running:
                     for line in _typed_lines(_POLL_INTERVAL):
@@ -212,4 +215,10 @@ def _move_clock(fake: "RunningFake", line: str) -> None:
     now = datetime.now(UTC) + offset
     print_status(f"The clock of the fake is at {now:%Y-%m-%d %H:%M} UTC.")
     if offset:
-        print_status(_NO_CLOCK_CHECK)
+        _print_clock_check()
+
+
+def _print_clock_check() -> None:
+    """Print the option that accepts the clock of the fake, in a command to copy."""
+    for line in _NO_CLOCK_CHECK:
+        print_status(line)

@@ -575,6 +575,11 @@ def test_a_long_table_is_paged(
     assert paged[0].startswith("Showing 4 tokens\n\n")
 
 
+def test_quiet_without_tokens(tokens: FakeLosant, command: Command) -> None:
+    """With --quiet, a list without tokens prints nothing."""
+    assert command("list", "--named", "nope", "--quiet") == (0, "", "")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

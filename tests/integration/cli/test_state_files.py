@@ -164,6 +164,15 @@ def test_prune_without_a_folder(command: Command) -> None:
     assert command("runs", "prune") == (0, "", "Removed 0 files.\n")
 
 
+def test_quiet_prune(service: str, command: Command, state: Path) -> None:
+    """With --quiet, files are removed without a word, as cron needs it."""
+    command("plan", *CI)
+    age(state)
+
+    assert command("runs", "prune", "--quiet") == (0, "", "")
+    assert list(state.iterdir()) == []
+
+
 def test_incomplete_jobs_are_kept(
     fake: FakeLosant, service: str, command: Command, state: Path
 ) -> None:

@@ -245,7 +245,7 @@ def test_create_with_an_unknown_scope(fake: FakeLosant, service: str, command: C
     """An unknown scope is refused with a suggestion."""
     code, out, err = command("create", "ci", "--scope", "all.User.reed")
 
-    assert (code, out, fake.tokens()) == (1, "", ())
+    assert (code, out, fake.tokens()) == (2, "", ())
     assert "Did you mean 'all.User.read'? If the API has added it, pass it with " in err
     assert err.endswith("pass it with --unlisted-scope\n")
 

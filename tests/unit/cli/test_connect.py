@@ -19,6 +19,6 @@ def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
 
     code, _, err = command("list")
-    assert (code, "--insecure-http" in err) == (1, True)
+    assert (code, "--insecure-http" in err) == (2, True)
     assert ConnectionOptions(insecure_http=True).settings()["insecure_http"]
     assert ConnectionOptions().settings()["insecure_http"] is None

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from losant_tokens.cli import _console
-from losant_tokens.cli._console import print_status, write_output, write_result
+from losant_tokens.cli._console import print_status, write_output, write_result, write_summary
 from tests.support.standard_streams import Broken, pipe_without_a_reader
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -72,6 +72,25 @@ def test_result_on_stderr(
         err
         == "losant-tokens: error: standard output cannot be written: Input/output error\none\ntwo\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [(20, "Deleted 4, failed 0:\n1.1 seconds.\n"), (None, "Deleted 4, failed 0: 1.1 seconds.\n")],
+)
+def test_summary(
+    capsys: pytest.CaptureFixture[str],
+    terminal: Callable[..., None],
+    columns: int | None,
+    expected: str,
+) -> None:
+    """A summary breaks between words on a terminal, and is one line elsewhere."""
+    if columns is not None:
+        terminal(columns=columns)
+
+    write_summary("Deleted 4, failed 0: 1.1 seconds.")
+
+    assert capsys.readouterr().out == expected
 
 
 def test_result_after_the_reader_has_closed(

@@ -45,8 +45,10 @@ def test_hints(kind: type[errors.LosantError]) -> None:
     """Each error of the library keeps its message, and most have a hint."""
     problem = explain(kind("what happened"))
 
-    refused = issubclass(kind, jobs.GuardRefused | jobs.PlanRefused)
-    assert (str(problem), problem.exit_code) == ("what happened", 4 if refused else 1)
+    is_refused = issubclass(kind, jobs.GuardRefused | jobs.PlanRefused)
+    is_invalid = issubclass(kind, errors.ValidationError)
+    exit_code = 4 if is_refused else 2 if is_invalid else 1
+    assert (str(problem), problem.exit_code) == ("what happened", exit_code)
     assert HINTED.get(kind, "") in problem.hint
     assert bool(problem.hint) == (kind in HINTED)
 

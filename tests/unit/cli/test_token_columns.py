@@ -110,6 +110,16 @@ def test_relative_dates_have_short_forms() -> None:
     assert (created.text, created.shorter, updated.text) == ("3 months ago", ("3mo ago",), "")
 
 
+def test_an_event_of_this_second_is_not_ahead() -> None:
+    """The server rounds its time down, and a change in the same second is still past."""
+    created, updated = table_row(
+        listed(creation_date=NOW + timedelta(seconds=0.4), last_updated=NOW + timedelta(minutes=2)),
+        ["created", "updated"],
+    )
+
+    assert (created.text, updated.text) == ("just now", "in 2 minutes")
+
+
 def test_creator_is_a_name_or_an_id() -> None:
     """A creator without a name is shown by its id."""
     creators = [
