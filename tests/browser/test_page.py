@@ -186,6 +186,23 @@ def test_filter_by_outcome(pages: Pages, large: Path) -> None:
     assert "true" == page.get_attribute("#chips >> button >> nth=0", "aria-pressed")
 
 
+def test_filter_by_tokens_that_can_create_tokens(pages: Pages, plan_page: Path) -> None:
+    """A button shows only the tokens that can create tokens, and another shows all again."""
+    page = pages.open(plan_page)
+    expected = [row[2] for row in ParsedPage(plan_page).rows if row[12]]
+
+    page.click("#chips >> text=can create tokens")
+
+    assert sorted(expected) == sorted(column(page, "id"))
+    page.evaluate(RECORD_PRINT)
+    page.evaluate("print()")
+    statement = f"All {len(expected)} tokens that match can create tokens."
+    assert [[len(expected), statement]] == page.evaluate("printed")
+    page.click("#clear")
+    assert "1\u201360 of 60" == ranges(page)
+    assert "false" == page.get_attribute("#chips >> text=can create tokens", "aria-pressed")
+
+
 def test_filter_without_a_match(pages: Pages, small: Path) -> None:
     """If no token matches, the list says so."""
     page = pages.open(small)
@@ -194,6 +211,29 @@ def test_filter_without_a_match(pages: Pages, small: Path) -> None:
 
     assert "No token matches." == page.inner_text("#rows")
     assert "0 of 0 (60 tokens without filters)" == ranges(page)
+
+
+def test_order_of_a_plan(pages: Pages, plan_page: Path) -> None:
+    """On a phone, the list of one action starts in the order of the plan, and returns to it."""
+    page = pages.open(plan_page, width=390)
+    in_plan_order = [row[2] for row in ParsedPage(plan_page).rows]
+    assert "Order of the plan" == page.inner_text("#sort option:checked")
+
+    page.select_option("#sort", "name")
+    page.select_option("#sort", label="Order of the plan")
+
+    assert in_plan_order == column(page, "id")
+
+
+def test_dates_do_not_wrap(pages: Pages, folder: Path) -> None:
+    """A date in a reason stays on one line in a narrow window."""
+    entries = [entry(1, reason="expired on 2022-12-04, created on 2022-11-27")]
+    path = report(folder, [Outcome.DONE], entries=entries).save(folder / "dates.html")
+
+    dates = pages.open(path, width=330).locator("#rows .detail .date")
+
+    assert ["2022-12-04", "2022-11-27"] == dates.all_inner_texts()
+    assert [1, 1] == dates.evaluate_all("dates => dates.map(one => one.getClientRects().length)")
 
 
 # --- Pages -----------------------------------------------------------------------------------
@@ -282,6 +322,18 @@ def test_paging_of_a_sorted_and_filtered_list(pages: Pages, large: Path) -> None
 def test_short_list_has_no_buttons_below(pages: Pages, small: Path) -> None:
     """A list of one page has no buttons below it."""
     assert not pages.open(small).is_visible("#pages-below")
+
+
+def test_list_that_fits_the_smallest_page(pages: Pages, plan_page: Path) -> None:
+    """If at most 50 tokens match, no buttons and no size of a page are offered."""
+    page = pages.open(plan_page)
+    assert page.is_visible("nav.pager select")
+
+    filter_by(page, "deploy")
+
+    assert not page.is_visible("nav.pager select")
+    assert not page.is_visible("nav.pager button")
+    assert page.is_visible("nav.pager .range")
 
 
 @pytest.mark.slow

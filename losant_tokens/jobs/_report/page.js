@@ -4,6 +4,8 @@
   const PRINTED_UNASKED = 2000; // rows; a longer list is printed completely only if the user asks
   const PRINTED_AT_MOST = 5000; // rows, in 300 sheets; a browser takes minutes for more
   const SHOWN_SCOPES = 4;
+  const DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
+  const CAN_CREATE = "can create tokens";
   const [STATE, NAME, ID, REASON, NOTE, CREATOR, SCOPES, CREATED, EXPIRES, UPDATED, OWNER, DESCRIPTION,
     CREATES] = Array(13).keys();
   const find = (id) => document.getElementById(id);
@@ -56,10 +58,19 @@
     cell.append(date);
   }
 
+  /** Return a line of text whose dates do not wrap. */
+  function drawLine(className, text) {
+    const line = make("div", className);
+    for (const part of visible(text).split(/([0-9]{4}-[0-9]{2}-[0-9]{2})/)) {
+      line.append(DATE.test(part) ? make("span", "date", part) : part);
+    }
+    return line;
+  }
+
   function drawScopes(cell, row) {
     if (isPrinting) cell.append(visible(row[SCOPES].join(", ")), " ");
     else drawFoldedScopes(cell, row);
-    if (row[CREATES]) cell.append(make("span", "tag", "can create tokens"));
+    if (row[CREATES]) cell.append(make("span", "tag", CAN_CREATE));
   }
 
   /** Return a scope that may wrap after a dot. */
@@ -91,8 +102,8 @@
     state: (cell, row) => cell.append(makeDot(row[STATE]), meta.states[row[STATE]][1]),
     detail(cell, row) {
       const failed = meta.states[row[STATE]][0] === "failed";
-      if (row[NOTE]) cell.append(make("div", failed ? "error" : "", visible(row[NOTE])));
-      cell.append(make("div", "", visible(row[REASON])));
+      if (row[NOTE]) cell.append(drawLine(failed ? "error" : "", row[NOTE]));
+      cell.append(drawLine("", row[REASON]));
     },
     creator: (cell, row) => cell.append(visible(row[CREATOR])),
     scopes: drawScopes,
@@ -135,7 +146,9 @@
 
   const counts = meta.states.map(() => 0);
   for (const row of rows) counts[row[STATE]] += 1;
+  const creating = rows.filter((row) => row[CREATES]).length;
   const chosen = new Set();
+  let onlyCreating = false; // whether tokens that cannot create tokens are hidden
   let texts; // the text of each row that a filter searches, made for the first filter
   let order = []; // all rows, sorted
   let shown = []; // the rows that match the filters
@@ -177,12 +190,12 @@
     const text = wanted();
     if (text && !texts) {
       texts = rows.map((row) => [row[NAME], row[ID], row[REASON], row[NOTE], row[CREATOR],
-        row[SCOPES].join(" "), row[CREATES] ? "can create tokens" : "", row[OWNER],
+        row[SCOPES].join(" "), row[CREATES] ? CAN_CREATE : "", row[OWNER],
         row[DESCRIPTION], row[EXPIRES] ? "" : "never"].join("\n").toLowerCase());
     }
     shown = order.filter((index) => (chosen.size === 0 || chosen.has(rows[index][STATE]))
-      && (!text || texts[index].includes(text)));
-    find("clear").hidden = !text && chosen.size === 0;
+      && (!onlyCreating || rows[index][CREATES]) && (!text || texts[index].includes(text)));
+    find("clear").hidden = !text && chosen.size === 0 && !onlyCreating;
     showPage(0);
   }
 
@@ -215,6 +228,7 @@
     const rest = isFiltered ? ` (${plural(rows.length, "token")} without filters)` : "";
     for (const pager of pagers) {
       pager.querySelector(".range").textContent = range() + rest;
+      pager.classList.toggle("single", shown.length <= PAGE_SIZES[0]);
       for (const button of pager.querySelectorAll("button")) {
         const leads = PAGE_OF[button.dataset.to]();
         button.setAttribute("aria-disabled", String(leads === page || leads < 0 || leads > lastPage()));
@@ -262,25 +276,39 @@
   label.append(sizes);
   pagers[0].append(label);
 
-  counts.forEach((count, state) => {
-    if (!count || meta.states.length < 2) return;
+  /** Add a button that filters the list. `toggle` returns whether it is pressed. */
+  function addChip(content, count, toggle) {
     const chip = makeButton("", () => {
-      const on = !chosen.delete(state);
-      if (on) chosen.add(state);
-      chip.setAttribute("aria-pressed", String(on));
+      chip.setAttribute("aria-pressed", String(toggle()));
       filter();
     });
     chip.className = "chip";
     chip.setAttribute("aria-pressed", "false");
-    chip.append(makeDot(state), meta.states[state][1], make("span", "", format(count)));
+    chip.append(...content, make("span", "", format(count)));
     find("chips").append(chip);
+  }
+
+  counts.forEach((count, state) => {
+    if (!count || meta.states.length < 2) return;
+    addChip([makeDot(state), meta.states[state][1]], count, () => {
+      const on = !chosen.delete(state);
+      if (on) chosen.add(state);
+      return on;
+    });
   });
+  if (creating && creating < rows.length) {
+    addChip([CAN_CREATE], creating, () => {
+      onlyCreating = !onlyCreating;
+      return onlyCreating;
+    });
+  }
 
   for (const header of headers) {
     const { column } = header.dataset;
     header.replaceChildren(makeButton(labels[column], () =>
       sortBy(column, !(sorted.column === column && sorted.up))));
   }
+  if (!columns.includes("state")) find("sort").append(new Option("Order of the plan", "state"));
   for (const column of columns) find("sort").append(new Option(labels[column], column));
   find("sort").addEventListener("change", () => sortBy(find("sort").value, true));
   find("direction").addEventListener("click", () => sortBy(sorted.column, !sorted.up));
@@ -293,6 +321,7 @@
   find("clear").addEventListener("click", () => {
     find("text").value = "";
     chosen.clear();
+    onlyCreating = false;
     for (const chip of find("chips").children) chip.setAttribute("aria-pressed", "false");
     filter();
     find("text").focus();
@@ -302,7 +331,7 @@
 
   function describePrint() {
     const states = [...chosen].sort().map((state) => meta.states[state][1]).join(", ");
-    const filters = [states, wanted() && `\u201c${find("text").value.trim()}\u201d`].filter(Boolean);
+    const filters = [states, onlyCreating && CAN_CREATE, wanted() && `\u201c${find("text").value.trim()}\u201d`].filter(Boolean);
     const matching = filters.length ? ` that match ${filters.join(" and ")}` : "";
     const all = `${plural(shown.length, "token")}${matching}`;
     if (printsAll || shown.length <= size) return `All ${all}.`;
@@ -334,7 +363,7 @@
     print();
   });
 
-  if (!columns.includes("state")) find("chips").hidden = true;
+  find("chips").hidden = !find("chips").children.length;
   find("controls").hidden = false;
   sortBy("state", true);
 

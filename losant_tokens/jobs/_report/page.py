@@ -293,7 +293,6 @@ class _Table:
         }
         return {
             "without_script": self._without_script(),
-            "state_name": _text(page.state_name.lower()),
             "wide": "wide" if "owner" in columns else "",
             "scrolls": " scrolls" if "owner" in columns else "",
             "headers": "".join(
@@ -427,7 +426,8 @@ def listing_facts(header: Header) -> Iterable[Fact]:
         numbers = f"{counts.listed:,} listed, {counts.selected:,} selected"
         yield Fact(f"Tokens of {owner}", f"{numbers}, {counts.protected:,} protected")
     yield Fact("Protected tokens", ", ".join(header.protected) or "none")
-    yield Fact("Token in use", header.token_in_use or "unknown")
+    known = header.token_in_use is not None
+    yield Fact("Token in use", header.token_in_use or "unknown", is_code=known)
     if header.incomplete:
         yield Fact("Listing", f"tokens may be missing: {'; '.join(header.incomplete)}")
     elif header.drifted:

@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from attrs import define, field
 
 from losant_tokens.errors import ValidationError
-from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._report.page import (
     Fact,
     Notice,
@@ -81,11 +81,12 @@ def _write(plan: Plan, file: TextIO) -> None:
     action, total = header.action, header.total
     protected = (State("protected", "keep"),) if total.protected else ()
     page = Page(
-        headline=f"{format_tokens(total.selected)} to {action}",
+        headline=f"{'Refused plan: ' if header.refused else ''}"
+        f"{format_tokens(total.selected)} to {action}",
         where=(
             "",
-            account_fact(header),
-            ". Selected: ",
+            header.base_url,
+            f", {', '.join(map(str, header.counts))}. Selected: ",
             header.rule,
             f". Made {format_time(header.created_at)}.",
         ),
@@ -116,7 +117,8 @@ def _notices(header: Header) -> Iterable[Notice]:
         yield Notice(f"A guard refused this plan: {' '.join(header.refused)}")
     if header.cannot_apply:
         yield Notice(
-            f"The token that made this plan cannot apply it: {'; '.join(header.cannot_apply)}"
+            f"The token that made this plan cannot apply it: {'; '.join(header.cannot_apply)}. "
+            f"Apply it with another token of the same account."
         )
     if header.incomplete:
         yield Notice(f"Tokens may be missing from this plan: {'; '.join(header.incomplete)}")
@@ -144,10 +146,11 @@ def _tiles(header: Header, totals: _Totals) -> Iterable[Tile]:
 
 def _facts(plan: Plan) -> Iterable[Fact]:
     header = plan.header
-    yield Fact("Action", header.action)
     yield Fact("Rule", header.rule)
     yield Fact("Account", account_fact(header))
     yield Fact("Made", format_time(header.created_at))
+    if not header.refused:
+        yield Fact("Valid until", format_time(header.created_at + MAX_PLAN_AGE))
     yield Fact("Plan", str(plan.path), is_code=True)
     yield Fact("Digest", plan.digest, is_code=True)
     if header.token_expires_at is not None:

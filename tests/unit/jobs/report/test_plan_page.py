@@ -35,13 +35,13 @@ def test_page_of_a_plan(tmp_path: Path) -> None:
 
     for text in (
         "2 tokens to delete",
-        "https://api.losant.com, user . Selected: expired",
+        "https://api.losant.com , user. Selected: expired",
         "To delete 2 of 6 listed",
         "Protected 1 selected, but kept",
         "Can create tokens 1 of those to delete",
         "Creators 2 of these tokens",
-        "The plan Action delete Rule expired",
-        "Made 2026-03-01 12:00 UTC",
+        "The plan Rule expired",
+        "Made 2026-03-01 12:00 UTC Valid until 2026-03-02 12:00 UTC",
         f"Digest {plan.digest}",
         f"To apply losant-tokens apply '{plan.path}'",
         "Tokens of user 6 listed, 2 selected, 1 protected",
@@ -133,13 +133,15 @@ def test_page_replaces_no_other_file(tmp_path: Path) -> None:
 
 
 def test_page_of_a_refused_plan(tmp_path: Path) -> None:
-    """The page of a plan that a guard refused states why, and not how to apply it."""
+    """The page of a plan that a guard refused states why, and not how or until when to apply it."""
     plan = plan_of(tmp_path, entry(1), refused=("1 of the 1 token was selected.",))
 
     text = page_of(plan, tmp_path).text
 
+    assert "Refused plan: 1 token to delete" in text
     assert "A guard refused this plan: 1 of the 1 token was selected." in text
     assert "To apply" not in text
+    assert "Valid until" not in text
 
 
 def test_page_of_a_plan_that_its_token_cannot_apply(tmp_path: Path) -> None:
