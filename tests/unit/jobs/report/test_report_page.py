@@ -221,7 +221,7 @@ def test_invisible_characters_become_escapes(tmp_path: Path) -> None:
 
 def test_hostile_strings_add_no_tags(tmp_path: Path) -> None:
     """No name, reason, error, rule or setting can add a tag to the page."""
-    plain = Page(report(tmp_path, [Outcome.FAILED]), tmp_path)
+    plain = Page(report(tmp_path, [Outcome.FAILED], header={"token_in_use": "f" * 24}), tmp_path)
     made = report(
         tmp_path,
         [Outcome.FAILED],
