@@ -7,10 +7,11 @@ nothing: an error would appear in the middle of the line that the user is typing
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import get_origin
 
 from attrs import define, field, frozen
@@ -27,6 +28,14 @@ _COLUMNS = 80
 _QUOTES = "'\""
 # Characters that bash interprets outside of quotes, except the tilde of a folder.
 _SPECIAL = frozenset(" \t!\"#$&'()*;<>?[\\]^`{|}")
+# The replacements of characters that bash interprets between quotes. Between double quotes, nothing
+# escapes an exclamation mark, so it gets quotes of its own.
+_IN_QUOTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "'": {"'": "'\\''"},
+        '"': {'"': '\\"', "$": "\\$", "`": "\\`", "\\": "\\\\", "!": "\"'!'\""},
+    }
+)
 
 
 @frozen
@@ -346,5 +355,7 @@ class _BashLine:
         """Return the part of a value that bash inserts, quoted as the word at the cursor is."""
         rest = value[self._replaced_from :]
         if self._quote:
-            return rest
+            # A name on the server may be `$(command)`, which bash must not run.
+            replacements = _IN_QUOTES[self._quote]
+            return "".join(replacements.get(one, one) for one in rest)
         return "".join(f"\\{one}" if one in _SPECIAL else one for one in rest)

@@ -119,6 +119,15 @@ def test_awkward_names(tab: shells.Terminal) -> None:
     tab.wait(lambda: "6" * 24 in tab.screen())
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_awkward_names_in_quotes(tab: shells.Terminal, quote: str) -> None:
+    """In quotes too, a name arrives as it is: the shell expands nothing in it."""
+    tab.complete(f"losant-tokens list --csv --named {quote}od", f"{quote} ")
+    tab.type("\r")
+
+    tab.wait(lambda: "6" * 24 in tab.screen().rpartition(f"--named {quote}")[2])
+
+
 @pytest.mark.parametrize("typed", ["losant-tokens apply no", "losant-tokens cleanup --report no"])
 def test_no_other_files(tab: shells.Terminal, typed: str) -> None:
     """Where a file of a certain kind is expected, TAB offers no other files."""

@@ -241,6 +241,26 @@ def test_lines_for_bash(command: Command, folder: Path, line: str, expected: lis
     assert (code, out.splitlines(), err) == (0, expected, "")
 
 
+@pytest.mark.parametrize(
+    ("opening", "expected"),
+    [
+        ("", r"""\$\(id\)\`id\`\\\"\'\!"""),
+        ('"', r"""\$(id)\`id\`\\\"'"'!'" """.rstrip()),
+        ("'", r"""$(id)`id`\"'\''!"""),
+    ],
+)
+def test_bash_runs_no_name(
+    command: Command, monkeypatch: pytest.MonkeyPatch, opening: str, expected: str
+) -> None:
+    """A name on the server is inserted as text: bash expands nothing in it, also in quotes."""
+    known = [KnownToken("1" * 24, r"""$(id)`id`\"'!""")]
+    monkeypatch.setattr("losant_tokens.cli._completion_values.known_tokens", lambda _: known)
+
+    _, out, _ = command("__complete", "bash", f"losant-tokens list --named {opening}", ":")
+
+    assert out.splitlines() == ["space", expected]
+
+
 def test_bash_shows_descriptions(command: Command) -> None:
     """At the second TAB, bash shows the words with descriptions that fit the terminal."""
     line = "losant-tokens list --exp"
