@@ -6,6 +6,7 @@ and files that cannot be read are kept.
 
 import os
 import re
+import stat
 import tempfile
 import warnings
 from collections.abc import Collection
@@ -94,11 +95,17 @@ def state_folder(hint: str) -> Path:
 def _private_temporary_folder(hint: str) -> Path:
     """Return a private folder among the temporary files, which a restart may remove."""
     folder = _create(_temporary_folder(), hint)
-    info = folder.lstat()
-    getuid = getattr(os, "getuid", None)
-    if getuid is not None and (info.st_uid != getuid() or info.st_mode & 0o077):
+    if not _is_private(folder):
         raise CommandError(f"{folder} belongs to another user, or other users can access it", hint)
     return folder
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether only this user can access a folder, which is not a symbolic link."""
+    info = folder.lstat()
+    getuid = getattr(os, "getuid", None)
+    is_open = getuid is not None and (info.st_uid != getuid() or info.st_mode & 0o077)
+    return stat.S_ISDIR(info.st_mode) and not is_open
 
 
 def _temporary_folder() -> Path:
@@ -121,11 +128,18 @@ def _create(folder: Path, hint: str) -> Path:
 
 
 def existing_state_folder() -> Path | None:
-    """Return the state folder, or None if it does not exist."""
+    """Return the state folder, or None if it does not exist.
+
+    A temporary folder that other users can access is not used: they could write plans and
+    quarantines into it.
+    """
     if state := os.environ.get("XDG_STATE_HOME"):
         places = [Path(state) / "losant-tokens"]
     else:
-        places = [_temporary_folder()]
+        places = []
+        with suppress(OSError):  # It does not exist.
+            if _is_private(temporary := _temporary_folder()):
+                places = [temporary]
         with suppress(RuntimeError):  # There is no home folder.
             places.insert(0, Path.home() / ".local" / "state" / "losant-tokens")
     return next((place for place in places if place.is_dir()), None)

@@ -65,7 +65,7 @@ def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_folder_of_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A temporary folder that other users can write is not used."""
+    """A temporary folder that other users can write is not used, and not read either."""
     (tmp_path / f"losant-tokens-{os.getuid()}").mkdir(mode=0o777)
     (tmp_path / f"losant-tokens-{os.getuid()}").chmod(0o777)
     (tmp_path / "home").write_text("a file")
@@ -75,6 +75,7 @@ def test_folder_of_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     with pytest.raises(CommandError, match="belongs to another user, or other users can access it"):
         _state_files.state_folder("hint")
+    assert _state_files.existing_state_folder() is None
 
 
 def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
