@@ -21,6 +21,7 @@ _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 _TERMINAL_SIZE = (80, 24)  # the columns and lines of a terminal that does not report its size
 _YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
 _MAX_QUOTED = 20  # characters of a response
+_SECRET_VARIABLE = "LOSANT_API_TOKEN"  # noqa: S105 -- the name of a variable
 _ERASE = "\r\x1b[K"
 _is_quiet: ContextVar[bool] = ContextVar("is_quiet", default=False)
 _is_verbose: ContextVar[bool] = ContextVar("is_verbose", default=False)
@@ -291,6 +292,11 @@ def is_verbose() -> bool:
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def environment_without_token() -> dict[str, str]:
+    """Return the environment for another program, which does not need the API token."""
+    return {name: value for name, value in os.environ.items() if name != _SECRET_VARIABLE}
 
 
 def terminal_size(stream: Any) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from losant_tokens.cli._console import environment_without_token
 from losant_tokens.cli._errors import EXIT_USAGE, CommandError, UsageError
 
 _COMMAND = (sys.executable, "-m", "losant_tokens.testing", "--until-stdin-closes")
@@ -79,16 +81,28 @@ def running_fake(*options: str) -> Iterator[RunningFake]:
         stdin=subprocess.PIPE,  # closes when this process ends, even if it is killed
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=environment_without_token(),
         text=True,
         start_new_session=True,  # Ctrl-C reaches only this process, which then stops the fake
     ) as process:
+        reader = threading.Thread(target=_discard_errors, args=(process,), daemon=True)
         try:
             started = _read_line(process)
+            reader.start()
             owners = tuple(FakeOwner(**owner) for owner in started.get("owners", ()))
             yield RunningFake(started["base_url"], started["token"], owners, process)
         finally:
             process.kill()  # It has nothing to save.
             process.wait()  # Popen itself waits only briefly after Ctrl-C.
+            if reader.is_alive():
+                reader.join()
+
+
+def _discard_errors(process: "subprocess.Popen[str]") -> None:
+    """Read all that the fake prints to stderr: it would wait if the pipe was full."""
+    assert process.stderr is not None  # noqa: S101 -- a pipe
+    for _ in process.stderr:
+        pass
 
 
 def _read_line(process: "subprocess.Popen[str]") -> dict[str, Any]:

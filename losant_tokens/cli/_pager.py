@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
 
-from losant_tokens.cli._console import terminal_size, write_output
+from losant_tokens.cli._console import environment_without_token, terminal_size, write_output
 from losant_tokens.cli._early_signal_handlers import handled
 
 _VARIABLES = ("LOSANT_TOKENS_PAGER", "PAGER")
@@ -20,8 +20,6 @@ _NO_PAGER: tuple[list[str], ...] = ([], ["cat"])
 # Settings of pagers for users who have none. F: quit if the text fits on one screen. R: show
 # colors. X: leave the text on the screen at the end. git sets the same.
 _SETTINGS = {"LESS": "FRX", "LV": "-c"}
-# The pager needs no API token, and may start other programs.
-_SECRET_VARIABLE = "LOSANT_API_TOKEN"  # noqa: S105 -- the name of a variable
 
 
 def write_paged(text: str) -> None:
@@ -44,7 +42,7 @@ def write_paged(text: str) -> None:
             process = subprocess.Popen(  # noqa: S603 -- the command of the user
                 command,
                 stdin=subprocess.PIPE,
-                env=_environment(),
+                env={**_SETTINGS, **environment_without_token()},
                 encoding=sys.stdout.encoding,
                 errors="backslashreplace",
             )
@@ -76,11 +74,6 @@ def pager_command() -> list[str]:
         return shlex.split(next(values, "less"))
     except ValueError:  # A quotation mark is missing.
         return []
-
-
-def _environment() -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if name != _SECRET_VARIABLE}
-    return {**_SETTINGS, **own}
 
 
 def _on_signal(number: int) -> None:

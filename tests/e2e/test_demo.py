@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -97,6 +97,33 @@ def test_fake_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) 
         "losant-tokens: error: the fake did not start: "
         "ModuleNotFoundError: No module named 'no_such_module'\n"
     )
+
+
+_NOISY = """
+import json, os, sys
+print(json.dumps({"base_url": "", "token": os.environ.get("LOSANT_API_TOKEN", "none")}), flush=True)
+sys.stdin.readline()
+sys.stderr.write("a problem\\n" * 50_000)
+print(json.dumps({"clock_offset": 86_400}), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_fake_prints_many_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake continues after it has printed more to stderr than a pipe holds."""
+    monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", _NOISY))
+
+    with running_fake() as fake:
+        assert fake.move_clock("+1d") == timedelta(days=1)
+
+
+def test_fake_gets_no_api_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of the fake does not get the API token of the user, which it does not need."""
+    monkeypatch.setattr(_fake_process, "_COMMAND", (sys.executable, "-c", _NOISY))
+    monkeypatch.setenv("LOSANT_API_TOKEN", "a secret")
+
+    with running_fake() as fake:
+        assert fake.token == "none"
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
