@@ -66,7 +66,10 @@ def apply_plan(
 def _estimated_now(plan: "jobs.Plan") -> datetime:
     """Return the time for a first check of the plan's age. The job uses the server's time.
 
-    A clock that was ahead of the server's when the plan was made may still be ahead.
+    A clock that was ahead of the server's when the plan was made may still be ahead. A clock that
+    was behind may still be behind, so that the plan only seems to be from the future.
     """
-    ahead = max(plan.header.clock_skew or timedelta(), timedelta())
-    return datetime.now(UTC) - ahead
+    skew, now = plan.header.clock_skew or timedelta(), datetime.now(UTC)
+    if skew > timedelta():
+        return now - skew
+    return max(now, min(plan.header.created_at, now - skew))

@@ -278,6 +278,19 @@ def test_apply(fake: FakeLosant, own_token: str, service: str, command: Command)
     assert {"own", *(f"prod-{number}" for number in range(6))} == names(fake)
 
 
+def test_apply_with_the_clock_of_a_sandbox(
+    fake: FakeLosant, service: str, command: Command, tmp_path: Path
+) -> None:
+    """A plan can be applied if the server's clock is as far ahead as when it was made."""
+    fake.clock_offset = timedelta(days=31)
+    path = str(tmp_path / "plan.jsonl")
+    command("plan", "--named", "ci-*", "--clock-check", "off", "--out", path)
+
+    code, out, _ = command("apply", path, "--yes")
+
+    assert (code, out.startswith("Deleted ")) == (0, True)
+
+
 def test_apply_reads_tokens_again(fake: FakeLosant, service: str, command: Command) -> None:
     """A token that has changed since the plan is left alone, unless --no-verify is passed."""
     command("plan", "--expired", "--out", "p.jsonl")

@@ -12,17 +12,22 @@ from losant_tokens.cli.commands.apply import _estimated_now
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+HOUR = timedelta(hours=1)
+
+
 @pytest.mark.parametrize(
-    ("skew", "expected"),
+    ("skew", "made", "expected"),
     [
-        (None, NOW),
-        (timedelta(hours=-2), NOW),
-        (timedelta(hours=2), NOW - timedelta(hours=2)),
+        (None, NOW, NOW),
+        (2 * HOUR, NOW, NOW - 2 * HOUR),  # The clock was ahead.
+        (-2 * HOUR, NOW + 2 * HOUR, NOW + 2 * HOUR),  # It was behind, and still is.
+        (-2 * HOUR, NOW - 24 * HOUR, NOW),  # It may have been set since.
+        (-2 * HOUR, NOW + 5 * HOUR, NOW + 2 * HOUR),  # The plan is from the future.
     ],
 )
-def test_time_of_a_clock_that_was_ahead(skew: timedelta | None, expected: datetime) -> None:
-    """The first check of a plan's age assumes that a clock that was ahead is still ahead."""
-    plan: Any = SimpleNamespace(header=SimpleNamespace(clock_skew=skew))
+def test_estimated_time(skew: timedelta | None, made: datetime, expected: datetime) -> None:
+    """The first check of a plan's age allows for a clock that is still as wrong as it was."""
+    plan: Any = SimpleNamespace(header=SimpleNamespace(clock_skew=skew, created_at=made))
 
     with time_machine.travel(NOW, tick=False):
         assert _estimated_now(plan) == expected
