@@ -215,12 +215,17 @@ def transient_status(line: str) -> Iterator[None]:
         _write(_ERASE)
 
 
+def print_advice(line: str) -> None:
+    """Print what to do after a failure to stderr, even if the command is quiet."""
+    record("info", line)
+    _print(escaped(line))
+
+
 def print_after_signal(line: str) -> None:
     """Print a line after Ctrl-C, below the `^C` that a terminal shows at the cursor."""
-    record("info", line)
     if _is_terminal():
         _print("")
-    _print(escaped(line))
+    print_advice(line)
 
 
 @contextmanager

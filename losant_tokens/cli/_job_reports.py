@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from losant_tokens import jobs
 from losant_tokens.cli._console import (
@@ -12,6 +13,7 @@ from losant_tokens.cli._console import (
     write_summary,
 )
 from losant_tokens.cli._errors import CommandError, explain
+from losant_tokens.cli._format import format_number
 from losant_tokens.cli._json import as_json
 from losant_tokens.cli._ledger import record
 from losant_tokens.cli._plan_view import totals_line
@@ -77,7 +79,8 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
         write_result(as_json({**summary, "reports": list(map(str, saved))}))
     elif not is_quiet() and report.plan.header.total.selected:
         write_summary(totals_line(report))
-    print_failures(report)
+    shown_by = f"losant-tokens runs show {quote(str(report.plan.path))} --json"
+    print_failures(report, f"to see all failures: {shown_by}")
     for file in saved:
         print_status(f"Report: {file}")
     if report.plan.header.action == "deactivate" and report.counts[jobs.Outcome.DONE]:
@@ -85,13 +88,21 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
             print_status(line)
 
 
-def print_failures(report: jobs.Report) -> None:
-    """Print the first failed tokens, and why the job gave up."""
+def print_failures(report: jobs.Report, hint: str = "") -> None:
+    """Print the first failed tokens, the number of the others, and why the job gave up.
+
+    Args:
+        report: The report of the job.
+        hint: How to see the failed tokens that are not printed.
+    """
     shown = 0
     for one in report.results() if report.counts[jobs.Outcome.FAILED] else ():
         if one.outcome is jobs.Outcome.FAILED:
             shown += 1
             if shown <= _MAX_SHOWN_FAILURES:
                 print_error(CommandError(f"{one.entry.name} ({one.entry.id}): {one.error}"))
+    if shown > _MAX_SHOWN_FAILURES:
+        more = format_number(shown - _MAX_SHOWN_FAILURES, "more token")
+        print_error(CommandError(f"{more} failed", hint))
     if report.gave_up is not None:
         print_error(CommandError(f"gave up: {report.gave_up}"))

@@ -14,6 +14,7 @@ from losant_tokens.cli._console import (
     confirm,
     is_quiet,
     notice_if_interrupted,
+    print_advice,
     print_after_signal,
     print_error,
     print_status,
@@ -212,7 +213,7 @@ class JobWorkflow:
             print_after_signal(f"To resume: {self.command('--resume')}")
         elif report.counts[jobs.Outcome.FAILED]:
             command = self.command("--resume", "--retry-failed")
-            print_status(f"To retry the failed tokens: {command}")
+            print_advice(f"To retry the failed tokens: {command}")
 
 
 def exit_code(report: jobs.Report, runner: JobRunner, *, is_failed: bool = False) -> int:

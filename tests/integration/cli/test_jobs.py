@@ -568,15 +568,21 @@ def test_failures(fake: FakeLosant, service: str, command: Command) -> None:
     assert "): userApiToken.delete (/me/tokens/" in err
 
 
-def test_many_failures(fake: FakeLosant, service: str, command: Command) -> None:
-    """At most five failed tokens are printed."""
+def test_many_failures(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
+    """At most five failed tokens are printed, with the number of the others, also if quiet."""
     for number in range(4):
         fake.add_token(f"ci-more-{number}")
     fake.fail(status=400, method="DELETE", times=None)
+    options = ("--yes", "--allow-majority", "--quiet", "--out", "p.jsonl")
 
-    err = command("cleanup", "--named", "ci-*", "--yes", "--allow-majority")[2]
+    lines = command("cleanup", "--named", "ci-*", *options)[2].splitlines()
 
-    assert err.count("losant-tokens: error: ci-") == 5
+    assert [line[:25] for line in lines[:5]] == ["losant-tokens: error: ci-"] * 5
+    assert lines[5:] == [
+        "losant-tokens: error: 4 more tokens failed",
+        "hint: to see all failures: losant-tokens runs show p.jsonl --json",
+        "To retry the failed tokens: losant-tokens apply p.jsonl --resume --retry-failed",
+    ]
 
 
 @pytest.mark.parametrize("ending", ["json", "csv", "html"])
@@ -1012,12 +1018,17 @@ def test_quiet(own_token: str, fake: FakeLosant, service: str, command: Command)
 
 
 def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
-    """A quiet job prints errors, and JSON with --json."""
+    """A quiet job prints errors and how to retry, and JSON with --json."""
     fake.fail(status=400, method="DELETE", times=1)
 
     code, out, err = command("cleanup", "--expired", "--yes", "--quiet", "--json")
 
-    assert (code, len(err.splitlines())) == (3, 1)
+    first, last = err.splitlines()
+    assert (code, first[:26], last[:26]) == (
+        3,
+        "losant-tokens: error: ci-0",
+        "To retry the failed tokens",
+    )
     assert json.loads(out)["totals"]["done"] == 4
 
 
