@@ -19,6 +19,7 @@ from losant_tokens.cli._state_files import (
     LEDGER,
     existing_journal,
     existing_state_folder,
+    is_temporary,
     plan_files,
     state_folder,
 )
@@ -65,6 +66,18 @@ def record_start(plan: jobs.Plan, journal: Path) -> None:
         except jobs.JobError as error:
             problem = str(error).rstrip(".")
             raise CommandError(f"{problem}. No token was changed", _HINT) from None
+    if plan.header.action == "deactivate" and plan.header.total.selected:
+        _warn_of_temporary_folder()
+
+
+def _warn_of_temporary_folder() -> None:
+    """Warn if a restart of the machine may remove the record of a quarantine."""
+    folder = existing_state_folder()
+    if folder is not None and is_temporary(folder):
+        print_warning(
+            f"The quarantine is recorded in {folder}, which a restart of this machine may remove. "
+            "Set XDG_STATE_HOME to a folder that is kept."
+        )
 
 
 def ledger_folder() -> Path | None:

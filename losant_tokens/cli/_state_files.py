@@ -108,6 +108,11 @@ def _is_private(folder: Path) -> bool:
     return stat.S_ISDIR(info.st_mode) and not is_open
 
 
+def is_temporary(folder: Path) -> bool:
+    """Return whether a state folder is among the temporary files."""
+    return folder == _temporary_folder()
+
+
 def _temporary_folder() -> Path:
     getuid = getattr(os, "getuid", None)
     name = f"losant-tokens-{getuid()}" if getuid is not None else "losant-tokens"

@@ -1,6 +1,7 @@
 """Quarantines as a ledger: by id, by file or `last`, restored in part, and swept when due."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -327,6 +328,35 @@ def test_other_account(fake: FakeLosant, service: str, command: Command) -> None
 
 
 # --- Recording -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "is_warned"),
+    [
+        (("quarantine", "--named", "ci-*"), True),
+        (("quarantine", "--named", "none-*"), False),
+        (("cleanup", "--named", "ci-*"), False),
+    ],
+)
+def test_temporary_state_folder(
+    service: str,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    is_warned: bool,
+) -> None:
+    """A quarantine warns if its record may not outlive a restart, also if quiet; others do not."""
+    monkeypatch.delenv("XDG_STATE_HOME")
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    code, _, err = command(*options, "--yes", "--quiet", "--allow-majority")
+
+    folder = tmp_path / f"losant-tokens-{os.getuid()}"
+    warning = f"The quarantine is recorded in {folder}, which a restart of this machine may remove."
+    assert (code, err.count(warning)) == (0, int(is_warned))
 
 
 def test_quarantine_is_recorded_before_it_starts(
