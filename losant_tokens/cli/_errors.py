@@ -86,6 +86,12 @@ def _is_safety_check(error: errors.LosantError) -> bool:
     return jobs is not None and isinstance(error, jobs.GuardRefused | jobs.PlanRefused)
 
 
+def failed_operation(error: OSError) -> CommandError:
+    """Return an error of the operating system, with the file that it is about."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return CommandError(reason if error.filename is None else f"{error.filename}: {reason}")
+
+
 def unexpected(error: Exception) -> CommandError:
     """Return a bug as one line: the type of the error and its place, without any values."""
     if isinstance(error, ExceptionGroup):

@@ -11,7 +11,13 @@ from cyclopts import CycloptsError
 from losant_tokens.cli._app import app, slow_import
 from losant_tokens.cli._console import mute, print_error, record
 from losant_tokens.cli._early_signal_handlers import exit_at_once, handled, interrupt
-from losant_tokens.cli._errors import EXIT_ERROR, CommandError, explain, unexpected
+from losant_tokens.cli._errors import (
+    EXIT_ERROR,
+    CommandError,
+    explain,
+    failed_operation,
+    unexpected,
+)
 from losant_tokens.cli._usage_errors import usage_error
 from losant_tokens.errors import LosantError
 
@@ -94,7 +100,7 @@ def _parse_and_run(arguments: Sequence[str], logs: ExitStack) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        problem = CommandError(str(error))
+        problem = failed_operation(error)
     except Exception as error:  # noqa: BLE001 -- a bug is reported in one line, too
         problem = unexpected(error)
     print_error(problem)

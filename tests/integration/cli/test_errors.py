@@ -50,5 +50,13 @@ def test_full_disk(
 
     monkeypatch.setattr("losant_tokens.cli._event_loop.run_with_client", full)
 
-    expected = "losant-tokens: error: [Errno 28] No space left on device\n"
+    expected = "losant-tokens: error: No space left on device\n"
     assert command("list") == (1, "", expected)
+
+
+def test_name_that_no_file_can_have(command: Command) -> None:
+    """An error about a file names the file and the problem, without the number of the error."""
+    name = "a" * 300
+
+    expected = f"losant-tokens: error: {name}: File name too long\n"
+    assert command("runs", "show", name) == (1, "", expected)
