@@ -7,6 +7,7 @@ from shlex import quote
 from losant_tokens import jobs
 from losant_tokens.cli._console import print_status, write_output
 from losant_tokens.cli._format import format_count, format_date, format_datetime
+from losant_tokens.cli._json import as_wire
 from losant_tokens.cli._plan_view import nothing_to_do
 from losant_tokens.cli._tables import Cell, Row, format_table
 
@@ -202,7 +203,7 @@ def as_json_values(state: State) -> dict[str, object]:
     grace = None if one.grace is None else round(one.grace.total_seconds())
     return {
         "id": one.id,
-        "createdAt": _timestamp(one.created_at),
+        "createdAt": as_wire(one.created_at),
         "baseUrl": one.base_url,
         "owners": list(map(str, one.owners)),
         "rule": one.rule,
@@ -210,8 +211,8 @@ def as_json_values(state: State) -> dict[str, object]:
         "tokens": one.total,
         "waiting": state.waiting,
         "due": None if review is None else review.due,
-        "nextDueAt": _timestamp(one.due_at if review is None else review.next_due_at),
-        "allDueAt": _timestamp(state.all_due_at),
+        "nextDueAt": as_wire(one.due_at if review is None else review.next_due_at),
+        "allDueAt": as_wire(state.all_due_at),
         "swept": state.swept,
         "restored": state.restored,
         "reactivated": None if review is None else review.reactivated,
@@ -223,9 +224,5 @@ def as_json_values(state: State) -> dict[str, object]:
         "unfinished": one.unfinished,
         "report": None if one.path is None else str(one.path),
         "plan": None if one.plan is None else str(one.plan),
-        "checkedAt": None if review is None else _timestamp(review.reviewed_at),
+        "checkedAt": None if review is None else as_wire(review.reviewed_at),
     }
-
-
-def _timestamp(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from losant_tokens import jobs
 from losant_tokens.cli._console import print_status, write_output
 from losant_tokens.cli._format import escaped, format_datetime, relative_time
+from losant_tokens.cli._json import as_wire
 from losant_tokens.cli._runs import Run
 from losant_tokens.cli._tables import Cell, Row, format_table
 
@@ -138,9 +139,9 @@ def run_as_json(run: Run, *, failures: bool = False) -> dict[str, object]:
         "rule": None if header is None else header.rule,
         "baseUrl": None if header is None else header.base_url,
         "owners": None if header is None else list(map(str, header.counts)),
-        "plannedAt": _timestamp(run.planned_at),
-        "startedAt": None if state is None else _timestamp(state.started_at),
-        "updatedAt": None if state is None else _timestamp(state.updated_at),
+        "plannedAt": as_wire(run.planned_at),
+        "startedAt": None if state is None else as_wire(state.started_at),
+        "updatedAt": None if state is None else as_wire(state.updated_at),
         "tokens": None if state is None else state.total,
         **{one.value: None if counts is None else counts[one] for one in jobs.Outcome},
         "left": None if state is None else state.pending,
@@ -161,7 +162,3 @@ def run_as_json(run: Run, *, failures: bool = False) -> dict[str, object]:
             for one in run.failures()
         ]
     return values
-
-
-def _timestamp(time: datetime | None) -> str | None:
-    return None if time is None else time.astimezone(UTC).isoformat(timespec="seconds")

@@ -590,6 +590,7 @@ def test_list_as_json(fake: FakeLosant, service: str, command: Command, state: P
         assert numbers.items() <= found.items()
     assert (online["due"], online["reactivated"], online["unknown"]) == (0, 0, 0)
     assert (offline["due"], offline["reactivated"], offline["checkedAt"]) == (None, None, None)
+    assert [online[name][-1] for name in ("createdAt", "checkedAt")] == ["Z"] * 2
     assert datetime.fromisoformat(online["nextDueAt"]) == datetime.fromisoformat(
         offline["nextDueAt"]
     )

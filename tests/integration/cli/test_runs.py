@@ -79,6 +79,7 @@ def test_list_as_json(fake: FakeLosant, service: str, command: Command, state: P
     assert numbers.items() <= found.items()
     assert (found["id"], found["state"], found["plan"]) == (plan.id, "interrupted", str(plan.path))
     assert (found["command"], found["action"], found["owners"]) == ("cleanup", "delete", ["user"])
+    assert [found[name][-1] for name in ("plannedAt", "startedAt", "updatedAt")] == ["Z"] * 3
     assert found["nextCommand"] == f"losant-tokens apply {plan.path} --resume"
 
 
