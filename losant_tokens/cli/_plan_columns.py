@@ -11,7 +11,7 @@ from attrs import frozen
 from rich.cells import cell_len
 
 from losant_tokens.cli._colors import colored, has_color
-from losant_tokens.cli._format import ellipsis, escaped, relative_time, wrapped
+from losant_tokens.cli._format import ellipsis, escaped, relative_time, short_relative_time, wrapped
 from losant_tokens.cli._plan_groups import KEEP
 from losant_tokens.jobs import Entry
 
@@ -151,7 +151,11 @@ def _cells(entry: Entry, page: Page, now: datetime) -> tuple[str, str, str, str,
     id_ = escaped(entry.id)
     if is_short and len(id_) > _SHORT_ID:
         id_ = f"{id_[:_SHORT_ID]}…"
-    why = relative_reason(entry, now) if entry.protected is None else entry.protected
+    # At these widths a token has one line, in which `expired 2 years ago` would be cut off.
+    is_brief = is_short and page.width >= _NARROW
+    why = entry.protected
+    if why is None:
+        why = relative_reason(entry, now, is_brief=is_brief)
     creator = entry.creator_name or entry.creator_id
     last = [
         *(["can create tokens"] if entry.can_create_tokens else []),
@@ -166,8 +170,15 @@ def _cells(entry: Entry, page: Page, now: datetime) -> tuple[str, str, str, str,
     )
 
 
-def relative_reason(entry: Entry, now: datetime) -> str:
-    """Return why a token is selected, with relative times: `expired 3 years ago`."""
+def relative_reason(entry: Entry, now: datetime, *, is_brief: bool = False) -> str:
+    """Return why a token is selected, with relative times: `expired 3 years ago`.
+
+    Args:
+        entry: The token.
+        now: The time for relative times.
+        is_brief: Whether units are short, as in `expired 3y ago`.
+    """
+    describe = short_relative_time if is_brief else relative_time
     times = {
         "expired": entry.expiration_date,
         "expires": entry.expiration_date,
@@ -181,7 +192,7 @@ def relative_reason(entry: Entry, now: datetime) -> str:
         # A date in a name, as in `named 'created on 2024-01-01'`, is not the token's own.
         if time is None or time.date().isoformat() != found[2]:
             return found[0]
-        return f"{found[1]} {relative_time(time, now)}"
+        return f"{found[1]} {describe(time, now)}"
 
     return _DATED.sub(relative, entry.reason)
 

@@ -370,6 +370,18 @@ def test_relative_reason(reason: str, expected: str) -> None:
     assert relative_reason(token, NOW) == expected
 
 
+@pytest.mark.parametrize("width", [100, 120])
+def test_times_are_brief_in_one_line(tmp_path: Path, width: int) -> None:
+    """On a terminal where a token has one line, a relative time is short, so it is not cut off."""
+    expired = NOW - timedelta(days=800)
+    reason = f"expired on {expired:%Y-%m-%d}, named 'ci-*'"
+    token = attrs.evolve(CI, expiration_date=expired, reason=reason)
+
+    (line,) = lines(tmp_path, token, page=Page(width, is_terminal=True))
+
+    assert "  expired 2y ago" in line
+
+
 def test_reason_with_a_date_that_is_missing() -> None:
     """A date stays in a reason if the token has no such date."""
     assert relative_reason(entry(1, reason="expired on 2020-01-01"), NOW) == "expired on 2020-01-01"
