@@ -1,7 +1,6 @@
 """One token of a plan as one line, or as two lines on a narrow terminal."""
 
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from attrs import frozen
 from rich.cells import cell_len
 
 from losant_tokens.cli._colors import colored, has_color
+from losant_tokens.cli._console import terminal_size
 from losant_tokens.cli._format import ellipsis, escaped, relative_time, short_relative_time, wrapped
 from losant_tokens.cli._plan_groups import KEEP
 from losant_tokens.jobs import Entry
@@ -52,7 +52,7 @@ class Page:
         """Return the page for a stream."""
         if not file.isatty():
             return cls(has_color=has_color(file))
-        return cls(shutil.get_terminal_size().columns, True, has_color(file))
+        return cls(terminal_size(file)[0], True, has_color(file))
 
     def narrower(self, cells: int) -> "Page":
         """Return the page without some cells of its width."""

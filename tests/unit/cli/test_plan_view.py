@@ -1,6 +1,9 @@
 """Plans, totals and progress for people."""
 
+import os
+import pty
 import re
+import termios
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -511,3 +514,13 @@ def test_totals(tmp_path: Path, outcomes: list[Outcome | None], expected: str) -
 def test_format_seconds(seconds: float | None, expected: str) -> None:
     """An estimate has a unit that fits its size."""
     assert format_seconds(seconds) == expected
+
+
+def test_page_of_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan fits the terminal that it is written to, even if stdout is a pipe."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours), os.fdopen(theirs, "w") as stderr:
+        termios.tcsetwinsize(theirs, (24, 60))
+
+        assert Page.of(stderr).width == 60
