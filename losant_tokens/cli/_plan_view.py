@@ -11,6 +11,7 @@ from losant_tokens.cli._format import (
     format_datetime,
     format_number,
 )
+from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._plan_columns import Columns, Page
 from losant_tokens.cli._plan_groups import CREATING, KEEP, Group, review
 from losant_tokens.cli._plan_status import MAX_AGE, current_time, plan_status
@@ -57,19 +58,24 @@ def show_plan(plan: Plan, file: TextIO, journal: Path | None = None) -> None:
         file: The stream.
         journal: The file of the journal; None for a plan that was just made.
     """
-    write_output(f"{plan_summary(plan, Page.of(file), journal)}\n", file)
+    # An error states why a plan that was just made is refused.
+    text = plan_summary(plan, Page.of(file), journal, with_refusals=False)
+    write_output(f"{text}\n", file)
 
 
-def plan_summary(plan: Plan, page: Page, journal: Path | None = None) -> str:
+def plan_summary(
+    plan: Plan, page: Page, journal: Path | None = None, *, with_refusals: bool = True
+) -> str:
     """Return a plan in groups, with a last line about all of it.
 
     Args:
         plan: The plan.
         page: The width and the colors of the output.
         journal: The file of the journal; None for a plan that was just made.
+        with_refusals: Whether to state why the plan was refused, if it was.
     """
     reviewed = review(plan)
-    lines = [*_head(plan, page), ""]
+    lines = [*_head(plan, page, with_refusals=with_refusals), ""]
     for action in (plan.header.action, KEEP):
         groups = [group for group in reviewed.groups if group.action == action]
         for group in groups[:_MAX_GROUPS]:
@@ -107,11 +113,13 @@ def plan_lines(plan: Plan, page: Page, journal: Path | None = None) -> Iterator[
     yield f"\n{page.wrapped(plan_status(plan, review(plan), now, journal))}\n"
 
 
-def _head(plan: Plan, page: Page) -> list[str]:
+def _head(plan: Plan, page: Page, *, with_refusals: bool = True) -> list[str]:
     header = plan.header
     expires = header.token_expires_at
     is_short = expires is not None and expires < header.created_at + MAX_AGE
+    refused = map(with_options, header.refused) if with_refusals else ()
     facts = [
+        *(("Refused", problem) for problem in refused),
         ("Rule", header.rule),
         ("Protected", ", ".join(header.protected) or "none"),
         ("Token in use", header.token_in_use or "unknown"),

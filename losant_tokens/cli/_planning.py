@@ -6,17 +6,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
+from shlex import join
 from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.cli._command_log import printed_waits
 from losant_tokens.cli._connect import ClientFactory
-from losant_tokens.cli._console import is_quiet, transient_status
+from losant_tokens.cli._console import is_quiet, print_status, transient_status
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
 from losant_tokens.cli._plan_view import show_plan
+from losant_tokens.cli._state_files import keep_refused_plan
 
 Planner = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
 OnReview = Callable[[tuple[jobs.QuarantineReview, ...]], None]
@@ -159,4 +161,7 @@ def make_plan(
     # Outside the block, because the view replaces the status line.
     if refused.plan is not None and not is_quiet():
         show_plan(refused.plan, sys.stderr)
+        if copy := keep_refused_plan(refused.plan):
+            review = join(("losant-tokens", "plan", "show", str(copy), "--full"))
+            print_status(f"Nothing was changed. Review the refused plan: {review}")
     raise refused

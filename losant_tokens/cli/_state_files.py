@@ -6,6 +6,7 @@ and files that cannot be read are kept.
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 import warnings
@@ -23,6 +24,7 @@ from losant_tokens.errors import LosantError
 _PLAN = re.compile(r"(?:plan|cleanup|quarantine|sweep|restore)-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\.jsonl")
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _STALE = timedelta(days=1)  # The age of abandoned half-written files; writing takes seconds.
+REFUSED_PLAN = "refused-plan.jsonl"  # The last one, for a review. It can never be applied.
 LEDGER = "quarantines"
 """The name of the folder in the state folder that records quarantines."""
 
@@ -39,6 +41,22 @@ def new_plan_path(command: str) -> Path:
     folder = state_folder("choose a file for the plan: --out FILE")
     prune(folder, DEFAULT_PRUNE_AGE)
     return folder / f"{command}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
+
+
+def keep_refused_plan(plan: jobs.Plan) -> Path | None:
+    """Copy a refused plan to the state folder, for a review, and replace the one before.
+
+    Returns:
+        The path of the copy; None if it cannot be written.
+    """
+    with suppress(OSError, CommandError):
+        path = state_folder("") / REFUSED_PLAN
+        part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as copy, plan.path.open("rb") as original:
+            shutil.copyfileobj(original, copy)
+        return part.replace(path)
+    return None
 
 
 def journal_path(plan: jobs.Plan, chosen: Path | None) -> Path:

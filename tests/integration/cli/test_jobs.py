@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -225,11 +226,47 @@ def test_safety_checks(service: str, command: Command, options: list[str], messa
     assert (code, out) == (4, "")
     assert err.startswith(f"{'Delete'} ")
     assert "\nExamples" not in err
-    view, error = err.split("\n\nlosant-tokens: error: ")
+    view, _, end = err.rpartition("\n\n")
+    _, _, error = end.partition("\nlosant-tokens: error: ")
     assert "tokens of user: " in view
     assert view.splitlines()[-1].endswith("Made just now, and refused.")
     assert error.startswith(message)
     assert list(Path().glob("*.jsonl")) == []
+
+
+@pytest.mark.parametrize("options", [["--out", "p.jsonl"], []])
+def test_refused_plan_is_kept(
+    service: str, command: Command, state: Path, options: list[str]
+) -> None:
+    """The last refused plan is kept for a review of each token, and cannot be applied."""
+    command("plan", "--named", "prod-*", "--max-changes", "0")
+
+    err = command("plan", "--named", "*", *options)[2]
+
+    path = state / "refused-plan.jsonl"
+    review = f"losant-tokens plan show {path} --full"
+    assert f"\nNothing was changed. Review the refused plan: {review}\n" in err
+    assert [path] == [one for one in path.parent.iterdir() if one.is_file()]
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    shown = command("plan", "show", str(path), "--full")[1]
+    assert "\nRefused:       11 of the 11 tokens of user were selected, which is more than" in shown
+    assert "or pass --allow-majority." in shown
+    assert 11 == shown.count("- delete ")
+    assert 4 == command("apply", str(path), "--yes")[0]
+
+
+def test_refused_plan_without_a_state_folder(
+    service: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a state folder, a refused plan is shown in groups only."""
+    Path("file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("file").absolute()))
+
+    code, _, err = command("plan", "--named", "*", "--out", "p.jsonl")
+
+    assert 4 == code
+    assert "Made just now, and refused." in err
+    assert "Review the refused plan" not in err
 
 
 @pytest.mark.parametrize("name", ["cleanup", "quarantine"])
