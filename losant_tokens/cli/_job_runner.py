@@ -23,6 +23,7 @@ class JobRunner:
         max_concurrency: The maximum number of requests in flight. None: that of the client.
         settings: Further arguments of `jobs.apply`.
         prints_lines: Whether to print lines about the progress even if the command is not verbose.
+        has_work: Whether tokens are left, so that there is progress to show.
         signals: The stop signals that were received.
     """
 
@@ -32,6 +33,7 @@ class JobRunner:
     max_concurrency: int | None = None
     settings: dict[str, Any] = field(factory=dict)
     prints_lines: bool = False
+    has_work: bool = True
     signals: StopSignals = field(factory=StopSignals)
     _used_concurrency: int = 0
 
@@ -75,13 +77,12 @@ class JobRunner:
                 stop.set()
                 print_stopping(GRACE)
 
+        total = self.plan.header.total.selected if self.has_work else 0
         async with self.make_client(self.max_concurrency) as client:
             self._used_concurrency = client.max_connections
             with (
                 self.signals.listening(react),
-                job_progress(
-                    self.label, self.plan.header.total.selected, prints_lines=self.prints_lines
-                ) as listener,
+                job_progress(self.label, total, prints_lines=self.prints_lines) as listener,
             ):
                 return await jobs.apply(
                     client,

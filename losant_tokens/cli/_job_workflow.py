@@ -164,10 +164,14 @@ class JobWorkflow:
         words = ("losant-tokens", "apply", str(self.plan.path), *options, *self.arguments())
         return " ".join(map(quote, words))
 
-    def run(self) -> int:
-        """Apply the plan, write the reports, and return the exit code."""
+    def run(self, *, has_work: bool = True) -> int:
+        """Apply the plan, write the reports, and return the exit code.
+
+        Args:
+            has_work: Whether tokens are left, so that there is progress to show.
+        """
         record_start(self.plan, self.journal)
-        runner = self._runner()
+        runner = self._runner(has_work=has_work)
         # A signal while the report is written must not lose the report or the totals.
         with runner.signals.postponed():
             failure: LosantError | None = None
@@ -184,7 +188,7 @@ class JobWorkflow:
             self._print_next_step(report)
             return exit_code(report, runner, is_failed=failure is not None or not are_saved)
 
-    def _runner(self) -> JobRunner:
+    def _runner(self, *, has_work: bool) -> JobRunner:
         settings = {
             **self.options.settings(),
             "resume": self.resume,
@@ -198,6 +202,7 @@ class JobWorkflow:
             job_client_factory(self.connection),
             max_concurrency=self.options.max_concurrency,
             settings=settings,
+            has_work=has_work,
         )
 
     def _report(self, report: jobs.Report) -> bool:

@@ -60,7 +60,7 @@ def apply_plan(
         plan.check(api_url(connection), None if is_over else max_age, _estimated_now(plan))
         if not confirm_plan(plan, options, state=state, retry_failed=retry_failed):
             return EXIT_ERROR
-        return job.run()
+        return job.run(has_work=not is_over)
 
 
 def _estimated_now(plan: "jobs.Plan") -> datetime:

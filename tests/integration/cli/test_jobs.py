@@ -722,6 +722,18 @@ def test_complete_job_is_resumed(
     assert err.startswith("Nothing is left to do for p.jsonl: 5 deleted.\n")
 
 
+def test_complete_job_has_no_progress_bar(
+    service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """A resumed job with nothing left to do shows no progress on a terminal."""
+    command("cleanup", "--expired", "--yes", "--out", "p.jsonl")
+    terminal()
+
+    _, _, err = command("apply", "p.jsonl", "--resume", "--yes")
+
+    assert "Deleting" not in err
+
+
 def test_complete_job_without_tokens(service: str, command: Command) -> None:
     """A plan without tokens that was applied is complete, and has no counts."""
     command("cleanup", "--inactive", "--yes", "--out", "p.jsonl")
