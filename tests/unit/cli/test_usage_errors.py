@@ -223,11 +223,13 @@ def test_files_that_cannot_be_read(
 ) -> None:
     """A file that is missing, a folder or unreadable is a usage error that names it."""
     monkeypatch.setattr("os.access", lambda *_: False)
+    file = tmp_path / "plan"
+    file.touch()
     for path, problem in (
         (tmp_path / "none", "does not exist"),
         (tmp_path, "is a folder"),
-        (Path(__file__), "cannot be read: permission denied"),
-        (Path(__file__) / "below", "cannot be read: Not a directory"),
+        (file, "cannot be read: permission denied"),
+        (file / "below", "cannot be read: Not a directory"),
     ):
         message = check(command(*arguments, str(path)), f"{arguments[0]} ")
         assert message.removeprefix("Invalid value for QUARANTINE: ") == f"{path} {problem}"
