@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
+
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._warn_caller import warn_caller
@@ -272,6 +274,7 @@ async def _plan_action(
     quarantines = [review.quarantine for review in reviews]
     for quarantine in quarantines:
         quarantine.check(client)
+        await anyio.to_thread.run_sync(quarantine.check_tokens)
     owners = dict.fromkeys(owner for one in quarantines for owner in one.owners)
     plan = await make_plan(
         client,

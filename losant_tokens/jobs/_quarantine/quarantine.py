@@ -12,7 +12,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.jobs._errors import PlanRefused
+from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._plan.account_check import other_claim
 from losant_tokens.jobs._plan.format import (
     optional_string,
@@ -21,6 +21,7 @@ from losant_tokens.jobs._plan.format import (
     parse_timestamp,
     short_id,
 )
+from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._private_files import open_regular, reason
 from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
@@ -214,6 +215,26 @@ class Quarantine:
         if problem := other_claim(self.owners, self.account, client.account):
             raise PlanRefused(f"{self.source} {problem}")
 
+    def check_tokens(self) -> None:
+        """Refuse a report that was edited to contain tokens that its job cannot have deactivated.
+
+        The digest of a plan covers its tokens, so they cannot be edited in both files. If the plan
+        is gone, or another plan has its path, the report cannot be checked.
+
+        Raises:
+            PlanRefused: Some of the tokens are not in the plan.
+        """
+        if self.path is None or self.plan is None:
+            return
+        planned = _planned(self.plan, self.id)
+        added = 0 if planned is None else len(self.changes.keys() - planned)
+        if added:
+            raise PlanRefused(
+                f"{self.source} was altered: {added:,} of its tokens "
+                f"{'is' if added == 1 else 'are'} not in its plan, {self.plan}. Use the report "
+                f"that the job wrote."
+            )
+
 
 Source = Quarantine | Report | str | os.PathLike[str]
 
@@ -277,6 +298,15 @@ def later(time: datetime, span: timedelta) -> datetime:
         return time + span
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
+
+
+def _planned(path: Path, plan_id: str) -> set[Key] | None:
+    """Return the keys of the tokens of a plan; `None` if the plan is gone or is another one."""
+    with contextlib.suppress(JobError):
+        plan = Plan.read(path)
+        if plan.id == plan_id:
+            return {key_of(entry.owner, entry.id) for entry in plan.entries()}
+    return None
 
 
 def _check_action(source: str, action: object) -> None:

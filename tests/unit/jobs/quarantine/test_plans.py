@@ -363,6 +363,29 @@ async def test_valid_report(client: AsyncClient, tmp_path: Path) -> None:
     assert 0 == len(await jobs.restore(client, path, path=tmp_path / "plan"))
 
 
+@pytest.mark.parametrize("action", [jobs.sweep, jobs.restore])
+async def test_altered_report(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, action: Any
+) -> None:
+    """A report with a token that is not in its plan is refused, as long as the plan exists."""
+    made = await quarantined(client, tmp_path, grace=timedelta())
+    source = made.save(tmp_path / "quarantine.json")
+    data = json.loads(source.read_text())
+    off = await client.tokens(Owner.user()).get(by_name(fake, "ci-off").id)
+    assert off.last_updated is not None
+    changed = off.last_updated.isoformat()
+    added = {"owner": "user", "id": off.id, "name": off.name, "changed": changed}
+    data["tokens"].append({**data["tokens"][0], **added})
+    source.write_text(json.dumps(data))
+    kept = made.plan.path.rename(tmp_path / "kept.jsonl")
+    unchecked = await action(client, source, path=tmp_path / "unchecked")
+    kept.rename(made.plan.path)
+
+    with pytest.raises(PlanRefused, match="was altered: 1 of its tokens is not in its plan"):
+        await action(client, source)
+    assert off.id in {one.id for one in unchecked.entries()}
+
+
 @pytest.mark.parametrize("days", [-40, 40])
 async def test_sweep_with_a_wrong_clock(
     fake: FakeLosant, clock: Clock, tmp_path: Path, days: int
