@@ -12,7 +12,7 @@ from losant_tokens.cli._connect import new_client
 from losant_tokens.cli._console import print_warning, transient_status
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
-from losant_tokens.cli._format import format_datetime
+from losant_tokens.cli._id_prefixes import item_with_id
 from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._state_files import (
@@ -28,7 +28,6 @@ Choice = Callable[[AsyncClient], Awaitable[Sequence[jobs.Quarantine]]]
 """Chooses quarantines of the client's account."""
 
 _LAST = "last"
-_MIN_PREFIX = 4  # digits of an id
 _HEAD = 4096  # bytes of a plan, which have its action
 _DEACTIVATES = b'"action":"deactivate"'
 _HINT = "set XDG_STATE_HOME to a folder that you can write to"
@@ -151,20 +150,13 @@ def find_quarantine(name: str) -> jobs.Quarantine:
         # The ledger knows more: what later jobs did with its tokens.
         known = {one.id: one for one in recorded_quarantines() if one.total == read.total}
         return attrs.evolve(known.get(read.id, read), source=str(path))
-    found = [one for one in recorded_quarantines() if _has_prefix(one.id, name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(f"{one.id} ({format_datetime(one.created_at, '?')})" for one in found)
-        raise UsageError(f"{name!r} matches several ids: {listed}", "add a digit")
+    found = item_with_id(name, ((one, one.id, one.created_at) for one in recorded_quarantines()))
+    if found is not None:
+        return found
     raise UsageError(
         f"there is no quarantine and no file {name!r}",
         "to see the quarantines: losant-tokens quarantine list",
     )
-
-
-def _has_prefix(id_: str, name: str) -> bool:
-    return len(name) >= _MIN_PREFIX and id_.startswith(name.lower())
 
 
 # --- Choosing --------------------------------------------------------------------------------

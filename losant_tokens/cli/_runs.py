@@ -9,13 +9,12 @@ from attrs import frozen
 
 from losant_tokens import jobs
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._format import format_datetime
-from losant_tokens.cli._plan_view import DONE
+from losant_tokens.cli._id_prefixes import item_with_id
+from losant_tokens.cli._job_state_view import outcome_counts
 from losant_tokens.cli._state_files import existing_journal, existing_state_folder, plan_files
 
 _COMMAND = re.compile(r"(plan|cleanup|quarantine|sweep|restore)-[0-9]{8}T")
 _LAST = "last"
-_MIN_PREFIX = 4  # digits of an id
 
 
 @frozen(kw_only=True)
@@ -74,18 +73,9 @@ class Run:
         """Return how many tokens have each outcome, such as `5 deleted` and `3 left`."""
         if self.state is None:
             return []
-        action = self._known_plan().header.action
-        counts, left = self.state.counts, self.state.pending
-        words = (
-            (counts[jobs.Outcome.DONE], DONE[action].lower()),
-            (counts[jobs.Outcome.GONE], "gone"),
-            (counts[jobs.Outcome.CHANGED], "changed"),
-            (counts[jobs.Outcome.PROTECTED], "protected"),
-            (self.state.in_doubt, "in doubt"),
-            (counts[jobs.Outcome.FAILED], "failed"),
-            (left, "left" if self.state.is_started else f"to {action}"),
-        )
-        return [f"{number:,} {word}" for number, word in words if number]
+        plan, left = self._known_plan(), self.state.pending
+        word = "left" if self.state.is_started else f"to {plan.header.action}"
+        return [*outcome_counts(plan, self.state), *([f"{left:,} {word}"] if left else [])]
 
     def failures(self) -> list[jobs.Result]:
         """Return the results for failed tokens.
@@ -133,13 +123,9 @@ def find_run(name: str) -> Run:
     runs = all_runs()
     if name.lower() == _LAST and runs:
         return runs[0]
-    is_long = len(name) >= _MIN_PREFIX
-    found = [run for run in runs if is_long and run.id.startswith(name.lower())]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(f"{run.id} ({format_datetime(run.planned_at, '?')})" for run in found)
-        raise UsageError(f"{name!r} matches several ids: {listed}", "add a digit")
+    found = item_with_id(name, ((run, run.id, run.planned_at) for run in runs))
+    if found is not None:
+        return found
     raise UsageError(
         f"there is no run and no plan {name!r}", "to see the runs: losant-tokens runs list"
     )

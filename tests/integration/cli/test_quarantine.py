@@ -85,21 +85,6 @@ def test_empty_name(service: str, command: Command) -> None:
     assert (code, "a quarantine cannot be an empty string" in err) == (2, True)
 
 
-def test_ambiguous_name(
-    service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The beginning of several ids exits with 2 and lists the ids."""
-    monkeypatch.setattr("losant_tokens.cli._ledger._has_prefix", lambda *_: True)
-    command("quarantine", "--named", "ci-0", "--yes")
-    command("quarantine", "--named", "ci-1", "--yes")
-
-    code, _, err = command("restore", "1f3a", "--yes")
-
-    assert (code, "'1f3a' matches several ids: " in err) == (2, True)
-    for one in recorded(state):
-        assert f"{one.id} (20" in err
-
-
 def test_last_without_a_quarantine(service: str, command: Command) -> None:
     """Without a quarantine of this account, `last` is an error."""
     code, _, err = command("restore", "last", "--yes")

@@ -251,7 +251,7 @@ def test_ambiguous_run(
     service: str, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The beginning of several ids exits with 2 and lists them."""
-    monkeypatch.setattr("losant_tokens.cli._runs._MIN_PREFIX", 0)
+    monkeypatch.setattr("losant_tokens.cli._id_prefixes._MIN_PREFIX", 0)
     command("plan", "--named", "ci-0")
     command("plan", "--named", "ci-1")
 
