@@ -80,7 +80,7 @@ def tab(shell: shells.Terminal) -> Iterator[shells.Terminal]:
     shell.run("true")
 
 
-@pytest.mark.sweep(sample=20)
+@pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [

@@ -66,6 +66,7 @@ def test_killed_sweep(fake: FakeLosant, ledger: jobs.Ledger) -> None:
     assert "Nothing to sweep: " in finished("sweep", "--due", "--yes")[2]
 
 
+@pytest.mark.slow
 def test_sweep_again_after_a_kill(fake: FakeLosant, ledger: jobs.Ledger) -> None:
     """After `sweep --due` is killed, another one sweeps the rest."""
     finished(*QUARANTINE)
@@ -80,6 +81,7 @@ def test_sweep_again_after_a_kill(fake: FakeLosant, ledger: jobs.Ledger) -> None
     assert 0 < ledger.quarantines()[0].swept <= NUMBER
 
 
+@pytest.mark.slow
 def test_killed_quarantine(fake: FakeLosant, ledger: jobs.Ledger) -> None:
     """After a quarantine is killed, its tokens are known, and it can be resumed and restored.
 

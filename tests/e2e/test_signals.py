@@ -137,7 +137,7 @@ def prepared(
     return fake
 
 
-@pytest.mark.sweep(sample=3)
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.parametrize("name", JOBS)
 def test_job(prepared: FakeLosant, name: str, number: int) -> None:
@@ -163,7 +163,7 @@ def test_job(prepared: FakeLosant, name: str, number: int) -> None:
     assert (code, ", not started" in out) == (0, False)
 
 
-@pytest.mark.sweep(sample=3)
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.parametrize("name", ["cleanup", "quarantine", "sweep", "restore"])
 def test_planning(prepared: FakeLosant, name: str, number: int) -> None:
@@ -180,6 +180,7 @@ def test_planning(prepared: FakeLosant, name: str, number: int) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["p.jsonl", "q.json"]
 
 
+@pytest.mark.slow
 def test_second_signal(prepared: FakeLosant) -> None:
     """A second signal ends a job at once, and its report says which tokens are in doubt."""
     prepared.fail("latency", seconds=60, times=None, method="DELETE")
@@ -197,6 +198,7 @@ def test_second_signal(prepared: FakeLosant) -> None:
     assert "To resume: losant-tokens apply p.jsonl --resume" in err
 
 
+@pytest.mark.slow
 def test_plan_that_another_process_applies(prepared: FakeLosant) -> None:
     """A plan in use names the process that applies it, and can be applied when that has ended."""
     prepared.fail("latency", seconds=0.3, times=None, method="DELETE")
@@ -213,6 +215,7 @@ def test_plan_that_another_process_applies(prepared: FakeLosant) -> None:
     assert finished(*JOBS["apply"], "--yes", "--resume")[0] == 0
 
 
+@pytest.mark.slow
 def test_killed_job(prepared: FakeLosant) -> None:
     """A job that was killed is not in use, and its tokens in flight are in doubt."""
     prepared.fail("latency", seconds=0.3, times=None, method="DELETE")

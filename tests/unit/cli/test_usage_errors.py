@@ -88,6 +88,7 @@ def test_unknown_option(command: Command, name: str) -> None:
     assert check(outcome, f"{name} ") == "Unknown option: --zzz"
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("name", runnable())
 def test_misspelt_options(command: Command, name: str) -> None:
     """Each command suggests the option that is most like a misspelt one."""
@@ -117,6 +118,7 @@ def test_bad_values(option: str, name: str) -> None:
             assert PYTHON.findall(message) == []
 
 
+@pytest.mark.sweep(sample=6)
 @pytest.mark.parametrize("name", runnable())
 def test_numbers_are_strict(command: Command, name: str) -> None:
     """An option for an integer refuses a fraction, and one for a number refuses `nan`."""
@@ -132,6 +134,7 @@ def test_numbers_are_strict(command: Command, name: str) -> None:
         )
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("name", runnable())
 def test_missing_values(command: Command, name: str) -> None:
     """Each option that takes a value reports that it is missing."""
