@@ -35,6 +35,7 @@ Exit codes:
   5    changes planned, or plans differ, with --exit-code
   70   a bug in this command: please report it
   130  stopped by Ctrl-C, SIGTERM or SIGHUP
+  141  the reader of the output ended, such as head
 
 Examples:
   losant-tokens demo
