@@ -178,7 +178,8 @@ def _notes(state: State) -> list[str]:
     ]
     if isinstance(state, jobs.QuarantineReview):
         parts += [
-            *_part(state.changed, "was changed since", "were changed since"),
+            # A request in flight of a killed job leaves the time of its change unknown.
+            *_part(state.changed, "may have been changed since"),
             *_part(state.gone, "was deleted by somebody else", "were deleted by somebody else"),
             *_part(state.unknown, "cannot be listed"),
         ]

@@ -21,11 +21,11 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens._warn_caller import warn_caller
-from losant_tokens.jobs._errors import JobError
+from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._plan.format import short_id
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._private_files import reason
+from losant_tokens.jobs._private_files import is_own, reason
 from losant_tokens.jobs._quarantine.deactivation import Key, key_of
 from losant_tokens.jobs._quarantine.quarantine import (
     FAILED,
@@ -156,6 +156,7 @@ def _created_at(quarantine: Quarantine) -> datetime:
 def _read_quarantine(path: Path) -> Quarantine | None:
     """Return the quarantine of a recorded report, from the journal if the job had not ended."""
     try:
+        _check_owner(path)
         found = Quarantine.read(path)
         if found.unfinished and found.plan is not None and found.journal is not None:
             current = _current_report(found.plan, found.journal, found.id)
@@ -182,6 +183,7 @@ def _current_report(plan: Path, journal: Path, plan_id: str) -> Report | None:
 def _read_step(path: Path) -> _Step | None:
     """Return the step of a recorded report, from the journal if the job had not ended."""
     try:
+        _check_owner(path)
         with refusing_unreadable(path):
             data = read_report(path)
             plan, run = data["plan"], data["run"]
@@ -200,6 +202,18 @@ def _read_step(path: Path) -> _Step | None:
     except JobError as error:
         warn_caller(f"{error}", PlanWarning)
         return None
+
+
+def _check_owner(path: Path) -> None:
+    """Refuse the file of another user, who must not choose the tokens of a sweep.
+
+    Raises:
+        PlanRefused: The file belongs to another user, or does not exist.
+    """
+    with refusing_unreadable(path):
+        found = path.stat()
+    if not is_own(found):
+        raise PlanRefused(f"{path} is not used, because it belongs to another user.")
 
 
 def _saved_outcomes(data: dict[str, Any]) -> Iterator[tuple[Key, str | None]]:

@@ -12,6 +12,7 @@ import pytest
 
 from losant_tokens import AsyncClient, jobs
 from losant_tokens.jobs import JobError, Ledger, Outcome, PlanWarning
+from losant_tokens.jobs._quarantine import ledger as ledger_module
 from losant_tokens.testing import FakeLosant
 from tests.support.quarantines import by_name, quarantined
 from tests.support.reports import NOW, report
@@ -168,6 +169,27 @@ def test_unreadable_files(tmp_path: Path, ledger: Ledger) -> None:
     assert {"quarantine-x.json", "sweep-x.json"} == {
         Path(str(one.message).split(" is not")[0]).name for one in caught
     }
+
+
+async def test_files_of_other_users(
+    client: AsyncClient, tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another user is named in a warning, and its content is not used."""
+    ledger.record(await quarantined(client, tmp_path))
+    (mine,) = ledger.quarantines()
+    sweep = await jobs.sweep(client, mine, after=NO_TIME, path=tmp_path / "s")
+    recorded = ledger.record(await jobs.apply(client, sweep))
+    assert recorded is not None
+    foreign = recorded.stat().st_ino
+    monkeypatch.setattr(ledger_module, "is_own", lambda found: found.st_ino != foreign)
+
+    with pytest.warns(PlanWarning, match="is not used, because it belongs to another user") as seen:
+        (found,) = ledger.quarantines()
+    monkeypatch.setattr(ledger_module, "is_own", lambda _: False)
+
+    assert 1 == len(seen)
+    assert 10 == found.waiting
+    assert () == ledger.quarantines()
 
 
 def test_folder_cannot_be_created(tmp_path: Path) -> None:
