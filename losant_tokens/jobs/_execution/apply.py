@@ -27,7 +27,7 @@ from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrenc
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import Throttle
 from losant_tokens.jobs._token_progress import States
-from losant_tokens.jobs._types import Progress, count_finished
+from losant_tokens.jobs._types import Outcome, Progress, count_finished
 
 OnProgress = Callable[[Progress], None]
 
@@ -137,6 +137,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             ),
         )
         planned = plan.header.total
+        retried = opened.states.counts()[Outcome.FAILED] if retry_failed else 0
         progress = ProgressReporter(
             planned.selected, planned.protected, opened.states, throttle, listener
         )
@@ -156,7 +157,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             refused=throttle.refused,
             seconds=progress.elapsed(),
             pace=tuple(progress.samples),
-            finished_before=progress.finished_before,
+            finished_before=progress.finished_before - retried,
             gave_up=pool.gave_up,
         )
     if failure is not None:

@@ -97,6 +97,18 @@ async def test_plan_of_version_1(tmp_path: Path) -> None:
     assert (counts(first)["failed"], counts(report), fake.tokens()) == (1, {"done": 5}, ())
 
 
+async def test_retried_tokens_are_of_this_run(tmp_path: Path) -> None:
+    """A failed token that is retried counts for the run that retries it."""
+    fake = fake_with(5)
+    async with client_of(fake) as client:
+        plan = await planned(client, tmp_path)
+        fake.fail(path=ONE, method="DELETE", status=403, times=2)
+        await jobs.apply(client, plan)
+        report = await jobs.apply(client, plan, resume=True, retry_failed=True)
+
+    assert (report.finished_before, counts(report)) == (3, {"done": 5})
+
+
 async def test_without_verify(tmp_path: Path) -> None:
     """Without `verify`, one request is sent for each token, and a 404 means gone."""
     fake = fake_with(3)
