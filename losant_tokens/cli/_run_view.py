@@ -1,12 +1,13 @@
 """The runs of jobs for people and as JSON."""
 
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from losant_tokens import jobs
-from losant_tokens.cli._console import print_status, write_output
-from losant_tokens.cli._format import escaped, format_datetime, relative_time
+from losant_tokens.cli._console import print_status, terminal_size, write_output
+from losant_tokens.cli._format import escaped, format_datetime, relative_time, wrapped
 from losant_tokens.cli._json import as_wire
 from losant_tokens.cli._runs import Run
 from losant_tokens.cli._tables import Cell, Row, format_table
@@ -101,7 +102,11 @@ def _show_failures(run: Run) -> None:
     ]
     if more := len(failures) - len(lines):
         lines.append(f"  and {more:,} more: see --json")
-    write_output("Failures:\n" + "".join(f"{escaped(line)}\n" for line in lines))
+    lines = [escaped(line) for line in lines]
+    if sys.stdout.isatty():
+        width = terminal_size(sys.stdout)[0]
+        lines = [one for line in lines for one in wrapped(line, width, "    ")]
+    write_output("Failures:\n" + "".join(f"{line}\n" for line in lines))
 
 
 def _status(run: Run) -> str:

@@ -134,6 +134,22 @@ def test_show_as_json(fake: FakeLosant, service: str, command: Command) -> None:
     assert found["nextCommand"].endswith(" --resume --retry-failed")
 
 
+def test_failures_on_a_narrow_terminal(
+    fake: FakeLosant, service: str, command: Command, terminal: Callable[..., None]
+) -> None:
+    """On a terminal, failures break between words."""
+    fake.fail(status=400, method="DELETE", times=None)
+    command("cleanup", *CI, "--yes")
+    terminal(columns=60)
+
+    _, out, _ = command("runs", "show", "last")
+
+    lines = out.partition("Failures:\n")[2].splitlines()
+    assert lines[0].startswith("  ci-")
+    assert lines[1].startswith("    (/me/tokens/")
+    assert max(map(len, lines)) <= 60
+
+
 def test_many_failures(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
