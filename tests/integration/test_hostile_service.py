@@ -30,6 +30,7 @@ from losant_tokens import (
     jobs,
 )
 from losant_tokens.jobs import Outcome, Plan, Report
+from losant_tokens.jobs import _private_files as private_files
 from tests.support.job_service import (
     Ask,
     InProcess,
@@ -830,8 +831,12 @@ def test_plan_changed_while_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [shutil.copy, os.link, os.symlink])
-def test_a_plan_applied_twice_at_once(make: Any, tmp_path: Path) -> None:
+def test_a_plan_applied_twice_at_once(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While a plan is applied, a copy of it or a link to it is refused."""
+    # On virtual time, the first job would end while the second one waits for the lock.
+    monkeypatch.setattr(private_files, "_LOCK_INTERVAL", 0)
 
     async def job() -> None:
         service = Service.of(40)
