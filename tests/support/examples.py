@@ -64,8 +64,12 @@ BLOCKS_NOT_RUN: dict[str, str] = {
     "exec losant-tokens cleanup --expired --named 'ci-*' --max-changes 500 --yes --quiet \\": (
         "a script with a placeholder for the token; the block above it runs the same command"
     ),
-    "losant-tokens apply ~/.local/state/losant-tokens/plan-20261126T031500.000000Z.jsonl \\": (
+    "losant-tokens apply ~/.local/state/losant-tokens/cleanup-20261126T031500.000000Z.jsonl \\": (
         "the name of the plan contains the time of the run"
+    ),
+    "losant-tokens runs list --json |": "the sandbox has no interrupted runs to resume",
+    "xargs -I {} losant-tokens apply {} --resume --max-age 7d --yes --quiet": (
+        "the sandbox has no interrupted runs to resume"
     ),
 }
 """The lines of skipped code blocks that contain the command, with the reason."""
