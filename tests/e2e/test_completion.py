@@ -80,7 +80,7 @@ def tab(shell: shells.Terminal) -> Iterator[shells.Terminal]:
     shell.run("true")
 
 
-@pytest.mark.sweep(sample=8)
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -119,6 +119,7 @@ def test_awkward_names(tab: shells.Terminal) -> None:
     tab.wait(lambda: "6" * 24 in tab.screen())
 
 
+@pytest.mark.sweep(sample=4)
 @pytest.mark.parametrize("quote", ['"', "'"])
 def test_awkward_names_in_quotes(tab: shells.Terminal, quote: str) -> None:
     """In quotes too, a name arrives as it is: the shell expands nothing in it."""
@@ -128,6 +129,7 @@ def test_awkward_names_in_quotes(tab: shells.Terminal, quote: str) -> None:
     tab.wait(lambda: "6" * 24 in tab.screen().rpartition(f"--named {quote}")[2])
 
 
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("typed", ["losant-tokens apply no", "losant-tokens cleanup --report no"])
 def test_no_other_files(tab: shells.Terminal, typed: str) -> None:
     """Where a file of a certain kind is expected, TAB offers no other files."""

@@ -21,7 +21,7 @@ FLAGS = re.MULTILINE | re.DOTALL
 HELP_EXAMPLES = examples.help_examples()
 
 
-@pytest.mark.sweep(sample=4)
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("example", HELP_EXAMPLES, ids=str)
 def test_example_of_the_help(example: Found, tmp_path: Path) -> None:
     """An example of a help text succeeds in a fresh sandbox, with the files that it reads."""

@@ -47,6 +47,7 @@ def resume(name: str) -> None:
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_killed_sweep(fake: FakeLosant, ledger: jobs.Ledger) -> None:
     """After `sweep --due` is killed, the list is right, and the sweep can be resumed."""
     finished(*QUARANTINE)

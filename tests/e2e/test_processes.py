@@ -67,6 +67,7 @@ def test_demo() -> None:
     assert err.startswith("Starting a fake Losant with 60 tokens")
 
 
+@pytest.mark.slow
 def test_demo_interrupted() -> None:
     """Ctrl-C ends the demo, which then prints its totals."""
     with start("demo", "--tokens", "1500", "--concurrency", "1") as process:
@@ -135,6 +136,7 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
     assert (code, out.startswith("Deleted 40, "), len(busy.tokens())) == (0, True, 0)
 
 
+@pytest.mark.slow
 def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
     """The second Ctrl-C stops at once, prints the totals, and the job can be resumed."""
     plan = tmp_path / "plan.jsonl"

@@ -137,7 +137,7 @@ def prepared(
     return fake
 
 
-@pytest.mark.sweep(sample=2)
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.parametrize("name", JOBS)
 def test_job(prepared: FakeLosant, name: str, number: int) -> None:
@@ -163,7 +163,7 @@ def test_job(prepared: FakeLosant, name: str, number: int) -> None:
     assert (code, ", not started" in out) == (0, False)
 
 
-@pytest.mark.sweep(sample=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.parametrize("name", ["cleanup", "quarantine", "sweep", "restore"])
 def test_planning(prepared: FakeLosant, name: str, number: int) -> None:

@@ -163,6 +163,7 @@ def slow(fake: FakeLosant, service: str) -> tuple[str, ...]:
     return ("cleanup", "--named", "keep-*", *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hangup", "code"), [("ignore", 0), ("default", 130)])
 def test_terminal_vanishes(
     fake: FakeLosant, slow: tuple[str, ...], tmp_path: Path, hangup: str, code: int
@@ -185,6 +186,7 @@ def test_terminal_vanishes(
     assert len(fake.tokens()) == 1 + totals["left"]
 
 
+@pytest.mark.slow
 def test_reader_of_all_output_ends(fake: FakeLosant, slow: tuple[str, ...], tmp_path: Path) -> None:
     """A job whose output goes to a reader that ends goes on, and exits with its own code."""
     command = " ".join((*slow, "--report", f"'{tmp_path}/r.json'", "--verbose"))

@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from losant_tokens import jobs
 from losant_tokens.jobs import Plan, Report
 from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
@@ -52,6 +54,7 @@ def run_and_kill(fake: FakeLosant, base_url: str, plan: Plan, deletions: int) ->
     return True
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(tmp_path: Path, thorough: bool) -> None:
     """Killed at any instant and resumed, a job ends as if it had never been interrupted."""
     tokens, kills, at_once = 160 if thorough else 60, 0, 8

@@ -304,6 +304,7 @@ def test_invalid_timeout(command: Command, value: str) -> None:
 # --- Outages while the tokens are listed -----------------------------------------------------
 
 
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("options", [(), ("--verbose",), ("--log-file", "log")])
 def test_outage_during_planning(
     fake: FakeLosant, service: str, command: Command, options: tuple[str, ...]
