@@ -49,9 +49,9 @@ def tests(session: nox.Session) -> None:
     """Run all tests. They must cover every line and branch of the package."""
     session.install("--editable", ".[dev]")
     session.run("coverage", "erase")
-    # One worker more than there are cores, because tests spend half of their time waiting for
-    # timeouts and for subprocesses.
-    workers = (os.cpu_count() or 1) + 1
+    # More workers than cores, because tests spend half of their time waiting for timeouts and for
+    # subprocesses.
+    workers = (os.cpu_count() or 1) + 3
     several = () if session.posargs else (f"--numprocesses={workers}", "--dist=worksteal")
     session.run("coverage", "run", "-m", "pytest", "--run-slow", *several, *session.posargs)
     session.run("coverage", "combine", "--quiet")

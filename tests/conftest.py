@@ -28,7 +28,7 @@ LEFT = pytest.StashKey[list[Path]]()
 
 # On a busy machine an example may take long, so it has no deadline.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
