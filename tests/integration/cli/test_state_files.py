@@ -212,6 +212,18 @@ def test_settled_quarantines_are_pruned(
     assert list(state.iterdir()) == [state / "quarantines"]
 
 
+def test_deactivation_without_a_record_is_kept(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """The plan and the journal of a quarantine are kept even if its record is gone."""
+    command("quarantine", *CI, "--yes")
+    for record in (state / "quarantines").iterdir():
+        record.unlink()
+    age(state)
+
+    assert _state_files.prune(state, DAY) == []
+
+
 def test_deactivation_that_changed_nothing_is_pruned(
     fake: FakeLosant, service: str, command: Command, state: Path
 ) -> None:

@@ -137,6 +137,22 @@ def test_lines_of_a_verbose_command(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_display_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the display fails, the job continues without it."""
+    shown: list[object] = []
+
+    def broken(_: object, progress: Progress) -> None:
+        shown.append(progress)
+        raise OSError
+
+    monkeypatch.setattr("losant_tokens.cli._progress._ProgressLines.__call__", broken)
+    with job_progress("Deleting", 100, prints_lines=True) as listener:
+        listener(at(50))
+        listener(at(60))
+
+    assert shown == [at(50)]
+
+
 def test_unexpected_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
     """Unexpected outcomes are printed first, and among them the failures."""
     outcomes = {Outcome.FAILED: 2, Outcome.CHANGED: 1, Outcome.UNKNOWN: 9}

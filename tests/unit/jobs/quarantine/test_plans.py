@@ -386,6 +386,18 @@ async def test_altered_report(
     assert off.id in {one.id for one in unchecked.entries()}
 
 
+async def test_another_plan_in_place_of_the_plan(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path
+) -> None:
+    """A report is not compared with another plan that has the path of its plan."""
+    made = await quarantined(client, tmp_path)
+    source = made.save(tmp_path / "quarantine.json")
+    made.plan.path.unlink()
+    await jobs.plan(client, Owner.user(), select=jobs.no_tokens(), path=made.plan.path)
+
+    assert len(await jobs.restore(client, source, path=tmp_path / "restore")) == len(made.plan)
+
+
 @pytest.mark.parametrize("days", [-40, 40])
 async def test_sweep_with_a_wrong_clock(
     fake: FakeLosant, clock: Clock, tmp_path: Path, days: int
