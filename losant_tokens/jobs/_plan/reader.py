@@ -43,13 +43,16 @@ _BLOCK_SIZE = 65_536  # bytes, to which the rest of the last line is added
 _BATCH_SIZE = 64  # lines
 _HASH_SIZE = 16  # bytes
 
+_A_PLAN = "a plan of losant-tokens. Pass the path of a plan."
+
 
 @contextlib.contextmanager
-def refusing_unreadable(path: Path) -> Iterator[None]:
+def refusing_unreadable(path: Path, expected: str = _A_PLAN) -> Iterator[None]:
     """Raise `PlanRefused` for each error that the content of a file can cause.
 
     Args:
         path: The file, for the message.
+        expected: What the file is expected to be, and what to pass, for the message.
     """
     try:
         yield
@@ -58,9 +61,7 @@ def refusing_unreadable(path: Path) -> Iterator[None]:
     except MemoryError:
         raise PlanRefused(f"{path} cannot be read: it is too large") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise PlanRefused(
-            f"{path} is not a plan of losant-tokens. Pass the path of a plan."
-        ) from None
+        raise PlanRefused(f"{path} is not {expected}") from None
 
 
 def _read_header(path: Path, file: BinaryIO) -> tuple[bytes, dict[str, Any]]:

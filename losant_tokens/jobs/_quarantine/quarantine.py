@@ -3,7 +3,8 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.jobs._errors import JobError, PlanRefused
+from losant_tokens.jobs._plan import reader
 from losant_tokens.jobs._plan.account_check import other_claim
 from losant_tokens.jobs._plan.format import (
     optional_string,
@@ -22,7 +24,7 @@ from losant_tokens.jobs._plan.format import (
     short_id,
 )
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._private_files import open_regular, reason
+from losant_tokens.jobs._private_files import open_regular
 from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
@@ -255,22 +257,16 @@ async def load(source: Source) -> Quarantine:
 # --- Reading reports -------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def refusing_unreadable(path: Path) -> Iterator[None]:
+def refusing_unreadable(path: Path) -> AbstractContextManager[None]:
     """Raise `PlanRefused` for each error that the content of a report can cause.
 
     Args:
         path: The file, for the message.
     """
-    try:
-        yield
-    except OSError as error:
-        raise PlanRefused(f"{path} cannot be read: {reason(error)}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise PlanRefused(
-            f"{path} is not a JSON report of losant-tokens. Pass the report of the job that "
-            f"deactivated the tokens."
-        ) from None
+    return reader.refusing_unreadable(
+        path,
+        "a JSON report of losant-tokens. Pass the report of the job that deactivated the tokens.",
+    )
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -386,6 +386,21 @@ async def test_altered_report(
     assert off.id in {one.id for one in unchecked.entries()}
 
 
+async def test_report_that_is_too_large(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that does not fit into memory is refused."""
+
+    def fail(_: bytes) -> Any:
+        raise MemoryError
+
+    source = (await quarantined(client, tmp_path)).save(tmp_path / "quarantine.json")
+    monkeypatch.setattr("losant_tokens.jobs._quarantine.quarantine.json.loads", fail)
+
+    with pytest.raises(PlanRefused, match="cannot be read: it is too large"):
+        await jobs.restore(client, source)
+
+
 async def test_another_plan_in_place_of_the_plan(
     fake: FakeLosant, client: AsyncClient, tmp_path: Path
 ) -> None:
