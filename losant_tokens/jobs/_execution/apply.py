@@ -12,6 +12,7 @@ from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._execution.job_failed import JobFailed
+from losant_tokens.jobs._execution.job_report import report_of_earlier_runs
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._execution.open_files import JobFiles
 from losant_tokens.jobs._execution.preflight import check_account_of_job, check_age, read_states
@@ -26,8 +27,7 @@ from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import Throttle
-from losant_tokens.jobs._token_progress import States
-from losant_tokens.jobs._types import Outcome, Progress, count_finished
+from losant_tokens.jobs._types import Outcome, Progress
 
 OnProgress = Callable[[Progress], None]
 
@@ -111,7 +111,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             )
         except PlanRefused as error:
             report = await anyio.to_thread.run_sync(
-                _report_of_earlier_runs, plan, path, earlier_states
+                report_of_earlier_runs, plan, path, earlier_states
             )
             raise JobFailed(str(error), report=report) from error
         check_age(client, plan, max_age, resume=resume)
@@ -163,17 +163,3 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     if failure is not None:
         raise JobFailed(str(failure), report=report) from failure
     return report
-
-
-def _report_of_earlier_runs(plan: Plan, journal: Path, states: States) -> Report:
-    return Report(
-        plan=plan,
-        journal=journal,
-        states=states,
-        requests=0,
-        retries=0,
-        refused=0,
-        seconds=0.0,
-        pace=(),
-        finished_before=count_finished(states.counts()),
-    )

@@ -35,15 +35,29 @@ def job_report(plan: Plan, journal: str | os.PathLike[str] | None = None) -> Rep
         ended_at, states = datetime.now(UTC), States.of(len(plan))
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {reason(error)}") from None
+    return report_of_earlier_runs(plan, path, states, ended_at)
+
+
+def report_of_earlier_runs(
+    plan: Plan, journal: Path, states: States, ended_at: datetime | None = None
+) -> Report:
+    """Return the report of a job without a run of its own, so without requests.
+
+    Args:
+        plan: The plan of the job.
+        journal: The file of the journal.
+        states: The states of the tokens in the journal.
+        ended_at: When the last run ended. Default: now.
+    """
     return Report(
         plan=plan,
-        journal=path,
+        journal=journal,
         states=states,
         requests=0,
         retries=0,
         refused=0,
         seconds=0.0,
         pace=(),
-        ended_at=ended_at,
+        ended_at=ended_at or datetime.now(UTC),
         finished_before=count_finished(states.counts()),
     )
