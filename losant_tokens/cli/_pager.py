@@ -37,7 +37,8 @@ def write_paged(text: str) -> None:
     if command in _NO_PAGER or not sys.stdout.isatty() or _fits_on_screen(text):
         write_output(text)
         return
-    with handled(_on_signal):
+    signals = _Signals()
+    with handled(signals.on_signal):
         try:
             process = subprocess.Popen(  # noqa: S603 -- the command of the user
                 command,
@@ -47,9 +48,10 @@ def write_paged(text: str) -> None:
                 errors="backslashreplace",
             )
         except (OSError, ValueError):
+            signals.raise_now()
             write_output(text)
         else:
-            _feed(process, text)
+            _feed(process, text, signals)
 
 
 def write_parts(parts: Iterable[str]) -> None:
@@ -76,21 +78,45 @@ def pager_command() -> list[str]:
         return []
 
 
-def _on_signal(number: int) -> None:
-    # Ctrl-C belongs to the pager: less stops a search, and does not end.
-    if number != signal.SIGINT:
-        raise KeyboardInterrupt
+class _Signals:
+    """Ends the command on a signal, but not while its pager starts.
+
+    An error in the middle of `subprocess.Popen` would leave behind a pager that nobody can end.
+    """
+
+    def __init__(self) -> None:
+        self._is_starting = True
+        self._is_pending = False
+
+    def on_signal(self, number: int) -> None:
+        """Raise `KeyboardInterrupt`, or remember the signal until `raise_now`."""
+        # Ctrl-C belongs to the pager: less stops a search, and does not end.
+        if number == signal.SIGINT:
+            return
+        self._is_pending = True
+        if not self._is_starting:
+            raise KeyboardInterrupt
+
+    def raise_now(self) -> None:
+        """Raise `KeyboardInterrupt` for an earlier signal, and for all later ones at once."""
+        self._is_starting = False
+        if self._is_pending:
+            raise KeyboardInterrupt
 
 
-def _feed(process: "subprocess.Popen[str]", text: str) -> None:
+def _feed(process: "subprocess.Popen[str]", text: str, signals: _Signals) -> None:
     """Write a string to a pager, and wait until the pager ends."""
+    assert process.stdin  # noqa: S101 -- for mypy
     try:
+        signals.raise_now()
         # The user may leave the pager at any time, so its pipe may break.
         with suppress(OSError):
             process.communicate(text)
         process.wait()
     except KeyboardInterrupt:
         process.terminate()
+        with suppress(OSError):  # closing writes the rest of the buffer
+            process.stdin.close()
         raise
 
 

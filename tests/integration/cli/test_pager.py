@@ -176,23 +176,48 @@ def test_ctrl_c_belongs_to_the_pager(pager: Callable[..., Path]) -> None:
     assert out.with_name("sent").exists()
 
 
+@pytest.mark.parametrize("when", ["starts", "runs"])
 def test_sigterm_ends_the_pager(
-    pager: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    when: str, pager: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM ends the command and its pager."""
+    """SIGTERM ends the command and its pager, even while the pager starts."""
     out = pager('touch "$1"; exec sleep 60')
     started: list[subprocess.Popen[str]] = []
     popen = subprocess.Popen
 
     def start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-        started.append(popen(*arguments, **options))
-        return started[0]
+        process = popen(*arguments, **options)
+        started.append(process)
+        if when == "starts":
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            threads.append(signal_after(out, signal.SIGTERM))
+        return process
 
+    threads: list[threading.Thread] = []
     monkeypatch.setattr("subprocess.Popen", start)
-    thread = signal_after(out, signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
         write_paged(LONG)
 
-    thread.join()
+    for thread in threads:
+        thread.join()
     assert started[0].wait() == -signal.SIGTERM
+
+
+def test_sigterm_while_a_pager_fails_to_start(
+    pager: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGTERM ends the command if it comes while a pager cannot be started."""
+    pager("")
+
+    def fail(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise FileNotFoundError
+
+    monkeypatch.setattr("subprocess.Popen", fail)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_paged(LONG)
+
+    assert capsys.readouterr().out == ""
