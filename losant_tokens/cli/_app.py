@@ -43,8 +43,19 @@ class _Command:
     task: Group | None = None
 
 
-_TASKS = ("Look", "Change a token", "Clean up", "Quarantine", "Try it", "Help and set-up")
-_LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _TRY, _HELP = map(Group.create_ordered, _TASKS)
+_TASKS = (
+    "Look",
+    "Change a token",
+    "Clean up",
+    "Quarantine",
+    "Audit",
+    "Accounts",
+    "Try it",
+    "Help and set-up",
+)
+_LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _AUDIT, _ACCOUNTS, _TRY, _HELP = map(
+    Group.create_ordered, _TASKS
+)
 
 # The order within a task is the order in the help: the usual order of use. The name of a subcommand
 # follows the name of its command: "runs prune".

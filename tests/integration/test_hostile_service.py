@@ -29,8 +29,8 @@ from losant_tokens import (
     httpx_transport,
     jobs,
 )
+from losant_tokens import _private_files as private_files
 from losant_tokens.jobs import Outcome, Plan, Report
-from losant_tokens.jobs import _private_files as private_files
 from tests.support.job_service import (
     Ask,
     InProcess,

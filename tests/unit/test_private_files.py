@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from losant_tokens import _private_files as private_files
 from losant_tokens.jobs import JournalError, Plan, PlanRefused
-from losant_tokens.jobs import _private_files as private_files
 from losant_tokens.jobs._execution.journal import Journal
 from tests.support.plans import write
 

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import anyio
 
-from losant_tokens.jobs import _private_files as private_files
+from losant_tokens import _private_files as private_files
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan

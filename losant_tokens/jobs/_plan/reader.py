@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import attrs
 
 from losant_tokens import Owner
+from losant_tokens._private_files import open_regular, reason
 from losant_tokens._validators import describe
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import (
@@ -33,7 +34,6 @@ from losant_tokens.jobs._plan.format import (
     first_line,
     unique_members,
 )
-from losant_tokens.jobs._private_files import open_regular, reason
 from losant_tokens.jobs._types import Entry
 
 MAX_HEADER_SIZE = 16 << 20  # bytes of the first line

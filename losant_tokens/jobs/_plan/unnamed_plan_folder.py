@@ -16,8 +16,8 @@ from typing import Self
 
 import attrs
 
+from losant_tokens._private_files import is_own, lock, open_private, reason
 from losant_tokens.jobs._errors import JobError
-from losant_tokens.jobs._private_files import is_own, lock, open_private, reason
 
 _PREFIX = "losant-tokens-plan-"
 _LOCK = "lock"

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from losant_tokens._private_files import part_of, reason
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._plan.format import (
     digest_of,
@@ -21,7 +22,6 @@ from losant_tokens.jobs._plan.format import (
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.reader import MAX_HEADER_SIZE, MAX_LINE_SIZE
 from losant_tokens.jobs._plan.unnamed_plan_folder import TemporaryFolder
-from losant_tokens.jobs._private_files import part_of, reason
 from losant_tokens.jobs._types import Entry, Header
 
 

@@ -13,6 +13,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._private_files import open_regular
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._plan import reader
 from losant_tokens.jobs._plan.account_check import other_claim
@@ -24,7 +25,6 @@ from losant_tokens.jobs._plan.format import (
     short_id,
 )
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._private_files import open_regular
 from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION

@@ -10,10 +10,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from losant_tokens._private_files import reason
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._errors import GuardRefused
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._private_files import reason
 
 REPORT_SUFFIXES = (".json", ".csv", ".html")
 """The suffixes of report files, one for each format."""
