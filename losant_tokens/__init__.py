@@ -22,12 +22,15 @@ __all__ = [
     "NewApiToken",
     "OauthDetails",
     "OauthRequest",
+    "OauthScope",
     "OrgRole",
     "Owner",
     "OwnerTokens",
+    "PublishedScope",
     "RequestOptions",
     "ResourceRole",
     "RetryPolicy",
+    "Scope",
     "Secret",
     "Success",
     "UnlistedScope",
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from losant_tokens._published_scopes import published_scopes
     from losant_tokens._resources.owner_tokens import OwnerTokens
     from losant_tokens._retry import RetryPolicy
+    from losant_tokens._scope_types import OauthScope, PublishedScope, Scope
     from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
     from losant_tokens._transports import (
@@ -118,6 +122,7 @@ else:
         "_published_scopes": ("published_scopes",),
         "_resources.owner_tokens": ("OwnerTokens",),
         "_retry": ("RetryPolicy",),
+        "_scope_types": ("OauthScope", "PublishedScope", "Scope"),
         "_scopes": ("can_create_tokens",),
         "_secret": ("Secret",),
         "_transports": ("aiohttp_transport", "environment_proxy", "httpx_transport"),

@@ -14,6 +14,7 @@ from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._owner import Owner
+from losant_tokens._published_scopes import Scope
 from losant_tokens._resources.application import (
     ApplicationApiTokenResource,
     ApplicationApiTokensResource,
@@ -104,7 +105,7 @@ class AsyncClient:
         token: str | Secret | None = None,
         *,
         base_url: str | None = None,
-        scopes: Iterable[str] | None = None,
+        scopes: Iterable[Scope] | None = None,
         scope_check: ScopeCheck = "enforce",
         oauth: bool | None = None,
         timeout: float = 30.0,

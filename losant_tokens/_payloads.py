@@ -14,7 +14,14 @@ from attrs import field, frozen
 
 from losant_tokens import _validators as validators
 from losant_tokens._models import OrgRole, ResourceRole
-from losant_tokens._published_scopes import OAUTH_SCOPES, published_scopes
+from losant_tokens._published_scopes import (
+    DEPRECATED_GROUPS,
+    OAUTH_SCOPES,
+    OauthScope,
+    Scope,
+    published_scopes,
+    similar_scope,
+)
 from losant_tokens._secret import Secret
 
 Status = Literal["active", "inactive"]
@@ -106,22 +113,31 @@ def _scope(name: str, words: Callable[[], frozenset[str]]) -> validators.Validat
             instance,
             field,
             f"must be {name}, but it is {validators.describe(value)}."
-            f"{_suggestion(str(value), words())} If the API has added it, pass it as an "
-            "UnlistedScope",
+            f"{_advice(str(value), words())}",
         )
 
     return check
 
 
-def _suggestion(word: str, words: frozenset[str]) -> str:
-    """Return a sentence with the most similar word, or an empty string."""
-    import difflib  # noqa: PLC0415 -- it is only needed for a mistake
+def _advice(word: str, words: frozenset[str]) -> str:
+    """Return what to do about a scope that is not one of some words."""
+    if word in DEPRECATED_GROUPS:
+        return " It is deprecated: new tokens cannot have it"
+    similar = similar_scope(word, words)
+    suggestion = "" if similar is None else f" Did you mean {similar!r}?"
+    return f"{suggestion} If the API has added it, pass it as an UnlistedScope"
 
-    close = difflib.get_close_matches(word, sorted(words), n=1) if len(word) <= _LONG_WORD else ()
-    return f" Did you mean {close[0]!r}?" if close else ""
+
+def _as_scopes(value: Iterable[Scope] | None) -> tuple[str, ...] | None:
+    """Convert scopes to a tuple. The type of the argument makes editors complete them."""
+    return validators.as_tuple(value)
 
 
-_LONG_WORD = 64  # characters; published scopes are shorter, and a comparison takes time
+def _as_oauth_scopes(value: Iterable[OauthScope | str] | None) -> tuple[str, ...] | None:
+    """Convert the scopes of an OAuth token to a tuple, as `_as_scopes` does."""
+    return validators.as_tuple(value)
+
+
 _API_SCOPE = validators.optional(
     validators.tuple_of(_scope("a published scope", published_scopes), unique=True)
 )
@@ -158,7 +174,7 @@ class ApiTokenPost:
         default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
     scope: tuple[str, ...] | None = field(
-        default=None, validator=_API_SCOPE, converter=validators.as_tuple, kw_only=True
+        default=None, validator=_API_SCOPE, converter=_as_scopes, kw_only=True
     )
     status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
 
@@ -254,7 +270,7 @@ class UserOauthTokenPost:
         default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
     scope: tuple[str, ...] | None = field(
-        default=None, validator=_OAUTH_SCOPE, converter=validators.as_tuple, kw_only=True
+        default=None, validator=_OAUTH_SCOPE, converter=_as_oauth_scopes, kw_only=True
     )
 
 
@@ -282,7 +298,7 @@ class UserCredentials:
         kw_only=True,
     )
     requested_scopes: tuple[str, ...] | None = field(
-        default=None, validator=_API_SCOPE, converter=validators.as_tuple, kw_only=True
+        default=None, validator=_API_SCOPE, converter=_as_scopes, kw_only=True
     )
     token_ttl: int | None = field(
         default=None,
@@ -297,7 +313,7 @@ class UserCredentials:
         password: str | Secret,
         *,
         two_factor_code: str | Secret | None = None,
-        requested_scopes: Iterable[str] | None = None,
+        requested_scopes: Iterable[Scope] | None = None,
         token_ttl: int | None = None,
     ) -> None:
         # The values are wrapped before anything can raise, so that no traceback shows them.

@@ -4,9 +4,27 @@ Source: the documentation of the official Python client, API version 1.31. Losan
 any time, and the deprecated groups are not published. So a scope that is missing here may be valid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from losant_tokens._scope_types import OauthScope, PublishedScope, Scope
+else:
+    # Only type checkers and editors need the literals, and importing them takes 1.5 ms.
+    OauthScope = PublishedScope = Scope = str
+
+__all__ = [
+    "DEPRECATED_GROUPS",
+    "GROUPS",
+    "OAUTH_SCOPES",
+    "RESOURCES",
+    "OauthScope",
+    "PublishedScope",
+    "Scope",
+    "published_scopes",
+    "similar_scope",
+]
 
 GROUPS: Final = frozenset(
     {
@@ -213,3 +231,52 @@ def published_scopes() -> frozenset[str]:
         for operation in (*names.split(), "*")
     )
     return GROUPS.union(operations)
+
+
+_VERBS: Final[Mapping[str, str]] = {
+    "add": "post",
+    "change": "patch",
+    "create": "post",
+    "edit": "patch",
+    "list": "get",
+    "new": "post",
+    "read": "get",
+    "remove": "delete",
+    "show": "get",
+    "update": "patch",
+    "view": "get",
+    "write": "patch",
+}
+"""The operations that people write, and how the API calls them."""
+
+_LONG_WORD = 64  # characters; published scopes are shorter, and a comparison takes time
+
+
+def similar_scope(word: str, words: Collection[str]) -> str | None:
+    """Return the scope that somebody probably meant, or `None`.
+
+    Args:
+        word: What they wrote.
+        words: The scopes that are possible.
+    """
+    if len(word) > _LONG_WORD:
+        return None
+    by_lower_case = {scope.lower(): scope for scope in words}
+    for guess in _guesses(word.strip().lower()):
+        if guess in by_lower_case:
+            return by_lower_case[guess]
+    import difflib  # noqa: PLC0415 -- it is only needed for a mistake
+
+    close = difflib.get_close_matches(word, sorted(words), n=1)
+    return close[0] if close else None
+
+
+def _guesses(word: str) -> Iterator[str]:
+    """Yield a word in lower case, then with the API's verb, singular and plural."""
+    yield word
+    resource, _, operation = word.rpartition(".")
+    verb = _VERBS.get(operation, operation)
+    single = resource.removesuffix("s")
+    # A list belongs to the plural, such as `devices.get`.
+    names = (f"{single}s", resource) if operation == "list" else (resource, single, f"{single}s")
+    yield from (f"{name}.{verb}" for name in names)

@@ -17,7 +17,7 @@ from typing import Any
 from losant_tokens import _validators as validators
 from losant_tokens._credential import NOT_SENT, Credential
 from losant_tokens._operations import OPERATIONS, Operation
-from losant_tokens._published_scopes import published_scopes
+from losant_tokens._published_scopes import Scope, published_scopes
 from losant_tokens.errors import ScopeError, ValidationError
 
 PUBLISHED = published_scopes()
@@ -91,7 +91,7 @@ def format_scopes(scopes: Iterable[str]) -> str:
     return ", ".join(formatted) + (f" and {rest} more" if rest > 0 else "")
 
 
-def can_create_tokens(scopes: Iterable[str]) -> bool:
+def can_create_tokens(scopes: Iterable[Scope]) -> bool:
     """Return whether a token with these scopes can create tokens, even ones with more scopes.
 
     Args:

@@ -103,8 +103,9 @@ WHEN is a time from now (12h, 90d, 4w, 18mo, 2y), a date
 (2030-01-01, UTC), or never.
 
 The secret is shown only once. Only the secret is written to stdout; messages
-are written to stderr. Without --scope, Losant chooses the scopes. Without
---expires, a terminal asks for it. A time from now starts at the server's time.
+are written to stderr. Without --scope, Losant chooses the scopes. A misspelt
+scope is refused. Without --expires, a terminal asks for it. A time from now
+starts at the server's time.
 
 Examples:
   losant-tokens create ci --scope all.User.read --expires 90d

@@ -57,7 +57,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "but the client uses": "but this command uses",
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
-        "pass it as an UnlistedScope": "pass it with --unlisted-scope",
+        "pass it as an UnlistedScope": "pass --allow-unknown-scope as well",
         "protect='name'": "--protect NAME",
         "proxy= or HTTPS_PROXY": "HTTPS_PROXY",
         "unmatched='warn'": "--allow-unmatched",

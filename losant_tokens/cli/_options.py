@@ -103,9 +103,8 @@ Expiry = Annotated[
     ),
 ]
 Scopes = Annotated[tuple[str, ...], repeatable("SCOPE", "Grant SCOPE; repeat for more.")]
-UnlistedScopes = Annotated[
-    tuple[str, ...],
-    repeatable("SCOPE", "Grant SCOPE even if this version does not know it; repeat for more."),
+AllowUnknownScope = Annotated[
+    bool, flag("Send scopes that this version does not know, with a warning.")
 ]
 PageSize = Annotated[
     int | None,

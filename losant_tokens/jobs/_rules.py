@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken
+from losant_tokens._published_scopes import Scope
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern
 from losant_tokens.jobs._types import may_create_tokens
@@ -368,7 +369,7 @@ def created_by(glob: str) -> Rule:
     return _by_pattern(f"created_by({glob!r})", f"created by {glob!r}", match)
 
 
-def has_scope(glob: str) -> Rule:
+def has_scope(glob: Scope) -> Rule:
     """Return the rule for tokens with a scope that matches.
 
     Args:

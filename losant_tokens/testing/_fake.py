@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from losant_tokens._published_scopes import Scope
 from losant_tokens.testing._account import FakeAccount, add_account
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
@@ -128,7 +129,7 @@ class FakeLosant:
         name: str = "My API Token",
         *,
         owner: str = "user",
-        scope: Iterable[str] = ("all.User.read",),
+        scope: Iterable[Scope] = ("all.User.read",),
         status: Status = "active",
         expiration_date: datetime | None = None,
         creation_date: datetime | None = None,
@@ -201,7 +202,7 @@ class FakeLosant:
 
     def access_token(
         self,
-        scopes: Iterable[str] = ("all.User",),
+        scopes: Iterable[Scope] = ("all.User",),
         *,
         oauth: bool = False,
         expires: datetime | None = None,

@@ -16,10 +16,13 @@ from losant_tokens import (
     Listing,
     NewApiToken,
     OauthRequest,
+    OauthScope,
     Owner,
     OwnerTokens,
+    PublishedScope,
     RequestOptions,
     RetryPolicy,
+    Scope,
     Secret,
     Success,
     UnlistedScope,
@@ -38,6 +41,11 @@ from losant_tokens.errors import ScopeError
 
 ID = "575ec7417ae143cd83dc4a95"
 POST = ApiTokenPost(name="ci", scope=["all.User.read", UnlistedScope("new.scope")])
+SCOPE: Scope = "galaxy.get"  # any string
+PUBLISHED: PublishedScope = "all.User.read"
+MISSPELT: PublishedScope = "all.User.reed"  # type: ignore[assignment]
+OAUTH_SCOPE: OauthScope = "only.User.read"
+NOT_OAUTH: OauthScope = "all.User"  # type: ignore[assignment]
 PATCH = ApiTokenPatch(status="inactive")
 OAUTH_REQUEST = OauthRequest(
     client_id="c" * 24, redirect_uri="https://example.com", code_challenge="c" * 43

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -155,7 +156,7 @@ BEYOND: list[tuple[tuple[Make, ...], str, object, str]] = [
         "scope[0] must be a published scope, but it is 'all.User.reed'. Did you m",
     ),
     ((post,), "scope", ["me.*", "me"], "scope[1] must be a published scope, but i"),
-    ((post,), "scope", ["ALL.USER"], "it is 'ALL.USER'. If the API has added it, pass"),
+    ((post,), "scope", ["ALL.USER"], "it is 'ALL.USER'. Did you mean 'all.User'?"),
     ((post,), "scope", ["x" * 100], "it is a string of 100 characters. If the API has added it"),
     ((oauth_post,), "scope", ["all.User.read"], "scope[0] must be a scope that OAuth tokens can"),
     ((credentials,), "requested_scopes", ["all.Galaxy"], "requested_scopes[0] must be a published"),
@@ -409,6 +410,42 @@ def test_suggestion() -> None:
         "'all.User.reed'. Did you mean 'all.User.read'? If the API has added it, pass it as an "
         "UnlistedScope"
     )
+
+
+@pytest.mark.parametrize(
+    ("scope", "meant"),
+    [
+        ("all.user.read ", "all.User.read"),
+        ("alluserread", "all.User.read"),
+        ("device.gett", "device.get"),
+        ("device.show", "device.get"),
+        ("device.list", "devices.get"),
+        ("devices.create", "devices.post"),
+        ("userApiToken.create", "userApiTokens.post"),
+        ("userApiTokens.remove", "userApiToken.delete"),
+    ],
+)
+def test_suggestions(scope: str, meant: str) -> None:
+    """A scope with another case, verb, number or spelling leads to the one that was meant."""
+    with pytest.raises(ValidationError, match=re.escape(f"Did you mean {meant!r}?")):
+        post(scope=[scope])
+
+
+@pytest.mark.parametrize("scope", ["galaxy.get", "*", "all.User.reed" * 4, "all.User.read" * 5])
+def test_no_suggestion(scope: str) -> None:
+    """A scope that is like no other leads to no suggestion."""
+    with pytest.raises(ValidationError) as caught:
+        post(scope=[scope])
+    assert "Did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [post, oauth_post])
+def test_deprecated_scope(make: Make) -> None:
+    """The error for a deprecated scope says that no new token can have it."""
+    with pytest.raises(
+        ValidationError, match=r"'me'\. It is deprecated: new tokens cannot have it"
+    ):
+        make(scope=["me"])
 
 
 def test_set_of_scopes() -> None:

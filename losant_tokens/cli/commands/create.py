@@ -17,6 +17,7 @@ from losant_tokens.cli._console import (
     output_problem,
     print_error,
     print_status,
+    print_warning,
     write_output,
 )
 from losant_tokens.cli._errors import CommandError, UsageError
@@ -24,13 +25,13 @@ from losant_tokens.cli._format import format_datetime, no_expiry, relative_time
 from losant_tokens.cli._options import (
     CURRENT_USER,
     DEFAULT_CONNECTION,
+    AllowUnknownScope,
     ConnectionOptions,
     Expiry,
     Json,
     OwnerOption,
     Scopes,
     Status,
-    UnlistedScopes,
     checked_expiry,
     choice,
 )
@@ -47,7 +48,7 @@ def create_token(  # noqa: PLR0913 -- one parameter per option
     /,
     *,
     scope: Scopes = (),
-    unlisted_scope: UnlistedScopes = (),
+    allow_unknown_scope: AllowUnknownScope = False,
     expires: Expiry = None,
     description: Annotated[
         str | None, Parameter(metavar="TEXT", help="Set the description.")
@@ -62,14 +63,14 @@ def create_token(  # noqa: PLR0913 -- one parameter per option
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Create a token and write its secret to stdout."""
-    from losant_tokens import ApiTokenPost, UnlistedScope
+    from losant_tokens import ApiTokenPost
     from losant_tokens.cli._connect import new_client
 
     _check_owner(owner)
     post = ApiTokenPost(
         name,
         description=description,
-        scope=(*scope, *map(UnlistedScope, unlisted_scope)) or None,
+        scope=_known_scopes(scope, allow_unknown=allow_unknown_scope) or None,
         status=status,
     )
     client = new_client(connection)
@@ -93,6 +94,19 @@ def _check_owner(owner: Owner) -> None:
             "OAuth tokens cannot be created with this command: "
             "a user creates one by authorizing an application"
         )
+
+
+def _known_scopes(scopes: tuple[str, ...], *, allow_unknown: bool) -> tuple[str, ...]:
+    """Return the scopes, with the unknown ones marked if they are allowed."""
+    from losant_tokens import UnlistedScope, published_scopes
+
+    if not allow_unknown:
+        return scopes
+    known = published_scopes()
+    for scope in scopes:
+        if scope not in known:
+            print_warning(f'the scope "{scope}" is unknown to this version: check its spelling')
+    return tuple(scope if scope in known else UnlistedScope(scope) for scope in scopes)
 
 
 def _ask_for_expiry() -> str:
