@@ -112,9 +112,13 @@ class Call:
         """
         self._started_at = self.state.now()
         self._deadline = self._started_at + finite_or_inf(self.policy.deadline)
-        found = await self._attempt()
-        if isinstance(found, LosantError) and may_retry(self.request.method, found):
-            found = await self._retry(found)
+        self.state.calls += 1
+        try:
+            found = await self._attempt()
+            if isinstance(found, LosantError) and may_retry(self.request.method, found):
+                found = await self._retry(found)
+        finally:
+            self.state.end_call()
         if isinstance(found, LosantError):
             if self.may_have_arrived and isinstance(found, TransportError):
                 # An earlier attempt is ambiguous, even if the last one is not.

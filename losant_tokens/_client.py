@@ -48,8 +48,8 @@ USER_AGENT = f"losant-tokens/{__version__} Python/{_PYTHON}"
 class AsyncClient:
     """A client for the token operations of Losant's API, as coroutines over one connection pool.
 
-    Use it as an asynchronous context manager, once, in one event loop. Any number of tasks may
-    share it.
+    Use it as an asynchronous context manager, or call `open` and `aclose`: once, in one event loop.
+    Any number of tasks may share it.
 
     Args:
         token: The API token. Default: the environment variable `LOSANT_API_TOKEN`. Without a token,
@@ -233,11 +233,31 @@ class AsyncClient:
         """Whether the claims of the client's own token contain ids. One may be its own id."""
         return bool(self._session.credential.claimed_ids)
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> Self:
+        """Open the connection pool and return the client, for programs without an `async with`.
+
+        Call `aclose` at the end, also after an error. A client that is never closed warns with
+        `ResourceWarning`.
+
+        Raises:
+            ClientStateError: The client was opened before.
+            ValidationError: The token would be sent in the clear to another machine.
+
+        Example::
+
+            client = await AsyncClient().open()
+            try:
+                print(await client.user_api_tokens.get())
+            finally:
+                await client.aclose(drain=5.0)
+        """
         session = self._session
         pool = self._transport or httpx_transport(max_connections=session.max_connections)
         await session.open(pool)
         return self
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
 
     async def __aexit__(
         self,
@@ -247,16 +267,25 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, drain: float | None = None) -> None:
         """Close the pool, as at the end of the `async with` block. Closing twice does nothing.
 
-        A cancellation waits until the pool is closed. Calls that have not sent anything yet raise
-        `ClientStateError`.
+        New calls raise `ClientStateError` at once. Calls that have begun may continue for `drain`
+        seconds, with their retries. After that, requests in flight are broken off, and calls that
+        wait raise `ClientStateError`. A cancellation ends the drain, and waits until the pool is
+        closed.
+
+        Args:
+            drain: How long calls that have begun may continue, in seconds. Default: no time.
 
         Raises:
             ClientStateError: The client was opened in another event loop.
+            ValidationError: `drain` is not a number above 0.
         """
-        await self._session.close()
+        validators.check_argument(
+            validators.optional(validators.positive_number), "aclose", "drain", drain
+        )
+        await self._session.close(drain or 0.0)
 
     def __reduce__(self) -> Never:
         raise TypeError("An AsyncClient cannot be pickled or copied: open one in each process.")

@@ -33,9 +33,10 @@ class OpenState:
         limiter: Limits the number of requests in flight.
         rate_limiter: Delays requests after a 429.
         budget: Limits the retries of all calls together.
-        is_closed: Whether the client was closed.
+        is_closed: Whether the client was closed, and waits for no call any longer.
         waiting: The scopes of calls that wait for something other than a response. Closing the
             client cancels them.
+        calls: The number of calls that have begun and not ended.
     """
 
     pool: httpx.AsyncBaseTransport
@@ -52,6 +53,8 @@ class OpenState:
     budget: RetryBudget
     is_closed: bool = False
     waiting: set[anyio.CancelScope] = attrs.field(factory=set)
+    calls: int = 0
+    _drained: anyio.Event | None = None
     _is_pool_closed: bool = False
 
     @classmethod
@@ -115,6 +118,20 @@ class OpenState:
                 "This AsyncClient was opened in another event loop, and its connections belong to "
                 "that loop. Open one client in each loop."
             )
+
+    def end_call(self) -> None:
+        """Record that a call has ended."""
+        self.calls -= 1
+        if self._drained is not None and not self.calls:
+            self._drained.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until all calls have ended, for up to this many seconds."""
+        if self._drained is None:
+            self._drained = anyio.Event()
+        if self.calls:
+            with anyio.move_on_after(seconds):
+                await self._drained.wait()
 
     def stop_waiting(self) -> None:
         """End the wait of all calls that have no request in flight."""

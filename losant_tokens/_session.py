@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal, Never, TypeVar, Unpack, cast
 
@@ -29,7 +30,7 @@ from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import scope_problem
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._warn_caller import caller_line, warn_caller
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
@@ -76,6 +77,7 @@ class Session:
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
     _is_opening: bool = attrs.field(init=False, default=False)
     _is_closed: bool = attrs.field(init=False, default=False)
+    _opened_at: str | None = attrs.field(init=False, default=None, repr=False)
     _accepted: frozenset[Operation[Any]] = attrs.field(init=False, repr=False)
 
     @_accepted.default
@@ -124,6 +126,7 @@ class Session:
             )
         self.endpoint.check_security()
         self._is_opening = True
+        self._opened_at = caller_line()
         try:
             entered = await pool.__aenter__()
         finally:
@@ -142,11 +145,15 @@ class Session:
                 "This AsyncClient was closed while it was being opened. Create a new one."
             )
 
-    async def close(self) -> None:
+    async def close(self, drain: float = 0.0) -> None:
         """Close the pool. A cancellation waits until that is done. Closing twice does nothing.
 
-        The pool decides how requests in flight end. Calls that have not sent anything yet raise
-        `ClientStateError`.
+        New calls raise `ClientStateError` at once. The pool decides how the requests end that are
+        in flight after `drain` seconds. Calls that wait for something else raise
+        `ClientStateError` then.
+
+        Args:
+            drain: How long the calls that have begun may continue, in seconds.
 
         Raises:
             ClientStateError: The session was opened in another event loop.
@@ -154,6 +161,13 @@ class Session:
         if self._open_state is not None:
             self._open_state.check_loop()
         self._is_closed = True
+        try:
+            if self._open_state is not None and drain > 0:
+                await self._open_state.drain(drain)
+        finally:
+            await self._close_now()
+
+    async def _close_now(self) -> None:
         cancelled: BaseException | None = None
         with anyio.move_on_after(_MAX_CLOSING, shield=True) as scope:
             while True:
@@ -175,6 +189,17 @@ class Session:
         if self._open_state is not None:
             await self._open_state.close_pool()
 
+    def __del__(self) -> None:
+        # A session whose arguments were wrong has no attributes.
+        if getattr(self, "_open_state", None) is not None and not self._is_closed:
+            warnings.warn(
+                f"An AsyncClient of {self.endpoint.base_url} was never closed. It was opened at "
+                f"{self._opened_at}. Use `async with`, or call `aclose()`.",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
     def require_open(self) -> OpenState:
         """Return the open state for a call.
 
@@ -185,7 +210,8 @@ class Session:
             raise closed_error()
         if self._open_state is None:
             raise ClientStateError(
-                "This AsyncClient is not open: use it in `async with AsyncClient(...) as client:`."
+                "This AsyncClient is not open: use it in `async with AsyncClient(...) as client:`, "
+                "or call `await client.open()`."
             )
         self._open_state.check_loop()
         return self._open_state

@@ -31,6 +31,12 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     )
 
 
+def caller_line() -> str:
+    """Return the innermost line outside this package and the event loop: `bot.py:12`."""
+    frame = _caller_of(sys._getframe(1))  # noqa: SLF001 -- as above
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 def _caller_of(innermost: FrameType) -> FrameType:
     """Return the innermost frame outside this package, or the frame itself if there is none."""
     frame = innermost

@@ -1,7 +1,10 @@
-"""Check closing a client: in use, cancelled, twice, early, and from another event loop."""
+"""Check closing a client: in use, cancelled, drained, twice, early, never, and elsewhere."""
 
 import asyncio
+import gc
+import inspect
 import threading
+import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Self
@@ -13,7 +16,7 @@ import trio
 from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors, httpx_transport
-from losant_tokens.errors import ClientStateError
+from losant_tokens.errors import ClientStateError, ValidationError
 from tests.support.cancellation import Sweep, Way
 from tests.support.servers import ID, answer, respond, serve
 
@@ -73,7 +76,7 @@ async def test_cancelled_at_every_point(pool: str, way: Way) -> None:
         connections = Connections()
         async with serve(connections) as url:
             client = AsyncClient("t", base_url=url, transport=POOLS[pool](max_connections=3))
-            await client.__aenter__()
+            await client.open()
             async with anyio.create_task_group() as tasks:
                 for _ in range(3):
                     tasks.start_soon(client.user_api_token.get, ID)
@@ -94,7 +97,7 @@ def test_cancelled_under_trio() -> None:
         connections = Connections()
         async with serve(connections) as url:
             client = AsyncClient("t", base_url=url)
-            await client.__aenter__()
+            await client.open()
             await client.user_api_token.get(ID)
             with anyio.CancelScope() as scope:
                 scope.cancel()
@@ -112,7 +115,7 @@ async def test_a_pool_that_does_not_close() -> None:
             await anyio.sleep_forever()
 
     client = AsyncClient("t", transport=Stuck(lambda _: httpx.Response(200)))
-    await client.__aenter__()
+    await client.open()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("losant_tokens._session._MAX_CLOSING", 0.05)
         with anyio.fail_after(1):
@@ -136,7 +139,7 @@ async def test_in_flight(pool: str) -> None:
 
     async with serve(slowly) as url, anyio.create_task_group() as tasks:
         client = AsyncClient("t", base_url=url, transport=POOLS[pool](max_connections=1))
-        await client.__aenter__()
+        await client.open()
         tasks.start_soon(delete, client)
         await arrived.wait()
         tasks.start_soon(delete, client)
@@ -170,7 +173,7 @@ async def test_closed_during_an_attempt(failure: Any, expected: type[Exception])
         return httpx.Response(failure)
 
     client = mock(handle)
-    await client.__aenter__()
+    await client.open()
     task = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
     await arrived.wait()
     await client.aclose()
@@ -190,7 +193,7 @@ async def test_closed_during_a_backoff(failure: Exception, expected: type[Except
         raise failure
 
     client = mock(handle, retry=RetryPolicy(base=20, cap=20))
-    await client.__aenter__()
+    await client.open()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("losant_tokens._call.random.random", lambda: 1.0)
         task = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
@@ -203,7 +206,7 @@ async def test_closed_during_a_backoff(failure: Exception, expected: type[Except
 async def test_closed_while_rate_limited() -> None:
     """Calls that wait for the rate limiter end at once, with the error of a closed client."""
     client = mock(lambda _: httpx.Response(429, headers={"retry-after": "30"}))
-    await client.__aenter__()
+    await client.open()
     calls = [asyncio.ensure_future(outcome(client.user_api_token.get(ID))) for _ in range(3)]
     await asyncio.sleep(0.05)
     later = asyncio.ensure_future(outcome(client.user_api_token.get(ID)))
@@ -234,7 +237,7 @@ async def test_closed_while_a_retry_waits_for_a_connection(
         raise AssertionError
 
     client = mock(handle, max_connections=1, retry=RetryPolicy(base=1e-6))
-    await client.__aenter__()
+    await client.open()
     first = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
     second = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
     await asyncio.sleep(0.1)
@@ -256,7 +259,7 @@ async def test_the_reader_of_a_list(when: str) -> None:
         return httpx.Response(200, json={"items": items, "totalCount": 9, "perPage": 1})
 
     client = mock(page)
-    await client.__aenter__()
+    await client.open()
     tokens = client.user_api_tokens.iter(per_page=1)
     assert (await anext(tokens)).id == "0" * 24
     if when == "while it is read":
@@ -282,10 +285,10 @@ async def test_closed_while_it_is_opened() -> None:
             events.append("closed")
 
     client = AsyncClient("t", transport=Slow(lambda _: httpx.Response(200)))
-    opening = asyncio.ensure_future(client.__aenter__())
+    opening = asyncio.ensure_future(client.open())
     await asyncio.sleep(0)
     with pytest.raises(ClientStateError, match="is being opened, and it can be opened only once"):
-        await client.__aenter__()
+        await client.open()
     await client.aclose()
     release.set()
     with pytest.raises(ClientStateError, match="closed while it was being opened"):
@@ -305,7 +308,7 @@ async def test_a_pool_that_does_not_open() -> None:
 
     client = AsyncClient("t", transport=Shy(lambda _: httpx.Response(200, json={"id": ID})))
     with pytest.raises(OSError, match="no"):
-        await client.__aenter__()
+        await client.open()
     async with client:
         assert (await client.user_api_token.get(ID)).id == ID
 
@@ -315,7 +318,7 @@ async def test_closed_before_it_is_opened() -> None:
     client = AsyncClient("t")
     await client.aclose()
     with pytest.raises(ClientStateError, match="is closed, and it can be opened only once"):
-        await client.__aenter__()
+        await client.open()
 
 
 @pytest.mark.parametrize("elsewhere", [asyncio.run, trio.run])
@@ -349,3 +352,137 @@ async def test_closed_without_a_loop() -> None:
                 client.aclose().send(None)
 
         await anyio.to_thread.run_sync(step)
+
+
+# --- Draining ----------------------------------------------------------------------------------
+
+
+def slow_pool(seconds: float, *statuses: int) -> tuple[AsyncClient, list[int]]:
+    """Return a client whose responses take some time, and the statuses that it was sent."""
+    sent: list[int] = []
+
+    async def handle(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(seconds)
+        sent.append(statuses[min(len(sent), len(statuses) - 1)])
+        return httpx.Response(sent[-1], json={"success": True})
+
+    return mock(handle, retry=RetryPolicy(base=1e-6)), sent
+
+
+@pytest.mark.parametrize("statuses", [[200], [503, 503, 200]], ids=str)
+async def test_calls_may_end_during_a_drain(statuses: list[int]) -> None:
+    """A drain waits for calls that have begun, with their retries."""
+    client, sent = slow_pool(0.01, *statuses)
+    await client.open()
+    call = asyncio.ensure_future(client.user_api_token.delete(ID))
+    await asyncio.sleep(0)
+
+    await client.aclose(drain=60)
+
+    assert call.done()
+    assert (await call).success
+    assert sent == statuses
+
+
+async def test_new_calls_are_refused_during_a_drain() -> None:
+    """A drain refuses new calls at once."""
+    client, sent = slow_pool(0.02, 200)
+    await client.open()
+    call = asyncio.ensure_future(client.user_api_token.delete(ID))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(client.aclose(drain=60))
+    await asyncio.sleep(0)
+
+    with pytest.raises(ClientStateError):
+        await client.user_api_token.delete(ID)
+
+    await closing
+    assert (await call).success
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("end", ["time", "cancellation", "another aclose"])
+async def test_a_drain_ends(end: str) -> None:
+    """After its time, a cancellation or another `aclose`, a drain closes the pool at once."""
+    client, sent = slow_pool(60, 200)
+    await client.open()
+    calls = [asyncio.ensure_future(outcome(client.user_api_token.get(ID))) for _ in range(30)]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(client.aclose(drain=0.01 if end == "time" else 60))
+    await asyncio.sleep(0)
+    if end == "cancellation":
+        closing.cancel()
+    elif end == "another aclose":
+        await client.aclose()
+
+    with anyio.fail_after(1):
+        waiting = [await call for call in calls[20:]]
+
+    assert {type(error) for error in waiting} == {ClientStateError}
+    assert not sent
+    for call in calls[:20]:
+        call.cancel()
+    await asyncio.wait([closing, *calls])
+    assert closing.cancelled() is (end == "cancellation")
+
+
+async def test_a_drain_without_calls() -> None:
+    """A drain does not wait if no call has begun."""
+    client, _ = slow_pool(0, 200)
+    await client.open()
+
+    with anyio.fail_after(1):
+        await client.aclose(drain=60)
+
+    with pytest.raises(ClientStateError):
+        await client.user_api_token.get(ID)
+
+
+@pytest.mark.parametrize("drain", [0, -1, True, "5"])
+async def test_a_wrong_drain(drain: Any) -> None:
+    """`drain` must be a number above 0."""
+    client, _ = slow_pool(0, 200)
+
+    with pytest.raises(ValidationError, match=r"aclose\.drain must be a number above 0"):
+        await client.aclose(drain=drain)
+
+
+# --- Clients that are never closed -------------------------------------------------------------
+
+
+async def test_a_client_that_is_never_closed() -> None:
+    """A client that is never closed warns once, with the line where it was opened."""
+    client = mock(lambda _: httpx.Response(200))
+    await client.open()
+    resource = client.user_api_token
+    del client
+    gc.collect()  # no warning: the resource can still be used
+    line = inspect.getsourcelines(test_a_client_that_is_never_closed)[1] + 3
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del resource
+        gc.collect()
+
+    expected = (
+        f"An AsyncClient of https://h was never closed. It was opened at {__file__}:{line}. "
+        f"Use `async with`, or call `aclose()`."
+    )
+    found = [(warning.category, str(warning.message)) for warning in caught]
+    assert found == [(ResourceWarning, expected)]
+
+
+async def test_clients_that_do_not_warn() -> None:
+    """A client that was never opened, was closed, or has wrong arguments does not warn."""
+    mock(lambda _: httpx.Response(200))
+    closed = await mock(lambda _: httpx.Response(200)).open()
+    await closed.aclose()
+    with pytest.raises(ValidationError):
+        AsyncClient("t", timeout=-1)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del closed
+        gc.collect()
+
+    assert not caught

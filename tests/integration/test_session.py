@@ -260,7 +260,7 @@ async def test_opened_twice() -> None:
     """A client that is open cannot be opened again, and remains usable."""
     async with serve(respond) as url, AsyncClient("t", base_url=url) as client:
         with pytest.raises(errors.ClientStateError, match="is open, and it can be opened"):
-            await client.__aenter__()
+            await client.open()
         assert (await client.user_api_token.get(ID)).id == ID
 
 

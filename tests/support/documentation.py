@@ -140,7 +140,7 @@ class Page:
             "PAGER": "cat",
         }
         self._client = AsyncClient(self.fake.admin_token, base_url=base_url)
-        self._runner.run(self._client.__aenter__())
+        self._runner.run(self._client.open())
         self._stack.callback(lambda: self._runner.run(self._client.aclose()))
         return self
 

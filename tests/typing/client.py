@@ -63,6 +63,12 @@ async def user_tokens(client: AsyncClient) -> None:
         assert_type(token, ApiToken)
 
 
+async def life_cycle() -> None:
+    client = await AsyncClient().open()
+    assert_type(client, AsyncClient)
+    await client.aclose(drain=5.0)
+
+
 async def oauth_tokens(client: AsyncClient) -> None:
     post = UserOauthTokenPost(name="app", oauth=OAUTH_REQUEST, expiration_date=NEVER)
     assert_type(await client.user_oauth_token.get(ID), UserOauthToken)

@@ -157,7 +157,7 @@ async def test_a_token_in_the_clear(base_url: str) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(500))
     client = AsyncClient(TOKEN, base_url=base_url, transport=transport)
     with pytest.raises(ValidationError, match="anyone on the network") as caught:
-        await client.__aenter__()
+        await client.open()
     for name in ("insecure_http=True", "LOSANT_INSECURE_HTTP=1", "Nothing was sent"):
         assert name in str(caught.value)
     with pytest.raises(ClientStateError, match="not open"):
