@@ -17,7 +17,15 @@ __all__ = [
     "ApiTokenPost",
     "ApiTokens",
     "AsyncClient",
+    "AuditLog",
+    "AuditLogActor",
+    "AuditLogFilter",
+    "AuditLogRequest",
+    "AuditLogTarget",
+    "AuditLogs",
     "AuthenticatedUser",
+    "InstanceAuditLog",
+    "InstanceAuditLogs",
     "Listing",
     "NewApiToken",
     "OauthDetails",
@@ -51,12 +59,22 @@ __all__ = [
 
 if TYPE_CHECKING:
     from losant_tokens import errors, jobs
+    from losant_tokens._audit_log_filter import (
+        AuditLogActor,
+        AuditLogFilter,
+        AuditLogRequest,
+        AuditLogTarget,
+    )
     from losant_tokens._call_options import RequestOptions
     from losant_tokens._client import AsyncClient
     from losant_tokens._models import (
         ApiToken,
         ApiTokens,
+        AuditLog,
+        AuditLogs,
         AuthenticatedUser,
+        InstanceAuditLog,
+        InstanceAuditLogs,
         NewApiToken,
         OauthDetails,
         OrgRole,
@@ -107,7 +125,11 @@ else:
         "_models": (
             "ApiToken",
             "ApiTokens",
+            "AuditLog",
+            "AuditLogs",
             "AuthenticatedUser",
+            "InstanceAuditLog",
+            "InstanceAuditLogs",
             "NewApiToken",
             "OauthDetails",
             "OrgRole",
@@ -115,6 +137,12 @@ else:
             "Success",
             "UserOauthToken",
             "UserOauthTokens",
+        ),
+        "_audit_log_filter": (
+            "AuditLogActor",
+            "AuditLogFilter",
+            "AuditLogRequest",
+            "AuditLogTarget",
         ),
         "_call_options": ("RequestOptions",),
         "_owner": ("Owner",),

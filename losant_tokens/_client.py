@@ -19,6 +19,12 @@ from losant_tokens._resources.application import (
     ApplicationApiTokenResource,
     ApplicationApiTokensResource,
 )
+from losant_tokens._resources.audit_logs import (
+    AuditLogResource,
+    AuditLogsResource,
+    InstanceAuditLogResource,
+    InstanceAuditLogsResource,
+)
 from losant_tokens._resources.auth import AuthResource
 from losant_tokens._resources.instance import InstanceApiTokenResource, InstanceApiTokensResource
 from losant_tokens._resources.owner_tokens import OwnerTokens
@@ -88,6 +94,10 @@ class AsyncClient:
         application_api_tokens: The API tokens of an application.
         instance_api_token: One API token of an instance.
         instance_api_tokens: The API tokens of an instance.
+        audit_log: One entry of the audit log of an organization.
+        audit_logs: The audit log of an organization.
+        instance_audit_log: One entry of the audit log of an instance.
+        instance_audit_logs: The audit log of an instance.
         auth: Logging in.
 
     Raises:
@@ -164,6 +174,10 @@ class AsyncClient:
         self.application_api_tokens = ApplicationApiTokensResource(self._session)
         self.instance_api_token = InstanceApiTokenResource(self._session)
         self.instance_api_tokens = InstanceApiTokensResource(self._session)
+        self.audit_log = AuditLogResource(self._session)
+        self.audit_logs = AuditLogsResource(self._session)
+        self.instance_audit_log = InstanceAuditLogResource(self._session)
+        self.instance_audit_logs = InstanceAuditLogsResource(self._session)
         self.auth = AuthResource(self._session)
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:

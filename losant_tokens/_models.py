@@ -161,19 +161,25 @@ class UserOauthToken(_Token):
 
 
 @frozen(kw_only=True)
-class _Page:
+class _AnyPage:
     """The attributes that all pages share. Only the items are required."""
 
     count: int | None = None
     total_count: int | None = None
     per_page: int | None = None
     page: int | None = None
-    filter: str | None = None
-    filter_field: str | None = None
     sort_field: str | None = None
     sort_direction: str | None = None
     unreadable_items: tuple[Any, ...] = field(default=(), repr=False, hash=False)
     unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+
+
+@frozen(kw_only=True)
+class _Page(_AnyPage):
+    """The attributes that all pages of tokens share."""
+
+    filter: str | None = None
+    filter_field: str | None = None
 
 
 @frozen(kw_only=True)
@@ -231,6 +237,93 @@ class Success:
     is_stated: bool = field(default=True, repr=False, eq=False, kw_only=True)
 
 
+# The classes of audit logs have no `extra`. The bodies and parameters of the logged requests and
+# responses may hold secrets, such as the secret of a new token, so they are never kept.
+
+
+@frozen(kw_only=True)
+class _LogEntry:
+    """The attributes that the entries of all audit logs share. Only the id is required."""
+
+    id: str
+    creation_date: datetime | None = None
+    actor_id: str | None = None
+    actor_type: str | None = None
+    actor_name: str | None = None
+    primary_target_id: str | None = None
+    primary_target_type: str | None = None
+    primary_target_name: str | None = None
+    secondary_target_id: str | None = None
+    secondary_target_type: str | None = None
+    secondary_target_name: str | None = None
+    request_resource: str | None = None
+    request_action: str | None = None
+    response_status: int | None = None
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+
+
+@frozen(kw_only=True)
+class AuditLog(_LogEntry):
+    """One entry of the audit log of an organization: who changed which resource, and when.
+
+    The API also sends the parameters and the bodies of the request and its response. They may hold
+    secrets, so they are dropped when the entry is read, and so are members without an attribute.
+
+    Attributes:
+        creation_date: The time of the request.
+        actor_id: The id of the actor: the user, token, device, workflow or application that sent
+            the request.
+        actor_type: `Application`, `Device`, `Flow`, `User` or `ApiToken`.
+        primary_target_id: The id of the changed resource, or of the application that holds it.
+        secondary_target_id: The id of the changed resource in an application.
+        request_resource: The resource of the operation, for example `device`.
+        request_action: The action of the operation, for example `patch`.
+        response_status: The HTTP status of the response.
+        unreadable: The names of the attributes whose members are present but cannot be read.
+    """
+
+    audit_log_id: str | None = None
+    org_id: str | None = None
+
+
+@frozen(kw_only=True)
+class InstanceAuditLog(_LogEntry):
+    """One entry of the audit log of an instance, with the attributes of `AuditLog`.
+
+    The actor is a `User` or an `ApiToken`.
+    """
+
+    instance_audit_log_id: str | None = None
+    instance_id: str | None = None
+
+
+@frozen(kw_only=True)
+class AuditLogs(_AnyPage):
+    """One page of the audit log of an organization, the newest entries first.
+
+    Attributes:
+        items: The entries on this page.
+        unreadable_items: `None` for each item that is not an entry, because it has no id or is not
+            a JSON object. Its content is dropped, because it may hold a secret.
+        count: The number of items on this page.
+        total_count: The number of items on all pages.
+        per_page: The size of a page. The server may cap the requested size.
+        page: The number of this page, from 0.
+        unreadable: The names of the attributes whose members are present but cannot be read.
+    """
+
+    items: tuple[AuditLog, ...]
+    org_id: str | None = None
+
+
+@frozen(kw_only=True)
+class InstanceAuditLogs(_AnyPage):
+    """One page of the audit log of an instance, with the attributes of `AuditLogs`."""
+
+    items: tuple[InstanceAuditLog, ...]
+    instance_id: str | None = None
+
+
 RESPONSE_MODELS: Final = (
     ApiToken,
     NewApiToken,
@@ -242,4 +335,8 @@ RESPONSE_MODELS: Final = (
     ResourceRole,
     AuthenticatedUser,
     Success,
+    AuditLog,
+    AuditLogs,
+    InstanceAuditLog,
+    InstanceAuditLogs,
 )

@@ -275,6 +275,43 @@ INSTANCE_API_TOKENS_POST = _operation(
     payloads.ApiTokenPost,
 )
 
+# --- Audit logs ------------------------------------------------------------------------------
+
+_LOG_SORTS = ("creationDate", "responseStatus", "actorName")
+_ORG_LOG_READ = (
+    *_with_narrower("all.Organization"),
+    *_with_narrower("only.Organization"),
+    *_with_narrower("all.User"),
+)
+
+AUDIT_LOG_GET = _operation(
+    "auditLog.get", "GET", "/orgs/{orgId}/audit-logs/{auditLogId}", models.AuditLog, _ORG_LOG_READ
+)
+AUDIT_LOGS_GET = _list(
+    "auditLogs.get",
+    "/orgs/{orgId}/audit-logs",
+    models.AuditLogs,
+    _ORG_LOG_READ,
+    sorts_by=_LOG_SORTS,
+    filters_by=(),
+)
+# The path of an instance's audit log is singular, unlike that of its tokens.
+INSTANCE_AUDIT_LOG_GET = _operation(
+    "instanceAuditLog.get",
+    "GET",
+    "/instance/{instanceId}/audit-logs/{instanceAuditLogId}",
+    models.InstanceAuditLog,
+    _INSTANCE_READ,
+)
+INSTANCE_AUDIT_LOGS_GET = _list(
+    "instanceAuditLogs.get",
+    "/instance/{instanceId}/audit-logs",
+    models.InstanceAuditLogs,
+    _INSTANCE_READ,
+    sorts_by=_LOG_SORTS,
+    filters_by=(),
+)
+
 # --- Logging in ------------------------------------------------------------------------------
 
 AUTHENTICATE_USER = Operation(

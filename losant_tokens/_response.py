@@ -18,7 +18,14 @@ from anyio.lowlevel import checkpoint
 from losant_tokens import _validators as validators
 from losant_tokens._codec import Codec
 from losant_tokens._json_parser import ContentProblem, parse
-from losant_tokens._models import ApiToken, NewApiToken, Success, UserOauthToken
+from losant_tokens._models import (
+    ApiToken,
+    AuditLog,
+    InstanceAuditLog,
+    NewApiToken,
+    Success,
+    UserOauthToken,
+)
 from losant_tokens._operations import Operation
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import parse_http_date
@@ -227,6 +234,10 @@ def _says_success(response: RawResponse) -> bool:
     return response.status_code in _SUCCESS_WITHOUT_BODY and not is_page
 
 
+_WITH_ID = ApiToken | UserOauthToken | AuditLog | InstanceAuditLog
+"""Models that are requested by their id."""
+
+
 def _mismatch(
     request: httpx.Request, response: RawResponse, found: object
 ) -> ContentProblem | None:
@@ -234,11 +245,12 @@ def _mismatch(
 
     A connection or a proxy may mix up responses, and another service may respond.
     """
-    if isinstance(found, ApiToken | UserOauthToken) and request.method != "POST":
+    if isinstance(found, _WITH_ID) and request.method != "POST":
         path, _, _ = request.url.raw_path.decode("ascii").partition("?")
         _, _, wanted = path.rpartition("/")
         if found.id.lower() != wanted.lower():
-            return ContentProblem("is not the id of the requested token", "$.id")
+            thing = "token" if isinstance(found, ApiToken | UserOauthToken) else "entry"
+            return ContentProblem(f"is not the id of the requested {thing}", "$.id")
     if isinstance(found, Success):
         data = Codec.parse(response.content)
         if not isinstance(data, dict) or data.get("success") is not True:

@@ -76,17 +76,41 @@ class Resource:
                 f"leave it out"
             )
         per_page = parameters.pop("per_page", PAGE_SIZE)
+        query = list_query(operation, parameters)
+        fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
+        return self._listing(operation, ids, query, per_page, others, fields)
+
+    def _listing(
+        self,
+        operation: Operation[Any],
+        ids: Mapping[str, str],
+        query: Mapping[str, str],
+        per_page: int,
+        others: Any,
+        fields: tuple[str, ...],
+    ) -> Listing[Any]:
+        """Return an iterator over all pages of a list, for checked parameters.
+
+        Args:
+            operation: The operation that reads the list.
+            ids: The ids in the path.
+            query: The parameters by their names in the URL, without the page and its size.
+            per_page: The page size.
+            others: The options of any request.
+            fields: The fields by which the list is sorted and filtered.
+
+        Raises:
+            ValidationError: The page size is invalid.
+        """
         validators.check_argument(
             validators.integer(minimum=1), operation.name, "per_page", per_page
         )
-        query = list_query(operation, parameters)
 
         async def read(page: int, per_page: int) -> Any:
             numbers = list_query(operation, {"page": page, "per_page": per_page})
             call = self._session.call_for_next_page if page else self._call
             return await call(operation, ids, {**query, **numbers}, **others)
 
-        fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
         return Listing(
             operation.name,
             per_page,

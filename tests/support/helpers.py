@@ -28,6 +28,12 @@ INSTANCE_READ = (
 )
 INSTANCE_WRITE = "all.Instance all.User"
 
+ORG_LOG_READ = (
+    "all.Organization all.Organization.bounded all.Organization.read "
+    "all.User all.User.bounded all.User.read "
+    "only.Organization only.Organization.bounded only.Organization.read"
+)
+LOG_SORTS = "creationDate responseStatus actorName"
 SORTS = "name status id creationDate lastUpdated expirationDate"
 OAUTH_SORTS = "name status id creationDate lastUpdated"
 
@@ -252,6 +258,40 @@ ROWS = (
         f"{INSTANCE_WRITE} instanceApiTokens.* instanceApiTokens.post",
         "NewApiToken",
         "ApiTokenPost",
+    ),
+    Row(
+        "AUDIT_LOG_GET",
+        "auditLog.get",
+        "GET",
+        "/orgs/{orgId}/audit-logs/{auditLogId}",
+        " ".join(sorted(f"{ORG_LOG_READ} auditLog.* auditLog.get".split())),
+        "AuditLog",
+    ),
+    Row(
+        "AUDIT_LOGS_GET",
+        "auditLogs.get",
+        "GET",
+        "/orgs/{orgId}/audit-logs",
+        " ".join(sorted(f"{ORG_LOG_READ} auditLogs.* auditLogs.get".split())),
+        "AuditLogs",
+        sorts=LOG_SORTS,
+    ),
+    Row(
+        "INSTANCE_AUDIT_LOG_GET",
+        "instanceAuditLog.get",
+        "GET",
+        "/instance/{instanceId}/audit-logs/{instanceAuditLogId}",
+        f"{INSTANCE_READ} instanceAuditLog.* instanceAuditLog.get",
+        "InstanceAuditLog",
+    ),
+    Row(
+        "INSTANCE_AUDIT_LOGS_GET",
+        "instanceAuditLogs.get",
+        "GET",
+        "/instance/{instanceId}/audit-logs",
+        f"{INSTANCE_READ} instanceAuditLogs.* instanceAuditLogs.get",
+        "InstanceAuditLogs",
+        sorts=LOG_SORTS,
     ),
     Row(
         "AUTHENTICATE_USER",

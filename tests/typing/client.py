@@ -12,7 +12,15 @@ from losant_tokens import (
     ApiTokenPost,
     ApiTokens,
     AsyncClient,
+    AuditLog,
+    AuditLogActor,
+    AuditLogFilter,
+    AuditLogRequest,
+    AuditLogs,
+    AuditLogTarget,
     AuthenticatedUser,
+    InstanceAuditLog,
+    InstanceAuditLogs,
     Listing,
     NewApiToken,
     OauthRequest,
@@ -112,6 +120,22 @@ async def tokens_of_any_owner(client: AsyncClient) -> None:
     assert_type(tokens.iter(), Listing[ApiToken | UserOauthToken])
     assert_type(await tokens.page(page=2), ApiTokens | UserOauthTokens)
     assert_type(await tokens.count(), int | None)
+
+
+async def audit_logs(client: AsyncClient, now: datetime) -> None:
+    chosen = AuditLogFilter(
+        actor=[AuditLogActor(type="ApiToken")],
+        primary_target=[AuditLogTarget(id=ID)],
+        request=[AuditLogRequest(resource="device", action="patch")],
+        response_code=[200],
+    )
+    assert_type(await client.audit_log.get(ID, ID), AuditLog)
+    assert_type(await client.audit_logs.get(ID, end=now, filter=chosen), AuditLogs)
+    assert_type(client.audit_logs.iter(ID, sort_direction="asc"), Listing[AuditLog])
+    assert_type(await client.instance_audit_log.get(ID, ID), InstanceAuditLog)
+    assert_type(await client.instance_audit_logs.get(ID, page=1), InstanceAuditLogs)
+    assert_type(client.instance_audit_logs.iter(ID, start=now), Listing[InstanceAuditLog])
+    await client.audit_logs.get(ID, start="yesterday")  # type: ignore[arg-type]
 
 
 async def log_in(client: AsyncClient) -> None:

@@ -1,17 +1,21 @@
 """Check the keyword options of the methods, and the query parameters of lists."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from losant_tokens import AuditLogActor, AuditLogFilter, AuditLogRequest, AuditLogTarget
 from losant_tokens import _call_options as options
 from losant_tokens import _operations as operations
 from losant_tokens.errors import ValidationError
 
 LIST, OAUTH_LIST = operations.USER_API_TOKENS_GET, operations.USER_OAUTH_TOKENS_GET
 COMMON = ["losantdomain", "actions", "links", "embedded", "timeout", "retry"]
+OF_LOGS = ["sort_field", "sort_direction", "per_page", "start", "end", "filter"]
 OF_LISTS = ["sort_field", "sort_direction", "per_page", "filter_field", "filter"]
 
 
@@ -23,6 +27,8 @@ OF_LISTS = ["sort_field", "sort_direction", "per_page", "filter_field", "filter"
         (options.PageOptions, [*COMMON, *OF_LISTS, "page"]),
         (options.OauthListOptions, [*COMMON, *OF_LISTS]),
         (options.OauthPageOptions, [*COMMON, *OF_LISTS, "page"]),
+        (options.AuditLogListOptions, [*COMMON, *OF_LOGS]),
+        (options.AuditLogPageOptions, [*COMMON, *OF_LOGS, "page"]),
     ],
 )
 def test_names(kind: type, expected: list[str]) -> None:
@@ -166,3 +172,68 @@ def test_any_filter(text: str) -> None:
         assert any("\ud800" <= character <= "\udfff" for character in text)
     else:
         assert query == {"filter": text}
+
+
+LOG = operations.AUDIT_LOGS_GET
+
+
+def test_query_of_an_audit_log() -> None:
+    """Times are in milliseconds, rounded outwards, and the filter is flattened."""
+    time = datetime(2026, 1, 1, 0, 0, 0, 1500, tzinfo=UTC)
+    chosen = AuditLogFilter(
+        actor=[AuditLogActor(type="ApiToken"), AuditLogActor(id="a" * 24, name="x")],
+        primary_target=[AuditLogTarget(type="Application")],
+        request=[AuditLogRequest(resource="device", action="patch")],
+        response_code=[200, 404],
+    )
+    given = {"page": 2, "start": time, "end": time, "filter": chosen, "sort_field": "actorName"}
+    expected = {
+        "page": "2",
+        "sortField": "actorName",
+        "start": "1767225600001",
+        "end": "1767225600002",
+        "auditLogFilter[actor][0][type]": "ApiToken",
+        "auditLogFilter[actor][1][id]": "a" * 24,
+        "auditLogFilter[actor][1][name]": "x",
+        "auditLogFilter[primaryTarget][0][type]": "Application",
+        "auditLogFilter[request][0][resource]": "device",
+        "auditLogFilter[request][0][action]": "patch",
+        "auditLogFilter[responseCode][0]": "200",
+        "auditLogFilter[responseCode][1]": "404",
+    }
+    assert expected == options.audit_log_query(LOG, given)
+    assert options.audit_log_query(LOG, {"start": datetime.min.replace(tzinfo=UTC)}) == {
+        "start": "0"
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"start": 5}, "auditLogs.get.start must be a datetime"),
+        ({"end": datetime(2026, 1, 1)}, "auditLogs.get.end must have a time zone"),  # noqa: DTZ001
+        ({"filter": "ApiToken"}, "auditLogs.get.filter must be of type AuditLogFilter"),
+        ({"sort_field": "name"}, "auditLogs.get.sort_field must be one of"),
+    ],
+)
+def test_audit_log_refuses(given: dict[str, Any], expected: str) -> None:
+    """A parameter that the API would refuse is refused before anything is sent."""
+    with pytest.raises(ValidationError, match=expected):
+        options.audit_log_query(LOG, given)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AuditLogActor(id="1"),
+        lambda: AuditLogTarget(type=""),
+        lambda: AuditLogRequest(action="x" * 1025),
+        lambda: AuditLogFilter(actor=["ApiToken"]),
+        lambda: AuditLogFilter(actor="ApiToken"),
+        lambda: AuditLogFilter(response_code=[99]),
+    ],
+)
+def test_audit_log_filter_refuses(make: Callable[[], object]) -> None:
+    """A filter that the API would refuse cannot be made."""
+    with pytest.raises(ValidationError):
+        make()

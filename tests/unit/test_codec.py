@@ -1,6 +1,7 @@
 """Convert JSON to models, and request bodies to JSON."""
 
 import json
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -37,7 +38,13 @@ from losant_tokens._codec import (
     write_datetime,
 )
 from losant_tokens._json_parser import ContentProblem
-from losant_tokens._models import RESPONSE_MODELS
+from losant_tokens._models import (
+    RESPONSE_MODELS,
+    AuditLog,
+    AuditLogs,
+    InstanceAuditLog,
+    InstanceAuditLogs,
+)
 from tests.support.helpers import result_of
 
 ID = "575ec7417ae143cd83dc4a95"
@@ -175,6 +182,52 @@ USER = AuthenticatedUser(
     user_id=ID, token=Secret("secret"), needs_to_verify_email=False, org_id=OTHER_ID
 )
 
+LOG_JSON = {
+    "id": ID,
+    "creationDate": MOMENT,
+    "actorId": OTHER_ID,
+    "actorType": "ApiToken",
+    "actorName": "ci",
+    "primaryTargetId": ID,
+    "primaryTargetType": "Application",
+    "primaryTargetName": "Greenhouse",
+    "secondaryTargetId": OTHER_ID,
+    "secondaryTargetType": "Device",
+    "secondaryTargetName": "pump",
+    "requestResource": "device",
+    "requestAction": "patch",
+    "responseStatus": 200,
+}
+LOG: dict[str, Any] = {
+    "id": ID,
+    "creation_date": THEN,
+    "actor_id": OTHER_ID,
+    "actor_type": "ApiToken",
+    "actor_name": "ci",
+    "primary_target_id": ID,
+    "primary_target_type": "Application",
+    "primary_target_name": "Greenhouse",
+    "secondary_target_id": OTHER_ID,
+    "secondary_target_type": "Device",
+    "secondary_target_name": "pump",
+    "request_resource": "device",
+    "request_action": "patch",
+    "response_status": 200,
+}
+ORG_LOG_JSON = {**LOG_JSON, "auditLogId": ID, "orgId": OTHER_ID}
+ORG_LOG = AuditLog(**LOG, audit_log_id=ID, org_id=OTHER_ID)
+INSTANCE_LOG_JSON = {**LOG_JSON, "instanceAuditLogId": ID, "instanceId": OTHER_ID}
+INSTANCE_LOG = InstanceAuditLog(**LOG, instance_audit_log_id=ID, instance_id=OTHER_ID)
+LOG_PAGE_JSON = {name: PAGE_JSON[name] for name in PAGE_JSON if not name.startswith("filter")}
+LOG_PAGE = {name: PAGE[name] for name in PAGE if not name.startswith("filter")}
+UNSAFE_MEMBERS = {
+    "requestBody": {"password": "hunter2"},
+    "responseBody": {"token": "hunter2"},
+    "requestQueryParams": {"token": "hunter2"},
+    "requestPathParams": {"token": "hunter2"},
+    "_links": {"self": {"href": "/?token=hunter2"}},
+}
+
 FULL: list[tuple[dict[str, Any], Any]] = [
     (TOKEN_JSON, TOKEN),
     (TOKEN_JSON, NEW_TOKEN),
@@ -189,7 +242,18 @@ FULL: list[tuple[dict[str, Any], Any]] = [
     (ROLE_JSON, ResourceRole(ID, "view")),
     (USER_JSON, USER),
     ({"success": True}, Success()),
+    (ORG_LOG_JSON, ORG_LOG),
+    (
+        {**LOG_PAGE_JSON, "items": [ORG_LOG_JSON], "orgId": OTHER_ID},
+        AuditLogs(**LOG_PAGE, items=(ORG_LOG,), org_id=OTHER_ID),
+    ),
+    (INSTANCE_LOG_JSON, INSTANCE_LOG),
+    (
+        {**LOG_PAGE_JSON, "items": [INSTANCE_LOG_JSON], "instanceId": OTHER_ID},
+        InstanceAuditLogs(**LOG_PAGE, items=(INSTANCE_LOG,), instance_id=OTHER_ID),
+    ),
 ]
+WITH_EXTRA = [(value, model) for value, model in FULL if hasattr(model, "extra")]
 
 
 def class_name(value: object) -> str:
@@ -204,13 +268,36 @@ def test_complete_response(value: dict[str, Any], expected: Any) -> None:
     assert len(value) == len(attrs.fields_dict(type(expected)).keys() - meta)
 
 
-@pytest.mark.parametrize(("value", "expected"), FULL, ids=class_name)
+@pytest.mark.parametrize(("value", "expected"), WITH_EXTRA, ids=class_name)
 def test_unlisted_members_are_kept(value: dict[str, Any], expected: Any) -> None:
     """Members without an attribute are kept unchanged in `extra`, under their wire names."""
     extra = {"_type": "x", "_links": {"self": {"href": "/"}}, "extra": [1], "name_": 1.5, "": None}
     found = decode({**value, **extra}, type(expected))
     assert found.extra == {name: member for name, member in extra.items() if member is not None}
     assert expected == attrs.evolve(found, extra={})
+
+
+@pytest.mark.parametrize(
+    ("kind", "page_kind", "value"),
+    [
+        (AuditLog, AuditLogs, ORG_LOG_JSON),
+        (InstanceAuditLog, InstanceAuditLogs, INSTANCE_LOG_JSON),
+    ],
+)
+def test_audit_logs_keep_no_secret(kind: type, page_kind: type, value: dict[str, Any]) -> None:
+    """Nothing of an audit log keeps the bodies and parameters of requests, readable or not."""
+    entry = {**value, **UNSAFE_MEMBERS}
+    wrong = {**entry, "actorName": ["hunter2"], "responseStatus": {"token": "hunter2"}}
+    unreadable = [{**entry, "id": ["hunter2"]}, {**entry, "id": ""}, "hunter2"]
+    items = [entry, wrong, *unreadable]
+    page = decode({"items": items, **UNSAFE_MEMBERS, "count": "hunter2"}, page_kind)
+    assert page.items[0] == decode(entry, kind) == decode(value, kind)
+    assert page.items[1].unreadable == {"actor_name", "response_status"}
+    assert page.unreadable_items == (None, None, None)
+    for found in (page, decode(entry, kind), decode(wrong, kind)):
+        assert "hunter2" not in repr(found)
+        assert "hunter2" not in str(attrs.asdict(found))
+        assert b"hunter2" not in pickle.dumps(found)
 
 
 def test_extra_is_not_shared() -> None:
@@ -245,6 +332,10 @@ def test_unlisted_members_of_nested_objects_are_kept() -> None:
         ({"orgId": ID, "role": "view"}, OrgRole(ID, "view")),
         ({"userId": ID, "token": "a"}, AuthenticatedUser(user_id=ID, token=Secret("a"))),
         ({}, Success()),
+        ({"id": ID}, AuditLog(id=ID)),
+        ({"items": []}, AuditLogs(items=())),
+        ({"id": ID}, InstanceAuditLog(id=ID)),
+        ({"items": []}, InstanceAuditLogs(items=())),
     ],
     ids=class_name,
 )

@@ -75,7 +75,7 @@ def test_every_pair() -> None:
         for scope in PUBLISHED_SCOPES
     }
 
-    assert 10_140 == len(expected)
+    assert 12_168 == len(expected)
     assert expected == {
         (row.name, scope): permission_for(row.operation, [scope])
         for row in WITH_SCOPES
