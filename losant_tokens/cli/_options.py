@@ -9,7 +9,8 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
 from losant_tokens import Owner
-from losant_tokens.cli._parse import read_duration, read_expiry, read_owner
+from losant_tokens._durations import read_duration
+from losant_tokens.cli._parse import read_expiry, read_owner
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CONNECTION_GROUP = Group("Connection", sort_key=4)

@@ -1,31 +1,14 @@
-"""Read values from the command line: durations, expiration dates, owners and token ids."""
+"""Read values from the command line: expiration dates, owners and token ids."""
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 from losant_tokens import Owner
+from losant_tokens._durations import DURATION_FORMS, is_duration, read_duration, shortened
 from losant_tokens.cli._errors import UsageError
 
-# Months and years have the same length everywhere, so a rule does not depend on the day it runs.
-_UNITS = MappingProxyType(
-    {
-        "h": timedelta(hours=1),
-        "d": timedelta(days=1),
-        "w": timedelta(weeks=1),
-        "mo": timedelta(days=30),
-        "y": timedelta(days=365),
-    }
-)
-_DURATION = re.compile(r"([0-9]+)(h|d|w|mo|y)", re.ASCII)
-_MINUTES_OR_MONTHS = re.compile(r"[0-9]+m", re.ASCII)
-_FORMS = "12h, 30d, 4w, 18mo or 2y"
 _TOKEN_ID = re.compile(r"[0-9A-Fa-f]{24}", re.ASCII)
-_MAX_DIGITS = 9
-_MAX_SHOWN = 40
-# Longer durations lead to years that Python does not support.
-_MAX_DURATION = timedelta(days=365_000)
 
 
 def read_expiry(text: str, now: datetime) -> datetime | None:
@@ -44,44 +27,19 @@ def read_expiry(text: str, now: datetime) -> datetime | None:
         expiry = _read_datetime(text, now)
     except (ValueError, OverflowError):
         raise ValueError(
-            f'"{_short(text)}" is not an expiration date: use a time from now such as {_FORMS}, '
-            f"a date such as 2030-01-01, or never"
+            f'"{shortened(text)}" is not an expiration date: use a time from now such as '
+            f"{DURATION_FORMS}, a date such as 2030-01-01, or never"
         ) from None
     if expiry <= now:
-        raise ValueError(f'"{_short(text)}" is in the past: the token would never work')
+        raise ValueError(f'"{shortened(text)}" is in the past: the token would never work')
     return expiry
 
 
 def _read_datetime(text: str, now: datetime) -> datetime:
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         return now + read_duration(text)
     value = datetime.fromisoformat(text)
     return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def read_duration(text: str) -> timedelta:
-    """Return a duration: `12h`, `30d`, `4w`, `18mo` (months of 30 days) or `2y` (365 days).
-
-    Raises:
-        ValueError: The string has another form, or means more than 1000 years.
-    """
-    found = _DURATION.fullmatch(text)
-    if not found:
-        months = f"; for months, write {text}o" if _MINUTES_OR_MONTHS.fullmatch(text) else ""
-        raise ValueError(
-            f'"{_short(text)}" is not a length of time: use hours, days, weeks, months or '
-            f"years, such as {_FORMS}{months}"
-        )
-    digits = found[1].lstrip("0") or "0"
-    if len(digits) < _MAX_DIGITS:
-        duration = int(digits) * _UNITS[found[2]]
-        if duration <= _MAX_DURATION:
-            return duration
-    raise ValueError(f'"{_short(text)}" is too long: the maximum is {_MAX_DURATION.days}d')
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def format_age(age: timedelta) -> str:
@@ -102,7 +60,7 @@ def read_owner(text: str) -> Owner:
         forms = "an ID has 24 hexadecimal digits"
         if kind not in {"application", "instance"}:
             forms = "use user, oauth, application:ID or instance:ID"
-        raise ValueError(f'"{_short(text)}" is not an owner: {forms}') from None
+        raise ValueError(f'"{shortened(text)}" is not an owner: {forms}') from None
 
 
 def read_token_ids(values: Iterable[str]) -> list[str]:
