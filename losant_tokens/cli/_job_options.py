@@ -1,6 +1,6 @@
 """The options of the job commands: which tokens to select, safety checks, and how to apply."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,7 +34,7 @@ from losant_tokens.cli._value_checks import (
 from losant_tokens.errors import ValidationError
 
 if TYPE_CHECKING:
-    from losant_tokens.jobs import Rule
+    from losant_tokens.jobs import Predicate, Rule
 
 _RULES = Group("Selection", sort_key=1)
 _SAFETY = Group("Safety checks", sort_key=2)
@@ -207,27 +207,11 @@ class RuleOptions:
         """
         from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
 
-        flags = (
-            (jobs.expired, self.expired),
-            (jobs.never_expires, self.never_expires),
-            (jobs.active, self.active),
-            (jobs.inactive, self.inactive),
-            (jobs.can_create_tokens, self.can_create_tokens),
-        )
-        durations = (
-            (jobs.expires_within, self.expires_within),
-            (jobs.older_than, self.older_than),
-            (jobs.not_updated_for, self.not_updated_for),
-        )
-        globs = (
-            ("--named", jobs.named, self.named),
-            ("--created-by", jobs.created_by, self.created_by),
-            ("--has-scope", jobs.has_scope, self.has_scope),
-        )
         rules = [
-            *(make() for make, is_set in flags if is_set),
-            *(make(duration) for make, duration in durations if duration is not None),
-            *(jobs.any_of(_by_glob(*one)) for one in globs if one[-1]),
+            rule
+            for predicate in jobs.PREDICATES.values()
+            if not predicate.excludes
+            for rule in self._rules(predicate)
         ]
         if not rules:
             return None
@@ -246,20 +230,30 @@ class RuleOptions:
     def _exclusions(self) -> "list[Rule]":
         from losant_tokens import jobs  # noqa: PLC0415 -- the help does not need it
 
-        return [~rule for rule in _by_glob("--except-named", jobs.named, self.except_named)]
+        return [
+            ~rule
+            for predicate in jobs.PREDICATES.values()
+            if predicate.excludes
+            for rule in self._rules(predicate)
+        ]
 
+    def _rules(self, predicate: "Predicate") -> "list[Rule]":
+        """Return the rules of an option: none if it is not set.
 
-def _by_glob(option: str, make: "Callable[[str], Rule]", globs: Iterable[str]) -> "list[Rule]":
-    """Return a rule for each glob.
+        Several values are alternatives, and several exclusions hold each.
 
-    Raises:
-        UsageError: A glob is invalid.
-    """
-    try:
-        return [make(glob) for glob in globs]
-    except ValidationError as error:
-        _, _, problem = str(error).partition(" must ")
-        raise UsageError(f"{option} must {problem}") from None
+        Raises:
+            UsageError: A glob is invalid.
+        """
+        value = getattr(self, predicate.name)
+        if value in (False, None, ()):
+            return []
+        try:
+            return predicate.rules(value) if predicate.excludes else [predicate.rule(value)]
+        except ValidationError as error:
+            _, _, problem = str(error).partition(" must ")
+            option = predicate.name.replace("_", "-")
+            raise UsageError(f"--{option} must {problem}") from None
 
 
 @Parameter(name="*", group=_SAFETY)

@@ -17,6 +17,7 @@ from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan
+from losant_tokens.jobs._predicates import PREDICATES, Predicate
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep
 from losant_tokens.jobs._quarantine.quarantine import Quarantine
@@ -58,6 +59,7 @@ from losant_tokens.jobs._types import (
 
 __all__ = [
     "MAX_PLAN_AGE",
+    "PREDICATES",
     "REPORT_SUFFIXES",
     "Counts",
     "Entry",
@@ -75,6 +77,7 @@ __all__ = [
     "Plan",
     "PlanRefused",
     "PlanWarning",
+    "Predicate",
     "Progress",
     "Quarantine",
     "QuarantineReview",
