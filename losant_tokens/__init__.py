@@ -54,11 +54,12 @@ __all__ = [
     "errors",
     "httpx_transport",
     "jobs",
+    "policy",
     "published_scopes",
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import errors, jobs
+    from losant_tokens import errors, jobs, policy
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -109,7 +110,7 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("errors", "jobs")
+    _MODULES = ("errors", "jobs", "policy")
     _HOMES = {
         "_payloads": (
             "NEVER",

@@ -7,12 +7,22 @@ from pathlib import Path
 import pytest
 
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
-NOT_OBJECTS = {"__version__", "errors", "jobs"}  # a string, and two modules with pages of their own
+NOT_OBJECTS = {
+    "__version__",
+    "errors",
+    "jobs",
+    "policy",
+}  # a string, and modules with pages of their own
 
 
 def public_names() -> list[str]:
     """Return the public names of the package, each with the module that users import it from."""
-    modules = ("losant_tokens", "losant_tokens.jobs", "losant_tokens.testing")
+    modules = (
+        "losant_tokens",
+        "losant_tokens.jobs",
+        "losant_tokens.policy",
+        "losant_tokens.testing",
+    )
     return [
         f"{module}.{name}"
         for module in modules

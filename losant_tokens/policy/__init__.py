@@ -1,0 +1,25 @@
+"""Rules and clean-ups for tokens, in a file that people review and CI checks.
+
+`load` reads a policy file. Its rules say which tokens are a problem, and how severe it is. Its
+clean-ups say which tokens to change, with the guards of a plan. A mistake in the file is a
+`PolicyError`, which has all mistakes of the file, each with its place.
+"""
+
+from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning
+from losant_tokens.policy._file import load
+from losant_tokens.policy._selection import Selection
+from losant_tokens.policy._severity import Severity
+from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, Step
+
+__all__ = [
+    "Cleanup",
+    "Mistake",
+    "Policy",
+    "PolicyError",
+    "PolicyRule",
+    "PolicyWarning",
+    "Selection",
+    "Severity",
+    "Step",
+    "load",
+]

@@ -1,0 +1,168 @@
+"""Reading policy files."""
+
+# ruff: noqa: E501 -- a mistake and its message are one line
+
+import pickle
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import policy
+from losant_tokens._private_files import UnfitFileError
+from tests.support.policies import (
+    CLEANUP,
+    LADDER,
+    RULE,
+    load_policy,
+    mistakes,
+    places,
+    write_policy,
+)
+
+
+def test_contents(tmp_path: Path) -> None:
+    """A policy has the rules and clean-ups of its file, and the digest of the file."""
+    loaded = load_policy(tmp_path, RULE + CLEANUP + LADDER)
+
+    (rule,), (old, stale) = loaded.rules, loaded.cleanups
+    assert (rule.name, rule.severity, rule.message) == (
+        "never-expires",
+        policy.Severity.HIGH,
+        "The token never expires.",
+    )
+    assert (old.action, old.max_changes, old.steps, old.protect) == ("deactivate", 50, (), ())
+    assert str(old.rule()) == "named 'ci-*' and older than 90 days"
+    assert (stale.action, stale.schedule, stale.protect) == (None, "weekly", ("svc-*",))
+    assert [(step.action, step.after / timedelta(days=1)) for step in stale.steps] == [
+        ("warn", 0),
+        ("deactivate", 14),
+        ("delete", 30),
+    ]
+    assert loaded.file == str(tmp_path / "policy.toml")
+    assert loaded.digest.startswith("sha256:")
+    assert len(loaded.digest) == 71
+
+
+def test_thirty_mistakes(tmp_path: Path) -> None:
+    """Each of 30 mistakes in a file is reported with its place, in the order of the file."""
+    text = "".join(
+        f'[[rules]]\nname = "r{n}"\nselect = {{ older_than = "{n}x" }}\nseverity = "hgh"\n'
+        for n in range(10)
+    )
+
+    assert [(one.line, one.path) for one in mistakes(tmp_path, text)] == [
+        place
+        for n in range(10)
+        for place in (
+            (4 * n + 1, f"rules[{n}].message"),
+            (4 * n + 3, f"rules[{n}].select.older_than"),
+            (4 * n + 4, f"rules[{n}].severity"),
+        )
+    ]
+
+
+CASES = [
+    ("", "None: the file has no rules and no cleanups: add a table [[rules]] or [[cleanups]]"),
+    ("rules = []", "None: the file has no rules and no cleanups: add a table [[rules]] or [[cleanups]]"),
+    ("[rules]\nname = 1", "1: rules: must be a list of tables, but it is a table"),
+    (f"{RULE}[cleanup]", "7: cleanup: is not a key: did you mean cleanups?"),
+    (f"{RULE}[owners]", "7: owners: is not a key: pass the owners to the command"),
+    (RULE + RULE, '9: rules[1].name: "never-expires" is already the name of rules[0]'),
+    (RULE.replace("high", "severe"), '5: rules[0].severity: must be one of info, low, medium, high, critical, but it is "severe"'),
+    (RULE.replace('"high"', "1"), "5: rules[0].severity: must be a string, but it is a number"),
+    (RULE.replace("The token", "x" * 500), "6: rules[0].message: has 515 characters: the maximum is 500"),
+    (RULE.replace("never-expires", "never expires"), '3: rules[0].name: must be up to 64 letters, digits, hyphens and underscores, but it is "never expires"'),
+    (RULE.replace("{ never_expires = true }", "1"), "4: rules[0].select: must be a table of conditions, such as { expired = true }, but it is a number"),
+    (CLEANUP.replace('action = "deactivate"', ""), '2: cleanups[0]: needs action = "deactivate" or action = "delete", or steps'),
+    (CLEANUP.replace("deactivate", "activate"), '5: cleanups[0].action: must be one of deactivate, delete, but it is "activate"'),
+    (CLEANUP.replace("deactivate", "delet"), '5: cleanups[0].action: must be one of deactivate, delete, but it is "delet": did you mean delete?'),
+    (CLEANUP.replace("deactivate", "delete"), "2: cleanups[0].protect: is required if tokens are deleted: write protect = [] if none needs protection"),
+    (CLEANUP.replace("max_changes = 50", ""), "2: cleanups[0].max_changes: is required"),
+    (CLEANUP.replace("50", "0"), "6: cleanups[0].max_changes: must be at least 1, but it is 0"),
+    (CLEANUP.replace("50", "1.5"), "6: cleanups[0].max_changes: must be an integer, but it is a number"),
+    (CLEANUP.replace("50", "true"), "6: cleanups[0].max_changes: must be an integer, but it is true or false"),
+    (CLEANUP.replace('"deactivate"', '"delete"\nprotect = []\ngrace = "1d"'), '7: cleanups[0].grace: is only for action = "deactivate"'),
+    (CLEANUP + 'protect = ["*"]', "7: cleanups[0].protect: protects every token, so the clean-up would never change one"),
+    (CLEANUP + 'protect = ["ci-*"]', "7: cleanups[0].protect: protects all names of select.named, so the clean-up changes no token"),
+    (CLEANUP.replace("select", "#"), "2: cleanups[0].select: is required"),
+    (CLEANUP.replace("90d", "90"), '4: cleanups[0].select.older_than: "90" is not a length of time: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y'),
+    (CLEANUP + "protect = 1", '7: cleanups[0].protect: must be a list of strings, such as ["ci-*"], but it is a number'),
+    (CLEANUP + 'schedule = "0 4 * * 1"', '7: cleanups[0].schedule: must be one of hourly, daily, weekly, monthly, but it is "0 4 * * 1"'),
+    (CLEANUP + 'steps = [{ action = "warn" }, { action = "deactivate", after = "1d" }]', "7: cleanups[0].steps: cannot be combined with action: steps have actions of their own"),
+    (CLEANUP + "steps = 1", "7: cleanups[0].steps: must be a list of tables, but it is a number"),
+    (LADDER + 'grace = "1d"', '13: cleanups[0].grace: is only for action = "deactivate": write the time as after of the step delete'),
+    (LADDER.replace("warn", "wran"), '9: cleanups[0].steps[0].action: must be one of warn, deactivate, delete, but it is "wran": did you mean warn?'),
+    (LADDER.replace('{ action = "warn" }', "1"), "9: cleanups[0].steps[0]: must be a table, but it is a number"),
+    (LADDER.replace('"warn"', '"warn", after = "1d"'), "9: cleanups[0].steps[0].after: the first step has no step before it: leave after out"),
+    (LADDER.replace(', after = "14d"', ""), '10: cleanups[0].steps[1].after: is required: write how long after the step before, such as after = "30d"'),
+    (LADDER.replace("deactivate", "warn"), "8: cleanups[0].steps: must be in the order warn, deactivate, delete, each at most once"),
+    (LADDER.replace('{ action = "deactivate", after = "14d" },', ""), "8: cleanups[0].steps: must have the step deactivate, because it can be undone and delete cannot"),
+    ('[[cleanups]]\nname = "x"\nselect = { expired = true }\nmax_changes = 1\nsteps = [{ action = "deactivate" }]', '5: cleanups[0].steps: must have at least 2 steps: for one, write action = "..." instead'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
+    """A mistake is reported with its line, its path, and what to write instead."""
+    assert places(tmp_path, text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"[[rules]]\nname = ", "2: is not valid TOML: invalid value"),
+        (b"a = 1\n= 2\n", "2: is not valid TOML: invalid statement"),
+        (b"a = 1\na = 2", "2: is not valid TOML: cannot overwrite a value"),
+        (b"a = \xff", "1: is not valid UTF-8"),
+        (b"x = 1\ny = " + b"[" * 5000, "None: is nested too deeply"),
+        (b"x = " + b"9" * 5000, "None: is not valid TOML: exceeds the limit (4300 digits)"),
+        (b"#" * 1_100_000, "None: is larger than 1,048,576 bytes, so it is not a policy file"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, data: bytes, expected: str) -> None:
+    """A file that is not TOML, not UTF-8 or huge is a `PolicyError`, with the line if it is known."""
+    path = tmp_path / "policy.toml"
+    path.write_bytes(data)
+
+    with pytest.raises(policy.PolicyError) as caught:
+        policy.load(path)
+
+    (mistake,) = caught.value.mistakes
+    assert f"{mistake.line}: {mistake}".startswith(expected)
+
+
+def test_byte_order_mark(tmp_path: Path) -> None:
+    """A file may start with a byte order mark."""
+    assert load_policy(tmp_path, "\ufeff" + RULE).rules
+
+
+def test_folder(tmp_path: Path) -> None:
+    """A folder is not read."""
+    with pytest.raises(UnfitFileError, match="it is a folder"):
+        policy.load(tmp_path)
+
+
+def test_writable_by_all(tmp_path: Path) -> None:
+    """A file that every user can change is a warning for the caller's line."""
+    path = write_policy(tmp_path, RULE)
+    path.chmod(0o666)
+
+    with pytest.warns(policy.PolicyWarning, match="chmod o-w") as caught:
+        policy.load(path)
+
+    assert caught[0].filename == __file__
+
+
+def test_error(tmp_path: Path) -> None:
+    """The error has one line for each mistake, with the file and line, and can be pickled."""
+    with pytest.raises(policy.PolicyError) as caught:
+        load_policy(tmp_path, "rule = 1")
+
+    error = caught.value
+    file = str(tmp_path / "policy.toml")
+    assert str(error).splitlines() == [
+        f"{file}: the file has no rules and no cleanups: add a table [[rules]] or [[cleanups]]",
+        f"{file}:1: rule: is not a key: did you mean rules?",
+    ]
+    assert pickle.loads(pickle.dumps(error)).mistakes == error.mistakes
