@@ -56,10 +56,11 @@ __all__ = [
     "jobs",
     "policy",
     "published_scopes",
+    "sinks",
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import errors, jobs, policy
+    from losant_tokens import errors, jobs, policy, sinks
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -110,7 +111,7 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("errors", "jobs", "policy")
+    _MODULES = ("errors", "jobs", "policy", "sinks")
     _HOMES = {
         "_payloads": (
             "NEVER",

@@ -12,6 +12,7 @@ NOT_OBJECTS = {
     "errors",
     "jobs",
     "policy",
+    "sinks",
 }  # a string, and modules with pages of their own
 
 
@@ -21,6 +22,7 @@ def public_names() -> list[str]:
         "losant_tokens",
         "losant_tokens.jobs",
         "losant_tokens.policy",
+        "losant_tokens.sinks",
         "losant_tokens.testing",
     )
     return [

@@ -1,0 +1,31 @@
+"""Sinks: places that receive the secret of a new token, or a message about tokens.
+
+`CommandSink` passes it to a command on standard input, `FileSink` writes a private file, and
+`StdoutSink` prints it. `WebhookSink` and `SlackSink` post messages, never secrets.
+
+Any object with the coroutine method `deliver` is a sink:
+
+    class VaultSink:
+        async def deliver(self, delivery: TokenSecret) -> None:
+            await vault.write(delivery.token_id, delivery.secret.reveal())
+"""
+
+from losant_tokens.sinks._command import CommandSink
+from losant_tokens.sinks._deliveries import Message, Sink, TokenSecret
+from losant_tokens.sinks._errors import SinkError
+from losant_tokens.sinks._file import FileSink
+from losant_tokens.sinks._slack import SlackSink
+from losant_tokens.sinks._stdout import StdoutSink
+from losant_tokens.sinks._webhook import WebhookSink
+
+__all__ = [
+    "CommandSink",
+    "FileSink",
+    "Message",
+    "Sink",
+    "SinkError",
+    "SlackSink",
+    "StdoutSink",
+    "TokenSecret",
+    "WebhookSink",
+]

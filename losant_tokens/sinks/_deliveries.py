@@ -1,0 +1,169 @@
+"""The values that sinks deliver, and the protocol of a sink."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from attrs import field, frozen
+
+from losant_tokens import _validators as validators
+from losant_tokens._owner import Owner
+from losant_tokens._secret import Secret
+from losant_tokens.sinks._safe_text import for_environment, printable
+
+Format = Literal["text", "json"]
+check_format = validators.one_of(("text", "json"))
+
+_ID = validators.string(pattern=validators.ID_PATTERN.pattern)
+
+VARIABLES = ("LOSANT_TOKEN_", "LOSANT_MESSAGE_")
+"""The starts of the names of the environment variables that describe a delivery."""
+
+Delivered_contra = TypeVar("Delivered_contra", contravariant=True)
+
+
+class Sink(Protocol[Delivered_contra]):
+    """A place that receives deliveries: any object with the coroutine method `deliver`.
+
+    A `Sink[TokenSecret]` receives the secrets of new tokens, and a `Sink[Message]` messages.
+    """
+
+    async def deliver(self, delivery: Delivered_contra) -> None:
+        """Deliver something, and return only when the receiver has it.
+
+        The same delivery may come twice, because a process can be killed after it delivered and
+        before it recorded that.
+
+        Args:
+            delivery: The secret or the message.
+
+        Raises:
+            SinkError: The receiver does not have it, or may not have it.
+        """
+        ...
+
+
+def _secret(secret: str | Secret) -> Secret:
+    return Secret.of(secret)
+
+
+@frozen(kw_only=True)
+class TokenSecret:
+    """The secret of a new token, with the facts that say where it belongs.
+
+    Attributes:
+        secret: The secret; a string is made a `Secret`.
+        token_id: The id of the new token.
+        name: The name of the token.
+        owner: The owner of the token, or `None`.
+        replaces: The id of the token that it replaces, or `None`.
+        expires_at: When the new token expires, or `None`.
+
+    Raises:
+        ValidationError: A value has the wrong type, or an id is not 24 hexadecimal digits.
+    """
+
+    secret: Secret = field(converter=_secret, validator=validators.string(1, secret=True))
+    token_id: str = field(validator=_ID)
+    name: str = field(default="", validator=validators.instance_of(str))
+    owner: Owner | None = field(
+        default=None, validator=validators.optional(validators.instance_of(Owner))
+    )
+    replaces: str | None = field(default=None, validator=validators.optional(_ID))
+    expires_at: datetime | None = field(
+        default=None, validator=validators.optional(validators.aware_datetime)
+    )
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """The facts as JSON has them, without the secret."""
+        expires = None if self.expires_at is None else self.expires_at.astimezone(UTC)
+        return {
+            "id": self.token_id,
+            "name": self.name,
+            "owner": None if self.owner is None else str(self.owner),
+            "replaces": self.replaces,
+            "expires": None if expires is None else f"{expires:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets in the delivery."""
+        return (self.secret,)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The facts as environment variables, such as `LOSANT_TOKEN_ID`, without the secret."""
+        return {
+            f"LOSANT_TOKEN_{name.upper()}": for_environment(value)
+            for name, value in self.facts.items()
+            if value is not None
+        }
+
+    def content(self, form: Format) -> Secret:
+        """Return the secret alone, or with the facts as one line of JSON.
+
+        Args:
+            form: `text` or `json`.
+        """
+        if form == "text":
+            return self.secret
+        return Secret(json.dumps(self.facts | {"token": self.secret.reveal()}) + "\n")
+
+
+def _lines(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(printable(line) for line in lines)
+
+
+def _data(data: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(data)
+
+
+@frozen(kw_only=True)
+class Message:
+    """A message for people and programs. Control characters are escaped.
+
+    Attributes:
+        id: The id of the message. It stays the same if the message is delivered again, so that a
+            receiver can drop the second one.
+        title: One line that says what the message is about.
+        lines: The lines of the message as plain text.
+        data: The message for programs, as values that JSON has.
+    """
+
+    id: str = field(converter=printable)
+    title: str = field(converter=printable)
+    lines: tuple[str, ...] = field(default=(), converter=_lines)
+    data: Mapping[str, Any] = field(factory=dict, converter=_data)
+
+    @property
+    def text(self) -> str:
+        """The title and the lines, with an empty line between them."""
+        return "\n".join((self.title, "", *self.lines) if self.lines else (self.title,))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The message as JSON has it: `id`, `title`, `text`, and the members of `data`."""
+        return {**self.data, "id": self.id, "title": self.title, "text": self.text}
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets in the delivery: none."""
+        return ()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Environment variables for a command: `LOSANT_MESSAGE_ID` and `LOSANT_MESSAGE_TITLE`."""
+        return {
+            "LOSANT_MESSAGE_ID": for_environment(self.id),
+            "LOSANT_MESSAGE_TITLE": for_environment(self.title),
+        }
+
+    def content(self, form: Format) -> Secret:
+        """Return the text, or the document as one line of JSON.
+
+        Args:
+            form: `text` or `json`.
+        """
+        return Secret((self.text if form == "text" else json.dumps(self.document)) + "\n")

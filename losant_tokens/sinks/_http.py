@@ -1,0 +1,207 @@
+"""Posting a JSON document to a webhook.
+
+The URL of a webhook is a secret in itself: anyone who has it can post. So it is a `Secret`, and no
+message shows more of it than the host. The client of httpx is not used, because it logs URLs.
+
+A document is posted again after a failure, although the first one may have arrived. A message that
+comes twice is better than one that never comes, and it has an id, so that a receiver can drop the
+second one.
+"""
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import anyio
+import httpx
+from attrs import frozen
+
+from losant_tokens._host_names import is_loopback, is_valid_host
+from losant_tokens._response import retry_after
+from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived
+from losant_tokens._secret import Secret
+from losant_tokens._transports import httpx_transport
+from losant_tokens._transports.failures import Failure, without_frames
+from losant_tokens._transports.tls import Verify
+from losant_tokens._version import __version__
+from losant_tokens.errors import (
+    LosantError,
+    RequestTimeout,
+    StatusError,
+    TooManyRequests,
+    ValidationError,
+    status_error_class,
+)
+from losant_tokens.sinks._errors import SinkError
+from losant_tokens.sinks._safe_text import end_of, redacted
+
+_MAX_RESPONSE = 4096  # bytes; services say in a few words what is wrong
+_MAX_PORT = 65535
+_TIMEOUTS = ("connect", "read", "write", "pool")
+
+_HINTS: Mapping[int, str] = {
+    401: "Check its credentials.",
+    403: "The receiver refuses this webhook: check its URL and its credentials.",
+    404: "There is no such webhook, or it was deleted: check its URL.",
+    410: "The webhook was deleted: create another one.",
+}
+
+
+def check_url(_: object, __: object, url: Secret) -> None:
+    """Check the URL of a webhook.
+
+    Raises:
+        ValidationError: It is not a URL with `https://`, or with `http://` for this machine.
+    """
+    is_string = isinstance(url.reveal(), str)
+    if problem := _problem_of(url) if is_string else "must be a string":
+        raise ValidationError(f"The URL of the webhook {problem}. Its value is not shown.")
+
+
+def _problem_of(secret: Secret) -> str | None:
+    """Return what is wrong with the URL of a webhook, or `None`."""
+    try:
+        url = httpx.URL(secret.reveal())
+        host, port = url.host, url.port
+    except (httpx.InvalidURL, ValueError):
+        return "is not a URL such as https://example.com/hook"
+    if url.scheme not in ("http", "https") or not host:
+        return "must start with https:// and a host"
+    if url.scheme == "http" and not is_loopback(host):
+        return "must start with https://, because others could read it on the network"
+    if url.userinfo:
+        return "must not hold a user name or a password: send them in a header"
+    if not is_valid_host(url.raw_host.decode("ascii")) or not 0 < (port or 1) <= _MAX_PORT:
+        return "has a host or a port that is not valid"
+    return None
+
+
+def host_of(url: Secret) -> str:
+    """Return the host in the URL of a webhook, which is not secret."""
+    return httpx.URL(url.reveal()).host
+
+
+@frozen
+class Webhook:
+    """A URL to which documents are posted.
+
+    Attributes:
+        url: The checked URL.
+        headers: Further headers.
+        timeout: The maximum duration of one attempt, in seconds.
+        policy: How often a document is posted, and how long that may take.
+        verify: The trusted authorities.
+    """
+
+    url: Secret
+    headers: Mapping[str, Secret]
+    timeout: float
+    policy: RetryPolicy
+    verify: Verify
+
+    async def post(self, document: Mapping[str, Any]) -> None:
+        """Post a document, with retries, and return when the receiver has accepted it.
+
+        Raises:
+            SinkError: The receiver did not accept it, or could not be reached.
+        """
+        async with httpx_transport(max_connections=1, verify=self.verify) as pool:
+            failure = await self._last_failure(pool, document)
+        if failure is None:
+            return
+        raise SinkError(
+            f"The webhook at {host_of(self.url)} did not accept the message: {failure}",
+            ambiguous=may_have_arrived(failure),
+        )
+
+    async def _last_failure(
+        self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]
+    ) -> LosantError | None:
+        """Post a document, with retries; return the last error, or `None` if it was accepted."""
+        began = time.monotonic()
+        attempts = refusals = 0
+        while failure := await self._attempt(pool, document):
+            is_refusal = isinstance(failure, TooManyRequests)
+            attempts += not is_refusal
+            refusals = refusals + 1 if is_refusal else 0
+            delay = delay_before_retry(
+                self.policy,
+                # A document may be posted twice, so this is not a POST that creates a token.
+                "PUT",
+                failure,
+                attempt=refusals or attempts,
+                elapsed=time.monotonic() - began,
+                random=random.random,
+            )
+            if delay is None:
+                return failure
+            await anyio.sleep(delay)
+        return None
+
+    async def _attempt(
+        self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]
+    ) -> LosantError | None:
+        """Post a document once; return the error, or `None` if it was accepted."""
+        with anyio.move_on_after(self.timeout):
+            try:
+                return await self._exchange(pool, document)
+            except Exception as error:  # noqa: BLE001 -- each becomes one of our errors
+                failure = Failure.of(error)
+            except BaseException as error:  # noqa: BLE001
+                raise without_frames(error)  # noqa: B904 -- it is the same exception
+            return failure.kind(f"{failure.text}.")
+        return RequestTimeout(f"there was no response within {self.timeout:g} seconds.")
+
+    async def _exchange(
+        self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]
+    ) -> LosantError | None:
+        """Post a document once; return the error of the response, or `None`."""
+        response = await pool.handle_async_request(self._request(document))
+        text = await _beginning(response)
+        if response.is_success:
+            return None
+        status = response.status_code
+        if response.is_redirect:
+            problem = f"it responded with {status}, a redirect. Use the URL to which it leads."
+            return StatusError(problem, status_code=status, is_from_api=True)
+        path = Secret(httpx.URL(self.url.reveal()).raw_path.decode())
+        quoted = end_of(redacted(text, [path, *self.headers.values()]))
+        problem = f"it responded with {status}{f': {quoted}' if quoted else ''}"
+        return status_error_class(status)(
+            f"{problem}. {_HINTS.get(status, '')}".rstrip(),
+            status_code=status,
+            retry_after=retry_after(response.headers, datetime.now(UTC)),
+            # The receiver is the service itself, so a refusal is final.
+            is_from_api=True,
+        )
+
+    def _request(self, document: Mapping[str, Any]) -> httpx.Request:
+        return httpx.Request(
+            "POST",
+            self.url.reveal(),
+            headers={
+                "User-Agent": f"losant-tokens/{__version__}",
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+                **{name: value.reveal() for name, value in self.headers.items()},
+            },
+            content=json.dumps(document).encode("ascii"),
+            extensions={"timeout": dict.fromkeys(_TIMEOUTS, self.timeout)},
+        )
+
+
+async def _beginning(response: httpx.Response) -> str:
+    """Return the beginning of a response as text, and close the response."""
+    body = cast("httpx.AsyncByteStream", response.stream)
+    received = b""
+    try:
+        async for part in body:
+            received += part
+            if len(received) >= _MAX_RESPONSE:
+                break
+    finally:
+        await body.aclose()
+    return received[:_MAX_RESPONSE].decode("utf-8", "replace")
