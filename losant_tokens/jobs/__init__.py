@@ -7,7 +7,16 @@ half of a quarantine: they delete deactivated tokens, or activate them again. A 
 quarantines.
 """
 
-from losant_tokens.jobs._errors import GuardRefused, JobError, JournalError, PlanRefused
+from losant_tokens.jobs._errors import (
+    EvidenceError,
+    GuardRefused,
+    JobError,
+    JournalError,
+    PlanRefused,
+)
+from losant_tokens.jobs._evidence.last_seen import LastSeen, LogProgress, last_seen
+from losant_tokens.jobs._evidence.log_source import LogSource
+from losant_tokens.jobs._evidence.seen_within import seen_within
 from losant_tokens.jobs._execution.apply import apply
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_report import job_report
@@ -63,14 +72,18 @@ __all__ = [
     "REPORT_SUFFIXES",
     "Counts",
     "Entry",
+    "EvidenceError",
     "GuardRefused",
     "Header",
     "JobError",
     "JobFailed",
     "JobState",
     "JournalError",
+    "LastSeen",
     "Ledger",
     "LeftAloneWarning",
+    "LogProgress",
+    "LogSource",
     "Outcome",
     "OwnTokenWarning",
     "PaceSample",
@@ -101,6 +114,7 @@ __all__ = [
     "job_report",
     "job_state",
     "journal_path",
+    "last_seen",
     "name_matches",
     "named",
     "never_expires",
@@ -112,5 +126,6 @@ __all__ = [
     "restore",
     "review_quarantines",
     "save_plan_page",
+    "seen_within",
     "sweep",
 ]

@@ -6,6 +6,7 @@
     └── JobError           a job cannot continue
         ├── GuardRefused   the plan would do more than its guards allow
         ├── PlanRefused    the plan was altered, is too old, or is for another account or base URL
+        ├── EvidenceError  an audit log cannot show which tokens are in use
         ├── JournalError   the journal cannot be read or written
         └── JobFailed      a job ended in an error; it has the report
 """
@@ -45,6 +46,10 @@ class GuardRefused(JobError):
 
 class PlanRefused(JobError):
     """A plan cannot be read, was altered, is too old, or is for another account or base URL."""
+
+
+class EvidenceError(JobError):
+    """An audit log cannot be read, or not completely, so it shows nothing about tokens in use."""
 
 
 class JournalError(JobError):

@@ -227,9 +227,9 @@ def expires_within(span: timedelta) -> Rule:
     Raises:
         ValidationError: The span is not a `timedelta`, or is negative.
     """
-    limit = _checked_span("expires_within", span)
+    limit = checked_span("expires_within", span)
     return Rule(
-        f"expires within {_days(limit)}",
+        f"expires within {format_days(limit)}",
         # A sum of a date and a span could leave the years 1 to 9999. A difference cannot.
         lambda token, now: _check_expiration(
             token, lambda expires: timedelta(0) < expires - now <= limit
@@ -256,9 +256,9 @@ def older_than(span: timedelta) -> Rule:
     Raises:
         ValidationError: The span is not a `timedelta`, or is negative.
     """
-    limit = _checked_span("older_than", span)
+    limit = checked_span("older_than", span)
     return Rule(
-        f"older than {_days(limit)}",
+        f"older than {format_days(limit)}",
         lambda token, now: _is_longer_ago(token.creation_date, now, limit),
         lambda token, _: f"created on {_day(token.creation_date)}",
         uses_time=True,
@@ -273,9 +273,9 @@ def not_updated_for(span: timedelta) -> Rule:
     Raises:
         ValidationError: The span is not a `timedelta`, or is negative.
     """
-    limit = _checked_span("not_updated_for", span)
+    limit = checked_span("not_updated_for", span)
     return Rule(
-        f"not updated for {_days(limit)}",
+        f"not updated for {format_days(limit)}",
         lambda token, now: _is_longer_ago(token.last_updated, now, limit),
         lambda token, _: f"last updated on {_day(token.last_updated)}",
         uses_time=True,
@@ -293,13 +293,23 @@ def _is_longer_ago(time: datetime | None, now: datetime, span: timedelta) -> Mat
     return None if time is None else now - time > span
 
 
-def _checked_span(rule: str, span: object) -> timedelta:
+def checked_span(rule: str, span: object) -> timedelta:
+    """Return a span that is not negative.
+
+    Args:
+        rule: The function that takes it, for the message.
+        span: The span.
+
+    Raises:
+        ValidationError: It is not a `timedelta`, or is negative.
+    """
     if not isinstance(span, timedelta) or span < timedelta(0):
         raise ValidationError(f"{rule} takes a timedelta that is not negative, not {span!r}")
     return span
 
 
-def _days(span: timedelta) -> str:
+def format_days(span: timedelta) -> str:
+    """Return a span in days: `90 days`."""
     days = span / timedelta(days=1)
     return f"{days:g} day{'' if days == 1 else 's'}"
 

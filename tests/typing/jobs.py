@@ -41,6 +41,21 @@ async def job(client: AsyncClient) -> None:
     assert_type(found, tuple[jobs.Quarantine, ...])
 
 
+async def evidence(client: AsyncClient) -> None:
+    seen = await jobs.last_seen(client, ["org:" + "a" * 24], since=SPAN)
+    assert_type(seen, jobs.LastSeen)
+    assert_type(seen["a" * 24], datetime)
+    assert_type(seen.gaps, tuple[str, ...])
+    source = jobs.LogSource.parse("instance:" + "a" * 24)
+    assert_type(source, jobs.LogSource)
+
+    def report_progress(progress: jobs.LogProgress) -> None:
+        assert_type(progress.entries, int)
+
+    await jobs.last_seen(client, source, on_progress=report_progress)
+    assert_type(jobs.seen_within(SPAN, seen), Rule)
+
+
 async def failed_job(client: AsyncClient, plan: Plan) -> None:
     try:
         await jobs.apply(client, plan)

@@ -1,0 +1,1 @@
+"""Evidence of use: the tokens that audit logs name as actors."""
