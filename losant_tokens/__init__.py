@@ -54,13 +54,14 @@ __all__ = [
     "errors",
     "httpx_transport",
     "jobs",
+    "leaks",
     "policy",
     "published_scopes",
     "sinks",
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import errors, jobs, policy, sinks
+    from losant_tokens import errors, jobs, leaks, policy, sinks
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -111,7 +112,7 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("errors", "jobs", "policy", "sinks")
+    _MODULES = ("errors", "jobs", "leaks", "policy", "sinks")
     _HOMES = {
         "_payloads": (
             "NEVER",

@@ -33,6 +33,7 @@ class Credential:
         scopes: The scopes of the token, or `None` if they are unknown.
         oauth: Whether it is an OAuth token.
         expires_at: When it expires, or `None` if its claims do not say so.
+        issued_at: When it was issued, or `None` if its claims do not say so.
         claimed_ids: The ids in its claims. One of them may be the token's own id.
         issuer: The host that issued it, or `None` if its claims name none.
         account: The claim that names the account, with its value: `userId 575ec...`. `sub` counts
@@ -46,6 +47,7 @@ class Credential:
     claimed_ids: frozenset[str] = frozenset()
     issuer: str | None = None
     account: str | None = None
+    issued_at: datetime | None = None
 
 
 def read_credential(
@@ -71,7 +73,8 @@ def read_credential(
         secret=token,
         scopes=_given_scopes(scopes) if scopes is not None else _claimed_scopes(claims),
         oauth=oauth if oauth is not None else bool(claims.get("aud")),
-        expires_at=_claimed_expiry(claims),
+        expires_at=_claimed_time(claims, "exp"),
+        issued_at=_claimed_time(claims, "iat"),
         claimed_ids=frozenset(
             value.lower()
             for value in claims.values()
@@ -219,9 +222,9 @@ def _claimed_issuer(claims: Mapping[str, Any]) -> str | None:
     return host if is_host else None
 
 
-def _claimed_expiry(claims: Mapping[str, Any]) -> datetime | None:
-    """Return the time in the `exp` claim (seconds since 1970, RFC 7519, 4.1.4), or `None`."""
-    claimed = claims.get("exp")
+def _claimed_time(claims: Mapping[str, Any], name: str) -> datetime | None:
+    """Return the time in a claim (seconds since 1970, RFC 7519, 2), or `None`."""
+    claimed = claims.get(name)
     if isinstance(claimed, bool) or not isinstance(claimed, int | float):
         return None
     try:

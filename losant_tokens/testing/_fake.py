@@ -71,6 +71,9 @@ class FakeLosant:
             clock is 30 days ahead.
         issuer: The `iss` claim of the fake's tokens. By default, tokens that a request creates have
             the host of that request, and tokens that are created in Python have no such claim.
+        id_claim: Whether the `jti` claim of a token is its id, as it is by default, or a random
+            word. It is not known whether the claims of real tokens contain the id, so test your
+            code without it, too.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class FakeLosant:
         unpublished_scopes_allow: bool = True,
         clock_offset: timedelta = timedelta(),
         issuer: str | None = None,
+        id_claim: bool = True,
     ) -> None:
         # One lock protects all state, because the server responds in a thread of its own. It is
         # never held during an await.
@@ -89,7 +93,7 @@ class FakeLosant:
         self._real_now = now
         self.clock_offset = clock_offset
         """The difference between the fake's clock and the real one. It can be changed any time."""
-        self._store = Store(self._now, self._lock, issuer)
+        self._store = Store(self._now, self._lock, issuer, id_claim)
         self._request_log = RequestLog(self._lock)
         self._faults = Faults(self._lock)
         self._service = Service(self._store, page_cap, unpublished_scopes_allow)

@@ -36,6 +36,8 @@ class Store:
     lock: threading.RLock
     issuer: str | None
     """The `iss` claim of all tokens; None: the host of the request for the token, if any."""
+    has_id_claim: bool = True
+    """Whether the `jti` claim of a token is its id, or else a random word."""
     user_id: str = field(init=False)
     _serial: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
     _random: str = field(factory=lambda: secrets.token_hex(5), init=False)
@@ -69,6 +71,7 @@ class Store:
         *,
         oauth: bool,
         host: str | None,
+        issued: datetime | None = None,
     ) -> str:
         """Return a new bearer token: a JWT with the claims that Losant's tokens have.
 
@@ -78,11 +81,12 @@ class Store:
             expires: The `exp` claim; None: no such claim.
             oauth: Whether to add an audience, as OAuth tokens have.
             host: The host of the request for it, for the `iss` claim; None: there was no request.
+            issued: The `iat` claim. Default: now.
         """
         claims: dict[str, Any] = {
             "iss": self.issuer or host,
-            "iat": int(self.now().timestamp()),
-            "jti": id_,
+            "iat": int((issued or self.now()).timestamp()),
+            "jti": id_ if self.has_id_claim else secrets.token_urlsafe(16),
             "scope": list(scope),
             "exp": expires and int(expires.timestamp()),
             "aud": _AUDIENCE if oauth else None,
@@ -102,7 +106,10 @@ class Store:
             now = self.now()
             scope = to_scope(members.pop("scope"))
             expires = members.get("expiration_date")
-            secret = self.mint(id_, scope, expires, oauth=owner == "oauth", host=host)
+            issued = members.get("creation_date") or now
+            secret = self.mint(
+                id_, scope, expires, oauth=owner == "oauth", host=host, issued=issued
+            )
             token = FakeToken(
                 **{
                     "id": id_,

@@ -11,6 +11,7 @@ NOT_OBJECTS = {
     "__version__",
     "errors",
     "jobs",
+    "leaks",
     "policy",
     "sinks",
 }  # a string, and modules with pages of their own
@@ -21,6 +22,7 @@ def public_names() -> list[str]:
     modules = (
         "losant_tokens",
         "losant_tokens.jobs",
+        "losant_tokens.leaks",
         "losant_tokens.policy",
         "losant_tokens.sinks",
         "losant_tokens.testing",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens import AsyncClient, OwnerTokens, jobs
+from losant_tokens import AsyncClient, OwnerTokens, jobs, leaks
 from losant_tokens.testing import FakeLosant
 
 FOLDER = Path(__file__).parents[1] / "typing"
@@ -50,6 +50,12 @@ def test_owner_tokens(method: str) -> None:
 def test_jobs(name: str) -> None:
     """The result of each function of jobs that returns something has a typing test."""
     assert f"jobs.{name}(" in JOBS
+
+
+@pytest.mark.parametrize("name", [name for name in leaks.__all__ if name[0].islower()])
+def test_leaks(name: str) -> None:
+    """The result of each function of leaks has a typing test."""
+    assert f"leaks.{name}(" in (FOLDER / "leaks.py").read_text()
 
 
 @pytest.mark.parametrize(

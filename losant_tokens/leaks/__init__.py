@@ -1,0 +1,31 @@
+"""Respond to a leaked token: does it work, which token is it, and what did it create?
+
+Start with `find_secrets` and `read_claims`, which send nothing, and continue with `investigate`.
+"""
+
+from losant_tokens.leaks._claims import Claims, read_claims
+from losant_tokens.leaks._created import created_with
+from losant_tokens.leaks._investigation import (
+    Check,
+    Investigation,
+    check_secret,
+    deactivate,
+    investigate,
+)
+from losant_tokens.leaks._matching import Match, OwnedToken, match_tokens
+from losant_tokens.leaks._secrets import find_secrets
+
+__all__ = [
+    "Check",
+    "Claims",
+    "Investigation",
+    "Match",
+    "OwnedToken",
+    "check_secret",
+    "created_with",
+    "deactivate",
+    "find_secrets",
+    "investigate",
+    "match_tokens",
+    "read_claims",
+]

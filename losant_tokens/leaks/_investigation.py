@@ -1,0 +1,241 @@
+"""Ask the API about a leaked secret: whether it works, and which token it belongs to.
+
+The secret is sent to the base URL of its client and nowhere else, and only if the claims name no
+other host. A forged secret could name the host of an attacker.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+import httpx
+from attrs import field, frozen
+
+from losant_tokens import _operations as operations
+from losant_tokens._client import AsyncClient
+from losant_tokens._operations import Operation
+from losant_tokens._owner import Owner
+from losant_tokens._payloads import ApiTokenPatch
+from losant_tokens._scopes import Permission, permission_for
+from losant_tokens.errors import (
+    Forbidden,
+    LosantError,
+    NotFound,
+    PaginationDriftWarning,
+    ScopeError,
+    Unauthorized,
+    ValidationError,
+)
+from losant_tokens.leaks._claims import Claims
+from losant_tokens.leaks._created import created_with, creating_token
+from losant_tokens.leaks._matching import Match, OwnedToken, Via, match_tokens, may_match
+
+State = Literal["works", "dead", "unknown"]
+
+_LISTS: Mapping[str, Operation[Any]] = MappingProxyType(
+    {
+        "user": operations.USER_API_TOKENS_GET,
+        "oauth": operations.USER_OAUTH_TOKENS_GET,
+        "application": operations.APPLICATION_API_TOKENS_GET,
+        "instance": operations.INSTANCE_API_TOKENS_GET,
+    }
+)
+"""The operation that lists the tokens of each kind of owner."""
+
+
+@frozen(kw_only=True)
+class Check:
+    """Whether the API accepts a secret.
+
+    Attributes:
+        state: `works`, `dead`, or `unknown` if the API did not say.
+        reason: Why, as a sentence without a full stop.
+    """
+
+    state: State
+    reason: str
+
+
+@frozen(kw_only=True)
+class Investigation:
+    """What is known about a leaked secret.
+
+    Attributes:
+        claims: What it says about itself.
+        check: Whether the API accepts it.
+        match: Which token it belongs to.
+        created: The tokens that this token created, and those that these created.
+        not_listed: The owners whose tokens could not be listed completely, with the reason.
+        now: The time of the investigation, by the server's clock if it is known.
+    """
+
+    claims: Claims
+    check: Check
+    match: Match = field(factory=Match)
+    created: tuple[OwnedToken, ...] = ()
+    not_listed: Mapping[Owner, str] = field(factory=dict)
+    now: datetime = field(factory=lambda: datetime.now(UTC))
+
+
+async def check_secret(claims: Claims, secret_client: AsyncClient) -> Check:
+    """Return whether the API accepts a secret. It is sent with one request, which changes nothing.
+
+    The request lists one token. The API checks the secret before its scopes, so a refusal because
+    of the scopes proves that the secret works.
+
+    Args:
+        claims: The claims of the secret.
+        secret_client: A client for the secret, with `scope_check="off"`.
+    """
+    host = httpx.URL(secret_client.base_url).host
+    if not claims.is_from(host):
+        return Check(
+            state="unknown",
+            reason=f"it was issued by {claims.issuer}, and it is not sent to {host}",
+        )
+    owner = Owner.user_oauth() if claims.oauth else Owner.user()
+    try:
+        await secret_client.tokens(owner).page(per_page=1)
+    except Unauthorized as error:
+        if claims.is_cut_off:
+            return Check(state="unknown", reason="its signature is not complete")
+        return Check(state="dead", reason=f"the API refuses it: {error}")
+    except Forbidden:
+        return Check(state="works", reason="the API accepts it, but it may not list tokens")
+    except LosantError as error:
+        return Check(state="unknown", reason=f"{type(error).__name__}: {error}")
+    return Check(state="works", reason="the API accepts it")
+
+
+async def investigate(
+    claims: Claims,
+    secret_client: AsyncClient,
+    operator: AsyncClient | None = None,
+    owners: Iterable[Owner] = (Owner.user(),),
+) -> Investigation:
+    """Return what the API says about a leaked secret. Nothing is changed.
+
+    Args:
+        claims: The claims of the secret.
+        secret_client: A client for the secret, with `scope_check="off"`. If the secret works, and
+            its scopes allow it, the tokens of its user and of the owners are listed with it.
+        operator: A client for your own token, which lists the tokens of the owners.
+        owners: The owners of which one may own the token.
+    """
+    check = await check_secret(claims, secret_client)
+    lists = _Lists(claims)
+    chosen = tuple(dict.fromkeys(owners))
+    if operator is not None:
+        for owner in chosen:
+            await lists.read(operator, owner, "operator")
+    if check.state == "works":
+        own = Owner.user_oauth() if claims.oauth else Owner.user()
+        for owner in dict.fromkeys((own, *chosen)):
+            if permission_for(_LISTS[owner.kind], claims.scopes) is not Permission.REFUSED:
+                await lists.read(secret_client, owner, "secret")
+    server_time = secret_client.server_time() or (operator and operator.server_time())
+    now = server_time or datetime.now(UTC)
+    match = match_tokens(claims, lists.candidates, works=check.state == "works", now=now)
+    return Investigation(
+        claims=claims,
+        check=check,
+        match=match,
+        created=created_with(match.token.token.id, lists.created) if match.token else (),
+        not_listed=lists.not_listed,
+        now=now,
+    )
+
+
+async def deactivate(
+    one: OwnedToken, claims: Claims, secret_client: AsyncClient, operator: AsyncClient | None = None
+) -> Check:
+    """Deactivate the token of a secret, and return whether the API still accepts the secret.
+
+    If it does, the token was not the one that the secret belongs to.
+
+    Args:
+        one: The token.
+        claims: The claims of the secret.
+        secret_client: A client for the secret. It deactivates the token if the operator cannot.
+        operator: A client for your own token.
+
+    Raises:
+        LosantError: The token could not be deactivated.
+    """
+    patch = ApiTokenPatch(status="inactive")
+    problem: LosantError = ValidationError(
+        "deactivate needs a client that lists the token: pass operator"
+    )
+    # The operator comes first, because its token still works afterwards.
+    for via, client in (("operator", operator), ("secret", secret_client)):
+        if client is None or via not in one.via:
+            continue
+        try:
+            await client.tokens(one.owner).patch(one.token.id, patch)
+        except (ScopeError, Forbidden, NotFound, Unauthorized) as error:
+            problem = error
+        else:
+            return await check_secret(claims, secret_client)
+    raise problem
+
+
+class _Lists:
+    """The tokens of several lists that matter: candidates, and tokens that a token created.
+
+    All others are dropped as they arrive, so a large account takes little memory.
+    """
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._candidates: dict[str, OwnedToken] = {}
+        self._created: dict[str, OwnedToken] = {}
+        self._problems: dict[Owner, str] = {}
+        self._complete: set[Owner] = set()
+
+    @property
+    def candidates(self) -> tuple[OwnedToken, ...]:
+        return tuple(self._candidates.values())
+
+    @property
+    def created(self) -> tuple[OwnedToken, ...]:
+        return tuple(self._created.values())
+
+    @property
+    def not_listed(self) -> dict[Owner, str]:
+        return {
+            owner: reason for owner, reason in self._problems.items() if owner not in self._complete
+        }
+
+    async def read(self, client: AsyncClient, owner: Owner, via: Via) -> None:
+        """Read the list of an owner."""
+        listing = client.tokens(owner).iter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PaginationDriftWarning)  # It is kept as a problem.
+            try:
+                async with aclosing(listing):
+                    async for token in listing:
+                        self._add(OwnedToken(owner=owner, token=token, via=frozenset({via})))
+            except LosantError as error:
+                self._problems[owner] = str(error)
+                return
+        if problems := listing.progress.problems:
+            self._problems[owner] = ", ".join(map(str, problems))
+        else:
+            self._complete.add(owner)
+
+    def _add(self, one: OwnedToken) -> None:
+        if may_match(self._claims, one.token):
+            _merge(self._candidates, one)
+        if creating_token(one) is not None:
+            _merge(self._created, one)
+
+
+def _merge(tokens: dict[str, OwnedToken], one: OwnedToken) -> None:
+    """Add a token, or the credential that has listed it as well."""
+    identity = one.token.id.lower()
+    known = tokens.get(identity)
+    via = one.via if known is None else one.via | known.via
+    tokens[identity] = OwnedToken(owner=one.owner, token=one.token, via=via)
