@@ -48,6 +48,7 @@ __all__ = [
     "UserOauthTokenPost",
     "UserOauthTokens",
     "__version__",
+    "accounts",
     "aiohttp_transport",
     "can_create_tokens",
     "environment_proxy",
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import errors, jobs, leaks, policy, sinks
+    from losant_tokens import accounts, errors, jobs, leaks, policy, sinks
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -112,7 +113,7 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("errors", "jobs", "leaks", "policy", "sinks")
+    _MODULES = ("accounts", "errors", "jobs", "leaks", "policy", "sinks")
     _HOMES = {
         "_payloads": (
             "NEVER",

@@ -2,17 +2,19 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Never, Self
+from typing import TYPE_CHECKING, Never, Self, TypedDict, Unpack
 
 import httpx
+from anyio import to_thread
 
 from losant_tokens import _validators as validators
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
-from losant_tokens._endpoint import Endpoint
+from losant_tokens._endpoint import API_URL, Endpoint
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
 from losant_tokens._resources.application import (
@@ -44,11 +46,29 @@ from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_m
 from losant_tokens._version import __version__
 from losant_tokens.errors import ValidationError
 
-API_URL = "https://api.losant.com"
+if TYPE_CHECKING:
+    from losant_tokens.accounts import Account
+
 API_VERSION = "^1.31.0"
 _DEFAULT_POLICY = RetryPolicy()
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
 USER_AGENT = f"losant-tokens/{__version__} Python/{_PYTHON}"
+
+
+class ClientSettings(TypedDict, total=False):
+    """The settings of `AsyncClient` that do not belong to an account."""
+
+    scopes: Iterable[str] | None
+    scope_check: ScopeCheck
+    oauth: bool | None
+    timeout: float
+    max_connections: int | None
+    retry: RetryPolicy
+    transport: httpx.AsyncBaseTransport | None
+    losantdomain: str | None
+    api_version: str
+    max_response_size: int
+    insecure_http: bool | None
 
 
 class AsyncClient:
@@ -58,8 +78,8 @@ class AsyncClient:
     Any number of tasks may share it.
 
     Args:
-        token: The API token. Default: the environment variable `LOSANT_API_TOKEN`. Without a token,
-            the client can only log in.
+        token: The API token. Default: the environment variable `LOSANT_API_TOKEN`, or the private
+            file that `LOSANT_API_TOKEN_FILE` names. Without a token, the client can only log in.
         base_url: The address of the API. Default: the environment variable `LOSANT_API_URL`, or
             https://api.losant.com.
         scopes: The scopes of the token. Default: those in its claims, if they name any.
@@ -101,7 +121,9 @@ class AsyncClient:
         auth: Logging in.
 
     Raises:
-        ValidationError: An argument has a wrong type or value.
+        ValidationError: An argument has a wrong type or value, or both `LOSANT_API_TOKEN` and
+            `LOSANT_API_TOKEN_FILE` are set.
+        TokenUnavailable: The file that `LOSANT_API_TOKEN_FILE` names cannot be used.
 
     Example::
 
@@ -179,6 +201,47 @@ class AsyncClient:
         self.instance_audit_log = InstanceAuditLogResource(self._session)
         self.instance_audit_logs = InstanceAuditLogsResource(self._session)
         self.auth = AuthResource(self._session)
+
+    @classmethod
+    @asynccontextmanager
+    async def for_account(
+        cls,
+        account: "Account | str",
+        *,
+        config: str | os.PathLike[str] | None = None,
+        **settings: Unpack[ClientSettings],
+    ) -> AsyncIterator[Self]:
+        """Open a client for an account in the configuration file.
+
+        The token is read when the block starts, without blocking the event loop: from a variable, a
+        file, a command or the keyring. It is sent only to the base URL of the account. Neither
+        `LOSANT_API_TOKEN` nor `LOSANT_API_URL` is used.
+
+        Args:
+            account: The account, or its name.
+            config: The configuration file, if `account` is a name. Default: `config_path()`.
+            **settings: The arguments of `AsyncClient`, without `token` and `base_url`.
+
+        Yields:
+            The open client.
+
+        Raises:
+            ConfigError: The configuration file cannot be used, or does not have the account.
+            TokenUnavailable: The token cannot be read.
+            ValidationError: A setting has a wrong type or value.
+
+        Example::
+
+            async with AsyncClient.for_account("prod", timeout=10) as client:
+                page = await client.user_api_tokens.get()
+        """
+        from losant_tokens import accounts  # noqa: PLC0415 -- most clients use no account
+
+        if not isinstance(account, accounts.Account):
+            account = await to_thread.run_sync(accounts.find, account, config)
+        token = await account.read_token()
+        async with cls(token, base_url=account.base_url, **settings) as client:
+            yield client
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:
         """Return the tokens of an owner, for code that works for all four kinds of owners.
@@ -316,9 +379,26 @@ class AsyncClient:
 
 
 def _secret_or_environment(token: str | Secret | None) -> Secret | None:
-    if token is None:
-        token = os.environ.get("LOSANT_API_TOKEN") or None
-    return None if token is None else Secret.of(token)
+    """Return the token that was passed, or the one that the environment names.
+
+    Raises:
+        ValidationError: The environment names two tokens.
+        TokenUnavailable: The token file cannot be used.
+    """
+    if token is not None:
+        return Secret.of(token)
+    has_token = bool(os.environ.get("LOSANT_API_TOKEN"))
+    path = os.environ.get("LOSANT_API_TOKEN_FILE")
+    if has_token and path:
+        raise ValidationError(
+            "LOSANT_API_TOKEN and LOSANT_API_TOKEN_FILE are both set, and they may hold the tokens "
+            "of different accounts. Unset one of them"
+        )
+    if path:
+        from losant_tokens.accounts import read_token_file  # noqa: PLC0415 -- few clients need it
+
+        return read_token_file(path)
+    return Secret(os.environ["LOSANT_API_TOKEN"]) if has_token else None
 
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}

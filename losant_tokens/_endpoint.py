@@ -14,6 +14,9 @@ from losant_tokens._operations import Operation
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 
+API_URL = "https://api.losant.com"
+"""The base URL of the public API."""
+
 _MAX_PORT = 65535
 
 

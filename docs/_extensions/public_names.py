@@ -27,7 +27,13 @@ from sphinx.util.nodes import make_refnode
 
 from losant_tokens import RequestOptions
 
-MODULES = ("losant_tokens", "losant_tokens.errors", "losant_tokens.jobs", "losant_tokens.testing")
+MODULES = (
+    "losant_tokens",
+    "losant_tokens.accounts",
+    "losant_tokens.errors",
+    "losant_tokens.jobs",
+    "losant_tokens.testing",
+)
 PRIVATE_PATH = re.compile(r"^losant_tokens(\.\w+)*?\._[a-z]\w*(\.[a-z_]\w*)*\.(?=[A-Z])")
 PRIVATE_TYPE = re.compile(r"losant_tokens(?:\.\w+)*\._[a-z]\w*(?:\.\w+)*\.(\w+)")
 NAME = re.compile(r"(\w+\.)+\w+(\(\))?|[A-Z]\w+|\w+\(\)")

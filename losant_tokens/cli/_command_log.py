@@ -29,9 +29,10 @@ from losant_tokens.cli._console import (
 )
 from losant_tokens.cli._errors import BlockedError, CommandError, UsageError
 from losant_tokens.cli._format import escaped
+from losant_tokens.cli._token_memory import tokens_in_memory
 
 if TYPE_CHECKING:
-    from losant_tokens.cli._options import ConnectionOptions
+    from losant_tokens.cli._options import AccountsOptions, ConnectionOptions
 
 _LOGGER = "losant_tokens"
 _LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z [0-9]+ [a-z]+ ")
@@ -51,7 +52,7 @@ def command_log(arguments: Mapping[str, Any], command: str) -> Iterator[None]:
     Raises:
         CommandError: The log file cannot be used, or the options contradict each other.
     """
-    connection: ConnectionOptions = arguments["connection"]
+    connection: ConnectionOptions | AccountsOptions = arguments["connection"]
     is_quiet = arguments.get("quiet") or getattr(arguments.get("options"), "quiet", False)
     if connection.verbose and is_quiet:
         raise UsageError("--verbose cannot be combined with --quiet")
@@ -103,9 +104,13 @@ def _logged(show: Callable[[str], None], level: int) -> Iterator[None]:
 
 
 def without_token(text: str) -> str:
-    """Return a string without the API token, in case a message repeats an argument."""
-    token = os.environ.get("LOSANT_API_TOKEN", "")
-    return text.replace(token, "[LOSANT_API_TOKEN]") if len(token) >= _MIN_SECRET else text
+    """Return a string without the API tokens in use, in case a message repeats an argument."""
+    variable = os.environ.get("LOSANT_API_TOKEN", "")
+    names = {token.reveal(): f"[token of {one.name}]" for one, token in tokens_in_memory().items()}
+    for token, name in {variable: "[LOSANT_API_TOKEN]", **names}.items():
+        if len(token) >= _MIN_SECRET:
+            text = text.replace(token, name)
+    return text
 
 
 # --- The log file ----------------------------------------------------------------------------

@@ -42,7 +42,12 @@ class Request:
     options: Mapping[str, tuple[str, ...]] = field(factory=dict)
 
     def tokens(self) -> list[KnownToken]:
-        """Return the tokens of the owners on the command line. The default is the user."""
+        """Return the tokens of the owners on the command line. The default is the user.
+
+        With `--account`, there are none: reading its token may run a command that asks the user.
+        """
+        if "--account" in self.options:
+            return []
         owners = dict.fromkeys(self.options.get("--owner") or ("user",))
         found = [token for owner in owners for token in known_tokens(owner)]
         return [token for token in found if token.name.isprintable()]
@@ -103,6 +108,17 @@ def _names_and_ids(request: Request) -> Iterable[Value]:
 def _creators(request: Request) -> Iterable[Value]:
     creators = {token.creator for token in request.tokens() if token.creator.isprintable()}
     return (Value(_SPECIAL.sub(r"[\1]", name)) for name in sorted(creators - {""}))
+
+
+def _accounts(request: Request) -> Iterable[Value]:
+    from losant_tokens.accounts import AccountError, load  # noqa: PLC0415 -- imports cattrs
+
+    try:
+        config = load(next(iter(request.options.get("--config", ())), None))
+    except AccountError:  # The command reports the mistake.
+        return
+    given = request.options.get("--account", ())
+    yield from (Value(one.name, one.base_url) for one in config.values() if one.name not in given)
 
 
 def _durations(_: Request) -> Iterable[Value]:
@@ -186,12 +202,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "apply FILE": _PLANS,
         "plan show FILE": _PLANS,
         # An option.
+        "--config": Files(("*.toml",)),
         "--created-by": _creators,
         "--has-scope": _scopes,
         "--journal": Files(("*.journal",)),
         "--out": _PLANS,
         "--report": Files(("*.html", "*.csv", "*.json")),
         # A metavar.
+        "ACCOUNT": _accounts,
         "AGE": _durations,
         "COLUMN": _sort_columns,
         "COLUMNS": _columns,

@@ -1,9 +1,12 @@
 """Make the clients of the commands."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
+from typing import Any
 
+import anyio
 import httpx
 
 from losant_tokens import (
@@ -12,9 +15,11 @@ from losant_tokens import (
     environment_proxy,
     httpx_transport,
 )
+from losant_tokens.accounts import Account, config_path, find, load
 from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import BlockedError, CommandError
 from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._token_memory import tokens_in_memory
 
 ClientFactory = Callable[[int | None], AsyncClient]
 
@@ -22,43 +27,120 @@ MAX_CONCURRENCY = 20
 _AIOHTTP_CONCURRENCY = 50
 
 
-def require_api_token() -> None:
-    """Check that the environment has an API token.
+def selected_account(connection: ConnectionOptions) -> Account | None:
+    """Return the account that a command uses, or None for that of the environment.
+
+    It is that of `--account`. Without it, the environment wins over the default account of the
+    configuration file.
 
     Raises:
-        CommandError: It has none.
+        ConfigError: The configuration file cannot be used, or does not have the account.
+        CommandError: The environment has no token, and the file names no default account.
     """
-    if not os.environ.get("LOSANT_API_TOKEN"):
-        raise CommandError(
-            "no API token: LOSANT_API_TOKEN is not set",
-            "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
-        )
+    if connection.account is not None:
+        return find(connection.account, connection.config)
+    if os.environ.get("LOSANT_API_TOKEN") or os.environ.get("LOSANT_API_TOKEN_FILE"):
+        return None
+    config = None
+    if connection.config is not None or config_path().exists():
+        config = load(connection.config)
+        if config.default_account is not None:
+            return config[config.default_account]
+    raise CommandError(
+        "no API token: LOSANT_API_TOKEN is not set",
+        f"pass --account ACCOUNT: {', '.join(config)}"
+        if config
+        else "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
+    )
+
+
+def _account_or_none(connection: ConnectionOptions) -> Account | None:
+    """Return the account that a command uses, if there is one, for a command without requests."""
+    try:
+        return selected_account(connection)
+    except CommandError:
+        return None
+
+
+def credentials(connection: ConnectionOptions, *, required: bool = True) -> dict[str, Any]:
+    """Return the arguments of `AsyncClient` that belong to the account: none without an account.
+
+    They always have the base URL of the account, so that its token is sent nowhere else. Call it
+    outside of an event loop.
+
+    Args:
+        connection: The connection options.
+        required: Whether the command needs a token.
+
+    Raises:
+        ConfigError: As `selected_account`.
+        CommandError: As `selected_account`.
+        TokenUnavailable: The token cannot be read.
+    """
+    account = selected_account(connection) if required else _account_or_none(connection)
+    if account is None:
+        return {}
+    tokens = tokens_in_memory()
+    if account not in tokens:
+        tokens[account] = anyio.run(account.read_token)
+    return {"token": tokens[account], "base_url": account.base_url}
+
+
+@asynccontextmanager
+async def open_client(
+    connection: ConnectionOptions, max_connections: int = MAX_CONCURRENCY
+) -> AsyncIterator[AsyncClient]:
+    """Open a client in an event loop, for a command that works on several accounts.
+
+    Raises:
+        ConfigError: As `selected_account`.
+        CommandError: As `selected_account`.
+        TokenUnavailable: The token cannot be read.
+    """
+    account = selected_account(connection)
+    arguments: dict[str, Any] = {}
+    if account is not None:
+        tokens = tokens_in_memory()
+        if account not in tokens:
+            tokens[account] = await account.read_token()
+        arguments = {"token": tokens[account], "base_url": account.base_url}
+    settings = connection.settings()
+    async with AsyncClient(max_connections=max_connections, **arguments, **settings) as client:
+        yield client
 
 
 def new_client(connection: ConnectionOptions) -> AsyncClient:
-    """Return a client for a command that is not a job.
+    """Return a client for a command that is not a job. Call it outside of an event loop.
 
     Raises:
-        CommandError: The environment has no token.
+        ConfigError: As `selected_account`.
+        CommandError: As `selected_account`.
+        TokenUnavailable: The token cannot be read.
     """
-    require_api_token()
-    return AsyncClient(max_connections=MAX_CONCURRENCY, **connection.settings())
+    return AsyncClient(
+        max_connections=MAX_CONCURRENCY, **credentials(connection), **connection.settings()
+    )
 
 
 def api_url(connection: ConnectionOptions = DEFAULT_CONNECTION) -> str:
     """Return the base URL of the API."""
-    return AsyncClient(**connection.settings()).base_url
+    account = _account_or_none(connection)
+    return AsyncClient().base_url if account is None else account.base_url
 
 
 def job_client_factory(connection: ConnectionOptions) -> ClientFactory:
     """Return a function that makes clients for jobs, over aiohttp if it is installed.
 
     aiohttp does not support every proxy, so httpx is used if the environment sets one.
+
+    Raises:
+        ConfigError: As `selected_account`.
+        CommandError: As `selected_account`.
+        TokenUnavailable: The token cannot be read.
     """
+    settings = {**credentials(connection), **connection.settings()}
 
     def make_client(max_connections: int | None = None) -> AsyncClient:
-        require_api_token()
-        settings = connection.settings()
         if environment_proxy(api_url(connection)) is not None:
             return AsyncClient(max_connections=max_connections or MAX_CONCURRENCY, **settings)
         return AsyncClient(transport=fastest_transport(max_connections), **settings)
@@ -96,6 +178,6 @@ def refuse_own_token(client: AsyncClient, ids: Iterable[str], verb: str, *, allo
             )
     if not client.has_claimed_ids:
         print_warning(
-            f"cannot determine which token is in use, because LOSANT_API_TOKEN contains no id: "
+            f"cannot determine which token is in use, because the API token contains no id: "
             f"make sure that you do not {verb} that one"
         )

@@ -177,6 +177,8 @@ def print_error(problem: CommandError) -> None:
     """Print an error and its hint to stderr."""
     record("error", str(problem))
     _print(f"losant-tokens: error: {escaped(' '.join(str(problem).split()))}")
+    for line in problem.details:
+        _print(escaped(line))
     if problem.hint:
         _print(f"hint: {escaped(problem.hint)}")
 

@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,14 +26,16 @@ class CommandError(Exception):
 
     Attributes:
         hint: What to do next, or `""`.
+        details: Lines below the message, such as the mistakes in a file.
         exit_code: The exit code of the process.
     """
 
     exit_code = EXIT_ERROR
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", details: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.hint = hint
+        self.details = tuple(details)
 
 
 class UsageError(CommandError):
@@ -74,6 +76,8 @@ def explain(error: errors.LosantError) -> CommandError:
         return CommandError(message, "the request may have succeeded: check before you retry")
     if _is_safety_check(error):
         return BlockedError(message)
+    if problems := getattr(error, "problems", ()):  # of a ConfigError
+        return CommandError(message.partition(": ")[0], details=problems)
     if isinstance(error, errors.ValidationError):
         return UsageError(message)
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))

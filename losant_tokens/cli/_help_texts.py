@@ -5,9 +5,14 @@ Environment:
   LOSANT_API_TOKEN
       The API token. It is never an argument, because other
       users can see the arguments of a process.
+  LOSANT_API_TOKEN_FILE
+      A file with the API token, which only you can read.
   LOSANT_API_URL
-      The base URL of the API.
+      The base URL of the API. An account has its own.
       Default: https://api.losant.com
+  LOSANT_TOKENS_CONFIG
+      The configuration file, which names accounts.
+      Default: ~/.config/losant-tokens/config.toml
   LOSANT_INSECURE_HTTP
       1 allows http:// to another host, such as a test
       server. Everyone on the network can read the token.
@@ -44,7 +49,7 @@ Examples:
   losant-tokens COMMAND --help\
 """
 
-_TOKEN = "The API token comes from LOSANT_API_TOKEN, never from an argument."  # noqa: S105 -- a sentence
+_TOKEN = "The API token comes from --account or LOSANT_API_TOKEN, never from an argument."  # noqa: S105 -- a sentence
 
 _GLOB = "In a GLOB, * matches any characters, ? one character, and [ab] a or b."
 

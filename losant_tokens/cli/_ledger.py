@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from losant_tokens import AsyncClient, Owner, errors, jobs
-from losant_tokens.cli._connect import new_client
+from losant_tokens.cli._connect import credentials, new_client
 from losant_tokens.cli._console import print_warning, transient_status
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
@@ -232,13 +232,14 @@ def online_states(
     choices = [chosen_quarantine(name)[0] for name in names]
 
     async def run() -> Sequence[jobs.QuarantineReview]:
-        async with new_client(connection) as client:
+        async with unopened as client:
             found = [one for choose in choices for one in await choose(client)]
             for one in found:
                 one.check(client)
             return await jobs.review_quarantines(client, found if names else recorded)
 
     recorded = () if names else recorded_quarantines()
+    unopened = new_client(connection)  # Reading its token needs an event loop of its own.
     report_retries()
     with transient_status("Listing the tokens..."):
         return run_until_stopped(run)
@@ -274,7 +275,7 @@ def offline_states(
 
 def _is_of(quarantine: jobs.Quarantine, connection: ConnectionOptions) -> bool:
     """Return whether nothing shows that a quarantine is for another base URL or account."""
-    client = AsyncClient(**connection.settings())
+    client = AsyncClient(**credentials(connection, required=False), **connection.settings())
     try:
         quarantine.check(client)
     except jobs.PlanRefused:

@@ -47,13 +47,14 @@ MEMBER_OPTIONS: Mapping[str, str] = MappingProxyType(
 RULE_OPTIONS: Mapping[str, str] = MappingProxyType(
     {"created_by": "--created-by", "has_scope": "--has-scope", "named": "--named"}
 )
+_SAME_URL = "Use the same --account, or set LOSANT_API_URL to the same URL"
 # Advice that reads differently for the command.
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
         "Cannot determine which token this client uses": "Cannot determine which token is in use",
-        "Apply it with a client for the same base URL": "Set LOSANT_API_URL to the same URL",
+        "Apply it with a client for the same base URL": _SAME_URL,
         "The token that this client uses": "The token in use",
-        "Use a client for the same base URL": "Set LOSANT_API_URL to the same URL",
+        "Use a client for the same base URL": _SAME_URL,
         "but the client uses": "but this command uses",
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",

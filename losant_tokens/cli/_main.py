@@ -18,6 +18,7 @@ from losant_tokens.cli._errors import (
     failed_operation,
     unexpected,
 )
+from losant_tokens.cli._token_memory import token_memory
 from losant_tokens.cli._usage_errors import usage_error
 from losant_tokens.errors import LosantError
 
@@ -89,6 +90,7 @@ def _parse_and_run(arguments: Sequence[str], logs: ExitStack) -> int:
             from losant_tokens.cli._command_log import command_log  # noqa: PLC0415 -- rarely needed
 
             logs.enter_context(command_log(bound.arguments, arguments[0]))
+        logs.enter_context(token_memory())
         # `--help` and `--version` are commands that return nothing.
         return command(*bound.args, **bound.kwargs) or 0
     except CycloptsError as error:

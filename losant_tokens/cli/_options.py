@@ -120,10 +120,19 @@ AtLeastZero = validators.Number(gte=0)
 AtLeastOne = validators.Number(gte=1)
 
 
-@Parameter(name="*", group=CONNECTION_GROUP)
+ConfigFile = Annotated[
+    Path | None,
+    Parameter(
+        name="--config",
+        metavar="FILE",
+        help="Read the accounts from FILE.",
+    ),
+]
+
+
 @frozen(kw_only=True)
-class ConnectionOptions:
-    """The connection to the API."""
+class _Connection:
+    """The options that all commands with a connection share."""
 
     scope_check: Annotated[
         Literal["enforce", "warn", "off"],
@@ -154,6 +163,8 @@ class ConnectionOptions:
         Parameter(metavar="FILE", help="Append messages and requests to FILE."),
     ] = None
 
+    config: ConfigFile = None
+
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `AsyncClient`."""
         return {
@@ -163,9 +174,25 @@ class ConnectionOptions:
             **({} if self.timeout is None else {"timeout": self.timeout}),
         }
 
+
+@Parameter(name="*", group=CONNECTION_GROUP)
+@frozen(kw_only=True)
+class ConnectionOptions(_Connection):
+    """The connection to the API."""
+
+    account: Annotated[
+        str | None,
+        Parameter(
+            metavar="ACCOUNT",
+            help="Use ACCOUNT of the configuration file.",
+        ),
+    ] = None
+
     def arguments(self) -> tuple[str, ...]:
         """Return the options that differ from the default, as on the command line."""
         return (
+            *(() if self.account is None else ("--account", self.account)),
+            *(() if self.config is None else ("--config", str(self.config))),
             *(() if self.scope_check == "enforce" else ("--scope-check", self.scope_check)),
             *(() if self.timeout is None else ("--timeout", f"{self.timeout:g}")),
             *(() if self.log_file is None else ("--log-file", str(self.log_file))),
@@ -173,5 +200,31 @@ class ConnectionOptions:
         )
 
 
+@Parameter(name="*", group=CONNECTION_GROUP)
+@frozen(kw_only=True)
+class AccountsOptions(_Connection):
+    """The connection to the API, for a command that can work on several accounts."""
+
+    account: Annotated[
+        tuple[str, ...],
+        repeatable("ACCOUNT", "Use ACCOUNT of the configuration file; repeat for more."),
+    ] = ()
+
+    all_accounts: Annotated[bool, flag("Use all accounts of the configuration file.")] = False
+
+    def connection(self, account: str | None) -> ConnectionOptions:
+        """Return the connection to one account; to that of the environment for None."""
+        return ConnectionOptions(
+            account=account,
+            config=self.config,
+            scope_check=self.scope_check,
+            timeout=self.timeout,
+            insecure_http=self.insecure_http,
+            verbose=self.verbose,
+            log_file=self.log_file,
+        )
+
+
 CURRENT_USER = Owner.user()
 DEFAULT_CONNECTION = ConnectionOptions()
+DEFAULT_ACCOUNTS = AccountsOptions()

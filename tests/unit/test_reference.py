@@ -9,6 +9,7 @@ import pytest
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
 NOT_OBJECTS = {
     "__version__",
+    "accounts",
     "errors",
     "jobs",
     "leaks",
@@ -21,6 +22,7 @@ def public_names() -> list[str]:
     """Return the public names of the package, each with the module that users import it from."""
     modules = (
         "losant_tokens",
+        "losant_tokens.accounts",
         "losant_tokens.jobs",
         "losant_tokens.leaks",
         "losant_tokens.policy",

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens import AsyncClient, OwnerTokens, jobs, leaks
+from losant_tokens import AsyncClient, OwnerTokens, accounts, jobs, leaks
 from losant_tokens.testing import FakeLosant
 
 FOLDER = Path(__file__).parents[1] / "typing"
-CLIENT, JOBS, FAKE = ((FOLDER / f"{name}.py").read_text() for name in ("client", "jobs", "fake"))
+ACCOUNTS, CLIENT, JOBS, FAKE = (
+    (FOLDER / f"{name}.py").read_text() for name in ("accounts", "client", "jobs", "fake")
+)
 
 
 def methods(kind: type) -> list[str]:
@@ -42,6 +44,12 @@ def test_calls() -> None:
 def test_owner_tokens(method: str) -> None:
     """The result of each method for the tokens of any owner has a typing test."""
     assert f"tokens.{method}(" in CLIENT
+
+
+@pytest.mark.parametrize("name", [name for name in accounts.__all__ if name.islower()])
+def test_accounts(name: str) -> None:
+    """The result of each function of accounts has a typing test."""
+    assert f"accounts.{name}(" in ACCOUNTS
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ VERBS = {
     *("Watch", "Write"),
 }
 METAVARS = {
-    "ACTION",
+    *("ACCOUNT", "ACTION"),
     *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
     *("N", "NAME", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),

@@ -1,0 +1,211 @@
+"""Accounts in the command: `--account`, `--config` and the token file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from losant_tokens import Secret, accounts
+from losant_tokens.cli._accounts import account_name, account_of, selected_connections
+from losant_tokens.cli._command_log import without_token
+from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._options import AccountsOptions
+from losant_tokens.cli._token_memory import token_memory, tokens_in_memory
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+
+@pytest.fixture
+def other() -> FakeLosant:
+    fake = FakeLosant()
+    fake.add_token("staging-token")
+    return fake
+
+
+@pytest.fixture
+def config(
+    service: str, other: FakeLosant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Name the served fake `prod`, and another one `staging`; the environment has neither."""
+    path = tmp_path / "config.toml"
+    path.touch(0o600)
+    with other.serve() as other_url:
+        path.write_text(
+            f'[accounts.prod]\nurl = "{service}"\ntoken = {{ env = "PROD" }}\n'
+            f'[accounts.staging]\nurl = "{other_url}"\ntoken = {{ env = "STAGING" }}\n'
+        )
+        for name in ("LOSANT_API_TOKEN", "LOSANT_API_URL"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("STAGING", other.admin_token)
+        monkeypatch.setenv("LOSANT_TOKENS_CONFIG", str(path))
+        yield path
+
+
+@pytest.fixture
+def prod(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PROD", fake.admin_token)
+    return fake.admin_token
+
+
+def test_account(
+    command: Command,
+    config: Path,
+    prod: str,
+    fake: FakeLosant,
+    other: FakeLosant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command uses the token and the URL of the account, even if the environment has others."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", prod)
+    monkeypatch.setenv("LOSANT_API_URL", "http://127.0.0.1:9")
+
+    code, out, err = command("list", "--account", "staging", "--columns", "name")
+
+    assert (code, "staging-token\n" in out, err) == (0, True, "")
+    assert len(fake.requests) == 0 < len(other.requests)
+
+
+def test_default_account(
+    command: Command, config: Path, service: str, prod: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default account is used if the environment has no token, and only then."""
+    config.write_text(f'default_account = "staging"\n{config.read_text()}')
+    assert "staging-token" in command("list", "--columns", "name")[1]
+
+    monkeypatch.setenv("LOSANT_API_URL", service)
+    monkeypatch.setenv("LOSANT_API_TOKEN", prod)
+    assert "staging-token" not in command("list", "--columns", "name")[1]
+
+
+def test_no_default_account(command: Command, config: Path) -> None:
+    """Without a token, the accounts to choose from are named."""
+    code, out, err = command("list")
+    assert (code, out, err.splitlines()) == (
+        1,
+        "",
+        [
+            "losant-tokens: error: no API token: LOSANT_API_TOKEN is not set",
+            "hint: pass --account ACCOUNT: prod, staging",
+        ],
+    )
+
+
+def test_the_suggested_command_repeats_the_account(
+    command: Command, config: Path, prod: str, fake: FakeLosant, tmp_path: Path
+) -> None:
+    """The command that a plan suggests has the account and the file, and the plan belongs to it."""
+    fake.add_token("ci-1")
+    plan = str(tmp_path / "plan.jsonl")
+    options = ("--account", "prod", "--config", str(config))
+
+    code, _, err = command("plan", "--named", "ci-*", "--out", plan, "--allow-majority", *options)
+    assert (code, f"apply {plan} {' '.join(options)}\n" in err) == (0, True)
+    code, _, err = command("apply", plan, "--yes", "--account", "staging")
+    assert (code, "--account" in err) == (4, True)
+    assert command("apply", plan, "--yes", *options)[0] == 0
+
+
+def test_mistakes_in_the_file(command: Command, config: Path) -> None:
+    """Each mistake is one line below the error, and no request is sent."""
+    config.write_text('colour = 1\n[accounts.prod]\nurl = "x"\n')
+
+    code, out, err = command("list", "--account", "prod")
+    assert (code, out, err.splitlines()) == (
+        1,
+        "",
+        [
+            f"losant-tokens: error: The configuration file {config} has 3 mistakes",
+            "accounts.prod.token: is missing",
+            "accounts.prod.url: The base URL must start with https://, but it is 'x'",
+            "colour: there is no such setting. The settings are accounts, default_account.",
+        ],
+    )
+
+
+def test_a_token_that_cannot_be_read(command: Command, config: Path) -> None:
+    """A missing token is reported with the account and its place."""
+    problem = "No token for the account prod. The environment variable PROD is not set."
+    expected = (1, "", f"losant-tokens: error: {problem}\n")
+    assert command("list", "--account", "prod") == expected
+
+
+def test_a_token_is_read_once(
+    command: Command, config: Path, prod: str, service: str, tmp_path: Path, fake: FakeLosant
+) -> None:
+    """A clean-up opens several clients, but runs the command of the account once."""
+    fake.add_token("ci-1")
+    script = f'echo x >> {tmp_path}/runs; echo "$PROD"'
+    config.write_text(
+        f'[accounts.prod]\nurl = "{service}"\ntoken = {{ command = ["sh", "-c", {script!r}] }}\n'
+    )
+    code, _, err = command(
+        *("cleanup", "--named", "ci-*", "--yes", "--allow-majority", "--account", "prod")
+    )
+    assert (code, (tmp_path / "runs").read_text(), err.count(prod)) == (0, "x\n", 0)
+
+
+def test_the_log_has_no_token(config: Path) -> None:
+    """The token of an account is replaced in lines of the log."""
+    with token_memory():
+        tokens_in_memory()[accounts.find("prod")] = Secret("hunter2hunter2")
+        assert without_token("GET /hunter2hunter2") == "GET /[token of prod]"
+
+
+def test_quarantines_of_an_account(command: Command, config: Path, prod: str) -> None:
+    """The list of quarantines works with an account, and without any token."""
+    assert command("quarantine", "list", "--account", "prod")[0] == 0
+    assert command("quarantine", "list", "--offline")[0] == 0
+
+
+def test_token_file(
+    command: Command,
+    config: Path,
+    service: str,
+    tmp_path: Path,
+    prod: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The environment names a file with the token, or has the token itself, but not both."""
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text(prod)
+    monkeypatch.setenv("LOSANT_API_URL", service)
+    monkeypatch.setenv("LOSANT_API_TOKEN_FILE", str(file))
+
+    assert command("list", "--quiet")[0] == 0
+    monkeypatch.setenv("LOSANT_API_TOKEN", prod)
+    code, _, err = command("list")
+    assert (code, "are both set" in err) == (2, True)
+
+
+# --- Several accounts ------------------------------------------------------------------------
+
+
+def names(**options: object) -> list[str]:
+    connections = selected_connections(AccountsOptions(**options))  # type: ignore[arg-type]
+    return [account_name(one) for one in connections]
+
+
+def test_selected_accounts(config: Path, prod: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts are selected by name, all together, or by the environment and the default."""
+    assert names(account=("staging", "prod", "staging")) == ["staging", "prod"]
+    assert names(all_accounts=True, config=config) == ["prod", "staging"]
+    monkeypatch.setenv("LOSANT_API_TOKEN", prod)
+    assert names() == ["environment"]
+    (connection,) = selected_connections(AccountsOptions(timeout=3))
+    assert (connection.timeout, account_of(connection)) == (3, None)
+    monkeypatch.delenv("LOSANT_API_TOKEN")
+    config.write_text(f'default_account = "staging"\n{config.read_text()}')
+    (connection,) = selected_connections(AccountsOptions())
+    assert account_of(connection) == accounts.find("staging")
+
+
+def test_contradicting_selections(config: Path) -> None:
+    """Named accounts and all accounts contradict each other, and all of none is an error."""
+    with pytest.raises(UsageError, match="cannot be combined"):
+        names(account=("prod",), all_accounts=True)
+    with pytest.raises(accounts.ConfigError, match="Did you mean prod"):
+        names(account=("prd",))
+    config.write_text("")
+    with pytest.raises(UsageError, match=r"config\.toml has no account"):
+        names(all_accounts=True)

@@ -1,0 +1,129 @@
+"""Accounts: tokens from commands, and the client for an account."""
+
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+
+from losant_tokens import AsyncClient, Secret
+from losant_tokens.accounts import Account, CommandToken, EnvironmentToken, TokenUnavailable
+from losant_tokens.errors import ValidationError
+from losant_tokens.testing import FakeLosant
+
+pytestmark = pytest.mark.process
+
+
+def shell(script: str) -> CommandToken:
+    return CommandToken(["sh", "-c", script])
+
+
+async def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command gets no input, no API token of the environment, and the other variables."""
+    monkeypatch.setenv("LOSANT_API_TOKEN", "other")
+    monkeypatch.setenv("OP_SESSION", "hunter2")
+    token = await shell('cat; echo "$OP_SESSION$LOSANT_API_TOKEN"').read()
+    assert token == Secret("hunter2")
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("exit 3", "The command sh failed with exit code 3."),
+        (
+            "echo hunter2hunter2; echo not signed in: hunter2hunter2 >&2; exit 1",
+            "The command sh failed with exit code 1. It wrote: not signed in: ****",
+        ),
+        ("true", "The command sh ended, but its output is empty."),
+        ("echo a; echo b", "The command sh ended, but its output has several lines, and a token"),
+        ("yes", "The command sh was killed, because it wrote more than 65,536 bytes."),
+        (
+            "yes >&2",
+            "The command sh was killed, because it wrote more than 65,536 bytes. It wrote: ...",
+        ),
+        ("kill -15 $$", "The command sh was ended by signal 15."),
+    ],
+)
+async def test_command_without_a_token(script: str, problem: str) -> None:
+    """A command that fails or writes anything else is an error, which shows no secret."""
+    with pytest.raises(TokenUnavailable) as caught:
+        await shell(script).read()
+    assert str(caught.value).startswith(problem)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_command_that_does_not_exist() -> None:
+    """A program that is not installed is reported with its name."""
+    with pytest.raises(TokenUnavailable, match="The command no-such-program cannot be started: No"):
+        await CommandToken(("no-such-program",)).read()
+
+
+async def test_command_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that takes too long is killed."""
+    monkeypatch.setattr("losant_tokens.accounts._token_sources._COMMAND_TIMEOUT", 0.01)
+    with pytest.raises(TokenUnavailable, match=r"did not end within 0\.01 seconds, so it was"):
+        await CommandToken(("sleep", "60")).read()
+
+
+async def test_client_for_an_account(
+    fake: FakeLosant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client for an account uses the token and the URL of the account, whatever is set."""
+    other = FakeLosant()
+    with fake.serve() as base_url, other.serve() as other_url:
+        config = tmp_path / "config.toml"
+        config.touch(0o600)
+        config.write_text(f'[accounts.prod]\nurl = "{base_url}"\ntoken = {{ env = "LOSANT_TEST" }}')
+        monkeypatch.setenv("LOSANT_TEST", fake.admin_token)
+        monkeypatch.setenv("LOSANT_API_TOKEN", other.admin_token)
+        monkeypatch.setenv("LOSANT_API_URL", other_url)
+
+        async with AsyncClient.for_account("prod", config=config, timeout=5) as client:
+            await client.user_api_tokens.get()
+        account = Account(name="prod", base_url=base_url, token=EnvironmentToken("LOSANT_TEST"))
+        async with AsyncClient.for_account(account) as client:
+            assert client.base_url == base_url
+
+        assert (len(fake.requests), len(other.requests)) == (1, 0)
+
+
+async def test_an_account_without_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token of an account without a URL is for the public API, not for LOSANT_API_URL."""
+    monkeypatch.setenv("LOSANT_TEST", "x")
+    monkeypatch.setenv("LOSANT_API_URL", "https://elsewhere.example.com")
+    account = Account(name="prod", token=EnvironmentToken("LOSANT_TEST"))
+
+    async with AsyncClient.for_account(account) as client:
+        assert client.base_url == "https://api.losant.com"
+
+
+async def test_reading_a_token_does_not_block() -> None:
+    """Other tasks run while a command writes the token: here one that lets the command end."""
+    async with anyio.NamedTemporaryFile(suffix=".fifo") as file:
+        path = f"{file.name}.pipe"
+        os.mkfifo(path)
+        account = Account(name="prod", token=CommandToken(("cat", path)))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.Path(path).write_text, "hunter2\n")
+            with anyio.fail_after(10):
+                assert await account.read_token() == Secret("hunter2")
+
+
+def test_token_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client reads the file that the environment names, and refuses two tokens."""
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text("hunter2\n")
+    monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)
+    monkeypatch.setenv("LOSANT_API_TOKEN_FILE", str(file))
+
+    assert "unknown scopes" in repr(AsyncClient())
+    monkeypatch.setenv("LOSANT_API_TOKEN", "x")
+    with pytest.raises(ValidationError, match="are both set"):
+        AsyncClient()
+    AsyncClient("y")  # An argument wins over the environment.
+    monkeypatch.delenv("LOSANT_API_TOKEN")
+    file.chmod(0o644)
+    with pytest.raises(TokenUnavailable, match="its mode is 0644"):
+        AsyncClient()
