@@ -42,7 +42,7 @@ def set_up(variant: str, home: Path) -> None:
         (home / ".zshrc").write_text(f"PROMPT='> '\n{blocks[0]}")
 
 
-@pytest.fixture(scope="module", params=["bash", "zsh", "zsh-folder", "fish"])
+@pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -80,7 +80,7 @@ def tab(shell: shells.Terminal) -> Iterator[shells.Terminal]:
     shell.run("true")
 
 
-@pytest.mark.sweep(sample=4)
+@pytest.mark.sweep(sample=3)
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -111,6 +111,14 @@ def test_tab(tab: shells.Terminal, typed: str, expected: str) -> None:
     assert tab.line().endswith(expected)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["zsh-folder"], indirect=True)
+def test_folder_of_functions(tab: shells.Terminal) -> None:
+    """TAB also works if the script is in a folder of zsh."""
+    tab.complete("losant-tokens qua", "losant-tokens quarantine ")
+    tab.complete(" --named ci-", " --named ci-prod ")
+
+
 def test_awkward_names(tab: shells.Terminal) -> None:
     """A name with spaces, quotes and other special characters arrives as it is."""
     tab.complete("losant-tokens list --csv --named od", "\\ ")
@@ -119,7 +127,7 @@ def test_awkward_names(tab: shells.Terminal) -> None:
     tab.wait(lambda: "6" * 24 in tab.screen())
 
 
-@pytest.mark.sweep(sample=4)
+@pytest.mark.sweep(sample=3)
 @pytest.mark.parametrize("quote", ['"', "'"])
 def test_awkward_names_in_quotes(tab: shells.Terminal, quote: str) -> None:
     """In quotes too, a name arrives as it is: the shell expands nothing in it."""

@@ -238,17 +238,15 @@ def test_cut(stack: str, frame: str, at: float, how: str) -> None:
     check(stack, cut(frame, at, how))
 
 
-@pytest.mark.sweep(sample=10)
 @pytest.mark.slow
 @pytest.mark.parametrize("stack", ["httpx-asyncio", "httpx-trio", "aiohttp-asyncio"])
 @pytest.mark.parametrize("frame", ["length", "chunked"])
-@pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("rest", range(4))
-def test_cut_at_every_byte(stack: str, frame: str, how: str, rest: int) -> None:
+def test_cut_at_every_byte(stack: str, frame: str, rest: int) -> None:
     """The same is true for every byte at which a response may end."""
     shortest = len(FRAMES[frame](b'{"success":true}'))
     for at in range(rest, shortest, 4):
-        check(stack, cut(frame, at, how))
+        check(stack, cut(frame, at, "reset" if at % 8 == 3 else "close"))
 
 
 @pytest.mark.sweep(sample=4)

@@ -2,11 +2,10 @@
 
 import io
 import re
-from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
-from cyclopts import App
 from rich.console import Console
 
 from losant_tokens.cli import _help_texts as texts
@@ -86,17 +85,21 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def arguments(command: App) -> Iterator[Any]:
+@cache
+def arguments(name: str) -> tuple[Any, ...]:
     """Return the arguments of a command, as its help shows them."""
-    if command.default_command is not None:
-        yield from command.assemble_argument_collection().filter_by(show=True)
+    command = command_app(name)
+    if command.default_command is None:
+        return ()
+    return tuple(command.assemble_argument_collection().filter_by(show=True))
 
 
-def help_at(width: int, name: str = "") -> list[str]:
+@cache
+def help_at(width: int, name: str = "") -> tuple[str, ...]:
     """Return the lines of the help of a command on a terminal of a width."""
     file = io.StringIO()
     app.help_print(name.split(), console=Console(width=width, file=file))
-    return file.getvalue().splitlines()
+    return tuple(file.getvalue().splitlines())
 
 
 def test_summary_is_imperative(name: str) -> None:
@@ -119,14 +122,14 @@ def test_summary_is_the_docstring(name: str) -> None:
 
 def test_options_are_imperative(name: str) -> None:
     """The help of each argument begins with a verb."""
-    for argument in arguments(command_app(name)):
+    for argument in arguments(name):
         assert argument.parameter.help.split()[0] in VERBS, argument.name
         assert argument.parameter.help.endswith("."), argument.name
 
 
 def test_metavars_state_the_format(name: str) -> None:
     """The metavar of an option is a format of the documentation, never a type of Python."""
-    for argument in arguments(command_app(name)):
+    for argument in arguments(name):
         if argument.hint is not bool and argument.name.startswith("--"):
             metavar = argument.parameter.metavar
             assert metavar in METAVARS or CHOICES.fullmatch(metavar or ""), argument.name
@@ -145,7 +148,7 @@ def test_each_option_is_one_line(name: str) -> None:
     rows = [line for line in help_at(ONE_LINE, name) if line[:1] == "│"]
 
     subcommands = [one for one in COMMANDS if one.startswith(f"{name} ")]
-    assert len(rows) == len(subcommands) + len(list(arguments(command_app(name))))
+    assert len(rows) == len(subcommands) + len(list(arguments(name)))
     assert max(map(len, rows), default=0) <= ONE_LINE
 
 
@@ -169,15 +172,17 @@ def test_notes_and_examples_are_not_wrapped(name: str) -> None:
     notes, _, examples = epilogue.partition("Examples:\n")
     indented = [line for line in notes.splitlines() if line.startswith(" ")]
 
-    lines = [*indented, *examples.splitlines()]
-    assert [line for line in lines if line.rstrip() not in map(str.rstrip, help_at(60, name))] == []
+    shown = {line.rstrip() for line in help_at(60, name)}
+    assert [
+        line for line in (*indented, *examples.splitlines()) if line.rstrip() not in shown
+    ] == []
 
 
 def test_options_are_not_broken(name: str) -> None:
     """At 60 columns, the name and the format of each option are whole."""
     words = " ".join(help_at(60, name)).split()
 
-    for argument in arguments(command_app(name)):
+    for argument in arguments(name):
         assert argument.name in words
         assert argument.parameter.metavar in {None, *words}
 
@@ -219,7 +224,7 @@ def test_metavars_are_explained(name: str) -> None:
 
 def test_no_banned_words(name: str) -> None:
     """The help of each command is in plain English."""
-    helps = [argument.parameter.help for argument in arguments(command_app(name))]
+    helps = [argument.parameter.help for argument in arguments(name)]
 
     assert (
         BANNED.findall("\n".join([*helps, COMMANDS[name].summary, COMMANDS[name].epilogue])) == []

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ def runnable() -> list[str]:
     return [name for name, command in COMMANDS.items() if command.path is not None]
 
 
+@cache
+def arguments_of(name: str) -> tuple[Any, ...]:
+    """Return the arguments of a command, which take long to assemble."""
+    return tuple(command_app(name).assemble_argument_collection().filter_by(show=True))
+
+
 def options(name: str) -> Iterator[Any]:
     """Return the options of a command."""
-    for argument in command_app(name).assemble_argument_collection().filter_by(show=True):
+    for argument in arguments_of(name):
         if argument.name.startswith("--"):
             yield argument
 
@@ -38,10 +45,9 @@ def each_option() -> dict[str, str]:
 
 def positionals(name: str) -> list[str]:
     """Return a value for each argument that a command takes."""
-    collection = command_app(name).assemble_argument_collection().filter_by(show=True)
     return [
         (one.get_choices(force=True) or [__file__])[0]
-        for one in collection
+        for one in arguments_of(name)
         if not one.name.startswith("--") and not one.name.endswith("...")
     ]
 
@@ -68,7 +74,7 @@ def test_unexpected_argument(command: Command, name: str) -> None:
     if COMMANDS[name].path is None:
         assert check(command(*name.split(), "zzz"), f"{name} ") == f"Unknown command: '{name} zzz'"
         return
-    if any(one.name.endswith("...") for one in command_app(name).assemble_argument_collection()):
+    if any(one.name.endswith("...") for one in arguments_of(name)):
         pytest.skip("the command takes any number of arguments")
     outcome = command(*name.split(), *positionals(name), *required(name), "zzz", "\x1b")
 
