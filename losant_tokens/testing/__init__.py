@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from losant_tokens.testing._account import FakeAccount, FakeOwner
     from losant_tokens.testing._fake import FakeLosant
     from losant_tokens.testing._faults import Fault
-    from losant_tokens.testing._models import FakeToken, FakeUser
+    from losant_tokens.testing._models import FakeAuditLog, FakeToken, FakeUser
     from losant_tokens.testing._request_log import RecordedRequest
     from losant_tokens.testing._seed import SeedSummary
     from losant_tokens.testing._server import Serving
 
 __all__ = [
     "FakeAccount",
+    "FakeAuditLog",
     "FakeLosant",
     "FakeOwner",
     "FakeToken",
@@ -31,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "FakeAccount": "_account",
+    "FakeAuditLog": "_models",
     "FakeLosant": "_fake",
     "FakeOwner": "_account",
     "FakeToken": "_models",

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from losant_tokens.testing._models import FakeToken
 from losant_tokens.testing._seed import add_seeded, creator, oauth_details
+from losant_tokens.testing._service import ORGANIZATION_ID
 from losant_tokens.testing._store import Store
 
 # These ids are in the examples of the documentation.
@@ -16,7 +17,6 @@ _GREENHOUSE_TOKEN: Final = "57615eebc035bd0100cb964b"  # noqa: S105
 
 _COLD_CHAIN: Final = "application:5b2f8c9e6d41a70007c3e512"
 _FIELD_SERVICE: Final = "instance:59f0b3a27e1c4d0006aa41d8"
-_ORGANIZATION: Final = "58c9e0d5f2b6740001de93b7"
 _LONG_NAME = (
     "nightly export of all device states to the data lake, requested by operations; "
     "do not rename, because the job finds its token by this name"
@@ -62,6 +62,8 @@ def add_account(store: Store, count: int, seed: int) -> FakeAccount:
                 store.add(owner, **members)
         for owner, share in ((_GREENHOUSE, 16), (_COLD_CHAIN, 40), (_FIELD_SERVICE, 80)):
             add_seeded(store, count // share, seed, owner)
+        if count:
+            _add_logs(store, now)
         names = {
             "user": "the user",
             "oauth": "OAuth clients",
@@ -71,7 +73,7 @@ def add_account(store: Store, count: int, seed: int) -> FakeAccount:
         }
         return FakeAccount(
             own_token=of_user[0] if of_user else None,
-            organization_id=_ORGANIZATION,
+            organization_id=ORGANIZATION_ID,
             owners=tuple(
                 FakeOwner(owner=owner, name=name, tokens=len(store.of(owner)))
                 for owner, name in names.items()
@@ -103,6 +105,41 @@ def _user_tokens(now: datetime) -> list[dict[str, Any]]:
     ]
 
 
+# The tokens that the audit logs show in use, and how many days ago each changed something last.
+_SEEN: Final = {
+    "ci-prod-deploy": (3, 4, 11, 60),
+    "ci-release": (2, 30),
+    "ci-build": (200,),
+    "gateway rollout": (1, 5, 8),
+    "nightly": (0, 1, 2, 3),
+    "field operator": (6,),
+    "truck 7": (12, 14),
+    "greenhouse gateway": (400,),
+}
+
+
+def _add_logs(store: Store, now: datetime) -> None:
+    """Add the entries of the audit logs, the oldest first. Both logs begin years ago."""
+    org, instance = f"org:{ORGANIZATION_ID}", _FIELD_SERVICE
+    entries: list[tuple[int, str, dict[str, Any]]] = []
+    for source in (org, instance):
+        members = {"actor_id": store.user_id, "actor_type": "User", "actor_name": "ada"}
+        entries += [(days, source, members) for days in (900, 100, 7)]
+    for owner in ("user", _GREENHOUSE, _COLD_CHAIN, _FIELD_SERVICE):
+        for token in store.of(owner):
+            source = instance if owner == _FIELD_SERVICE else org
+            members = {"actor_id": token.id, "actor_name": token.name}
+            entries += [(days, source, members) for days in _SEEN.get(token.name, ())]
+    for days, source, members in sorted(entries, key=lambda entry: -entry[0]):
+        store.log(
+            source,
+            creation_date=now - timedelta(days=days, minutes=5),
+            request_resource="device",
+            request_action="patch",
+            **members,
+        )
+
+
 def _tokens_of_others(now: datetime) -> dict[str, list[dict[str, Any]]]:
     greenhouse_token = _members(
         now, "greenhouse gateway", "grace", age=1100, scope=("all.Application.read",)
@@ -121,7 +158,7 @@ def _tokens_of_others(now: datetime) -> dict[str, list[dict[str, Any]]]:
             {
                 **operator,
                 "default_role": "none",
-                "org_roles": ({"orgId": _ORGANIZATION, "role": "view"},),
+                "org_roles": ({"orgId": ORGANIZATION_ID, "role": "view"},),
             }
         ],
     }

@@ -17,6 +17,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from losant_tokens.testing._api_errors import Problem
+from losant_tokens.testing._audit_logs import FILTER, nested_filter
 from losant_tokens.testing._faults import Fault, Faults, error_type, phrase
 from losant_tokens.testing._operations import OPERATIONS, Operation
 from losant_tokens.testing._rate_limit import RateLimit
@@ -146,11 +147,19 @@ async def _call_of(request: Request) -> Call:
     raise Problem.not_allowed(request.method, allowed)
 
 
-def _query(request: Request) -> dict[str, str | list[str]]:
-    """Return the query as the framework's parser does: `a=1&a=2` and `a[]=1` are lists."""
-    query: dict[str, str | list[str]] = {}
-    for given, value in request.query_params.multi_items():
+def _query(request: Request) -> dict[str, Any]:
+    """Return the query as the framework's parser does: `a=1&a=2` and `a[]=1` are lists.
+
+    The filter of an audit log is a nested object.
+    """
+    query: dict[str, Any] = {}
+    pairs = request.query_params.multi_items()
+    if (nested := nested_filter(pairs)) is not None:
+        query[FILTER] = nested
+    for given, value in pairs:
         name, bracket, _ = given.partition("[")
+        if name == FILTER:
+            continue
         former = query.get(name)
         if former is None:
             query[name] = [value] if bracket else value

@@ -12,13 +12,13 @@ from losant_tokens._published_scopes import Scope
 from losant_tokens.testing._account import FakeAccount, add_account
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
-from losant_tokens.testing._models import FakeToken, FakeUser, Status
+from losant_tokens.testing._models import FakeAuditLog, FakeToken, FakeUser, Status
 from losant_tokens.testing._owner_strings import check_owner
 from losant_tokens.testing._rate_limit import RateLimit
 from losant_tokens.testing._request_log import RecordedRequest, RequestLog
 from losant_tokens.testing._seed import SeedSummary, add_seeded
 from losant_tokens.testing._server import Serving
-from losant_tokens.testing._service import Service
+from losant_tokens.testing._service import ORGANIZATION_ID, Service
 from losant_tokens.testing._store import Store
 from losant_tokens.testing._transport import FakeTransport
 
@@ -51,6 +51,7 @@ class FakeLosant:
     - A token that is created without scopes has `all.User`, `all.Application` or `all.Instance`.
     - An inactive token gets a 401.
     - Filters are case-sensitive.
+    - An audit log records requests that succeed, and its `start` and `end` are inclusive.
     - `tokenTTL` is in seconds.
     - An unpaired surrogate becomes U+FFFD.
     - `_links`, `_actions` and `_embedded` have this form.
@@ -228,6 +229,67 @@ class FakeLosant:
     def tokens(self, owner: str = "user") -> tuple[FakeToken, ...]:
         """Return the tokens of an owner as they are now, in the order in which they were added."""
         return self._store.of(owner)
+
+    def add_audit_log(  # noqa: PLR0913  -- a member each, all but one by keyword
+        self,
+        actor_id: str | None,
+        *,
+        source: str | None = None,
+        creation_date: datetime | None = None,
+        actor_type: str | None = "ApiToken",
+        actor_name: str | None = None,
+        request_resource: str | None = "device",
+        request_action: str | None = "patch",
+        request_body: Mapping[str, Any] | None = None,
+        response_body: Mapping[str, Any] | None = None,
+        response_status: int = 200,
+    ) -> FakeAuditLog:
+        """Add an entry to an audit log, and return it.
+
+        Requests that create, patch or delete tokens through the fake add entries, too: to the log
+        of the instance for its tokens, and to that of `organization_id` for all others.
+
+        Args:
+            actor_id: The id of the token or user that changed something.
+            source: The log: `org:<id>` or `instance:<id>`. Default: that of `organization_id`.
+            creation_date: Default: now. It must have a time zone.
+            actor_type: For example `ApiToken`, the default, or `User`.
+            actor_name: The name of the token or user.
+            request_resource: The resource of the operation. Default: `device`.
+            request_action: The action of the operation. Default: `patch`.
+            request_body: The body of the request.
+            response_body: The body of the response.
+            response_status: The status of the response. Default: 200.
+
+        Raises:
+            ValueError: The source is malformed.
+        """
+        return self._store.log(
+            f"org:{ORGANIZATION_ID}" if source is None else source,
+            actor_id=actor_id,
+            creation_date=creation_date,
+            actor_type=actor_type,
+            actor_name=actor_name,
+            request_resource=request_resource,
+            request_action=request_action,
+            request_body=request_body,
+            response_body=response_body,
+            response_status=response_status,
+        )
+
+    def audit_logs(self, source: str | None = None) -> tuple[FakeAuditLog, ...]:
+        """Return the latest 100,000 entries of an audit log, in the order they were added.
+
+        Args:
+            source: The log: `org:<id>` or `instance:<id>`. Default: all logs.
+        """
+        with self._lock:
+            return self._store.audit_logs.of(source)
+
+    @property
+    def organization_id(self) -> str:
+        """The id of the organization whose audit log records the changes of tokens."""
+        return ORGANIZATION_ID
 
     def seed(self, count: int = 1000, *, seed: int = 0, owner: str = "user") -> SeedSummary:
         """Add realistic tokens: leftovers of CI, tokens of people, and tokens in production.

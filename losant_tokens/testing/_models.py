@@ -94,6 +94,31 @@ class FakeUser:
 
 
 @frozen(kw_only=True)
+class FakeAuditLog:
+    """An entry of an audit log in the fake, for assertions in tests."""
+
+    id: str
+    source: str
+    """The log: `org:<id>` or `instance:<id>`."""
+    creation_date: datetime = field(converter=_date)
+    actor_id: str | None
+    actor_type: str | None = "ApiToken"
+    actor_name: str | None = None
+    primary_target_id: str | None = None
+    primary_target_type: str | None = None
+    primary_target_name: str | None = None
+    secondary_target_id: str | None = None
+    secondary_target_type: str | None = None
+    secondary_target_name: str | None = None
+    request_resource: str | None = None
+    request_action: str | None = None
+    request_body: Mapping[str, Any] | None = field(default=None, repr=False)
+    response_body: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The body of the response, which may hold the secret of a new token, as in the API."""
+    response_status: int = 200
+
+
+@frozen(kw_only=True)
 class Grant:
     """The rights and the identity of the bearer of a token."""
 

@@ -9,9 +9,18 @@ from attrs import frozen
 
 from losant_tokens._published_scopes import DEPRECATED_GROUPS
 
-Family = Literal["user", "oauth", "application", "instance", "auth"]
+Family = Literal["user", "oauth", "application", "instance", "org", "auth"]
 Action = Literal[
-    "list", "create", "get", "patch", "delete", "authenticate", "sso_domain", "white_label"
+    "list",
+    "create",
+    "get",
+    "patch",
+    "delete",
+    "list_log",
+    "get_log",
+    "authenticate",
+    "sso_domain",
+    "white_label",
 ]
 
 _USER_READERS = (
@@ -44,6 +53,17 @@ _INSTANCE_READERS = (
     "all.User.read",
 )
 _INSTANCE_WRITERS = ("all.Instance", "all.User")
+_ORG_LOG_READERS = (
+    "all.Organization",
+    "all.Organization.bounded",
+    "all.Organization.read",
+    "only.Organization",
+    "only.Organization.bounded",
+    "only.Organization.read",
+    "all.User",
+    "all.User.bounded",
+    "all.User.read",
+)
 
 
 @frozen
@@ -229,6 +249,33 @@ OPERATIONS: tuple[Operation, ...] = (
         _INSTANCE_WRITERS,
     ),
     Operation(
+        "auditLogs.get", "org", "list_log", "GET", "/orgs/{orgId}/audit-logs", _ORG_LOG_READERS
+    ),
+    Operation(
+        "auditLog.get",
+        "org",
+        "get_log",
+        "GET",
+        "/orgs/{orgId}/audit-logs/{auditLogId}",
+        _ORG_LOG_READERS,
+    ),
+    Operation(
+        "instanceAuditLogs.get",
+        "instance",
+        "list_log",
+        "GET",
+        "/instance/{instanceId}/audit-logs",
+        _INSTANCE_READERS,
+    ),
+    Operation(
+        "instanceAuditLog.get",
+        "instance",
+        "get_log",
+        "GET",
+        "/instance/{instanceId}/audit-logs/{instanceAuditLogId}",
+        _INSTANCE_READERS,
+    ),
+    Operation(
         "auth.authenticateUser",
         "auth",
         "authenticate",
@@ -253,6 +300,7 @@ API_TOKEN_SORT_FIELDS = (
 OAUTH_TOKEN_SORT_FIELDS = ("name", "status", "id", "creationDate", "lastUpdated")
 API_TOKEN_FILTER_FIELDS = ("name", "status")
 OAUTH_TOKEN_FILTER_FIELDS = ("name",)
+LOG_SORT_FIELDS = ("creationDate", "responseStatus", "actorName")
 
 
 def allows(operation: Operation, scopes: frozenset[str], *, deprecated: bool) -> bool:

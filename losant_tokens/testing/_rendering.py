@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from attrs import frozen
 
+from losant_tokens.testing._audit_logs import LogQuery
 from losant_tokens.testing._listing import ListQuery
-from losant_tokens.testing._models import FakeToken
+from losant_tokens.testing._models import FakeAuditLog, FakeToken
 from losant_tokens.testing._owner_strings import collection_path, owner_type
 
 _CYCLE = 400
@@ -148,3 +149,58 @@ def _extra_members(
     if extras.embedded:
         extra["_embedded"] = {}
     return extra
+
+
+def log_body(entry: FakeAuditLog, extras: Extras) -> dict[str, Any]:
+    """Return an entry of an audit log as JSON, without members that have no value."""
+    kind, _, source_id = entry.source.partition(":")
+    name = "auditLog" if kind == "org" else "instanceAuditLog"
+    body: dict[str, Any] = {
+        "id": entry.id,
+        f"{name}Id": entry.id,
+        "creationDate": to_wire_date(entry.creation_date),
+        f"{kind}Id": source_id,
+        "actorId": entry.actor_id,
+        "actorType": entry.actor_type,
+        "actorName": entry.actor_name,
+        "primaryTargetId": entry.primary_target_id,
+        "primaryTargetType": entry.primary_target_type,
+        "primaryTargetName": entry.primary_target_name,
+        "secondaryTargetId": entry.secondary_target_id,
+        "secondaryTargetType": entry.secondary_target_type,
+        "secondaryTargetName": entry.secondary_target_name,
+        "requestResource": entry.request_resource,
+        "requestAction": entry.request_action,
+        "requestBody": entry.request_body,
+        "responseBody": entry.response_body,
+        "responseStatus": entry.response_status,
+    }
+    body = {member: value for member, value in body.items() if value is not None}
+    path = f"{_log_path(entry.source)}/{entry.id}"
+    return body | _extra_members(body, name, path, extras, {"get": {"href": path, "method": "GET"}})
+
+
+def log_list_body(
+    source: str, page: tuple[Sequence[FakeAuditLog], int], query: LogQuery, extras: Extras
+) -> dict[str, Any]:
+    """Return a page of an audit log as JSON."""
+    entries, total = page
+    kind, _, source_id = source.partition(":")
+    path = _log_path(source)
+    body: dict[str, Any] = {
+        "items": [log_body(entry, extras) for entry in entries],
+        "count": len(entries),
+        "totalCount": total,
+        "perPage": query.per_page,
+        "page": query.page,
+        "sortField": query.sort_field,
+        "sortDirection": query.sort_direction,
+        f"{kind}Id": source_id,
+    }
+    name = "auditLogs" if kind == "org" else "instanceAuditLogs"
+    return body | _extra_members(body, name, path, extras, {"get": {"href": path, "method": "GET"}})
+
+
+def _log_path(source: str) -> str:
+    kind, _, source_id = source.partition(":")
+    return f"/orgs/{source_id}/audit-logs" if kind == "org" else f"/instance/{source_id}/audit-logs"

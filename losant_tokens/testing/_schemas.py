@@ -64,6 +64,78 @@ _PATCH = {
     "additionalProperties": False,
 }
 
+_LOG_NAME = {"type": "string", "maxLength": 1024}
+
+
+def _log_items(*types: str) -> Mapping[str, Any]:
+    """Return the schema of the items of a member of a filter, such as the actors."""
+    return {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string", "pattern": r"^[A-Fa-f\d]{24}$"},
+                "type": {"type": "string", "enum": list(types)},
+                "name": _LOG_NAME,
+            },
+            "additionalProperties": False,
+        },
+    }
+
+
+def _log_filter(
+    primary: tuple[str, ...], secondary: tuple[str, ...], actors: tuple[str, ...]
+) -> Mapping[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "primaryTarget": _log_items(*primary),
+            "secondaryTarget": _log_items(*secondary),
+            "actor": _log_items(*actors),
+            "request": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"resource": _LOG_NAME, "action": _LOG_NAME},
+                    "additionalProperties": False,
+                },
+            },
+            "responseCode": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 100, "maximum": 599},
+            },
+        },
+        "additionalProperties": False,
+    }
+
+
+_ORG_TARGETS = (
+    "ApiToken",
+    "ApplicationCertificateAuthority",
+    "ApplicationCertificate",
+    "ApplicationKey",
+    "Credential",
+    "Dashboard",
+    "DataTable",
+    "Device",
+    "DeviceRecipe",
+    "Event",
+    "ExperienceDomain",
+    "ExperienceEndpoint",
+    "ExperienceGroup",
+    "ExperienceSlug",
+    "ExperienceUser",
+    "ExperienceVersion",
+    "ExperienceView",
+    "File",
+    "Flow",
+    "Integration",
+    "Notebook",
+    "PrivateFile",
+    "ResourceJob",
+    "Webhook",
+)
+
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "apiTokenPost": {
         "type": "object",
@@ -116,6 +188,38 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
         "required": ["name", "oauth"],
         "additionalProperties": False,
     },
+    "auditLogFilter": _log_filter(
+        (
+            "Application",
+            "Dashboard",
+            "OrgInvite",
+        ),
+        _ORG_TARGETS,
+        (
+            "Application",
+            "Device",
+            "Flow",
+            "User",
+            "ApiToken",
+        ),
+    ),
+    "instanceAuditLogFilter": _log_filter(
+        (
+            "Organization",
+            "ApiToken",
+            "User",
+            "InstanceCustomNode",
+            "NotificationRule",
+        ),
+        (
+            "OrgInvite",
+            "ApiToken",
+        ),
+        (
+            "User",
+            "ApiToken",
+        ),
+    ),
     "userCredentials": {
         "type": "object",
         "properties": {

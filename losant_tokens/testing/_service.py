@@ -9,13 +9,23 @@ from typing import Any, Final
 from attrs import define, frozen
 
 from losant_tokens.testing._api_errors import NotJson, Problem
+from losant_tokens.testing._audit_logs import FILTER, log_query_schema, read_log_query
 from losant_tokens.testing._listing import query_schema, read_list_query
 from losant_tokens.testing._models import Grant
 from losant_tokens.testing._operations import Operation, allows
-from losant_tokens.testing._rendering import Extras, list_body, token_body
+from losant_tokens.testing._rendering import (
+    Extras,
+    list_body,
+    log_body,
+    log_list_body,
+    token_body,
+)
 from losant_tokens.testing._schemas import SCHEMAS
 from losant_tokens.testing._store import Store, later
 from losant_tokens.testing._validation import first_problem, read_date
+
+ORGANIZATION_ID: Final = "58c9e0d5f2b6740001de93b7"
+"""The id of the organization that has the fake's applications; it is in the documentation."""
 
 _YEAR = timedelta(days=365)
 _MAX_SECONDS = 10**9
@@ -39,8 +49,9 @@ class Call:
 
     operation: Operation
     path: Mapping[str, str]
-    query: Mapping[str, str | list[str]]
-    """A repeated parameter has a list of values, as in the framework's parser."""
+    query: Mapping[str, Any]
+    """A repeated parameter has a list of values, as in the framework's parser.
+    The filter of an audit log is a nested object."""
     authorization: str
     host: str
     content_type: str
@@ -78,16 +89,78 @@ class Service:
             match operation.action:
                 case "list":
                     return 200, self._list(call, owner)
-                case "create":
-                    return 201, self._create(call, owner, grant, body)
-                case "patch":
-                    return 200, self._patch(call, owner, body)
-                case "delete":
-                    self.store.remove(self.store.get(owner, _token_id(call)))
-                    return 200, {"success": True}
-                case _:
+                case "list_log":
+                    return 200, self._list_log(call, owner, parameters)
+                case "get_log":
+                    return 200, self._get_log(call, owner)
+                case "get":
                     token = self.store.get(owner, _token_id(call))
                     return 200, token_body(token, _extras(call))
+                case _:
+                    return self._change(call, owner, grant, body)
+
+    def _change(
+        self, call: Call, owner: str, grant: Grant, body: Mapping[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        """Create, patch or delete a token, and record that in the audit log."""
+        status, target = 200, ""
+        match call.operation.action:
+            case "create":
+                status, response = 201, self._create(call, owner, grant, body)
+                target, name = response["id"], response["name"]
+            case "patch":
+                response = self._patch(call, owner, body)
+                target, name = response["id"], response["name"]
+            case _:
+                token = self.store.get(owner, _token_id(call))
+                self.store.remove(token)
+                response = {"success": True}
+                target, name = token.id, token.name
+        kind, _, owner_id = owner.partition(":")
+        members: dict[str, Any] = {
+            "secondary_target_id": target,
+            "secondary_target_type": "ApiToken",
+            "secondary_target_name": name,
+        }
+        if kind == "application":
+            members |= {"primary_target_id": owner_id, "primary_target_type": "Application"}
+        elif kind == "instance":
+            members = {key.replace("secondary", "primary"): members[key] for key in members}
+        actor_id, actor_type, actor_name = grant.creator
+        resource, _, action = call.operation.name.partition(".")
+        self.store.log(
+            owner if kind == "instance" else f"org:{ORGANIZATION_ID}",
+            actor_id=actor_id,
+            actor_type={"apiToken": "ApiToken"}.get(actor_type, "User"),
+            actor_name=actor_name,
+            request_resource=resource,
+            request_action=action,
+            request_body=dict(body),
+            response_body=response,
+            response_status=status,
+            **members,
+        )
+        return status, response
+
+    def _list_log(self, call: Call, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        self._check_log(source)
+        query = read_log_query(parameters, self.page_cap)
+        page = query.select(self.store.audit_logs.of(source))
+        return log_list_body(source, page, query, _extras(call))
+
+    def _get_log(self, call: Call, source: str) -> dict[str, Any]:
+        self._check_log(source)
+        name = "auditLogId" if source.startswith("org:") else "instanceAuditLogId"
+        entry = self.store.audit_logs.get(source, call.path[name])
+        if entry is None:
+            raise Problem.not_found("Audit Log was not found")
+        return log_body(entry, _extras(call))
+
+    def _check_log(self, source: str) -> None:
+        """Refuse the log of an organization that the fake does not have."""
+        known = source == f"org:{ORGANIZATION_ID}" or self.store.audit_logs.has(source)
+        if source.startswith("org:") and not known:
+            raise Problem.not_found("Organization was not found")
 
     def _authenticate(self, call: Call) -> Grant | None:
         """Return the grant of the bearer, or `None` for a request without a bearer token."""
@@ -174,6 +247,9 @@ def _parameters(call: Call) -> dict[str, Any]:
     properties |= dict.fromkeys(call.path, _AN_ID)
     if operation.action == "list":
         properties |= query_schema(operation.family)
+    if operation.action == "list_log":
+        name = FILTER if operation.family == "org" else "instanceAuditLogFilter"
+        properties |= log_query_schema(SCHEMAS[name])
     if operation.action == "sso_domain":
         properties["email"] = _AN_EMAIL
     declared = {name: value for name, value in call.query.items() if name in properties}

@@ -11,7 +11,8 @@ import jwt
 from attrs import define, evolve, field
 
 from losant_tokens.testing._api_errors import Problem
-from losant_tokens.testing._models import FakeToken, FakeUser, Grant, to_scope
+from losant_tokens.testing._audit_logs import AuditLogs, check_source
+from losant_tokens.testing._models import FakeAuditLog, FakeToken, FakeUser, Grant, to_scope
 from losant_tokens.testing._owner_strings import check_owner, is_id
 
 # The key can be public, because clients cannot check the signature of a real token either.
@@ -39,6 +40,7 @@ class Store:
     has_id_claim: bool = True
     """Whether the `jti` claim of a token is its id, or else a random word."""
     user_id: str = field(init=False)
+    audit_logs: AuditLogs = field(factory=AuditLogs, init=False)
     _serial: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
     _random: str = field(factory=lambda: secrets.token_hex(5), init=False)
     _tokens: dict[str, dict[str, FakeToken]] = field(factory=dict, init=False)
@@ -161,6 +163,19 @@ class Store:
         """Return the tokens of an owner as they are now, in the order in which they were added."""
         with self.lock:
             return tuple(self._tokens.get(check_owner(owner), {}).values())
+
+    def log(self, source: str, **members: Any) -> FakeAuditLog:
+        """Add an entry to an audit log, and return it."""
+        with self.lock:
+            created = members.pop("creation_date", None) or self.now()
+            entry = FakeAuditLog(
+                id=self.new_id(created),
+                source=check_source(source),
+                creation_date=created,
+                **members,
+            )
+            self.audit_logs.add(entry)
+            return entry
 
     def mint_access(
         self,

@@ -158,6 +158,8 @@ def _bounds(schema: Mapping[str, Any], value: Any, path: str) -> str | None:
         return f"{path} has less length than allowed"
     if "minimum" in schema and value < schema["minimum"]:
         return f"{path} is less than minimum"
+    if "maximum" in schema and value > schema["maximum"]:
+        return f"{path} is more than maximum"
     return None
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,8 @@ from losant_tokens import (
     ApiTokenPatch,
     ApiTokenPost,
     AsyncClient,
+    AuditLogActor,
+    AuditLogFilter,
     OauthRequest,
     OrgRole,
     ResourceRole,
@@ -255,6 +258,43 @@ PAIRS: list[tuple[str, Ours, Theirs]] = [
         "instanceApiTokens.post",
         lambda c: c.instance_api_tokens.post(OWNER, post()),
         lambda o: o.instance_api_tokens.post(**INSTANCE, apiToken=POST),
+    ),
+    (
+        "auditLog.get",
+        lambda c: c.audit_log.get(OWNER, ID),
+        lambda o: o.audit_log.get(orgId=OWNER, auditLogId=ID),
+    ),
+    (
+        "auditLogs.get",
+        lambda c: c.audit_logs.get(
+            OWNER,
+            sort_direction="asc",
+            start=datetime(2026, 1, 1, tzinfo=UTC),
+            end=datetime(2026, 1, 2, tzinfo=UTC),
+            filter=AuditLogFilter(
+                actor=[AuditLogActor(id=ID, type="ApiToken")], response_code=[200, 201]
+            ),
+        ),
+        lambda o: o.audit_logs.get(
+            orgId=OWNER,
+            sortDirection="asc",
+            start="1767225600000",
+            end="1767312000000",
+            auditLogFilter={
+                "actor": [{"id": ID, "type": "ApiToken"}],
+                "responseCode": [200, 201],
+            },
+        ),
+    ),
+    (
+        "instanceAuditLog.get",
+        lambda c: c.instance_audit_log.get(OWNER, ID),
+        lambda o: o.instance_audit_log.get(**INSTANCE, instanceAuditLogId=ID),
+    ),
+    (
+        "instanceAuditLogs.get",
+        lambda c: c.instance_audit_logs.get(OWNER),
+        lambda o: o.instance_audit_logs.get(**INSTANCE),
     ),
 ]
 

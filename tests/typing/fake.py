@@ -7,6 +7,7 @@ import httpx
 
 from losant_tokens.testing import (
     FakeAccount,
+    FakeAuditLog,
     FakeLosant,
     FakeOwner,
     FakeToken,
@@ -33,6 +34,9 @@ async def fake() -> None:
     assert_type(fake.seed_account(100, seed=7), FakeAccount)
     assert_type(fake.seed_account().own_token, FakeToken | None)
     assert_type(fake.seed_account().owners, tuple[FakeOwner, ...])
+    assert_type(fake.add_audit_log(token.id, source="instance:" + "a" * 24), FakeAuditLog)
+    assert_type(fake.audit_logs(), tuple[FakeAuditLog, ...])
+    assert_type(fake.organization_id, str)
     assert_type(fake.clock_offset, timedelta)
     assert_type(fake.requests, tuple[RecordedRequest, ...])
     assert_type(fake.requests[0].status, int | None)

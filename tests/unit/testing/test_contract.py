@@ -43,7 +43,7 @@ OPERATIONS = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, item in OPENAPI["paths"].items()
     for method, operation in item.items()
-    if method != "parameters" and "audit-logs" not in path
+    if method != "parameters"
 }
 
 
