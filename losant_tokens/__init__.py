@@ -56,6 +56,7 @@ __all__ = [
     "httpx_transport",
     "jobs",
     "leaks",
+    "parse_duration",
     "policy",
     "published_scopes",
     "sinks",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     )
     from losant_tokens._call_options import RequestOptions
     from losant_tokens._client import AsyncClient
+    from losant_tokens._durations import parse_duration
     from losant_tokens._models import (
         ApiToken,
         ApiTokens,
@@ -148,6 +150,7 @@ else:
             "AuditLogRequest",
             "AuditLogTarget",
         ),
+        "_durations": ("parse_duration",),
         "_call_options": ("RequestOptions",),
         "_owner": ("Owner",),
         "_pagination": ("Listing",),

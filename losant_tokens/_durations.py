@@ -16,7 +16,7 @@ _UNITS = MappingProxyType(
 )
 DURATION_PATTERN = "[0-9]+(h|d|w|mo|y)"
 """A regular expression for durations, which is valid in JSON Schema, too."""
-DURATION_FORMS = "12h, 30d, 4w, 18mo or 2y"
+_FORMS = "12h, 30d, 4w, 18mo or 2y"
 _DURATION = re.compile(r"([0-9]+)(h|d|w|mo|y)", re.ASCII)
 _MINUTES_OR_MONTHS = re.compile(r"[0-9]+m", re.ASCII)
 _MAX_DIGITS = 9
@@ -25,12 +25,7 @@ _MAX_SHOWN = 40
 _MAX_DURATION = timedelta(days=365_000)
 
 
-def is_duration(text: str) -> bool:
-    """Return whether a string has the form of a duration. It may be too long."""
-    return _DURATION.fullmatch(text) is not None
-
-
-def read_duration(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Return a duration: `12h`, `30d`, `4w`, `18mo` (months of 30 days) or `2y` (365 days).
 
     Raises:
@@ -41,7 +36,7 @@ def read_duration(text: str) -> timedelta:
         months = f"; for months, write {text}o" if _MINUTES_OR_MONTHS.fullmatch(text) else ""
         raise ValueError(
             f'"{shortened(text)}" is not a length of time: use hours, days, weeks, months or '
-            f"years, such as {DURATION_FORMS}{months}"
+            f"years, such as {_FORMS}{months}"
         )
     digits = found[1].lstrip("0") or "0"
     if len(digits) < _MAX_DIGITS:

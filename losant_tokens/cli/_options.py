@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
-from losant_tokens import Owner
-from losant_tokens._durations import read_duration
+from losant_tokens import Owner, parse_duration
 from losant_tokens.cli._parse import read_expiry, read_owner
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +36,7 @@ def checked_expiry(text: str) -> str:
 
 
 def _read_age(_: Any, tokens: Sequence[Token]) -> timedelta:
-    return read_duration(tokens[0].value)
+    return parse_duration(tokens[0].value)
 
 
 def flag(help_: str) -> Parameter:

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from losant_tokens import Owner
-from losant_tokens._durations import DURATION_FORMS, is_duration, read_duration, shortened
+from losant_tokens import Owner, parse_duration
 from losant_tokens.cli._errors import UsageError
 
+_DURATION = re.compile(r"[0-9]+[a-z]+", re.ASCII)
 _TOKEN_ID = re.compile(r"[0-9A-Fa-f]{24}", re.ASCII)
+_MAX_SHOWN = 40
 
 
 def read_expiry(text: str, now: datetime) -> datetime | None:
@@ -27,23 +28,27 @@ def read_expiry(text: str, now: datetime) -> datetime | None:
         expiry = _read_datetime(text, now)
     except (ValueError, OverflowError):
         raise ValueError(
-            f'"{shortened(text)}" is not an expiration date: use a time from now such as '
-            f"{DURATION_FORMS}, a date such as 2030-01-01, or never"
+            f'"{_short(text)}" is not an expiration date: use a time from now such as '
+            "12h, 30d, 4w, 18mo or 2y, a date such as 2030-01-01, or never"
         ) from None
     if expiry <= now:
-        raise ValueError(f'"{shortened(text)}" is in the past: the token would never work')
+        raise ValueError(f'"{_short(text)}" is in the past: the token would never work')
     return expiry
 
 
 def _read_datetime(text: str, now: datetime) -> datetime:
-    if is_duration(text):
-        return now + read_duration(text)
+    if _DURATION.fullmatch(text):
+        return now + parse_duration(text)
     value = datetime.fromisoformat(text)
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
 def format_age(age: timedelta) -> str:
-    """Return a duration in hours, in the form that `read_duration` accepts."""
+    """Return a duration in hours, in the form that `parse_duration` accepts."""
     return f"{age // timedelta(hours=1)}h"
 
 
@@ -60,7 +65,7 @@ def read_owner(text: str) -> Owner:
         forms = "an ID has 24 hexadecimal digits"
         if kind not in {"application", "instance"}:
             forms = "use user, oauth, application:ID or instance:ID"
-        raise ValueError(f'"{shortened(text)}" is not an owner: {forms}') from None
+        raise ValueError(f'"{_short(text)}" is not an owner: {forms}') from None
 
 
 def read_token_ids(values: Iterable[str]) -> list[str]:

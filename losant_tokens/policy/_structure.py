@@ -7,7 +7,7 @@ that they find their mistakes even if a member of the table is wrong.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -17,7 +17,7 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
 from losant_tokens import jobs
-from losant_tokens._durations import read_duration, shortened
+from losant_tokens._durations import parse_duration, shortened
 from losant_tokens.policy._selection import Selection, matches_everything
 from losant_tokens.policy._severity import Severity
 from losant_tokens.policy._types import (
@@ -25,7 +25,10 @@ from losant_tokens.policy._types import (
     Cleanup,
     Policy,
     PolicyRule,
+    PolicyTest,
+    SampleToken,
     Schedule,
+    Status,
     Step,
     StepAction,
 )
@@ -57,6 +60,8 @@ _CONTRADICTIONS = (
     ("never_expires", "expires_within"),
     ("expired", "expires_within"),
 )
+_ENTRIES = ("rules", "cleanups")
+_LISTS = (*_ENTRIES, "tests")
 _HINTS = {
     "status": "write active = true or inactive = true",
     "owner": "pass the owner to the command",
@@ -70,6 +75,7 @@ class _Contents:
 
     rules: tuple[PolicyRule, ...] = ()
     cleanups: tuple[Cleanup, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()
 
 
 class Wrong(Exception):  # noqa: N818 -- it never leaves this package
@@ -96,7 +102,13 @@ def structure(data: Mapping[str, Any], file: str, digest: str) -> Policy:
         Wrong: There are mistakes.
     """
     contents: _Contents = _converter().structure(data, _Contents)
-    return Policy(file=file, digest=digest, rules=contents.rules, cleanups=contents.cleanups)
+    return Policy(
+        file=file,
+        digest=digest,
+        rules=contents.rules,
+        cleanups=contents.cleanups,
+        tests=contents.tests,
+    )
 
 
 def path_text(path: Path) -> str:
@@ -112,7 +124,10 @@ def _problems(error: Any, path: Path = ()) -> Iterator[Problem]:
             yield (*path, *inner), text
     elif isinstance(error, ForbiddenExtraKeysError):
         for key in sorted(error.extra_fields):
-            yield (*path, key), unknown_key(key, list(attrs.fields_dict(error.cl)))
+            yield (
+                (*path, key),
+                unknown_key(key, [one.name for one in attrs.fields(error.cl) if one.init]),
+            )
     elif isinstance(error, KeyError):
         yield path, "is required"
     else:
@@ -143,17 +158,22 @@ def _converter() -> Converter:
         Action | None: _one_of(get_args(Action)),
         StepAction: _one_of(get_args(StepAction)),
         Schedule | None: _one_of(get_args(Schedule)),
+        Status: _one_of(get_args(Status)),
+        str | None: _read_text,
         tuple[str, ...]: _read_patterns,
     }
     for kind, reader in readers.items():
         converter.register_structure_hook_func(_is(kind), reader)
     converter.register_structure_hook(str, _read_text)
     converter.register_structure_hook(int, _read_max_changes)
+    converter.register_structure_hook(bool, _read_bool)
     # The reader of a table looks up those of its members at once, so the inner tables come first.
     tables: dict[Any, tuple[Any, Check]] = {
         tuple[Step, ...]: (Step, lambda _: iter(())),
         tuple[PolicyRule, ...]: (PolicyRule, _check_rule),
         tuple[Cleanup, ...]: (Cleanup, _check_cleanup),
+        tuple[SampleToken, ...]: (SampleToken, _check_sample),
+        tuple[PolicyTest, ...]: (PolicyTest, lambda _: iter(())),
     }
     for kinds, (kind, check) in tables.items():
         converter.register_structure_hook_func(_is(kind), _table_reader(kind, converter, check))
@@ -218,19 +238,39 @@ def _list_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 def _check_contents(data: dict[str, Any]) -> Iterator[Problem]:
     if not (data.get("rules") or data.get("cleanups")):
         yield (), "the file has no rules and no cleanups: add a table [[rules]] or [[cleanups]]"
-    for key in ("rules", "cleanups"):
-        tables = data.get(key)
-        if isinstance(tables, list):
-            yield from _check_names(key, tables)
+    lists = {key: data[key] for key in _LISTS if isinstance(data.get(key), list)}
+    # A test names rules and clean-ups, so they have one set of names.
+    entries = [(key, number) for key in _ENTRIES for number in range(len(lists.get(key, [])))]
+    known = [name for key in _ENTRIES for name in _names(lists.get(key, []))]
+    tests = [("tests", number) for number in range(len(lists.get("tests", [])))]
+    yield from _check_names(entries, known)
+    yield from _check_names(tests, _names(lists.get("tests", [])))
+    for number, test in enumerate(lists.get("tests", [])):
+        expected = test.get("expect") if isinstance(test, dict) else None
+        for place, name in enumerate(expected if isinstance(expected, list) else []):
+            if isinstance(name, str) and name not in known:
+                close = get_close_matches(name, [one for one in known if one], n=1)
+                hint = f": did you mean {close[0]}?" if close else ""
+                text = f'"{shortened(name)}" is the name of no rule and no clean-up{hint}'
+                yield ("tests", number, "expect", place), text
 
 
-def _check_names(key: str, tables: list[Any]) -> Iterator[Problem]:
-    """Yield the names that two tables have."""
-    names = [table.get("name") if isinstance(table, dict) else None for table in tables]
-    for number, name in enumerate(names):
-        if isinstance(name, str) and (first := names.index(name)) != number:
-            text = f'"{shortened(name)}" is already the name of {key}[{first}]'
-            yield (key, number, "name"), text
+def _names(tables: list[Any]) -> list[Any]:
+    return [table.get("name") if isinstance(table, dict) else None for table in tables]
+
+
+def _check_names(places: Sequence[Path], names: list[Any]) -> Iterator[Problem]:
+    """Yield the names that two tables have.
+
+    Args:
+        places: The paths of the tables.
+        names: The names, or other values in their places.
+    """
+    for place, name in zip(places, names, strict=True):
+        first = places[names.index(name)]
+        if isinstance(name, str) and first != place:
+            text = f'"{shortened(name)}" is already the name of {path_text(first)}'
+            yield (*place, "name"), text
 
 
 def _check_rule(data: dict[str, Any]) -> Iterator[Problem]:
@@ -325,6 +365,11 @@ def _check_steps(steps: list[Any]) -> Iterator[Problem]:
             )
 
 
+def _check_sample(data: dict[str, Any]) -> Iterator[Problem]:
+    if "expires" in data and "expired" in data:
+        yield ("expired",), "contradicts expires: a token has one expiration date"
+
+
 # --- Values ----------------------------------------------------------------------------------
 
 
@@ -358,10 +403,15 @@ def _read_max_changes(value: Any, _: Any) -> int:
     return int(value)
 
 
+def _read_bool(value: Any, _: Any) -> bool:
+    _require(value, bool, "true or false")
+    return bool(value)
+
+
 def _read_span(value: Any, _: Any) -> timedelta:
     _require(value, str, 'a length of time, such as "90d"')
     try:
-        span = read_duration(value)
+        span = parse_duration(value)
     except ValueError as error:
         raise Wrong([((), str(error))]) from None
     if not span:

@@ -43,6 +43,7 @@ from losant_tokens import (
     can_create_tokens,
     environment_proxy,
     httpx_transport,
+    parse_duration,
     published_scopes,
 )
 from losant_tokens.errors import ScopeError
@@ -176,6 +177,7 @@ def models(token: ApiToken, page: ApiTokens) -> None:
     assert_type(page.items, tuple[ApiToken, ...])
     assert_type(page.total_count, int | None)
     assert_type(can_create_tokens(["all.User"]), bool)
+    assert_type(parse_duration("90d"), timedelta)
     assert_type(published_scopes(), frozenset[str])
     assert_type(token.extra, Mapping[str, Any])
 

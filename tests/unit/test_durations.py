@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from losant_tokens._durations import read_duration
+from losant_tokens import parse_duration
 
 
 @pytest.mark.parametrize(("text", "days"), [("1mo", 30), ("12mo", 360), ("1y", 365), ("04w", 28)])
 def test_months_and_years(text: str, days: int) -> None:
     """A month has 30 days and a year 365, on each date."""
-    assert read_duration(text) == timedelta(days=days)
+    assert parse_duration(text) == timedelta(days=days)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,6 @@ def test_months_and_years(text: str, days: int) -> None:
 def test_invalid_durations(text: str, message: str) -> None:
     """An invalid duration is rejected with its shortened value and examples, or the maximum."""
     with pytest.raises(ValueError, match=r"length|maximum") as caught:
-        read_duration(text)
+        parse_duration(text)
 
     assert message in str(caught.value)

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from losant_tokens import Owner
-from losant_tokens._durations import read_duration
+from losant_tokens import Owner, parse_duration
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._parse import (
     format_age,
@@ -63,7 +62,7 @@ def test_expiry_ignores_the_local_time_zone(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("text", ["12h", "30d", "4w", "0h", "18mo", "2y"])
 def test_durations(text: str) -> None:
     """A formatted duration is read as the same duration."""
-    assert read_duration(format_age(read_duration(text))) == read_duration(text)
+    assert parse_duration(format_age(parse_duration(text))) == parse_duration(text)
 
 
 @pytest.mark.parametrize(
