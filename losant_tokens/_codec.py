@@ -86,18 +86,18 @@ class Codec:
             if is_page and type(data) is dict:
                 return cast("R", await self._read_page(data, kind))
             return self._converter.structure(data, kind)
-        except _UnreadableError as error:
+        except UnreadableError as error:
             return error.problem
 
     async def _read_page(self, data: dict[str, Any], kind: Any) -> Any:
         """Return a page of a list, and set the items aside that are not tokens.
 
         Raises:
-            _UnreadableError: There is no list of items.
+            UnreadableError: There is no list of items.
         """
         items = data.get(_ITEMS)
         if type(items) is not list:
-            raise _UnreadableError(
+            raise UnreadableError(
                 "is missing" if items is None else _wrong("a list", items), "items"
             )
         (item_kind, _) = get_args(attrs.fields_dict(kind)[_ITEMS].type)
@@ -115,7 +115,7 @@ class Codec:
                 item = items.pop()
                 try:
                     token = read_item(item, item_kind)
-                except _UnreadableError:
+                except UnreadableError:
                     unreadable.append(item if keeps_raw else None)
                     continue
                 if token.id:
@@ -181,7 +181,7 @@ def write_datetime(value: datetime) -> str:
     return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """A value does not fit the model. The error never holds the value.
 
     Attributes:
@@ -213,7 +213,7 @@ def _exactly(kind: type[R], name: str) -> Callable[[object, Any], R]:
 
     def read(value: object, _: Any) -> R:
         if type(value) is not kind:
-            raise _UnreadableError(_wrong(name, value))
+            raise UnreadableError(_wrong(name, value))
         return value
 
     return read
@@ -225,9 +225,9 @@ _MAX_INTEGER = 2**63
 def _read_integer(value: object, _: Any) -> int:
     """Return an integer of at most 64 bits, such as a number of items or pages."""
     if type(value) is not int:
-        raise _UnreadableError(_wrong("an integer", value))
+        raise UnreadableError(_wrong("an integer", value))
     if abs(value) > _MAX_INTEGER:
-        raise _UnreadableError("must be an integer of 64 bits")
+        raise UnreadableError("must be an integer of 64 bits")
     return value
 
 
@@ -246,18 +246,18 @@ def _read_datetime(value: object, _: Any) -> datetime:
                 return found
         except (ValueError, OverflowError):
             pass
-    raise _UnreadableError(_NO_DATETIME)
+    raise UnreadableError(_NO_DATETIME)
 
 
 def _read_secret(value: object, _: Any) -> Secret:
     if type(value) is not str:
-        raise _UnreadableError(_wrong("a string", value))
+        raise UnreadableError(_wrong("a string", value))
     return Secret(value)
 
 
 def _read_true(value: object, _: Any) -> Literal[True]:
     if value is not True:
-        raise _UnreadableError("must be true, but it is not")
+        raise UnreadableError("must be true, but it is not")
     return True
 
 
@@ -267,7 +267,7 @@ def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
     def read(value: object, _: Any) -> Any:
         if type(value) is not list:
-            raise _UnreadableError(_wrong("a list", value))
+            raise UnreadableError(_wrong("a list", value))
         return tuple([read_item(item, item_kind) for item in value])
 
     return read
@@ -294,10 +294,10 @@ def _model_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
     def read(value: object, kind: Any) -> Any:
         if type(value) is not dict:
-            raise _UnreadableError(_wrong("an object", value))
+            raise UnreadableError(_wrong("an object", value))
         try:
             model = read_at_once(value, kind)
-        except (_UnreadableError, KeyError):
+        except (UnreadableError, KeyError):
             return read_members(value)
         if keeps_raw and not value.keys() <= listed:
             extra = {
@@ -340,11 +340,11 @@ def _member_reader(
                 continue
             try:
                 if member is None:
-                    raise _UnreadableError("is missing")  # noqa: TRY301 -- handled like a wrong type
+                    raise UnreadableError("is missing")  # noqa: TRY301 -- handled like a wrong type
                 found[name] = hooks[name](member, fields[name].type)
-            except _UnreadableError as error:
+            except UnreadableError as error:
                 if not is_lenient or (is_required and not has_secret):
-                    raise _UnreadableError(error.problem.text, wire) from None
+                    raise UnreadableError(error.problem.text, wire) from None
                 unreadable.add(name)
                 if is_required:
                     found[name] = ""

@@ -148,6 +148,25 @@ COMMANDS = {
         _JOBS,
         _QUARANTINE,
     ),
+    "policy": _Command(None, "Check and test policy files.", texts.POLICY, task=_AUDIT),
+    "policy check": _Command(
+        "policy:check_policy",
+        "Check a policy file, and list all of its mistakes.",
+        texts.POLICY_CHECK,
+        "losant_tokens.policy",
+    ),
+    "policy test": _Command(
+        "policy:run_tests",
+        "Run the tests of a policy file, and match the tokens of a snapshot.",
+        texts.POLICY_TEST,
+        "losant_tokens.policy",
+    ),
+    "policy schema": _Command(
+        "policy:print_schema",
+        "Print the JSON Schema of policy files, for editors.",
+        texts.POLICY_SCHEMA,
+        "losant_tokens.policy",
+    ),
     "demo": _Command(
         "demo:run_demo",
         "Watch a clean-up of a fake Losant on this machine.",

@@ -310,6 +310,51 @@ Examples:
   losant-tokens runs prune --older-than 30d\
 """
 
+_POLICY = """\
+A policy file has rules, which say which tokens are a problem, and clean-ups,
+which say which tokens to change. Nothing is sent, so no API token is needed.\
+"""
+
+POLICY = f"""\
+{_POLICY}
+
+Examples:
+  losant-tokens policy check policy.toml
+  losant-tokens policy test policy.toml
+  losant-tokens policy schema > policy.schema.json\
+"""
+
+POLICY_CHECK = f"""\
+{_POLICY}
+
+Each mistake is one line on stdout, with its line in the file and its path. The
+exit code is 1 if there is a mistake.
+
+Examples:
+  losant-tokens policy check policy.toml
+  losant-tokens policy check policy.toml --json | jq -r '.[].path'\
+"""
+
+POLICY_TEST = f"""\
+{_POLICY}
+
+A test is a table [[tests]] of the file: a token, and the names of the rules and
+clean-ups that match it. The exit code is 1 if a test fails. A snapshot has the
+real tokens: the command shows how many match, at the present time.
+
+Examples:
+  losant-tokens policy test policy.toml
+  losant-tokens list --json > tokens.json
+  losant-tokens policy test policy.toml --snapshot tokens.json\
+"""
+
+POLICY_SCHEMA = """\
+Editors that use it complete keys, and mark most mistakes while you type.
+
+Examples:
+  losant-tokens policy schema > policy.schema.json\
+"""
+
 COMPLETION = """\
 TAB then completes commands, options, scopes, files, and the
 ids and names of tokens, which are cached for a minute.

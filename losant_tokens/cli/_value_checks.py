@@ -71,12 +71,14 @@ def html_name(_type: object, path: Path | None) -> None:
         raise ValueError(f"the name of the page must end in .html: {path}")
 
 
-def existing_file(_type: object, path: Path) -> None:
+def existing_file(_type: object, path: Path | None) -> None:
     """Check that a file exists and can be read. Pipes and devices are files, too.
 
     Raises:
         ValueError: It does not exist, is a folder, or cannot be read.
     """
+    if path is None:
+        return
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:

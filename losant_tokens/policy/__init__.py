@@ -6,20 +6,36 @@ clean-ups say which tokens to change, with the guards of a plan. A mistake in th
 """
 
 from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning
+from losant_tokens.policy._evaluation import (
+    EntryMatches,
+    PolicyTestResult,
+    match_tokens,
+    read_snapshot,
+    run_tests,
+)
 from losant_tokens.policy._file import load
+from losant_tokens.policy._schema import schema
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
-from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, Step
+from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, PolicyTest, SampleToken, Step
 
 __all__ = [
     "Cleanup",
+    "EntryMatches",
     "Mistake",
     "Policy",
     "PolicyError",
     "PolicyRule",
+    "PolicyTest",
+    "PolicyTestResult",
     "PolicyWarning",
+    "SampleToken",
     "Selection",
     "Severity",
     "Step",
     "load",
+    "match_tokens",
+    "read_snapshot",
+    "run_tests",
+    "schema",
 ]

@@ -31,7 +31,7 @@ class Mistake:
 
 
 class PolicyError(LosantError):
-    """A policy file has mistakes, or cannot be read.
+    """A policy file or a snapshot has mistakes, or is something else.
 
     Attributes:
         file: The file.

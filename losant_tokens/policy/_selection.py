@@ -34,9 +34,17 @@ class Selection:
     conditions: Conditions = field(factory=dict, hash=False)
     any: tuple[Conditions, ...] = field(default=(), hash=False)
     exclude: Conditions = field(factory=dict, hash=False)
+    _rule: jobs.Rule = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        # A rule is made once, because each token of a large account is compared with it.
+        object.__setattr__(self, "_rule", self._combined())
 
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""
+        return self._rule
+
+    def _combined(self) -> jobs.Rule:
         rules = _rules(self.conditions)
         if self.any:
             rules.append(jobs.any_of(jobs.all_of(_rules(one)) for one in self.any))

@@ -1,17 +1,22 @@
 """The contents of a policy file."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
-from losant_tokens import jobs
+from losant_tokens import ApiToken, UserOauthToken, jobs
+from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
 
+Token = ApiToken | UserOauthToken
+Status = Literal["active", "inactive"]
 Action = Literal["deactivate", "delete"]
 StepAction = Literal["warn", "deactivate", "delete"]
 Schedule = Literal["hourly", "daily", "weekly", "monthly"]
+
+_SAMPLE_ID = "0" * 24
 
 
 @frozen(kw_only=True)
@@ -33,6 +38,15 @@ class PolicyRule:
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""
         return self.select.rule()
+
+    def matches(self, token: Token, now: datetime) -> bool:
+        """Return whether the rule is about a token; False if that is unknown.
+
+        Args:
+            token: The token.
+            now: The time to compare the dates of the token with, with a time zone.
+        """
+        return self.rule().matches(token, now) is True
 
 
 @frozen(kw_only=True)
@@ -62,6 +76,8 @@ class Cleanup:
         max_changes: The maximum number of tokens of one plan.
         grace: How long deactivated tokens wait before they may be deleted; `None` for no grace
             period.
+        allow_majority: Whether more than half of an owner's tokens may be selected.
+        allow_unmatched: Whether a pattern that protects or excludes may match no token.
         schedule: How often to run the clean-up; `None` if the file does not say it.
     """
 
@@ -72,11 +88,86 @@ class Cleanup:
     steps: tuple[Step, ...] = ()
     protect: tuple[str, ...] = ()
     grace: timedelta | None = None
+    allow_majority: bool = False
+    allow_unmatched: bool = False
     schedule: Schedule | None = None
+    _protected: PatternSet = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_protected", PatternSet(map(NamePattern, self.protect)))
 
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""
         return self.select.rule()
+
+    def matches(self, token: Token, now: datetime) -> bool:
+        """Return whether the clean-up selects a token and does not protect it.
+
+        Args:
+            token: The token.
+            now: The time to compare the dates of the token with, with a time zone.
+        """
+        if self.rule().matches(token, now) is not True:
+            return False
+        return next(self._protected.matching(token.id, token.name), None) is None
+
+
+@frozen(kw_only=True)
+class SampleToken:
+    """The token of a test. Its dates are relative to the time of the test.
+
+    Attributes:
+        name: The name.
+        status: The status.
+        scope: The scopes.
+        creator: The name of the creator.
+        created: How long ago it was created.
+        updated: How long ago it was last updated. By default, it never was since its creation.
+        expires: In how long it expires.
+        expired: How long ago it expired. Without this and `expires`, it never expires.
+    """
+
+    name: str
+    status: Status = "active"
+    scope: tuple[str, ...] = ()
+    creator: str | None = None
+    created: timedelta = timedelta(0)
+    updated: timedelta | None = None
+    expires: timedelta | None = None
+    expired: timedelta | None = None
+
+    def at(self, now: datetime) -> ApiToken:
+        """Return the token as it is at a time, with a time zone."""
+        expiration = None
+        if self.expires is not None:
+            expiration = now + self.expires
+        if self.expired is not None:
+            expiration = now - self.expired
+        return ApiToken(
+            id=_SAMPLE_ID,
+            name=self.name,
+            status=self.status,
+            scope=self.scope,
+            creator_name=self.creator,
+            creation_date=now - self.created,
+            last_updated=now - (self.created if self.updated is None else self.updated),
+            expiration_date=expiration,
+        )
+
+
+@frozen(kw_only=True)
+class PolicyTest:
+    """A test of a policy: a token, and the rules and clean-ups that must match it.
+
+    Attributes:
+        name: The name, which is unique among the tests.
+        token: The token.
+        expect: The names of the rules and clean-ups that match it, and no others.
+    """
+
+    name: str
+    token: SampleToken
+    expect: tuple[str, ...]
 
 
 @frozen(kw_only=True)
@@ -88,9 +179,27 @@ class Policy:
         digest: The SHA-256 of the file: `sha256:...`.
         rules: The rules, in the order of the file.
         cleanups: The clean-ups, in the order of the file.
+        tests: The tests, in the order of the file.
     """
 
     file: str
     digest: str
     rules: tuple[PolicyRule, ...] = ()
     cleanups: tuple[Cleanup, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()
+
+    def matching(self, token: Token, now: datetime) -> tuple[str, ...]:
+        """Return the names of the rules and clean-ups that match a token, in their order.
+
+        A clean-up does not match a token that it protects.
+
+        Args:
+            token: The token.
+            now: The time to compare the dates of the token with, with a time zone.
+        """
+        return tuple(one.name for one in self.entries if one.matches(token, now))
+
+    @property
+    def entries(self) -> "tuple[PolicyRule | Cleanup, ...]":
+        """The rules and the clean-ups."""
+        return (*self.rules, *self.cleanups)

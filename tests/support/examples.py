@@ -26,6 +26,8 @@ FILES = MappingProxyType(
         "plan.jsonl": "losant-tokens plan --expired --out plan.jsonl",
         "monday.jsonl": "losant-tokens plan --expired --named 'ci-*' --out monday.jsonl",
         "tuesday.jsonl": "losant-tokens plan --expired --out tuesday.jsonl",
+        "policy.toml": f"cp {ROOT / 'examples' / 'policy.toml'} policy.toml",
+        "tokens.json": "losant-tokens list --json > tokens.json",
         "quarantine.json": (
             "losant-tokens quarantine --not-updated-for 180d --yes --report quarantine.json"
         ),

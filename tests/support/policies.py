@@ -31,6 +31,12 @@ steps = [
   { action = "delete", after = "30d" },
 ]
 """
+SAMPLE = """
+[[tests]]
+name = "a token without a date"
+token = { name = "svc-1", created = "30d", updated = "2d", scope = ["all.User"], creator = "ada" }
+expect = ["never-expires"]
+"""
 
 
 def write_policy(folder: Path, text: str) -> Path:

@@ -1,10 +1,10 @@
 """The types of policies."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
-from losant_tokens import jobs, policy
+from losant_tokens import ApiToken, jobs, policy
 
 
 def contents() -> None:
@@ -19,6 +19,17 @@ def contents() -> None:
         assert_type(cleanup.max_changes, int)
         assert_type(cleanup.grace, timedelta | None)
         assert_type(cleanup.steps, tuple[policy.Step, ...])
+
+
+def evaluation(loaded: policy.Policy, now: datetime) -> None:
+    (result, *_) = policy.run_tests(loaded, now)
+    assert_type(result, policy.PolicyTestResult)
+    assert_type(result.passed, bool)
+    tokens = policy.read_snapshot("tokens.json")
+    assert_type(tokens, tuple[ApiToken, ...])
+    assert_type(policy.match_tokens(loaded, tokens, now), tuple[policy.EntryMatches, ...])
+    assert_type(loaded.matching(tokens[0], now), tuple[str, ...])
+    assert_type(policy.schema(), dict[str, Any])
 
 
 def errors(error: policy.PolicyError) -> None:

@@ -38,7 +38,19 @@ VERBS = {
         "List",
         "Listen",
     ),
-    *("Manage", "Move", "Never", "Plan", "Print", "Read", "Refuse", "Remove", "Request", "Resume"),
+    *(
+        "Manage",
+        "Match",
+        "Move",
+        "Never",
+        "Plan",
+        "Print",
+        "Read",
+        "Refuse",
+        "Remove",
+        "Request",
+        "Resume",
+    ),
     *(
         "Respond",
         "Retry",
@@ -75,6 +87,7 @@ ONE_LINE = 100  # columns
 OFFLINE = {
     *("sandbox", "demo", "completion", "help", "version"),
     *("plan show", "plan diff"),
+    *("policy", "policy check", "policy test", "policy schema"),
     *("runs", "runs list", "runs show", "runs prune"),
 }
 """The commands that send no request to Losant."""

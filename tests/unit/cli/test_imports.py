@@ -11,7 +11,9 @@ from losant_tokens import cli, jobs
 from losant_tokens.cli._app import COMMANDS, app, command_app, slow_import
 
 MODULES = sorted(Path(cli.__file__).parent.rglob("*.py"))
-PUBLIC = ("losant_tokens", "losant_tokens.accounts", "losant_tokens.errors", "losant_tokens.jobs")
+PUBLIC = tuple(
+    f"losant_tokens{module}" for module in ("", ".accounts", ".errors", ".jobs", ".policy")
+)
 
 
 def imported_names(path: Path) -> Iterator[tuple[str, str]]:

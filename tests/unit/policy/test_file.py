@@ -14,6 +14,7 @@ from tests.support.policies import (
     CLEANUP,
     LADDER,
     RULE,
+    SAMPLE,
     load_policy,
     mistakes,
     places,
@@ -99,13 +100,27 @@ CASES = [
     (LADDER.replace("deactivate", "warn"), "8: cleanups[0].steps: must be in the order warn, deactivate, delete, each at most once"),
     (LADDER.replace('{ action = "deactivate", after = "14d" },', ""), "8: cleanups[0].steps: must have the step deactivate, because it can be undone and delete cannot"),
     ('[[cleanups]]\nname = "x"\nselect = { expired = true }\nmax_changes = 1\nsteps = [{ action = "deactivate" }]', '5: cleanups[0].steps: must have at least 2 steps: for one, write action = "..." instead'),
+    (CLEANUP + "allow_majority = 1", "7: cleanups[0].allow_majority: must be true or false, but it is a number"),
+    (RULE + CLEANUP.replace("old-ci", "never-expires"), '9: cleanups[0].name: "never-expires" is already the name of rules[0]'),
+    (RULE + SAMPLE.replace("never-expires", "never-expire"), '11: tests[0].expect[0]: "never-expire" is the name of no rule and no clean-up: did you mean never-expires?'),
+    (RULE + SAMPLE.replace("never-expires", "x"), '11: tests[0].expect[0]: "x" is the name of no rule and no clean-up'),
+    (RULE + SAMPLE.replace('"never-expires"', "1"), "11: tests[0].expect[0]: must be a string, but it is a number"),
+    (RULE + SAMPLE + SAMPLE, '14: tests[1].name: "a token without a date" is already the name of tests[0]'),
+    (RULE + SAMPLE.replace("updated", "updatd"), "10: tests[0].token.updatd: is not a key: did you mean updated?"),
+    (RULE + SAMPLE.replace("creator", 'expires = "1d", expired = "1d", creator'), "10: tests[0].token.expired: contradicts expires: a token has one expiration date"),
+    (RULE + SAMPLE.replace("creator", 'status = "gone", creator'), '10: tests[0].token.status: must be one of active, inactive, but it is "gone"'),
+    (RULE + "[[tests]]\n", "7: tests[0].name: is required; 7: tests[0].token: is required; 7: tests[0].expect: is required"),
+    (RULE + "tests = 1", "7: rules[0].tests: is not a key: the keys are name, select, severity, message"),
+    (RULE + "[tests]", "7: tests: must be a list of tables, but it is a table"),
+    (f"tests = [1]\n{RULE}", "1: tests[0]: must be a table, but it is a number"),
+    (RULE + SAMPLE.replace('["never-expires"]', "1"), '11: tests[0].expect: must be a list of strings, such as ["ci-*"], but it is a number'),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
 def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
     """A mistake is reported with its line, its path, and what to write instead."""
-    assert places(tmp_path, text) == [expected]
+    assert "; ".join(places(tmp_path, text)) == expected
 
 
 @pytest.mark.parametrize(

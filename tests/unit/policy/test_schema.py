@@ -1,0 +1,70 @@
+"""The JSON Schema of policy files."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from losant_tokens import policy
+from tests.support.policies import CLEANUP, LADDER, RULE, SAMPLE, mistakes
+from tests.unit.policy.test_file import CASES
+
+ROOT = Path(__file__).parents[3]
+CHECKER = jsonschema.Draft7Validator(policy.schema())
+# Mistakes that compare several values. A schema cannot express them, or not in a readable way.
+ONLY_READER_FINDS = (
+    *("is already the name", "protect: ", "cannot be combined", "contradicts", "in the order"),
+    *("the first step has no step", "steps[1].after: is required", "have the step deactivate"),
+    *(
+        "grace: is only",
+        "no rules and no cleanups",
+        "is not a length of time",
+        "is the name of no rule",
+    ),
+)
+
+
+def problems(text: str) -> list[str]:
+    """Return the problems that the schema finds in a file."""
+    return [error.message for error in CHECKER.iter_errors(tomllib.loads(text))]
+
+
+def test_schema_is_valid() -> None:
+    """The schema is valid in its own dialect."""
+    jsonschema.Draft7Validator.check_schema(policy.schema())
+
+
+@pytest.mark.parametrize("text", [RULE, CLEANUP, RULE + LADDER, RULE + SAMPLE])
+def test_valid_files(text: str) -> None:
+    """The schema accepts what the reader accepts."""
+    assert problems(text) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=[message for _, message in CASES])
+def test_mistakes(case: tuple[str, str]) -> None:
+    """The schema finds each mistake that is about one value."""
+    text, message = case
+    if not any(words in message for words in ONLY_READER_FINDS):
+        assert problems(text)
+
+
+def test_all_keys(tmp_path: Path) -> None:
+    """A selection has the same keys in the schema and in the messages of the reader."""
+    (mistake,) = mistakes(tmp_path, RULE.replace("never_expires", "zzz"))
+    keys = mistake.message.partition("the keys are ")[2].split(", ")
+    assert sorted(keys) == sorted(policy.schema()["definitions"]["select"]["properties"])
+
+
+def test_published_schema() -> None:
+    """The schema in the documentation is the one that the command prints."""
+    published = ROOT / "docs" / "policy.schema.json"
+    assert json.loads(published.read_text(encoding="utf-8")) == policy.schema()
+
+
+def test_example() -> None:
+    """The example is valid, and its tests pass."""
+    path = ROOT / "examples" / "policy.toml"
+    assert problems(path.read_text(encoding="utf-8")) == []
+    assert policy.load(path).tests
