@@ -50,6 +50,7 @@ __all__ = [
     "__version__",
     "accounts",
     "aiohttp_transport",
+    "audit",
     "can_create_tokens",
     "environment_proxy",
     "errors",
@@ -63,7 +64,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import accounts, errors, jobs, leaks, policy, sinks
+    from losant_tokens import accounts, audit, errors, jobs, leaks, policy, sinks
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -115,7 +116,7 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("accounts", "errors", "jobs", "leaks", "policy", "sinks")
+    _MODULES = ("accounts", "audit", "errors", "jobs", "leaks", "policy", "sinks")
     _HOMES = {
         "_payloads": (
             "NEVER",

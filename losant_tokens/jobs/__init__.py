@@ -26,6 +26,7 @@ from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan
+from losant_tokens.jobs._plan.token_listing import ListingResult, list_tokens
 from losant_tokens.jobs._predicates import PREDICATES, Predicate
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep
@@ -35,6 +36,7 @@ from losant_tokens.jobs._report.csv import harmless_cell
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._report.plan_page import save_plan_page
 from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._report.token_page import TokenPage, TokenPageRow, save_token_page
 from losant_tokens.jobs._rules import (
     Rule,
     active,
@@ -82,6 +84,7 @@ __all__ = [
     "LastSeen",
     "Ledger",
     "LeftAloneWarning",
+    "ListingResult",
     "LogProgress",
     "LogSource",
     "Outcome",
@@ -97,6 +100,8 @@ __all__ = [
     "Report",
     "Result",
     "Rule",
+    "TokenPage",
+    "TokenPageRow",
     "UnmatchedPatternWarning",
     "active",
     "all_of",
@@ -115,6 +120,7 @@ __all__ = [
     "job_state",
     "journal_path",
     "last_seen",
+    "list_tokens",
     "name_matches",
     "named",
     "never_expires",
@@ -126,6 +132,7 @@ __all__ = [
     "restore",
     "review_quarantines",
     "save_plan_page",
+    "save_token_page",
     "seen_within",
     "sweep",
 ]

@@ -1,13 +1,13 @@
 """The types of jobs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
 import anyio
 
-from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
 from losant_tokens.jobs import Counts, Entry, Header, Outcome, Plan, Progress, Report, Result, Rule
 
 SPAN = timedelta(days=90)
@@ -89,6 +89,21 @@ def reports(report: Report) -> None:
     assert_type(report.summary(), dict[str, Any])
     assert_type(report.save("report.html"), Path)
     assert_type(jobs.harmless_cell("=1"), str)
+
+
+def pages(page: jobs.TokenPage, rows: list[jobs.TokenPageRow]) -> None:
+    assert_type(jobs.save_token_page(page, rows, "tokens.html"), Path)
+
+
+async def listings(client: AsyncClient) -> None:
+    async def receive(tokens: Sequence[ApiToken | UserOauthToken]) -> None:
+        assert_type(tokens[0].id, str)
+
+    async def restart() -> None: ...
+
+    listing = await jobs.list_tokens(client, Owner.user(), receive, restart=restart)
+    assert_type(listing, jobs.ListingResult)
+    assert_type(listing.problems, tuple[str, ...])
 
 
 def rules() -> None:

@@ -10,6 +10,7 @@ REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
 NOT_OBJECTS = {
     "__version__",
     "accounts",
+    "audit",
     "errors",
     "jobs",
     "leaks",
@@ -23,6 +24,7 @@ def public_names() -> list[str]:
     modules = (
         "losant_tokens",
         "losant_tokens.accounts",
+        "losant_tokens.audit",
         "losant_tokens.jobs",
         "losant_tokens.leaks",
         "losant_tokens.policy",

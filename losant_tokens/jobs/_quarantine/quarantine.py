@@ -28,6 +28,7 @@ from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
+from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._types import Outcome
 
 SWEPT, RESTORED, FAILED = "swept", "restored", "failed"
@@ -199,6 +200,17 @@ class Quarantine:
                     if token["outcome"] == Outcome.DONE.value
                 },
             )
+
+    def holds(self, owner: Owner, token: Token) -> bool:
+        """Return whether a token still waits in this quarantine: inactive, and unchanged since.
+
+        Args:
+            owner: The owner of the token.
+            token: The token as it is listed now.
+        """
+        key = key_of(owner, token.id)
+        change = self.changes.get(key)
+        return change is not None and change.obstacle(token) is None
 
     def check(self, client: AsyncClient) -> None:
         """Refuse a quarantine for another base URL or account.

@@ -223,7 +223,7 @@ def _facts_section(title: str, facts: Sequence[Fact]) -> str:
     if not facts:
         return ""
     items = "".join(map(_fact, facts))
-    return f'<section><h2>{title}</h2><dl class="card facts">{items}</dl></section>'
+    return f'<section><h2>{_text(title)}</h2><dl class="card facts">{items}</dl></section>'
 
 
 def _fact(fact: Fact) -> str:

@@ -1,0 +1,291 @@
+"""`run`: list the tokens of many accounts, and decide the findings."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import attrs
+
+from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens import _validators as validators
+from losant_tokens.audit._changes import token_changes
+from losant_tokens.audit._checks import STALE_AFTER, AuditContext, Token
+from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
+from losant_tokens.audit._rules import AuditRule, enabled_rules, rules_of
+from losant_tokens.audit._store import Place, Store
+from losant_tokens.errors import LosantError, TokenExpired, Unauthorized
+from losant_tokens.policy import Policy
+
+Discover = Callable[[AsyncClient], Awaitable[Iterable[Owner]]]
+
+_PAGE_SIZE = 1000
+_PATIENCE = 300.0  # seconds
+
+
+def _as_owners(owners: Iterable[Owner]) -> tuple[Owner, ...]:
+    return tuple(owners)
+
+
+def _as_logs(logs: Iterable[str]) -> tuple[str, ...]:
+    return tuple(logs)
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """An account to audit.
+
+    Attributes:
+        name: The name of the account.
+        client: The client of the account, which is not open: the audit opens it and closes it. Pass
+            `contextlib.nullcontext(client)` for a client that is open.
+        owners: The owners of the tokens.
+        discover: Finds more owners with the open client; `None` if there are no more.
+        logs: The audit logs that show which tokens are in use: `org:ID` and `instance:ID`.
+    """
+
+    name: str
+    client: AbstractAsyncContextManager[AsyncClient] = attrs.field(repr=False)
+    owners: tuple[Owner, ...] = attrs.field(converter=_as_owners)
+    discover: Discover | None = attrs.field(default=None, repr=False)
+    logs: tuple[str, ...] = attrs.field(default=(), converter=_as_logs)
+
+
+@attrs.frozen(kw_only=True)
+class AuditProgress:
+    """The progress of an audit.
+
+    Attributes:
+        accounts: The number of accounts.
+        finished: The number of accounts that are finished, audited or not.
+        tokens: The number of tokens so far.
+        findings: The number of findings so far.
+    """
+
+    accounts: int
+    finished: int = 0
+    tokens: int = 0
+    findings: int = 0
+
+
+async def run(  # noqa: PLR0913 -- settings, all by keyword
+    targets: Iterable[Target],
+    *,
+    policy: Policy | None = None,
+    only: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    quarantines: Iterable[jobs.Quarantine] = (),
+    stale_after: timedelta = STALE_AFTER,
+    now: datetime | None = None,
+    max_accounts: int = 4,
+    page_size: int = _PAGE_SIZE,
+    patience: float = _PATIENCE,
+    on_progress: Callable[[AuditProgress], None] | None = None,
+) -> Audit:
+    """List all tokens of the accounts, and return the audit with its findings.
+
+    Nothing is changed. The tokens are kept in a temporary file, so memory hardly grows with their
+    number. An account or an owner that cannot be listed is noted in the audit, and the others are
+    audited. Close the audit, or use it in a `with` block.
+
+    Args:
+        targets: The accounts.
+        policy: A policy, whose rules are checked as well. Default: none.
+        only: The ids of the only rules to check. Default: all.
+        ignore: The ids of rules not to check. Default: none.
+        quarantines: The quarantines to look for tokens that are overdue, such as those of a
+            `losant_tokens.jobs.Ledger`. Default: none.
+        stale_after: How long a token must not have been updated, or seen in an audit log, for the
+            finding `not-seen`. Default: 180 days.
+        now: The time to compare dates with, with a time zone. Default: the time of each server, or
+            of this machine if the server does not state its own.
+        max_accounts: The maximum number of accounts at the same time. Default: 4.
+        page_size: The number of tokens on a page. Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+        on_progress: Called after each page and each account.
+
+    Raises:
+        ValidationError: An argument is invalid. Nothing was sent.
+    """
+    validators.check_argument(validators.optional(validators.aware_datetime), "run", "now", now)
+    for name, value in (("max_accounts", max_accounts), ("page_size", page_size)):
+        validators.check_argument(validators.integer(minimum=1), "run", name, value)
+    checked = tuple(targets)
+    rules = enabled_rules(policy, only, ignore)
+    store = Store()
+    try:
+        auditor = _Auditor(
+            store=store,
+            rules=rules,
+            policy=_policy_rules(policy, rules),
+            quarantines=tuple(quarantines),
+            stale_after=stale_after,
+            now=now,
+            page_size=page_size,
+            patience=patience,
+            on_progress=on_progress or (lambda _: None),
+            progress=AuditProgress(accounts=len(checked)),
+        )
+        accounts = await _run_all(auditor, checked, max_accounts)
+        await anyio.to_thread.run_sync(store.finish, rules)
+        return Audit(
+            created_at=now or datetime.now(UTC), accounts=accounts, rules=rules, store=store
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def _policy_rules(policy: Policy | None, rules: Sequence[AuditRule]) -> Mapping[str, jobs.Rule]:
+    if policy is None:
+        return {}
+    enabled = {rule.id for rule in rules}
+    pairs = zip(rules_of(policy), policy.rules, strict=True)
+    return {one.id: rule.rule() for one, rule in pairs if one.id in enabled}
+
+
+async def _run_all(
+    auditor: "_Auditor", targets: Sequence[Target], max_accounts: int
+) -> tuple[AuditedAccount, ...]:
+    """Audit several accounts at the same time, and return the results in the order of targets."""
+    results: dict[int, AuditedAccount] = {}
+    pending = iter(enumerate(targets))
+
+    async def work() -> None:
+        for place, target in pending:
+            results[place] = await auditor.audit(place, target)
+
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(min(max_accounts, len(targets))):
+                group.start_soon(work)
+    except ExceptionGroup as several:
+        # A single error, such as a full disk, can be reported in one line.
+        raise several.exceptions[0] from None
+    return tuple(results[place] for place in range(len(targets)))
+
+
+@attrs.define(kw_only=True)
+class _Auditor:
+    """Audits accounts into a store."""
+
+    store: Store
+    rules: Sequence[AuditRule]
+    policy: Mapping[str, jobs.Rule]
+    quarantines: Sequence[jobs.Quarantine]
+    stale_after: timedelta
+    now: datetime | None
+    page_size: int
+    patience: float
+    on_progress: Callable[[AuditProgress], None]
+    progress: AuditProgress
+
+    async def audit(self, place: int, target: Target) -> AuditedAccount:
+        """Audit an account, and return its result. A failure of the account is part of it."""
+        account = AuditedAccount(name=target.name, logs=target.logs)
+        try:
+            async with target.client as client:
+                account = attrs.evolve(account, base_url=client.base_url)
+                owners, problem = await _owners(target, client)
+                account = attrs.evolve(account, problem=problem)
+                context, account = await self._read_logs(target, client, account)
+                results = [
+                    result async for result in self._audit_owners(place, client, owners, context)
+                ]
+                account = attrs.evolve(account, owners=tuple(results))
+        except LosantError as error:
+            account = attrs.evolve(account, problem=str(error))
+        self._report(finished=1)
+        return account
+
+    async def _read_logs(
+        self, target: Target, client: AsyncClient, account: AuditedAccount
+    ) -> tuple[AuditContext, AuditedAccount]:
+        """Return the context of an account, and the account with the result of its logs."""
+        context = AuditContext(
+            account=target.name,
+            owner=Owner.user(),
+            now=self.now or datetime.now(UTC),
+            quarantines=[one for one in self.quarantines if one.base_url == client.base_url],
+            stale_after=self.stale_after,
+            rules=self.rules,
+            policy=self.policy,
+        )
+        if not target.logs:
+            return context, account
+        since = self.stale_after if self.now is None else self.now - self.stale_after
+        try:
+            seen = await jobs.last_seen(client, target.logs, since=since, patience=self.patience)
+            changes = await token_changes(client, seen)
+        except LosantError as error:
+            return context, attrs.evolve(account, log_problem=str(error))
+        context = attrs.evolve(
+            context,
+            last_seen=seen,
+            changed_by=changes.changed_by,
+            logs_read_since=context.now - self.stale_after,
+        )
+        account = attrs.evolve(account, log_gaps=seen.gaps, deleted_by=changes.deleted_by)
+        return context, account
+
+    async def _audit_owners(
+        self, place: int, client: AsyncClient, owners: Sequence[Owner], context: AuditContext
+    ) -> AsyncIterator[AuditedOwner]:
+        """Audit one owner after the other. A token that is invalid is not tried again."""
+        refusal: str | None = None
+        for number, owner in enumerate(owners):
+            if refusal is not None:
+                yield AuditedOwner(owner=owner, problem=refusal)
+                continue
+            where = Place(place, number, client.base_url)
+            try:
+                yield await self._audit_owner(client, attrs.evolve(context, owner=owner), where)
+            except LosantError as error:
+                await anyio.to_thread.run_sync(self.store.discard, where)
+                yield AuditedOwner(owner=owner, problem=str(error))
+                if isinstance(error, Unauthorized | TokenExpired):
+                    refusal = str(error)
+
+    async def _audit_owner(
+        self, client: AsyncClient, context: AuditContext, place: Place
+    ) -> AuditedOwner:
+        async def receive(tokens: Sequence[Token]) -> None:
+            now = self.now or client.server_time() or context.now
+            found = await anyio.to_thread.run_sync(
+                self.store.add, tokens, attrs.evolve(context, now=now), place
+            )
+            self._report(tokens=len(tokens), findings=found)
+
+        async def restart() -> None:
+            await anyio.to_thread.run_sync(self.store.discard, place)
+
+        listing = await jobs.list_tokens(
+            client,
+            context.owner,
+            receive,
+            restart=restart,
+            page_size=self.page_size,
+            patience=self.patience,
+        )
+        return AuditedOwner(owner=context.owner, tokens=listing.listed, incomplete=listing.problems)
+
+    def _report(self, *, finished: int = 0, tokens: int = 0, findings: int = 0) -> None:
+        before = self.progress
+        self.progress = AuditProgress(
+            accounts=before.accounts,
+            finished=before.finished + finished,
+            tokens=before.tokens + tokens,
+            findings=before.findings + findings,
+        )
+        self.on_progress(self.progress)
+
+
+async def _owners(target: Target, client: AsyncClient) -> tuple[list[Owner], str | None]:
+    """Return the owners of an account, and why some of them are not known, if so."""
+    owners, problem = list(target.owners), None
+    if target.discover is not None:
+        try:
+            owners += await target.discover(client)
+        except LosantError as error:
+            problem = f"not all owners are known: {error}"
+    return list(dict.fromkeys(owners)), problem

@@ -1,0 +1,103 @@
+"""Save a list of tokens as a page, for other purposes than a report or a plan."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._report.page import Fact, Notice, Page, Row, State, Tile, write_page
+from losant_tokens.jobs._report.path_check import check_target
+from losant_tokens.jobs._report.save import write_atomically
+from losant_tokens.jobs._types import Entry
+
+
+@frozen(kw_only=True)
+class TokenPageRow:
+    """A token of a page.
+
+    Attributes:
+        entry: The token.
+        state: The number of its state.
+        note: Text about the token, above the reason of the entry.
+    """
+
+    entry: Entry
+    state: int = 0
+    note: str = ""
+
+
+@frozen(kw_only=True)
+class TokenPage:
+    """The content of a page except its tokens. Every string is plain text.
+
+    Attributes:
+        headline: The headline.
+        where: The text below the headline.
+        notices: Problems to show above everything else.
+        tiles: Numbers in large type: each a name, the number, an explanation and the name of a
+            color.
+        facts_title: The title of the facts.
+        facts: Names with their values.
+        state_name: The name of the column of states.
+        states: The states: each the name of a color and a label. The list is sorted by their number
+            first.
+        full_list: Where all tokens are listed for a reader without JavaScript, as a sentence.
+    """
+
+    headline: str
+    where: str
+    notices: Sequence[str] = ()
+    tiles: Sequence[tuple[str, int, str, str]] = ()
+    facts_title: str
+    facts: Sequence[tuple[str, str]] = ()
+    state_name: str
+    states: Sequence[tuple[str, str]]
+    full_list: str
+
+
+def save_token_page(
+    page: TokenPage, rows: Iterable[TokenPageRow], path: str | os.PathLike[str]
+) -> Path:
+    """Save a list of tokens as an HTML page that only you can read, completely or not at all.
+
+    The page needs no network, and runs no script but its own. The names of colors are `done`,
+    `gone`, `changed`, `protected`, `failed`, `unknown`, `pending` and those of the actions.
+
+    Args:
+        page: The content.
+        rows: The tokens. They are written one by one.
+        path: The file. Its suffix must be `.html`. An existing file is replaced only if it is
+            empty, or a page by this package.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValidationError: The suffix is not `.html`.
+        GuardRefused: The file is not a page by this package, and not empty.
+        JobError: The file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".html":
+        raise ValidationError(f"The name of a page must end in .html: {path}")
+    check_target(path, None)
+    content = Page(
+        headline=page.headline,
+        where=(page.where,),
+        notices=tuple(map(Notice, page.notices)),
+        split=tuple((color, count) for _, count, _, color in page.tiles),
+        tiles=tuple(
+            Tile(name=name, value=value, note=note, key=key)
+            for name, value, note, key in page.tiles
+        ),
+        facts_title=page.facts_title,
+        facts=tuple(Fact(name, value) for name, value in page.facts),
+        state_name=page.state_name,
+        states=tuple(State(color, label) for color, label in page.states),
+        rows=(Row(row.entry, row.state, row.note) for row in rows),
+        full_list=page.full_list,
+    )
+    write_atomically(path, lambda file: write_page(content, file))
+    return path

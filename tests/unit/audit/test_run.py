@@ -1,0 +1,261 @@
+"""Audits of several accounts."""
+
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from losant_tokens import AsyncClient, Owner, audit
+from losant_tokens.audit import AuditProgress, Target
+from losant_tokens.errors import ConnectFailed, ValidationError
+from losant_tokens.policy import Severity
+from losant_tokens.testing import FakeLosant
+from tests.support.audits import (
+    APPLICATION,
+    DAY,
+    NOW,
+    USER,
+    add,
+    audit_of,
+    client_of,
+    fake_at_now,
+)
+from tests.support.policies import RULE, load_policy
+
+APPLICATION_ONLY = ["applicationApiTokens.get"]
+BOTH = [USER, APPLICATION]
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    return fake_at_now()
+
+
+def target(fake: FakeLosant, name: str = "prod", **settings: Any) -> Target:
+    return Target(**{"name": name, "client": client_of(fake), "owners": [USER], **settings})
+
+
+async def test_ranking(fake: FakeLosant) -> None:
+    """The token with the worst finding comes first, then the token with more of them."""
+    add(fake, "fine")
+    add(fake, "old", creation_date=NOW - 400 * DAY)
+    add(fake, "both", expiration_date=None, scope=["all.User"])
+    add(fake, "mint", scope=["userApiTokens.post"])
+    add(fake, "eternal", expiration_date=None)
+
+    with await audit_of(fake) as result:
+        names = [one.token.name for one in result.tokens()]
+        rules = [finding.rule for finding in result.findings()]
+
+        assert names == ["both", "mint", "eternal", "old", "fine"]
+        assert rules[:3] == ["can-create-tokens", "all-scopes", "never-expires"]
+        assert (result.token_count, result.worst) == (5, Severity.HIGH)
+        assert result.findings_by_rule["can-create-tokens"] == 2
+        assert list(result.tokens_by_severity.values()) == [0, 2, 1, 1, 0]
+
+
+async def test_facts(fake: FakeLosant) -> None:
+    """The stored facts about a token are the listed ones, whatever characters they have."""
+    add(fake, "x\ud800\n", description="d", expiration_date=None)
+
+    with await audit_of(fake) as result:
+        (one,) = result.tokens()
+
+    (stored,) = fake.tokens()
+    token = one.token
+    assert (token.name, token.description, token.scope) == ("x\ud800\n", "d", ("device.get",))
+    assert (token.account, token.owner, token.id) == ("prod", USER, stored.id)
+    assert (token.creation_date, token.expiration_date) == (NOW - 10 * DAY, None)
+    assert one.severity is Severity.MEDIUM
+
+
+async def test_equal_names(fake: FakeLosant) -> None:
+    """Equal names are counted for each owner, over all of its pages."""
+    for number in range(7):
+        add(fake, "ci" if number % 2 else "nightly")
+        add(fake, "ci" if number < 2 else f"ci-{number}", APPLICATION)
+
+    with await audit_of(fake, [USER, APPLICATION], page_size=2) as result:
+        found = [(one.owner, one.token.name, one.message) for one in result.findings()]
+
+    assert found.count((USER, "ci", "3 tokens of this owner have this name.")) == 3
+    assert found.count((USER, "nightly", "4 tokens of this owner have this name.")) == 4
+    assert len(found) == 7
+
+
+async def test_many_tokens(fake: FakeLosant) -> None:
+    """Tokens are returned in batches, without leaving out or repeating any."""
+    for number in range(1203):
+        add(fake, f"ci-{number}", expiration_date=None if number % 3 else NOW + DAY)
+
+    with await audit_of(fake) as result:
+        ids = [one.token.id for one in result.tokens()]
+
+    assert len(ids) == len(set(ids)) == 1203
+
+
+async def test_several_accounts(fake: FakeLosant) -> None:
+    """An account that fails is reported, and the others are audited."""
+    add(fake, "ci", expiration_date=None)
+    add(fake, "app", APPLICATION)
+    good = target(fake, "good")
+    targets = [
+        target(fake, "bad", client=AsyncClient("nope", transport=fake.transport())),
+        target(fake, "broken", client=_Broken()),
+        good,
+        target(fake, "half", client=client_of(fake, scopes=APPLICATION_ONLY), owners=BOTH),
+    ]
+    seen: list[AuditProgress] = []
+
+    with await audit.run(targets, max_accounts=2, on_progress=seen.append) as result:
+        bad, broken, audited, half = result.accounts
+
+        assert [one.name for one in result.accounts] == ["bad", "broken", "good", "half"]
+        assert [one.is_audited for one in result.accounts] == [False, False, True, True]
+        assert "Invalid access token" in bad.problems[0]
+        assert broken.problems == ("no such host",)
+        assert (audited.problems, audited.owners[0].tokens) == ((), 1)
+        assert half.problems[0].startswith("user: userApiTokens.get needs a token with one of")
+        assert half.owners[1].tokens == 1
+        assert not result.is_complete
+        assert [one.token.name for one in result.tokens()] == ["ci", "app"]
+    assert seen[-1] == AuditProgress(accounts=4, finished=4, tokens=2, findings=1)
+
+
+class _Broken(nullcontext[AsyncClient]):
+    """A client that cannot be opened."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def __aenter__(self) -> AsyncClient:
+        raise ConnectFailed("no such host")
+
+
+async def test_refused_tokens_are_not_tried_again(fake: FakeLosant) -> None:
+    """If the API refuses the token of an account, no other owner is listed with it."""
+    client = AsyncClient("nope", transport=fake.transport(), scope_check="off")
+
+    with await audit.run([target(fake, client=client, owners=[USER, APPLICATION])]) as result:
+        (account,) = result.accounts
+
+    assert len(fake.requests) == 1
+    assert [one.problem for one in account.owners] == [account.owners[0].problem] * 2
+
+
+async def test_an_owner_of_two_accounts(fake: FakeLosant) -> None:
+    """A token that two accounts list is counted once, for the first account."""
+    add(fake, "app", APPLICATION, expiration_date=None)
+    targets = [target(fake, name, owners=[APPLICATION]) for name in ("one", "two")]
+
+    with await audit.run(targets) as result:
+        assert [one.account for one in result.findings()] == ["one"]
+        assert [one.owners[0].tokens for one in result.accounts] == [1, 1]
+        assert result.token_count == 1
+
+
+async def test_discovered_owners(fake: FakeLosant) -> None:
+    """Owners that the account can discover are audited, too, and a failure is reported."""
+    add(fake, "app", APPLICATION)
+
+    async def discover(_: AsyncClient) -> list[Owner]:
+        return [APPLICATION, USER]
+
+    async def fail(_: AsyncClient) -> list[Owner]:
+        raise ConnectFailed("no route")
+
+    targets = [target(fake, "all", discover=discover), target(fake, "some", discover=fail)]
+    with await audit.run(targets) as result:
+        first, second = result.accounts
+
+    assert [one.owner for one in first.owners] == [USER, APPLICATION]
+    assert second.problems == ("not all owners are known: no route",)
+
+
+async def test_tokens_that_move(fake: FakeLosant) -> None:
+    """A listing that may be incomplete is read again, and its first reading is discarded."""
+    for number in range(9):
+        add(fake, f"ci-{number}", expiration_date=None)
+    seen: list[AuditProgress] = []
+
+    def move_once(progress: AuditProgress) -> None:
+        seen.append(progress)
+        if len(seen) == 1:
+            add(fake, "first in the list", id="0" * 24)
+
+    with await audit_of(fake, page_size=3, on_progress=move_once) as result:
+        names = [one.token.name for one in result.tokens()]
+
+        expected = [*(f"ci-{number}" for number in range(9)), "first in the list"]
+        assert sorted(names) == expected
+        assert (result.token_count, result.is_complete) == (10, True)
+    assert seen[-1].tokens > 10
+
+
+async def test_policy(fake: FakeLosant, tmp_path: Path) -> None:
+    """The rules of a policy are checked, and can be chosen like the others."""
+    add(fake, "ci", expiration_date=None)
+    policy = load_policy(tmp_path, RULE)
+
+    with await audit_of(fake, policy=policy) as result:
+        (one,) = result.tokens()
+        assert [finding.rule for finding in one.findings] == [
+            "policy/never-expires",
+            "never-expires",
+        ]
+        assert one.findings[0].message == "The token never expires."
+        assert result.rules[-1].summary == "The token never expires."
+        assert result.rules[0].summary == (
+            "A token can create tokens, even with more scopes than its own."
+        )
+    with await audit_of(fake, policy=policy, ignore=["policy/never-expires"]) as result:
+        assert [one.rule for one in result.findings()] == ["never-expires"]
+    with await audit_of(fake, policy=policy, only=["policy/never-expires"]) as result:
+        assert [one.rule for one in result.findings()] == ["policy/never-expires"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"only": ["nope"]}, "run.only has the unknown rule 'nope'. The rules are can-create-t"),
+        ({"ignore": ["nope"]}, "run.ignore has the unknown rule 'nope'"),
+        ({"ignore": "expired"}, "run.ignore must be a list of rules, but it is a string"),
+        ({"now": NOW.replace(tzinfo=None)}, "run.now"),
+        ({"max_accounts": 0}, "run.max_accounts"),
+        ({"page_size": 0}, "run.page_size"),
+    ],
+)
+async def test_invalid_arguments(fake: FakeLosant, settings: dict[str, Any], problem: str) -> None:
+    """An invalid argument is refused before anything is sent."""
+    with pytest.raises(ValidationError, match=problem):
+        await audit.run([target(fake)], **settings)
+
+    assert fake.requests == ()
+
+
+async def test_an_error_of_the_caller(fake: FakeLosant) -> None:
+    """An error in the progress function ends the audit, and is raised as it is."""
+
+    def fail(_: AuditProgress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await audit.run([target(fake)], on_progress=fail)
+
+
+async def test_a_given_time(fake: FakeLosant) -> None:
+    """A time that the caller gives is used for all rules, and as that of the audit."""
+    add(fake, "ci", expiration_date=NOW + 90 * DAY)
+    later = NOW + timedelta(days=91)
+
+    with await audit_of(fake, now=later) as result:
+        assert [one.rule for one in result.findings()] == ["expired"]
+        assert result.created_at == later
+
+
+async def test_no_tokens(fake: FakeLosant) -> None:
+    """An account without tokens has no findings."""
+    with await audit_of(fake) as result:
+        assert (list(result.tokens()), result.worst, result.is_complete) == ([], None, True)
