@@ -290,6 +290,14 @@ class AsyncClient:
         return self._session.credential.account
 
     @property
+    def scopes(self) -> frozenset[str] | None:
+        """The scopes of the client's token: those that were passed, or else those in its claims.
+
+        `None` if they are unknown.
+        """
+        return self._session.credential.scopes
+
+    @property
     def token_expires_at(self) -> datetime | None:
         """When the client's token expires, by its claims; `None` if they do not say so."""
         return self._session.credential.expires_at

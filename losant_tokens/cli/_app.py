@@ -167,6 +167,25 @@ COMMANDS = {
         texts.POLICY_SCHEMA,
         "losant_tokens.policy",
     ),
+    "account": _Command(None, "List or check accounts.", texts.ACCOUNT, task=_ACCOUNTS),
+    "account list": _Command(
+        "account:list_accounts",
+        "List the accounts of the configuration file.",
+        texts.ACCOUNT_LIST,
+    ),
+    "account check": _Command(
+        "account:check_accounts",
+        "Check the token of each account with a harmless request.",
+        texts.ACCOUNT_CHECK,
+        _CLIENT,
+    ),
+    "whoami": _Command(
+        "account:describe_tokens",
+        "Show the account, scopes and expiry of the token in use.",
+        texts.WHOAMI,
+        _CLIENT,
+        _ACCOUNTS,
+    ),
     "demo": _Command(
         "demo:run_demo",
         "Watch a clean-up of a fake Losant on this machine.",

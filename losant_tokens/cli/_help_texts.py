@@ -355,6 +355,58 @@ Examples:
   losant-tokens policy schema > policy.schema.json\
 """
 
+_CONFIG = """\
+The configuration file is ~/.config/losant-tokens/config.toml, the file of
+--config, or that of LOSANT_TOKENS_CONFIG. It names the place of each token:
+
+  [accounts.prod]
+  owners = ["user", "applications", "instances"]
+  token = { command = ["op", "read", "op://work/losant"] }
+
+  [accounts.staging]
+  url = "https://api.staging.example.com"
+  token = { env = "LOSANT_STAGING_TOKEN" }\
+"""
+
+ACCOUNT = f"""\
+{_CONFIG}
+
+Examples:
+  losant-tokens account list
+  losant-tokens account check\
+"""
+
+ACCOUNT_LIST = f"""\
+No request is sent, and no token is read.
+
+{_CONFIG}
+
+Examples:
+  losant-tokens account list
+  losant-tokens account list --json | jq -r '.[].name'\
+"""
+
+ACCOUNT_CHECK = f"""\
+{_TOKEN}
+Without --account, all accounts of the configuration file are checked: each
+token is read, and lists one token. Nothing is changed. The exit code is 1 if a
+check fails.
+
+Examples:
+  losant-tokens account check
+  losant-tokens account check --account prod --json\
+"""
+
+WHOAMI = f"""\
+{_TOKEN}
+The token is checked with a harmless request, which lists one token. The account
+and the scopes come from the claims of the token.
+
+Examples:
+  losant-tokens whoami
+  losant-tokens whoami --json | jq -r .expiresAt\
+"""
+
 COMPLETION = """\
 TAB then completes commands, options, scopes, files, and the
 ids and names of tokens, which are cached for a minute.

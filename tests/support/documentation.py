@@ -133,6 +133,7 @@ class Page:
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
+            "XDG_CONFIG_HOME": str(self.folder / ".config"),
             "LOSANT_API_URL": base_url,
             "LOSANT_API_TOKEN": self.own_token,
             "COLUMNS": "100",

@@ -36,7 +36,13 @@ FILES = MappingProxyType(
 """The commands that write the files which examples read."""
 
 _QUARANTINE = "losant-tokens quarantine --not-updated-for 180d --grace 30d --yes"
+_ACCOUNT = (
+    'umask 022; mkdir -p ~/.config/losant-tokens; printf \'[accounts.prod]\\nurl = "%s"\\n'
+    'token = { env = "LOSANT_API_TOKEN" }\\n\' $LOSANT_API_URL '
+    "> ~/.config/losant-tokens/config.toml"
+)
 BEFORE: dict[str, str] = {
+    "account": _ACCOUNT,
     "--resume": "losant-tokens apply plan.jsonl --yes",
     "last": _QUARANTINE,
     "--due": _QUARANTINE,

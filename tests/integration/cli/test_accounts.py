@@ -1,6 +1,8 @@
 """Accounts in the command: `--account`, `--config` and the token file."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from losant_tokens.cli._options import AccountsOptions
 from losant_tokens.cli._token_memory import token_memory, tokens_in_memory
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
+
+ID = "575ecdf07ae143cd83dc4a9a"
 
 
 @pytest.fixture
@@ -209,3 +213,121 @@ def test_contradicting_selections(config: Path) -> None:
     config.write_text("")
     with pytest.raises(UsageError, match=r"config\.toml has no account"):
         names(all_accounts=True)
+
+
+# --- account list, account check, whoami -----------------------------------------------------
+
+
+def test_account_list(command: Command, config: Path, service: str) -> None:
+    """The list has the settings of each account and no token, and sends no request."""
+    config.write_text(
+        'default_account = "prod"\n'
+        f'{config.read_text()}owners = ["user", "instances"]\naudit_logs = ["org:{ID}"]\n'
+    )
+    code, out, err = command("account", "list")
+    rows = [line.split() for line in out.splitlines()]
+    assert (code, err, rows[0]) == (0, "", ["ACCOUNT", "URL", "OWNERS", "TOKEN"])
+    assert rows[1] == ["prod", "(default)", service, "user", "env", "PROD"]
+    assert rows[2][2:] == ["user,", "instances", "env", "STAGING"]
+
+    found = json.loads(command("account", "list", "--json", "--config", str(config))[1])
+    assert found[1] == {
+        "name": "staging",
+        "url": found[1]["url"],
+        "owners": ["user", "instances"],
+        "auditLogs": [f"org:{ID}"],
+        "token": "env STAGING",
+        "default": False,
+    }
+
+
+def test_account_list_of_an_empty_file(command: Command, config: Path) -> None:
+    """A file without accounts is reported."""
+    config.write_text("")
+    assert command("account", "list") == (0, "", f"There are no accounts in {config}.\n")
+
+
+def test_account_check(command: Command, config: Path) -> None:
+    """Each account is checked, and the exit code is 1 because the token of one is missing."""
+    code, out, err = command("account", "check")
+    assert (code, err) == (1, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert [row[:3] for row in rows[1:]] == [
+        ["prod", "failed", "unknown"],
+        ["staging", "ok", "unknown"],
+    ]
+    assert "PROD is not set" in out
+
+    code, out, _ = command("account", "check", "--account", "staging", "--json")
+    assert (code, [one["state"] for one in json.loads(out)]) == (0, ["ok"])
+
+
+@pytest.mark.parametrize(
+    ("scopes", "lines"),
+    [
+        (
+            ["all.User.read"],
+            [
+                "Scopes: all.User.read",
+                "Creates tokens: no",
+                "Check: ok: accepted: it lists the tokens of user",
+            ],
+        ),
+        (
+            ["device.get", "all.Device"],
+            ["Check: not checked: its scopes allow no list of tokens"],
+        ),
+    ],
+)
+def test_whoami(
+    scopes: list[str],
+    lines: list[str],
+    command: Command,
+    config: Path,
+    fake: FakeLosant,
+    service: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The token in use is described: its place, scopes, expiry, and whether the API accepts it."""
+    expires_at = datetime.now(UTC) + timedelta(days=9, hours=1)
+    token = fake.add_token("mine", scope=scopes, expiration_date=expires_at)
+    monkeypatch.setenv("PROD", token.secret)
+
+    code, out, err = command("whoami", "--account", "prod")
+
+    shown = [" ".join(line.split()) for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert shown[:3] == ["Account: prod", f"URL: {service}", "Token: env PROD"]
+    assert set(lines) <= set(shown)
+    assert "(in 9 days)" in out
+
+
+def test_whoami_without_an_account(
+    command: Command,
+    config: Path,
+    service: str,
+    prod: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The token of the environment is described as well, with the variable that it comes from."""
+    monkeypatch.setenv("LOSANT_API_URL", service)
+    monkeypatch.setenv("LOSANT_API_TOKEN", prod)
+    found = json.loads(command("whoami", "--json")[1])
+    assert (found["account"], found["token"]) == ("environment", "env LOSANT_API_TOKEN")
+    assert (found["scopes"], found["canCreateTokens"]) == (["all.User"], True)
+
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text("opaque")
+    monkeypatch.delenv("LOSANT_API_TOKEN")
+    monkeypatch.setenv("LOSANT_API_TOKEN_FILE", str(file))
+    code, out, _ = command("whoami")
+    assert (code, "env LOSANT_API_TOKEN_FILE" in out, "401" in out) == (1, True, True)
+    assert "unknown: the token does not name them" in out
+
+
+def test_whoami_of_several_accounts(command: Command, config: Path, prod: str) -> None:
+    """Several accounts are a list in JSON."""
+    found = json.loads(command("whoami", "--all-accounts", "--json")[1])
+    assert [one["account"] for one in found] == ["prod", "staging"]

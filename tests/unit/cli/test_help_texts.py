@@ -86,7 +86,7 @@ BANNED = re.compile(
 ONE_LINE = 100  # columns
 OFFLINE = {
     *("sandbox", "demo", "completion", "help", "version"),
-    *("plan show", "plan diff"),
+    *("account", "account list", "plan show", "plan diff"),
     *("policy", "policy check", "policy test", "policy schema"),
     *("runs", "runs list", "runs show", "runs prune"),
 }
