@@ -57,6 +57,7 @@ from losant_tokens.jobs._rules import (
 from losant_tokens.jobs._types import (
     Counts,
     Entry,
+    Evidence,
     Header,
     LeftAloneWarning,
     Outcome,
@@ -74,6 +75,7 @@ __all__ = [
     "REPORT_SUFFIXES",
     "Counts",
     "Entry",
+    "Evidence",
     "EvidenceError",
     "GuardRefused",
     "Header",

@@ -127,6 +127,29 @@ class Counts:
 
 
 @frozen(kw_only=True)
+class Evidence:
+    """The evidence of use that a plan was made with, from audit logs.
+
+    Attributes:
+        span: How long ago a token may have changed something to be protected.
+        sources: The audit logs: `org:ID` or `instance:ID`.
+        until: The server's time when the audit logs were read.
+        protected: The number of tokens that are protected because they were seen.
+        gaps: Why the logs may not show all changes within the span, one sentence for each reason.
+    """
+
+    span: timedelta
+    sources: tuple[str, ...]
+    until: datetime
+    protected: int = 0
+    gaps: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        days = counted(self.span / timedelta(days=1), "day")
+        return f"{self.protected:,} protected: seen changing something within {days}"
+
+
+@frozen(kw_only=True)
 class Header:
     """The header of a plan: the owners, the rule, the action and the counts.
 
@@ -154,6 +177,7 @@ class Header:
         token_expires_at: When that token expires; `None` if it is unknown.
         refused: Why a guard refused the plan, one sentence for each reason. A refused plan cannot
             be applied.
+        seen: The evidence of use that protects tokens; `None` if no audit log was read.
     """
 
     created_at: datetime
@@ -173,6 +197,7 @@ class Header:
     cannot_apply: tuple[str, ...] = ()
     token_expires_at: datetime | None = None
     refused: tuple[str, ...] = ()
+    seen: Evidence | None = None
 
     @property
     def total(self) -> Counts:

@@ -54,6 +54,10 @@ async def evidence(client: AsyncClient) -> None:
 
     await jobs.last_seen(client, source, on_progress=report_progress)
     assert_type(jobs.seen_within(SPAN, seen), Rule)
+    plan = await jobs.plan(
+        client, Owner.user(), select=jobs.expired(), seen_in=[source], protect_seen=SPAN
+    )
+    assert_type(plan.header.seen, jobs.Evidence | None)
 
 
 async def failed_job(client: AsyncClient, plan: Plan) -> None:

@@ -84,6 +84,17 @@ class LastSeen(Mapping[str, datetime]):
         return len(self._times)
 
 
+def seen_reason(seen: LastSeen | None, token_id: str) -> str | None:
+    """Return the reason why a token is in use, as a phrase; `None` if it was not seen.
+
+    Args:
+        seen: The evidence, if there is any.
+        token_id: The id of the token.
+    """
+    time = None if seen is None else seen.get(token_id)
+    return None if time is None else f"seen changing something on {time.date().isoformat()}"
+
+
 async def last_seen(
     client: AsyncClient,
     sources: LogSource | str | Iterable[LogSource | str],

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from losant_tokens.errors import ValidationError
-from losant_tokens.jobs._evidence.last_seen import LastSeen
+from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
 from losant_tokens.jobs._rules import Match, Rule, Token, checked_span, format_days
 
 MAX_EVIDENCE_AGE = timedelta(hours=1)
@@ -43,6 +43,6 @@ def seen_within(span: timedelta, seen: LastSeen) -> Rule:
     return Rule(
         f"seen within {format_days(limit)}",
         match,
-        lambda token, _: f"seen changing something on {seen[token.id].date().isoformat()}",
+        lambda token, _: str(seen_reason(seen, token.id)),
         uses_time=True,
     )

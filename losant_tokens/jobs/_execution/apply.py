@@ -10,12 +10,12 @@ from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import LosantError
-from losant_tokens.jobs._errors import PlanRefused
+from losant_tokens.jobs._errors import EvidenceError, PlanRefused
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_report import report_of_earlier_runs
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._execution.open_files import JobFiles
-from losant_tokens.jobs._execution.preflight import check_account_of_job, check_age, read_states
+from losant_tokens.jobs._execution.preflight import Preflight, check_age, check_job, read_states
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue
 from losant_tokens.jobs._execution.token_executor import Executor
@@ -52,6 +52,9 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
 ) -> Report:
     """Carry out the action of a plan on its tokens.
 
+    If the plan was made with audit logs, their new entries are read first, and a token that has
+    changed something since is left alone.
+
     If you cancel it, it starts no more requests, gives requests in flight a grace period, records
     their outcomes, and raises the cancellation. `resume=True` continues a job that ended early.
 
@@ -82,8 +85,9 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         PlanRefused: The plan is for another base URL, is too old, or was altered.
         JournalError: The journal cannot be read or written, the job was started before, or another
             process applies the same plan.
-        JobFailed: The plan is for another account, or the job ended in an error. `report` says what
-            was done, and `__cause__` is the error.
+        JobFailed: The plan is for another account, an audit log that protects its tokens cannot be
+            read, or the job ended in an error. `report` says what was done, and `__cause__` is the
+            error.
         LosantError: The API refused the token before the job started.
     """
     validators.check_argument(
@@ -96,12 +100,12 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     plan.check(client.base_url, None, plan.header.created_at)  # The age is checked later.
     path = Path(journal) if journal is not None else journal_path(plan)
     listener = Listener(on_progress)
-    gave_up: str | None = None
+    preflight = Preflight()
     earlier_states = await anyio.to_thread.run_sync(read_states, plan, path)
     # The report of a finished job can be written without the API and the token.
     if not resume or earlier_states.has_unfinished(retry_failed=retry_failed):
         try:
-            gave_up = await check_account_of_job(
+            preflight = await check_job(
                 client,
                 plan,
                 check=account_check,
@@ -109,7 +113,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
                 listener=listener,
                 stop_events=(stop, abort),
             )
-        except PlanRefused as error:
+        except (PlanRefused, EvidenceError) as error:
             report = await anyio.to_thread.run_sync(
                 report_of_earlier_runs, plan, path, earlier_states
             )
@@ -135,16 +139,17 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             held_back=HeldBackResults(
                 client, opened, patience, is_account_confirmed=account_check == "enforce"
             ),
+            seen=preflight.seen,
         )
         planned = plan.header.total
         retried = opened.states.counts()[Outcome.FAILED] if retry_failed else 0
         progress = ProgressReporter(
             planned.selected, planned.protected, opened.states, throttle, listener
         )
-        pool = WorkerPool(executor, progress, grace, gave_up)
+        pool = WorkerPool(executor, progress, grace, preflight.gave_up)
         failure: LosantError | None = None
         try:
-            if gave_up is None:
+            if preflight.gave_up is None:
                 await pool.run(stop, abort)
         except LosantError as error:
             failure = error

@@ -1,4 +1,7 @@
-"""Check a job before it starts: the account, the age of the plan, and what earlier runs did."""
+"""Check a job before it starts: the account, the age of the plan, and what earlier runs did.
+
+If audit logs protect tokens of the plan, their new entries are read as well.
+"""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -6,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
+import attrs
 
 from losant_tokens import AsyncClient
 from losant_tokens._retry import may_retry_in_job
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import JournalError, PlanRefused
+from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.progress import Listener, report_account_check
 from losant_tokens.jobs._plan.account_check import AccountCheck, check_account
@@ -20,9 +25,24 @@ from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import counted
 
 _HOUR = timedelta(hours=1)
+_LATE_ENTRIES = timedelta(minutes=10)  # A log may show a request some time after it was sent.
 
 
-async def check_account_of_job(
+@attrs.define
+class Preflight:
+    """The result of the checks before a job starts.
+
+    Attributes:
+        gave_up: Why the job gives up; `None` if it does not.
+        seen: The tokens that audit logs show in use since the plan was made; `None` if the plan
+            was made without audit logs.
+    """
+
+    gave_up: str | None = None
+    seen: LastSeen | None = None
+
+
+async def check_job(
     client: AsyncClient,
     plan: Plan,
     *,
@@ -30,8 +50,8 @@ async def check_account_of_job(
     patience: float,
     listener: Listener,
     stop_events: Iterable[anyio.Event | None],
-) -> str | None:
-    """Compare the account of the plan with the client's. If the job gives up, return why.
+) -> Preflight:
+    """Compare the account of the plan with the client's, and read new entries of audit logs.
 
     Args:
         client: The client.
@@ -43,6 +63,7 @@ async def check_account_of_job(
 
     Raises:
         PlanRefused: The accounts differ, or cannot be compared.
+        EvidenceError: An audit log that protects tokens of the plan cannot be read.
         LosantError: The API refused the token.
     """
 
@@ -50,6 +71,7 @@ async def check_account_of_job(
         await event.wait()
         group.cancel_scope.cancel()
 
+    result = Preflight()
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(report_account_check, listener, plan.header.total.selected)
@@ -58,14 +80,27 @@ async def check_account_of_job(
                 group.start_soon(cancel_after, event)
         try:
             await check_account(client, plan, check=check, patience=patience)
+            result.seen = await _seen_since(client, plan, patience)
         except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
             failure = error
         group.cancel_scope.cancel()
     if failure is None:
-        return None
+        return result
     if isinstance(failure, LosantError) and may_retry_in_job(failure):
-        return f"the API does not respond; last seen: {describe(failure)}"
+        return Preflight(gave_up=f"the API does not respond; last seen: {describe(failure)}")
     raise failure
+
+
+async def _seen_since(client: AsyncClient, plan: Plan, patience: float) -> LastSeen | None:
+    """Return the tokens that are in use by the evidence since the plan was made.
+
+    A plan is valid for hours, in which a token that it selects can be used.
+    """
+    seen = plan.header.seen
+    if seen is None or not plan.header.total.selected:
+        return None
+    since = seen.until - _LATE_ENTRIES
+    return await last_seen(client, seen.sources, since=since, patience=patience)
 
 
 def check_age(client: AsyncClient, plan: Plan, max_age: timedelta, *, resume: bool) -> None:

@@ -29,6 +29,7 @@ from losant_tokens.errors import (
     Unauthorized,
     ValidationError,
 )
+from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._execution.token_result import TokenResult
@@ -59,6 +60,7 @@ class Executor:
         throttle: The throttle that grants slots.
         queue: The queue for deferred items.
         held_back: The results that other tokens must confirm.
+        seen: The tokens that audit logs show in use since the plan was made.
     """
 
     client: AsyncClient
@@ -69,6 +71,7 @@ class Executor:
     throttle: Throttle
     queue: WorkQueue
     held_back: HeldBackResults
+    seen: LastSeen | None = None
 
     async def execute(self, item: WorkItem) -> None:
         """Execute the action on one token, and record the outcome.
@@ -97,7 +100,8 @@ class Executor:
             return TokenResult(Outcome.PROTECTED)
         if self.client.uses_token(entry.id):
             return TokenResult(Outcome.PROTECTED, "the token in use")
-        return None
+        reason = seen_reason(self.seen, entry.id)
+        return None if reason is None else TokenResult(Outcome.PROTECTED, reason)
 
     async def _attempt(self, item: WorkItem) -> TokenResult | None:
         """Read the token, compare it, and change it. Return `None` to start again immediately.

@@ -9,7 +9,8 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Header
+from losant_tokens.jobs._evidence.log_source import LogSource
+from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Evidence, Header
 
 T = TypeVar("T")
 
@@ -133,6 +134,7 @@ def header_members(header: Header) -> dict[str, Any]:
         "clockSkew": None if skew is None else round(skew.total_seconds(), 3),
         "incomplete": list(header.incomplete),
         **_quarantine_members(header),
+        **_seen_members(header),
         "cannotApply": list(header.cannot_apply),
         "tokenExpires": timestamp(header.token_expires_at),
         "refused": list(header.refused),
@@ -147,6 +149,22 @@ def _quarantine_members(header: Header) -> dict[str, Any]:
     if header.quarantines:
         members["quarantines"] = list(header.quarantines)
     return members
+
+
+def _seen_members(header: Header) -> dict[str, Any]:
+    """Return the evidence of use that only plans with audit logs have."""
+    seen = header.seen
+    if seen is None:
+        return {}
+    return {
+        "seen": {
+            "span": round(seen.span.total_seconds()),
+            "sources": list(seen.sources),
+            "until": timestamp(seen.until),
+            "protected": seen.protected,
+            "gaps": list(seen.gaps),
+        }
+    }
 
 
 def parse_header(data: dict[str, Any]) -> Header:
@@ -179,6 +197,25 @@ def parse_header(data: dict[str, Any]) -> Header:
         cannot_apply=_strings(data.get("cannotApply", [])),
         token_expires_at=None if expires is None else parse_timestamp(_checked(expires, str)),
         refused=_strings(data.get("refused", [])),
+        seen=_seen(data.get("seen")),
+    )
+
+
+def _seen(data: object) -> Evidence | None:
+    if data is None:
+        return None
+    members = _checked(data, dict)
+    for source in _strings(members["sources"]):
+        LogSource.parse(source)
+    span, protected = _seconds(members["span"]), _checked(members["protected"], int)
+    if span < timedelta(0) or protected < 0:
+        raise ValueError(data)
+    return Evidence(
+        span=span,
+        sources=_strings(members["sources"]),
+        until=parse_timestamp(_checked(members["until"], str)),
+        protected=protected,
+        gaps=_strings(members["gaps"]),
     )
 
 

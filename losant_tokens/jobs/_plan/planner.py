@@ -16,6 +16,7 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.jobs._errors import GuardRefused, JobError
+from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.page_cursor import ListedPage
@@ -25,8 +26,11 @@ from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import (
     PAGE_SIZE,
     PATIENCE,
+    PROTECT_SEEN,
     ClockCheck,
+    LogSources,
     OnIncomplete,
+    OnLog,
     OnUnmatched,
     PlanSettings,
     Selection,
@@ -67,6 +71,9 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     incomplete: OnIncomplete = "warn",
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
+    seen_in: LogSources = (),
+    protect_seen: timedelta = PROTECT_SEEN,
+    on_log: OnLog | None = None,
     grace: timedelta | None = None,
 ) -> Plan:
     """List the tokens of the owners, and plan an action for those that a rule selects.
@@ -101,6 +108,12 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
         page_size: The number of tokens on a page. It is halved if a page is too large.
             Default: 1000.
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
+        seen_in: The audit logs, as for `last_seen`, such as `org:ID`. A token that changed
+            something within `protect_seen` is never touched. `apply` reads them again from the time
+            of the plan on. Default: none, so that no token is protected because it is in use.
+        protect_seen: How long ago a token may have changed something to be protected, before the
+            server's time. A span of zero protects none. Default: 90 days.
+        on_log: Called with a `LogProgress` while an audit log is read.
         grace: How long deactivated tokens wait before `sweep` may delete them. The plan and the
             report record it. Default: none, so `sweep` needs `after`.
 
@@ -112,6 +125,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
         GuardRefused: A guard forbids the plan. There is no file, but the error has the plan for a
             review.
         PlanRefused: The file already exists.
+        EvidenceError: An audit log cannot be read as a whole, so it protects no token.
         JobError: The file cannot be written.
         LosantError: The tokens cannot be listed.
     """
@@ -140,6 +154,9 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
             incomplete=incomplete,
             page_size=page_size,
             patience=patience,
+            seen_in=seen_in,
+            protect_seen=protect_seen,
+            on_log=on_log,
         ),
     )
 
@@ -154,7 +171,9 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     """
     clock = PlanClock(client, settings.clock_check, selection.uses_time, settings.now)
     unmatched = UnmatchedPatterns(settings.guards.protect, selection.patterns)
-    selector = TokenSelector(client, selection.action, settings.guards, clock, unmatched)
+    # Read before the tokens are listed, so that the decision about a token is final at once.
+    seen = await _read_evidence(client, settings)
+    selector = TokenSelector(client, selection.action, settings.guards, clock, unmatched, seen)
     summary = PlanSummary(client, selection, settings, selector)
     path = None if settings.path is None else Path(settings.path)
     with await anyio.to_thread.run_sync(PlanWriter, path) as writer:
@@ -178,6 +197,23 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     for warning in summary.warnings():
         warn_caller(warning, PlanWarning)
     return made
+
+
+async def _read_evidence(client: AsyncClient, settings: PlanSettings) -> LastSeen | None:
+    """Read the audit logs, if there are any; return the tokens that are in use.
+
+    Raises:
+        EvidenceError: An audit log cannot be read as a whole.
+    """
+    if not settings.sources:
+        return None
+    return await last_seen(
+        client,
+        settings.sources,
+        since=settings.protect_seen,
+        on_progress=settings.on_log,
+        patience=settings.patience,
+    )
 
 
 async def _refused_plan(writer: PlanWriter, header: Header) -> Plan | None:

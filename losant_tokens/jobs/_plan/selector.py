@@ -6,6 +6,7 @@ This module is pure: it sends no request.
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.guards import Guards
@@ -25,6 +26,7 @@ class Listing:
         selected: The number of tokens that the action applies to.
         protected: The number of tokens that the rule selects, but a guard protects.
         left_out: The number of tokens that the rule selects by only one of two clocks.
+        seen: The number of protected tokens that an audit log shows in use.
     """
 
     owner: Owner
@@ -33,6 +35,7 @@ class Listing:
     selected: int = 0
     protected: int = 0
     left_out: int = 0
+    seen: int = 0
 
     @property
     def counts(self) -> Counts:
@@ -50,6 +53,7 @@ class TokenSelector:
         guards: The guards.
         clock: The time for rules about time.
         unmatched: The patterns that have matched no token so far.
+        seen: The tokens that audit logs show in use; `None` if no log was read.
         token_in_use: The id of the token that the client uses, once it was listed.
     """
 
@@ -58,6 +62,7 @@ class TokenSelector:
     guards: Guards
     clock: PlanClock
     unmatched: UnmatchedPatterns
+    seen: LastSeen | None = None
     token_in_use: str | None = None
 
     def select(self, token: Token, listing: Listing) -> Entry | None:
@@ -77,6 +82,8 @@ class TokenSelector:
         if reason is None or has_status_after(self.action, token):
             return None
         protected = self.guards.protection(self.client, token)
+        if protected is None and (protected := seen_reason(self.seen, token.id)) is not None:
+            listing.seen += 1
         if protected is None:
             listing.selected += 1
         else:

@@ -1,6 +1,6 @@
 """The arguments of `plan`, `sweep` and `restore` as values that are checked once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,8 @@ import attrs
 from losant_tokens import Owner
 from losant_tokens import _validators as validators
 from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._evidence.last_seen import LogProgress
+from losant_tokens.jobs._evidence.log_source import LogSource, distinct_sources
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._rules import Pattern, Rule
@@ -25,6 +27,12 @@ ON_INCOMPLETE: tuple[OnIncomplete, ...] = ("warn", "refuse")
 
 PAGE_SIZE = 1000
 """The default number of tokens on a page of a list."""
+
+PROTECT_SEEN = timedelta(days=90)
+"""How long ago a token may have changed something to be protected, by default."""
+
+LogSources = LogSource | str | Iterable[LogSource | str]
+OnLog = Callable[[LogProgress], object]
 
 PATIENCE = 300.0
 """The default time to wait for the end of an outage, in seconds."""
@@ -82,6 +90,7 @@ class PlanSettings:
     Attributes:
         function: The public function that takes the arguments, for messages.
         guards: The guards that the arguments describe.
+        sources: The audit logs to read; none if no token is to be protected because of them.
 
     Raises:
         ValidationError: An argument is invalid.
@@ -98,7 +107,11 @@ class PlanSettings:
     incomplete: OnIncomplete = attrs.field(kw_only=True)
     page_size: int = attrs.field(kw_only=True)
     patience: float = attrs.field(kw_only=True)
+    seen_in: LogSources = attrs.field(default=(), kw_only=True)
+    protect_seen: timedelta = attrs.field(default=PROTECT_SEEN, kw_only=True)
+    on_log: OnLog | None = attrs.field(default=None, kw_only=True)
     guards: Guards = attrs.field(init=False)
+    sources: tuple[LogSource, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         for name, validator in _VALIDATORS.items():
@@ -109,6 +122,14 @@ class PlanSettings:
             max_changes=self.max_changes,
         )
         object.__setattr__(self, "guards", guards)
+        span: object = self.protect_seen
+        if not isinstance(span, timedelta) or span < timedelta(0):
+            raise ValidationError(
+                f"{self.function}.protect_seen must be a timedelta that is not negative, "
+                f"but it is {span!r}"
+            )
+        sources = distinct_sources(f"{self.function}.seen_in", self.seen_in)
+        object.__setattr__(self, "sources", sources if span else ())
 
 
 def check_action(function: str, action: object) -> None:

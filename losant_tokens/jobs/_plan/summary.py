@@ -16,7 +16,7 @@ from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import PlanSettings, Selection
-from losant_tokens.jobs._types import Counts, Header
+from losant_tokens.jobs._types import Counts, Evidence, Header
 
 Method = Literal["get", "patch", "delete"]
 
@@ -45,6 +45,7 @@ class PlanSummary:
     _drifted: bool = False
     _incomplete: list[str] = attrs.field(factory=list)
     _left_out: int = 0
+    _seen: int = 0
 
     def add_owner_ids(self, owner: Owner, page: Page) -> None:
         """Add the ids that the API gives on a page for an owner.
@@ -73,6 +74,7 @@ class PlanSummary:
         problems = listing.check.problems(is_stable=is_complete)
         self._incomplete += [f"{listing.owner}: {problem}" for problem in problems]
         self._left_out += listing.left_out
+        self._seen += listing.seen
         self.counts[listing.owner] = listing.counts
 
     def refusals(self) -> Iterator[str]:
@@ -116,6 +118,21 @@ class PlanSummary:
             cannot_apply=self._cannot_apply(),
             token_expires_at=self.client.token_expires_at,
             refused=refused,
+            seen=self._evidence(),
+        )
+
+    def _evidence(self) -> Evidence | None:
+        """Return the evidence of use that protected tokens, if there was any."""
+        seen = self.selector.seen
+        if seen is None:
+            return None
+        assert seen.until is not None  # noqa: S101 -- the span was counted back from it
+        return Evidence(
+            span=self.settings.protect_seen,
+            sources=tuple(map(str, seen.sources)),
+            until=seen.until,
+            protected=self._seen,
+            gaps=seen.gaps,
         )
 
     def own_token_warning(self) -> str | None:
@@ -151,6 +168,8 @@ class PlanSummary:
                 f"The plan may be incomplete, because tokens may be missing: "
                 f"{'; '.join(self._incomplete)}."
             )
+        if self.selector.seen is not None:
+            warnings += self.selector.seen.gaps
         if about_clock := self.selector.clock.warning(self._left_out):
             warnings.append(about_clock)
         return warnings

@@ -25,8 +25,11 @@ from losant_tokens.jobs._plan.planner import make_plan
 from losant_tokens.jobs._plan.settings import (
     PAGE_SIZE,
     PATIENCE,
+    PROTECT_SEEN,
     ClockCheck,
+    LogSources,
     OnIncomplete,
+    OnLog,
     OnUnmatched,
     PlanSettings,
     Selection,
@@ -59,6 +62,9 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     incomplete: OnIncomplete = "warn",
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
+    seen_in: LogSources = (),
+    protect_seen: timedelta = PROTECT_SEEN,
+    on_log: OnLog | None = None,
     on_review: OnReview | None = None,
 ) -> Plan:
     """Plan to delete the tokens that a job has deactivated longer ago than `after`.
@@ -86,6 +92,12 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         page_size: The number of tokens on a page. It is halved if a page is too large.
             Default: 1000.
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
+        seen_in: The audit logs, as for `last_seen`, such as `org:ID`. A token that changed
+            something within `protect_seen` is never touched. `apply` reads them again from the time
+            of the plan on. Default: none, so that no token is protected because it is in use.
+        protect_seen: How long ago a token may have changed something to be protected, before the
+            server's time. A span of zero protects none. Default: 90 days.
+        on_log: Called with a `LogProgress` while an audit log is read.
         on_review: Called with the state of each quarantine when the tokens have been listed.
 
     Returns:
@@ -96,6 +108,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         PlanRefused: The report cannot be used: it is not a report, is not from a job that
             deactivated tokens, or is for another base URL or account.
         GuardRefused: A guard forbids the plan.
+        EvidenceError: An audit log cannot be read as a whole, so it protects no token.
         LosantError: The tokens cannot be listed.
     """
     _check_after(after)
@@ -111,6 +124,9 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         incomplete=incomplete,
         page_size=page_size,
         patience=patience,
+        seen_in=seen_in,
+        protect_seen=protect_seen,
+        on_log=on_log,
     )
     quarantines = await _load_all(report)
     reviews = [Review(one, _grace(one, after)) for one in quarantines]
