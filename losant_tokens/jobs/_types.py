@@ -126,6 +126,19 @@ class Counts:
         )
 
 
+@frozen
+class PolicyReference:
+    """The clean-up of a policy file that a plan was made by.
+
+    Attributes:
+        cleanup: The name of the clean-up.
+        digest: The SHA-256 of the policy file: `sha256:...`.
+    """
+
+    cleanup: str
+    digest: str
+
+
 @frozen(kw_only=True)
 class Evidence:
     """The evidence of use that a plan was made with, from audit logs.
@@ -178,6 +191,7 @@ class Header:
         refused: Why a guard refused the plan, one sentence for each reason. A refused plan cannot
             be applied.
         seen: The evidence of use that protects tokens; `None` if no audit log was read.
+        policy: The clean-up of a policy file that the plan was made by; `None` if it was none.
     """
 
     created_at: datetime
@@ -198,6 +212,7 @@ class Header:
     token_expires_at: datetime | None = None
     refused: tuple[str, ...] = ()
     seen: Evidence | None = None
+    policy: PolicyReference | None = None
 
     @property
     def total(self) -> Counts:

@@ -14,6 +14,7 @@ from losant_tokens.policy._evaluation import (
     run_tests,
 )
 from losant_tokens.policy._file import load
+from losant_tokens.policy._plan import plan
 from losant_tokens.policy._schema import schema
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
@@ -35,6 +36,7 @@ __all__ = [
     "Step",
     "load",
     "match_tokens",
+    "plan",
     "read_snapshot",
     "run_tests",
     "schema",

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import attrs
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 
 from losant_tokens import jobs
 from losant_tokens._durations import parse_duration, shortened
@@ -106,7 +106,10 @@ def structure(data: Mapping[str, Any], file: str, digest: str) -> Policy:
         file=file,
         digest=digest,
         rules=contents.rules,
-        cleanups=contents.cleanups,
+        cleanups=tuple(
+            attrs.evolve(one, reference=jobs.PolicyReference(one.name, digest))
+            for one in contents.cleanups
+        ),
         tests=contents.tests,
     )
 
@@ -126,7 +129,7 @@ def _problems(error: Any, path: Path = ()) -> Iterator[Problem]:
         for key in sorted(error.extra_fields):
             yield (
                 (*path, key),
-                unknown_key(key, [one.name for one in attrs.fields(error.cl) if one.init]),
+                unknown_key(key, [one.name for one in attrs.fields(error.cl) if _is_key(one)]),
             )
     elif isinstance(error, KeyError):
         yield path, "is required"
@@ -136,6 +139,11 @@ def _problems(error: Any, path: Path = ()) -> Iterator[Problem]:
             yield from _problems(member, (*path, note.name))
         for other in others:
             yield from _problems(other, path)
+
+
+def _is_key(attribute: "attrs.Attribute[Any]") -> bool:
+    """Return whether a key of the file sets an attribute."""
+    return attribute.init and attribute.name != "reference"
 
 
 def unknown_key(key: str, known: Collection[str]) -> str:
@@ -192,11 +200,15 @@ def _is(kind: object) -> Callable[[Any], bool]:
 
 def _table_reader(kind: Any, converter: Converter, check: Check) -> Callable[[Any, Any], Any]:
     """Return a reader of a table, which finds the problems of its members and of the whole."""
+    hidden: dict[str, Any] = {
+        one.name: override(omit=True) for one in attrs.fields(kind) if not _is_key(one)
+    }
     read_members = make_dict_structure_fn(
         kind,
         converter,
         _cattrs_forbid_extra_keys=True,
         _cattrs_detailed_validation=True,
+        **hidden,
     )
 
     def read(value: Any, _: Any) -> Any:

@@ -1,11 +1,13 @@
 """The contents of a policy file."""
 
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Literal
 
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken, jobs
+from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
@@ -75,10 +77,11 @@ class Cleanup:
         protect: Ids and name patterns of tokens that are never touched.
         max_changes: The maximum number of tokens of one plan.
         grace: How long deactivated tokens wait before they may be deleted; `None` for no grace
-            period.
+            period. In a ladder, it is the wait of the step `delete`.
         allow_majority: Whether more than half of an owner's tokens may be selected.
         allow_unmatched: Whether a pattern that protects or excludes may match no token.
         schedule: How often to run the clean-up; `None` if the file does not say it.
+        reference: The name and the digest of the file, which plans record.
     """
 
     name: str
@@ -91,10 +94,25 @@ class Cleanup:
     allow_majority: bool = False
     allow_unmatched: bool = False
     schedule: Schedule | None = None
+    reference: jobs.PolicyReference | None = None
     _protected: PatternSet = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_protected", PatternSet(map(NamePattern, self.protect)))
+        # The last step of a ladder deletes what is deactivated, so its wait is the grace period.
+        for step in self.steps:
+            if step.action == "delete":
+                object.__setattr__(self, "grace", step.after)
+
+    @property
+    def ladder(self) -> tuple[Step, ...]:
+        """The steps, also if there is only one."""
+        return self.steps if self.action is None else (Step(action=self.action),)
+
+    @property
+    def warns(self) -> bool:
+        """Whether the first step warns."""
+        return self.ladder[0].action == "warn"
 
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""
@@ -198,6 +216,21 @@ class Policy:
             now: The time to compare the dates of the token with, with a time zone.
         """
         return tuple(one.name for one in self.entries if one.matches(token, now))
+
+    def cleanup(self, name: str) -> Cleanup:
+        """Return a clean-up by its name.
+
+        Raises:
+            ValidationError: There is no clean-up with this name.
+        """
+        names = [one.name for one in self.cleanups]
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names) or 'none'}"
+            )
+            raise ValidationError(f"{self.file} has no clean-up {name!r}: {hint}")
+        return self.cleanups[names.index(name)]
 
     @property
     def entries(self) -> "tuple[PolicyRule | Cleanup, ...]":

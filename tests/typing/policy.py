@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
-from losant_tokens import ApiToken, jobs, policy
+from losant_tokens import ApiToken, AsyncClient, Owner, jobs, policy
 
 
 def contents() -> None:
@@ -30,6 +30,13 @@ def evaluation(loaded: policy.Policy, now: datetime) -> None:
     assert_type(policy.match_tokens(loaded, tokens, now), tuple[policy.EntryMatches, ...])
     assert_type(loaded.matching(tokens[0], now), tuple[str, ...])
     assert_type(policy.schema(), dict[str, Any])
+
+
+async def plans(client: AsyncClient, loaded: policy.Policy) -> None:
+    cleanup = loaded.cleanup("expired")
+    plan = await policy.plan(client, Owner.user(), cleanup, step="delete", max_changes=10)
+    assert_type(plan, jobs.Plan)
+    assert_type(plan.header.policy, jobs.PolicyReference | None)
 
 
 def errors(error: policy.PolicyError) -> None:

@@ -10,7 +10,15 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens.jobs._evidence.log_source import LogSource
-from losant_tokens.jobs._types import ACTIONS, Action, Counts, Entry, Evidence, Header
+from losant_tokens.jobs._types import (
+    ACTIONS,
+    Action,
+    Counts,
+    Entry,
+    Evidence,
+    Header,
+    PolicyReference,
+)
 
 T = TypeVar("T")
 
@@ -133,7 +141,7 @@ def header_members(header: Header) -> dict[str, Any]:
         "account": header.account,
         "clockSkew": None if skew is None else round(skew.total_seconds(), 3),
         "incomplete": list(header.incomplete),
-        **_quarantine_members(header),
+        **_optional_members(header),
         **_seen_members(header),
         "cannotApply": list(header.cannot_apply),
         "tokenExpires": timestamp(header.token_expires_at),
@@ -141,13 +149,15 @@ def header_members(header: Header) -> dict[str, Any]:
     }
 
 
-def _quarantine_members(header: Header) -> dict[str, Any]:
-    """Return the attributes of a header that only plans about quarantines have."""
+def _optional_members(header: Header) -> dict[str, Any]:
+    """Return the attributes of a header that only plans about quarantines or of policies have."""
     members: dict[str, Any] = {}
     if header.grace is not None:
         members["grace"] = round(header.grace.total_seconds())
     if header.quarantines:
         members["quarantines"] = list(header.quarantines)
+    if header.policy is not None:
+        members["policy"] = attrs.asdict(header.policy)
     return members
 
 
@@ -198,6 +208,7 @@ def parse_header(data: dict[str, Any]) -> Header:
         token_expires_at=None if expires is None else parse_timestamp(_checked(expires, str)),
         refused=_strings(data.get("refused", [])),
         seen=_seen(data.get("seen")),
+        policy=parse_policy(data.get("policy")),
     )
 
 
@@ -216,6 +227,21 @@ def _seen(data: object) -> Evidence | None:
         until=parse_timestamp(_checked(members["until"], str)),
         protected=protected,
         gaps=_strings(members["gaps"]),
+    )
+
+
+def parse_policy(data: object) -> PolicyReference | None:
+    """Return the clean-up of a policy that a JSON value describes.
+
+    Raises:
+        ValueError: The value has another form.
+        KeyError: A member is missing.
+    """
+    if data is None:
+        return None
+    members = _checked(data, dict)
+    return PolicyReference(
+        cleanup=_checked(members["cleanup"], str), digest=_checked(members["digest"], str)
     )
 
 

@@ -48,6 +48,7 @@ from losant_tokens.jobs._types import (
     Header,
     OwnTokenWarning,
     PlanWarning,
+    PolicyReference,
     UnmatchedPatternWarning,
 )
 
@@ -75,6 +76,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     protect_seen: timedelta = PROTECT_SEEN,
     on_log: OnLog | None = None,
     grace: timedelta | None = None,
+    policy: PolicyReference | None = None,
 ) -> Plan:
     """List the tokens of the owners, and plan an action for those that a rule selects.
 
@@ -116,6 +118,8 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
         on_log: Called with a `LogProgress` while an audit log is read.
         grace: How long deactivated tokens wait before `sweep` may delete them. The plan and the
             report record it. Default: none, so `sweep` needs `after`.
+        policy: The clean-up of a policy file that the plan is made by. The plan and the report
+            record it. Default: none.
 
     Returns:
         The plan. Review it, and apply it with `apply`.
@@ -141,6 +145,7 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
             patterns=select.patterns,
             action=action,
             grace=grace,
+            policy=policy,
         ),
         PlanSettings(
             "plan",

@@ -16,7 +16,7 @@ from losant_tokens.jobs._evidence.log_source import LogSource, distinct_sources
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._rules import Pattern, Rule
-from losant_tokens.jobs._types import ACTIONS, Action
+from losant_tokens.jobs._types import ACTIONS, Action, PolicyReference
 
 ClockCheck = Literal["enforce", "warn", "off"]
 CLOCK_CHECKS: tuple[ClockCheck, ...] = ("enforce", "warn", "off")
@@ -52,6 +52,7 @@ class Selection:
         source: The origin of these ids, for messages.
         grace: The grace period of the deactivated tokens, if there is one.
         quarantines: The ids of the quarantines that the tokens are in.
+        policy: The clean-up of a policy file that the plan is made by, if there is one.
     """
 
     rules: Mapping[Owner, Rule]
@@ -63,6 +64,7 @@ class Selection:
     source: str = ""
     grace: timedelta | None = None
     quarantines: tuple[str, ...] = ()
+    policy: PolicyReference | None = None
 
 
 def _zero_or_positive_number(instance: object, field: validators.Field, value: object) -> None:

@@ -118,6 +118,7 @@ class PlanSummary:
             cannot_apply=self._cannot_apply(),
             token_expires_at=self.client.token_expires_at,
             refused=refused,
+            policy=self.selection.policy,
             seen=self._evidence(),
         )
 

@@ -38,7 +38,13 @@ from losant_tokens.jobs._quarantine.deactivation import Key
 from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
 from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._types import Action, LeftAloneWarning, PlanWarning, counted
+from losant_tokens.jobs._types import (
+    Action,
+    LeftAloneWarning,
+    PlanWarning,
+    PolicyReference,
+    counted,
+)
 
 OnReview = Callable[[tuple[QuarantineReview, ...]], None]
 """Receives the state of each quarantine before the plan is returned."""
@@ -66,6 +72,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     protect_seen: timedelta = PROTECT_SEEN,
     on_log: OnLog | None = None,
     on_review: OnReview | None = None,
+    policy: PolicyReference | None = None,
 ) -> Plan:
     """Plan to delete the tokens that a job has deactivated longer ago than `after`.
 
@@ -99,6 +106,8 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
             server's time. A span of zero protects none. Default: 90 days.
         on_log: Called with a `LogProgress` while an audit log is read.
         on_review: Called with the state of each quarantine when the tokens have been listed.
+        policy: The clean-up of a policy file that the plan is made by. The plan and the report
+            record it. Default: none.
 
     Returns:
         The plan. Review it, and apply it with `apply`.
@@ -135,7 +144,9 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     if len(spans) == 1:
         days = spans.pop() / timedelta(days=1)
         description = f"quarantined more than {counted(days, 'day')} ago and unchanged"
-    return await _plan_action(client, reviews, "delete", description, settings, on_review)
+    return await _plan_action(
+        client, reviews, "delete", description, settings, on_review, policy=policy
+    )
 
 
 async def restore(  # noqa: PLR0913 -- the guards of a plan
@@ -285,6 +296,8 @@ async def _plan_action(
     description: str,
     settings: PlanSettings,
     on_review: OnReview | None,
+    *,
+    policy: PolicyReference | None = None,
 ) -> Plan:
     """Plan an action for the tokens of quarantines, and warn about tokens left alone."""
     quarantines = [review.quarantine for review in reviews]
@@ -302,6 +315,7 @@ async def _plan_action(
             owner_ids=_owner_ids(quarantines, owners),
             source=quarantines[0].source,
             quarantines=tuple(dict.fromkeys(one.id for one in quarantines if one.id)),
+            policy=policy,
         ),
         settings,
     )

@@ -21,6 +21,7 @@ from losant_tokens.jobs._plan.format import (
     optional_string,
     parse_grace,
     parse_owner_ids,
+    parse_policy,
     parse_timestamp,
     short_id,
 )
@@ -29,7 +30,7 @@ from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
 from losant_tokens.jobs._rules import Token
-from losant_tokens.jobs._types import Outcome
+from losant_tokens.jobs._types import Outcome, PolicyReference
 
 SWEPT, RESTORED, FAILED = "swept", "restored", "failed"
 """The results of later sweeps and restores for a token."""
@@ -59,6 +60,7 @@ class Quarantine:
         source: The name of the report, for messages.
         changes: The deactivation of each token.
         results: The results of later sweeps and restores.
+        policy: The clean-up of a policy file that the plan was made by; `None` if it was none.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Quarantine:
     source: str = attrs.field(default="", repr=False, eq=False)
     changes: Mapping[Key, Change] = attrs.field(factory=dict, repr=False, hash=False)
     results: Mapping[Key, str] = attrs.field(factory=dict, repr=False, hash=False)
+    policy: PolicyReference | None = attrs.field(default=None, repr=False)
 
     @property
     def total(self) -> int:
@@ -154,6 +157,7 @@ class Quarantine:
             account=header.account,
             owner_ids=header.owner_ids,
             source=source,
+            policy=header.policy,
             changes={
                 key_of(result.entry.owner, result.entry.id): Change(
                     result.entry.name, report.changed_at.get(number)
@@ -194,6 +198,7 @@ class Quarantine:
                 account=optional_string(plan.get("account")),
                 owner_ids=parse_owner_ids(plan.get("ownerIds", {})),
                 source=str(path),
+                policy=parse_policy(plan.get("policy")),
                 changes={
                     key_of(Owner.parse(token["owner"]), token["id"]): _change(token)
                     for token in data["tokens"]

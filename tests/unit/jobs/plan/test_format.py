@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from losant_tokens import Owner
-from losant_tokens.jobs import Counts, Entry, Plan
+from losant_tokens.jobs import Counts, Entry, Plan, PolicyReference
 from losant_tokens.jobs._plan.format import (
     LineCheck,
     entry_json,
@@ -130,3 +130,21 @@ def test_wrong_grace_period(grace: object) -> None:
     """A grace period that no release writes is refused."""
     with pytest.raises(ValueError, match=str(grace)):
         parse_header({**header_json(HEADER), "grace": grace})
+
+
+def test_policy_in_the_header() -> None:
+    """A header has the clean-up of a policy only if there is one."""
+    header = attrs.evolve(HEADER, policy=PolicyReference("expired", "sha256:00"))
+
+    values = header_json(header)
+
+    assert {"cleanup": "expired", "digest": "sha256:00"} == values["policy"]
+    assert header == parse_header(values)
+    assert "policy" not in header_json(HEADER)
+
+
+@pytest.mark.parametrize("policy", [1, [], {"cleanup": "x"}, {"cleanup": 1, "digest": "x"}])
+def test_invalid_policies(policy: object) -> None:
+    """The clean-up of a policy in a header must have a name and a digest."""
+    with pytest.raises((ValueError, KeyError)):
+        parse_header({**header_json(HEADER), "policy": policy})

@@ -1,0 +1,194 @@
+"""`plan`: make the plan of a clean-up, with the guards of its policy file.
+
+A ladder warns, deactivates and deletes. Nothing is marked on a token: a mark would change the date
+of its last update, and anybody who may change tokens could set or remove it. Instead, the warnings
+and the quarantines of this machine are the record, and each step has proof of the one before:
+
+- `warn` is delivered by `warn`, and recorded in a `WarningLedger`.
+- `deactivate` selects only tokens that were warned long enough ago, and still match.
+- `delete` sweeps the quarantines of the same clean-up: tokens that nobody has changed since.
+
+A missing record proves nothing, so the step selects nothing. Arguments can only narrow the
+selection and strengthen the guards, because the file is what people have reviewed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import attrs
+
+from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
+from losant_tokens.policy._types import Action, Cleanup
+
+Token = ApiToken | UserOauthToken
+Incomplete = Literal["warn", "refuse"]
+
+
+async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy leaves open
+    client: AsyncClient,
+    owners: Owner | Iterable[Owner],
+    cleanup: Cleanup,
+    *,
+    step: Action | None = None,
+    quarantines: Iterable[jobs.Quarantine] = (),
+    warned: Mapping[str, datetime] | None = None,
+    select: jobs.Rule | None = None,
+    protect: Iterable[str] = (),
+    max_changes: int | None = None,
+    path: str | Path | None = None,
+    now: datetime | None = None,
+    incomplete: Incomplete = "warn",
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
+) -> jobs.Plan:
+    """Plan the step of a clean-up that is due. Nothing is changed.
+
+    The arguments can select fewer tokens than the policy file, and never more.
+
+    Args:
+        client: The client that lists the tokens.
+        owners: The owners of the tokens.
+        cleanup: The clean-up.
+        step: The step of a ladder: `deactivate` or `delete`. Default: `delete` if tokens of the
+            quarantines can be deleted, otherwise `deactivate`.
+        quarantines: The quarantines that a ladder may delete, such as those of a `jobs.Ledger`.
+            Others than those of this clean-up and these owners are left out. Default: none.
+        warned: When tokens were warned about, by their ids, as `WarningLedger.warned` returns it.
+            Default: none was.
+        select: A rule that tokens must match, too. Default: none.
+        protect: More ids and name patterns of tokens that are never touched. Default: none.
+        max_changes: A lower maximum number of selected tokens. Default: that of the clean-up.
+        path: The file of the plan. Default: a temporary file, as for `jobs.plan`.
+        now: The time for rules and grace periods, with a time zone. Default: the server's time.
+        incomplete: What to do if tokens may be missing from the list. Default: `warn`.
+        page_size: The number of tokens on a page. Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+
+    Raises:
+        ValidationError: An argument is invalid, or would weaken a guard. Nothing was sent.
+        GuardRefused: A guard forbids the plan.
+        PlanRefused: The file already exists.
+        LosantError: The tokens cannot be listed.
+    """
+    all_owners = (owners,) if isinstance(owners, Owner) else tuple(owners)
+    actions = [one.action for one in cleanup.ladder]
+    if step is not None and step not in actions:
+        raise ValidationError(
+            f"plan.step must be a step of {cleanup.name!r}, which are {', '.join(actions)}, but it "
+            f"is {step!r}"
+        )
+    if max_changes is not None and max_changes > cleanup.max_changes:
+        raise ValidationError(
+            f"plan.max_changes must be at most {cleanup.max_changes:,}, the limit of "
+            f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
+        )
+    guards: dict[str, Any] = {
+        "path": path,
+        "protect": (*cleanup.protect, *protect),
+        "max_changes": cleanup.max_changes if max_changes is None else max_changes,
+        "allow_majority": cleanup.allow_majority,
+        "unmatched": "warn" if cleanup.allow_unmatched else "refuse",
+        "now": now,
+        "incomplete": incomplete,
+        "policy": cleanup.reference,
+        "clock_check": "enforce",
+        "page_size": page_size,
+        "patience": patience,
+    }
+    if cleanup.steps and step != "deactivate":
+        if select is not None and step == "delete":
+            raise ValidationError(
+                "plan.select must be None for the step 'delete', which deletes the tokens of "
+                "quarantines"
+            )
+        due = [] if select is not None else _quarantines(cleanup, quarantines, all_owners)
+        if step == "delete":
+            return await _sweep(client, all_owners, due, guards)
+        if any(_is_due(one, now or client.server_time()) for one in due):
+            made = await jobs.sweep(client, due, **guards)
+            if made.header.total.selected:
+                return made
+            # Somebody else has changed the tokens that are left, so they never become due.
+            if path is not None:
+                await anyio.to_thread.run_sync(made.path.unlink)
+    return await jobs.plan(
+        client,
+        all_owners,
+        select=_selected(cleanup, warned or {}, select),
+        action=cleanup.action or "deactivate",
+        grace=cleanup.grace,
+        **guards,
+    )
+
+
+async def _sweep(
+    client: AsyncClient,
+    owners: Sequence[Owner],
+    quarantines: Sequence[jobs.Quarantine],
+    guards: Mapping[str, Any],
+) -> jobs.Plan:
+    """Plan to delete the tokens of quarantines; without any, make an empty plan."""
+    if quarantines:
+        return await jobs.sweep(client, quarantines, **guards)
+    return await jobs.plan(client, owners, select=jobs.no_tokens(), action="delete", **guards)
+
+
+def _quarantines(
+    cleanup: Cleanup, quarantines: Iterable[jobs.Quarantine], owners: Sequence[Owner]
+) -> list[jobs.Quarantine]:
+    """Return the quarantines of a clean-up that have tokens left, with the longer grace period."""
+    grace = cleanup.grace
+    if grace is None:  # The ladder does not delete.
+        return []
+    return [
+        attrs.evolve(one, grace=max(grace, one.grace or grace))
+        for one in quarantines
+        if one.policy is not None
+        and one.policy.cleanup == cleanup.name
+        and not one.is_settled
+        and set(one.owners) <= set(owners)
+    ]
+
+
+def _is_due(quarantine: jobs.Quarantine, now: datetime | None) -> bool:
+    """Return whether the grace period of a token has ended, or may have."""
+    due = quarantine.due_at
+    return due is None or now is None or due <= now
+
+
+def _selected(
+    cleanup: Cleanup, warned: Mapping[str, datetime], narrower: jobs.Rule | None
+) -> jobs.Rule:
+    rules = [cleanup.rule()]
+    if narrower is not None:
+        rules.append(narrower)
+    if cleanup.warns:
+        after = next(step.after for step in cleanup.steps if step.action == "deactivate")
+        rules.append(warned_for(after, warned))
+    return jobs.all_of(rules)
+
+
+def warned_for(span: timedelta, warned: Mapping[str, datetime]) -> jobs.Rule:
+    """Return the rule for tokens that were warned about longer ago than a span.
+
+    Args:
+        span: The span.
+        warned: The times of the warnings by the ids of the tokens.
+    """
+    days = f"{span / timedelta(days=1):g}"
+
+    def match(token: Token, now: datetime) -> bool:
+        time = warned.get(token.id)
+        return time is not None and now - time >= span
+
+    return jobs.Rule(
+        f"warned {days} day{'' if days == '1' else 's'} ago",
+        match,
+        lambda token, _: f"warned on {warned[token.id].date().isoformat()}",
+        uses_time=True,
+    )
