@@ -14,6 +14,8 @@ OauthSortField = Literal["name", "status", "id", "creationDate", "lastUpdated"]
 SortDirection = Literal["asc", "desc"]
 FilterField = Literal["name", "status"]
 OauthFilterField = Literal["name"]
+OwnerSortField = Literal["name", "id", "creationDate", "lastUpdated"]
+OwnerFilterField = Literal["name"]
 AuditLogSortField = Literal["creationDate", "responseStatus", "actorName"]
 
 
@@ -81,6 +83,39 @@ class OauthListOptions(RequestOptions, total=False):
 
 class OauthPageOptions(OauthListOptions, total=False):
     """The options of one page of a list of OAuth tokens: see `PageOptions`."""
+
+    page: int
+
+
+class OwnerListOptions(RequestOptions, total=False):
+    """The options of a list of applications, instances or organizations: see `ListOptions`."""
+
+    sort_field: OwnerSortField
+    sort_direction: SortDirection
+    per_page: int
+    filter_field: OwnerFilterField
+    filter: str
+
+
+class OwnerPageOptions(OwnerListOptions, total=False):
+    """The options of one page of such a list: see `PageOptions`."""
+
+    page: int
+
+
+class ApplicationListOptions(OwnerListOptions, total=False):
+    """The options of a list of applications: those of `OwnerListOptions`, and `org_id`.
+
+    Keys:
+        org_id: The organization whose applications to return; `""` for those of the user. Default:
+            all applications.
+    """
+
+    org_id: str
+
+
+class ApplicationPageOptions(ApplicationListOptions, total=False):
+    """The options of one page of applications: see `ApplicationListOptions` and `PageOptions`."""
 
     page: int
 
@@ -178,6 +213,7 @@ def list_query(operation: Operation[Any], parameters: Mapping[str, Any]) -> dict
         "per_page": ("perPage", validators.integer(minimum=1)),
         "filter_field": ("filterField", validators.one_of(operation.filters_by)),
         "filter": ("filter", validators.string()),
+        "org_id": ("orgId", validators.string(pattern="(?:[A-Fa-f0-9]{24})?")),
     }
     query = {}
     for name, value in parameters.items():

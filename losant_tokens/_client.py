@@ -29,6 +29,11 @@ from losant_tokens._resources.audit_logs import (
 )
 from losant_tokens._resources.auth import AuthResource
 from losant_tokens._resources.instance import InstanceApiTokenResource, InstanceApiTokensResource
+from losant_tokens._resources.owner_lists import (
+    ApplicationsResource,
+    InstancesResource,
+    OrgsResource,
+)
 from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens._resources.user import (
     UserApiTokenResource,
@@ -114,6 +119,9 @@ class AsyncClient:
         application_api_tokens: The API tokens of an application.
         instance_api_token: One API token of an instance.
         instance_api_tokens: The API tokens of an instance.
+        applications: The applications that the user can see.
+        instances: The instances that the user can see.
+        orgs: The organizations of the user.
         audit_log: One entry of the audit log of an organization.
         audit_logs: The audit log of an organization.
         instance_audit_log: One entry of the audit log of an instance.
@@ -196,6 +204,9 @@ class AsyncClient:
         self.application_api_tokens = ApplicationApiTokensResource(self._session)
         self.instance_api_token = InstanceApiTokenResource(self._session)
         self.instance_api_tokens = InstanceApiTokensResource(self._session)
+        self.applications = ApplicationsResource(self._session)
+        self.instances = InstancesResource(self._session)
+        self.orgs = OrgsResource(self._session)
         self.audit_log = AuditLogResource(self._session)
         self.audit_logs = AuditLogsResource(self._session)
         self.instance_audit_log = InstanceAuditLogResource(self._session)

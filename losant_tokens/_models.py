@@ -176,7 +176,7 @@ class _AnyPage:
 
 @frozen(kw_only=True)
 class _Page(_AnyPage):
-    """The attributes that all pages of tokens share."""
+    """The attributes that all pages except those of audit logs share."""
 
     filter: str | None = None
     filter_field: str | None = None
@@ -235,6 +235,77 @@ class Success:
     success: Literal[True] = True
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
     is_stated: bool = field(default=True, repr=False, eq=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Application:
+    """An application, which can own tokens. Only the id is required.
+
+    Attributes:
+        owner_id: The id of the organization or user that it belongs to.
+        owner_type: `organization` or `user`.
+    """
+
+    id: str
+    application_id: str | None = None
+    name: str | None = None
+    owner_id: str | None = None
+    owner_type: str | None = None
+    organization_name: str | None = None
+    creation_date: datetime | None = None
+    last_updated: datetime | None = None
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Applications(_Page):
+    """One page of applications, with the attributes of `ApiTokens`."""
+
+    items: tuple[Application, ...]
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Instance:
+    """An instance, which can own tokens. Only the id is required."""
+
+    id: str
+    instance_id: str | None = None
+    name: str | None = None
+    creation_date: datetime | None = None
+    last_updated: datetime | None = None
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Instances(_Page):
+    """One page of instances, with the attributes of `ApiTokens`."""
+
+    items: tuple[Instance, ...]
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Organization:
+    """An organization, which has applications and an audit log. Only the id is required."""
+
+    id: str
+    org_id: str | None = None
+    name: str | None = None
+    creation_date: datetime | None = None
+    last_updated: datetime | None = None
+    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Organizations(_Page):
+    """One page of organizations, with the attributes of `ApiTokens`."""
+
+    items: tuple[Organization, ...]
+    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 # The classes of audit logs have no `extra`. The bodies and parameters of the logged requests and
@@ -339,4 +410,10 @@ RESPONSE_MODELS: Final = (
     AuditLogs,
     InstanceAuditLog,
     InstanceAuditLogs,
+    Application,
+    Applications,
+    Instance,
+    Instances,
+    Organization,
+    Organizations,
 )

@@ -312,6 +312,37 @@ INSTANCE_AUDIT_LOGS_GET = _list(
     filters_by=(),
 )
 
+# --- Owners of tokens ------------------------------------------------------------------------
+
+_OWNER_SORTS = ("name", "id", "creationDate", "lastUpdated")
+_OWNER_FILTERS = ("name",)
+
+APPLICATIONS_GET = _list(
+    "applications.get",
+    "/applications",
+    models.Applications,
+    (*_ORG_LOG_READ, "all.User.cli"),
+    sorts_by=(*_OWNER_SORTS, "ownerId"),
+    filters_by=_OWNER_FILTERS,
+)
+# The published pages of these two do not name `all.User.bounded`, but those of all other lists do.
+INSTANCES_GET = _list(
+    "instances.get",
+    "/instances",
+    models.Instances,
+    _with_narrower("all.User"),
+    sorts_by=_OWNER_SORTS,
+    filters_by=_OWNER_FILTERS,
+)
+ORGS_GET = _list(
+    "orgs.get",
+    "/orgs",
+    models.Organizations,
+    _with_narrower("all.User"),
+    sorts_by=_OWNER_SORTS,
+    filters_by=_OWNER_FILTERS,
+)
+
 # --- Logging in ------------------------------------------------------------------------------
 
 AUTHENTICATE_USER = Operation(

@@ -34,7 +34,12 @@ class Resource:
         self._call = session.call
 
     async def _page(
-        self, operation: Operation[R], options: Mapping[str, Any], ids: Mapping[str, str] = _NO_IDS
+        self,
+        operation: Operation[R],
+        options: Mapping[str, Any],
+        ids: Mapping[str, str] = _NO_IDS,
+        *,
+        known: type = PageOptions,
     ) -> R:
         """Return one page of a list.
 
@@ -42,8 +47,9 @@ class Resource:
             operation: The operation that reads the list.
             options: The options of the caller, see `PageOptions`.
             ids: The ids in the path.
+            known: The class that declares the options.
         """
-        parameters, others = split(operation, options, PageOptions)
+        parameters, others = split(operation, options, known)
         return await self._call(operation, ids, list_query(operation, parameters), **others)
 
     def _all_pages(
@@ -51,6 +57,8 @@ class Resource:
         operation: Operation[Any],
         options: Mapping[str, Any],
         ids: Mapping[str, str] = _NO_IDS,
+        *,
+        known: type = ListOptions,
     ) -> Listing[Any]:
         """Return an iterator over all pages of a list.
 
@@ -58,13 +66,14 @@ class Resource:
             operation: The operation that reads the list.
             options: The options of the caller, see `ListOptions`.
             ids: The ids in the path.
+            known: The class that declares the options.
 
         Raises:
             TypeError: There is no such option.
             ValidationError: The API would refuse an option, or return all tokens because of it.
                 Options are checked now, not at the first item.
         """
-        parameters, others = split(operation, options, ListOptions)
+        parameters, others = split(operation, options, known)
         if ("filter" in parameters) != ("filter_field" in parameters):
             raise ValidationError(
                 f"{operation}: pass filter and filter_field together; with one of them alone, "

@@ -11,6 +11,7 @@ Example::
 
 from losant_tokens.accounts._account import Account
 from losant_tokens.accounts._config import Config, config_path, find, load
+from losant_tokens.accounts._discovery import DiscoveredOwners, discover_owners
 from losant_tokens.accounts._errors import AccountError, ConfigError, TokenUnavailable
 from losant_tokens.accounts._token_file import read_token_file
 from losant_tokens.accounts._token_sources import (
@@ -27,12 +28,14 @@ __all__ = [
     "CommandToken",
     "Config",
     "ConfigError",
+    "DiscoveredOwners",
     "EnvironmentToken",
     "FileToken",
     "KeyringToken",
     "TokenSource",
     "TokenUnavailable",
     "config_path",
+    "discover_owners",
     "find",
     "load",
     "read_token_file",

@@ -285,7 +285,10 @@ async def _owners(target: Target, client: AsyncClient) -> tuple[list[Owner], str
     owners, problem = list(target.owners), None
     if target.discover is not None:
         try:
-            owners += await target.discover(client)
+            discovered = await target.discover(client)
+            owners += discovered
+            if problems := getattr(discovered, "problems", None):
+                problem = f"not all owners are known: {'; '.join(problems.values())}"
         except LosantError as error:
             problem = f"not all owners are known: {error}"
     return list(dict.fromkeys(owners)), problem

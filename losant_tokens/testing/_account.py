@@ -71,6 +71,9 @@ def add_account(store: Store, count: int, seed: int) -> FakeAccount:
             _COLD_CHAIN: "Cold chain",
             _FIELD_SERVICE: "Field service",
         }
+        for owner, name in names.items():
+            if ":" in owner:
+                store.name_owner(owner, name)
         return FakeAccount(
             own_token=of_user[0] if of_user else None,
             organization_id=ORGANIZATION_ID,

@@ -230,6 +230,20 @@ class FakeLosant:
         """Return the tokens of an owner as they are now, in the order in which they were added."""
         return self._store.of(owner)
 
+    def add_owner(self, owner: str, name: str) -> None:
+        """Add an application or an instance to the lists of the API, or change its name.
+
+        The owners of tokens are in these lists anyway.
+
+        Args:
+            owner: `application:<id>` or `instance:<id>`.
+            name: Its display name.
+
+        Raises:
+            ValueError: The owner is malformed.
+        """
+        self._store.name_owner(owner, name)
+
     def add_audit_log(  # noqa: PLR0913  -- a member each, all but one by keyword
         self,
         actor_id: str | None,

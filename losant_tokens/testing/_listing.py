@@ -88,6 +88,20 @@ def glob(pattern: str) -> Callable[[str], bool]:
     return matches
 
 
+def owner_query_schema(path: str) -> Mapping[str, Any]:
+    """Return the schema of the parameters of a list of applications, instances or organizations."""
+    sort_fields = ("name", "id", "creationDate", "lastUpdated")
+    schema = {
+        **query_schema("user"),
+        "sortField": {"type": "string", "enum": sort_fields},
+        "filterField": {"type": "string", "enum": ("name",)},
+    }
+    if path == "/applications":
+        schema["sortField"] = {"type": "string", "enum": (*sort_fields, "ownerId")}
+        schema["orgId"] = {"type": "string", "pattern": "^([A-Fa-f0-9]{24})?$"}
+    return schema
+
+
 def query_schema(family: Family) -> Mapping[str, Any]:
     """Return the schema of the parameters of a list, which differs for OAuth tokens."""
     oauth = family == "oauth"

@@ -9,13 +9,14 @@ from attrs import frozen
 
 from losant_tokens._published_scopes import DEPRECATED_GROUPS
 
-Family = Literal["user", "oauth", "application", "instance", "org", "auth"]
+Family = Literal["user", "oauth", "application", "instance", "org", "account", "auth"]
 Action = Literal[
     "list",
     "create",
     "get",
     "patch",
     "delete",
+    "list_owners",
     "list_log",
     "get_log",
     "authenticate",
@@ -64,6 +65,9 @@ _ORG_LOG_READERS = (
     "all.User.bounded",
     "all.User.read",
 )
+
+
+_ACCOUNT_READERS = ("all.User", "all.User.bounded", "all.User.read")
 
 
 @frozen
@@ -248,6 +252,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "/instances/{instanceId}/tokens/{apiTokenId}",
         _INSTANCE_WRITERS,
     ),
+    Operation(
+        "applications.get",
+        "account",
+        "list_owners",
+        "GET",
+        "/applications",
+        (*_ORG_LOG_READERS, "all.User.cli"),
+    ),
+    Operation("instances.get", "account", "list_owners", "GET", "/instances", _ACCOUNT_READERS),
+    Operation("orgs.get", "account", "list_owners", "GET", "/orgs", _ACCOUNT_READERS),
     Operation(
         "auditLogs.get", "org", "list_log", "GET", "/orgs/{orgId}/audit-logs", _ORG_LOG_READERS
     ),

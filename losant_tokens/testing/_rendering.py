@@ -9,7 +9,7 @@ from typing import Any, Self
 from attrs import frozen
 
 from losant_tokens.testing._audit_logs import LogQuery
-from losant_tokens.testing._listing import ListQuery
+from losant_tokens.testing._listing import ListQuery, glob
 from losant_tokens.testing._models import FakeAuditLog, FakeToken
 from losant_tokens.testing._owner_strings import collection_path, owner_type
 
@@ -131,6 +131,44 @@ def list_body(
         for name, method in (("get", "GET"), ("post", "POST"))
     }
     return body | _extra_members(body, kind, path, extras, actions)
+
+
+def owner_list_body(
+    kind: str, names: Mapping[str, str], query: ListQuery, organization_id: str, extras: Extras
+) -> dict[str, Any]:
+    """Return a page of a list of owners as JSON.
+
+    Args:
+        kind: `applications`, `instances` or `orgs`.
+        names: The display names by id.
+        query: The parameters of the request.
+        organization_id: The organization that applications belong to.
+        extras: The optional members to add.
+    """
+    matches = glob(query.filter) if query.filter and query.filter_field else lambda _: True
+    found = [(id_, name) for id_, name in names.items() if matches(name)]
+    by_name = query.sort_field == "name"
+    found.sort(
+        key=lambda item: item[1] if by_name else item[0], reverse=query.sort_direction == "desc"
+    )
+    one = kind.removesuffix("s")
+    owner = {"ownerId": organization_id, "ownerType": "organization"}
+    start = query.page * query.per_page
+    items = [
+        {"id": id_, f"{one}Id": id_, "name": name, **(owner if one == "application" else {})}
+        for id_, name in found[start : start + query.per_page]
+    ]
+    body: dict[str, Any] = {
+        "items": items,
+        "count": len(items),
+        "totalCount": len(found),
+        "perPage": query.per_page,
+        "page": query.page,
+        "sortField": query.sort_field,
+        "sortDirection": query.sort_direction,
+    }
+    path = f"/{kind}"
+    return body | _extra_members(body, kind, path, extras, {"get": {"href": path, "method": "GET"}})
 
 
 def _extra_members(

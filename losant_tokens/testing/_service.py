@@ -10,7 +10,7 @@ from attrs import define, frozen
 
 from losant_tokens.testing._api_errors import NotJson, Problem
 from losant_tokens.testing._audit_logs import FILTER, log_query_schema, read_log_query
-from losant_tokens.testing._listing import query_schema, read_list_query
+from losant_tokens.testing._listing import owner_query_schema, query_schema, read_list_query
 from losant_tokens.testing._models import Grant
 from losant_tokens.testing._operations import Operation, allows
 from losant_tokens.testing._rendering import (
@@ -18,6 +18,7 @@ from losant_tokens.testing._rendering import (
     list_body,
     log_body,
     log_list_body,
+    owner_list_body,
     token_body,
 )
 from losant_tokens.testing._schemas import SCHEMAS
@@ -82,22 +83,25 @@ class Service:
                 return self._without_token(call, parameters)
             if grant is None or not self._allows(operation, grant):
                 raise Problem.forbidden()
+            if operation.action == "list_owners":
+                return 200, self._list_owners(call, grant)
             owner = _owner(call)
             if grant.reach is not None and grant.reach != owner:
                 raise Problem.forbidden()
             body = parameters.get(operation.parameter, {})
             match operation.action:
                 case "list":
-                    return 200, self._list(call, owner)
+                    response = self._list(call, owner)
                 case "list_log":
-                    return 200, self._list_log(call, owner, parameters)
+                    response = self._list_log(call, owner, parameters)
                 case "get_log":
-                    return 200, self._get_log(call, owner)
+                    response = self._get_log(call, owner)
                 case "get":
                     token = self.store.get(owner, _token_id(call))
-                    return 200, token_body(token, _extras(call))
+                    response = token_body(token, _extras(call))
                 case _:
                     return self._change(call, owner, grant, body)
+            return 200, response
 
     def _change(
         self, call: Call, owner: str, grant: Grant, body: Mapping[str, Any]
@@ -141,6 +145,24 @@ class Service:
             **members,
         )
         return status, response
+
+    def _list_owners(self, call: Call, grant: Grant) -> dict[str, Any]:
+        """Return a page of the applications, instances or organizations.
+
+        The tokens of an application or an instance can see none of them.
+        """
+        if grant.reach is not None:
+            raise Problem.forbidden()
+        query = read_list_query(_strings(call), self.page_cap)
+        kind = call.operation.path.removeprefix("/")
+        if kind == "orgs":
+            names = {ORGANIZATION_ID: "An organization"}
+        else:
+            names = self.store.owner_names(kind.removesuffix("s"))
+        # All applications belong to the organization, and none to the user.
+        if call.query.get("orgId", ORGANIZATION_ID).lower() != ORGANIZATION_ID:
+            names = {}
+        return owner_list_body(kind, names, query, ORGANIZATION_ID, _extras(call))
 
     def _list_log(self, call: Call, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         self._check_log(source)
@@ -247,6 +269,8 @@ def _parameters(call: Call) -> dict[str, Any]:
     properties |= dict.fromkeys(call.path, _AN_ID)
     if operation.action == "list":
         properties |= query_schema(operation.family)
+    if operation.action == "list_owners":
+        properties |= owner_query_schema(operation.path)
     if operation.action == "list_log":
         name = FILTER if operation.family == "org" else "instanceAuditLogFilter"
         properties |= log_query_schema(SCHEMAS[name])

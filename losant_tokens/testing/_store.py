@@ -40,6 +40,7 @@ class Store:
     has_id_claim: bool = True
     """Whether the `jti` claim of a token is its id, or else a random word."""
     user_id: str = field(init=False)
+    _names: dict[str, str] = field(factory=dict, init=False)
     audit_logs: AuditLogs = field(factory=AuditLogs, init=False)
     _serial: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
     _random: str = field(factory=lambda: secrets.token_hex(5), init=False)
@@ -163,6 +164,21 @@ class Store:
         """Return the tokens of an owner as they are now, in the order in which they were added."""
         with self.lock:
             return tuple(self._tokens.get(check_owner(owner), {}).values())
+
+    def name_owner(self, owner: str, name: str) -> None:
+        """Add an application or an instance, or change its name."""
+        with self.lock:
+            self._names[check_owner(owner)] = name
+
+    def owner_names(self, kind: str) -> dict[str, str]:
+        """Return the display names of the applications or instances by their ids.
+
+        Owners of tokens have a name even if none was given.
+        """
+        with self.lock:
+            names = {owner: owner for owner in self._tokens} | self._names
+            found = {owner: name for owner, name in names.items() if owner.startswith(f"{kind}:")}
+            return {owner.partition(":")[2]: name for owner, name in found.items()}
 
     def log(self, source: str, **members: Any) -> FakeAuditLog:
         """Add an entry to an audit log, and return it."""

@@ -33,6 +33,7 @@ ORG_LOG_READ = (
     "all.User all.User.bounded all.User.read "
     "only.Organization only.Organization.bounded only.Organization.read"
 )
+OWNER_SORTS = "name id creationDate lastUpdated"
 LOG_SORTS = "creationDate responseStatus actorName"
 SORTS = "name status id creationDate lastUpdated expirationDate"
 OAUTH_SORTS = "name status id creationDate lastUpdated"
@@ -292,6 +293,36 @@ ROWS = (
         f"{INSTANCE_READ} instanceAuditLogs.* instanceAuditLogs.get",
         "InstanceAuditLogs",
         sorts=LOG_SORTS,
+    ),
+    Row(
+        "APPLICATIONS_GET",
+        "applications.get",
+        "GET",
+        "/applications",
+        " ".join(sorted(f"{ORG_LOG_READ} all.User.cli applications.* applications.get".split())),
+        "Applications",
+        sorts=f"{OWNER_SORTS} ownerId",
+        filters="name",
+    ),
+    Row(
+        "INSTANCES_GET",
+        "instances.get",
+        "GET",
+        "/instances",
+        "all.User all.User.bounded all.User.read instances.* instances.get",
+        "Instances",
+        sorts=OWNER_SORTS,
+        filters="name",
+    ),
+    Row(
+        "ORGS_GET",
+        "orgs.get",
+        "GET",
+        "/orgs",
+        "all.User all.User.bounded all.User.read orgs.* orgs.get",
+        "Organizations",
+        sorts=OWNER_SORTS,
+        filters="name",
     ),
     Row(
         "AUTHENTICATE_USER",

@@ -23,5 +23,8 @@ async def account() -> None:
     assert_type(found.owners, tuple[Owner, ...])
     assert_type(found.token, accounts.TokenSource)
     assert_type(await found.read_token(), Secret)
+    found_owners = await accounts.discover_owners(AsyncClient(), ["applications"])
+    assert_type(found_owners, accounts.DiscoveredOwners)
+    assert_type(list(found_owners), list[Owner])
     assert_type(accounts.config_path(), Path)
     assert_type(accounts.read_token_file("token"), Secret)

@@ -11,6 +11,8 @@ from losant_tokens import (
     ApiTokenPatch,
     ApiTokenPost,
     ApiTokens,
+    Application,
+    Applications,
     AsyncClient,
     AuditLog,
     AuditLogActor,
@@ -19,12 +21,16 @@ from losant_tokens import (
     AuditLogs,
     AuditLogTarget,
     AuthenticatedUser,
+    Instance,
     InstanceAuditLog,
     InstanceAuditLogs,
+    Instances,
     Listing,
     NewApiToken,
     OauthRequest,
     OauthScope,
+    Organization,
+    Organizations,
     Owner,
     OwnerTokens,
     PublishedScope,
@@ -137,6 +143,15 @@ async def audit_logs(client: AsyncClient, now: datetime) -> None:
     assert_type(await client.instance_audit_logs.get(ID, page=1), InstanceAuditLogs)
     assert_type(client.instance_audit_logs.iter(ID, start=now), Listing[InstanceAuditLog])
     await client.audit_logs.get(ID, start="yesterday")  # type: ignore[arg-type]
+
+
+async def owners(client: AsyncClient) -> None:
+    assert_type(await client.applications.get(page=1, org_id=ID), Applications)
+    assert_type(client.applications.iter(org_id=""), Listing[Application])
+    assert_type(await client.instances.get(sort_field="name"), Instances)
+    assert_type(client.instances.iter(), Listing[Instance])
+    assert_type(await client.orgs.get(filter_field="name", filter="a*"), Organizations)
+    assert_type(client.orgs.iter(), Listing[Organization])
 
 
 async def log_in(client: AsyncClient) -> None:

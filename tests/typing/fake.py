@@ -35,6 +35,7 @@ async def fake() -> None:
     assert_type(fake.seed_account().own_token, FakeToken | None)
     assert_type(fake.seed_account().owners, tuple[FakeOwner, ...])
     assert_type(fake.add_audit_log(token.id, source="instance:" + "a" * 24), FakeAuditLog)
+    fake.add_owner("application:" + "a" * 24, "Greenhouse")
     assert_type(fake.audit_logs(), tuple[FakeAuditLog, ...])
     assert_type(fake.organization_id, str)
     assert_type(fake.clock_offset, timedelta)

@@ -40,10 +40,16 @@ from losant_tokens._codec import (
 from losant_tokens._json_parser import ContentProblem
 from losant_tokens._models import (
     RESPONSE_MODELS,
+    Application,
+    Applications,
     AuditLog,
     AuditLogs,
+    Instance,
     InstanceAuditLog,
     InstanceAuditLogs,
+    Instances,
+    Organization,
+    Organizations,
 )
 from tests.support.helpers import result_of
 
@@ -220,6 +226,29 @@ INSTANCE_LOG_JSON = {**LOG_JSON, "instanceAuditLogId": ID, "instanceId": OTHER_I
 INSTANCE_LOG = InstanceAuditLog(**LOG, instance_audit_log_id=ID, instance_id=OTHER_ID)
 LOG_PAGE_JSON = {name: PAGE_JSON[name] for name in PAGE_JSON if not name.startswith("filter")}
 LOG_PAGE = {name: PAGE[name] for name in PAGE if not name.startswith("filter")}
+OWNER_JSON = {"id": ID, "name": "Greenhouse", "creationDate": MOMENT, "lastUpdated": MOMENT}
+OWNER: dict[str, Any] = {
+    "id": ID,
+    "name": "Greenhouse",
+    "creation_date": THEN,
+    "last_updated": THEN,
+}
+APPLICATION_JSON = {
+    **OWNER_JSON,
+    "applicationId": ID,
+    "ownerId": OTHER_ID,
+    "ownerType": "organization",
+    "organizationName": "Farms",
+}
+APPLICATION = Application(
+    **OWNER,
+    application_id=ID,
+    owner_id=OTHER_ID,
+    owner_type="organization",
+    organization_name="Farms",
+)
+INSTANCE_JSON, INSTANCE = {**OWNER_JSON, "instanceId": ID}, Instance(**OWNER, instance_id=ID)
+ORG_JSON, ORG = {**OWNER_JSON, "orgId": ID}, Organization(**OWNER, org_id=ID)
 UNSAFE_MEMBERS = {
     "requestBody": {"password": "hunter2"},
     "responseBody": {"token": "hunter2"},
@@ -252,6 +281,12 @@ FULL: list[tuple[dict[str, Any], Any]] = [
         {**LOG_PAGE_JSON, "items": [INSTANCE_LOG_JSON], "instanceId": OTHER_ID},
         InstanceAuditLogs(**LOG_PAGE, items=(INSTANCE_LOG,), instance_id=OTHER_ID),
     ),
+    (APPLICATION_JSON, APPLICATION),
+    ({**PAGE_JSON, "items": [APPLICATION_JSON]}, Applications(**PAGE, items=(APPLICATION,))),
+    (INSTANCE_JSON, INSTANCE),
+    ({**PAGE_JSON, "items": [INSTANCE_JSON]}, Instances(**PAGE, items=(INSTANCE,))),
+    (ORG_JSON, ORG),
+    ({**PAGE_JSON, "items": [ORG_JSON]}, Organizations(**PAGE, items=(ORG,))),
 ]
 WITH_EXTRA = [(value, model) for value, model in FULL if hasattr(model, "extra")]
 
@@ -336,6 +371,12 @@ def test_unlisted_members_of_nested_objects_are_kept() -> None:
         ({"items": []}, AuditLogs(items=())),
         ({"id": ID}, InstanceAuditLog(id=ID)),
         ({"items": []}, InstanceAuditLogs(items=())),
+        ({"id": ID}, Application(id=ID)),
+        ({"items": []}, Applications(items=())),
+        ({"id": ID}, Instance(id=ID)),
+        ({"items": []}, Instances(items=())),
+        ({"id": ID}, Organization(id=ID)),
+        ({"items": []}, Organizations(items=())),
     ],
     ids=class_name,
 )

@@ -10,13 +10,19 @@ import pytest
 from losant_tokens import (
     ApiToken,
     ApiTokens,
+    Application,
+    Applications,
     AuditLog,
     AuditLogs,
     AuthenticatedUser,
+    Instance,
     InstanceAuditLog,
     InstanceAuditLogs,
+    Instances,
     NewApiToken,
     OauthDetails,
+    Organization,
+    Organizations,
     OrgRole,
     ResourceRole,
     Secret,
@@ -46,6 +52,12 @@ SMALLEST: list[Any] = [
     AuditLogs(items=()),
     InstanceAuditLog(id=ID),
     InstanceAuditLogs(items=()),
+    Application(id=ID),
+    Applications(items=()),
+    Instance(id=ID),
+    Instances(items=()),
+    Organization(id=ID),
+    Organizations(items=()),
 ]
 WITH_EXTRA = [model for model in SMALLEST if hasattr(model, "extra")]
 

@@ -164,6 +164,9 @@ REQUESTS: list[tuple[str, dict[str, str], Any, str, str, Any]] = [
         None,
     ),
     ("instanceAuditLogs.get", INSTANCE_ID, None, "GET", f"/instance/{B}/audit-logs", None),
+    ("applications.get", {}, None, "GET", "/applications", None),
+    ("instances.get", {}, None, "GET", "/instances", None),
+    ("orgs.get", {}, None, "GET", "/orgs", None),
     (
         "auth.authenticateUser",
         {},

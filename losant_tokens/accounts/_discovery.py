@@ -1,0 +1,74 @@
+"""`discover_owners`: the owners of tokens that the API lists."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from losant_tokens._owner import Owner
+from losant_tokens.accounts._account import check_discovery
+from losant_tokens.errors import LosantError
+
+if TYPE_CHECKING:
+    from losant_tokens._client import AsyncClient
+    from losant_tokens._pagination import Listing
+
+
+@frozen(kw_only=True)
+class DiscoveredOwners:
+    """The owners that lists of the API name. Iterating over it returns the owners.
+
+    Attributes:
+        owners: The owners, without duplicates.
+        names: The display names of owners that have one.
+        problems: Why a list is not complete, by the list: the token may not read it, the request
+            failed, or the list changed while it was read. Owners may be missing if there is one.
+    """
+
+    owners: tuple[Owner, ...] = ()
+    names: Mapping[Owner, str] = field(factory=dict)
+    problems: Mapping[str, str] = field(factory=dict)
+
+    def __iter__(self) -> Iterator[Owner]:
+        return iter(self.owners)
+
+
+async def discover_owners(
+    client: "AsyncClient", lists: Iterable[str] = ("applications", "instances")
+) -> DiscoveredOwners:
+    """Return the owners that lists of the API name. A list that fails does not stop the others.
+
+    Args:
+        client: An open client.
+        lists: The lists to read: `applications` (all that the user can see),
+            `applications:ORG_ID` (those of an organization) or `instances`. Default: all
+            applications and all instances.
+
+    Raises:
+        ValidationError: There is no such list.
+    """
+    names: dict[Owner, str] = {}
+    problems: dict[str, str] = {}
+    for name in tuple(map(check_discovery, lists)):
+        kind, _, org_id = name.partition(":")
+        listing: Listing[Any]
+        if kind == "instances":
+            listing = client.instances.iter()
+        elif org_id:
+            listing = client.applications.iter(org_id=org_id)
+        else:
+            listing = client.applications.iter()
+        make = Owner.instance if kind == "instances" else Owner.application
+        try:
+            async with aclosing(listing):
+                async for item in listing:
+                    names[make(item.id)] = item.name or ""
+        except LosantError as error:
+            problems[name] = str(error)
+            continue
+        if found := listing.progress.problems:
+            problems[name] = ", ".join(map(str, found))
+    return DiscoveredOwners(
+        owners=tuple(names), names={o: n for o, n in names.items() if n}, problems=problems
+    )
