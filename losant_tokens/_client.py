@@ -324,6 +324,14 @@ class AsyncClient:
         """
         return token_id.lower() in self._session.credential.claimed_ids
 
+    def uses_secret(self, secret: Secret) -> bool:
+        """Return whether a secret is that of the client's own token.
+
+        Args:
+            secret: The secret.
+        """
+        return self._session.credential.secret == secret
+
     @property
     def has_claimed_ids(self) -> bool:
         """Whether the claims of the client's own token contain ids. One may be its own id."""

@@ -148,6 +148,13 @@ COMMANDS = {
         _JOBS,
         _QUARANTINE,
     ),
+    "leaked": _Command(
+        "leaked:respond_to_leak",
+        "Respond to a leaked secret: check, identify and deactivate it.",
+        texts.LEAKED,
+        "losant_tokens.leaks",
+        _AUDIT,
+    ),
     "policy": _Command(None, "Check and test policy files.", texts.POLICY, task=_AUDIT),
     "policy check": _Command(
         "policy:check_policy",

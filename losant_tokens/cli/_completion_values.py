@@ -78,6 +78,12 @@ def _owners(request: Request) -> Iterable[Value]:
     yield Value("instance:", "API tokens of an instance, by its id")
 
 
+def _logs(request: Request) -> Iterable[Value]:
+    if not request.typed.endswith(":"):
+        yield Value("org:", "the audit log of an organization, by its id")
+        yield Value("instance:", "the audit log of an instance, by its id")
+
+
 def _scopes(_: Request) -> Iterable[Value]:
     from losant_tokens import published_scopes  # noqa: PLC0415 -- not all completions need it
 
@@ -221,6 +227,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "ID...": _ids,
         "ID|GLOB": _names_and_ids,
         "KIND:SHARE": _faults,
+        "LOG": _logs,
         "NEW": _PLANS,
         "OLD": _PLANS,
         "OWNER": _owners,

@@ -11,6 +11,7 @@ import httpx
 
 from losant_tokens import (
     AsyncClient,
+    Secret,
     aiohttp_transport,
     environment_proxy,
     httpx_transport,
@@ -126,6 +127,29 @@ def api_url(connection: ConnectionOptions = DEFAULT_CONNECTION) -> str:
     """Return the base URL of the API."""
     account = _account_or_none(connection)
     return AsyncClient().base_url if account is None else account.base_url
+
+
+def secret_client(secret: Secret, connection: ConnectionOptions) -> AsyncClient:
+    """Return a client for a secret that is not the command's own token.
+
+    Its scopes and dates are not checked before a request, because only the API knows whether the
+    claims are true.
+    """
+    settings = {**connection.settings(), "scope_check": "off", "base_url": api_url(connection)}
+    return AsyncClient(secret, max_connections=MAX_CONCURRENCY, **settings)
+
+
+def has_own_token(connection: ConnectionOptions) -> bool:
+    """Return whether the command has a token of its own, for a command that may do without.
+
+    Raises:
+        ConfigError: As `selected_account`.
+    """
+    try:
+        selected_account(connection)
+    except CommandError:
+        return False
+    return True
 
 
 def job_client_factory(connection: ConnectionOptions) -> ClientFactory:

@@ -3,7 +3,9 @@
 Data goes to stdout. Messages for people go to stderr.
 """
 
+import io
 import os
+import re
 import select
 import stat
 import sys
@@ -11,17 +13,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from losant_tokens.cli._colors import colored, has_color
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import escaped, wrapped
+
+if TYPE_CHECKING:
+    from losant_tokens import Secret
 
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 _TERMINAL_SIZE = (80, 24)  # the columns and lines of a terminal that does not report its size
 _YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
 _MAX_QUOTED = 20  # characters of a response
 _SECRET_VARIABLE = "LOSANT_API_TOKEN"  # noqa: S105 -- the name of a variable
+_TERMINAL = Path("/dev/tty")
+_LONGEST_LINE = 4095  # characters; Linux passes no more of a line from a terminal
+_LONGEST_TEXT = 1024 * 1024  # characters
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}(\.[A-Za-z0-9_-]*){1,2}")
 _ERASE = "\r\x1b[K"
 _is_quiet: ContextVar[bool] = ContextVar("is_quiet", default=False)
 _is_verbose: ContextVar[bool] = ContextVar("is_verbose", default=False)
@@ -174,11 +183,16 @@ def write_result(text: str) -> None:
 
 
 def print_error(problem: CommandError) -> None:
-    """Print an error and its hint to stderr."""
-    record("error", str(problem))
-    _print(f"losant-tokens: error: {escaped(' '.join(str(problem).split()))}")
+    """Print an error and its hint to stderr.
+
+    A token in it is hidden: it was probably an argument, and terminals and logs keep what is
+    printed.
+    """
+    message = _JWT.sub("****", str(problem))
+    record("error", message)
+    _print(f"losant-tokens: error: {escaped(' '.join(message.split()))}")
     for line in problem.details:
-        _print(escaped(line))
+        _print(escaped(_JWT.sub("****", line)))
     if problem.hint:
         _print(f"hint: {escaped(problem.hint)}")
 
@@ -384,6 +398,77 @@ def ask(question: str) -> str | None:
     if not line.endswith("\n"):
         _print("")  # The cursor is still behind the question.
     return line.strip() if line else None
+
+
+def read_secret_text(prompt: str) -> "Secret":
+    """Return the text on stdin, which holds a secret. A terminal does not show what is typed.
+
+    Args:
+        prompt: The question on a terminal.
+
+    Raises:
+        CommandError: The text cannot be read completely.
+    """
+    from losant_tokens import Secret  # noqa: PLC0415 -- few commands read a secret
+
+    text, problem = _read_hidden(prompt) if sys.stdin.isatty() else _read_piped()
+    # The text is no longer a local variable when an error is raised.
+    secret = Secret(text)
+    del text
+    if problem is not None:
+        raise CommandError(problem, "pass the part with the secret through a pipe")
+    return secret
+
+
+def _read_hidden(prompt: str) -> tuple[str, str | None]:
+    """Return a line from the terminal, and what is wrong with it."""
+    import getpass  # noqa: PLC0415 -- few commands read a secret
+    import warnings  # noqa: PLC0415
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            text = getpass.getpass(prompt)
+    except getpass.GetPassWarning:
+        return "", "the terminal would show the secret"
+    except EOFError:
+        return "", None
+    if len(text) >= _LONGEST_LINE:
+        return "", f"the terminal cuts off a line at {_LONGEST_LINE:,} characters"
+    return text, None
+
+
+def _read_piped() -> tuple[str, str | None]:
+    """Return the text on stdin, and what is wrong with it."""
+    try:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # A log may hold anything.
+        text = sys.stdin.read(_LONGEST_TEXT + 1)
+    except (OSError, ValueError):
+        return "", "standard input cannot be read"
+    if len(text) > _LONGEST_TEXT:
+        return "", f"standard input has more than {_LONGEST_TEXT:,} characters"
+    return text, None
+
+
+@contextmanager
+def questions_at_terminal() -> Iterator[None]:
+    """Read responses from the terminal during the block, although stdin was a pipe."""
+    if sys.stdin.isatty() or not _is_terminal():
+        yield
+        return
+    try:
+        terminal = _TERMINAL.open(encoding="utf-8", errors="replace")
+    except OSError:  # The process has no terminal.
+        yield
+        return
+    before = sys.stdin
+    with terminal:
+        sys.stdin = terminal
+        try:
+            yield
+        finally:
+            sys.stdin = before
 
 
 def confirm(question: str) -> bool:

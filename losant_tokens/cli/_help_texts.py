@@ -453,6 +453,32 @@ Examples:
   losant-tokens sandbox --fail 503:2% --fail timeout:1% --clock +30d\
 """
 
+LEAKED = f"""\
+{_TOKEN}
+The leaked secret comes from stdin, never from an argument, and is never
+printed. On a terminal, paste it. Everything around it is ignored: pass a
+line of a log, JSON, or a header. Several secrets are handled one by one.
+
+The secret is sent to LOSANT_API_URL only, and not if its claims name another
+host. Its token is found by a claimed id, or by its dates, among the tokens of
+each OWNER and those that the secret itself may list. It is deactivated only
+if it is the only candidate and the secret works. Then the secret is tried
+again.
+
+{_OWNER}
+LOG is org:ID or instance:ID.
+
+Exit codes of this command:
+  0    the secret does not work, or no longer
+  1    cannot determine whether it works
+  5    the secret works
+
+Examples:
+  losant-tokens leaked < leak.txt
+  losant-tokens leaked --json < leak.txt
+  losant-tokens leaked --yes --with-created < leak.txt\
+"""
+
 DEMO = """\
 The demo needs no account, and changes only tokens of the fake.
 

@@ -49,7 +49,7 @@ def _members(model: Any) -> dict[str, Any]:
     }
     unlisted = {
         name: _plain(member)
-        for name, member in model.extra.items()
+        for name, member in getattr(model, "extra", {}).items()  # audit logs have none
         if name[:1] != "_" and not isinstance(member, Secret)
     }
     # The attribute of an unreadable member has its default; the raw value is in `extra`.

@@ -31,9 +31,19 @@ def describe_token(
         file: The destination. On a terminal, the lines fit its width.
     """
     now = server_time or datetime.now(UTC)
+    return format_details(_details(ListedToken(token, owner, now)), file)
+
+
+def format_details(details: Iterable[tuple[str, str, Sequence[str]]], file: TextIO) -> str:
+    """Return labels with their values as lines. Labels without a value are left out.
+
+    Args:
+        details: The label, the style and the lines of each member.
+        file: The destination. On a terminal, the lines fit its width.
+    """
     width = terminal_size(file)[0] - _LABEL_WIDTH - 1 if file.isatty() else None
     lines = []
-    for label, style, values in _details(ListedToken(token, owner, now)):
+    for label, style, values in details:
         texts = [escaped(value) for value in values if value]
         if width is not None:
             texts = [line for text in texts for line in wrapped(text, width)]

@@ -56,6 +56,13 @@ def usage_error(error: CycloptsError) -> UsageError:
         if word.startswith("-") and word.strip("-"):
             return UsageError(f"Unknown option: {word}", "options follow the command; " + hint)
         return unknown_command(command, word)
+    if isinstance(error, UnusedCliTokensError) and command.endswith("leaked"):
+        return UsageError(
+            "leaked reads the secret from standard input, never from an argument: other users can "
+            "see the arguments of a process",
+            "remove this line from the history of your shell; then losant-tokens leaked < FILE, or "
+            "losant-tokens leaked without an argument, to paste the secret",
+        )
     if isinstance(error, UnusedCliTokensError):
         return UsageError(_unexpected(command, error.unused_tokens or []), hint)
     if isinstance(error, UnknownOptionError):

@@ -3,6 +3,7 @@
 Start with `find_secrets` and `read_claims`, which send nothing, and continue with `investigate`.
 """
 
+from losant_tokens.leaks._actions import latest_actions
 from losant_tokens.leaks._claims import Claims, read_claims
 from losant_tokens.leaks._created import created_with
 from losant_tokens.leaks._investigation import (
@@ -11,6 +12,7 @@ from losant_tokens.leaks._investigation import (
     check_secret,
     deactivate,
     investigate,
+    list_created,
 )
 from losant_tokens.leaks._matching import Match, OwnedToken, match_tokens
 from losant_tokens.leaks._secrets import find_secrets
@@ -26,6 +28,8 @@ __all__ = [
     "deactivate",
     "find_secrets",
     "investigate",
+    "latest_actions",
+    "list_created",
     "match_tokens",
     "read_claims",
 ]

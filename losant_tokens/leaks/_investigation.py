@@ -138,7 +138,8 @@ async def investigate(
                 await lists.read(secret_client, owner, "secret")
     server_time = secret_client.server_time() or (operator and operator.server_time())
     now = server_time or datetime.now(UTC)
-    match = match_tokens(claims, lists.candidates, works=check.state == "works", now=now)
+    works = {"works": True, "dead": False, "unknown": None}[check.state]
+    match = match_tokens(claims, lists.candidates, works=works, now=now)
     return Investigation(
         claims=claims,
         check=check,
@@ -147,6 +148,24 @@ async def investigate(
         not_listed=lists.not_listed,
         now=now,
     )
+
+
+async def list_created(
+    token_id: str, operator: AsyncClient, owners: Iterable[Owner] = (Owner.user(),)
+) -> tuple[OwnedToken, ...]:
+    """Return the tokens that a token created, and those that these created in turn.
+
+    Call it after the token was deactivated, because it may create tokens until then.
+
+    Args:
+        token_id: The id of the token.
+        operator: A client for your own token.
+        owners: The owners whose tokens are listed. One that cannot be listed is left out.
+    """
+    lists = _Lists(None)
+    for owner in dict.fromkeys(owners):
+        await lists.read(operator, owner, "operator")
+    return created_with(token_id, lists.created)
 
 
 async def deactivate(
@@ -188,7 +207,7 @@ class _Lists:
     All others are dropped as they arrive, so a large account takes little memory.
     """
 
-    def __init__(self, claims: Claims) -> None:
+    def __init__(self, claims: Claims | None) -> None:
         self._claims = claims
         self._candidates: dict[str, OwnedToken] = {}
         self._created: dict[str, OwnedToken] = {}
@@ -227,7 +246,7 @@ class _Lists:
             self._complete.add(owner)
 
     def _add(self, one: OwnedToken) -> None:
-        if may_match(self._claims, one.token):
+        if self._claims is not None and may_match(self._claims, one.token):
             _merge(self._candidates, one)
         if creating_token(one) is not None:
             _merge(self._created, one)

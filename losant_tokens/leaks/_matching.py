@@ -62,28 +62,33 @@ def may_match(claims: Claims, token: ApiToken | UserOauthToken) -> bool:
 
 
 def match_tokens(
-    claims: Claims, tokens: Iterable[OwnedToken], *, works: bool, now: datetime
+    claims: Claims, tokens: Iterable[OwnedToken], *, works: bool | None, now: datetime
 ) -> Match:
     """Return which token a secret belongs to, and by which of its claims.
 
     Args:
         claims: The claims of the secret.
         tokens: The listed tokens.
-        works: Whether the API accepts the secret. Then it does not belong to a token that is
-            inactive or has expired.
+        works: Whether the API accepts the secret, or `None` if that is unknown. A secret that works
+            does not belong to a token that is inactive or has expired. One that does not work
+            does not belong to any other token, so a forged secret never leads to a token in use.
         now: The current time.
     """
-    alive = [one for one in tokens if not works or _is_alive(one.token, now)]
-    by_id = tuple(one for one in alive if one.token.id.lower() in claims.ids)
+    possible = [one for one in tokens if not _contradicts(works, one.token, now)]
+    by_id = tuple(one for one in possible if one.token.id.lower() in claims.ids)
     if by_id:
         return Match(candidates=by_id, by="id")
-    by_times = tuple(one for one in alive if _matches_by_times(claims, one.token))
+    by_times = tuple(one for one in possible if _matches_by_times(claims, one.token))
     return Match(candidates=by_times, by="times" if by_times else None)
 
 
-def _is_alive(token: ApiToken | UserOauthToken, now: datetime) -> bool:
-    """Return whether the API may accept the secret of a token. Unknown is not dead."""
-    return token.is_active is not False and token.is_expired(now - _TOLERANCE) is not True
+def _contradicts(works: bool | None, token: ApiToken | UserOauthToken, now: datetime) -> bool:
+    """Return whether the secret of a token has another state than the API has shown."""
+    if works is None:
+        return False
+    if works:
+        return token.is_active is False or token.is_expired(now - _TOLERANCE) is True
+    return token.is_active is True and token.is_expired(now + _TOLERANCE) is False
 
 
 def _matches_by_times(claims: Claims, token: ApiToken | UserOauthToken) -> bool:

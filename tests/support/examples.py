@@ -23,6 +23,7 @@ from tests.support.terminals import run_in_terminal
 
 FILES = MappingProxyType(
     {
+        "leak.txt": "losant-tokens create ci-leaked --scope all.User --expires 90d > leak.txt",
         "plan.jsonl": "losant-tokens plan --expired --out plan.jsonl",
         "monday.jsonl": "losant-tokens plan --expired --named 'ci-*' --out monday.jsonl",
         "tuesday.jsonl": "losant-tokens plan --expired --out tuesday.jsonl",

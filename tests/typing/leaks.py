@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import assert_type
 
-from losant_tokens import AsyncClient, Secret, leaks
+from losant_tokens import AsyncClient, AuditLog, InstanceAuditLog, Secret, jobs, leaks
 
 
 async def respond(client: AsyncClient, operator: AsyncClient, now: datetime) -> None:
@@ -16,5 +16,10 @@ async def respond(client: AsyncClient, operator: AsyncClient, now: datetime) -> 
     assert_type(found, leaks.Investigation)
     assert_type(leaks.match_tokens(claims, found.created, works=True, now=now), leaks.Match)
     assert_type(leaks.created_with("a", found.created), tuple[leaks.OwnedToken, ...])
+    assert_type(
+        await leaks.latest_actions(operator, [jobs.LogSource.parse("org:1")], ["a"], limit=3),
+        tuple[AuditLog | InstanceAuditLog, ...],
+    )
+    assert_type(await leaks.list_created("a", operator), tuple[leaks.OwnedToken, ...])
     if found.match.token is not None:
         assert_type(await leaks.deactivate(found.match.token, claims, client), leaks.Check)

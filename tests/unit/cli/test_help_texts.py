@@ -74,7 +74,7 @@ METAVARS = {
     *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
     *("N", "NAME", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
-    *("SCOPE", "SECONDS", "TEXT", "WHEN"),
+    *("LOG", "SCOPE", "SECONDS", "TEXT", "WHEN"),
 }
 CHOICES = re.compile(r"[a-z]+(\|[a-z]+)+")
 BANNED = re.compile(
@@ -225,6 +225,7 @@ def test_metavars_are_explained(name: str) -> None:
         "COLUMNS": "COLUMNS are separated by commas: id,name,expires.",
         "FIELDS": "FIELDS are members of the API's JSON, or owner: id,name,expirationDate.",
         "WHEN": "WHEN is a time from now",
+        "LOG": "LOG is org:ID or instance:ID.",
         "KIND:SHARE": "KIND is a status such as 503, or timeout",
         "OFFSET": "OFFSET is +30d or -2h",
         "TIME": "TIME is a latency such as 50ms",

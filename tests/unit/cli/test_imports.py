@@ -12,7 +12,8 @@ from losant_tokens.cli._app import COMMANDS, app, command_app, slow_import
 
 MODULES = sorted(Path(cli.__file__).parent.rglob("*.py"))
 PUBLIC = tuple(
-    f"losant_tokens{module}" for module in ("", ".accounts", ".errors", ".jobs", ".policy")
+    f"losant_tokens{module}"
+    for module in ("", ".accounts", ".errors", ".jobs", ".leaks", ".policy")
 )
 
 

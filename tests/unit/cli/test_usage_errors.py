@@ -76,6 +76,8 @@ def test_unexpected_argument(command: Command, name: str) -> None:
         return
     if any(one.name.endswith("...") for one in arguments_of(name)):
         pytest.skip("the command takes any number of arguments")
+    if name == "leaked":
+        pytest.skip("the argument may be a secret, so it is not repeated")
     outcome = command(*name.split(), *positionals(name), *required(name), "zzz", "\x1b")
 
     assert check(outcome, f"{name} ") == "Unexpected arguments: 'zzz', '\\x1b'"

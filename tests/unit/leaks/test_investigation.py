@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from losant_tokens import AsyncClient, Owner, RetryPolicy, Secret
 from losant_tokens.errors import Forbidden, ValidationError
@@ -204,8 +205,6 @@ async def test_nobody_can_deactivate(fake: FakeLosant, connect: Connect) -> None
     with pytest.raises(Forbidden):
         await deactivate(found.match.token, claims, client)
 
-    found = await investigate(read_claims(Secret("")), client, await connect(fake.admin_token))
-    listed = await investigate(claims, await connect("x" * 9), await connect(fake.admin_token))
-    assert listed.match.token is not None
+    only_operator = evolve(found.match.token, via=frozenset({"operator"}))
     with pytest.raises(ValidationError, match="pass operator"):
-        await deactivate(listed.match.token, claims, client)
+        await deactivate(only_operator, claims, client)

@@ -68,10 +68,15 @@ def test_match(secret: Claims, token: OwnedToken, expected: str | None) -> None:
         ({"expiration_date": NOW - DAY}, True, False),
         ({"expiration_date": NOW - DAY}, False, True),
         ({"expiration_date": NOW - 2 * SECOND}, True, True),
+        ({"expiration_date": NOW + 2 * SECOND}, False, True),
+        ({"expiration_date": NOW + DAY}, False, False),
+        ({}, False, False),
+        ({}, None, True),
+        ({"status": "inactive"}, None, True),
     ],
 )
-def test_match_of_a_secret_that_works(members: dict[str, Any], works: bool, expected: bool) -> None:
-    """A secret that works does not belong to a token that is inactive or has expired."""
+def test_match_of_a_state(members: dict[str, Any], works: bool | None, expected: bool) -> None:
+    """A secret that works does not belong to a dead token, and a dead one to no other."""
     secret = claims(expires_at=members.get("expiration_date"))
     match = match_tokens(secret, [owned(**members)], works=works, now=NOW)
 

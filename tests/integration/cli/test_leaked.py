@@ -1,0 +1,404 @@
+"""`leaked`: whether a leaked secret works, which token it is, and what it created."""
+
+import getpass
+import io
+import json
+import os
+import pty
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from losant_tokens.cli import _console
+from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+
+Terminal = Callable[..., None]
+Pipe = Callable[[str], None]
+
+
+@pytest.fixture
+def fake() -> FakeLosant:
+    """A fake whose tokens have no id in their claims, as real tokens may."""
+    fake = FakeLosant(id_claim=False)
+    for number in range(9):
+        fake.add_token(f"keep-{number}", scope=["device.get"])
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the files of jobs in the folder of the test, and the limit of core dumps."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
+    """Return a function that makes a string the standard input."""
+
+    def make(text: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+    return make
+
+
+@pytest.fixture
+def paste(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> Callable[..., None]:
+    """Return a function that makes a terminal, on which somebody pastes and then types."""
+
+    def make(pasted: str, typed: str = "", columns: int = 120) -> None:
+        terminal(typed=typed, columns=columns)
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr(getpass, "getpass", lambda _: pasted)
+
+    return make
+
+
+def active(fake: FakeLosant) -> set[str]:
+    return {token.name for token in fake.tokens() if token.status == "active"}
+
+
+def values(out: str) -> dict[str, str]:
+    """Return the labels of a report, with the first line of each."""
+    pairs = (line.partition(":") for line in out.splitlines() if line[:1].strip())
+    return {label: value.strip() for label, _, value in pairs}
+
+
+def test_secret_that_works(
+    fake: FakeLosant, service: str, command: Command, paste: Callable[..., None]
+) -> None:
+    """On a terminal, the token and those that it created are deactivated after confirmation."""
+    leaked = fake.add_token("ci", scope=["all.User"])
+    fake.add_token("child", creator_id=leaked.id, creator_type="apiToken")
+    paste(f"Authorization: Bearer {leaked.secret}", "y\ny\n")
+
+    code, out, err = command("leaked")
+
+    shown = values(out)
+    assert (0, "yes: the API accepts it", "yes") == (
+        code,
+        shown["Works"],
+        shown["Creates tokens"],
+    )
+    assert f"{leaked.id}  ci  (user, active), found by its dates" == shown["Token"]
+    assert "1 token, with those that these created" == shown["Created"]
+    assert f"Deactivate 'ci', id {leaked.id} now? [y/N]" in err
+    assert "Deactivated 'ci'. The secret no longer works.\n" in err
+    assert active(fake) == {f"keep-{number}" for number in range(9)}
+    assert leaked.secret not in out + err
+
+
+def test_no(fake: FakeLosant, service: str, command: Command, paste: Callable[..., None]) -> None:
+    """Without a yes, nothing is changed, and the exit code says that the secret works."""
+    leaked = fake.add_token("ci")
+    paste(leaked.secret, "n\n")
+
+    code, _, err = command("leaked")
+
+    assert 5 == code
+    assert f"Nothing was changed. To deactivate 'ci', id {leaked.id}, pass --yes.\n" in err
+    assert "ci" in active(fake)
+
+
+def test_without_a_terminal(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """In a pipe, --yes deactivates the token, and --with-created those that it created."""
+    leaked = fake.add_token("ci", scope=["all.User"])
+    child = fake.add_token("child", creator_id=leaked.id, creator_type="apiToken")
+    pipe(leaked.secret)
+    assert 5 == command("leaked")[0]
+    assert {"ci", "child"} < active(fake)
+
+    pipe(leaked.secret)
+    code, _, err = command("leaked", "--yes")
+    assert 0 == code
+    assert (
+        f"To quarantine them: losant-tokens quarantine --active --created-by {leaked.id} "
+        "--owner user\n"
+    ) in err
+    assert {"child"} == active(fake) & {"ci", "child"}
+
+    fake.add_token("other", creator_id=child.id, creator_type="apiToken", scope=["me.*"])
+    pipe(child.secret)
+    code, _, _ = command("leaked", "--yes", "--with-created")
+    assert (0, set()) == (code, active(fake) & {"child", "other"})
+
+
+def test_created_tokens_that_a_safety_check_protects(
+    fake: FakeLosant, service: str, command: Command, pipe: Pipe
+) -> None:
+    """A quarantine of the created tokens passes the usual safety checks."""
+    leaked = fake.add_token("ci", scope=["all.User"])
+    for number in range(20):
+        fake.add_token(f"child-{number}", creator_id=leaked.id, creator_type="apiToken")
+    pipe(leaked.secret)
+
+    code, _, err = command("leaked", "--yes", "--with-created")
+
+    assert 4 == code
+    assert "more than half" in err
+    assert "child-0" in active(fake)
+
+
+def test_json(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """For other programs, the report of each secret is JSON, without the secret."""
+    leaked, dead = fake.add_token("ci"), fake.add_token("old", status="inactive")
+    pipe(f"{leaked.secret}\n{dead.secret}\n")
+
+    code, out, err = command("leaked", "--json", "--yes")
+
+    first, second = json.loads(out)
+    assert (0, "dead", True, leaked.id) == (
+        code,
+        first["state"],
+        first["deactivated"],
+        first["token"]["id"],
+    )
+    assert (False, False, "times") == (
+        second["deactivated"],
+        second["canCreateTokens"],
+        second["foundBy"],
+    )
+    assert leaked.secret not in out + err
+
+
+def test_several_candidates(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """No token is deactivated if the secret may belong to several."""
+    pipe(fake.tokens()[0].secret)
+    before = active(fake)
+
+    code, out, err = command("leaked", "--yes")
+
+    assert (5, before) == (code, active(fake))
+    assert "cannot determine: one of these 9 tokens" == values(out)["Token"]
+    assert "Nothing was changed, because one of several tokens is the right one." in err
+
+
+def test_unknown_token(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """If no list has the token, the command says what would help."""
+    pipe(fake.access_token(["data.export"]))
+
+    code, out, err = command("leaked", "--yes")
+
+    assert 5 == code
+    assert "cannot determine: no list has a token with these claims" == values(out)["Token"]
+    assert "Add the owners that may have it, with --owner" in err
+
+
+def test_secret_of_another_host(
+    fake: FakeLosant, service: str, command: Command, pipe: Pipe
+) -> None:
+    """A secret of another host is not sent, so it is unknown whether it works."""
+    pipe(FakeLosant(issuer="evil.example.com").admin_token)
+
+    code, out, _ = command("leaked", "--yes")
+
+    shown = values(out)
+    assert (1, "evil.example.com") == (code, shown["Issuer"])
+    assert "unknown: it was issued by evil.example.com, and it is not sent" in shown["Works"]
+    assert "not confirmed: a forged secret can claim anything" == shown["Claims"]
+
+
+def test_wrong_token(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """If the secret works after the deactivation, the command says how to undo it."""
+    application = "application:575ec8687ae143cd83dc4a97"
+    twin = fake.add_token("twin", owner=application, scope=["data.export"])
+    pipe(fake.access_token(["data.export"]))
+
+    code, _, err = command("leaked", "--yes", "--owner", application)
+
+    assert 5 == code
+    assert "'twin' was deactivated, but the secret may still work: the API accepts it" in err
+    assert (
+        f"To undo: losant-tokens patch {twin.id} --status active --owner {application}\n"
+    ) in err
+
+
+def test_own_token(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    pipe: Pipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The token of the command itself can be deactivated, with a warning."""
+    own = fake.add_token("own", scope=["all.User"])
+    fake.add_token("child", creator_id=own.id, creator_type="apiToken")
+    monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
+    pipe(own.secret)
+
+    code, _, err = command("leaked", "--yes")
+
+    assert (0, False) == (code, "own" in active(fake))
+    assert "the secret is the token that this command uses" in err
+    assert "The token of this command does not list 1 token that it created" in err
+
+
+def test_without_an_own_token(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    pipe: Pipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a token of its own, the command uses the secret, which may not be allowed to act."""
+    monkeypatch.delenv("LOSANT_API_TOKEN")
+    leaked = fake.add_token("ci", scope=["all.User.read"])
+    pipe(leaked.secret)
+
+    code, _, err = command("leaked", "--yes")
+
+    assert (5, True) == (code, "ci" in active(fake))
+    assert "403 Forbidden" in err
+
+
+def test_arguments_are_refused(command: Command, fake: FakeLosant) -> None:
+    """A secret as an argument is refused, and not repeated."""
+    for arguments in (["x" * 30], [fake.admin_token], ["--owner", fake.admin_token]):
+        code, out, err = command("leaked", *arguments)
+        assert 2 == code
+        assert arguments[-1] not in out + err
+    assert 2 == command("leaked", "--with-created")[0]
+    assert 2 == command("leaked", "--seen-in", "org:1")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("no secret is here", "standard input contains no secret"),
+        ("", "standard input contains no secret"),
+        ("x" * (1024 * 1024 + 1), "standard input has more than 1,048,576 characters"),
+    ],
+)
+def test_no_secret(text: str, problem: str, command: Command, pipe: Pipe, service: str) -> None:
+    """An input without a secret, or one that is too long, is an error."""
+    pipe(text)
+    code, out, err = command("leaked")
+    assert (1, "") == (code, out)
+    assert problem in err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "problem"),
+    [
+        (EOFError(), "standard input contains no secret"),
+        (getpass.GetPassWarning("echo"), "the terminal would show the secret"),
+        ("x" * 4095, "the terminal cuts off a line at 4,095 characters"),
+    ],
+)
+def test_terminal_that_cannot_hide_the_secret(
+    outcome: object,
+    problem: str,
+    command: Command,
+    terminal: Terminal,
+    service: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A secret is not read if the terminal would show it, or would pass a part of it."""
+
+    def ask(_: str) -> object:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    terminal(columns=200)
+    monkeypatch.setattr(getpass, "getpass", ask)
+    code, _, err = command("leaked")
+    assert 1 == code
+    assert problem in err
+
+
+def test_closed_stdin(
+    command: Command, service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Standard input that cannot be read is an error; bytes that are no text are ignored."""
+    (tmp_path / "log").write_bytes(b"\xff\xfe no secret")
+    with (tmp_path / "log").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert "contains no secret" in command("leaked")[2]
+    stream = (tmp_path / "log").open()
+    stream.close()
+    monkeypatch.setattr(stream, "isatty", lambda: False)
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert "standard input cannot be read" in command("leaked")[2]
+
+
+def test_question_after_a_pipe(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    pipe: Pipe,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """If the secret comes from a pipe, the terminal of the process asks the question, if any."""
+    leaked = fake.add_token("ci")
+    keyboard, screen = pty.openpty()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    monkeypatch.setattr(_console, "_TERMINAL", tmp_path / "missing")
+    pipe(leaked.secret)
+    assert 5 == command("leaked")[0]
+
+    monkeypatch.setattr(_console, "_TERMINAL", Path(os.ttyname(screen)))
+    pipe(leaked.secret)
+    os.write(keyboard, b"y\n")
+    assert (0, False) == (command("leaked")[0], "ci" in active(fake))
+    os.close(keyboard)
+    os.close(screen)
+
+
+def test_audit_logs(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """The last changes by the token and by those that it created are shown, the newest first."""
+    leaked = fake.add_token("ci", scope=["all.User"])
+    child = fake.add_token("child", creator_id=leaked.id, creator_type="apiToken")
+    fake.add_audit_log("f" * 24, request_resource="flow")
+    for number, actor in enumerate([leaked.id, child.id, leaked.id]):
+        fake.add_audit_log(actor, request_action="patch" if number else "delete")
+    log = f"org:{fake.organization_id}"
+    pipe(leaked.secret)
+
+    out = command("leaked", "--seen-in", log, "--last", "2")[1]
+    assert "device.patch" in values(out)["Last changes"]
+    assert 2 == out.count("device.patch")
+    assert "device.delete" not in out
+    assert "flow" not in out
+
+    pipe(leaked.secret)
+    rows = json.loads(command("leaked", "--seen-in", log, "--json")[1])[0]["actions"]
+    assert [leaked.id, child.id, leaked.id] == [row["actorId"] for row in rows]
+
+    pipe(leaked.secret)
+    out = command("leaked", "--seen-in", f"instance:{'b' * 24}")[1]
+    assert "none in the audit logs, which record no reading" == values(out)["Last changes"]
+
+    fake.fail(status=404, path="/orgs/*", times=None)
+    pipe(leaked.secret)
+    assert "WARNING: an audit log cannot be read: " in command("leaked", "--seen-in", log)[2]
+
+
+def test_tokens_created_meanwhile(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    paste: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tokens that were created until the deactivation are found as well."""
+    leaked = fake.add_token("ci", scope=["all.User"])
+    paste(leaked.secret, "n\n")
+
+    def confirm(question: str) -> bool:
+        if "ci" in question:
+            fake.add_token("child", creator_id=leaked.id, creator_type="apiToken")
+        return True
+
+    monkeypatch.setattr("losant_tokens.cli.commands.leaked.confirm", confirm)
+    monkeypatch.setattr("losant_tokens.cli._job_workflow.confirm", confirm)
+    code, _, err = command("leaked")
+
+    assert (0, set()) == (code, active(fake) & {"ci", "child"})
+    assert "WARNING: it created 1 more token until it was deactivated\n" in err
