@@ -63,6 +63,7 @@ __all__ = [
     "httpx_transport",
     "jobs",
     "leaks",
+    "notices",
     "parse_duration",
     "policy",
     "published_scopes",
@@ -70,7 +71,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import accounts, audit, errors, jobs, leaks, policy, sinks
+    from losant_tokens import accounts, audit, errors, jobs, leaks, notices, policy, sinks
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -128,7 +129,7 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("accounts", "audit", "errors", "jobs", "leaks", "policy", "sinks")
+    _MODULES = ("accounts", "audit", "errors", "jobs", "leaks", "notices", "policy", "sinks")
     _HOMES = {
         "_payloads": (
             "NEVER",

@@ -174,6 +174,13 @@ COMMANDS = {
         texts.POLICY_SCHEMA,
         "losant_tokens.policy",
     ),
+    "notify": _Command(
+        "notify:notify",
+        "Send a message about tokens that expire soon, once.",
+        texts.NOTIFY,
+        _CLIENT,
+        _AUDIT,
+    ),
     "account": _Command(None, "List or check accounts.", texts.ACCOUNT, task=_ACCOUNTS),
     "account list": _Command(
         "account:list_accounts",

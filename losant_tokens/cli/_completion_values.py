@@ -238,7 +238,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "WHEN": _expiry,
     }
 )
-NOTHING = frozenset({"HOST", "N", "NAME", "OFFSET", "SECONDS", "TEXT", "TIME"})
+NOTHING = frozenset(
+    {"COMMAND", "HOST", "N", "NAME", "NAME|@FILE", "OFFSET", "SECONDS", "TEXT", "TIME"}
+)
 """Metavars of values that only the user knows."""
 
 

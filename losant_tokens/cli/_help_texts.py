@@ -69,6 +69,30 @@ days, weeks, months of 30 days, or years of 365 days.
 {_GLOB}\
 """
 
+NOTIFY = f"""\
+{_TOKEN}
+
+Without a receiver, the message is printed. One message names all tokens that
+expire within DURATION, and those that expired in the last 30 days. Inactive
+tokens are left out. Each token is reported once to each receiver, and again if
+a shorter DURATION is reached, or after it expired. If a run is killed after it
+sent the message, the next run sends it again, with the same id.
+
+{_OWNER}
+DURATION is like 12h, 30d, 4w, 18mo or 2y: hours, days,
+weeks, months of 30 days, or years of 365 days.
+{_GLOB}
+NAME is an environment variable that holds the URL, because a URL may be a
+secret and other users can see arguments. FILE must be readable only for you.
+COMMAND is run without a shell.
+
+Examples:
+  losant-tokens notify --dry-run
+  losant-tokens notify --expires-within 30d --expires-within 7d
+  losant-tokens notify --slack-webhook SLACK_URL --quiet       # for cron
+  losant-tokens notify --to-command 'tee notice.txt'\
+"""
+
 LIST = f"""\
 {_TOKEN}
 

@@ -36,7 +36,7 @@ from losant_tokens.errors import ValidationError
 if TYPE_CHECKING:
     from losant_tokens.jobs import Predicate, Rule
 
-_RULES = Group("Selection", sort_key=1)
+SELECTION_GROUP = Group("Selection", sort_key=1)
 _SAFETY = Group("Safety checks", sort_key=2)
 _RUN = Group("Run", sort_key=3)
 
@@ -155,13 +155,13 @@ Owners = Annotated[
         accepts_keys=False,
         negative="",
         show_default=lambda owners: ", ".join(map(str, owners)),
-        group=_RULES,
+        group=SELECTION_GROUP,
         help="Use the tokens of OWNER; repeat for more.",
     ),
 ]
 
 
-@Parameter(name="*", group=_RULES)
+@Parameter(name="*", group=SELECTION_GROUP)
 @frozen(kw_only=True)
 class RuleOptions:
     """The rules that select tokens."""

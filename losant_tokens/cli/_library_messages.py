@@ -56,6 +56,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "The token that this client uses": "The token in use",
         "Use a client for the same base URL": _SAME_URL,
         "but the client uses": "but this command uses",
+        "CommandSink.command": "--to-command",
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass --allow-unknown-scope as well",

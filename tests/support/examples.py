@@ -61,7 +61,10 @@ REPLACED: dict[str, str] = {
 }
 """The parts of examples that are replaced before they run."""
 
+_NO_SLACK = "it posts to Slack; tests/integration/cli/test_notify.py posts to a server of its own"
+
 NOT_RUN: dict[str, str] = {
+    "losant-tokens notify --slack-webhook SLACK_URL --quiet       # for cron": _NO_SLACK,
     "losant-tokens COMMAND --help": "COMMAND is a placeholder",
     "source <(losant-tokens completion zsh)   # in ~/.zshrc": "test_completion.py runs it in zsh",
 }
@@ -76,6 +79,10 @@ BLOCKS_NOT_RUN: dict[str, str] = {
     "losant-tokens apply ~/.local/state/losant-tokens/cleanup-20261126T031500.000000Z.jsonl \\": (
         "the name of the plan contains the time of the run"
     ),
+    "losant-tokens notify --expires-within 30d --slack-webhook SLACK_URL": _NO_SLACK,
+    "losant-tokens notify --expires-within 30d --slack-webhook @/etc/losant/slack-url": _NO_SLACK,
+    "exec losant-tokens notify --expires-within 30d --expires-within 7d --slack-webhook "
+    "SLACK_URL --quiet": _NO_SLACK,
     "losant-tokens runs list --json |": "the sandbox has no interrupted runs to resume",
     "xargs -I {} losant-tokens apply {} --resume --max-age 7d --yes --quiet": (
         "the sandbox has no interrupted runs to resume"

@@ -14,6 +14,7 @@ NOT_OBJECTS = {
     "errors",
     "jobs",
     "leaks",
+    "notices",
     "policy",
     "sinks",
 }  # a string, and modules with pages of their own
@@ -27,6 +28,7 @@ def public_names() -> list[str]:
         "losant_tokens.audit",
         "losant_tokens.jobs",
         "losant_tokens.leaks",
+        "losant_tokens.notices",
         "losant_tokens.policy",
         "losant_tokens.sinks",
         "losant_tokens.testing",

@@ -72,7 +72,7 @@ VERBS = {
 METAVARS = {
     *("ACCOUNT", "ACTION"),
     *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
-    *("N", "NAME", "OWNER"),
+    *("COMMAND", "N", "NAME", "NAME|@FILE", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
     *("LOG", "SCOPE", "SECONDS", "TEXT", "WHEN"),
 }

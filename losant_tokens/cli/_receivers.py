@@ -1,0 +1,202 @@
+"""The receivers of messages: a command, a webhook, Slack, or standard output.
+
+The URL of a webhook is a secret, and other users can see the arguments of a process. So an option
+takes the name of an environment variable or of a private file that holds the URL.
+"""
+
+import hashlib
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from attrs import field, frozen
+from cyclopts import Group, Parameter
+
+from losant_tokens import Secret
+from losant_tokens.cli._console import terminal_size, write_output
+from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._format import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from losant_tokens.sinks import Message, Sink
+
+_RECEIVER = Group("Receiver", sort_key=2)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_URL = re.compile(r"https?:", re.IGNORECASE)
+_TOKEN = re.compile(r"\b(the|a|no) token\b")
+
+
+def _place_of_url(_: object, place: str | None) -> None:
+    """Check the form of the place that holds a URL.
+
+    Raises:
+        ValueError: It is neither the name of a variable nor `@FILE`, such as the URL itself.
+    """
+    if place is None or _VARIABLE.fullmatch(place) or (place.startswith("@") and place[1:]):
+        return
+    if _URL.match(place):
+        # The URL is not repeated: the message could be logged.
+        raise ValueError(
+            "it is a URL, which other users can see in the list of processes: give the name of an "
+            "environment variable that holds it, or @FILE"
+        )
+    raise ValueError("give the name of an environment variable that holds the URL, or @FILE")
+
+
+@Parameter(name="*", group=_RECEIVER)
+@frozen(kw_only=True)
+class ReceiverOptions:
+    """Where a message goes."""
+
+    to_command: Annotated[
+        str | None,
+        Parameter(metavar="COMMAND", help="Run COMMAND with the message on its standard input."),
+    ] = None
+
+    webhook: Annotated[
+        str | None,
+        Parameter(
+            metavar="NAME|@FILE",
+            validator=_place_of_url,
+            help="Send JSON to the URL in the variable NAME or in FILE.",
+        ),
+    ] = None
+
+    slack_webhook: Annotated[
+        str | None,
+        Parameter(
+            metavar="NAME|@FILE",
+            validator=_place_of_url,
+            help="Send to the webhook of Slack in the variable NAME or in FILE.",
+        ),
+    ] = None
+
+    json: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Write the message as JSON, to stdout or to the command.",
+        ),
+    ] = False
+
+    def receiver(self) -> "Receiver":
+        """Return the receiver, after a check of the options.
+
+        Raises:
+            UsageError: Two options contradict each other, or the URL or the command is invalid.
+            CommandError: The URL cannot be read.
+            SinkError: There is no such command.
+        """
+        from losant_tokens.sinks import (  # noqa: PLC0415 -- the help does not need it
+            CommandSink,
+            SlackSink,
+            WebhookSink,
+        )
+
+        given = {
+            "--to-command": self.to_command,
+            "--webhook": self.webhook,
+            "--slack-webhook": self.slack_webhook,
+        }
+        names = [name for name, value in given.items() if value is not None]
+        if len(names) > 1:
+            raise UsageError(f"{names[0]} cannot be combined with {names[1]}")
+        if self.json and (self.webhook is not None or self.slack_webhook is not None):
+            raise UsageError(f"--json cannot be combined with {names[0]}")
+        if self.to_command is not None:
+            command = CommandSink(self.to_command, format="json" if self.json else "text")
+            command.check()
+            return Receiver(f"command {self.to_command}", command.command[0], command, self.json)
+        if self.webhook is not None:
+            url = _read_url("--webhook", self.webhook)
+            hook = WebhookSink(url)
+            return Receiver(f"webhook {url.reveal()}", hook.host, hook)
+        if self.slack_webhook is not None:
+            url = _read_url("--slack-webhook", self.slack_webhook)
+            slack = SlackSink(url)
+            return Receiver(f"slack {url.reveal()}", slack.host, slack)
+        return Receiver("stdout", "standard output", OutputSink(self.json), self.json)
+
+
+@frozen
+class Receiver:
+    """A receiver of messages.
+
+    Attributes:
+        identity: A string that no other receiver has. It may hold a secret.
+        name: The receiver, to show: a command or a host.
+        sink: The sink.
+        as_json: Whether it gets JSON instead of text.
+    """
+
+    identity: str = field(repr=False)
+    name: str
+    sink: "Sink[Message]"
+    as_json: bool = False
+
+    @property
+    def id(self) -> str:
+        """A digest of the receiver, for the name of its ledger."""
+        return hashlib.sha256(self.identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def without_secrets(self, secrets: "Iterable[Secret]") -> "Sink[Message]":
+        """Return the sink, so that the environment of a command holds none of the secrets."""
+        from losant_tokens.sinks import CommandSink  # noqa: PLC0415 -- the help does not need it
+
+        if isinstance(self.sink, CommandSink):
+            return CommandSink(self.sink.command, format=self.sink.format, secrets=secrets)
+        return self.sink
+
+
+@frozen
+class OutputSink:
+    """Standard output. Long lines are broken between words on a terminal."""
+
+    as_json: bool
+
+    async def deliver(self, delivery: "Message") -> None:
+        """Print a message.
+
+        Raises:
+            CommandError: Standard output is closed or full.
+            BrokenPipeError: The reader of standard output has closed it.
+        """
+        if self.as_json or not sys.stdout.isatty():
+            write_output(delivery.content("json" if self.as_json else "text").reveal())
+            return
+        width = terminal_size(sys.stdout)[0]
+        lines = [
+            part
+            for line in delivery.text.split("\n")
+            for part in wrapped(line, width, indent="  " if line.startswith("- ") else "")
+        ]
+        write_output("".join(f"{line}\n" for line in lines))
+
+
+def _read_url(option: str, place: str) -> Secret:
+    """Return the URL in a variable or a private file.
+
+    Raises:
+        CommandError: The variable is not set, or the file cannot be read or is not private.
+    """
+    from losant_tokens.accounts import TokenUnavailable, read_token_file  # noqa: PLC0415 -- see above
+
+    if not place.startswith("@"):
+        url = Secret(os.environ.get(place, "").strip())
+        if not url.reveal():
+            raise CommandError(f"{option}: {place} is not set, or is empty")
+        return url
+    try:
+        return read_token_file(place[1:])
+    except TokenUnavailable as error:
+        # The rules for a file with a secret are the same; only the words differ.
+        problem = str(error).removesuffix(".").removeprefix("The token file ")
+        problem = _TOKEN.sub(r"\1 URL", problem)
+    raise CommandError(f"{option}: {problem}")
+
+
+NO_RECEIVER = ReceiverOptions()
