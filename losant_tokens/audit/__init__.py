@@ -9,6 +9,7 @@ from losant_tokens.audit._audit import AuditProgress, Target, run
 from losant_tokens.audit._checks import AuditContext, findings_of
 from losant_tokens.audit._diff import AuditDiff, Difference, compare
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
+from losant_tokens.audit._formats.save import check_path
 from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
 from losant_tokens.audit._rules import RULES, AuditRule
 from losant_tokens.audit._snapshot import AuditFileError, Snapshot, read
@@ -29,6 +30,7 @@ __all__ = [
     "Snapshot",
     "Target",
     "TokenFindings",
+    "check_path",
     "compare",
     "findings_of",
     "read",

@@ -249,15 +249,22 @@ class _Auditor:
     async def _audit_owner(
         self, client: AsyncClient, context: AuditContext, place: Place
     ) -> AuditedOwner:
+        received = found = 0
+
         async def receive(tokens: Sequence[Token]) -> None:
+            nonlocal received, found
             now = self.now or client.server_time() or context.now
-            found = await anyio.to_thread.run_sync(
+            new = await anyio.to_thread.run_sync(
                 self.store.add, tokens, attrs.evolve(context, now=now), place
             )
-            self._report(tokens=len(tokens), findings=found)
+            received, found = received + len(tokens), found + new
+            self._report(tokens=len(tokens), findings=new)
 
         async def restart() -> None:
+            nonlocal received, found
             await anyio.to_thread.run_sync(self.store.discard, place)
+            self._report(tokens=-received, findings=-found)
+            received = found = 0
 
         listing = await jobs.list_tokens(
             client,

@@ -148,6 +148,16 @@ COMMANDS = {
         _JOBS,
         _QUARANTINE,
     ),
+    "audit": _Command(
+        "audit:audit_tokens",
+        "Show risky, unused and forgotten tokens.",
+        texts.AUDIT,
+        _JOBS,
+        _AUDIT,
+    ),
+    "audit diff": _Command(
+        "audit:diff_audits", "Compare two audits.", texts.AUDIT_DIFF, "losant_tokens.audit"
+    ),
     "leaked": _Command(
         "leaked:respond_to_leak",
         "Respond to a leaked secret: check, identify and deactivate it.",

@@ -143,6 +143,16 @@ def _expiry(request: Request) -> Iterable[Value]:
     yield Value("never", "without an expiration date")
 
 
+def _audit_rules(_: Request) -> Iterable[Value]:
+    from losant_tokens.audit import RULES  # noqa: PLC0415 -- not all completions need it
+
+    return (Value(rule.id, f"{rule.severity}: {rule.title}") for rule in RULES)
+
+
+def _severities(_: Request) -> Iterable[Value]:
+    return map(Value, ("info", "low", "medium", "high", "critical"))
+
+
 def _faults(_: Request) -> Iterable[Value]:
     yield Value("503:2%", "2% of the requests fail with 503")
     yield Value("429:5%", "5% of the requests are refused with 429")
@@ -207,12 +217,18 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         # A command and its argument.
         "apply FILE": _PLANS,
         "plan show FILE": _PLANS,
+        "audit diff NEW": Files(("*.json",)),
+        "audit diff OLD": Files(("*.json",)),
         # An option.
         "--config": Files(("*.toml",)),
         "--created-by": _creators,
         "--has-scope": _scopes,
         "--journal": Files(("*.journal",)),
+        "--html": Files(("*.html",)),
         "--out": _PLANS,
+        "--policy": Files(("*.toml",)),
+        "--prometheus": Files(("*.prom",)),
+        "--sarif": Files(("*.sarif",)),
         "--report": Files(("*.html", "*.csv", "*.json")),
         # A metavar.
         "ACCOUNT": _accounts,
@@ -233,8 +249,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "OWNER": _owners,
         "QUARANTINE": _QUARANTINES,
         "QUARANTINE...": _QUARANTINES,
+        "RULE": _audit_rules,
         "RUN": Files(("*.jsonl",), _runs),
         "SCOPE": _scopes,
+        "SEVERITY": _severities,
         "WHEN": _expiry,
     }
 )

@@ -37,7 +37,8 @@ Exit codes:
   2    usage error
   3    some tokens failed
   4    blocked by a safety check
-  5    changes planned, or plans differ, with --exit-code
+  5    changes planned, plans or audits differ, or findings,
+       with --exit-code or --fail-on
   70   a bug in this command: please report it
   130  stopped by Ctrl-C, SIGTERM or SIGHUP
   141  the reader of the output ended, such as head
@@ -332,6 +333,34 @@ for jobs remove files older than 180 days automatically.
 Examples:
   losant-tokens runs prune
   losant-tokens runs prune --older-than 30d\
+"""
+
+AUDIT = f"""\
+{_TOKEN}
+
+{_OWNER}
+LOG is org:ID or instance:ID. An audit log shows which tokens are in use.
+RULE is the name of a rule, such as never-expires.
+SEVERITY is info, low, medium, high or critical.
+
+Nothing is changed. All tokens are listed, and their findings are ranked by
+severity. An account that cannot be listed does not stop the others, and leads
+to exit code 3.
+
+Examples:
+  losant-tokens audit
+  losant-tokens audit --owner user --owner oauth --fail-on high
+  losant-tokens audit --json > monday.json
+  losant-tokens audit --html audit.html --sarif audit.sarif\
+"""
+
+AUDIT_DIFF = """\
+OLD and NEW are JSON files of `losant-tokens audit --json`. Nothing is sent.
+SEVERITY is info, low, medium, high or critical.
+
+Examples:
+  losant-tokens audit diff monday.json tuesday.json
+  losant-tokens audit diff monday.json tuesday.json --fail-on high\
 """
 
 _POLICY = """\

@@ -54,7 +54,7 @@ def _cleanup() -> Schema:
     return {
         **_table(
             {
-                "name": _name("The name of the clean-up, for plan --policy."),
+                "name": _name("The name of the clean-up, by which a plan chooses it."),
                 "select": _SELECT,
                 "action": _choice(get_args(Action), "What to do with the tokens."),
                 "steps": {**_list(_step(), "A ladder instead of one action."), "minItems": 2},

@@ -15,7 +15,7 @@ from tests.support import examples
 from tests.support.documentation import PAGES, ROOT
 from tests.support.examples import Found, Sandbox
 
-EXIT_CODES = {"--exit-code": {0, 5}}
+EXIT_CODES = {"--exit-code": {0, 5}, "--fail-on": {0, 5}}
 """The exit codes of examples that contain a word. All others exit with 0."""
 FLAGS = re.MULTILINE | re.DOTALL
 HELP_EXAMPLES = examples.help_examples()

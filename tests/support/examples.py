@@ -29,6 +29,8 @@ FILES = MappingProxyType(
         "tuesday.jsonl": "losant-tokens plan --expired --out tuesday.jsonl",
         "policy.toml": f"cp {ROOT / 'examples' / 'policy.toml'} policy.toml",
         "tokens.json": "losant-tokens list --json > tokens.json",
+        "monday.json": "losant-tokens audit --json > monday.json",
+        "tuesday.json": "losant-tokens audit --owner user --json > tuesday.json",
         "quarantine.json": (
             "losant-tokens quarantine --not-updated-for 180d --yes --report quarantine.json"
         ),
@@ -71,6 +73,14 @@ NOT_RUN: dict[str, str] = {
 """The examples of help texts that are not run, with the reason."""
 
 BLOCKS_NOT_RUN: dict[str, str] = {
+    "losant-tokens audit --all-accounts": "test_audit.py runs it with a configuration file",
+    "losant-tokens audit --fail-on high --ignore same-name": "it exits with 5 in the sandbox",
+    "losant-tokens audit --policy policy.toml --fail-on critical": (
+        "test_audit.py runs it with a policy file"
+    ),
+    "losant-tokens audit diff monday.json tuesday.json --fail-on medium": (
+        "the block above it runs the same command"
+    ),
     "python3 -m venv .venv && .venv/bin/pip install --quiet '.[cli]' && "
     ".venv/bin/losant-tokens demo": "it downloads packages; `nox -s demo` runs it",
     "exec losant-tokens cleanup --expired --named 'ci-*' --max-changes 500 --yes --quiet \\": (

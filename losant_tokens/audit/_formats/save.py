@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from losant_tokens._private_files import make_private, open_private, part_of, reason
-from losant_tokens.jobs import GuardRefused, JobError
+from losant_tokens.jobs import GuardRefused, JobError, check_report_path
 
 _HEAD = 4096  # bytes at the start of a file, which show its format
 _OURS: Mapping[str, re.Pattern[bytes]] = MappingProxyType(
@@ -34,8 +34,8 @@ def save_parts(path: Path, parts: Iterable[str], kind: str) -> Path:
         GuardRefused: The file exists, and is not empty and not an audit in this format.
         JobError: The file cannot be written.
     """
+    check_path(path, kind)
     try:
-        _check_target(path, kind)
         with part_of(path) as (descriptor, part):
             with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", newline="") as file:
                 file.writelines(parts)
@@ -50,17 +50,28 @@ def save_parts(path: Path, parts: Iterable[str], kind: str) -> Path:
     return path
 
 
-def _check_target(path: Path, kind: str) -> None:
-    """Refuse to replace a file that is not an audit in the same format.
+def check_path(path: str | os.PathLike[str], kind: str) -> None:
+    """Check, before an audit is made, that it can be saved to a path.
+
+    Args:
+        path: The file.
+        kind: The format: `json`, `csv`, `sarif`, `prometheus` or `html`.
 
     Raises:
-        GuardRefused: The file must not be replaced.
-        OSError: The path is not a regular file of the user.
+        ValidationError: The format is `html`, and the suffix is not `.html`.
+        GuardRefused: The file exists, and is not empty and not an audit in this format.
+        JobError: The file cannot be read.
     """
+    path = Path(path)
+    if kind == "html":
+        check_report_path(path)
+        return
     try:
         descriptor = open_private(path, os.O_RDONLY)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise JobError(f"{path} cannot be written: {reason(error)}") from None
     with os.fdopen(descriptor, "rb") as file:
         head = file.read(_HEAD)
     if head and not _OURS[kind].match(head):

@@ -74,7 +74,7 @@ METAVARS = {
     *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
     *("COMMAND", "N", "NAME", "NAME|@FILE", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
-    *("LOG", "SCOPE", "SECONDS", "TEXT", "WHEN"),
+    *("LOG", "RULE", "SCOPE", "SECONDS", "SEVERITY", "TEXT", "WHEN"),
 }
 CHOICES = re.compile(r"[a-z]+(\|[a-z]+)+")
 BANNED = re.compile(
@@ -86,7 +86,7 @@ BANNED = re.compile(
 ONE_LINE = 100  # columns
 OFFLINE = {
     *("sandbox", "demo", "completion", "help", "version"),
-    *("account", "account list", "plan show", "plan diff"),
+    *("account", "account list", "plan show", "plan diff", "audit diff"),
     *("policy", "policy check", "policy test", "policy schema"),
     *("runs", "runs list", "runs show", "runs prune"),
 }
@@ -227,6 +227,8 @@ def test_metavars_are_explained(name: str) -> None:
         "WHEN": "WHEN is a time from now",
         "LOG": "LOG is org:ID or instance:ID.",
         "KIND:SHARE": "KIND is a status such as 503, or timeout",
+        "RULE": "RULE is the name of a rule, such as never-expires.",
+        "SEVERITY": "SEVERITY is info, low, medium, high or critical.",
         "OFFSET": "OFFSET is +30d or -2h",
         "TIME": "TIME is a latency such as 50ms",
     }

@@ -13,7 +13,9 @@ from losant_tokens.cli._app import COMMANDS, app, command_app, slow_import
 MODULES = sorted(Path(cli.__file__).parent.rglob("*.py"))
 PUBLIC = tuple(
     f"losant_tokens{module}"
-    for module in ("", ".accounts", ".errors", ".jobs", ".leaks", ".notices", ".policy", ".sinks")
+    for module in (
+        *("", ".accounts", ".audit", ".errors", ".jobs", ".leaks", ".notices", ".policy", ".sinks"),
+    )
 )
 
 

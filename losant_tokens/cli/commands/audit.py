@@ -1,0 +1,306 @@
+"""`audit`: find risky, unused and forgotten tokens, and compare two audits."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from losant_tokens import Owner
+from losant_tokens.cli._console import print_status, print_warning, quiet_output
+from losant_tokens.cli._errors import (
+    EXIT_CHANGES,
+    EXIT_SOME_FAILED,
+    CommandError,
+    UsageError,
+    explain,
+)
+from losant_tokens.cli._job_options import HtmlFile, Owners
+from losant_tokens.cli._options import (
+    DEFAULT_ACCOUNTS,
+    AccountsOptions,
+    AtLeastOne,
+    ConnectionOptions,
+    Json,
+    PageSize,
+    Quiet,
+    flag,
+    repeatable,
+)
+from losant_tokens.cli._value_checks import audit_logs, existing_file
+
+if TYPE_CHECKING:
+    from losant_tokens import AsyncClient, audit, policy
+
+_PAGE_SIZE = 1000
+Severity = Literal["info", "low", "medium", "high", "critical"]
+FailOn = Annotated[
+    Severity | None,
+    Parameter(
+        metavar="SEVERITY",
+        show_choices=False,
+        help="Exit with code 5 if a finding has SEVERITY or more.",
+    ),
+]
+OldAudit = Annotated[
+    Path, Parameter(name="OLD", validator=existing_file, help="Read the earlier audit from OLD.")
+]
+NewAudit = Annotated[
+    Path, Parameter(name="NEW", validator=existing_file, help="Read the later audit from NEW.")
+]
+
+
+def audit_tokens(  # noqa: PLR0913 -- one parameter per option
+    *,
+    owner: Annotated[Owners, Parameter(show_default=lambda _: "those of the account")] = (),
+    seen_in: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="LOG",
+            negative="",
+            show_default=lambda _: "those of the account",
+            json_list=False,
+            validator=audit_logs,
+            help="Read the audit log LOG; repeat for more.",
+        ),
+    ] = (),
+    only: Annotated[
+        tuple[str, ...], repeatable("RULE", "Check RULE and no other; repeat for more.")
+    ] = (),
+    ignore: Annotated[
+        tuple[str, ...], repeatable("RULE", "Do not check RULE; repeat for more.")
+    ] = (),
+    policy: Annotated[
+        Path | None,
+        Parameter(
+            name="--policy", metavar="FILE", help="Check the rules of the policy in FILE, too."
+        ),
+    ] = None,
+    fail_on: FailOn = None,
+    limit: Annotated[
+        int,
+        Parameter(metavar="N", validator=AtLeastOne, help="Show the N worst tokens."),
+    ] = 20,
+    json: Annotated[Json, Parameter(help="Write all tokens and findings as JSON.")] = False,
+    csv: Annotated[bool, flag("Write all findings as CSV.")] = False,
+    html: HtmlFile = None,
+    sarif: Annotated[
+        Path | None, Parameter(metavar="FILE", help="Write a SARIF log to FILE.")
+    ] = None,
+    prometheus: Annotated[
+        Path | None, Parameter(metavar="FILE", help="Write metrics for Prometheus to FILE.")
+    ] = None,
+    page_size: PageSize = None,
+    quiet: Quiet = False,
+    connection: AccountsOptions = DEFAULT_ACCOUNTS,
+) -> int:
+    """Show risky, unused and forgotten tokens."""
+    from losant_tokens.cli._accounts import selected_connections
+    from losant_tokens.cli._policies import valid_policy
+
+    if json and csv:
+        raise UsageError("--json cannot be combined with --csv")
+    files = {"html": html, "sarif": sarif, "prometheus": prometheus}
+    _check_files(files)
+    _check_rules(only, ignore, has_policy=policy is not None)
+    rules = None if policy is None else valid_policy(policy)
+    with quiet_output(quiet):
+        connections = selected_connections(connection)
+        with _run(connections, (owner, seen_in), rules, (only, ignore), page_size) as result:
+            _print_problems(result)
+            saved = {
+                kind: result.save(path, kind)  # type: ignore[arg-type]  # the keys are formats
+                for kind, path in files.items()
+                if path is not None
+            }
+            if json or csv:
+                _write_parts(result, "json" if json else "csv")
+            elif not quiet:
+                _write_table(result, limit)
+            if html is not None:
+                print_status(f"Open it in a browser: {saved['html']}")
+            return _exit_code(result, fail_on)
+
+
+def _check_files(files: dict[str, Path | None]) -> None:
+    """Check the files before an audit that may take minutes."""
+    from losant_tokens.audit import check_path
+
+    given = {kind: path for kind, path in files.items() if path is not None}
+    if len({path.absolute() for path in given.values()}) < len(given):
+        raise UsageError("--html, --sarif and --prometheus need different files")
+    for kind, path in given.items():
+        if not os.access(path.absolute().parent, os.W_OK):
+            raise CommandError(f"{path} cannot be written: its folder is missing or read-only")
+        check_path(path, kind)
+
+
+def _check_rules(only: Sequence[str], ignore: Sequence[str], *, has_policy: bool) -> None:
+    from losant_tokens.audit import RULES
+
+    known = [rule.id for rule in RULES]
+    for option, names in (("--only", only), ("--ignore", ignore)):
+        for name in names:
+            if name not in known and not (has_policy and name.startswith("policy/")):
+                raise UsageError(
+                    f'Invalid value for {option}: "{name}" is not a rule',
+                    f"the rules are {', '.join(known)}",
+                )
+
+
+def _run(
+    connections: Sequence[ConnectionOptions],
+    selection: tuple[tuple[Owner, ...], tuple[str, ...]],
+    rules: "policy.Policy | None",
+    names: tuple[Sequence[str], Sequence[str]],
+    page_size: int | None,
+) -> "audit.Audit":
+    """Audit the accounts.
+
+    Args:
+        connections: The connections to the accounts.
+        selection: The owners and the audit logs; none for those of each account.
+        rules: The policy, if there is one.
+        names: The only rules, and the rules to ignore.
+        page_size: The number of tokens on a page; None for the default.
+    """
+    from losant_tokens import audit
+    from losant_tokens.cli._audit_progress import audit_progress
+    from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+    from losant_tokens.cli._ledger import recorded_quarantines
+
+    targets = [_target(connection, *selection) for connection in connections]
+    quarantines = recorded_quarantines()
+    report_retries()
+    with audit_progress() as listener:
+
+        async def work() -> audit.Audit:
+            return await audit.run(
+                targets,
+                policy=rules,
+                only=names[0],
+                ignore=names[1],
+                quarantines=quarantines,
+                on_progress=listener,
+                page_size=page_size or _PAGE_SIZE,
+            )
+
+        return run_until_stopped(work)
+
+
+def _target(
+    connection: ConnectionOptions, owners: tuple[Owner, ...], logs: tuple[str, ...]
+) -> "audit.Target":
+    from losant_tokens import audit
+    from losant_tokens.cli._accounts import account_name, account_of
+
+    account = account_of(connection)
+    if account is None:
+        return audit.Target(
+            name=account_name(connection),
+            client=_opened(connection),
+            owners=owners or (Owner.user(),),
+            logs=logs,
+        )
+    return audit.Target(
+        name=account.name,
+        client=_opened(connection),
+        owners=owners or account.owners,
+        logs=logs or account.audit_logs,
+    )
+
+
+@asynccontextmanager
+async def _opened(connection: ConnectionOptions) -> "AsyncIterator[AsyncClient]":
+    """Open the client of an account. An account without a token must not stop the others."""
+    from losant_tokens.cli._connect import open_client
+    from losant_tokens.errors import ClientStateError
+
+    try:
+        async with open_client(connection) as client:
+            yield client
+    except CommandError as error:
+        raise ClientStateError(str(error)) from None
+
+
+def _print_problems(result: "audit.Audit") -> None:
+    """Print what was not audited.
+
+    Raises:
+        CommandError: Nothing was audited.
+    """
+    from losant_tokens.cli._library_messages import with_options
+
+    is_one = len(result.accounts) == 1
+    problems = [
+        with_options(problem if is_one else f"{account.name}: {problem}")
+        for account in result.accounts
+        for problem in account.problems
+    ]
+    if not any(account.is_audited for account in result.accounts):
+        for problem in problems[:-1]:
+            print_warning(f"not audited: {problem}")
+        raise CommandError(f"nothing was audited: {problems[-1] if problems else 'no owner'}")
+    for problem in problems:
+        print_warning(f"not audited completely: {problem}")
+
+
+def _write_parts(result: "audit.Audit", kind: Literal["json", "csv"]) -> None:
+    from losant_tokens.cli._pager import write_parts
+
+    write_parts(result.parts(kind))
+
+
+def _write_table(result: "audit.Audit", limit: int) -> None:
+    from losant_tokens.cli._audit_view import audit_text
+    from losant_tokens.cli._pager import write_paged
+    from losant_tokens.cli._plan_columns import Page
+
+    write_paged(audit_text(result, limit, Page.of(sys.stdout)))
+
+
+def _exit_code(result: "audit.Audit", fail_on: Severity | None) -> int:
+    """Return 5 for a finding that is severe enough, else 3 if something was not audited."""
+    if _reaches(result.worst, fail_on):
+        return EXIT_CHANGES
+    return 0 if result.is_complete else EXIT_SOME_FAILED
+
+
+def _reaches(worst: "policy.Severity | None", fail_on: Severity | None) -> bool:
+    from losant_tokens.policy import Severity as Level
+
+    return worst is not None and fail_on is not None and worst >= Level(fail_on)
+
+
+def diff_audits(
+    old: OldAudit,
+    new: NewAudit,
+    /,
+    *,
+    exit_code: Annotated[bool, flag("Exit with code 5 if the audits differ.")] = False,
+    fail_on: Annotated[
+        FailOn, Parameter(help="Exit with code 5 if a new finding has SEVERITY or more.")
+    ] = None,
+    json: Annotated[Json, Parameter(help="Write the differences as JSON.")] = False,
+) -> int:
+    """Compare two audits."""
+    from losant_tokens import audit
+    from losant_tokens.cli._audit_view import diff_lines
+    from losant_tokens.cli._pager import write_parts
+    from losant_tokens.cli._plan_columns import Page
+
+    try:
+        diff = audit.compare(audit.read(old), audit.read(new))
+    except audit.AuditFileError as error:
+        raise explain(error) from None
+    for account, owner in diff.not_compared:
+        print_warning(
+            f"the tokens of {owner} in the account {account} are not compared, because only one of "
+            f"the audits has all of them"
+        )
+    write_parts(diff.json_parts() if json else diff_lines(diff, Page.of(sys.stdout)))
+    differs = exit_code and bool(diff.changes)
+    return EXIT_CHANGES if differs or _reaches(diff.worst_new, fail_on) else 0
