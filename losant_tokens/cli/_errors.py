@@ -53,11 +53,11 @@ class BlockedError(CommandError):
 # The first class that matches counts, so the narrower classes come first.
 _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
     {
-        errors.Unauthorized: "check LOSANT_API_TOKEN, and that LOSANT_API_URL issued it",
-        errors.TokenExpired: "set LOSANT_API_TOKEN to a valid token",
-        errors.IssuerMismatch: "set LOSANT_API_URL to the API that issued the token",
-        errors.ScopeError: "set LOSANT_API_TOKEN to a token with one of these scopes",
-        errors.Forbidden: "set LOSANT_API_TOKEN to a token with permission to do this",
+        errors.Unauthorized: "check LOSANT_API_TOKEN or --account, and that this API issued it",
+        errors.TokenExpired: "set LOSANT_API_TOKEN to a valid token, or replace that of --account",
+        errors.IssuerMismatch: "use the API that issued the token: LOSANT_API_URL or --account",
+        errors.ScopeError: "use a token with one of these scopes: LOSANT_API_TOKEN or --account",
+        errors.Forbidden: "use a token with permission to do this: LOSANT_API_TOKEN or --account",
         errors.NotFound: "check the id and the owner of the token: --owner",
         errors.TooManyRequests: "wait a minute, then try again",
         errors.ServerError: "the server failed; try again later",

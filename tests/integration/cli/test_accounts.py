@@ -1,17 +1,19 @@
 """Accounts in the command: `--account`, `--config` and the token file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jwt
 import pytest
 
 from losant_tokens import Secret, accounts
 from losant_tokens.cli._accounts import account_name, account_of, selected_connections
 from losant_tokens.cli._command_log import without_token
+from losant_tokens.cli._connect import api_url, credentials, open_client
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._options import AccountsOptions
+from losant_tokens.cli._options import AccountsOptions, ConnectionOptions
 from losant_tokens.cli._token_memory import token_memory, tokens_in_memory
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
@@ -331,3 +333,37 @@ def test_whoami_of_several_accounts(command: Command, config: Path, prod: str) -
     """Several accounts are a list in JSON."""
     found = json.loads(command("whoami", "--all-accounts", "--json")[1])
     assert [one["account"] for one in found] == ["prod", "staging"]
+
+
+def test_whoami_fits_a_terminal(
+    command: Command, config: Path, terminal: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal, the values are broken between words; unknown scopes are named."""
+    claims = {"scope": ["all.Galaxy", "device.rotate"], "userId": ID}
+    monkeypatch.setenv("STAGING", jwt.encode(claims, "k" * 32, "HS256"))
+    terminal(columns=60)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    _, out, _ = command("whoami", "--account", "staging")
+    assert max(map(len, out.splitlines())) <= 60
+    text = " ".join(out.split())
+    assert f"User: userId {ID} Scopes: all.Galaxy device.rotate This version does not know" in text
+    assert "2 scopes of them: all.Galaxy, device.rotate" in text
+
+
+# --- Commands without a token ----------------------------------------------------------------
+
+
+def test_no_token_is_required_offline(config: Path) -> None:
+    """A command that sends nothing works without a token, and uses the public URL."""
+    assert credentials(ConnectionOptions(), required=False) == {}
+    assert api_url() == "https://api.losant.com"
+    assert api_url(ConnectionOptions(account="prod")) == accounts.find("prod").base_url
+
+
+async def test_a_client_for_a_token_in_memory(config: Path) -> None:
+    """In an event loop, a token that was read before is not read again."""
+    with token_memory():
+        tokens_in_memory()[accounts.find("prod")] = Secret("hunter2")
+        async with open_client(ConnectionOptions(account="prod")) as client:
+            assert client.base_url == accounts.find("prod").base_url

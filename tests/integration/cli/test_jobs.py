@@ -846,7 +846,7 @@ def test_token_without_permission(
 
     assert (code, out[:10]) == (1, "Deleted 0,")
     assert "losant-tokens: error: userApiToken.delete needs a token with" in err
-    assert "hint: set LOSANT_API_TOKEN to a token with one of these scopes\n" in err
+    assert "hint: use a token with one of these scopes: LOSANT_API_TOKEN or --account\n" in err
     assert err.endswith("To resume: losant-tokens apply p.jsonl --resume\n")
 
 

@@ -66,6 +66,17 @@ async def test_a_list_that_fails(fake: FakeLosant) -> None:
     assert list(found.problems) == ["applications"]
 
 
+@pytest.mark.filterwarnings("ignore::losant_tokens.errors.PaginationDriftWarning")
+async def test_a_list_that_contradicts_itself(fake: FakeLosant) -> None:
+    """A list with another number of items than it states is reported: an owner may be missing."""
+    item = {"id": ONE, "name": "Greenhouse"}
+    fake.fail(status=200, body={"items": [item], "count": 1, "totalCount": 5, "perPage": 1000})
+    async with client_of(fake) as client:
+        found = await discover_owners(client, ["applications"])
+
+    assert (found.owners, list(found.problems)) == ((Owner.application(ONE),), ["applications"])
+
+
 async def test_unknown_list(fake: FakeLosant) -> None:
     """A list that does not exist is refused before anything is sent."""
     async with client_of(fake) as client:

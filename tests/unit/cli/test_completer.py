@@ -148,6 +148,28 @@ def test_quarantines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert texts("sweep 45") == ["4567"]
 
 
+def test_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accounts of the configuration file are offered, each once; a broken file has none."""
+    config = tmp_path / "config.toml"
+    config.touch(0o600)
+    config.write_text(
+        '[accounts.prod]\ntoken = { env = "A" }\n[accounts.staging]\ntoken = { env = "B" }\n'
+    )
+    monkeypatch.setenv("LOSANT_TOKENS_CONFIG", str(config))
+
+    assert texts("list --account ") == ["prod", "staging"]
+    assert texts("account check --account prod --account ") == ["staging"]
+    monkeypatch.delenv("LOSANT_TOKENS_CONFIG")
+    assert texts(f"list --config {config} --account ") == ["prod", "staging"]
+    config.write_text("accounts = 1")
+    assert texts(f"list --config {config} --account ") == []
+
+
+def test_tokens_of_an_account_are_not_offered() -> None:
+    """A TAB reads no token of an account, and never offers tokens of another account."""
+    assert [text for text in texts("show --account prod ") if not text.startswith("--")] == []
+
+
 def test_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`last` and the plans in the state folder are offered, the newest first."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
