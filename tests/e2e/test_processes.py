@@ -16,6 +16,8 @@ import pytest
 from losant_tokens import __version__, cli
 from losant_tokens.cli import _main
 from losant_tokens.testing import FakeLosant
+from tests.support.command import Command
+from tests.support.fast_start import start_fast
 
 COMMAND = (sys.executable, "-m", "losant_tokens")
 
@@ -88,8 +90,9 @@ def until_line(process: "subprocess.Popen[str]", beginning: str) -> None:
 
 
 @pytest.fixture
-def busy(fake: FakeLosant, service: str, tmp_path: Path) -> FakeLosant:
+def busy(fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch) -> FakeLosant:
     """Return a fake with tokens to clean up, which is slow for each deletion."""
+    start_fast(monkeypatch)
     for number in range(40):
         fake.add_token(f"ci-{number}")
     fake.fail("latency", seconds=0.3, method="DELETE", times=None)
@@ -113,7 +116,9 @@ CLEANUP = (
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Signals) -> None:
+def test_cleanup_interrupted(
+    busy: FakeLosant, command: Command, tmp_path: Path, number: signal.Signals
+) -> None:
     """The first signal waits for requests in flight, and the job can be resumed."""
     plan, report = tmp_path / "plan.jsonl", tmp_path / "r.json"
     with start(*CLEANUP, "--out", str(plan), "--report", str(report)) as process:
@@ -132,12 +137,12 @@ def test_cleanup_interrupted(busy: FakeLosant, tmp_path: Path, number: signal.Si
     assert "Traceback" not in err
 
     busy.clear_faults()
-    code, out, _ = finished("apply", str(plan), "--resume", "--yes")
+    code, out, _ = command("apply", str(plan), "--resume", "--yes")
     assert (code, out.startswith("Deleted 40, "), len(busy.tokens())) == (0, True, 0)
 
 
 @pytest.mark.slow
-def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
+def test_cleanup_interrupted_twice(busy: FakeLosant, command: Command, tmp_path: Path) -> None:
     """The second Ctrl-C stops at once, prints the totals, and the job can be resumed."""
     plan = tmp_path / "plan.jsonl"
     with start(*CLEANUP, "--out", str(plan)) as process:
@@ -159,7 +164,7 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, tmp_path: Path) -> None:
     assert "Traceback" not in err
 
     busy.clear_faults()
-    code, out, _ = finished("apply", str(plan), "--resume", "--yes")
+    code, out, _ = command("apply", str(plan), "--resume", "--yes")
     assert (code, out.startswith("Deleted 40, "), len(busy.tokens())) == (0, True, 0)
 
 

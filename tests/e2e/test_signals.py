@@ -1,4 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP, sent to processes."""
+"""SIGINT, SIGTERM and SIGHUP, sent to processes.
+
+Only the command that gets the signal is a process. Those before and after it run in this process.
+"""
 
 import json
 import re
@@ -12,7 +15,9 @@ import pytest
 
 from losant_tokens.cli._early_signal_handlers import STOP_SIGNALS
 from losant_tokens.testing import FakeLosant
-from tests.e2e.test_processes import finished, start, until, until_line
+from tests.e2e.test_processes import start, until, until_line
+from tests.support.command import Command
+from tests.support.fast_start import start_fast
 
 
 def test_exit_at_once() -> None:
@@ -124,23 +129,28 @@ JOBS = {
 
 @pytest.fixture
 def prepared(
-    fake: FakeLosant, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> FakeLosant:
     """Return a fake with 30 tokens, a plan for some, and a quarantine of the others."""
     monkeypatch.chdir(tmp_path)
+    start_fast(monkeypatch)
     for number in range(15):
         fake.add_token(f"ci-{number}")
         fake.add_token(f"old-{number}")
     quarantine = ("quarantine", "--named", "old-*", "--allow-majority", "--yes")
-    assert finished(*quarantine, "--report", "q.json")[0] == 0
-    assert finished("plan", "--named", "ci-*", "--allow-majority", "--out", "p.jsonl")[0] == 0
+    assert command(*quarantine, "--report", "q.json")[0] == 0
+    assert command("plan", "--named", "ci-*", "--allow-majority", "--out", "p.jsonl")[0] == 0
     return fake
 
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.parametrize("name", JOBS)
-def test_job(prepared: FakeLosant, name: str, number: int) -> None:
+def test_job(prepared: FakeLosant, command: Command, name: str, number: int) -> None:
     """A stopped job writes its report, prints its totals, and can be resumed."""
     methods = {"PATCH", "DELETE"}
     for method in methods:
@@ -159,7 +169,7 @@ def test_job(prepared: FakeLosant, name: str, number: int) -> None:
     resume = re.search(r"^To resume: losant-tokens (.*)$", err, re.MULTILINE)
     assert resume is not None
     prepared.clear_faults()
-    code, out, _ = finished(*shlex.split(resume[1]), "--yes")
+    code, out, _ = command(*shlex.split(resume[1]), "--yes")
     assert (code, ", not started" in out) == (0, False)
 
 
@@ -199,24 +209,24 @@ def test_second_signal(prepared: FakeLosant) -> None:
 
 
 @pytest.mark.slow
-def test_plan_that_another_process_applies(prepared: FakeLosant) -> None:
+def test_plan_that_another_process_applies(prepared: FakeLosant, command: Command) -> None:
     """A plan in use names the process that applies it, and can be applied when that has ended."""
     prepared.fail("latency", seconds=0.3, times=None, method="DELETE")
     seen = len(prepared.requests)
     with start(*JOBS["apply"], "--yes", "--max-concurrency", "1") as process:
         until(lambda: any(one.method == "DELETE" for one in prepared.requests[seen:]))
-        code, out, err = finished(*JOBS["apply"], "--yes", "--resume")
+        code, out, err = command(*JOBS["apply"], "--yes", "--resume")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
 
     assert (code, out) == (1, "")
     assert f"error: the plan is in use: process {process.pid} on " in err
     prepared.clear_faults()
-    assert finished(*JOBS["apply"], "--yes", "--resume")[0] == 0
+    assert command(*JOBS["apply"], "--yes", "--resume")[0] == 0
 
 
 @pytest.mark.slow
-def test_killed_job(prepared: FakeLosant) -> None:
+def test_killed_job(prepared: FakeLosant, command: Command) -> None:
     """A job that was killed is not in use, and its tokens in flight are in doubt."""
     prepared.fail("latency", seconds=0.3, times=None, method="DELETE")
     seen = len(prepared.requests)
@@ -225,7 +235,7 @@ def test_killed_job(prepared: FakeLosant) -> None:
         process.kill()
         process.communicate(timeout=20)
 
-    code, _, err = finished(*JOBS["apply"], "--yes")
+    code, _, err = command(*JOBS["apply"], "--yes")
 
     assert (code, " and is not complete. Of 15 tokens: " in err, " in doubt, " in err) == (
         1,

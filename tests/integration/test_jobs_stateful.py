@@ -374,4 +374,4 @@ def test_sample() -> None:
 @pytest.mark.slow
 def test_thoroughly() -> None:
     """Many long random interleavings keep the invariants."""
-    _run_machine(120, 10)
+    _run_machine(80, 10)

@@ -23,5 +23,10 @@ def fast_start(
         inspect.iscoroutinefunction(request.function) or "service" in request.fixturenames
     )
     if in_real_time and not thorough:
-        fast_rate = partial(AdaptiveRate, initial=RATE)
-        monkeypatch.setattr("losant_tokens.jobs._execution.apply.AdaptiveRate", fast_rate)
+        start_fast(monkeypatch)
+
+
+def start_fast(patch: pytest.MonkeyPatch) -> None:
+    """Let jobs of this process start at a high rate."""
+    fast_rate = partial(AdaptiveRate, initial=RATE)
+    patch.setattr("losant_tokens.jobs._execution.apply.AdaptiveRate", fast_rate)
