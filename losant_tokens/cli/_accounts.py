@@ -5,9 +5,10 @@ from typing import TypeVar
 
 import anyio
 
-from losant_tokens import AsyncClient
-from losant_tokens.accounts import Account, config_path, find, load
+from losant_tokens import AsyncClient, Owner
+from losant_tokens.accounts import Account, config_path, discover_owners, find, load
 from losant_tokens.cli._connect import open_client, selected_account
+from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._options import AccountsOptions, ConnectionOptions
 from losant_tokens.errors import LosantError
@@ -56,6 +57,28 @@ def account_name(connection: ConnectionOptions) -> str:
 def account_of(connection: ConnectionOptions) -> Account | None:
     """Return the account of a selected connection, or None for that of the environment."""
     return None if connection.account is None else find(connection.account, connection.config)
+
+
+async def owners_of(client: AsyncClient, connection: ConnectionOptions) -> tuple[Owner, ...]:
+    """Return the owners of tokens of an account, and print a warning if some may be missing.
+
+    They are those that the configuration file lists, and those that the API lists if the file says
+    so. The account of the environment has one owner: the user.
+
+    Args:
+        client: An open client of the account.
+        connection: The selected connection.
+    """
+    account = account_of(connection)
+    if account is None:
+        return (Owner.user(),)
+    found = await discover_owners(client, account.discover)
+    for name, problem in found.problems.items():
+        print_warning(
+            f"{account.name}: tokens may be missing, because the list of {name} is not complete: "
+            f"{problem}"
+        )
+    return tuple(dict.fromkeys((*account.owners, *found)))
 
 
 async def for_each_account(

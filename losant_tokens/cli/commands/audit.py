@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -195,6 +196,7 @@ def _target(
     connection: ConnectionOptions, owners: tuple[Owner, ...], logs: tuple[str, ...]
 ) -> "audit.Target":
     from losant_tokens import audit
+    from losant_tokens.accounts import discover_owners
     from losant_tokens.cli._accounts import account_name, account_of
 
     account = account_of(connection)
@@ -209,6 +211,7 @@ def _target(
         name=account.name,
         client=_opened(connection),
         owners=owners or account.owners,
+        discover=None if owners else partial(discover_owners, lists=account.discover),
         logs=logs or account.audit_logs,
     )
 

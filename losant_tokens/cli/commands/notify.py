@@ -13,7 +13,7 @@ from losant_tokens import Owner, parse_duration
 from losant_tokens.cli._console import print_error, print_status, print_warning, quiet_output
 from losant_tokens.cli._errors import EXIT_ERROR, CommandError
 from losant_tokens.cli._format import format_count
-from losant_tokens.cli._job_options import DEFAULT_OWNERS, SELECTION_GROUP, Owners
+from losant_tokens.cli._job_options import SELECTION_GROUP, Owners
 from losant_tokens.cli._options import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
@@ -150,12 +150,12 @@ class _Run:
         self, client: "AsyncClient", connection: "ConnectionOptions"
     ) -> "tuple[ExpiringToken, ...]":
         """Return the tokens of an account that expire soon."""
-        from losant_tokens.cli._accounts import account_of
+        from losant_tokens.cli._accounts import account_of, owners_of
         from losant_tokens.errors import LosantError
         from losant_tokens.notices import find_expiring, with_last_seen
 
         account = account_of(connection)
-        owners = self.owners or (DEFAULT_OWNERS if account is None else account.owners)
+        owners = self.owners or await owners_of(client, connection)
         found = await find_expiring(
             client,
             owners,

@@ -367,3 +367,40 @@ async def test_a_client_for_a_token_in_memory(config: Path) -> None:
         tokens_in_memory()[accounts.find("prod")] = Secret("hunter2")
         async with open_client(ConnectionOptions(account="prod")) as client:
             assert client.base_url == accounts.find("prod").base_url
+
+
+# --- Discovery -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def discovering(config: Path, prod: str, service: str, fake: FakeLosant) -> str:
+    """Let the owners of `prod` be discovered: one is an application, whose token expires soon."""
+    config.write_text(
+        f'[accounts.prod]\nurl = "{service}"\nowners = "discover"\ntoken = {{ env = "PROD" }}\n'
+    )
+    soon = datetime.now(UTC) + timedelta(days=2)
+    fake.add_token("gateway", owner=f"application:{ID}", expiration_date=soon)
+    return f"application:{ID}"
+
+
+def test_commands_discover_owners(command: Command, discovering: str, tmp_path: Path) -> None:
+    """An audit and the notices include the tokens of an application that the API lists."""
+    code, out, _ = command("audit", "--account", "prod", "--json")
+    assert (code, discovering in out) == (0, True)
+    code, out, err = command(
+        "notify", "--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run"
+    )
+    assert (code, "gateway" in out + err) == (0, True)
+
+
+def test_owners_that_cannot_be_discovered(
+    command: Command, discovering: str, fake: FakeLosant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that the token may not read is a warning, because tokens may be missing."""
+    monkeypatch.setenv("PROD", fake.access_token(["userApiTokens.get"]))
+    code, _, err = command(
+        "notify", "--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run"
+    )
+    assert code == 0
+    for name in ("applications", "instances"):
+        assert f"prod: tokens may be missing, because the list of {name} is not complete" in err
