@@ -55,7 +55,7 @@ def selected_account(connection: ConnectionOptions) -> Account | None:
     )
 
 
-def _account_or_none(connection: ConnectionOptions) -> Account | None:
+def account_or_none(connection: ConnectionOptions) -> Account | None:
     """Return the account that a command uses, if there is one, for a command without requests."""
     try:
         return selected_account(connection)
@@ -78,7 +78,7 @@ def credentials(connection: ConnectionOptions, *, required: bool = True) -> dict
         CommandError: As `selected_account`.
         TokenUnavailable: The token cannot be read.
     """
-    account = selected_account(connection) if required else _account_or_none(connection)
+    account = selected_account(connection) if required else account_or_none(connection)
     if account is None:
         return {}
     tokens = tokens_in_memory()
@@ -125,7 +125,7 @@ def new_client(connection: ConnectionOptions) -> AsyncClient:
 
 def api_url(connection: ConnectionOptions = DEFAULT_CONNECTION) -> str:
     """Return the base URL of the API."""
-    account = _account_or_none(connection)
+    account = account_or_none(connection)
     return AsyncClient().base_url if account is None else account.base_url
 
 

@@ -512,11 +512,12 @@ The leaked secret comes from stdin, never from an argument, and is never
 printed. On a terminal, paste it. Everything around it is ignored: pass a
 line of a log, JSON, or a header. Several secrets are handled one by one.
 
-The secret is sent to LOSANT_API_URL only, and not if its claims name another
-host. Its token is found by a claimed id, or by its dates, among the tokens of
-each OWNER and those that the secret itself may list. It is deactivated only
-if it is the only candidate and the secret works. Then the secret is tried
-again.
+The secret is sent to LOSANT_API_URL or the URL of the account only, and not if
+its claims name another host. Its token is found by a claimed id, or by its
+dates, among the tokens of each OWNER and those that the secret itself may
+list. Without --owner, all applications and instances are searched if needed.
+The token is deactivated only if it is the only candidate and the secret works.
+Then the secret is tried again.
 
 {_OWNER}
 LOG is org:ID or instance:ID.

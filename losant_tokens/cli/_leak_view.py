@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
-from losant_tokens import AuditLog, InstanceAuditLog, Owner
+from losant_tokens import AuditLog, InstanceAuditLog
 from losant_tokens.cli._format import format_count, format_datetime, relative_time
 from losant_tokens.cli._json import as_wire
 from losant_tokens.cli._token_columns import not_ahead
@@ -26,22 +26,20 @@ class Leak:
         title: Its number, if there are several.
         actions: What its token changed last, or None if no audit log was read.
         after: Whether the API accepts it after the deactivation; None without a deactivation.
-        created_meanwhile: How many tokens its token created during the investigation.
+        not_listed: The lists that could not be read completely, with the reason.
     """
 
     found: Investigation
     title: str = ""
     actions: Sequence[AuditLog | InstanceAuditLog] | None = None
     after: Check | None = None
-
-    created_meanwhile: int = 0
+    not_listed: dict[str, str] = field(factory=dict)
 
     def add_created(self, tokens: Iterable[OwnedToken]) -> None:
-        """Add tokens that the token created during the investigation."""
+        """Add tokens that its token created."""
         known = {one.token.id for one in self.found.created}
         new = tuple(one for one in tokens if one.token.id not in known)
         self.found = evolve(self.found, created=(*self.found.created, *new))
-        self.created_meanwhile += len(new)
 
     @property
     def state(self) -> str:
@@ -79,11 +77,23 @@ def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     yield "Expires", "", [_time(claims.expires_at, found.now) or "never"]
     if found.check.state != "works":
         yield "Claims", "dim", ["not confirmed: a forged secret can claim anything"]
-    yield "Created", "yellow", list(_describe_created(found))
-    yield "Not listed", "yellow", [f"{owner}: {why}" for owner, why in found.not_listed.items()]
+    yield "Not listed", "yellow", [f"{name}: {why}" for name, why in _not_listed(leak).items()]
     if leak.actions is not None:
         lines = [_describe_action(one) for one in leak.actions]
         yield "Last changes", "", lines or ["none in the audit logs, which record no reading"]
+
+
+def describe_created(leak: Leak, file: TextIO) -> str:
+    """Return the tokens that the token of a secret created, as lines.
+
+    Args:
+        leak: The secret.
+        file: The destination. On a terminal, the lines fit its width.
+    """
+    tokens = leak.found.created
+    title = f"{format_count(len(tokens))}, with those that these created"
+    lines = [title, *map(_describe, tokens)] if tokens else ["no token that is listed"]
+    return format_details([("Created", "yellow" if tokens else "", lines)], file)
 
 
 def _describe_match(leak: Leak) -> Iterable[str]:
@@ -100,16 +110,6 @@ def _describe_match(leak: Leak) -> Iterable[str]:
 
 def _describe(one: OwnedToken) -> str:
     return f"{one.token.id}  {one.token.name}  ({one.owner}, {one.token.status or 'unknown'})"
-
-
-def _describe_created(found: Investigation) -> Iterable[str]:
-    if found.match.token is None:
-        return
-    if not found.created:
-        yield "no token that is listed"
-        return
-    yield f"{format_count(len(found.created))}, with those that these created"
-    yield from map(_describe, found.created)
 
 
 def _describe_action(one: AuditLog | InstanceAuditLog) -> str:
@@ -162,7 +162,7 @@ def as_json_values(leak: Leak) -> dict[str, Any]:
         "token": None if token is None else _as_wire(token),
         "candidates": [_as_wire(one) for one in found.match.candidates],
         "created": [_as_wire(one) for one in found.created],
-        "notListed": _reasons(found),
+        "notListed": _not_listed(leak),
         "actions": None if leak.actions is None else [as_wire(one) for one in leak.actions],
     }
 
@@ -172,6 +172,6 @@ def _as_wire(one: OwnedToken) -> dict[str, Any]:
     return {"owner": str(one.owner)} | members
 
 
-def _reasons(found: Investigation) -> dict[str, str]:
-    owners: dict[Owner, str] = dict(found.not_listed)
-    return {str(owner): reason for owner, reason in owners.items()}
+def _not_listed(leak: Leak) -> dict[str, str]:
+    owners = {str(owner): reason for owner, reason in leak.found.not_listed.items()}
+    return owners | leak.not_listed

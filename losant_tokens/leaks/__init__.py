@@ -8,6 +8,7 @@ from losant_tokens.leaks._claims import Claims, read_claims
 from losant_tokens.leaks._created import created_with
 from losant_tokens.leaks._investigation import (
     Check,
+    CreatedTokens,
     Investigation,
     check_secret,
     deactivate,
@@ -20,6 +21,7 @@ from losant_tokens.leaks._secrets import find_secrets
 __all__ = [
     "Check",
     "Claims",
+    "CreatedTokens",
     "Investigation",
     "Match",
     "OwnedToken",

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
+import anyio
 import httpx
 from attrs import field, frozen
 
@@ -35,6 +36,7 @@ from losant_tokens.leaks._matching import Match, OwnedToken, Via, match_tokens, 
 
 State = Literal["works", "dead", "unknown"]
 
+_CONCURRENCY = 8  # lists at once
 _LISTS: Mapping[str, Operation[Any]] = MappingProxyType(
     {
         "user": operations.USER_API_TOKENS_GET,
@@ -78,6 +80,19 @@ class Investigation:
     created: tuple[OwnedToken, ...] = ()
     not_listed: Mapping[Owner, str] = field(factory=dict)
     now: datetime = field(factory=lambda: datetime.now(UTC))
+
+
+@frozen(kw_only=True)
+class CreatedTokens:
+    """The tokens that a token created.
+
+    Attributes:
+        tokens: The tokens, and those that these created in turn, the oldest first.
+        not_listed: The owners whose tokens could not be listed completely, with the reason.
+    """
+
+    tokens: tuple[OwnedToken, ...] = ()
+    not_listed: Mapping[Owner, str] = field(factory=dict)
 
 
 async def check_secret(claims: Claims, secret_client: AsyncClient) -> Check:
@@ -129,13 +144,15 @@ async def investigate(
     lists = _Lists(claims)
     chosen = tuple(dict.fromkeys(owners))
     if operator is not None:
-        for owner in chosen:
-            await lists.read(operator, owner, "operator")
+        await lists.read(operator, chosen, "operator")
     if check.state == "works":
         own = Owner.user_oauth() if claims.oauth else Owner.user()
-        for owner in dict.fromkeys((own, *chosen)):
-            if permission_for(_LISTS[owner.kind], claims.scopes) is not Permission.REFUSED:
-                await lists.read(secret_client, owner, "secret")
+        listable = (
+            owner
+            for owner in dict.fromkeys((own, *chosen))
+            if permission_for(_LISTS[owner.kind], claims.scopes) is not Permission.REFUSED
+        )
+        await lists.read(secret_client, listable, "secret")
     server_time = secret_client.server_time() or (operator and operator.server_time())
     now = server_time or datetime.now(UTC)
     works = {"works": True, "dead": False, "unknown": None}[check.state]
@@ -152,7 +169,7 @@ async def investigate(
 
 async def list_created(
     token_id: str, operator: AsyncClient, owners: Iterable[Owner] = (Owner.user(),)
-) -> tuple[OwnedToken, ...]:
+) -> CreatedTokens:
     """Return the tokens that a token created, and those that these created in turn.
 
     Call it after the token was deactivated, because it may create tokens until then.
@@ -160,12 +177,11 @@ async def list_created(
     Args:
         token_id: The id of the token.
         operator: A client for your own token.
-        owners: The owners whose tokens are listed. One that cannot be listed is left out.
+        owners: The owners whose tokens are listed.
     """
     lists = _Lists(None)
-    for owner in dict.fromkeys(owners):
-        await lists.read(operator, owner, "operator")
-    return created_with(token_id, lists.created)
+    await lists.read(operator, owners, "operator")
+    return CreatedTokens(tokens=created_with(token_id, lists.created), not_listed=lists.not_listed)
 
 
 async def deactivate(
@@ -216,11 +232,11 @@ class _Lists:
 
     @property
     def candidates(self) -> tuple[OwnedToken, ...]:
-        return tuple(self._candidates.values())
+        return _ordered(self._candidates)
 
     @property
     def created(self) -> tuple[OwnedToken, ...]:
-        return tuple(self._created.values())
+        return _ordered(self._created)
 
     @property
     def not_listed(self) -> dict[Owner, str]:
@@ -228,18 +244,29 @@ class _Lists:
             owner: reason for owner, reason in self._problems.items() if owner not in self._complete
         }
 
-    async def read(self, client: AsyncClient, owner: Owner, via: Via) -> None:
-        """Read the list of an owner."""
-        listing = client.tokens(owner).iter()
+    async def read(self, client: AsyncClient, owners: Iterable[Owner], via: Via) -> None:
+        """Read the lists of owners, several at once."""
+        pending = iter(dict.fromkeys(owners))
+
+        async def work() -> None:
+            for owner in pending:
+                await self._read_list(client, owner, via)
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PaginationDriftWarning)  # It is kept as a problem.
-            try:
-                async with aclosing(listing):
-                    async for token in listing:
-                        self._add(OwnedToken(owner=owner, token=token, via=frozenset({via})))
-            except LosantError as error:
-                self._problems[owner] = str(error)
-                return
+            async with anyio.create_task_group() as tasks:
+                for _ in range(_CONCURRENCY):
+                    tasks.start_soon(work)
+
+    async def _read_list(self, client: AsyncClient, owner: Owner, via: Via) -> None:
+        listing = client.tokens(owner).iter()
+        try:
+            async with aclosing(listing):
+                async for token in listing:
+                    self._add(OwnedToken(owner=owner, token=token, via=frozenset({via})))
+        except LosantError as error:
+            self._problems[owner] = str(error)
+            return
         if problems := listing.progress.problems:
             self._problems[owner] = ", ".join(map(str, problems))
         else:
@@ -250,6 +277,17 @@ class _Lists:
             _merge(self._candidates, one)
         if creating_token(one) is not None:
             _merge(self._created, one)
+
+
+def _ordered(tokens: Mapping[str, OwnedToken]) -> tuple[OwnedToken, ...]:
+    """Return tokens by the time of their creation, the oldest first."""
+    start = datetime.min.replace(tzinfo=UTC)
+    return tuple(
+        sorted(
+            tokens.values(),
+            key=lambda one: (one.token.creation_date or start, one.token.id.lower()),
+        )
+    )
 
 
 def _merge(tokens: dict[str, OwnedToken], one: OwnedToken) -> None:

@@ -20,6 +20,6 @@ async def respond(client: AsyncClient, operator: AsyncClient, now: datetime) -> 
         await leaks.latest_actions(operator, [jobs.LogSource.parse("org:1")], ["a"], limit=3),
         tuple[AuditLog | InstanceAuditLog, ...],
     )
-    assert_type(await leaks.list_created("a", operator), tuple[leaks.OwnedToken, ...])
+    assert_type(await leaks.list_created("a", operator), leaks.CreatedTokens)
     if found.match.token is not None:
         assert_type(await leaks.deactivate(found.match.token, claims, client), leaks.Check)

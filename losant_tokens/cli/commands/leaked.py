@@ -26,7 +26,7 @@ from losant_tokens.cli._errors import (
     UsageError,
     explain,
 )
-from losant_tokens.cli._format import format_count, format_number
+from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import DEFAULT_OWNERS, Owners
 from losant_tokens.cli._options import (
     DEFAULT_CONNECTION,
@@ -42,15 +42,16 @@ if TYPE_CHECKING:
     from losant_tokens import AsyncClient, Owner, Secret
     from losant_tokens.cli._leak_view import Leak
     from losant_tokens.jobs import LogSource
-    from losant_tokens.leaks import Check, OwnedToken
+    from losant_tokens.leaks import Check, Claims, OwnedToken
 
 _DEFAULT_LAST = 10
+_ALL_LISTS = ("applications", "instances")
 T = TypeVar("T")
 
 
 def respond_to_leak(
     *,
-    owner: Owners = DEFAULT_OWNERS,
+    owner: Annotated[Owners, Parameter(show_default=lambda _: "all that can be listed")] = (),
     yes: Annotated[bool, flag("Deactivate the token without confirmation.")] = False,
     with_created: Annotated[
         bool, flag("Deactivate the tokens that it created as well; needs --yes.")
@@ -76,7 +77,7 @@ def respond_to_leak(
             "--with-created needs --yes, and cannot be combined with --json",
             "on a terminal, leave it out: the command asks",
         )
-    response = _Response(tuple(dict.fromkeys(owner)), _read_logs(seen_in), last, connection)
+    logs = _read_logs(seen_in)
     _avoid_core_dumps()
     secrets = find_secrets(read_secret_text("Secret (not shown): "))
     if not secrets:
@@ -84,6 +85,7 @@ def respond_to_leak(
             "standard input contains no secret",
             "pass the token, or the line with it: losant-tokens leaked < FILE",
         )
+    response = _Response(owner, logs, last, connection)
     leaks: list[Leak] = []
     codes: set[int] = set()
     with questions_at_terminal():
@@ -94,7 +96,9 @@ def respond_to_leak(
             if not json:
                 response.show(leak)
             response.deactivate(leak, secret, yes=yes)
+            response.find_created(leak, secret)
             if not json:
+                response.show_created(leak)
                 codes.add(response.quarantine_created(leak, yes=yes, with_created=with_created))
             leaks.append(leak)
     if json:
@@ -112,6 +116,14 @@ def _read_logs(texts: Iterable[str]) -> "tuple[LogSource, ...]":
         return tuple(map(LogSource.parse, texts))
     except ValidationError as error:
         raise UsageError(f"Invalid value for --seen-in: {error}") from None
+
+
+def _may_create(claims: "Claims") -> bool:
+    return claims.can_create_tokens is not False
+
+
+def _owners_of(tokens: "Iterable[OwnedToken]") -> "tuple[Owner, ...]":
+    return tuple(dict.fromkeys(one.owner for one in tokens))
 
 
 def _advice_without_token(candidates: int) -> str:
@@ -141,13 +153,20 @@ class _Response:
 
     def __init__(
         self,
-        owners: "tuple[Owner, ...]",
+        owners: "Iterable[Owner]",
         logs: "tuple[LogSource, ...]",
         last: int,
         connection: ConnectionOptions,
     ) -> None:
-        self._owners = owners
-        self._logs = logs
+        from losant_tokens.cli._connect import account_or_none
+
+        account = account_or_none(connection)
+        self._owners = tuple(dict.fromkeys(owners))
+        self._lists: tuple[str, ...] = ()
+        if not self._owners:
+            self._owners = DEFAULT_OWNERS if account is None else account.owners
+            self._lists = (account and account.discover) or _ALL_LISTS
+        self._logs = logs or _read_logs(account.audit_logs if account else ())
         self._last = last
         self._connection = connection
         self.uses_own_token = False
@@ -160,8 +179,11 @@ class _Response:
         claims = leaks.read_claims(secret)
 
         async def work(client: "AsyncClient", operator: "AsyncClient | None") -> Leak:
-            found = await leaks.investigate(claims, client, operator, self._owners)
-            leak = Leak(found)
+            leak = Leak(await leaks.investigate(claims, client, operator, self._owners))
+            if leak.found.check.state == "works" and not leak.found.match.candidates:
+                await self._discover(leak, operator or client)
+                leak.found = await leaks.investigate(claims, client, operator, self._owners)
+            found = leak.found
             if self._logs and found.match.token is not None:
                 ids = [found.match.token.token.id, *(one.token.id for one in found.created)]
                 try:
@@ -174,6 +196,44 @@ class _Response:
 
         with transient_status("Asking the API about the secret..."):
             return self._run(secret, work)
+
+    async def _discover(self, leak: "Leak", client: "AsyncClient") -> None:
+        """Add the owners that the API lists, unless the user has chosen some."""
+        from losant_tokens.accounts import discover_owners
+
+        lists, self._lists = self._lists, ()
+        found = await discover_owners(client, lists)
+        self._owners = tuple(dict.fromkeys((*self._owners, *found)))
+        leak.not_listed |= found.problems
+
+    def find_created(self, leak: "Leak", secret: "Secret") -> None:
+        """Find the tokens that a token created, until it was deactivated, among all owners."""
+        from losant_tokens import leaks
+
+        token, claims = leak.found.match.token, leak.found.claims
+        if token is None or (leak.found.check.state == "works" and not _may_create(claims)):
+            return
+
+        async def work(_: "AsyncClient", operator: "AsyncClient | None") -> None:
+            if operator is not None:
+                await self._discover(leak, operator)
+                created = await leaks.list_created(token.token.id, operator, self._owners)
+                leak.add_created(created.tokens)
+                leak.not_listed |= {str(owner): why for owner, why in created.not_listed.items()}
+
+        known = {str(owner) for owner in leak.found.not_listed} | set(leak.not_listed)
+        with transient_status("Looking for tokens that it created..."):
+            self._run(secret, work)
+        for name, reason in leak.not_listed.items():
+            if name not in known:
+                print_warning(f"{name} cannot be listed: {reason}")
+
+    def show_created(self, leak: "Leak") -> None:
+        """Write which tokens a token created."""
+        from losant_tokens.cli._leak_view import describe_created
+
+        if leak.found.match.token is not None:
+            write_output(describe_created(leak, sys.stdout))
 
     def show(self, leak: "Leak") -> None:
         """Write what is known about a secret."""
@@ -202,11 +262,7 @@ class _Response:
             return
 
         async def work(client: "AsyncClient", operator: "AsyncClient | None") -> "Check":
-            check = await leaks.deactivate(token, leak.found.claims, client, operator)
-            if operator is not None and leak.found.claims.can_create_tokens is not False:
-                # It may have created tokens until now.
-                leak.add_created(await leaks.list_created(token.token.id, operator, self._owners))
-            return check
+            return await leaks.deactivate(token, leak.found.claims, client, operator)
 
         notice = f"The token may have been deactivated: losant-tokens show {token.token.id}"
         try:
@@ -220,9 +276,6 @@ class _Response:
     def _report(self, leak: "Leak", token: "OwnedToken") -> None:
         if leak.state == "dead":
             print_status(f"Deactivated {token.token.name!r}. The secret no longer works.")
-            if leak.created_meanwhile:
-                number = format_number(leak.created_meanwhile, "more token")
-                print_warning(f"it created {number} until it was deactivated")
             return
         undo = f"losant-tokens patch {token.token.id} --status active --owner {token.owner}"
         print_warning(
@@ -249,20 +302,22 @@ class _Response:
         creators = {str(getattr(one.token, "creator_id", "")): None for one in listed}
         if not (with_created if yes else can_ask()):
             rules = " ".join(f"--created-by {creator}" for creator in creators)
-            owners = " ".join(f"--owner {owner}" for owner in self._owners)
+            owners = " ".join(f"--owner {owner}" for owner in _owners_of(listed))
             print_status(
                 f"It created {format_count(len(listed))} that are active. To quarantine them: "
                 f"losant-tokens quarantine --active {rules} {owners}"
             )
             return 0
         try:
-            return self._quarantine(tuple(creators), yes=yes)
+            return self._quarantine(tuple(creators), _owners_of(listed), yes=yes)
         except LosantError as error:
             problem = explain(error)
             print_error(problem)
             return problem.exit_code
 
-    def _quarantine(self, creators: tuple[str, ...], *, yes: bool) -> int:
+    def _quarantine(
+        self, creators: tuple[str, ...], owners: "tuple[Owner, ...]", *, yes: bool
+    ) -> int:
         """Quarantine the active tokens that some tokens created, as the command does."""
         from losant_tokens.cli._job_options import (
             DEFAULT_GRACE,
@@ -275,7 +330,7 @@ class _Response:
 
         rules = RuleOptions(active=True, created_by=creators)
         planner = selection_planner(
-            rules, self._owners, DEFAULT_SAFETY, "deactivate", None, DEFAULT_GRACE
+            rules, owners, DEFAULT_SAFETY, "deactivate", None, DEFAULT_GRACE
         )
         print_status("Planning a quarantine of the tokens that it created.")
         return plan_and_apply(

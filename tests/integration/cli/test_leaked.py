@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from losant_tokens.cli import _console
+from losant_tokens.cli._errors import CommandError
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
+from tests.support.traceback_secrets import frames_that_hold
 
 Terminal = Callable[..., None]
 Pipe = Callable[[str], None]
@@ -380,25 +382,86 @@ def test_audit_logs(fake: FakeLosant, service: str, command: Command, pipe: Pipe
     assert "WARNING: an audit log cannot be read: " in command("leaked", "--seen-in", log)[2]
 
 
-def test_tokens_created_meanwhile(
+APPLICATION, OTHER = (f"application:575ec8687ae143cd83dc4a{digits}" for digits in ("97", "98"))
+
+
+def test_owners_are_found(
+    fake: FakeLosant, service: str, command: Command, paste: Callable[..., None]
+) -> None:
+    """Without --owner, tokens of applications are found, and those that they created since."""
+    for owner, name in ((APPLICATION, "Plant"), (OTHER, "Lab")):
+        fake.add_owner(owner, name)
+    leaked = fake.add_token("ci", owner=APPLICATION, scope=["all.Application"])
+    for number in range(3):
+        fake.add_token(f"keep-{number}", owner=OTHER, scope=["device.get"])
+    fake.add_token("child", owner=OTHER, creator_id=leaked.id, creator_type="apiToken")
+    paste(leaked.secret, "y\ny\n")
+
+    code, out, _ = command("leaked")
+
+    shown = values(out)
+    assert (0, "1 token, with those that these created") == (code, shown["Created"])
+    assert f"ci  ({APPLICATION}, active), found by its dates" in shown["Token"]
+    assert ["inactive", *["active"] * 3, "inactive"] == [
+        token.status for owner in (APPLICATION, OTHER) for token in fake.tokens(owner)
+    ]
+
+
+def test_owners_that_cannot_be_found(
+    fake: FakeLosant, service: str, command: Command, pipe: Pipe
+) -> None:
+    """A list of owners, or one of their lists, that cannot be read is named."""
+    fake.add_owner(APPLICATION, "Plant")
+    leaked = fake.add_token("ci", scope=["all.User"])
+    fake.fail(status=403, path="/instances", times=None)
+    fake.fail(status=403, path="/applications/*", times=None)
+    pipe(leaked.secret)
+
+    _, out, err = command("leaked", "--yes")
+
+    assert "no token that is listed" == values(out)["Created"]
+    assert "WARNING: instances cannot be listed: " in err
+    assert f"WARNING: {APPLICATION} cannot be listed: " in err
+
+    pipe(leaked.secret)
+    _, out, err = command("leaked", "--owner", "user", "--owner", APPLICATION)
+    assert values(out)["Not listed"].startswith(f"{APPLICATION}: ")
+    assert "WARNING" not in err
+
+
+def test_account(
     fake: FakeLosant,
     service: str,
     command: Command,
-    paste: Callable[..., None],
+    pipe: Pipe,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The tokens that were created until the deactivation are found as well."""
-    leaked = fake.add_token("ci", scope=["all.User"])
-    paste(leaked.secret, "n\n")
+    """An account names the API, the owners and the audit logs."""
+    monkeypatch.delenv("LOSANT_API_URL")
+    monkeypatch.delenv("LOSANT_API_TOKEN")
+    monkeypatch.setenv("ADMIN", fake.admin_token)
+    config = tmp_path / "config.toml"
+    config.touch(0o600)
+    config.write_text(
+        f'[accounts.prod]\nurl = "{service}"\ntoken = {{ env = "ADMIN" }}\n'
+        f'owners = ["{APPLICATION}"]\naudit_logs = ["org:{fake.organization_id}"]\n'
+    )
+    leaked = fake.add_token("ci", owner=APPLICATION, scope=["data.export"])
+    fake.add_audit_log(leaked.id)
+    pipe(leaked.secret)
 
-    def confirm(question: str) -> bool:
-        if "ci" in question:
-            fake.add_token("child", creator_id=leaked.id, creator_type="apiToken")
-        return True
+    code, out, _ = command("leaked", "--yes", "--account", "prod", "--config", str(config))
 
-    monkeypatch.setattr("losant_tokens.cli.commands.leaked.confirm", confirm)
-    monkeypatch.setattr("losant_tokens.cli._job_workflow.confirm", confirm)
-    code, _, err = command("leaked")
+    assert (0, "inactive") == (code, fake.tokens(APPLICATION)[0].status)
+    assert "device.patch" in values(out)["Last changes"]
 
-    assert (0, set()) == (code, active(fake) & {"ci", "child"})
-    assert "WARNING: it created 1 more token until it was deactivated\n" in err
+
+def test_secret_in_no_traceback(pipe: Pipe) -> None:
+    """No local variable of a failed read shows the secret."""
+    pipe("my-secret" * 200_000)
+
+    with pytest.raises(CommandError) as caught:
+        _console.read_secret_text("")
+
+    assert frames_that_hold(caught.value, "my-secret") == []
