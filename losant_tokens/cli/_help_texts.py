@@ -80,6 +80,7 @@ a shorter DURATION is reached, or after it expired. If a run is killed after it
 sent the message, the next run sends it again, with the same id.
 
 {_OWNER}
+LOG is org:ID or instance:ID.
 DURATION is like 12h, 30d, 4w, 18mo or 2y: hours, days,
 weeks, months of 30 days, or years of 365 days.
 {_GLOB}

@@ -11,7 +11,7 @@ from cyclopts import Parameter, Token
 
 from losant_tokens import Owner, parse_duration
 from losant_tokens.cli._console import print_error, print_status, print_warning, quiet_output
-from losant_tokens.cli._errors import EXIT_ERROR, CommandError
+from losant_tokens.cli._errors import EXIT_ERROR, CommandError, UsageError
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import SELECTION_GROUP, Owners
 from losant_tokens.cli._options import (
@@ -26,7 +26,7 @@ from losant_tokens.cli._receivers import NO_RECEIVER, Receiver, ReceiverOptions
 if TYPE_CHECKING:
     from losant_tokens import AsyncClient, Secret
     from losant_tokens.cli._options import ConnectionOptions
-    from losant_tokens.jobs import Rule
+    from losant_tokens.jobs import LogSource, Rule
     from losant_tokens.notices import ExpiringToken
 
 _DEFAULT_WITHIN = (timedelta(days=30),)
@@ -66,6 +66,17 @@ def notify(  # noqa: PLR0913 -- one parameter per option
         repeatable("GLOB", "Always exclude tokens whose name matches GLOB; repeat for more."),
         _SELECTION,
     ] = (),
+    seen_in: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="LOG",
+            negative="",
+            show_default=lambda _: "the account's",
+            json_list=False,
+            group=SELECTION_GROUP,
+            help="Show when LOG last saw a token.",
+        ),
+    ] = (),
     receiver: ReceiverOptions = NO_RECEIVER,
     ledger: Annotated[
         Path | None,
@@ -87,7 +98,16 @@ def notify(  # noqa: PLR0913 -- one parameter per option
     chosen = receiver.receiver()
     connections = selected_connections(connection)
     path = _ledger_path(ledger, chosen, may_create=not dry_run)
-    run = _Run(expires_within, owner, rule, chosen, path, connection.config, dry_run)
+    run = _Run(
+        within=expires_within,
+        owners=owner,
+        rule=rule,
+        logs=_read_logs(seen_in),
+        receiver=chosen,
+        ledger=path,
+        config=connection.config,
+        dry_run=dry_run,
+    )
     report_retries()
 
     async def work() -> int:
@@ -97,7 +117,7 @@ def notify(  # noqa: PLR0913 -- one parameter per option
         return run_until_stopped(work)
 
 
-@frozen
+@frozen(kw_only=True)
 class _Run:
     """One run of the command.
 
@@ -105,6 +125,7 @@ class _Run:
         within: The thresholds.
         owners: The owners of `--owner`; none for those of the accounts.
         rule: The rule that selects tokens, or None.
+        logs: The audit logs of `--seen-in`; none for those of the accounts.
         receiver: The receiver.
         ledger: The file of the ledger; None if there is none, and none is to be created.
         config: The configuration file of accounts; None for the default one.
@@ -114,6 +135,7 @@ class _Run:
     within: tuple[timedelta, ...]
     owners: tuple[Owner, ...]
     rule: "Rule | None"
+    logs: "tuple[LogSource, ...]"
     receiver: Receiver
     ledger: Path | None
     config: Path | None
@@ -132,25 +154,26 @@ class _Run:
             results = await for_each_account(connections, self._find)
         for warning in caught:
             print_warning(str(warning.message))
-        failed = False
         found: list[ExpiringToken] = []
+        is_complete = True
         for one, result in zip(connections, results, strict=True):
             if isinstance(result, LosantError | CommandError):
-                failed = True
+                is_complete = False
                 problem = explain(result) if isinstance(result, LosantError) else result
                 prefix = f"{account_name(one)}: " if len(connections) > 1 else ""
                 print_error(CommandError(f"{prefix}{problem}", problem.hint))
             else:
                 found += result
-        if not failed or found:
+        if is_complete or found:
             await self._send(found)
-        return EXIT_ERROR if failed else 0
+        return 0 if is_complete else EXIT_ERROR
 
     async def _find(
         self, client: "AsyncClient", connection: "ConnectionOptions"
     ) -> "tuple[ExpiringToken, ...]":
         """Return the tokens of an account that expire soon."""
         from losant_tokens.cli._accounts import account_of, owners_of
+        from losant_tokens.cli._errors import explain
         from losant_tokens.errors import LosantError
         from losant_tokens.notices import find_expiring, with_last_seen
 
@@ -169,13 +192,13 @@ class _Run:
                 "clock alone. Check that it is right."
             )
         try:
-            return await with_last_seen(
-                client, found, () if account is None else account.audit_logs
+            found = await with_last_seen(
+                client, found, self.logs or (() if account is None else account.audit_logs)
             )
         except LosantError as error:
             # The message matters more than this detail.
-            print_warning(f"the message does not say which tokens are in use: {error}")
-            return found
+            print_warning(f"the message does not say which tokens are in use: {explain(error)}")
+        return found
 
     async def _send(self, found: "Sequence[ExpiringToken]") -> None:
         """Send the message, or print it, and print what was done."""
@@ -209,6 +232,21 @@ class _Run:
 
 def _were(number: int) -> str:
     return "was" if number == 1 else "were"
+
+
+def _read_logs(texts: tuple[str, ...]) -> "tuple[LogSource, ...]":
+    """Return the audit logs of `--seen-in`.
+
+    Raises:
+        UsageError: One has another form.
+    """
+    from losant_tokens.errors import ValidationError
+    from losant_tokens.jobs import LogSource
+
+    try:
+        return tuple(map(LogSource.parse, texts))
+    except ValidationError as error:
+        raise UsageError(f"Invalid value for --seen-in: {error}") from None
 
 
 def _rule(named: tuple[str, ...], except_named: tuple[str, ...]) -> "Rule | None":

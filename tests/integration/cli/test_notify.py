@@ -174,6 +174,7 @@ def test_ledger_option(command: Command, tokens: FakeLosant, tmp_path: Path, sta
         (["--expires-within", "0d"], 2, "for --expires-within: it must be longer than 0"),
         (["--expires-within", "7"], 2, '"7" is not a length of time'),
         (["--named", ""], 2, "--named must"),
+        (["--seen-in", "x"], 2, "Invalid value for --seen-in: An audit log must be org:ID or"),
     ],
 )
 def test_mistakes(
@@ -198,31 +199,49 @@ def test_mistakes(
     assert PATH not in err
 
 
-def test_accounts(
-    command: Command, tokens: FakeLosant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One message covers the owners of all accounts; one that fails does not stop the others."""
-    config = tmp_path / "config.toml"
+@pytest.fixture
+def config(tokens: FakeLosant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a configuration file with an account that works, and one that does not."""
     monkeypatch.setenv("GOOD", tokens.admin_token)
     monkeypatch.setenv("BAD", "no-token")
     url = os.environ["LOSANT_API_URL"]
-    config.write_text(
+    path = tmp_path / "config.toml"
+    path.write_text(
         f'[accounts.good]\ntoken = {{env = "GOOD"}}\nurl = "{url}"\n'
-        f'owners = ["user", "{APPLICATION}"]\naudit_logs = ["org:{"c" * 24}"]\n'
+        f'owners = ["user", "applications"]\naudit_logs = ["org:{tokens.organization_id}"]\n'
         f'[accounts.bad]\ntoken = {{env = "BAD"}}\nurl = "{url}"\n'
     )
+    monkeypatch.setenv("LOSANT_TOKENS_CONFIG", str(path))
+    return path
 
-    code, out, err = command("notify", "--all-accounts", "--config", str(config))
+
+def test_accounts(command: Command, tokens: FakeLosant, config: Path) -> None:
+    """One message covers all owners of all accounts; one that fails does not stop the others."""
+    tokens.add_audit_log("5" * 24, creation_date=NOW - DAY)
+    url = os.environ["LOSANT_API_URL"]
+    code, out, err = command("notify", "--all-accounts")
 
     assert code == 1
     assert f"good, user ({url}):\n" in out
     assert f"good, {APPLICATION} ({url}):\n" in out
+    assert "created by ada; last seen changing something on 2030-01-01 03:04 UTC\n" in out
     assert "error: bad: userApiTokens.get" in err
-    assert "WARNING: the message does not say which tokens are in use: " in err
     assert "4 tokens were reported to standard output.\n" in err
-    only_bad = command("notify", "--account", "bad", "--config", str(config))
-    assert (only_bad[0], only_bad[1]) == (1, "")
-    assert only_bad[2].startswith("losant-tokens: error: userApiTokens.get")
+    alone = command("notify", "--account", "bad")
+    assert (alone[0], alone[1]) == (1, "")
+    assert alone[2].startswith("losant-tokens: error: userApiTokens.get")
+
+
+def test_incomplete_account(command: Command, tokens: FakeLosant, config: Path) -> None:
+    """A list of owners or an audit log that cannot be read is a warning."""
+    tokens.fail(status=404, path="/applications", times=None)
+    tokens.fail(status=404, path="/orgs/*", times=None)
+    code, out, err = command("notify", "--account", "good", "--seen-in", f"org:{'d' * 24}")
+
+    assert code == 0
+    assert out.startswith("1 Losant API token has expired, and 2 expire within 30 days\n")
+    assert "WARNING: good: tokens may be missing, because the list of applications" in err
+    assert "WARNING: the message does not say which tokens are in use: " in err
 
 
 def test_unknown_dates_and_time(
