@@ -100,9 +100,11 @@ LIST = f"""\
 
 Without selection options, all tokens are listed.
 {_SELECTION}
-COLUMN is id, name, status, expires, created, updated, scopes, creator, owner
-or description. COLUMNS are separated by commas: id,name,expires.
+COLUMN is id, name, status, expires, created, updated, scopes, creator, owner,
+account or description. COLUMNS are separated by commas: id,name,expires.
 FIELDS are members of the API's JSON, or owner: id,name,expirationDate.
+With several accounts, account is the first column, and a field. The exit code
+is 3 if some accounts cannot be listed.
 
 On a terminal, the table fits its width, and a long one is shown in a pager. In
 a pipe, each token is one line of complete values separated by tabs, without a

@@ -94,7 +94,7 @@ def read_fields(texts: Iterable[str]) -> tuple[str, ...]:
 
 def known_fields() -> tuple[str, ...]:
     """Return the members of a token that a user can choose."""
-    names = ("owner", *_wire_names(ApiToken), *_wire_names(UserOauthToken))
+    names = ("owner", "account", *_wire_names(ApiToken), *_wire_names(UserOauthToken))
     return tuple(dict.fromkeys(names))
 
 

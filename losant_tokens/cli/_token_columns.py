@@ -38,11 +38,13 @@ class ListedToken:
         token: The token.
         owner: The owner that the list was requested for.
         now: The current time, by the server's clock if that is known.
+        account: The name of its account, if there are several.
     """
 
     token: Token
     owner: Owner
     now: datetime
+    account: str = ""
 
 
 @frozen
@@ -185,6 +187,9 @@ def _creator(token: Token) -> str:
     return getattr(token, "creator_name", None) or getattr(token, "creator_id", None) or ""
 
 
+ACCOUNT = "account"
+"""The column with the name of the account."""
+
 # The keys are the names for --columns and --sort, and in capitals the headers of the table.
 COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
@@ -207,6 +212,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             lambda one: Cell(str(one.owner), shorten=lambda width: _short_owner(one.owner, width)),
             ((2, 21), (5, 14)),
         ),
+        ACCOUNT: _text_column(lambda one: one.account, (2, 16), (5, 10)),
         "description": _text_column(lambda one: one.token.description or "", (1, 16)),
     }
 )

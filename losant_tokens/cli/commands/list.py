@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from losant_tokens.cli._console import print_status, quiet_output, terminal_size, write_output
-from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._errors import EXIT_SOME_FAILED, UsageError
 from losant_tokens.cli._format import escaped, format_count, wrapped
-from losant_tokens.cli._job_options import DEFAULT_OWNERS, NO_RULES, Owners, RuleOptions
+from losant_tokens.cli._job_options import NO_RULES, Owners, RuleOptions
 from losant_tokens.cli._options import (
-    DEFAULT_CONNECTION,
+    DEFAULT_ACCOUNTS,
+    AccountsOptions,
     AtLeastOne,
-    ConnectionOptions,
     PageSize,
     Quiet,
     flag,
@@ -23,12 +23,15 @@ from losant_tokens.cli._options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from losant_tokens.cli._listing import Found, ListQuery
+    from losant_tokens import Owner
+    from losant_tokens.cli._account_listing import AccountsFound
+    from losant_tokens.cli._listing import Found
+    from losant_tokens.cli._options import ConnectionOptions
 
 
 def list_tokens(  # noqa: PLR0913 -- one parameter per option
     *,
-    owner: Owners = DEFAULT_OWNERS,
+    owner: Annotated[Owners, Parameter(show_default=lambda _: "the account's")] = (),
     rules: RuleOptions = NO_RULES,
     sort: Annotated[
         str | None,
@@ -59,13 +62,20 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     ] = None,
     page_size: PageSize = None,
     quiet: Quiet = False,
-    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """List tokens as a table, CSV or JSON."""
-    from losant_tokens.cli._event_loop import run_with_client
+    from losant_tokens.cli._account_listing import list_accounts
+    from losant_tokens.cli._accounts import selected_connections
+    from losant_tokens.cli._event_loop import report_retries, run_until_stopped
     from losant_tokens.cli._json import as_json, read_fields
     from losant_tokens.cli._listing import ListQuery
-    from losant_tokens.cli._token_columns import COLUMNS, DEFAULT_COLUMNS, read_columns
+    from losant_tokens.cli._token_columns import (
+        ACCOUNT,
+        COLUMNS,
+        DEFAULT_COLUMNS,
+        read_columns,
+    )
 
     if json is not None and (csv or columns is not None):
         raise UsageError(
@@ -73,15 +83,11 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
             "--json id,name writes these fields only",
         )
     fields = None if json is None else read_fields(json)
-    owners = tuple(dict.fromkeys(owner))
-    shown = tuple(COLUMNS) if csv else DEFAULT_COLUMNS
-    if len(owners) > 1 and not csv:
-        shown = ("owner", *DEFAULT_COLUMNS)
-    shown = shown if columns is None else read_columns(columns)
+    chosen = None if columns is None else read_columns(columns)
     column, descending = _read_sort(sort)
     is_table = json is None and not csv and sys.stdout.isatty()
     query = ListQuery(
-        owners=owners,
+        owners=(),
         options=rules,
         sort=column,
         descending=descending,
@@ -90,19 +96,41 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
         needs_total=is_table,
     )
     with quiet_output(quiet):
-        found = run_with_client(query.run, connection)
+        connections = selected_connections(connection)
+        report_retries()
+
+        async def work() -> "AccountsFound":
+            return await list_accounts(query, connections, tuple(dict.fromkeys(owner)))
+
+        listed = run_until_stopped(work)
+        found, code = listed.found, EXIT_SOME_FAILED if listed.failed else 0
         if not found.tokens and fields is None and not csv:
-            print_status(_nothing_found(query, found))
-            return 0
+            print_status(_nothing_found(listed.owners, found))
+            return code
+    several = _distinguishing(listed.owners, connections)
+    shown = (*several, *DEFAULT_COLUMNS)
+    if csv:
+        shown = tuple(name for name in COLUMNS if name != ACCOUNT or ACCOUNT in several)
+    shown = shown if chosen is None else chosen
     if fields is not None:
-        write_output(as_json(_json_rows(found, fields, names_owner=len(owners) > 1)))
+        write_output(as_json(_json_rows(found, fields, several)))
     elif csv:
         write_output(_csv(found, shown))
     elif is_table:
         _write_table(found, shown)
     else:
         write_output(_tab_separated(found, shown))
-    return 0
+    return code
+
+
+def _distinguishing(
+    owners: "Sequence[Owner]", connections: "Sequence[ConnectionOptions]"
+) -> tuple[str, ...]:
+    """Return the columns that distinguish the tokens of several accounts and owners."""
+    from losant_tokens.cli._token_columns import ACCOUNT
+
+    several = {ACCOUNT: len(connections) > 1, "owner": len(owners) > 1}
+    return tuple(name for name, is_needed in several.items() if is_needed)
 
 
 def _read_sort(text: str | None) -> tuple[str | None, bool]:
@@ -121,7 +149,7 @@ def _read_sort(text: str | None) -> tuple[str | None, bool]:
 
 
 def _json_rows(
-    found: "Found", fields: "Sequence[str]", *, names_owner: bool
+    found: "Found", fields: "Sequence[str]", several: "Sequence[str]"
 ) -> list[dict[str, object]]:
     """Return the tokens as JSON objects: all their members, or the chosen ones."""
     from losant_tokens.cli._json import as_wire
@@ -129,8 +157,9 @@ def _json_rows(
     rows = []
     for one in found.tokens:
         members = as_wire(one.token)
-        if names_owner or "owner" in fields:
-            members = {"owner": str(one.owner)} | members
+        known = {"account": one.account, "owner": str(one.owner)}
+        added = {name: known[name] for name in known if name in several or name in fields}
+        members = added | members
         rows.append({name: members.get(name) for name in fields} if fields else members)
     return rows
 
@@ -176,8 +205,8 @@ def _write_table(found: "Found", columns: "Sequence[str]") -> None:
     write_paged("\n".join([*lines, "", table]))
 
 
-def _nothing_found(query: "ListQuery", found: "Found") -> str:
-    owners = f"of {', '.join(map(str, query.owners))}"
+def _nothing_found(listed: "Sequence[Owner]", found: "Found") -> str:
+    owners = f"of {', '.join(map(str, listed))}"
     if found.rule is None:
         return f"There are no tokens {owners}."
     return f"No tokens {owners} match: {found.rule}."

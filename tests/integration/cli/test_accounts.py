@@ -369,9 +369,6 @@ async def test_a_client_for_a_token_in_memory(config: Path) -> None:
             assert client.base_url == accounts.find("prod").base_url
 
 
-# --- Discovery -------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def discovering(config: Path, prod: str, service: str, fake: FakeLosant) -> str:
     """Let the owners of `prod` be discovered: one is an application, whose token expires soon."""
@@ -381,6 +378,64 @@ def discovering(config: Path, prod: str, service: str, fake: FakeLosant) -> str:
     soon = datetime.now(UTC) + timedelta(days=2)
     fake.add_token("gateway", owner=f"application:{ID}", expiration_date=soon)
     return f"application:{ID}"
+
+
+# --- list ------------------------------------------------------------------------------------
+
+
+def rows(out: str) -> list[list[str]]:
+    return [line.split("\t") for line in out.splitlines()]
+
+
+def test_list_of_several_accounts(
+    command: Command, config: Path, prod: str, fake: FakeLosant
+) -> None:
+    """The tokens of several accounts are one list, sorted and limited as one."""
+    for name in ("alpha", "zeta"):
+        fake.add_token(name)
+    options = ("--all-accounts", "--sort", "name", "--limit", "2")
+
+    code, out, err = command("list", *options, "--columns", "account,name")
+    assert (code, out, err) == (0, "prod\talpha\nstaging\tstaging-token\n", "")
+    assert [row[0] for row in rows(command("list", *options)[1])] == ["prod", "staging"]
+    found = json.loads(command("list", *options, "--json", "name")[1])
+    assert found == [{"name": "alpha"}, {"name": "staging-token"}]
+    found = json.loads(command("list", "--account", "prod", "--account", "staging", "--json")[1])
+    assert [one["account"] for one in found] == ["prod", "prod", "staging"]
+    header = command("list", "--all-accounts", "--csv")[1].splitlines()[0]
+    assert "account" in header.split(",")
+    header = command("list", "--account", "prod", "--csv")[1].splitlines()[0]
+    assert "account" not in header.split(",")
+
+
+def test_list_uses_the_owners_of_the_account(
+    command: Command, discovering: str, fake: FakeLosant
+) -> None:
+    """Without --owner, the owners of the account are listed, discovered ones included."""
+    fake.add_token("mine")
+    assert rows(command("list", "--account", "prod", "--columns", "owner,name")[1]) == [
+        ["user", "mine"],
+        [discovering, "gateway"],
+    ]
+    code, out, _ = command("list", "--account", "prod", "--owner", "user", "--columns", "name")
+    assert (code, out) == (0, "mine\n")
+
+
+def test_list_with_an_account_that_fails(command: Command, config: Path) -> None:
+    """An account that fails is reported, and the others are listed; the exit code is 3."""
+    code, out, err = command("list", "--all-accounts", "--columns", "name")
+    assert (code, out) == (3, "staging-token\n")
+    assert "error: prod: No token for the account prod" in err
+    code, out, err = command("list", "--all-accounts", "--named", "nope")
+    assert (code, "No tokens of user match" in err) == (3, True)
+
+    text = config.read_text().replace("STAGING", "NONE")
+    config.write_text(text)
+    code, out, err = command("list", "--all-accounts")
+    assert (code, out, err.count("error:")) == (1, "", 1)
+
+
+# --- Discovery -------------------------------------------------------------------------------
 
 
 def test_commands_discover_owners(command: Command, discovering: str, tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_unknown_order(command: Command, sort: str) -> None:
 
     assert (code, out) == (2, "")
     assert f'Invalid value for --sort: "{sort}" is not a column, or a column with :desc\n' in err
-    assert err.endswith("updated, scopes, creator, owner, description\n")
+    assert err.endswith("updated, scopes, creator, owner, account, description\n")
 
 
 def test_unreadable_dates_come_last(
@@ -244,7 +244,7 @@ def test_unreadable_dates_come_last(
 def respond(monkeypatch: pytest.MonkeyPatch, page: dict[str, object]) -> None:
     """Make the API respond with a page, and with empty ones after it."""
 
-    def new_client(_: object) -> AsyncClient:
+    def open_client(_: object) -> AsyncClient:
         return AsyncClient(
             "t",
             transport=httpx.MockTransport(
@@ -254,7 +254,7 @@ def respond(monkeypatch: pytest.MonkeyPatch, page: dict[str, object]) -> None:
             ),
         )
 
-    monkeypatch.setattr("losant_tokens.cli._event_loop.new_client", new_client)
+    monkeypatch.setattr("losant_tokens.cli._accounts.open_client", open_client)
 
 
 def test_several_owners_have_one_order(tokens: FakeLosant, command: Command) -> None:
@@ -367,7 +367,7 @@ def test_unknown_columns(command: Command, columns: str) -> None:
     expected = (
         f'losant-tokens: error: Invalid value for --columns: "{name}" is not a column\n'
         "hint: the columns are id, name, status, expires, created, updated, scopes, creator, "
-        "owner, description\n"
+        "owner, account, description\n"
     )
     assert command("list", "--columns", columns) == (2, "", expected)
 

@@ -99,7 +99,7 @@ def test_bugs_are_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) ->
     assert (code, out) == (70, "")
     assert re.fullmatch(
         r"losant-tokens: error: unexpected ZeroDivisionError at "
-        r"(losant_tokens/cli/_\w+\.py:\d+( > )?){3}",
+        r"(losant_tokens/cli/[/\w]+\.py:\d+( > )?){3}",
         line,
     )
     assert hint.startswith("hint: this is a bug: please report this line")
