@@ -12,6 +12,7 @@ from losant_tokens.sinks import Message
 MAX_TOKENS = 500
 """The number of tokens in a message. A longer one would be refused, or read by nobody."""
 
+_ADVICE = "An expiration date cannot be changed: replace a token before it expires."
 _UNITS = (
     ("day", timedelta(days=1)),
     ("hour", timedelta(hours=1)),
@@ -34,6 +35,8 @@ def expiry_message(tokens: Iterable[ExpiringToken]) -> Message:
     lines = list(_lines(shown))
     if left_out:
         lines += ["", f"... and {_counted(left_out, 'more token')}"]
+    if not all(one.has_expired for one in ordered):
+        lines += ["", _ADVICE]
     digest = sha256("".join(one.notice_id for one in ordered).encode())
     return Message(
         id=digest.hexdigest()[:32],

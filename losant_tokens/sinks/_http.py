@@ -42,6 +42,7 @@ _MAX_RESPONSE = 4096  # bytes; services say in a few words what is wrong
 _MAX_PORT = 65535
 _TIMEOUTS = ("connect", "read", "write", "pool")
 
+_UNREACHABLE = "Check its URL, the network and the proxy."
 _HINTS: Mapping[int, str] = {
     401: "Check its credentials.",
     403: "The receiver refuses this webhook: check its URL and its credentials.",
@@ -152,8 +153,8 @@ class Webhook:
                 failure = Failure.of(error)
             except BaseException as error:  # noqa: BLE001
                 raise without_frames(error)  # noqa: B904 -- it is the same exception
-            return failure.kind(f"{failure.text}.")
-        return RequestTimeout(f"there was no response within {self.timeout:g} seconds.")
+            return failure.kind(f"{failure.text}. {_UNREACHABLE}")
+        return RequestTimeout(f"no response within {self.timeout:g} seconds. {_UNREACHABLE}")
 
     async def _exchange(
         self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]

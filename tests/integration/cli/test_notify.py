@@ -61,6 +61,8 @@ def test_message_on_stdout(command: Command, tokens: FakeLosant, state: Path) ->
         f"user ({os.environ['LOSANT_API_URL']}):",
         f'- "ci-5" ({"5" * 24}) expires in 5 days, on 2030-01-07 15:04 UTC; created by ada',
         f'- "x\\x1b[2J" ({"b" * 24}) expires in 20 days, on 2030-01-22 15:04 UTC; created by bob',
+        "",
+        "An expiration date cannot be changed: replace a token before it expires.",
     ]
     assert first[2] == "2 tokens were reported to standard output.\n"
     assert again == (0, "", "Nothing new to report: 2 tokens were reported before.\n")

@@ -48,7 +48,9 @@ def test_message() -> None:
         "created by Jo\\x1b[2J; last seen changing something on 2031-02-28 12:00 UTC\n"
         "\n"
         "prod, application:575ec8687ae143cd83dc4a97 (https://api.losant.com):\n"
-        '- "bot" (626f74000000000000000000) expires in 1 hour, on 2031-03-01 13:00 UTC'
+        '- "bot" (626f74000000000000000000) expires in 1 hour, on 2031-03-01 13:00 UTC\n'
+        "\n"
+        "An expiration date cannot be changed: replace a token before it expires."
     )
 
 
@@ -115,7 +117,7 @@ def test_many_tokens() -> None:
     assert len(message.data["tokens"]) == 500
     assert '"499" (' in message.text
     assert '"500" (' not in message.text
-    assert message.text.endswith("\n\n... and 2 more tokens")
+    assert "\n\n... and 2 more tokens\n" in message.text
 
 
 def test_id_depends_on_the_notices() -> None:
