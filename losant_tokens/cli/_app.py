@@ -178,6 +178,12 @@ COMMANDS = {
         texts.POLICY_TEST,
         "losant_tokens.policy",
     ),
+    "policy warn": _Command(
+        "policy:warn_of_changes",
+        "Send a message about tokens that a ladder will deactivate, once.",
+        texts.POLICY_WARN,
+        "losant_tokens.policy",
+    ),
     "policy schema": _Command(
         "policy:print_schema",
         "Print the JSON Schema of policy files, for editors.",

@@ -7,6 +7,7 @@ a function that returns values, or to patterns of files. To complete another val
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 
 from attrs import field, frozen
@@ -209,6 +210,18 @@ def _runs(_: Request) -> Iterable[Value]:
         yield from (Value(str(path)) for path in reversed(state.plan_files(folder)))
 
 
+def _cleanups(request: Request) -> Iterable[Value]:
+    """Return the clean-ups of the policy file on the command line, or of the default one."""
+    import tomllib  # noqa: PLC0415 -- not all completions need it
+
+    path = Path((request.options.get("--policy-file") or ("policy.toml",))[-1])
+    try:
+        cleanups = tomllib.loads(path.read_text(encoding="utf-8")).get("cleanups", [])
+        yield from [Value(str(one["name"])) for one in cleanups]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return  # The command reports the mistake.
+
+
 _PLANS = Files(("*.jsonl",))
 _QUARANTINES = Files(("*.json",), _quarantines)
 
@@ -217,6 +230,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         # A command and its argument.
         "apply FILE": _PLANS,
         "plan show FILE": _PLANS,
+        "plan --policy": _cleanups,
+        "policy check FILE": Files(("*.toml",)),
+        "policy test FILE": Files(("*.toml",)),
         "audit diff NEW": Files(("*.json",)),
         "audit diff OLD": Files(("*.json",)),
         # An option.
@@ -227,12 +243,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "--html": Files(("*.html",)),
         "--out": _PLANS,
         "--policy": Files(("*.toml",)),
+        "--policy-file": Files(("*.toml",)),
         "--prometheus": Files(("*.prom",)),
         "--sarif": Files(("*.sarif",)),
         "--report": Files(("*.html", "*.csv", "*.json")),
         # A metavar.
         "ACCOUNT": _accounts,
         "AGE": _durations,
+        "CLEANUP": _cleanups,
         "COLUMN": _sort_columns,
         "COLUMNS": _columns,
         "DURATION": _durations,

@@ -180,11 +180,17 @@ PLAN = f"""\
 The plan is a file. `losant-tokens plan show` shows it for review, and
 `losant-tokens apply` applies it, unless it was altered.
 
+CLEANUP is the name of a clean-up in a policy file. The selection and the guards
+are those of the file, and other options can only select fewer tokens. For a
+ladder, the step that is due is planned: delete if tokens of its quarantines are
+due, otherwise deactivate.
+
 Examples:
   losant-tokens plan --expired --out plan.jsonl
   losant-tokens plan show plan.jsonl --full
   losant-tokens plan --named 'ci-*' --not-updated-for 90d --protect 'ci-prod-*'
-  losant-tokens plan --inactive --expired --any --owner user --owner oauth\
+  losant-tokens plan --inactive --expired --any --owner user --owner oauth
+  losant-tokens plan --policy expired --policy-file policy.toml\
 """
 
 PLAN_SHOW = """\
@@ -368,7 +374,7 @@ Examples:
 
 _POLICY = """\
 A policy file has rules, which say which tokens are a problem, and clean-ups,
-which say which tokens to change. Nothing is sent, so no API token is needed.\
+which say which tokens to change.\
 """
 
 POLICY = f"""\
@@ -402,6 +408,24 @@ Examples:
   losant-tokens policy test policy.toml
   losant-tokens list --json > tokens.json
   losant-tokens policy test policy.toml --snapshot tokens.json\
+"""
+
+POLICY_WARN = f"""\
+{_TOKEN}
+
+CLEANUP is the name of a clean-up whose first step is warn. Without a receiver, the message is
+printed, and nothing is recorded. The warning is recorded in the state folder:
+`losant-tokens plan --policy CLEANUP` on the same machine deactivates only tokens
+that were warned about long enough ago, and that the clean-up selects ever since.
+
+{_OWNER}
+NAME of a webhook is an environment variable that holds the URL, because other
+users can see arguments. FILE must be readable only for you. COMMAND is run
+without a shell.
+
+Examples:
+  losant-tokens policy warn stale --policy-file policy.toml
+  losant-tokens policy warn stale --slack-webhook SLACK_URL    # for cron\
 """
 
 POLICY_SCHEMA = """\

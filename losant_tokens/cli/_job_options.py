@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SELECTION_GROUP = Group("Selection", sort_key=1)
 _SAFETY = Group("Safety checks", sort_key=2)
+_POLICY = Group("Policy", sort_key=3)
 _RUN = Group("Run", sort_key=3)
 
 DEFAULT_MAX_AGE = timedelta(hours=24)
@@ -55,6 +56,24 @@ Action = Annotated[
         metavar="ACTION",
         show_choices=False,
         help="Set the action: delete, deactivate or activate.",
+    ),
+]
+PlannedAction = Annotated[
+    Literal["delete", "deactivate", "activate"] | None,
+    Parameter(
+        metavar="ACTION",
+        show_choices=False,
+        show_default=lambda _: "delete",
+        help="Set the action: delete, deactivate or activate.",
+    ),
+]
+PolicyFile = Annotated[
+    Path | None,
+    Parameter(
+        metavar="FILE",
+        validator=existing_file,
+        show_default=lambda _: "policy.toml",
+        help="Read the policy from FILE.",
     ),
 ]
 PlanFile = Annotated[
@@ -298,6 +317,27 @@ class SafetyOptions:
         }
 
 
+@Parameter(name="*", group=_POLICY)
+@frozen(kw_only=True)
+class PolicyOptions:
+    """The clean-up of a policy file."""
+
+    policy: Annotated[
+        str | None,
+        Parameter(metavar="CLEANUP", help="Use the selection and guards of a clean-up."),
+    ] = None
+    policy_file: PolicyFile = None
+    step: Annotated[
+        Literal["deactivate", "delete"] | None,
+        Parameter(
+            metavar="deactivate|delete",
+            show_choices=False,
+            show_default=lambda _: "the step that is due",
+            help="Plan this step of a ladder.",
+        ),
+    ] = None
+
+
 @Parameter(name="*", group=_RUN)
 @frozen(kw_only=True)
 class RunOptions:
@@ -377,3 +417,4 @@ def _number(name: str, value: float | None) -> tuple[str, ...]:
 
 DEFAULT_OWNERS = (CURRENT_USER,)
 NO_RULES, DEFAULT_SAFETY, DEFAULT_RUN = RuleOptions(), SafetyOptions(), RunOptions()
+NO_POLICY = PolicyOptions()

@@ -120,6 +120,7 @@ def _head(plan: Plan, page: Page, *, with_refusals: bool = True) -> list[str]:
     refused = map(with_options, header.refused) if with_refusals else ()
     facts = [
         *(("Refused", problem) for problem in refused),
+        *([("Policy", header.policy.cleanup)] if header.policy is not None else []),
         ("Rule", header.rule),
         ("Protected", ", ".join(header.protected) or "none"),
         ("Token in use", header.token_in_use or "unknown"),

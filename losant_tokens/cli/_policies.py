@@ -15,7 +15,7 @@ from losant_tokens.cli._console import (
     terminal_size,
     write_output,
 )
-from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import escaped, format_count, format_number, wrapped
 from losant_tokens.cli._tables import Cell, Row, format_table
 
@@ -49,6 +49,10 @@ def valid_policy(path: Path) -> policy.Policy:
     """
     try:
         return read_policy(path)
+    except FileNotFoundError:
+        raise CommandError(
+            f"{escaped(str(path))} does not exist", "name the policy file: --policy-file FILE"
+        ) from None
     except policy.PolicyError as error:
         if len(error.mistakes) == 1:
             (line,) = error.lines()
@@ -57,6 +61,40 @@ def valid_policy(path: Path) -> policy.Policy:
             f"{escaped(str(path))} has {mistake_count(error)}",
             f"to see them: losant-tokens policy check {path}",
         ) from None
+
+
+def find_cleanup(path: Path | None, name: str) -> policy.Cleanup:
+    """Return a clean-up of a policy file.
+
+    Args:
+        path: The file. Default: `policy.toml`.
+        name: The name of the clean-up.
+
+    Raises:
+        UsageError: There is no such clean-up.
+        CommandError: The file has mistakes, or cannot be read.
+    """
+    path = path or DEFAULT_FILE
+    loaded = valid_policy(path)
+    names = [one.name for one in loaded.cleanups]
+    if name not in names:
+        known = f"its clean-ups are {', '.join(names)}" if names else "it has none"
+        raise UsageError(f'{escaped(str(path))} has no clean-up "{escaped(name)}"', known)
+    return loaded.cleanups[names.index(name)]
+
+
+def describe_warning(result: policy.WarningResult, receiver: str, *, is_dry_run: bool) -> str:
+    """Return what `policy warn` did, as a sentence."""
+    count, before = len(result.tokens), result.warned_before
+    earlier = f"; {format_count(before)} before" if before else ""
+    if not count:
+        return f"No new token to warn about{earlier}."
+    if is_dry_run:
+        return (
+            f"{format_count(count)} to warn about{earlier}. Nothing was sent or recorded: choose a "
+            "receiver, such as --to-command."
+        )
+    return f"Warned about {format_count(count)} by {receiver}{earlier}."
 
 
 def read_tokens(path: Path) -> Sequence[ApiToken]:

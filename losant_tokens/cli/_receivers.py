@@ -8,6 +8,8 @@ import hashlib
 import os
 import re
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from attrs import field, frozen
@@ -17,6 +19,7 @@ from losant_tokens import Secret
 from losant_tokens.cli._console import terminal_size, write_output
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import wrapped
+from losant_tokens.cli._token_memory import tokens_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -197,6 +200,28 @@ def _read_url(option: str, place: str) -> Secret:
         problem = str(error).removesuffix(".").removeprefix("The token file ")
         problem = _TOKEN.sub(r"\1 URL", problem)
     raise CommandError(f"{option}: {problem}")
+
+
+def known_tokens(config: Path | None) -> list[Secret]:
+    """Return the tokens of all accounts that the environment holds or that were read.
+
+    A command that receives a message needs none of them.
+
+    Args:
+        config: The configuration file; None for the default one.
+    """
+    from losant_tokens.accounts import (  # noqa: PLC0415 -- the help does not need it
+        AccountError,
+        EnvironmentToken,
+        load,
+    )
+
+    known = list(tokens_in_memory().values())
+    with suppress(AccountError):  # The accounts that are used were read from it without an error.
+        sources = [account.token for account in load(config).values()]
+        names = [source.name for source in sources if isinstance(source, EnvironmentToken)]
+        known += [Secret(os.environ[name]) for name in names if os.environ.get(name)]
+    return known
 
 
 NO_RECEIVER = ReceiverOptions()

@@ -28,6 +28,9 @@ REFUSED_PLAN = "refused-plan.jsonl"  # The last one, for a review. It can never 
 LEDGER = "quarantines"
 """The name of the folder in the state folder that records quarantines."""
 
+WARNINGS = "policy-warnings.json"
+"""The name of the file in the state folder that records the warnings of policies."""
+
 
 def new_plan_path(command: str) -> Path:
     """Return the path of a new plan in the state folder, and prune the folder.

@@ -5,7 +5,7 @@ clean-ups say which tokens to change, with the guards of a plan. A mistake in th
 `PolicyError`, which has all mistakes of the file, each with its place.
 """
 
-from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning
+from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning, WarningError
 from losant_tokens.policy._evaluation import (
     EntryMatches,
     PolicyTestResult,
@@ -19,6 +19,12 @@ from losant_tokens.policy._schema import schema
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
 from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, PolicyTest, SampleToken, Step
+from losant_tokens.policy._warnings import (
+    WarnedToken,
+    WarningLedger,
+    WarningResult,
+    warn,
+)
 
 __all__ = [
     "Cleanup",
@@ -34,10 +40,15 @@ __all__ = [
     "Selection",
     "Severity",
     "Step",
+    "WarnedToken",
+    "WarningError",
+    "WarningLedger",
+    "WarningResult",
     "load",
     "match_tokens",
     "plan",
     "read_snapshot",
     "run_tests",
     "schema",
+    "warn",
 ]

@@ -12,6 +12,10 @@ class PolicyWarning(UserWarning):
     """Warns that other users can change a policy file."""
 
 
+class WarningError(LosantError):
+    """A ledger of warnings cannot be read, locked or written."""
+
+
 @frozen
 class Mistake:
     """One mistake in a policy file.

@@ -22,7 +22,7 @@ import attrs
 
 from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
 from losant_tokens.errors import ValidationError
-from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
+from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup
 
 Token = ApiToken | UserOauthToken
@@ -42,6 +42,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     max_changes: int | None = None,
     path: str | Path | None = None,
     now: datetime | None = None,
+    seen_in: Iterable[str] = (),
+    protect_seen: timedelta = PROTECT_SEEN,
     incomplete: Incomplete = "warn",
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
@@ -65,6 +67,10 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         max_changes: A lower maximum number of selected tokens. Default: that of the clean-up.
         path: The file of the plan. Default: a temporary file, as for `jobs.plan`.
         now: The time for rules and grace periods, with a time zone. Default: the server's time.
+        seen_in: The audit logs, such as `org:ID`. A token that changed something within
+            `protect_seen` is never touched. Default: none.
+        protect_seen: How long ago a token may have changed something to be protected. Default: 90
+            days.
         incomplete: What to do if tokens may be missing from the list. Default: `warn`.
         page_size: The number of tokens on a page. Default: 1000.
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
@@ -97,6 +103,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         "incomplete": incomplete,
         "policy": cleanup.reference,
         "clock_check": "enforce",
+        "seen_in": tuple(seen_in),
+        "protect_seen": protect_seen,
         "page_size": page_size,
         "patience": patience,
     }

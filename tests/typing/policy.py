@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
-from losant_tokens import ApiToken, AsyncClient, Owner, jobs, policy
+from losant_tokens import ApiToken, AsyncClient, Owner, jobs, policy, sinks
 
 
 def contents() -> None:
@@ -37,6 +37,14 @@ async def plans(client: AsyncClient, loaded: policy.Policy) -> None:
     plan = await policy.plan(client, Owner.user(), cleanup, step="delete", max_changes=10)
     assert_type(plan, jobs.Plan)
     assert_type(plan.header.policy, jobs.PolicyReference | None)
+
+
+async def warnings(client: AsyncClient, cleanup: policy.Cleanup, sink: sinks.SlackSink) -> None:
+    ledger = policy.WarningLedger(Path("warnings.json"))
+    result = await policy.warn(client, Owner.user(), cleanup, sink, ledger)
+    assert_type(result, policy.WarningResult)
+    assert_type(result.message, sinks.Message | None)
+    assert_type(ledger.warned(cleanup), dict[str, datetime])
 
 
 def errors(error: policy.PolicyError) -> None:

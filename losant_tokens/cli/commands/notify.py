@@ -1,7 +1,6 @@
 """`notify`: send a message about tokens that expire soon."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,10 +20,10 @@ from losant_tokens.cli._options import (
     flag,
     repeatable,
 )
-from losant_tokens.cli._receivers import NO_RECEIVER, Receiver, ReceiverOptions
+from losant_tokens.cli._receivers import NO_RECEIVER, Receiver, ReceiverOptions, known_tokens
 
 if TYPE_CHECKING:
-    from losant_tokens import AsyncClient, Secret
+    from losant_tokens import AsyncClient
     from losant_tokens.cli._options import ConnectionOptions
     from losant_tokens.jobs import LogSource, Rule
     from losant_tokens.notices import ExpiringToken
@@ -213,7 +212,7 @@ class _Run:
                 await output.deliver(expiry_message(due))
             self._print_result(len(due), len(found) - len(due))
             return
-        sink = self.receiver.without_secrets(_known_tokens(self.config))
+        sink = self.receiver.without_secrets(known_tokens(self.config))
         result = await notify(found, sink, ledger=ledger)
         self._print_result(len(result.tokens), result.reported_before)
 
@@ -273,25 +272,3 @@ def _ledger_path(chosen: Path | None, receiver: Receiver, *, may_create: bool) -
     hint = "choose a file: --ledger FILE"
     folder = state_folder(hint) if may_create else existing_state_folder()
     return None if folder is None else folder / _LEDGERS / f"{receiver.id}.json"
-
-
-def _known_tokens(config: Path | None) -> "list[Secret]":
-    """Return the tokens of all accounts that the environment holds or that were read.
-
-    A command that receives a message needs none of them.
-
-    Args:
-        config: The configuration file; None for the default one.
-    """
-    import os
-
-    from losant_tokens import Secret
-    from losant_tokens.accounts import AccountError, EnvironmentToken, load
-    from losant_tokens.cli._token_memory import tokens_in_memory
-
-    known = list(tokens_in_memory().values())
-    with suppress(AccountError):  # The accounts that are used were read from it without an error.
-        sources = [account.token for account in load(config).values()]
-        names = [source.name for source in sources if isinstance(source, EnvironmentToken)]
-        known += [Secret(os.environ[name]) for name in names if os.environ.get(name)]
-    return known

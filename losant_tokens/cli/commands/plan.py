@@ -11,8 +11,8 @@ from losant_tokens.cli._errors import EXIT_CHANGES, UsageError
 from losant_tokens.cli._job_options import (
     DEFAULT_OWNERS,
     DEFAULT_SAFETY,
+    NO_POLICY,
     NO_RULES,
-    Action,
     HtmlFile,
     NewPlanFile,
     OldPlanFile,
@@ -20,6 +20,8 @@ from losant_tokens.cli._job_options import (
     Owners,
     Patience,
     PlanFile,
+    PlannedAction,
+    PolicyOptions,
     RuleOptions,
     SafetyOptions,
 )
@@ -40,7 +42,8 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     rules: RuleOptions = NO_RULES,
     owners: Owners = DEFAULT_OWNERS,
     safety: SafetyOptions = DEFAULT_SAFETY,
-    action: Action = "delete",
+    policy: PolicyOptions = NO_POLICY,
+    action: PlannedAction = None,
     out: Out = None,
     exit_code: Annotated[bool, flag("Exit with code 5 if the plan selects any token.")] = False,
     patience: Patience = None,
@@ -53,7 +56,12 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     from losant_tokens.cli._connect import job_client_factory
     from losant_tokens.cli._state_files import new_plan_path
 
-    planner = _planning.selection_planner(rules, owners, safety, action, patience)
+    if policy == NO_POLICY:
+        planner = _planning.selection_planner(rules, owners, safety, action or "delete", patience)
+    else:
+        from losant_tokens.cli._policy_planning import policy_planner
+
+        planner = policy_planner(policy, rules, owners, safety, action, patience)
     with quiet_output(quiet):
         path = out or new_plan_path("plan")
         plan = _planning.make_plan(

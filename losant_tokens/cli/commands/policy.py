@@ -1,17 +1,26 @@
-"""`policy check`, `policy test` and `policy schema`: policy files, without a request."""
+"""`policy check`, `policy test`, `policy warn` and `policy schema`: policy files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+from attrs import evolve
 from cyclopts import Parameter
 
 from losant_tokens.cli._console import print_error, print_status, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_ERROR, CommandError, UsageError
 from losant_tokens.cli._format import escaped
+from losant_tokens.cli._job_options import DEFAULT_OWNERS, Owners
+from losant_tokens.cli._job_options import PolicyFile as PolicyOption
 from losant_tokens.cli._json import as_json
-from losant_tokens.cli._options import Json, Quiet
+from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions, Json, Quiet
+from losant_tokens.cli._receivers import NO_RECEIVER, ReceiverOptions, known_tokens
 from losant_tokens.cli._value_checks import existing_file
+
+if TYPE_CHECKING:
+    from losant_tokens import AsyncClient
+
+_STATE_HINT = "set XDG_STATE_HOME to a folder that you can write to"
 
 PolicyFile = Annotated[
     Path, Parameter(name="FILE", validator=existing_file, help="Read the policy from FILE.")
@@ -90,6 +99,41 @@ def run_tests(
             _policies.show_results(results, matches)
         _policies.print_totals(results)
     return EXIT_ERROR if failed else 0
+
+
+def warn_of_changes(
+    name: Annotated[str, Parameter(name="CLEANUP", help="Use this clean-up.")],
+    /,
+    *,
+    policy_file: PolicyOption = None,
+    owners: Owners = DEFAULT_OWNERS,
+    receiver: ReceiverOptions = NO_RECEIVER,
+    quiet: Quiet = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Send a message about tokens that a ladder will deactivate, once."""
+    from losant_tokens import policy
+    from losant_tokens.cli import _policies
+    from losant_tokens.cli._event_loop import run_with_client
+    from losant_tokens.cli._state_files import WARNINGS, state_folder
+
+    cleanup = _policies.find_cleanup(policy_file, name)
+    if not cleanup.warns:
+        raise UsageError(
+            f'"{name}" has no step warn', 'the first step must be { action = "warn" } to warn'
+        )
+    chosen = receiver.receiver()
+    is_dry_run = evolve(receiver, json=False) == NO_RECEIVER
+    ledger = policy.WarningLedger(state_folder(_STATE_HINT) / WARNINGS)
+
+    async def run(client: "AsyncClient") -> policy.WarningResult:
+        sink = chosen.without_secrets(known_tokens(connection.config))
+        return await policy.warn(client, owners, cleanup, sink, ledger, dry_run=is_dry_run)
+
+    with quiet_output(quiet):
+        result = run_with_client(run, connection)
+        print_status(_policies.describe_warning(result, chosen.name, is_dry_run=is_dry_run))
+    return 0
 
 
 def print_schema() -> int:

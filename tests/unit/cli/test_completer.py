@@ -12,6 +12,7 @@ from losant_tokens.cli._completer import Completion, complete
 from losant_tokens.cli._completion_values import NOTHING, SOURCES, Value, source_for
 from losant_tokens.cli._token_cache import KnownToken
 from tests.support.command import Command
+from tests.support.policies import CLEANUP, LADDER, write_policy
 
 TOKENS = {
     "user": [
@@ -181,6 +182,17 @@ def test_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.touch()
 
     assert texts("runs show ") == ["last", *map(str, plans)]
+
+
+def test_cleanups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clean-ups of the policy file are offered; a file with mistakes has none."""
+    monkeypatch.chdir(tmp_path)
+    assert [text for text in texts("policy warn ") if not text.startswith("--")] == []
+    path = write_policy(tmp_path, LADDER + CLEANUP)
+
+    assert texts("policy warn ") == ["stale", "old-ci"]
+    path.rename(tmp_path / "p.toml")
+    assert texts("plan --policy-file p.toml --policy ") == ["stale", "old-ci"]
 
 
 def test_all_scopes_are_offered() -> None:

@@ -70,6 +70,7 @@ VERBS = {
     *("Watch", "Write"),
 }
 METAVARS = {
+    "CLEANUP",
     *("ACCOUNT", "ACTION"),
     *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
     *("COMMAND", "N", "NAME", "NAME|@FILE", "OWNER"),

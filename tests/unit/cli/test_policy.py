@@ -53,6 +53,12 @@ def test_mistakes_on_a_terminal(command: Command, tmp_path: Path, terminal: obje
     assert out.splitlines()[-1].startswith("    ")
 
 
+def test_check_of_rules(command: Command, tmp_path: Path) -> None:
+    """A file with rules alone has one table."""
+    _, out, _ = command("policy", "check", str(write_policy(tmp_path, RULE)))
+    assert (len(out.splitlines()), "CLEAN-UP" in out) == (2, False)
+
+
 def test_check_as_json(command: Command, tmp_path: Path) -> None:
     """As JSON, a file is a list of mistakes, which is empty for a valid file."""
     path = write_policy(tmp_path, RULE.replace('"high"', "1"))

@@ -1,0 +1,109 @@
+"""Make the plan of a clean-up of a policy file. Options only narrow what the file selects."""
+
+from pathlib import Path
+from typing import Any
+
+from losant_tokens import AsyncClient, Owner, jobs, policy
+from losant_tokens.cli._console import print_status
+from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._format import format_number
+from losant_tokens.cli._job_options import NO_RULES, PolicyOptions, RuleOptions, SafetyOptions
+from losant_tokens.cli._ledger import recorded_quarantines
+from losant_tokens.cli._planning import Planner
+from losant_tokens.cli._policies import find_cleanup
+from losant_tokens.cli._state_files import WARNINGS, existing_state_folder
+
+
+def policy_planner(
+    options: PolicyOptions,
+    rules: RuleOptions,
+    owners: tuple[Owner, ...],
+    safety: SafetyOptions,
+    action: str | None,
+    patience: float | None,
+) -> Planner:
+    """Return a function that plans the step of a clean-up that is due.
+
+    Raises:
+        UsageError: There is no such clean-up or step, or an option would weaken a guard.
+        CommandError: The policy file has mistakes, or cannot be read.
+    """
+    if options.policy is None:
+        raise UsageError(
+            "--policy-file and --step need the name of a clean-up",
+            "name it: --policy CLEANUP",
+        )
+    cleanup = find_cleanup(options.policy_file, options.policy)
+    _check_step(cleanup, options.step, rules)
+    _check_guards(cleanup, safety, action)
+    select = None if rules == NO_RULES else rules.filter()
+    sweeps = cleanup.steps and cleanup.grace is not None and select is None
+    quarantines = recorded_quarantines() if sweeps and options.step != "deactivate" else ()
+    warned = _ledger_of_warnings()
+    settings: dict[str, Any] = {} if patience is None else {"patience": patience}
+    if safety.page_size is not None:
+        settings["page_size"] = safety.page_size
+
+    async def make(client: AsyncClient, path: Path) -> jobs.Plan:
+        made = await policy.plan(
+            client,
+            owners,
+            cleanup,
+            step=options.step,
+            quarantines=await jobs.quarantines_of(client, quarantines),
+            warned=None if warned is None else warned.warned(cleanup),
+            select=select,
+            protect=safety.protect,
+            max_changes=safety.max_changes,
+            path=path,
+            **settings,
+        )
+        if cleanup.warns and made.header.action == "deactivate" and not len(made):
+            print_status(
+                f'"{cleanup.name}" deactivates only tokens that were warned about. To warn: '
+                f"losant-tokens policy warn {cleanup.name}"
+            )
+        return made
+
+    return make
+
+
+def _check_step(cleanup: policy.Cleanup, step: str | None, rules: RuleOptions) -> None:
+    actions = [one.action for one in cleanup.ladder]
+    if step is not None and step not in actions:
+        raise UsageError(
+            f'"{cleanup.name}" has no step {step}', f"its steps are {', '.join(actions)}"
+        )
+    if step == "delete" and cleanup.steps and rules != NO_RULES:
+        raise UsageError(
+            "--step delete deletes the tokens of quarantines: leave the selection options out"
+        )
+
+
+def _check_guards(cleanup: policy.Cleanup, safety: SafetyOptions, action: str | None) -> None:
+    """Check that no option weakens a guard of the policy file.
+
+    Raises:
+        UsageError: An option does.
+    """
+    hint = "change the policy file instead, so that the change is reviewed"
+    weaker = {
+        "--action": action is not None,
+        "--allow-majority": safety.allow_majority,
+        "--allow-unmatched": safety.allow_unmatched,
+        "--clock-check": safety.clock_check != "enforce",
+    }
+    for option, is_given in weaker.items():
+        if is_given:
+            raise UsageError(f"{option} cannot be combined with --policy", hint)
+    if safety.max_changes is not None and safety.max_changes > cleanup.max_changes:
+        limit = format_number(cleanup.max_changes, "token")
+        raise UsageError(
+            f"--max-changes {safety.max_changes} is more than the policy file allows: {limit}",
+            hint,
+        )
+
+
+def _ledger_of_warnings() -> policy.WarningLedger | None:
+    folder = existing_state_folder()
+    return None if folder is None else policy.WarningLedger(folder / WARNINGS)

@@ -1,0 +1,332 @@
+"""`warn` and `WarningLedger`: the first step of a ladder, and the record of it.
+
+The problem: a token may be deactivated only if people had the time to object. So the record must
+prove that a message was delivered, and that the clean-up selects the token ever since: a token that
+was used again and later forgotten again needs a new warning.
+
+The approach: a run lists the tokens, delivers one message about those that are new, and then
+writes the record. It drops each token that is no longer selected. If the process is killed before
+it writes, the message is delivered twice, which is better than never.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import anyio
+from attrs import field, frozen
+
+from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
+from losant_tokens._private_files import acquire_lock, open_private, part_of, reason
+from losant_tokens.errors import ValidationError
+from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
+from losant_tokens.policy._errors import WarningError
+from losant_tokens.policy._types import Cleanup
+from losant_tokens.sinks import Message, Sink
+
+Token = ApiToken | UserOauthToken
+
+MAX_SHOWN = 500
+"""The number of tokens in a message. A longer one would be refused, or read by nobody."""
+
+_VERSION = 1
+
+
+@frozen
+class WarnedToken:
+    """A token that a ladder warns about.
+
+    Attributes:
+        owner: The owner.
+        id: The id.
+        name: The name.
+        creator: The name of the creator, or the id; `None` if it is unknown.
+        reason: Why the clean-up selects the token, as a phrase.
+    """
+
+    owner: Owner
+    id: str
+    name: str
+    creator: str | None
+    reason: str
+
+
+@frozen
+class WarningResult:
+    """The result of `warn`.
+
+    Attributes:
+        message: The message that was delivered; `None` if no token was new.
+        tokens: The tokens in it.
+        warned_before: The number of selected tokens that were warned about before.
+    """
+
+    message: Message | None
+    tokens: tuple[WarnedToken, ...]
+    warned_before: int
+
+
+@frozen
+class WarningLedger:
+    """A private file that records which tokens were warned about, and when.
+
+    Args:
+        path: The file. It is created with the first record, and so is its folder. A file beside it,
+            with `.lock` at the end of its name, keeps two processes from warning at the same time.
+    """
+
+    path: Path = field(converter=Path)
+
+    def warned(self, cleanup: Cleanup) -> dict[str, datetime]:
+        """Return when the tokens of a clean-up were warned about, by their ids.
+
+        Raises:
+            WarningError: The ledger cannot be read.
+        """
+        return {
+            record["token"]: _time(record)
+            for record in self._read()
+            if record["cleanup"] == cleanup.name
+        }
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Keep the ledger for this process during the block.
+
+        Raises:
+            WarningError: Another process keeps it, or the lock file cannot be created.
+        """
+        descriptor = await anyio.to_thread.run_sync(self._lock)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self) -> int:
+        path = self.path.with_name(f"{self.path.name}.lock")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            problem = reason(error)
+        else:
+            if acquire_lock(descriptor):
+                return descriptor
+            os.close(descriptor)
+            problem = "another process uses it: wait until it ends"
+        raise WarningError(f"{path} cannot be locked: {problem}.")
+
+    def record(
+        self, cleanup: Cleanup, owners: Iterable[Owner], tokens: Iterable[str], now: datetime
+    ) -> None:
+        """Record which tokens a clean-up selects, all of which were warned about.
+
+        A token that was recorded before keeps its time. Other tokens of the clean-up and the owners
+        are dropped, because they are no longer selected.
+
+        Args:
+            cleanup: The clean-up.
+            owners: The owners whose tokens were listed.
+            tokens: The owners and ids of the tokens: `user 575ec7417ae143cd83dc4a95`.
+            now: The time of the new warnings, with a time zone.
+
+        Raises:
+            WarningError: The ledger cannot be read or written.
+        """
+        listed = set(map(str, owners))
+        keys = dict.fromkeys(tokens)
+        kept: list[dict[str, str]] = []
+        for one in self._read():
+            if one["cleanup"] != cleanup.name or one["owner"] not in listed:
+                kept.append(one)
+            elif (key := f"{one['owner']} {one['token']}") in keys:
+                kept.append(one)
+                del keys[key]
+        for key in keys:
+            owner, _, token = key.rpartition(" ")
+            at = now.astimezone(UTC).isoformat()
+            kept.append({"cleanup": cleanup.name, "owner": owner, "token": token, "at": at})
+        self._write({"version": _VERSION, "warnings": kept})
+
+    def _read(self) -> list[dict[str, str]]:
+        try:
+            with os.fdopen(open_private(self.path, os.O_RDONLY), "rb") as file:
+                document = json.loads(file.read())
+            if document["version"] != _VERSION:
+                problem = f"it has version {document['version']!r}, which is unknown"
+            else:
+                return [_checked(record) for record in document["warnings"]]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            problem = reason(error)
+        except (ValueError, LookupError, TypeError):
+            problem = "it is not a ledger of warnings, or it is damaged"
+        raise WarningError(
+            f"{self.path} cannot be read: {problem}. To warn about all tokens again, move it away."
+        )
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        try:
+            with part_of(self.path) as (descriptor, part):
+                with os.fdopen(os.dup(descriptor), "wb") as file:
+                    file.write(json.dumps(document, indent=1).encode("ascii"))
+                os.fsync(descriptor)
+                part.replace(self.path)
+        except OSError as error:
+            problem = reason(error)
+        else:
+            return
+        raise WarningError(
+            f"{self.path} cannot be written: {problem}. The message was delivered, and will be "
+            f"delivered again in the next run."
+        )
+
+
+def _checked(record: dict[str, str]) -> dict[str, str]:
+    """Return a record after a check of its members."""
+    if {type(record[name]) for name in ("cleanup", "owner", "token", "at")} != {str}:
+        raise TypeError
+    _time(record)
+    return record
+
+
+def _time(record: Mapping[str, str]) -> datetime:
+    time = datetime.fromisoformat(record["at"])
+    if time.tzinfo is None:
+        raise ValueError(record)
+    return time
+
+
+async def warn(
+    client: AsyncClient,
+    owners: Owner | Iterable[Owner],
+    cleanup: Cleanup,
+    sink: Sink[Message],
+    ledger: WarningLedger,
+    *,
+    dry_run: bool = False,
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
+) -> WarningResult:
+    """Deliver one message about the tokens that a ladder will deactivate, and record them.
+
+    Tokens that were warned about before are not in the message. Nothing else is changed.
+
+    Args:
+        client: The client that lists the tokens.
+        owners: The owners of the tokens.
+        cleanup: The clean-up, whose first step must be `warn`.
+        sink: The receiver of the message.
+        ledger: The record of the warnings.
+        dry_run: Whether to record nothing, so that the message is delivered again. Default: False.
+        page_size: The number of tokens on a page. Default: 1000.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+
+    Raises:
+        ValidationError: The clean-up does not warn. Nothing was sent.
+        GuardRefused: The clean-up selects more than `max_changes` tokens. Nothing was delivered.
+        SinkError: The message could not be delivered. Nothing was recorded.
+        WarningError: The ledger cannot be used.
+        LosantError: The tokens cannot be listed.
+    """
+    if not cleanup.warns:
+        raise ValidationError(f"{cleanup.name!r} has no step 'warn', so it warns about no token")
+    all_owners = tuple(dict.fromkeys((owners,) if isinstance(owners, Owner) else owners))
+    async with ledger.locked():
+        before = await anyio.to_thread.run_sync(ledger.warned, cleanup)
+        selected: list[WarnedToken] = []
+        for owner in all_owners:
+            selected += await _selected(client, owner, cleanup, page_size, patience)
+        if len(selected) > cleanup.max_changes:
+            raise jobs.GuardRefused(
+                f"{len(selected):,} tokens are selected, which is more than the limit of "
+                f"{cleanup.name!r} in the policy file, {cleanup.max_changes:,}. Nobody was warned."
+            )
+        new = tuple(one for one in selected if one.id not in before)
+        message = _message(cleanup, client.base_url, new) if new else None
+        if message is not None:
+            await sink.deliver(message)
+        if not dry_run:
+            keys = [f"{one.owner} {one.id}" for one in selected]
+            now = client.server_time() or datetime.now(UTC)
+            # The message was delivered, so a cancellation must not prevent the record.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(ledger.record, cleanup, all_owners, keys, now)
+    return WarningResult(message, new, len(selected) - len(new))
+
+
+async def _selected(
+    client: AsyncClient, owner: Owner, cleanup: Cleanup, page_size: int, patience: float
+) -> list[WarnedToken]:
+    """Return the tokens of an owner that a clean-up would deactivate now."""
+    found: list[WarnedToken] = []
+    rule = cleanup.rule()
+
+    async def receive(tokens: Sequence[Token]) -> None:
+        now = client.server_time() or datetime.now(UTC)
+        for token in tokens:
+            if token.status == "inactive" or client.uses_token(token.id):
+                continue
+            if cleanup.matches(token, now):
+                reason = rule.reason(token, now) or ""
+                found.append(WarnedToken(owner, token.id, token.name, _creator(token), reason))
+
+    async def restart() -> None:
+        found.clear()
+
+    await jobs.list_tokens(
+        client, owner, receive, restart=restart, page_size=page_size, patience=patience
+    )
+    return found
+
+
+def _creator(token: Token) -> str | None:
+    return getattr(token, "creator_name", None) or getattr(token, "creator_id", None)
+
+
+def _message(cleanup: Cleanup, base_url: str, tokens: Sequence[WarnedToken]) -> Message:
+    """Return the message about tokens, grouped by owner. It names the first 500."""
+    after = cleanup.ladder[1].after
+    count = len(tokens)
+    noun = "Losant API token" if count == 1 else "Losant API tokens"
+    ids = "".join(sorted(f"{one.owner} {one.id}" for one in tokens))
+    lines = []
+    for owner, group in groupby(tokens[:MAX_SHOWN], key=lambda one: str(one.owner)):
+        lines.append(f"{owner} ({base_url}):")
+        for one in group:
+            creator = f", created by {one.creator}" if one.creator else ""
+            lines.append(f"- {one.name} ({one.id}){creator}: {one.reason}")
+    if count > MAX_SHOWN:
+        lines.append(f"... and {count - MAX_SHOWN:,} more")
+    return Message(
+        id=sha256(f"{base_url} {cleanup.name} {ids}".encode()).hexdigest()[:32],
+        title=f"{count:,} {noun} will be deactivated in {_days(after)}: {cleanup.name}",
+        lines=lines,
+        data={
+            "kind": "policy-warning",
+            "cleanup": cleanup.name,
+            "count": count,
+            "tokens": [
+                {
+                    "owner": str(one.owner),
+                    "id": one.id,
+                    "name": one.name,
+                    "creator": one.creator,
+                    "reason": one.reason,
+                }
+                for one in tokens[:MAX_SHOWN]
+            ],
+        },
+    )
+
+
+def _days(span: timedelta) -> str:
+    days = f"{span / timedelta(days=1):g}"
+    return f"{days} day{'' if days == '1' else 's'}"
