@@ -2,6 +2,9 @@
 
 Plain `nox` leaves out `bench`, `contract`, `dependencies` and `mutation`, which take much longer,
 and `screenshots`, which changes files.
+
+With `--no-venv`, sessions run in the environment of nox itself, as `.ci/run` does with most of
+them. It must have the packages that they install otherwise.
 """
 
 import json
@@ -18,10 +21,16 @@ nox.options.stop_on_first_error = True
 nox.options.sessions = ["lint", "typing", "docs", "package", "minimal", "demo", "browser", "tests"]
 
 
+def install(session: nox.Session, *packages: str) -> None:
+    """Install packages in the environment of a session, if it has one."""
+    if session.venv_backend != "none":
+        session.install(*packages)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check format, style, spelling and import rules. The package need not be installed."""
-    session.install("codespell>=2.4", "import-linter>=2.14", "ruff>=0.16.4")
+    install(session, "codespell>=2.4", "import-linter>=2.14", "ruff>=0.16.4")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("codespell")
@@ -32,7 +41,7 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types strictly, including the code blocks of the README and the documentation."""
     # The extra installs Node.js, because pyright is a program for it.
-    session.install("--editable", ".[dev]", "pyright[nodejs]>=1.1.400")
+    install(session, "--editable", ".[dev]", "pyright[nodejs]>=1.1.400")
     session.run("mypy")
     folder = Path(session.create_tmp()).resolve() / "code_blocks"
     shutil.rmtree(folder, ignore_errors=True)
@@ -47,7 +56,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests. They must cover every line and branch of the package."""
-    session.install("--editable", ".[dev]")
+    install(session, "--editable", ".[dev]")
     session.run("coverage", "erase")
     # More workers than cores, because tests spend half of their time waiting for timeouts and for
     # subprocesses.
@@ -69,7 +78,7 @@ def browser(session: nox.Session) -> None:
     is_installed = "CHROMIUM" in os.environ or any(map(shutil.which, programs))
     if not is_installed and "CI" not in os.environ:
         session.skip("Chromium is not installed. Install it, or set CHROMIUM to its path.")
-    session.install("--editable", ".[browser]")
+    install(session, "--editable", ".[browser]")
     several = () if session.posargs else ("--run-slow", "--numprocesses=2")
     command = ("pytest", "-p", "no:cacheprovider", "tests/browser", *several, *session.posargs)
     session.run(*command, env={"BROWSER_TESTS": "1"})
@@ -89,7 +98,7 @@ def screenshots(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation. A broken reference is an error."""
-    session.install("--editable", ".[docs]")
+    install(session, "--editable", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build")
 
 
