@@ -11,8 +11,8 @@ from losant_tokens._secret import Secret
 # The header and the claims of a JWT are JSON objects, so both begin with `{"`, which is `eyJ` in
 # base64. The length of a header is limited, because a hostile string would take too long.
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{2,512}\.eyJ[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*", re.ASCII)
-_BEARER = re.compile(r"\bBearer\s+([!-~]{8,})", re.ASCII | re.IGNORECASE)
-_WORD = re.compile(r"[!-~]{8,}", re.ASCII)
+_BEARER = re.compile(r"\bBearer\s+([!-~]{8,8192})", re.ASCII | re.IGNORECASE)
+_WORD = re.compile(r"[!-~]{8,8192}", re.ASCII)
 _RSA = frozenset({342, 512, 683})  # keys of 2,048, 3,072 and 4,096 bits
 # The characters of a signature in base64 (RFC 7518 and RFC 8037).
 _SIGNATURE_LENGTHS: Mapping[str, frozenset[int]] = MappingProxyType(

@@ -145,12 +145,13 @@ def test_created_tokens_that_a_safety_check_protects(
     assert "child-0" in active(fake)
 
 
-def test_json(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+def test_json(fake: FakeLosant, service: str, command: Command, pipe: Pipe, tmp_path: Path) -> None:
     """For other programs, the report of each secret is JSON, without the secret."""
     leaked, dead = fake.add_token("ci"), fake.add_token("old", status="inactive")
     pipe(f"{leaked.secret}\n{dead.secret}\n")
 
-    code, out, err = command("leaked", "--json", "--yes")
+    log = tmp_path / "requests.log"
+    code, out, err = command("leaked", "--json", "--yes", "--verbose", "--log-file", str(log))
 
     first, second = json.loads(out)
     assert (0, "dead", True, leaked.id) == (
@@ -164,7 +165,10 @@ def test_json(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> N
         second["canCreateTokens"],
         second["foundBy"],
     )
-    assert leaked.secret not in out + err
+    written = "".join([out, err, *(file.read_text() for file in tmp_path.rglob("*.*"))])
+    assert "GET /me/tokens" in written
+    assert leaked.secret not in written
+    assert dead.secret not in written
 
 
 def test_several_candidates(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:

@@ -38,6 +38,7 @@ def wrapped(secret: str, width: int = 76) -> str:
         ("an-opaque-secret", ["an-opaque-secret"]),
         ("Authorization: bearer an-opaque-secret", ["an-opaque-secret"]),
         ("short", []),
+        ("x" * 8193, []),
         ("no secret is in this sentence", []),
         ("eyJ.eyJ.x in a sentence", []),
     ],
