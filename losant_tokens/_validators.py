@@ -8,7 +8,7 @@ passed in the wrong place.
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import attrs
 
@@ -279,6 +279,11 @@ def is_list_like(value: object) -> bool:
 _NOT_A_LIST = (str, bytes, bytearray, memoryview, Mapping)
 
 
+# pyright accepts the overload that fits the type of a field.
+@overload
+def as_tuple(value: None) -> None: ...
+@overload
+def as_tuple(value: Iterable[Any]) -> tuple[Any, ...]: ...
 def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
     """Convert a list-like value to a tuple. Return any other value for `tuple_of` to refuse."""
     if value is None or not is_list_like(value):

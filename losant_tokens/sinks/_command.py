@@ -46,10 +46,12 @@ _MAX_OUTPUT = 4096  # bytes of the end of an output that are kept
 _READ_SIZE = 64 * 1024  # bytes, the size of a pipe
 
 
-def _arguments(command: object) -> object:
+def _arguments(command: str | Sequence[str]) -> tuple[str, ...]:
     """Return the arguments of a command, which may be one string."""
     if not isinstance(command, str):
-        return tuple(command) if isinstance(command, Sequence) else command
+        if not isinstance(command, Sequence):
+            return command  # the validator refuses it
+        return tuple(command)
     try:
         return tuple(shlex.split(command))
     except ValueError:
