@@ -1,23 +1,23 @@
 """`run`: list the tokens of many accounts, and decide the findings."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import anyio
 import attrs
 
-from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens import AsyncClient, Owner, accounts, jobs
 from losant_tokens import _validators as validators
 from losant_tokens.audit._changes import token_changes
 from losant_tokens.audit._checks import STALE_AFTER, AuditContext, Token
 from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
 from losant_tokens.audit._rules import AuditRule, enabled_rules, rules_of
 from losant_tokens.audit._store import Place, Store
-from losant_tokens.errors import LosantError, TokenExpired, Unauthorized
+from losant_tokens.errors import LosantError, PaginationDriftWarning, TokenExpired, Unauthorized
 from losant_tokens.policy import Policy
-
-Discover = Callable[[AsyncClient], Awaitable[Iterable[Owner]]]
 
 _PAGE_SIZE = 1000
 _PATIENCE = 300.0  # seconds
@@ -27,8 +27,8 @@ def _as_owners(owners: Iterable[Owner]) -> tuple[Owner, ...]:
     return tuple(owners)
 
 
-def _as_logs(logs: Iterable[str]) -> tuple[str, ...]:
-    return tuple(logs)
+def _as_names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,15 +40,30 @@ class Target:
         client: The client of the account, which is not open: the audit opens it and closes it. Pass
             `contextlib.nullcontext(client)` for a client that is open.
         owners: The owners of the tokens.
-        discover: Finds more owners with the open client; `None` if there are no more.
+        discover: The lists that name more owners, as for `losant_tokens.accounts.discover_owners`.
         logs: The audit logs that show which tokens are in use: `org:ID` and `instance:ID`.
     """
 
     name: str
     client: AbstractAsyncContextManager[AsyncClient] = attrs.field(repr=False)
     owners: tuple[Owner, ...] = attrs.field(converter=_as_owners)
-    discover: Discover | None = attrs.field(default=None, repr=False)
-    logs: tuple[str, ...] = attrs.field(default=(), converter=_as_logs)
+    discover: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
+    logs: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
+
+    @classmethod
+    def for_account(cls, account: accounts.Account) -> Self:
+        """Return an account of the configuration file as a target.
+
+        Args:
+            account: The account. Its token is read when its audit starts.
+        """
+        return cls(
+            name=account.name,
+            client=AsyncClient.for_account(account),
+            owners=account.owners,
+            discover=account.discover,
+            logs=account.audit_logs,
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -126,10 +141,10 @@ async def run(  # noqa: PLR0913 -- settings, all by keyword
             on_progress=on_progress or (lambda _: None),
             progress=AuditProgress(accounts=len(checked)),
         )
-        accounts = await _run_all(auditor, checked, max_accounts)
+        results = await _run_all(auditor, checked, max_accounts)
         await anyio.to_thread.run_sync(store.finish, rules)
         return Audit(
-            created_at=now or datetime.now(UTC), accounts=accounts, rules=rules, store=store
+            created_at=now or datetime.now(UTC), accounts=results, rules=rules, store=store
         )
     except BaseException:
         store.close()
@@ -287,15 +302,11 @@ class _Auditor:
         self.on_progress(self.progress)
 
 
-async def _owners(target: Target, client: AsyncClient) -> tuple[list[Owner], str | None]:
+async def _owners(target: Target, client: AsyncClient) -> tuple[tuple[Owner, ...], str | None]:
     """Return the owners of an account, and why some of them are not known, if so."""
-    owners, problem = list(target.owners), None
-    if target.discover is not None:
-        try:
-            discovered = await target.discover(client)
-            owners += discovered
-            if problems := getattr(discovered, "problems", None):
-                problem = f"not all owners are known: {'; '.join(problems.values())}"
-        except LosantError as error:
-            problem = f"not all owners are known: {error}"
-    return list(dict.fromkeys(owners)), problem
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PaginationDriftWarning)  # It is one of the problems.
+        found = await accounts.discover_owners(client, target.discover)
+    problems = [f"the list of {name}: {problem}" for name, problem in found.problems.items()]
+    unknown = f"not all owners are known: {'; '.join(problems)}" if problems else None
+    return tuple(dict.fromkeys((*target.owners, *found))), unknown

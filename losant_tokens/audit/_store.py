@@ -75,6 +75,8 @@ class Store:
         # An empty name means a temporary file.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(_SCHEMA % _CACHE)
+        self._counts: list[tuple[int, str, Severity, int]] = []
+        self._token_counts: list[tuple[int, Severity | None, int]] = []
 
     def close(self) -> None:
         """Close the database, which removes its file."""
@@ -153,6 +155,7 @@ class Store:
             self._database.execute("COMMIT")
             self._database.execute("CREATE INDEX by_token ON findings (token)")
             self._database.execute("CREATE INDEX ranks ON tokens (score DESC, place, number, id)")
+            self._count()
 
     def _equal_names(self) -> Iterator[tuple[int, str, int]]:
         """Yield each token whose name several tokens of its owner have, with their number."""
@@ -172,8 +175,11 @@ class Store:
         """Yield each token with its findings, the worst first."""
         last: tuple[int, ...] = ()
         while rows := self._ranked(last):
-            for *position, facts in rows:
-                yield self._with_findings(position[-1], _facts(facts))
+            found = self._findings_of([row for *_, row, _ in rows])
+            for *_, row, text in rows:
+                facts = _facts(text)
+                findings = [_finding(facts, *one) for one in found[row]]
+                yield TokenFindings(facts, ordered(findings))
             last = tuple(rows[-1][:-1])
 
     def _ranked(self, last: tuple[int, ...]) -> list[tuple[Any, ...]]:
@@ -186,31 +192,41 @@ class Store:
                 last,
             ).fetchall()
 
-    def _with_findings(self, row: int, facts: AuditedToken) -> TokenFindings:
+    def _findings_of(self, rows: Sequence[int]) -> dict[int, list[tuple[int, str, str]]]:
+        """Return the findings of tokens by their rows."""
+        marks = ",".join("?" * len(rows))
         with self._lock:
             found = self._database.execute(
-                "SELECT severity, rule, data FROM findings WHERE token = ?", (row,)
+                f"SELECT token, severity, rule, data FROM findings WHERE token IN ({marks})",  # noqa: S608
+                rows,
             ).fetchall()
-        findings = [_finding(facts, *one) for one in found]
-        return TokenFindings(facts, ordered(findings))
+        findings: dict[int, list[tuple[int, str, str]]] = {row: [] for row in rows}
+        for row, *finding in found:
+            findings[row].append((finding[0], finding[1], finding[2]))
+        return findings
 
     def counts(self) -> list[tuple[int, str, Severity, int]]:
         """Return the number of findings of each rule in each account."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT place, rule, severity, COUNT(*) FROM findings JOIN tokens "
-                "ON tokens.id = findings.token GROUP BY place, rule, severity"
-            ).fetchall()
-        return [(place, rule, _SEVERITIES[rank], count) for place, rule, rank, count in rows]
+        return self._counts
 
     def token_counts(self) -> list[tuple[int, Severity | None, int]]:
         """Return the number of tokens of each account by the severity of the worst finding."""
+        return self._token_counts
+
+    def _count(self) -> None:
+        """Count findings and tokens, once for all formats."""
+        rows = self._database.execute(
+            "SELECT place, rule, severity, COUNT(*) FROM findings JOIN tokens "
+            "ON tokens.id = findings.token GROUP BY place, rule, severity"
+        )
+        self._counts = [
+            (place, rule, _SEVERITIES[rank], count) for place, rule, rank, count in rows
+        ]
         worst = "(SELECT MAX(severity) FROM findings WHERE token = tokens.id)"
-        with self._lock:
-            rows = self._database.execute(
-                f"SELECT place, {worst} AS worst, COUNT(*) FROM tokens GROUP BY place, worst"  # noqa: S608
-            ).fetchall()
-        return [
+        rows = self._database.execute(
+            f"SELECT place, {worst} AS worst, COUNT(*) FROM tokens GROUP BY place, worst"  # noqa: S608
+        )
+        self._token_counts = [
             (place, None if rank is None else _SEVERITIES[rank], count)
             for place, rank, count in rows
         ]

@@ -5,12 +5,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import assert_type
 
-from losant_tokens import ApiToken, AsyncClient, Owner, audit
+from losant_tokens import ApiToken, AsyncClient, Owner, accounts, audit
 from losant_tokens.policy import Severity
 
 
 async def audits() -> None:
     target = audit.Target(name="prod", client=AsyncClient(), owners=[Owner.user()])
+
+    targets = [audit.Target.for_account(account) for account in accounts.load().values()]
+    assert_type(targets, list[audit.Target])
 
     def report_progress(progress: audit.AuditProgress) -> None:
         assert_type(progress.tokens, int)
@@ -46,3 +49,4 @@ def differences() -> None:
     assert_type(diff, audit.AuditDiff)
     assert_type(diff.changes, tuple[audit.Difference, ...])
     assert_type(diff.json_parts(), Iterator[str])
+    audit.check_path("audit.sarif", "sarif")

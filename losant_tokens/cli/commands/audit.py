@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -34,7 +32,7 @@ from losant_tokens.cli._options import (
 from losant_tokens.cli._value_checks import audit_logs, existing_file
 
 if TYPE_CHECKING:
-    from losant_tokens import AsyncClient, audit, policy
+    from losant_tokens import audit, policy
 
 _PAGE_SIZE = 1000
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -196,37 +194,24 @@ def _target(
     connection: ConnectionOptions, owners: tuple[Owner, ...], logs: tuple[str, ...]
 ) -> "audit.Target":
     from losant_tokens import audit
-    from losant_tokens.accounts import discover_owners
     from losant_tokens.cli._accounts import account_name, account_of
+    from losant_tokens.cli._connect import open_client
 
     account = account_of(connection)
     if account is None:
         return audit.Target(
             name=account_name(connection),
-            client=_opened(connection),
+            client=open_client(connection),
             owners=owners or (Owner.user(),),
             logs=logs,
         )
     return audit.Target(
         name=account.name,
-        client=_opened(connection),
+        client=open_client(connection),
         owners=owners or account.owners,
-        discover=None if owners else partial(discover_owners, lists=account.discover),
+        discover=() if owners else account.discover,
         logs=logs or account.audit_logs,
     )
-
-
-@asynccontextmanager
-async def _opened(connection: ConnectionOptions) -> "AsyncIterator[AsyncClient]":
-    """Open the client of an account. An account without a token must not stop the others."""
-    from losant_tokens.cli._connect import open_client
-    from losant_tokens.errors import ClientStateError
-
-    try:
-        async with open_client(connection) as client:
-            yield client
-    except CommandError as error:
-        raise ClientStateError(str(error)) from None
 
 
 def _print_problems(result: "audit.Audit") -> None:

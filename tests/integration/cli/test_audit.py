@@ -140,6 +140,7 @@ def test_policy(tokens: FakeLosant, command: Command, tmp_path: Path) -> None:
         ("--json --csv", 2, "--json cannot be combined with --csv"),
         ("--only nope", 2, 'Invalid value for --only: "nope" is not a rule'),
         ("--ignore policy/x", 2, 'Invalid value for --ignore: "policy/x" is not a rule'),
+        ("--seen-in nope", 2, '"nope" is not an audit log: use org:ID or instance:ID'),
         ("--html a.txt", 2, "must end in .html"),
         ("--html same.html --sarif same.html", 2, "need different files"),
         ("--sarif missing/a.sarif", 1, "its folder is missing"),
@@ -242,7 +243,7 @@ def audits(tokens: FakeLosant, command: Command, tmp_path: Path) -> tuple[str, s
     doomed = tokens.tokens()[2].id
     command("delete", doomed, "--yes")
     tokens.add_token("new\x1b", scope=["all.User"], creator_name="grace")
-    command("patch", tokens.tokens()[0].id, "--status", "inactive")
+    command("patch", tokens.tokens()[0].id, "--status", "inactive", "--description", "x")
     paths[1].write_text(command("audit", "--json")[1])
     return str(paths[0]), str(paths[1])
 
@@ -256,6 +257,7 @@ def test_diff(command: Command, audits: tuple[str, str]) -> None:
     assert ", created by grace\n         + high can-create-tokens: It can create tokens" in out
     assert "changed  mint" in out
     assert "status: active -> inactive" in out
+    assert "description: none -> x" in out
     assert "gone     fine (" in out
     assert "Tokens: 1 new, 1 gone, 1 changed, 1 same. Findings: 4 new, 0 gone, 0 changed." in out
     assert f"the tokens of {APPLICATION} in the account environment are not compared" in err

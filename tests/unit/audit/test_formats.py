@@ -208,6 +208,9 @@ async def test_save(fake: FakeLosant, tmp_path: Path, kind: Any, mode: int) -> N
         assert path.read_text() == "precious"
         with pytest.raises(JobError, match="cannot be written"):
             result.save(tmp_path / "missing" / path.name, kind)
+        if kind != "html":
+            with pytest.raises(JobError, match="cannot be written: it is a folder"):
+                result.save(tmp_path, kind)
     assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208 -- nothing waits for it
 
 

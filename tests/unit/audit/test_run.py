@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from losant_tokens import AsyncClient, Owner, audit
+from losant_tokens import ApiTokenPatch, AsyncClient, AuditLog, accounts, audit
 from losant_tokens.audit import AuditProgress, Target
+from losant_tokens.audit._changes import _add
 from losant_tokens.errors import ConnectFailed, ValidationError
 from losant_tokens.policy import Severity
 from losant_tokens.testing import FakeLosant
@@ -24,6 +25,7 @@ from tests.support.audits import (
 )
 from tests.support.policies import RULE, load_policy
 
+LOG = "org:58c9e0d5f2b6740001de93b7"
 APPLICATION_ONLY = ["applicationApiTokens.get"]
 BOTH = [USER, APPLICATION]
 
@@ -157,21 +159,104 @@ async def test_an_owner_of_two_accounts(fake: FakeLosant) -> None:
 
 
 async def test_discovered_owners(fake: FakeLosant) -> None:
-    """Owners that the account can discover are audited, too, and a failure is reported."""
+    """Owners that the API lists are audited, too, and a list that fails is reported."""
     add(fake, "app", APPLICATION)
+    limited = client_of(fake, scopes=["userApiTokens.get", "applicationApiTokens.get"])
+    targets = [
+        target(fake, "all", owners=BOTH, discover=["applications"]),
+        target(fake, "some", client=limited, discover=["applications"]),
+    ]
 
-    async def discover(_: AsyncClient) -> list[Owner]:
-        return [APPLICATION, USER]
-
-    async def fail(_: AsyncClient) -> list[Owner]:
-        raise ConnectFailed("no route")
-
-    targets = [target(fake, "all", discover=discover), target(fake, "some", discover=fail)]
     with await audit.run(targets) as result:
         first, second = result.accounts
 
-    assert [one.owner for one in first.owners] == [USER, APPLICATION]
-    assert second.problems == ("not all owners are known: no route",)
+    assert ([one.owner for one in first.owners], first.problems) == (BOTH, ())
+    assert [one.owner for one in second.owners] == [USER]
+    assert second.problems[0].startswith("not all owners are known: the list of applications: ")
+
+
+async def test_account_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account of the configuration file is a target, with its owners, lists and logs."""
+    monkeypatch.delenv("TOKEN_OF_PROD", raising=False)
+    account = accounts.Account(
+        name="prod",
+        token=accounts.EnvironmentToken("TOKEN_OF_PROD"),
+        owners=[APPLICATION],
+        discover=["applications"],
+        audit_logs=[LOG],
+    )
+
+    found = Target.for_account(account)
+
+    assert (found.name, found.owners) == ("prod", (APPLICATION,))
+    assert (found.discover, found.logs) == (("applications",), (LOG,))
+    with await audit.run([found]) as result:
+        assert "No token for the account prod" in result.accounts[0].problems[0]
+
+
+# --- Audit logs ------------------------------------------------------------------------------
+
+
+async def test_audit_logs(fake: FakeLosant) -> None:
+    """Audit logs show which tokens are in use, and who changed or deleted tokens."""
+    add(fake, "seen", id="1" * 24, expiration_date=NOW + DAY)
+    add(fake, "stale", id="2" * 24, last_updated=NOW - 200 * DAY)
+    add(fake, "patched", id="3" * 24)
+    add(fake, "doomed", id="4" * 24)
+    fake.add_audit_log("1" * 24, creation_date=NOW - DAY)
+    async with client_of(fake) as client:
+        await client.user_api_token.patch("3" * 24, ApiTokenPatch(description="new"))
+        await client.user_api_token.patch("4" * 24, ApiTokenPatch(description="new"))
+        await client.user_api_token.delete("4" * 24)
+
+    with await audit.run([target(fake, logs=[LOG])]) as result:
+        (account,) = result.accounts
+        found = {one.token.name: one for one in result.tokens()}
+
+    (actor,) = {entry.actor_name or entry.actor_id for entry in fake.audit_logs(LOG)[1:]}
+    assert [one.rule for one in found["seen"].findings] == ["expires-soon-in-use"]
+    assert found["seen"].token.last_seen == NOW - DAY
+    assert (
+        found["stale"]
+        .findings[0]
+        .message.endswith("the audit logs do not show it changing anything.")
+    )
+    assert found["patched"].token.changed_by == actor
+    assert account.deleted_by == {"4" * 24: actor}
+    assert account.problems == ()
+
+
+async def test_audit_logs_that_cannot_be_read(fake: FakeLosant) -> None:
+    """If an audit log cannot be read, the tokens are audited without it, and that is reported."""
+    add(fake, "ci", expiration_date=NOW + DAY)
+    client = client_of(fake, scopes=["userApiTokens.get"])
+
+    with await audit.run([target(fake, client=client, logs=[LOG])]) as result:
+        (account,) = result.accounts
+        assert [one.rule for one in result.findings()] == ["expires-soon"]
+
+    assert account.problems[0].startswith("the audit logs could not be read: ")
+    assert not result.is_complete
+
+
+def test_entries_of_audit_logs() -> None:
+    """Only the newest successful change of a token by a known actor counts."""
+    changed: dict[str, str] = {}
+    deleted: dict[str, str] = {}
+    by_ada = {"actor_name": "ada", "request_action": "patch", "response_status": 200}
+    one = {"primary_target_type": "ApiToken", "primary_target_id": "AA"}
+    for members in (
+        {**by_ada, "secondary_target_type": "ApiToken", "secondary_target_id": "bb"},
+        {**by_ada, **one},
+        {**by_ada, **one, "actor_name": "bob"},
+        {**by_ada, **one, "request_action": "delete", "response_status": 404},
+        {**by_ada, **one, "request_action": "delete", "actor_name": None},
+        {**by_ada, **one, "request_action": "post"},
+        {**by_ada, "primary_target_type": "Application", "primary_target_id": "cc"},
+    ):
+        _add(AuditLog(id="x", **members), changed, deleted)  # type: ignore[arg-type]
+
+    assert (changed, deleted) == ({"bb": "ada", "aa": "ada"}, {})
 
 
 async def test_tokens_that_move(fake: FakeLosant) -> None:
@@ -193,6 +278,22 @@ async def test_tokens_that_move(fake: FakeLosant) -> None:
         assert (result.token_count, result.is_complete) == (10, True)
     assert (max(one.tokens for one in seen), seen[-1].tokens) == (10, 10)
     assert len(seen) > 6
+
+
+async def test_tokens_that_never_stop_moving(fake: FakeLosant) -> None:
+    """If the tokens change during each listing, the audit states that some may be missing."""
+    for number in range(3):
+        add(fake, f"ci-{number}")
+
+    def move(progress: AuditProgress) -> None:
+        if progress.tokens:
+            add(fake, "first", id=f"{len(fake.tokens()):024x}")
+
+    with await audit_of(fake, page_size=2, on_progress=move) as result:
+        (account,) = result.accounts
+
+    assert "user: the tokens kept changing while they were listed" in account.problems
+    assert (account.is_audited, result.is_complete) == (True, False)
 
 
 async def test_policy(fake: FakeLosant, tmp_path: Path) -> None:
