@@ -65,12 +65,15 @@ def _is_written(report: jobs.Report, file: Path, resume: str) -> bool:
     return True
 
 
-def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> None:
+def print_totals(
+    report: jobs.Report, saved: Sequence[Path], account: Sequence[str] = (), *, json: bool
+) -> None:
     """Print the totals of a job, its failures, and the files of its reports.
 
     Args:
         report: The report.
         saved: The files that it was written to.
+        account: The options that select the account.
         json: Whether to write JSON to stdout.
     """
     if json:
@@ -84,7 +87,7 @@ def print_totals(report: jobs.Report, saved: Sequence[Path], *, json: bool) -> N
     for file in saved:
         print_status(f"Report: {file}")
     if report.plan.header.action == "deactivate" and report.counts[jobs.Outcome.DONE]:
-        for line in next_steps(report):
+        for line in next_steps(report, account):
             print_status(line)
 
 

@@ -210,7 +210,8 @@ class JobWorkflow:
         resume = self.command("--resume")
         is_recorded = is_recorded_at_end(report, resume)
         saved = write_reports(report, self.options.report, resume)
-        print_totals(report, saved, json=self.options.json)
+        account = self.connection.account_arguments()
+        print_totals(report, saved, account, json=self.options.json)
         return is_recorded and len(saved) == len(self.options.report)
 
     def _print_next_step(self, report: jobs.Report) -> None:

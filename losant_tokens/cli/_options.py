@@ -187,11 +187,17 @@ class ConnectionOptions(_Connection):
         ),
     ] = None
 
-    def arguments(self) -> tuple[str, ...]:
-        """Return the options that differ from the default, as on the command line."""
+    def account_arguments(self) -> tuple[str, ...]:
+        """Return the options that select the account, as on the command line."""
         return (
             *(() if self.account is None else ("--account", self.account)),
             *(() if self.config is None else ("--config", str(self.config))),
+        )
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options that differ from the default, as on the command line."""
+        return (
+            *self.account_arguments(),
             *(() if self.scope_check == "enforce" else ("--scope-check", self.scope_check)),
             *(() if self.timeout is None else ("--timeout", f"{self.timeout:g}")),
             *(() if self.log_file is None else ("--log-file", str(self.log_file))),

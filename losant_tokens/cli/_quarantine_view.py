@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from shlex import quote
+from shlex import join, quote
 
 from losant_tokens import jobs
 from losant_tokens.cli._console import print_status, write_output
@@ -79,22 +79,28 @@ def format_due(time: datetime, now: datetime) -> str:
     return format_date(time, "")
 
 
-def next_steps(report: jobs.Report) -> list[str]:
+def next_steps(report: jobs.Report, account: Sequence[str] = ()) -> list[str]:
     """Return the lines after a quarantine: its id, and how to restore and sweep it.
 
     Args:
         report: The report of the job that deactivated the tokens.
+        account: The options that select the account.
     """
     name, grace = quote(report.plan.id), report.plan.header.grace
     changed = report.changed_at.values()
     lines = [f"Quarantine: {name}"]
-    lines.append(f"To activate the tokens again: losant-tokens restore {name}")
+    lines.append(f"To activate the tokens again: {_command('restore', account)} {name}")
     if grace is None or not changed:
-        lines.append(f"To delete them later: losant-tokens sweep {name} --after 30d")
+        lines.append(f"To delete them later: {_command('sweep', account)} {name} --after 30d")
     else:
         due = format_due(max(changed) + grace, max(changed))
-        lines.append(f"To delete them when they are due, from {due}: losant-tokens sweep --due")
+        command = f"{_command('sweep', account)} --due"
+        lines.append(f"To delete them when they are due, from {due}: {command}")
     return lines
+
+
+def _command(name: str, account: Sequence[str]) -> str:
+    return join(("losant-tokens", name, *account))
 
 
 # --- The list --------------------------------------------------------------------------------
@@ -105,8 +111,13 @@ State = jobs.QuarantineReview | jobs.Quarantine
 _COLUMNS = ("ID", "CREATED", "WAITING", "REACTIVATED", "SWEPT", "DUE", "RULE")
 
 
-def show_quarantines(states: Sequence[State]) -> None:
-    """Write quarantines as a table, with notes about tokens that do not fit in a column."""
+def show_quarantines(states: Sequence[State], account: Sequence[str] = ()) -> None:
+    """Write quarantines as a table, with notes about tokens that do not fit in a column.
+
+    Args:
+        states: The quarantines.
+        account: The options that select the account.
+    """
     if not states:
         print_status("No quarantine of this account is recorded on this machine.")
         return
@@ -118,12 +129,13 @@ def show_quarantines(states: Sequence[State]) -> None:
     )
     write_output(table)
     for state in states:
-        for note in _notes(state):
+        for note in _notes(state, account):
             print_status(note)
     due = sum(state.due for state in states if isinstance(state, jobs.QuarantineReview))
     if due:
         verb = "is" if due == 1 else "are"
-        print_status(f"{format_count(due)} {verb} due. To delete: losant-tokens sweep --due")
+        command = f"{_command('sweep', account)} --due"
+        print_status(f"{format_count(due)} {verb} due. To delete: {command}")
     print_status(_source(states[0]))
 
 
@@ -169,7 +181,7 @@ def _due(state: State) -> str:
     return format_date(state.due_at, "unknown")
 
 
-def _notes(state: State) -> list[str]:
+def _notes(state: State, account: Sequence[str]) -> list[str]:
     """Return sentences about the tokens of a quarantine that the table does not count."""
     one = _quarantine(state)
     parts = [
@@ -188,7 +200,8 @@ def _notes(state: State) -> list[str]:
         verb = "has" if one.unfinished == 1 else "have"
         note = f"{one.id}: {format_count(one.unfinished)} {verb} no outcome yet."
         if one.plan is not None and one.plan.exists():
-            note += f" To resume: losant-tokens apply {quote(str(one.plan))} --resume"
+            command = f"{_command('apply', account)} {quote(str(one.plan))} --resume"
+            note += f" To resume: {command}"
         notes.append(note)
     return notes
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from shlex import join
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
@@ -277,12 +278,17 @@ class _Response:
         if leak.state == "dead":
             print_status(f"Deactivated {token.token.name!r}. The secret no longer works.")
             return
-        undo = f"losant-tokens patch {token.token.id} --status active --owner {token.owner}"
+        change = f"{token.token.id} --status active --owner {token.owner}"
+        undo = f"{self._command('patch')} {change}"
         print_warning(
             f"{token.token.name!r} was deactivated, but the secret may still work: "
             f"{leak.after.reason if leak.after else ''}. Run this command again in a minute. If "
             f"it still works, it belongs to another token. To undo: {undo}"
         )
+
+    def _command(self, name: str) -> str:
+        """Return a command for the same account."""
+        return join(("losant-tokens", name, *self._connection.account_arguments()))
 
     def quarantine_created(self, leak: "Leak", *, yes: bool, with_created: bool) -> int:
         """Plan a quarantine of the tokens that a token created, and ask before it is applied.
@@ -305,7 +311,7 @@ class _Response:
             owners = " ".join(f"--owner {owner}" for owner in _owners_of(listed))
             print_status(
                 f"It created {format_count(len(listed))} that are active. To quarantine them: "
-                f"losant-tokens quarantine --active {rules} {owners}"
+                f"{self._command('quarantine')} --active {rules} {owners}"
             )
             return 0
         try:

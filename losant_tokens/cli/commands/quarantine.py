@@ -77,7 +77,7 @@ def list_quarantines(
     if json:
         write_output(as_json([as_json_values(state) for state in states]))
     else:
-        show_quarantines(states)
+        show_quarantines(states, connection.account_arguments())
     return 0
 
 

@@ -459,3 +459,15 @@ def test_owners_that_cannot_be_discovered(
     assert code == 0
     for name in ("applications", "instances"):
         assert f"prod: tokens may be missing, because the list of {name} is not complete" in err
+
+
+def test_quarantine_suggests_commands_for_the_account(
+    command: Command, config: Path, prod: str, fake: FakeLosant
+) -> None:
+    """The commands that a quarantine suggests repeat the account."""
+    fake.add_token("ci-1")
+    options = ("--named", "ci-*", "--yes", "--allow-majority", "--account", "prod")
+    code, _, err = command("quarantine", *options)
+
+    assert (code, "losant-tokens restore --account prod " in err) == (0, True)
+    assert "losant-tokens sweep --account prod --due" in err
