@@ -8,6 +8,7 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens.cli._accounts import account_name, for_each_account, owners_of
 from losant_tokens.cli._console import print_error
 from losant_tokens.cli._errors import CommandError, explain
+from losant_tokens.cli._evidence import required_logs
 from losant_tokens.cli._listing import Found, ListQuery
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._token_columns import COLUMNS
@@ -48,7 +49,8 @@ async def list_accounts(
         client: AsyncClient, connection: ConnectionOptions
     ) -> tuple[tuple[Owner, ...], Found]:
         chosen = owners or await owners_of(client, connection)
-        found = await evolve(query, owners=chosen).run(client)
+        logs = (query.logs or required_logs(chosen, connection)) if query.needs_log else ()
+        found = await evolve(query, owners=chosen, logs=logs).run(client)
         if len(connections) > 1:
             name = account_name(connection)
             found.tokens = [evolve(one, account=name) for one in found.tokens]

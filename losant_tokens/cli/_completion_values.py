@@ -128,6 +128,11 @@ def _accounts(request: Request) -> Iterable[Value]:
     yield from (Value(one.name, one.base_url) for one in config.values() if one.name not in given)
 
 
+def _spans(request: Request) -> Iterable[Value]:
+    yield from _durations(request)
+    yield Value("off", "protect no token because it was seen")
+
+
 def _durations(_: Request) -> Iterable[Value]:
     for text, description in (
         ("12h", "12 hours"),
@@ -250,6 +255,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         # A metavar.
         "ACCOUNT": _accounts,
         "AGE": _durations,
+        "AGE|off": _spans,
         "CLEANUP": _cleanups,
         "COLUMN": _sort_columns,
         "COLUMNS": _columns,

@@ -231,6 +231,13 @@ def transient_status(line: str) -> Iterator[None]:
         _write(_ERASE)
 
 
+def update_status(line: str) -> None:
+    """Replace the line of `transient_status`, if one is shown."""
+    if _transient.get():
+        _transient.set(line)
+        _write(f"{_ERASE}{line}")
+
+
 def print_advice(line: str) -> None:
     """Print what to do after a failure to stderr, even if the command is quiet."""
     record("info", line)

@@ -87,7 +87,9 @@ def explain(error: errors.LosantError) -> CommandError:
 def _is_safety_check(error: errors.LosantError) -> bool:
     # Only jobs raise these errors, so their slow import is never needed here.
     jobs = sys.modules.get("losant_tokens.jobs")
-    return jobs is not None and isinstance(error, jobs.GuardRefused | jobs.PlanRefused)
+    return jobs is not None and isinstance(
+        error, jobs.EvidenceError | jobs.GuardRefused | jobs.PlanRefused
+    )
 
 
 def failed_operation(error: OSError) -> CommandError:

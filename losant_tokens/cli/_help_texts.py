@@ -56,6 +56,14 @@ _GLOB = "In a GLOB, * matches any characters, ? one character, and [ab] a or b."
 
 _OWNER = "OWNER is user, oauth, application:ID or instance:ID."
 
+_LOG = "LOG is org:ID or instance:ID."
+
+_SEEN = f"""\
+{_LOG} An audit log names the tokens that changed
+something, and these are in use. It records no reading, so a token that it does
+not name may be in use, too.\
+"""
+
 _AGE = """\
 AGE is like 12h, 30d, 4w, 18mo or 2y: hours, days, weeks,
 months of 30 days, or years of 365 days.\
@@ -101,10 +109,11 @@ LIST = f"""\
 Without selection options, all tokens are listed.
 {_SELECTION}
 COLUMN is id, name, status, expires, created, updated, scopes, creator, owner,
-account or description. COLUMNS are separated by commas: id,name,expires.
+account, seen or description. COLUMNS are separated by commas: id,name,expires.
 FIELDS are members of the API's JSON, or owner: id,name,expirationDate.
 With several accounts, account is the first column, and a field. The exit code
 is 3 if some accounts cannot be listed.
+{_SEEN}
 
 On a terminal, the table fits its width, and a long one is shown in a pager. In
 a pipe, each token is one line of complete values separated by tabs, without a
@@ -115,13 +124,15 @@ Examples:
   losant-tokens list --expires-within 30d --sort expires
   losant-tokens list --sort created:desc --limit 20 --columns id,name,creator
   losant-tokens list --expired --owner user --owner oauth --csv > expired.csv
-  losant-tokens list --never-expires --json id,name | jq -r '.[].id'\
+  losant-tokens list --never-expires --json id,name | jq -r '.[].id'
+  losant-tokens list --seen-in org:58c9e0d5f2b6740001de93b7 --sort seen:desc\
 """
 
 SHOW = f"""\
 {_TOKEN}
 
 {_OWNER}
+{_SEEN}
 
 Examples:
   losant-tokens show 575ec7417ae143cd83dc4a95
@@ -185,11 +196,14 @@ are those of the file, and other options can only select fewer tokens. For a
 ladder, the step that is due is planned: delete if tokens of its quarantines are
 due, otherwise deactivate.
 
+{_SEEN}
+
 Examples:
   losant-tokens plan --expired --out plan.jsonl
   losant-tokens plan show plan.jsonl --full
   losant-tokens plan --named 'ci-*' --not-updated-for 90d --protect 'ci-prod-*'
   losant-tokens plan --inactive --expired --any --owner user --owner oauth
+  losant-tokens plan --older-than 1y --seen-in org:58c9e0d5f2b6740001de93b7
   losant-tokens plan --policy expired --policy-file policy.toml\
 """
 
@@ -230,6 +244,7 @@ CLEANUP = f"""\
 {_TOKEN}
 
 {_SELECTION}
+{_SEEN}
 
 Examples:
   losant-tokens cleanup --expired
@@ -246,6 +261,7 @@ QUARANTINE = f"""\
 {_TOKEN}
 
 {_SELECTION}
+{_SEEN}
 
 The API rejects requests with an inactive token. The quarantine is recorded in
 the state folder, under an id for `losant-tokens restore` and `sweep`.
@@ -278,6 +294,7 @@ SWEEP = f"""\
 {_QUARANTINE_NAME}
 {_AGE}
 {_GLOB}
+{_SEEN}
 
 Examples:
   losant-tokens sweep --due --yes      # for cron

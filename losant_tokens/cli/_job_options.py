@@ -17,7 +17,9 @@ from losant_tokens.cli._options import (
     AtLeastZero,
     Json,
     PageSize,
+    ProtectSeen,
     Quiet,
+    SeenIn,
     Yes,
     age,
     choice,
@@ -338,6 +340,15 @@ class PolicyOptions:
     ] = None
 
 
+@Parameter(name="*", group=_SAFETY)
+@frozen(kw_only=True)
+class EvidenceOptions:
+    """The audit logs that protect tokens of a plan."""
+
+    protect_seen: ProtectSeen = None
+    seen_in: SeenIn = ()
+
+
 @Parameter(name="*", group=_RUN)
 @frozen(kw_only=True)
 class RunOptions:
@@ -418,3 +429,4 @@ def _number(name: str, value: float | None) -> tuple[str, ...]:
 DEFAULT_OWNERS = (CURRENT_USER,)
 NO_RULES, DEFAULT_SAFETY, DEFAULT_RUN = RuleOptions(), SafetyOptions(), RunOptions()
 NO_POLICY = PolicyOptions()
+DEFAULT_EVIDENCE = EvidenceOptions()

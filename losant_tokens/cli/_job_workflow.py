@@ -183,7 +183,7 @@ class JobWorkflow:
             are_saved = self._report(report)
             if failure is not None:
                 print_error(problem := explain(failure))
-                if isinstance(failure, jobs.PlanRefused):
+                if isinstance(failure, jobs.EvidenceError | jobs.PlanRefused):
                     return problem.exit_code
             self._print_next_step(report)
             return exit_code(report, runner, is_failed=failure is not None or not are_saved)

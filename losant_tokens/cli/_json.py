@@ -14,6 +14,8 @@ from losant_tokens.cli._errors import UsageError
 _NOT_MEMBERS = frozenset({"extra", "unreadable"})
 _SECRETS = frozenset({"token"})
 _MAX_DEPTH = 100
+LAST_SEEN = "lastSeen"
+"""The field with the time of the last change that an audit log shows."""
 
 
 def as_wire(value: Any) -> Any:
@@ -94,7 +96,7 @@ def read_fields(texts: Iterable[str]) -> tuple[str, ...]:
 
 def known_fields() -> tuple[str, ...]:
     """Return the members of a token that a user can choose."""
-    names = ("owner", "account", *_wire_names(ApiToken), *_wire_names(UserOauthToken))
+    names = ("owner", "account", LAST_SEEN, *_wire_names(ApiToken), *_wire_names(UserOauthToken))
     return tuple(dict.fromkeys(names))
 
 

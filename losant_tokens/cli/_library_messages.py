@@ -26,10 +26,12 @@ ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
         "patience": "--patience",
         "per_page": "--page-size",
         "protect": "--protect",
+        "protect_seen": "--protect-seen",
         "rate": "--rate",
         "resume": "--resume",
         "retry_failed": "--retry-failed",
         "scope_check": "--scope-check",
+        "seen_in": "--seen-in",
         "timeout": "--timeout",
     }
 )

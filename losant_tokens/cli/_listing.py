@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.cli._console import print_warning
+from losant_tokens.cli._evidence import read_last_seen
 from losant_tokens.cli._job_options import RuleOptions
-from losant_tokens.cli._token_columns import COLUMNS, ListedToken
+from losant_tokens.cli._token_columns import COLUMNS, SEEN, ListedToken
 from losant_tokens.errors import PaginationDriftWarning
 from losant_tokens.jobs import Rule
 
@@ -44,6 +45,8 @@ class ListQuery:
         limit: The maximum number of tokens; None for all.
         page_size: The size of a page; None for the largest.
         needs_total: Whether to find out how many tokens there are in spite of the limit.
+        logs: The audit logs that show when tokens last changed something.
+        needs_log: Whether the list shows that. Without `logs`, the account names them.
     """
 
     owners: Sequence[Owner]
@@ -53,6 +56,8 @@ class ListQuery:
     limit: int | None = None
     page_size: int | None = None
     needs_total: bool = True
+    logs: Sequence[str] = ()
+    needs_log: bool = False
 
     async def run(self, client: AsyncClient) -> "Found":
         """Return the tokens, and print a warning if some may be missing."""
@@ -64,11 +69,21 @@ class ListQuery:
                 "The server does not state its time, so rules about time rely on this machine's "
                 "clock alone. Check that it is right."
             )
+        if self.sort == SEEN:
+            await self._add_last_seen(client, found)
         if self._sorts_here and self.sort is not None:
             found.tokens.sort(key=COLUMNS[self.sort].key, reverse=self.descending)
         if self.limit is not None:
             del found.tokens[self.limit :]
+        if self.sort != SEEN:
+            await self._add_last_seen(client, found)
         return found
+
+    async def _add_last_seen(self, client: AsyncClient, found: "Found") -> None:
+        if not self.logs:
+            return
+        seen = await read_last_seen(client, self.logs, {one.token.id for one in found.tokens})
+        found.tokens = [evolve(one, seen=seen.get(one.token.id)) for one in found.tokens]
 
     async def _read(self, client: AsyncClient, owner: Owner, found: "Found") -> None:
         """Read the tokens of an owner until all are read, or no more are needed."""

@@ -9,7 +9,7 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token, validators
 
 from losant_tokens import Owner, parse_duration
-from losant_tokens.cli._parse import read_expiry, read_owner
+from losant_tokens.cli._parse import checked_log, read_expiry, read_owner
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CONNECTION_GROUP = Group("Connection", sort_key=4)
@@ -37,6 +37,15 @@ def checked_expiry(text: str) -> str:
 
 def _read_age(_: Any, tokens: Sequence[Token]) -> timedelta:
     return parse_duration(tokens[0].value)
+
+
+def _read_logs(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    return tuple(checked_log(token.value) for token in tokens)
+
+
+def _read_span(_: Any, tokens: Sequence[Token]) -> timedelta:
+    text = tokens[0].value
+    return timedelta(0) if text in {"off", "0"} else parse_duration(text)
 
 
 def flag(help_: str) -> Parameter:
@@ -75,6 +84,17 @@ def age(
     )
 
 
+ProtectSeen = Annotated[
+    timedelta | None,
+    Parameter(
+        metavar="AGE|off",
+        converter=_read_span,
+        accepts_keys=False,
+        n_tokens=1,
+        show_default=lambda _: "90d with a LOG",
+        help="Skip tokens seen in use within AGE.",
+    ),
+]
 OwnerOption = Annotated[
     Owner,
     Parameter(
@@ -113,6 +133,18 @@ PageSize = Annotated[
         validator=validators.Number(gte=1, lte=1000),
         show_default=lambda _: "1000",
         help="Request up to N tokens per page.",
+    ),
+]
+SeenIn = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--seen-in",
+        metavar="LOG",
+        converter=_read_logs,
+        negative="",
+        show_default=False,
+        json_list=False,
+        help="Read which tokens are in use from LOG; repeat for more.",
     ),
 ]
 AtLeastZero = validators.Number(gte=0)

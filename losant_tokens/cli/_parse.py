@@ -68,6 +68,20 @@ def read_owner(text: str) -> Owner:
         raise ValueError(f'"{_short(text)}" is not an owner: {forms}') from None
 
 
+def checked_log(text: str) -> str:
+    """Return the name of an audit log: `org:ID` or `instance:ID`.
+
+    Raises:
+        ValueError: The string has another form.
+    """
+    kind, _, id_ = text.partition(":")
+    if kind not in {"org", "instance"}:
+        raise ValueError(f'"{_short(text)}" is not an audit log: use org:ID or instance:ID')
+    if not _TOKEN_ID.fullmatch(id_):
+        raise ValueError(f'"{_short(text)}" is not an audit log: an ID has 24 hexadecimal digits')
+    return text
+
+
 def read_token_ids(values: Iterable[str]) -> list[str]:
     """Return token ids in lower case, each one once.
 

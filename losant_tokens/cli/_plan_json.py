@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -49,6 +49,7 @@ def plan_members(
         "rule": header.rule,
         "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
         "protected": list(header.protected),
+        "seen": _seen_members(header.seen),
         "tokenInUse": header.token_in_use,
         "tokenExpires": as_wire(header.token_expires_at),
         "account": header.account,
@@ -66,6 +67,18 @@ def plan_members(
             "mayCreateTokens": reviewed.unknown,
             "creators": reviewed.creators,
         },
+    }
+
+
+def _seen_members(seen: jobs.Evidence | None) -> dict[str, object] | None:
+    if seen is None:
+        return None
+    return {
+        "days": seen.span / timedelta(days=1),
+        "sources": list(seen.sources),
+        "until": as_wire(seen.until),
+        "protected": seen.protected,
+        "gaps": list(seen.gaps),
     }
 
 

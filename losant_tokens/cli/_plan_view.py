@@ -15,7 +15,7 @@ from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._plan_columns import Columns, Page
 from losant_tokens.cli._plan_groups import CREATING, KEEP, Group, review
 from losant_tokens.cli._plan_status import MAX_AGE, current_time, plan_status
-from losant_tokens.jobs import Outcome, Plan, Report
+from losant_tokens.jobs import Header, Outcome, Plan, Report
 
 VERBS = {"delete": "Delete", "deactivate": "Deactivate", "activate": "Activate"}
 PROGRESS_LABELS = {"delete": "Deleting", "deactivate": "Deactivating", "activate": "Activating"}
@@ -123,6 +123,7 @@ def _head(plan: Plan, page: Page, *, with_refusals: bool = True) -> list[str]:
         *([("Policy", header.policy.cleanup)] if header.policy is not None else []),
         ("Rule", header.rule),
         ("Protected", ", ".join(header.protected) or "none"),
+        *_seen_facts(header),
         ("Token in use", header.token_in_use or "unknown"),
         *(("May miss", problem) for problem in header.incomplete),
         *(("Cannot apply", problem) for problem in header.cannot_apply),
@@ -135,6 +136,13 @@ def _head(plan: Plan, page: Page, *, with_refusals: bool = True) -> list[str]:
         # A path is not wrapped, so that it can be copied.
         lines.append(f"{'Plan:':<15}{escaped(str(plan.path))}")
     return lines
+
+
+def _seen_facts(header: Header) -> Iterator[tuple[str, str]]:
+    """Yield the evidence of use, and why it may not show all changes."""
+    if header.seen is not None:
+        yield "Seen", f"{header.seen}, in {', '.join(header.seen.sources)}"
+        yield from (("Not proved", gap) for gap in header.seen.gaps)
 
 
 def _group_lines(group: Group, page: Page) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -13,7 +13,7 @@ from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.cli._command_log import printed_waits
 from losant_tokens.cli._connect import ClientFactory
 from losant_tokens.cli._console import is_quiet, print_status, transient_status
-from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._errors import BlockedError, UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
 from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
@@ -21,6 +21,7 @@ from losant_tokens.cli._plan_view import show_plan
 from losant_tokens.cli._state_files import keep_refused_plan
 
 Planner = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]
+Evidence = Callable[[tuple[Owner, ...]], Mapping[str, Any]]
 OnReview = Callable[[tuple[jobs.QuarantineReview, ...]], None]
 
 
@@ -31,8 +32,18 @@ def selection_planner(
     action: Action,
     patience: float | None = None,
     grace: timedelta | None = None,
+    evidence: Evidence | None = None,
 ) -> Planner:
     """Return a function that plans an action for the tokens that match the rules.
+
+    Args:
+        rules: The rules.
+        owners: The owners of the tokens.
+        safety: The safety checks of the plan.
+        action: The action.
+        patience: How long to wait for the end of an outage, in seconds.
+        grace: How long deactivated tokens wait before they may be deleted.
+        evidence: Returns the arguments about audit logs for the owners.
 
     Raises:
         UsageError: There is no rule.
@@ -43,7 +54,8 @@ def selection_planner(
             "no tokens are selected: pass a rule, such as --expired",
             "--except-named alone selects nothing: it only excludes tokens",
         )
-    settings = _settings(jobs.plan, safety, patience)
+    logs = {} if evidence is None else evidence(owners)
+    settings = {**_settings(jobs.plan, safety, patience), **logs}
     return lambda client, path: jobs.plan(
         client, owners, select=rule, action=action, path=path, grace=grace, **settings
     )
@@ -55,6 +67,7 @@ def sweep_planner(
     safety: SafetyOptions,
     patience: float | None = None,
     on_review: OnReview | None = None,
+    evidence: Evidence | None = None,
 ) -> Planner:
     """Return a function that plans to delete the tokens of quarantines.
 
@@ -64,6 +77,7 @@ def sweep_planner(
         safety: The safety checks of the plan.
         patience: How long to wait for the end of an outage, in seconds.
         on_review: Receives the state of each quarantine.
+        evidence: Returns the arguments about audit logs for the owners of the quarantines.
     """
     settings = _settings(jobs.sweep, safety, patience)
 
@@ -76,8 +90,10 @@ def sweep_planner(
                 f"{quarantines[0].source} sets no grace period",
                 "say how old a deactivation must be: --after 30d",
             )
+        owners = dict.fromkeys(owner for one in quarantines for owner in one.owners)
+        logs = {} if evidence is None else evidence(tuple(owners))
         return await jobs.sweep(
-            client, quarantines, after=after, path=path, on_review=on_review, **settings
+            client, quarantines, after=after, path=path, on_review=on_review, **settings, **logs
         )
 
     return make
@@ -158,6 +174,10 @@ def make_plan(
             return run_until_stopped(run)
         except jobs.GuardRefused as error:
             refused = error
+        except jobs.EvidenceError as error:
+            raise BlockedError(
+                str(error), "check --seen-in, or pass --protect-seen off to plan without it"
+            ) from error
     # Outside the block, because the view replaces the status line.
     if refused.plan is not None and not is_quiet():
         show_plan(refused.plan, sys.stderr)

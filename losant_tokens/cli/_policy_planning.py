@@ -9,7 +9,7 @@ from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._format import format_number
 from losant_tokens.cli._job_options import NO_RULES, PolicyOptions, RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import recorded_quarantines
-from losant_tokens.cli._planning import Planner
+from losant_tokens.cli._planning import Evidence, Planner
 from losant_tokens.cli._policies import find_cleanup
 from losant_tokens.cli._state_files import WARNINGS, existing_state_folder
 
@@ -21,8 +21,18 @@ def policy_planner(
     safety: SafetyOptions,
     action: str | None,
     patience: float | None,
+    evidence: Evidence | None = None,
 ) -> Planner:
     """Return a function that plans the step of a clean-up that is due.
+
+    Args:
+        options: The clean-up.
+        rules: The rules that tokens must match, too.
+        owners: The owners of the tokens.
+        safety: The safety checks of the plan.
+        action: The action, which only a plan without a policy may have.
+        patience: How long to wait for the end of an outage, in seconds.
+        evidence: Returns the arguments about audit logs for the owners.
 
     Raises:
         UsageError: There is no such clean-up or step, or an option would weaken a guard.
@@ -41,6 +51,8 @@ def policy_planner(
     quarantines = recorded_quarantines() if sweeps and options.step != "deactivate" else ()
     warned = _ledger_of_warnings()
     settings: dict[str, Any] = {} if patience is None else {"patience": patience}
+    logs = {} if evidence is None else evidence(owners)
+    settings |= {name: value for name, value in logs.items() if name != "on_log"}
     if safety.page_size is not None:
         settings["page_size"] = safety.page_size
 

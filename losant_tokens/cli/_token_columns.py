@@ -39,12 +39,14 @@ class ListedToken:
         owner: The owner that the list was requested for.
         now: The current time, by the server's clock if that is known.
         account: The name of its account, if there are several.
+        seen: When the token last changed something, by audit logs; `None` if it was not seen.
     """
 
     token: Token
     owner: Owner
     now: datetime
     account: str = ""
+    seen: datetime | None = None
 
 
 @frozen
@@ -69,19 +71,24 @@ def _text_column(read: Callable[[ListedToken], str], *steps: tuple[int, int]) ->
     return Column(read, lambda one: (read(one).casefold(), read(one)), steps=steps)
 
 
-def _time_column(read: Callable[[Token], datetime | None], *steps: tuple[int, int]) -> Column:
+def _time_column(
+    read: Callable[[ListedToken], datetime | None],
+    *steps: tuple[int, int],
+    absent: str = "",
+    absent_first: bool = False,
+) -> Column:
     def text(one: ListedToken) -> str:
-        time = read(one.token)
+        time = read(one)
         return "" if time is None else format_iso(time)
 
     def key(one: ListedToken) -> tuple[bool, datetime]:
-        time = read(one.token)
-        return time is None, time or _END_OF_TIME
+        time = read(one)
+        return (time is None) != absent_first, time or _END_OF_TIME
 
     def cell(one: ListedToken) -> Cell:
-        time = read(one.token)
+        time = read(one)
         if time is None:
-            return Cell("")
+            return Cell(absent)
         time = not_ahead(time, one.now)
         return Cell(relative_time(time, one.now), shorter=(short_relative_time(time, one.now),))
 
@@ -190,6 +197,9 @@ def _creator(token: Token) -> str:
 ACCOUNT = "account"
 """The column with the name of the account."""
 
+SEEN = "seen"
+"""The column with the time of the last change that an audit log shows."""
+
 # The keys are the names for --columns and --sort, and in capitals the headers of the table.
 COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
@@ -197,8 +207,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "name": _text_column(lambda one: one.token.name, (2, 24), (5, 16), (7, 14), (10, 10)),
         "status": _text_column(lambda one: one.token.status or ""),
         "expires": Column(_expires_text, _expires_key, expires_cell, ((3, 15), (6, 12), (9, 8))),
-        "created": _time_column(lambda token: token.creation_date, (3, 8)),
-        "updated": _time_column(lambda token: token.last_updated, (3, 8)),
+        "created": _time_column(lambda one: one.token.creation_date, (3, 8)),
+        "updated": _time_column(lambda one: one.token.last_updated, (3, 8)),
         "scopes": Column(
             lambda one: " ".join(one.token.scope),
             lambda one: one.token.scope,
@@ -213,6 +223,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             ((2, 21), (5, 14)),
         ),
         ACCOUNT: _text_column(lambda one: one.account, (2, 16), (5, 10)),
+        SEEN: _time_column(lambda one: one.seen, (3, 8), absent="not seen", absent_first=True),
         "description": _text_column(lambda one: one.token.description or "", (1, 16)),
     }
 )

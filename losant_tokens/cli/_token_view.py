@@ -1,6 +1,6 @@
 """The details of one token, for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -17,10 +17,16 @@ from losant_tokens.cli._token_columns import (
 )
 
 _LABEL_WIDTH = 15
+_NOT_SEEN = "not seen changing anything; reading is not recorded"
 
 
 def describe_token(
-    token: Token, server_time: datetime | None, *, owner: Owner, file: TextIO
+    token: Token,
+    server_time: datetime | None,
+    *,
+    owner: Owner,
+    file: TextIO,
+    seen: Mapping[str, datetime] | None = None,
 ) -> str:
     """Return the details of a token, without its secret, as lines.
 
@@ -29,9 +35,12 @@ def describe_token(
         server_time: The server's time, or None for the time of this machine.
         owner: The owner of the token.
         file: The destination. On a terminal, the lines fit its width.
+        seen: The times of the last changes by audit logs; None if no log was read.
     """
     now = server_time or datetime.now(UTC)
-    return format_details(_details(ListedToken(token, owner, now)), file)
+    last = None if seen is None else seen.get(token.id)
+    listed = ListedToken(token, owner, now, seen=last)
+    return format_details(_details(listed, has_seen=seen is not None), file)
 
 
 def format_details(details: Iterable[tuple[str, str, Sequence[str]]], file: TextIO) -> str:
@@ -54,7 +63,7 @@ def format_details(details: Iterable[tuple[str, str, Sequence[str]]], file: Text
     return "".join(lines)
 
 
-def _details(one: ListedToken) -> Iterable[tuple[str, str, Sequence[str]]]:
+def _details(one: ListedToken, *, has_seen: bool) -> Iterable[tuple[str, str, Sequence[str]]]:
     """Yield the label, the style and the lines of each member of a token."""
     from losant_tokens.jobs import can_create_tokens  # noqa: PLC0415 -- slow to import
 
@@ -75,6 +84,9 @@ def _details(one: ListedToken) -> Iterable[tuple[str, str, Sequence[str]]]:
     yield "Expires", expiry_style(token, now), [expires]
     yield "Created", "", [past(token.creation_date)]
     yield "Updated", "", [past(token.last_updated)]
+    if has_seen:
+        changed = f"changed something on {past(one.seen)}"
+        yield "Seen", "", [changed if one.seen else _NOT_SEEN]
     yield "Creator", "", [_describe_creator(token)]
     yield "Scopes", "", token.scope
     yield (

@@ -3,11 +3,18 @@
 import csv as csv_module
 import io
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_status, quiet_output, terminal_size, write_output
+from losant_tokens.cli._console import (
+    print_status,
+    quiet_output,
+    terminal_size,
+    transient_status,
+    write_output,
+)
 from losant_tokens.cli._errors import EXIT_SOME_FAILED, UsageError
 from losant_tokens.cli._format import escaped, format_count, wrapped
 from losant_tokens.cli._job_options import NO_RULES, Owners, RuleOptions
@@ -17,6 +24,7 @@ from losant_tokens.cli._options import (
     AtLeastOne,
     PageSize,
     Quiet,
+    SeenIn,
     flag,
 )
 
@@ -60,6 +68,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
             help="Write JSON, with all fields or only FIELDS.",
         ),
     ] = None,
+    seen_in: SeenIn = (),
     page_size: PageSize = None,
     quiet: Quiet = False,
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
@@ -68,12 +77,13 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     from losant_tokens.cli._account_listing import list_accounts
     from losant_tokens.cli._accounts import selected_connections
     from losant_tokens.cli._event_loop import report_retries, run_until_stopped
-    from losant_tokens.cli._json import as_json, read_fields
+    from losant_tokens.cli._json import LAST_SEEN, as_json, read_fields
     from losant_tokens.cli._listing import ListQuery
     from losant_tokens.cli._token_columns import (
         ACCOUNT,
         COLUMNS,
         DEFAULT_COLUMNS,
+        SEEN,
         read_columns,
     )
 
@@ -85,6 +95,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     fields = None if json is None else read_fields(json)
     chosen = None if columns is None else read_columns(columns)
     column, descending = _read_sort(sort)
+    needs_log = bool(seen_in or SEEN in (column, *(chosen or ())) or LAST_SEEN in (fields or ()))
     is_table = json is None and not csv and sys.stdout.isatty()
     query = ListQuery(
         owners=(),
@@ -94,7 +105,10 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
         limit=limit,
         page_size=page_size,
         needs_total=is_table,
+        logs=seen_in,
+        needs_log=needs_log,
     )
+    reading = transient_status("Listing the tokens...") if needs_log else nullcontext()
     with quiet_output(quiet):
         connections = selected_connections(connection)
         report_retries()
@@ -102,18 +116,21 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
         async def work() -> "AccountsFound":
             return await list_accounts(query, connections, tuple(dict.fromkeys(owner)))
 
-        listed = run_until_stopped(work)
+        with reading:
+            listed = run_until_stopped(work)
         found, code = listed.found, EXIT_SOME_FAILED if listed.failed else 0
         if not found.tokens and fields is None and not csv:
             print_status(_nothing_found(listed.owners, found))
             return code
     several = _distinguishing(listed.owners, connections)
-    shown = (*several, *DEFAULT_COLUMNS)
+    with_seen = (SEEN,) if needs_log else ()
+    shown = (*several, *DEFAULT_COLUMNS, *with_seen)
     if csv:
-        shown = tuple(name for name in COLUMNS if name != ACCOUNT or ACCOUNT in several)
+        optional = {ACCOUNT, SEEN} - {*several, *with_seen}
+        shown = tuple(name for name in COLUMNS if name not in optional)
     shown = shown if chosen is None else chosen
     if fields is not None:
-        write_output(as_json(_json_rows(found, fields, several)))
+        write_output(as_json(_json_rows(found, fields, several, has_seen=needs_log)))
     elif csv:
         write_output(_csv(found, shown))
     elif is_table:
@@ -149,10 +166,10 @@ def _read_sort(text: str | None) -> tuple[str | None, bool]:
 
 
 def _json_rows(
-    found: "Found", fields: "Sequence[str]", several: "Sequence[str]"
+    found: "Found", fields: "Sequence[str]", several: "Sequence[str]", *, has_seen: bool
 ) -> list[dict[str, object]]:
     """Return the tokens as JSON objects: all their members, or the chosen ones."""
-    from losant_tokens.cli._json import as_wire
+    from losant_tokens.cli._json import LAST_SEEN, as_wire
 
     rows = []
     for one in found.tokens:
@@ -160,6 +177,8 @@ def _json_rows(
         known = {"account": one.account, "owner": str(one.owner)}
         added = {name: known[name] for name in known if name in several or name in fields}
         members = added | members
+        if has_seen:
+            members[LAST_SEEN] = as_wire(one.seen)
         rows.append({name: members.get(name) for name in fields} if fields else members)
     return rows
 

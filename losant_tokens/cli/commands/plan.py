@@ -1,6 +1,7 @@
 """`plan`: select tokens, and write a plan without changing anything; show and compare plans."""
 
 import sys
+from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,12 @@ from cyclopts import Parameter
 from losant_tokens.cli._console import is_quiet, print_status, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_CHANGES, UsageError
 from losant_tokens.cli._job_options import (
+    DEFAULT_EVIDENCE,
     DEFAULT_OWNERS,
     DEFAULT_SAFETY,
     NO_POLICY,
     NO_RULES,
+    EvidenceOptions,
     HtmlFile,
     NewPlanFile,
     OldPlanFile,
@@ -42,6 +45,7 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     rules: RuleOptions = NO_RULES,
     owners: Owners = DEFAULT_OWNERS,
     safety: SafetyOptions = DEFAULT_SAFETY,
+    evidence: EvidenceOptions = DEFAULT_EVIDENCE,
     policy: PolicyOptions = NO_POLICY,
     action: PlannedAction = None,
     out: Out = None,
@@ -54,14 +58,18 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     """Plan a change of many tokens, without changing anything."""
     from losant_tokens.cli import _planning
     from losant_tokens.cli._connect import job_client_factory
+    from losant_tokens.cli._evidence import evidence_settings
     from losant_tokens.cli._state_files import new_plan_path
 
+    read_logs = partial(evidence_settings, evidence, connection, by_default=action != "activate")
     if policy == NO_POLICY:
-        planner = _planning.selection_planner(rules, owners, safety, action or "delete", patience)
+        planner = _planning.selection_planner(
+            rules, owners, safety, action or "delete", patience, None, read_logs
+        )
     else:
         from losant_tokens.cli._policy_planning import policy_planner
 
-        planner = policy_planner(policy, rules, owners, safety, action, patience)
+        planner = policy_planner(policy, rules, owners, safety, action, patience, read_logs)
     with quiet_output(quiet):
         path = out or new_plan_path("plan")
         plan = _planning.make_plan(

@@ -1,5 +1,6 @@
 """`quarantine`, `quarantine list`, `sweep` and `restore`: deactivate now, delete later."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -7,12 +8,14 @@ from cyclopts import Parameter
 from losant_tokens.cli._console import require_terminal_or_yes, write_output
 from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._job_options import (
+    DEFAULT_EVIDENCE,
     DEFAULT_GRACE,
     DEFAULT_OWNERS,
     DEFAULT_RUN,
     DEFAULT_SAFETY,
     NO_RULES,
     After,
+    EvidenceOptions,
     Grace,
     Out,
     Owners,
@@ -46,15 +49,20 @@ def quarantine(
     owners: Owners = DEFAULT_OWNERS,
     grace: Grace = DEFAULT_GRACE,
     safety: SafetyOptions = DEFAULT_SAFETY,
+    evidence: EvidenceOptions = DEFAULT_EVIDENCE,
     out: Out = None,
     options: RunOptions = DEFAULT_RUN,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Deactivate tokens, to delete or restore them later."""
+    from losant_tokens.cli._evidence import evidence_settings
     from losant_tokens.cli._job_workflow import plan_and_apply
     from losant_tokens.cli._planning import selection_planner
 
-    planner = selection_planner(rules, owners, safety, "deactivate", options.patience, grace)
+    read_logs = partial(evidence_settings, evidence, connection)
+    planner = selection_planner(
+        rules, owners, safety, "deactivate", options.patience, grace, read_logs
+    )
     return plan_and_apply("quarantine", planner, out, options, safety, connection)
 
 
@@ -88,12 +96,14 @@ def sweep(
     due: Annotated[bool, flag("Sweep all quarantines whose grace period has ended.")] = False,
     after: After = None,
     safety: SafetyOptions = DEFAULT_SAFETY,
+    evidence: EvidenceOptions = DEFAULT_EVIDENCE,
     out: Out = None,
     options: RunOptions = DEFAULT_RUN,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Delete the unchanged tokens of a quarantine."""
     from losant_tokens import jobs
+    from losant_tokens.cli._evidence import evidence_settings
     from losant_tokens.cli._job_workflow import plan_and_apply
     from losant_tokens.cli._ledger import chosen_quarantine, due_quarantines
     from losant_tokens.cli._planning import sweep_planner
@@ -110,7 +120,14 @@ def sweep(
     reviews: list[jobs.QuarantineReview] = []
     return plan_and_apply(
         "sweep",
-        sweep_planner(choose, after, safety, options.patience, reviews.extend),
+        sweep_planner(
+            choose,
+            after,
+            safety,
+            options.patience,
+            reviews.extend,
+            partial(evidence_settings, evidence, connection),
+        ),
         out,
         options,
         safety,

@@ -10,6 +10,7 @@ from losant_tokens.cli._options import (
     ConnectionOptions,
     Json,
     OwnerOption,
+    SeenIn,
     TokenId,
 )
 from losant_tokens.cli._parse import read_token_ids
@@ -23,12 +24,14 @@ def show_token(
     /,
     *,
     owner: OwnerOption = CURRENT_USER,
+    seen_in: SeenIn = (),
     json: Json = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Show a token, without its secret."""
     from losant_tokens.cli._event_loop import run_with_client
-    from losant_tokens.cli._json import as_json, as_wire
+    from losant_tokens.cli._evidence import read_last_seen
+    from losant_tokens.cli._json import LAST_SEEN, as_json, as_wire
     from losant_tokens.cli._pager import write_paged
     from losant_tokens.cli._token_view import describe_token
 
@@ -36,9 +39,12 @@ def show_token(
 
     async def work(client: "AsyncClient") -> str:
         token = await client.tokens(owner).get(checked_id)
+        seen = await read_last_seen(client, seen_in, [token.id]) if seen_in else None
         if json:
-            return as_json(as_wire(token))
-        return describe_token(token, client.server_time(), owner=owner, file=sys.stdout)
+            last = {} if seen is None else {LAST_SEEN: as_wire(seen.get(token.id))}
+            return as_json(as_wire(token) | last)
+        now = client.server_time()
+        return describe_token(token, now, owner=owner, file=sys.stdout, seen=seen)
 
     text = run_with_client(work, connection)
     if json:

@@ -132,7 +132,7 @@ async def last_seen(
         ValidationError: An argument is invalid. Nothing was sent.
         EvidenceError: An audit log cannot be read, or not completely.
     """
-    checked = distinct_sources("last_seen", sources)
+    checked = distinct_sources("last_seen", "sources", sources)
     _check_arguments(since, page_size, patience)
     reader = _Reader(client, page_size, tokens, on_progress)
     async with open_throttle(patience) as throttle:

@@ -48,12 +48,13 @@ class LogSource:
 
 
 def distinct_sources(
-    function: str, sources: LogSource | str | Iterable[LogSource | str]
+    function: str, name: str, sources: LogSource | str | Iterable[LogSource | str]
 ) -> tuple[LogSource, ...]:
     """Return audit logs without duplicates. The case of their ids does not matter.
 
     Args:
         function: The public function that takes the argument, for messages.
+        name: The name of the argument, for messages.
         sources: One or several audit logs.
 
     Raises:
@@ -63,7 +64,8 @@ def distinct_sources(
     given = (sources,) if isinstance(sources, LogSource | str) else sources
     if not validators.is_list_like(given):
         raise ValidationError(
-            f"{function} takes a list of audit logs, but it was given {validators.describe(given)}"
+            f"{function}.{name} must be a list of audit logs, "
+            f"but it is {validators.describe(given)}"
         )
     for one in given:
         source = one if isinstance(one, LogSource) else LogSource.parse(one)

@@ -72,6 +72,12 @@ def _zero_or_positive_number(instance: object, field: validators.Field, value: o
         validators.positive_number(instance, field, value)
 
 
+def _span(instance: object, field: validators.Field, value: object) -> None:
+    if not isinstance(value, timedelta) or value < timedelta(0):
+        problem = f"must be a timedelta that is not negative, but it is {value!r}"
+        raise validators.validation_error(instance, field, problem)
+
+
 _VALIDATORS: Mapping[str, validators.Validator] = MappingProxyType(
     {
         "max_changes": validators.optional(validators.integer(minimum=0)),
@@ -81,6 +87,7 @@ _VALIDATORS: Mapping[str, validators.Validator] = MappingProxyType(
         "incomplete": validators.one_of(ON_INCOMPLETE),
         "page_size": validators.integer(minimum=1),
         "patience": _zero_or_positive_number,
+        "protect_seen": _span,
     }
 )
 
@@ -124,14 +131,8 @@ class PlanSettings:
             max_changes=self.max_changes,
         )
         object.__setattr__(self, "guards", guards)
-        span: object = self.protect_seen
-        if not isinstance(span, timedelta) or span < timedelta(0):
-            raise ValidationError(
-                f"{self.function}.protect_seen must be a timedelta that is not negative, "
-                f"but it is {span!r}"
-            )
-        sources = distinct_sources(f"{self.function}.seen_in", self.seen_in)
-        object.__setattr__(self, "sources", sources if span else ())
+        sources = distinct_sources(self.function, "seen_in", self.seen_in)
+        object.__setattr__(self, "sources", sources if self.protect_seen else ())
 
 
 def check_action(function: str, action: object) -> None:

@@ -426,6 +426,10 @@ def listing_facts(header: Header) -> Iterable[Fact]:
         numbers = f"{counts.listed:,} listed, {counts.selected:,} selected"
         yield Fact(f"Tokens of {owner}", f"{numbers}, {counts.protected:,} protected")
     yield Fact("Protected tokens", ", ".join(header.protected) or "none")
+    if header.seen is not None:
+        yield Fact("Evidence of use", f"{header.seen}, in {', '.join(header.seen.sources)}")
+        for gap in header.seen.gaps:
+            yield Fact("Not proved", gap)
     known = header.token_in_use is not None
     yield Fact("Token in use", header.token_in_use or "unknown", is_code=known)
     if header.incomplete:

@@ -222,7 +222,7 @@ def test_unknown_order(command: Command, sort: str) -> None:
 
     assert (code, out) == (2, "")
     assert f'Invalid value for --sort: "{sort}" is not a column, or a column with :desc\n' in err
-    assert err.endswith("updated, scopes, creator, owner, account, description\n")
+    assert err.endswith("updated, scopes, creator, owner, account, seen, description\n")
 
 
 def test_unreadable_dates_come_last(
@@ -367,7 +367,7 @@ def test_unknown_columns(command: Command, columns: str) -> None:
     expected = (
         f'losant-tokens: error: Invalid value for --columns: "{name}" is not a column\n'
         "hint: the columns are id, name, status, expires, created, updated, scopes, creator, "
-        "owner, account, description\n"
+        "owner, account, seen, description\n"
     )
     assert command("list", "--columns", columns) == (2, "", expected)
 

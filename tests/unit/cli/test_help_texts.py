@@ -72,7 +72,8 @@ VERBS = {
 METAVARS = {
     "CLEANUP",
     *("ACCOUNT", "ACTION"),
-    *("AGE", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST", "ID", "ID|GLOB"),
+    *("AGE", "AGE|off", "COLUMN", "COLUMNS", "DURATION", "FIELDS", "FILE", "GLOB", "HOST"),
+    *("ID", "ID|GLOB"),
     *("COMMAND", "N", "NAME", "NAME|@FILE", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
     *("LOG", "RULE", "SCOPE", "SECONDS", "SEVERITY", "TEXT", "WHEN"),
@@ -222,7 +223,7 @@ def test_metavars_are_explained(name: str) -> None:
         "AGE": " like 12h, 30d, 4w, 18mo or 2y: hours,",
         "DURATION": "months of 30 days, or years of 365 days.",
         "GLOB": "In a GLOB, * matches any characters",
-        "COLUMN": "COLUMN is id, name, status, expires, created, updated, scopes, creator, owner",
+        "COLUMN": "COLUMN is id, name, status, expires, created, updated, scopes, creator, owner,",
         "COLUMNS": "COLUMNS are separated by commas: id,name,expires.",
         "FIELDS": "FIELDS are members of the API's JSON, or owner: id,name,expirationDate.",
         "WHEN": "WHEN is a time from now",

@@ -183,7 +183,7 @@ async def test_log_that_is_too_short(tmp_path: Path) -> None:
     ("options", "expected"),
     [
         ({"seen_in": "user"}, "An audit log must be org:ID or instance:ID"),
-        ({"seen_in": 5}, "plan.seen_in takes a list of audit logs"),
+        ({"seen_in": 5}, "plan.seen_in must be a list of audit logs"),
         ({"protect_seen": 90}, "plan.protect_seen must be a timedelta"),
         ({"protect_seen": timedelta(-1)}, "plan.protect_seen must be a timedelta"),
         ({"protect_seen": None}, "plan.protect_seen must be a timedelta"),
