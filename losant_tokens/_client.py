@@ -302,7 +302,7 @@ class AsyncClient:
 
     @property
     def scopes(self) -> frozenset[str] | None:
-        """The scopes of the client's token: those that were passed, or else those in its claims.
+        """The scopes of the client's token, as they were passed or as its claims name them.
 
         `None` if they are unknown.
         """

@@ -19,11 +19,13 @@ NAMES = {
         collections.abc.AsyncIterator py:class library/collections.abc.html#$
         collections.abc.Awaitable py:class library/collections.abc.html#$
         collections.abc.Callable py:class library/collections.abc.html#$
+        collections.abc.Collection py:class library/collections.abc.html#$
         collections.abc.Iterable py:class library/collections.abc.html#$
         collections.abc.Iterator py:class library/collections.abc.html#$
         collections.abc.Mapping py:class library/collections.abc.html#$
         collections.abc.MutableMapping py:class library/collections.abc.html#$
         collections.abc.Sequence py:class library/collections.abc.html#$
+        contextlib.AbstractAsyncContextManager py:class library/contextlib.html#$
         datetime.datetime py:class library/datetime.html#$
         datetime.timedelta py:class library/datetime.html#$
         dict py:class library/stdtypes.html#dict

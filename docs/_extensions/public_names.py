@@ -33,8 +33,13 @@ MODULES = (
     "losant_tokens.audit",
     "losant_tokens.errors",
     "losant_tokens.jobs",
+    "losant_tokens.leaks",
+    "losant_tokens.notices",
+    "losant_tokens.policy",
+    "losant_tokens.sinks",
     "losant_tokens.testing",
 )
+_LONG_DEFAULT = 200  # characters
 PRIVATE_PATH = re.compile(r"^losant_tokens(\.\w+)*?\._[a-z]\w*(\.[a-z_]\w*)*\.(?=[A-Z])")
 PRIVATE_TYPE = re.compile(r"losant_tokens(?:\.\w+)*\._[a-z]\w*(?:\.\w+)*\.(\w+)")
 NAME = re.compile(r"(\w+\.)+\w+(\(\))?|[A-Z]\w+|\w+\(\)")
@@ -84,6 +89,7 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.jobs.Report",
         "losant_tokens.jobs.Result",
         "losant_tokens.jobs.Rule",
+        "losant_tokens.notices.Notification",
         "losant_tokens.testing.FakeAccount",
         "losant_tokens.testing.FakeOwner",
         "losant_tokens.testing.FakeToken",
@@ -162,7 +168,9 @@ def shown_signature(
     if what == "class" and attrs.has(obj):
         # attrs names its defaults by expressions of its own; these are their values.
         signature = stringify_signature(
-            inspect.signature(obj), show_return_annotation=False, unqualified_typehints=True
+            readable(inspect.signature(obj)),
+            show_return_annotation=False,
+            unqualified_typehints=True,
         )
     if what == "method" and any(
         parameter.kind is parameter.VAR_KEYWORD
@@ -173,14 +181,25 @@ def shown_signature(
     return without_private_types(signature), without_private_types(returns)
 
 
+def readable(signature: inspect.Signature) -> inspect.Signature:
+    """Return a signature without the defaults that are too long to read."""
+    return signature.replace(
+        parameters=[
+            one.replace(default=Omitted()) if len(repr(one.default)) > _LONG_DEFAULT else one
+            for one in signature.parameters.values()
+        ]
+    )
+
+
 def without_private_types(text: str | None) -> str | None:
     """Return a signature that names public types only."""
     if text is None:
         return None
     for private, public in SHOWN_AS.items():
         text = re.sub(rf"~?(losant_tokens\._\w+\.)?\b{private}\b", public, text)
-    # NOTHING is attrs's word for a default that is computed. A function has no readable default.
-    return re.sub(r"= (NOTHING|<function [^>]+>)", "= ...", text)
+    # NOTHING is attrs's word for a default that is computed. A function has no readable default,
+    # and Sphinx cannot parse an empty read-only mapping.
+    return re.sub(r"= (NOTHING|<function [^>]+>|mappingproxy\(\{\}\))", "= ...", text)
 
 
 def homes() -> dict[str, str]:

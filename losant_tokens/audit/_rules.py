@@ -34,7 +34,7 @@ class AuditRule:
 
     @property
     def summary(self) -> str:
-        """The rule as a sentence: that of the policy, or one about a token."""
+        """The rule as a sentence, from the policy or about a token."""
         if self.id.startswith(POLICY_PREFIX):
             return self.title
         return f"A token {self.title}."

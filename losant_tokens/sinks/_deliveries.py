@@ -144,7 +144,7 @@ class Message:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The message as JSON has it: `id`, `title`, `text`, and the members of `data`."""
+        """The message as JSON has it, with `id`, `title`, `text` and the members of `data`."""
         return {**self.data, "id": self.id, "title": self.title, "text": self.text}
 
     @property
