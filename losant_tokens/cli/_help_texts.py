@@ -430,10 +430,11 @@ Examples:
 POLICY_WARN = f"""\
 {_TOKEN}
 
-CLEANUP is the name of a clean-up whose first step is warn. Without a receiver, the message is
-printed, and nothing is recorded. The warning is recorded in the state folder:
-`losant-tokens plan --policy CLEANUP` on the same machine deactivates only tokens
-that were warned about long enough ago, and that the clean-up selects ever since.
+CLEANUP is the name of a clean-up whose first step is warn. Without a receiver,
+the message is printed, and nothing is recorded. Otherwise, the warning of each
+token is recorded in the state folder. `losant-tokens plan --policy CLEANUP` on
+the same machine deactivates only tokens that were warned about long enough ago,
+and that the clean-up selects ever since.
 
 {_OWNER}
 NAME of a webhook is an environment variable that holds the URL, because other
@@ -441,8 +442,8 @@ users can see arguments. FILE must be readable only for you. COMMAND is run
 without a shell.
 
 Examples:
-  losant-tokens policy warn stale --policy-file policy.toml
-  losant-tokens policy warn stale --slack-webhook SLACK_URL    # for cron\
+  losant-tokens policy warn stale
+  losant-tokens policy warn stale --to-command 'tee mail.txt'\
 """
 
 POLICY_SCHEMA = """\

@@ -26,6 +26,13 @@ from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup
 
 Token = ApiToken | UserOauthToken
+_LINES = {
+    "pass allow_majority=True": "write 'allow_majority = true' in the policy file",
+    "pass a larger max_changes": "write a larger 'max_changes' in the policy file",
+    "pass unmatched='warn'": "write 'allow_unmatched = true' in the policy file",
+}
+"""The lines of a policy file in place of the arguments of `jobs.plan`."""
+
 Incomplete = Literal["warn", "refuse"]
 
 
@@ -108,6 +115,28 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         "page_size": page_size,
         "patience": patience,
     }
+    try:
+        return await _plan(client, all_owners, cleanup, step, quarantines, warned, select, guards)
+    except jobs.GuardRefused as error:
+        message = str(error)
+        for argument, line in _LINES.items():
+            message = message.replace(argument, line)
+        refused = jobs.GuardRefused(message, plan=error.plan)
+    raise refused
+
+
+async def _plan(
+    client: AsyncClient,
+    all_owners: Sequence[Owner],
+    cleanup: Cleanup,
+    step: Action | None,
+    quarantines: Iterable[jobs.Quarantine],
+    warned: Mapping[str, datetime] | None,
+    select: jobs.Rule | None,
+    guards: Mapping[str, Any],
+) -> jobs.Plan:
+    """Plan the step of a clean-up that is due."""
+    path: str | Path | None = guards["path"]
     if cleanup.steps and step != "deactivate":
         if select is not None and step == "delete":
             raise ValidationError(
@@ -117,7 +146,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         due = [] if select is not None else _quarantines(cleanup, quarantines, all_owners)
         if step == "delete":
             return await _sweep(client, all_owners, due, guards)
-        if any(_is_due(one, now or client.server_time()) for one in due):
+        if any(_is_due(one, guards["now"] or client.server_time()) for one in due):
             made = await jobs.sweep(client, due, **guards)
             if made.header.total.selected:
                 return made

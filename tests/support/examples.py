@@ -49,6 +49,7 @@ BEFORE: dict[str, str] = {
     "--resume": "losant-tokens apply plan.jsonl --yes",
     "last": _QUARANTINE,
     "--due": _QUARANTINE,
+    "stale": f"cp {ROOT / 'examples' / 'policy.toml'} policy.toml",
 }
 """The commands that run before the examples which contain a word."""
 

@@ -83,8 +83,14 @@ async def test_narrowed_plan(client: AsyncClient, tmp_path: Path) -> None:
         (STALE, {"step": "delete", "select": jobs.expired()}, ValidationError, "must be None"),
         (CI.replace("50", "3"), {}, GuardRefused, "4 tokens were selected, which is more than 3"),
         (CI, {"max_changes": 2}, GuardRefused, "4 tokens were selected, which is more than 2"),
-        (CI + 'protect = ["x"]', {}, GuardRefused, "'x'"),
-        (CI.replace("ci-*", "*-*"), {}, GuardRefused, "which is more than half"),
+        (CI.replace("50", "3"), {}, GuardRefused, "larger 'max_changes' in the policy file"),
+        (CI + 'protect = ["x"]', {}, GuardRefused, "write 'allow_unmatched = true' in the policy"),
+        (
+            CI.replace("ci-*", "*-*"),
+            {},
+            GuardRefused,
+            "write 'allow_majority = true' in the policy",
+        ),
     ],
 )
 async def test_guards(

@@ -1,13 +1,14 @@
 """The JSON Schema of policy files."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from losant_tokens import policy
+from losant_tokens import jobs, policy
 from tests.support.policies import CLEANUP, LADDER, RULE, SAMPLE, mistakes
 from tests.unit.policy.test_file import CASES
 
@@ -68,3 +69,34 @@ def test_example() -> None:
     path = ROOT / "examples" / "policy.toml"
     assert problems(path.read_text(encoding="utf-8")) == []
     assert policy.load(path).tests
+
+
+def section_keys(title: str) -> list[str]:
+    """Return the keys in the tables of a section of the reference, in their order."""
+    page = (ROOT / "docs" / "reference" / "policy-file.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_reference() -> None:
+    """The reference of policy files has each key of each table."""
+    schema = policy.schema()
+    rule, cleanup, test = (
+        schema["properties"][name]["items"] for name in ("rules", "cleanups", "tests")
+    )
+    token = test["properties"]["token"]["properties"]
+
+    assert section_keys("`[[rules]]`") == list(rule["properties"])
+    assert sorted(section_keys("`[[cleanups]]`")) == sorted(cleanup["properties"])
+    assert section_keys("`[[tests]]`") == [*test["properties"], *token]
+    assert sorted(section_keys("`select`")) == sorted(schema["definitions"]["select"]["properties"])
+    steps = cleanup["properties"]["steps"]["items"]["properties"]
+    assert section_keys("`steps`") == steps["action"]["enum"]
+
+
+def test_reference_of_conditions() -> None:
+    """The reference describes each condition in the words of the table of conditions."""
+    page = (ROOT / "docs" / "reference" / "policy-file.md").read_text(encoding="utf-8")
+    kinds = {"flag": "`true`", "duration": "a duration", "globs": "patterns"}
+    for name, predicate in jobs.PREDICATES.items():
+        assert f"\n| `{name}` | {kinds[predicate.kind]} | " in page
