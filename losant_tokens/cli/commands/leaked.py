@@ -306,7 +306,10 @@ class _Response:
         if not listed:
             return 0
         creators = {str(getattr(one.token, "creator_id", "")): None for one in listed}
-        if not (with_created if yes else can_ask()):
+        # A forged secret can name any token that is dead, so a person must look at the plan.
+        # A token that still works could create others after the quarantine.
+        is_confirmed = with_created and leak.found.check.state == "works"
+        if not (is_confirmed if yes else leak.state == "dead" and can_ask()):
             rules = " ".join(f"--created-by {creator}" for creator in creators)
             owners = " ".join(f"--owner {owner}" for owner in _owners_of(listed))
             print_status(

@@ -96,14 +96,15 @@ def test_secret_that_works(
 
 def test_no(fake: FakeLosant, service: str, command: Command, paste: Callable[..., None]) -> None:
     """Without a yes, nothing is changed, and the exit code says that the secret works."""
-    leaked = fake.add_token("ci")
-    paste(leaked.secret, "n\n")
+    leaked = fake.add_token("ci", scope=["all.User"])
+    fake.add_token("child", creator_id=leaked.id, creator_type="apiToken")
+    paste(leaked.secret, "n\ny\n")
 
     code, _, err = command("leaked")
 
     assert 5 == code
     assert f"Nothing was changed. To deactivate 'ci', id {leaked.id}, pass --yes.\n" in err
-    assert "ci" in active(fake)
+    assert {"ci", "child"} < active(fake)
 
 
 def test_without_a_terminal(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
@@ -469,3 +470,17 @@ def test_secret_in_no_traceback(pipe: Pipe) -> None:
         _console.read_secret_text("")
 
     assert frames_that_hold(caught.value, "my-secret") == []
+
+
+def test_forged_secret(fake: FakeLosant, service: str, command: Command, pipe: Pipe) -> None:
+    """Without a question, a secret that does not work changes no token that its claims lead to."""
+    old = fake.add_token("old", status="inactive", scope=["all.User"])
+    fake.add_token("child", creator_id=old.id, creator_type="apiToken")
+    claims, _, signature = old.secret.rpartition(".")
+    pipe(f"{claims}.{signature[::-1]}")
+
+    code, out, err = command("leaked", "--yes", "--with-created")
+
+    assert (0, "1 token, with those that these created") == (code, values(out)["Created"])
+    assert "child" in active(fake)
+    assert "To quarantine them: losant-tokens quarantine --active" in err
