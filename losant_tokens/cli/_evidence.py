@@ -77,7 +77,8 @@ def evidence_settings(
 def show_progress(progress: LogProgress) -> None:
     """Show how much of an audit log was read."""
     total = "" if progress.total is None else f" of {max(progress.total, progress.entries):,}"
-    update_status(f"Reading the audit log of {progress.source}: {progress.entries:,}{total}")
+    # Short, so that it fits on a narrow terminal.
+    update_status(f"Reading {progress.source}: {progress.entries:,}{total}")
 
 
 async def read_last_seen(

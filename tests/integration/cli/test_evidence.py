@@ -137,6 +137,7 @@ def test_log_that_cannot_be_read(command: Command, folder: Path) -> None:
         ("list --seen-in org:1", '"org:1" is not an audit log: an ID has 24 hexadecimal digits'),
         ("plan --expired --protect-seen 90", '"90"'),
         ("plan --expired --protect-seen 90d", "--protect-seen needs an audit log"),
+        ("cleanup --expired --yes --protect-seen 90d", "--protect-seen needs an audit log"),
         (
             f"plan --expired --protect-seen off --seen-in {LOG}",
             "--seen-in has no effect with --protect-seen off",
@@ -256,4 +257,18 @@ def test_progress(command: Command, terminal: Callable[..., None]) -> None:
     """On a terminal, a line shows how much of the log was read."""
     terminal(columns=100)
     _, _, err = command("list", "--seen-in", LOG)
-    assert f"Reading the audit log of {LOG}: 2 of 2" in err
+    assert f"Reading {LOG}: 2 of 2" in err
+
+
+def test_policy(command: Command) -> None:
+    """The plan of a clean-up of a policy file protects tokens in use, too."""
+    Path("policy.toml").write_text(
+        '[[cleanups]]\nname = "old"\naction = "deactivate"\nselect = { older_than = "30d" }\n'
+        "max_changes = 100\nallow_majority = true\n"
+    )
+    code, _, err = command(
+        *("plan", "--policy", "old", "--policy-file", "policy.toml", "--seen-in", LOG),
+        *("--out", "plan.jsonl"),
+    )
+    assert code == 0, err
+    assert protected(jobs.Plan.read("plan.jsonl")) == ["ci-0"]

@@ -83,6 +83,8 @@ def texts(line: str) -> list[str]:
         ("audit --ignore expired", ["expired"]),
         ("audit --seen-in ", ["org:", "instance:"]),
         ("audit --seen-in org:", []),
+        ("plan --protect-seen o", ["off"]),
+        ("plan --seen-in i", ["instance:"]),
         ("help ru", ["runs"]),
         ("help runs p", ["prune"]),
         ("completion f", ["fish"]),
