@@ -25,8 +25,6 @@ OLD = timedelta(days=365)
 STALE_AFTER = timedelta(days=180)
 """The default of `stale_after`."""
 
-_NOT_SEEN: Mapping[str, datetime] = MappingProxyType({})
-
 
 @frozen(kw_only=True)
 class AuditContext:
@@ -43,20 +41,20 @@ class AuditContext:
         logs_read_since: The time since which audit logs were read; `None` if none was.
         quarantines: The quarantines of the account.
         stale_after: How long a token must not have been updated or seen for `not-seen`.
-        rules: The rules to check.
-        policy: The rules of a policy: each with the rule for tokens.
+        rules: The rules to check. Default: all of `RULES`.
+        policy: The rules for tokens of the policy, by the ids of its rules among `rules`.
     """
 
     account: str
     owner: Owner
     now: datetime
-    last_seen: Mapping[str, datetime] = _NOT_SEEN
-    changed_by: Mapping[str, str] = MappingProxyType({})
+    last_seen: Mapping[str, datetime] = field(factory=dict, hash=False)
+    changed_by: Mapping[str, str] = field(factory=dict, hash=False)
     logs_read_since: datetime | None = None
     quarantines: Sequence[Quarantine] = ()
     stale_after: timedelta = STALE_AFTER
-    rules: Sequence[AuditRule] = field(default=RULES)
-    policy: Mapping[str, Rule] = MappingProxyType({})
+    rules: Sequence[AuditRule] = field(factory=lambda: RULES)
+    policy: Mapping[str, Rule] = field(factory=dict, hash=False)
 
     def seen(self, token: Token) -> datetime | None:
         """Return when an audit log last showed a token changing something; `None` if none did."""
