@@ -1,6 +1,7 @@
 """`notify`: send a message about tokens that expire soon."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,13 @@ from attrs import frozen
 from cyclopts import Parameter, Token
 
 from losant_tokens import Owner, parse_duration
-from losant_tokens.cli._console import print_error, print_status, print_warning, quiet_output
+from losant_tokens.cli._console import (
+    print_error,
+    print_status,
+    print_warning,
+    quiet_output,
+    transient_status,
+)
 from losant_tokens.cli._errors import EXIT_ERROR, CommandError, UsageError
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import SELECTION_GROUP, Owners
@@ -148,7 +155,10 @@ class _Run:
         from losant_tokens.cli._errors import explain
         from losant_tokens.errors import LosantError
 
-        with warnings.catch_warnings(record=True) as caught:
+        with (
+            transient_status("Listing the tokens..."),
+            warnings.catch_warnings(record=True) as caught,
+        ):
             warnings.simplefilter("always")
             results = await for_each_account(connections, self._find)
         for warning in caught:
@@ -213,7 +223,11 @@ class _Run:
             self._print_result(len(due), len(found) - len(due))
             return
         sink = self.receiver.without_secrets(known_tokens(self.config))
-        result = await notify(found, sink, ledger=ledger)
+        # A line for a time would mix with a message on the same terminal.
+        prints = isinstance(sink, OutputSink)
+        sending = transient_status(f"Sending the message to {self.receiver.name}...")
+        with nullcontext() if prints else sending:
+            result = await notify(found, sink, ledger=ledger)
         self._print_result(len(result.tokens), result.reported_before)
 
     def _print_result(self, reported: int, reported_before: int) -> None:
