@@ -96,21 +96,30 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
         ConfigError: The file cannot be read, can be changed by other users, contains a secret, or
             has mistakes. `problems` lists all of them.
     """
-    found = config_path() if path is None else Path(path).expanduser()
-    text, problem = _read(found)
+    found = _load(config_path() if path is None else Path(path).expanduser())
+    if isinstance(found, ConfigError):
+        raise found
+    return found
+
+
+def _load(path: Path) -> Config | ConfigError:
+    """Return the contents of a file, or its error.
+
+    Never raise, because the locals hold the text of the file. If a secret is in it by mistake, a
+    traceback could show it.
+    """
+    text, problem = _read(path)
     if problem:
-        raise ConfigError(f"The configuration file {found} {problem}.", path=found)
+        return ConfigError(f"The configuration file {path} {problem}.", path=path)
     data, place = _parsed(text)
     if data is None:
-        raise ConfigError(f"The configuration file {found} is not valid TOML{place}.", path=found)
-    config, problems = _structured(data, found)
-    if config is None:
-        several = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        listed = "; ".join(problems)
-        raise ConfigError(
-            f"The configuration file {found} has {several}: {listed}", path=found, problems=problems
-        )
-    return config
+        return ConfigError(f"The configuration file {path} is not valid TOML{place}.", path=path)
+    config, problems = _structured(data, path)
+    if config is not None:
+        return config
+    several = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+    message = f"The configuration file {path} has {several}: {'; '.join(problems)}"
+    return ConfigError(message, path=path, problems=problems)
 
 
 def find(name: str, path: str | os.PathLike[str] | None = None) -> Account:

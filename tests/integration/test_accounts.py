@@ -1,15 +1,24 @@
 """Accounts: tokens from commands, and the client for an account."""
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
-from losant_tokens import AsyncClient, Secret
-from losant_tokens.accounts import Account, CommandToken, EnvironmentToken, TokenUnavailable
-from losant_tokens.errors import ValidationError
+from losant_tokens import AsyncClient, Secret, accounts
+from losant_tokens.accounts import (
+    Account,
+    CommandToken,
+    EnvironmentToken,
+    FileToken,
+    TokenUnavailable,
+)
+from losant_tokens.errors import LosantError, ValidationError
 from losant_tokens.testing import FakeLosant
+from tests.integration.test_secrets_in_tracebacks import BEARER, held
 
 pytestmark = pytest.mark.process
 
@@ -127,3 +136,50 @@ def test_token_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.chmod(0o644)
     with pytest.raises(TokenUnavailable, match="its mode is 0644"):
         AsyncClient()
+
+
+# --- Tracebacks ------------------------------------------------------------------------------
+
+
+def _file(path: Path, text: str) -> str:
+    path.touch(0o600)
+    path.write_text(text)
+    return str(path)
+
+
+async def _failing_client(path: Path) -> None:
+    account = Account(name="prod", token=EnvironmentToken("LOSANT_TEST"))
+    async with AsyncClient.for_account(account, timeout=-1):
+        pass
+
+
+# A shell removes the quotes, so the secret is in the output and not in the arguments.
+WRITTEN = BEARER.replace("-", "''-")
+FAILURES: dict[str, Callable[[Path], Awaitable[object]]] = {
+    "a command that fails": lambda _: shell(f"echo {WRITTEN}; exit 1").read(),
+    "a command that writes too much": lambda _: shell(f"yes {WRITTEN}").read(),
+    "a command that repeats it": lambda _: shell(
+        f"echo {WRITTEN}; echo {WRITTEN} >&2; false"
+    ).read(),
+    "a file with more": lambda path: FileToken(_file(path, f"{BEARER}\n{BEARER}\n")).read(),
+    "a client with a wrong setting": _failing_client,
+    "a configuration file": lambda path: to_thread.run_sync(
+        accounts.load, _file(path, f'[accounts.a]\ntoken = "{BEARER}"\nx = {{ y = "{BEARER}" }}')
+    ),
+    "a file that is not TOML": lambda path: to_thread.run_sync(
+        accounts.load, _file(path, f'token = "{BEARER}')
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_no_traceback_holds_a_secret(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a token cannot be used, the error and its traceback do not hold it."""
+    monkeypatch.setenv("LOSANT_TEST", BEARER)
+    with pytest.raises(LosantError) as caught:
+        await FAILURES[name](tmp_path / "file")
+
+    assert held(caught.value) == []
+    assert BEARER not in str(caught.value)
