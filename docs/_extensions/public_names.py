@@ -136,18 +136,24 @@ def public_signature(method: Callable[..., object]) -> inspect.Signature:
     """
     signature = inspect.signature(method)
     parameters: list[inspect.Parameter] = []
-    for parameter in list(signature.parameters.values())[1:]:
+    for parameter in signature.parameters.values():
+        if parameter.name in {"self", "cls"}:
+            continue
         options = get_args(parameter.annotation)
         if parameter.kind is parameter.VAR_KEYWORD and options != (RequestOptions,):
-            common = RequestOptions.__annotations__
+            hints = get_type_hints(options[0])
+            # The settings of a client are no options of a request, but share some names with them.
+            is_request = hints.keys() >= RequestOptions.__annotations__.keys()
+            common = RequestOptions.__annotations__ if is_request else {}
             parameters += [
                 inspect.Parameter(
                     name, inspect.Parameter.KEYWORD_ONLY, default=Omitted(), annotation=hint
                 )
-                for name, hint in get_type_hints(options[0]).items()
+                for name, hint in hints.items()
                 if name not in common
             ]
-            parameters.append(parameter.replace(annotation=Unpack[RequestOptions]))
+            if is_request:
+                parameters.append(parameter.replace(annotation=Unpack[RequestOptions]))
         else:
             parameters.append(parameter)
     return signature.replace(parameters=parameters)

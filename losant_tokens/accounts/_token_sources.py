@@ -108,13 +108,15 @@ class CommandToken:
     async def _run(self, output: "_Buffer", errors: "_Buffer") -> str:
         """Run the command, and return its problem as a phrase, or an empty string."""
         try:
-            process = await anyio.open_process(
-                self.arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={k: v for k, v in os.environ.items() if k not in _TOKEN_VARIABLES},
-            )
+            # A cancellation while the process starts would leave it running.
+            with anyio.CancelScope(shield=True):
+                process = await anyio.open_process(
+                    self.arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={k: v for k, v in os.environ.items() if k not in _TOKEN_VARIABLES},
+                )
         except OSError as error:
             return f"cannot be started: {reason(error)}"
         # Leaving the block because of an error or a cancellation kills the process.
