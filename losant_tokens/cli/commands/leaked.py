@@ -137,7 +137,8 @@ def _advice_without_token(candidates: int) -> str:
         )
     return (
         "The secret works, and no list has its token. Add the owners that may have it, with "
-        "--owner, or use a token of its user."
+        "--owner, or use a token of its user. No list has the token of a login: if it may be one, "
+        "change the password of the user, and run this command again."
     )
 
 
