@@ -14,6 +14,7 @@ from losant_tokens.cli._app import COMMANDS
 from tests.support import examples
 from tests.support.documentation import PAGES, ROOT
 from tests.support.examples import Found, Sandbox
+from tests.support.forked_commands import plain_command
 
 EXIT_CODES = {"--exit-code": {0, 5}, "--fail-on": {0, 5}}
 """The exit codes of examples that contain a word. All others exit with 0."""
@@ -44,6 +45,19 @@ def test_example_of_the_help(example: Found, tmp_path: Path) -> None:
         f"$ {script}\nexited with {code}:\n{output}\n"
         f"Change the example, or add the files that it reads to FILES in tests/support/examples.py."
     )
+
+
+def test_only_plain_commands_run_without_a_shell() -> None:
+    """A script in which a shell does anything but split words runs in a shell."""
+    assert plain_command("losant-tokens list --named 'ci-*'  # all") == [
+        *("losant-tokens", "list", "--named", "ci-*")
+    ]
+    for script in (
+        *("losant-tokens list > a.csv", "losant-tokens list | wc", "losant-tokens show $ID"),
+        *("losant-tokens apply *.jsonl", "losant-tokens apply ~/plan.jsonl", "eval x"),
+        *('losant-tokens list --named "$NAME"', "losant-tokens list &", "A=1 losant-tokens list"),
+    ):
+        assert plain_command(script) is None
 
 
 def test_examples_are_found() -> None:
