@@ -47,6 +47,7 @@ def plan_members(
         "action": header.action,
         "baseUrl": header.base_url,
         "rule": header.rule,
+        "policy": None if header.policy is None else attrs.asdict(header.policy),
         "owners": {str(owner): attrs.asdict(counts) for owner, counts in header.counts.items()},
         "protected": list(header.protected),
         "seen": _seen_members(header.seen),

@@ -21,7 +21,7 @@ def policy_planner(
     safety: SafetyOptions,
     action: str | None,
     patience: float | None,
-    evidence: Evidence | None = None,
+    evidence: Evidence,
 ) -> Planner:
     """Return a function that plans the step of a clean-up that is due.
 
@@ -51,8 +51,7 @@ def policy_planner(
     quarantines = recorded_quarantines() if sweeps and options.step != "deactivate" else ()
     warned = _ledger_of_warnings()
     settings: dict[str, Any] = {} if patience is None else {"patience": patience}
-    logs = {} if evidence is None else evidence(owners)
-    settings |= {name: value for name, value in logs.items() if name != "on_log"}
+    settings |= evidence(owners)
     if safety.page_size is not None:
         settings["page_size"] = safety.page_size
 

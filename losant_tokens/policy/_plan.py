@@ -12,7 +12,7 @@ A missing record proves nothing, so the step selects nothing. Arguments can only
 selection and strengthen the guards, because the file is what people have reviewed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +26,12 @@ from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup
 
 Token = ApiToken | UserOauthToken
-_LINES = {
-    "pass allow_majority=True": "write 'allow_majority = true' in the policy file",
-    "pass a larger max_changes": "write a larger 'max_changes' in the policy file",
-    "pass unmatched='warn'": "write 'allow_unmatched = true' in the policy file",
+_KEYS = {
+    "pass allow_majority=True": "allow_majority",
+    "pass a larger max_changes": "max_changes",
+    "pass unmatched='warn'": "allow_unmatched",
 }
-"""The lines of a policy file in place of the arguments of `jobs.plan`."""
+"""The keys of a clean-up in place of the arguments of `jobs.plan`."""
 
 Incomplete = Literal["warn", "refuse"]
 
@@ -49,8 +49,9 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     max_changes: int | None = None,
     path: str | Path | None = None,
     now: datetime | None = None,
-    seen_in: Iterable[str] = (),
+    seen_in: Sequence[str] = (),
     protect_seen: timedelta = PROTECT_SEEN,
+    on_log: Callable[[jobs.LogProgress], object] | None = None,
     incomplete: Incomplete = "warn",
     page_size: int = PAGE_SIZE,
     patience: float = PATIENCE,
@@ -76,8 +77,9 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         now: The time for rules and grace periods, with a time zone. Default: the server's time.
         seen_in: The audit logs, such as `org:ID`. A token that changed something within
             `protect_seen` is never touched. Default: none.
-        protect_seen: How long ago a token may have changed something to be protected. Default: 90
-            days.
+        protect_seen: How long ago a token may have changed something to be protected. The longer
+            span counts: this one or that of the file. Default: 90 days.
+        on_log: Called with the progress of reading the audit logs.
         incomplete: What to do if tokens may be missing from the list. Default: `warn`.
         page_size: The number of tokens on a page. Default: 1000.
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
@@ -100,6 +102,13 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
             f"plan.max_changes must be at most {cleanup.max_changes:,}, the limit of "
             f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
         )
+    if cleanup.protect_seen is not None:
+        if not seen_in:
+            raise ValidationError(
+                f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "
+                f"needs an audit log: pass seen_in"
+            )
+        protect_seen = max(protect_seen, cleanup.protect_seen)
     guards: dict[str, Any] = {
         "path": path,
         "protect": (*cleanup.protect, *protect),
@@ -110,8 +119,9 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         "incomplete": incomplete,
         "policy": cleanup.reference,
         "clock_check": "enforce",
-        "seen_in": tuple(seen_in),
+        "seen_in": seen_in,
         "protect_seen": protect_seen,
+        "on_log": on_log,
         "page_size": page_size,
         "patience": patience,
     }
@@ -119,8 +129,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         return await _plan(client, all_owners, cleanup, step, quarantines, warned, select, guards)
     except jobs.GuardRefused as error:
         message = str(error)
-        for argument, line in _LINES.items():
-            message = message.replace(argument, line)
+        for advice, key in _KEYS.items():
+            message = message.replace(advice, f"change '{key}' in the policy file")
         refused = jobs.GuardRefused(message, plan=error.plan)
     raise refused
 

@@ -59,6 +59,7 @@ def _cleanup() -> Schema:
                 "action": _choice(get_args(Action), "What to do with the tokens."),
                 "steps": {**_list(_step(), "A ladder instead of one action."), "minItems": 2},
                 "protect": _strings("Ids and name patterns of tokens that are never touched."),
+                "protect_seen": _duration("Never touch tokens that an audit log shows since then."),
                 "max_changes": {
                     "type": "integer",
                     "minimum": 1,

@@ -78,6 +78,8 @@ class Cleanup:
         max_changes: The maximum number of tokens of one plan.
         grace: How long deactivated tokens wait before they may be deleted; `None` for no grace
             period. In a ladder, it is the wait of the step `delete`.
+        protect_seen: How long ago a token may have changed something, according to an audit log, to
+            be never touched; `None` if the file does not say it.
         allow_majority: Whether more than half of an owner's tokens may be selected.
         allow_unmatched: Whether a pattern that protects or excludes may match no token.
         schedule: How often to run the clean-up; `None` if the file does not say it.
@@ -91,6 +93,7 @@ class Cleanup:
     steps: tuple[Step, ...] = ()
     protect: tuple[str, ...] = ()
     grace: timedelta | None = None
+    protect_seen: timedelta | None = None
     allow_majority: bool = False
     allow_unmatched: bool = False
     schedule: Schedule | None = None

@@ -425,6 +425,8 @@ def listing_facts(header: Header) -> Iterable[Fact]:
     for owner, counts in header.counts.items():
         numbers = f"{counts.listed:,} listed, {counts.selected:,} selected"
         yield Fact(f"Tokens of {owner}", f"{numbers}, {counts.protected:,} protected")
+    if header.policy is not None:
+        yield Fact("Policy", f"clean-up {header.policy.cleanup} of {header.policy.digest}")
     yield Fact("Protected tokens", ", ".join(header.protected) or "none")
     if header.seen is not None:
         yield Fact("Evidence of use", f"{header.seen}, in {', '.join(header.seen.sources)}")

@@ -1,5 +1,6 @@
 """`plan --policy` and `policy warn`: a clean-up of a policy file, from the warning to the sweep."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,24 @@ def test_narrower_plan(command: Command, folder: Path) -> None:
 
     assert command("plan", *options, *settings)[0] == 0
     assert names("p.jsonl") == ["ci-1"]
+
+
+def test_evidence(command: Command, folder: Path, fake: FakeLosant) -> None:
+    """A plan reads the audit logs, and the views of the plan name its clean-up."""
+    write_policy(folder, CI + 'protect_seen = "30d"')
+    log = f"org:{'c' * 24}"
+    fake.add_audit_log(fake.tokens()[1].id, source=log)
+    words = ("plan", "--policy", "old-ci", "--out", "p.jsonl")
+
+    code, _, err = command(*words)
+    assert (code, "so its plan needs an audit log: pass --seen-in" in err) == (2, True)
+    assert command(*words, "--seen-in", log)[0] == 0
+    assert len(names("p.jsonl")) == 3
+
+    _, out, _ = command("plan", "show", "p.jsonl", "--json")
+    assert json.loads(out)["policy"]["cleanup"] == "old-ci"
+    command("plan", "show", "p.jsonl", "--html", "p.html")
+    assert "clean-up old-ci of sha256:" in Path("p.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -79,17 +79,18 @@ async def test_narrowed_plan(client: AsyncClient, tmp_path: Path) -> None:
     ("text", "arguments", "error", "message"),
     [
         (CI, {"max_changes": 51}, ValidationError, "must be at most 50, the limit of 'old-ci'"),
+        (CI + 'protect_seen = "30d"', {}, ValidationError, "needs an audit log: pass seen_in"),
         (CI, {"step": "delete"}, ValidationError, "'old-ci', which are deactivate, but it is"),
         (STALE, {"step": "delete", "select": jobs.expired()}, ValidationError, "must be None"),
         (CI.replace("50", "3"), {}, GuardRefused, "4 tokens were selected, which is more than 3"),
         (CI, {"max_changes": 2}, GuardRefused, "4 tokens were selected, which is more than 2"),
-        (CI.replace("50", "3"), {}, GuardRefused, "larger 'max_changes' in the policy file"),
-        (CI + 'protect = ["x"]', {}, GuardRefused, "write 'allow_unmatched = true' in the policy"),
+        (CI.replace("50", "3"), {}, GuardRefused, "change 'max_changes' in the policy file"),
+        (CI + 'protect = ["x"]', {}, GuardRefused, "change 'allow_unmatched' in the policy"),
         (
             CI.replace("ci-*", "*-*"),
             {},
             GuardRefused,
-            "write 'allow_majority = true' in the policy",
+            "change 'allow_majority' in the policy",
         ),
     ],
 )
@@ -100,6 +101,23 @@ async def test_guards(
     one = cleanup(tmp_path, text)
     with pytest.raises(error, match=message):
         await policy.plan(client, USER, one, **arguments)
+
+
+@pytest.mark.parametrize(("text", "days"), [("", 90), ("30d", 90), ("1y", 365)])
+async def test_seen_tokens(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, text: str, days: int
+) -> None:
+    """Tokens that an audit log shows in use are protected, for the longer of two spans."""
+    log = f"org:{'c' * 24}"
+    (seen,) = (token for token in fake.tokens() if token.name == "ci-1")
+    fake.add_audit_log(seen.id, source=log)
+    one = cleanup(tmp_path, CI + (f'protect_seen = "{text}"' if text else ""))
+
+    plan = await policy.plan(client, USER, one, seen_in=[log])
+
+    assert names(plan) == ["ci-0", "ci-2", "ci-3"]
+    assert plan.header.seen is not None
+    assert plan.header.seen.span == days * DAY
 
 
 async def test_allowed_guards(client: AsyncClient, tmp_path: Path) -> None:
