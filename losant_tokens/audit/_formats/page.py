@@ -5,7 +5,7 @@ from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
 
-from losant_tokens.audit._finding import TokenFindings
+from losant_tokens.audit._finding import AuditedToken, TokenFindings
 from losant_tokens.audit._result import Audit
 from losant_tokens.jobs import Entry, TokenPage, TokenPageRow, save_token_page
 from losant_tokens.policy import Severity
@@ -32,6 +32,7 @@ def save_page(audit: Audit, path: Path) -> Path:
         JobError: The file cannot be written.
     """
     by_severity = audit.tokens_by_severity
+    by_rule = audit.findings_by_rule
     found, total = sum(by_severity.values()), audit.token_count
     made = f"{audit.created_at.astimezone(UTC):%Y-%m-%d %H:%M}"
     page = TokenPage(
@@ -49,9 +50,9 @@ def save_page(audit: Audit, path: Path) -> Path:
         ),
         facts_title="Findings by rule",
         facts=tuple(
-            (f"{rule.severity}: {rule.id}", f"{_tokens(count)}. {rule.help}")
-            for rule in audit.rules
-            if (count := audit.findings_by_rule[rule.id])
+            (f"{rule.severity}: {rule.id}", f"{_tokens(by_rule[rule.id])}. {rule.help}")
+            for rule in sorted(audit.rules, key=lambda rule: rule.severity, reverse=True)
+            if by_rule[rule.id]
         ),
         state_name="Severity",
         states=tuple((_COLORS[one], one.value) for one in _SEVERITIES),
@@ -77,14 +78,25 @@ def _row(one: TokenFindings, severity: Severity, *, names_account: bool) -> Toke
         last_updated=token.last_updated,
         creation_date=token.creation_date,
         expiration_date=token.expiration_date,
-        reason=f"Account {token.account}" if names_account else "",
+        reason=", ".join(_facts(token, names_account=names_account)),
         scope=token.scope,
         creator_id=token.creator_id,
         creator_name=token.creator_name,
         description=token.description,
     )
-    note = " ".join(finding.message for finding in one.findings)
+    # Sentences would not fit the column. The facts above the list explain the rules.
+    note = ", ".join(finding.rule for finding in one.findings)
     return TokenPageRow(entry=entry, state=_SEVERITIES.index(severity), note=note)
+
+
+def _facts(token: AuditedToken, *, names_account: bool) -> Iterator[str]:
+    """Yield the facts about a token that have no column of their own."""
+    if token.status == "inactive":
+        yield "inactive"
+    if token.last_seen is not None:
+        yield f"seen on {token.last_seen.date().isoformat()}"
+    if names_account:
+        yield f"account {token.account}"
 
 
 def _tokens(count: int) -> str:

@@ -18,6 +18,8 @@ from losant_tokens.policy import Severity
 from losant_tokens.testing import FakeLosant
 from tests.support.audits import (
     APPLICATION,
+    DAY,
+    NOW,
     USER,
     add,
     audit_of,
@@ -223,10 +225,27 @@ async def test_page(fake: FakeLosant, tmp_path: Path) -> None:
 
     assert "<h1>2 tokens with findings</h1>" in content
     assert "<b>[x]" not in content
-    assert "Account prod" in content
+    assert "<div>account prod</div>" in content
     assert "Not audited completely" in content
     assert "Content-Security-Policy" in content
-    assert content.index("It can create tokens") < content.index("It never expires")
+    rows = content[content.index("<tbody") :]
+    assert rows.index("can-create-tokens, all-scopes") < rows.index("never-expires")
+
+
+async def test_facts_of_the_page(tmp_path: Path) -> None:
+    """The page shows the facts about a token that have no column, and text of a policy."""
+    fake = fake_at_now()
+    add(fake, "ci", id="1" * 24, status="inactive", expiration_date=None)
+    fake.add_audit_log("1" * 24, creation_date=NOW - DAY)
+    target = audit.Target(
+        name="prod", client=client_of(fake), owners=[USER], logs=["org:58c9e0d5f2b6740001de93b7"]
+    )
+
+    with await audit.run([target], policy=load_policy(tmp_path, RULE)) as result:
+        content = result.save(tmp_path / "audit.html", "html").read_text(encoding="utf-8")
+
+    assert "<div>inactive, seen on 2026-02-28</div>" in content
+    assert "high: policy/never-expires" in content
 
 
 async def test_empty_page(tmp_path: Path) -> None:
