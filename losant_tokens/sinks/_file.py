@@ -32,8 +32,8 @@ class FileSink:
     another user could replace the file.
 
     Args:
-        path: The file. `{id}` in it is replaced by the id of the token, and `{replaces}` by the id
-            of the token that it replaces, so that each token gets a file of its own.
+        path: The file. `{id}` in its name is replaced by the id of the token, and `{replaces}` by
+            the id of the token that it replaces, so that each token gets a file of its own.
 
     Raises:
         ValidationError: The path is not a path.

@@ -48,6 +48,7 @@ _HINTS: Mapping[int, str] = {
     403: "The receiver refuses this webhook: check its URL and its credentials.",
     404: "There is no such webhook, or it was deleted: check its URL.",
     410: "The webhook was deleted: create another one.",
+    429: "The receiver gets too many messages: try again later.",
 }
 
 
