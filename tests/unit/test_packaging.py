@@ -45,7 +45,7 @@ def test_mutation_session_names_existing_files(module: str) -> None:
 def test_linters_have_the_same_bounds() -> None:
     """The lint session installs the same versions as the extra `dev`."""
     source = (ROOT / "noxfile.py").read_text()
-    (arguments,) = re.findall(r"def lint.*?session\.install\((.*?)\)", source, flags=re.DOTALL)
+    (arguments,) = re.findall(r"def lint.*?\binstall\(session, (.*?)\)", source, flags=re.DOTALL)
     actual = re.findall(r'"([^"]+)"', arguments)
 
     assert actual
