@@ -23,6 +23,7 @@ class Leak:
 
     Attributes:
         found: What is known about the secret.
+        account: The account, if one is selected.
         title: Its number, if there are several.
         actions: What its token changed last, or None if no audit log was read.
         after: Whether the API accepts it after the deactivation; None without a deactivation.
@@ -30,6 +31,7 @@ class Leak:
     """
 
     found: Investigation
+    account: str | None = None
     title: str = ""
     actions: Sequence[AuditLog | InstanceAuditLog] | None = None
     after: Check | None = None
@@ -61,6 +63,7 @@ def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     found, claims = leak.found, leak.found.claims
     style, word = _WORKS[found.check.state]
     yield "Secret", "bold", [leak.title]
+    yield "Account", "", [leak.account or ""]
     yield "Fingerprint", "", [claims.fingerprint]
     yield "Works", style, [f"{word}: {found.check.reason}"]
     yield "Token", "bold", list(_describe_match(leak))
@@ -147,6 +150,7 @@ def as_json_values(leak: Leak) -> dict[str, Any]:
     token = found.match.token
     return {
         "fingerprint": claims.fingerprint,
+        "account": leak.account,
         "state": leak.state,
         "reason": (leak.after or found.check).reason,
         "deactivated": leak.after is not None,

@@ -1,7 +1,7 @@
 """`leaked`: whether a leaked secret works, which token it is, and what it created."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from shlex import join
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -30,7 +30,8 @@ from losant_tokens.cli._errors import (
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import DEFAULT_OWNERS, Owners
 from losant_tokens.cli._options import (
-    DEFAULT_CONNECTION,
+    DEFAULT_ACCOUNTS,
+    AccountsOptions,
     AtLeastOne,
     ConnectionOptions,
     flag,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_LAST = 10
 _ALL_LISTS = ("applications", "instances")
+_BEST = (2, True)
 T = TypeVar("T")
 
 
@@ -66,7 +68,7 @@ def respond_to_leak(
         Parameter(metavar="N", validator=AtLeastOne, help="Show up to N changes."),
     ] = _DEFAULT_LAST,
     json: Annotated[bool, flag("Write JSON, without the secret.")] = False,
-    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Respond to a leaked secret: check, identify and deactivate it."""
     from losant_tokens.cli._json import as_json
@@ -86,12 +88,12 @@ def respond_to_leak(
             "standard input contains no secret",
             "pass the token, or the line with it: losant-tokens leaked < FILE",
         )
-    response = _Response(owner, logs, last, connection)
+    responses = [_Response(owner, logs, last, one) for one in _connections(connection)]
     leaks: list[Leak] = []
     codes: set[int] = set()
     with questions_at_terminal():
         for number, secret in enumerate(secrets, 1):
-            leak = response.investigate(secret)
+            response, leak = _investigate(responses, secret)
             if len(secrets) > 1:
                 leak.title = f"{number} of {len(secrets)}"
             if not json:
@@ -107,6 +109,45 @@ def respond_to_leak(
     states = {leak.state for leak in leaks}
     codes.add(EXIT_CHANGES if "works" in states else EXIT_ERROR if "unknown" in states else 0)
     return max(codes)
+
+
+def _connections(options: AccountsOptions) -> tuple[ConnectionOptions, ...]:
+    """Return the connections to the selected accounts. The command works without a token, too."""
+    from losant_tokens.cli._accounts import selected_connections
+
+    if options.account or options.all_accounts:
+        return selected_connections(options)
+    return (options.connection(None),)
+
+
+def _investigate(responses: "Sequence[_Response]", secret: "Secret") -> "tuple[_Response, Leak]":
+    """Ask the API of each account about a secret, until one of them has its token.
+
+    Raises:
+        CommandError: No account can be used.
+        LosantError: The only account cannot be used.
+    """
+    found: list[tuple[_Response, Leak]] = []
+    for response in responses:
+        try:
+            leak = response.investigate(secret)
+        except (LosantError, CommandError) as error:
+            if len(responses) == 1:
+                raise
+            print_warning(f"the account {response.account} cannot be used: {error}")
+            continue
+        found.append((response, leak))
+        if _rank(leak) == _BEST:
+            break
+    if not found:
+        raise CommandError("no account can be used")
+    return max(found, key=lambda pair: _rank(pair[1]))
+
+
+def _rank(leak: "Leak") -> tuple[int, bool]:
+    """Return how much is known: first whether the secret works, then which token it is."""
+    state = ("unknown", "dead", "works").index(leak.found.check.state)
+    return state, leak.found.match.token is not None
 
 
 def _read_logs(texts: Iterable[str]) -> "tuple[LogSource, ...]":
@@ -171,6 +212,7 @@ class _Response:
         self._logs = logs or _read_logs(account.audit_logs if account else ())
         self._last = last
         self._connection = connection
+        self.account = connection.account
         self.uses_own_token = False
 
     def investigate(self, secret: "Secret") -> "Leak":
@@ -181,7 +223,8 @@ class _Response:
         claims = leaks.read_claims(secret)
 
         async def work(client: "AsyncClient", operator: "AsyncClient | None") -> Leak:
-            leak = Leak(await leaks.investigate(claims, client, operator, self._owners))
+            found = await leaks.investigate(claims, client, operator, self._owners)
+            leak = Leak(found, account=self.account)
             if leak.found.check.state == "works" and not leak.found.match.candidates:
                 await self._discover(leak, operator or client)
                 leak.found = await leaks.investigate(claims, client, operator, self._owners)

@@ -484,3 +484,42 @@ def test_forged_secret(fake: FakeLosant, service: str, command: Command, pipe: P
     assert (0, "1 token, with those that these created") == (code, values(out)["Created"])
     assert "child" in active(fake)
     assert "To quarantine them: losant-tokens quarantine --active" in err
+
+
+def test_all_accounts(
+    fake: FakeLosant,
+    service: str,
+    command: Command,
+    pipe: Pipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The accounts are searched until one has the token; one without a token is left out."""
+    monkeypatch.setenv("ADMIN", fake.admin_token)
+    config = tmp_path / "config.toml"
+    config.touch(0o600)
+    other = FakeLosant()
+    leaked = fake.add_token("ci", scope=["data.export"])
+    with other.serve() as other_url:
+        monkeypatch.setenv("OTHER", other.admin_token)
+        config.write_text(
+            f'[accounts.broken]\nurl = "{service}"\ntoken = {{ env = "MISSING" }}\n'
+            f'[accounts.void]\nurl = "{service}"\ntoken = {{ env = "MISSING" }}\n'
+            f'[accounts.other]\nurl = "{other_url}"\ntoken = {{ env = "OTHER" }}\n'
+            f'[accounts.prod]\nurl = "{service}"\ntoken = {{ env = "ADMIN" }}\n'
+        )
+        pipe(leaked.secret)
+        options = ("--config", str(config))
+        code, out, err = command("leaked", "--yes", "--all-accounts", *options)
+        pipe(leaked.secret)
+        dead = command("leaked", "--json", "--account", "other", *options)
+        pipe(leaked.secret)
+        broken = command("leaked", "--account", "broken", *options)
+        pipe(leaked.secret)
+        both = command("leaked", "--account", "broken", "--account", "void", *options)
+
+    assert (0, "prod", False) == (code, values(out)["Account"], "ci" in active(fake))
+    assert "WARNING: the account broken cannot be used: " in err
+    assert (0, "other") == (dead[0], json.loads(dead[1])[0]["account"])
+    assert (1, 1) == (broken[0], both[0])
+    assert "error: no account can be used\n" in both[2]
