@@ -11,7 +11,7 @@ it writes, the message is delivered twice, which is better than never.
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -36,6 +36,7 @@ MAX_SHOWN = 500
 """The number of tokens in a message. A longer one would be refused, or read by nobody."""
 
 _VERSION = 1
+_KEPT = timedelta(days=730)
 
 
 @frozen
@@ -123,35 +124,34 @@ class WarningLedger:
         raise WarningError(f"{path} cannot be locked: {problem}.")
 
     def record(
-        self, cleanup: Cleanup, owners: Iterable[Owner], tokens: Iterable[str], now: datetime
+        self, cleanup: Cleanup, selected: Iterable[str], listed: Collection[str], now: datetime
     ) -> None:
         """Record which tokens a clean-up selects, all of which were warned about.
 
-        A token that was recorded before keeps its time. Other tokens of the clean-up and the owners
-        are dropped, because they are no longer selected.
+        A token that was recorded before keeps its time. A token that is listed, but no longer
+        selected, is dropped. Tokens that are not listed may belong to another owner or account, so
+        they are kept for two years.
 
         Args:
             cleanup: The clean-up.
-            owners: The owners whose tokens were listed.
-            tokens: The owners and ids of the tokens: `user 575ec7417ae143cd83dc4a95`.
+            selected: The ids of the selected tokens.
+            listed: The ids of all listed tokens.
             now: The time of the new warnings, with a time zone.
 
         Raises:
             WarningError: The ledger cannot be read or written.
         """
-        listed = set(map(str, owners))
-        keys = dict.fromkeys(tokens)
+        new = dict.fromkeys(selected)
         kept: list[dict[str, str]] = []
         for one in self._read():
-            if one["cleanup"] != cleanup.name or one["owner"] not in listed:
-                kept.append(one)
-            elif (key := f"{one['owner']} {one['token']}") in keys:
-                kept.append(one)
-                del keys[key]
-        for key in keys:
-            owner, _, token = key.rpartition(" ")
-            at = now.astimezone(UTC).isoformat()
-            kept.append({"cleanup": cleanup.name, "owner": owner, "token": token, "at": at})
+            is_mine = one["cleanup"] == cleanup.name
+            if is_mine and one["token"] in new:
+                del new[one["token"]]
+            elif (is_mine and one["token"] in listed) or now - _time(one) > _KEPT:
+                continue
+            kept.append(one)
+        at = now.astimezone(UTC).isoformat()
+        kept += [{"cleanup": cleanup.name, "token": token, "at": at} for token in new]
         self._write({"version": _VERSION, "warnings": kept})
 
     def _read(self) -> list[dict[str, str]]:
@@ -191,7 +191,7 @@ class WarningLedger:
 
 def _checked(record: dict[str, str]) -> dict[str, str]:
     """Return a record after a check of its members."""
-    if {type(record[name]) for name in ("cleanup", "owner", "token", "at")} != {str}:
+    if {type(record[name]) for name in ("cleanup", "token", "at")} != {str}:
         raise TypeError
     _time(record)
     return record
@@ -242,8 +242,9 @@ async def warn(
     async with ledger.locked():
         before = await anyio.to_thread.run_sync(ledger.warned, cleanup)
         selected: list[WarnedToken] = []
+        listed: set[str] = set()
         for owner in all_owners:
-            selected += await _selected(client, owner, cleanup, page_size, patience)
+            selected += await _selected(client, owner, cleanup, listed, page_size, patience)
         if len(selected) > cleanup.max_changes:
             raise jobs.GuardRefused(
                 f"{len(selected):,} tokens are selected, which is more than the limit of "
@@ -254,24 +255,39 @@ async def warn(
         if message is not None:
             await sink.deliver(message)
         if not dry_run:
-            keys = [f"{one.owner} {one.id}" for one in selected]
+            ids = [one.id for one in selected]
             now = client.server_time() or datetime.now(UTC)
             # The message was delivered, so a cancellation must not prevent the record.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(ledger.record, cleanup, all_owners, keys, now)
+                await anyio.to_thread.run_sync(ledger.record, cleanup, ids, listed, now)
     return WarningResult(message, new, len(selected) - len(new))
 
 
 async def _selected(
-    client: AsyncClient, owner: Owner, cleanup: Cleanup, page_size: int, patience: float
+    client: AsyncClient,
+    owner: Owner,
+    cleanup: Cleanup,
+    listed: set[str],
+    page_size: int,
+    patience: float,
 ) -> list[WarnedToken]:
-    """Return the tokens of an owner that a clean-up would deactivate now."""
+    """Return the tokens of an owner that a clean-up would deactivate now.
+
+    Args:
+        client: The client.
+        owner: The owner.
+        cleanup: The clean-up.
+        listed: Receives the ids of all tokens of the owner.
+        page_size: The number of tokens on a page.
+        patience: How long to wait for the end of an outage, in seconds.
+    """
     found: list[WarnedToken] = []
     rule = cleanup.rule()
 
     async def receive(tokens: Sequence[Token]) -> None:
         now = client.server_time() or datetime.now(UTC)
         for token in tokens:
+            listed.add(token.id)
             if token.status == "inactive" or client.uses_token(token.id):
                 continue
             if cleanup.matches(token, now):

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from losant_tokens import AsyncClient, Owner, jobs, policy
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, jobs, policy
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import GuardRefused
 from losant_tokens.sinks import Message, SinkError
 from losant_tokens.testing import FakeLosant
 from tests.support.policies import CLEANUP, LADDER, load_policy
 
-USER, OTHER = Owner.user(), Owner.application("a" * 24)
+USER = Owner.user()
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-RECORD = '{"version": 1, "warnings": [{"cleanup": "", "owner": "", "token": "", "at": %s}]}'
+RECORD = '{"version": 1, "warnings": [{"cleanup": "", "token": "", "at": %s}]}'
 
 pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
 STALE = LADDER.replace('not_updated_for = "1y"', 'named = ["ci-*"]').replace('"svc-*"', '"ci-3"')
@@ -103,7 +103,7 @@ async def test_one_new_token(
     """A token that matches later is in a new message, and a token that does not is forgotten."""
     inbox = Inbox()
     first = await policy.warn(client, USER, cleanup, inbox, ledger)
-    await client.user_api_token.delete(first.tokens[0].id)
+    await client.user_api_token.patch(first.tokens[0].id, ApiTokenPatch(name="other"))
     fake.add_token("ci-new")
 
     second = await policy.warn(client, USER, cleanup, inbox, ledger)
@@ -200,16 +200,26 @@ async def test_unknown_creators(
 def test_records_of_others(
     ledger: policy.WarningLedger, cleanup: policy.Cleanup, tmp_path: Path
 ) -> None:
-    """A record keeps the first time, and the tokens of other owners and clean-ups."""
+    """A record keeps the first time, and the tokens of other owners, accounts and clean-ups."""
     other = load_policy(tmp_path, STALE.replace("stale", "other")).cleanups[0]
     ledger.path.parent.mkdir()
-    ledger.record(cleanup, [USER, OTHER], ["user 1", f"{OTHER} 2"], NOW)
-    ledger.record(other, [USER], ["user 3"], NOW)
+    ledger.record(cleanup, ["1", "2", "5"], {"1", "2", "5"}, NOW)
+    ledger.record(other, ["3"], {"3"}, NOW)
 
-    ledger.record(cleanup, [USER], ["user 1", "user 4"], NOW + timedelta(days=1))
+    ledger.record(cleanup, ["1", "4"], {"1", "3", "4", "5"}, NOW + timedelta(days=1))
 
     assert ledger.warned(cleanup) == {"1": NOW, "2": NOW, "4": NOW + timedelta(days=1)}
     assert ledger.warned(other) == {"3": NOW}
+
+
+def test_old_records(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> None:
+    """A record of a token that is not listed for two years is dropped, so the file stays small."""
+    ledger.path.parent.mkdir()
+    ledger.record(cleanup, ["1", "2"], {"1", "2"}, NOW)
+
+    ledger.record(cleanup, ["2"], {"2"}, NOW + timedelta(days=731))
+
+    assert ledger.warned(cleanup) == {"2": NOW}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +246,7 @@ def test_damaged_ledgers(
 def test_folders(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> None:
     """A ledger that is a folder cannot be read, and one in a missing folder cannot be written."""
     with pytest.raises(policy.WarningError, match="cannot be written: No such file"):
-        ledger.record(cleanup, [USER], ["user 1"], NOW)
+        ledger.record(cleanup, ["1"], {"1"}, NOW)
     ledger.path.mkdir(parents=True)
     with pytest.raises(policy.WarningError, match="cannot be read: "):
         ledger.warned(cleanup)
