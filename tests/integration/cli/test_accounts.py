@@ -471,3 +471,36 @@ def test_quarantine_suggests_commands_for_the_account(
 
     assert (code, "losant-tokens restore --account prod " in err) == (0, True)
     assert "losant-tokens sweep --account prod --due" in err
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (403, {"type": "Forbidden", "message": "no"}, (0, "accepted, but it cannot list")),
+        (404, {"type": "NotFound", "message": "no"}, (0, "accepted, but it cannot list")),
+        (403, "<html>", (1, "403")),
+    ],
+)
+def test_a_refusal_of_the_api_proves_that_the_token_works(
+    status: int,
+    body: object,
+    expected: tuple[int, str],
+    command: Command,
+    config: Path,
+    prod: str,
+    fake: FakeLosant,
+) -> None:
+    """The API checks the token first, so its 403 proves that it works; that of a proxy does not."""
+    fake.fail(status=status, body=body)
+    code, out, _ = command("account", "check", "--account", "prod")
+    assert (code, expected[1] in out) == (expected[0], True)
+
+
+def test_expiry_in_the_table(
+    command: Command, config: Path, fake: FakeLosant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table of checks shows when a token expires."""
+    expires_at = datetime.now(UTC) + timedelta(days=40, hours=1)
+    token = fake.add_token("mine", scope=["all.User"], expiration_date=expires_at)
+    monkeypatch.setenv("PROD", token.secret)
+    assert "in 1 month" in command("account", "check", "--account", "prod")[1]
