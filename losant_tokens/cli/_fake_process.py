@@ -35,11 +35,13 @@ class RunningFake:
         base_url: The base URL of its API.
         token: An API token with all permissions.
         owners: The owners that have tokens.
+        log: The audit log of its organization; "" if it has none.
     """
 
     base_url: str
     token: str = field(repr=False)
     owners: tuple[FakeOwner, ...]
+    log: str
     _process: "subprocess.Popen[str]" = field(repr=False)
 
     @property
@@ -90,7 +92,9 @@ def running_fake(*options: str) -> Iterator[RunningFake]:
             started = _read_line(process)
             reader.start()
             owners = tuple(FakeOwner(**owner) for owner in started.get("owners", ()))
-            yield RunningFake(started["base_url"], started["token"], owners, process)
+            organization = started.get("organization_id")
+            log = f"org:{organization}" if organization else ""
+            yield RunningFake(started["base_url"], started["token"], owners, log, process)
         finally:
             process.kill()  # It has nothing to save.
             process.wait()  # Popen itself waits only briefly after Ctrl-C.

@@ -54,6 +54,7 @@ def test_owners_are_printed(command: Command, type_lines: Typist) -> None:
 
     assert "  application:575ec8687ae143cd83dc4a97    63  Greenhouse\n" in err
     assert "  oauth                                   41  OAuth clients\n" in err
+    assert "  org:58c9e0d5f2b6740001de93b7\n" in err
     assert max(map(len, err.splitlines())) <= 60
 
 

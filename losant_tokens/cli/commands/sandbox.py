@@ -138,6 +138,9 @@ def _introduce(fake: "RunningFake", tokens: int, variables: str, env_file: Path 
         print_status("Values of --owner, with the number of tokens:")
     for one in others:
         print_status(f"  {one.owner:<36}  {one.tokens:>4,}  {one.name}")
+    if others and fake.log:
+        print_status("A value of --seen-in, to see tokens in use:")
+        print_status(f"  {fake.log}")
     print_status("Type +30d and Enter here to move its clock 30 days ahead.")
 
 
