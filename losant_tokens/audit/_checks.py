@@ -25,6 +25,9 @@ OLD = timedelta(days=365)
 STALE_AFTER = timedelta(days=180)
 """The default of `stale_after`."""
 
+_MAX_LISTED = 10  # scopes of a message
+_MAX_LENGTH = 60  # characters of a scope; a published one is shorter
+
 
 @frozen(kw_only=True)
 class AuditContext:
@@ -151,7 +154,7 @@ def _can_create(token: Token, context: AuditContext) -> Found:
 def _all_scopes(token: Token, context: AuditContext) -> Found:
     broad = [scope for scope in token.scope if scope.startswith("all.")]
     if broad and not _is_expired(token, context):
-        yield f"It has scopes for everything of a kind: {', '.join(broad)}.", _scopes(broad)
+        yield f"It has scopes for everything of a kind: {_listed(broad)}.", _scopes(broad)
 
 
 def _never_expires(token: Token, _: AuditContext) -> Found:
@@ -272,11 +275,18 @@ _CHECKS: Mapping[str, Callable[[Token, AuditContext], Found]] = MappingProxyType
 
 
 def _scopes(scopes: Sequence[str]) -> Evidence:
-    return {"scope": " ".join(scopes)}
+    return {"scope": _listed(scopes)}
 
 
 def _plural(noun: str, scopes: Sequence[str]) -> str:
-    return f"{f'the {noun}' if len(scopes) == 1 else f'{noun}s:'} {', '.join(scopes)}"
+    return f"{f'the {noun}' if len(scopes) == 1 else f'{noun}s:'} {_listed(scopes)}"
+
+
+def _listed(scopes: Sequence[str]) -> str:
+    """Return scopes as a string, shortened because a server may send any number of them."""
+    more = len(scopes) - _MAX_LISTED
+    listed = ", ".join(scope[:_MAX_LENGTH] for scope in scopes[:_MAX_LISTED])
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def _day(time: datetime) -> str:

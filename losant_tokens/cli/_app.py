@@ -152,7 +152,7 @@ COMMANDS = {
         "audit:audit_tokens",
         "Show risky, unused and forgotten tokens.",
         texts.AUDIT,
-        _JOBS,
+        "losant_tokens.audit",
         _AUDIT,
     ),
     "audit diff": _Command(

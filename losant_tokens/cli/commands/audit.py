@@ -234,6 +234,8 @@ def _print_problems(result: "audit.Audit") -> None:
         raise CommandError(f"nothing was audited: {problems[-1] if problems else 'no owner'}")
     for problem in problems:
         print_warning(f"not audited completely: {problem}")
+    for gap in dict.fromkeys(gap for account in result.accounts for gap in account.log_gaps):
+        print_status(gap)
 
 
 def _write_parts(result: "audit.Audit", kind: Literal["json", "csv"]) -> None:

@@ -232,6 +232,20 @@ def test_no_token(
     assert (code, "LOSANT_API_TOKEN is not set" in err) == (1, True)
 
 
+def test_audit_log(tokens: FakeLosant, command: Command) -> None:
+    """An audit log shows tokens in use, and the command states what the log cannot show."""
+    (mint,) = (one for one in tokens.tokens() if one.name == "mint")
+    log = "org:58c9e0d5f2b6740001de93b7"
+    tokens.add_audit_log(mint.id, creation_date=NOW - timedelta(days=1))
+
+    code, out, err = command("audit", "--seen-in", log, "--json")
+
+    found = json.loads(out)
+    assert (code, found["accounts"][0]["auditLogs"]) == (0, [log])
+    assert [one["name"] for one in found["tokens"] if one["lastSeen"]] == ["mint"]
+    assert err.startswith(f"The audit log of {log} begins on ")
+
+
 # --- Differences -----------------------------------------------------------------------------
 
 

@@ -238,6 +238,8 @@ def test_scopes_in_messages() -> None:
 
     assert one == "It has the deprecated scope me."
     assert many == "It has deprecated scopes: me, orgs."
+    endless = findings_of(token(scope=(*"abcdefghij", "k" * 99, "l")), context())[0]
+    assert endless.message == "It has unpublished scopes: a, b, c, d, e, f, g, h, i, j and 2 more."
 
 
 def test_context_without_logs() -> None:
