@@ -92,8 +92,8 @@ LOG is org:ID or instance:ID.
 DURATION is like 12h, 30d, 4w, 18mo or 2y: hours, days,
 weeks, months of 30 days, or years of 365 days.
 {_GLOB}
-NAME is an environment variable that holds the URL, because a URL may be a
-secret and other users can see arguments. FILE must be readable only for you.
+NAME is an environment variable that holds the URL or the token, because other
+users can see arguments. FILE must be readable only for you.
 COMMAND is run without a shell.
 
 Examples:

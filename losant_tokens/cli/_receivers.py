@@ -28,25 +28,24 @@ if TYPE_CHECKING:
 
 _RECEIVER = Group("Receiver", sort_key=2)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_USUAL_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,39}", re.ASCII)
 _URL = re.compile(r"https?:", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(the|a|no) token\b")
 
 
-def _place_of_url(_: object, place: str | None) -> None:
-    """Check the form of the place that holds a URL.
+def _place_of_secret(_: object, place: str | None) -> None:
+    """Check the form of the place that holds a URL or a token.
 
     Raises:
         ValueError: It is neither the name of a variable nor `@FILE`, such as the URL itself.
     """
     if place is None or _VARIABLE.fullmatch(place) or (place.startswith("@") and place[1:]):
         return
-    if _URL.match(place):
-        # The URL is not repeated: the message could be logged.
-        raise ValueError(
-            "it is a URL, which other users can see in the list of processes: give the name of an "
-            "environment variable that holds it, or @FILE"
-        )
-    raise ValueError("give the name of an environment variable that holds the URL, or @FILE")
+    # The value is not repeated, because it may be the secret itself.
+    problem = "it is a URL, which other users can see in the list of processes: " * bool(
+        _URL.match(place)
+    )
+    raise ValueError(f"{problem}give the name of an environment variable that holds it, or @FILE")
 
 
 @Parameter(name="*", group=_RECEIVER)
@@ -63,8 +62,17 @@ class ReceiverOptions:
         str | None,
         Parameter(
             metavar="NAME|@FILE",
-            validator=_place_of_url,
+            validator=_place_of_secret,
             help="Send JSON to the URL in the variable NAME or in FILE.",
+        ),
+    ] = None
+
+    webhook_token: Annotated[
+        str | None,
+        Parameter(
+            metavar="NAME|@FILE",
+            validator=_place_of_secret,
+            help="Send the bearer token in the variable NAME or in FILE as well.",
         ),
     ] = None
 
@@ -72,7 +80,7 @@ class ReceiverOptions:
         str | None,
         Parameter(
             metavar="NAME|@FILE",
-            validator=_place_of_url,
+            validator=_place_of_secret,
             help="Send to the webhook of Slack in the variable NAME or in FILE.",
         ),
     ] = None
@@ -110,19 +118,28 @@ class ReceiverOptions:
             raise UsageError(f"{names[0]} cannot be combined with {names[1]}")
         if self.json and (self.webhook is not None or self.slack_webhook is not None):
             raise UsageError(f"--json cannot be combined with {names[0]}")
+        if self.webhook_token is not None and self.webhook is None:
+            raise UsageError("--webhook-token needs --webhook")
         if self.to_command is not None:
             command = CommandSink(self.to_command, format="json" if self.json else "text")
             command.check()
             return Receiver(f"command {self.to_command}", command.command[0], command, self.json)
         if self.webhook is not None:
-            url = _read_url("--webhook", self.webhook)
-            hook = WebhookSink(url)
+            url = _read_secret("--webhook", self.webhook)
+            hook = WebhookSink(url, headers=self._headers())
             return Receiver(f"webhook {url.reveal()}", hook.host, hook)
         if self.slack_webhook is not None:
-            url = _read_url("--slack-webhook", self.slack_webhook)
+            url = _read_secret("--slack-webhook", self.slack_webhook)
             slack = SlackSink(url)
             return Receiver(f"slack {url.reveal()}", slack.host, slack)
         return Receiver("stdout", "standard output", OutputSink(self.json), self.json)
+
+    def _headers(self) -> dict[str, Secret]:
+        """Return the further headers of a webhook."""
+        if self.webhook_token is None:
+            return {}
+        token = _read_secret("--webhook-token", self.webhook_token, "token")
+        return {"Authorization": Secret(f"Bearer {token.reveal()}")}
 
 
 @frozen
@@ -180,8 +197,13 @@ class OutputSink:
         write_output("".join(f"{line}\n" for line in lines))
 
 
-def _read_url(option: str, place: str) -> Secret:
-    """Return the URL in a variable or a private file.
+def _read_secret(option: str, place: str, noun: str = "URL") -> Secret:
+    """Return the secret in a variable or a private file.
+
+    Args:
+        option: The option, for the message.
+        place: The name of the variable, or `@FILE`.
+        noun: What the secret is, for the message.
 
     Raises:
         CommandError: The variable is not set, or the file cannot be read or is not private.
@@ -189,16 +211,18 @@ def _read_url(option: str, place: str) -> Secret:
     from losant_tokens.accounts import TokenUnavailable, read_token_file  # noqa: PLC0415 -- see above
 
     if not place.startswith("@"):
-        url = Secret(os.environ.get(place, "").strip())
-        if not url.reveal():
-            raise CommandError(f"{option}: {place} is not set, or is empty")
-        return url
+        secret = Secret(os.environ.get(place, "").strip())
+        if secret.reveal():
+            return secret
+        # Another string may be the secret itself, so it is not repeated.
+        name = place if _USUAL_VARIABLE.fullmatch(place) else "the environment variable"
+        raise CommandError(f"{option}: {name} is not set, or is empty")
     try:
         return read_token_file(place[1:])
     except TokenUnavailable as error:
-        # The rules for a file with a secret are the same; only the words differ.
+        # The rules for any file with a secret are the same; only the words differ.
         problem = str(error).removesuffix(".").removeprefix("The token file ")
-        problem = _TOKEN.sub(r"\1 URL", problem)
+    problem = _TOKEN.sub(rf"\1 {noun}", problem)
     raise CommandError(f"{option}: {problem}")
 
 

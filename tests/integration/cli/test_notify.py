@@ -145,6 +145,29 @@ def test_webhooks(
     assert not [text for text in (*map(str, runs), log.read_text(), *state) if PATH in text]
 
 
+def test_webhook_token(
+    command: Command, tokens: FakeLosant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook can require a bearer token, which comes from a private file or a variable."""
+    receiver = FakeLosant()
+    monkeypatch.setenv("HOOK_TOKEN", receiver.admin_token)
+    file = tmp_path / "token"
+    file.touch(0o644)
+    with receiver.serve() as url:
+        # The fake responds with 403 without a token, and with 400 to a document that is no token.
+        monkeypatch.setenv("HOOK", f"{url}/me/tokens")
+        with_token = command("notify", "--webhook", "HOOK", "--webhook-token", "HOOK_TOKEN")
+        without_token = command("notify", "--webhook", "HOOK")
+        readable = command("notify", "--webhook", "HOOK", "--webhook-token", f"@{file}")
+
+    sent = [request.headers.get("authorization") for request in receiver.requests]
+    assert (sent[0], sent[1]) == ("Bearer ****", None)
+    assert "did not accept the message: it responded with 400" in with_token[2]
+    assert "the message: it responded with 4" in without_token[2]
+    assert receiver.admin_token not in with_token[2]
+    assert "replace the token if others may have read it" in readable[2]
+
+
 def test_ledger_option(command: Command, tokens: FakeLosant, tmp_path: Path, state: Path) -> None:
     """A ledger of one's own is used instead of the one in the state folder."""
     ledger = tmp_path / "ledger.json"
@@ -159,9 +182,19 @@ def test_ledger_option(command: Command, tokens: FakeLosant, tmp_path: Path, sta
     ("arguments", "code", "expected"),
     [
         (["--webhook", f"https://a.example{PATH}"], 2, "Invalid value for --webhook: it is a URL"),
-        (["--webhook", "a b"], 2, "give the name of an environment variable that holds the URL"),
-        (["--webhook", "@"], 2, "give the name of an environment variable that holds the URL"),
+        (
+            ["--webhook", "a b"],
+            2,
+            "give the name of an environment variable that holds it, or @FILE",
+        ),
+        (["--webhook", "@"], 2, "give the name of an environment variable that holds it, or @FILE"),
         (["--webhook", "NOT_SET"], 1, "error: --webhook: NOT_SET is not set, or is empty\n"),
+        (
+            ["--webhook", "a_secret"],
+            1,
+            "--webhook: the environment variable is not set, or is empty",
+        ),
+        (["--webhook-token", "A"], 2, "--webhook-token needs --webhook"),
         (["--webhook", "@missing"], 1, "--webhook: missing cannot be read: No such file"),
         (
             ["--webhook", "@open"],
