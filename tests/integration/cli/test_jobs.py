@@ -1074,9 +1074,9 @@ def test_quiet_failures(own_token: str, fake: FakeLosant, service: str, command:
     code, out, err = command("cleanup", "--expired", "--yes", "--quiet", "--json")
 
     first, last = err.splitlines()
-    assert (code, first[:26], last[:26]) == (
+    assert (code, first[:25], last[:26]) == (
         3,
-        "losant-tokens: error: ci-0",
+        "losant-tokens: error: ci-",  # any of them, because several are deleted at once
         "To retry the failed tokens",
     )
     assert json.loads(out)["totals"]["done"] == 4
