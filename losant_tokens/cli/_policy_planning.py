@@ -1,12 +1,14 @@
 """Make the plan of a clean-up of a policy file. Options only narrow what the file selects."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs, policy
 from losant_tokens.cli._console import print_status
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._format import format_number
+from losant_tokens.cli._format import format_count, format_datetime, format_number
 from losant_tokens.cli._job_options import NO_RULES, PolicyOptions, RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import recorded_quarantines
 from losant_tokens.cli._planning import Evidence, Planner
@@ -49,7 +51,7 @@ def policy_planner(
     select = None if rules == NO_RULES else rules.filter()
     sweeps = cleanup.steps and cleanup.grace is not None and select is None
     quarantines = recorded_quarantines() if sweeps and options.step != "deactivate" else ()
-    warned = _ledger_of_warnings()
+    warned = _warnings_of(cleanup)
     settings: dict[str, Any] = {} if patience is None else {"patience": patience}
     settings |= evidence(owners)
     if safety.page_size is not None:
@@ -62,7 +64,7 @@ def policy_planner(
             cleanup,
             step=options.step,
             quarantines=await jobs.quarantines_of(client, quarantines),
-            warned=None if warned is None else warned.warned(cleanup),
+            warned=warned,
             select=select,
             protect=safety.protect,
             max_changes=safety.max_changes,
@@ -70,10 +72,7 @@ def policy_planner(
             **settings,
         )
         if cleanup.warns and made.header.action == "deactivate" and not len(made):
-            print_status(
-                f'"{cleanup.name}" deactivates only tokens that were warned about. To warn: '
-                f"losant-tokens policy warn {cleanup.name}"
-            )
+            print_status(_waiting(cleanup, warned))
         return made
 
     return make
@@ -115,6 +114,21 @@ def _check_guards(cleanup: policy.Cleanup, safety: SafetyOptions, action: str | 
         )
 
 
-def _ledger_of_warnings() -> policy.WarningLedger | None:
+def _warnings_of(cleanup: policy.Cleanup) -> Mapping[str, datetime]:
+    """Return when the tokens of a clean-up were warned about; none without a state folder."""
     folder = existing_state_folder()
-    return None if folder is None else policy.WarningLedger(folder / WARNINGS)
+    return {} if folder is None else policy.WarningLedger(folder / WARNINGS).warned(cleanup)
+
+
+def _waiting(cleanup: policy.Cleanup, warned: Mapping[str, datetime]) -> str:
+    """Return why a ladder deactivates no token yet, as a sentence."""
+    if not warned:
+        return (
+            f'"{cleanup.name}" deactivates only tokens that were warned about. To warn: '
+            f"losant-tokens policy warn {cleanup.name}"
+        )
+    due = format_datetime(min(warned.values()) + cleanup.ladder[1].after, "")
+    return (
+        f'{format_count(len(warned))} of "{cleanup.name}" {"was" if len(warned) == 1 else "were"} '
+        f"warned about. The first warning is old enough on {due}."
+    )

@@ -146,8 +146,9 @@ def test_ladder(command: Command, folder: Path, fake: FakeLosant) -> None:
     assert err == "No new token to warn about; 3 tokens before.\n"
 
     with after(13):
-        command(*plan, "wait.jsonl")
+        _, _, err = command(*plan, "wait.jsonl")
         assert names("wait.jsonl") == []
+        assert '3 tokens of "stale" were warned about. The first warning is old enough on 2' in err
     with after(15):
         command(*plan, "deactivate.jsonl")
         assert names("deactivate.jsonl") == ["ci-0", "ci-1", "ci-2"]
