@@ -69,13 +69,17 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
 )
 
 
+_EVIDENCE_HINT = "check the id of the log, and that the API token may read it"
+
+
 def explain(error: errors.LosantError) -> CommandError:
     """Return an error of the library as an error of the command, with a hint."""
     message = with_options(str(error))
     if isinstance(error, errors.TransportError) and error.ambiguous:
         return CommandError(message, "the request may have succeeded: check before you retry")
     if _is_safety_check(error):
-        return BlockedError(message)
+        is_evidence = isinstance(error, sys.modules["losant_tokens.jobs"].EvidenceError)
+        return BlockedError(message, _EVIDENCE_HINT if is_evidence else "")
     if problems := getattr(error, "problems", ()):  # of a ConfigError
         return CommandError(message.partition(": ")[0], details=problems)
     if isinstance(error, errors.ValidationError):

@@ -31,6 +31,7 @@ class AuditLogServer:
         change: Changes each page before it is sent.
         entries: The time and the actor of each entry.
         queries: The query of each request.
+        added: The number of entries that were added.
     """
 
     now: datetime | None = NOW
@@ -41,12 +42,14 @@ class AuditLogServer:
     change: Callable[[dict[str, Any]], object] = lambda _: None
     entries: list[dict[str, Any]] = attrs.field(factory=list)
     queries: list[dict[str, str]] = attrs.field(factory=list)
+    added: int = 0
 
     def add(self, actor: str, time: datetime, actor_type: str = "ApiToken") -> None:
         """Add an entry."""
+        self.added += 1
         self.entries.append(
             {
-                "id": f"{len(self.entries):024x}",
+                "id": f"{self.added:024x}",
                 "creationDate": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "actorId": actor,
                 "actorType": actor_type,

@@ -181,6 +181,7 @@ def test_apply_reads_the_log_again(command: Command, fake: FakeLosant) -> None:
     code, _, err = command("apply", str(plan.path), "--yes")
     assert code == 4
     assert f"The audit log of {LOG} cannot be read" in err
+    assert "hint: check the id of the log, and that the API token may read it\n" in err
     assert len(fake.tokens()) == 5
     fake.add_audit_log(fake.tokens()[3].id)
     code, _, err = command("apply", str(plan.path), "--yes", "--resume")
