@@ -40,9 +40,11 @@ class Difference:
         token: The token in the new audit, or in the old one if it is gone.
         new_findings: The findings that only the new audit has.
         gone_findings: The findings that only the old audit has.
-        changed_findings: The findings with another severity or message, as the new audit has them.
+        changed_findings: The findings with another severity, as the new audit has them. Other
+            changes of a finding follow from `facts`, or from other tokens.
         facts: The facts that changed, by their names on the wire: the old and the new value.
         by: Who created, changed or deleted the token; `None` if the audits do not say it.
+        worse_findings: Those of `changed_findings` that became more severe.
     """
 
     kind: Kind
@@ -52,6 +54,7 @@ class Difference:
     changed_findings: tuple[Finding, ...] = ()
     facts: Mapping[str, tuple[object, object]] = field(factory=dict, hash=False)
     by: str | None = None
+    worse_findings: tuple[Finding, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -76,12 +79,12 @@ class AuditDiff:
     def worst_new(self) -> Severity | None:
         """The severity of the worst new finding; `None` without new findings.
 
-        A finding that became more severe is new in this sense.
+        A finding that became more severe counts as new.
         """
         found = (
             finding.severity
             for change in self.changes
-            for finding in (*change.new_findings, *change.changed_findings)
+            for finding in (*change.new_findings, *change.worse_findings)
         )
         return max(found, default=None)
 
@@ -159,31 +162,27 @@ def _changed(old: TokenFindings, new: TokenFindings) -> Difference | None:
     """Return how a token differs; `None` if it does not."""
     before = {finding.fingerprint: finding for finding in old.findings}
     after = {finding.fingerprint: finding for finding in new.findings}
-    common = before.keys() & after.keys()
     facts = {
         wire: (_plain(getattr(old.token, name)), _plain(getattr(new.token, name)))
         for wire, name in _FACTS.items()
         if getattr(old.token, name) != getattr(new.token, name)
     }
-    difference = Difference(
+    added = tuple(one for key, one in after.items() if key not in before)
+    gone = tuple(one for key, one in before.items() if key not in after)
+    both = [(before[key], one) for key, one in after.items() if key in before]
+    changed = tuple(one for earlier, one in both if one.severity != earlier.severity)
+    if not (facts or added or gone or changed):
+        return None
+    return Difference(
         kind="changed",
         token=new.token,
-        new_findings=tuple(one for key, one in after.items() if key not in before),
-        gone_findings=tuple(one for key, one in before.items() if key not in after),
-        changed_findings=tuple(
-            one for key, one in after.items() if key in common and _differs(before[key], one)
-        ),
+        new_findings=added,
+        gone_findings=gone,
+        changed_findings=changed,
         facts=facts,
         by=new.token.changed_by if facts else None,
+        worse_findings=tuple(one for earlier, one in both if one.severity > earlier.severity),
     )
-    has_findings = (
-        difference.new_findings or difference.gone_findings or difference.changed_findings
-    )
-    return difference if facts or has_findings else None
-
-
-def _differs(old: Finding, new: Finding) -> bool:
-    return (old.severity, old.message) != (new.severity, new.message)
 
 
 def _source(snapshot: Snapshot) -> dict[str, object]:

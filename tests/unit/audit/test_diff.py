@@ -140,6 +140,27 @@ def test_only_findings_differ(read: Read) -> None:
     assert audit.compare(new, new).changes == ()
 
 
+@pytest.mark.parametrize(
+    ("severity", "message", "changed", "worst"),
+    [
+        ("high", "m", ["expired"], Severity.HIGH),
+        ("info", "m", ["expired"], None),
+        ("low", "other", [], None),
+    ],
+)
+def test_findings_that_changed(
+    read: Read, severity: str, message: str, changed: list[str], worst: Severity | None
+) -> None:
+    """A finding that became worse counts as new, and one with other words does not."""
+    old = read(document(token("aa", "ci", finding("expired"))))
+    new = read(document(token("aa", "ci", finding("expired", severity, message))))
+
+    diff = audit.compare(old, new)
+
+    assert [one.rule for change in diff.changes for one in change.changed_findings] == changed
+    assert diff.worst_new is worst
+
+
 def test_dates_differ(read: Read) -> None:
     """A date that differs is shown as in the file."""
     old = read(document(token("aa")))
