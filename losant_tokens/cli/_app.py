@@ -83,6 +83,31 @@ COMMANDS = {
     "delete": _Command(
         "delete:delete_tokens", "Delete tokens by id.", texts.DELETE, _CLIENT, _CHANGE
     ),
+    "rotate": _Command(
+        "rotate:rotate",
+        "Replace tokens by new ones that do the same.",
+        texts.ROTATE,
+        _JOBS,
+        _CHANGE,
+    ),
+    "rotate list": _Command(
+        "rotate:list_rotations",
+        "List rotations and the stages of their tokens.",
+        texts.ROTATE_LIST,
+        "losant_tokens.jobs",
+    ),
+    "rotate resume": _Command(
+        "rotate:resume_rotation",
+        "Resume a rotation, or deactivate its old tokens when they are due.",
+        texts.ROTATE_RESUME,
+        _JOBS,
+    ),
+    "rotate cancel": _Command(
+        "rotate:cancel_rotation",
+        "Cancel a rotation, and keep the old tokens.",
+        texts.ROTATE_CANCEL,
+        _JOBS,
+    ),
     "plan": _Command(
         "plan:make_plan",
         "Plan a change of many tokens, without changing anything.",
@@ -273,7 +298,9 @@ def __getattr__(name: str) -> App:
         made.default(function)
         if any(other.startswith(f"{name} ") for other in COMMANDS):
             # Without this, the line reads as if a subcommand were required.
-            made.usage = f"Usage: losant-tokens {name} [COMMAND] [OPTIONS]"
+            made.usage = " ".join(
+                [f"Usage: losant-tokens {name} [COMMAND] [OPTIONS]", *_optional_arguments(function)]
+            )
         elif optional := _optional_arguments(function):
             # cyclopts calls optional arguments "[ARGS]".
             options = ["[OPTIONS]"] if function.__kwdefaults__ else []

@@ -92,7 +92,8 @@ def _is_safety_check(error: errors.LosantError) -> bool:
     # Only jobs raise these errors, so their slow import is never needed here.
     jobs = sys.modules.get("losant_tokens.jobs")
     return jobs is not None and isinstance(
-        error, jobs.EvidenceError | jobs.GuardRefused | jobs.PlanRefused
+        error,
+        jobs.EvidenceError | jobs.GuardRefused | jobs.PlanRefused | jobs.RotationRefused,
     )
 
 

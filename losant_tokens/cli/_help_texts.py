@@ -314,6 +314,70 @@ Examples:
   losant-tokens restore quarantine.json --id 575ec7417ae143cd83dc4a95\
 """
 
+_ROTATION = """\
+ROTATION is an id of `losant-tokens rotate list` or its first digits, the
+journal of a rotation, or last.\
+"""
+
+ROTATE = f"""\
+{_TOKEN}
+
+{_SELECTION}
+WHEN is a time from now (12h, 90d, 4w, 18mo, 2y), or a date (2030-01-01, UTC).
+
+For each token, a successor with the same name, description, scopes and roles is
+created, verified with a request, and delivered. The old token stays active
+until the overlap has ended and the rotation is resumed. Then it is quarantined.
+
+COMMAND is started without a shell. It must exit with 0 if it has stored the
+secret, and with another code if it has not. LOSANT_TOKEN_NAME and
+LOSANT_TOKEN_REPLACES, the id of the old token, are set for it. In FILE,
+{{replaces}} is that id. Without either option, the secret is written to stdout.
+
+Examples:
+  losant-tokens rotate 575ec7417ae143cd83dc4a95 --expires 90d > secret.txt
+  losant-tokens rotate --named 'ci-*' --expires 90d --dry-run
+  losant-tokens rotate --named 'ci-*' --expires 90d --to-file '{{replaces}}.txt'
+  losant-tokens rotate resume --due      # for cron\
+"""
+
+ROTATE_LIST = """\
+The state of a rotation is running, interrupted, overlap or complete. During the
+overlap, the old and the new token work.
+
+Examples:
+  losant-tokens rotate list
+  losant-tokens rotate list --json\
+"""
+
+ROTATE_RESUME = f"""\
+{_TOKEN}
+
+{_ROTATION}
+
+A rotation that was interrupted, or whose COMMAND failed, delivers the missing
+secrets. When the overlap has ended, the old tokens are deactivated, and are in
+quarantine: see losant-tokens sweep --help. If the token in use was rotated, set
+LOSANT_API_TOKEN to its successor first.
+
+Examples:
+  losant-tokens rotate resume last
+  losant-tokens rotate resume --due      # for cron\
+"""
+
+ROTATE_CANCEL = f"""\
+{_TOKEN}
+
+{_ROTATION}
+
+A successor that nobody has is deleted. One that was delivered is kept, because
+it may be in use, and its id is printed. No old token is changed. To activate an
+old token that was deactivated, see losant-tokens restore --help.
+
+Examples:
+  losant-tokens rotate cancel last\
+"""
+
 _RUN = """\
 A run is a plan and its journal. Its state is planned, running, interrupted or
 complete. The state folder holds the runs of plans without --out.\

@@ -61,12 +61,12 @@ Action = Annotated[
     ),
 ]
 PlannedAction = Annotated[
-    Literal["delete", "deactivate", "activate"] | None,
+    Literal["delete", "deactivate", "activate", "rotate"] | None,
     Parameter(
         metavar="ACTION",
         show_choices=False,
         show_default=lambda _: "delete",
-        help="Set the action: delete, deactivate or activate.",
+        help="Set the action: delete, deactivate, activate or rotate.",
     ),
 ]
 PolicyFile = Annotated[

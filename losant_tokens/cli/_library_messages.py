@@ -13,9 +13,11 @@ from types import MappingProxyType
 ARGUMENT_OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "account_check": "--account-check",
+        "allow_unverified": "--allow-unverified",
         "allow_majority": "--allow-majority",
         "base_url": "LOSANT_API_URL",
         "clock_check": "--clock-check",
+        "expires": "--expires",
         "insecure_http": "--insecure-http",
         "journal": "--journal",
         "max_age": "--max-age",
@@ -78,7 +80,7 @@ _WITH_VALUE = re.compile(
 # plan.protect must, apply.rate must: an argument with its function. The verb keeps file names
 # such as plan.journal as they are.
 _QUALIFIED = re.compile(
-    r"\b(?:plan|apply|sweep|restore|AsyncClient)\."
+    r"\b(?:plan|apply|sweep|restore|rotate|AsyncClient)\."
     rf"(?P<name>{'|'.join(ARGUMENT_OPTIONS)})(?= must\b)"
 )
 # named.glob must: a glob with its rule.

@@ -16,10 +16,10 @@ from losant_tokens.cli._plan_groups import KEEP
 from losant_tokens.jobs import Entry
 
 SYMBOLS: Mapping[str, str] = MappingProxyType(
-    {"delete": "-", "deactivate": "~", "activate": "+", "keep": "="}
+    {"delete": "-", "deactivate": "~", "activate": "+", "rotate": "*", "keep": "="}
 )
 STYLES: Mapping[str, str] = MappingProxyType(
-    {"delete": "red", "deactivate": "yellow", "activate": "green", "keep": "dim"}
+    {"delete": "red", "deactivate": "yellow", "activate": "green", "rotate": "cyan", "keep": "dim"}
 )
 
 _GAP = "  "

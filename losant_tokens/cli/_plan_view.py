@@ -17,10 +17,25 @@ from losant_tokens.cli._plan_groups import CREATING, KEEP, Group, review
 from losant_tokens.cli._plan_status import MAX_AGE, current_time, plan_status
 from losant_tokens.jobs import Header, Outcome, Plan, Report
 
-VERBS = {"delete": "Delete", "deactivate": "Deactivate", "activate": "Activate"}
-PROGRESS_LABELS = {"delete": "Deleting", "deactivate": "Deactivating", "activate": "Activating"}
+VERBS = {
+    "delete": "Delete",
+    "deactivate": "Deactivate",
+    "activate": "Activate",
+    "rotate": "Rotate",
+}
+PROGRESS_LABELS = {
+    "delete": "Deleting",
+    "deactivate": "Deactivating",
+    "activate": "Activating",
+    "rotate": "Rotating",
+}
 
-DONE = {"delete": "Deleted", "deactivate": "Deactivated", "activate": "Activated"}
+DONE = {
+    "delete": "Deleted",
+    "deactivate": "Deactivated",
+    "activate": "Activated",
+    "rotate": "Rotated",
+}
 _MAX_GROUPS = 12
 _LEFT_ALONE = (Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
 

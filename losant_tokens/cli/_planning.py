@@ -7,7 +7,7 @@ from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 from shlex import join
-from typing import Any
+from typing import Any, Literal
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.cli._command_log import printed_waits
@@ -15,7 +15,7 @@ from losant_tokens.cli._connect import ClientFactory
 from losant_tokens.cli._console import is_quiet, print_status, transient_status
 from losant_tokens.cli._errors import BlockedError, UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
-from losant_tokens.cli._job_options import Action, RuleOptions, SafetyOptions
+from losant_tokens.cli._job_options import RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
 from losant_tokens.cli._plan_view import show_plan
 from losant_tokens.cli._state_files import keep_refused_plan
@@ -29,7 +29,7 @@ def selection_planner(
     rules: RuleOptions,
     owners: tuple[Owner, ...],
     safety: SafetyOptions,
-    action: Action,
+    action: Literal["delete", "deactivate", "activate", "rotate"],
     patience: float | None = None,
     grace: timedelta | None = None,
     evidence: Evidence | None = None,

@@ -37,6 +37,21 @@ from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_
 from losant_tokens.jobs._report.plan_page import save_plan_page
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.token_page import TokenPage, TokenPageRow, save_token_page
+from losant_tokens.jobs._rotation.checks import RotationCheck
+from losant_tokens.jobs._rotation.rotate import (
+    RotationRefused,
+    cancel_rotation,
+    check_rotation,
+    resume_rotation,
+    rotate,
+)
+from losant_tokens.jobs._rotation.rotation import (
+    RotatedToken,
+    Rotation,
+    RotationSettings,
+    RotationStage,
+)
+from losant_tokens.jobs._rotation.rotation_journal import read_rotation
 from losant_tokens.jobs._rules import (
     Rule,
     active,
@@ -103,6 +118,12 @@ __all__ = [
     "QuarantineReview",
     "Report",
     "Result",
+    "RotatedToken",
+    "Rotation",
+    "RotationCheck",
+    "RotationRefused",
+    "RotationSettings",
+    "RotationStage",
     "Rule",
     "TokenPage",
     "TokenPageRow",
@@ -112,8 +133,10 @@ __all__ = [
     "any_of",
     "apply",
     "can_create_tokens",
+    "cancel_rotation",
     "check_account",
     "check_report_path",
+    "check_rotation",
     "created_by",
     "expired",
     "expires_within",
@@ -133,8 +156,11 @@ __all__ = [
     "older_than",
     "plan",
     "quarantines_of",
+    "read_rotation",
     "restore",
+    "resume_rotation",
     "review_quarantines",
+    "rotate",
     "save_plan_page",
     "save_token_page",
     "seen_within",

@@ -11,8 +11,8 @@ from losant_tokens import Owner
 from losant_tokens import can_create_tokens as scopes_can_create_tokens
 from losant_tokens._scopes import PUBLISHED
 
-Action = Literal["delete", "deactivate", "activate"]
-ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate")
+Action = Literal["delete", "deactivate", "activate", "rotate"]
+ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate", "rotate")
 
 
 _MANY = 100  # Larger numbers have no decimal places.

@@ -138,7 +138,8 @@ class CommandSink:
             end = end_of(redacted(output.text(), secrets))
         raise SinkError(
             f"The command {self.command[0]!r} {problem}. "
-            + (f"Its output ends with: {end}" if end else "It printed nothing.")
+            + (f"Its output ends with: {end}" if end else "It printed nothing."),
+            is_reported=(process.returncode or 0) > 0,
         )
 
     async def _start(

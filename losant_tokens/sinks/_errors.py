@@ -11,11 +11,15 @@ class SinkError(LosantError):
 
     Attributes:
         ambiguous: Whether the receiver may have what was delivered.
+        is_reported: Whether the receiver itself reported the failure, as a command does that exits
+            with another code than 0.
     """
 
-    def __init__(self, message: str, *, ambiguous: bool = True) -> None:
+    def __init__(self, message: str, *, ambiguous: bool = True, is_reported: bool = False) -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
+        self.is_reported = is_reported
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), ambiguous=self.ambiguous), self.args
+        rebuild = partial(type(self), ambiguous=self.ambiguous, is_reported=self.is_reported)
+        return rebuild, self.args

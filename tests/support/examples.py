@@ -44,7 +44,13 @@ _ACCOUNT = (
     'token = { env = "LOSANT_API_TOKEN" }\\n\' $LOSANT_API_URL '
     "> ~/.config/losant-tokens/config.toml"
 )
+_ROTATION = (
+    "losant-tokens rotate 575ec7417ae143cd83dc4a95 --expires 90d --yes --to-file rotated.txt"
+)
 BEFORE: dict[str, str] = {
+    # The rotated token must be active, so these come before the quarantine.
+    "resume": _ROTATION,
+    "cancel": _ROTATION,
     "account": _ACCOUNT,
     "--resume": "losant-tokens apply plan.jsonl --yes",
     "last": _QUARANTINE,

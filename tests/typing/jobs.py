@@ -9,6 +9,7 @@ import anyio
 
 from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
 from losant_tokens.jobs import Counts, Entry, Header, Outcome, Plan, Progress, Report, Result, Rule
+from losant_tokens.sinks import FileSink
 
 SPAN = timedelta(days=90)
 
@@ -119,6 +120,25 @@ def rules() -> None:
     assert_type(jobs.no_tokens(), Rule)
     assert_type(jobs.active(), Rule)
     assert_type(jobs.name_matches("prod-1", "prod-*"), bool)
+
+
+async def rotations(client: AsyncClient, plan: Plan) -> None:
+    sink = FileSink("{replaces}.token")
+    rotation = await jobs.rotate(client, plan, sink=sink, expires=SPAN, journal="rotation.journal")
+    assert_type(rotation, jobs.Rotation)
+    assert_type(rotation.settings, jobs.RotationSettings)
+    assert_type(rotation.tokens, tuple[jobs.RotatedToken, ...])
+    assert_type(rotation.tokens[0].stage, jobs.RotationStage)
+    assert_type(rotation.next_due_at, datetime | None)
+    assert_type(await jobs.resume_rotation(client, "rotation.journal"), jobs.Rotation)
+    assert_type(await jobs.cancel_rotation(client, "rotation.journal"), jobs.Rotation)
+    assert_type(jobs.read_rotation("rotation.journal"), jobs.Rotation)
+    tokens = [("user", "575ec7417ae143cd83dc4a95")]
+    try:
+        checks = await jobs.check_rotation(client, tokens, expires=SPAN)
+    except jobs.RotationRefused as error:
+        checks = error.checks
+    assert_type(checks, tuple[jobs.RotationCheck, ...])
 
 
 async def mistakes(client: AsyncClient, plan: Plan) -> None:

@@ -97,6 +97,11 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     validators.check_argument(
         validators.integer(minimum=1), "apply", "max_concurrency", concurrency
     )
+    if plan.header.action == "rotate":
+        raise PlanRefused(
+            f"{plan.path} is a plan to rotate tokens, and this would create no successors. Pass it "
+            f"to jobs.rotate."
+        )
     plan.check(client.base_url, None, plan.header.created_at)  # The age is checked later.
     path = Path(journal) if journal is not None else journal_path(plan)
     listener = Listener(on_progress)

@@ -7,7 +7,7 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._rules import Token
-from losant_tokens.jobs._types import Counts, counted
+from losant_tokens.jobs._types import Action, Counts, counted
 
 
 @attrs.frozen(kw_only=True)
@@ -28,14 +28,17 @@ class Guards:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_patterns", PatternSet(self.protect))
 
-    def protection(self, client: AsyncClient, token: Token) -> str | None:
+    def protection(
+        self, client: AsyncClient, token: Token, action: Action = "delete"
+    ) -> str | None:
         """Return why a token must not be touched; `None` if it may be.
 
         Args:
-            client: The client that plans. Its own token is always protected.
+            client: The client that plans. Its own token is protected, unless it is rotated.
             token: The token.
+            action: The action.
         """
-        if client.uses_token(token.id):
+        if client.uses_token(token.id) and action != "rotate":
             return "the token in use"
         if pattern := next(self._patterns.matching(token.id, token.name), None):
             return f"protected by {pattern.text!r}"

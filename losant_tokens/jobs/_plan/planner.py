@@ -36,6 +36,7 @@ from losant_tokens.jobs._plan.settings import (
     Selection,
     check_action,
     check_grace,
+    check_owners,
     distinct_owners,
 )
 from losant_tokens.jobs._plan.summary import PlanSummary
@@ -85,11 +86,12 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     plan.
 
     Args:
-        client: The client that lists the tokens. Its own token is never selected if its id is
-            known.
+        client: The client that lists the tokens. If the id of its own token is known, that token is
+            only selected for the action `rotate`.
         owners: The owners of the tokens.
         select: The rule that selects tokens.
-        action: The action: `delete`, `deactivate` or `activate`. Default: `delete`.
+        action: The action: `delete`, `deactivate`, `activate` or `rotate`. Default: `delete`. A
+            plan to rotate tokens is for `rotate`; `apply` refuses it.
         path: The file of the plan. Default: a temporary file, which is removed with the plan and
             its report, unless a job that applies it is unfinished.
         protect: Ids and name patterns of tokens that are never touched. A name that is equal to a
@@ -136,10 +138,12 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
     validators.check_argument(validators.instance_of(Rule), "plan", "select", select)
     check_action("plan", action)
     check_grace("plan", grace, action)
+    distinct = distinct_owners("plan", owners)
+    check_owners("plan", distinct, action)
     return await make_plan(
         client,
         Selection(
-            rules=dict.fromkeys(distinct_owners("plan", owners), select),
+            rules=dict.fromkeys(distinct, select),
             description=select.description,
             uses_time=select.uses_time,
             patterns=select.patterns,

@@ -81,7 +81,10 @@ class TokenSelector:
             return None
         if reason is None or has_status_after(self.action, token):
             return None
-        protected = self.guards.protection(self.client, token)
+        if self.action == "rotate" and token.is_expired(self.clock.now):
+            # Nothing can use it either.
+            return None
+        protected = self.guards.protection(self.client, token, self.action)
         if protected is None and (protected := seen_reason(self.seen, token.id)) is not None:
             listing.seen += 1
         if protected is None:
@@ -106,6 +109,7 @@ class TokenSelector:
 
 
 def has_status_after(action: Action, token: Token) -> bool:
-    """Return whether a token already has the status that the action would set."""
-    status = {"deactivate": "inactive", "activate": "active"}.get(action)
+    """Return whether a token has the status that the action sets in the end."""
+    # Nothing can use an inactive token, so a successor would have no users.
+    status = {"deactivate": "inactive", "activate": "active", "rotate": "inactive"}.get(action)
     return status is not None and token.status == status

@@ -53,6 +53,7 @@ class Selection:
         grace: The grace period of the deactivated tokens, if there is one.
         quarantines: The ids of the quarantines that the tokens are in.
         policy: The clean-up of a policy file that the plan is made by, if there is one.
+        warns_of_own_token: Whether to warn if the token of the client may be among the tokens.
     """
 
     rules: Mapping[Owner, Rule]
@@ -65,6 +66,7 @@ class Selection:
     grace: timedelta | None = None
     quarantines: tuple[str, ...] = ()
     policy: PolicyReference | None = None
+    warns_of_own_token: bool = True
 
 
 def _zero_or_positive_number(instance: object, field: validators.Field, value: object) -> None:
@@ -160,6 +162,19 @@ def check_grace(function: str, grace: object, action: Action) -> None:
         raise ValidationError(
             f"{function}.grace must be None for the action {action!r}, because only deactivated "
             f"tokens have a grace period"
+        )
+
+
+def check_owners(function: str, owners: Iterable[Owner], action: Action) -> None:
+    """Check that the tokens of the owners can be rotated, if that is the action.
+
+    Raises:
+        ValidationError: They are OAuth tokens.
+    """
+    if action == "rotate" and any(owner.kind == "oauth" for owner in owners):
+        raise ValidationError(
+            f"{function}.owners must not be 'oauth' for the action 'rotate', because only a user "
+            f"can create an OAuth token, by authorizing an application"
         )
 
 

@@ -3,8 +3,9 @@
 This module is pure: it sends no request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Literal
 
 import attrs
@@ -16,10 +17,19 @@ from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import PlanSettings, Selection
-from losant_tokens.jobs._types import Counts, Evidence, Header
+from losant_tokens.jobs._types import Action, Counts, Evidence, Header
 
-Method = Literal["get", "patch", "delete"]
+Method = Literal["get", "patch", "delete", "post", "page"]
 
+# Each token is read before it is changed.
+_METHODS: Mapping[Action, tuple[Method, ...]] = MappingProxyType(
+    {
+        "delete": ("delete", "get"),
+        "deactivate": ("patch", "get"),
+        "activate": ("patch", "get"),
+        "rotate": ("post", "patch", "get", "page", "delete"),
+    }
+)
 _MAX_OWNER_IDS = 100
 _KEPT_CHANGING = "the tokens kept changing while they were listed"
 
@@ -138,7 +148,10 @@ class PlanSummary:
 
     def own_token_warning(self) -> str | None:
         """Return a warning if the token of the client may be among the selected tokens."""
-        is_unknown = self.selection.action != "activate" and self.selector.token_in_use is None
+        # A client is locked out by neither: a rotation goes on with the successor.
+        is_harmless = self.selection.action in {"activate", "rotate"}
+        is_harmless = is_harmless or not self.selection.warns_of_own_token
+        is_unknown = not is_harmless and self.selector.token_in_use is None
         if not is_unknown or not self._selected:
             return None
         return (
@@ -193,10 +206,7 @@ class PlanSummary:
 
     def _cannot_apply(self) -> tuple[str, ...]:
         """Return why the API is certain to refuse the plan to the client's token."""
-        methods: tuple[Method, ...] = (
-            "delete" if self.selection.action == "delete" else "patch",
-            "get",  # It is sent before each change.
-        )
+        methods = _METHODS[self.selection.action]
         owned = [self.client.tokens(owner) for owner in self.selection.rules]
         refusals = (tokens.refusal(method) for tokens in owned for method in methods)
         problems = (str(error).removesuffix(".") for error in refusals if error is not None)

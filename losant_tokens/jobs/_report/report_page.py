@@ -22,7 +22,12 @@ from losant_tokens.jobs._report.page import (
 from losant_tokens.jobs._report.report_data import ReportData
 from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
-_DONE = {"delete": "deleted", "deactivate": "deactivated", "activate": "activated"}
+_DONE = {
+    "delete": "deleted",
+    "deactivate": "deactivated",
+    "activate": "activated",
+    "rotate": "rotated",
+}
 _PENDING = State("pending", "not started")
 # The list begins with the tokens that need attention.
 _STATES = (

@@ -97,6 +97,7 @@ def test_failures(script: str, expected: str) -> None:
 
     assert str(error).startswith(f"The command {expected}")
     assert error.ambiguous is True
+    assert error.is_reported is ("exit code" in expected)
     assert SECRET[:9] not in str(error)
 
 

@@ -19,6 +19,7 @@ VERBS = {
         "Always",
         "Append",
         "Apply",
+        "Cancel",
         "Change",
         "Check",
         "Choose",
@@ -49,7 +50,9 @@ VERBS = {
         "Refuse",
         "Remove",
         "Request",
+        "Replace",
         "Resume",
+        "Rotate",
     ),
     *(
         "Respond",
@@ -90,7 +93,7 @@ OFFLINE = {
     *("sandbox", "demo", "completion", "help", "version"),
     *("account", "account list", "plan show", "plan diff", "audit diff"),
     *("policy", "policy check", "policy test", "policy schema"),
-    *("runs", "runs list", "runs show", "runs prune"),
+    *("runs", "runs list", "runs show", "runs prune", "rotate list"),
 }
 """The commands that send no request to Losant."""
 

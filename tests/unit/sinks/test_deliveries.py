@@ -89,6 +89,6 @@ def test_message() -> None:
 
 def test_error_survives_a_pickle() -> None:
     """An error from another process says whether the receiver may have the delivery."""
-    error = pickle.loads(pickle.dumps(SinkError("no", ambiguous=False)))
+    error = pickle.loads(pickle.dumps(SinkError("no", ambiguous=False, is_reported=True)))
 
-    assert (str(error), error.ambiguous) == ("no", False)
+    assert (str(error), error.ambiguous, error.is_reported) == ("no", False, True)

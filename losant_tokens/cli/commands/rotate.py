@@ -1,0 +1,169 @@
+"""`rotate` and its subcommands: replace tokens by successors, without downtime."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from losant_tokens.cli._console import quiet_output, require_terminal_or_yes, write_output
+from losant_tokens.cli._errors import EXIT_ERROR, UsageError
+from losant_tokens.cli._job_options import (
+    DEFAULT_GRACE,
+    DEFAULT_OWNERS,
+    DEFAULT_SAFETY,
+    NO_RULES,
+    Grace,
+    Owners,
+    RuleOptions,
+    SafetyOptions,
+)
+from losant_tokens.cli._json import as_json
+from losant_tokens.cli._options import (
+    DEFAULT_CONNECTION,
+    ConnectionOptions,
+    Json,
+    Quiet,
+    Yes,
+    flag,
+)
+from losant_tokens.cli._rotation_options import (
+    DEFAULT_OVERLAP,
+    DEFAULT_SINK,
+    AllowUnverified,
+    DryRun,
+    Expires,
+    OptionalRotation,
+    Overlap,
+    RotationName,
+    RotationPlan,
+    SinkOptions,
+    TokenIds,
+)
+
+if TYPE_CHECKING:
+    from losant_tokens import jobs
+
+_HELP = "see losant-tokens rotate resume --help"
+
+
+def rotate(  # noqa: PLR0913 -- one parameter per option
+    ids: TokenIds = (),
+    /,
+    *,
+    expires: Expires = None,
+    sink: SinkOptions = DEFAULT_SINK,
+    overlap: Overlap = DEFAULT_OVERLAP,
+    grace: Grace = DEFAULT_GRACE,
+    allow_unverified: AllowUnverified = False,
+    plan: RotationPlan = None,
+    rules: RuleOptions = NO_RULES,
+    owners: Owners = DEFAULT_OWNERS,
+    safety: SafetyOptions = DEFAULT_SAFETY,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Annotated[Json, Parameter(help="Write the outcome as JSON, without secrets.")] = False,
+    quiet: Quiet = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Replace tokens by new ones that do the same."""
+    from losant_tokens import jobs
+    from losant_tokens.cli import _rotations
+    from losant_tokens.cli._console import print_status
+
+    until = _rotations.read_expiry_of_successors(expires)
+    if not dry_run:
+        require_terminal_or_yes("rotate", yes=yes)
+    with quiet_output(quiet):
+        tokens = _rotations.chosen_tokens(ids, plan, rules, owners, safety, connection)
+        count = tokens.header.total.selected if isinstance(tokens, jobs.Plan) else len(tokens)
+        if not count:
+            print_status("Nothing to rotate: no token is selected.")
+            return 0
+        chosen = None
+        if not dry_run:
+            chosen = _rotations.chosen_sink(sink, connection, count=count, json=json)
+        decision = _rotations.confirmed(
+            tokens,
+            until,
+            overlap,
+            connection,
+            allow_unverified=allow_unverified,
+            dry_run=dry_run,
+            yes=yes,
+        )
+        if decision is None or chosen is None:
+            return 0
+        is_confirmed, may_be_unverified = decision
+        if not is_confirmed:
+            return EXIT_ERROR
+        options = (*sink.arguments(), *connection.arguments())
+        return _rotations.Rotator(connection, json, options).start(
+            tokens, chosen, until, overlap, grace, allow_unverified=may_be_unverified
+        )
+
+
+def list_rotations(
+    *,
+    json: Annotated[Json, Parameter(help="Write JSON, with all tokens.")] = False,
+) -> int:
+    """List rotations and the stages of their tokens."""
+    from losant_tokens.cli import _rotation_view
+    from losant_tokens.cli._rotations import all_rotations
+
+    rotations = all_rotations()
+    if json:
+        write_output(as_json([_rotation_view.as_json_values(one) for one in rotations]))
+    else:
+        _rotation_view.show_rotations(rotations)
+    return 0
+
+
+def resume_rotation(
+    rotation: OptionalRotation = None,
+    /,
+    *,
+    due: Annotated[bool, flag("Resume all rotations whose overlap has ended.")] = False,
+    sink: SinkOptions = DEFAULT_SINK,
+    json: Annotated[Json, Parameter(help="Write the outcome as JSON, without secrets.")] = False,
+    quiet: Quiet = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Resume a rotation, or deactivate its old tokens when they are due."""
+    from losant_tokens.cli import _rotations
+    from losant_tokens.cli._console import print_status
+
+    if (rotation is None) is not due:
+        raise UsageError("name a rotation or pass --due, but not both", _HELP)
+    with quiet_output(quiet):
+        rotator = _rotations.Rotator(connection, json, (*sink.arguments(), *connection.arguments()))
+        if rotation is None:
+            found = _rotations.due_rotations()
+            if not found:
+                print_status("No rotation is due.")
+            # A nightly run has no sink, so it only deactivates old tokens.
+            return max((rotator.resume(one, None) for one in found), default=0)
+        one = _rotations.find_rotation(rotation)
+        count = sum(token.needs_sink for token in one.tokens)
+        chosen = None
+        if count:
+            chosen = _rotations.chosen_sink(sink, connection, count=count, json=json)
+        return rotator.resume(one, chosen)
+
+
+def cancel_rotation(
+    rotation: RotationName,
+    /,
+    *,
+    yes: Yes = False,
+    json: Annotated[Json, Parameter(help="Write the outcome as JSON, without secrets.")] = False,
+    quiet: Quiet = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Cancel a rotation, and keep the old tokens."""
+    from losant_tokens.cli import _rotations
+
+    require_terminal_or_yes("rotate cancel", yes=yes)
+    with quiet_output(quiet):
+        found: jobs.Rotation = _rotations.find_rotation(rotation)
+        if not yes and not _rotations.confirm_cancel(found):
+            return EXIT_ERROR
+        return _rotations.Rotator(connection, json).cancel(found)

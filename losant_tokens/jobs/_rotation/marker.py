@@ -1,0 +1,32 @@
+"""The marker in the description of a successor, by which a lost one is found."""
+
+from losant_tokens import _validators as validators
+from losant_tokens.jobs._rules import Token
+
+MAX_DESCRIPTION = 32767
+"""The maximum length of a description, in UTF-16 code units (source: the API's JSON schema)."""
+
+
+def marker_of(rotation_id: str, token_id: str) -> str:
+    """Return the marker of the successors of a token in one rotation."""
+    return f"[rotation {rotation_id} of {token_id}]"
+
+
+def marked(description: str | None, marker: str) -> str:
+    """Return a description that ends in a marker. A long description is cut off."""
+    text = description or ""
+    room = MAX_DESCRIPTION - len(marker) - 1
+    if validators.utf16_length(text) > room:
+        # A character takes one or two code units, so this never cuts too little.
+        text = text.encode("utf-16-le", "surrogatepass")[: 2 * room].decode("utf-16-le", "ignore")
+    return f"{text} {marker}" if text else marker
+
+
+def unmarked(description: str | None, marker: str) -> str:
+    """Return a description without its marker."""
+    return (description or "").removesuffix(marker).removesuffix(" ")
+
+
+def has_marker(token: Token, marker: str) -> bool:
+    """Return whether the description of a token ends in a marker."""
+    return (token.description or "").endswith(marker)
