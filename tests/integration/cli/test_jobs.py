@@ -120,6 +120,7 @@ def test_plan_as_json(fake: FakeLosant, service: str, command: Command, state: P
         "rule": "expired",
         "owners": {"user": {"listed": 11, "selected": 5, "protected": 0}},
         "protected": [],
+        "policy": None,
         "seen": None,
         "tokenInUse": None,
         "tokenExpires": None,
