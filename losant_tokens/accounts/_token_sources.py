@@ -1,5 +1,6 @@
 """The places that a token can come from: a variable, a file, a command or a keyring."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterable
@@ -119,15 +120,19 @@ class CommandToken:
                 )
         except OSError as error:
             return f"cannot be started: {reason(error)}"
-        # Leaving the block because of an error or a cancellation kills the process.
         async with process:
-            async with anyio.create_task_group() as group:
-                for stream, buffer in ((process.stdout, output), (process.stderr, errors)):
-                    group.start_soon(buffer.fill, stream, group.cancel_scope)
-            if output.is_full or errors.is_full:
-                process.kill()
-                return f"was killed, because it wrote more than {MAX_TOKEN_SIZE:,} bytes"
-            code = await process.wait()
+            try:
+                async with anyio.create_task_group() as group:
+                    for stream, buffer in ((process.stdout, output), (process.stderr, errors)):
+                        group.start_soon(buffer.fill, stream, group.cancel_scope)
+                if output.is_full or errors.is_full:
+                    return f"was killed, because it wrote more than {MAX_TOKEN_SIZE:,} bytes"
+                code = await process.wait()
+            finally:
+                # anyio kills it only after a cancellation of its own, and otherwise waits for it.
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
         if code < 0:
             return f"was ended by signal {-code}"
         return f"failed with exit code {code}" if code else ""

@@ -17,7 +17,7 @@ from losant_tokens import (
     httpx_transport,
 )
 from losant_tokens.accounts import Account, config_path, find, load
-from losant_tokens.cli._console import print_warning
+from losant_tokens.cli._console import print_status, print_warning
 from losant_tokens.cli._errors import BlockedError, CommandError
 from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
 from losant_tokens.cli._token_memory import tokens_in_memory
@@ -83,6 +83,8 @@ def credentials(connection: ConnectionOptions, *, required: bool = True) -> dict
         return {}
     tokens = tokens_in_memory()
     if account not in tokens:
+        if connection.account is None:
+            print_status(f"Using the default account {account.name} at {account.base_url}.")
         tokens[account] = anyio.run(account.read_token)
     return {"token": tokens[account], "base_url": account.base_url}
 

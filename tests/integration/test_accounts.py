@@ -1,5 +1,6 @@
 """Accounts: tokens from commands, and the client for an account."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -72,6 +73,20 @@ async def test_command_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("losant_tokens.accounts._token_sources._COMMAND_TIMEOUT", 0.01)
     with pytest.raises(TokenUnavailable, match=r"did not end within 0\.01 seconds, so it was"):
         await CommandToken(("sleep", "60")).read()
+
+
+async def test_cancellation_kills_the_command(tmp_path: Path) -> None:
+    """A task that is cancelled does not wait for the command, and the command does not go on."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    task = asyncio.create_task(shell(f"echo $$ > {pipe}; exec sleep 60").read())
+    with anyio.fail_after(10):
+        pid = await anyio.Path(pipe).read_text()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
 
 
 async def test_client_for_an_account(

@@ -77,6 +77,8 @@ def test_default_account(
     """The default account is used if the environment has no token, and only then."""
     config.write_text(f'default_account = "staging"\n{config.read_text()}')
     assert "staging-token" in command("list", "--columns", "name")[1]
+    _, _, err = command("plan", "--named", "staging-*", "--json")
+    assert "Using the default account staging at http://" in err
 
     monkeypatch.setenv("LOSANT_API_URL", service)
     monkeypatch.setenv("LOSANT_API_TOKEN", prod)
