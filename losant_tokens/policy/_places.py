@@ -102,13 +102,15 @@ class _Scanner:
         path: Path = ()
         for parent in parents:
             path = self._last_item((*path, parent))
+            self.lines.setdefault(path, self.tokens[start][1])
         path = (*path, key)
         while self._take() != "]" or self._next == "]":
             pass
+        self.lines.setdefault(path, self.tokens[start][1])
         if is_item:
             self._lengths[path] = self._lengths.get(path, 0) + 1
             path = self._last_item(path)
-        self.lines.setdefault(path, self.tokens[start][1])
+            self.lines[path] = self.tokens[start][1]
         return path
 
     def _last_item(self, path: Path) -> Path:

@@ -261,7 +261,7 @@ def _check_contents(data: dict[str, Any]) -> Iterator[Problem]:
         expected = test.get("expect") if isinstance(test, dict) else None
         for place, name in enumerate(expected if isinstance(expected, list) else []):
             if isinstance(name, str) and name not in known:
-                close = get_close_matches(name, [one for one in known if one], n=1)
+                close = get_close_matches(name, [one for one in known if isinstance(one, str)], n=1)
                 hint = f": did you mean {close[0]}?" if close else ""
                 text = f'"{shortened(name)}" is the name of no rule and no clean-up{hint}'
                 yield ("tests", number, "expect", place), text
@@ -306,9 +306,9 @@ def _check_cleanup(data: dict[str, Any]) -> Iterator[Problem]:
         yield (), 'needs action = "deactivate" or action = "delete", or steps'
     if action is not None and steps is not None:
         yield ("steps",), "cannot be combined with action: steps have actions of their own"
-    actions = {action}
+    actions = [action]
     if isinstance(steps, list):
-        actions |= {step.get("action") for step in steps if isinstance(step, dict)}
+        actions += [step.get("action") for step in steps if isinstance(step, dict)]
         yield from _check_steps(steps)
     if "delete" in actions and "protect" not in data:
         yield (

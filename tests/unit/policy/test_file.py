@@ -79,6 +79,8 @@ CASES = [
     (CLEANUP.replace("deactivate", "activate"), '5: cleanups[0].action: must be one of deactivate, delete, but it is "activate"'),
     (CLEANUP.replace("deactivate", "delet"), '5: cleanups[0].action: must be one of deactivate, delete, but it is "delet": did you mean delete?'),
     (CLEANUP.replace("deactivate", "delete"), "2: cleanups[0].protect: is required if tokens are deleted: write protect = [] if none needs protection"),
+    (CLEANUP.replace('"deactivate"', "[]"), "5: cleanups[0].action: must be a string, but it is a list"),
+    (RULE.replace('"never-expires"', "1") + SAMPLE, '3: rules[0].name: must be a string, but it is a number; 11: tests[0].expect[0]: "never-expires" is the name of no rule and no clean-up'),
     (CLEANUP.replace("max_changes = 50", ""), "2: cleanups[0].max_changes: is required"),
     (CLEANUP.replace("50", "0"), "6: cleanups[0].max_changes: must be at least 1, but it is 0"),
     (CLEANUP.replace("50", "1.5"), "6: cleanups[0].max_changes: must be an integer, but it is a number"),
