@@ -58,9 +58,9 @@ def tests(session: nox.Session) -> None:
     """Run all tests. They must cover every line and branch of the package."""
     install(session, "--editable", ".[dev]")
     session.run("coverage", "erase")
-    # More workers than cores, because tests spend half of their time waiting for timeouts and for
-    # subprocesses.
-    workers = (os.cpu_count() or 1) + 3
+    # More workers than cores, because with --run-slow jobs start at their real rate, so tests wait
+    # for much of their time.
+    workers = (os.cpu_count() or 1) + 4
     several = () if session.posargs else (f"--numprocesses={workers}", "--dist=worksteal")
     session.run("coverage", "run", "-m", "pytest", "--run-slow", *several, *session.posargs)
     session.run("coverage", "combine", "--quiet")
