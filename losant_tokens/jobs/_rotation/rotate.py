@@ -217,10 +217,40 @@ async def _opened(client: AsyncClient, journal: str | os.PathLike[str]) -> Rotat
     if rotation.base_url != client.base_url:
         problem = f"is for {rotation.base_url}, but the client uses {client.base_url}."
     problem = problem or other_claim(owners, rotation.account, client.account)
-    if problem is not None:
+    try:
+        if problem is not None:
+            raise PlanRefused(f"{rotation.path} {problem}")  # noqa: TRY301 -- closes the file, too
+        await _confirm_account(client, rotation)
+    except BaseException:
         opened.close()
-        raise PlanRefused(f"{rotation.path} {problem}")
+        raise
     return opened
+
+
+async def _confirm_account(client: AsyncClient, rotation: Rotation) -> None:
+    """Check that the client can read a token of the rotation.
+
+    In another account, no token of the rotation exists. Then a successor would count as deleted,
+    and a search would not find it.
+
+    Raises:
+        PlanRefused: The client can read none of its tokens.
+    """
+    unfinished = [token for token in rotation.tokens if not token.is_settled]
+    for token in unfinished:
+        for token_id in (token.id, *token.successor_ids):
+            try:
+                await client.tokens(token.owner).get(token_id)
+            except NotFound as error:
+                if not error.is_from_api:
+                    raise
+            else:
+                return
+    if unfinished:
+        raise PlanRefused(
+            f"{rotation.path} cannot be continued, because the API has none of its tokens for this "
+            f"client. Use a token of the account that it began with."
+        )
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
@@ -431,7 +461,9 @@ class _Run:
     async def _retire_due(self) -> None:
         """Deactivate the old tokens whose overlap has ended."""
         rotation = self.journal.rotation
-        now = await self._now()
+        # A request has shown the server's time: an overlap must not end early because the clock of
+        # this machine is wrong.
+        now = time_of(self.client)
         due = [n for n, token in enumerate(rotation.tokens) if rotation.is_due(token, now)]
         own = [number for number in due if self._is_own(number)]
         others = [number for number in due if number not in own]
@@ -444,17 +476,6 @@ class _Run:
                 await self._retirement(client).retire(own)
         elif own:
             await self._retirement(self.client).retire(own)
-
-    async def _now(self) -> datetime:
-        """Return the time, by the server's clock if a request can show it.
-
-        This machine's clock may be wrong, and an overlap must not end early.
-        """
-        for token in self.journal.rotation.tokens:
-            if self.client.server_time() is None and token.stage is RotationStage.DELIVERED:
-                with suppress(NotFound):
-                    await self.client.tokens(token.owner).get(token.id)
-        return time_of(self.client)
 
     def _is_own(self, number: int) -> bool:
         """Return whether the client uses a token that is to be deactivated."""

@@ -6,7 +6,6 @@ far, as in the journal of a job. A last line that was torn by a crash is cut off
 secret.
 """
 
-import contextlib
 import json
 import os
 import zlib
@@ -251,7 +250,10 @@ class _Contents:
         if not self.header:
             if (data["format"], data["version"]) != (FORMAT, VERSION):
                 raise ValueError(data)
-            self.header = data
+            # All members are read, so that a header that lacks one is refused here.
+            parse_settings(data["settings"])
+            parse_timestamp(data["created"])
+            self.header = data | {name: data[name] for name in ("id", "baseUrl", "account")}
         elif len(self.tokens) < self.header["tokens"]:
             self.tokens.append(parse_token(data))
         else:
@@ -269,23 +271,12 @@ class _Contents:
                 f"{self.path} is not the journal of a rotation, or it lacks lines. Restore the "
                 f"file from a copy."
             )
-        with self._refused_header():
-            return Rotation(
-                id=str(self.header["id"]),
-                path=self.path,
-                created_at=parse_timestamp(self.header["created"]),
-                base_url=str(self.header["baseUrl"]),
-                account=self.header["account"],
-                settings=parse_settings(self.header["settings"]),
-                tokens=tuple(self.tokens),
-            )
-
-    @contextlib.contextmanager
-    def _refused_header(self) -> Any:
-        try:
-            yield
-        except (ValueError, KeyError, TypeError, OverflowError):
-            raise JournalError(
-                f"{self.path} cannot be read: its first line is not that of a rotation. Use the "
-                f"release that wrote it."
-            ) from None
+        return Rotation(
+            id=str(self.header["id"]),
+            path=self.path,
+            created_at=parse_timestamp(self.header["created"]),
+            base_url=str(self.header["baseUrl"]),
+            account=self.header["account"],
+            settings=parse_settings(self.header["settings"]),
+            tokens=tuple(self.tokens),
+        )

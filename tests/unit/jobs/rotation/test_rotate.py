@@ -7,13 +7,28 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
-from losant_tokens import ApiTokenPatch, AsyncClient, Owner, RetryPolicy, Secret, jobs
+from losant_tokens import (
+    ApiToken,
+    ApiTokenPatch,
+    AsyncClient,
+    NewApiToken,
+    OrgRole,
+    Owner,
+    ResourceRole,
+    RetryPolicy,
+    Secret,
+    jobs,
+)
 from losant_tokens.errors import ScopeError, ValidationError
-from losant_tokens.jobs import RotationRefused, RotationStage
+from losant_tokens.jobs import RotatedToken, RotationRefused, RotationStage
 from losant_tokens.jobs._rotation import verification
+from losant_tokens.jobs._rotation.checks import check_token, difference, drift, successor_of
 from losant_tokens.jobs._rotation.marker import MAX_DESCRIPTION, marked, unmarked
-from tests.support.rotations import LIFETIME, URL, World
+from losant_tokens.jobs._rotation.rotation import advanced
+from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
+from tests.support.rotations import LIFETIME, URL, Killed, World
 
 APPLICATION = "application:" + "a" * 24
 DAY = timedelta(days=1)
@@ -451,3 +466,121 @@ def test_marker() -> None:
     long = marked("🌱" * MAX_DESCRIPTION, "[m]")
     assert len(long.encode("utf-16-le")) // 2 in {MAX_DESCRIPTION, MAX_DESCRIPTION - 1}
     assert long.endswith("🌱 [m]")
+
+
+# --- Rare cases ------------------------------------------------------------------------------
+
+
+async def test_other_user(world: World) -> None:
+    """A rotation does not go on with a token of another user, who has none of its tokens."""
+    old = world.add()
+    await world.rotate(old.id, overlap=DAY)
+    other = World(world.folder)
+    async with other.client() as client:
+        with pytest.raises(jobs.PlanRefused, match="the API has none of its tokens"):
+            await jobs.cancel_rotation(client, world.journal)
+        with pytest.raises(jobs.PlanRefused, match="the API has none of its tokens"):
+            await jobs.resume_rotation(client, world.journal)
+
+    assert stages(await world.resume()) == ["delivered"]
+
+
+async def test_one_process(world: World) -> None:
+    """Only one process at a time goes on with a rotation."""
+    old = world.add()
+    await world.rotate(old.id, overlap=DAY)
+    opened = RotationJournal.open(world.journal)
+    with opened:
+        assert jobs.read_rotation(world.journal).is_running
+        with pytest.raises(jobs.JournalError, match="is in use: another process goes on"):
+            await world.resume()
+    assert not jobs.read_rotation(world.journal).is_running
+
+
+async def test_journal_cannot_be_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step is taken that the journal does not have."""
+    old = world.add()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    await world.rotate(old.id, overlap=DAY)
+    opened = RotationJournal.open(world.journal)
+    with opened, monkeypatch.context() as patch:
+        patch.setattr("losant_tokens.jobs._rotation.rotation_journal._write_all", full)
+        for _ in range(2):
+            with pytest.raises(jobs.JournalError, match="cannot be written: No space left"):
+                await opened.record(0, {"is": "retired"})
+        assert stages(opened.rotation) == ["delivered"]
+
+
+@pytest.mark.parametrize("status", ["inactive", "expired"])
+async def test_successor_is_of_no_use(world: World, status: str) -> None:
+    """The old token stays active if its successor is inactive or has expired."""
+    old = world.add()
+    rotation = await world.rotate(old.id, overlap=DAY)
+    world.fake.clock_offset = 2 * DAY if status == "inactive" else 2 * LIFETIME
+    if status == "inactive":
+        async with world.client() as client:
+            successor = str(rotation.tokens[0].successor_id)
+            await client.user_api_token.patch(successor, ApiTokenPatch(status="inactive"))
+
+    rotation = await world.resume(world.client(world.fake.access_token()))
+
+    assert stages(rotation) == ["delivered"]
+    assert "was not deactivated" in str(rotation.tokens[0].error)
+    assert world.token(old.id).status == "active"
+
+
+def test_differences() -> None:
+    """A successor that differs from the request is no copy."""
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    old = ApiToken(id="a", scope=("all.User",))
+    made = NewApiToken(id="b", scope=("all.User",), expiration_date=later, token=Secret("x"))
+
+    assert difference(old, made) is None
+    assert difference(old, evolve(made, scope=("all.User.read",))) is not None
+    assert difference(old, evolve(made, expiration_date=None)) is not None
+    assert difference(old, evolve(made, status="inactive")) is not None
+    planned = RotatedToken(owner=Owner.user(), id="a", name="")
+    assert drift(planned, old) is None
+    assert "has another name" in str(drift(planned, evolve(old, name="x")))
+    assert "was changed" in str(drift(planned, evolve(old, last_updated=later)))
+    unreadable = evolve(old, unreadable=frozenset({"org_roles"}), status="active")
+    client = AsyncClient("opaque", base_url=URL)
+    check = check_token(client, Owner.user(), unreadable, later, later)
+    assert "the API's values of org_roles cannot be read" in str(check.problem)
+    assert check.is_in_use is None
+    roles = (OrgRole("b" * 24, "view", application_roles=(ResourceRole("c" * 24, "view"),)),)
+    assert successor_of(evolve(old, name="x", org_roles=roles), "", later).org_roles == roles
+
+
+async def test_plan_of_the_deactivation_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deactivation that failed is resumed, unless a successor is gone meanwhile."""
+    one, two = world.add("ci-1"), world.add("ci-2")
+
+    async def fail(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("losant_tokens.jobs._rotation.retirement.apply", fail)
+        with pytest.raises(Killed):
+            await world.rotate(one.id, two.id)
+    gone = str(jobs.read_rotation(world.journal).tokens[1].successor_id)
+    async with world.client() as client:
+        await client.user_api_token.delete(gone)
+
+    rotation = await world.resume()
+
+    assert stages(rotation) == ["retired", "delivered"]
+    assert world.token(two.id).status == "active"
+    assert len(list(world.folder.glob("*.retire-*.jsonl"))) == 2
+
+
+def test_altered_events() -> None:
+    """An event that no release writes is refused."""
+    token = RotatedToken(owner=Owner.user(), id="a", name="")
+    with pytest.raises(ValueError, match="error"):
+        advanced(token, {"is": "noted", "error": 3})
