@@ -234,6 +234,7 @@ APPLY = f"""\
 
 Each token is read again before its change, and left alone if it has changed
 since the plan. Ctrl-C stops after the requests in flight; --resume continues.
+If an audit log protects tokens of the plan, its new entries are read first.
 
 Examples:
   losant-tokens apply plan.jsonl

@@ -64,12 +64,12 @@ class AuditLogServer:
         found = [entry for entry in self.entries if self._matches(entry, query)]
         found.sort(key=_time_of, reverse=query["sortDirection"] == "desc")
         size = min(int(query["perPage"]), self.cap)
-        first = int(query["page"]) * size
+        first = int(query.get("page", 0)) * size
         page = {
             "items": found[first : first + size],
             "totalCount": len(found) if self.states_total else None,
             "perPage": size,
-            "page": int(query["page"]),
+            "page": int(query.get("page", 0)),
             "sortField": "creationDate",
             "sortDirection": query["sortDirection"],
         }

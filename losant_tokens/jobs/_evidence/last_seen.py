@@ -5,7 +5,7 @@ Only this module of the package waits for the network. `log_cursor` decides what
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,9 @@ PAGE_SIZE = 1000
 PATIENCE = 300.0
 """The default time to wait for the end of an outage, in seconds."""
 
+# Both ends of the period are always sent, because their defaults are not documented.
+_END_MARGIN = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(minutes=1)  # because the server's time is known to about a second
 _MAX_FILTERED = 20  # tokens that the filter names; for more, all entries of tokens are read
 _MAX_READINGS = 3
@@ -218,7 +221,12 @@ class _Reader:
             EvidenceError: The entry cannot be read.
         """
         page = await self._page(
-            throttle, source, sort_direction="asc", sort_field="creationDate", per_page=1, page=0
+            throttle,
+            source,
+            sort_direction="asc",
+            sort_field="creationDate",
+            per_page=1,
+            start=_EPOCH,
         )
         if not page.items and not page.unreadable_items:
             return None
@@ -272,9 +280,10 @@ class _Reader:
         return await self._read_once(throttle, source)
 
     async def _read_once(self, throttle: Throttle, source: LogSource) -> LogCursor:
-        cursor = LogCursor(str(source), self.start, self._page_size)
+        end = None if self.until is None else self.until + _END_MARGIN
+        cursor = LogCursor(str(source), self.start, self._page_size, end)
         while not cursor.is_done and not self._has_seen_all(cursor):
-            window: dict[str, Any] = {"start": self.start, "end": cursor.end}
+            window = {} if cursor.end is None else {"end": cursor.end}
             try:
                 page = await self._page(
                     throttle,
@@ -284,7 +293,8 @@ class _Reader:
                     filter=self._filter(),
                     page=cursor.page,
                     per_page=cursor.size,
-                    **{name: time for name, time in window.items() if time is not None},
+                    start=self.start or _EPOCH,
+                    **window,
                 )
             except ResponseTooLarge:
                 if not cursor.halve():
