@@ -191,6 +191,7 @@ _OwnerText = NewType("_OwnerText", str)
 _AuditLog = NewType("_AuditLog", str)
 _Variable = NewType("_Variable", str)
 _Text = NewType("_Text", str)
+_TokenPath = NewType("_TokenPath", str)
 
 
 @frozen
@@ -207,7 +208,7 @@ class _Keyring:
 @frozen
 class _Token:
     env: _Variable | None = None
-    file: _Text | None = None
+    file: _TokenPath | None = None
     command: tuple[_Text, ...] | None = None
     keyring: _Keyring | None = None
 
@@ -298,6 +299,7 @@ def _register(converter: Any) -> None:
         (_AuditLog, check_audit_log),
         (_Variable, _check_variable),
         (_Text, _check_text),
+        (_TokenPath, _check_path),
     ):
         converter.register_structure_hook(name, checked(check))
 
@@ -374,6 +376,14 @@ def _check_text(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValidationError("must be a string that is not empty")
     return value
+
+
+def _check_path(value: object) -> str:
+    text = _check_text(value)
+    if not text.startswith(("/", "~")):
+        # Otherwise, the folder in which the command runs would decide which token is sent.
+        raise ValidationError("must be an absolute path, or begin with ~")
+    return text
 
 
 def _kind(value: object) -> str:

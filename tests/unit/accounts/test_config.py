@@ -115,6 +115,8 @@ def test_all_mistakes_are_reported_at_once(file: Path) -> None:
         token = {{ command = ["op", 5, ""], envv = "D" }}
         [accounts.name]
         token = {{ env = "NOT A NAME" }}
+        [accounts.relative]
+        token = {{ file = "token" }}
         """,
     )
 
@@ -137,6 +139,7 @@ def test_all_mistakes_are_reported_at_once(file: Path) -> None:
         ("accounts.extra.token.command[2]", "must be a string that is not empty"),
         ("accounts.extra.token.envv", "there is no such setting. Did you me"),
         ("accounts.name.token.env", "must be the name of an environment v"),
+        ("accounts.relative.token.file", "must be an absolute path, or begin w"),
         ("default_account", "The name of an account must be up to"),
         ("colour", "there is no such setting. The settin"),
     ]
