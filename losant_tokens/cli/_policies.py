@@ -41,8 +41,12 @@ def read_policy(path: Path) -> policy.Policy:
     return loaded
 
 
-def valid_policy(path: Path) -> policy.Policy:
+def valid_policy(path: Path, hint: str = "") -> policy.Policy:
     """Return a policy for a command that does something with it.
+
+    Args:
+        path: The file.
+        hint: What to do if it does not exist.
 
     Raises:
         CommandError: The file has mistakes, or cannot be read.
@@ -50,9 +54,7 @@ def valid_policy(path: Path) -> policy.Policy:
     try:
         return read_policy(path)
     except FileNotFoundError:
-        raise CommandError(
-            f"{escaped(str(path))} does not exist", "name the policy file: --policy-file FILE"
-        ) from None
+        raise CommandError(f"{escaped(str(path))} does not exist", hint) from None
     except policy.PolicyError as error:
         if len(error.mistakes) == 1:
             (line,) = error.lines()
@@ -75,7 +77,7 @@ def find_cleanup(path: Path | None, name: str) -> policy.Cleanup:
         CommandError: The file has mistakes, or cannot be read.
     """
     path = path or DEFAULT_FILE
-    loaded = valid_policy(path)
+    loaded = valid_policy(path, "name the policy file: --policy-file FILE")
     names = [one.name for one in loaded.cleanups]
     if name not in names:
         known = f"its clean-ups are {', '.join(names)}" if names else "it has none"

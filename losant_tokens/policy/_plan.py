@@ -130,6 +130,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     except jobs.GuardRefused as error:
         message = str(error)
         for advice, key in _KEYS.items():
+            if key == "max_changes" and max_changes is not None:
+                continue
             message = message.replace(advice, f"change '{key}' in the policy file")
         refused = jobs.GuardRefused(message, plan=error.plan)
     raise refused

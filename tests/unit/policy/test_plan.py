@@ -83,7 +83,12 @@ async def test_narrowed_plan(client: AsyncClient, tmp_path: Path) -> None:
         (CI, {"step": "delete"}, ValidationError, "'old-ci', which are deactivate, but it is"),
         (STALE, {"step": "delete", "select": jobs.expired()}, ValidationError, "must be None"),
         (CI.replace("50", "3"), {}, GuardRefused, "4 tokens were selected, which is more than 3"),
-        (CI, {"max_changes": 2}, GuardRefused, "4 tokens were selected, which is more than 2"),
+        (
+            CI,
+            {"max_changes": 2},
+            GuardRefused,
+            "is more than 2. Select fewer, or pass a larger max",
+        ),
         (CI.replace("50", "3"), {}, GuardRefused, "change 'max_changes' in the policy file"),
         (CI + 'protect = ["x"]', {}, GuardRefused, "change 'allow_unmatched' in the policy"),
         (
