@@ -1,7 +1,7 @@
 """`run`: list the tokens of many accounts, and decide the findings."""
 
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -16,11 +16,20 @@ from losant_tokens.audit._checks import STALE_AFTER, AuditContext, Token
 from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
 from losant_tokens.audit._rules import AuditRule, enabled_rules, rules_of
 from losant_tokens.audit._store import Place, Store
-from losant_tokens.errors import LosantError, PaginationDriftWarning, TokenExpired, Unauthorized
+from losant_tokens.errors import (
+    LosantError,
+    PaginationDriftWarning,
+    ServerError,
+    TokenExpired,
+    TooManyRequests,
+    TransportError,
+    Unauthorized,
+)
 from losant_tokens.policy import Policy
 
 _PAGE_SIZE = 1000
 _PATIENCE = 300.0  # seconds
+_SHARED_FAILURES = (Unauthorized, TokenExpired, TransportError, ServerError, TooManyRequests)
 
 
 def _as_owners(owners: Iterable[Owner]) -> tuple[Owner, ...]:
@@ -204,10 +213,8 @@ class _Auditor:
                 owners, problem = await _owners(target, client)
                 account = attrs.evolve(account, problem=problem)
                 context, account = await self._read_logs(target, client, account)
-                results = [
-                    result async for result in self._audit_owners(place, client, owners, context)
-                ]
-                account = attrs.evolve(account, owners=tuple(results))
+                results = await self._audit_owners(place, client, owners, context)
+                account = attrs.evolve(account, owners=results)
         except LosantError as error:
             account = attrs.evolve(account, problem=str(error))
         self._report(finished=1)
@@ -245,21 +252,28 @@ class _Auditor:
 
     async def _audit_owners(
         self, place: int, client: AsyncClient, owners: Sequence[Owner], context: AuditContext
-    ) -> AsyncIterator[AuditedOwner]:
-        """Audit one owner after the other. A token that is invalid is not tried again."""
-        refusal: str | None = None
+    ) -> tuple[AuditedOwner, ...]:
+        """Audit one owner after the other.
+
+        After a failure that all owners share, such as a refused token or an outage that outlasts
+        the patience, the others are not tried.
+        """
+        results: list[AuditedOwner] = []
+        shared: str | None = None
         for number, owner in enumerate(owners):
-            if refusal is not None:
-                yield AuditedOwner(owner=owner, problem=refusal)
+            if shared is not None:
+                results.append(AuditedOwner(owner=owner, problem=shared))
                 continue
             where = Place(place, number, client.base_url)
             try:
-                yield await self._audit_owner(client, attrs.evolve(context, owner=owner), where)
+                result = await self._audit_owner(client, attrs.evolve(context, owner=owner), where)
             except LosantError as error:
                 await anyio.to_thread.run_sync(self.store.discard, where)
-                yield AuditedOwner(owner=owner, problem=str(error))
-                if isinstance(error, Unauthorized | TokenExpired):
-                    refusal = str(error)
+                result = AuditedOwner(owner=owner, problem=str(error))
+                if isinstance(error, _SHARED_FAILURES):
+                    shared = result.problem
+            results.append(result)
+        return tuple(results)
 
     async def _audit_owner(
         self, client: AsyncClient, context: AuditContext, place: Place

@@ -17,7 +17,7 @@ from losant_tokens.cli._errors import (
     UsageError,
     explain,
 )
-from losant_tokens.cli._job_options import HtmlFile, Owners
+from losant_tokens.cli._job_options import HtmlFile, Owners, Patience
 from losant_tokens.cli._options import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from losant_tokens import audit, policy
 
 _PAGE_SIZE = 1000
+_PATIENCE = 300.0  # seconds
 Severity = Literal["info", "low", "medium", "high", "critical"]
 FailOn = Annotated[
     Severity | None,
@@ -92,6 +93,7 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     prometheus: Annotated[
         Path | None, Parameter(metavar="FILE", help="Write metrics for Prometheus to FILE.")
     ] = None,
+    patience: Patience = None,
     page_size: PageSize = None,
     quiet: Quiet = False,
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
@@ -108,7 +110,9 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     rules = None if policy is None else valid_policy(policy)
     with quiet_output(quiet):
         connections = selected_connections(connection)
-        with _run(connections, (owner, seen_in), rules, (only, ignore), page_size) as result:
+        with _run(
+            connections, (owner, seen_in), rules, (only, ignore), (page_size, patience)
+        ) as result:
             _print_problems(result)
             saved = {
                 kind: result.save(path, kind)  # type: ignore[arg-type]  # the keys are formats
@@ -155,7 +159,7 @@ def _run(
     selection: tuple[tuple[Owner, ...], tuple[str, ...]],
     rules: "policy.Policy | None",
     names: tuple[Sequence[str], Sequence[str]],
-    page_size: int | None,
+    reading: tuple[int | None, float | None],
 ) -> "audit.Audit":
     """Audit the accounts.
 
@@ -164,7 +168,7 @@ def _run(
         selection: The owners and the audit logs; none for those of each account.
         rules: The policy, if there is one.
         names: The only rules, and the rules to ignore.
-        page_size: The number of tokens on a page; None for the default.
+        reading: The number of tokens on a page and the patience in seconds; None for the defaults.
     """
     from losant_tokens import audit
     from losant_tokens.cli._audit_progress import audit_progress
@@ -184,7 +188,8 @@ def _run(
                 ignore=names[1],
                 quarantines=quarantines,
                 on_progress=listener,
-                page_size=page_size or _PAGE_SIZE,
+                page_size=_PAGE_SIZE if reading[0] is None else reading[0],
+                patience=_PATIENCE if reading[1] is None else reading[1],
             )
 
         return run_until_stopped(work)

@@ -23,6 +23,7 @@ from tests.support.audits import (
     client_of,
     fake_at_now,
 )
+from tests.support.jobs import on_virtual_time
 from tests.support.policies import RULE, load_policy
 
 LOG = "org:58c9e0d5f2b6740001de93b7"
@@ -87,15 +88,16 @@ async def test_equal_names(fake: FakeLosant) -> None:
     assert len(found) == 7
 
 
-async def test_many_tokens(fake: FakeLosant) -> None:
+async def test_many_tokens(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens are returned in batches, without leaving out or repeating any."""
-    for number in range(1203):
+    monkeypatch.setattr("losant_tokens.audit._store._BATCH", 7)
+    for number in range(30):
         add(fake, f"ci-{number}", expiration_date=None if number % 3 else NOW + DAY)
 
     with await audit_of(fake) as result:
         ids = [one.token.id for one in result.tokens()]
 
-    assert len(ids) == len(set(ids)) == 1203
+    assert len(ids) == len(set(ids)) == 30
 
 
 async def test_several_accounts(fake: FakeLosant) -> None:
@@ -145,6 +147,20 @@ async def test_refused_tokens_are_not_tried_again(fake: FakeLosant) -> None:
 
     assert len(fake.requests) == 1
     assert [one.problem for one in account.owners] == [account.owners[0].problem] * 2
+
+
+def test_an_outage(fake: FakeLosant) -> None:
+    """After an outage that lasts too long, the other owners of the account are not tried."""
+    fake.fail(status=503, times=None)
+
+    async def run() -> audit.AuditedAccount:
+        with await audit.run([target(fake, owners=BOTH)]) as result:
+            return result.accounts[0]
+
+    account = on_virtual_time(run)
+
+    assert [one.problem for one in account.owners] == [account.owners[0].problem] * 2
+    assert {request.path for request in fake.requests} == {"/me/tokens"}
 
 
 async def test_an_owner_of_two_accounts(fake: FakeLosant) -> None:
