@@ -6,8 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from losant_tokens import AsyncClient, Owner, Secret, jobs
-from losant_tokens._durations import parse_duration
+from losant_tokens import AsyncClient, Owner, Secret, jobs, parse_duration
 from losant_tokens.cli import _rotation_view as view
 from losant_tokens.cli._connect import credentials, job_client_factory, new_client
 from losant_tokens.cli._console import (
