@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from losant_tokens import ApiTokenPatch, ApiTokenPost, AsyncClient, AuditLogActor, AuditLogFilter
-from losant_tokens.errors import BadRequest, Forbidden, NotFound
+from losant_tokens.errors import BadRequest, Forbidden, NotFound, ResponseError
 from losant_tokens.testing import FakeLosant
 from tests.unit.testing.test_contract import OPENAPI, resolved
 
@@ -129,6 +129,15 @@ async def test_not_found(fake: FakeLosant) -> None:
                 await call
         assert ids_of(await client.audit_logs.get(OTHER)) == [ONE]
         assert (await client.instance_audit_logs.get(ONE)).items == ()
+        assert [entry async for entry in client.instance_audit_logs.iter(ONE)] == []
+
+
+async def test_entry_with_another_id() -> None:
+    """An entry with another id than the requested one is refused."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": OTHER}))
+    async with AsyncClient("t", transport=transport) as client:
+        with pytest.raises(ResponseError, match=r"\$\.id .* is not the id of the requested entry"):
+            await client.audit_log.get(ONE, TARGET)
 
 
 async def test_token_of_another_owner(fake: FakeLosant) -> None:
