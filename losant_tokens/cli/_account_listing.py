@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from attrs import define, evolve, field
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.cli._accounts import account_name, for_each_account, owners_of
+from losant_tokens.cli._accounts import (
+    account_name,
+    discovered_among,
+    for_each_account,
+    owners_of,
+)
 from losant_tokens.cli._console import print_error
 from losant_tokens.cli._errors import CommandError, explain
 from losant_tokens.cli._evidence import required_logs
@@ -50,7 +55,8 @@ async def list_accounts(
     ) -> tuple[tuple[Owner, ...], Found]:
         chosen = owners or await owners_of(client, connection)
         logs = (query.logs or required_logs(chosen, connection)) if query.needs_log else ()
-        found = await evolve(query, owners=chosen, logs=logs).run(client)
+        discovered = frozenset() if owners else discovered_among(chosen, connection)
+        found = await evolve(query, owners=chosen, discovered=discovered, logs=logs).run(client)
         if len(connections) > 1:
             name = account_name(connection)
             found.tokens = [evolve(one, account=name) for one in found.tokens]

@@ -1,6 +1,6 @@
 """The accounts that a command works on: one, several or all of the configuration file."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -79,6 +79,15 @@ async def owners_of(client: AsyncClient, connection: ConnectionOptions) -> tuple
             f"{problem}"
         )
     return tuple(dict.fromkeys((*account.owners, *found)))
+
+
+def discovered_among(owners: Iterable[Owner], connection: ConnectionOptions) -> frozenset[Owner]:
+    """Return the owners of `owners_of` that the API listed, and not the configuration file.
+
+    The API lists applications whose tokens the user may not list.
+    """
+    account = account_of(connection)
+    return frozenset() if account is None else frozenset(owners) - frozenset(account.owners)
 
 
 async def for_each_account(

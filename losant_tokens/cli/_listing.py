@@ -20,7 +20,7 @@ from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._evidence import read_last_seen
 from losant_tokens.cli._job_options import RuleOptions
 from losant_tokens.cli._token_columns import COLUMNS, SEEN, ListedToken
-from losant_tokens.errors import PaginationDriftWarning
+from losant_tokens.errors import Forbidden, NotFound, PaginationDriftWarning, ScopeError
 from losant_tokens.jobs import Rule
 
 _MAX_PER_PAGE = 1000
@@ -45,6 +45,8 @@ class ListQuery:
         limit: The maximum number of tokens; None for all.
         page_size: The size of a page; None for the largest.
         needs_total: Whether to find out how many tokens there are in spite of the limit.
+        discovered: The owners that the API listed. If it refuses to list their tokens, the others
+            are listed, with a warning.
         logs: The audit logs that show when tokens last changed something.
         needs_log: Whether the list shows that. Without `logs`, the account names them.
     """
@@ -56,6 +58,7 @@ class ListQuery:
     limit: int | None = None
     page_size: int | None = None
     needs_total: bool = True
+    discovered: frozenset[Owner] = frozenset()
     logs: Sequence[str] = ()
     needs_log: bool = False
 
@@ -63,7 +66,12 @@ class ListQuery:
         """Return the tokens, and print a warning if some may be missing."""
         found = Found(self.options.filter(), None if self._sorts_here else self.limit)
         for owner in self.owners:
-            await self._read(client, owner, found)
+            try:
+                await self._read(client, owner, found)
+            except (Forbidden, NotFound, ScopeError) as error:
+                if owner not in self.discovered:
+                    raise
+                print_warning(f"the tokens of {owner} are missing: {error}")
         if found.rule is not None and found.rule.uses_time and client.server_time() is None:
             print_warning(
                 "The server does not state its time, so rules about time rely on this machine's "

@@ -177,24 +177,43 @@ class _Run:
             await self._send(found)
         return 0 if is_complete else EXIT_ERROR
 
+    async def _find_expiring(
+        self, client: "AsyncClient", connection: "ConnectionOptions"
+    ) -> "tuple[ExpiringToken, ...]":
+        """Return the tokens that expire soon, of all owners whose tokens can be listed."""
+        from losant_tokens.cli._accounts import discovered_among, owners_of
+        from losant_tokens.errors import Forbidden, NotFound, ScopeError
+        from losant_tokens.notices import find_expiring
+
+        owners = self.owners or await owners_of(client, connection)
+        discovered = frozenset() if self.owners else discovered_among(owners, connection)
+        found: list[ExpiringToken] = []
+        for owner in dict.fromkeys(owners):
+            try:
+                found += await find_expiring(
+                    client,
+                    (owner,),
+                    within=self.within,
+                    select=self.rule,
+                    account=connection.account or "",
+                )
+            except (Forbidden, NotFound, ScopeError) as error:
+                if owner not in discovered:
+                    raise
+                print_warning(f"the tokens of {owner} are missing: {error}")
+        return tuple(sorted(found, key=lambda one: (one.expires_at, one.token_id)))
+
     async def _find(
         self, client: "AsyncClient", connection: "ConnectionOptions"
     ) -> "tuple[ExpiringToken, ...]":
         """Return the tokens of an account that expire soon."""
-        from losant_tokens.cli._accounts import account_of, owners_of
+        from losant_tokens.cli._accounts import account_of
         from losant_tokens.cli._errors import explain
         from losant_tokens.errors import LosantError
-        from losant_tokens.notices import find_expiring, with_last_seen
+        from losant_tokens.notices import with_last_seen
 
         account = account_of(connection)
-        owners = self.owners or await owners_of(client, connection)
-        found = await find_expiring(
-            client,
-            owners,
-            within=self.within,
-            select=self.rule,
-            account=connection.account or "",
-        )
+        found = await self._find_expiring(client, connection)
         if found and client.server_time() is None:
             print_warning(
                 "The server does not state its time, so the message relies on this machine's "

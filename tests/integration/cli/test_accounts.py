@@ -506,3 +506,18 @@ def test_expiry_in_the_table(
     token = fake.add_token("mine", scope=["all.User"], expiration_date=expires_at)
     monkeypatch.setenv("PROD", token.secret)
     assert "in 1 month" in command("account", "check", "--account", "prod")[1]
+
+
+def test_discovered_owners_that_refuse_their_list(
+    command: Command, discovering: str, fake: FakeLosant
+) -> None:
+    """A discovered application whose tokens the user may not list is a warning; --owner fails."""
+    fake.add_token("mine")
+    fake.fail(status=403, path="/applications/*", times=None)
+    code, out, err = command("list", "--account", "prod", "--columns", "name")
+    assert (code, out, f"the tokens of {discovering} are missing" in err) == (0, "mine\n", True)
+    assert command("list", "--account", "prod", "--owner", discovering)[0] == 1
+
+    options = ("--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run")
+    code, _, err = command("notify", *options)
+    assert (code, f"the tokens of {discovering} are missing" in err) == (0, True)
