@@ -228,6 +228,18 @@ def _cleanups(request: Request) -> Iterable[Value]:
 
 
 _PLANS = Files(("*.jsonl",))
+
+
+def _rotations(_: Request) -> Iterable[Value]:
+    """Return `last` and the journals in the state folder, the newest first."""
+    from losant_tokens.cli import _state_files as state  # noqa: PLC0415 -- imports jobs
+
+    yield Value("last", "the newest rotation")
+    folder = state.existing_state_folder()
+    files = [] if folder is None else (folder / state.ROTATIONS).glob("*.journal")
+    yield from (Value(str(path)) for path in sorted(files, reverse=True))
+
+
 _QUARANTINES = Files(("*.json",), _quarantines)
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
@@ -236,6 +248,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "apply FILE": _PLANS,
         "plan show FILE": _PLANS,
         "plan --policy": _cleanups,
+        "rotate --plan": _PLANS,
         "policy check FILE": Files(("*.toml",)),
         "policy test FILE": Files(("*.toml",)),
         "audit diff NEW": Files(("*.json",)),
@@ -274,6 +287,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "QUARANTINE": _QUARANTINES,
         "QUARANTINE...": _QUARANTINES,
         "RULE": _audit_rules,
+        "ROTATION": Files(("*.journal",), _rotations),
         "RUN": Files(("*.jsonl",), _runs),
         "SCOPE": _scopes,
         "SEVERITY": _severities,

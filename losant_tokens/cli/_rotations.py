@@ -29,6 +29,7 @@ from losant_tokens.cli._planning import make_plan, selection_planner
 from losant_tokens.cli._rotation_options import SinkOptions
 from losant_tokens.cli._state_files import (
     LEDGER,
+    ROTATIONS,
     existing_state_folder,
     new_plan_path,
     state_folder,
@@ -36,7 +37,6 @@ from losant_tokens.cli._state_files import (
 from losant_tokens.cli._stop_signals import GRACE, StopSignals
 from losant_tokens.sinks import FileSink, Sink, StdoutSink, TokenSecret
 
-_FOLDER = "rotations"
 _SUFFIX = ".journal"
 _HINT = "set XDG_STATE_HOME to a folder that you can write to"
 _HELP = "see losant-tokens rotate --help"
@@ -51,7 +51,7 @@ Work = Callable[[AsyncClient], Awaitable[jobs.Rotation]]
 def all_rotations() -> list[jobs.Rotation]:
     """Return the rotations in the state folder, the newest first, and warn of unreadable files."""
     folder = existing_state_folder()
-    files = [] if folder is None else sorted((folder / _FOLDER).glob(f"*{_SUFFIX}"), reverse=True)
+    files = [] if folder is None else sorted((folder / ROTATIONS).glob(f"*{_SUFFIX}"), reverse=True)
     found = []
     for path in files:
         try:
@@ -95,7 +95,7 @@ def _now() -> datetime:
 
 def _new_journal() -> Path:
     """Return the path of the journal of a new rotation."""
-    folder = state_folder(_HINT) / _FOLDER
+    folder = state_folder(_HINT) / ROTATIONS
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder / f"rotation-{_now():%Y%m%dT%H%M%S.%fZ}{_SUFFIX}"
 

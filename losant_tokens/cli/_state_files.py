@@ -27,6 +27,8 @@ _STALE = timedelta(days=1)  # The age of abandoned half-written files; writing t
 REFUSED_PLAN = "refused-plan.jsonl"  # The last one, for a review. It can never be applied.
 LEDGER = "quarantines"
 """The name of the folder in the state folder that records quarantines."""
+ROTATIONS = "rotations"
+"""The name of the folder in the state folder that has the journals of rotations."""
 
 WARNINGS = "policy-warnings.json"
 """The name of the file in the state folder that records the warnings of policies."""

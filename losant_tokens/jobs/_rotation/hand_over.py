@@ -15,7 +15,6 @@ from losant_tokens.errors import LosantError, NotFound, ResponseError
 from losant_tokens.jobs._rotation import marker as markers
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.checks import (
-    RotationCheck,
     check_token,
     difference,
     drift,
@@ -117,16 +116,11 @@ class Successor:
             is_gone = isinstance(error, NotFound) and error.is_from_api
             raise await self._failed(f"{error}", is_general=not is_gone) from None
         check = check_token(self.client, self.token.owner, found, expires_at, now)
-        problem = drift(self.token, found) or check.problem or self._unverifiable(check)
+        problem = drift(self.token, found) or check.problem
         if problem is not None:
             raise await self._failed(problem, is_general=False)
         assert isinstance(found, ApiToken)  # noqa: S101 -- OAuth tokens are refused before
         return found
-
-    def _unverifiable(self, check: RotationCheck) -> str | None:
-        if check.can_verify or self.journal.rotation.settings.allow_unverified:
-            return None
-        return f"{check.id} {UNVERIFIABLE}"
 
     async def _create(self, old: ApiToken) -> NewApiToken:
         expires_at = self.journal.rotation.settings.expires_at(time_of(self.client))

@@ -63,6 +63,8 @@ class Retirement:
         for path, group in self._begun().items():
             # A plan is carried out as a whole, so each of its tokens must have a successor.
             if set(group) <= set(usable):
+                # The process may have ended before it deleted the lost successors it had listed.
+                await self._search_lost(group)
                 await self._apply(await anyio.to_thread.run_sync(Plan.read, path), group)
                 fresh = [number for number in fresh if number not in group]
         # The client's own token may be among those that are not known to be others. If it is, the
@@ -154,6 +156,16 @@ class Retirement:
         )
         await self._delete_lost(listed)
         await self._apply(made, numbers)
+
+    async def _search_lost(self, numbers: Sequence[int]) -> None:
+        """Find the lost successors of tokens by their markers, and delete them."""
+        rotation = self.journal.rotation
+        tokens = [self.journal.token(number) for number in numbers]
+        listed = _Listed.of(rotation.id, tokens, rotation.tokens)
+        for owner in dict.fromkeys(token.owner for token in tokens):
+            async for token in self.client.tokens(owner).iter(sort_field="id"):
+                listed.notice_lost(token)
+        await self._delete_lost(listed)
 
     async def _delete_lost(self, listed: "_Listed") -> None:
         """Delete the successors that a lost response has left."""
@@ -277,14 +289,15 @@ class _Listed:
         )
 
     def _match(self, token: Token) -> bool:
-        self._notice_lost(token)
+        self.notice_lost(token)
         planned = self.old.get(token.id)
         if planned is None:
             return False
         is_unchanged = token.name == planned.name and token.last_updated == planned.last_updated
         return is_unchanged or token.id != planned.id
 
-    def _notice_lost(self, token: Token) -> None:
+    def notice_lost(self, token: Token) -> None:
+        """Remember a token that is a lost successor."""
         if token.id in self.known or not (token.description or "").endswith("]"):
             return
         for marker, planned in self.markers.items():

@@ -186,6 +186,19 @@ def test_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert texts("runs show ") == ["last", *map(str, plans)]
 
 
+def test_rotations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`last` and the journals of rotations are offered, the newest first."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert texts("rotate resume ")[:1] == ["last"]
+    folder = tmp_path / "losant-tokens" / "rotations"
+    folder.mkdir(parents=True)
+    journals = [folder / f"rotation-{number}.journal" for number in (2, 1)]
+    for path in journals:
+        path.touch()
+
+    assert texts("rotate cancel ") == ["last", *map(str, journals)]
+
+
 def test_cleanups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clean-ups of the policy file are offered; a file with mistakes has none."""
     monkeypatch.chdir(tmp_path)
