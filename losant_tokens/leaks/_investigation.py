@@ -114,15 +114,26 @@ async def check_secret(claims: Claims, secret_client: AsyncClient) -> Check:
     owner = Owner.user_oauth() if claims.oauth else Owner.user()
     try:
         await secret_client.tokens(owner).page(per_page=1)
-    except Unauthorized as error:
-        if claims.is_cut_off:
-            return Check(state="unknown", reason="its signature is not complete")
-        return Check(state="dead", reason=f"the API refuses it: {error}")
-    except Forbidden:
-        return Check(state="works", reason="the API accepts it, but it may not list tokens")
+    except (Unauthorized, Forbidden) as error:
+        return _check_of_refusal(claims, error)
     except LosantError as error:
         return Check(state="unknown", reason=f"{type(error).__name__}: {error}")
     return Check(state="works", reason="the API accepts it")
+
+
+def _check_of_refusal(claims: Claims, error: Unauthorized | Forbidden) -> Check:
+    """Return what a refusal says about a secret.
+
+    A proxy says nothing about it. If its 403 counted, the claims of a forged secret would count as
+    confirmed, and they may name any token.
+    """
+    if not error.is_from_api:
+        return Check(state="unknown", reason=f"{type(error).__name__}: {error}")
+    if isinstance(error, Forbidden):
+        return Check(state="works", reason="the API accepts it, but it may not list tokens")
+    if claims.is_cut_off:
+        return Check(state="unknown", reason="its signature is not complete")
+    return Check(state="dead", reason=f"the API refuses it: {error}")
 
 
 async def investigate(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+import httpx
 import pytest
 from attrs import evolve
 
@@ -93,6 +94,23 @@ async def test_secret_of_another_host(fake: FakeLosant, connect: Connect) -> Non
     assert "it was issued by evil.example.com, and it is not sent to api.losant.com" == (
         found.check.reason
     )
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_refusal_by_a_proxy(status: int) -> None:
+    """A refusal that does not come from the API proves nothing, so no token is identified."""
+    fake = FakeLosant(issuer="api.losant.com")
+    token = fake.add_token("in-use")
+    claims = read_claims(Secret(token.secret))
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, html="<h1>Blocked by the proxy</h1>")
+
+    async with AsyncClient(token.secret, transport=httpx.MockTransport(refuse)) as client:
+        check = await check_secret(claims, client)
+
+    assert "unknown" == check.state
+    assert "a proxy or another service may have responded" in check.reason
 
 
 async def test_secret_that_may_not_list(fake: FakeLosant, connect: Connect) -> None:
