@@ -28,6 +28,8 @@ class Leak:
         actions: What its token changed last, or None if no audit log was read.
         after: Whether the API accepts it after the deactivation; None without a deactivation.
         not_listed: The lists that could not be read completely, with the reason.
+        not_checked: The accounts whose API may accept the secret, with the reason why it did not
+            say so. The secret may work although another API refuses it.
     """
 
     found: Investigation
@@ -36,6 +38,7 @@ class Leak:
     actions: Sequence[AuditLog | InstanceAuditLog] | None = None
     after: Check | None = None
     not_listed: dict[str, str] = field(factory=dict)
+    not_checked: dict[str, str] = field(factory=dict)
 
     def add_created(self, tokens: Iterable[OwnedToken]) -> None:
         """Add tokens that its token created."""
@@ -46,7 +49,8 @@ class Leak:
     @property
     def state(self) -> str:
         """Whether the secret works now."""
-        return (self.after or self.found.check).state
+        state = (self.after or self.found.check).state
+        return "unknown" if state == "dead" and self.not_checked else state
 
 
 def describe_leak(leak: Leak, file: TextIO) -> str:
@@ -61,7 +65,7 @@ def describe_leak(leak: Leak, file: TextIO) -> str:
 
 def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     found, claims = leak.found, leak.found.claims
-    style, word = _WORKS[found.check.state]
+    style, word = _WORKS[leak.state]
     yield "Secret", "bold", [leak.title]
     yield "Account", "", [leak.account or ""]
     yield "Fingerprint", "", [claims.fingerprint]
@@ -81,6 +85,7 @@ def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     if found.check.state != "works":
         yield "Claims", "dim", ["not confirmed: a forged secret can claim anything"]
     yield "Not listed", "yellow", [f"{name}: {why}" for name, why in _not_listed(leak).items()]
+    yield "Not checked", "yellow", [f"{name}: {why}" for name, why in leak.not_checked.items()]
     if leak.actions is not None:
         lines = [_describe_action(one) for one in leak.actions]
         yield "Last changes", "", lines or ["none in the audit logs, which record no reading"]
@@ -156,7 +161,7 @@ def as_json_values(leak: Leak) -> dict[str, Any]:
         "deactivated": leak.after is not None,
         "claims": {
             "issuer": claims.issuer,
-            "scope": None if claims.scopes is None else sorted(claims.scopes),
+            "scopes": None if claims.scopes is None else sorted(claims.scopes),
             "issuedAt": as_wire(claims.issued_at),
             "expiresAt": as_wire(claims.expires_at),
             "isOauthToken": claims.oauth,
@@ -167,6 +172,7 @@ def as_json_values(leak: Leak) -> dict[str, Any]:
         "candidates": [_as_wire(one) for one in found.match.candidates],
         "created": [_as_wire(one) for one in found.created],
         "notListed": _not_listed(leak),
+        "notChecked": leak.not_checked,
         "actions": None if leak.actions is None else [as_wire(one) for one in leak.actions],
     }
 

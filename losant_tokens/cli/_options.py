@@ -84,6 +84,19 @@ def age(
     )
 
 
+def audit_logs(help_: str, default: str | None = None) -> Parameter:
+    """Return the parameter of `--seen-in`, with a description of its default for the help."""
+    return Parameter(
+        name="--seen-in",
+        metavar="LOG",
+        converter=_read_logs,
+        negative="",
+        show_default=False if default is None else lambda _: default,
+        json_list=False,
+        help=help_,
+    )
+
+
 ProtectSeen = Annotated[
     timedelta | None,
     Parameter(
@@ -136,16 +149,7 @@ PageSize = Annotated[
     ),
 ]
 SeenIn = Annotated[
-    tuple[str, ...],
-    Parameter(
-        name="--seen-in",
-        metavar="LOG",
-        converter=_read_logs,
-        negative="",
-        show_default=False,
-        json_list=False,
-        help="Read which tokens are in use from LOG; repeat for more.",
-    ),
+    tuple[str, ...], audit_logs("Read which tokens are in use from LOG; repeat for more.")
 ]
 AtLeastZero = validators.Number(gte=0)
 AtLeastOne = validators.Number(gte=1)

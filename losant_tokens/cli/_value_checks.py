@@ -15,7 +15,6 @@ from cyclopts import Argument, ArgumentCollection, CoercionError
 TAKES_NO_VALUE = "it takes no value"
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
-_AUDIT_LOG = re.compile(r"(org|instance):[0-9A-Fa-f]{24}", re.ASCII)
 _MAX_DIGITS = 18  # No option needs more, and a longer number can exceed what a float holds.
 
 
@@ -112,14 +111,3 @@ def quarantine_names(type_: object, names: tuple[str, ...]) -> None:
     """
     for name in names:
         quarantine_name(type_, name)
-
-
-def audit_logs(_type: object, names: tuple[str, ...]) -> None:
-    """Check the names of audit logs: `org:ID` or `instance:ID`.
-
-    Raises:
-        ValueError: A name has another form.
-    """
-    for name in names:
-        if not _AUDIT_LOG.fullmatch(name):
-            raise ValueError(f'"{name}" is not an audit log: use org:ID or instance:ID')

@@ -26,10 +26,11 @@ from losant_tokens.cli._options import (
     Json,
     PageSize,
     Quiet,
+    audit_logs,
     flag,
     repeatable,
 )
-from losant_tokens.cli._value_checks import audit_logs, existing_file
+from losant_tokens.cli._value_checks import existing_file
 
 if TYPE_CHECKING:
     from losant_tokens import audit, policy
@@ -55,17 +56,10 @@ NewAudit = Annotated[
 
 def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     *,
-    owner: Annotated[Owners, Parameter(show_default=lambda _: "those of the account")] = (),
+    owner: Annotated[Owners, Parameter(show_default=lambda _: "the account's")] = (),
     seen_in: Annotated[
         tuple[str, ...],
-        Parameter(
-            metavar="LOG",
-            negative="",
-            show_default=lambda _: "those of the account",
-            json_list=False,
-            validator=audit_logs,
-            help="Read the audit log LOG; repeat for more.",
-        ),
+        audit_logs("Read the audit log LOG; repeat for more.", "the account's"),
     ] = (),
     only: Annotated[
         tuple[str, ...], repeatable("RULE", "Check RULE and no other; repeat for more.")

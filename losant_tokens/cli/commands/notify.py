@@ -17,13 +17,14 @@ from losant_tokens.cli._console import (
     quiet_output,
     transient_status,
 )
-from losant_tokens.cli._errors import EXIT_ERROR, CommandError, UsageError
+from losant_tokens.cli._errors import EXIT_ERROR, CommandError
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import SELECTION_GROUP, Owners
 from losant_tokens.cli._options import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
     Quiet,
+    audit_logs,
     flag,
     repeatable,
 )
@@ -32,7 +33,7 @@ from losant_tokens.cli._receivers import NO_RECEIVER, Receiver, ReceiverOptions,
 if TYPE_CHECKING:
     from losant_tokens import AsyncClient
     from losant_tokens.cli._options import ConnectionOptions
-    from losant_tokens.jobs import LogSource, Rule
+    from losant_tokens.jobs import Rule
     from losant_tokens.notices import ExpiringToken
 
 _DEFAULT_WITHIN = (timedelta(days=30),)
@@ -74,14 +75,8 @@ def notify(  # noqa: PLR0913 -- one parameter per option
     ] = (),
     seen_in: Annotated[
         tuple[str, ...],
-        Parameter(
-            metavar="LOG",
-            negative="",
-            show_default=lambda _: "the account's",
-            json_list=False,
-            group=SELECTION_GROUP,
-            help="Show when LOG last saw a token.",
-        ),
+        audit_logs("Show when LOG last saw a token; repeatable.", "the account's"),
+        _SELECTION,
     ] = (),
     receiver: ReceiverOptions = NO_RECEIVER,
     ledger: Annotated[
@@ -108,7 +103,7 @@ def notify(  # noqa: PLR0913 -- one parameter per option
         within=expires_within,
         owners=owner,
         rule=rule,
-        logs=_read_logs(seen_in),
+        logs=seen_in,
         receiver=chosen,
         ledger=path,
         config=connection.config,
@@ -141,7 +136,7 @@ class _Run:
     within: tuple[timedelta, ...]
     owners: tuple[Owner, ...]
     rule: "Rule | None"
-    logs: "tuple[LogSource, ...]"
+    logs: tuple[str, ...]
     receiver: Receiver
     ledger: Path | None
     config: Path | None
@@ -264,21 +259,6 @@ class _Run:
 
 def _were(number: int) -> str:
     return "was" if number == 1 else "were"
-
-
-def _read_logs(texts: tuple[str, ...]) -> "tuple[LogSource, ...]":
-    """Return the audit logs of `--seen-in`.
-
-    Raises:
-        UsageError: One has another form.
-    """
-    from losant_tokens.errors import ValidationError
-    from losant_tokens.jobs import LogSource
-
-    try:
-        return tuple(map(LogSource.parse, texts))
-    except ValidationError as error:
-        raise UsageError(f"Invalid value for --seen-in: {error}") from None
 
 
 def _rule(named: tuple[str, ...], except_named: tuple[str, ...]) -> "Rule | None":

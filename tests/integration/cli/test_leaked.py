@@ -506,6 +506,7 @@ def test_all_accounts(
             f'[accounts.broken]\nurl = "{service}"\ntoken = {{ env = "MISSING" }}\n'
             f'[accounts.void]\nurl = "{service}"\ntoken = {{ env = "MISSING" }}\n'
             f'[accounts.other]\nurl = "{other_url}"\ntoken = {{ env = "OTHER" }}\n'
+            f'[accounts.other2]\nurl = "{other_url}"\ntoken = {{ env = "MISSING" }}\n'
             f'[accounts.prod]\nurl = "{service}"\ntoken = {{ env = "ADMIN" }}\n'
         )
         pipe(leaked.secret)
@@ -517,9 +518,25 @@ def test_all_accounts(
         broken = command("leaked", "--account", "broken", *options)
         pipe(leaked.secret)
         both = command("leaked", "--account", "broken", "--account", "void", *options)
+        pipe(leaked.secret)
+        doubtful = command("leaked", "--account", "broken", "--account", "other", *options)
+        pipe(leaked.secret)
+        code_of_json, listed, _ = command(
+            *("leaked", "--json", "--account", "broken", "--account", "other"), *options
+        )
+        pipe(FakeLosant(issuer="api.losant.com").admin_token)
+        certain = command("leaked", "--account", "other", "--account", "other2", *options)
 
     assert (0, "prod", False) == (code, values(out)["Account"], "ci" in active(fake))
     assert "WARNING: the account broken cannot be used: " in err
     assert (0, "other") == (dead[0], json.loads(dead[1])[0]["account"])
     assert (1, 1) == (broken[0], both[0])
     assert "error: no account can be used\n" in both[2]
+    # One API refuses the secret, and nobody asked the other.
+    assert (1, True) == (doubtful[0], values(doubtful[1])["Works"].startswith("unknown: "))
+    assert values(doubtful[1])["Not checked"].startswith("broken: ")
+    (listed_leak,) = json.loads(listed)
+    assert (1, "unknown") == (code_of_json, listed_leak["state"])
+    assert ["broken"] == list(listed_leak["notChecked"])
+    # An account that shares its API with another one needs no token of its own.
+    assert (0, False) == (certain[0], "Not checked" in certain[1])

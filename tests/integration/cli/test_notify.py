@@ -209,7 +209,7 @@ def test_ledger_option(command: Command, tokens: FakeLosant, tmp_path: Path, sta
         (["--expires-within", "0d"], 2, "for --expires-within: it must be longer than 0"),
         (["--expires-within", "7"], 2, '"7" is not a length of time'),
         (["--named", ""], 2, "--named must"),
-        (["--seen-in", "x"], 2, "Invalid value for --seen-in: An audit log must be org:ID or"),
+        (["--seen-in", "x"], 2, '"x" is not an audit log: use org:ID or instance:ID'),
     ],
 )
 def test_mistakes(
