@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.cli._accounts import (
+    AccountOwners,
     account_name,
-    discovered_among,
     for_each_account,
     owners_of,
 )
@@ -27,12 +27,12 @@ class AccountsFound:
     Attributes:
         found: The tokens, and the rule that selects them.
         owners: The owners whose tokens were listed, without duplicates.
-        failed: The number of accounts that could not be listed.
+        is_complete: Whether all owners of all accounts were listed.
     """
 
     found: Found
     owners: tuple[Owner, ...] = ()
-    failed: int = field(default=0)
+    is_complete: bool = True
 
 
 async def list_accounts(
@@ -52,11 +52,12 @@ async def list_accounts(
 
     async def read(
         client: AsyncClient, connection: ConnectionOptions
-    ) -> tuple[tuple[Owner, ...], Found]:
-        chosen = owners or await owners_of(client, connection)
-        logs = (query.logs or required_logs(chosen, connection)) if query.needs_log else ()
-        discovered = frozenset() if owners else discovered_among(chosen, connection)
-        found = await evolve(query, owners=chosen, discovered=discovered, logs=logs).run(client)
+    ) -> tuple[AccountOwners, Found]:
+        chosen = await owners_of(client, connection, owners)
+        logs = (query.logs or required_logs(chosen.owners, connection)) if query.needs_log else ()
+        found = await evolve(
+            query, owners=chosen.owners, discovered=chosen.discovered, logs=logs
+        ).run(client)
         if len(connections) > 1:
             name = account_name(connection)
             found.tokens = [evolve(one, account=name) for one in found.tokens]
@@ -66,14 +67,15 @@ async def list_accounts(
     failures = [one for one in results if isinstance(one, LosantError | CommandError)]
     if len(failures) == len(results):
         raise failures[0]
-    all_ = AccountsFound(Found(query.options.filter(), None), failed=len(failures))
+    all_ = AccountsFound(Found(query.options.filter(), None), is_complete=not failures)
     listed: dict[Owner, None] = {}
     for connection, result in zip(connections, results, strict=True):
         if isinstance(result, LosantError | CommandError):
             _print_failure(connection, result)
             continue
         chosen, found = result
-        listed |= dict.fromkeys(chosen)
+        listed |= dict.fromkeys(chosen.owners)
+        all_.is_complete &= chosen.is_complete and not found.refused
         all_.found.tokens += found.tokens
         all_.found.matched += found.matched
     all_.owners = tuple(listed)

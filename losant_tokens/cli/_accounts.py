@@ -1,9 +1,10 @@
 """The accounts that a command works on: one, several or all of the configuration file."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
+from attrs import frozen
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.accounts import Account, config_path, discover_owners, find, load
@@ -59,35 +60,49 @@ def account_of(connection: ConnectionOptions) -> Account | None:
     return None if connection.account is None else find(connection.account, connection.config)
 
 
-async def owners_of(client: AsyncClient, connection: ConnectionOptions) -> tuple[Owner, ...]:
+@frozen(kw_only=True)
+class AccountOwners:
+    """The owners of tokens of an account.
+
+    Attributes:
+        owners: The owners, without duplicates.
+        discovered: Those that the API listed, and not the user. The API lists applications whose
+            tokens the user may not list.
+        is_complete: Whether the API listed all of them.
+    """
+
+    owners: tuple[Owner, ...]
+    discovered: frozenset[Owner] = frozenset()
+    is_complete: bool = True
+
+
+async def owners_of(
+    client: AsyncClient, connection: ConnectionOptions, chosen: Sequence[Owner] = ()
+) -> AccountOwners:
     """Return the owners of tokens of an account, and print a warning if some may be missing.
 
-    They are those that the configuration file lists, and those that the API lists if the file says
-    so. The account of the environment has one owner: the user.
+    They are the chosen ones, or those that the configuration file lists, and those that the API
+    lists if the file says so. The account of the environment has one owner: the user.
 
     Args:
         client: An open client of the account.
         connection: The selected connection.
+        chosen: The owners of `--owner`.
     """
     account = account_of(connection)
-    if account is None:
-        return (Owner.user(),)
+    if chosen or account is None:
+        return AccountOwners(owners=tuple(dict.fromkeys(chosen)) or (Owner.user(),))
     found = await discover_owners(client, account.discover)
     for name, problem in found.problems.items():
         print_warning(
             f"{account.name}: tokens may be missing, because the list of {name} is not complete: "
             f"{problem}"
         )
-    return tuple(dict.fromkeys((*account.owners, *found)))
-
-
-def discovered_among(owners: Iterable[Owner], connection: ConnectionOptions) -> frozenset[Owner]:
-    """Return the owners of `owners_of` that the API listed, and not the configuration file.
-
-    The API lists applications whose tokens the user may not list.
-    """
-    account = account_of(connection)
-    return frozenset() if account is None else frozenset(owners) - frozenset(account.owners)
+    return AccountOwners(
+        owners=tuple(dict.fromkeys((*account.owners, *found))),
+        discovered=frozenset(found) - frozenset(account.owners),
+        is_complete=not found.problems,
+    )
 
 
 async def for_each_account(

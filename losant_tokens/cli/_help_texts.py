@@ -35,7 +35,7 @@ Exit codes:
   0    success
   1    error or declined
   2    usage error
-  3    some tokens failed
+  3    some tokens, accounts or owners failed
   4    blocked by a safety check
   5    changes planned, plans or audits differ, or findings,
        with --exit-code or --fail-on
@@ -87,6 +87,9 @@ tokens are left out. Each token is reported once to each receiver, and again if
 a shorter DURATION is reached, or after it expired. If a run is killed after it
 sent the message, the next run sends it again, with the same id.
 
+The exit code is 3 if some accounts or owners could not be read, so that the
+message may not name all tokens.
+
 {_OWNER}
 LOG is org:ID or instance:ID.
 DURATION is like 12h, 30d, 4w, 18mo or 2y: hours, days,
@@ -112,7 +115,7 @@ COLUMN is id, name, status, expires, created, updated, scopes, creator, owner,
 account, seen or description. COLUMNS are separated by commas: id,name,expires.
 FIELDS are members of the API's JSON, or owner: id,name,expirationDate.
 With several accounts, account is the first column, and a field. The exit code
-is 3 if some accounts cannot be listed.
+is 3 if some accounts or discovered owners cannot be listed.
 {_SEEN}
 
 On a terminal, the table fits its width, and a long one is shown in a pager. In
@@ -552,8 +555,8 @@ Examples:
 ACCOUNT_CHECK = f"""\
 {_TOKEN}
 Without --account, all accounts of the configuration file are checked: each
-token is read, and lists one token. Nothing is changed. The exit code is 1 if a
-check fails.
+token is read, and lists one token. Nothing is changed. The exit code is 1 if all
+checks fail, and 3 if some do.
 
 Examples:
   losant-tokens account check

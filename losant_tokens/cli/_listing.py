@@ -71,6 +71,7 @@ class ListQuery:
             except (Forbidden, NotFound, ScopeError) as error:
                 if owner not in self.discovered:
                     raise
+                found.refused.append(owner)
                 print_warning(f"the tokens of {owner} are missing: {error}")
         if found.rule is not None and found.rule.uses_time and client.server_time() is None:
             print_warning(
@@ -156,6 +157,7 @@ class Found:
         tokens: The tokens that are kept.
         matched: The number of tokens that the rule selects, with the tokens that are not kept.
         now: The time for rules and dates: that of the server, if it states its time.
+        refused: The discovered owners whose tokens the API refused to list.
     """
 
     rule: Rule | None
@@ -163,6 +165,7 @@ class Found:
     tokens: list[ListedToken] = field(factory=list)
     matched: int = 0
     now: datetime | None = None
+    refused: list[Owner] = field(factory=list)
 
     @property
     def is_full(self) -> bool:

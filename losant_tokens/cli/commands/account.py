@@ -6,7 +6,7 @@ import attrs
 from cyclopts import Parameter
 
 from losant_tokens.cli._console import print_status, write_output
-from losant_tokens.cli._errors import EXIT_ERROR
+from losant_tokens.cli._errors import EXIT_ERROR, EXIT_SOME_FAILED
 from losant_tokens.cli._options import (
     CONNECTION_GROUP,
     DEFAULT_ACCOUNTS,
@@ -111,4 +111,7 @@ def _tokens_in_use(connections: "Sequence[ConnectionOptions]") -> "list[TokenInU
 
 
 def _exit_code(tokens: "Sequence[TokenInUse]") -> int:
-    return EXIT_ERROR if any(one.check.state == "failed" for one in tokens) else 0
+    failed = sum(one.check.state == "failed" for one in tokens)
+    if not failed:
+        return 0
+    return EXIT_ERROR if failed == len(tokens) else EXIT_SOME_FAILED

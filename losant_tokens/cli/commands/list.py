@@ -118,7 +118,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
 
         with reading:
             listed = run_until_stopped(work)
-        found, code = listed.found, EXIT_SOME_FAILED if listed.failed else 0
+        found, code = listed.found, 0 if listed.is_complete else EXIT_SOME_FAILED
         if not found.tokens and fields is None and not csv:
             print_status(_nothing_found(listed.owners, found))
             return code

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cyclopts import Parameter, Token
 
 from losant_tokens import Owner, parse_duration
@@ -17,7 +17,7 @@ from losant_tokens.cli._console import (
     quiet_output,
     transient_status,
 )
-from losant_tokens.cli._errors import EXIT_ERROR, CommandError
+from losant_tokens.cli._errors import EXIT_SOME_FAILED, CommandError
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import SELECTION_GROUP, Owners
 from losant_tokens.cli._options import (
@@ -118,6 +118,19 @@ def notify(  # noqa: PLR0913 -- one parameter per option
         return run_until_stopped(work)
 
 
+@frozen
+class _Found:
+    """The tokens of an account that expire soon.
+
+    Attributes:
+        tokens: The tokens.
+        is_complete: Whether the tokens of all owners were listed.
+    """
+
+    tokens: "tuple[ExpiringToken, ...]"
+    is_complete: bool
+
+
 @frozen(kw_only=True)
 class _Run:
     """One run of the command.
@@ -159,31 +172,58 @@ class _Run:
         for warning in caught:
             print_warning(str(warning.message))
         found: list[ExpiringToken] = []
+        problems: list[CommandError] = []
         is_complete = True
         for one, result in zip(connections, results, strict=True):
             if isinstance(result, LosantError | CommandError):
-                is_complete = False
                 problem = explain(result) if isinstance(result, LosantError) else result
                 prefix = f"{account_name(one)}: " if len(connections) > 1 else ""
-                print_error(CommandError(f"{prefix}{problem}", problem.hint))
+                print_error(CommandError(f"{prefix}{problem}", problem.hint, problem.details))
+                problems.append(problem)
             else:
-                found += result
+                found += result.tokens
+                is_complete &= result.is_complete
+        if len(problems) == len(connections):
+            return problems[0].exit_code
+        is_complete &= not problems
         if is_complete or found:
             await self._send(found)
-        return 0 if is_complete else EXIT_ERROR
+        return 0 if is_complete else EXIT_SOME_FAILED
+
+    async def _find(self, client: "AsyncClient", connection: "ConnectionOptions") -> _Found:
+        """Return the tokens of an account that expire soon."""
+        from losant_tokens.cli._accounts import account_of
+        from losant_tokens.cli._errors import explain
+        from losant_tokens.errors import LosantError
+        from losant_tokens.notices import with_last_seen
+
+        account = account_of(connection)
+        found = await self._find_expiring(client, connection)
+        if client.server_time() is None:
+            print_warning(
+                "The server does not state its time, so the message relies on this machine's "
+                "clock alone. Check that it is right."
+            )
+        logs = self.logs or (() if account is None else account.audit_logs)
+        try:
+            return evolve(found, tokens=await with_last_seen(client, found.tokens, logs))
+        except LosantError as error:
+            # The message matters more than this detail.
+            print_warning(f"the message does not say which tokens are in use: {explain(error)}")
+        return found
 
     async def _find_expiring(
         self, client: "AsyncClient", connection: "ConnectionOptions"
-    ) -> "tuple[ExpiringToken, ...]":
+    ) -> _Found:
         """Return the tokens that expire soon, of all owners whose tokens can be listed."""
-        from losant_tokens.cli._accounts import discovered_among, owners_of
+        from losant_tokens.cli._accounts import owners_of
         from losant_tokens.errors import Forbidden, NotFound, ScopeError
         from losant_tokens.notices import find_expiring
 
-        owners = self.owners or await owners_of(client, connection)
-        discovered = frozenset() if self.owners else discovered_among(owners, connection)
+        chosen = await owners_of(client, connection, self.owners)
+        is_complete = chosen.is_complete
         found: list[ExpiringToken] = []
-        for owner in dict.fromkeys(owners):
+        for owner in chosen.owners:
             try:
                 found += await find_expiring(
                     client,
@@ -193,35 +233,11 @@ class _Run:
                     account=connection.account or "",
                 )
             except (Forbidden, NotFound, ScopeError) as error:
-                if owner not in discovered:
+                if owner not in chosen.discovered:
                     raise
+                is_complete = False
                 print_warning(f"the tokens of {owner} are missing: {error}")
-        return tuple(sorted(found, key=lambda one: (one.expires_at, one.token_id)))
-
-    async def _find(
-        self, client: "AsyncClient", connection: "ConnectionOptions"
-    ) -> "tuple[ExpiringToken, ...]":
-        """Return the tokens of an account that expire soon."""
-        from losant_tokens.cli._accounts import account_of
-        from losant_tokens.cli._errors import explain
-        from losant_tokens.errors import LosantError
-        from losant_tokens.notices import with_last_seen
-
-        account = account_of(connection)
-        found = await self._find_expiring(client, connection)
-        if found and client.server_time() is None:
-            print_warning(
-                "The server does not state its time, so the message relies on this machine's "
-                "clock alone. Check that it is right."
-            )
-        try:
-            found = await with_last_seen(
-                client, found, self.logs or (() if account is None else account.audit_logs)
-            )
-        except LosantError as error:
-            # The message matters more than this detail.
-            print_warning(f"the message does not say which tokens are in use: {explain(error)}")
-        return found
+        return _Found(tuple(found), is_complete)
 
     async def _send(self, found: "Sequence[ExpiringToken]") -> None:
         """Send the message, or print it, and print what was done."""

@@ -252,9 +252,10 @@ def test_account_list_of_an_empty_file(command: Command, config: Path) -> None:
 
 
 def test_account_check(command: Command, config: Path) -> None:
-    """Each account is checked, and the exit code is 1 because the token of one is missing."""
+    """Each account is checked. The exit code is 3 if some checks fail, and 1 if all do."""
+    assert command("account", "check", "--account", "prod")[0] == 1
     code, out, err = command("account", "check")
-    assert (code, err) == (1, "")
+    assert (code, err) == (3, "")
     rows = [line.split() for line in out.splitlines()]
     assert [row[:3] for row in rows[1:]] == [
         ["prod", "failed", "unknown"],
@@ -453,12 +454,13 @@ def test_commands_discover_owners(command: Command, discovering: str, tmp_path: 
 def test_owners_that_cannot_be_discovered(
     command: Command, discovering: str, fake: FakeLosant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that the token may not read is a warning, because tokens may be missing."""
+    """A list that the token may not read is a warning and exit code 3: tokens may be missing."""
     monkeypatch.setenv("PROD", fake.access_token(["userApiTokens.get"]))
     code, _, err = command(
         "notify", "--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run"
     )
-    assert code == 0
+    assert code == 3
+    assert command("list", "--account", "prod")[0] == 3
     for name in ("applications", "instances"):
         assert f"prod: tokens may be missing, because the list of {name} is not complete" in err
 
@@ -511,13 +513,13 @@ def test_expiry_in_the_table(
 def test_discovered_owners_that_refuse_their_list(
     command: Command, discovering: str, fake: FakeLosant
 ) -> None:
-    """A discovered application whose tokens the user may not list is a warning; --owner fails."""
+    """A discovered application whose tokens the user may not list is exit code 3; --owner fails."""
     fake.add_token("mine")
     fake.fail(status=403, path="/applications/*", times=None)
     code, out, err = command("list", "--account", "prod", "--columns", "name")
-    assert (code, out, f"the tokens of {discovering} are missing" in err) == (0, "mine\n", True)
+    assert (code, out, f"the tokens of {discovering} are missing" in err) == (3, "mine\n", True)
     assert command("list", "--account", "prod", "--owner", discovering)[0] == 1
 
     options = ("--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run")
     code, _, err = command("notify", *options)
-    assert (code, f"the tokens of {discovering} are missing" in err) == (0, True)
+    assert (code, f"the tokens of {discovering} are missing" in err) == (3, True)
