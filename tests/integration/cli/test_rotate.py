@@ -6,10 +6,13 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from losant_tokens.cli import _rotations
+from losant_tokens import Owner, jobs
+from losant_tokens.cli import _rotation_view, _rotations
+from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.testing import FakeLosant, FakeToken
 from tests.support.command import Command
 
@@ -152,6 +155,7 @@ def test_due(fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch
         ((CI, "--expires", "never"), 2, "a rotated token must expire"),
         ((CI, "--expires", "2020-01-01", "--yes"), 2, "is in the past"),
         ((CI, *DAYS), 2, "rotate needs --yes"),
+        ((CI, "--expires", "soon", "--yes"), 2, "is not an expiration date"),
         ((*DAYS, "--yes"), 2, "name tokens by their ids, by --plan, or by selection options"),
         ((CI, "--expired", *DAYS, "--yes"), 2, "name tokens by their ids"),
         ((CI, "e" * 24, *DAYS, "--yes"), 2, "the secrets of several tokens cannot go to stdout"),
@@ -213,3 +217,81 @@ def test_unreadable_journals(command: Command, state: Path) -> None:
 
     assert (code, "was altered" in err) == (0, True)
     assert command("rotate", "resume", os.fspath(folder / "rotation-x.journal"))[0] == 1
+
+
+def test_interrupted(fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rotation that is interrupted says how to continue it."""
+    calls: list[object] = []
+
+    def run_and_interrupt(work: Any, **options: Any) -> object:
+        calls.append(work)
+        result: object = run_until_stopped(work, **options)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(_rotations, "run_until_stopped", run_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        command("rotate", CI, *DAYS, "--yes", "--to-file", "new.txt")
+
+    (rotation,) = json.loads(command("rotate", "list", "--json")[1])
+    assert command("rotate", "resume", rotation["id"][:6])[0] == 0
+
+
+def test_uncertain_delivery(fake: FakeLosant, command: Command) -> None:
+    """A command that is killed may have stored the secret, so its successor is kept."""
+    sink = "sh -c 'cat > /dev/null; kill -9 $$'"
+
+    code, _, err = command("rotate", CI, "--expires", "2099-01-01", "--yes", "--to-command", sink)
+
+    assert (code, "may have been delivered, so it is kept until" in err) == (3, True)
+    assert command("rotate", "cancel", "last", "--yes")[0] == 0
+    assert len(named(fake, "ci-1")) == 2
+
+
+def test_token_in_use(fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token in use comes last, and long lists are cut short."""
+    own = fake.add_token("aa-own", scope=["all.User"])
+    for number in range(30):
+        fake.add_token(f"zz-{number}")
+    monkeypatch.setenv("LOSANT_API_TOKEN", own.secret)
+
+    code, _, err = command("rotate", "--named", "aa-*", "--named", "zz-*", *DAYS, "--dry-run")
+    assert (code, "And 11 more." in err) == (4, False)
+    code, _, err = command(
+        "rotate", "--named", "aa-*", "--named", "zz-*", *DAYS, "--dry-run", "--allow-majority"
+    )
+    assert (code, "And 11 more." in err) == (0, True)
+    code, _, err = command("rotate", own.id, *DAYS, *NOW, "--to-file", "own.txt")
+    assert (code, "the token in use, so it comes last" in err) == (0, True)
+
+
+def test_many_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    """Many problems are counted, and a running rotation is named as such."""
+    token = jobs.RotatedToken(
+        owner=Owner.user(), id=CI, name="x", stage=jobs.RotationStage.FAILED, error="no"
+    )
+    settings = jobs.RotationSettings(
+        lifetime=timedelta(days=1),
+        until=None,
+        overlap=timedelta(0),
+        grace=timedelta(0),
+        allow_unverified=False,
+    )
+    rotation = jobs.Rotation(
+        id="ab" * 8,
+        path=Path("x"),
+        created_at=datetime.now(UTC),
+        base_url="",
+        account=None,
+        settings=settings,
+        tokens=(token,) * 12,
+        is_running=True,
+    )
+
+    _rotation_view.show_outcome(rotation)
+    _rotation_view.show_rotations([rotation])
+
+    out, err = capsys.readouterr()
+    assert "2 more have a problem" in err
+    assert "running" in out
