@@ -48,7 +48,7 @@ def test_full_disk(
     def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("losant_tokens.cli._event_loop.run_with_client", full)
+    monkeypatch.setattr("losant_tokens.cli._event_loop.run_until_stopped", full)
 
     expected = "losant-tokens: error: No space left on device\n"
     assert command("list") == (1, "", expected)
