@@ -295,3 +295,19 @@ def test_many_problems(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert "2 more have a problem" in err
     assert "running" in out
+
+
+def test_closed_output(
+    fake: FakeLosant,
+    command: Command,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A secret that cannot be written is never created, and a token needs a confirmation."""
+    monkeypatch.setattr(_rotations, "output_problem", lambda: "it is closed")
+    code, _, err = command("rotate", CI, *DAYS, "--yes")
+    assert (code, "cannot be written to standard output: it is closed" in err) == (2, True)
+    terminal(typed="n\n")
+    code, _, err = command("rotate", CI, *DAYS, "--to-file", "new.txt")
+    assert (code, "Rotate 1 token? [y/N]" in err) == (1, True)
+    assert len(fake.tokens()) == 7
