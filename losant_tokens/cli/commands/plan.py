@@ -95,7 +95,10 @@ def _print_plan(plan: "jobs.Plan", connection: ConnectionOptions, *, json: bool)
         return
     path = str(plan.path)
     print_status(f"Nothing was changed. Review it: {_command('plan', 'show', path, '--full')}")
-    print_status(f"To apply the plan: {_command('apply', path, *connection.arguments())}")
+    apply: tuple[str, ...] = ("apply", path)
+    if plan.header.action == "rotate":
+        apply = ("rotate", "--plan", path, "--expires", "90d")
+    print_status(f"To apply the plan: {_command(*apply, *connection.arguments())}")
 
 
 def show_plan_file(

@@ -97,7 +97,8 @@ def test_rules_to_files(fake: FakeLosant, command: Command, tmp_path: Path) -> N
 
 def test_plan_to_command(fake: FakeLosant, command: Command, tmp_path: Path) -> None:
     """A plan to rotate tokens is reviewed, refused by apply, and carried out by rotate."""
-    assert command("plan", "--named", "ci-*", "--action", "rotate", "--out", "p.jsonl")[0] == 0
+    code, _, err = command("plan", "--named", "ci-*", "--action", "rotate", "--out", "p.jsonl")
+    assert (code, "losant-tokens rotate --plan p.jsonl --expires 90d" in err) == (0, True)
     assert "* rotate" in command("plan", "show", "p.jsonl", "--full")[1]
     code, _, err = command("apply", "p.jsonl", "--yes")
     assert (code, "is a plan to rotate tokens" in err) == (4, True)
