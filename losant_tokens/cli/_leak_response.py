@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from shlex import join
 from typing import TYPE_CHECKING, TypeVar
 
@@ -212,9 +213,10 @@ class LeakResponse:
         if not (is_confirmed if yes else leak.state == "dead" and can_ask()):
             rules = " ".join(f"--created-by {creator}" for creator in creators)
             owners = " ".join(f"--owner {owner}" for owner in _owners_of(listed))
+            verb = "is" if len(listed) == 1 else "are"
             print_status(
-                f"It created {format_count(len(listed))} that are active. To quarantine them: "
-                f"{self._command('quarantine')} --active {rules} {owners}"
+                f"It created {format_count(len(listed))} that {verb} active. To quarantine them: "
+                f"{self._command('quarantine')} --active {rules} {owners} --protect-seen off"
             )
             return 0
         try:
@@ -238,8 +240,14 @@ class LeakResponse:
         from losant_tokens.cli._planning import selection_planner  # noqa: PLC0415 -- as above
 
         rules = RuleOptions(active=True, created_by=creators)
+        # Somebody else may use these tokens: that they are in use protects none of them.
         planner = selection_planner(
-            rules, owners, DEFAULT_SAFETY, "deactivate", None, DEFAULT_GRACE
+            rules,
+            owners,
+            DEFAULT_SAFETY,
+            "deactivate",
+            grace=DEFAULT_GRACE,
+            evidence=lambda _: {"protect_seen": timedelta(0)},
         )
         print_status("Planning a quarantine of the tokens that it created.")
         return plan_and_apply(

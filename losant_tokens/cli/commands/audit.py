@@ -1,4 +1,4 @@
-"""`audit`: find risky, unused and forgotten tokens, and compare two audits."""
+"""`audit`: find risky and forgotten tokens, and those not seen in use; compare two audits."""
 
 import os
 import sys
@@ -92,7 +92,7 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     quiet: Quiet = False,
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
-    """Show risky, unused and forgotten tokens."""
+    """Show risky and forgotten tokens, and those not seen in use."""
     from losant_tokens.cli._accounts import selected_connections
     from losant_tokens.cli._policies import valid_policy
 

@@ -119,8 +119,8 @@ def test_without_a_terminal(fake: FakeLosant, service: str, command: Command, pi
     code, _, err = command("leaked", "--yes")
     assert 0 == code
     assert (
-        f"To quarantine them: losant-tokens quarantine --active --created-by {leaked.id} "
-        "--owner user\n"
+        f"It created 1 token that is active. To quarantine them: losant-tokens quarantine --active "
+        f"--created-by {leaked.id} --owner user --protect-seen off\n"
     ) in err
     assert {"child"} == active(fake) & {"ci", "child"}
 
