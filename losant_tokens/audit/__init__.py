@@ -1,4 +1,4 @@
-"""Audit tokens of many accounts: risky, unused and forgotten tokens, ranked by severity.
+"""Audit tokens of many accounts: risky, forgotten and not seen in use, ranked by severity.
 
 `run` lists the tokens and returns an `Audit`. Its findings can be read, and saved as JSON, CSV,
 SARIF, Prometheus metrics or a page. `compare` compares two audits that were saved as JSON.

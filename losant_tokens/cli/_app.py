@@ -175,7 +175,7 @@ COMMANDS = {
     ),
     "audit": _Command(
         "audit:audit_tokens",
-        "Show risky, unused and forgotten tokens.",
+        "Show risky and forgotten tokens, and those not seen in use.",
         texts.AUDIT,
         "losant_tokens.audit",
         _AUDIT,
