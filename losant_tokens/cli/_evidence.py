@@ -63,9 +63,10 @@ def evidence_settings(
     if span == timedelta(0):
         if options.seen_in:
             raise UsageError("--seen-in has no effect with --protect-seen off")
-        return {}
+        return {"protect_seen": timedelta(0)}
     if span is None and not options.seen_in and not by_default:
         return {}
+    # The log of an instance would be read anyway, but only if no other one is named.
     logs = options.seen_in or known_logs(owners, connection)
     if not logs:
         if span is not None:

@@ -17,6 +17,7 @@ from losant_tokens.cli._errors import BlockedError, UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
 from losant_tokens.cli._job_options import RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
+from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._plan_view import show_plan
 from losant_tokens.cli._state_files import keep_refused_plan
 
@@ -176,7 +177,8 @@ def make_plan(
             refused = error
         except jobs.EvidenceError as error:
             raise BlockedError(
-                str(error), "check --seen-in, or pass --protect-seen off to plan without it"
+                with_options(str(error)),
+                "check --seen-in, or pass --protect-seen off to plan without it",
             ) from error
     # Outside the block, because the view replaces the status line.
     if refused.plan is not None and not is_quiet():

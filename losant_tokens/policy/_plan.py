@@ -76,7 +76,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         path: The file of the plan. Default: a temporary file, as for `jobs.plan`.
         now: The time for rules and grace periods, with a time zone. Default: the server's time.
         seen_in: The audit logs, such as `org:ID`. A token that changed something within
-            `protect_seen` is never touched. Default: none.
+            `protect_seen` is never touched. Default: those of the owners that are instances.
         protect_seen: How long ago a token may have changed something to be protected. The longer
             span counts: this one or that of the file. Default: 90 days.
         on_log: Called with the progress of reading the audit logs.
@@ -103,7 +103,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
             f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
         )
     if cleanup.protect_seen is not None:
-        if not seen_in:
+        if not seen_in and not any(owner.kind == "instance" for owner in all_owners):
             raise ValidationError(
                 f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "
                 f"needs an audit log: pass seen_in"

@@ -61,7 +61,9 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     from losant_tokens.cli._evidence import evidence_settings
     from losant_tokens.cli._state_files import new_plan_path
 
-    read_logs = partial(evidence_settings, evidence, connection, by_default=action != "activate")
+    # A rotation is for tokens in use.
+    by_default = action not in {"activate", "rotate"}
+    read_logs = partial(evidence_settings, evidence, connection, by_default=by_default)
     if policy == NO_POLICY:
         planner = _planning.selection_planner(
             rules, owners, safety, action or "delete", patience, None, read_logs

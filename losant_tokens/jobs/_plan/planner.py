@@ -15,7 +15,7 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._warn_caller import warn_caller
-from losant_tokens.jobs._errors import GuardRefused, JobError
+from losant_tokens.jobs._errors import EvidenceError, GuardRefused, JobError
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.completeness import ListingCheck
@@ -114,9 +114,10 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
         seen_in: The audit logs, as for `last_seen`, such as `org:ID`. A token that changed
             something within `protect_seen` is never touched. `apply` reads them again from the time
-            of the plan on. Default: none, so that no token is protected because it is in use.
+            of the plan on. Default: for the actions `delete` and `deactivate`, those of the owners
+            that are instances.
         protect_seen: How long ago a token may have changed something to be protected, before the
-            server's time. A span of zero protects none. Default: 90 days.
+            server's time. A span of zero reads no log, and protects none. Default: 90 days.
         on_log: Called with a `LogProgress` while an audit log is read.
         grace: How long deactivated tokens wait before `sweep` may delete them. The plan and the
             report record it. Default: none, so `sweep` needs `after`.
@@ -181,7 +182,7 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     clock = PlanClock(client, settings.clock_check, selection.uses_time, settings.now)
     unmatched = UnmatchedPatterns(settings.guards.protect, selection.patterns)
     # Read before the tokens are listed, so that the decision about a token is final at once.
-    seen = await _read_evidence(client, settings)
+    seen = await _read_evidence(client, selection, settings)
     selector = TokenSelector(client, selection.action, settings.guards, clock, unmatched, seen)
     summary = PlanSummary(client, selection, settings, selector)
     path = None if settings.path is None else Path(settings.path)
@@ -208,21 +209,27 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     return made
 
 
-async def _read_evidence(client: AsyncClient, settings: PlanSettings) -> LastSeen | None:
+async def _read_evidence(
+    client: AsyncClient, selection: Selection, settings: PlanSettings
+) -> LastSeen | None:
     """Read the audit logs, if there are any; return the tokens that are in use.
 
     Raises:
         EvidenceError: An audit log cannot be read as a whole.
     """
-    if not settings.sources:
+    if not (sources := settings.logs_for(selection)):
         return None
-    return await last_seen(
-        client,
-        settings.sources,
-        since=settings.protect_seen,
-        on_progress=settings.on_log,
-        patience=settings.patience,
-    )
+    try:
+        return await last_seen(
+            client,
+            sources,
+            since=settings.protect_seen,
+            on_progress=settings.on_log,
+            patience=settings.patience,
+        )
+    except EvidenceError as error:
+        problem = f"{error} To make the plan without it, pass protect_seen=timedelta(0)."
+        raise EvidenceError(problem) from error.__cause__
 
 
 async def _refused_plan(writer: PlanWriter, header: Header) -> Plan | None:

@@ -31,6 +31,8 @@ PAGE_SIZE = 1000
 PROTECT_SEEN = timedelta(days=90)
 """How long ago a token may have changed something to be protected, by default."""
 
+_PROTECTED_ACTIONS = frozenset({"delete", "deactivate"})
+
 LogSources = LogSource | str | Iterable[LogSource | str]
 OnLog = Callable[[LogProgress], object]
 
@@ -101,7 +103,7 @@ class PlanSettings:
     Attributes:
         function: The public function that takes the arguments, for messages.
         guards: The guards that the arguments describe.
-        sources: The audit logs to read; none if no token is to be protected because of them.
+        sources: The audit logs that the caller names, without duplicates.
 
     Raises:
         ValidationError: An argument is invalid.
@@ -134,7 +136,23 @@ class PlanSettings:
         )
         object.__setattr__(self, "guards", guards)
         sources = distinct_sources(self.function, "seen_in", self.seen_in)
-        object.__setattr__(self, "sources", sources if self.protect_seen else ())
+        object.__setattr__(self, "sources", sources)
+
+    def logs_for(self, selection: Selection) -> tuple[LogSource, ...]:
+        """Return the audit logs to read; none if no token is to be protected because of them.
+
+        An instance has a log of its own, which is read by default before its tokens are deleted or
+        deactivated. The log of an organization has another id than the owner.
+
+        Args:
+            selection: The tokens to select.
+        """
+        if not self.protect_seen:
+            return ()
+        if self.sources or selection.action not in _PROTECTED_ACTIONS:
+            return self.sources
+        owners = (owner for owner in selection.rules if owner.kind == "instance")
+        return tuple(LogSource.parse(str(owner)) for owner in owners)
 
 
 def check_action(function: str, action: object) -> None:

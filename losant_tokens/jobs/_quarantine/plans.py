@@ -101,9 +101,9 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
         seen_in: The audit logs, as for `last_seen`, such as `org:ID`. A token that changed
             something within `protect_seen` is never touched. `apply` reads them again from the time
-            of the plan on. Default: none, so that no token is protected because it is in use.
+            of the plan on. Default: those of the owners that are instances.
         protect_seen: How long ago a token may have changed something to be protected, before the
-            server's time. A span of zero protects none. Default: 90 days.
+            server's time. A span of zero reads no log, and protects none. Default: 90 days.
         on_log: Called with a `LogProgress` while an audit log is read.
         on_review: Called with the state of each quarantine when the tokens have been listed.
         policy: The clean-up of a policy file that the plan is made by. The plan and the report

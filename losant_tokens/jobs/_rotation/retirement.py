@@ -152,6 +152,8 @@ class Retirement:
                 incomplete="refuse",
                 page_size=PAGE_SIZE,
                 patience=PATIENCE,
+                # Its successor replaces the old token, which is usually in use until now.
+                protect_seen=timedelta(0),
             ),
         )
         await self._delete_lost(listed)

@@ -99,6 +99,7 @@ def test_plan(command: Command) -> None:
         (f"--owner {INSTANCE} --protect-seen 0", []),
         (f"--owner {INSTANCE} --protect-seen 30w", ["ci-0", "ci-1"]),
         (f"--owner {INSTANCE} --action activate", []),
+        (f"--owner {INSTANCE} --action rotate", []),
         (f"--owner {INSTANCE} --action activate --protect-seen 30d", []),
         (f"--owner {INSTANCE} --seen-in {LOG}", []),
     ],

@@ -221,6 +221,73 @@ async def test_malformed_evidence_in_a_file(tmp_path: Path, change: Any) -> None
         parse_header({**values, "seen": {**values["seen"], **change}})
 
 
+# --- The log of an instance --------------------------------------------------------------------
+
+
+def fake_instance() -> FakeLosant:
+    """Return a fake with an instance that has two tokens, of which its log shows the first."""
+    fake = FakeLosant(now=lambda: NOW)
+    seen, _ = (fake.add_token(f"ci-{number}", owner=str(INSTANCE)) for number in range(2))
+    fake.add_audit_log(
+        fake.user_id,
+        source=str(INSTANCE),
+        actor_type="User",
+        creation_date=NOW - timedelta(days=365),
+    )
+    fake.add_audit_log(seen.id, source=str(INSTANCE), creation_date=NOW - timedelta(days=5))
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 1),
+        ({"action": "deactivate"}, 1),
+        ({"action": "rotate"}, 0),
+        ({"action": "rotate", "seen_in": str(INSTANCE)}, 1),
+        ({"protect_seen": timedelta(0)}, 0),
+        ({"seen_in": str(INSTANCE), "protect_seen": timedelta(0)}, 0),
+    ],
+)
+async def test_log_of_an_instance(tmp_path: Path, options: Any, expected: int) -> None:
+    """The log of an instance protects its tokens from being removed, unless that is turned off."""
+    async with client_of(fake_instance()) as client:
+        plan = await planned(client, tmp_path, owners=INSTANCE, allow_majority=True, **options)
+    assert plan.header.total.protected == expected
+
+
+@pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
+async def test_sweep_of_an_instance(tmp_path: Path) -> None:
+    """A sweep reads the log of an instance by default, too; a restore does not."""
+    fake = fake_instance()
+    async with client_of(fake) as client:
+        plan = await planned(
+            client,
+            tmp_path,
+            owners=INSTANCE,
+            action="deactivate",
+            allow_majority=True,
+            protect_seen=timedelta(0),
+        )
+        report = await jobs.apply(client, plan)
+        swept = await jobs.sweep(client, report, after=timedelta(0), allow_majority=True)
+        assert (swept.header.total.selected, swept.header.total.protected) == (1, 1)
+        fake.clear_requests()
+        await jobs.restore(client, report)
+    assert not any("audit-logs" in request.path for request in fake.requests)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_instance_without_a_log(tmp_path: Path, status: int) -> None:
+    """If the log of an instance cannot be read, the error says how to plan without it."""
+    fake = fake_instance()
+    fake.fail(status=status, path="/instance/*/audit-logs", times=None)
+    async with client_of(fake) as client:
+        with pytest.raises(EvidenceError, match=r"pass protect_seen=timedelta\(0\)\.$") as caught:
+            await planned(client, tmp_path, owners=INSTANCE, allow_majority=True)
+    assert str(status) in str(caught.value.__cause__)
+
+
 # --- Applying --------------------------------------------------------------------------------
 
 
