@@ -140,7 +140,7 @@ class NoticeLedger:
             return {}
         except OSError as error:
             problem = reason(error)
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
             problem = "it is not a ledger of notices, or it is damaged"
         raise NoticeError(
             f"The ledger {self.path} cannot be read: {problem}. Without it, each notice would be "
@@ -182,9 +182,9 @@ def _checked(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record after a check of the members that are used.
 
     Raises:
-        ValueError, LookupError, TypeError: A member is missing or malformed.
+        ValueError, LookupError, TypeError, OverflowError: A member is missing or malformed.
     """
-    _expires(record), float(record["threshold"]), record["key"] + ""
+    _expires(record), timedelta(seconds=record["threshold"]), record["key"] + ""
     return record
 
 

@@ -29,7 +29,7 @@ def expiry_message(tokens: Iterable[ExpiringToken]) -> Message:
     Args:
         tokens: The tokens.
     """
-    ordered = sorted(tokens, key=lambda one: (one.expires_at, one.token_id))
+    ordered = _ordered(tokens)
     shown = sorted(ordered[:MAX_TOKENS], key=_place)
     left_out = len(ordered) - len(shown)
     lines = list(_lines(shown))
@@ -45,10 +45,19 @@ def expiry_message(tokens: Iterable[ExpiringToken]) -> Message:
         data={
             "kind": "expiring-tokens",
             "count": len(ordered),
-            "left_out": left_out,
+            "leftOut": left_out,
             "tokens": [_document(one) for one in shown],
         },
     )
+
+
+def named_in_message(tokens: Iterable[ExpiringToken]) -> tuple[ExpiringToken, ...]:
+    """Return the tokens that a message about these tokens names, the first to expire first."""
+    return _ordered(tokens)[:MAX_TOKENS]
+
+
+def _ordered(tokens: Iterable[ExpiringToken]) -> tuple[ExpiringToken, ...]:
+    return tuple(sorted(tokens, key=lambda one: (one.expires_at, one.token_id)))
 
 
 def _title(tokens: Sequence[ExpiringToken]) -> str:
@@ -92,17 +101,17 @@ def _line(one: ExpiringToken) -> str:
 def _document(one: ExpiringToken) -> dict[str, Any]:
     """Return a token as JSON has it."""
     return {
-        "notice_id": one.notice_id,
+        "noticeId": one.notice_id,
         "account": one.account or None,
-        "base_url": one.base_url,
+        "baseUrl": one.base_url,
         "owner": str(one.owner),
         "id": one.token_id,
         "name": one.name,
-        "expires": _iso(one.expires_at),
+        "expirationDate": _iso(one.expires_at),
         "expired": one.has_expired,
         "within": None if one.has_expired else _span(one.threshold),
         "creator": one.creator,
-        "last_seen": None if one.last_seen is None else _iso(one.last_seen),
+        "lastSeen": None if one.last_seen is None else _iso(one.last_seen),
     }
 
 

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from losant_tokens.notices._expiring import ExpiringToken
 from losant_tokens.notices._ledger import NoticeLedger
-from losant_tokens.notices._message import expiry_message
+from losant_tokens.notices._message import expiry_message, named_in_message
 from losant_tokens.sinks import Message, Sink
 
 
@@ -17,13 +17,16 @@ class Notification:
 
     Attributes:
         message: The message that was delivered; `None` if there was nothing to report.
-        tokens: The tokens in it.
+        tokens: The tokens that it names, the first to expire first.
         reported_before: The number of tokens that were left out, because they had been reported.
+        left_out: The number of tokens that it counts, but does not name. They were not recorded, so
+            the message of the next run names them.
     """
 
     message: Message | None
     tokens: tuple[ExpiringToken, ...]
     reported_before: int
+    left_out: int = 0
 
 
 async def notify(
@@ -32,7 +35,7 @@ async def notify(
     *,
     ledger: NoticeLedger | None = None,
 ) -> Notification:
-    """Deliver one message about the tokens that were not reported yet, and record them.
+    """Deliver one message about the tokens that were not reported yet, and record those it names.
 
     If the process is killed after the delivery and before the record, the message is delivered
     again in the next run. Its id, and those of its notices, are then the same.
@@ -55,7 +58,7 @@ async def notify(
         result = await _deliver(tokens, due, sink)
         # The message was delivered, so a cancellation must not prevent the record.
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(ledger.record, due)
+            await anyio.to_thread.run_sync(ledger.record, result.tokens)
     return result
 
 
@@ -68,4 +71,5 @@ async def _deliver(
         return Notification(None, (), reported_before)
     message = expiry_message(due)
     await sink.deliver(message)
-    return Notification(message, due, reported_before)
+    named = named_in_message(due)
+    return Notification(message, named, reported_before, len(due) - len(named))

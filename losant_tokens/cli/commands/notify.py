@@ -246,6 +246,8 @@ class _Run:
 
         ledger = None if self.ledger is None else NoticeLedger(self.ledger)
         if self.dry_run:
+            # Two accounts may have access to the same token.
+            found = tuple({one.key: one for one in found}.values())
             due = found if ledger is None else ledger.unreported(found)
             if due:
                 output = OutputSink(as_json=self.receiver.as_json)
@@ -259,6 +261,10 @@ class _Run:
         with nullcontext() if prints else sending:
             result = await notify(found, sink, ledger=ledger)
         self._print_result(len(result.tokens), result.reported_before)
+        if result.left_out:
+            print_status(
+                f"The message does not name {format_count(result.left_out)}. The next run will."
+            )
 
     def _print_result(self, reported: int, reported_before: int) -> None:
         """Print how many tokens were reported."""

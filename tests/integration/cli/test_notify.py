@@ -267,6 +267,24 @@ def test_accounts(command: Command, tokens: FakeLosant, config: Path) -> None:
     assert alone[2].startswith("losant-tokens: error: userApiTokens.get")
 
 
+def test_dry_run_of_two_accounts(command: Command, tokens: FakeLosant, config: Path) -> None:
+    """A dry run counts a token of two accounts once, as the message does."""
+    config.write_text(config.read_text().replace('"BAD"', '"GOOD"'))
+    _, out, _ = command("notify", "--all-accounts", "--dry-run", "--json")
+    assert json.loads(out)["count"] == 4
+
+
+def test_more_tokens_than_a_message_names(command: Command, tokens: FakeLosant) -> None:
+    """A message names 500 tokens, and the next one the others."""
+    for number in range(498):
+        tokens.add_token(f"many-{number}", expiration_date=NOW + 2 * DAY)
+    assert command("notify")[2] == (
+        "500 tokens were reported to standard output.\n"
+        "The message does not name 1 token. The next run will.\n"
+    )
+    assert command("notify", "--quiet")[1].startswith("1 Losant API token expires within 30 days\n")
+
+
 def test_incomplete_account(command: Command, tokens: FakeLosant, config: Path) -> None:
     """A list of owners that cannot be read is exit code 3, because tokens may be missing."""
     tokens.fail(status=404, path="/applications", times=None)

@@ -59,22 +59,22 @@ def test_document() -> None:
     one = expiring("bot", 6 * DAY, last_seen=NOW)
     message = expiry_message([one, expiring("old", -DAY)])
 
-    assert (message.data["kind"], message.data["count"], message.data["left_out"]) == (
+    assert (message.data["kind"], message.data["count"], message.data["leftOut"]) == (
         *("expiring-tokens", 2),
         0,
     )
     assert next(token for token in message.data["tokens"] if token["name"] == "bot") == {
-        "notice_id": one.notice_id,
+        "noticeId": one.notice_id,
         "account": None,
-        "base_url": "https://api.losant.com",
+        "baseUrl": "https://api.losant.com",
         "owner": "user",
         "id": "626f74000000000000000000",
         "name": "bot",
-        "expires": "2031-03-07T12:00:00Z",
+        "expirationDate": "2031-03-07T12:00:00Z",
         "expired": False,
         "within": "7 days",
         "creator": None,
-        "last_seen": "2031-03-01T12:00:00Z",
+        "lastSeen": "2031-03-01T12:00:00Z",
     }
 
 
@@ -113,7 +113,7 @@ def test_many_tokens() -> None:
     tokens = [expiring(str(number), DAY + timedelta(seconds=number)) for number in range(502)]
     message = expiry_message(reversed(tokens))
 
-    assert (message.data["count"], message.data["left_out"]) == (502, 2)
+    assert (message.data["count"], message.data["leftOut"]) == (502, 2)
     assert len(message.data["tokens"]) == 500
     assert '"499" (' in message.text
     assert '"500" (' not in message.text

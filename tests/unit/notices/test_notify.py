@@ -140,6 +140,22 @@ async def test_cancelled_after_the_delivery(inbox: Inbox, ledger: NoticeLedger) 
     assert summary(await notify([expiring()], inbox, ledger=ledger)) == ([], 1)
 
 
+async def test_tokens_that_a_message_does_not_name(inbox: Inbox, ledger: NoticeLedger) -> None:
+    """A message names 500 tokens. The others are not recorded, so the next one names them."""
+    tokens = [
+        expiring(token_id=f"{number:024x}", expires_at=NOW + DAY + timedelta(seconds=number))
+        for number in range(502)
+    ]
+    results = [await notify(tokens, inbox, ledger=ledger) for _ in range(3)]
+
+    assert [(len(one.tokens), one.left_out, one.reported_before) for one in results] == [
+        (500, 2, 0),
+        (2, 0, 500),
+        (0, 0, 502),
+    ]
+    assert results[1].tokens == tuple(tokens[500:])
+
+
 async def test_old_records_are_dropped(inbox: Inbox, ledger: NoticeLedger) -> None:
     """The ledger does not grow forever: records are dropped 60 days after the expiration."""
     later = NOW + 70 * DAY
@@ -160,6 +176,15 @@ async def test_old_records_are_dropped(inbox: Inbox, ledger: NoticeLedger) -> No
             b'{"version": 1, "reported": [{"key": "a", "threshold": 1, "expires": "2031-01-01"}]}',
             "it is not a ledger of notices",
         ),
+        *(
+            (
+                b'{"version": 1, "reported": [{"key": "a", "expires": "2031-01-01T00:00:00Z", '
+                b'"threshold": %b}]}' % threshold,
+                "it is not a ledger of notices",
+            )
+            for threshold in (b'"1"', b"NaN", b"1e300")
+        ),
+        (b"[" * 100_000, "it is not a ledger of notices"),
         (b'{"version": 2}', "it has version 2, which is unknown"),
     ],
 )
