@@ -89,6 +89,8 @@ def describe_warning(result: policy.WarningResult, receiver: str, *, is_dry_run:
     """Return what `policy warn` did, as a sentence."""
     count, before = len(result.tokens), result.warned_before
     earlier = f"; {format_count(before)} before" if before else ""
+    if result.left_out:
+        earlier += f"; {format_count(result.left_out)} left for the next run"
     if not count:
         return f"No new token to warn about{earlier}."
     if is_dry_run:

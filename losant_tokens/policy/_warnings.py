@@ -64,13 +64,16 @@ class WarningResult:
 
     Attributes:
         message: The message that was delivered; `None` if no token was new.
-        tokens: The tokens in it.
+        tokens: The tokens that it names.
         warned_before: The number of selected tokens that were warned about before.
+        left_out: The number of tokens that it counts, but does not name. They were not recorded, so
+            the message of the next run names them.
     """
 
     message: Message | None
     tokens: tuple[WarnedToken, ...]
     warned_before: int
+    left_out: int = 0
 
 
 @frozen
@@ -166,7 +169,7 @@ class WarningLedger:
             return []
         except OSError as error:
             problem = reason(error)
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             problem = "it is not a ledger of warnings, or it is damaged"
         raise WarningError(
             f"{self.path} cannot be read: {problem}. To warn about all tokens again, move it away."
@@ -251,16 +254,18 @@ async def warn(
                 f"{cleanup.name!r} in the policy file, {cleanup.max_changes:,}. Nobody was warned."
             )
         new = tuple(one for one in selected if one.id not in before)
+        left_out = new[MAX_SHOWN:]
         message = _message(cleanup, client.base_url, new) if new else None
         if message is not None:
             await sink.deliver(message)
         if not dry_run:
-            ids = [one.id for one in selected]
+            # A token that no message names was not warned about.
+            ids = {one.id: None for one in selected}.keys() - {one.id for one in left_out}
             now = client.server_time() or datetime.now(UTC)
             # The message was delivered, so a cancellation must not prevent the record.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(ledger.record, cleanup, ids, listed, now)
-    return WarningResult(message, new, len(selected) - len(new))
+    return WarningResult(message, new[:MAX_SHOWN], len(selected) - len(new), len(left_out))
 
 
 async def _selected(
@@ -320,7 +325,7 @@ def _message(cleanup: Cleanup, base_url: str, tokens: Sequence[WarnedToken]) -> 
             creator = f", created by {one.creator}" if one.creator else ""
             lines.append(f"- {one.name} ({one.id}){creator}: {one.reason}")
     if count > MAX_SHOWN:
-        lines.append(f"... and {count - MAX_SHOWN:,} more")
+        lines.append(f"... and {count - MAX_SHOWN:,} more, which the next message names")
     return Message(
         id=sha256(f"{base_url} {cleanup.name} {ids}".encode()).hexdigest()[:32],
         title=f"{count:,} {noun} will be deactivated in {_days(after)}: {cleanup.name}",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens import policy
+from losant_tokens import Owner, policy
+from losant_tokens.cli._policies import describe_warning
 from tests.support.command import Command
 from tests.support.policies import CLEANUP, LADDER, RULE, SAMPLE, write_policy
 
@@ -207,3 +208,13 @@ def test_schema(command: Command) -> None:
     """The schema is printed as JSON."""
     code, out, err = command("policy", "schema")
     assert (code, json.loads(out), err) == (0, policy.schema(), "")
+
+
+def test_tokens_that_a_warning_does_not_name() -> None:
+    """Tokens that a message only counts are left for the next run."""
+    token = policy.WarnedToken(Owner.user(), "1" * 24, "ci", None, "named 'ci-*'")
+    result = policy.WarningResult(None, (token,), 0, left_out=2)
+
+    assert describe_warning(result, "cat", is_dry_run=False) == (
+        "Warned about 1 token by cat; 2 tokens left for the next run."
+    )

@@ -172,16 +172,20 @@ async def test_no_step(client: AsyncClient, ledger: policy.WarningLedger, tmp_pa
 async def test_long_message(
     fake: FakeLosant, client: AsyncClient, ledger: policy.WarningLedger, tmp_path: Path
 ) -> None:
-    """A message names 500 tokens and counts the others."""
+    """A message names 500 tokens, and the next one the others: only then they were warned about."""
     for number in range(600):
         fake.add_token(f"x-{number}")
     one = load_policy(tmp_path, STALE.replace("ci-*", "x-*").replace("10", "600")).cleanups[0]
     inbox = Inbox()
 
-    await policy.warn(client, USER, one, inbox, ledger)
+    first = await policy.warn(client, USER, one, inbox, ledger)
+    named = {token["id"] for token in inbox.messages[0].data["tokens"]}
+    recorded = set(ledger.warned(one))
+    second = await policy.warn(client, USER, one, inbox, ledger)
 
-    assert inbox.messages[0].lines[-1] == "... and 100 more"
-    assert len(inbox.messages[0].data["tokens"]) == 500
+    assert inbox.messages[0].lines[-1] == "... and 100 more, which the next message names"
+    assert recorded == named == {token.id for token in first.tokens}
+    assert (first.left_out, len(second.tokens), second.left_out) == (100, 100, 0)
     assert len(ledger.warned(one)) == 600
 
 
@@ -226,7 +230,7 @@ def test_old_records(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> N
     ("content", "problem"),
     [
         ("{", "it is not a ledger of warnings, or it is damaged"),
-        ("[]", "it is not a ledger of warnings, or it is damaged"),
+        ("[" * 100_000, "it is not a ledger of warnings, or it is damaged"),
         ('{"version": 2}', "it has version 2, which is unknown"),
         ('{"version": 1, "warnings": [{}]}', "it is not a ledger of warnings"),
         (RECORD % 1, "it is not a ledger of warnings"),
