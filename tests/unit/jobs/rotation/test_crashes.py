@@ -76,7 +76,7 @@ async def test_killed_at_each_step(
     tmp_path: Path, failures: tuple[str, ...], thorough: bool
 ) -> None:
     """Killed at any step and resumed, a rotation ends with one working successor for each token."""
-    step, stride = 1, 3 if thorough else 11
+    step, stride = 1, 9 if thorough else 13
     while await killed_at(step, world_in(tmp_path / str(step), failures)):
         step += stride
 
