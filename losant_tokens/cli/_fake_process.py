@@ -14,7 +14,8 @@ from attrs import field, frozen
 from losant_tokens.cli._console import environment_without_token
 from losant_tokens.cli._errors import EXIT_USAGE, CommandError, UsageError
 
-_COMMAND = (sys.executable, "-m", "losant_tokens.testing", "--until-stdin-closes")
+# `-P`: without it, a folder `losant_tokens` in the working directory would be imported and run.
+_COMMAND = (sys.executable, "-P", "-m", "losant_tokens.testing", "--until-stdin-closes")
 _USAGE_ERROR = "error: argument "
 
 

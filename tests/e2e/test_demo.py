@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -97,6 +98,18 @@ def test_fake_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) 
         "losant-tokens: error: the fake did not start: "
         "ModuleNotFoundError: No module named 'no_such_module'\n"
     )
+
+
+def test_fake_ignores_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The fake is that of the installed package, not of a folder in the working directory."""
+    (tmp_path / "losant_tokens").mkdir()
+    (tmp_path / "losant_tokens" / "__init__.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+
+    with running_fake("--tokens", "1") as fake:
+        assert fake.is_running
 
 
 _NOISY = """
