@@ -224,6 +224,8 @@ class AsyncClient:
     ) -> AsyncIterator[Self]:
         """Open a client for an account in the configuration file.
 
+        Use it with `async with`. The result is not a client: it has neither calls nor `open`.
+
         The token is read when the block starts, without blocking the event loop: from a variable, a
         file, a command or the keyring. It is sent only to the base URL of the account. Neither
         `LOSANT_API_TOKEN` nor `LOSANT_API_URL` is used.
@@ -271,6 +273,11 @@ class AsyncClient:
     def base_url(self) -> str:
         """The base URL of the API."""
         return self._session.endpoint.base_url
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client is open, so that calls can be made."""
+        return self._session.state == "open"
 
     @property
     def max_connections(self) -> int:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -32,8 +32,8 @@ _PATIENCE = 300.0  # seconds
 _SHARED_FAILURES = (Unauthorized, TokenExpired, TransportError, ServerError, TooManyRequests)
 
 
-def _as_owners(owners: Iterable[Owner]) -> tuple[Owner, ...]:
-    return tuple(owners)
+def _as_owners(owners: Owner | Iterable[Owner]) -> tuple[Owner, ...]:
+    return (owners,) if isinstance(owners, Owner) else tuple(owners)
 
 
 def _as_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -46,26 +46,33 @@ class Target:
 
     Attributes:
         name: The name of the account.
-        client: The client of the account, which is not open: the audit opens it and closes it. Pass
-            `contextlib.nullcontext(client)` for a client that is open.
-        owners: The owners of the tokens.
+        client: The client of the account. One that is not open yet is opened for the audit, and
+            closed at its end. One that is open stays open.
+        owners: The owners of the tokens: one or several.
         discover: The lists that name more owners, as for `losant_tokens.accounts.discover_owners`.
         logs: The audit logs that show which tokens are in use: `org:ID` and `instance:ID`.
     """
 
     name: str
     client: AbstractAsyncContextManager[AsyncClient] = attrs.field(repr=False)
-    owners: tuple[Owner, ...] = attrs.field(converter=_as_owners)
+    owners: tuple[Owner, ...] = attrs.field(
+        converter=_as_owners, validator=validators.tuple_of(validators.instance_of(Owner))
+    )
     discover: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
     logs: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
 
     @classmethod
-    def for_account(cls, account: accounts.Account) -> Self:
+    def for_account(cls, account: accounts.Account | str) -> Self:
         """Return an account of the configuration file as a target.
 
         Args:
-            account: The account. Its token is read when its audit starts.
+            account: The account, or its name. Its token is read when its audit starts.
+
+        Raises:
+            ConfigError: The configuration file cannot be used, or does not have the account.
         """
+        if not isinstance(account, accounts.Account):
+            account = accounts.find(account)
         return cls(
             name=account.name,
             client=AsyncClient.for_account(account),
@@ -93,7 +100,7 @@ class AuditProgress:
 
 
 async def run(  # noqa: PLR0913 -- settings, all by keyword
-    targets: Iterable[Target],
+    targets: Target | Iterable[Target],
     *,
     policy: Policy | None = None,
     only: Iterable[str] = (),
@@ -113,7 +120,7 @@ async def run(  # noqa: PLR0913 -- settings, all by keyword
     audited. Close the audit, or use it in a `with` block.
 
     Args:
-        targets: The accounts.
+        targets: The accounts: one or several.
         policy: A policy, whose rules are checked as well. Default: none.
         only: The ids of the only rules to check. Default: all.
         ignore: The ids of rules not to check. Default: none.
@@ -134,7 +141,9 @@ async def run(  # noqa: PLR0913 -- settings, all by keyword
     validators.check_argument(validators.optional(validators.aware_datetime), "run", "now", now)
     for name, value in (("max_accounts", max_accounts), ("page_size", page_size)):
         validators.check_argument(validators.integer(minimum=1), "run", name, value)
-    checked = tuple(targets)
+    checked = (targets,) if isinstance(targets, Target) else tuple(targets)
+    for target in checked:
+        validators.check_argument(validators.instance_of(Target), "run", "targets", target)
     rules = enabled_rules(policy, only, ignore)
     store = Store()
     try:
@@ -208,7 +217,7 @@ class _Auditor:
         """Audit an account, and return its result. A failure of the account is part of it."""
         account = AuditedAccount(name=target.name, logs=target.logs)
         try:
-            async with target.client as client:
+            async with _opened(target.client) as client:
                 account = attrs.evolve(account, base_url=client.base_url)
                 owners, problem = await _owners(target, client)
                 account = attrs.evolve(account, problem=problem)
@@ -314,6 +323,15 @@ class _Auditor:
             findings=before.findings + findings,
         )
         self.on_progress(self.progress)
+
+
+def _opened(
+    client: AbstractAsyncContextManager[AsyncClient],
+) -> AbstractAsyncContextManager[AsyncClient]:
+    """Return a context manager that opens and closes a client, unless it is open."""
+    if isinstance(client, AsyncClient) and client.is_open:
+        return nullcontext(client)
+    return client
 
 
 async def _owners(target: Target, client: AsyncClient) -> tuple[tuple[Owner, ...], str | None]:

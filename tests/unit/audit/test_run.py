@@ -210,6 +210,17 @@ async def test_account_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> 
         assert "No token for the account prod" in result.accounts[0].problems[0]
 
 
+def test_account_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The name of an account is enough, as for a client."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[accounts.prod]\ntoken = {{ env = "T" }}\naudit_logs = ["{LOG}"]\n')
+    monkeypatch.setenv("LOSANT_TOKENS_CONFIG", str(config))
+
+    found = Target.for_account("prod")
+
+    assert (found.name, found.owners, found.logs) == ("prod", (USER,), (LOG,))
+
+
 # --- Audit logs ------------------------------------------------------------------------------
 
 
@@ -377,3 +388,22 @@ async def test_no_tokens(fake: FakeLosant) -> None:
     """An account without tokens has no findings."""
     with await audit_of(fake) as result:
         assert (list(result.tokens()), result.worst, result.is_complete) == ([], None, True)
+
+
+async def test_open_client(fake: FakeLosant) -> None:
+    """A client that is open is used, and stays open. A single target and owner need no list."""
+    add(fake, "old", creation_date=NOW - 400 * DAY)
+
+    async with client_of(fake) as client:
+        with await audit.run(Target(name="prod", client=client, owners=USER)) as result:
+            assert ([one.problem for one in result.accounts], result.token_count) == ([None], 1)
+        assert client.is_open
+    assert not client.is_open
+
+
+async def test_wrong_targets(fake: FakeLosant) -> None:
+    """A client in place of a target, and a string in place of an owner, are errors."""
+    with pytest.raises(ValidationError, match=r"run\.targets must be of type Target"):
+        await audit.run([client_of(fake)])  # type: ignore[list-item]
+    with pytest.raises(ValidationError, match=r"Target\.owners"):
+        target(fake, owners=["user"])
