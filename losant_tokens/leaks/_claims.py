@@ -66,12 +66,13 @@ class Claims:
         return issuer_problem(Credential(None, issuer=self.issuer), host) is None
 
 
-def read_claims(secret: Secret) -> Claims:
+def read_claims(secret: Secret | str) -> Claims:
     """Return what a secret says about its token. Nothing is sent.
 
     Args:
-        secret: The secret.
+        secret: The secret, as `find_secrets` returns it, or a string.
     """
+    secret = Secret.of(secret)
     try:
         credential = read_credential(secret)
     except ValidationError:  # It has a character that no header can have.

@@ -27,6 +27,7 @@ MAX_EXPIRED_AGE = timedelta(days=30)
 """Tokens that expired longer ago are not reported: they are a matter for a clean-up."""
 
 _EVIDENCE_SPAN = timedelta(days=90)
+_USER = Owner.user()
 _EXPIRED = timedelta(0)
 
 
@@ -78,7 +79,7 @@ class ExpiringToken:
 
 async def find_expiring(
     client: AsyncClient,
-    owners: Iterable[Owner] = (Owner.user(),),
+    owners: Owner | Iterable[Owner] = _USER,
     *,
     within: timedelta | Iterable[timedelta],
     select: "Rule | None" = None,
@@ -94,7 +95,7 @@ async def find_expiring(
 
     Args:
         client: The client.
-        owners: The owners of the tokens. Default: the user.
+        owners: The owners of the tokens: one or several. Default: the user.
         within: The thresholds: one span or several.
         select: The rule that selects tokens. Default: all tokens.
         account: A name for the account, for the message.
@@ -105,7 +106,7 @@ async def find_expiring(
     """
     thresholds = _thresholds(within)
     found: list[ExpiringToken] = []
-    for owner in dict.fromkeys(owners):
+    for owner in dict.fromkeys((owners,) if isinstance(owners, Owner) else owners):
         listing = client.tokens(owner).iter()
         async with aclosing(listing):
             async for token in listing:
@@ -168,7 +169,8 @@ def _thresholds(within: timedelta | Iterable[timedelta]) -> tuple[timedelta, ...
     spans: tuple[Any, ...] = (within,) if isinstance(within, timedelta) else tuple(within)
     if not spans or not all(isinstance(span, timedelta) and span > _EXPIRED for span in spans):
         raise ValidationError(
-            "find_expiring.within must be a timedelta above 0, or several in a list"
+            f"find_expiring.within must be a timedelta above 0, or several in a list, but it is "
+            f"{within!r}"
         )
     return tuple(sorted(spans))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import anyio
 from attrs import frozen
 
+from losant_tokens import _validators as validators
 from losant_tokens.notices._expiring import ExpiringToken
 from losant_tokens.notices._ledger import NoticeLedger
 from losant_tokens.notices._message import expiry_message, named_in_message
@@ -46,9 +47,13 @@ async def notify(
         ledger: The record of what the receiver got. Default: none, so each token is reported.
 
     Raises:
+        ValidationError: `ledger` is not a `NoticeLedger`.
         SinkError: The message could not be delivered. Nothing was recorded.
         NoticeError: The ledger cannot be used. If it cannot be written, the message was delivered.
     """
+    validators.check_argument(
+        validators.optional(validators.instance_of(NoticeLedger)), "notify", "ledger", ledger
+    )
     # Two accounts may have access to the same token.
     tokens = tuple({one.key: one for one in tokens}.values())
     if ledger is None:

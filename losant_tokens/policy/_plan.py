@@ -21,6 +21,7 @@ import anyio
 import attrs
 
 from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
+from losant_tokens import _validators as validators
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup
@@ -63,7 +64,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     Args:
         client: The client that lists the tokens.
         owners: The owners of the tokens.
-        cleanup: The clean-up.
+        cleanup: The clean-up, such as `policy.load(path).cleanup("expired")`.
         step: The step of a ladder: `deactivate` or `delete`. Default: `delete` if tokens of the
             quarantines can be deleted, otherwise `deactivate`.
         quarantines: The quarantines that a ladder may delete, such as those of a `jobs.Ledger`.
@@ -90,6 +91,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         PlanRefused: The file already exists.
         LosantError: The tokens cannot be listed.
     """
+    validators.check_argument(validators.instance_of(Cleanup), "plan", "cleanup", cleanup)
     all_owners = (owners,) if isinstance(owners, Owner) else tuple(owners)
     actions = [one.action for one in cleanup.ladder]
     if step is not None and step not in actions:

@@ -150,9 +150,13 @@ def _check_arguments(since: object, page_size: object, patience: object) -> None
     if isinstance(since, timedelta):
         if since < timedelta(0):
             raise ValidationError(f"last_seen.since must not be negative, but it is {since!r}")
-    else:
-        check = validators.optional(validators.aware_datetime)
-        validators.check_argument(check, "last_seen", "since", since)
+    elif isinstance(since, datetime):
+        validators.check_argument(validators.aware_datetime, "last_seen", "since", since)
+    elif since is not None:
+        raise ValidationError(
+            f"last_seen.since must be a timedelta, a datetime or None, but it is "
+            f"{validators.describe(since)}"
+        )
     validators.check_argument(validators.integer(minimum=1), "last_seen", "page_size", page_size)
     if patience != 0:
         validators.check_argument(validators.positive_number, "last_seen", "patience", patience)

@@ -107,7 +107,8 @@ async def rotate(  # noqa: PLR0913 -- settings, all but two by keyword
 
     Args:
         client: The client that creates and deactivates the tokens.
-        tokens: A plan with the action `rotate`, or owners with the ids of tokens.
+        tokens: A plan with the action `rotate`, or pairs of an owner and the id of a token, such as
+            `("user", "575ec7417ae143cd83dc4a95")`.
         sink: Receives the secret of each successor.
         expires: How long the successors last, or when they expire, with a time zone.
         journal: The file of the journal, which must not exist. It never holds a secret.
@@ -277,6 +278,11 @@ def _settings(
     assert isinstance(grace, timedelta)  # noqa: S101 -- for mypy
     lifetime = expires if isinstance(expires, timedelta) else None
     if lifetime is None:
+        if not isinstance(expires, datetime):
+            raise ValidationError(
+                f"rotate.expires must be a timedelta or a datetime, but it is "
+                f"{validators.describe(expires)}"
+            )
         validators.check_argument(validators.aware_datetime, "rotate", "expires", expires)
     elif lifetime <= overlap:
         raise ValidationError(
@@ -309,7 +315,15 @@ async def _targets(client: AsyncClient, tokens: Tokens) -> list[tuple[Owner, str
         entries = await anyio.to_thread.run_sync(lambda: list(tokens.entries()))
         return [(entry.owner, entry.id) for entry in entries if entry.protected is None]
     found: dict[tuple[Owner, str], None] = {}
-    for owner, token_id in tokens:
+    pairs: Sequence[object] = tokens
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:  # noqa: PLR2004 -- a pair
+            raise ValidationError(
+                f"rotate.tokens must be a plan, or pairs of an owner and the id of a token, such "
+                f"as ('user', '575ec7417ae143cd83dc4a95'), but one of them is "
+                f"{validators.describe(pair)}"
+            )
+        owner, token_id = pair
         parsed = owner if isinstance(owner, Owner) else Owner.parse(owner)
         validators.check_argument(
             validators.string(pattern=validators.ID_PATTERN.pattern), "rotate", "tokens", token_id
@@ -344,7 +358,7 @@ async def _checks(
         except NotFound as error:
             if not error.is_from_api:
                 raise
-            problem = f"{token_id} does not exist: {error}"
+            problem = f"{token_id} does not exist: {error}."
             checks.append(RotationCheck(owner=owner, id=token_id, token=None, problem=problem))
             continue
         now = time_of(client)

@@ -40,6 +40,7 @@ def test_read_claims() -> None:
 def test_secret_without_claims(secret: str) -> None:
     """A secret that is not a JWT says nothing, and is identified by its fingerprint."""
     claims = read_claims(Secret(secret))
+    assert claims == read_claims(secret)
 
     assert claims == Claims(fingerprint=claims.fingerprint)
     assert claims.fingerprint != read_claims(Secret(f"{secret}x")).fingerprint

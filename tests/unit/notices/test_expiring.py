@@ -84,8 +84,11 @@ async def test_unreadable_date() -> None:
 async def test_within_is_checked(within: Any) -> None:
     """A threshold is a positive span."""
     async with client_of(FakeLosant()) as client:
-        with pytest.raises(ValidationError, match=r"find_expiring\.within must be a timedelta"):
-            await find_expiring(client, within=within)
+        with pytest.raises(
+            ValidationError, match=r"find_expiring\.within must be a timedelta"
+        ) as info:
+            await find_expiring(client, Owner.user(), within=within)
+    assert str(info.value).endswith(f"but it is {within!r}")
 
 
 def expiring(token_id: str, **members: Any) -> ExpiringToken:

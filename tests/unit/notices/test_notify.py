@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from losant_tokens import Owner
+from losant_tokens.errors import ValidationError
 from losant_tokens.notices import ExpiringToken, NoticeError, NoticeLedger, Notification, notify
 from losant_tokens.sinks import Message, SinkError
 
@@ -226,3 +227,11 @@ async def test_ledger_that_cannot_be_written(
         await notify([expiring()], inbox, ledger=ledger)
 
     assert len(inbox.messages) == 1
+
+
+async def test_path_in_place_of_a_ledger(inbox: Inbox) -> None:
+    """A path in place of a ledger is an error, and nothing is delivered."""
+    with pytest.raises(ValidationError, match=r"notify\.ledger must be of type NoticeLedger"):
+        await notify([expiring()], inbox, ledger="notices.json")  # type: ignore[arg-type]
+
+    assert inbox.messages == []

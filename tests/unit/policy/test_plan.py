@@ -234,6 +234,12 @@ async def test_ladder_without_delete(client: AsyncClient, tmp_path: Path) -> Non
     assert plan.header.action == "deactivate"
 
 
+async def test_cleanup_by_its_name(client: AsyncClient) -> None:
+    """The name in place of a clean-up is an error, because a name alone has no file."""
+    with pytest.raises(ValidationError, match=r"plan\.cleanup must be of type Cleanup"):
+        await policy.plan(client, USER, "old-ci")  # type: ignore[arg-type]
+
+
 def test_unknown_cleanups(tmp_path: Path) -> None:
     """A name that the file does not have is an error with a suggestion."""
     loaded = load_policy(tmp_path, CI)

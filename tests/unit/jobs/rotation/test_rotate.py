@@ -220,12 +220,15 @@ async def test_refused_arguments(world: World) -> None:
     for options, problem in (
         ({"overlap": -DAY}, "rotate.overlap must be a timedelta that is not negative"),
         ({"grace": 3}, "rotate.grace must be a timedelta"),
-        ({"expires": "90d"}, "rotate.expires must be"),
+        ({"expires": "90d"}, "rotate.expires must be a timedelta or a datetime, but it is '90d'"),
+        ({"expires": datetime(2040, 1, 1)}, "rotate.expires must have a time zone"),  # noqa: DTZ001
         ({"expires": DAY, "overlap": DAY}, "rotate.expires must be longer than the overlap"),
         ({"expires": soon, "overlap": DAY}, "rotate.expires must be after the end"),
         ({"tokens": []}, "rotate.tokens must name at least one token"),
         ({"tokens": [("oauth", old.id)]}, "rotate.tokens must not have OAuth tokens"),
         ({"tokens": [("user", "x")]}, "rotate.tokens must"),
+        ({"tokens": [old.id]}, "rotate.tokens must be a plan, or pairs of an owner and the id"),
+        ({"tokens": [("user",)]}, "but one of them is tuple"),
     ):
         with pytest.raises(ValidationError, match=problem):
             await world.rotate(old.id, **options)
