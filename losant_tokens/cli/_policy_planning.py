@@ -1,17 +1,25 @@
 """Make the plan of a clean-up of a policy file. Options only narrow what the file selects."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from losant_tokens import AsyncClient, Owner, jobs, policy
 from losant_tokens.cli._console import print_status
 from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._evidence import evidence_settings
 from losant_tokens.cli._format import format_count, format_datetime, format_number
-from losant_tokens.cli._job_options import NO_RULES, PolicyOptions, RuleOptions, SafetyOptions
+from losant_tokens.cli._job_options import (
+    NO_RULES,
+    EvidenceOptions,
+    PolicyOptions,
+    RuleOptions,
+    SafetyOptions,
+)
 from losant_tokens.cli._ledger import recorded_quarantines
-from losant_tokens.cli._planning import Evidence, Planner
+from losant_tokens.cli._options import ConnectionOptions
+from losant_tokens.cli._planning import Planner
 from losant_tokens.cli._policies import find_cleanup
 from losant_tokens.cli._state_files import WARNINGS, existing_state_folder
 
@@ -23,7 +31,8 @@ def policy_planner(
     safety: SafetyOptions,
     action: str | None,
     patience: float | None,
-    evidence: Evidence,
+    evidence: EvidenceOptions,
+    connection: ConnectionOptions,
 ) -> Planner:
     """Return a function that plans the step of a clean-up that is due.
 
@@ -34,7 +43,8 @@ def policy_planner(
         safety: The safety checks of the plan.
         action: The action, which only a plan without a policy may have.
         patience: How long to wait for the end of an outage, in seconds.
-        evidence: Returns the arguments about audit logs for the owners.
+        evidence: The audit logs that protect tokens.
+        connection: The connection, whose account may name audit logs.
 
     Raises:
         UsageError: There is no such clean-up or step, or an option would weaken a guard.
@@ -47,13 +57,13 @@ def policy_planner(
         )
     cleanup = find_cleanup(options.policy_file, options.policy)
     _check_step(cleanup, options.step, rules)
-    _check_guards(cleanup, safety, action)
+    _check_guards(cleanup, safety, evidence, action)
     select = None if rules == NO_RULES else rules.filter()
     sweeps = cleanup.steps and cleanup.grace is not None and select is None
     quarantines = recorded_quarantines() if sweeps and options.step != "deactivate" else ()
     warned = _warnings_of(cleanup)
     settings: dict[str, Any] = {} if patience is None else {"patience": patience}
-    settings |= evidence(owners)
+    settings |= evidence_settings(evidence, connection, owners)
     if safety.page_size is not None:
         settings["page_size"] = safety.page_size
 
@@ -90,7 +100,12 @@ def _check_step(cleanup: policy.Cleanup, step: str | None, rules: RuleOptions) -
         )
 
 
-def _check_guards(cleanup: policy.Cleanup, safety: SafetyOptions, action: str | None) -> None:
+def _check_guards(
+    cleanup: policy.Cleanup,
+    safety: SafetyOptions,
+    evidence: EvidenceOptions,
+    action: str | None,
+) -> None:
     """Check that no option weakens a guard of the policy file.
 
     Raises:
@@ -106,6 +121,11 @@ def _check_guards(cleanup: policy.Cleanup, safety: SafetyOptions, action: str | 
     for option, is_given in weaker.items():
         if is_given:
             raise UsageError(f"{option} cannot be combined with --policy", hint)
+    if evidence.protect_seen == timedelta(0) and not cleanup.allow_seen:
+        raise UsageError(
+            "--protect-seen off is more than the policy file allows",
+            "add allow_seen = true to the clean-up, so that the change is reviewed",
+        )
     if safety.max_changes is not None and safety.max_changes > cleanup.max_changes:
         limit = format_number(cleanup.max_changes, "token")
         raise UsageError(

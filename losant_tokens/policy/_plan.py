@@ -6,7 +6,9 @@ and the quarantines of this machine are the record, and each step has proof of t
 
 - `warn` is delivered by `warn`, and recorded in a `WarningLedger`.
 - `deactivate` selects only tokens that were warned long enough ago, and still match.
-- `delete` sweeps the quarantines of the same clean-up: tokens that nobody has changed since.
+- `delete` sweeps the quarantines of the same clean-up: tokens that nobody has changed since, and
+  that the file as it is now would have deactivated, too. Another file may have a clean-up with the
+  same name, and this one may have become narrower.
 
 A missing record proves nothing, so the step selects nothing. Arguments can only narrow the
 selection and strengthen the guards, because the file is what people have reviewed.
@@ -79,7 +81,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         seen_in: The audit logs, such as `org:ID`. A token that changed something within
             `protect_seen` is never touched. Default: those of the owners that are instances.
         protect_seen: How long ago a token may have changed something to be protected. The longer
-            span counts: this one or that of the file. Default: 90 days.
+            span counts: this one or that of the file, which is 90 days if the file does not set it,
+            and zero with `allow_seen`. Default: 90 days.
         on_log: Called with the progress of reading the audit logs.
         incomplete: What to do if tokens may be missing from the list. Default: `warn`.
         page_size: The number of tokens on a page. Default: 1000.
@@ -104,13 +107,12 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
             f"plan.max_changes must be at most {cleanup.max_changes:,}, the limit of "
             f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
         )
-    if cleanup.protect_seen is not None:
-        if not seen_in and not any(owner.kind == "instance" for owner in all_owners):
-            raise ValidationError(
-                f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "
-                f"needs an audit log: pass seen_in"
-            )
-        protect_seen = max(protect_seen, cleanup.protect_seen)
+    has_log = seen_in or any(owner.kind == "instance" for owner in all_owners)
+    if cleanup.protect_seen is not None and not has_log:
+        raise ValidationError(
+            f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "
+            f"needs an audit log: pass seen_in"
+        )
     guards: dict[str, Any] = {
         "path": path,
         "protect": (*cleanup.protect, *protect),
@@ -122,7 +124,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         "policy": cleanup.reference,
         "clock_check": "enforce",
         "seen_in": seen_in,
-        "protect_seen": protect_seen,
+        "protect_seen": _longer(protect_seen, cleanup),
         "on_log": on_log,
         "page_size": page_size,
         "patience": patience,
@@ -137,6 +139,13 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
             message = message.replace(advice, f"change '{key}' in the policy file")
         refused = jobs.GuardRefused(message, plan=error.plan)
     raise refused
+
+
+def _longer(span: timedelta, cleanup: Cleanup) -> timedelta:
+    """Return a span of `protect_seen`, or that of the policy file if it is longer."""
+    validators.check_argument(validators.instance_of(timedelta), "plan", "protect_seen", span)
+    minimum = timedelta(0) if cleanup.allow_seen else PROTECT_SEEN
+    return max(span, minimum if cleanup.protect_seen is None else cleanup.protect_seen)
 
 
 async def _plan(
@@ -159,9 +168,9 @@ async def _plan(
             )
         due = [] if select is not None else _quarantines(cleanup, quarantines, all_owners)
         if step == "delete":
-            return await _sweep(client, all_owners, due, guards)
+            return await _sweep(client, all_owners, cleanup, due, guards)
         if any(_is_due(one, guards["now"] or client.server_time()) for one in due):
-            made = await jobs.sweep(client, due, **guards)
+            made = await _sweep(client, all_owners, cleanup, due, guards)
             if made.header.total.selected:
                 return made
             # Somebody else has changed the tokens that are left, so they never become due.
@@ -180,13 +189,30 @@ async def _plan(
 async def _sweep(
     client: AsyncClient,
     owners: Sequence[Owner],
+    cleanup: Cleanup,
     quarantines: Sequence[jobs.Quarantine],
     guards: Mapping[str, Any],
 ) -> jobs.Plan:
     """Plan to delete the tokens of quarantines; without any, make an empty plan."""
     if quarantines:
-        return await jobs.sweep(client, quarantines, **guards)
+        return await jobs.sweep(client, quarantines, select=selected_before(cleanup), **guards)
     return await jobs.plan(client, owners, select=jobs.no_tokens(), action="delete", **guards)
+
+
+def selected_before(cleanup: Cleanup) -> jobs.Rule:
+    """Return the rule for inactive tokens that a clean-up would have selected while active.
+
+    The rule compares the token as it was before its deactivation, which was its last change. The
+    time of the change before it is unknown, so the token counts as unchanged since its creation.
+    """
+    rule = cleanup.rule()
+
+    def match(token: Token, _: datetime) -> bool | None:
+        deactivated = token.last_updated
+        before = attrs.evolve(token, status="active", last_updated=token.creation_date)
+        return None if deactivated is None else rule.matches(before, deactivated)
+
+    return jobs.Rule(rule.description, match, lambda *_: rule.description)
 
 
 def _quarantines(

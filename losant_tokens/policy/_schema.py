@@ -68,6 +68,7 @@ def _cleanup() -> Schema:
                 "grace": _duration("How long deactivated tokens wait before sweep deletes them."),
                 "allow_majority": _flag("Allow more than half of an owner's tokens."),
                 "allow_unmatched": _flag("Allow a pattern that protects or excludes no token."),
+                "allow_seen": _flag("Allow a plan to change tokens that an audit log shows."),
                 "schedule": _choice(get_args(Schedule), "How often to run the clean-up."),
             },
             required=("name", "select", "max_changes"),

@@ -321,6 +321,8 @@ def _check_cleanup(data: dict[str, Any]) -> Iterator[Problem]:
             'is only for action = "deactivate"'
             + ("" if steps is None else ": write the time as after of the step delete"),
         )
+    if data.get("allow_seen") is True and "protect_seen" in data:
+        yield ("allow_seen",), "contradicts protect_seen: leave one of them out"
     yield from _check_selected(data.get("select"))
     yield from _check_protected(data.get("select"), data.get("protect"))
 

@@ -82,6 +82,8 @@ class Cleanup:
             be never touched; `None` if the file does not say it.
         allow_majority: Whether more than half of an owner's tokens may be selected.
         allow_unmatched: Whether a pattern that protects or excludes may match no token.
+        allow_seen: Whether a plan may do without audit logs, or protect tokens for less than the
+            default span of 90 days.
         schedule: How often to run the clean-up; `None` if the file does not say it.
         reference: The name and the digest of the file, which plans record.
     """
@@ -96,6 +98,7 @@ class Cleanup:
     protect_seen: timedelta | None = None
     allow_majority: bool = False
     allow_unmatched: bool = False
+    allow_seen: bool = False
     schedule: Schedule | None = None
     reference: jobs.PolicyReference | None = None
     _protected: PatternSet = field(init=False, repr=False, eq=False)

@@ -58,20 +58,23 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     """Plan a change of many tokens, without changing anything."""
     from losant_tokens.cli import _planning
     from losant_tokens.cli._connect import job_client_factory
-    from losant_tokens.cli._evidence import evidence_settings
     from losant_tokens.cli._state_files import new_plan_path
 
-    # A rotation is for tokens in use.
-    by_default = action not in {"activate", "rotate"}
-    read_logs = partial(evidence_settings, evidence, connection, by_default=by_default)
     if policy == NO_POLICY:
+        from losant_tokens.cli._evidence import evidence_settings
+
+        # A rotation is for tokens in use.
+        by_default = action not in {"activate", "rotate"}
+        read_logs = partial(evidence_settings, evidence, connection, by_default=by_default)
         planner = _planning.selection_planner(
             rules, owners, safety, action or "delete", patience, None, read_logs
         )
     else:
         from losant_tokens.cli._policy_planning import policy_planner
 
-        planner = policy_planner(policy, rules, owners, safety, action, patience, read_logs)
+        planner = policy_planner(
+            policy, rules, owners, safety, action, patience, evidence, connection
+        )
     with quiet_output(quiet):
         path = out or new_plan_path("plan")
         plan = _planning.make_plan(

@@ -38,6 +38,7 @@ from losant_tokens.jobs._quarantine.deactivation import Key
 from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
 from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
 from losant_tokens.jobs._report.report import Report
+from losant_tokens.jobs._rules import Rule
 from losant_tokens.jobs._types import (
     Action,
     LeftAloneWarning,
@@ -58,6 +59,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
     report: Source | Iterable[Source],
     *,
     after: timedelta | None = None,
+    select: Rule | None = None,
     path: str | Path | None = None,
     protect: Iterable[str] = (),
     allow_majority: bool = False,
@@ -86,6 +88,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
             them, for one plan.
         after: How long ago the job must have deactivated a token. Default: the grace period of the
             quarantine.
+        select: A rule that tokens must match, too. Default: none.
         path: The file of the plan. Default: a temporary file, as for `plan`.
         protect: Ids and name patterns of tokens that are never touched. Default: none.
         allow_majority: Whether more than half of an owner's tokens may be selected. Default: False.
@@ -121,6 +124,8 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         LosantError: The tokens cannot be listed.
     """
     _check_after(after)
+    optional_rule = validators.optional(validators.instance_of(Rule))
+    validators.check_argument(optional_rule, "sweep", "select", select)
     settings = PlanSettings(
         "sweep",
         path=path,
@@ -145,7 +150,7 @@ async def sweep(  # noqa: PLR0913 -- the guards of a plan
         days = spans.pop() / timedelta(days=1)
         description = f"quarantined more than {counted(days, 'day')} ago and unchanged"
     return await _plan_action(
-        client, reviews, "delete", description, settings, on_review, policy=policy
+        client, reviews, "delete", description, settings, on_review, select=select, policy=policy
     )
 
 
@@ -297,6 +302,7 @@ async def _plan_action(
     settings: PlanSettings,
     on_review: OnReview | None,
     *,
+    select: Rule | None = None,
     policy: PolicyReference | None = None,
 ) -> Plan:
     """Plan an action for the tokens of quarantines, and warn about tokens left alone."""
@@ -308,7 +314,7 @@ async def _plan_action(
     plan = await make_plan(
         client,
         Selection(
-            rules={owner: rule_of(reviews, owner, description) for owner in owners},
+            rules={owner: rule_of(reviews, owner, description, select) for owner in owners},
             description=description,
             uses_time=action == "delete",
             action=action,

@@ -153,7 +153,9 @@ class Review:
         return {Obstacle.ACTIVE: "reactivated", Obstacle.GONE: "gone"}.get(obstacle, "changed")
 
 
-def rule_of(reviews: Iterable[Review], owner: Owner, description: str) -> Rule:
+def rule_of(
+    reviews: Iterable[Review], owner: Owner, description: str, narrower: Rule | None = None
+) -> Rule:
     """Return the rule that selects the unchanged tokens of an owner.
 
     The reviews remember each token of their quarantines.
@@ -162,13 +164,14 @@ def rule_of(reviews: Iterable[Review], owner: Owner, description: str) -> Rule:
         reviews: The reviews of the quarantines.
         owner: The owner.
         description: The rule as a phrase.
+        narrower: A rule that tokens must match, too.
     """
     reviews = tuple(reviews)
 
     def match(token: Token, now: datetime) -> bool:
         # Each review sees the token, also after another one has selected it.
         selected = [review.add(owner, token, now) for review in reviews]
-        return any(selected)
+        return any(selected) and (narrower is None or narrower.matches(token, now) is True)
 
     return Rule(
         description,

@@ -105,6 +105,7 @@ def test_evidence(command: Command, folder: Path, fake: FakeLosant) -> None:
         ("--policy old-ci --allow-majority", 2, "--allow-majority cannot be combined with"),
         ("--policy old-ci --allow-unmatched", 2, "--allow-unmatched cannot be combined with"),
         ("--policy old-ci --clock-check off", 2, "--clock-check cannot be combined with"),
+        ("--policy old-ci --protect-seen off", 2, "--protect-seen off is more than the policy"),
         ("--policy old-ci --max-changes 51", 2, "is more than the policy file allows: 50 tokens"),
         ("--policy old-ci --max-changes 3", 4, "4 tokens were selected, which is more than 3"),
         ("--policy old-ci --step delete", 2, '"old-ci" has no step delete\nhint: its steps are'),

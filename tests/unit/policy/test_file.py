@@ -102,6 +102,7 @@ CASES = [
     (LADDER.replace("deactivate", "warn"), "8: cleanups[0].steps: must be in the order warn, deactivate, delete, each at most once"),
     (LADDER.replace('{ action = "deactivate", after = "14d" },', ""), "8: cleanups[0].steps: must have the step deactivate, because it can be undone and delete cannot"),
     ('[[cleanups]]\nname = "x"\nselect = { expired = true }\nmax_changes = 1\nsteps = [{ action = "deactivate" }]', '5: cleanups[0].steps: must have at least 2 steps: for one, write action = "..." instead'),
+    (CLEANUP + 'protect_seen = "9d"\nallow_seen = true', "8: cleanups[0].allow_seen: contradicts protect_seen: leave one of them out"),
     (CLEANUP + "allow_majority = 1", "7: cleanups[0].allow_majority: must be true or false, but it is a number"),
     (RULE + CLEANUP.replace("old-ci", "never-expires"), '9: cleanups[0].name: "never-expires" is already the name of rules[0]'),
     (RULE + SAMPLE.replace("never-expires", "never-expire"), '11: tests[0].expect[0]: "never-expire" is the name of no rule and no clean-up: did you mean never-expires?'),

@@ -108,17 +108,28 @@ async def test_guards(
         await policy.plan(client, USER, one, **arguments)
 
 
-@pytest.mark.parametrize(("text", "days"), [("", 90), ("30d", 90), ("1y", 365)])
+@pytest.mark.parametrize(
+    ("text", "span", "days"),
+    [
+        ("", 90, 90),
+        ("", 1, 90),
+        ("", 180, 180),
+        ('protect_seen = "30d"', 90, 90),
+        ('protect_seen = "30d"', 1, 30),
+        ('protect_seen = "1y"', 90, 365),
+        ("allow_seen = true", 1, 1),
+    ],
+)
 async def test_seen_tokens(
-    fake: FakeLosant, client: AsyncClient, tmp_path: Path, text: str, days: int
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, text: str, span: int, days: int
 ) -> None:
     """Tokens that an audit log shows in use are protected, for the longer of two spans."""
     log = f"org:{'c' * 24}"
     (seen,) = (token for token in fake.tokens() if token.name == "ci-1")
     fake.add_audit_log(seen.id, source=log)
-    one = cleanup(tmp_path, CI + (f'protect_seen = "{text}"' if text else ""))
+    one = cleanup(tmp_path, CI + text)
 
-    plan = await policy.plan(client, USER, one, seen_in=[log])
+    plan = await policy.plan(client, USER, one, seen_in=[log], protect_seen=span * DAY)
 
     assert names(plan) == ["ci-0", "ci-2", "ci-3"]
     assert plan.header.seen is not None
@@ -210,6 +221,38 @@ async def test_other_quarantines(client: AsyncClient, tmp_path: Path) -> None:
             client, owners, ladder, step="delete", quarantines=[quarantine], now=later
         )
         assert (names(plan), plan.header.action) == ([], "delete")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ('active = true, not_updated_for = "1h"', ["old-0", "old-1"]),
+        ('except_named = ["old-1"]', ["old-0"]),
+        ('older_than = "9d"', []),
+        ('expires_within = "10d"', ["old-0"]),
+    ],
+)
+async def test_narrower_file(
+    fake: FakeLosant, client: AsyncClient, tmp_path: Path, conditions: str, expected: list[str]
+) -> None:
+    """A token is deleted only if the file would still have deactivated it at that time."""
+    created = datetime.now(UTC) - 2 * DAY
+    fake.add_token("old-0", creation_date=created, expiration_date=created + 10 * DAY)
+    fake.add_token("old-1", creation_date=created)
+    text = SWEEPING.replace("ci-*", "old-*")
+    quarantine = await quarantined(client, cleanup(tmp_path, text))
+    one = cleanup(tmp_path, text.replace('["old-*"]', f'["old-*"], {conditions}'))
+
+    plan = await policy.plan(
+        client,
+        USER,
+        one,
+        step="delete",
+        quarantines=[quarantine],
+        now=datetime.now(UTC) + 31 * DAY,
+    )
+
+    assert (names(plan), plan.header.action) == (expected, "delete")
 
 
 async def test_grace_of_quarantines(client: AsyncClient, tmp_path: Path) -> None:
