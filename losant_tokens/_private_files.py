@@ -39,6 +39,21 @@ class UnfitFileError(OSError):
         super().__init__(errno.EINVAL, problem, os.fspath(path))
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in place of a `~` at its beginning.
+
+    Raises:
+        UnfitFileError: The home folder is unknown, or the path has a NUL character.
+    """
+    problem = "it has a NUL character"
+    if "\0" not in os.fspath(path):
+        try:
+            return Path(path).expanduser()
+        except RuntimeError:
+            problem = "its home folder is unknown"
+    raise UnfitFileError(problem, path)
+
+
 def open_regular(path: str | os.PathLike[str]) -> int:
     """Open a regular file for reading, and return its descriptor.
 

@@ -18,7 +18,13 @@ from attrs import field, frozen
 
 from losant_tokens._endpoint import API_URL, check_base_url
 from losant_tokens._owner import Owner
-from losant_tokens._private_files import is_own, open_regular, reason
+from losant_tokens._private_files import (
+    UnfitFileError,
+    expanded,
+    is_own,
+    open_regular,
+    reason,
+)
 from losant_tokens.accounts._account import (
     NAME_PATTERN,
     Account,
@@ -53,14 +59,34 @@ def config_path() -> Path:
 
     It is the value of `LOSANT_TOKENS_CONFIG`, or `losant-tokens/config.toml` in the folder
     `XDG_CONFIG_HOME`, which is `~/.config` by default.
+
+    Raises:
+        ConfigError: The home folder is needed and unknown.
     """
     if path := os.environ.get("LOSANT_TOKENS_CONFIG"):
-        return Path(path).expanduser()
+        return _expanded(path)
     # The XDG Base Directory Specification declares relative paths invalid.
     folder = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     if not folder.is_absolute():
-        folder = Path("~/.config").expanduser()
+        folder = _expanded("~/.config")
     return folder / "losant-tokens" / "config.toml"
+
+
+def _expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in place of `~`.
+
+    Raises:
+        ConfigError: The home folder is unknown, or the path has a NUL character.
+    """
+    try:
+        return expanded(path)
+    except UnfitFileError as error:
+        problem = reason(error)
+    raise ConfigError(
+        f"The configuration file {os.fspath(path)!r} cannot be read: {problem}. Name the file with "
+        f"LOSANT_TOKENS_CONFIG.",
+        path=Path(path),
+    )
 
 
 @frozen(eq=False)
@@ -96,7 +122,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
         ConfigError: The file cannot be read, can be changed by other users, contains a secret, or
             has mistakes. `problems` lists all of them.
     """
-    found = _load(config_path() if path is None else Path(path).expanduser())
+    found = _load(config_path() if path is None else _expanded(path))
     if isinstance(found, ConfigError):
         raise found
     return found
@@ -114,7 +140,10 @@ def _load(path: Path) -> Config | ConfigError:
     data, place = _parsed(text)
     if data is None:
         return ConfigError(f"The configuration file {path} is not valid TOML{place}.", path=path)
-    config, problems = _structured(data, path)
+    try:
+        config, problems = _structured(data, path)
+    except RecursionError:  # A key such as a.b.c makes a level with every dot.
+        return ConfigError(f"The configuration file {path} is nested too deeply.", path=path)
     if config is not None:
         return config
     several = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
@@ -164,7 +193,8 @@ def _read(path: Path) -> tuple[str, str]:
     if len(data) > _MAX_SIZE:
         return "", f"has more than {_MAX_SIZE:,} bytes"
     try:
-        return data.decode(), ""
+        # Editors on Windows start a file with a byte order mark, which TOML does not allow.
+        return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
         return "", "is not UTF-8"
 

@@ -1,9 +1,8 @@
 """Reading a token from a file that only its owner can read."""
 
 import os
-from pathlib import Path
 
-from losant_tokens._private_files import is_own, open_regular, reason
+from losant_tokens._private_files import expanded, is_own, open_regular, reason
 from losant_tokens._secret import Secret
 from losant_tokens.accounts._errors import TokenUnavailable
 
@@ -25,9 +24,9 @@ def read_token_file(path: str | os.PathLike[str]) -> Secret:
             belongs to another user than this one or root, or can be read by others: its mode is
             not 0600 or stricter.
     """
-    expanded = Path(path).expanduser()
     try:
-        descriptor = open_regular(expanded)
+        path = expanded(path)
+        descriptor = open_regular(path)
     except OSError as error:
         problem = f"cannot be read: {reason(error)}"
     else:
@@ -37,7 +36,7 @@ def read_token_file(path: str | os.PathLike[str]) -> Secret:
             os.close(descriptor)
         if token is not None:
             return token
-    raise TokenUnavailable(f"The token file {expanded} {problem}.")
+    raise TokenUnavailable(f"The token file {os.fspath(path)} {problem}.")
 
 
 def _read(descriptor: int) -> tuple[Secret | None, str]:

@@ -16,7 +16,7 @@ from losant_tokens import (
     environment_proxy,
     httpx_transport,
 )
-from losant_tokens.accounts import Account, config_path, find, load
+from losant_tokens.accounts import Account, ConfigError, config_path, find, load
 from losant_tokens.cli._console import print_status, print_warning
 from losant_tokens.cli._errors import BlockedError, CommandError
 from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
@@ -43,7 +43,7 @@ def selected_account(connection: ConnectionOptions) -> Account | None:
     if os.environ.get("LOSANT_API_TOKEN") or os.environ.get("LOSANT_API_TOKEN_FILE"):
         return None
     config = None
-    if connection.config is not None or config_path().exists():
+    if connection.config is not None or _has_default_config():
         config = load(connection.config)
         if config.default_account is not None:
             return config[config.default_account]
@@ -53,6 +53,13 @@ def selected_account(connection: ConnectionOptions) -> Account | None:
         if config
         else "export LOSANT_API_TOKEN=..., or run `losant-tokens sandbox` to try it without one",
     )
+
+
+def _has_default_config() -> bool:
+    try:
+        return config_path().exists()
+    except ConfigError:  # The home folder is unknown, as in some containers.
+        return False
 
 
 def account_or_none(connection: ConnectionOptions) -> Account | None:

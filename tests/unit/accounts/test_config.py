@@ -196,6 +196,7 @@ def test_one_mistake(text: str, expected: str, file: Path) -> None:
         (b"[accounts\nx", "is not valid TOML (at line 1, column 10)."),
         (b"\xff", "is not UTF-8."),
         (b"a = " + b"[" * 5000, "is not valid TOML: it is nested too deeply."),
+        (b".".join([b"a"] * 5000) + b" = 1", "is nested too deeply."),
         (b"#" * (1 << 20) + b"#", "has more than 1,048,576 bytes."),
     ],
 )
@@ -205,6 +206,12 @@ def test_a_file_that_is_not_a_configuration(data: bytes, expected: str, file: Pa
     with pytest.raises(ConfigError) as caught:
         accounts.load()
     assert str(caught.value) == f"The configuration file {file} {expected}"
+
+
+def test_byte_order_mark(file: Path) -> None:
+    """Editors on Windows start a file with a byte order mark, which is ignored."""
+    file.write_text('[accounts.prod]\ntoken = {env = "A"}\n', encoding="utf-8-sig")
+    assert list(accounts.load()) == ["prod"]
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
@@ -231,6 +238,18 @@ def test_a_missing_file(tmp_path: Path) -> None:
         accounts.load(tmp_path / "no")
     with pytest.raises(ConfigError, match="cannot be read: it is a folder"):
         accounts.load(tmp_path)
+
+
+def test_unknown_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path in a home folder that is unknown is an error, as is a path that cannot exist."""
+    for path in ("~no-such-user/config.toml", "a\0b"):
+        with pytest.raises(ConfigError, match="cannot be read: it"):
+            accounts.load(path)
+    monkeypatch.delenv("LOSANT_TOKENS_CONFIG", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(ConfigError, match="its home folder is unknown"):
+        accounts.config_path()
 
 
 def test_find(file: Path) -> None:

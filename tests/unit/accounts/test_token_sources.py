@@ -94,6 +94,7 @@ def test_unusable_files(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / "no", "No such file"),
         (tmp_path, "it is a folder"),
         (pipe, "it is a named pipe"),
+        ("~no-such-user/token", "its home folder is unknown"),
     ):
         with pytest.raises(TokenUnavailable, match=problem):
             read_token_file(path)

@@ -1,5 +1,7 @@
 """The options that say how to connect."""
 
+import os
+
 import pytest
 
 from losant_tokens.cli._options import ConnectionOptions
@@ -22,3 +24,13 @@ def test_insecure_http(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (code, "--insecure-http" in err) == (2, True)
     assert ConnectionOptions(insecure_http=True).settings()["insecure_http"]
     assert ConnectionOptions().settings()["insecure_http"] is None
+
+
+def test_unknown_home_folder(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home folder, as in some containers, there is no configuration file."""
+    for name in ("LOSANT_API_TOKEN", "LOSANT_TOKENS_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+
+    code, _, err = command("list")
+    assert (code, "no API token: LOSANT_API_TOKEN is not set" in err) == (1, True)
