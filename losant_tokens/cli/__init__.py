@@ -1,6 +1,7 @@
 """The command `losant-tokens`. The extra `[cli]` installs its dependencies."""
 
 import atexit
+import resource
 import sys
 from importlib.util import find_spec
 
@@ -38,4 +39,11 @@ def _run() -> int:
             return 1
         from losant_tokens.cli._main import run  # noqa: PLC0415 -- needs the extra
 
+    _avoid_core_dumps()
     return run(sys.argv[1:])
+
+
+def _avoid_core_dumps() -> None:
+    """Write no memory of this process to a file if it crashes, because it holds API tokens."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

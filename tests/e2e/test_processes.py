@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -48,6 +49,24 @@ def until(condition: Callable[[], object]) -> None:
 def test_version() -> None:
     """`python -m losant_tokens --version` prints the version."""
     assert finished("--version") == (0, f"losant-tokens {__version__}\n", "")
+
+
+@pytest.mark.slow
+def test_no_core_dumps(tmp_path: Path) -> None:
+    """A crash writes no memory to a file, because it holds API tokens. Children inherit that."""
+    config = tmp_path / "config.toml"
+    config.touch(0o600)
+    limit = tmp_path / "limit"
+    script = f"ulimit -c > {limit}; exit 1"
+    config.write_text(f'[accounts.prod]\ntoken = {{ command = ["sh", "-c", "{script}"] }}\n')
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        code, _, err = finished("whoami", "--account", "prod", "--config", str(config))
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+
+    assert (code, limit.read_text(), err) == (1, "0\n", "")
 
 
 def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:

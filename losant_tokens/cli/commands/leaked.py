@@ -68,7 +68,6 @@ def respond_to_leak(
             "--with-created needs --yes, and cannot be combined with --json",
             "on a terminal, leave it out: the command asks",
         )
-    _avoid_core_dumps()
     secrets = find_secrets(read_secret_text("Secret (not shown): "))
     if not secrets:
         raise CommandError(
@@ -165,11 +164,3 @@ def _rank(leak: "Leak") -> tuple[int, bool]:
     """Return how much is known: first whether the secret works, then which token it is."""
     state = ("unknown", "dead", "works").index(leak.found.check.state)
     return state, leak.found.match.token is not None
-
-
-def _avoid_core_dumps() -> None:
-    """Write no memory of this process, which holds the secret, to a file if it crashes."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

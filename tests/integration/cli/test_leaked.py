@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pty
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +32,8 @@ def fake() -> FakeLosant:
 
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the files of jobs in the folder of the test, and the limit of core dumps."""
+    """Keep the files of jobs in the folder of the test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
 
 
 @pytest.fixture
