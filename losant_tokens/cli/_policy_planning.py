@@ -1,7 +1,7 @@
 """Make the plan of a clean-up of a policy file. Options only narrow what the file selects."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,20 +134,21 @@ def _check_guards(
         )
 
 
-def _warnings_of(cleanup: policy.Cleanup) -> Mapping[str, datetime]:
-    """Return when the tokens of a clean-up were warned about; none without a state folder."""
+def _warnings_of(cleanup: policy.Cleanup) -> Mapping[str, policy.WarningRecord]:
+    """Return the tokens of a clean-up that were warned about; none without a state folder."""
     folder = existing_state_folder()
     return {} if folder is None else policy.WarningLedger(folder / WARNINGS).warned(cleanup)
 
 
-def _waiting(cleanup: policy.Cleanup, warned: Mapping[str, datetime]) -> str:
+def _waiting(cleanup: policy.Cleanup, warned: Mapping[str, policy.WarningRecord]) -> str:
     """Return why a ladder deactivates no token yet, as a sentence."""
     if not warned:
         return (
             f'"{cleanup.name}" deactivates only tokens that were warned about. To warn: '
             f"losant-tokens policy warn {cleanup.name}"
         )
-    due = format_datetime(min(warned.values()) + cleanup.ladder[1].after, "")
+    after = cleanup.ladder[1].after
+    due = format_datetime(min(one.due(after) for one in warned.values()), "")
     return (
         f'{format_count(len(warned))} of "{cleanup.name}" {"was" if len(warned) == 1 else "were"} '
         f"warned about. The first warning is old enough on {due}."

@@ -22,6 +22,7 @@ from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, PolicyTest,
 from losant_tokens.policy._warnings import (
     WarnedToken,
     WarningLedger,
+    WarningRecord,
     WarningResult,
     warn,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "WarnedToken",
     "WarningError",
     "WarningLedger",
+    "WarningRecord",
     "WarningResult",
     "load",
     "match_tokens",

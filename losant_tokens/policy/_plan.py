@@ -5,7 +5,8 @@ of its last update, and anybody who may change tokens could set or remove it. In
 and the quarantines of this machine are the record, and each step has proof of the one before:
 
 - `warn` is delivered by `warn`, and recorded in a `WarningLedger`.
-- `deactivate` selects only tokens that were warned long enough ago, and still match.
+- `deactivate` selects only tokens that were warned long enough ago, that nobody has changed since,
+  and that still match.
 - `delete` sweeps the quarantines of the same clean-up: tokens that nobody has changed since, and
   that the file as it is now would have deactivated, too. Another file may have a clean-up with the
   same name, and this one may have become narrower.
@@ -27,6 +28,7 @@ from losant_tokens import _validators as validators
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup
+from losant_tokens.policy._warnings import WarningRecord
 
 Token = ApiToken | UserOauthToken
 _KEYS = {
@@ -46,7 +48,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     *,
     step: Action | None = None,
     quarantines: Iterable[jobs.Quarantine] = (),
-    warned: Mapping[str, datetime] | None = None,
+    warned: Mapping[str, WarningRecord] | None = None,
     select: jobs.Rule | None = None,
     protect: Iterable[str] = (),
     max_changes: int | None = None,
@@ -71,8 +73,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
             quarantines can be deleted, otherwise `deactivate`.
         quarantines: The quarantines that a ladder may delete, such as those of a `jobs.Ledger`.
             Others than those of this clean-up and these owners are left out. Default: none.
-        warned: When tokens were warned about, by their ids, as `WarningLedger.warned` returns it.
-            Default: none was.
+        warned: The tokens that were warned about, by their ids, as `WarningLedger.warned` returns
+            them. Default: none was.
         select: A rule that tokens must match, too. Default: none.
         protect: More ids and name patterns of tokens that are never touched. Default: none.
         max_changes: A lower maximum number of selected tokens. Default: that of the clean-up.
@@ -154,7 +156,7 @@ async def _plan(
     cleanup: Cleanup,
     step: Action | None,
     quarantines: Iterable[jobs.Quarantine],
-    warned: Mapping[str, datetime] | None,
+    warned: Mapping[str, WarningRecord] | None,
     select: jobs.Rule | None,
     guards: Mapping[str, Any],
 ) -> jobs.Plan:
@@ -239,7 +241,7 @@ def _is_due(quarantine: jobs.Quarantine, now: datetime | None) -> bool:
 
 
 def _selected(
-    cleanup: Cleanup, warned: Mapping[str, datetime], narrower: jobs.Rule | None
+    cleanup: Cleanup, warned: Mapping[str, WarningRecord], narrower: jobs.Rule | None
 ) -> jobs.Rule:
     rules = [cleanup.rule()]
     if narrower is not None:
@@ -250,22 +252,22 @@ def _selected(
     return jobs.all_of(rules)
 
 
-def warned_for(span: timedelta, warned: Mapping[str, datetime]) -> jobs.Rule:
+def warned_for(span: timedelta, warned: Mapping[str, WarningRecord]) -> jobs.Rule:
     """Return the rule for tokens that were warned about longer ago than a span.
 
     Args:
-        span: The span.
-        warned: The times of the warnings by the ids of the tokens.
+        span: The span. A message may have promised more time.
+        warned: The records of the warnings by the ids of the tokens.
     """
     days = f"{span / timedelta(days=1):g}"
 
     def match(token: Token, now: datetime) -> bool:
-        time = warned.get(token.id)
-        return time is not None and now - time >= span
+        record = warned.get(token.id)
+        return record is not None and record.is_about(token) and now >= record.due(span)
 
     return jobs.Rule(
         f"warned {days} day{'' if days == '1' else 's'} ago",
         match,
-        lambda token, _: f"warned on {warned[token.id].date().isoformat()}",
+        lambda token, _: f"warned on {warned[token.id].at.date().isoformat()}",
         uses_time=True,
     )

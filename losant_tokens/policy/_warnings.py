@@ -2,11 +2,12 @@
 
 The problem: a token may be deactivated only if people had the time to object. So the record must
 prove that a message was delivered, and that the clean-up selects the token ever since: a token that
-was used again and later forgotten again needs a new warning.
+was used again and later forgotten again needs a new warning. So does one that was deactivated, and
+that somebody activated again.
 
-The approach: a run lists the tokens, delivers one message about those that are new, and then
-writes the record. It drops each token that is no longer selected. If the process is killed before
-it writes, the message is delivered twice, which is better than never.
+The approach: a run lists the tokens, delivers one message about those that are new or changed, and
+then writes the record. It drops each token that is no longer selected. If the process is killed
+before it writes, the message is delivered twice, which is better than never.
 """
 
 import json
@@ -49,6 +50,7 @@ class WarnedToken:
         name: The name.
         creator: The name of the creator, or the id; `None` if it is unknown.
         reason: Why the clean-up selects the token, as a phrase.
+        last_updated: The time of the last change; `None` if it is unknown.
     """
 
     owner: Owner
@@ -56,6 +58,36 @@ class WarnedToken:
     name: str
     creator: str | None
     reason: str
+    last_updated: datetime | None = None
+
+
+@frozen
+class WarningRecord:
+    """The record that a token was warned about.
+
+    Attributes:
+        at: When the message was delivered.
+        promised: The earliest time of the deactivation, according to the message.
+        last_updated: The time of the last change of the token, as it was then; `None` if it was
+            unknown.
+    """
+
+    at: datetime
+    promised: datetime
+    last_updated: datetime | None
+
+    def is_about(self, token: Token | WarnedToken) -> bool:
+        """Return whether a token has not been changed since."""
+        return token.last_updated == self.last_updated
+
+    def due(self, after: timedelta) -> datetime:
+        """Return when the token may be deactivated.
+
+        Args:
+            after: How long after the warning, according to the policy file as it is now. The
+                message may have promised more time.
+        """
+        return max(self.promised, self.at + after)
 
 
 @frozen
@@ -87,14 +119,14 @@ class WarningLedger:
 
     path: Path = field(converter=Path)
 
-    def warned(self, cleanup: Cleanup) -> dict[str, datetime]:
-        """Return when the tokens of a clean-up were warned about, by their ids.
+    def warned(self, cleanup: Cleanup) -> dict[str, WarningRecord]:
+        """Return the tokens of a clean-up that were warned about, by their ids.
 
         Raises:
             WarningError: The ledger cannot be read.
         """
         return {
-            record["token"]: _time(record)
+            record["token"]: _record(record)
             for record in self._read()
             if record["cleanup"] == cleanup.name
         }
@@ -127,37 +159,51 @@ class WarningLedger:
         raise WarningError(f"{path} cannot be locked: {problem}.")
 
     def record(
-        self, cleanup: Cleanup, selected: Iterable[str], listed: Collection[str], now: datetime
+        self,
+        cleanup: Cleanup,
+        selected: Iterable[WarnedToken],
+        listed: Collection[str],
+        now: datetime,
     ) -> None:
         """Record which tokens a clean-up selects, all of which were warned about.
 
-        A token that was recorded before keeps its time. A token that is listed, but no longer
-        selected, is dropped. Tokens that are not listed may belong to another owner or account, so
-        they are kept for two years.
+        A token that was recorded before keeps its time, unless it was changed since. A token that
+        is listed, but no longer selected, is dropped. Tokens that are not listed may belong to
+        another owner or account, so they are kept for two years.
 
         Args:
             cleanup: The clean-up.
-            selected: The ids of the selected tokens.
+            selected: The selected tokens.
             listed: The ids of all listed tokens.
             now: The time of the new warnings, with a time zone.
 
         Raises:
             WarningError: The ledger cannot be read or written.
         """
-        new = dict.fromkeys(selected)
-        kept: list[dict[str, str]] = []
+        new = {one.id: one for one in selected}
+        kept: list[dict[str, str | None]] = []
         for one in self._read():
+            record, token = _record(one), one["token"]
             is_mine = one["cleanup"] == cleanup.name
-            if is_mine and one["token"] in new:
-                del new[one["token"]]
-            elif (is_mine and one["token"] in listed) or now - _time(one) > _KEPT:
+            if is_mine and token in new and record.is_about(new[token]):
+                del new[token]
+            elif (is_mine and token in listed) or now - record.at > _KEPT:
                 continue
             kept.append(one)
-        at = now.astimezone(UTC).isoformat()
-        kept += [{"cleanup": cleanup.name, "token": token, "at": at} for token in new]
+        promised = _text(now + cleanup.ladder[1].after)
+        kept += [
+            {
+                "cleanup": cleanup.name,
+                "token": one.id,
+                "at": _text(now),
+                "promised": promised,
+                "lastUpdated": None if one.last_updated is None else _text(one.last_updated),
+            }
+            for one in new.values()
+        ]
         self._write({"version": _VERSION, "warnings": kept})
 
-    def _read(self) -> list[dict[str, str]]:
+    def _read(self) -> list[dict[str, Any]]:
         try:
             with os.fdopen(open_private(self.path, os.O_RDONLY), "rb") as file:
                 document = json.loads(file.read())
@@ -192,19 +238,32 @@ class WarningLedger:
         )
 
 
-def _checked(record: dict[str, str]) -> dict[str, str]:
+def _checked(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record after a check of its members."""
-    if {type(record[name]) for name in ("cleanup", "token", "at")} != {str}:
+    if {type(record[name]) for name in ("cleanup", "token")} != {str}:
         raise TypeError
-    _time(record)
+    _record(record)
     return record
 
 
-def _time(record: Mapping[str, str]) -> datetime:
-    time = datetime.fromisoformat(record["at"])
+def _record(data: Mapping[str, Any]) -> WarningRecord:
+    updated = data["lastUpdated"]
+    return WarningRecord(
+        at=_time(data["at"]),
+        promised=_time(data["promised"]),
+        last_updated=None if updated is None else _time(updated),
+    )
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
     if time.tzinfo is None:
-        raise ValueError(record)
+        raise ValueError(text)
     return time
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat()
 
 
 async def warn(
@@ -220,7 +279,8 @@ async def warn(
 ) -> WarningResult:
     """Deliver one message about the tokens that a ladder will deactivate, and record them.
 
-    Tokens that were warned about before are not in the message. Nothing else is changed.
+    Tokens that were warned about before, and that nobody has changed since, are not in the message.
+    Nothing else is changed.
 
     Args:
         client: The client that lists the tokens.
@@ -253,19 +313,26 @@ async def warn(
                 f"{len(selected):,} tokens are selected, which is more than the limit of "
                 f"{cleanup.name!r} in the policy file, {cleanup.max_changes:,}. Nobody was warned."
             )
-        new = tuple(one for one in selected if one.id not in before)
+        new = tuple(one for one in selected if not _was_warned(one, before))
         left_out = new[MAX_SHOWN:]
         message = _message(cleanup, client.base_url, new) if new else None
         if message is not None:
             await sink.deliver(message)
         if not dry_run:
             # A token that no message names was not warned about.
-            ids = {one.id: None for one in selected}.keys() - {one.id for one in left_out}
+            unnamed = {one.id for one in left_out}
+            warned = [one for one in selected if one.id not in unnamed]
             now = client.server_time() or datetime.now(UTC)
             # The message was delivered, so a cancellation must not prevent the record.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(ledger.record, cleanup, ids, listed, now)
+                await anyio.to_thread.run_sync(ledger.record, cleanup, warned, listed, now)
     return WarningResult(message, new[:MAX_SHOWN], len(selected) - len(new), len(left_out))
+
+
+def _was_warned(token: WarnedToken, before: Mapping[str, WarningRecord]) -> bool:
+    """Return whether a token was warned about before, and not changed since."""
+    record = before.get(token.id)
+    return record is not None and record.is_about(token)
 
 
 async def _selected(
@@ -297,7 +364,11 @@ async def _selected(
                 continue
             if cleanup.matches(token, now):
                 reason = rule.reason(token, now) or ""
-                found.append(WarnedToken(owner, token.id, token.name, _creator(token), reason))
+                found.append(
+                    WarnedToken(
+                        owner, token.id, token.name, _creator(token), reason, token.last_updated
+                    )
+                )
 
     async def restart() -> None:
         found.clear()

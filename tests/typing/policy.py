@@ -44,7 +44,7 @@ async def warnings(client: AsyncClient, cleanup: policy.Cleanup, sink: sinks.Sla
     result = await policy.warn(client, Owner.user(), cleanup, sink, ledger)
     assert_type(result, policy.WarningResult)
     assert_type(result.message, sinks.Message | None)
-    assert_type(ledger.warned(cleanup), dict[str, datetime])
+    assert_type(ledger.warned(cleanup), dict[str, policy.WarningRecord])
 
 
 def errors(error: policy.PolicyError) -> None:

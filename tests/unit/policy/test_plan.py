@@ -144,14 +144,21 @@ async def test_allowed_guards(client: AsyncClient, tmp_path: Path) -> None:
 
 
 async def test_warned_tokens(fake: FakeLosant, client: AsyncClient, tmp_path: Path) -> None:
-    """A ladder deactivates only tokens that were warned about long enough ago."""
+    """A ladder deactivates only tokens that were warned long enough ago, and not changed since."""
     one = cleanup(tmp_path, STALE)
     now = datetime.now(UTC)
-    ids = {token.name: token.id for token in fake.tokens()}
+    tokens = {token.name: token for token in fake.tokens()}
+
+    def record(at: datetime, promised: datetime, name: str) -> policy.WarningRecord:
+        return policy.WarningRecord(at, promised, tokens[name].last_updated)
+
+    due, early = now - 14 * DAY, now - 13 * DAY
     warned = {
-        ids["ci-0"]: now - 14 * DAY,
-        ids["ci-1"]: now - 13 * DAY,
-        ids["prod-2"]: now - 99 * DAY,
+        tokens["ci-0"].id: record(due, due, "ci-0"),
+        tokens["ci-1"].id: record(early, early, "ci-1"),
+        tokens["ci-2"].id: record(due, now + DAY, "ci-2"),
+        tokens["ci-3"].id: policy.WarningRecord(due, due, due),
+        tokens["prod-2"].id: record(due, due, "prod-2"),
     }
 
     plan = await policy.plan(client, USER, one, warned=warned, now=now)

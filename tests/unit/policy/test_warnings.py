@@ -17,7 +17,11 @@ from tests.support.policies import CLEANUP, LADDER, load_policy
 
 USER = Owner.user()
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-RECORD = '{"version": 1, "warnings": [{"cleanup": "", "token": "", "at": %s}]}'
+DUE = NOW + timedelta(days=14)
+RECORD = (
+    '{"version": 1, "warnings": [{"cleanup": "", "token": "", "at": %s, '
+    '"promised": "2026-03-01T00:00:00+00:00", "lastUpdated": null}]}'
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
 STALE = LADDER.replace('not_updated_for = "1y"', 'named = ["ci-*"]').replace('"svc-*"', '"ci-3"')
@@ -62,6 +66,11 @@ def cleanup(tmp_path: Path) -> policy.Cleanup:
     return load_policy(tmp_path, STALE).cleanups[0]
 
 
+def warned_tokens(ids: str, updated: datetime | None = None) -> list[policy.WarnedToken]:
+    """Return a token for each letter."""
+    return [policy.WarnedToken(USER, one, "ci", None, "expired", updated) for one in ids]
+
+
 async def test_warning(
     client: AsyncClient, ledger: policy.WarningLedger, cleanup: policy.Cleanup
 ) -> None:
@@ -91,7 +100,7 @@ async def test_warned(
     await policy.warn(client, USER, cleanup, Inbox(), ledger)
 
     warned = ledger.warned(cleanup)
-    later = max(warned.values()) + timedelta(days=14)
+    later = max(one.promised for one in warned.values())
     plan = await policy.plan(client, USER, cleanup, warned=warned, now=later, step="deactivate")
 
     assert plan.header.total.selected == 3
@@ -112,6 +121,45 @@ async def test_one_new_token(
     assert second.message.title == "1 Losant API token will be deactivated in 14 days: stale"
     warned = ledger.warned(cleanup)
     assert set(warned) == {first.tokens[1].id, first.tokens[2].id, second.tokens[0].id}
+
+
+async def test_restored_token(
+    client: AsyncClient, ledger: policy.WarningLedger, cleanup: policy.Cleanup
+) -> None:
+    """A token that somebody activated again is deactivated only after another warning."""
+    inbox = Inbox()
+    (restored, *_) = (await policy.warn(client, USER, cleanup, inbox, ledger)).tokens
+    for status in ("inactive", "active"):
+        await client.user_api_token.patch(restored.id, ApiTokenPatch(status=status))
+    later = datetime.now(UTC) + timedelta(days=15)
+    records = ledger.warned(cleanup)
+
+    plan = await policy.plan(client, USER, cleanup, warned=records, now=later, step="deactivate")
+    again = await policy.warn(client, USER, cleanup, inbox, ledger)
+
+    assert restored.id in records
+    assert sorted(one.name for one in plan.entries()) == ["ci-1", "ci-2"]
+    assert [one.id for one in again.tokens] == [restored.id]
+    assert ledger.warned(cleanup)[restored.id] != records[restored.id]
+
+
+async def test_shorter_wait(
+    client: AsyncClient, ledger: policy.WarningLedger, cleanup: policy.Cleanup, tmp_path: Path
+) -> None:
+    """If the file shortens the wait later, the one that the message promised still counts."""
+    await policy.warn(client, USER, cleanup, Inbox(), ledger)
+    one = load_policy(tmp_path, STALE.replace("14d", "1d")).cleanups[0]
+
+    for days, expected in ((13, 0), (15, 3)):
+        plan = await policy.plan(
+            client,
+            USER,
+            one,
+            warned=ledger.warned(one),
+            now=datetime.now(UTC) + timedelta(days=days),
+            step="deactivate",
+        )
+        assert plan.header.total.selected == expected
 
 
 async def test_listing_that_starts_again(
@@ -207,23 +255,25 @@ def test_records_of_others(
     """A record keeps the first time, and the tokens of other owners, accounts and clean-ups."""
     other = load_policy(tmp_path, STALE.replace("stale", "other")).cleanups[0]
     ledger.path.parent.mkdir()
-    ledger.record(cleanup, ["1", "2", "5"], {"1", "2", "5"}, NOW)
-    ledger.record(other, ["3"], {"3"}, NOW)
+    ledger.record(cleanup, warned_tokens("125"), {"1", "2", "5"}, NOW)
+    ledger.record(other, warned_tokens("3"), {"3"}, NOW)
 
-    ledger.record(cleanup, ["1", "4"], {"1", "3", "4", "5"}, NOW + timedelta(days=1))
+    ledger.record(cleanup, warned_tokens("14"), {"1", "3", "4", "5"}, NOW + timedelta(days=1))
 
-    assert ledger.warned(cleanup) == {"1": NOW, "2": NOW, "4": NOW + timedelta(days=1)}
-    assert ledger.warned(other) == {"3": NOW}
+    old = policy.WarningRecord(NOW, DUE, None)
+    new = policy.WarningRecord(NOW + timedelta(days=1), DUE + timedelta(days=1), None)
+    assert ledger.warned(cleanup) == {"1": old, "2": old, "4": new}
+    assert ledger.warned(other) == {"3": old}
 
 
 def test_old_records(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> None:
     """A record of a token that is not listed for two years is dropped, so the file stays small."""
     ledger.path.parent.mkdir()
-    ledger.record(cleanup, ["1", "2"], {"1", "2"}, NOW)
+    ledger.record(cleanup, warned_tokens("12", NOW), {"1", "2"}, NOW)
 
-    ledger.record(cleanup, ["2"], {"2"}, NOW + timedelta(days=731))
+    ledger.record(cleanup, warned_tokens("2", NOW), {"2"}, NOW + timedelta(days=731))
 
-    assert ledger.warned(cleanup) == {"2": NOW}
+    assert ledger.warned(cleanup) == {"2": policy.WarningRecord(NOW, DUE, NOW)}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +300,7 @@ def test_damaged_ledgers(
 def test_folders(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> None:
     """A ledger that is a folder cannot be read, and one in a missing folder cannot be written."""
     with pytest.raises(policy.WarningError, match="cannot be written: No such file"):
-        ledger.record(cleanup, ["1"], {"1"}, NOW)
+        ledger.record(cleanup, warned_tokens("1"), {"1"}, NOW)
     ledger.path.mkdir(parents=True)
     with pytest.raises(policy.WarningError, match="cannot be read: "):
         ledger.warned(cleanup)
