@@ -19,13 +19,8 @@ from losant_tokens.policy._schema import schema
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
 from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, PolicyTest, SampleToken, Step
-from losant_tokens.policy._warnings import (
-    WarnedToken,
-    WarningLedger,
-    WarningRecord,
-    WarningResult,
-    warn,
-)
+from losant_tokens.policy._warning_ledger import WarnedToken, WarningLedger, WarningRecord
+from losant_tokens.policy._warnings import WarningResult, warn
 
 __all__ = [
     "Cleanup",

@@ -28,7 +28,7 @@ from losant_tokens import _validators as validators
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup
-from losant_tokens.policy._warnings import WarningRecord
+from losant_tokens.policy._warning_ledger import WarningRecord
 
 Token = ApiToken | UserOauthToken
 _KEYS = {

@@ -1,4 +1,4 @@
-"""`warn` and `WarningLedger`: the first step of a ladder, and the record of it.
+"""`warn`: the first step of a ladder.
 
 The problem: a token may be deactivated only if people had the time to object. So the record must
 prove that a message was delivered, and that the clean-up selects the token ever since: a token that
@@ -10,84 +10,23 @@ then writes the record. It drops each token that is no longer selected. If the p
 before it writes, the message is delivered twice, which is better than never.
 """
 
-import json
-import os
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
 import anyio
-from attrs import field, frozen
+from attrs import frozen
 
-from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
-from losant_tokens._private_files import acquire_lock, open_private, part_of, reason
+from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
-from losant_tokens.policy._errors import WarningError
 from losant_tokens.policy._types import Cleanup
+from losant_tokens.policy._warning_ledger import Token, WarnedToken, WarningLedger, WarningRecord
 from losant_tokens.sinks import Message, Sink
-
-Token = ApiToken | UserOauthToken
 
 MAX_SHOWN = 500
 """The number of tokens in a message. A longer one would be refused, or read by nobody."""
-
-_VERSION = 1
-_KEPT = timedelta(days=730)
-
-
-@frozen
-class WarnedToken:
-    """A token that a ladder warns about.
-
-    Attributes:
-        owner: The owner.
-        id: The id.
-        name: The name.
-        creator: The name of the creator, or the id; `None` if it is unknown.
-        reason: Why the clean-up selects the token, as a phrase.
-        last_updated: The time of the last change; `None` if it is unknown.
-    """
-
-    owner: Owner
-    id: str
-    name: str
-    creator: str | None
-    reason: str
-    last_updated: datetime | None = None
-
-
-@frozen
-class WarningRecord:
-    """The record that a token was warned about.
-
-    Attributes:
-        at: When the message was delivered.
-        promised: The earliest time of the deactivation, according to the message.
-        last_updated: The time of the last change of the token, as it was then; `None` if it was
-            unknown.
-    """
-
-    at: datetime
-    promised: datetime
-    last_updated: datetime | None
-
-    def is_about(self, token: Token | WarnedToken) -> bool:
-        """Return whether a token has not been changed since."""
-        return token.last_updated == self.last_updated
-
-    def due(self, after: timedelta) -> datetime:
-        """Return when the token may be deactivated.
-
-        Args:
-            after: How long after the warning, according to the policy file as it is now. The
-                message may have promised more time.
-        """
-        return max(self.promised, self.at + after)
 
 
 @frozen
@@ -106,164 +45,6 @@ class WarningResult:
     tokens: tuple[WarnedToken, ...]
     warned_before: int
     left_out: int = 0
-
-
-@frozen
-class WarningLedger:
-    """A private file that records which tokens were warned about, and when.
-
-    Args:
-        path: The file. It is created with the first record, and so is its folder. A file beside it,
-            with `.lock` at the end of its name, keeps two processes from warning at the same time.
-    """
-
-    path: Path = field(converter=Path)
-
-    def warned(self, cleanup: Cleanup) -> dict[str, WarningRecord]:
-        """Return the tokens of a clean-up that were warned about, by their ids.
-
-        Raises:
-            WarningError: The ledger cannot be read.
-        """
-        return {
-            record["token"]: _record(record)
-            for record in self._read()
-            if record["cleanup"] == cleanup.name
-        }
-
-    @asynccontextmanager
-    async def locked(self) -> AsyncIterator[None]:
-        """Keep the ledger for this process during the block.
-
-        Raises:
-            WarningError: Another process keeps it, or the lock file cannot be created.
-        """
-        descriptor = await anyio.to_thread.run_sync(self._lock)
-        try:
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _lock(self) -> int:
-        path = self.path.with_name(f"{self.path.name}.lock")
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            problem = reason(error)
-        else:
-            if acquire_lock(descriptor):
-                return descriptor
-            os.close(descriptor)
-            problem = "another process uses it: wait until it ends"
-        raise WarningError(f"{path} cannot be locked: {problem}.")
-
-    def record(
-        self,
-        cleanup: Cleanup,
-        selected: Iterable[WarnedToken],
-        listed: Collection[str],
-        now: datetime,
-    ) -> None:
-        """Record which tokens a clean-up selects, all of which were warned about.
-
-        A token that was recorded before keeps its time, unless it was changed since. A token that
-        is listed, but no longer selected, is dropped. Tokens that are not listed may belong to
-        another owner or account, so they are kept for two years.
-
-        Args:
-            cleanup: The clean-up.
-            selected: The selected tokens.
-            listed: The ids of all listed tokens.
-            now: The time of the new warnings, with a time zone.
-
-        Raises:
-            WarningError: The ledger cannot be read or written.
-        """
-        new = {one.id: one for one in selected}
-        kept: list[dict[str, str | None]] = []
-        for one in self._read():
-            record, token = _record(one), one["token"]
-            is_mine = one["cleanup"] == cleanup.name
-            if is_mine and token in new and record.is_about(new[token]):
-                del new[token]
-            elif (is_mine and token in listed) or now - record.at > _KEPT:
-                continue
-            kept.append(one)
-        promised = _text(now + cleanup.ladder[1].after)
-        kept += [
-            {
-                "cleanup": cleanup.name,
-                "token": one.id,
-                "at": _text(now),
-                "promised": promised,
-                "lastUpdated": None if one.last_updated is None else _text(one.last_updated),
-            }
-            for one in new.values()
-        ]
-        self._write({"version": _VERSION, "warnings": kept})
-
-    def _read(self) -> list[dict[str, Any]]:
-        try:
-            with os.fdopen(open_private(self.path, os.O_RDONLY), "rb") as file:
-                document = json.loads(file.read())
-            if document["version"] != _VERSION:
-                problem = f"it has version {document['version']!r}, which is unknown"
-            else:
-                return [_checked(record) for record in document["warnings"]]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            problem = reason(error)
-        except (ValueError, LookupError, TypeError, RecursionError):
-            problem = "it is not a ledger of warnings, or it is damaged"
-        raise WarningError(
-            f"{self.path} cannot be read: {problem}. To warn about all tokens again, move it away."
-        )
-
-    def _write(self, document: Mapping[str, Any]) -> None:
-        try:
-            with part_of(self.path) as (descriptor, part):
-                with os.fdopen(os.dup(descriptor), "wb") as file:
-                    file.write(json.dumps(document, indent=1).encode("ascii"))
-                os.fsync(descriptor)
-                part.replace(self.path)
-        except OSError as error:
-            problem = reason(error)
-        else:
-            return
-        raise WarningError(
-            f"{self.path} cannot be written: {problem}. The message was delivered, and will be "
-            f"delivered again in the next run."
-        )
-
-
-def _checked(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record after a check of its members."""
-    if {type(record[name]) for name in ("cleanup", "token")} != {str}:
-        raise TypeError
-    _record(record)
-    return record
-
-
-def _record(data: Mapping[str, Any]) -> WarningRecord:
-    updated = data["lastUpdated"]
-    return WarningRecord(
-        at=_time(data["at"]),
-        promised=_time(data["promised"]),
-        last_updated=None if updated is None else _time(updated),
-    )
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(text)
-    return time
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat()
 
 
 async def warn(
