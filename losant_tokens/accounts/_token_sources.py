@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -14,13 +13,14 @@ from attrs import field, frozen
 
 from losant_tokens import _validators as validators
 from losant_tokens._private_files import reason
+from losant_tokens._safe_text import end_of, redacted
 from losant_tokens._secret import Secret
 from losant_tokens.accounts._errors import TokenUnavailable
 from losant_tokens.accounts._secret_detection import without_secrets
 from losant_tokens.accounts._token_file import MAX_TOKEN_SIZE, read_token_file, token_in
 
 _COMMAND_TIMEOUT = 60.0  # seconds; a password manager may wait for a fingerprint
-_MAX_MESSAGE = 300  # characters of a command's error output that are shown
+_SHORTEST_TOKEN = 8  # characters; shorter words in the output of a command are no tokens
 _TOKEN_VARIABLES = ("LOSANT_API_TOKEN", "LOSANT_API_TOKEN_FILE")
 
 
@@ -219,15 +219,8 @@ class _Buffer:
 
 def _message(errors: _Buffer, output: _Buffer) -> str:
     """Return the end of a command's error output as a sentence, without secrets."""
-    text = " ".join(bytes(errors.data).decode("utf-8", "replace").split())
     written = bytes(output.data).decode("utf-8", "replace").split()
-    for word in _longest_first(written):
-        text = text.replace(word, "****")
-    text = without_secrets(text)
-    if len(text) > _MAX_MESSAGE:
-        text = f"...{text[-_MAX_MESSAGE:]}"
-    return f" It wrote: {text}" if text else ""
-
-
-def _longest_first(words: Iterable[str]) -> list[str]:
-    return sorted((word for word in set(words) if len(word) >= 8), key=len, reverse=True)  # noqa: PLR2004 -- shorter words are no tokens
+    secrets = [Secret(word) for word in written if len(word) >= _SHORTEST_TOKEN]
+    text = bytes(errors.data).decode("utf-8", "replace")
+    end = end_of(without_secrets(redacted(text, secrets)))
+    return f" It wrote: {end}" if end else ""

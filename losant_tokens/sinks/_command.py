@@ -29,6 +29,7 @@ from anyio.abc import Process
 from attrs import define, field, frozen
 
 from losant_tokens import _validators as validators
+from losant_tokens._safe_text import end_of, redacted
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.sinks._deliveries import (
@@ -39,7 +40,6 @@ from losant_tokens.sinks._deliveries import (
     check_format,
 )
 from losant_tokens.sinks._errors import SinkError
-from losant_tokens.sinks._safe_text import end_of, redacted
 
 _OWN_VARIABLES = ("LOSANT_API_TOKEN", "LOSANT_API_TOKEN_FILE")
 _MAX_OUTPUT = 4096  # bytes of the end of an output that are kept

@@ -9,8 +9,8 @@ from attrs import field, frozen
 
 from losant_tokens import _validators as validators
 from losant_tokens._owner import Owner
+from losant_tokens._safe_text import for_environment, printable
 from losant_tokens._secret import Secret
-from losant_tokens.sinks._safe_text import for_environment, printable
 
 Format = Literal["text", "json"]
 check_format = validators.one_of(("text", "json"))

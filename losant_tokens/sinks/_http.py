@@ -22,6 +22,7 @@ from attrs import frozen
 from losant_tokens._host_names import is_loopback, is_valid_host
 from losant_tokens._response import retry_after
 from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived
+from losant_tokens._safe_text import end_of, redacted
 from losant_tokens._secret import Secret
 from losant_tokens._transports import httpx_transport
 from losant_tokens._transports.failures import Failure, without_frames
@@ -36,7 +37,6 @@ from losant_tokens.errors import (
     status_error_class,
 )
 from losant_tokens.sinks._errors import SinkError
-from losant_tokens.sinks._safe_text import end_of, redacted
 
 _MAX_RESPONSE = 4096  # bytes; services say in a few words what is wrong
 _MAX_PORT = 65535

@@ -44,6 +44,10 @@ async def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
             "echo hunter2hunter2; echo not signed in: hunter2hunter2 >&2; exit 1",
             "The command sh failed with exit code 1. It wrote: not signed in: ****",
         ),
+        (
+            "echo hunter2hunter2; echo hunter2hunter2 | base64 >&2; exit 1",
+            "The command sh failed with exit code 1. It wrote: ****",
+        ),
         ("true", "The command sh ended, but its output is empty."),
         ("echo a; echo b", "The command sh ended, but its output has several lines, and a token"),
         ("yes", "The command sh was killed, because it wrote more than 65,536 bytes."),

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from losant_tokens import Secret
-from losant_tokens.sinks._safe_text import end_of, redacted
+from losant_tokens._safe_text import end_of, redacted
 
 SECRET = "s3cr3t-Value_that.is-40-characters-long!"
 MASK = "****"
