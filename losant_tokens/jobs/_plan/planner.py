@@ -6,7 +6,6 @@ make the decisions.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -22,6 +21,7 @@ from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.page_cursor import ListedPage
 from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.relisting import list_until_complete, read_newest
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import (
     PAGE_SIZE,
@@ -43,7 +43,7 @@ from losant_tokens.jobs._plan.summary import PlanSummary
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
 from losant_tokens.jobs._rules import Rule, Token
-from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
+from losant_tokens.jobs._throttle.throttle import Throttle, open_throttle
 from losant_tokens.jobs._types import (
     Action,
     Header,
@@ -53,7 +53,6 @@ from losant_tokens.jobs._types import (
     UnmatchedPatternWarning,
 )
 
-_MAX_LISTINGS = 4  # of the tokens of one owner
 _FLUSH_INTERVAL = 250  # tokens, which take some milliseconds to select and encode
 
 
@@ -253,35 +252,25 @@ class _Planner:
     summary: PlanSummary
 
     async def add_tokens_of(self, owner: Owner, rule: Rule) -> None:
-        """List an owner's tokens, and list them again while some may be missing.
-
-        It is certain that no token is missing if a listing proves it, or if two listings in a row
-        have the same tokens. See `completeness`.
-        """
+        """List an owner's tokens, and list them again while some may be missing."""
         await anyio.to_thread.run_sync(self.writer.savepoint)
-        listing = await self._list(owner, rule)
-        is_complete, listings = listing.check.is_complete, 1
-        while not is_complete and listings < _MAX_LISTINGS:
-            fingerprint = listing.check.fingerprint
+        listings: list[Listing] = []
+
+        async def list_once() -> ListingCheck:
+            listings.append(await self._list(owner, rule))
+            return listings[0].check
+
+        async def discard() -> None:
+            listings.clear()
             self.writer.rollback()
-            listing = await self._list(owner, rule)
-            is_complete = listing.check.is_complete or listing.check.fingerprint == fingerprint
-            listings += 1
-        self.summary.add_listing(listing, is_complete=is_complete)
+
+        _, is_complete = await list_until_complete(list_once, discard)
+        self.summary.add_listing(listings[0], is_complete=is_complete)
 
     async def _list(self, owner: Owner, rule: Rule) -> Listing:
         """List the tokens of an owner once, in the order of their ids."""
         tokens = self.client.tokens(owner)
-        newest = await self.throttle.read(
-            partial(
-                tokens.page,
-                sort_field="id",
-                sort_direction="desc",
-                per_page=1,
-                page=0,
-                retry=ONE_ATTEMPT,
-            )
-        )
+        newest = await read_newest(self.throttle, tokens)
         self.selector.clock.set()
         self.summary.add_owner_ids(owner, newest)
         listing = Listing(owner, rule, ListingCheck(newest))

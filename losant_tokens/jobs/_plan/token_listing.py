@@ -13,11 +13,10 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.page_reader import open_pages
+from losant_tokens.jobs._plan.relisting import list_until_complete, read_newest
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
 from losant_tokens.jobs._rules import Token
-from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
-
-MAX_LISTINGS = 4  # of the tokens of one owner
+from losant_tokens.jobs._throttle.throttle import Throttle, open_throttle
 
 
 @attrs.frozen(kw_only=True)
@@ -65,14 +64,8 @@ async def list_tokens(
     """
     validators.check_argument(validators.integer(minimum=1), "list_tokens", "page_size", page_size)
     async with open_throttle(patience) as throttle:
-        check = await _list_once(client, throttle, owner, receive, page_size)
-        is_complete, listings = check.is_complete, 1
-        while not is_complete and listings < MAX_LISTINGS:
-            fingerprint = check.fingerprint
-            await restart()
-            check = await _list_once(client, throttle, owner, receive, page_size)
-            is_complete = check.is_complete or check.fingerprint == fingerprint
-            listings += 1
+        list_once = partial(_list_once, client, throttle, owner, receive, page_size)
+        check, is_complete = await list_until_complete(list_once, restart)
     problems = check.problems(is_stable=is_complete)
     if not is_complete:
         problems = ("the tokens kept changing while they were listed", *problems)
@@ -90,10 +83,7 @@ async def _list_once(
 ) -> ListingCheck:
     """List the tokens of an owner once, in the order of their ids."""
     tokens = client.tokens(owner)
-    newest = partial(
-        tokens.page, sort_field="id", sort_direction="desc", per_page=1, page=0, retry=ONE_ATTEMPT
-    )
-    check = ListingCheck(await throttle.read(newest))
+    check = ListingCheck(await read_newest(throttle, tokens))
     async with open_pages(throttle, tokens, page_size) as pages:
         async for listed in pages:
             check.add_page(listed.page, listed.number)
