@@ -68,6 +68,7 @@ class LastSeen(Mapping[str, datetime]):
         until: The server's time when reading began; `None` if the server does not state it.
         entries: The number of entries that were read.
         gaps: Why the logs may not show all changes since then, one sentence for each reason.
+        begins: The time of the first entry of the log that begins last; `None` if a log is empty.
     """
 
     sources: tuple[LogSource, ...]
@@ -76,6 +77,7 @@ class LastSeen(Mapping[str, datetime]):
     entries: int
     gaps: tuple[str, ...] = ()
     _times: Mapping[str, datetime] = field(factory=dict, repr=False)
+    begins: datetime | None = field(default=None, kw_only=True)
 
     def __getitem__(self, token_id: str) -> datetime:
         return self._times[token_id.lower()]
@@ -141,8 +143,16 @@ async def last_seen(
     async with open_throttle(patience) as throttle:
         for source in checked:
             await reader.add(throttle, source, since)
+    beginnings = [time for time in reader.beginnings if time is not None]
+    is_known = len(beginnings) == len(checked) > 0
     return LastSeen(
-        checked, reader.start, reader.until, reader.entries, tuple(reader.gaps), reader.times
+        checked,
+        reader.start,
+        reader.until,
+        reader.entries,
+        tuple(reader.gaps),
+        reader.times,
+        begins=max(beginnings) if is_known else None,
     )
 
 
@@ -170,6 +180,7 @@ class _Reader:
         until: The server's time when reading began.
         entries: The number of entries read.
         gaps: Why the logs may not show all changes.
+        beginnings: The time of the first entry of each log; `None` if the log is empty.
         times: The times of the tokens by their ids.
     """
 
@@ -184,6 +195,7 @@ class _Reader:
         self.until: datetime | None = None
         self.entries = 0
         self.gaps: list[str] = []
+        self.beginnings: list[datetime | None] = []
         self.times: dict[str, datetime] = {}
         self._client = client
         self._page_size = page_size
@@ -202,6 +214,7 @@ class _Reader:
         try:
             oldest = await self._oldest(throttle, source)
             self._begin(source, since)
+            self.beginnings.append(oldest)
             self._add_gap(source, oldest)
             cursor = await self._read(throttle, source)
         except (EvidenceError, ClientStateError, ValidationError):

@@ -9,10 +9,10 @@ The approach: read the newest page first. Then request page 0 again, but only wi
 oldest one so far (the parameter `end`), and so on. New entries are outside of that window, and no
 offset is involved. It is not documented whether the API includes entries at exactly `end`, so the
 window ends a millisecond later, and entries that are returned again are recognized by their ids.
-If a whole page has entries of one millisecond, the following pages of the same window are read
-until one is empty. At the end, the number of entries is compared with the total that the first page
-stated. An entry without a date or an actor, entries out of order, and a smaller number than the
-total are errors, because then the log proves nothing.
+If a page has no older entry, the following pages of the same window are read until one is empty,
+because the total of a window may be too small. At the end, the number of entries is compared with
+the total that the first page stated. An entry without a date or an actor, entries out of order, and
+a smaller number than the total are errors, because then the log proves nothing.
 
 Source: keyset pagination, https://use-the-index-luke.com/no-offset. The parameters `start`, `end`
 and `sortDirection` of the operations `auditLogs.get` and `instanceAuditLogs.get` in the contract.
@@ -69,7 +69,7 @@ class LogCursor:
     is_done: bool = False
     _is_first: bool = True
     _repeats: int = 0
-    # The entries that may be returned again: those of the last two milliseconds.
+    # The entries that may be returned again: those of the last second.
     _recent: dict[str, datetime] = attrs.field(factory=dict)
 
     def advance(self, page: Page) -> None:
@@ -86,12 +86,6 @@ class LogCursor:
             self._finish()
         elif self.oldest is None or self._last_date(page) < self.oldest:
             self._move_window(self._last_date(page))
-        elif (
-            self.page == 0
-            and page.total_count is not None
-            and (page.total_count <= len(page.items))
-        ):
-            self._finish()
         else:
             # The first pages of a window may hold only entries that are returned again.
             expected_repeats = _MAX_REPEATS + len(self._recent) // len(page.items)
@@ -156,7 +150,7 @@ class LogCursor:
             self.is_done = True
             return
         self.end = oldest + _MILLISECOND
-        limit = self.end + _MILLISECOND
+        limit = self.end + _TOLERANCE
         self._recent = {id_: date for id_, date in self._recent.items() if date <= limit}
 
     def _finish(self) -> None:

@@ -13,8 +13,9 @@ MAX_EVIDENCE_AGE = timedelta(hours=1)
 def seen_within(span: timedelta, seen: LastSeen) -> Rule:
     """Return the rule for tokens that were seen changing something within the span.
 
-    The result is unknown for a token that was not seen, if the evidence is more than an hour old
-    or does not cover the whole span. So neither the rule nor its opposite selects the token.
+    The result is unknown for a token that was not seen, if the evidence is more than an hour old,
+    or if a log begins later than the span and the token. So neither the rule nor its opposite
+    selects the token.
 
     A token that was not seen may be in use, because audit logs record no reading. To protect tokens
     that were seen, pass `seen_in` to `plan`.
@@ -36,9 +37,16 @@ def seen_within(span: timedelta, seen: LastSeen) -> Rule:
         time = seen.get(token.id)
         if time is not None and now - time <= limit:
             return True
-        covers_start = seen.since is None or now - seen.since >= limit
         is_fresh = seen.until is not None and now - seen.until <= MAX_EVIDENCE_AGE
-        return False if covers_start and is_fresh else None
+        return False if is_fresh and _covers(token, now) else None
+
+    def _covers(token: Token, now: datetime) -> bool:
+        """Return whether the logs cover the span, or the whole life of the token."""
+        if seen.begins is None:
+            return False
+        start = seen.begins if seen.since is None else max(seen.begins, seen.since)
+        created = token.creation_date
+        return now - start >= limit or (created is not None and created >= start)
 
     return Rule(
         f"seen within {format_days(limit)}",

@@ -124,6 +124,7 @@ async def test_log_that_is_too_short() -> None:
         f"The audit log of {SOURCE} begins on 2026-05-02, so it cannot show tokens that were in "
         f"use only before."
     )
+    assert seen.begins == NOW - timedelta(days=30)
     assert (await read(server)).gaps == ()
     assert (await read(server, since=NOW - timedelta(days=30))).gaps == ()
     assert (await read(server, since=timedelta.max)).since is None
@@ -258,6 +259,7 @@ EVIDENCE = LastSeen(
     3,
     (),
     {ONE: NOW - SPAN},
+    begins=NOW - 2 * SPAN,
 )
 
 
@@ -283,9 +285,14 @@ def test_evidence_that_proves_nothing(span: timedelta, now: datetime) -> None:
 
 
 def test_evidence_of_a_whole_log() -> None:
-    """A log that was read to its beginning covers any span."""
-    seen = LastSeen(EVIDENCE.sources, None, NOW, 0)
-    assert jobs.seen_within(timedelta.max, seen).matches(ApiToken(id=OTHER), NOW) is False
+    """A log that was read to its beginning covers what came after, and the tokens created since."""
+    seen = LastSeen(EVIDENCE.sources, None, NOW, 0, begins=NOW - SPAN)
+    old, new = ApiToken(id=OTHER), ApiToken(id=OTHER, creation_date=NOW - SPAN)
+    assert jobs.seen_within(SPAN, seen).matches(old, NOW) is False
+    assert jobs.seen_within(2 * SPAN, seen).matches(old, NOW) is None
+    assert jobs.seen_within(timedelta.max, seen).matches(new, NOW) is False
+    empty = LastSeen(EVIDENCE.sources, None, NOW, 0)
+    assert jobs.seen_within(SPAN, empty).matches(new, NOW) is None
     unknown = LastSeen(EVIDENCE.sources, None, None, 0)
     assert jobs.seen_within(SPAN, unknown).matches(ApiToken(id=OTHER), datetime.now(UTC)) is None
 

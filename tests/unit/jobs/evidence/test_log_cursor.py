@@ -117,8 +117,8 @@ def test_memory() -> None:
         server.add(TOKENS[number % 3], NOW - timedelta(seconds=number))
     cursor = read(server, 100)
     assert (1000, 3) == (cursor.entries, len(cursor.last_seen))
-    assert len(cursor._recent) == 1
-    assert len(server.queries) == 12
+    assert len(cursor._recent) == 2
+    assert len(server.queries) == 13
 
 
 def test_start_is_ignored() -> None:
@@ -195,6 +195,29 @@ def test_window_is_ignored() -> None:
     cursor.advance(page)
     with pytest.raises(EvidenceError, match="not sorted by time as requested"):
         cursor.advance(page)
+
+
+def test_total_that_is_too_small() -> None:
+    """If the server states the number of entries of the page as the total, none is missed."""
+    server = AuditLogServer(change=lambda page: page.update(totalCount=len(page["items"])), cap=1)
+    for number in range(5):
+        server.add(TOKENS[number], NOW - timedelta(days=number // 2))
+    assert read(server).last_seen.keys() == set(TOKENS[:5])
+
+
+def test_end_that_is_rounded_up() -> None:
+    """Entries that are returned again after the end of the window do not hide a missing one."""
+
+    class Rounding(AuditLogServer):
+        def page(self, query: dict[str, str]) -> dict[str, Any]:
+            end = int(query.get("end", milliseconds(NOW)))
+            return super().page({**query, "end": str(-(-end // 1000) * 1000)})
+
+    server = Rounding(cap=3, change=lambda page: page.update(totalCount=6))
+    for number in range(5):
+        server.add(TOKENS[number], NOW - timedelta(milliseconds=400 * number))
+    with pytest.raises(EvidenceError, match="states a total of 6 entries and lists 5"):
+        read(server)
 
 
 def test_page_is_ignored() -> None:
