@@ -81,7 +81,7 @@ class Executor:
             GaveUpError: The API was unavailable for too long, or many tokens are missing.
             LosantError: Every other token would fail in the same way.
         """
-        result = self._protection(item.entry)
+        result = self._protection(item)
         while result is None:
             try:
                 result = await self._attempt(item)
@@ -94,12 +94,17 @@ class Executor:
             await self.throttle.back_off(failure, item)
         await self._record(item, result)
 
-    def _protection(self, entry: Entry) -> TokenResult | None:
+    def _protection(self, item: WorkItem) -> TokenResult | None:
         """Return the result for a token that must not be changed."""
-        if entry.protected is not None:
+        if item.entry.protected is not None:
             return TokenResult(Outcome.PROTECTED)
-        if self.client.uses_token(entry.id):
+        if self.client.uses_token(item.entry.id):
             return TokenResult(Outcome.PROTECTED, "the token in use")
+        # An earlier run may have changed the token already, so it is read first.
+        return None if item.in_doubt else self._use(item.entry)
+
+    def _use(self, entry: Entry) -> TokenResult | None:
+        """Return the result for a token that an audit log shows in use."""
         reason = seen_reason(self.seen, entry.id)
         return None if reason is None else TokenResult(Outcome.PROTECTED, reason)
 
@@ -168,7 +173,7 @@ class Executor:
             return TokenResult(Outcome.CHANGED)
         if item.is_exhausted:  # the last attempt had no effect
             return TokenResult(Outcome.FAILED, str(item.error))
-        return None
+        return self._use(item.entry)
 
     def _after_failed_read(self, item: WorkItem, error: LosantError) -> TokenResult:
         """Return the result for a token that could not be read.

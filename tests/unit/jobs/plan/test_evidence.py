@@ -9,9 +9,10 @@ from typing import Any
 import attrs
 import pytest
 
-from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import EvidenceError, Outcome, Plan, PlanRefused
+from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._plan.format import header_json, parse_header
 from losant_tokens.jobs._plan.reader import refusing_unreadable
 from losant_tokens.testing import FakeLosant
@@ -306,6 +307,23 @@ async def test_token_that_was_used_since_the_plan(tmp_path: Path) -> None:
     results = {result.entry.id: result for result in report.results()}
     assert results[used.id].outcome is Outcome.PROTECTED
     assert str(results[used.id].error).startswith("seen changing something on")
+
+
+async def test_token_in_doubt_that_was_used(tmp_path: Path) -> None:
+    """A change whose outcome a killed job left unknown is found, although the token was used."""
+    fake = fake_at(datetime.now(UTC), doomed=2)
+    changed, unchanged = fake.tokens()
+    plan = await plan_of(fake, tmp_path, action="deactivate")
+    with Journal.open(plan, jobs.journal_path(plan), resume=False) as journal:
+        journal.record_intent(0)
+        journal.record_intent(1)
+    async with client_of(fake) as client:
+        await client.tokens(USER).patch(changed.id, ApiTokenPatch(status="inactive"))
+        fake.add_audit_log(changed.id)
+        fake.add_audit_log(unchanged.id)
+        report = await jobs.apply(client, plan, verify=False, resume=True)
+    results = {result.entry.id: result.outcome for result in report.results()}
+    assert results == {changed.id: Outcome.DONE, unchanged.id: Outcome.PROTECTED}
 
 
 async def test_log_that_cannot_be_read_before_a_job(tmp_path: Path) -> None:
