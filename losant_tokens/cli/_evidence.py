@@ -66,7 +66,6 @@ def evidence_settings(
         return {"protect_seen": timedelta(0)}
     if span is None and not options.seen_in and not by_default:
         return {}
-    # The log of an instance would be read anyway, but only if no other one is named.
     logs = options.seen_in or known_logs(owners, connection)
     if not logs:
         if span is not None:

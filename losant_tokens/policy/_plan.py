@@ -81,7 +81,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         path: The file of the plan. Default: a temporary file, as for `jobs.plan`.
         now: The time for rules and grace periods, with a time zone. Default: the server's time.
         seen_in: The audit logs, such as `org:ID`. A token that changed something within
-            `protect_seen` is never touched. Default: those of the owners that are instances.
+            `protect_seen` is never touched. Those of the owners that are instances are read as
+            well. Default: no other one.
         protect_seen: How long ago a token may have changed something to be protected. The longer
             span counts: this one or that of the file, which is 90 days if the file does not set it,
             and zero with `allow_seen`. Default: 90 days.
@@ -109,7 +110,7 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
             f"plan.max_changes must be at most {cleanup.max_changes:,}, the limit of "
             f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
         )
-    has_log = seen_in or any(owner.kind == "instance" for owner in all_owners)
+    has_log = seen_in or all(owner.kind == "instance" for owner in all_owners)
     if cleanup.protect_seen is not None and not has_log:
         raise ValidationError(
             f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "

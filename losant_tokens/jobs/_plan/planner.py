@@ -113,8 +113,8 @@ async def plan(  # noqa: PLR0913 -- the selection and its guards
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
         seen_in: The audit logs, as for `last_seen`, such as `org:ID`. A token that changed
             something within `protect_seen` is never touched. `apply` reads them again from the time
-            of the plan on. Default: for the actions `delete` and `deactivate`, those of the owners
-            that are instances.
+            of the plan on. For the actions `delete` and `deactivate`, those of the owners that are
+            instances are read as well. Default: no other one.
         protect_seen: How long ago a token may have changed something to be protected, before the
             server's time. A span of zero reads no log, and protects none. Default: 90 days.
         on_log: Called with a `LogProgress` while an audit log is read.

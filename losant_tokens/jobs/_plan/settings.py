@@ -141,7 +141,7 @@ class PlanSettings:
     def logs_for(self, selection: Selection) -> tuple[LogSource, ...]:
         """Return the audit logs to read; none if no token is to be protected because of them.
 
-        An instance has a log of its own, which is read by default before its tokens are deleted or
+        An instance has a log of its own, which is always read before its tokens are deleted or
         deactivated. The log of an organization has another id than the owner.
 
         Args:
@@ -149,10 +149,10 @@ class PlanSettings:
         """
         if not self.protect_seen:
             return ()
-        if self.sources or selection.action not in _PROTECTED_ACTIONS:
+        if selection.action not in _PROTECTED_ACTIONS:
             return self.sources
-        owners = (owner for owner in selection.rules if owner.kind == "instance")
-        return tuple(LogSource.parse(str(owner)) for owner in owners)
+        own = [str(owner) for owner in selection.rules if owner.kind == "instance"]
+        return distinct_sources(self.function, "seen_in", (*self.sources, *own))
 
 
 def check_action(function: str, action: object) -> None:

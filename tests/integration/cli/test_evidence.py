@@ -101,7 +101,7 @@ def test_plan(command: Command) -> None:
         (f"--owner {INSTANCE} --action activate", []),
         (f"--owner {INSTANCE} --action rotate", []),
         (f"--owner {INSTANCE} --action activate --protect-seen 30d", []),
-        (f"--owner {INSTANCE} --seen-in {LOG}", []),
+        (f"--owner {INSTANCE} --seen-in {LOG}", ["ci-0"]),
     ],
 )
 def test_default(command: Command, options: str, expected: list[str]) -> None:
