@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any
 
 from attrs import field, frozen
@@ -129,7 +130,7 @@ def _fitted(text: str, length: int) -> str:
     whole = _escaped(text)
     if len(whole) <= length:
         return whole
-    kept = [_escaped(char) for char in _without_mentions(text)[:length]]
-    while sum(map(len, kept)) > length - len(_CUT):
-        kept.pop()
+    forms = [char.translate(_ESCAPES) for char in _without_mentions(text)[:length]]
+    ends = accumulate(map(len, forms))
+    kept = (form for form, end in zip(forms, ends, strict=True) if end <= length - len(_CUT))
     return "".join(kept) + _CUT
