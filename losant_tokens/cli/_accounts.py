@@ -11,6 +11,7 @@ from losant_tokens.accounts import Account, config_path, discover_owners, find, 
 from losant_tokens.cli._connect import open_client, selected_account
 from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import AccountsOptions, ConnectionOptions
 from losant_tokens.errors import LosantError
 
@@ -96,7 +97,7 @@ async def owners_of(
     for name, problem in found.problems.items():
         print_warning(
             f"{account.name}: tokens may be missing, because the list of {name} is not complete: "
-            f"{problem}"
+            f"{with_options(problem)}"
         )
     return AccountOwners(
         owners=tuple(dict.fromkeys((*account.owners, *found))),

@@ -13,7 +13,7 @@ EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_BLOCKED = 4
-EXIT_CHANGES = 5  # only with --exit-code
+EXIT_CHANGES = 5  # changes are planned, a finding is severe, or a leaked secret works
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130  # 128 plus the number of SIGINT, as in shells
 

@@ -32,6 +32,7 @@ from losant_tokens.cli._event_loop import report_retries, run_until_stopped
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import DEFAULT_OWNERS
 from losant_tokens.cli._leak_view import Leak, describe_created, describe_leak
+from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._stop_signals import GRACE
 from losant_tokens.errors import LosantError
@@ -134,7 +135,7 @@ class LeakResponse:
             self._run(secret, work)
         for name, reason in leak.not_listed.items():
             if name not in known:
-                print_warning(f"{name} cannot be listed: {reason}")
+                print_warning(f"{name} cannot be listed: {with_options(reason)}")
 
     def show_created(self, leak: Leak) -> None:
         """Write which tokens a token created."""

@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from losant_tokens import AuditLog, InstanceAuditLog
 from losant_tokens.cli._format import format_count, format_datetime, relative_time
 from losant_tokens.cli._json import as_wire
+from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._token_columns import not_ahead
 from losant_tokens.cli._token_view import format_details
 from losant_tokens.leaks import Check, Investigation, OwnedToken
@@ -69,7 +70,7 @@ def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     yield "Secret", "bold", [leak.title]
     yield "Account", "", [leak.account or ""]
     yield "Fingerprint", "", [claims.fingerprint]
-    yield "Works", style, [f"{word}: {found.check.reason}"]
+    yield "Works", style, [f"{word}: {with_options(found.check.reason)}"]
     yield "Token", "bold", list(_describe_match(leak))
     creates = claims.can_create_tokens
     yield (
@@ -84,7 +85,11 @@ def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     yield "Expires", "", [_time(claims.expires_at, found.now) or "never"]
     if found.check.state != "works":
         yield "Claims", "dim", ["not confirmed: a forged secret can claim anything"]
-    yield "Not listed", "yellow", [f"{name}: {why}" for name, why in _not_listed(leak).items()]
+    yield (
+        "Not listed",
+        "yellow",
+        [f"{name}: {with_options(why)}" for name, why in _not_listed(leak).items()],
+    )
     yield "Not checked", "yellow", [f"{name}: {why}" for name, why in leak.not_checked.items()]
     if leak.actions is not None:
         lines = [_describe_action(one) for one in leak.actions]

@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.cli._console import print_warning
+from losant_tokens.cli._errors import explain
 from losant_tokens.cli._evidence import read_last_seen
 from losant_tokens.cli._job_options import RuleOptions
 from losant_tokens.cli._token_columns import COLUMNS, SEEN, ListedToken
@@ -72,7 +73,7 @@ class ListQuery:
                 if owner not in self.discovered:
                     raise
                 found.refused.append(owner)
-                print_warning(f"the tokens of {owner} are missing: {error}")
+                print_warning(f"the tokens of {owner} are missing: {explain(error)}")
         if found.rule is not None and found.rule.uses_time and client.server_time() is None:
             print_warning(
                 "The server does not state its time, so rules about time rely on this machine's "

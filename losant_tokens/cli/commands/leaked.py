@@ -17,6 +17,7 @@ from losant_tokens.cli._errors import (
     UsageError,
 )
 from losant_tokens.cli._job_options import Owners
+from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
@@ -125,14 +126,15 @@ def _investigate(
         except (LosantError, CommandError) as error:
             if len(responses) == 1:
                 raise
-            print_warning(f"the account {response.account} cannot be used: {error}")
-            problems[response] = str(error)
+            problem = with_options(str(error))
+            print_warning(f"the account {response.account} cannot be used: {problem}")
+            problems[response] = problem
             continue
         found.append((response, leak))
         if _rank(leak) == _BEST:
             break
         if leak.found.check.state == "unknown":
-            problems[response] = leak.found.check.reason
+            problems[response] = with_options(leak.found.check.reason)
     if not found:
         raise CommandError("no account can be used")
     best, leak = max(found, key=lambda pair: _rank(pair[1]))
