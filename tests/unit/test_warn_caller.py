@@ -51,6 +51,13 @@ CALLS: dict[str, Callable[[AsyncClient], Awaitable[object]]] = {
     "instanceApiToken.delete": lambda c: c.instance_api_token.delete(ID, ID),
     "instanceApiTokens.get": lambda c: c.instance_api_tokens.get(ID),
     "instanceApiTokens.post": lambda c: c.instance_api_tokens.post(ID, POST),
+    "auditLog.get": lambda c: c.audit_log.get(ID, ID),
+    "auditLogs.get": lambda c: c.audit_logs.get(ID),
+    "instanceAuditLog.get": lambda c: c.instance_audit_log.get(ID, ID),
+    "instanceAuditLogs.get": lambda c: c.instance_audit_logs.get(ID),
+    "applications.get": lambda c: c.applications.get(),
+    "instances.get": lambda c: c.instances.get(),
+    "orgs.get": lambda c: c.orgs.get(),
 }
 OWNER_CALLS: dict[str, Callable[[AsyncClient], Awaitable[object]]] = {
     "get": lambda c: c.tokens("user").get(ID),
