@@ -35,7 +35,7 @@ def parse_duration(text: str) -> timedelta:
     if not found:
         months = f"; for months, write {text}o" if _MINUTES_OR_MONTHS.fullmatch(text) else ""
         raise ValueError(
-            f'"{shortened(text)}" is not a length of time: use hours, days, weeks, months or '
+            f'"{shortened(text)}" is not a duration: use hours, days, weeks, months or '
             f"years, such as {_FORMS}{months}"
         )
     digits = found[1].lstrip("0") or "0"

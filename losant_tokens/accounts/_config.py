@@ -120,7 +120,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
 
     Raises:
         ConfigError: The file cannot be read, can be changed by other users, contains a secret, or
-            has mistakes. `problems` lists all of them.
+            has mistakes. `mistakes` lists all of them.
     """
     found = _load(config_path() if path is None else _expanded(path))
     if isinstance(found, ConfigError):
@@ -141,14 +141,14 @@ def _load(path: Path) -> Config | ConfigError:
     if data is None:
         return ConfigError(f"The configuration file {path} is not valid TOML{place}.", path=path)
     try:
-        config, problems = _structured(data, path)
+        config, mistakes = _structured(data, path)
     except RecursionError:  # A key such as a.b.c makes a level with every dot.
         return ConfigError(f"The configuration file {path} is nested too deeply.", path=path)
     if config is not None:
         return config
-    several = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-    message = f"The configuration file {path} has {several}: {'; '.join(problems)}"
-    return ConfigError(message, path=path, problems=problems)
+    several = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    message = f"The configuration file {path} has {several}: {'; '.join(mistakes)}"
+    return ConfigError(message, path=path, mistakes=mistakes)
 
 
 def find(name: str, path: str | os.PathLike[str] | None = None) -> Account:

@@ -15,15 +15,15 @@ class ConfigError(AccountError):
 
     Attributes:
         path: The file.
-        problems: All mistakes in the file, each with its place: `accounts.prod.url: ...`.
+        mistakes: All mistakes in the file, each with its place: `accounts.prod.url: ...`.
     """
 
     def __init__(
-        self, message: str, *, path: Path | None = None, problems: Iterable[str] = ()
+        self, message: str, *, path: Path | None = None, mistakes: Iterable[str] = ()
     ) -> None:
         super().__init__(message)
         self.path = path
-        self.problems = tuple(problems)
+        self.mistakes = tuple(mistakes)
 
 
 class TokenUnavailable(AccountError):  # noqa: N818 -- named after the state, as in `errors`

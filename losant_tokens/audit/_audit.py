@@ -50,7 +50,7 @@ class Target:
             closed at its end. One that is open stays open.
         owners: The owners of the tokens: one or several.
         discover: The lists that name more owners, as for `losant_tokens.accounts.discover_owners`.
-        logs: The audit logs that show which tokens are in use: `org:ID` and `instance:ID`.
+        audit_logs: The audit logs that show which tokens are in use: `org:ID` and `instance:ID`.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Target:
         converter=_as_owners, validator=validators.tuple_of(validators.instance_of(Owner))
     )
     discover: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
-    logs: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
+    audit_logs: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
 
     @classmethod
     def for_account(cls, account: accounts.Account | str) -> Self:
@@ -78,7 +78,7 @@ class Target:
             client=AsyncClient.for_account(account),
             owners=account.owners,
             discover=account.discover,
-            logs=account.audit_logs,
+            audit_logs=account.audit_logs,
         )
 
 
@@ -215,7 +215,7 @@ class _Auditor:
 
     async def audit(self, place: int, target: Target) -> AuditedAccount:
         """Audit an account, and return its result. A failure of the account is part of it."""
-        account = AuditedAccount(name=target.name, logs=target.logs)
+        account = AuditedAccount(name=target.name, audit_logs=target.audit_logs)
         try:
             async with _opened(target.client) as client:
                 account = attrs.evolve(account, base_url=client.base_url)
@@ -242,21 +242,23 @@ class _Auditor:
             rules=self.rules,
             policy=self.policy,
         )
-        if not target.logs:
+        if not target.audit_logs:
             return context, account
         since = self.stale_after if self.now is None else self.now - self.stale_after
         try:
-            seen = await jobs.last_seen(client, target.logs, since=since, patience=self.patience)
+            seen = await jobs.last_seen(
+                client, target.audit_logs, since=since, patience=self.patience
+            )
             changes = await token_changes(client, seen)
         except LosantError as error:
-            return context, attrs.evolve(account, log_problem=str(error))
+            return context, attrs.evolve(account, audit_log_problem=str(error))
         context = attrs.evolve(
             context,
             last_seen=seen,
             changed_by=changes.changed_by,
             logs_read_since=context.now - self.stale_after,
         )
-        account = attrs.evolve(account, log_gaps=seen.gaps, deleted_by=changes.deleted_by)
+        account = attrs.evolve(account, audit_log_gaps=seen.gaps, deleted_by=changes.deleted_by)
         return context, account
 
     async def _audit_owners(

@@ -43,9 +43,9 @@ class AuditedAccount:
         base_url: The base URL of the API; `None` if the account could not be used at all.
         owners: The owners, with their results.
         problem: Why the account, or a part of it, was not audited; `None` if all of it was.
-        logs: The audit logs that were read.
-        log_problem: Why the audit logs could not be read; `None` if they were.
-        log_gaps: Why the audit logs may not show all changes, one sentence for each reason.
+        audit_logs: The audit logs that were read.
+        audit_log_problem: Why the audit logs could not be read; `None` if they were.
+        audit_log_gaps: Why the audit logs may not show all changes, one sentence for each reason.
         deleted_by: Who deleted tokens, as the audit logs show it, by the id of the token in lower
             case.
     """
@@ -54,9 +54,9 @@ class AuditedAccount:
     base_url: str | None = None
     owners: tuple[AuditedOwner, ...] = ()
     problem: str | None = None
-    logs: tuple[str, ...] = ()
-    log_problem: str | None = None
-    log_gaps: tuple[str, ...] = ()
+    audit_logs: tuple[str, ...] = ()
+    audit_log_problem: str | None = None
+    audit_log_gaps: tuple[str, ...] = ()
     deleted_by: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
 
     @property
@@ -66,8 +66,8 @@ class AuditedAccount:
         found += [f"{one.owner}: {reason}" for one in self.owners for reason in one.incomplete]
         if self.problem is not None:
             found.insert(0, self.problem)
-        if self.log_problem is not None:
-            found.append(f"the audit logs could not be read: {self.log_problem}")
+        if self.audit_log_problem is not None:
+            found.append(f"the audit logs could not be read: {self.audit_log_problem}")
         return tuple(dict.fromkeys(found))
 
     @property

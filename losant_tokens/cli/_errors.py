@@ -80,8 +80,8 @@ def explain(error: errors.LosantError) -> CommandError:
     if _is_safety_check(error):
         is_evidence = isinstance(error, sys.modules["losant_tokens.jobs"].EvidenceError)
         return BlockedError(message, _EVIDENCE_HINT if is_evidence else "")
-    if problems := getattr(error, "problems", ()):  # of a ConfigError
-        return CommandError(message.partition(": ")[0], details=problems)
+    if mistakes := getattr(error, "mistakes", ()):  # of a ConfigError
+        return CommandError(message.partition(": ")[0], details=mistakes)
     if isinstance(error, errors.ValidationError):
         return UsageError(message)
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))

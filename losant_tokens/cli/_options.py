@@ -73,7 +73,7 @@ def choice(*values: str, help_: str) -> Parameter:
 def age(
     help_: str, show_default: bool | Callable[[timedelta], str] = False, metavar: str = "AGE"
 ) -> Parameter:
-    """Return the parameter of an option for a length of time, such as `12h`, `30d` or `2y`."""
+    """Return the parameter of an option for a duration, such as `12h`, `30d` or `2y`."""
     return Parameter(
         help=help_,
         metavar=metavar,

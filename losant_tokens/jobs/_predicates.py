@@ -23,7 +23,7 @@ class Predicate:
 
     Attributes:
         name: The name: `older_than`.
-        kind: The kind of its value. `flag`: it is set or not. `duration`: a length of time.
+        kind: The kind of its value. `flag`: it is set or not. `duration`: a duration.
             `globs`: patterns; a token must match one of them.
         summary: The condition in one line, for references.
         excludes: Whether the tokens that match are left out, whatever the other conditions are.

@@ -116,7 +116,7 @@ def _document(one: ExpiringToken) -> dict[str, Any]:
 
 
 def _span(span: timedelta) -> str:
-    """Return a length of time in its largest unit: `6 days`."""
+    """Return a duration in its largest unit: `6 days`."""
     for unit, size in _UNITS:
         if span >= size:
             return _counted(span // size, unit)

@@ -423,7 +423,7 @@ def _read_bool(value: Any, _: Any) -> bool:
 
 
 def _read_span(value: Any, _: Any) -> timedelta:
-    _require(value, str, 'a length of time, such as "90d"')
+    _require(value, str, 'a duration, such as "90d"')
     try:
         span = parse_duration(value)
     except ValueError as error:

@@ -66,9 +66,9 @@ def _account(account: AuditedAccount) -> dict[str, object]:
         "name": account.name,
         "baseUrl": account.base_url,
         "problem": account.problem,
-        "auditLogs": list(account.logs),
-        "auditLogProblem": account.log_problem,
-        "auditLogGaps": list(account.log_gaps),
+        "auditLogs": list(account.audit_logs),
+        "auditLogProblem": account.audit_log_problem,
+        "auditLogGaps": list(account.audit_log_gaps),
         "deletedBy": dict(account.deleted_by),
         "owners": [_owner(owner) for owner in account.owners],
     }

@@ -202,14 +202,14 @@ def _target(
             name=account_name(connection),
             client=open_client(connection),
             owners=owners or (Owner.user(),),
-            logs=logs,
+            audit_logs=logs,
         )
     return audit.Target(
         name=account.name,
         client=open_client(connection),
         owners=owners or account.owners,
         discover=() if owners else account.discover,
-        logs=logs or account.audit_logs,
+        audit_logs=logs or account.audit_logs,
     )
 
 
@@ -233,7 +233,7 @@ def _print_problems(result: "audit.Audit") -> None:
         raise CommandError(f"nothing was audited: {problems[-1] if problems else 'no owner'}")
     for problem in problems:
         print_warning(f"not audited completely: {problem}")
-    for gap in dict.fromkeys(gap for account in result.accounts for gap in account.log_gaps):
+    for gap in dict.fromkeys(gap for account in result.accounts for gap in account.audit_log_gaps):
         print_status(gap)
 
 

@@ -1010,7 +1010,7 @@ def test_report_is_a_folder(service: str, command: Command) -> None:
     ("arguments", "message"),
     [
         (["sweep"], "name a quarantine, or pass --due"),
-        (["sweep", os.devnull, "--after", "soon"], '"soon" is not a length of time: use hours'),
+        (["sweep", os.devnull, "--after", "soon"], '"soon" is not a duration: use hours'),
         (["apply"], "Missing argument: FILE"),
         (["apply", os.devnull, "--rate", "0"], 'Invalid value for --rate: "0" is too small'),
         (["plan", "--owner", "me"], "use user, oauth, application:ID or instance:ID"),

@@ -207,7 +207,7 @@ def test_ledger_option(command: Command, tokens: FakeLosant, tmp_path: Path, sta
         (["--to-command", "no-such-program"], 1, "There is no program 'no-such-program'"),
         (["--to-command", "a 'b"], 2, "--to-command has a quotation mark that is not closed"),
         (["--expires-within", "0d"], 2, "for --expires-within: it must be longer than 0"),
-        (["--expires-within", "7"], 2, '"7" is not a length of time'),
+        (["--expires-within", "7"], 2, '"7" is not a duration'),
         (["--named", ""], 2, "--named must"),
         (["--seen-in", "x"], 2, '"x" is not an audit log: use org:ID or instance:ID'),
     ],

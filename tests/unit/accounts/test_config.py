@@ -34,7 +34,7 @@ def problems(file: Path, text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         accounts.load()
     assert caught.value.path == file
-    return list(caught.value.problems) or [
+    return list(caught.value.mistakes) or [
         str(caught.value).removeprefix(f"The configuration {file}")
     ]
 

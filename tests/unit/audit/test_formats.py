@@ -238,7 +238,10 @@ async def test_facts_of_the_page(tmp_path: Path) -> None:
     add(fake, "ci", id="1" * 24, status="inactive", expiration_date=None)
     fake.add_audit_log("1" * 24, creation_date=NOW - DAY)
     target = audit.Target(
-        name="prod", client=client_of(fake), owners=[USER], logs=["org:58c9e0d5f2b6740001de93b7"]
+        name="prod",
+        client=client_of(fake),
+        owners=[USER],
+        audit_logs=["org:58c9e0d5f2b6740001de93b7"],
     )
 
     with await audit.run([target], policy=load_policy(tmp_path, RULE)) as result:

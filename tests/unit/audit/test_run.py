@@ -205,7 +205,7 @@ async def test_account_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> 
     found = Target.for_account(account)
 
     assert (found.name, found.owners) == ("prod", (APPLICATION,))
-    assert (found.discover, found.logs) == (("applications",), (LOG,))
+    assert (found.discover, found.audit_logs) == (("applications",), (LOG,))
     with await audit.run([found]) as result:
         assert "No token for the account prod" in result.accounts[0].problems[0]
 
@@ -218,7 +218,7 @@ def test_account_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
     found = Target.for_account("prod")
 
-    assert (found.name, found.owners, found.logs) == ("prod", (USER,), (LOG,))
+    assert (found.name, found.owners, found.audit_logs) == ("prod", (USER,), (LOG,))
 
 
 # --- Audit logs ------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ async def test_audit_logs(fake: FakeLosant) -> None:
         await client.user_api_token.patch("4" * 24, ApiTokenPatch(description="new"))
         await client.user_api_token.delete("4" * 24)
 
-    with await audit.run([target(fake, logs=[LOG])]) as result:
+    with await audit.run([target(fake, audit_logs=[LOG])]) as result:
         (account,) = result.accounts
         found = {one.token.name: one for one in result.tokens()}
 
@@ -258,7 +258,7 @@ async def test_audit_logs_that_cannot_be_read(fake: FakeLosant) -> None:
     add(fake, "ci", expiration_date=NOW + DAY)
     client = client_of(fake, scopes=["userApiTokens.get"])
 
-    with await audit.run([target(fake, client=client, logs=[LOG])]) as result:
+    with await audit.run([target(fake, client=client, audit_logs=[LOG])]) as result:
         (account,) = result.accounts
         assert [one.rule for one in result.findings()] == ["expires-soon"]
 

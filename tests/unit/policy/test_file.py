@@ -89,7 +89,7 @@ CASES = [
     (CLEANUP + 'protect = ["*"]', "7: cleanups[0].protect: protects every token, so the clean-up would never change one"),
     (CLEANUP + 'protect = ["ci-*"]', "7: cleanups[0].protect: protects all names of select.named, so the clean-up changes no token"),
     (CLEANUP.replace("select", "#"), "2: cleanups[0].select: is required"),
-    (CLEANUP.replace("90d", "90"), '4: cleanups[0].select.older_than: "90" is not a length of time: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y'),
+    (CLEANUP.replace("90d", "90"), '4: cleanups[0].select.older_than: "90" is not a duration: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y'),
     (CLEANUP + "protect = 1", '7: cleanups[0].protect: must be a list of strings, such as ["ci-*"], but it is a number'),
     (CLEANUP + 'schedule = "0 4 * * 1"', '7: cleanups[0].schedule: must be one of hourly, daily, weekly, monthly, but it is "0 4 * * 1"'),
     (CLEANUP + 'steps = [{ action = "warn" }, { action = "deactivate", after = "1d" }]', "7: cleanups[0].steps: cannot be combined with action: steps have actions of their own"),

@@ -21,7 +21,7 @@ ONLY_READER_FINDS = (
     *(
         "grace: is only",
         "no rules and no cleanups",
-        "is not a length of time",
+        "is not a duration",
         "is the name of no rule",
     ),
 )

@@ -78,12 +78,12 @@ def test_conditions_are_the_options() -> None:
         ),
         (
             "older_than = 90",
-            '.older_than: must be a length of time, such as "90d", but it is a number',
+            '.older_than: must be a duration, such as "90d", but it is a number',
         ),
         ('older_than = "0d"', '.older_than: "0d" must be longer than 0'),
         (
             'older_than = "90x"',
-            '.older_than: "90x" is not a length of time: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y',
+            '.older_than: "90x" is not a duration: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y',
         ),
         (
             "expired = false",
