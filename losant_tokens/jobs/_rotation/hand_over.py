@@ -206,12 +206,13 @@ class Successor:
         try:
             if old is None:
                 made = await tokens.get(token.successor_id)
-                description = markers.unmarked(made.description, self.marker)
+                description = made.description
                 with suppress(NotFound):
-                    description = (await tokens.get(token.id)).description or ""
+                    description = (await tokens.get(token.id)).description
             else:
-                description = old.description or ""
-            await tokens.patch(token.successor_id, ApiTokenPatch(description=description))
+                description = old.description
+            patch = ApiTokenPatch(description=markers.unmarked(description))
+            await tokens.patch(token.successor_id, patch)
         except LosantError as error:
             await self.record(
                 events.noted(f"The description of {token.successor_id} still has a marker: {error}")

@@ -1,10 +1,14 @@
 """The marker in the description of a successor, by which a lost one is found."""
 
+import re
+
 from losant_tokens import _validators as validators
 from losant_tokens.jobs._rules import Token
 
 MAX_DESCRIPTION = 32767
 """The maximum length of a description, in UTF-16 code units (source: the API's JSON schema)."""
+
+_MARKERS = re.compile(r"(?: ?\[rotation [0-9a-f]{16} of [0-9A-Fa-f]{24}\])+\Z")
 
 
 def marker_of(rotation_id: str, token_id: str) -> str:
@@ -13,8 +17,8 @@ def marker_of(rotation_id: str, token_id: str) -> str:
 
 
 def marked(description: str | None, marker: str) -> str:
-    """Return a description that ends in a marker. A long description is cut off."""
-    text = description or ""
+    """Return a description that ends in one marker. A long description is cut off."""
+    text = unmarked(description)
     room = MAX_DESCRIPTION - len(marker) - 1
     if validators.utf16_length(text) > room:
         # A character takes one or two code units, so this never cuts too little.
@@ -22,9 +26,13 @@ def marked(description: str | None, marker: str) -> str:
     return f"{text} {marker}" if text else marker
 
 
-def unmarked(description: str | None, marker: str) -> str:
-    """Return a description without its marker."""
-    return (description or "").removesuffix(marker).removesuffix(" ")
+def unmarked(description: str | None) -> str:
+    """Return a description without the markers at its end.
+
+    A token whose marker could not be removed may be rotated again. If its successor inherited that
+    marker, the earlier rotation would take it for a lost successor, and delete it.
+    """
+    return _MARKERS.sub("", description or "")
 
 
 def has_marker(token: Token, marker: str) -> bool:

@@ -168,6 +168,23 @@ async def test_marker_cannot_be_removed(world: World) -> None:
     assert [token.description for token in world.made()] == ["deploys"]
 
 
+async def test_successor_with_a_marker_is_rotated(world: World) -> None:
+    """The successor of a marked successor is no lost successor of the first rotation."""
+    old = world.add(description="deploys")
+    patches = on("PATCH", lambda: refused(400))
+    first = await world.rotate(old.id, overlap=DAY, client=scripted(world, patches))
+    marked = world.token(str(first.tokens[0].successor_id))
+    second = await world.rotate(marked.id, overlap=DAY, journal=world.folder / "second.journal")
+    newest = world.token(str(second.tokens[0].successor_id))
+    world.fake.clock_offset = 2 * DAY
+
+    rotation = await world.resume()
+
+    assert ("[rotation " in marked.description, newest.description) == (True, "deploys")
+    assert stages(rotation) == ["retired"]
+    assert world.works(newest.secret)
+
+
 @pytest.mark.parametrize(("status", "error"), [(400, None), (401, jobs.JobFailed)])
 async def test_deactivation_fails(world: World, status: int, error: type[Exception] | None) -> None:
     """An old token that cannot be deactivated stays active, and is deactivated later."""

@@ -25,7 +25,7 @@ from losant_tokens.errors import ScopeError, ValidationError
 from losant_tokens.jobs import RotatedToken, RotationRefused, RotationStage
 from losant_tokens.jobs._rotation import verification
 from losant_tokens.jobs._rotation.checks import check_token, difference, drift, successor_of
-from losant_tokens.jobs._rotation.marker import MAX_DESCRIPTION, marked, unmarked
+from losant_tokens.jobs._rotation.marker import MAX_DESCRIPTION, marked, marker_of, unmarked
 from losant_tokens.jobs._rotation.rotation import advanced
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from tests.support.rotations import LIFETIME, URL, Killed, World
@@ -464,8 +464,11 @@ def test_marker() -> None:
     """A long description is cut off to fit the marker, at a whole character."""
     assert marked(None, "[m]") == "[m]"
     assert marked("text", "[m]") == "text [m]"
-    assert unmarked("text [m]", "[m]") == "text"
-    assert unmarked(None, "[m]") == ""
+    first, second = marker_of("1" * 16, "a" * 24), marker_of("2" * 16, "b" * 24)
+    assert marked(f"text {first}", second) == f"text {second}"
+    assert unmarked(f"text {first} {second}") == "text"
+    assert unmarked("text [rotation]") == "text [rotation]"
+    assert unmarked(None) == unmarked(first) == ""
     long = marked("🌱" * MAX_DESCRIPTION, "[m]")
     assert len(long.encode("utf-16-le")) // 2 in {MAX_DESCRIPTION, MAX_DESCRIPTION - 1}
     assert long.endswith("🌱 [m]")
