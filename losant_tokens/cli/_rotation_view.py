@@ -39,17 +39,25 @@ def resume_command(rotation: jobs.Rotation, *options: str) -> str:
 def show_candidates(checks: Sequence[jobs.RotationCheck], now: datetime) -> None:
     """Print the tokens that are to be rotated to stderr, the token in use last."""
     shown = [one for one in checks if one.token is not None and one.problem is None]
-    for check in sorted(shown, key=lambda one: one.is_in_use is True)[:_MAX_SHOWN]:
+    for check in sorted(shown, key=_use)[:_MAX_SHOWN]:
         token = check.token
-        notes = [describe_expiry(token, now)]
+        expiry = describe_expiry(token, now)
+        notes = ["expires never" if expiry == "never" else expiry]
         if check.is_in_use:
             notes.append("the token in use, so it comes last")
+        elif check.is_in_use is None:
+            notes.append("perhaps the token in use, so it comes last")
         if not check.can_verify:
             notes.append("its successor cannot be verified")
         name = "" if token is None else f"{token.name!r}, "
         print_status(f"Rotate {name}{check.id} of {check.owner}: {'; '.join(notes)}.")
     if len(shown) > _MAX_SHOWN:
         print_status(f"And {len(shown) - _MAX_SHOWN:,} more.")
+
+
+def _use(check: jobs.RotationCheck) -> int:
+    """Return the place of a token in the order: tokens that may be in use come last."""
+    return {False: 0, None: 1, True: 2}[check.is_in_use]
 
 
 # --- During the rotation ---------------------------------------------------------------------

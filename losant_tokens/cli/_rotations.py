@@ -38,6 +38,7 @@ from losant_tokens.cli._stop_signals import GRACE, StopSignals
 from losant_tokens.sinks import FileSink, Sink, StdoutSink, TokenSecret
 
 _SUFFIX = ".journal"
+_OF_A_PLAN = ".jsonl.journal"  # The journal of a deactivation, beside that of its rotation.
 _HINT = "set XDG_STATE_HOME to a folder that you can write to"
 _HELP = "see losant-tokens rotate --help"
 _LAST = "last"
@@ -54,6 +55,8 @@ def all_rotations() -> list[jobs.Rotation]:
     files = [] if folder is None else sorted((folder / ROTATIONS).glob(f"*{_SUFFIX}"), reverse=True)
     found = []
     for path in files:
+        if path.name.endswith(_OF_A_PLAN):
+            continue
         try:
             found.append(jobs.read_rotation(path))
         except jobs.JournalError as error:

@@ -71,6 +71,8 @@ def test_stdout(fake: FakeLosant, command: Command) -> None:
     assert {token.status for token in named(fake, "ci-1")} == {"active", "inactive"}
     code, out, _ = command("quarantine", "list")
     assert "replaced by rotation" in out
+    code, out, err = command("rotate", "list")
+    assert ("1 retired" in out, err) == (True, "")
 
 
 def test_rules_to_files(fake: FakeLosant, command: Command, tmp_path: Path) -> None:
