@@ -214,14 +214,14 @@ class Retirement:
                     reason = result.error or result.entry.protected or "its outcome is unknown"
                     return events.noted(f"{token_id} could not be deactivated: {reason}.")
                 case _:
-                    if await self._is_active(token.owner, token_id):
+                    if await self.is_active(token.owner, token_id):
                         left = events.left(
                             f"{token_id} was changed since the rotation began, so it is still "
                             f"active. Review it, and deactivate it."
                         )
         return left or events.retired()
 
-    async def _is_active(self, owner: Owner, token_id: str) -> bool:
+    async def is_active(self, owner: Owner, token_id: str) -> bool:
         """Return whether a token that the plan does not have, or that has changed, is active."""
         try:
             found = await self.client.tokens(owner).get(token_id)

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +15,12 @@ from losant_tokens import AsyncClient, Owner, Secret
 from losant_tokens import _validators as validators
 from losant_tokens.errors import NotFound, ValidationError
 from losant_tokens.jobs._errors import JobError, PlanRefused
-from losant_tokens.jobs._plan.account_check import check_account, other_claim
+from losant_tokens.jobs._plan.account_check import (
+    check_account,
+    other_claim,
+    owner_ids_of,
+    same_account,
+)
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._rotation import rotation as events
@@ -199,6 +204,7 @@ async def cancel_rotation(client: AsyncClient, journal: str | os.PathLike[str]) 
     Raises:
         PlanRefused: The rotation is for another base URL or account.
         JournalError: The journal cannot be read or written, or another process uses it.
+        LosantError: The API refused the client's token, or does not respond.
     """
     opened = await _opened(client, journal)
     return await _Run(client, opened, None, None, None).cancel()
@@ -229,16 +235,36 @@ async def _opened(client: AsyncClient, journal: str | os.PathLike[str]) -> Rotat
 
 
 async def _confirm_account(client: AsyncClient, rotation: Rotation) -> None:
-    """Check that the client can read a token of the rotation.
+    """Check that the client is for the account of each owner of the rotation.
 
     In another account, no token of the rotation exists. Then a successor would count as deleted,
     and a search would not find it.
 
     Raises:
-        PlanRefused: The client can read none of its tokens.
+        PlanRefused: The account of an owner cannot be confirmed.
     """
+    is_same_user = same_account(rotation.account, client.account) is True
     unfinished = [token for token in rotation.tokens if not token.is_settled]
-    for token in unfinished:
+    for owner in dict.fromkeys(token.owner for token in unfinished):
+        if owner.kind == "user" and is_same_user:
+            continue
+        if await _can_read(client, (one for one in unfinished if one.owner == owner)):
+            continue
+        # All of them may be gone. The URL of a request names an application or an instance.
+        found = await _listed_owner_ids(client, owner)
+        recorded = {one.owner_id for one in rotation.tokens if one.owner == owner}
+        if found is not None and (owner.kind != "user" or (found and found <= recorded)):
+            continue
+        raise PlanRefused(
+            f"{rotation.path} cannot be continued, because the API has none of its tokens of "
+            f"{owner} for this client. Use a token of the account that it began with. If this is "
+            f"one, all these tokens are gone: remove the file."
+        )
+
+
+async def _can_read(client: AsyncClient, tokens: Iterable[RotatedToken]) -> bool:
+    """Return whether a client can read one of the tokens, or one of their successors."""
+    for token in tokens:
         for token_id in (token.id, *token.successor_ids):
             try:
                 await client.tokens(token.owner).get(token_id)
@@ -246,12 +272,18 @@ async def _confirm_account(client: AsyncClient, rotation: Rotation) -> None:
                 if not error.is_from_api:
                     raise
             else:
-                return
-    if unfinished:
-        raise PlanRefused(
-            f"{rotation.path} cannot be continued, because the API has none of its tokens for this "
-            f"client. Use a token of the account that it began with."
-        )
+                return True
+    return False
+
+
+async def _listed_owner_ids(client: AsyncClient, owner: Owner) -> set[str] | None:
+    """Return the ids that the API gives for an owner; `None` if it does not exist."""
+    try:
+        return owner_ids_of(await client.tokens(owner).page(page=0, per_page=1))
+    except NotFound as error:
+        if not error.is_from_api:
+            raise
+        return None
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
@@ -407,6 +439,7 @@ def _rotated(check: RotationCheck) -> RotatedToken:
         name=token.name,
         last_updated=token.last_updated,
         expiration_date=token.expiration_date,
+        owner_id=None if token.owner_id is None else token.owner_id.lower(),
     )
 
 
@@ -505,11 +538,19 @@ class _Run:
             for number, token in enumerate(self.journal.rotation.tokens):
                 if token.is_settled:
                     continue
+                successor = self._successor(number)
                 try:
-                    await self._successor(number).clean_up()
+                    await successor.clean_up()
                 except StepFailed:
                     continue
-                await self.journal.record(number, events.cancelled())
+                if token.stage is RotationStage.DELIVERED and token.is_marked:
+                    await successor.remove_marker()
+                # An earlier process may have deactivated it, and not recorded that.
+                is_retired = token.retirement is not None and not await self._retirement(
+                    self.client
+                ).is_active(token.owner, token.id)
+                event = events.retired() if is_retired else events.cancelled()
+                await self.journal.record(number, event)
             return self.journal.rotation
 
 

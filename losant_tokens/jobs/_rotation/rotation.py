@@ -56,6 +56,7 @@ class RotatedToken:
         name: The name of both tokens.
         last_updated: The time of the last change of the old token, when the rotation began.
         expiration_date: When the old token expires; `None` if it never does.
+        owner_id: The id that the API gave for its owner; `None` if it gave none.
         stage: How far its rotation has come.
         successor_id: The id of the new token, if there is one.
         successor_expires_at: When the new token expires.
@@ -73,6 +74,7 @@ class RotatedToken:
     name: str
     last_updated: datetime | None = None
     expiration_date: datetime | None = None
+    owner_id: str | None = None
     stage: RotationStage = RotationStage.PLANNED
     successor_id: str | None = None
     successor_expires_at: datetime | None = None
@@ -384,6 +386,7 @@ def token_json(token: RotatedToken) -> dict[str, Any]:
         "name": token.name,
         "lastUpdated": timestamp(token.last_updated),
         "expirationDate": timestamp(token.expiration_date),
+        "ownerId": token.owner_id,
     }
 
 
@@ -400,4 +403,6 @@ def parse_token(data: Mapping[str, Any]) -> RotatedToken:
         name=str(data["name"]),
         last_updated=_time(data["lastUpdated"]),
         expiration_date=_time(data["expirationDate"]),
+        # Earlier journals do not have it.
+        owner_id=data.get("ownerId"),
     )

@@ -5,17 +5,20 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from losant_tokens import ApiTokenPatch, AsyncClient, RetryPolicy, jobs
+from losant_tokens import ApiTokenPatch, AsyncClient, Owner, RetryPolicy, jobs
 from losant_tokens.errors import NotFound, ServerError
 from losant_tokens.jobs._rotation import rotation_journal, verification
 from losant_tokens.jobs._rotation.checks import is_in_use
-from tests.support.rotations import URL, World
+from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
+from tests.support.rotations import URL, Killed, World
 
+APPLICATION = "application:" + "a" * 24
 DAY = timedelta(days=1)
 Script = Callable[[httpx.Request], httpx.Response | None]
 
@@ -180,9 +183,70 @@ async def test_successor_with_a_marker_is_rotated(world: World) -> None:
 
     rotation = await world.resume()
 
-    assert ("[rotation " in marked.description, newest.description) == (True, "deploys")
+    assert ("[rotation " in str(marked.description), newest.description) == (True, "deploys")
     assert stages(rotation) == ["retired"]
     assert world.works(newest.secret)
+
+
+async def test_cancel_removes_the_marker(world: World) -> None:
+    """A delivered successor whose rotation is cancelled keeps no marker."""
+    old = world.add(description="deploys")
+    patches = on("PATCH", lambda: refused(400))
+    await world.rotate(old.id, overlap=DAY, client=scripted(world, patches))
+
+    await world.cancel()
+
+    assert [token.description for token in world.made()] == ["deploys"]
+
+
+async def test_cancel_after_the_deactivation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old token that a killed process has deactivated is not called unchanged."""
+    old = world.add()
+    record = RotationJournal.record
+
+    async def killed(journal: RotationJournal, numbers: Any, event: Any) -> None:
+        if event["is"] == "retired":
+            raise Killed
+        await record(journal, numbers, event)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RotationJournal, "record", killed)
+        with pytest.raises(Killed):
+            await world.rotate(old.id)
+
+    assert stages(await world.cancel()) == ["retired"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "account"), [("user", None), ("user", "userId " + "c" * 24), (APPLICATION, None)]
+)
+async def test_all_tokens_are_gone(
+    world: World, owner: str, account: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation whose tokens somebody has deleted can be cancelled, if the account is certain."""
+    monkeypatch.setattr(AsyncClient, "account", account)
+    old = world.add(
+        owner=owner, scope=["all.User.read" if owner == "user" else "all.Application.read"]
+    )
+    world.store._failures = ["refuses"]
+    rotation = await world.rotate(tokens=[(owner, old.id)])
+    async with world.client() as client:
+        await client.tokens(Owner.parse(owner)).delete(old.id)
+
+    assert stages(rotation) == ["failed"]
+    assert stages(await world.cancel()) == ["cancelled"]
+
+
+async def test_unknown_application(world: World) -> None:
+    """A rotation does not go on if the API does not know its application."""
+    old = world.add(owner=APPLICATION, scope=["all.Application.read"])
+    await world.rotate(tokens=[(APPLICATION, old.id)], overlap=DAY)
+    gone = on("GET", lambda: refused(404), APPLICATION.partition(":")[2])
+    with pytest.raises(jobs.PlanRefused, match=f"none of its tokens of {APPLICATION}"):
+        await world.resume(scripted(world, gone))
+    html = on("GET", lambda: refused(404, is_from_api=False), "perPage")
+    with pytest.raises(NotFound):
+        await world.resume(scripted(world, lambda request: html(request) or gone(request)))
 
 
 @pytest.mark.parametrize(("status", "error"), [(400, None), (401, jobs.JobFailed)])

@@ -482,6 +482,7 @@ async def test_other_user(world: World) -> None:
     old = world.add()
     await world.rotate(old.id, overlap=DAY)
     other = World(world.folder)
+    other.fake._store.user_id = "b" * 24
     async with other.client() as client:
         with pytest.raises(jobs.PlanRefused, match="the API has none of its tokens"):
             await jobs.cancel_rotation(client, world.journal)
