@@ -417,10 +417,10 @@ Examples:
 """
 
 RUNS_PRUNE = f"""\
-The state folder holds the plans and journals of jobs without --out. A job is
-complete if each of its tokens has an outcome, or if it was never applied. Files
-named with --out are kept, and so are quarantines while tokens wait. Commands
-for jobs remove files older than 180 days automatically.
+The state folder holds the plans and journals of jobs without --out, and those
+of rotations. A job is complete if each of its tokens has an outcome, or if it
+was never applied. Files named with --out are kept, and so are quarantines while
+tokens wait. Commands for jobs remove files older than 180 days automatically.
 
 {_AGE}
 

@@ -29,6 +29,8 @@ LEDGER = "quarantines"
 """The name of the folder in the state folder that records quarantines."""
 ROTATIONS = "rotations"
 """The name of the folder in the state folder that has the journals of rotations."""
+ROTATION_JOURNAL = "Z.journal"
+"""The end of the name of the journal of a rotation. That of a deactivation has another end."""
 
 WARNINGS = "policy-warnings.json"
 """The name of the file in the state folder that records the warnings of policies."""
@@ -195,7 +197,7 @@ def prune(folder: Path, older_than: timedelta) -> list[Path]:
     """Remove the files of complete jobs and half-written files; return the removed files.
 
     A plan that was never applied is removed. A quarantine is kept with all of its files until later
-    jobs have deleted or activated all of its tokens.
+    jobs have deleted or activated all of its tokens, and so is the rotation that it belongs to.
 
     Args:
         folder: The state folder.
@@ -209,9 +211,13 @@ def prune(folder: Path, older_than: timedelta) -> list[Path]:
         warnings.simplefilter("ignore", jobs.PlanWarning)
         removed = _prune_half_written(folder, now) + _prune_half_written(ledger.folder, now)
         settled = ledger.prune(ended_before)
-    for path in plan_files(folder):
-        with suppress(OSError, LosantError):
-            removed += _prune_job(path, ended_before, {report.stem for report in settled})
+        names = {report.stem for report in settled}
+        for path in plan_files(folder):
+            with suppress(OSError, LosantError):
+                removed += _prune_job(path, ended_before, folder, names)
+        for path in sorted((folder / ROTATIONS).glob(f"*{ROTATION_JOURNAL}")):
+            with suppress(OSError, LosantError):
+                removed += _prune_rotation(path, ended_before, folder, names)
     return removed + settled
 
 
@@ -229,12 +235,40 @@ def _prune_half_written(folder: Path, now: datetime) -> list[Path]:
     return removed
 
 
-def _prune_job(path: Path, ended_before: datetime, settled: Collection[str]) -> list[Path]:
+def _prune_rotation(
+    path: Path, ended_before: datetime, folder: Path, settled: Collection[str]
+) -> list[Path]:
+    """Remove the files of a rotation if it is complete and ended before a time.
+
+    Args:
+        path: The journal of the rotation.
+        ended_before: The time.
+        folder: The state folder.
+        settled: As for `_prune_job`.
+    """
+    if path.stat().st_mtime >= ended_before.timestamp():
+        return []
+    rotation = jobs.read_rotation(path)
+    if rotation.is_running or not rotation.is_complete:
+        return []
+    plans = [*path.parent.glob(f"{path.name}.*.jsonl")]
+    removed = [file for plan in plans for file in _prune_job(plan, ended_before, folder, settled)]
+    # The journal is removed last, because the plans are found by its name.
+    if not any(plan.exists() for plan in plans):
+        path.unlink()
+        removed.append(path)
+    return removed
+
+
+def _prune_job(
+    path: Path, ended_before: datetime, folder: Path, settled: Collection[str]
+) -> list[Path]:
     """Remove a plan and its journal if the job is complete and ended before a time.
 
     Args:
         path: The plan.
         ended_before: The time.
+        folder: The state folder.
         settled: The names of the reports that the ledger has just removed, without suffix.
     """
     journal = path.with_name(f"{path.name}.journal")
@@ -246,7 +280,7 @@ def _prune_job(path: Path, ended_before: datetime, settled: Collection[str]) -> 
     if state.is_running or (state.is_started and not state.is_complete):
         return []
     name = f"quarantine-{plan.id}"
-    if (path.parent / LEDGER / f"{name}.json").exists():
+    if (folder / LEDGER / f"{name}.json").exists():
         return []
     has_deactivated = plan.header.action == "deactivate" and state.counts[jobs.Outcome.DONE] > 0
     if has_deactivated and name not in settled:

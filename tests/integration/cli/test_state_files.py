@@ -212,6 +212,32 @@ def test_settled_quarantines_are_pruned(
     assert list(state.iterdir()) == [state / "quarantines"]
 
 
+def test_complete_rotations_are_pruned(
+    fake: FakeLosant, service: str, command: Command, state: Path
+) -> None:
+    """The files of a rotation are removed once it is complete and its quarantine is settled."""
+    one, two = (token.id for token in fake.tokens() if token.name in {"ci-0", "ci-1"})
+    sink = ("--expires", "90d", "--to-file", "{replaces}", "--yes")
+    command("rotate", one, *sink, "--overlap", "0h")
+    command("rotate", two, *sink)
+    folder = state / "rotations"
+    waiting = set(folder.iterdir())
+    age(folder)
+    age(state / "quarantines")
+    assert _state_files.prune(state, DAY) == []
+    assert command("restore", "last", "--yes")[0] == 0
+    assert command("rotate", "cancel", "last", "--yes")[0] == 0
+    assert _state_files.prune(state, DAY) == []
+    age(state)
+    age(folder)
+    age(state / "quarantines")
+
+    removed = _state_files.prune(state, DAY)
+
+    assert waiting <= set(removed)
+    assert list(folder.iterdir()) == []
+
+
 def test_deactivation_without_a_record_is_kept(
     fake: FakeLosant, service: str, command: Command, state: Path
 ) -> None:
