@@ -75,6 +75,24 @@ def test_bot(fake: FakeLosant) -> None:
     assert "inactive" == next(t.status for t in fake.tokens() if t.id == token.id)
 
 
+def test_rotate_nightly(fake: FakeLosant, tmp_path: Path) -> None:
+    """Tokens that expire soon are rotated, and deactivated on the next night."""
+    old = fake.add_token("ci-soon", expiration_date=NOW + timedelta(days=3))
+    command = ("rotate_nightly.py", str(tmp_path / "state"), "sh", "-c", f"cat > {tmp_path}/secret")
+
+    assert "ci-soon: delivered" in run(*command)
+    made = next(
+        token for token in fake.tokens() if token.secret == (tmp_path / "secret").read_text()
+    )
+    fake.clock_offset = timedelta(days=1)
+    assert "ci-soon: retired" in run(*command)
+
+    assert (made.name, old.id in {t.id for t in fake.tokens() if t.status == "inactive"}) == (
+        "ci-soon",
+        True,
+    )
+
+
 async def test_web_app(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> None:
     """The web app lists and deactivates tokens with one client, and responds to errors."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
