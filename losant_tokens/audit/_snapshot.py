@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -59,10 +60,9 @@ def read(path: str | os.PathLike[str]) -> Snapshot:
         with os.fdopen(open_regular(path), "rb") as file:
             if os.fstat(file.fileno()).st_size > _MAX_SIZE:
                 raise AuditFileError(f"{path} cannot be read: it is too large")
-            content = file.read()
-        data = json.loads(
-            content, object_pairs_hook=_unique_members, parse_constant=_refuse_constant
-        )
+            data = json.load(
+                file, object_pairs_hook=_unique_members, parse_constant=_refuse_constant
+            )
     except OSError as error:
         raise AuditFileError(f"{path} cannot be read: {reason(error)}") from None
     except MemoryError:
@@ -89,16 +89,18 @@ def _refuse_constant(text: str) -> None:
 def _snapshot(path: Path, data: "_Value") -> Snapshot:
     if data["format"].value != FORMAT:
         raise _WrongValueError(f'"format" is not "{FORMAT}"')
-    version = data["version"].value
+    version = data["version"].of(int)
     if version != VERSION:
         raise AuditFileError(
             f"{path} is an audit of version {str(version)[:20]}, but this release can only read "
             f"version {VERSION}. Use the release that wrote it."
         )
     tokens: dict[str, TokenFindings] = {}
-    for one in data["tokens"].items():
-        found = _token(one)
+    raw = data["tokens"]
+    for number, one in enumerate(raw.of(list)):
+        found = _token(_Value(one, f"{raw.place}[{number}]"))
         tokens[found.token.id.lower()] = found
+        raw.value[number] = None  # An audit of many tokens would be in memory twice.
     return Snapshot(
         path=path,
         created_at=data["created"].time(),
@@ -119,12 +121,12 @@ def _snapshot(path: Path, data: "_Value") -> Snapshot:
 
 def _token(data: "_Value") -> TokenFindings:
     token = AuditedToken(
-        account=data["account"].of(str),
+        account=data["account"].word(),
         owner=data["owner"].convert(Owner.parse, "an owner"),
         id=data["id"].of(str),
         name=data["name"].of(str),
         status=data["status"].optional(str),
-        scope=tuple(one.of(str) for one in data["scope"].items()),
+        scope=tuple(one.word() for one in data["scope"].items()),
         creation_date=data["creationDate"].optional_time(),
         last_updated=data["lastUpdated"].optional_time(),
         expiration_date=data["expirationDate"].optional_time(),
@@ -142,9 +144,9 @@ def _finding(data: "_Value", token: AuditedToken) -> Finding:
     for name in evidence:
         data["evidence"][name].scalar()
     return Finding(
-        rule=data["rule"].of(str),
+        rule=data["rule"].word(),
         severity=data["severity"].convert(_SEVERITIES.__getitem__, "a severity"),
-        message=data["message"].of(str),
+        message=data["message"].word(),
         token=token,
         evidence=evidence,
     )
@@ -180,6 +182,10 @@ class _Value:
             raise _WrongValueError(f"{self.place} is not {_KINDS[kind]}")
         return self.value
 
+    def word(self) -> str:
+        """Return the value if it is a string, as one that equal strings of the file share."""
+        return sys.intern(self.of(str))
+
     def optional(self, kind: type[T]) -> T | None:
         """Return the value if it has a type or is null."""
         return None if self.value is None else self.of(kind)
@@ -208,4 +214,9 @@ class _Value:
         return None if self.value is None else self.time()
 
 
-_KINDS: Mapping[type, str] = {str: "a string", dict: "an object", list: "a list"}
+_KINDS: Mapping[type, str] = {
+    int: "an integer",
+    str: "a string",
+    dict: "an object",
+    list: "a list",
+}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from losant_tokens.audit import Audit, AuditDiff, Difference, Finding, TokenFindings
-from losant_tokens.cli._format import escaped, format_count, format_number
+from losant_tokens.cli._format import escaped, format_count, format_datetime, format_number
 from losant_tokens.cli._plan_columns import Page
 from losant_tokens.cli._tables import Cell, format_table
 
@@ -102,7 +102,7 @@ def _owner(text: str) -> Cell:
 def diff_lines(diff: AuditDiff, page: Page) -> Iterator[str]:
     """Return the differences between two audits as text, with a last line about all of them."""
     for label, one in (("Old", diff.old), ("New", diff.new)):
-        made = f"{one.created_at:%Y-%m-%d %H:%M} UTC"
+        made = format_datetime(one.created_at, "")
         text = f"{label}: {one.path}: {format_count(len(one.tokens))}, audited {made}"
         yield f"{page.wrapped(escaped(text), '     ')}\n"
     yield "\n"

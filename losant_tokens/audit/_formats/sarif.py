@@ -2,7 +2,8 @@
 
 Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. Section 3.11.5 reserves
 braces in messages for placeholders, and section 3.11.6 square brackets for links, so both are
-escaped.
+escaped. RFC 8259, section 8.2, warns that many parsers refuse half of a surrogate pair, so it is
+replaced.
 
 A token is no file. Its logical location is the token, and its physical one is a path that is made
 up from the account, the owner and the id, because GitHub shows only results with a path.
@@ -98,7 +99,8 @@ def _invocation(audit: Audit) -> dict[str, object]:
 
 def _result(finding: Finding, place: int) -> dict[str, object]:
     token = finding.token
-    parts = (*([finding.account] if finding.account else []), str(finding.owner), token.id)
+    account, token_id = _unicode(finding.account), _unicode(token.id)
+    parts = (*([account] if account else []), str(finding.owner), token_id)
     name = json.dumps(token.name, ensure_ascii=False)
     return {
         "ruleId": finding.rule,
@@ -113,7 +115,7 @@ def _result(finding: Finding, place: int) -> dict[str, object]:
                 },
                 "logicalLocations": [
                     {
-                        "name": token.name,
+                        "name": _unicode(token.name),
                         "fullyQualifiedName": "/".join(parts),
                         "kind": "resource",
                     }
@@ -123,10 +125,13 @@ def _result(finding: Finding, place: int) -> dict[str, object]:
         "partialFingerprints": {_FINGERPRINT: finding.fingerprint},
         "properties": {
             "severity": finding.severity.value,
-            "account": finding.account,
+            "account": account,
             "owner": str(finding.owner),
-            "tokenId": token.id,
-            "evidence": dict(finding.evidence),
+            "tokenId": token_id,
+            "evidence": {
+                key: _unicode(value) if isinstance(value, str) else value
+                for key, value in finding.evidence.items()
+            },
         },
     }
 
@@ -137,7 +142,13 @@ def _segment(text: str) -> str:
     return encoded.replace(".", "%2E") if not encoded.strip(".") else encoded
 
 
+def _unicode(text: str) -> str:
+    """Return a string without half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _escaped(text: str) -> str:
+    text = _unicode(text)
     for char in "\\[]":
         text = text.replace(char, f"\\{char}")
     return text.replace("{", "{{").replace("}", "}}")

@@ -287,18 +287,27 @@ def test_diff_of_equal_audits(command: Command, audits: tuple[str, str]) -> None
     )
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [("--exit-code", 5), ("--fail-on high", 5), ("--fail-on critical", 0), ("", 0)],
-)
-def test_exit_code_of_diff(
-    command: Command, audits: tuple[str, str], options: str, expected: int
-) -> None:
-    """The exit code is 5 if the audits differ, or if a new finding is severe enough."""
-    code, out, _ = command("audit", "diff", *audits, "--json", *options.split())
+def test_times_of_diff(command: Command, tmp_path: Path) -> None:
+    """The times of the audits are shown in UTC, also if a file has another time zone."""
+    path = tmp_path / "x.json"
+    members = {"format": "losant-tokens audit", "version": 1, "accounts": [], "tokens": []}
+    path.write_text(json.dumps({**members, "created": "2026-03-01T01:30:00+02:00"}))
 
-    assert code == expected
-    assert json.loads(out)["totals"] == {"new": 1, "gone": 1, "changed": 1, "same": 1}
+    _, out, _ = command("audit", "diff", str(path), str(path))
+
+    assert "audited 2026-02-28 23:30 UTC" in " ".join(out.split())
+
+
+def test_exit_code_of_diff(command: Command, audits: tuple[str, str]) -> None:
+    """The exit code is 5 if the audits differ, or if a new finding is severe enough."""
+    all_options = ("--exit-code", "--fail-on high", "--fail-on critical", "")
+    results = [
+        command("audit", "diff", *audits, "--json", *options.split()) for options in all_options
+    ]
+
+    assert [code for code, _, _ in results] == [5, 5, 0, 0]
+    totals = {"new": 1, "gone": 1, "changed": 1, "same": 1}
+    assert [json.loads(out)["totals"] for _, out, _ in results] == [totals] * 4
 
 
 def test_diff_of_other_files(command: Command, tmp_path: Path) -> None:

@@ -196,6 +196,7 @@ def test_renamed_account(read: Read) -> None:
     [
         ({"format": "x"}, '"format" is not "losant-tokens audit"'),
         ({"version": 2}, "is an audit of version 2, but this release can only read version 1"),
+        ({"version": "\x1b[2J"}, "version is not an integer"),
         ({"tokens": {}}, "tokens is not a list"),
         ({"tokens": [1]}, "tokens[0] is not an object"),
         ({"tokens": [token("aa") | {"id": 1}]}, "tokens[0].id is not a string"),

@@ -146,6 +146,8 @@ async def test_sarif_results(fake: FakeLosant) -> None:
 
     results, rules = run["results"], run["tool"]["driver"]["rules"]
     assert [one["partialFingerprints"]["losantTokens/v1"] for one in results] == fingerprints
+    # Half of a surrogate pair would be `\ud800`, which not every parser reads.
+    json.dumps(run, ensure_ascii=False).encode()
     assert [one["level"] for one in results] == ["error", "warning", "warning", "note"]
     assert all(rules[one["ruleIndex"]]["id"] == one["ruleId"] for one in results)
     message = results[2]["message"]["text"]
