@@ -7,8 +7,9 @@ as if it was not in use.
 
 The approach: read the newest page first. Then request page 0 again, but only with entries up to the
 oldest one so far (the parameter `end`), and so on. New entries are outside of that window, and no
-offset is involved. It is not documented whether the API includes entries at exactly `end`, so the
-window ends a millisecond later, and entries that are returned again are recognized by their ids.
+offset is involved. It is not documented whether the API includes entries at exactly `end`, nor how
+exactly it compares times, so the window ends a second later, and entries that are returned again
+are recognized by their ids.
 If a page has no older entry, the following pages of the same window are read until one is empty,
 because the total of a window may be too small. At the end, the number of entries is compared with
 the total that the first page stated. An entry without a date or an actor, entries out of order, and
@@ -34,8 +35,7 @@ from losant_tokens.jobs._errors import EvidenceError
 Page = AuditLogs | InstanceAuditLogs
 LogEntry = AuditLog | InstanceAuditLog
 
-_MILLISECOND = timedelta(milliseconds=1)
-_TOLERANCE = timedelta(seconds=1)  # if the server rounds the times of the window
+_TOLERANCE = timedelta(seconds=1)  # The server may round the times of the window, or sort by them.
 _MAX_REPEATS = 3  # consecutive pages without a new entry
 _NO_TOKENS = frozenset({"user", "device", "flow", "application"})  # types of other actors
 
@@ -69,7 +69,7 @@ class LogCursor:
     is_done: bool = False
     _is_first: bool = True
     _repeats: int = 0
-    # The entries that may be returned again: those of the last second.
+    # The entries that may be returned again: those of the last two seconds.
     _recent: dict[str, datetime] = attrs.field(factory=dict)
 
     def advance(self, page: Page) -> None:
@@ -149,7 +149,7 @@ class LogCursor:
             # The server ignores the start, so its total counts older entries, too.
             self.is_done = True
             return
-        self.end = oldest + _MILLISECOND
+        self.end = oldest + _TOLERANCE
         limit = self.end + _TOLERANCE
         self._recent = {id_: date for id_, date in self._recent.items() if date <= limit}
 

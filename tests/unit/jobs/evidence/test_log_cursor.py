@@ -117,7 +117,7 @@ def test_memory() -> None:
         server.add(TOKENS[number % 3], NOW - timedelta(seconds=number))
     cursor = read(server, 100)
     assert (1000, 3) == (cursor.entries, len(cursor.last_seen))
-    assert len(cursor._recent) == 2
+    assert len(cursor._recent) == 3
     assert len(server.queries) == 13
 
 
@@ -218,6 +218,20 @@ def test_end_that_is_rounded_up() -> None:
         server.add(TOKENS[number], NOW - timedelta(milliseconds=400 * number))
     with pytest.raises(EvidenceError, match="states a total of 6 entries and lists 5"):
         read(server)
+
+
+def test_end_that_is_rounded_down() -> None:
+    """A server that compares times in seconds hides no entry, although it states no total."""
+
+    class Rounding(AuditLogServer):
+        def page(self, query: dict[str, str]) -> dict[str, Any]:
+            end = int(query.get("end", milliseconds(NOW)))
+            return super().page({**query, "end": str(end // 1000 * 1000)})
+
+    server = Rounding(cap=2, states_total=False)
+    for number in range(6):
+        server.add(TOKENS[number], NOW - timedelta(milliseconds=400 * number))
+    assert read(server).last_seen.keys() == set(TOKENS[:6])
 
 
 def test_page_is_ignored() -> None:
