@@ -15,6 +15,7 @@ from losant_tokens.cli._token_view import format_details
 from losant_tokens.leaks import Check, Investigation, OwnedToken
 
 _BY = {"id": "by its id", "times": "by its dates"}
+_NO_EXPIRY = "unknown: the secret does not name a date, so perhaps never"
 _WORKS = {"works": ("bold red", "yes"), "dead": ("green", "no"), "unknown": ("yellow", "unknown")}
 
 
@@ -82,7 +83,7 @@ def _details(leak: Leak) -> Iterable[tuple[str, str, Sequence[str]]]:
     yield "Kind", "", ["OAuth token"] if claims.oauth else []
     yield "Issuer", "", [claims.issuer or ""]
     yield "Issued", "", [_time(claims.issued_at, found.now, is_past=True)]
-    yield "Expires", "", [_time(claims.expires_at, found.now) or "never"]
+    yield "Expires", "", [_time(claims.expires_at, found.now) or _NO_EXPIRY]
     if found.check.state != "works":
         yield "Claims", "dim", ["not confirmed: a forged secret can claim anything"]
     yield (

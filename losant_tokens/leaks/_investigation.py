@@ -117,7 +117,7 @@ async def check_secret(claims: Claims, secret_client: AsyncClient) -> Check:
     except (Unauthorized, Forbidden) as error:
         return _check_of_refusal(claims, error)
     except LosantError as error:
-        return Check(state="unknown", reason=f"{type(error).__name__}: {error}")
+        return Check(state="unknown", reason=f"the API did not say so: {error}")
     return Check(state="works", reason="the API accepts it")
 
 
@@ -128,7 +128,7 @@ def _check_of_refusal(claims: Claims, error: Unauthorized | Forbidden) -> Check:
     confirmed, and they may name any token.
     """
     if not error.is_from_api:
-        return Check(state="unknown", reason=f"{type(error).__name__}: {error}")
+        return Check(state="unknown", reason=f"the API did not say so: {error}")
     if isinstance(error, Forbidden):
         return Check(state="works", reason="the API accepts it, but it may not list tokens")
     if claims.is_cut_off:

@@ -538,3 +538,10 @@ def test_all_accounts(
     assert ["broken"] == list(listed_leak["notChecked"])
     # An account that shares its API with another one needs no token of its own.
     assert (0, False) == (certain[0], "Not checked" in certain[1])
+
+
+def test_secret_without_claims(service: str, command: Command, pipe: Pipe) -> None:
+    """A secret that is no JWT names no expiration date, so the date is unknown."""
+    pipe("not-a-jwt-but-a-long-word")
+    shown = values(command("leaked")[1])
+    assert shown["Expires"] == "unknown: the secret does not name a date, so perhaps never"

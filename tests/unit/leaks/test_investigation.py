@@ -192,7 +192,7 @@ async def test_outage(fake: FakeLosant, connect: Connect) -> None:
     fake.fail(status=500)
     check = await check_secret(claims, await connect(secret))
     assert "unknown" == check.state
-    assert check.reason.startswith("ServerError: ")
+    assert check.reason.startswith("the API did not say so: userApiTokens.get (/me/tokens): 500 ")
 
     cut_off = secret[:-1]
     check = await check_secret(read_claims(Secret(cut_off)), await connect(cut_off))
