@@ -20,6 +20,8 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 def _path(path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise ValidationError(f"FileSink.path must be a path, but it is {type(path).__name__}")
+    if "\0" in os.fspath(path):
+        raise ValidationError("FileSink.path must not contain a NUL character")
     return Path(path)
 
 
@@ -36,7 +38,7 @@ class FileSink:
             the id of the token that it replaces, so that each token gets a file of its own.
 
     Raises:
-        ValidationError: The path is not a path.
+        ValidationError: The path is not a path, or has a NUL character.
     """
 
     path: Path = field(converter=_path)

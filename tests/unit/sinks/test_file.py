@@ -47,9 +47,11 @@ async def test_file_for_each_token(tmp_path: Path) -> None:
 
 
 def test_path_is_checked() -> None:
-    """Only a path is a path."""
+    """A value that cannot be a path is refused at once, before a token is created for it."""
     with pytest.raises(ValidationError, match=r"FileSink\.path must be a path, but it is int"):
         FileSink(1)
+    with pytest.raises(ValidationError, match=r"FileSink\.path must not contain a NUL"):
+        FileSink("a\0b")
 
 
 async def refused(path: Path) -> str:
