@@ -31,6 +31,8 @@ from losant_tokens.errors import LosantError
 _LABEL_WIDTH = 15
 _STYLES = {"ok": "green", "failed": "red", "not checked": "yellow"}
 _SOON = 30  # days
+# Accounts differ by their URLs, so this column shrinks last.
+_STEPS = (("OWNERS", 13), ("TOKEN", 12), ("URL", 12))
 
 
 # --- Accounts --------------------------------------------------------------------------------
@@ -48,7 +50,7 @@ def account_table(config: Config) -> str:
         for name, account in config.items()
     ]
     headers = ("ACCOUNT", "URL", "OWNERS", "TOKEN")
-    return format_table(headers, rows, steps=(("URL", 12), ("TOKEN", 12)), wrap="OWNERS")
+    return format_table(headers, rows, steps=_STEPS, wrap="OWNERS")
 
 
 def account_as_json(account: Account, config: Config) -> dict[str, Any]:

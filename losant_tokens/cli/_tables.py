@@ -1,7 +1,8 @@
 """Tables that fit the width of a terminal. Without a terminal, no cell is shortened.
 
 No column is ever left out. If a table is too wide, its columns shrink in the order that the caller
-gives, and each cell uses the longest of its forms that fits.
+gives, and each cell uses the longest of its forms that fits. A column that wraps moves to lines of
+its own below the others if its words do not fit beside them.
 """
 
 import sys
@@ -18,6 +19,8 @@ from losant_tokens.cli._format import count_cells, ellipsis, escaped, wrapped
 
 _GAP = 2  # spaces between columns
 _MIN_WIDTH = 12  # cells of a column that is cut or wrapped
+_LONG_WORD = 24  # cells; a longer word may be broken
+_INDENT = 4  # spaces before a column that is below the others
 _STYLES: Mapping[str, str] = MappingProxyType(
     {"delete": "red", "deactivate": "yellow", "activate": "cyan", "keep": "green"}
 )
@@ -106,9 +109,17 @@ def format_table(
         name: max([count_cells(name), *(count_cells(escaped(line[index].text)) for line in lines)])
         for index, name in enumerate(headers)
     }
+    is_below = False
     if target.isatty():
-        widths = fit_columns(widths, terminal_size(target)[0], steps=steps, wrap=wrap)
-    layout = _Layout(widths, wrap, frozenset(numbers), has_color(target))
+        room = terminal_size(target)[0]
+        fitted = fit_columns(widths, room, steps=steps, wrap=wrap)
+        if wrap and fitted[wrap] < _word_width(line[headers.index(wrap)] for line in lines):
+            is_below = True
+            others = {name: width for name, width in widths.items() if name != wrap}
+            fitted = {**fit_columns(others, room, steps=steps), wrap: max(room - _INDENT, 1)}
+            fitted = {name: fitted[name] for name in headers}
+        widths = fitted
+    layout = _Layout(widths, wrap, frozenset(numbers), has_color(target), is_below=is_below)
     header = [Cell(name, "bold") for name in headers]
     return "".join(line for row in (header, *lines) for line in layout.lines(row))
 
@@ -135,6 +146,12 @@ def fit_columns(
     return fitted
 
 
+def _word_width(cells: Iterable[Cell]) -> int:
+    """Return the width that a column needs to break no word, except for a very long one."""
+    words = (count_cells(word) for cell in cells for word in escaped(cell.text).split())
+    return min(max(words, default=0), _LONG_WORD)
+
+
 def _missing(widths: Mapping[str, int], room: int) -> int:
     return max(sum(widths.values()) + _GAP * (len(widths) - 1) - room, 0)
 
@@ -145,25 +162,37 @@ def _as_cell(cell: str | Cell) -> Cell:
 
 @frozen
 class _Layout:
-    """The columns of a table, and how its cells are aligned."""
+    """The columns of a table, and how its cells are aligned.
+
+    Attributes:
+        widths: The width of each column.
+        wrap: The column that wraps.
+        numbers: The columns that are aligned to the right.
+        has_color: Whether cells have styles.
+        is_below: Whether the column that wraps is below the others.
+    """
 
     widths: Mapping[str, int]
     wrap: str
     numbers: frozenset[str]
     has_color: bool
+    is_below: bool
 
     def lines(self, row: Iterable[Cell]) -> Iterable[str]:
         """Yield the lines of a row: one, unless a cell wraps."""
-        columns = [
-            self._column(name, width, cell)
+        columns = {
+            name: self._column(name, width, cell)
             for (name, width), cell in zip(self.widths.items(), row, strict=True)
-        ]
-        for index in range(max(map(len, columns), default=0)):
+        }
+        below = columns.pop(self.wrap) if self.is_below else []
+        for index in range(max(map(len, columns.values()), default=0)):
             parts = [
-                column[index] if index < len(column) else " " * width
-                for column, width in zip(columns, self.widths.values(), strict=True)
+                column[index] if index < len(column) else " " * self.widths[name]
+                for name, column in columns.items()
             ]
             yield (" " * _GAP).join(parts).rstrip() + "\n"
+        for text in filter(str.strip, below):
+            yield f"{' ' * _INDENT}{text.rstrip()}\n"
 
     def _column(self, name: str, width: int, cell: Cell) -> list[str]:
         """Return the lines of a cell."""

@@ -90,24 +90,47 @@ def test_no_row_is_wider_than_the_terminal(
 
 def test_a_column_wraps(terminal: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The text of the column that wraps is complete, on several lines between other columns."""
-    terminal(columns=24)
+    terminal(columns=32)
     monkeypatch.setenv("NO_COLOR", "1")
 
     table = format_table(
         ("A", "REASON", "N"),
-        [("a", "expired on 2026-01-01, named 'x'", "12"), ("b", "y" * 20, "3"), ("c", "", "4")],
+        [("a", "expired on 2026-01-01, named 'x'", "12"), ("b", "y" * 28, "3"), ("c", "", "4")],
         wrap="REASON",
         numbers=("N",),
     )
 
     assert table.splitlines() == [
-        "A  REASON              N",
-        "a  expired on         12",
-        "   2026-01-01, named",
-        "   'x'",
-        "b  yyyyyyyyyyyyyyyyy   3",
+        "A  REASON                      N",
+        "a  expired on 2026-01-01,     12",
+        "   named 'x'",
+        "b  yyyyyyyyyyyyyyyyyyyyyyyyy   3",
         "   yyy",
-        "c                      4",
+        "c                              4",
+    ]
+
+
+def test_a_column_moves_below(
+    terminal: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that would break its words moves below the others, and they get the whole width."""
+    terminal(columns=30)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    table = format_table(
+        ("NAME", "FINDINGS", "N"),
+        [("ci-build-tool", "can-create-tokens, never-expires", "1"), ("ci", "", "2")],
+        steps=(("NAME", 12),),
+        wrap="FINDINGS",
+    )
+
+    assert table.splitlines() == [
+        "NAME           N",
+        "    FINDINGS",
+        "ci-build-tool  1",
+        "    can-create-tokens,",
+        "    never-expires",
+        "ci             2",
     ]
 
 
