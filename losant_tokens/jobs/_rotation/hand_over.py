@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, NewApiToken, Secret
+from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, NewApiToken, Owner, Secret
 from losant_tokens._retry import may_have_arrived
 from losant_tokens.errors import LosantError, NotFound, ResponseError
 from losant_tokens.jobs._rotation import marker as markers
@@ -23,6 +23,7 @@ from losant_tokens.jobs._rotation.checks import (
 from losant_tokens.jobs._rotation.rotation import RotatedToken, Rotation, RotationStage
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from losant_tokens.jobs._rotation.verification import Verdict, verify
+from losant_tokens.jobs._rules import Token
 from losant_tokens.sinks import Sink, SinkError, TokenSecret
 
 ClientFactory = Callable[[Secret], AsyncClient]
@@ -42,6 +43,33 @@ class StepFailed(Exception):  # noqa: N818 -- a step failed, and the journal say
     def __init__(self, *, is_general: bool = True) -> None:
         super().__init__("A step of a rotation failed.")
         self.is_general = is_general
+
+
+_SEARCHES = 3
+_MOVED = frozenset({"changed", "total", "count", "repeated"})
+"""The problems of a listing that has moved while it was read. A token may be missing."""
+
+
+async def search(client: AsyncClient, owner: Owner, is_lost: Callable[[Token], bool]) -> list[str]:
+    """Return the ids of the lost successors among the tokens of an owner.
+
+    Args:
+        client: The client.
+        owner: The owner.
+        is_lost: Returns whether a token is a lost successor.
+
+    Raises:
+        LosantError: They could not be listed, or changed each time, and none was found.
+    """
+    for _ in range(_SEARCHES):
+        listing = client.tokens(owner).iter(sort_field="id")
+        found = [token.id async for token in listing if is_lost(token)]
+        if found or not any(problem.kind in _MOVED for problem in listing.progress.problems):
+            return found
+    raise LosantError(
+        f"The tokens of {owner} changed each time they were listed. Try again when nobody creates "
+        f"or deletes tokens."
+    )
 
 
 def time_of(client: AsyncClient) -> datetime:
@@ -247,13 +275,13 @@ class Successor:
         Raises:
             StepFailed: They could not be listed or deleted.
         """
-        tokens, known = self.client.tokens(self.token.owner), set(self.token.successor_ids)
+        marker, known = self.marker, set(self.token.successor_ids)
         try:
-            found = [
-                token.id
-                async for token in tokens.iter(sort_field="id")
-                if markers.has_marker(token, self.marker) and token.id not in known
-            ]
+            found = await search(
+                self.client,
+                self.token.owner,
+                lambda token: markers.has_marker(token, marker) and token.id not in known,
+            )
             for token_id in found:
                 await self._delete(token_id)
         except LosantError as error:

@@ -25,7 +25,7 @@ from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.checks import is_in_use
-from losant_tokens.jobs._rotation.hand_over import OnRotation, time_of
+from losant_tokens.jobs._rotation.hand_over import OnRotation, search, time_of
 from losant_tokens.jobs._rotation.marker import has_marker, marker_of
 from losant_tokens.jobs._rotation.rotation import RotatedToken
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
@@ -165,8 +165,7 @@ class Retirement:
         tokens = [self.journal.token(number) for number in numbers]
         listed = _Listed.of(rotation.id, tokens, rotation.tokens)
         for owner in dict.fromkeys(token.owner for token in tokens):
-            async for token in self.client.tokens(owner).iter(sort_field="id"):
-                listed.notice_lost(token)
+            await search(self.client, owner, listed.notices_lost)
         await self._delete_lost(listed)
 
     async def _delete_lost(self, listed: "_Listed") -> None:
@@ -291,18 +290,21 @@ class _Listed:
         )
 
     def _match(self, token: Token) -> bool:
-        self.notice_lost(token)
+        self.notices_lost(token)
         planned = self.old.get(token.id)
         if planned is None:
             return False
         is_unchanged = token.name == planned.name and token.last_updated == planned.last_updated
         return is_unchanged or token.id != planned.id
 
-    def notice_lost(self, token: Token) -> None:
-        """Remember a token that is a lost successor."""
+    def notices_lost(self, token: Token) -> bool:
+        """Remember a token if it is a lost successor, and return whether it is one."""
         if token.id in self.known or not (token.description or "").endswith("]"):
-            return
+            return False
         for marker, planned in self.markers.items():
-            # A listing that is repeated shows a token twice.
-            if has_marker(token, marker) and (planned, token.id) not in self.lost:
-                self.lost.append((planned, token.id))
+            if has_marker(token, marker):
+                # A listing that is repeated shows a token twice.
+                if (planned, token.id) not in self.lost:
+                    self.lost.append((planned, token.id))
+                return True
+        return False

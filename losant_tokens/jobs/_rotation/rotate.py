@@ -318,7 +318,8 @@ def _settings(
         validators.check_argument(validators.aware_datetime, "rotate", "expires", expires)
     elif lifetime <= overlap:
         raise ValidationError(
-            f"rotate.expires must be longer than the overlap of {overlap}, but it is {lifetime}"
+            f"rotate.expires must be longer than the overlap of {_hours(overlap)}, but it is "
+            f"{_hours(lifetime)}"
         )
     return RotationSettings(
         lifetime=lifetime,
@@ -327,6 +328,10 @@ def _settings(
         grace=grace,
         allow_unverified=allow_unverified,
     )
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):g}h"
 
 
 async def _targets(client: AsyncClient, tokens: Tokens) -> list[tuple[Owner, str]]:

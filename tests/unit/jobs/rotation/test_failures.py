@@ -142,6 +142,39 @@ async def test_creation_is_in_doubt(world: World) -> None:
     assert stages(await world.resume()) == ["retired", "cancelled"]
 
 
+@pytest.mark.filterwarnings("ignore::losant_tokens.errors.PaginationDriftWarning")
+async def test_list_changes_during_the_search(world: World) -> None:
+    """A list that changed while it was searched proves nothing, so it is read again."""
+    old, other = world.add(), world.add()
+    tokens = world.fake.tokens()
+    lists: list[int] = []
+
+    def lost(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            raise httpx.ReadTimeout("lost", request=request)
+        if request.method == "GET" and "sortField=id" in str(request.url):
+            lists.append(len(lists))
+            return httpx.Response(
+                200,
+                json={
+                    "items": [],
+                    "count": 0,
+                    "totalCount": len(tokens),
+                    "page": 0,
+                    "perPage": 1000,
+                    "sortField": "id",
+                    "sortDirection": "asc",
+                },
+            )
+        return None
+
+    rotation = await world.rotate(old.id, other.id, client=scripted(world, lost))
+
+    assert (stages(rotation), len(lists)) == (["creating", "planned"], 3)
+    assert "changed each time they were listed" in str(rotation.tokens[0].error)
+    assert stages(await world.resume()) == ["retired", "retired"]
+
+
 async def test_successor_cannot_be_deleted(world: World) -> None:
     """A successor that cannot be deleted is named, and a resumed rotation deletes it."""
     world.store._failures = ["refuses"]
