@@ -45,7 +45,12 @@ def _read_logs(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 def _read_span(_: Any, tokens: Sequence[Token]) -> timedelta:
     text = tokens[0].value
-    return timedelta(0) if text in {"off", "0"} else parse_duration(text)
+    if text in {"off", "0"}:
+        return timedelta(0)
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; to protect none, write off") from None
 
 
 def flag(help_: str) -> Parameter:

@@ -136,7 +136,7 @@ def test_log_that_cannot_be_read(command: Command, folder: Path) -> None:
     [
         ("plan --expired --seen-in user", '"user" is not an audit log: use org:ID or instance:ID'),
         ("list --seen-in org:1", '"org:1" is not an audit log: an ID has 24 hexadecimal digits'),
-        ("plan --expired --protect-seen 90", '"90"'),
+        ("plan --expired --protect-seen none", "18mo or 2y; to protect none, write off"),
         ("plan --expired --protect-seen 90d", "--protect-seen needs an audit log"),
         ("cleanup --expired --yes --protect-seen 90d", "--protect-seen needs an audit log"),
         (

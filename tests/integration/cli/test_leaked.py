@@ -128,6 +128,25 @@ def test_without_a_terminal(fake: FakeLosant, service: str, command: Command, pi
     assert (0, set()) == (code, active(fake) & {"child", "other"})
 
 
+def test_created_tokens_in_use(
+    fake: FakeLosant, service: str, command: Command, pipe: Pipe
+) -> None:
+    """The created tokens are deactivated although the log of their instance shows them in use."""
+    owner = "instance:59f0b3a27e1c4d0006aa41d8"
+    leaked = fake.add_token("ci", scope=["all.User"])
+    child = fake.add_token("child", owner=owner, creator_id=leaked.id, creator_type="apiToken")
+    fake.add_token("other", owner=owner)
+    fake.add_token("another", owner=owner)
+    fake.add_audit_log(child.id, source=owner)
+    pipe(leaked.secret)
+    code, _, err = command(
+        *("leaked", "--yes", "--with-created", "--owner", "user", "--owner", owner)
+    )
+    assert code == 0, err
+    inactive = [token.name for token in fake.tokens(owner) if token.status == "inactive"]
+    assert inactive == ["child"]
+
+
 def test_created_tokens_that_a_safety_check_protects(
     fake: FakeLosant, service: str, command: Command, pipe: Pipe
 ) -> None:
