@@ -11,8 +11,9 @@ from losant_tokens._private_files import open_regular
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning
 from losant_tokens.policy._places import lines_of
-from losant_tokens.policy._structure import Wrong, path_text, structure
+from losant_tokens.policy._structure import structure
 from losant_tokens.policy._types import Policy
+from losant_tokens.policy._values import Wrong, path_text
 
 _MAX_SIZE = 1_048_576  # bytes; a policy of a thousand rules has 200 kB
 _AT_LINE = re.compile(r"(.*) \(at line ([0-9]+), column [0-9]+\)", re.DOTALL)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from losant_tokens import jobs
 from losant_tokens._durations import DURATION_PATTERN
 from losant_tokens.policy._severity import Severity
-from losant_tokens.policy._structure import MAX_MESSAGE_LENGTH, NAME_PATTERN
+from losant_tokens.policy._table_checks import MAX_MESSAGE_LENGTH, NAME_PATTERN
 from losant_tokens.policy._types import Action, Schedule, Status, StepAction
 
 Schema = dict[str, Any]
