@@ -22,7 +22,7 @@ _FIRST_ERROR = 400
 
 @frozen
 class TokenChanges:
-    """Who changed or deleted tokens, by the id of the token in lower case.
+    """The users and tokens that changed or deleted tokens, by token id in lower case.
 
     Attributes:
         changed_by: The actor of the last change of each token.

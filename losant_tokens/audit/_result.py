@@ -61,7 +61,7 @@ class AuditedAccount:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was not audited, and why, one sentence for each reason."""
+        """The parts of the account that were not audited, one sentence for each reason."""
         found = [f"{one.owner}: {one.problem}" for one in self.owners if one.problem is not None]
         found += [f"{one.owner}: {reason}" for one in self.owners for reason in one.incomplete]
         if self.problem is not None:

@@ -85,7 +85,7 @@ COMMANDS = {
     ),
     "rotate": _Command(
         "rotate:rotate",
-        "Replace tokens by new ones that do the same.",
+        "Replace tokens with new ones that do the same.",
         texts.ROTATE,
         _JOBS,
         _CHANGE,

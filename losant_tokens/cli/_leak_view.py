@@ -1,4 +1,4 @@
-"""What is known about a leaked secret, for people and as JSON."""
+"""The facts about a leaked secret, for people and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

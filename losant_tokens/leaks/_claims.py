@@ -17,7 +17,7 @@ _FINGERPRINT_LENGTH = 16
 
 @frozen(kw_only=True)
 class Claims:
-    """What a secret says about its token.
+    """The claims of a secret about its token.
 
     The claims of a forged or changed secret may say anything. They are true if the API accepts
     the secret.
@@ -67,7 +67,7 @@ class Claims:
 
 
 def read_claims(secret: Secret | str) -> Claims:
-    """Return what a secret says about its token. Nothing is sent.
+    """Return the claims of a secret about its token. Nothing is sent.
 
     Args:
         secret: The secret, as `find_secrets` returns it, or a string.

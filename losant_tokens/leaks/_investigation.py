@@ -63,7 +63,7 @@ class Check:
 
 @frozen(kw_only=True)
 class Investigation:
-    """What is known about a leaked secret.
+    """The result of `investigate`: the facts about a leaked secret.
 
     Attributes:
         claims: What it says about itself.

@@ -85,7 +85,7 @@ async def find_expiring(
     select: "Rule | None" = None,
     account: str = "",
 ) -> tuple[ExpiringToken, ...]:
-    """Return the tokens that expire within a span, or expired in the last 30 days, the first first.
+    """Return the tokens that expire within a span, or expired in the last 30 days, by date.
 
     The server's time counts, or that of this machine if the server does not state its time.
     Inactive tokens are left out, because nobody can use them.

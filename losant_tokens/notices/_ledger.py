@@ -1,6 +1,6 @@
 """`NoticeLedger`: a file with the notices that were delivered.
 
-The problem: a job of cron must not report a token twice, although two runs may overlap, and a run
+The problem: a cron job must not report a token twice, although two runs may overlap, and a run
 may be killed at any time.
 
 The approach: a run locks the ledger, reads it, delivers, and writes it. So two runs do not deliver

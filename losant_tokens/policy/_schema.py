@@ -54,7 +54,7 @@ def _cleanup() -> Schema:
     return {
         **_table(
             {
-                "name": _name("The name of the clean-up, by which a plan chooses it."),
+                "name": _name("The name of the clean-up, which a plan selects."),
                 "select": _SELECT,
                 "action": _choice(get_args(Action), "What to do with the tokens."),
                 "steps": {**_list(_step(), "A ladder instead of one action."), "minItems": 2},

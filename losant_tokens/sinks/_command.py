@@ -82,7 +82,7 @@ class CommandSink:
     No shell runs it. Its environment describes the token (`LOSANT_TOKEN_ID`, `LOSANT_TOKEN_NAME`
     and so on) or the message (`LOSANT_MESSAGE_ID`, `LOSANT_MESSAGE_TITLE`), and holds neither
     `LOSANT_API_TOKEN` nor any variable that contains one of the `secrets`. The delivery fails if
-    the command does not read its whole input, exits with another code than 0, or takes too long. If
+    the command does not read its whole input, has an exit code other than 0, or takes too long. If
     it takes too long, or the delivery is cancelled, it is killed with all processes that it
     started.
 

@@ -11,8 +11,8 @@ class SinkError(LosantError):
 
     Attributes:
         ambiguous: Whether the receiver may have what was delivered.
-        is_reported: Whether the receiver itself reported the failure, as a command does that exits
-            with another code than 0.
+        is_reported: Whether the receiver itself reported the failure, as a command does
+            whose exit code is not 0.
     """
 
     def __init__(self, message: str, *, ambiguous: bool = True, is_reported: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""`rotate` and its subcommands: replace tokens by successors, without downtime."""
+"""`rotate` and its subcommands: replace tokens with successors, without downtime."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,7 +64,7 @@ def rotate(  # noqa: PLR0913 -- one parameter per option
     quiet: Quiet = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Replace tokens by new ones that do the same."""
+    """Replace tokens with new ones that do the same."""
     from losant_tokens import jobs
     from losant_tokens.cli import _rotations
     from losant_tokens.cli._console import print_status

@@ -148,7 +148,7 @@ class PlanSummary:
 
     def own_token_warning(self) -> str | None:
         """Return a warning if the token of the client may be among the selected tokens."""
-        # A client is locked out by neither: a rotation goes on with the successor.
+        # A client is locked out by neither: a rotation continues with the successor.
         is_harmless = self.selection.action in {"activate", "rotate"}
         is_harmless = is_harmless or not self.selection.warns_of_own_token
         is_unknown = not is_harmless and self.selector.token_in_use is None

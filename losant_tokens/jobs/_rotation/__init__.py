@@ -1,4 +1,4 @@
-"""Rotation: replace tokens by successors, without a time at which their users have no token.
+"""Rotation: replace tokens with successors, and leave no gap for their users.
 
 The problem: the secret of a token is returned once, by the request that creates it, and the scopes
 and the expiration date of a token cannot be changed. So to rotate a token is to create another one,
@@ -45,7 +45,7 @@ must be active and must not have expired. If it is not, the old token stays acti
 If the sink reports a failure, the successor is deleted. If the sink does not know whether it
 succeeded, as after a timeout, the successor is kept as if the process had been killed.
 
-Rejected: to store the secret so that a killed process can go on with it, because a secret in a
+Rejected: to store the secret so that a killed process can use it, because a secret in a
 file is what a rotation must not leave behind; to deactivate the old token of a failed delivery,
 because its users still use it; to delete a successor whose delivery is in doubt, because the store
 of the users may hold its secret.

@@ -1,4 +1,4 @@
-"""The marker in the description of a successor, by which a lost one is found."""
+"""The marker in the description of a successor, which identifies a lost one."""
 
 import re
 

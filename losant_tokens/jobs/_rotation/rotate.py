@@ -1,4 +1,4 @@
-"""`rotate`: replace tokens by successors. `resume_rotation` and `cancel_rotation` go on with it."""
+"""`rotate`: replace tokens with successors. `resume_rotation` and `cancel_rotation` continue it."""
 
 import os
 import secrets
@@ -103,7 +103,7 @@ async def rotate(  # noqa: PLR0913 -- settings, all but two by keyword
     make_client: ClientFactory | None = None,
     on_step: OnRotation | None = None,
 ) -> Rotation:
-    """Replace tokens by successors with the same name, description, scopes and roles.
+    """Replace tokens with successors with the same name, description, scopes and roles.
 
     For one token after the other, a successor is created and verified, and its secret is passed to
     the sink. Old tokens are deactivated when their overlap has ended: at once if it is zero,
@@ -467,7 +467,7 @@ class _Run:
     own_secret: Secret | None = None
 
     async def run(self, sink: Sink[TokenSecret] | None) -> Rotation:
-        """Go on until everything is done, an overlap is running, or a step fails."""
+        """Continue until everything is done, an overlap is running, or a step fails."""
         with self.journal:
             try:
                 await self._hand_over_all(sink)

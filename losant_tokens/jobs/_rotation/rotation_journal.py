@@ -86,7 +86,7 @@ class RotationJournal:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the journal of a rotation, to go on with it.
+        """Open the journal of a rotation, to continue it.
 
         Raises:
             JournalError: It cannot be read or written, was altered, or another process uses it.
@@ -193,7 +193,7 @@ def _lock(descriptor: int, path: Path) -> None:
     """
     if not private_files.acquire_lock(descriptor):
         raise JournalError(
-            f"{path} is in use: another process goes on with this rotation. Wait until it ends."
+            f"{path} is in use: another process continues this rotation. Wait until it ends."
         )
 
 

@@ -493,13 +493,13 @@ async def test_other_user(world: World) -> None:
 
 
 async def test_one_process(world: World) -> None:
-    """Only one process at a time goes on with a rotation."""
+    """Only one process at a time continues a rotation."""
     old = world.add()
     await world.rotate(old.id, overlap=DAY)
     opened = RotationJournal.open(world.journal)
     with opened:
         assert jobs.read_rotation(world.journal).is_running
-        with pytest.raises(jobs.JournalError, match="is in use: another process goes on"):
+        with pytest.raises(jobs.JournalError, match="is in use: another process continues"):
             await world.resume()
     assert not jobs.read_rotation(world.journal).is_running
 
