@@ -173,6 +173,23 @@ def part_of(path: Path) -> Iterator[tuple[int, Path]]:
             part.unlink()
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a private file completely or not at all, and flush it to the disk.
+
+    Args:
+        path: The file, which is replaced if it exists.
+        content: Its new content.
+
+    Raises:
+        OSError: It cannot be written. It has its old content.
+    """
+    with part_of(path) as (descriptor, part):
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+        os.fsync(descriptor)
+        part.replace(path)
+
+
 def remove_stale_parts(folder: Path) -> None:
     """Remove the unfinished files of killed processes: the user's files that are not locked."""
     with contextlib.suppress(OSError):

@@ -23,7 +23,7 @@ from typing import Any
 import anyio
 from attrs import field, frozen
 
-from losant_tokens._private_files import lock, open_private, part_of, reason
+from losant_tokens._private_files import lock, open_private, reason, replace_file
 from losant_tokens.notices._errors import NoticeError
 from losant_tokens.notices._expiring import MAX_EXPIRED_AGE, ExpiringToken
 
@@ -154,11 +154,7 @@ class NoticeLedger:
             NoticeError: That fails.
         """
         try:
-            with part_of(self.path) as (descriptor, part):
-                with os.fdopen(os.dup(descriptor), "wb") as file:
-                    file.write(json.dumps(document, indent=1).encode("ascii"))
-                os.fsync(descriptor)
-                part.replace(self.path)
+            replace_file(self.path, json.dumps(document, indent=1).encode("ascii"))
         except OSError as error:
             problem = reason(error)
         else:

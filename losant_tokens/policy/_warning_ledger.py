@@ -12,7 +12,7 @@ import anyio
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, Owner, UserOauthToken
-from losant_tokens._private_files import acquire_lock, open_private, part_of, reason
+from losant_tokens._private_files import acquire_lock, open_private, reason, replace_file
 from losant_tokens.policy._errors import WarningError
 from losant_tokens.policy._types import Cleanup
 
@@ -187,11 +187,7 @@ class WarningLedger:
 
     def _write(self, document: Mapping[str, Any]) -> None:
         try:
-            with part_of(self.path) as (descriptor, part):
-                with os.fdopen(os.dup(descriptor), "wb") as file:
-                    file.write(json.dumps(document, indent=1).encode("ascii"))
-                os.fsync(descriptor)
-                part.replace(self.path)
+            replace_file(self.path, json.dumps(document, indent=1).encode("ascii"))
         except OSError as error:
             problem = reason(error)
         else:
