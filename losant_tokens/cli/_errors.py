@@ -69,6 +69,7 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
 )
 
 
+_CONFIG_HINT = "for an example of this file, see losant-tokens account list --help"
 _EVIDENCE_HINT = "check the id of the log, and that the API token may read it"
 
 
@@ -82,10 +83,21 @@ def explain(error: errors.LosantError) -> CommandError:
         return BlockedError(message, _EVIDENCE_HINT if is_evidence else "")
     if mistakes := getattr(error, "mistakes", ()):  # of a ConfigError
         return CommandError(message.partition(": ")[0], details=mistakes)
+    if _is_missing_config(error):
+        return CommandError(message, _CONFIG_HINT)
     if isinstance(error, errors.ValidationError):
         return UsageError(message)
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
     return CommandError(message, next(hints, ""))
+
+
+def _is_missing_config(error: errors.LosantError) -> bool:
+    # Most commands use no account, so the module is imported only if they do.
+    accounts = sys.modules.get("losant_tokens.accounts")
+    if accounts is None or not isinstance(error, accounts.ConfigError):
+        return False
+    path: Path | None = error.path
+    return path is not None and not path.exists()
 
 
 def _is_safety_check(error: errors.LosantError) -> bool:

@@ -82,10 +82,11 @@ NOTIFY = f"""\
 {_TOKEN}
 
 Without a receiver, the message is printed. One message names all tokens that
-expire within DURATION, and those that expired in the last 30 days. Inactive
-tokens are left out. Each token is reported once to each receiver, and again if
-a shorter DURATION is reached, or after it expired. If a run is killed after it
-sent the message, the next run sends it again, with the same id.
+expire within DURATION, and those that expired in the last 30 days; the next run
+names the others if there are more than 500. Inactive tokens are left out. Each
+token is reported once to each receiver, and again if a shorter DURATION is
+reached, or after it expired. If a run is killed after it sent the message, the
+next run sends it again, with the same id.
 
 The exit code is 3 if some accounts or owners could not be read, so that the
 message may not name all tokens.
@@ -637,7 +638,9 @@ LOG is org:ID or instance:ID.
 
 Exit codes of this command:
   0    the secret does not work, or no longer
-  1    cannot determine whether it works
+  1    cannot determine whether it works, or declined
+  3    the quarantine of created tokens failed in part
+  4    a safety check blocked that quarantine
   5    the secret works
 
 Examples:

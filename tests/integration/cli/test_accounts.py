@@ -523,3 +523,12 @@ def test_discovered_owners_that_refuse_their_list(
     options = ("--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run")
     code, _, err = command("notify", *options)
     assert (code, f"the tokens of {discovering} are missing" in err) == (3, True)
+
+
+def test_missing_configuration_file(command: Command, tmp_path: Path) -> None:
+    """The hint about a file that is missing says where an example of it is."""
+    _, _, err = command("account", "list", "--config", str(tmp_path / "no.toml"))
+    assert "no.toml cannot be read: No such file or directory.\n" in err
+    assert err.endswith(
+        "hint: for an example of this file, see losant-tokens account list --help\n"
+    )
