@@ -55,7 +55,7 @@ def evidence_settings(
         by_default: Whether tokens are protected without an option, if an audit log is known.
 
     Raises:
-        UsageError: No audit log is known, but one is needed.
+        UsageError: No audit log is known for the tokens of an owner, but one is needed.
         ConfigError: The configuration file cannot be used, or does not have the account.
         CommandError: There is no token at all.
     """
@@ -66,11 +66,13 @@ def evidence_settings(
         return {"protect_seen": timedelta(0)}
     if span is None and not options.seen_in and not by_default:
         return {}
-    logs = options.seen_in or known_logs(owners, connection)
-    if not logs:
-        if span is not None:
-            raise UsageError("--protect-seen needs an audit log", "pass --seen-in org:ID")
-        return {}
+    owners = tuple(owners)
+    logs = options.seen_in or known_logs((), connection)
+    if not logs and all(owner.kind == "instance" for owner in owners):
+        logs = known_logs(owners, connection)
+    elif not logs and span is not None:
+        # The log of an instance is read anyway, but it need not show the tokens of other owners.
+        raise UsageError("--protect-seen needs an audit log", "pass --seen-in org:ID")
     return {"seen_in": logs, "protect_seen": span or DEFAULT_SPAN, "on_log": show_progress}
 
 

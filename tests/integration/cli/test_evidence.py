@@ -95,6 +95,7 @@ def test_plan(command: Command) -> None:
     [
         ("", []),
         (f"--owner {INSTANCE}", ["ci-0"]),
+        (f"--owner {INSTANCE} --owner user", ["ci-0"]),
         (f"--owner {INSTANCE} --protect-seen off", []),
         (f"--owner {INSTANCE} --protect-seen 0", []),
         (f"--owner {INSTANCE} --protect-seen 30w", ["ci-0", "ci-1"]),
@@ -139,6 +140,10 @@ def test_log_that_cannot_be_read(command: Command, folder: Path) -> None:
         ("plan --expired --protect-seen none", "18mo or 2y; to protect none, write off"),
         ("plan --expired --protect-seen 90d", "--protect-seen needs an audit log"),
         ("cleanup --expired --yes --protect-seen 90d", "--protect-seen needs an audit log"),
+        (
+            f"plan --expired --owner user --owner {INSTANCE} --protect-seen 90d",
+            "--protect-seen needs an audit log",
+        ),
         (
             f"plan --expired --protect-seen off --seen-in {LOG}",
             "--seen-in has no effect with --protect-seen off",

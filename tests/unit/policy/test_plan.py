@@ -75,6 +75,14 @@ async def test_narrowed_plan(client: AsyncClient, tmp_path: Path) -> None:
     assert names(plan) == ["ci-3"]
 
 
+async def test_log_of_an_instance_only(client: AsyncClient, tmp_path: Path) -> None:
+    """A clean-up that protects tokens in use needs a log for the tokens of each owner."""
+    one = cleanup(tmp_path, CI + 'protect_seen = "30d"')
+    owners = [USER, Owner.instance("59f0b3a27e1c4d0006aa41d8")]
+    with pytest.raises(ValidationError, match="needs an audit log"):
+        await policy.plan(client, owners, one)
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "error", "message"),
     [
