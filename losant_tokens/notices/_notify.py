@@ -10,6 +10,7 @@ from losant_tokens.notices._expiring import ExpiringToken
 from losant_tokens.notices._ledger import NoticeLedger
 from losant_tokens.notices._message import expiry_message, named_in_message
 from losant_tokens.sinks import Message, Sink
+from losant_tokens.sinks._deliveries import check_sink
 
 
 @frozen
@@ -47,13 +48,14 @@ async def notify(
         ledger: The record of what the receiver got. Default: none, so each token is reported.
 
     Raises:
-        ValidationError: `ledger` is not a `NoticeLedger`.
+        ValidationError: `sink` is not a sink, or `ledger` is not a `NoticeLedger`.
         SinkError: The message could not be delivered. Nothing was recorded.
         NoticeError: The ledger cannot be used. If it cannot be written, the message was delivered.
     """
     validators.check_argument(
         validators.optional(validators.instance_of(NoticeLedger)), "notify", "ledger", ledger
     )
+    check_sink("notify", sink)
     # Two accounts may have access to the same token.
     tokens = tuple({one.key: one for one in tokens}.values())
     if ledger is None:

@@ -24,6 +24,7 @@ from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
 from losant_tokens.policy._types import Cleanup
 from losant_tokens.policy._warning_ledger import Token, WarnedToken, WarningLedger, WarningRecord
 from losant_tokens.sinks import Message, Sink
+from losant_tokens.sinks._deliveries import check_sink
 
 MAX_SHOWN = 500
 """The number of tokens in a message. A longer one would be refused, or read by nobody."""
@@ -74,12 +75,13 @@ async def warn(
         patience: How long to wait for the end of an outage, in seconds. Default: 300.
 
     Raises:
-        ValidationError: The clean-up does not warn. Nothing was sent.
+        ValidationError: The clean-up does not warn, or `sink` is not a sink. Nothing was sent.
         GuardRefused: The clean-up selects more than `max_changes` tokens. Nothing was delivered.
         SinkError: The message could not be delivered. Nothing was recorded.
         WarningError: The ledger cannot be used.
         LosantError: The tokens cannot be listed.
     """
+    check_sink("warn", sink)
     if not cleanup.warns:
         raise ValidationError(f"{cleanup.name!r} has no step 'warn', so it warns about no token")
     all_owners = tuple(dict.fromkeys((owners,) if isinstance(owners, Owner) else owners))

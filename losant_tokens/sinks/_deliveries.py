@@ -1,5 +1,6 @@
 """The values that sinks deliver, and the protocol of a sink."""
 
+import inspect
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from losant_tokens import _validators as validators
 from losant_tokens._owner import Owner
 from losant_tokens._safe_text import for_environment, printable
 from losant_tokens._secret import Secret
+from losant_tokens.errors import ValidationError
 
 Format = Literal["text", "json"]
 check_format = validators.one_of(("text", "json"))
@@ -42,6 +44,27 @@ class Sink(Protocol[Delivered_contra]):
             SinkError: The receiver does not have it, or may not have it.
         """
         ...
+
+
+def check_sink(owner: str, sink: object) -> None:
+    """Check that an argument is a sink, before anything is done that needs one.
+
+    Args:
+        owner: The name of the function that has the argument `sink`, for the message.
+        sink: The value of the argument.
+
+    Raises:
+        ValidationError: It has no method `deliver`, or one without `async`.
+    """
+    deliver = getattr(sink, "deliver", None)
+    function = inspect.unwrap(getattr(deliver, "__func__", deliver)) if callable(deliver) else None
+    is_plain = inspect.isfunction(function) and not inspect.iscoroutinefunction(function)
+    if function is None or is_plain:
+        problem = "is not a coroutine: write `async def deliver`" if is_plain else "is missing"
+        raise ValidationError(
+            f"{owner}.sink must have the coroutine method deliver, but that of "
+            f"{type(sink).__name__} {problem}"
+        )
 
 
 def _secret(secret: str | Secret) -> Secret:

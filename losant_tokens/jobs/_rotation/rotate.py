@@ -42,6 +42,7 @@ from losant_tokens.jobs._rotation.rotation import (
 )
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from losant_tokens.sinks import Sink, TokenSecret
+from losant_tokens.sinks._deliveries import check_sink
 
 Tokens = Plan | Sequence[tuple[Owner | str, str]]
 """The tokens to rotate: a plan with the action `rotate`, or owners with the ids of tokens."""
@@ -135,6 +136,7 @@ async def rotate(  # noqa: PLR0913 -- settings, all but two by keyword
         JournalError: The journal exists, or cannot be written.
         LosantError: The API refused the client's token, or does not respond.
     """
+    check_sink("rotate", sink)
     settings = _settings(expires, overlap, grace, allow_unverified=allow_unverified)
     targets = await _targets(client, tokens)
     if not targets:
@@ -180,10 +182,13 @@ async def resume_rotation(
         The state of the rotation.
 
     Raises:
+        ValidationError: `sink` is not a sink. Nothing was sent.
         PlanRefused: The rotation is for another base URL or account.
         JournalError: The journal cannot be read or written, or another process uses it.
         LosantError: The API refused the client's token, or does not respond.
     """
+    if sink is not None:
+        check_sink("resume_rotation", sink)
     opened = await _opened(client, journal)
     return await _Run(client, opened, ledger, make_client, on_step).run(sink)
 

@@ -3,12 +3,16 @@
 import json
 import pickle
 from datetime import UTC, datetime
+from functools import wraps
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 
 from losant_tokens import Owner
 from losant_tokens.errors import ValidationError
-from losant_tokens.sinks import Message, SinkError, TokenSecret
+from losant_tokens.sinks import Message, SinkError, StdoutSink, TokenSecret
+from losant_tokens.sinks._deliveries import check_sink
 
 ID = "575ec7417ae143cd83dc4a95"
 OLD = "575ec7417ae143cd83dc4a96"
@@ -92,3 +96,24 @@ def test_error_survives_a_pickle() -> None:
     error = pickle.loads(pickle.dumps(SinkError("no", ambiguous=False, is_reported=True)))
 
     assert (str(error), error.ambiguous, error.is_reported) == ("no", False, True)
+
+
+class _Blocking:
+    def deliver(self, delivery: Message) -> None:
+        """Do nothing."""
+
+
+class _Wrapped(StdoutSink):
+    @wraps(StdoutSink.deliver)
+    def deliver(self, delivery: Message) -> object:  # type: ignore[override]
+        return super().deliver(delivery)
+
+
+def test_sinks_are_checked() -> None:
+    """A method without `async`, or none at all, is refused. A wrapped or callable one is not."""
+    for sink, problem in ((_Blocking(), "_Blocking is not a coroutine"), (print, "is missing")):
+        with pytest.raises(ValidationError, match=rf"notify\.sink must .* {problem}"):
+            check_sink("notify", sink)
+
+    for good in (StdoutSink(), _Wrapped(), SimpleNamespace(deliver=AsyncMock())):
+        check_sink("notify", good)

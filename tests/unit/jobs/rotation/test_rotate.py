@@ -229,6 +229,7 @@ async def test_refused_arguments(world: World) -> None:
         ({"tokens": [("user", "x")]}, "rotate.tokens must"),
         ({"tokens": [old.id]}, "rotate.tokens must be a plan, or pairs of an owner and the id"),
         ({"tokens": [("user",)]}, "but one of them is tuple"),
+        ({"sink": print}, "rotate.sink must have the coroutine method deliver"),
     ):
         with pytest.raises(ValidationError, match=problem):
             await world.rotate(old.id, **options)
@@ -490,6 +491,13 @@ async def test_other_user(world: World) -> None:
             await jobs.resume_rotation(client, world.journal)
 
     assert stages(await world.resume()) == ["delivered"]
+
+
+async def test_resume_with_a_wrong_sink(world: World) -> None:
+    """A sink without the method `deliver` is refused before the journal is opened."""
+    async with world.client() as client:
+        with pytest.raises(ValidationError, match=r"resume_rotation\.sink must have"):
+            await jobs.resume_rotation(client, "no.journal", sink=print)  # type: ignore[arg-type]
 
 
 async def test_one_process(world: World) -> None:
