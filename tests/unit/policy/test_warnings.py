@@ -283,6 +283,7 @@ def test_old_records(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> N
         ("[" * 100_000, "it is not a ledger of warnings, or it is damaged"),
         ('{"version": 2}', "it has version 2, which is unknown"),
         ('{"version": 1, "warnings": [{}]}', "it is not a ledger of warnings"),
+        ('{"version": 1, "warnings": [{"cleanup": 1, "token": 1}]}', "it is not a ledger of"),
         (RECORD % 1, "it is not a ledger of warnings"),
         (RECORD % '"2026-03-01T00:00:00"', "it is not a ledger of warnings"),
     ],
