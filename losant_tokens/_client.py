@@ -402,7 +402,9 @@ class AsyncClient:
         raise TypeError("An AsyncClient cannot be pickled or copied: open one in each process.")
 
     def __repr__(self) -> str:
-        session = self._session
+        session: Session | None = getattr(self, "_session", None)
+        if session is None:  # An argument was refused, and a traceback shows this object.
+            return "<AsyncClient>"
         scopes = session.credential.scopes
         scope_text = "unknown scopes" if scopes is None else f"scopes {format_scopes(scopes)}"
         return (

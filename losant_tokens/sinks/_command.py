@@ -75,7 +75,7 @@ def _check_arguments(instance: object, attribute: validators.Field, value: objec
         raise validators.validation_error(instance, attribute, problem)
 
 
-@frozen
+@frozen(init=False)
 class CommandSink:
     """A command that reads the secret or the message from its standard input.
 
@@ -101,12 +101,19 @@ class CommandSink:
     command: tuple[str, ...] = field(converter=_arguments, validator=_check_arguments)
     timeout: float = field(default=60.0, kw_only=True, validator=validators.positive_number)
     format: Format = field(default="text", kw_only=True, validator=check_format)
-    secrets: tuple[Secret, ...] = field(
-        default=(),
-        kw_only=True,
-        repr=False,
-        converter=_secrets,
-    )
+    secrets: tuple[Secret, ...] = field(default=(), kw_only=True, repr=False)
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float = 60.0,
+        format: Format = "text",  # noqa: A002 -- the name of the attribute
+        secrets: Iterable[Secret | str] = (),
+    ) -> None:
+        # Secrets are wrapped before anything can raise, so that no traceback shows them.
+        secrets = _secrets(secrets)
+        self.__attrs_init__(command, timeout=timeout, format=format, secrets=secrets)
 
     def check(self) -> None:
         """Check that the program exists, without starting it.

@@ -67,11 +67,7 @@ def check_sink(owner: str, sink: object) -> None:
         )
 
 
-def _secret(secret: str | Secret) -> Secret:
-    return Secret.of(secret)
-
-
-@frozen(kw_only=True)
+@frozen(kw_only=True, init=False)
 class TokenSecret:
     """The secret of a new token, with the facts that say where it belongs.
 
@@ -87,7 +83,7 @@ class TokenSecret:
         ValidationError: A value has the wrong type, or an id is not 24 hexadecimal digits.
     """
 
-    secret: Secret = field(converter=_secret, validator=validators.string(1, secret=True))
+    secret: Secret = field(validator=validators.string(1, secret=True))
     token_id: str = field(validator=_ID)
     name: str = field(default="", validator=validators.instance_of(str))
     owner: Owner | None = field(
@@ -97,6 +93,27 @@ class TokenSecret:
     expires_at: datetime | None = field(
         default=None, validator=validators.optional(validators.aware_datetime)
     )
+
+    def __init__(
+        self,
+        *,
+        secret: str | Secret,
+        token_id: str,
+        name: str = "",
+        owner: Owner | None = None,
+        replaces: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> None:
+        # The secret is wrapped before anything can raise, so that no traceback shows it.
+        secret = Secret.of(secret)
+        self.__attrs_init__(
+            secret=secret,
+            token_id=token_id,
+            name=name,
+            owner=owner,
+            replaces=replaces,
+            expires_at=expires_at,
+        )
 
     @property
     def facts(self) -> dict[str, str | None]:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from types import SimpleNamespace
@@ -9,10 +10,11 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from losant_tokens import Owner
+from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import ValidationError
-from losant_tokens.sinks import Message, SinkError, StdoutSink, TokenSecret
+from losant_tokens.sinks import CommandSink, Message, SinkError, StdoutSink, TokenSecret
 from losant_tokens.sinks._deliveries import check_sink
+from tests.support.traceback_secrets import frames_that_hold
 
 ID = "575ec7417ae143cd83dc4a95"
 OLD = "575ec7417ae143cd83dc4a96"
@@ -73,6 +75,22 @@ def test_token_is_checked(argument: str, value: object) -> None:
         TokenSecret(**arguments)  # type: ignore[arg-type]
 
     assert "passwd" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        lambda secret: TokenSecret(secret=secret, token_id="x"),
+        lambda secret: CommandSink("", secrets=[secret]),
+        lambda secret: AsyncClient(secret, timeout=-1),
+    ],
+)
+def test_refused_arguments(create: Callable[[str], object]) -> None:
+    """A traceback of an argument that is refused shows no secret, and can show the object."""
+    with pytest.raises(ValidationError) as caught:
+        create("hunter2")
+
+    assert frames_that_hold(caught.value, "hunter2") == []
 
 
 def test_message() -> None:
