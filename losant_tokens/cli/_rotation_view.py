@@ -28,6 +28,12 @@ _COLUMNS = ("ROTATION", "BEGUN", "TOKENS", "STATE", "DUE", "STAGES")
 _STYLES = {"complete": "green", "interrupted": "yellow", "running": "cyan"}
 
 
+def sink_options(rotation: jobs.Rotation) -> tuple[str, ...]:
+    """Return the option for the sink that a rotation began with, without its value."""
+    options = {"CommandSink": ("--to-command", "COMMAND"), "FileSink": ("--to-file", "FILE")}
+    return options.get(rotation.sink or "", ()) if rotation.needs_sink else ()
+
+
 def resume_command(rotation: jobs.Rotation, *options: str) -> str:
     """Return the command that continues a rotation."""
     return " ".join(map(quote, ("losant-tokens", "rotate", "resume", rotation.id, *options)))
@@ -109,7 +115,7 @@ def show_outcome(rotation: jobs.Rotation, options: Sequence[str] = ()) -> None:
         more = f"{len(problems) - _MAX_PROBLEMS:,}"
         print_warning(f"{more} more have a problem: losant-tokens rotate list --json")
     for token in rotation.tokens:
-        for token_id in token.uncertain_ids if not token.is_settled else ():
+        for token_id in _uncertain_ids(token):
             print_advice(
                 f"{token_id} may have been delivered, so it is kept until another successor is."
             )
@@ -123,6 +129,14 @@ def show_outcome(rotation: jobs.Rotation, options: Sequence[str] = ()) -> None:
             f"To deactivate the old token{'s' if len(rotation.tokens) > 1 else ''} from "
             f"{format_datetime(due, '')}: {resume_command(rotation)}"
         )
+
+
+def _uncertain_ids(token: jobs.RotatedToken) -> tuple[str, ...]:
+    """Return the ids of the successors that may have been delivered."""
+    if token.is_settled:
+        return ()
+    is_delivering = token.stage is RotationStage.DELIVERING
+    return token.successor_ids if is_delivering else token.uncertain_ids
 
 
 def _stage_counts(rotation: jobs.Rotation) -> list[str]:
@@ -158,8 +172,10 @@ def show_rotations(rotations: Sequence[jobs.Rotation]) -> None:
     )
     write_output(table)
     for rotation in rotations:
-        if not rotation.is_complete and not rotation.is_running:
-            print_status(f"To continue {rotation.id}: {resume_command(rotation)}")
+        is_due = any(rotation.is_due(token, now()) for token in rotation.tokens)
+        if (rotation.needs_sink or is_due) and not rotation.is_running:
+            command = resume_command(rotation, *sink_options(rotation))
+            print_status(f"To continue {rotation.id}: {command}")
 
 
 def state_of(rotation: jobs.Rotation) -> str:

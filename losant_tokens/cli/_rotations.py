@@ -196,6 +196,23 @@ def chosen_sink(
     return StdoutSink(format=options.format)
 
 
+def require_same_sink(rotation: jobs.Rotation, chosen: SinkOptions) -> None:
+    """Refuse to resume a rotation without a sink if it began with a command or a file.
+
+    Its secrets would go to stdout, and not to the store that the users read. After the overlap, the
+    users would be locked out.
+
+    Raises:
+        UsageError: It began with a command or a file, and none is chosen.
+    """
+    options = view.sink_options(rotation)
+    if options and chosen.to_command is None and chosen.to_file is None:
+        raise UsageError(
+            f"rotation {rotation.id} needs {options[0]}, because its secrets do not go to stdout",
+            f"pass the same {' '.join(options)} as before",
+        )
+
+
 def confirmed(
     tokens: jobs.Plan | list[tuple[Owner, str]],
     expires: timedelta | datetime,

@@ -145,6 +145,7 @@ def resume_rotation(
         count = sum(token.needs_sink for token in one.tokens)
         chosen = None
         if count:
+            _rotations.require_same_sink(one, sink)
             chosen = _rotations.chosen_sink(sink, connection, count=count, json=json)
         return rotator.resume(one, chosen)
 

@@ -153,6 +153,7 @@ async def rotate(  # noqa: PLR0913 -- settings, all but two by keyword
         account=client.account,
         settings=settings,
         tokens=tuple(map(_rotated, sorted(checks, key=_use))),
+        sink=type(sink).__name__,
     )
     opened = await anyio.to_thread.run_sync(RotationJournal.create, rotation)
     return await _Run(client, opened, ledger, make_client, on_step).run(sink)

@@ -144,6 +144,8 @@ class Rotation:
         account: The account that the client's token claimed; `None` if it claimed none.
         settings: How the tokens are rotated.
         tokens: The tokens, in the order in which they are rotated.
+        sink: The name of the class of the sink that it began with, such as `CommandSink`; `None` if
+            an earlier release began it.
         is_running: Whether a process had the journal open when it was read.
     """
 
@@ -154,6 +156,7 @@ class Rotation:
     account: str | None
     settings: RotationSettings
     tokens: tuple[RotatedToken, ...]
+    sink: str | None = None
     is_running: bool = False
 
     @property

@@ -66,6 +66,7 @@ class RotationJournal:
             "baseUrl": rotation.base_url,
             "account": rotation.account,
             "settings": settings_json(rotation.settings),
+            "sink": rotation.sink,
             "tokens": len(rotation.tokens),
         }
         contents = _Contents(path)
@@ -279,4 +280,5 @@ class _Contents:
             account=self.header["account"],
             settings=parse_settings(self.header["settings"]),
             tokens=tuple(self.tokens),
+            sink=self.header.get("sink"),
         )

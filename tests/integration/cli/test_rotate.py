@@ -58,12 +58,12 @@ def test_stdout(fake: FakeLosant, command: Command) -> None:
     assert f"delivered the secret of {new.id}" in err
     assert "To deactivate the old token from " in err
     assert new.secret not in err
-    code, out, _ = command("rotate", "list")
+    code, out, err = command("rotate", "list")
     assert (code, out.splitlines()[0].split()) == (
         0,
         ["ROTATION", "BEGUN", "TOKENS", "STATE", "DUE", "STAGES"],
     )
-    assert "overlap" in out
+    assert ("overlap" in out, err) == (True, "")
     code, _, err = command("rotate", CI, *DAYS, "--yes")
     assert (code, "is being rotated already, by rotation" in err) == (4, True)
     fake.clock_offset = timedelta(days=2)
@@ -119,7 +119,10 @@ def test_failed_command(fake: FakeLosant, command: Command, tmp_path: Path) -> N
     assert (code, len(named(fake, "ci-1"))) == (3, 1)
     assert "failed with exit code 1" in err
     assert "To continue: losant-tokens rotate resume " in err
-    assert "interrupted" in command("rotate", "list")[1]
+    code, out, err = command("rotate", "list")
+    assert ("interrupted" in out, "--to-command COMMAND" in err) == (True, True)
+    code, out, err = command("rotate", "resume", "last")
+    assert (code, out, "pass the same --to-command COMMAND" in err) == (2, "", True)
     (tmp_path / "ok").touch()
 
     code, _, _ = command("rotate", "resume", "last", "--to-command", sink)
