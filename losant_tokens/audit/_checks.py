@@ -60,7 +60,11 @@ class AuditContext:
     policy: Mapping[str, Rule] = field(factory=dict, hash=False)
 
     def seen(self, token: Token) -> datetime | None:
-        """Return when an audit log last showed a token changing something; `None` if none did."""
+        """Return when an audit log last showed a token changing something; `None` if none did.
+
+        Args:
+            token: The token.
+        """
         return self.last_seen.get(token.id.lower())
 
 

@@ -161,7 +161,11 @@ class SampleToken:
     expired: timedelta | None = None
 
     def at(self, now: datetime) -> ApiToken:
-        """Return the token as it is at a time, with a time zone."""
+        """Return the token as it is at a time.
+
+        Args:
+            now: The time, with a time zone.
+        """
         expiration = None
         if self.expires is not None:
             expiration = now + self.expires
@@ -225,6 +229,9 @@ class Policy:
 
     def cleanup(self, name: str) -> Cleanup:
         """Return a clean-up by its name.
+
+        Args:
+            name: The name of the clean-up in the file.
 
         Raises:
             ValidationError: There is no clean-up with this name.

@@ -59,7 +59,11 @@ class WarningRecord:
     last_updated: datetime | None
 
     def is_about(self, token: Token | WarnedToken) -> bool:
-        """Return whether a token has not been changed since."""
+        """Return whether a token has not been changed since the warning.
+
+        Args:
+            token: The token as it is now.
+        """
         return token.last_updated == self.last_updated
 
     def due(self, after: timedelta) -> datetime:
@@ -85,6 +89,9 @@ class WarningLedger:
 
     def warned(self, cleanup: Cleanup) -> dict[str, WarningRecord]:
         """Return the tokens of a clean-up that were warned about, by their ids.
+
+        Args:
+            cleanup: The clean-up.
 
         Raises:
             WarningError: The ledger cannot be read.

@@ -51,6 +51,9 @@ class FileSink:
     def path_for(self, delivery: TokenSecret) -> Path:
         """Return the file for a token.
 
+        Args:
+            delivery: The secret of the token, with its id.
+
         Raises:
             SinkError: The path has `{replaces}`, but the token replaces no other.
         """

@@ -125,7 +125,11 @@ class RotationSettings:
     allow_unverified: bool
 
     def expires_at(self, now: datetime) -> datetime:
-        """Return when a successor that is created now expires."""
+        """Return when a successor that is created now expires.
+
+        Args:
+            now: The server's time.
+        """
         if self.lifetime is not None:
             return now + self.lifetime
         assert self.until is not None  # noqa: S101 -- one of the two is set
@@ -180,17 +184,29 @@ class Rotation:
     @property
     def next_due_at(self) -> datetime | None:
         """When the next overlap ends; `None` if none is running."""
-        return min((self.due_at(one) for one in self.tokens if _waits(one)), default=None)
+        times = (self.due_at(one) for one in self.tokens if _waits(one))
+        return min((time for time in times if time is not None), default=None)
 
-    def due_at(self, token: RotatedToken) -> datetime:
-        """Return when the overlap of a delivered token ends."""
-        assert token.delivered_at is not None  # noqa: S101 -- it was delivered
-        return token.delivered_at + self.settings.overlap
+    def due_at(self, token: RotatedToken) -> datetime | None:
+        """Return when the overlap of a token ends; `None` if its successor was not delivered.
+
+        Args:
+            token: One of the tokens of the rotation.
+        """
+        return None if token.delivered_at is None else token.delivered_at + self.settings.overlap
 
     def is_due(self, token: RotatedToken, now: datetime) -> bool:
-        """Return whether the overlap of a token has ended."""
+        """Return whether the overlap of a token has ended, and its old token is still active.
+
+        Args:
+            token: One of the tokens of the rotation.
+            now: The server's time.
+        """
+        due_at = self.due_at(token)
+        if due_at is None or not _waits(token):
+            return False
         # The server's time has no fractions, so it can be before a delivery that was just made.
-        return _waits(token) and (not self.settings.overlap or self.due_at(token) <= now)
+        return not self.settings.overlap or due_at <= now
 
 
 def _waits(token: RotatedToken) -> bool:
