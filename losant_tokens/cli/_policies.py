@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from losant_tokens import ApiToken, policy
@@ -61,7 +62,7 @@ def valid_policy(path: Path, hint: str = "") -> policy.Policy:
             raise CommandError(escaped(line)) from None
         raise CommandError(
             f"{escaped(str(path))} has {mistake_count(error)}",
-            f"to see them: losant-tokens policy check {path}",
+            f"to see them: losant-tokens policy check {quote(escaped(str(path)))}",
         ) from None
 
 

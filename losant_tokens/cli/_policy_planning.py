@@ -1,7 +1,7 @@
 """Make the plan of a clean-up of a policy file. Options only narrow what the file selects."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,12 @@ def _waiting(cleanup: policy.Cleanup, warned: Mapping[str, policy.WarningRecord]
             f"losant-tokens policy warn {cleanup.name}"
         )
     after = cleanup.ladder[1].after
-    due = format_datetime(min(one.due(after) for one in warned.values()), "")
+    due = min(one.due(after) for one in warned.values())
+    count = format_count(len(warned))
+    sentence = f'{count} of "{cleanup.name}" {"was" if len(warned) == 1 else "were"} warned about.'
+    if due > datetime.now(UTC):
+        return f"{sentence} The first warning is old enough on {format_datetime(due, '')}."
     return (
-        f'{format_count(len(warned))} of "{cleanup.name}" {"was" if len(warned) == 1 else "were"} '
-        f"warned about. The first warning is old enough on {due}."
+        f"{sentence} None of them still matches and was not changed since. To warn again: "
+        f"losant-tokens policy warn {cleanup.name}"
     )

@@ -165,6 +165,22 @@ def test_ladder(command: Command, folder: Path, fake: FakeLosant) -> None:
     assert [one.name for one in fake.tokens() if one.name.startswith("ci-")] == ["ci-3"]
 
 
+def test_ladder_of_a_restored_token(command: Command, folder: Path, fake: FakeLosant) -> None:
+    """A token that was changed after its warning needs another one, and the command says so."""
+    write_policy(folder, STALE)
+    command("policy", "warn", "stale", "--to-command", "tee message.txt")
+    for token in fake.tokens()[:3]:
+        command("patch", token.id, "--description", "needed")
+
+    with after(15):
+        _, _, err = command("plan", "--policy", "stale", "--out", "p.jsonl")
+        _, _, again = command("policy", "warn", "stale", "--to-command", "tee message.txt")
+
+    assert names("p.jsonl") == []
+    assert "was not changed since. To warn again: losant-tokens policy warn stale\n" in err
+    assert again == "Warned about 3 tokens by tee.\n"
+
+
 def test_warning_without_a_receiver(command: Command, folder: Path) -> None:
     """Without a receiver, the message is printed, and nothing is recorded."""
     write_policy(folder, STALE)
