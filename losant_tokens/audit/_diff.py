@@ -119,7 +119,9 @@ def compare(old: Snapshot, new: Snapshot) -> AuditDiff:
     after = {key: one for key, one in new.tokens.items() if _place(one) in audited}
     # A token whose owner is in only one of the audits by another name of the account still exists.
     fresh = [_new(one) for key, one in after.items() if key not in old.tokens]
-    gone = [_gone(one, new) for key, one in before.items() if key not in new.tokens]
+    gone = [
+        _gone(one, new.deleted_by.get(key)) for key, one in before.items() if key not in new.tokens
+    ]
     changed, same = [], 0
     for key, one in after.items():
         if key in old.tokens:
@@ -149,12 +151,12 @@ def _new(one: TokenFindings) -> Difference:
     )
 
 
-def _gone(one: TokenFindings, new: Snapshot) -> Difference:
+def _gone(one: TokenFindings, by: str | None) -> Difference:
     return Difference(
         kind="gone",
         token=one.token,
         gone_findings=one.findings,
-        by=new.deleted_by.get(one.token.id.lower()),
+        by=by,
     )
 
 

@@ -35,15 +35,16 @@ class Snapshot:
         path: The file.
         created_at: When the audit was made.
         audited: The accounts and owners whose tokens were listed completely.
-        tokens: The tokens with their findings, by the id in lower case.
-        deleted_by: Who deleted tokens, by the id in lower case, as audit logs showed it.
+        tokens: The tokens with their findings, by the base URL and the id in lower case, because
+            two APIs can have the same id.
+        deleted_by: Who deleted tokens, by the same key, as audit logs showed it.
     """
 
     path: Path
     created_at: datetime
     audited: frozenset[tuple[str, str]] = field(repr=False)
-    tokens: Mapping[str, TokenFindings] = field(repr=False)
-    deleted_by: Mapping[str, str] = field(factory=dict, repr=False)
+    tokens: Mapping[tuple[str, str], TokenFindings] = field(repr=False)
+    deleted_by: Mapping[tuple[str, str], str] = field(factory=dict, repr=False)
 
 
 def read(path: str | os.PathLike[str]) -> Snapshot:
@@ -95,11 +96,14 @@ def _snapshot(path: Path, data: "_Value") -> Snapshot:
             f"{path} is an audit of version {str(version)[:20]}, but this release can only read "
             f"version {VERSION}. Use the release that wrote it."
         )
-    tokens: dict[str, TokenFindings] = {}
+    urls = {
+        account["name"].of(str): account["baseUrl"].of(str) for account in data["accounts"].items()
+    }
+    tokens: dict[tuple[str, str], TokenFindings] = {}
     raw = data["tokens"]
     for number, one in enumerate(raw.of(list)):
         found = _token(_Value(one, f"{raw.place}[{number}]"))
-        tokens[found.token.id.lower()] = found
+        tokens[urls.get(found.token.account, ""), found.token.id.lower()] = found
         raw.value[number] = None  # An audit of many tokens would be in memory twice.
     return Snapshot(
         path=path,
@@ -112,7 +116,7 @@ def _snapshot(path: Path, data: "_Value") -> Snapshot:
         ),
         tokens=tokens,
         deleted_by={
-            token_id.lower(): account["deletedBy"][token_id].of(str)
+            (account["baseUrl"].of(str), token_id.lower()): account["deletedBy"][token_id].of(str)
             for account in data["accounts"].items()
             for token_id in account["deletedBy"].of(dict)
         },

@@ -561,7 +561,8 @@ checks fail, and 3 if some do.
 
 Examples:
   losant-tokens account check
-  losant-tokens account check --account prod --json\
+  losant-tokens account check --account prod --json
+  losant-tokens account check --quiet\
 """
 
 WHOAMI = f"""\

@@ -61,6 +61,9 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "Use a client for the same base URL": _SAME_URL,
         "but the client uses": "but this command uses",
         "CommandSink.command": "--to-command",
+        "check it with a client of its API if you trust that": (
+            "choose its API with --account or LOSANT_API_URL if you trust that"
+        ),
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass --allow-unknown-scope as well",

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -40,6 +41,17 @@ def read_policy(path: Path) -> policy.Policy:
     for warning in caught:
         print_warning(str(warning.message))
     return loaded
+
+
+def named_file(path: Path | None) -> Path:
+    """Return the policy file that an argument names. Default: `policy.toml`.
+
+    Raises:
+        UsageError: No file is named, and there is no `policy.toml`.
+    """
+    if path is None and not DEFAULT_FILE.exists():
+        raise UsageError(f"{DEFAULT_FILE} does not exist", "name the policy file")
+    return path or DEFAULT_FILE
 
 
 def valid_policy(path: Path, hint: str = "") -> policy.Policy:
@@ -82,7 +94,11 @@ def find_cleanup(path: Path | None, name: str) -> policy.Cleanup:
     names = [one.name for one in loaded.cleanups]
     if name not in names:
         known = f"its clean-ups are {', '.join(names)}" if names else "it has none"
-        raise UsageError(f'{escaped(str(path))} has no clean-up "{escaped(name)}"', known)
+        close = get_close_matches(name, names, n=1)
+        suggestion = f". Did you mean {close[0]}?" if close else ""
+        raise UsageError(
+            f'{escaped(str(path))} has no clean-up "{escaped(name)}"{suggestion}', known
+        )
     return loaded.cleanups[names.index(name)]
 
 

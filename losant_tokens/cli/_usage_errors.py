@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import Literal, get_args, get_origin
 
@@ -35,6 +36,8 @@ _SYNONYMS: Mapping[str, str] = MappingProxyType(
         "update": "patch",
     }
 )
+# Other programs take the name of an account as an argument.
+_OF_ACCOUNTS = ("account check", "whoami")
 # The messages of the validators of cyclopts for numbers.
 _LIMIT = re.compile(r"Must be (?P<comparison>>=|>|<=|<) (?P<limit>\S+)\.")
 _LIMITS: Mapping[str, str] = MappingProxyType(
@@ -64,7 +67,10 @@ def usage_error(error: CycloptsError) -> UsageError:
             "losant-tokens leaked without an argument, to paste the secret",
         )
     if isinstance(error, UnusedCliTokensError):
-        return UsageError(_unexpected(command, error.unused_tokens or []), hint)
+        words = error.unused_tokens or []
+        if command in _OF_ACCOUNTS and len(words) == 1:
+            hint = f"to choose an account: losant-tokens {command} --account {quote(words[0])}"
+        return UsageError(_unexpected(command, words), hint)
     if isinstance(error, UnknownOptionError):
         option = error.token.keyword or error.token.value
         names = (name for one in error.argument_collection if one.show for name in one.names)

@@ -109,7 +109,10 @@ async def check_secret(claims: Claims, secret_client: AsyncClient) -> Check:
     if not claims.is_from(host):
         return Check(
             state="unknown",
-            reason=f"it was issued by {claims.issuer}, and it is not sent to {host}",
+            reason=(
+                f"it was issued by {claims.issuer}, and it is not sent to {host}: check it with a "
+                f"client of its API if you trust that"
+            ),
         )
     owner = Owner.user_oauth() if claims.oauth else Owner.user()
     try:

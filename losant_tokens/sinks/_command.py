@@ -17,6 +17,7 @@ import array
 import contextlib
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -43,6 +44,8 @@ from losant_tokens.sinks._errors import SinkError
 
 _OWN_VARIABLES = ("LOSANT_API_TOKEN", "LOSANT_API_TOKEN_FILE")
 _MAX_OUTPUT = 4096  # bytes of the end of an output that are kept
+# A pipe, a list or a redirection. A quoted one is an argument.
+_SHELL_OPERATOR = re.compile(r"\|\|?|&&?|;|[0-9&]?(>>?|<)(&[0-9])?")
 _READ_SIZE = 64 * 1024  # bytes, the size of a pipe
 
 
@@ -53,10 +56,26 @@ def _arguments(command: str | Sequence[str]) -> tuple[str, ...]:
             return command  # the validator refuses it
         return tuple(command)
     try:
-        return tuple(shlex.split(command))
+        arguments = tuple(shlex.split(command))
     except ValueError:
         problem = "has a quotation mark that is not closed, or ends with a backslash"
+    else:
+        operators = [word for word in _words(command) if _SHELL_OPERATOR.fullmatch(word)]
+        if not operators:
+            return arguments
+        problem = (
+            f"runs without a shell, which {operators[0]} needs. Write sh -c 'COMMAND', or quote "
+            f"{operators[0]} if it is an argument"
+        )
     raise ValidationError(f"CommandSink.command {problem}")
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command with their quotation marks."""
+    try:
+        return shlex.split(command, posix=False)
+    except ValueError:  # It has an escaped quotation mark.
+        return []
 
 
 def _secrets(secrets: Iterable[Secret | str]) -> tuple[Secret, ...]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_status, write_output
+from losant_tokens.cli._console import print_status, print_warning, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_ERROR, EXIT_SOME_FAILED
 from losant_tokens.cli._options import (
     CONNECTION_GROUP,
@@ -13,6 +13,7 @@ from losant_tokens.cli._options import (
     AccountsOptions,
     ConfigFile,
     Json,
+    Quiet,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def list_accounts(
 def check_accounts(
     *,
     json: Annotated[Json, Parameter(help="Write JSON, with the result of each check.")] = False,
+    quiet: Quiet = False,
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Check the token of each account with a harmless request."""
@@ -55,11 +57,16 @@ def check_accounts(
 
     if not connection.account:
         connection = attrs.evolve(connection, all_accounts=True)
-    tokens = _tokens_in_use(selected_connections(connection))
-    if json:
-        write_output(as_json([token_as_json(one) for one in tokens]))
-    else:
-        write_output(check_table(tokens))
+    with quiet_output(quiet):
+        tokens = _tokens_in_use(selected_connections(connection))
+        if json:
+            write_output(as_json([token_as_json(one) for one in tokens]))
+        elif not quiet:
+            write_output(check_table(tokens))
+        else:
+            for one in tokens:
+                if one.check.state == "failed":
+                    print_warning(f"{one.account}: {one.check.detail}")
     return _exit_code(tokens)
 
 

@@ -70,7 +70,10 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     policy: Annotated[
         Path | None,
         Parameter(
-            name="--policy", metavar="FILE", help="Check the rules of the policy in FILE, too."
+            name="--policy",
+            metavar="FILE",
+            validator=existing_file,
+            help="Check the rules of the policy in FILE, too.",
         ),
     ] = None,
     fail_on: FailOn = None,
@@ -100,8 +103,8 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
         raise UsageError("--json cannot be combined with --csv")
     files = {"html": html, "sarif": sarif, "prometheus": prometheus}
     _check_files(files)
-    _check_rules(only, ignore, has_policy=policy is not None)
     rules = None if policy is None else valid_policy(policy)
+    _check_rules(only, ignore, rules)
     with quiet_output(quiet):
         connections = selected_connections(connection)
         with _run(
@@ -135,15 +138,19 @@ def _check_files(files: dict[str, Path | None]) -> None:
         check_path(path, kind)
 
 
-def _check_rules(only: Sequence[str], ignore: Sequence[str], *, has_policy: bool) -> None:
+def _check_rules(only: Sequence[str], ignore: Sequence[str], rules: "policy.Policy | None") -> None:
     from losant_tokens.audit import RULES
+    from losant_tokens.cli._usage_errors import nearest_name
 
     known = [rule.id for rule in RULES]
+    known += [] if rules is None else [f"policy/{rule.name}" for rule in rules.rules]
     for option, names in (("--only", only), ("--ignore", ignore)):
         for name in names:
-            if name not in known and not (has_policy and name.startswith("policy/")):
+            if name not in known:
+                nearest = nearest_name(name, known)
+                suggestion = "" if nearest is None else f". Did you mean {nearest}?"
                 raise UsageError(
-                    f'Invalid value for {option}: "{name}" is not a rule',
+                    f'Invalid value for {option}: "{name}" is not a rule{suggestion}',
                     f"the rules are {', '.join(known)}",
                 )
 

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 _STATE_HINT = "set XDG_STATE_HOME to a folder that you can write to"
 
 PolicyFile = Annotated[
-    Path, Parameter(name="FILE", validator=existing_file, help="Read the policy from FILE.")
+    Path | None,
+    Parameter(
+        name="FILE",
+        validator=existing_file,
+        show_default=lambda _: "policy.toml",
+        help="Read the policy from FILE.",
+    ),
 ]
 
 
 def check_policy(
-    file: PolicyFile,
+    file: PolicyFile = None,
     /,
     *,
     json: Annotated[Json, Parameter(help="Write the mistakes as JSON.")] = False,
@@ -38,6 +44,7 @@ def check_policy(
     from losant_tokens import policy
     from losant_tokens.cli import _policies
 
+    file = _policies.named_file(file)
     with quiet_output(quiet):
         try:
             loaded = _policies.read_policy(file)
@@ -58,7 +65,7 @@ def check_policy(
 
 
 def run_tests(
-    file: PolicyFile,
+    file: PolicyFile = None,
     /,
     *,
     snapshot: Annotated[
@@ -76,6 +83,7 @@ def run_tests(
     from losant_tokens import policy
     from losant_tokens.cli import _policies
 
+    file = _policies.named_file(file)
     now = datetime.now(UTC)
     with quiet_output(quiet):
         loaded = _policies.valid_policy(file)

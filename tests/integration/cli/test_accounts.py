@@ -267,6 +267,24 @@ def test_account_check(command: Command, config: Path) -> None:
     assert (code, [one["state"] for one in json.loads(out)]) == (0, ["ok"])
 
 
+def test_quiet_account_check(command: Command, config: Path) -> None:
+    """With --quiet, cron sends mail only about the accounts that fail."""
+    assert command("account", "check", "--account", "staging", "--quiet") == (0, "", "")
+    code, out, err = command("account", "check", "--quiet")
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "WARNING: prod: No token for the account prod." in err
+
+
+@pytest.mark.parametrize("name", ["account check", "whoami"])
+def test_an_account_as_an_argument(command: Command, name: str) -> None:
+    """A name of an account without its option gets the command with it."""
+    code, _, err = command(*name.split(), "prod")
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        f"hint: to choose an account: losant-tokens {name} --account prod",
+    )
+
+
 @pytest.mark.parametrize(
     ("scopes", "lines"),
     [

@@ -145,7 +145,8 @@ def test_policy(tokens: FakeLosant, command: Command, tmp_path: Path) -> None:
         ("--html same.html --sarif same.html", 2, "need different files"),
         ("--sarif missing/a.sarif", 1, "its folder is missing"),
         ("--sarif precious.txt", 4, "exists, and is not an audit in this format"),
-        ("--policy missing.toml", 1, "missing.toml"),
+        ("--policy missing.toml", 2, "missing.toml does not exist"),
+        ("--only nevr-expires", 2, "is not a rule. Did you mean never-expires?"),
     ],
 )
 def test_mistakes(

@@ -98,7 +98,7 @@ def test_evidence(command: Command, folder: Path, fake: FakeLosant) -> None:
         (
             "--policy old-c",
             2,
-            'policy.toml has no clean-up "old-c"\nhint: its clean-ups are old-ci',
+            'no clean-up "old-c". Did you mean old-ci?\nhint: its clean-ups are old-ci',
         ),
         ("--policy-file policy.toml", 2, "--policy-file and --step need the name of a clean-up"),
         ("--policy old-ci --action delete", 2, "--action cannot be combined with --policy"),

@@ -1,6 +1,7 @@
 """`CommandSink`: the standard input of a command."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -162,6 +163,8 @@ def test_cancelled(run: Run, tmp_path: Path) -> None:
     ("command", "problem"),
     [
         ("cat 'x", "has a quotation mark that is not closed"),
+        ("cat | sort", "runs without a shell, which | needs. Write sh -c 'COMMAND', or quote"),
+        ("cat > x.txt", "runs without a shell, which > needs"),
         ("", "must name a program"),
         ([], "must name a program"),
         (["cat", 1], "must be a string or a list of strings"),
@@ -171,8 +174,17 @@ def test_cancelled(run: Run, tmp_path: Path) -> None:
 )
 def test_command_is_checked(command: Any, problem: str) -> None:
     """A command that cannot be run is refused in advance."""
-    with pytest.raises(ValidationError, match=f"CommandSink.command {problem}"):
+    with pytest.raises(ValidationError, match=re.escape(f"CommandSink.command {problem}")):
         CommandSink(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "last"),
+    [("tr '|' x", "x"), ("sh -c 'cat | sort'", "cat | sort"), ('tee "\\" \'"', "\" '")],
+)
+def test_a_quoted_operator_of_a_shell_is_an_argument(command: str, last: str) -> None:
+    """Only an operator of a shell without quotation marks is refused."""
+    assert CommandSink(command).command[-1] == last
 
 
 def test_secrets_are_not_shown() -> None:

@@ -47,9 +47,12 @@ def finding(rule: str, severity: str = "low", message: str = "m") -> dict[str, A
     }
 
 
-def account(name: str = "prod", owner: str = OWNER, **members: Any) -> dict[str, Any]:
+def account(
+    name: str = "prod", owner: str = OWNER, url: str = "api.losant.com", **members: Any
+) -> dict[str, Any]:
     return {
         "name": name,
+        "baseUrl": f"https://{url}",
         "owners": [{"owner": owner, "tokens": 1, "problem": None, "incomplete": [], **members}],
         "deletedBy": {},
     }
@@ -183,6 +186,19 @@ def test_owners_that_one_audit_lacks(read: Read, members: dict[str, Any]) -> Non
     assert ("prod", OWNER) in audit.compare(full, part).not_compared
 
 
+def test_same_id_of_two_apis(read: Read) -> None:
+    """Tokens of two APIs that have the same id are two tokens."""
+    accounts = [account(), account("staging", url="api.staging.example.com")]
+    both = (token("aa"), token("aa", account="staging"))
+    old = read(document(*both, accounts=accounts))
+    new = read(document(both[0], accounts=accounts))
+
+    assert [len(old.tokens), len(new.tokens)] == [2, 1]
+    assert [(one.kind, one.token.account) for one in audit.compare(old, new).changes] == [
+        ("gone", "staging")
+    ]
+
+
 def test_renamed_account(read: Read) -> None:
     """A token that exists under another account name is not new."""
     old = read(document(token("aa", account="staging"), accounts=[account("staging"), account()]))
@@ -216,7 +232,7 @@ def test_renamed_account(read: Read) -> None:
             "tokens[0].findings[0].evidence.a is not a string",
         ),
         ({"tokens": [{"account": "prod"}]}, "tokens[0].owner is missing"),
-        ({"accounts": [{"name": "x"}]}, "accounts[0].owners is missing"),
+        ({"accounts": [{"name": "x", "baseUrl": "x"}]}, "accounts[0].owners is missing"),
         ({"accounts": [account() | {"deletedBy": {"a": 1}}]}, "accounts[0].deletedBy.a is not a"),
         ({"created": None}, "created is not a string"),
     ],

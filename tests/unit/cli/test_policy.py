@@ -183,6 +183,17 @@ def test_broken_snapshots(command: Command, tmp_path: Path, rows: str, expected:
     assert f"{tmp_path}/tokens.json{expected}hint: write a snapshot with: " in err
 
 
+def test_default_file(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`policy check` and `policy test` read policy.toml by default, as `plan --policy` does."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("check", "test"):
+        code, _, err = command("policy", name)
+        assert (code, "policy.toml does not exist\nhint: name the policy file" in err) == (2, True)
+    write_policy(tmp_path, CLEANUP)
+    assert command("policy", "check")[0] == 0
+    assert "policy.toml has no tests" in command("policy", "test")[2]
+
+
 def test_nothing_to_test(command: Command, tmp_path: Path) -> None:
     """A file without tests needs a snapshot."""
     path = write_policy(tmp_path, CLEANUP)

@@ -91,8 +91,9 @@ async def test_secret_of_another_host(fake: FakeLosant, connect: Connect) -> Non
     found = await investigate(read_claims(Secret(secret)), await connect(secret))
 
     assert ("unknown", ()) == (found.check.state, fake.requests)
-    assert "it was issued by evil.example.com, and it is not sent to api.losant.com" == (
-        found.check.reason
+    assert found.check.reason == (
+        "it was issued by evil.example.com, and it is not sent to api.losant.com: check it with a "
+        "client of its API if you trust that"
     )
 
 
