@@ -60,7 +60,9 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "The token that this client uses": "The token in use",
         "Use a client for the same base URL": _SAME_URL,
         "but the client uses": "but this command uses",
+        "Apply it with apply.": "Apply it with losant-tokens apply.",
         "CommandSink.command": "--to-command",
+        "Pass it to jobs.rotate": "Pass it to losant-tokens rotate --plan",
         "check it with a client of its API if you trust that": (
             "choose its API with --account or LOSANT_API_URL if you trust that"
         ),

@@ -116,9 +116,8 @@ def show_outcome(rotation: jobs.Rotation, options: Sequence[str] = ()) -> None:
         print_warning(f"{more} more have a problem: losant-tokens rotate list --json")
     for token in rotation.tokens:
         for token_id in _uncertain_ids(token):
-            print_advice(
-                f"{token_id} may have been delivered, so it is kept until another successor is."
-            )
+            end = "another is delivered" if token.needs_sink else "the old token is deactivated"
+            print_advice(f"{token_id} may have been delivered, so it is kept until {end}.")
     if any(token.stage is RotationStage.RETIRED for token in rotation.tokens):
         print_status("The old tokens are in quarantine: losant-tokens quarantine list")
     unfinished = [token for token in rotation.tokens if token.needs_sink]

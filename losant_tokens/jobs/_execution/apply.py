@@ -99,8 +99,8 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     )
     if plan.header.action == "rotate":
         raise PlanRefused(
-            f"{plan.path} is a plan to rotate tokens, and this would create no successors. Pass it "
-            f"to jobs.rotate."
+            f"{plan.path} is a plan to rotate tokens, and this would create no successors. "
+            f"Pass it to jobs.rotate."
         )
     plan.check(client.base_url, None, plan.header.created_at)  # The age is checked later.
     path = Path(journal) if journal is not None else journal_path(plan)

@@ -103,7 +103,7 @@ def test_plan_to_command(fake: FakeLosant, command: Command, tmp_path: Path) -> 
     assert (code, "losant-tokens rotate --plan p.jsonl --expires 90d" in err) == (0, True)
     assert "* rotate" in command("plan", "show", "p.jsonl", "--full")[1]
     code, _, err = command("apply", "p.jsonl", "--yes")
-    assert (code, "is a plan to rotate tokens" in err) == (4, True)
+    assert (code, "Pass it to losant-tokens rotate --plan." in err) == (4, True)
     sink = "sh -c 'cat > $LOSANT_TOKEN_NAME.txt'"
 
     code, _, _ = command("rotate", "--plan", "p.jsonl", *DAYS, *NOW, "--to-command", sink)
@@ -250,9 +250,11 @@ def test_uncertain_delivery(fake: FakeLosant, command: Command) -> None:
 
     code, _, err = command("rotate", CI, "--expires", "2099-01-01", "--yes", "--to-command", sink)
 
-    assert (code, "may have been delivered, so it is kept until" in err) == (3, True)
+    assert (code, "may have been delivered, so it is kept until another is" in err) == (3, True)
+    _, _, err = command("rotate", "resume", "last", "--to-command", "sh -c 'cat > /dev/null'")
+    assert "may have been delivered, so it is kept until the old token is deactivated" in err
     assert command("rotate", "cancel", "last", "--yes")[0] == 0
-    assert len(named(fake, "ci-1")) == 2
+    assert len(named(fake, "ci-1")) == 3
 
 
 def test_token_in_use(fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
