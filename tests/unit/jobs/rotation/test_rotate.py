@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import attrs
 import httpx
 import pytest
 from attrs import evolve
@@ -108,7 +107,7 @@ async def test_overlap(world: World) -> None:
 
     assert stages(rotation) == stages(again) == ["delivered"]
     assert rotation.next_due_at == rotation.due_at(rotation.tokens[0])
-    planned = attrs.evolve(rotation.tokens[0], delivered_at=None)
+    planned = evolve(rotation.tokens[0], delivered_at=None)
     assert (rotation.due_at(planned), rotation.is_due(planned, datetime.now(UTC))) == (None, False)
     assert rotation.next_due_at is not None
     assert not rotation.is_complete
