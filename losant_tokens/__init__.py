@@ -12,6 +12,7 @@ from losant_tokens._version import __version__
 
 __all__ = [
     "NEVER",
+    "AccountClient",
     "ApiToken",
     "ApiTokenPatch",
     "ApiTokenPost",
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
         AuditLogTarget,
     )
     from losant_tokens._call_options import RequestOptions
-    from losant_tokens._client import AsyncClient
+    from losant_tokens._client import AccountClient, AsyncClient
     from losant_tokens._durations import parse_duration
     from losant_tokens._models import (
         ApiToken,
@@ -141,7 +142,7 @@ else:
             "UserOauthTokenPatch",
             "UserOauthTokenPost",
         ),
-        "_client": ("AsyncClient",),
+        "_client": ("AccountClient", "AsyncClient"),
         "_models": (
             "ApiToken",
             "ApiTokens",

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Never, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Generic, Never, Self, TypedDict, TypeVar, Unpack
 
 import httpx
 from anyio import to_thread
+from attrs import define, field
 
 from losant_tokens import _validators as validators
 from losant_tokens._codec import codec
@@ -49,7 +49,7 @@ from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transports import httpx_transport
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._version import __version__
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import ClientStateError, ValidationError
 
 if TYPE_CHECKING:
     from losant_tokens.accounts import Account
@@ -214,47 +214,43 @@ class AsyncClient:
         self.auth = AuthResource(self._session)
 
     @classmethod
-    @asynccontextmanager
-    async def for_account(
+    def for_account(
         cls,
         account: "Account | str",
         *,
         config: str | os.PathLike[str] | None = None,
         **settings: Unpack[ClientSettings],
-    ) -> AsyncIterator[Self]:
-        """Open a client for an account in the configuration file.
+    ) -> "AccountClient[Self]":
+        """Return a client for an account in the configuration file, to be opened.
 
-        Use it with `async with`. The result is not a client: it has neither calls nor `open`.
-
-        The token is read when the block starts, without blocking the event loop: from a variable, a
-        file, a command or the keyring. It is sent only to the base URL of the account. Neither
-        `LOSANT_API_TOKEN` nor `LOSANT_API_URL` is used.
+        Open it with `async with`, or with `AccountClient.open`. The token is read then, without
+        blocking the event loop: from a variable, a file, a command or the keyring. It is sent only
+        to the base URL of the account. Neither `LOSANT_API_TOKEN` nor `LOSANT_API_URL` is used.
 
         Args:
             account: The account, or its name.
             config: The configuration file, if `account` is a name. Default: `config_path()`.
             **settings: The arguments of `AsyncClient`, without `token` and `base_url`.
 
-        Yields:
-            The open client.
-
-        Raises:
-            ConfigError: The configuration file cannot be used, or does not have the account.
-            TokenUnavailable: The token cannot be read.
-            ValidationError: A setting has a wrong type or value.
+        Returns:
+            The client to open. Errors are raised when it is opened.
 
         Example::
 
             async with AsyncClient.for_account("prod", timeout=10) as client:
                 page = await client.user_api_tokens.get()
         """
-        from losant_tokens import accounts  # noqa: PLC0415 -- most clients use no account
 
-        if not isinstance(account, accounts.Account):
-            account = await to_thread.run_sync(accounts.find, account, config)
-        token = await account.read_token()
-        async with cls(token, base_url=account.base_url, **settings) as client:
-            yield client
+        async def make() -> Self:
+            from losant_tokens import accounts  # noqa: PLC0415 -- most clients use no account
+
+            found = account
+            if not isinstance(found, accounts.Account):
+                found = await to_thread.run_sync(accounts.find, found, config)
+            token = await found.read_token()
+            return cls(token, base_url=found.base_url, **settings)
+
+        return AccountClient(make)
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:
         """Return the tokens of an owner, for code that works for all four kinds of owners.
@@ -412,6 +408,57 @@ class AsyncClient:
             f"{session.in_flight} of {session.max_connections} connections in use, "
             f"{scope_text if session.credential.secret else 'no token'}>"
         )
+
+
+_ClientT = TypeVar("_ClientT", bound=AsyncClient)
+
+
+@define(eq=False)
+class AccountClient(Generic[_ClientT]):
+    """A client for an account, whose token is read when it is opened. Open it once.
+
+    `AsyncClient.for_account` returns it.
+    """
+
+    _make: Callable[[], Awaitable[_ClientT]] = field(repr=False)
+    _was_opened: bool = field(init=False, default=False)
+    _client: _ClientT | None = field(init=False, default=None, repr=False)
+
+    async def open(self) -> _ClientT:
+        """Read the token, and return the open client. Close that client at the end.
+
+        Raises:
+            ClientStateError: The client was opened before.
+            ConfigError: The configuration file cannot be used, or does not have the account.
+            TokenUnavailable: The token cannot be read.
+            ValidationError: A setting has a wrong type or value.
+
+        Example::
+
+            client = await AsyncClient.for_account("prod").open()
+            try:
+                print(await client.user_api_tokens.get())
+            finally:
+                await client.aclose()
+        """
+        if self._was_opened:
+            raise ClientStateError("This client of an account was opened before. Create a new one.")
+        self._was_opened = True
+        client = await self._make()
+        return await client.open()
+
+    async def __aenter__(self) -> _ClientT:
+        self._client = await self.open()
+        return self._client
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._client is not None  # noqa: S101 -- it was opened
+        await self._client.aclose()
 
 
 def _secret_or_environment(token: str | Secret | None) -> Secret | None:

@@ -17,7 +17,7 @@ from losant_tokens.accounts import (
     FileToken,
     TokenUnavailable,
 )
-from losant_tokens.errors import LosantError, ValidationError
+from losant_tokens.errors import ClientStateError, LosantError, ValidationError
 from losant_tokens.testing import FakeLosant
 from tests.integration.test_secrets_in_tracebacks import BEARER, held
 
@@ -123,6 +123,18 @@ async def test_an_account_without_a_url(monkeypatch: pytest.MonkeyPatch) -> None
 
     async with AsyncClient.for_account(account) as client:
         assert client.base_url == "https://api.losant.com"
+
+
+async def test_open_without_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of an account can be opened without a block, once."""
+    monkeypatch.setenv("LOSANT_TEST", "x")
+    unopened = AsyncClient.for_account(Account(name="prod", token=EnvironmentToken("LOSANT_TEST")))
+
+    client = await unopened.open()
+    assert client.is_open
+    with pytest.raises(ClientStateError, match="was opened before"):
+        await unopened.open()
+    await client.aclose()
 
 
 async def test_reading_a_token_does_not_block() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import assert_type
 
-from losant_tokens import AsyncClient, Owner, Secret, accounts
+from losant_tokens import AccountClient, AsyncClient, Owner, Secret, accounts
 
 
 async def client(account: accounts.Account) -> None:
@@ -11,6 +11,9 @@ async def client(account: accounts.Account) -> None:
         assert_type(opened, AsyncClient)
     async with AsyncClient.for_account("prod", config="config.toml", timeout=1) as named:
         assert_type(named, AsyncClient)
+    unopened = AsyncClient.for_account("prod")
+    assert_type(unopened, AccountClient[AsyncClient])
+    assert_type(await unopened.open(), AsyncClient)
 
 
 async def account() -> None:
