@@ -541,6 +541,7 @@ def test_discovered_owners_that_refuse_their_list(
     options = ("--account", "prod", "--expires-within", "30d", "--to-command", "cat", "--dry-run")
     code, _, err = command("notify", *options)
     assert (code, f"the tokens of {discovering} are missing" in err) == (3, True)
+    assert command("notify", *options, "--owner", discovering)[0] == 1
 
 
 def test_missing_configuration_file(command: Command, tmp_path: Path) -> None:
