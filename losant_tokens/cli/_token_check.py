@@ -39,7 +39,10 @@ async def check_token(client: AsyncClient, owners: Iterable[Owner]) -> TokenChec
     candidates = (*owners, Owner.user(), Owner.user_oauth())
     allowed = [one for one in candidates if client.tokens(one).refusal("page") is None]
     if not allowed:
-        return TokenCheck("not checked", "its scopes allow no list of tokens")
+        return TokenCheck(
+            "not checked",
+            "its scopes allow no list of tokens; --scope-check off asks the API anyway",
+        )
     try:
         await client.tokens(allowed[0]).page(per_page=1)
     except (Forbidden, NotFound) as error:

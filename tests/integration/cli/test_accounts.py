@@ -298,7 +298,12 @@ def test_an_account_as_an_argument(command: Command, name: str) -> None:
         ),
         (
             ["device.get", "all.Device"],
-            ["Check: not checked: its scopes allow no list of tokens"],
+            [
+                (
+                    "Check: not checked: its scopes allow no list of tokens; --scope-check off "
+                    "asks the API anyway"
+                )
+            ],
         ),
     ],
 )
