@@ -58,5 +58,8 @@ intersphinx_mapping = inventories.mapping(
 intersphinx_timeout = 5
 nitpicky = True
 # A type variable has no page.
-_TYPE_VARIABLES = [("py:class", "losant_tokens.sinks._deliveries.Delivered_contra")]
+_TYPE_VARIABLES = [
+    ("py:class", "losant_tokens._client._ClientT"),
+    ("py:class", "losant_tokens.sinks._deliveries.Delivered_contra"),
+]
 nitpick_ignore = inventories.optional() + _TYPE_VARIABLES
