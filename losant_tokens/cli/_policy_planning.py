@@ -135,8 +135,11 @@ def _check_guards(
 
 
 def _warnings_of(cleanup: policy.Cleanup) -> Mapping[str, policy.WarningRecord]:
-    """Return the tokens of a clean-up that were warned about; none without a state folder."""
-    folder = existing_state_folder()
+    """Return the tokens of a clean-up that were warned about; none without a state folder.
+
+    A clean-up that does not warn needs no ledger, so a damaged one does not stop it.
+    """
+    folder = existing_state_folder() if cleanup.warns else None
     return {} if folder is None else policy.WarningLedger(folder / WARNINGS).warned(cleanup)
 
 

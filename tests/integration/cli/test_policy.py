@@ -121,6 +121,19 @@ def test_guards(command: Command, folder: Path, options: str, code: int, message
     assert (found, message in err) == (code, True)
 
 
+def test_damaged_ledger(command: Command, folder: Path) -> None:
+    """A damaged ledger of warnings stops a ladder, and no clean-up that does not warn."""
+    write_policy(folder, CI + STALE)
+    ledger = folder / "state" / "losant-tokens" / "policy-warnings.json"
+    ledger.parent.mkdir(parents=True, mode=0o700)
+    ledger.write_text("[]")
+    ledger.chmod(0o600)
+
+    assert command("plan", "--policy", "old-ci")[0] == 0
+    code, _, err = command("plan", "--policy", "stale")
+    assert (code, "policy-warnings.json cannot be read" in err) == (1, True)
+
+
 def test_missing_file(command: Command, folder: Path) -> None:
     """Without a policy file, the error names the option; a file of rules has no clean-ups."""
     code, _, err = command("plan", "--policy", "x")
