@@ -62,9 +62,9 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
         errors.TooManyRequests: "wait a minute, then try again",
         errors.ServerError: "the server failed; try again later",
         errors.ConfigurationError: "change that setting, then run the command again",
-        errors.ConnectFailed: "check the network and LOSANT_API_URL",
+        errors.ConnectFailed: "check the network, and LOSANT_API_URL or the url of --account",
         errors.ResponseTooLarge: "request fewer tokens at a time",
-        errors.ResponseError: "check that LOSANT_API_URL is the API of Losant",
+        errors.ResponseError: "check that LOSANT_API_URL or --account is the API of Losant",
     }
 )
 
@@ -82,7 +82,7 @@ def explain(error: errors.LosantError) -> CommandError:
         is_evidence = isinstance(error, sys.modules["losant_tokens.jobs"].EvidenceError)
         return BlockedError(message, _EVIDENCE_HINT if is_evidence else "")
     if mistakes := getattr(error, "mistakes", ()):  # of a ConfigError
-        return CommandError(message.partition(": ")[0], details=mistakes)
+        return CommandError(message.partition(": ")[0], details=map(with_options, mistakes))
     if _is_missing_config(error):
         return CommandError(message, _CONFIG_HINT)
     if isinstance(error, errors.ValidationError):

@@ -61,6 +61,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "Use a client for the same base URL": _SAME_URL,
         "but the client uses": "but this command uses",
         "Apply it with apply.": "Apply it with losant-tokens apply.",
+        "Owner.id must be": "the ID of an owner must be",
         "CommandSink.command": "--to-command",
         "Pass it to jobs.rotate": "Pass it to losant-tokens rotate --plan",
         "check it with a client of its API if you trust that": (

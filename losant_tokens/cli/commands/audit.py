@@ -120,6 +120,8 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
                 _write_parts(result, "json" if json else "csv")
             elif not quiet:
                 _write_table(result, limit)
+                if html is None and sum(result.tokens_by_severity.values()) > limit:
+                    print_status("To see all tokens with findings, pass --html FILE or --csv.")
             if html is not None:
                 print_status(f"Open it in a browser: {saved['html']}")
             return _exit_code(result, fail_on)

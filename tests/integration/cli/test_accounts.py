@@ -115,16 +115,18 @@ def test_the_suggested_command_repeats_the_account(
 
 def test_mistakes_in_the_file(command: Command, config: Path) -> None:
     """Each mistake is one line below the error, and no request is sent."""
-    config.write_text('colour = 1\n[accounts.prod]\nurl = "x"\n')
+    config.write_text('colour = 1\n[accounts.prod]\nurl = "x"\nowners = ["application:1"]\n')
 
     code, out, err = command("list", "--account", "prod")
+    problem = "the ID of an owner must be 24 hexadecimal digits"
     assert (code, out, err.splitlines()) == (
         1,
         "",
         [
-            f"losant-tokens: error: The configuration file {config} has 3 mistakes",
+            f"losant-tokens: error: The configuration file {config} has 4 mistakes",
             "accounts.prod.token: is missing",
             "accounts.prod.url: The base URL must start with https://, but it is 'x'",
+            f"accounts.prod.owners[0]: {problem}, but it is '1'",
             "colour: there is no such setting. The settings are accounts, default_account.",
         ],
     )

@@ -43,7 +43,7 @@ def test_table(tokens: FakeLosant, command: Command) -> None:
     """The table ranks the rules and the tokens by severity, and text of the server is data."""
     code, out, err = command("audit", "--limit", "1")
 
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "To see all tokens with findings, pass --html FILE or --csv.\n")
     assert "Audited 3 tokens of 1 owner.\n2 tokens have findings, by the worst one: 1 high," in out
     assert "The worst 1 of 2 tokens with findings:" in out
     rows = [line.split() for line in out.splitlines() if line.startswith(("high", "medium"))]
@@ -75,6 +75,14 @@ def _plain(line: str) -> str:
 def test_no_findings(fake: FakeLosant, service: str, command: Command) -> None:
     """An account without findings is reported in a sentence."""
     assert command("audit")[1] == "Audited 0 tokens of 1 owner.\nNo token has a finding.\n"
+
+
+def test_more_tokens_than_the_limit(tokens: FakeLosant, command: Command, tmp_path: Path) -> None:
+    """If the table leaves out tokens, the command names the options that show all of them."""
+    assert "To see all" in command("audit", "--limit", "1")[2]
+    assert command("audit", "--limit", "3")[2] == ""
+    _, _, err = command("audit", "--limit", "1", "--html", str(tmp_path / "a.html"))
+    assert "To see all" not in err
 
 
 def test_quiet(tokens: FakeLosant, command: Command) -> None:

@@ -412,7 +412,7 @@ def test_create_with_an_unreadable_response(
     code, out, err = command("create", "ci", "--expires", "never")
 
     assert (code, out) == (1, "")
-    assert "hint: check that LOSANT_API_URL is the API of Losant\n" in err
+    assert "hint: check that LOSANT_API_URL or --account is the API of Losant\n" in err
 
 
 def test_create_interrupted(
