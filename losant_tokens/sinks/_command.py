@@ -16,13 +16,14 @@ asyncio before Python 3.12 waits for the end of the output.
 import array
 import contextlib
 import fcntl
+import io
 import os
 import re
 import shlex
 import shutil
 import signal
 import termios
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import anyio
@@ -70,12 +71,17 @@ def _arguments(command: str | Sequence[str]) -> tuple[str, ...]:
     raise ValidationError(f"CommandSink.command {problem}")
 
 
-def _words(command: str) -> list[str]:
-    """Return the words of a command with their quotation marks."""
-    try:
-        return shlex.split(command, posix=False)
-    except ValueError:  # It has an escaped quotation mark.
-        return []
+def _words(command: str) -> Iterator[str]:
+    """Yield the words of a valid command with their quotation marks and backslashes."""
+    # Without `posix`, shlex knows no backslashes, and would take an escaped mark for the end of a
+    # quotation.
+    source = io.StringIO(command)
+    lexer = shlex.shlex(source, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    start = 0
+    while lexer.get_token() is not None:
+        yield command[start : source.tell()].strip()
+        start = source.tell()
 
 
 def _secrets(secrets: Iterable[Secret | str]) -> tuple[Secret, ...]:

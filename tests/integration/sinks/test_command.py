@@ -165,6 +165,7 @@ def test_cancelled(run: Run, tmp_path: Path) -> None:
         ("cat 'x", "has a quotation mark that is not closed"),
         ("cat | sort", "runs without a shell, which | needs. Write sh -c 'COMMAND', or quote"),
         ("cat > x.txt", "runs without a shell, which > needs"),
+        (r"cat \"x\" 2>&1", "runs without a shell, which 2>&1 needs"),
         ("", "must name a program"),
         ([], "must name a program"),
         (["cat", 1], "must be a string or a list of strings"),
@@ -180,7 +181,13 @@ def test_command_is_checked(command: Any, problem: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "last"),
-    [("tr '|' x", "x"), ("sh -c 'cat | sort'", "cat | sort"), ('tee "\\" \'"', "\" '")],
+    [
+        ("tr '|' x", "x"),
+        ("sh -c 'cat | sort'", "cat | sort"),
+        (r'sh -c "echo \"$X\" > t"', 'echo "$X" > t'),
+        (r"tr x \>", ">"),
+        ('tee "\\" \'"', "\" '"),
+    ],
 )
 def test_a_quoted_operator_of_a_shell_is_an_argument(command: str, last: str) -> None:
     """Only an operator of a shell without quotation marks is refused."""
