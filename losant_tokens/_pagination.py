@@ -312,6 +312,9 @@ class Listing(AsyncIterator[T], Generic[T]):
 
     Attributes:
         progress: How much of the list has been read, and the problems of the list.
+        warns: Whether each new problem is a `PaginationDriftWarning`. Set it to False if you read
+            `progress.problems` yourself. `warnings.catch_warnings` is not for concurrent tasks,
+            because they would restore each other's filters.
     """
 
     def __init__(
@@ -325,6 +328,7 @@ class Listing(AsyncIterator[T], Generic[T]):
         query: Mapping[str, str] = _NO_QUERY,
     ) -> None:
         self.progress = ListingProgress(operation, per_page, query)
+        self.warns = True
         self._read = read
         self._reads_ahead = reads_ahead
         self._changes = changes
@@ -347,7 +351,7 @@ class Listing(AsyncIterator[T], Generic[T]):
             if self._has_ended:
                 raise StopAsyncIteration
             await self._load_page()
-            if text := self._new_problems():
+            if self.warns and (text := self._new_problems()):
                 # This level is the line that reads from the iterator.
                 warnings.warn(text, PaginationDriftWarning, stacklevel=2)
         return self._items.popleft()

@@ -59,6 +59,7 @@ async def discover_owners(
             listing = client.applications.iter(org_id=org_id)
         else:
             listing = client.applications.iter()
+        listing.warns = False
         make = Owner.instance if kind == "instances" else Owner.application
         try:
             async with aclosing(listing):

@@ -1,6 +1,5 @@
 """`run`: list the tokens of many accounts, and decide the findings."""
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,6 @@ from losant_tokens.audit._rules import AuditRule, enabled_rules, rules_of
 from losant_tokens.audit._store import Place, Store
 from losant_tokens.errors import (
     LosantError,
-    PaginationDriftWarning,
     ServerError,
     TokenExpired,
     TooManyRequests,
@@ -338,9 +336,7 @@ def _opened(
 
 async def _owners(target: Target, client: AsyncClient) -> tuple[tuple[Owner, ...], str | None]:
     """Return the owners of an account, and why some of them are not known, if so."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PaginationDriftWarning)  # It is one of the problems.
-        found = await accounts.discover_owners(client, target.discover)
+    found = await accounts.discover_owners(client, target.discover)
     problems = [f"the list of {name}: {problem}" for name, problem in found.problems.items()]
     unknown = f"not all owners are known: {'; '.join(problems)}" if problems else None
     return tuple(dict.fromkeys((*target.owners, *found))), unknown

@@ -4,7 +4,6 @@ This answers "by whom" in a comparison of two audits, and decides nothing. So a 
 while it is read is no problem here.
 """
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from attrs import field, frozen
 
 from losant_tokens import AsyncClient, AuditLogFilter, AuditLogRequest
-from losant_tokens.errors import PaginationDriftWarning
 from losant_tokens.jobs import LastSeen
 
 _RESOURCES = ("applicationApiToken", "instanceApiToken", "userApiToken")
@@ -53,11 +51,10 @@ async def token_changes(client: AsyncClient, seen: LastSeen) -> TokenChanges:
             filter=AuditLogFilter(request=[AuditLogRequest(resource=one) for one in _RESOURCES]),
             **{name: time for name, time in window.items() if time is not None},  # type: ignore[arg-type]  # the names are options
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PaginationDriftWarning)
-            async with aclosing(listing):
-                async for entry in listing:
-                    _add(entry, changed, deleted)
+        listing.warns = False
+        async with aclosing(listing):
+            async for entry in listing:
+                _add(entry, changed, deleted)
     return TokenChanges(changed, deleted)
 
 

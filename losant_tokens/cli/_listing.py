@@ -6,7 +6,6 @@ its result is certain to be the same, or has to be filtered again here.
 """
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from losant_tokens.cli._errors import explain
 from losant_tokens.cli._evidence import read_last_seen
 from losant_tokens.cli._job_options import RuleOptions
 from losant_tokens.cli._token_columns import COLUMNS, SEEN, ListedToken
-from losant_tokens.errors import Forbidden, NotFound, PaginationDriftWarning, ScopeError
+from losant_tokens.errors import Forbidden, NotFound, ScopeError
 from losant_tokens.jobs import Rule
 
 _MAX_PER_PAGE = 1000
@@ -101,16 +100,15 @@ class ListQuery:
             return
         before = found.matched
         listing = client.tokens(owner).iter(**self._parameters(owner, found.rule))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PaginationDriftWarning)  # Printed below.
-            async with aclosing(listing):
-                async for token in listing:
-                    found.add(ListedToken(token, owner, found.time(client)))
-                    total = None if found.rule is not None else listing.progress.total_count
-                    if found.is_full and (total is not None or not self.needs_total):
-                        # The API states the number of tokens on each page.
-                        found.matched = before + (total or 0)
-                        break
+        listing.warns = False  # The problems are printed below.
+        async with aclosing(listing):
+            async for token in listing:
+                found.add(ListedToken(token, owner, found.time(client)))
+                total = None if found.rule is not None else listing.progress.total_count
+                if found.is_full and (total is not None or not self.needs_total):
+                    # The API states the number of tokens on each page.
+                    found.matched = before + (total or 0)
+                    break
         for problem in listing.progress.problems:
             print_warning(f"tokens may be missing, or listed twice: {problem}")
 

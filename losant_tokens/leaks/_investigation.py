@@ -4,7 +4,6 @@ The secret is sent to the base URL of its client and nowhere else, and only if t
 other host. A forged secret could name the host of an attacker.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -25,7 +24,6 @@ from losant_tokens.errors import (
     Forbidden,
     LosantError,
     NotFound,
-    PaginationDriftWarning,
     ScopeError,
     Unauthorized,
     ValidationError,
@@ -266,14 +264,13 @@ class _Lists:
             for owner in pending:
                 await self._read_list(client, owner, via)
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PaginationDriftWarning)  # It is kept as a problem.
-            async with anyio.create_task_group() as tasks:
-                for _ in range(_CONCURRENCY):
-                    tasks.start_soon(work)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(_CONCURRENCY):
+                tasks.start_soon(work)
 
     async def _read_list(self, client: AsyncClient, owner: Owner, via: Via) -> None:
         listing = client.tokens(owner).iter()
+        listing.warns = False
         try:
             async with aclosing(listing):
                 async for token in listing:

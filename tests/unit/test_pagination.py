@@ -404,6 +404,15 @@ async def test_the_line_of_a_warning() -> None:
     assert ["            await anext(listing)\n"] == lines
 
 
+async def test_no_warnings() -> None:
+    """A reader that reads the problems itself can turn the warnings of its listing off."""
+    async with Server(boasting).client() as client:
+        listing = client.user_api_tokens.iter(per_page=10)
+        listing.warns = False
+        await anext(listing)
+    assert listing.progress.problems
+
+
 async def test_warnings_as_errors() -> None:
     """If warnings are errors, the reader can continue, and no item is lost."""
     async with Server(boasting).client() as client:

@@ -66,7 +66,6 @@ async def test_a_list_that_fails(fake: FakeLosant) -> None:
     assert list(found.problems) == ["applications"]
 
 
-@pytest.mark.filterwarnings("ignore::losant_tokens.errors.PaginationDriftWarning")
 async def test_a_list_that_contradicts_itself(fake: FakeLosant) -> None:
     """A list with another number of items than it states is reported: an owner may be missing."""
     item = {"id": ONE, "name": "Greenhouse"}
