@@ -89,6 +89,11 @@ def find_cleanup(path: Path | None, name: str) -> policy.Cleanup:
         UsageError: There is no such clean-up.
         CommandError: The file has mistakes, or cannot be read.
     """
+    if path is None and name.endswith(".toml"):
+        raise UsageError(
+            f"{escaped(name)} is a file, and this needs the name of a clean-up",
+            f"name the file: CLEANUP --policy-file {escaped(name)}",
+        )
     path = path or DEFAULT_FILE
     loaded = valid_policy(path, "name the policy file: --policy-file FILE")
     names = [one.name for one in loaded.cleanups]

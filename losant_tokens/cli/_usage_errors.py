@@ -38,6 +38,7 @@ _SYNONYMS: Mapping[str, str] = MappingProxyType(
 )
 # Other programs take the name of an account as an argument.
 _OF_ACCOUNTS = ("account check", "whoami")
+_MIN_PREFIX = 3  # characters; a shorter beginning of a name suggests nothing
 # The messages of the validators of cyclopts for numbers.
 _LIMIT = re.compile(r"Must be (?P<comparison>>=|>|<=|<) (?P<limit>\S+)\.")
 _LIMITS: Mapping[str, str] = MappingProxyType(
@@ -102,10 +103,16 @@ def unknown_command(command: str, word: str) -> UsageError:
 
 
 def nearest_name(typed: str, names: Iterable[str]) -> str | None:
-    """Return the name that is most like the one that was typed, or None if none is like it."""
+    """Return the name that is most like the one that was typed, or None if none is like it.
+
+    The only name that begins with it is like it.
+    """
     plain = {name.strip("-"): name for name in names}
-    matches = get_close_matches(typed.lower().strip("-"), plain, n=1)
-    return plain[matches[0]] if matches else None
+    word = typed.lower().strip("-")
+    matches = get_close_matches(word, plain, n=1)
+    if not matches and len(word) >= _MIN_PREFIX:
+        matches = [name for name in plain if name.startswith(word)]
+    return plain[matches[0]] if len(matches) == 1 else None
 
 
 def quoted(value: str) -> str:

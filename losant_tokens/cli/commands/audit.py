@@ -283,6 +283,7 @@ def diff_audits(
         FailOn, Parameter(help="Exit with code 5 if a new finding has SEVERITY or more.")
     ] = None,
     json: Annotated[Json, Parameter(help="Write the differences as JSON.")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compare two audits."""
     from losant_tokens import audit
@@ -299,6 +300,9 @@ def diff_audits(
             f"the tokens of {owner} in the account {account} are not compared, because only one of "
             f"the audits has all of them"
         )
-    write_parts(diff.json_parts() if json else diff_lines(diff, Page.of(sys.stdout)))
+    if json:
+        write_parts(diff.json_parts())
+    elif not quiet:
+        write_parts(diff_lines(diff, Page.of(sys.stdout)))
     differs = exit_code and bool(diff.changes)
     return EXIT_CHANGES if differs or _reaches(diff.worst_new, fail_on) else 0

@@ -319,6 +319,14 @@ def test_exit_code_of_diff(command: Command, audits: tuple[str, str]) -> None:
     assert [json.loads(out)["totals"] for _, out, _ in results] == [totals] * 4
 
 
+def test_quiet_diff(command: Command, audits: tuple[str, str]) -> None:
+    """`--quiet` leaves only the exit code if both audits list the same owners."""
+    both = (audits[1], audits[1])
+    assert command("audit", "diff", *both, "--exit-code", "--quiet") == (0, "", "")
+    code, out, _ = command("audit", "diff", *audits, "--exit-code", "--quiet")
+    assert (code, out) == (5, "")
+
+
 def test_diff_of_other_files(command: Command, tmp_path: Path) -> None:
     """A file that is no audit is refused in one line."""
     path = tmp_path / "x.json"

@@ -100,6 +100,7 @@ def test_evidence(command: Command, folder: Path, fake: FakeLosant) -> None:
             2,
             'no clean-up "old-c". Did you mean old-ci?\nhint: its clean-ups are old-ci',
         ),
+        ("--policy x.toml", 2, "hint: name the file: CLEANUP --policy-file x.toml"),
         ("--policy-file policy.toml", 2, "--policy-file and --step need the name of a clean-up"),
         ("--policy old-ci --action delete", 2, "--action cannot be combined with --policy"),
         ("--policy old-ci --allow-majority", 2, "--allow-majority cannot be combined with"),

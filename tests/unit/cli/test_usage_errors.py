@@ -247,11 +247,16 @@ def test_files_that_cannot_be_read(
 
 
 @pytest.mark.parametrize(
-    ("typed", "expected"), [("--nam", "--name"), ("--NAME", "--name"), ("--zzz", None)]
+    ("typed", "expected"),
+    [
+        *(("--nam", "--name"), ("--NAME", "--name"), ("--zzz", None)),
+        *(("--all", "--all-accounts"), ("--al", None), ("--old", None)),
+    ],
 )
 def test_nearest_name(typed: str, expected: str | None) -> None:
-    """The nearest name ignores dashes and case."""
-    assert nearest_name(typed, ["--name", "--status"]) == expected
+    """The nearest name ignores dashes and case. The only name that begins as typed is near."""
+    names = ["--name", "--status", "--all-accounts", "--old-majority", "--old-unmatched"]
+    assert nearest_name(typed, names) == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [("a", "'a'"), ("it's", '"it\'s"')])
