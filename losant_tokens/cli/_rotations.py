@@ -19,7 +19,7 @@ from losant_tokens.cli._console import (
 )
 from losant_tokens.cli._errors import EXIT_SOME_FAILED, BlockedError, UsageError
 from losant_tokens.cli._event_loop import report_retries, run_until_stopped
-from losant_tokens.cli._format import format_count
+from losant_tokens.cli._format import format_count, format_number
 from losant_tokens.cli._id_prefixes import item_with_id
 from losant_tokens.cli._job_options import RuleOptions, SafetyOptions
 from losant_tokens.cli._json import as_json
@@ -90,6 +90,17 @@ def due_rotations() -> list[jobs.Rotation]:
     now = _now()
     rotations = all_rotations()
     return [one for one in rotations if any(one.is_due(token, now) for token in one.tokens)]
+
+
+def report_interrupted() -> None:
+    """Print how many rotations wait for somebody to resume them with a sink."""
+    waiting = [one for one in all_rotations() if one.needs_sink and not one.is_running]
+    if waiting:
+        verb = "is" if len(waiting) == 1 else "are"
+        print_status(
+            f"{format_number(len(waiting), 'rotation')} {verb} interrupted: "
+            f"losant-tokens rotate list"
+        )
 
 
 def _now() -> datetime:

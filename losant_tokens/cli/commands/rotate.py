@@ -140,7 +140,9 @@ def resume_rotation(
             if not found:
                 print_status("No rotation is due.")
             # A nightly run has no sink, so it only deactivates old tokens.
-            return max((rotator.resume(one, None) for one in found), default=0)
+            code = max((rotator.resume(one, None) for one in found), default=0)
+            _rotations.report_interrupted()
+            return code
         one = _rotations.find_rotation(rotation)
         count = sum(token.needs_sink for token in one.tokens)
         chosen = None

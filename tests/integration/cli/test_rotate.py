@@ -121,6 +121,7 @@ def test_failed_command(fake: FakeLosant, command: Command, tmp_path: Path) -> N
     assert "To continue: losant-tokens rotate resume " in err
     code, out, err = command("rotate", "list")
     assert ("interrupted" in out, "--to-command COMMAND" in err) == (True, True)
+    assert "1 rotation is interrupted: " in command("rotate", "resume", "--due")[2]
     code, out, err = command("rotate", "resume", "last")
     assert (code, out, "pass the same --to-command COMMAND" in err) == (2, "", True)
     (tmp_path / "ok").touch()
