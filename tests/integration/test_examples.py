@@ -75,22 +75,26 @@ def test_bot(fake: FakeLosant) -> None:
     assert "inactive" == next(t.status for t in fake.tokens() if t.id == token.id)
 
 
-def test_rotate_nightly(fake: FakeLosant, tmp_path: Path) -> None:
-    """Tokens that expire soon are rotated, and deactivated on the next night."""
+async def test_rotate_nightly(
+    fake: FakeLosant,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Tokens that expire soon are rotated, and the old ones are deactivated on the next night."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from rotate_nightly import main
+
     old = fake.add_token("ci-soon", expiration_date=NOW + timedelta(days=3))
-    command = ("rotate_nightly.py", str(tmp_path / "state"), "sh", "-c", f"cat > {tmp_path}/secret")
-
-    assert "ci-soon: delivered" in run(*command)
-    made = next(
-        token for token in fake.tokens() if token.secret == (tmp_path / "secret").read_text()
-    )
+    secret = tmp_path / "secret"
+    await main(tmp_path, ["sh", "-c", f"cat > {secret}"])
     fake.clock_offset = timedelta(days=1)
-    assert "ci-soon: retired" in run(*command)
+    await main(tmp_path, ["false"])
 
-    assert (made.name, old.id in {t.id for t in fake.tokens() if t.status == "inactive"}) == (
-        "ci-soon",
-        True,
-    )
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["ci-soon: delivered", "ci-soon: retired", "No token expires soon."]
+    statuses = {token.secret: token.status for token in fake.tokens()}
+    assert (statuses[old.secret], statuses[secret.read_text()]) == ("inactive", "active")
 
 
 async def test_web_app(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> None:
