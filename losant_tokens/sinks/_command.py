@@ -9,6 +9,10 @@ input open, so that a write never fails, and asks the system how many bytes are 
 when the command has ended. Output is read without waiting for its end, because a process that the
 command left in the background may keep it open.
 
+The secret is in the pipe before the command starts. If this process were killed between the start
+and the write, the command would read an empty string, and would replace the secret in the store
+with it.
+
 Rejected: the pipes of anyio, because the frames of their exceptions hold the secret, and because
 asyncio before Python 3.12 waits for the end of the output.
 """
@@ -164,6 +168,7 @@ class CommandSink:
             # Only the ends of this process. A command expects that its own ends block.
             os.set_blocking(stdin.writer, False)
             os.set_blocking(output.reader, False)
+            stdin.fill(delivery.content(self.format))
             process = await self._start(delivery, stdin, output)
             problem = await self._run(process, delivery.content(self.format), stdin, output)
             if problem is None:
@@ -274,6 +279,7 @@ class _Pipe:
     reader: int
     writer: int
     _is_writer_open: bool = True
+    _sent: int = 0
     _is_sent: bool = False
     # The output of a command may repeat the secret, so no traceback shows it.
     _received: bytes = field(default=b"", repr=False)
@@ -298,16 +304,20 @@ class _Pipe:
 
     # --- The standard input of the command ---------------------------------------------------
 
+    def fill(self, content: Secret) -> None:
+        """Write as much as the pipe holds, and close the end for writing if that is everything."""
+        with contextlib.suppress(BlockingIOError):
+            while self._sent < _size(content):
+                self._sent += _write(self.writer, content, self._sent)
+            self._is_sent = True
+            self.close_writer()
+
     async def send(self, content: Secret) -> None:
-        """Write everything, then close the end for writing."""
-        sent = 0
-        while sent < _size(content):
-            try:
-                sent += _write(self.writer, content, sent)
-            except BlockingIOError:
-                await anyio.wait_writable(self.writer)
-        self._is_sent = True
-        self.close_writer()
+        """Write the rest, then close the end for writing."""
+        self.fill(content)
+        while not self._is_sent:
+            await anyio.wait_writable(self.writer)
+            self.fill(content)
 
     @property
     def is_consumed(self) -> bool:

@@ -1,8 +1,11 @@
 """`CommandSink`: the standard input of a command."""
 
+import fcntl
 import os
 import re
 import signal
+import termios
+from array import array
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -58,6 +61,23 @@ def test_standard_input(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     environ = (tmp_path / "environ").read_text()
     assert "LOSANT_TOKEN_NAME=ci $(id)\n" in environ
     assert not [word for word in (SECRET, "token-in-use", "another-token") if word in environ]
+
+
+def test_killed_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this process is killed when the command starts, the command has the whole secret."""
+    held: list[int] = []
+
+    async def killed(_: Any, *, stdin: int, **__: Any) -> None:
+        size = array("i", [0])
+        fcntl.ioctl(stdin, termios.FIONREAD, size)
+        held.extend(size)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(anyio, "open_process", killed)
+    with pytest.raises(KeyboardInterrupt):
+        anyio.run(shell("cat").deliver, DELIVERY)
+
+    assert held == [len(SECRET)]
 
 
 def test_long_message(run: Run, tmp_path: Path) -> None:
