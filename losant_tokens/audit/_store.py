@@ -165,7 +165,7 @@ class Store:
             "GROUP BY place, number, name HAVING total >= ?) USING (place, number, name)",
             (MANY,),
         )
-        # The cursor must not see the updates of its own table, so it is read in batches of ids.
+        # The caller updates scores meanwhile. No index has them yet, so no row of the cursor moves.
         while batch := rows.fetchmany(_BATCH):
             yield from batch
 

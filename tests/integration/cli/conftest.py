@@ -1,6 +1,7 @@
 """The fixtures of the tests of the command."""
 
+from tests.support.clean_ups import state
 from tests.support.command import command, fake, service, terminal
 from tests.support.fast_start import fast_start
 
-__all__ = ["command", "fake", "fast_start", "service", "terminal"]
+__all__ = ["command", "fake", "fast_start", "service", "state", "terminal"]

@@ -8,25 +8,17 @@ import pytest
 
 from losant_tokens.cli._output_checks import is_same_file
 from losant_tokens.testing import FakeLosant
+from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command
 
 CI = ("--named", "ci-*", "--yes")
 
+pytestmark = pytest.mark.usefixtures("state")
+
 
 @pytest.fixture
 def fake() -> FakeLosant:
-    fake = FakeLosant()
-    for number in range(4):
-        fake.add_token(f"ci-{number}")
-    for number in range(9):
-        fake.add_token(f"keep-{number}")
-    return fake
-
-
-@pytest.fixture(autouse=True)
-def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
+    return fake_with_tokens()
 
 
 def changes(fake: FakeLosant) -> int:

@@ -11,6 +11,7 @@ import time_machine
 
 from losant_tokens import jobs
 from losant_tokens.testing import FakeLosant
+from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command
 from tests.support.policies import CLEANUP, LADDER, RULE, write_policy
 
@@ -21,19 +22,12 @@ pytestmark = pytest.mark.usefixtures("service")
 
 @pytest.fixture
 def fake() -> FakeLosant:
-    fake = FakeLosant()
-    for number in range(4):
-        fake.add_token(f"ci-{number}")
-    for number in range(9):
-        fake.add_token(f"keep-{number}")
-    return fake
+    return fake_with_tokens()
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(state: Path, tmp_path: Path) -> Path:
     """Return the working folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

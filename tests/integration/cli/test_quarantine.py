@@ -11,11 +11,14 @@ import pytest
 
 from losant_tokens import jobs
 from losant_tokens.testing import FakeLosant
+from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command
 from tests.support.quarantines import Clock
 
 CI = ("--named", "ci-*", "--yes")
 NO_CLOCK_CHECK = ("--clock-check", "off")
+
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.fixture
@@ -25,20 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def fake(clock: Clock) -> FakeLosant:
-    fake = FakeLosant(now=clock)
-    for number in range(4):
-        fake.add_token(f"ci-{number}", id=f"{number:024x}")
-    for number in range(9):
-        fake.add_token(f"keep-{number}")
-    return fake
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the state folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "state" / "losant-tokens"
+    return fake_with_tokens(clock, ids=True)
 
 
 def inactive(fake: FakeLosant) -> list[str]:

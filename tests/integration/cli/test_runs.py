@@ -11,27 +11,17 @@ import pytest
 from losant_tokens import jobs
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.testing import FakeLosant
+from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command
 
 CI = ("--named", "ci-*")
 
+pytestmark = pytest.mark.usefixtures("state")
+
 
 @pytest.fixture
 def fake() -> FakeLosant:
-    fake = FakeLosant()
-    for number in range(4):
-        fake.add_token(f"ci-{number}", id=f"{number:024x}")
-    for number in range(9):
-        fake.add_token(f"keep-{number}")
-    return fake
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the state folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "state" / "losant-tokens"
+    return fake_with_tokens(ids=True)
 
 
 def interrupted(fake: FakeLosant, command: Command) -> None:

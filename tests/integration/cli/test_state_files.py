@@ -12,27 +12,17 @@ from losant_tokens import jobs
 from losant_tokens.cli import _state_files
 from losant_tokens.cli._errors import CommandError
 from losant_tokens.testing import FakeLosant
+from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command
 
 DAY = timedelta(days=1)
 
+pytestmark = pytest.mark.usefixtures("state")
+
 
 @pytest.fixture
 def fake() -> FakeLosant:
-    fake = FakeLosant()
-    for number in range(4):
-        fake.add_token(f"ci-{number}")
-    for number in range(6):
-        fake.add_token(f"keep-{number}")
-    return fake
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the state folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "state" / "losant-tokens"
+    return fake_with_tokens(kept=6)
 
 
 CI = ("--named", "ci-*")
