@@ -170,9 +170,9 @@ class Retirement:
 
     async def _delete_lost(self, listed: "_Listed") -> None:
         """Delete the successors that a lost response has left."""
-        for owner_token, token_id in listed.lost:
+        for token_id, replaced in listed.lost.items():
             try:
-                await self.client.tokens(owner_token.owner).delete(token_id)
+                await self.client.tokens(replaced.owner).delete(token_id)
             except NotFound as error:
                 if not error.is_from_api:
                     raise
@@ -261,14 +261,14 @@ class _Listed:
         old: The old tokens to deactivate, and the uncertain successors, by their ids.
         known: The ids of all successors that the journal names.
         markers: The token of the rotation for each marker.
-        lost: The lost successors: the token of the rotation, and the id.
+        lost: The token of the rotation for the id of each lost successor.
     """
 
     rotation_id: str
     old: dict[str, RotatedToken]
     known: frozenset[str]
     markers: dict[str, RotatedToken]
-    lost: list[tuple[RotatedToken, str]] = attrs.field(factory=list)
+    lost: dict[str, RotatedToken] = attrs.field(factory=dict)
 
     @classmethod
     def of(
@@ -303,8 +303,6 @@ class _Listed:
             return False
         for marker, planned in self.markers.items():
             if has_marker(token, marker):
-                # A listing that is repeated shows a token twice.
-                if (planned, token.id) not in self.lost:
-                    self.lost.append((planned, token.id))
+                self.lost[token.id] = planned
                 return True
         return False

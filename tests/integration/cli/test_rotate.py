@@ -14,6 +14,7 @@ from losant_tokens import Owner, jobs
 from losant_tokens.cli import _rotation_view, _rotations
 from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.testing import FakeLosant, FakeToken
+from tests.support.audits import token
 from tests.support.command import Command
 
 CI = "575ec7417ae143cd83dc4a95"
@@ -142,7 +143,9 @@ def test_cancel_keeps_what_was_delivered(fake: FakeLosant, command: Command) -> 
     assert {token.status for token in named(fake, "ci-1")} == {"active"}
 
 
-def test_due(fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_due(
+    fake: FakeLosant, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`--due` deactivates the old tokens of each rotation whose overlap has ended."""
     assert "No rotation is due." in command("rotate", "resume", "--due")[2]
     command("rotate", CI, *DAYS, "--yes", "--overlap", "1h")
@@ -153,6 +156,9 @@ def test_due(fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch
     code, _, err = command("rotate", "resume", "--due")
 
     assert (code, "deactivated the old token" in err) == (0, True)
+    (journal,) = (state / "rotations").glob("*.jsonl.journal")
+    code, _, err = command("rotate", "resume", str(journal))
+    assert (code, "is not a line of the journal of a rotation" in err) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +279,23 @@ def test_token_in_use(fake: FakeLosant, command: Command, monkeypatch: pytest.Mo
     assert (code, "And 11 more." in err) == (0, True)
     code, _, err = command("rotate", own.id, *DAYS, *NOW, "--to-file", "own.txt")
     assert (code, "the token in use, so it comes last" in err) == (0, True)
+
+
+def test_token_that_may_be_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """A token that may be the one in use is named as such, and comes last."""
+    tokens = [
+        jobs.RotationCheck(
+            owner=Owner.user(),
+            id=CI,
+            token=token(expiration_date=None),
+            is_in_use=is_in_use,
+        )
+        for is_in_use in (None, False)
+    ]
+
+    _rotation_view.show_candidates(tokens, datetime.now(UTC))
+
+    assert "perhaps the token in use, so it comes last" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_many_problems(capsys: pytest.CaptureFixture[str]) -> None:
