@@ -426,6 +426,20 @@ async def test_a_drain_ends(end: str) -> None:
     assert closing.cancelled() is (end == "cancellation")
 
 
+async def test_two_drains() -> None:
+    """Two drains at once both wait for the calls that have begun."""
+    client, _ = slow_pool(0.01, 200)
+    await client.open()
+    call = asyncio.ensure_future(client.user_api_token.delete(ID))
+    await asyncio.sleep(0)
+
+    async with anyio.create_task_group() as drains:
+        for _ in range(2):
+            drains.start_soon(partial(client.aclose, drain=60))
+
+    assert (await call).success
+
+
 async def test_a_drain_without_calls() -> None:
     """A drain does not wait if no call has begun."""
     client, _ = slow_pool(0, 200)

@@ -209,7 +209,8 @@ def cut(frame: str, at: float, how: str) -> Fault:
 
     def fault(peer: Peer) -> None:
         seen = peer.request()
-        assert seen
+        if not seen:
+            return  # On a busy machine, a client may time out before it has sent its request.
         whole = FRAMES[frame](good(seen))
         peer.send(whole[: round(len(whole) * at) if type(at) is float else int(at)])
         if how == "reset":

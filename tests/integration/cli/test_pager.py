@@ -181,27 +181,27 @@ def test_sigterm_ends_the_pager(
     when: str, pager: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGTERM ends the command and its pager, even while the pager starts."""
-    out = pager('touch "$1"; exec sleep 60')
+    pager("exec sleep 60")
     started: list[subprocess.Popen[str]] = []
     popen = subprocess.Popen
+
+    def terminate(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
         process = popen(*arguments, **options)
         started.append(process)
         if when == "starts":
-            os.kill(os.getpid(), signal.SIGTERM)
+            terminate()
         else:
-            threads.append(signal_after(out, signal.SIGTERM))
+            monkeypatch.setattr(process, "communicate", terminate)
         return process
 
-    threads: list[threading.Thread] = []
     monkeypatch.setattr("subprocess.Popen", start)
 
     with pytest.raises(KeyboardInterrupt):
         write_paged(LONG)
 
-    for thread in threads:
-        thread.join()
     assert started[0].wait() == -signal.SIGTERM
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from losant_tokens import ApiTokenPatch, AsyncClient, AuditLog, accounts, audit
@@ -312,12 +313,17 @@ async def test_tokens_that_never_stop_moving(fake: FakeLosant) -> None:
     for number in range(3):
         add(fake, f"ci-{number}")
 
-    def move(progress: AuditProgress) -> None:
-        if progress.tokens:
+    class Moving(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await transport.handle_async_request(request)
             add(fake, "first", id=f"{len(fake.tokens()):024x}")
+            return response
 
-    with await audit_of(fake, page_size=2, on_progress=move) as result:
-        (account,) = result.accounts
+    transport = fake.transport()
+    async with client_of(fake, transport=Moving()) as client:
+        moving = target(fake, client=nullcontext(client))
+        with await audit.run([moving], page_size=2) as result:
+            (account,) = result.accounts
 
     assert "user: the tokens kept changing while they were listed" in account.problems
     assert (account.is_audited, result.is_complete) == (True, False)
