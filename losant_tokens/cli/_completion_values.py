@@ -155,10 +155,6 @@ def _audit_rules(_: Request) -> Iterable[Value]:
     return (Value(rule.id, f"{rule.severity}: {rule.title}") for rule in RULES)
 
 
-def _severities(_: Request) -> Iterable[Value]:
-    return map(Value, ("info", "low", "medium", "high", "critical"))
-
-
 def _faults(_: Request) -> Iterable[Value]:
     yield Value("503:2%", "2% of the requests fail with 503")
     yield Value("429:5%", "5% of the requests are refused with 429")
@@ -290,7 +286,6 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "ROTATION": Files(("*.journal",), _rotations),
         "RUN": Files(("*.jsonl",), _runs),
         "SCOPE": _scopes,
-        "SEVERITY": _severities,
         "WHEN": _expiry,
     }
 )

@@ -42,7 +42,10 @@ def set_up(variant: str, home: Path) -> None:
         (home / ".zshrc").write_text(f"PROMPT='> '\n{blocks[0]}")
 
 
-@pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
+@pytest.fixture(
+    scope="module",
+    params=["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zsh", "fish"))],
+)
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -32,6 +32,7 @@ def test_demo(command: Command) -> None:
     assert "WARNING" not in err
 
 
+@pytest.mark.slow
 def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> None:
     """On a terminal, a bar shows the progress."""
     terminal(columns=100)
@@ -43,6 +44,7 @@ def test_demo_on_a_terminal(command: Command, terminal: Callable[..., None]) -> 
     assert "Deleting" in err
 
 
+@pytest.mark.slow
 def test_demo_without_tokens(command: Command) -> None:
     """A demo without tokens has nothing to delete."""
     code, out, _ = command("demo", "--tokens", "0")
@@ -50,6 +52,7 @@ def test_demo_without_tokens(command: Command) -> None:
     assert (code, out.splitlines()[-1].split(":")[0]) == (0, "Deleted 0, kept 1, failed 0")
 
 
+@pytest.mark.slow
 def test_demo_deletes_expired_and_inactive_tokens(
     fake: FakeLosant, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +74,7 @@ def test_demo_deletes_expired_and_inactive_tokens(
     assert (code, f"Deleted {len(bad)}, kept {len(good) + 1}, failed 0: " in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_demo_with_failures(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens that the demo cannot delete are printed, and the exit code is 3."""
     fake = FakeLosant()
@@ -140,6 +144,7 @@ def test_fake_gets_no_api_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
+@pytest.mark.sweep(sample=1)
 def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:
     """The process of the fake ends with the block, also after an error."""
     with contextlib.suppress(end or Exception), running_fake("--tokens=1") as fake:

@@ -46,6 +46,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_version() -> None:
     """`python -m losant_tokens --version` prints the version."""
     assert finished("--version") == (0, f"losant-tokens {__version__}\n", "")
@@ -135,6 +136,7 @@ CLEANUP = (
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.slow
 def test_cleanup_interrupted(
     busy: FakeLosant, command: Command, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -187,6 +189,7 @@ def test_cleanup_interrupted_twice(busy: FakeLosant, command: Command, tmp_path:
     assert (code, out.startswith("Deleted 40, "), len(busy.tokens())) == (0, True, 0)
 
 
+@pytest.mark.slow
 def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) -> None:
     """Ctrl-C while the tokens are listed leaves no file."""
     fake.add_token("ci")
@@ -211,6 +214,7 @@ def test_planning_interrupted(fake: FakeLosant, service: str, tmp_path: Path) ->
         ),
     ],
 )
+@pytest.mark.slow
 def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notice: str) -> None:
     """Ctrl-C exits with 130 and a notice about a token that may have been created."""
     fake.fail("latency", seconds=30)
@@ -228,6 +232,7 @@ def test_interrupted(fake: FakeLosant, service: str, arguments: list[str], notic
     assert len(err.splitlines()) == (2 if notice else 1)
 
 
+@pytest.mark.slow
 def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
     """An interrupted deletion reports the deleted and the possibly deleted tokens."""
     fake.add_token("ci-1", id="1" * 24)
@@ -249,6 +254,7 @@ def test_delete_interrupted(fake: FakeLosant, service: str) -> None:
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.slow
 def test_broken_pipe(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:
@@ -266,6 +272,7 @@ def test_broken_pipe(
     assert (process.wait(), err) == (141, "")
 
 
+@pytest.mark.slow
 def test_broken_pipe_at_exit(service: str) -> None:
     """A reader that closed the pipe before the output is flushed ends the command silently."""
     read, write = os.pipe()
@@ -281,6 +288,7 @@ def test_broken_pipe_at_exit(service: str) -> None:
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.slow
 def test_narrow_encoding(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
@@ -313,6 +321,7 @@ def test_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
         httpx.get(environment["LOSANT_API_URL"])
 
 
+@pytest.mark.slow
 def test_sandbox_on_a_port_in_use(service: str) -> None:
     """A port that is in use is reported in one line."""
     code, out, err = finished("sandbox", "--port", service.rpartition(":")[2])
@@ -322,6 +331,7 @@ def test_sandbox_on_a_port_in_use(service: str) -> None:
     assert err.splitlines()[1:] == ["hint: pass another --port or --host"]
 
 
+@pytest.mark.slow
 def test_entry_point_imports_little() -> None:
     """The entry point does not import cyclopts, which may be missing."""
     code = "import sys, losant_tokens.cli; print('cyclopts' in sys.modules)"
@@ -329,6 +339,7 @@ def test_entry_point_imports_little() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
+@pytest.mark.slow
 def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The entry point uses the arguments of the process, and exits with the exit code."""
     monkeypatch.setattr(sys, "argv", ["losant-tokens", "show"])
@@ -340,6 +351,7 @@ def test_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert "Missing argument: ID" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -356,6 +368,7 @@ def test_without_the_extra(
     )
 
 
+@pytest.mark.slow
 def test_interrupted_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

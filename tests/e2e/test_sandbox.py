@@ -34,6 +34,7 @@ def type_lines(monkeypatch: pytest.MonkeyPatch) -> Typist:
     return prepare
 
 
+@pytest.mark.slow
 def test_sandbox_is_stopped(command: Command, type_lines: Typist) -> None:
     """Ctrl-C ends the sandbox with the exit code 0."""
     type_lines()
@@ -46,6 +47,7 @@ def test_sandbox_is_stopped(command: Command, type_lines: Typist) -> None:
     assert err.endswith("Stopped.\n")
 
 
+@pytest.mark.slow
 def test_owners_are_printed(command: Command, type_lines: Typist) -> None:
     """The sandbox prints the ids of the owners to try, and the number of their tokens."""
     type_lines()
@@ -58,6 +60,7 @@ def test_owners_are_printed(command: Command, type_lines: Typist) -> None:
     assert max(map(len, err.splitlines())) <= 60
 
 
+@pytest.mark.slow
 def test_empty_account(command: Command, type_lines: Typist) -> None:
     """A sandbox without tokens names no owners."""
     type_lines()
@@ -67,6 +70,7 @@ def test_empty_account(command: Command, type_lines: Typist) -> None:
     assert (code, "oauth" in err, "\nexport LOSANT_API_TOKEN=" in out) == (0, False, True)
 
 
+@pytest.mark.slow
 def test_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
     """A private file has the variables while the sandbox runs, and replaces an earlier one."""
     path = tmp_path / "sandbox.env"
@@ -82,6 +86,7 @@ def test_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
     assert "\nexport LOSANT_API_TOKEN=" in text
 
 
+@pytest.mark.slow
 def test_env_file_in_no_folder(command: Command, tmp_path: Path) -> None:
     """A file that cannot be written is an error in the words of the system."""
     path = tmp_path / "none" / "sandbox.env"
@@ -91,6 +96,7 @@ def test_env_file_in_no_folder(command: Command, tmp_path: Path) -> None:
     assert (code, f"{path} cannot be written: No such file or directory" in err) == (1, True)
 
 
+@pytest.mark.slow
 def test_replaced_env_file(command: Command, type_lines: Typist, tmp_path: Path) -> None:
     """A sandbox leaves a file that another sandbox has replaced, and needs none to stop."""
     path = tmp_path / "sandbox.env"
@@ -105,6 +111,7 @@ def test_replaced_env_file(command: Command, type_lines: Typist, tmp_path: Path)
     assert (code, text, path.exists()) == (0, "of another sandbox", False)
 
 
+@pytest.mark.slow
 def test_env_file_of_the_folder(
     command: Command, type_lines: Typist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +124,7 @@ def test_env_file_of_the_folder(
     assert out == ". ./sandbox.env\n"
 
 
+@pytest.mark.slow
 def test_env_file_of_somebody_else(command: Command, tmp_path: Path) -> None:
     """A file that no sandbox has written is never replaced."""
     path = tmp_path / ".env"
@@ -138,6 +146,7 @@ def test_env_file_of_somebody_else(command: Command, tmp_path: Path) -> None:
         ("--rate-limit", "0", 'Invalid value for --rate-limit: "0" is too small'),
     ],
 )
+@pytest.mark.slow
 def test_malformed_conditions(command: Command, option: str, value: str, problem: str) -> None:
     """A malformed condition is a usage error."""
     code, out, err = command("sandbox", option, value)
@@ -146,6 +155,7 @@ def test_malformed_conditions(command: Command, option: str, value: str, problem
     assert err.startswith(f"losant-tokens: error: {problem}")
 
 
+@pytest.mark.slow
 def test_conditions(command: Command, type_lines: Typist) -> None:
     """The sandbox starts with all conditions, and says what a moved clock requires."""
     type_lines()
@@ -158,6 +168,7 @@ def test_conditions(command: Command, type_lines: Typist) -> None:
     assert (code, "losant-tokens sweep --due --clock-check off" in err) == (0, True)
 
 
+@pytest.mark.slow
 def test_typed_offset(command: Command, type_lines: Typist) -> None:
     """An offset that is typed moves the clock, and another line is explained."""
     type_lines("+365d", "", "soon", "+0d")
@@ -170,6 +181,7 @@ def test_typed_offset(command: Command, type_lines: Typist) -> None:
     assert 'error: "soon" is not an offset of the clock: ' in err
 
 
+@pytest.mark.slow
 def test_lines_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines are read from a terminal, as soon as they are complete."""
     ours, theirs = pty.openpty()
@@ -184,6 +196,7 @@ def test_lines_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (nothing, lines) == ([], ["+30d"])
 
 
+@pytest.mark.slow
 def test_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox in the background leaves the input of its terminal to the shell."""
     ours, theirs = pty.openpty()
@@ -196,6 +209,7 @@ def test_background(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(sandbox._typed_lines(0.01)) == []
 
 
+@pytest.mark.slow
 def test_terminal_of_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox that runs in a session of its own does not read from the terminal."""
     ours, theirs = pty.openpty()
@@ -207,6 +221,7 @@ def test_terminal_of_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(sandbox._typed_lines(0.01)) == []
 
 
+@pytest.mark.slow
 def test_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A standard input that is no terminal is not read."""
     with Path(os.devnull).open() as stdin:
@@ -215,6 +230,7 @@ def test_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(sandbox._typed_lines(0)) == []
 
 
+@pytest.mark.slow
 def test_host(command: Command, type_lines: Typist) -> None:
     """The fake can listen on every address; the printed URL is for this machine."""
     with socket.socket() as unused:
@@ -228,6 +244,7 @@ def test_host(command: Command, type_lines: Typist) -> None:
     assert (code, f"LOSANT_API_URL=http://127.0.0.1:{port}\n" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_unknown_host(command: Command) -> None:
     """An address that this machine does not have is an error, with what to pass instead."""
     code, out, err = command("sandbox", "--host", "192.0.2.1")
@@ -237,6 +254,7 @@ def test_unknown_host(command: Command) -> None:
     assert "hint: pass another --port or --host\n" in err
 
 
+@pytest.mark.slow
 def test_fake_stops_by_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fake that stops by itself is an error."""
     line = '{"base_url": "http://127.0.0.1:1", "token": "t"}'

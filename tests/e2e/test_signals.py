@@ -20,6 +20,7 @@ from tests.support.command import Command
 from tests.support.fast_start import start_fast
 
 
+@pytest.mark.slow
 def test_exit_at_once() -> None:
     """Ctrl-C during imports ends the process with one line."""
     code = (
@@ -35,6 +36,7 @@ def test_exit_at_once() -> None:
     assert (done.returncode, done.stdout, done.stderr) == expected
 
 
+@pytest.mark.slow
 def test_first_handler_imports_little() -> None:
     """Ctrl-C is handled before the slow imports of asyncio, attrs and cyclopts."""
     code = (
@@ -49,6 +51,7 @@ def test_first_handler_imports_little() -> None:
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.slow
 def test_delete(fake: FakeLosant, service: str, number: int) -> None:
     """A stopped deletion prints each deleted id and starts no other."""
     ids = [fake.add_token(f"ci-{n}").id for n in range(100)]
@@ -63,6 +66,7 @@ def test_delete(fake: FakeLosant, service: str, number: int) -> None:
     assert f"Deleted {len(gone)} of 100, {100 - len(gone)} not started.\n" in err
 
 
+@pytest.mark.slow
 def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
     """Tokens whose requests were cancelled are reported as possibly deleted."""
     token = fake.add_token("ci")
@@ -78,6 +82,7 @@ def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
     assert err.startswith(f"{token.id} may have been deleted: no response confirms it.\n")
 
 
+@pytest.mark.slow
 def test_create_within_the_grace_period(fake: FakeLosant, service: str) -> None:
     """A token that is created within the grace period has its secret printed."""
     fake.fail("latency", seconds=0.5, method="POST", after_acting=True)
@@ -89,6 +94,7 @@ def test_create_within_the_grace_period(fake: FakeLosant, service: str) -> None:
     assert (process.returncode, out) == (0, f"{fake.tokens()[0].secret}\n")
 
 
+@pytest.mark.slow
 def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
     """A cancelled change is reported as possibly made, with the command to check."""
     token = fake.add_token("ci")
@@ -104,6 +110,7 @@ def test_patch_in_doubt(fake: FakeLosant, service: str) -> None:
     assert f"The token may have been changed: check with `losant-tokens show {token.id}`." in err
 
 
+@pytest.mark.slow
 def test_patch_within_the_grace_period(fake: FakeLosant, service: str) -> None:
     """A change that is made within the grace period is shown."""
     token = fake.add_token("ci")

@@ -44,6 +44,7 @@ def is_broken(done: "subprocess.CompletedProcess[str]") -> bool:
 
 
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", pytest.param(">/dev/full 2>&1", marks=FULL)])
+@pytest.mark.slow
 def test_job_without_streams(fake: FakeLosant, service: str, streams: str, tmp_path: Path) -> None:
     """A job without working streams finishes, writes its report, and exits with 0."""
     done = shell(f"cleanup --inactive --yes --report '{tmp_path}/r.json' {streams}")
@@ -52,6 +53,7 @@ def test_job_without_streams(fake: FakeLosant, service: str, streams: str, tmp_p
     assert (len(fake.tokens()), (tmp_path / "r.json").exists()) == (9, True)
 
 
+@pytest.mark.slow
 def test_delete_without_stdout(fake: FakeLosant, service: str) -> None:
     """A deletion that cannot print an id to stdout prints it to stderr, and exits with 0."""
     done = shell(f"delete --yes {'1' * 24} >&-")
@@ -60,6 +62,7 @@ def test_delete_without_stdout(fake: FakeLosant, service: str) -> None:
     assert f"\n{'1' * 24}\nDeleted 1 of 1.\n" in done.stderr
 
 
+@pytest.mark.slow
 def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
     """Without stdout, no token is created, and the reason is printed."""
     done = shell("create new --expires never >&-")
@@ -108,6 +111,7 @@ def test_all_streams(fake: FakeLosant, service: str, command: str, streams: str)
     assert (0 if works or not reads else 1) == done.returncode
 
 
+@pytest.mark.slow
 def test_missing_streams_are_opened(tmp_path: Path) -> None:
     """Closed standard descriptors are opened at once, so that no socket gets their numbers."""
     code = (
@@ -190,6 +194,7 @@ def test_reader_of_all_output_ends(fake: FakeLosant, slow: tuple[str, ...], tmp_
     assert len(fake.tokens()) == 1
 
 
+@pytest.mark.slow
 def test_reader_of_stderr_ends(fake: FakeLosant, slow: tuple[str, ...]) -> None:
     """A job whose messages have no reader goes on, and prints its totals to stdout."""
     command = " ".join(slow).replace("keep-*", "keep-?")

@@ -80,6 +80,7 @@ async def exercise(stack: str, url: str) -> float:
 @pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.slow
 def test_bomb(name: str, stack: str) -> None:
     """A bomb is refused, for a list and for a token, while other tasks run."""
     with serve(bombs(BOMBS[name]())) as server:
@@ -87,6 +88,7 @@ def test_bomb(name: str, stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.slow
 def test_bomb_instead_of_an_error(stack: str) -> None:
     """An error whose body is a bomb has the class of its status."""
 

@@ -63,6 +63,7 @@ def test_bulk_cleanup(fake: FakeLosant) -> None:
     assert everything - {"ci-expired", "ci-forgotten"} == names(fake)
 
 
+@pytest.mark.slow
 def test_bot(fake: FakeLosant) -> None:
     """The bot finds, shows and disables tokens, and replies to invalid commands."""
     token = next(token for token in fake.tokens() if token.name == "ci-in-use")

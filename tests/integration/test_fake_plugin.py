@@ -34,6 +34,7 @@ TEST = """
         ("@pytest.mark.anyio", ["-o", "asyncio_mode=strict"]),
     ],
 )
+@pytest.mark.slow
 def test_fixtures(pytester: pytest.Pytester, mark: str, arguments: list[str]) -> None:
     """The fixtures work in both modes of pytest-asyncio, and with the anyio plugin."""
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")

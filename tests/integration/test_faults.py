@@ -259,7 +259,7 @@ def test_cut_at_every_byte(stack: str, frame: str, rest: int) -> None:
         check(stack, cut(frame, at, how), methods=("POST", METHODS[at % 3]))
 
 
-@pytest.mark.sweep(sample=4)
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize(
     "stack",
     [
@@ -279,7 +279,7 @@ def test_stall(stack: str, frame: str, at: float) -> None:
     check(stack, cut(frame, at, "stall"), seconds=SHORT)
 
 
-@pytest.mark.sweep(sample=4)
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("how", ["close", "stall"])
 def test_until_close(stack: str, how: str) -> None:
@@ -330,7 +330,7 @@ def test_drip(stack: str) -> None:
     check(stack, drip, kinds=(type(None),))
 
 
-@pytest.mark.sweep(sample=2)
+@pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("stack", STACKS)
 def test_drip_without_end(stack: str) -> None:
     """A response without an end leads to a timeout, even if data arrives all the time."""

@@ -366,6 +366,7 @@ def _run_machine(examples: int, steps: int) -> None:
     run_state_machine_as_test(Jobs, settings=settings)
 
 
+@pytest.mark.slow
 def test_sample() -> None:
     """Some random interleavings keep the invariants."""
     _run_machine(25, 6)

@@ -125,6 +125,7 @@ def test_parts_of_killed_processes_are_removed(tmp_path: Path) -> None:
         running.kill()
 
 
+@pytest.mark.slow
 def test_folders_of_killed_processes(temporary_folder: Path) -> None:
     """The next process removes the folder of a killed one, unless it has a journal."""
     program = (

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MEMORY = """
 import asyncio, json, sys, tracemalloc, warnings
 import httpx
@@ -28,6 +30,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_memory_is_constant(tmp_path: Path, thorough: bool) -> None:
     """Planning six times as many tokens takes no more memory."""
     peaks = {}

@@ -184,6 +184,7 @@ def test_a_limit_is_removed_after_a_long_retry_after() -> None:
     in_no_time(main)
 
 
+@pytest.mark.slow
 def test_a_server_that_removes_its_limit() -> None:
     """After the server removes its limit, the rate of a client grows."""
 
@@ -353,6 +354,7 @@ async def test_a_single_attempt() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.slow
 def test_cancelled_in_the_queue(backend: str) -> None:
     """A call that is cancelled in the queue does not block the other calls."""
 

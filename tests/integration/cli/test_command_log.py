@@ -306,6 +306,7 @@ def test_invalid_timeout(command: Command, value: str) -> None:
 
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("options", [(), ("--verbose",), ("--log-file", "log")])
+@pytest.mark.slow
 def test_outage_during_planning(
     fake: FakeLosant, service: str, command: Command, options: tuple[str, ...]
 ) -> None:
@@ -320,6 +321,7 @@ def test_outage_during_planning(
         assert len(re.findall(line, Path("log").read_text(), re.MULTILINE)) == 2
 
 
+@pytest.mark.slow
 def test_outage_during_a_quiet_plan(fake: FakeLosant, service: str, command: Command) -> None:
     """A quiet command does not print an outage that ends."""
     fake.fail(status=503, times=2)

@@ -520,6 +520,7 @@ def test_colors(tokens: FakeLosant, command: Command, terminal: Callable[..., No
         ("--limit 30 --owner user --owner oauth", "Showing 30 of 1,014 tokens"),
     ],
 )
+@pytest.mark.sweep(sample=3)
 def test_title(
     tokens: FakeLosant,
     command: Command,

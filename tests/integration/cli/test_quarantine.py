@@ -444,6 +444,7 @@ def test_altered_journal(fake: FakeLosant, service: str, command: Command, state
     ],
     ids=" ".join,
 )
+@pytest.mark.sweep(sample=5)
 def test_report_of_a_quarantine_is_kept(
     fake: FakeLosant, service: str, command: Command, arguments: tuple[str, ...]
 ) -> None:

@@ -47,6 +47,7 @@ def test_version_of_missing_libraries(command: Command, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
+@pytest.mark.sweep(sample=6)
 def test_help(command: Command, name: str) -> None:
     """`help COMMAND` prints the same as `COMMAND --help`."""
     expected = command(*name.split(), "--help")

@@ -153,6 +153,7 @@ def test_metavars_state_the_format(name: str) -> None:
             assert metavar in METAVARS or CHOICES.fullmatch(metavar or ""), argument.name
 
 
+@pytest.mark.sweep(sample=8)
 def test_no_python_type_is_shown(name: str) -> None:
     """The help shows no name of a Python type, and no default that is one of its values."""
     text = "\n".join(help_at(ONE_LINE, name))
@@ -179,6 +180,7 @@ def test_each_command_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.sweep(sample=20)
 def test_help_fits_the_terminal(name: str, width: int) -> None:
     """The help fits terminals of 60, 80 and 120 columns."""
     assert max(map(len, help_at(width, name))) <= width
@@ -294,6 +296,7 @@ def test_usage_line(name: str, usage: str, command: Command) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.sweep(sample=8)
 def test_help_has_no_python(name: str, command: Command) -> None:
     """The help names each argument, and shows no default as a Python value."""
     _, out, _ = command(*name.split(), "--help")

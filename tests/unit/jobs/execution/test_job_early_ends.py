@@ -424,6 +424,7 @@ def test_only_tokens_in_flight_are_intended(tmp_path: Path, verify: bool) -> Non
     assert (counts(report), report.refused) == ({"done": 200}, 5)
 
 
+@pytest.mark.slow
 def test_stopped_job_leaves_nothing_in_doubt(tmp_path: Path) -> None:
     """A stopped job knows for each token whether it was changed."""
     fake = fake_with(1000)

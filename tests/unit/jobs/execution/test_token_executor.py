@@ -601,8 +601,11 @@ async def test_list_confirms_404s_in_a_row() -> None:
     [([id_of(0xA).upper()], True), (BROKEN, True), ([], False)],
     ids=["shows one", "fails", "account not confirmed"],
 )
-async def test_404s_that_a_list_does_not_confirm(listed: Any, is_confirmed: bool) -> None:
+async def test_404s_that_a_list_does_not_confirm(
+    listed: Any, is_confirmed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The job ends if the list has one of the missing tokens, or fails."""
+    monkeypatch.setattr("losant_tokens.jobs._throttle.throttle._BACKOFF_CAP", 0.0)
     world = World(is_account_confirmed=is_confirmed)
     world.reads, world.listed = [GONE] * MAX_GONE_IN_A_ROW, listed
 

@@ -532,6 +532,7 @@ async def test_creation_while_listing(tmp_path: Path) -> None:
     assert len(fake.requests) <= 8
 
 
+@pytest.mark.slow
 async def test_rate_limit_while_listing(tmp_path: Path) -> None:
     """A rate limit slows the listing down, but does not end it."""
     fake = fake_with(200)

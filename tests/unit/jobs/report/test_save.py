@@ -304,6 +304,7 @@ def test_missing_plan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.slow
 def test_memory_stays_flat(tmp_path: Path, suffix: str) -> None:
     """The memory to save a report does not grow with the number of tokens."""
     made = report(tmp_path, [Outcome.DONE] * 4000)
