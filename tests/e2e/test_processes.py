@@ -80,6 +80,7 @@ def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(err.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_demo() -> None:
     """The demo runs from start to end."""
     code, out, err = finished("demo", "--tokens", "60")

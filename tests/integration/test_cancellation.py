@@ -116,6 +116,7 @@ async def test_every_point_of_a_tls_handshake(tls: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
+@pytest.mark.sweep(sample=1)
 async def test_churn(kind: str) -> None:
     """After many cancelled calls, all connections are usable."""
     transport = (httpx_transport if kind == "httpx" else aiohttp_transport)(max_connections=10)

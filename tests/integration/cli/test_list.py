@@ -77,6 +77,7 @@ def ids(out: str) -> str:
         ("--active --inactive", ""),
     ],
 )
+@pytest.mark.sweep(sample=8)
 def test_rules(tokens: FakeLosant, command: Command, options: str, expected: str) -> None:
     """`list` takes the rules of `plan`, and compares dates with the server's time."""
     code, out, err = command("list", "--json", *options.split())
@@ -96,6 +97,7 @@ def test_rules(tokens: FakeLosant, command: Command, options: str, expected: str
         ("--sort created:desc --limit 2", "31"),
     ],
 )
+@pytest.mark.sweep(sample=6)
 def test_owners(
     fake: FakeLosant, service: str, command: Command, owner: str, options: str, expected: str
 ) -> None:
@@ -191,6 +193,7 @@ def test_a_server_without_a_clock(
         ("description", "3214"),
     ],
 )
+@pytest.mark.sweep(sample=4)
 def test_sort(tokens: FakeLosant, command: Command, sort: str, expected: str) -> None:
     """Tokens are sorted by any column; tokens that never expire come after all others."""
     assert ids(command("list", "--json", "--sort", sort)[1]) == expected

@@ -41,6 +41,7 @@ def test_second_quarantine(fake: FakeLosant, service: str, command: Command) -> 
 
 @pytest.mark.parametrize("name", ["q.json", "./q.json", "link.json", "hard.json"])
 @pytest.mark.parametrize("step", [("sweep", "--after", "0h"), ("restore",)])
+@pytest.mark.sweep(sample=2)
 def test_report_replaces_its_input(
     fake: FakeLosant, service: str, command: Command, name: str, step: tuple[str, ...]
 ) -> None:

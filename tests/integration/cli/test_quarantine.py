@@ -43,6 +43,7 @@ def recorded(state: Path) -> tuple[jobs.Quarantine, ...]:
 
 
 @pytest.mark.parametrize("form", ["id", "ID", "prefix", "file", "last", "LAST"])
+@pytest.mark.sweep(sample=2)
 def test_names(fake: FakeLosant, service: str, command: Command, state: Path, form: str) -> None:
     """A quarantine is named by its id, the beginning of its id, its report, or `last`."""
     command("quarantine", *CI, "--report", "q.json")

@@ -307,7 +307,9 @@ def test_no_age(tmp_path: Path) -> None:
     """With a `max_age` of zero, each plan is refused, even one from a second in the future."""
     plan = write(tmp_path / "plan.jsonl")
 
-    with pytest.raises(PlanRefused, match="was made 0 seconds ago, and must not be older than 0"):
+    with pytest.raises(
+        PlanRefused, match=r"was made \d seconds? ago, and must not be older than 0"
+    ):
         plan.check("https://api.losant.com", timedelta(0), NOW - timedelta(seconds=1))
 
 
