@@ -28,6 +28,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TESTS = Path(__file__).parent
 E2E = TESTS / "e2e"
+INTEGRATION = TESTS / "integration"
+MAX_CASES = 4  # of one integration test, without --run-slow
 FOLDERS = (
     *("HOME", "USERPROFILE", "TMPDIR"),
     *("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"),
@@ -135,14 +137,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for item in items if item.get_closest_marker("slow")}
     sweeps: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item not in left_out and item.get_closest_marker("sweep"):
+        if item not in left_out:
             sweeps.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for cases in sweeps.values():
-        marker = cases[0].get_closest_marker("sweep")
-        assert marker is not None
-        left_out.update(set(cases) - set(evenly(cases, marker.kwargs["sample"])))
+        left_out.update(set(cases) - set(evenly(cases, sample_size(cases))))
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
+
+
+def sample_size(cases: list[pytest.Item]) -> int:
+    """Return how many cases of one test run without --run-slow."""
+    marker = cases[0].get_closest_marker("sweep")
+    if marker is not None:
+        return int(marker.kwargs["sample"])
+    is_integration = INTEGRATION in cases[0].path.parents
+    return MAX_CASES if is_integration else len(cases)
 
 
 def evenly(cases: list[pytest.Item], sample: int) -> list[pytest.Item]:
