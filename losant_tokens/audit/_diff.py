@@ -12,8 +12,9 @@ from typing import Literal
 from attrs import field, frozen
 
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
-from losant_tokens.audit._formats.json import document, fact_members, finding_members, wire_time
+from losant_tokens.audit._formats.json import fact_members, finding_members, wire_time
 from losant_tokens.audit._snapshot import Snapshot
+from losant_tokens.jobs import json_document
 from losant_tokens.policy import Severity
 
 Kind = Literal["new", "gone", "changed"]
@@ -104,7 +105,7 @@ class AuditDiff:
                 "same": self.same,
             },
         }
-        return document(members, "tokens", map(_difference, self.changes))
+        return json_document(members, "tokens", map(_difference, self.changes))
 
 
 def compare(old: Snapshot, new: Snapshot) -> AuditDiff:

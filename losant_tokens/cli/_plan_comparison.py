@@ -11,7 +11,7 @@ from losant_tokens.cli._format import escaped, relative_time
 from losant_tokens.cli._json import as_wire
 from losant_tokens.cli._plan_columns import Columns, Page
 from losant_tokens.cli._plan_groups import KEEP
-from losant_tokens.cli._plan_json import entry_members, json_document
+from losant_tokens.cli._plan_json import entry_members
 from losant_tokens.cli._plan_status import current_time
 
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
@@ -173,4 +173,4 @@ def diff_document(diff: PlanDiff) -> Iterator[str]:
         }
         for change in diff.changes
     )
-    return json_document(members, "tokens", changes)
+    return jobs.json_document(members, "tokens", changes)

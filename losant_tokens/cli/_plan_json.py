@@ -1,7 +1,6 @@
 """Plans as JSON: the header, the state of the job and the totals, and each token."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def plan_document(plan: jobs.Plan, journal: Path | None) -> Iterator[str]:
     """
     members = plan_members(plan, review(plan), current_time(plan), journal)
     tokens = (entry_members(entry, plan.header.action) for entry in plan.entries())
-    return json_document(members, "tokens", tokens)
+    return jobs.json_document(members, "tokens", tokens)
 
 
 def plan_members(
@@ -113,20 +112,3 @@ def entry_members(entry: jobs.Entry, action: str) -> dict[str, object]:
         "creatorName": entry.creator_name,
         "description": entry.description,
     }
-
-
-def json_document(members: dict[str, object], name: str, items: Iterable[object]) -> Iterator[str]:
-    """Return a JSON object in parts, with a list as its last member.
-
-    Args:
-        members: The other members.
-        name: The name of the list.
-        items: The items of the list.
-    """
-    yield json.dumps(members, indent=2).removesuffix("\n}")
-    yield f',\n  "{name}": ['
-    separator = "\n"
-    for item in items:
-        yield f"{separator}    {json.dumps(item)}"
-        separator = ",\n"
-    yield "\n  ]\n}\n"

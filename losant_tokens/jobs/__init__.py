@@ -33,6 +33,7 @@ from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review
 from losant_tokens.jobs._quarantine.quarantine import Quarantine
 from losant_tokens.jobs._quarantine.review import QuarantineReview
 from losant_tokens.jobs._report.csv import harmless_cell
+from losant_tokens.jobs._report.json import json_document
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._report.plan_page import save_plan_page
 from losant_tokens.jobs._report.report import Report
@@ -146,6 +147,7 @@ __all__ = [
     "job_report",
     "job_state",
     "journal_path",
+    "json_document",
     "last_seen",
     "list_tokens",
     "name_matches",

@@ -94,6 +94,7 @@ def reports(report: Report) -> None:
     assert_type(report.summary(), dict[str, Any])
     assert_type(report.save("report.html"), Path)
     assert_type(jobs.harmless_cell("=1"), str)
+    assert_type(jobs.json_document({"a": 1}, "items", [2]), Iterator[str])
 
 
 def pages(page: jobs.TokenPage, rows: list[jobs.TokenPageRow]) -> None:

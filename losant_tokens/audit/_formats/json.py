@@ -1,12 +1,12 @@
 """An audit as JSON, which `read` reads again. The reference documents its members."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from losant_tokens import __version__
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
 from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
+from losant_tokens.jobs import json_document
 
 FORMAT = "losant-tokens audit"
 VERSION = 1
@@ -14,24 +14,7 @@ VERSION = 1
 
 def json_parts(audit: Audit) -> Iterator[str]:
     """Return an audit as a JSON document, with one line for each token."""
-    return document(_members(audit), "tokens", map(token_members, audit.tokens()))
-
-
-def document(members: dict[str, object], name: str, items: Iterable[object]) -> Iterator[str]:
-    """Return a JSON object in parts, with a list as its last member.
-
-    Args:
-        members: The other members.
-        name: The name of the list.
-        items: The items of the list, each of which is one line.
-    """
-    yield json.dumps(members, indent=2).removesuffix("\n}")
-    yield f',\n  "{name}": ['
-    separator = "\n"
-    for item in items:
-        yield f"{separator}    {json.dumps(item)}"
-        separator = ",\n"
-    yield "\n  ]\n}\n"
+    return json_document(_members(audit), "tokens", map(token_members, audit.tokens()))
 
 
 def _members(audit: Audit) -> dict[str, object]:

@@ -59,6 +59,22 @@ def check_target(path: Path, digest: str | None) -> None:
         raise GuardRefused(problem)
 
 
+def check_page_target(path: Path, digest: str | None) -> None:
+    """Check that a page may be written to a path.
+
+    Args:
+        path: The path.
+        digest: The digest of the plan that the page is about; `None` if it is about none.
+
+    Raises:
+        ValidationError: The suffix is not `.html`.
+        GuardRefused: The file must not be replaced.
+    """
+    if path.suffix.lower() != ".html":
+        raise ValidationError(f"The name of a page must end in .html: {path}")
+    check_target(path, digest)
+
+
 def target_problem(path: Path, digest: str | None = None) -> str | None:
     """Return why a report must not be written to a path, or `None`.
 

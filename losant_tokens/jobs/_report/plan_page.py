@@ -8,7 +8,6 @@ from typing import Self, TextIO
 
 from attrs import define, field
 
-from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._report.page import (
     Fact,
@@ -24,7 +23,7 @@ from losant_tokens.jobs._report.page import (
     listing_facts,
     write_page,
 )
-from losant_tokens.jobs._report.path_check import check_target
+from losant_tokens.jobs._report.path_check import check_page_target
 from losant_tokens.jobs._report.save import write_atomically
 from losant_tokens.jobs._types import Header
 
@@ -48,9 +47,7 @@ def save_plan_page(plan: Plan, path: str | os.PathLike[str]) -> Path:
         JobError: The file cannot be written, or the plan can no longer be read.
     """
     path = Path(path)
-    if path.suffix.lower() != ".html":
-        raise ValidationError(f"The name of a page must end in .html: {path}")
-    check_target(path, plan.digest)
+    check_page_target(path, plan.digest)
     write_atomically(path, lambda file: _write(plan, file))
     return path
 

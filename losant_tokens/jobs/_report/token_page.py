@@ -6,9 +6,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._report.page import Fact, Notice, Page, Row, State, Tile, write_page
-from losant_tokens.jobs._report.path_check import check_target
+from losant_tokens.jobs._report.path_check import check_page_target
 from losant_tokens.jobs._report.save import write_atomically
 from losant_tokens.jobs._types import Entry
 
@@ -80,9 +79,7 @@ def save_token_page(
         JobError: The file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != ".html":
-        raise ValidationError(f"The name of a page must end in .html: {path}")
-    check_target(path, None)
+    check_page_target(path, None)
     content = Page(
         headline=page.headline,
         where=(page.where,),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from losant_tokens import Owner
+from losant_tokens import Owner, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import JobError, Outcome, PaceSample
 from losant_tokens.jobs._report.csv import harmless_cell
@@ -339,3 +339,12 @@ def test_times_at_the_edges(tmp_path: Path, suffix: str) -> None:
     text = made.save(tmp_path / f"r.{suffix}").read_text(encoding="utf-8-sig")
 
     assert "0001-01-01T00:00:00+14:00" in text
+
+
+@pytest.mark.parametrize("items", [[], [1], [{"a": "ä"}, None]], ids=str)
+def test_json_in_parts(items: list[object]) -> None:
+    """JSON that is made in parts is one document, with a line for each item."""
+    text = "".join(jobs.json_document({"total": 2}, "items", items))
+
+    assert json.loads(text) == {"total": 2, "items": items}
+    assert text.count("\n    ") == len(items)
