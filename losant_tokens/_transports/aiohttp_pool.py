@@ -132,8 +132,8 @@ class AiohttpPool(Pool):
         """Return why this pool cannot use a proxy: aiohttp speaks no SOCKS."""
         if proxy.is_socks:
             return (
-                f"{proxy.source} names a SOCKS proxy, which aiohttp_transport does not support: "
-                "use httpx_transport, with pip install 'losant-tokens[socks]'"
+                f"{proxy.source} names the SOCKS proxy {proxy.url}, which aiohttp_transport does "
+                "not support: use httpx_transport, with pip install 'losant-tokens[socks]'"
             )
         return None
 

@@ -21,6 +21,10 @@ class Misconfigured(httpx.ConnectError):
     """A setting prevents the connection; the message names it and holds no bytes from the wire."""
 
 
+class ProxyRefused(Misconfigured):
+    """A proxy refused the connection; the message starts with "the proxy"."""
+
+
 class NotThroughProxy(httpx.ProxyError):
     """A connection through a proxy failed; the message names the proxy and its setting."""
 
@@ -63,12 +67,12 @@ def proxy_failure(status: int | None) -> httpx.TransportError:
         status: The HTTP status of its response to CONNECT, or `None` for a SOCKS proxy.
     """
     if status == PROXY_AUTHENTICATION_REQUIRED:
-        return Misconfigured(
+        return ProxyRefused(
             "the proxy requires a user name and password (status 407). Add them to the proxy URL: "
             "http://USER:PASSWORD@HOST:PORT"
         )
     if status in _CLIENT_ERRORS and status not in _TRANSIENT:
-        return Misconfigured(
+        return ProxyRefused(
             f"the proxy refuses connections to this host (status {status}). Change proxy= or "
             "HTTPS_PROXY, or list the host in NO_PROXY"
         )

@@ -79,8 +79,8 @@ class HttpxPool(Pool):
         """Return why this pool cannot use a proxy: SOCKS needs another package."""
         if proxy.is_socks and find_spec("socksio") is None:
             return (
-                f"{proxy.source} names a SOCKS proxy, which needs the package socksio. Install it: "
-                "pip install 'losant-tokens[socks]'"
+                f"{proxy.source} names the SOCKS proxy {proxy.url}, which needs the package "
+                "socksio. Install it: pip install 'losant-tokens[socks]'"
             )
         return None
 

@@ -24,7 +24,12 @@ import httpx
 
 from losant_tokens._host_names import is_loopback, is_valid_host, parse_address
 from losant_tokens._secret import Secret
-from losant_tokens._transports.configuration_problems import NotThroughProxy, configuration_problem
+from losant_tokens._transports.configuration_problems import (
+    Misconfigured,
+    NotThroughProxy,
+    ProxyRefused,
+    configuration_problem,
+)
 
 Scheme = Literal["http", "https", "socks5", "socks5h"]
 _SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -32,6 +37,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _LAST_PORT = 65535
 _NOT_MADE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _CGI_VARIABLE = "REQUEST_METHOD"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_PARTS = re.compile(
+    r"(?P<host>\[[^]/?#]*\]?|[^:/?#\\]*)(?P<port>:[^/?#\\]*)?(?P<end>[/?#\\]?)(?P<path>.*)",
+    re.DOTALL,
+)
+_LONGEST_LABEL = 40  # characters of one label of a host name in a message
+_HIDDEN = "***"
 _SHORT_BLOCK = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,2})/(\d{1,2})")
 
 
@@ -83,8 +95,13 @@ def name_proxy(proxy: Proxy | None, error: Exception) -> Exception:
         proxy: The proxy, if there is one.
         error: The error of the connection, which is returned if it is about anything else.
     """
-    if proxy is None or not isinstance(error, _NOT_MADE) or configuration_problem(error):
+    if proxy is None or not isinstance(error, _NOT_MADE):
         return error
+    if problem := configuration_problem(error):
+        if not isinstance(error, httpx.ProxyError | ProxyRefused):
+            return error
+        start = f"the proxy {proxy.url} ({proxy.source})"
+        return Misconfigured(problem.replace("the proxy", start, 1))
     named = NotThroughProxy(f"through the proxy {proxy.url} ({proxy.source})")
     named.__cause__ = error.__cause__
     return named
@@ -106,7 +123,7 @@ def parse_proxy(text: str | Secret, source: str) -> Proxy | str:
     url = _parsed(plain)
     problem = _url_problem(url)
     if url is None or problem is not None:
-        return f"{source} {problem}"
+        return f"{source} ({_without_secrets(plain)!r}) {problem}"
     return Proxy(
         scheme=cast("Scheme", url.scheme),
         host=url.raw_host.decode("ascii"),
@@ -124,11 +141,32 @@ def _parsed(text: str) -> httpx.URL | None:
         return None
 
 
-def _url_problem(url: httpx.URL | None) -> str | None:
-    """Return why a URL is not that of a proxy, or `None`.
+def _without_secrets(text: str) -> str:
+    """Return a proxy URL, valid or not, with `***` for each part that may be secret.
 
-    The problem never quotes the user name, the password or the path, which may be secret.
+    These are the user name and the password, a port that is not a number, because it may be a
+    password without its host, everything after the port, and a host that is as long as a token.
     """
+    scheme, _, rest = text.partition("://")
+    _, at, rest = rest.rpartition("@")
+    parts = _PARTS.match(rest)
+    assert parts is not None  # noqa: S101 -- it matches any string
+    host, port = parts["host"], parts["port"] or ""
+    if any(len(label) > _LONGEST_LABEL for label in host.split(".")):
+        host = _HIDDEN
+    if port[1:] and not _is_number(port[1:]):
+        port = f":{_HIDDEN}"
+    path = parts["end"] + (_HIDDEN if parts["path"] else "")
+    scheme = scheme if _SCHEME.fullmatch(scheme) else _HIDDEN
+    return f"{scheme}://{f'{_HIDDEN}@' if at else ''}{host}{port}{path}"
+
+
+def _is_number(digits: str) -> bool:
+    return digits.isascii() and digits.isdecimal()
+
+
+def _url_problem(url: httpx.URL | None) -> str | None:
+    """Return why a URL is not that of a proxy, or `None`."""
     if url is None:
         return (
             "is not a valid proxy URL. Check its port, and percent-encode special characters in "
@@ -226,7 +264,7 @@ def _matcher(entry: str) -> _Matcher | str:
         named = _name_matcher(bare)
         return lambda host, _: named(host)
     name, colon, digits = name.rpartition(":") if ":" in name else (name, "", "")
-    if colon and not (digits.isascii() and digits.isdecimal() and 0 < int(digits) <= _LAST_PORT):
+    if colon and not (_is_number(digits) and 0 < int(digits) <= _LAST_PORT):
         return f"{entry[:60]!r} has no valid port. A port is a number from 1 to {_LAST_PORT}"
     wanted = int(digits) if digits else None
     named = _name_matcher(name)

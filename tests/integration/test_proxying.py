@@ -252,6 +252,7 @@ async def test_a_proxy_that_refuses(
     error = caught.value
     assert (kind, False, attempts) == (type(error), error.ambiguous, len(proxy.lines))
     assert words in str(error)
+    assert f"{proxy_url} (proxy)" in str(error)
     assert "my-secret" not in f"{error!r}"
     assert PASSWORD not in f"{error!r}"
     assert frames_hold(error, PASSWORD) == []
@@ -408,9 +409,15 @@ async def test_a_wrong_file_of_authorities(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"proxy": f"http://u:{PASSWORD}@127.0.0.1:notaport"}, "proxy is not a valid proxy URL"),
-        ({"proxy": Secret(f"ftp://u:{PASSWORD}@127.0.0.1")}, "proxy names a proxy with an unsup"),
-        ({"proxy": ""}, "proxy names an invalid proxy host"),
+        (
+            {"proxy": f"http://u:{PASSWORD}@127.0.0.1:notaport"},
+            "proxy ('http://***@127.0.0.1:***') is not a valid proxy URL",
+        ),
+        (
+            {"proxy": Secret(f"ftp://u:{PASSWORD}@127.0.0.1")},
+            "proxy ('ftp://***@127.0.0.1') names a proxy with an unsup",
+        ),
+        ({"proxy": ""}, "proxy ('http://') names an invalid proxy host"),
         ({"proxy": httpx.URL("http://127.0.0.1")}, "proxy must be a URL as a string"),
         ({"proxy": False}, "proxy must be a URL as a string, but it is bool"),
         ({"verify": False}, "verify=False is refused"),
@@ -499,7 +506,9 @@ async def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
     """Without socksio, the error names the package to install and the setting."""
     monkeypatch.setattr("losant_tokens._transports.httpx_pool.find_spec", lambda name: None)
     extra = r"needs the package socksio. Install it: pip install 'losant-tokens\[socks\]'"
-    with pytest.raises(errors.ValidationError, match=f"proxy names a SOCKS proxy, which {extra}"):
+    with pytest.raises(
+        errors.ValidationError, match=f"proxy names the SOCKS proxy .*, which {extra}"
+    ):
         httpx_transport(proxy="socks5://127.0.0.1:1080")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1080")
     async with AsyncClient("t") as client:
@@ -509,7 +518,9 @@ async def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_socks_over_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp's pool refuses a SOCKS proxy, and names the alternative."""
-    words = "names a SOCKS proxy, which aiohttp_transport does not support: use httpx_transport"
+    words = (
+        "names the SOCKS proxy .*, which aiohttp_transport does not support: use httpx_transport"
+    )
     with pytest.raises(errors.ValidationError, match=f"proxy {words}"):
         aiohttp_transport(proxy="socks5h://127.0.0.1:1080")
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")

@@ -174,7 +174,9 @@ def test_the_proxy_of_the_environment(
 def test_a_proxy_of_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """`environment_proxy` raises a `ConfigurationError` for an invalid variable."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:notaport")
-    with pytest.raises(errors.ConfigurationError, match="https_proxy is not a valid proxy URL"):
+    with pytest.raises(
+        errors.ConfigurationError, match=r"https_proxy \(.* is not a valid proxy URL"
+    ):
         _transports.environment_proxy(httpx.URL("https://api.losant.com"))
 
 

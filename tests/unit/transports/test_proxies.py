@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from losant_tokens import aiohttp_transport, httpx_transport
 from losant_tokens._transports.proxies import Proxy, excludes, parse_proxy, proxy_of_environment
 
 API = "https://api.losant.com"
@@ -47,32 +48,35 @@ def test_credentials_of_a_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "shown", "words"),
     [
-        ("http://127.0.0.1:notaport", "Check its port"),
-        ("http://user:hun#ter2@proxy.example:3128", "Check its port"),
-        ("http://proxy.example:0", "has the port 0"),
-        ("http://proxy.example:70000", "has the port 70000"),
-        ("http://", "invalid proxy host"),
-        ("http://:3128", "invalid proxy host"),
-        ("http://a..b:3128", "invalid proxy host"),
-        ("http://a b:3128", "invalid proxy host"),
-        ("http://[::1:3128", "not a valid proxy URL"),
-        ("http://a\nb:3128", "not a valid proxy URL"),
-        ("ftp://proxy.example", "unsupported scheme"),
-        ("socks4://proxy.example", "unsupported scheme"),
-        ("http://proxy.example:1/path", "after the port"),
-        ("http://user:hunter2@proxy.example:1/?hunter2", "after the port"),
-        ("http://user:hunter2@proxy.example:1#hunter2", "after the port"),
-        ("http://user:hunter2@", "invalid proxy host"),
-        ("http://user:hunter2", "Check its port"),
+        ("http://127.0.0.1:notaport", "http://127.0.0.1:***", "Check its port"),
+        ("http://user:hun#ter2@proxy.example:3128", "http://***@proxy.example:3128", "Check its"),
+        ("http://proxy.example:0", "http://proxy.example:0", "has the port 0"),
+        ("user:hunter2@proxy.example:70000", "http://***@proxy.example:70000", "the port 70000"),
+        ("http://", "http://", "invalid proxy host"),
+        ("http://:3128", "http://:3128", "invalid proxy host"),
+        ("http://a..b:3128", "http://a..b:3128", "invalid proxy host"),
+        ("http://a b:3128", "http://a b:3128", "invalid proxy host"),
+        ("http://[::1:3128", "http://[::1:3128", "not a valid proxy URL"),
+        ("http://[fd00::1]hunter2:1", "http://[fd00::1]***", "not a valid proxy URL"),
+        ("http://a\nb:3128", r"http://a\nb:3128", "not a valid proxy URL"),
+        ("ftp://proxy.example", "ftp://proxy.example", "unsupported scheme"),
+        ("socks4://proxy.example/", "socks4://proxy.example/", "unsupported scheme"),
+        ("user:hunter2://proxy.example", "***://proxy.example", "unsupported scheme"),
+        ("http://proxy.example:1/hunter2", "http://proxy.example:1/***", "after the port"),
+        ("http://user:hunter2@proxy.example?hunter2", "http://***@proxy.example?***", "after the"),
+        ("http://user:hunter2@proxy.example:1#hunter2", "http://***@proxy.example:1#***", "after"),
+        ("http://user:hunter2@", "http://***@", "invalid proxy host"),
+        ("http://user:hunter2", "http://user:***", "Check its port"),
+        (f"{'hunter2' * 9}.hunter2:port", "http://***:***", "Check its port"),
     ],
 )
-def test_a_wrong_proxy_url(text: str, words: str) -> None:
-    """The problem of a setting names it and the correction, but not the password."""
+def test_a_wrong_proxy_url(text: str, shown: str, words: str) -> None:
+    """The problem names the setting, its value without secrets, and the correction."""
     problem = parse_proxy(text, "HTTPS_PROXY")
     assert isinstance(problem, str)
-    assert problem.startswith("HTTPS_PROXY ")
+    assert problem.startswith(f"HTTPS_PROXY ('{shown}') ")
     assert words in problem
     assert "hun" not in problem
 
@@ -92,74 +96,87 @@ def test_any_proxy_url(text: str) -> None:
 DIRECT, PROXIED = True, False
 
 
-@pytest.mark.parametrize(
-    ("no_proxy", "url", "expected"),
-    [
-        # Names: a domain, and all below it.
-        ("losant.com", API, DIRECT),
-        ("api.losant.com", API, DIRECT),
-        (".losant.com", API, DIRECT),
-        (".api.losant.com", API, DIRECT),
-        ("*.losant.com", API, DIRECT),
-        ("*.api.losant.com", API, PROXIED),
-        ("*losant.com", API, DIRECT),
-        ("api.*", API, DIRECT),
-        ("*", API, DIRECT),
-        ("api.losant.co?", API, PROXIED),
-        ("*.losant.co[m]", API, PROXIED),
-        ("sant.com", API, PROXIED),
-        ("losant", API, PROXIED),
-        ("com", API, DIRECT),
-        ("api.losant.com.example", API, PROXIED),
-        ("LOSANT.com", "https://API.Losant.COM", DIRECT),
-        ("losant.com.", API, DIRECT),
-        ("losant.com", "https://api.losant.com.", DIRECT),
-        ("bücher.example", "https://api.bücher.example", DIRECT),
-        ("xn--bcher-kva.example", "https://bücher.example", DIRECT),
-        ("a\u200bé..b", API, PROXIED),
-        # Ports.
-        ("api.losant.com:443", API, DIRECT),
-        ("api.losant.com:8443", API, PROXIED),
-        ("losant.com:8443", "https://api.losant.com:8443", DIRECT),
-        (".losant.com:8443", "https://api.losant.com:8443", DIRECT),
-        ("*.losant.com:8443", "https://api.losant.com:8443", DIRECT),
-        ("*:8443", "https://api.losant.com:8443", DIRECT),
-        ("losant.com:80", "http://api.losant.com", DIRECT),
-        # Addresses and blocks.
-        ("10.1.2.3", "https://10.1.2.3", DIRECT),
-        ("10.1.2.3:443", "https://10.1.2.3", DIRECT),
-        ("10.1.2.3:444", "https://10.1.2.3", PROXIED),
-        ("1.2.3", "https://10.1.2.3", PROXIED),
-        ("10.0.0.0/8", "https://10.1.2.3", DIRECT),
-        ("10.1.2.3/8", "https://10.200.2.3", DIRECT),
-        ("10.0.0.0/8", "https://11.1.2.3", PROXIED),
-        ("10.0.0.0/8", API, PROXIED),
-        ("169.254/16", "https://169.254.9.9", DIRECT),
-        ("10/8", "https://10.1.2.3", DIRECT),
-        ("10.*", "https://10.1.2.3", DIRECT),
-        ("fd00::1", "https://[fd00::1]", DIRECT),
-        ("fd00:0:0::0001", "https://[fd00::1]", DIRECT),
-        ("[fd00::1]", "https://[fd00::1]", DIRECT),
-        ("[fd00::1]:8443", "https://[fd00::1]:8443", DIRECT),
-        ("[fd00::1]:8443", "https://[fd00::1]", PROXIED),
-        ("fd00::/8", "https://[fd12::1]", DIRECT),
-        ("[fd00::]/8", "https://[fd12::1]", DIRECT),
-        ("fd00::/8", "https://[fe80::1]", PROXIED),
-        ("fd00::/8", "https://10.1.2.3", PROXIED),
-        ("10.0.0.0/8", "https://[::ffff:10.1.2.3]", DIRECT),
-        # Lists.
-        ("", API, PROXIED),
-        (" , ,,", API, PROXIED),
-        ("a.example, losant.com ,", API, DIRECT),
-        ("a.example losant.com", API, DIRECT),
-        ("a.example\tlosant.com\n", API, DIRECT),
-        ("https://api.losant.com/", API, DIRECT),
-        (".", API, PROXIED),
-    ],
-)
+NO_PROXY_FORMS = [
+    # Names: a domain, and all below it.
+    ("losant.com", API, DIRECT),
+    ("api.losant.com", API, DIRECT),
+    (".losant.com", API, DIRECT),
+    (".api.losant.com", API, DIRECT),
+    ("*.losant.com", API, DIRECT),
+    ("*.api.losant.com", API, PROXIED),
+    ("*losant.com", API, DIRECT),
+    ("api.*", API, DIRECT),
+    ("*", API, DIRECT),
+    ("api.losant.co?", API, PROXIED),
+    ("*.losant.co[m]", API, PROXIED),
+    ("sant.com", API, PROXIED),
+    ("losant", API, PROXIED),
+    ("com", API, DIRECT),
+    ("api.losant.com.example", API, PROXIED),
+    ("LOSANT.com", "https://API.Losant.COM", DIRECT),
+    ("losant.com.", API, DIRECT),
+    ("losant.com", "https://api.losant.com.", DIRECT),
+    ("bücher.example", "https://api.bücher.example", DIRECT),
+    ("xn--bcher-kva.example", "https://bücher.example", DIRECT),
+    ("a\u200bé..b", API, PROXIED),
+    # Ports.
+    ("api.losant.com:443", API, DIRECT),
+    ("api.losant.com:8443", API, PROXIED),
+    ("losant.com:8443", "https://api.losant.com:8443", DIRECT),
+    (".losant.com:8443", "https://api.losant.com:8443", DIRECT),
+    ("*.losant.com:8443", "https://api.losant.com:8443", DIRECT),
+    ("*:8443", "https://api.losant.com:8443", DIRECT),
+    ("losant.com:80", "http://api.losant.com", DIRECT),
+    # Addresses and blocks.
+    ("10.1.2.3", "https://10.1.2.3", DIRECT),
+    ("10.1.2.3:443", "https://10.1.2.3", DIRECT),
+    ("10.1.2.3:444", "https://10.1.2.3", PROXIED),
+    ("1.2.3", "https://10.1.2.3", PROXIED),
+    ("10.0.0.0/8", "https://10.1.2.3", DIRECT),
+    ("10.1.2.3/8", "https://10.200.2.3", DIRECT),
+    ("10.0.0.0/8", "https://11.1.2.3", PROXIED),
+    ("10.0.0.0/8", API, PROXIED),
+    ("169.254/16", "https://169.254.9.9", DIRECT),
+    ("10/8", "https://10.1.2.3", DIRECT),
+    ("10.*", "https://10.1.2.3", DIRECT),
+    ("fd00::1", "https://[fd00::1]", DIRECT),
+    ("fd00:0:0::0001", "https://[fd00::1]", DIRECT),
+    ("[fd00::1]", "https://[fd00::1]", DIRECT),
+    ("[fd00::1]:8443", "https://[fd00::1]:8443", DIRECT),
+    ("[fd00::1]:8443", "https://[fd00::1]", PROXIED),
+    ("fd00::/8", "https://[fd12::1]", DIRECT),
+    ("[fd00::]/8", "https://[fd12::1]", DIRECT),
+    ("fd00::/8", "https://[fe80::1]", PROXIED),
+    ("fd00::/8", "https://10.1.2.3", PROXIED),
+    ("10.0.0.0/8", "https://[::ffff:10.1.2.3]", DIRECT),
+    # Lists.
+    ("", API, PROXIED),
+    (" , ,,", API, PROXIED),
+    ("a.example, losant.com ,", API, DIRECT),
+    ("a.example losant.com", API, DIRECT),
+    ("a.example\tlosant.com\n", API, DIRECT),
+    ("https://api.losant.com/", API, DIRECT),
+    (".", API, PROXIED),
+]
+
+
+@pytest.mark.parametrize(("no_proxy", "url", "expected"), NO_PROXY_FORMS)
 def test_no_proxy(no_proxy: str, url: str, expected: bool) -> None:
     """All forms of `NO_PROXY` that curl, Go or requests know are accepted."""
     assert expected is excludes(no_proxy, httpx.URL(url))
+
+
+@pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
+def test_no_proxy_in_both_pools(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both pools connect directly to the same hosts, for each form of `NO_PROXY`."""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    found = []
+    for no_proxy, url, _ in NO_PROXY_FORMS:
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+        found.append((no_proxy, url, make()._proxy_for(httpx.URL(url)) is None))
+    assert NO_PROXY_FORMS == found
 
 
 def test_many_stars() -> None:
