@@ -164,19 +164,32 @@ def show_policy(loaded: policy.Policy) -> None:
         rules = [(rule.name, _severity(rule.severity), str(rule.rule())) for rule in loaded.rules]
         tables.append(_table(("RULE", "SEVERITY", "TOKENS"), rules))
     if loaded.cleanups:
-        cleanups = [
-            (
-                cleanup.name,
-                describe_action(cleanup),
-                f"{cleanup.max_changes:,}",
-                cleanup.schedule or "-",
-                str(cleanup.rule()),
-            )
-            for cleanup in loaded.cleanups
-        ]
-        headers = ("CLEAN-UP", "ACTION", "MAX", "SCHEDULE", "TOKENS")
-        tables.append(_table(headers, cleanups, numbers=("MAX",)))
+        tables.append(_cleanups_table(loaded.cleanups))
     write_output("\n".join(tables))
+
+
+def _cleanups_table(cleanups: Sequence[policy.Cleanup]) -> str:
+    """Return a table of clean-ups. It has the columns of a fleet if the file has their keys."""
+    columns = {
+        "CLEAN-UP": [one.name for one in cleanups],
+        "ACTION": [describe_action(one) for one in cleanups],
+        "MAX": [f"{one.max_changes:,}" for one in cleanups],
+        "SCHEDULE": [_schedule(one) for one in cleanups],
+        "APPROVAL": [str(one.approval) for one in cleanups],
+        "ACCOUNTS": [", ".join(one.accounts) for one in cleanups],
+        "TOKENS": [str(one.rule()) for one in cleanups],
+    }
+    if all(one.approval.is_manual for one in cleanups):
+        del columns["APPROVAL"]
+    if all(one.accounts == ("*",) for one in cleanups):
+        del columns["ACCOUNTS"]
+    rows = list(zip(*columns.values(), strict=True))
+    return _table(tuple(columns), rows, numbers=("MAX",))
+
+
+def _schedule(cleanup: policy.Cleanup) -> str:
+    zone = "" if cleanup.time_zone == "UTC" else f", {cleanup.time_zone}"
+    return "-" if cleanup.schedule is None else f"{cleanup.schedule}{zone}"
 
 
 def policy_counts(loaded: policy.Policy) -> str:

@@ -5,6 +5,7 @@ clean-ups say which tokens to change, with the guards of a plan. A mistake in th
 `PolicyError`, which has all mistakes of the file, each with its place.
 """
 
+from losant_tokens.policy._approval import Approval
 from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning, WarningError
 from losant_tokens.policy._evaluation import (
     EntryMatches,
@@ -23,6 +24,7 @@ from losant_tokens.policy._warning_ledger import WarnedToken, WarningLedger, War
 from losant_tokens.policy._warnings import WarningResult, warn
 
 __all__ = [
+    "Approval",
     "Cleanup",
     "EntryMatches",
     "Mistake",

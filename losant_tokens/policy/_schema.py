@@ -8,9 +8,11 @@ from typing import Any, get_args
 
 from losant_tokens import jobs
 from losant_tokens._durations import DURATION_PATTERN
+from losant_tokens.policy._approval_table import MANUAL_WORD, MIN_AUTO_BELOW, VARIABLE_PATTERN
+from losant_tokens.policy._schedule import CRON_PATTERN, WORDS
 from losant_tokens.policy._severity import Severity
 from losant_tokens.policy._table_checks import MAX_MESSAGE_LENGTH, NAME_PATTERN
-from losant_tokens.policy._types import Action, Schedule, Status, StepAction
+from losant_tokens.policy._types import Action, Status, StepAction
 
 Schema = dict[str, Any]
 
@@ -69,11 +71,44 @@ def _cleanup() -> Schema:
                 "allow_majority": _flag("Allow more than half of an owner's tokens."),
                 "allow_unmatched": _flag("Allow a pattern that protects or excludes no token."),
                 "allow_seen": _flag("Allow a plan to change tokens that an audit log shows."),
-                "schedule": _choice(get_args(Schedule), "How often to run the clean-up."),
+                "schedule": _schedule(),
+                "time_zone": _text("The time zone of the schedule. Default: UTC."),
+                "approval": _approval(),
+                "approve_within": _duration("How long a plan may wait. Default: 7d."),
+                "accounts": {
+                    **_strings("The accounts of a fleet that it applies to. Default: all."),
+                    "minItems": 1,
+                },
             },
             required=("name", "select", "max_changes"),
         ),
         "oneOf": [{"required": ["action"]}, {"required": ["steps"]}],
+    }
+
+
+def _schedule() -> Schema:
+    return {
+        "anyOf": [{"enum": list(WORDS)}, {"type": "string", "pattern": CRON_PATTERN}],
+        "description": "When to run the clean-up: a word, or a cron expression of 5 fields.",
+    }
+
+
+def _approval() -> Schema:
+    table = _table(
+        {
+            "auto_below": {
+                "type": "integer",
+                "minimum": MIN_AUTO_BELOW,
+                "description": "Approve a plan with fewer changes than this.",
+            },
+            "webhook": _text("The URL of a webhook that decides."),
+            "webhook_env": _variable("The environment variable that holds the URL instead."),
+            "secret_env": _variable("The environment variable that holds the signing secret."),
+        }
+    )
+    return {
+        "anyOf": [{"const": MANUAL_WORD}, {**table, "minProperties": 1}],
+        "description": "Who decides whether a plan of a fleet is applied.",
     }
 
 
@@ -170,6 +205,10 @@ def _name(description: str) -> Schema:
 
 def _choice(words: Any, description: str) -> Schema:
     return {"enum": list(words), "description": description}
+
+
+def _variable(description: str) -> Schema:
+    return {"type": "string", "pattern": f"^{VARIABLE_PATTERN}$", "description": description}
 
 
 def _flag(description: str) -> Schema:

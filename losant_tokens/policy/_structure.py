@@ -13,6 +13,8 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from losant_tokens import jobs
+from losant_tokens.policy._approval import Approval
+from losant_tokens.policy._approval_table import read_approval
 from losant_tokens.policy._select_table import read_selection
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
@@ -33,6 +35,7 @@ from losant_tokens.policy._types import (
     Status,
     Step,
     StepAction,
+    TimeZone,
 )
 from losant_tokens.policy._values import (
     Path,
@@ -42,9 +45,11 @@ from losant_tokens.policy._values import (
     read_bool,
     read_max_changes,
     read_patterns,
+    read_schedule,
     read_severity,
     read_span,
     read_text,
+    read_time_zone,
     require,
     unknown_key,
 )
@@ -119,7 +124,9 @@ def _converter() -> Converter:
         Selection: read_selection,
         Action | None: one_of(get_args(Action)),
         StepAction: one_of(get_args(StepAction)),
-        Schedule | None: one_of(get_args(Schedule)),
+        Schedule | None: read_schedule,
+        TimeZone: read_time_zone,
+        Approval: read_approval,
         Status: one_of(get_args(Status)),
         str | None: read_text,
         tuple[str, ...]: read_patterns,

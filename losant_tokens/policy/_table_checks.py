@@ -102,6 +102,10 @@ def check_cleanup(data: dict[str, Any]) -> Iterator[Problem]:
         )
     if data.get("allow_seen") is True and "protect_seen" in data:
         yield ("allow_seen",), "contradicts protect_seen: leave one of them out"
+    if "time_zone" in data and "schedule" not in data:
+        yield ("time_zone",), "is only for a clean-up with a schedule"
+    if data.get("accounts") == []:
+        yield ("accounts",), "must have a pattern: leave it out for all accounts"
     yield from _check_selected(data.get("select"))
     yield from _check_protected(data.get("select"), data.get("protect"))
 

@@ -1,14 +1,17 @@
 """The contents of a policy file."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Literal
+from typing import Annotated, Literal
 
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
+from losant_tokens.policy._approval import MANUAL, Approval
+from losant_tokens.policy._schedule import cron_of
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
 
@@ -16,7 +19,11 @@ Token = ApiToken | UserOauthToken
 Status = Literal["active", "inactive"]
 Action = Literal["deactivate", "delete"]
 StepAction = Literal["warn", "deactivate", "delete"]
-Schedule = Literal["hourly", "daily", "weekly", "monthly"]
+Schedule = Annotated[str, "a word such as daily, or a cron expression"]
+TimeZone = Annotated[str, "the name of a time zone"]
+
+APPROVE_WITHIN = timedelta(days=7)
+ALL_ACCOUNTS = ("*",)
 
 _SAMPLE_ID = "0" * 24
 
@@ -84,7 +91,13 @@ class Cleanup:
         allow_unmatched: Whether a pattern that protects or excludes may match no token.
         allow_seen: Whether a plan may do without audit logs, or protect tokens for less than the
             default span of 90 days.
-        schedule: How often to run the clean-up; `None` if the file does not say it.
+        schedule: When to run the clean-up: `hourly`, `daily`, `weekly`, `monthly` or a cron
+            expression of five fields; `None` if the file does not say it.
+        time_zone: The time zone of the schedule. By default, UTC.
+        approval: Who decides whether a plan of a fleet is applied. By default, a person does.
+        approve_within: How long after a plan a fleet may still apply it. By default, 7 days.
+        accounts: Names and name patterns of the accounts of a fleet that the clean-up applies to.
+            By default, all.
         reference: The name and the digest of the file, which plans record.
     """
 
@@ -100,6 +113,10 @@ class Cleanup:
     allow_unmatched: bool = False
     allow_seen: bool = False
     schedule: Schedule | None = None
+    time_zone: TimeZone = "UTC"
+    approval: Approval = MANUAL
+    approve_within: timedelta = APPROVE_WITHIN
+    accounts: tuple[str, ...] = ALL_ACCOUNTS
     reference: jobs.PolicyReference | None = None
     _protected: PatternSet = field(init=False, repr=False, eq=False)
 
@@ -119,6 +136,38 @@ class Cleanup:
     def warns(self) -> bool:
         """Whether the first step warns."""
         return self.ladder[0].action == "warn"
+
+    @property
+    def cron(self) -> str | None:
+        """The schedule as a cron expression; `None` without a schedule."""
+        return None if self.schedule is None else cron_of(self.schedule)
+
+    def applies_to(self, account: str) -> bool:
+        """Return whether the clean-up applies to an account.
+
+        Args:
+            account: The name of the account.
+        """
+        return any(NamePattern(pattern).matches(account) for pattern in self.accounts)
+
+    def select_accounts(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the accounts that the clean-up applies to, in the order of their names' list.
+
+        Args:
+            names: The names of all accounts.
+
+        Raises:
+            ValidationError: A pattern of `accounts` matches none of them, so it may be misspelled.
+        """
+        all_names = tuple(names)
+        for pattern in map(NamePattern, self.accounts):
+            if not any(map(pattern.matches, all_names)):
+                known = f"the accounts are {', '.join(all_names)}" if all_names else "there is none"
+                raise ValidationError(
+                    f"The clean-up {self.name!r} applies to {pattern.text!r}, which is the name of "
+                    f"no account: {known}"
+                )
+        return tuple(filter(self.applies_to, all_names))
 
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from losant_tokens._durations import parse_duration, shortened
+from losant_tokens.policy._schedule import check_schedule, check_time_zone
 from losant_tokens.policy._severity import Severity
 
 Path = tuple[str | int, ...]
@@ -116,6 +117,24 @@ def read_span(value: Any, _: Any) -> timedelta:
     if not span:
         raise Wrong([((), f'"{value}" must be longer than 0')])
     return span
+
+
+def read_schedule(value: Any, _: Any) -> str:
+    """Return a word such as `daily`, or a cron expression."""
+    return _checked(read_text(value, None), check_schedule)
+
+
+def read_time_zone(value: Any, _: Any) -> str:
+    """Return the name of a time zone."""
+    return _checked(read_text(value, None), check_time_zone)
+
+
+def _checked(text: str, check: Callable[[str], None]) -> str:
+    try:
+        check(text)
+    except ValueError as error:
+        raise Wrong([((), str(error))]) from None
+    return text
 
 
 def read_severity(value: Any, _: Any) -> Severity:

@@ -19,6 +19,11 @@ def contents() -> None:
         assert_type(cleanup.max_changes, int)
         assert_type(cleanup.grace, timedelta | None)
         assert_type(cleanup.steps, tuple[policy.Step, ...])
+        assert_type(cleanup.approval, policy.Approval)
+        assert_type(cleanup.approval.auto_below, int | None)
+        assert_type(cleanup.approve_within, timedelta)
+        assert_type(cleanup.cron, str | None)
+        assert_type(cleanup.select_accounts(["prod"]), tuple[str, ...])
 
 
 def evaluation(loaded: policy.Policy, now: datetime) -> None:

@@ -29,6 +29,22 @@ def test_check(command: Command, tmp_path: Path) -> None:
     assert "warn, deactivate after 14d, delete after 30d " in out
 
 
+def test_check_of_fleet_keys(command: Command, tmp_path: Path) -> None:
+    """The columns for a fleet are shown only if the file has their keys."""
+    keys = (
+        'schedule = "0 4 * * mon"\ntime_zone = "Europe/Berlin"\naccounts = ["prod-*"]\n'
+        "approval = { auto_below = 50 }\n"
+    )
+
+    _, out, _ = command("policy", "check", str(write_policy(tmp_path, CLEANUP + keys + LADDER)))
+    assert [line.split("  ")[0] for line in out.splitlines()] == ["CLEAN-UP", "old-ci", "stale"]
+    assert "0 4 * * mon, Europe/Berlin  auto below 50  prod-*    named" in out
+    assert "weekly                      manual         *         not updated" in out
+
+    _, out, _ = command("policy", "check", str(write_policy(tmp_path, LADDER)))
+    assert out.splitlines()[0].split() == ["CLEAN-UP", "ACTION", "MAX", "SCHEDULE", "TOKENS"]
+
+
 def test_check_of_mistakes(command: Command, tmp_path: Path) -> None:
     """Each mistake is one line on stdout with its place, and the exit code is 1."""
     path = write_policy(tmp_path, RULE.replace("high", "hgh").replace("never_", "never"))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens import policy
+from losant_tokens import Secret, policy
 from losant_tokens._private_files import UnfitFileError
+from losant_tokens.errors import ValidationError
 from tests.support.policies import (
     CLEANUP,
     LADDER,
@@ -43,6 +44,77 @@ def test_contents(tmp_path: Path) -> None:
     assert loaded.file == str(tmp_path / "policy.toml")
     assert loaded.digest.startswith("sha256:")
     assert len(loaded.digest) == 71
+
+
+def test_fleet_keys(tmp_path: Path) -> None:
+    """A clean-up says when a fleet runs it, for which accounts, and who approves its plans."""
+    text = (
+        'schedule = " 0  4 * * mon-fri"\ntime_zone = "Europe/Berlin"\naccounts = ["prod-*"]\n'
+        'approval = { auto_below = 50, webhook = "https://example.com/s3cret", secret_env = "KEY" }\n'
+        'approve_within = "3d"\n'
+    )
+    other = CLEANUP.replace("old-ci", "other")
+
+    set_, default = load_policy(tmp_path, CLEANUP + text + other).cleanups
+
+    assert (set_.cron, set_.time_zone) == ("0 4 * * mon-fri", "Europe/Berlin")
+    assert (set_.accounts, set_.approve_within) == (("prod-*",), timedelta(days=3))
+    approval = set_.approval
+    assert (approval.auto_below, approval.secret_env) == (50, "KEY")
+    assert approval.webhook == Secret("https://example.com/s3cret")
+    assert str(approval) == "auto below 50, webhook"
+    assert "s3cret" not in repr(set_)
+    assert (default.cron, default.time_zone) == (None, "UTC")
+    assert (default.accounts, default.approve_within) == (("*",), timedelta(days=7))
+    assert default.approval == policy.Approval()
+    assert (str(default.approval), default.approval.is_manual) == ("manual", True)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "cron"),
+    [
+        ("hourly", "0 * * * *"),
+        ("daily", "0 0 * * *"),
+        ("weekly", "0 0 * * 0"),
+        ("monthly", "0 0 1 * *"),
+        ("*/15 8-18/2 1,15 jan-MAR 1-7", "*/15 8-18/2 1,15 jan-MAR 1-7"),
+        ("0 0 31 2 mon", "0 0 31 2 mon"),
+    ],
+)
+def test_schedules(tmp_path: Path, schedule: str, cron: str) -> None:
+    """A schedule is a word or a cron expression."""
+    (cleanup,) = load_policy(tmp_path, f'{CLEANUP}schedule = "{schedule}"\n').cleanups
+
+    assert cleanup.cron == cron
+
+
+def test_manual_approval(tmp_path: Path) -> None:
+    """The word manual is the default approval."""
+    (cleanup,) = load_policy(tmp_path, f'{CLEANUP}approval = "manual"\n').cleanups
+
+    assert cleanup.approval == policy.Approval()
+
+
+def test_accounts(tmp_path: Path) -> None:
+    """A clean-up applies to the accounts that its patterns match, in the order of the accounts."""
+    text = f'{CLEANUP}accounts = ["test", "prod-*"]\n'
+    (cleanup,) = load_policy(tmp_path, text).cleanups
+
+    assert cleanup.select_accounts(["prod-eu", "dev", "test"]) == ("prod-eu", "test")
+    assert [cleanup.applies_to(name) for name in ("prod-us", "dev")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [(["prod-eu", "prod-us"], "the accounts are prod-eu, prod-us"), ([], "there is none")],
+)
+def test_unknown_account(tmp_path: Path, names: list[str], known: str) -> None:
+    """A pattern that matches no account is an error, because it may be misspelled."""
+    (cleanup,) = load_policy(tmp_path, f'{CLEANUP}accounts = ["prod-*", "tset"]\n').cleanups
+    pattern = "tset" if names else r"prod-\*"
+
+    with pytest.raises(ValidationError, match=f"'{pattern}', which is .* no account: {known}$"):
+        cleanup.select_accounts(names)
 
 
 def test_thirty_mistakes(tmp_path: Path) -> None:
@@ -91,7 +163,34 @@ CASES = [
     (CLEANUP.replace("select", "#"), "2: cleanups[0].select: is required"),
     (CLEANUP.replace("90d", "90"), '4: cleanups[0].select.older_than: "90" is not a duration: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y'),
     (CLEANUP + "protect = 1", '7: cleanups[0].protect: must be a list of strings, such as ["ci-*"], but it is a number'),
-    (CLEANUP + 'schedule = "0 4 * * 1"', '7: cleanups[0].schedule: must be one of hourly, daily, weekly, monthly, but it is "0 4 * * 1"'),
+    (CLEANUP + 'schedule = "weekli"', '7: cleanups[0].schedule: must be hourly, daily, weekly, monthly, or a cron expression of 5 fields, such as "0 4 * * 1", but it is "weekli": did you mean weekly?'),
+    (CLEANUP + 'schedule = "@daily"', '7: cleanups[0].schedule: must be hourly, daily, weekly, monthly, or a cron expression of 5 fields, such as "0 4 * * 1", but it is "@daily": did you mean daily?'),
+    (CLEANUP + 'schedule = "0 0 0 4 * * 1"', '7: cleanups[0].schedule: must be hourly, daily, weekly, monthly, or a cron expression of 5 fields, such as "0 4 * * 1", but it is "0 0 0 4 * * 1"'),
+    (CLEANUP + 'schedule = "0 25 * * *"', '7: cleanups[0].schedule: the hour must be 0 to 23, but it is "25"'),
+    (CLEANUP + 'schedule = "99999999 * * * *"', '7: cleanups[0].schedule: the minute must be 0 to 59, but it is "99999999"'),
+    (CLEANUP + 'schedule = "0 0 * foo *"', '7: cleanups[0].schedule: the month must be 1 to 12, or jan to dec, but it is "foo"'),
+    (CLEANUP + 'schedule = "0 0 * * fri-sun"', '7: cleanups[0].schedule: the day of the week "fri-sun" ends before it begins'),
+    (CLEANUP + 'schedule = "5/15 * * * *"', '7: cleanups[0].schedule: the minute "5/15" has a step, but is not a range'),
+    (CLEANUP + 'schedule = "0 5-5 * * *"', '7: cleanups[0].schedule: the hour "5-5" is one value: write 5'),
+    (CLEANUP + 'schedule = "*/0 * * * *"', '7: cleanups[0].schedule: the step of the minute "*/0" must be 1 to 59'),
+    (CLEANUP + 'schedule = "0 0 L * *"', '7: cleanups[0].schedule: the day of the month must be 1 to 31, but it is "L"'),
+    (CLEANUP + 'schedule = "0 0 ? * *"', '7: cleanups[0].schedule: the day of the month "?" is not a value, a range or a step'),
+    (CLEANUP + 'schedule = "0 0 31 feb,4 *"', "7: cleanups[0].schedule: never happens, because these months have no day 31"),
+    (CLEANUP + 'schedule = "daily"\ntime_zone = "Mars/Base"', '8: cleanups[0].time_zone: "Mars/Base" is not a time zone that this machine knows: use a name such as "Europe/Berlin"'),
+    (CLEANUP + 'schedule = "daily"\ntime_zone = "../UTC"', '8: cleanups[0].time_zone: "../UTC" is not a time zone that this machine knows: use a name such as "Europe/Berlin"'),
+    (CLEANUP + 'time_zone = "Europe/Berlin"', "7: cleanups[0].time_zone: is only for a clean-up with a schedule"),
+    (CLEANUP + 'approval = "auto"', '7: cleanups[0].approval: must be "manual", or a table such as { auto_below = 50 }'),
+    (CLEANUP + "approval = {}", '7: cleanups[0].approval: must be "manual", or a table such as { auto_below = 50 }'),
+    (CLEANUP + "approval = { auto_below = 1 }", "7: cleanups[0].approval.auto_below: must be at least 2, but it is 1"),
+    (CLEANUP + 'approval = { auto_below = "9" }', "7: cleanups[0].approval.auto_below: must be an integer, but it is a string"),
+    (CLEANUP + "approval = { auto_blow = 9 }", "7: cleanups[0].approval.auto_blow: is not a key: did you mean auto_below?"),
+    (CLEANUP + 'approval = { webhook = "http://example.com" }', "7: cleanups[0].approval.webhook: must start with https://, because others could read it on the network. Its value is not shown."),
+    (CLEANUP + 'approval = { webhook_env = "https://x" }', "7: cleanups[0].approval.webhook_env: must be the name of an environment variable that holds the value"),
+    (CLEANUP + 'approval = { webhook = "https://x", webhook_env = "X" }', "7: cleanups[0].approval.webhook_env: contradicts webhook: leave one of them out"),
+    (CLEANUP + 'approval = { auto_below = 9, secret_env = "X" }', "7: cleanups[0].approval.secret_env: needs webhook or webhook_env, because it signs their requests"),
+    (CLEANUP + 'approve_within = "7"', '7: cleanups[0].approve_within: "7" is not a duration: use hours, days, weeks, months or years, such as 12h, 30d, 4w, 18mo or 2y'),
+    (CLEANUP + "accounts = []", "7: cleanups[0].accounts: must have a pattern: leave it out for all accounts"),
+    (CLEANUP + 'accounts = "prod"', '7: cleanups[0].accounts: must be a list of strings, such as ["ci-*"], but it is a string'),
     (CLEANUP + 'steps = [{ action = "warn" }, { action = "deactivate", after = "1d" }]', "7: cleanups[0].steps: cannot be combined with action: steps have actions of their own"),
     (CLEANUP + "steps = 1", "7: cleanups[0].steps: must be a list of tables, but it is a number"),
     (LADDER + 'grace = "1d"', '13: cleanups[0].grace: is only for action = "deactivate": write the time as after of the step delete'),

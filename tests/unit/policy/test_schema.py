@@ -24,6 +24,8 @@ ONLY_READER_FINDS = (
         "is not a duration",
         "is the name of no rule",
     ),
+    *("with a schedule", "needs webhook or webhook_env", "with https", "not a time zone"),
+    *("the minute", "the hour", "the month", "the day of", "the step", "never happens"),
 )
 
 

@@ -1,0 +1,48 @@
+"""`Approval`: who decides whether a plan of a clean-up is applied."""
+
+from attrs import field, frozen
+
+from losant_tokens._secret import Secret
+
+
+@frozen(kw_only=True)
+class Approval:
+    """Who decides whether a plan of a clean-up is applied. By default, a person does.
+
+    A fleet reads it. The command `apply` does not, because its user decides.
+
+    Attributes:
+        auto_below: Approve a plan with fewer changes than this; `None` to approve none.
+        webhook: The URL of a webhook that decides; `None` if there is none. It is a secret, so it
+            is not shown.
+        webhook_env: The environment variable that holds the URL instead; `None` if there is none.
+        secret_env: The environment variable that holds the secret with which requests to the
+            webhook are signed; `None` to sign none.
+    """
+
+    auto_below: int | None = None
+    webhook: Secret | None = field(default=None, repr=False)
+    webhook_env: str | None = None
+    secret_env: str | None = None
+
+    @property
+    def asks_webhook(self) -> bool:
+        """Whether a webhook is asked about plans that are not approved without it."""
+        return self.webhook is not None or self.webhook_env is not None
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person decides about each plan."""
+        return self.auto_below is None and not self.asks_webhook
+
+    def __str__(self) -> str:
+        parts = []
+        if self.auto_below is not None:
+            parts.append(f"auto below {self.auto_below:,}")
+        if self.asks_webhook:
+            parts.append("webhook")
+        return ", ".join(parts) or "manual"
+
+
+MANUAL = Approval()
+"""A person decides about each plan."""
