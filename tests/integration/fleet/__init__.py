@@ -1,0 +1,1 @@
+"""The fleet: workers as processes, real stores and real sockets."""
