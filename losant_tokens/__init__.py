@@ -61,6 +61,7 @@ __all__ = [
     "can_create_tokens",
     "environment_proxy",
     "errors",
+    "fleet",
     "httpx_transport",
     "jobs",
     "leaks",
@@ -72,7 +73,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from losant_tokens import accounts, audit, errors, jobs, leaks, notices, policy, sinks
+    from losant_tokens import accounts, audit, errors, fleet, jobs, leaks, notices, policy, sinks
     from losant_tokens._audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
@@ -130,7 +131,9 @@ if TYPE_CHECKING:
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
-    _MODULES = ("accounts", "audit", "errors", "jobs", "leaks", "notices", "policy", "sinks")
+    _MODULES = (
+        *("accounts", "audit", "errors", "fleet", "jobs", "leaks", "notices", "policy", "sinks"),
+    )
     _HOMES = {
         "_payloads": (
             "NEVER",

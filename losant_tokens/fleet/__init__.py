@@ -1,0 +1,62 @@
+"""Durable clean-ups of many accounts, on several machines.
+
+A `Fleet` names a store, the accounts and the policy. Its workers plan and apply clean-ups as
+durable workflows: if a machine fails, another worker continues. A `FleetClient` starts runs,
+approves or rejects them, and reads their state from any process. It does no work itself.
+
+The store is an SQLite file for one worker, or a PostgreSQL database for many. It holds the names of
+accounts and clean-ups, plans, outcomes and decisions, and never a secret. The extra `[fleet]`
+installs the engine.
+
+Example::
+
+    app = fleet.Fleet("postgresql://db/fleet")
+    async with app.client() as client:
+        async for run in client.runs(state="waiting"):
+            print(run.account, run.plan.selected, "of", run.plan.listed)
+            await client.approve(run.id, by="ops@example.com")
+"""
+
+from losant_tokens.fleet._client import FleetClient
+from losant_tokens.fleet._errors import (
+    DecisionRefused,
+    FleetError,
+    RunNotFound,
+    StoreError,
+    WorkerRefused,
+)
+from losant_tokens.fleet._fleet import Fleet
+from losant_tokens.fleet._types import (
+    FINAL_STATES,
+    RUN_STATES,
+    Decision,
+    DecisionKind,
+    Phase,
+    PlanSummary,
+    Run,
+    RunReport,
+    RunResult,
+    RunState,
+    Work,
+)
+
+__all__ = [
+    "FINAL_STATES",
+    "RUN_STATES",
+    "Decision",
+    "DecisionKind",
+    "DecisionRefused",
+    "Fleet",
+    "FleetClient",
+    "FleetError",
+    "Phase",
+    "PlanSummary",
+    "Run",
+    "RunNotFound",
+    "RunReport",
+    "RunResult",
+    "RunState",
+    "StoreError",
+    "Work",
+    "WorkerRefused",
+]

@@ -1,0 +1,41 @@
+"""The types of fleets."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import assert_type
+
+from losant_tokens import accounts, fleet, policy
+from losant_tokens.fleet import Decision, FleetClient, PlanSummary, Run, RunReport, RunState, Work
+
+
+async def work() -> None:
+    app = fleet.Fleet("postgresql://db/fleet")
+    app.accounts = accounts.load()
+    app.policies = policy.load("policy.toml")
+    assert_type(app.store, str)
+    assert_type(app.path, Path | None)
+    await app.work(name="alpha", concurrency=2)
+
+
+async def decide(app: fleet.Fleet) -> None:
+    async with app.client() as client:
+        assert_type(client, FleetClient)
+        assert_type(await client.plan("prod", "expired", by="ops"), Run)
+        async for run in client.runs(state="waiting", account="prod"):
+            assert_type(run, Run)
+            assert_type(await client.approve(run.id, by="ops", digest=run.plan.digest), Run)
+        assert_type(await client.reject("1", by="ops"), Run)
+        assert_type(await client.cancel("1", by="ops"), Run)
+        assert_type(await client.restore("1", by="ops"), Run)
+        assert_type(await client.retry("1", by="ops"), Run)
+        assert_type(await client.run("1"), Run)
+        assert_type(await client.wait("1", state=["done", "failed"]), Run)
+        assert_type(await client.report("1"), RunReport)
+
+
+def read(run: Run) -> None:
+    assert_type(run.state, RunState)
+    assert_type(run.plan, PlanSummary)
+    assert_type(run.approval, Decision | None)
+    assert_type(run.work["apply"], Work)
+    assert_type(run.sweep_due_at, datetime | None)
