@@ -8,6 +8,8 @@ comes twice is better than one that never comes, and it has an id, so that a rec
 second one.
 """
 
+import hashlib
+import hmac
 import json
 import random
 import time
@@ -96,6 +98,7 @@ class Webhook:
         timeout: The maximum duration of one attempt, in seconds.
         policy: How often a document is posted, and how long that may take.
         verify: The trusted authorities.
+        signing_secret: The secret of the signature of each document; `None` to sign none.
     """
 
     url: Secret
@@ -103,29 +106,33 @@ class Webhook:
     timeout: float
     policy: RetryPolicy
     verify: Verify
+    signing_secret: Secret | None = None
 
-    async def post(self, document: Mapping[str, Any]) -> None:
+    async def post(self, document: Mapping[str, Any]) -> str:
         """Post a document, with retries, and return when the receiver has accepted it.
+
+        Returns:
+            The beginning of the response: up to 4096 bytes, as text.
 
         Raises:
             SinkError: The receiver did not accept it, or could not be reached.
         """
         async with httpx_transport(max_connections=1, verify=self.verify) as pool:
-            failure = await self._last_failure(pool, document)
-        if failure is None:
-            return
+            result = await self._last_result(pool, document)
+        if isinstance(result, str):
+            return result
         raise SinkError(
-            f"The webhook at {host_of(self.url)} did not accept the message: {failure}",
-            ambiguous=may_have_arrived(failure),
+            f"The webhook at {host_of(self.url)} did not accept the message: {result}",
+            ambiguous=may_have_arrived(result),
         )
 
-    async def _last_failure(
+    async def _last_result(
         self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]
-    ) -> LosantError | None:
-        """Post a document, with retries; return the last error, or `None` if it was accepted."""
+    ) -> LosantError | str:
+        """Post a document, with retries; return the last error, or the response if accepted."""
         began = time.monotonic()
         attempts = refusals = 0
-        while failure := await self._attempt(pool, document):
+        while not isinstance(failure := await self._attempt(pool, document), str):
             is_refusal = isinstance(failure, TooManyRequests)
             attempts += not is_refusal
             refusals = refusals + 1 if is_refusal else 0
@@ -141,12 +148,12 @@ class Webhook:
             if delay is None:
                 return failure
             await anyio.sleep(delay)
-        return None
+        return failure
 
     async def _attempt(
         self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]
-    ) -> LosantError | None:
-        """Post a document once; return the error, or `None` if it was accepted."""
+    ) -> LosantError | str:
+        """Post a document once; return the error, or the response if it was accepted."""
         with anyio.move_on_after(self.timeout):
             try:
                 return await self._exchange(pool, document)
@@ -159,12 +166,12 @@ class Webhook:
 
     async def _exchange(
         self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]
-    ) -> LosantError | None:
-        """Post a document once; return the error of the response, or `None`."""
+    ) -> LosantError | str:
+        """Post a document once; return the error of the response, or its text."""
         response = await pool.handle_async_request(self._request(document))
         text = await _beginning(response)
         if response.is_success:
-            return None
+            return text
         status = response.status_code
         if response.is_redirect:
             problem = f"it responded with {status}, a redirect. Use the URL to which it leads."
@@ -181,6 +188,7 @@ class Webhook:
         )
 
     def _request(self, document: Mapping[str, Any]) -> httpx.Request:
+        content = json.dumps(document).encode("ascii")
         return httpx.Request(
             "POST",
             self.url.reveal(),
@@ -189,10 +197,19 @@ class Webhook:
                 "Accept-Encoding": "identity",
                 "Content-Type": "application/json",
                 **{name: value.reveal() for name, value in self.headers.items()},
+                **self._signature(content),
             },
-            content=json.dumps(document).encode("ascii"),
+            content=content,
             extensions={"timeout": dict.fromkeys(_TIMEOUTS, self.timeout)},
         )
+
+    def _signature(self, content: bytes) -> dict[str, str]:
+        """Return the header with the signature of a request body, in the form of GitHub's."""
+        if self.signing_secret is None:
+            return {}
+        key = self.signing_secret.reveal().encode("utf-8", "surrogateescape")
+        digest = hmac.new(key, content, hashlib.sha256).hexdigest()
+        return {"X-Hub-Signature-256": f"sha256={digest}"}
 
 
 async def _beginning(response: httpx.Response) -> str:

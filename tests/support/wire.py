@@ -29,6 +29,7 @@ class Seen:
     method: str
     path: str
     content: bytes = attrs.field(repr=False)
+    headers: dict[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
     def last_id(self) -> str:
@@ -59,7 +60,7 @@ class Peer:
                 return None
         content, self._buffer = self._buffer[:length], self._buffer[length:]
         method, path, _ = first.split(" ")
-        seen = Seen(method, path, content)
+        seen = Seen(method, path, content, headers)
         self._server.seen.append(seen)
         return seen
 
