@@ -60,6 +60,9 @@ nitpicky = True
 # A type variable has no page.
 _TYPE_VARIABLES = [
     ("py:class", "losant_tokens._client._ClientT"),
+    ("py:class", "losant_tokens._raw_response.R_co"),
     ("py:class", "losant_tokens.sinks._deliveries.Delivered_contra"),
 ]
-nitpick_ignore = inventories.optional() + _TYPE_VARIABLES
+# The methods of this class are those of `OwnerTokens`.
+_OTHER_CLASSES = [("py:class", "losant_tokens._resources.raw.RawOwnerTokens")]
+nitpick_ignore = inventories.optional() + _TYPE_VARIABLES + _OTHER_CLASSES

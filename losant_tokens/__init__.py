@@ -42,6 +42,8 @@ __all__ = [
     "Owner",
     "OwnerTokens",
     "PublishedScope",
+    "RawClient",
+    "RawResponse",
     "RequestOptions",
     "ResourceRole",
     "RetryPolicy",
@@ -118,7 +120,9 @@ if TYPE_CHECKING:
         UserOauthTokenPost,
     )
     from losant_tokens._published_scopes import published_scopes
+    from losant_tokens._raw_response import RawResponse
     from losant_tokens._resources.owner_tokens import OwnerTokens
+    from losant_tokens._resources.raw import RawClient
     from losant_tokens._retry import RetryPolicy
     from losant_tokens._scope_types import OauthScope, PublishedScope, Scope
     from losant_tokens._scopes import can_create_tokens
@@ -179,7 +183,9 @@ else:
         "_owner": ("Owner",),
         "_pagination": ("Listing",),
         "_published_scopes": ("published_scopes",),
+        "_raw_response": ("RawResponse",),
         "_resources.owner_tokens": ("OwnerTokens",),
+        "_resources.raw": ("RawClient",),
         "_retry": ("RetryPolicy",),
         "_scope_types": ("OauthScope", "PublishedScope", "Scope"),
         "_scopes": ("can_create_tokens",),

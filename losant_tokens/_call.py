@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Never, cast
 
 import anyio
@@ -24,9 +25,10 @@ import httpx
 from losant_tokens._models import Success
 from losant_tokens._open_client import OpenState
 from losant_tokens._operations import Operation
+from losant_tokens._raw_response import RawResponse, request_id, safe_headers
 from losant_tokens._response import (
     BodyReader,
-    RawResponse,
+    ReceivedResponse,
     read_response,
     size_limit,
     unreadable_error,
@@ -83,6 +85,8 @@ class Call:
         outcome: The outcome of the latest attempt, for the log.
         failure: The error of the latest attempt.
         may_have_arrived: Whether any failed attempt may have been carried out.
+        received: The response to the latest attempt that had one.
+        elapsed: The duration of that attempt, in seconds.
     """
 
     state: OpenState
@@ -95,6 +99,8 @@ class Call:
     outcome: str = "cancelled"
     failure: LosantError | None = None
     may_have_arrived: bool = False
+    received: ReceivedResponse | None = attrs.field(default=None, repr=False)
+    elapsed: float = 0.0
     _started_at: float = math.nan
     _deadline: float = math.inf
     _counted: int = 0  # attempts that the policy counts: all but those that met a 429
@@ -126,6 +132,26 @@ class Call:
             # The frames of the traceback are those of earlier attempts.
             raise found.with_traceback(None)
         return found
+
+    async def raw_result(self) -> RawResponse[Any]:
+        """Return the response with its model, or raise the error of the last attempt.
+
+        Raises:
+            LosantError: The call failed.
+        """
+        result = await self.result()
+        received = cast("ReceivedResponse", self.received)
+        headers = safe_headers(received.headers)
+        return RawResponse(
+            operation=self.operation.name,
+            status_code=received.status_code,
+            request_id=request_id(headers),
+            attempts=self.attempt,
+            elapsed=timedelta(seconds=self.elapsed),
+            headers=headers,
+            content=received.content,
+            result=result,
+        )
 
     # --- Retries -----------------------------------------------------------------------------
 
@@ -343,11 +369,14 @@ class Call:
         deadline = began + seconds + min(_CONNECT_FIRST, seconds / 10)
         with self.state.scope(deadline=deadline):
             received = await self._exchange(began)
+            if not isinstance(received, ReceivedResponse):
+                return received
+            self.received, self.elapsed = received, self.state.now() - began
             # A long list is read in steps, so the scope limits that as well.
-            return await self._read(received) if isinstance(received, RawResponse) else received
+            return await self._read(received)
         return self._failed("timed out", RequestTimeout, f"no response within {seconds:g} seconds")
 
-    async def _exchange(self, began: float) -> RawResponse | LosantError:
+    async def _exchange(self, began: float) -> ReceivedResponse | LosantError:
         """Send and receive. A traceback that leaves this method has no frame below it."""
         try:
             return await self._send_and_receive(began)
@@ -360,7 +389,7 @@ class Call:
             raise without_frames(error)  # noqa: B904 -- it is the same exception
         return self._failed(failure.outcome, failure.kind, failure.text)
 
-    async def _send_and_receive(self, began: float) -> RawResponse | LosantError:
+    async def _send_and_receive(self, began: float) -> ReceivedResponse | LosantError:
         state = self.state
         state.check_open()
         # The pool is used directly. The client of httpx would add cookies, redirects and ways to
@@ -393,11 +422,12 @@ class Call:
                 await body.aclose()
         if problem and status < 400:  # noqa: PLR2004 -- an error status needs no body
             self.outcome = f"{status}, unreadable"
-            return unreadable_error(self.operation, status, problem)
+            headers = safe_headers(response.headers, self.secrets)
+            return unreadable_error(self.operation, status, problem, headers)
         self.outcome = str(status)
-        return RawResponse(status, response.headers, b"" if problem else reader.content())
+        return ReceivedResponse(status, response.headers, b"" if problem else reader.content())
 
-    async def _read(self, response: RawResponse) -> Any:
+    async def _read(self, response: ReceivedResponse) -> Any:
         state = self.state
         found = await read_response(
             self.operation,

@@ -52,6 +52,7 @@ from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
 
 if TYPE_CHECKING:
+    from losant_tokens._resources.raw import RawClient
     from losant_tokens.accounts import Account
 
 API_VERSION = "^1.31.0"
@@ -264,6 +265,20 @@ class AsyncClient:
         """
         parsed = owner if isinstance(owner, Owner) else Owner.parse(owner)
         return OwnerTokens(self._session, parsed)
+
+    @property
+    def with_raw_response(self) -> "RawClient":
+        """The same methods, each of which returns a `RawResponse` with the status and the headers.
+
+        Example::
+
+            response = await client.with_raw_response.user_api_token.get(token_id)
+            print(response.status_code, response.request_id, response.elapsed)
+            token = response.parse()
+        """
+        from losant_tokens._resources.raw import RawClient  # noqa: PLC0415 -- few programs use it
+
+        return RawClient(self._session)
 
     @property
     def base_url(self) -> str:

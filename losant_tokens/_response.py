@@ -4,7 +4,6 @@ Errors are returned instead of raised. A response may hold a secret, and tools s
 the locals of each frame that an exception passes.
 """
 
-import re
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -27,6 +26,8 @@ from losant_tokens._models import (
     UserOauthToken,
 )
 from losant_tokens._operations import Operation
+from losant_tokens._raw_response import request_id, safe_headers
+from losant_tokens._safe_text import redacted_json
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import parse_http_date
 from losant_tokens.errors import (
@@ -63,7 +64,7 @@ _MAX_MESSAGE_LENGTH = 500  # characters of a server's message that the text of a
 
 
 @attrs.frozen
-class RawResponse:
+class ReceivedResponse:
     """A status, headers and a body as received; the repr shows neither headers nor body."""
 
     status_code: int
@@ -188,7 +189,7 @@ def _format_size(size: int) -> str:
 async def read_response(
     operation: Operation[R],
     request: httpx.Request,
-    response: RawResponse,
+    response: ReceivedResponse,
     codec: Codec,
     secrets: list[Secret],
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
@@ -214,17 +215,17 @@ async def read_response(
         problem = (
             found if isinstance(found, ContentProblem) else _mismatch(request, response, found)
         )
-        return _unreadable(operation, response, problem) if problem else cast("R", found)
+        return _unreadable(operation, response, problem, secrets) if problem else cast("R", found)
     if 300 <= response.status_code < 400:  # noqa: PLR2004 -- HTTP's range for redirects
         problem = ContentProblem("is a redirect, which is never followed: check the base URL")
-        return _unreadable(operation, response, problem)
+        return _unreadable(operation, response, problem, secrets)
     return _error_of_status(operation, request, response, secrets)
 
 
 _SUCCESS_WITHOUT_BODY = frozenset({200, 204})  # statuses that mean success without a body
 
 
-def _says_success(response: RawResponse) -> bool:
+def _says_success(response: ReceivedResponse) -> bool:
     """Return whether a response is empty or has the usual body, and so means success."""
     if response.content:
         # Comparing the usual body instead of parsing it saves 5 of the 190 microseconds of a call
@@ -239,7 +240,7 @@ _WITH_ID = ApiToken | UserOauthToken | AuditLog | InstanceAuditLog
 
 
 def _mismatch(
-    request: httpx.Request, response: RawResponse, found: object
+    request: httpx.Request, response: ReceivedResponse, found: object
 ) -> ContentProblem | None:
     """Return why a response does not belong to the request although it can be read, or `None`.
 
@@ -260,7 +261,9 @@ def _mismatch(
     return None
 
 
-def _max_values(operation: Operation[Any], response: RawResponse, max_response_size: int) -> int:
+def _max_values(
+    operation: Operation[Any], response: ReceivedResponse, max_response_size: int
+) -> int:
     """Return the maximum number of JSON values in a response.
 
     Python needs about 80 bytes for an empty list. With one value for each 64 bytes, the values take
@@ -271,7 +274,11 @@ def _max_values(operation: Operation[Any], response: RawResponse, max_response_s
 
 
 def unreadable_error(
-    operation: Operation[Any], status_code: int, problem: ContentProblem, about: str = ""
+    operation: Operation[Any],
+    status_code: int,
+    problem: ContentProblem,
+    headers: httpx.Headers,
+    about: str = "",
 ) -> ResponseError:
     """Return the error for a response that cannot be read.
 
@@ -279,6 +286,7 @@ def unreadable_error(
         operation: The operation.
         status_code: The HTTP status of the response.
         problem: The problem.
+        headers: The headers of the response, without secrets.
         about: More facts about the response, for the message.
     """
     subject = "the response" if problem.path == "$" else f"{problem.path} of the response"
@@ -290,6 +298,8 @@ def unreadable_error(
         operation=operation.name,
         status_code=status_code,
         path=None if problem.path == "$" else problem.path,
+        headers=headers,
+        request_id=request_id(headers),
     )
 
 
@@ -299,19 +309,26 @@ _ASK_FOR_LESS = (
 
 
 def _unreadable(
-    operation: Operation[Any], response: RawResponse, problem: ContentProblem
+    operation: Operation[Any],
+    response: ReceivedResponse,
+    problem: ContentProblem,
+    secrets: list[Secret],
 ) -> ResponseError:
+    headers = safe_headers(response.headers, secrets)
     if operation.result is NewApiToken and problem.path == _SECRET:
-        return _secret_is_lost(operation, response, problem)
+        return _secret_is_lost(operation, response, problem, headers)
     about = f", {_media_type(response.headers)}, {len(response.content)} bytes"
-    return unreadable_error(operation, response.status_code, problem, about)
+    return unreadable_error(operation, response.status_code, problem, headers, about)
 
 
 _SECRET = "$.token"  # noqa: S105 -- the place of the secret in the response to a POST
 
 
 def _secret_is_lost(
-    operation: Operation[Any], response: RawResponse, problem: ContentProblem
+    operation: Operation[Any],
+    response: ReceivedResponse,
+    problem: ContentProblem,
+    headers: httpx.Headers,
 ) -> ResponseError:
     """Return the error for a token that was created, but whose secret cannot be read.
 
@@ -327,6 +344,8 @@ def _secret_is_lost(
         status_code=response.status_code,
         path=_SECRET,
         token_id=token_id,
+        headers=headers,
+        request_id=request_id(headers),
     )
 
 
@@ -355,9 +374,13 @@ def _hint(operation: Operation[Any], code: int, is_from_api: bool) -> str | None
 
 
 def _error_of_status(
-    operation: Operation[Any], request: httpx.Request, response: RawResponse, secrets: list[Secret]
+    operation: Operation[Any],
+    request: httpx.Request,
+    response: ReceivedResponse,
+    secrets: list[Secret],
 ) -> StatusError:
     body = _error_body(response, secrets)
+    headers = safe_headers(response.headers, secrets)
     is_from_api = bool(body.get("type")) and all(
         isinstance(body.get(name), str) for name in ("type", "message")
     )
@@ -378,46 +401,18 @@ def _error_of_status(
         details=body,
         retry_after=retry_after(response.headers, datetime.now(UTC)),
         is_from_api=is_from_api,
+        headers=headers,
+        request_id=request_id(headers),
     )
 
 
-def _error_body(response: RawResponse, secrets: Iterable[Secret]) -> dict[str, Any]:
+def _error_body(response: ReceivedResponse, secrets: Iterable[Secret]) -> dict[str, Any]:
     """Return the members of an error's body; none if it is not JSON, such as a proxy's page."""
     try:
-        body = _redact(
-            parse(response.content, _MIN_VALUES), [secret.reveal() for secret in secrets]
-        )
+        body = redacted_json(parse(response.content, _MIN_VALUES), secrets)
     except RecursionError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-_MIN_SECRET_LENGTH = 4
-"""Shorter strings are not hidden, because that would garble the rest of a message."""
-
-
-_JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", re.ASCII)
-
-
-def _redact(value: object, secrets: list[str]) -> object:
-    """Return a JSON value without secrets that a server may repeat in it.
-
-    These are the secrets of the request, and all strings that look like an access token.
-    """
-    match value:
-        case str():
-            for secret in secrets:
-                if len(secret) >= _MIN_SECRET_LENGTH:
-                    value = value.replace(secret, "****")
-            return _JWT.sub("****", value)
-        case dict():
-            return {
-                _redact(name, secrets): _redact(member, secrets) for name, member in value.items()
-            }
-        case list():
-            return [_redact(item, secrets) for item in value]
-        case _:
-            return value
 
 
 def _one_line(value: object) -> str:

@@ -21,6 +21,7 @@ _PIECE = 8  # characters
 _MASK = "****"
 _MAX_LENGTH = 500  # characters of output in a message
 _JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", re.ASCII)
+_MIN_SECRET_LENGTH = 4  # shorter strings are not hidden, because that would garble a message
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -59,6 +60,36 @@ def _encoded(secret: Secret) -> Iterable[str]:
         # The first group also depends on the other bytes.
         form = encoded[4:] if offset else encoded
         yield from (form, form.translate(_URL_SAFE))
+
+
+def redacted_json(value: object, secrets: Iterable[Secret]) -> object:
+    """Return a JSON value without secrets that a server may repeat in it.
+
+    These are whole secrets, and all strings that look like an access token. It takes less time than
+    `redacted`, because a server repeats a secret as it was sent, and many errors may arrive.
+
+    Args:
+        value: The value.
+        secrets: The secrets of the request.
+    """
+    plain = [secret.reveal() for secret in secrets]
+    return _redact(value, [text for text in plain if len(text) >= _MIN_SECRET_LENGTH])
+
+
+def _redact(value: object, secrets: list[str]) -> object:
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, _MASK)
+            return _JWT.sub(_MASK, value)
+        case dict():
+            return {
+                _redact(name, secrets): _redact(member, secrets) for name, member in value.items()
+            }
+        case list():
+            return [_redact(item, secrets) for item in value]
+        case _:
+            return value
 
 
 def printable(text: str) -> str:

@@ -24,6 +24,7 @@ from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import OPERATIONS, Operation
 from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
+from losant_tokens._raw_response import RawResponse
 from losant_tokens._request import build_request, time_request
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy
@@ -243,6 +244,32 @@ class Session:
         if (problem := self._problem(operation)) is not None:
             await self._check_token(state, operation, problem)
         return cast("R", await self._new_call(state, operation, ids, query, body, options).result())
+
+    async def call_raw(
+        self,
+        operation: Operation[R],
+        ids: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> RawResponse[R]:
+        """Do the same as `call`, and return the response as well as the result.
+
+        Args:
+            operation: The operation.
+            ids: The ids in the path.
+            query: The parameters of a list, by their names in the URL.
+            body: The request body.
+            **options: See `RequestOptions`.
+
+        Raises:
+            LosantError: Any of the errors in `losant_tokens.errors`.
+            TypeError: There is no such option.
+        """
+        state = self.require_open()
+        if (problem := self._problem(operation)) is not None:
+            await self._check_token(state, operation, problem)
+        return await self._new_call(state, operation, ids, query, body, options).raw_result()
 
     async def call_for_next_page(
         self,

@@ -180,6 +180,10 @@ class ResponseError(LosantError):
         ambiguous: Whether the API may have carried out the request.
         token_id: The id of a token that was created although its secret is missing in the
             response. The secret is lost, so delete the token.
+        headers: The headers of the response. Their names are not case-sensitive. Cookies and
+            credentials are left out, and a `Location` is cut after its host.
+        request_id: The id that the server or a proxy gave the request, or `None`. See
+            `RawResponse.request_id`.
         is_too_large: Whether a smaller page of the list may be readable.
     """
 
@@ -194,6 +198,8 @@ class ResponseError(LosantError):
         path: str | None = None,
         ambiguous: bool = True,
         token_id: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.operation = operation
@@ -201,6 +207,8 @@ class ResponseError(LosantError):
         self.path = path
         self.ambiguous = ambiguous
         self.token_id = token_id
+        self.headers = headers or {}
+        self.request_id = request_id
 
 
 class ResponseTooLarge(ResponseError):
@@ -226,9 +234,13 @@ class StatusError(LosantError):
         is_from_api: Whether the response is the API's JSON error object, with the strings `type`
             and `message`. If not, a proxy or another service may have responded. Such a 404 does
             not prove that a token is gone.
+        headers: The headers of the response. Their names are not case-sensitive. Cookies and
+            credentials are left out, and a `Location` is cut after its host.
+        request_id: The id that the server or a proxy gave the request, or `None`. See
+            `RawResponse.request_id`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- facts of the response, by keyword
         self,
         text: str,
         *,
@@ -239,6 +251,8 @@ class StatusError(LosantError):
         details: Mapping[str, Any] = MappingProxyType({}),
         retry_after: float | None = None,
         is_from_api: bool = False,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        request_id: str | None = None,
     ) -> None:
         super().__init__(text)
         self.status_code = status_code
@@ -248,6 +262,8 @@ class StatusError(LosantError):
         self.details = dict(details)
         self.retry_after = retry_after
         self.is_from_api = is_from_api
+        self.headers = headers or {}
+        self.request_id = request_id
 
 
 class BadRequest(StatusError):

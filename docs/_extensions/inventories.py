@@ -57,6 +57,7 @@ NAMES = {
     """,
     "httpx": """
         httpx.AsyncClient py:class api/#asyncclient
+        httpx.Headers py:class api/#headers
         httpx.URL py:class api/#url
         httpx.AsyncBaseTransport py:class advanced/transports/#custom-transports
     """,

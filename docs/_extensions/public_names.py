@@ -61,6 +61,8 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.Organization",
         "losant_tokens.Organizations",
         "losant_tokens.OwnerTokens",
+        "losant_tokens.RawClient",
+        "losant_tokens.RawResponse",
         "losant_tokens.Success",
         "losant_tokens.UserOauthToken",
         "losant_tokens.UserOauthTokens",

@@ -5,9 +5,10 @@ All of them take the keyword options of `RequestOptions`, and can raise any `Los
 """
 
 from collections.abc import Mapping
+from copy import copy
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from losant_tokens import _validators as validators
 from losant_tokens._call_options import ListOptions, PageOptions, list_query, split
@@ -32,6 +33,12 @@ class Resource:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._call = session.call
+
+    def _returning_raw(self) -> Self:
+        """Return the same resource, but its methods return a `RawResponse` with their result."""
+        raw = copy(self)
+        raw._call = cast("Any", self._session.call_raw)  # noqa: SLF001 -- the same class
+        return raw
 
     async def _page(
         self,

@@ -34,6 +34,8 @@ from losant_tokens import (
     Owner,
     OwnerTokens,
     PublishedScope,
+    RawClient,
+    RawResponse,
     RequestOptions,
     RetryPolicy,
     Scope,
@@ -127,6 +129,28 @@ async def tokens_of_any_owner(client: AsyncClient) -> None:
     assert_type(tokens.iter(), Listing[ApiToken | UserOauthToken])
     assert_type(await tokens.page(page=2), ApiTokens | UserOauthTokens)
     assert_type(await tokens.count(), int | None)
+
+
+async def raw_responses(client: AsyncClient) -> None:
+    raw = client.with_raw_response
+    assert_type(raw, RawClient)
+    response = await raw.user_api_token.get(ID, timeout=5.0)
+    assert_type(response, RawResponse[ApiToken])
+    assert_type(response.parse(), ApiToken)
+    assert_type(response.status_code, int)
+    assert_type(response.headers["date"], str)
+    assert_type(response.request_id, str | None)
+    assert_type(response.elapsed, timedelta)
+    assert_type(await raw.user_api_tokens.get(per_page=50), RawResponse[ApiTokens])
+    assert_type(await raw.user_api_tokens.post(POST), RawResponse[NewApiToken])
+    assert_type(await raw.application_api_token.delete(ID, ID), RawResponse[Success])
+    assert_type(await raw.instance_audit_logs.get(ID, page=1), RawResponse[InstanceAuditLogs])
+    tokens = raw.tokens("user")
+    assert_type(await tokens.get(ID), RawResponse[ApiToken | UserOauthToken])
+    assert_type(await tokens.post(POST), RawResponse[NewApiToken])
+    await raw.user_api_token.get(1)  # type: ignore[arg-type]
+    await raw.user_api_token.get(ID, retries=3)  # type: ignore[call-arg]
+    await raw.user_api_tokens.get(sort_field="age")  # type: ignore[arg-type]
 
 
 async def audit_logs(client: AsyncClient, now: datetime) -> None:

@@ -122,11 +122,20 @@ FULL = [
             "path": None,
             "ambiguous": True,
             "token_id": None,
+            "headers": {},
+            "request_id": None,
         },
     ),
     (
         errors.ResponseError(
-            "no", operation="a", status_code=200, path="$.id", ambiguous=False, token_id="b"
+            "no",
+            operation="a",
+            status_code=200,
+            path="$.id",
+            ambiguous=False,
+            token_id="b",
+            headers={"x-request-id": "r"},
+            request_id="r",
         ),
         {
             "operation": "a",
@@ -134,6 +143,8 @@ FULL = [
             "path": "$.id",
             "ambiguous": False,
             "token_id": "b",
+            "headers": {"x-request-id": "r"},
+            "request_id": "r",
         },
     ),
     (
@@ -146,6 +157,8 @@ FULL = [
             "details": {},
             "retry_after": None,
             "is_from_api": False,
+            "headers": {},
+            "request_id": None,
         },
     ),
     (
@@ -158,6 +171,8 @@ FULL = [
             details={"more": [1]},
             retry_after=1.5,
             is_from_api=True,
+            headers={"x-request-id": "r"},
+            request_id="r",
         ),
         {
             "status_code": 429,
@@ -167,6 +182,8 @@ FULL = [
             "details": {"more": [1]},
             "retry_after": 1.5,
             "is_from_api": True,
+            "headers": {"x-request-id": "r"},
+            "request_id": "r",
         },
     ),
 ]

@@ -22,7 +22,7 @@ from losant_tokens._operations import Operation
 from losant_tokens._response import (
     DEFAULT_MAX_RESPONSE_SIZE,
     BodyReader,
-    RawResponse,
+    ReceivedResponse,
     read_response,
     retry_after,
     size_limit,
@@ -65,7 +65,7 @@ def read(
 ) -> Any:
     """Read a response. Content that is not bytes is sent as JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    answer = RawResponse(status, httpx.Headers(JSON if headers is None else headers), body)
+    answer = ReceivedResponse(status, httpx.Headers(JSON if headers is None else headers), body)
     request = httpx.Request(operation.method, f"https://api.losant.com/me/tokens/{ID}?_links=true")
     hidden = [Secret(text) for text in secrets]
     return result_of(read_response(operation, request, answer, codec(), hidden))
@@ -147,6 +147,8 @@ def test_unreadable(
         "path": path,
         "ambiguous": True,
         "token_id": None,
+        "headers": headers,
+        "request_id": None,
     }
     assert "hunter2" not in shown_by(error)
 
@@ -300,6 +302,8 @@ def test_status(status: int, expected: type, phrase: str) -> None:
         "details": {},
         "retry_after": None,
         "is_from_api": False,
+        "headers": JSON,
+        "request_id": None,
     }
 
 
@@ -515,8 +519,34 @@ def test_any_secret(secret: str, before: str, after: str) -> None:
 
 def test_repr_shows_no_content() -> None:
     """The repr of a response shows neither headers nor content."""
-    answer = RawResponse(201, httpx.Headers({"x": SECRET}), SECRET.encode())
-    assert repr(answer) == "RawResponse(status_code=201)"
+    answer = ReceivedResponse(201, httpx.Headers({"x": SECRET}), SECRET.encode())
+    assert repr(answer) == "ReceivedResponse(status_code=201)"
+
+
+HEADERS = {
+    "X-Request-Id": "r-1",
+    "Retry-After": "7",
+    "X-Echo": f"Bearer {SECRET}",
+    "X-Claims": jwt({"sub": "a"}),
+    "Location": f"https://login.example/?token={SECRET}",
+    "Set-Cookie": "session=hunter2",
+    "Authorization": "Bearer hunter2",
+}
+
+
+@pytest.mark.parametrize(("status", "content"), [(404, {}), (200, []), (302, {})])
+def test_headers_of_an_error(status: int, content: object) -> None:
+    """An error has the headers and the request id, without cookies, credentials and secrets."""
+    error = read(content, status, HEADERS, secrets=(SECRET,))
+    assert dict(error.headers) == {
+        "x-request-id": "r-1",
+        "retry-after": "7",
+        "x-echo": "Bearer ****",
+        "x-claims": "****",
+        "location": "https://login.example",
+    }
+    assert (error.headers["RETRY-AFTER"], error.request_id) == ("7", "r-1")
+    assert "hunter2" not in shown_by(error)
 
 
 # --- Retry-After ------------------------------------------------------------------------------
@@ -766,7 +796,7 @@ async def test_too_many_values() -> None:
     """A page with too many values raises `ResponseTooLarge`, which suggests smaller pages."""
     content = b'{"items":[' + b"[]," * 20_000 + b"[]]}"
     request = httpx.Request("GET", "https://api.losant.com/me/tokens")
-    answer = RawResponse(200, httpx.Headers(JSON), content)
+    answer = ReceivedResponse(200, httpx.Headers(JSON), content)
 
     error = await read_response(LIST, request, answer, codec(), [], 100_000)
 
@@ -782,7 +812,7 @@ async def test_too_many_values_for_one_token() -> None:
     """A single token with too many values raises another error than `ResponseTooLarge`."""
     content = b'{"id":[' + b"[]," * 20_000 + b"[]]}"
     request = httpx.Request("GET", f"https://api.losant.com/me/tokens/{ID}")
-    answer = RawResponse(200, httpx.Headers(JSON), content)
+    answer = ReceivedResponse(200, httpx.Headers(JSON), content)
 
     error = await read_response(GET, request, answer, codec(), [], 10_000)
 

@@ -1,0 +1,259 @@
+"""The resources of `client.with_raw_response`, whose methods return a `RawResponse`.
+
+A method of such a resource is the function of the plain resource, with another way to send: it
+calls `Session.call_raw` in place of `Session.call`. So no method is written twice, and a type
+checker knows the arguments and the result of each.
+
+`iter` and `snapshot` are left out, because a list has many responses. `get` returns one page.
+"""
+
+from collections.abc import Callable, Coroutine
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+
+from losant_tokens._call_options import RequestOptions
+from losant_tokens._models import NewApiToken, UserOauthToken
+from losant_tokens._owner import Owner
+from losant_tokens._payloads import ApiTokenPost, UserOauthTokenPost
+from losant_tokens._raw_response import RawResponse
+from losant_tokens._resources import (
+    application,
+    audit_logs,
+    auth,
+    instance,
+    owner_lists,
+    user,
+)
+from losant_tokens._resources.base import Resource
+from losant_tokens._resources.owner_tokens import OwnerTokens
+from losant_tokens._session import Session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RawMethod(Generic[P, R]):
+    """A method of a plain resource as a method of a raw one.
+
+    It is a descriptor, because type checkers disagree whether a function that is the value of a
+    class attribute takes `self`.
+
+    Args:
+        method: The method of the plain resource.
+    """
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> None:
+        self.method = method
+
+    def __get__(
+        self, resource: "RawResource", owner: type["RawResource"]
+    ) -> Callable[P, Coroutine[Any, Any, RawResponse[R]]]:
+        """Return the method, bound to the resource that it is called on."""
+        return cast(
+            "Callable[P, Coroutine[Any, Any, RawResponse[R]]]",
+            MethodType(self.method, resource.plain),
+        )
+
+
+class RawResource:
+    """The base class of all raw resources.
+
+    Attributes:
+        plain: The plain resource, but its methods return a `RawResponse` at run time.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        self.plain: Any = resource._returning_raw()  # noqa: SLF001 -- its own base class
+
+
+class RawUserApiTokenResource(RawResource):
+    """One API token of the user."""
+
+    get = RawMethod(user.UserApiTokenResource.get)
+    patch = RawMethod(user.UserApiTokenResource.patch)
+    delete = RawMethod(user.UserApiTokenResource.delete)
+
+
+class RawUserApiTokensResource(RawResource):
+    """The API tokens of the user."""
+
+    get = RawMethod(user.UserApiTokensResource.get)
+    post = RawMethod(user.UserApiTokensResource.post)
+
+
+class RawUserOauthTokenResource(RawResource):
+    """One OAuth token of the user."""
+
+    get = RawMethod(user.UserOauthTokenResource.get)
+    patch = RawMethod(user.UserOauthTokenResource.patch)
+    delete = RawMethod(user.UserOauthTokenResource.delete)
+
+
+class RawUserOauthTokensResource(RawResource):
+    """The OAuth tokens of the user."""
+
+    get = RawMethod(user.UserOauthTokensResource.get)
+    post = RawMethod(user.UserOauthTokensResource.post)
+
+
+class RawApplicationApiTokenResource(RawResource):
+    """One API token of an application."""
+
+    get = RawMethod(application.ApplicationApiTokenResource.get)
+    patch = RawMethod(application.ApplicationApiTokenResource.patch)
+    delete = RawMethod(application.ApplicationApiTokenResource.delete)
+
+
+class RawApplicationApiTokensResource(RawResource):
+    """The API tokens of an application."""
+
+    get = RawMethod(application.ApplicationApiTokensResource.get)
+    post = RawMethod(application.ApplicationApiTokensResource.post)
+
+
+class RawInstanceApiTokenResource(RawResource):
+    """One API token of an instance."""
+
+    get = RawMethod(instance.InstanceApiTokenResource.get)
+    patch = RawMethod(instance.InstanceApiTokenResource.patch)
+    delete = RawMethod(instance.InstanceApiTokenResource.delete)
+
+
+class RawInstanceApiTokensResource(RawResource):
+    """The API tokens of an instance."""
+
+    get = RawMethod(instance.InstanceApiTokensResource.get)
+    post = RawMethod(instance.InstanceApiTokensResource.post)
+
+
+class RawApplicationsResource(RawResource):
+    """The applications that the user can see."""
+
+    get = RawMethod(owner_lists.ApplicationsResource.get)
+
+
+class RawInstancesResource(RawResource):
+    """The instances that the user can see."""
+
+    get = RawMethod(owner_lists.InstancesResource.get)
+
+
+class RawOrgsResource(RawResource):
+    """The organizations of the user."""
+
+    get = RawMethod(owner_lists.OrgsResource.get)
+
+
+class RawAuditLogResource(RawResource):
+    """One entry of the audit log of an organization."""
+
+    get = RawMethod(audit_logs.AuditLogResource.get)
+
+
+class RawAuditLogsResource(RawResource):
+    """The audit log of an organization."""
+
+    get = RawMethod(audit_logs.AuditLogsResource.get)
+
+
+class RawInstanceAuditLogResource(RawResource):
+    """One entry of the audit log of an instance."""
+
+    get = RawMethod(audit_logs.InstanceAuditLogResource.get)
+
+
+class RawInstanceAuditLogsResource(RawResource):
+    """The audit log of an instance."""
+
+    get = RawMethod(audit_logs.InstanceAuditLogsResource.get)
+
+
+class RawAuthResource(RawResource):
+    """Logging in."""
+
+    authenticate_user = RawMethod(auth.AuthResource.authenticate_user)
+
+
+class RawOwnerTokens(RawResource):
+    """The tokens of one owner, as returned by `RawClient.tokens(owner)`."""
+
+    get = RawMethod(OwnerTokens.get)
+    patch = RawMethod(OwnerTokens.patch)
+    delete = RawMethod(OwnerTokens.delete)
+    page = RawMethod(OwnerTokens.page)
+
+    @overload
+    async def post(
+        self, token: ApiTokenPost, **options: Unpack[RequestOptions]
+    ) -> RawResponse[NewApiToken]: ...
+
+    @overload
+    async def post(
+        self, token: UserOauthTokenPost, **options: Unpack[RequestOptions]
+    ) -> RawResponse[UserOauthToken]: ...
+
+    async def post(
+        self, token: ApiTokenPost | UserOauthTokenPost, **options: Unpack[RequestOptions]
+    ) -> Any:
+        """Create a token. See `OwnerTokens.post`.
+
+        Args:
+            token: The settings of the token: a `UserOauthTokenPost` for the owner `oauth`.
+            **options: See `RequestOptions`.
+
+        Raises:
+            NotFound: There is no such owner.
+        """
+        return await self.plain.post(token, **options)
+
+
+class RawClient:
+    """The methods of a client, each of which returns a `RawResponse`.
+
+    `AsyncClient.with_raw_response` returns it. It has the same resources, with the same methods and
+    arguments, except `iter` and `snapshot`: a list has many responses.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.user_api_token = RawUserApiTokenResource(user.UserApiTokenResource(session))
+        self.user_api_tokens = RawUserApiTokensResource(user.UserApiTokensResource(session))
+        self.user_oauth_token = RawUserOauthTokenResource(user.UserOauthTokenResource(session))
+        self.user_oauth_tokens = RawUserOauthTokensResource(user.UserOauthTokensResource(session))
+        self.application_api_token = RawApplicationApiTokenResource(
+            application.ApplicationApiTokenResource(session)
+        )
+        self.application_api_tokens = RawApplicationApiTokensResource(
+            application.ApplicationApiTokensResource(session)
+        )
+        self.instance_api_token = RawInstanceApiTokenResource(
+            instance.InstanceApiTokenResource(session)
+        )
+        self.instance_api_tokens = RawInstanceApiTokensResource(
+            instance.InstanceApiTokensResource(session)
+        )
+        self.applications = RawApplicationsResource(owner_lists.ApplicationsResource(session))
+        self.instances = RawInstancesResource(owner_lists.InstancesResource(session))
+        self.orgs = RawOrgsResource(owner_lists.OrgsResource(session))
+        self.audit_log = RawAuditLogResource(audit_logs.AuditLogResource(session))
+        self.audit_logs = RawAuditLogsResource(audit_logs.AuditLogsResource(session))
+        self.instance_audit_log = RawInstanceAuditLogResource(
+            audit_logs.InstanceAuditLogResource(session)
+        )
+        self.instance_audit_logs = RawInstanceAuditLogsResource(
+            audit_logs.InstanceAuditLogsResource(session)
+        )
+        self.auth = RawAuthResource(auth.AuthResource(session))
+
+    def tokens(self, owner: Owner | str) -> RawOwnerTokens:
+        """Return the tokens of an owner, for code that works for all four kinds of owners.
+
+        Args:
+            owner: An `Owner`, or its string form: `user`, `oauth`, `application:ID` or
+                `instance:ID`.
+
+        Raises:
+            ValidationError: The string has another form.
+        """
+        parsed = owner if isinstance(owner, Owner) else Owner.parse(owner)
+        return RawOwnerTokens(OwnerTokens(self._session, parsed))
