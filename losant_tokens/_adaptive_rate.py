@@ -164,6 +164,8 @@ class AdaptiveRate:
         responses: Counts the responses that are not refusals.
         refusals: Counts the refusals (429).
         latency: The recent latency of responses in seconds, if the caller measures it.
+        was_refused: Whether a request was refused.
+        refused_at: The time of the latest refusal that lengthened the pause.
     """
 
     maximum: float | None = None
@@ -172,19 +174,19 @@ class AdaptiveRate:
     responses: Meter = attrs.field(factory=Meter, init=False)
     refusals: Meter = attrs.field(factory=Meter, init=False)
     latency: float = attrs.field(default=math.inf, init=False)
+    was_refused: bool = attrs.field(default=False, init=False)
+    refused_at: float = attrs.field(default=-1.0, init=False)
     # The time of the next place by the rate alone. The first place is free immediately.
     _next_place: float = attrs.field(default=math.inf, init=False)
     # The time before which no place can be taken.
     _free_at: float = attrs.field(default=0.0, init=False)
     _paused_until: float = attrs.field(default=0.0, init=False)
     _is_in_demand: bool = attrs.field(default=False, init=False)
-    _was_refused: bool = attrs.field(default=False, init=False)
     # The curve is `None` until the limit is known.
     _curve: Curve | None = attrs.field(default=None, init=False)
     _seconds_on_curve: float = attrs.field(default=0.0, init=False)
     _grown_at: float | None = attrs.field(default=None, init=False)
     _cut_at: float = attrs.field(default=-_MIN_TIME_BETWEEN_CUTS, init=False)
-    _refused_at: float = attrs.field(default=-1.0, init=False)
     _consecutive_refusals: int = attrs.field(default=0, init=False)
     # The pause after the latest of these refusals, in seconds.
     _pause: float = attrs.field(default=0.0, init=False)
@@ -206,7 +208,7 @@ class AdaptiveRate:
         spacing = places / self.per_second
         self._next_place = place + max(spacing, self._pause)
         self._free_at = max(self._next_place, now + _MIN_SPACING * spacing - _TIMER_RESOLUTION)
-        if self._is_in_demand or self._was_refused:
+        if self._is_in_demand or self.was_refused:
             self._grow(now)
             self._is_in_demand = False
         return True
@@ -240,7 +242,7 @@ class AdaptiveRate:
             sent_at: The time at which the request was sent.
         """
         self.responses.count(now)
-        if self._consecutive_refusals and sent_at > self._refused_at:
+        if self._consecutive_refusals and sent_at > self.refused_at:
             self._consecutive_refusals, self._pause = 0, 0.0
 
     def record_rate_limit(self, now: float, sent_at: float, retry_after: float | None) -> None:
@@ -255,10 +257,13 @@ class AdaptiveRate:
         self.refusals.count(now)
         if retry_after is not None:
             self._pause_until(now + retry_after)
-        if sent_at <= self._refused_at:
+        if sent_at <= self.refused_at:
             # The request was in flight at the latest refusal, so this refusal has the same cause.
             return
-        self._refused_at = now
+        self.refused_at = now
+        if not self.was_refused and self.maximum is None:
+            # Requests may have been sent that took no place, so start with the measured rate.
+            self.per_second = max(self.per_second, self.responses.per_second(now))
         first_pause = max(_SKIPPED_REQUESTS / self.per_second, _MIN_PAUSE)
         doublings = min(self._consecutive_refusals, _MAX_DOUBLINGS)
         pause = min(first_pause * 2.0**doublings, _MAX_PAUSE)
@@ -285,7 +290,7 @@ class AdaptiveRate:
             now: The current time.
             retry_after: The pause that the server asks for, if it is longer than our own.
         """
-        is_first, self._was_refused = not self._was_refused, True
+        is_first, self.was_refused = not self.was_refused, True
         if retry_after is not None:
             self._cut(now, self._limit(now, _MIN_SHARE), retry_after)
         elif is_first:
@@ -320,7 +325,7 @@ class AdaptiveRate:
         if self._grown_at is None:
             self._grown_at = now
         elapsed = now - self._grown_at
-        if not self._was_refused:
+        if not self.was_refused:
             doubling_time = min(
                 _DOUBLING_TIME, _MIN_DOUBLING_TIME + _DOUBLING_LATENCIES * self.latency
             )

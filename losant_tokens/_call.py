@@ -43,6 +43,7 @@ from losant_tokens._retry import (
     may_retry,
 )
 from losant_tokens._secret import Secret
+from losant_tokens._stamina_switches import Switches, switches
 from losant_tokens._transports.base_pool import Pool
 from losant_tokens._transports.configuration_problems import (
     PROXY_AUTHENTICATION_REQUIRED,
@@ -161,45 +162,25 @@ class Call:
         Args:
             error: The error of the first attempt.
         """
-        # Imported at the first failure, because most calls do not fail.
-        import stamina  # noqa: PLC0415
-
-        is_testing = stamina.is_testing()
-        waiting = self.state.waiting
+        mode = switches()
         found: Any = error
-        with self.state.scope() as scope:
-            # Closing the client cancels the scope during a delay, but not during an attempt.
-            waiting.add(scope)
-            try:
-                # `_backoff` counts the attempts, because a 429 does not count.
-                async for attempt in stamina.retry_context(
-                    on=self._backoff, attempts=None, timeout=None
-                ):
-                    with attempt:
-                        # The first attempt of stamina only raises the error that is known already.
-                        if attempt.num > 1:
-                            waiting.discard(scope)
-                            found = await self._next_attempt(is_testing=is_testing)
-                            waiting.add(scope)
-                        if isinstance(found, LosantError):
-                            raise found
-            except ClientStateError as closed:
-                # A request may be reported as not sent only if it certainly did not arrive.
-                found = self.failure if self.may_have_arrived else closed
-            except LosantError as last:
-                found = last
-            finally:
-                waiting.discard(scope)
-            return found
-        # Closing the client has cancelled the scope.
-        if not self.may_have_arrived:
-            self.state.check_open()
-        return self.failure
+        try:
+            while isinstance(found, LosantError):
+                delay = self._backoff(found, mode)
+                if delay is None:
+                    break
+                self._report_retry(delay)
+                if not await self._sleep(delay):
+                    self.state.check_open()
+                    break
+                found = await self._next_attempt(is_testing=mode.is_testing)
+        except ClientStateError as closed:
+            # A request may be reported as not sent only if it certainly did not arrive.
+            return self.failure if self.may_have_arrived else closed
+        return found
 
-    def _backoff(self, error: Exception) -> bool | float:
-        """Return the seconds to wait before the next attempt, or `False` to give up."""
-        if not isinstance(error, LosantError):
-            return False
+    def _backoff(self, error: LosantError, mode: Switches) -> float | None:
+        """Return the seconds to wait before the next attempt, or `None` to give up."""
         is_refusal = isinstance(error, TooManyRequests)
         delay = delay_before_retry(
             self.policy,
@@ -210,7 +191,31 @@ class Call:
             random=random.random,
             in_doubt=self._was_in_doubt,
         )
-        return False if delay is None or self.state.is_closed else delay
+        if delay is None or self.state.is_closed or not mode.is_active:
+            return None
+        if mode.attempts is None:
+            return delay
+        return 0.0 if self.attempt < mode.attempts else None
+
+    def _report_retry(self, delay: float) -> None:
+        """Log one line about the next attempt, such as `userApiToken.get: 503, attempt 2 of 4`."""
+        number = f"{self._counted + 1} of {self.policy.attempts}"
+        if isinstance(self.failure, TooManyRequests):
+            # A refusal costs time, not attempts.
+            number = f"{self.attempt + 1}"
+        _log.warning("%s: %s, attempt %s in %.1f s", self.operation, self.outcome, number, delay)
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Wait before an attempt; return `False` if the client was closed meanwhile."""
+        with self.state.scope() as scope:
+            # Closing the client cancels the scope.
+            self.state.waiting.add(scope)
+            try:
+                await anyio.sleep(seconds)
+            finally:
+                self.state.waiting.discard(scope)
+            return True
+        return False
 
     async def _next_attempt(self, *, is_testing: bool) -> Any:
         """Send again if the retry budget allows it; if not, count the attempt as failed."""
@@ -263,7 +268,8 @@ class Call:
         follows_rate_limit = self.policy.follow_rate_limit
         if isinstance(error, TooManyRequests):
             self._refusals += 1
-            if follows_rate_limit and _are_retries_on():
+            mode = switches()
+            if follows_rate_limit and mode.is_active and not mode.is_testing:
                 self.state.rate_limiter.record_rate_limit(sent_at, error.retry_after)
             return
         self._counted += 1
@@ -281,14 +287,14 @@ class Call:
 
     def _may_send_now(self) -> bool:
         """Take a place if one is free and the rate is not limited; return whether that worked."""
-        is_limited = self.policy.follow_rate_limit and self.state.rate_limiter.rate is not None
+        is_limited = self.policy.follow_rate_limit and self.state.rate_limiter.is_limited
         return not is_limited and self.state.limiter.acquire_nowait()
 
     async def _wait_to_send(self) -> bool:
         """Wait for the rate limiter and a free place; return `False` at the deadline."""
         rate_limiter, limiter = self.state.rate_limiter, self.state.limiter
         while True:
-            is_limited = self.policy.follow_rate_limit and rate_limiter.rate is not None
+            is_limited = self.policy.follow_rate_limit and rate_limiter.is_limited
             if is_limited and not await self._wait_for_rate():
                 return False
             if not await limiter.acquire(self._deadline):
@@ -317,21 +323,29 @@ class Call:
         self.state.check_open()
         if self.failure is not None:
             return self.failure
+        seconds = f"the deadline of {self.policy.deadline:g} seconds"
         rate_limiter = self.state.rate_limiter
-        if self.policy.follow_rate_limit and rate_limiter.rate is not None:
+        if self.policy.follow_rate_limit and rate_limiter.rate.was_refused:
             return TooManyRequests(
                 f"{self._subject}: not sent, because the server refused earlier requests of this "
-                f"client with 429, and the wait would exceed the deadline of "
-                f"{self.policy.deadline:g} seconds. Send fewer requests, or raise the deadline of "
-                f"the RetryPolicy.",
+                f"client with 429, and the wait would exceed {seconds}. Send fewer requests, or "
+                f"raise the deadline of the RetryPolicy.",
                 status_code=429,
                 operation=self.operation.name,
                 retry_after=rate_limiter.pause_left or None,
             )
+        if self.policy.follow_rate_limit and rate_limiter.maximum is not None:
+            problem = (
+                f"rate_limit={rate_limiter.maximum:g} allows no earlier request. Raise rate_limit, "
+                f"or the deadline of the RetryPolicy."
+            )
+        else:
+            problem = (
+                "all connections were in use. Raise the deadline of the RetryPolicy, or "
+                "max_connections."
+            )
         return RequestTimeout(
-            f"{self._subject}: not sent within the deadline of {self.policy.deadline:g} seconds, "
-            f"because all connections were in use. Raise the deadline of the RetryPolicy, or "
-            f"max_connections.",
+            f"{self._subject}: not sent within {seconds}, because {problem}",
             operation=self.operation.name,
             ambiguous=False,
         )
@@ -450,13 +464,6 @@ class Call:
     @property
     def _subject(self) -> str:
         return f"{self.operation} ({self.state.base_url})"
-
-
-def _are_retries_on() -> bool:
-    """Return whether stamina retries; tests can turn retries or their delays off."""
-    import stamina  # noqa: PLC0415 -- as in `_retry`
-
-    return stamina.is_active() and not stamina.is_testing()
 
 
 async def ask_server_time(state: OpenState, request: httpx.Request) -> None:

@@ -69,6 +69,7 @@ class ClientSettings(TypedDict, total=False):
     oauth: bool | None
     timeout: float
     max_connections: int | None
+    rate_limit: float | None
     retry: RetryPolicy
     transport: httpx.AsyncBaseTransport | None
     losantdomain: str | None
@@ -96,6 +97,9 @@ class AsyncClient:
         timeout: The maximum duration of one attempt, in seconds. Default: 30.
         max_connections: The maximum number of requests in flight. Further calls wait in order.
             Default: that of the `transport`, or 20.
+        rate_limit: The maximum number of requests per second, retries and jobs included. Further
+            calls wait in order, up to their deadlines. Default: no maximum. The client slows down
+            by itself if the server refuses requests with 429.
         retry: How often a request is sent, and how long a call may take. After a 429, all calls of
             the client wait. All calls share one retry budget. Default: `RetryPolicy()`.
         transport: The connection pool: `httpx_transport(...)`, `aiohttp_transport(...)` or another
@@ -151,6 +155,7 @@ class AsyncClient:
         oauth: bool | None = None,
         timeout: float = 30.0,
         max_connections: int | None = None,
+        rate_limit: float | None = None,
         retry: RetryPolicy = _DEFAULT_POLICY,
         transport: httpx.AsyncBaseTransport | None = None,
         losantdomain: str | None = None,
@@ -163,6 +168,9 @@ class AsyncClient:
         validators.check_argument(validators.positive_number, "AsyncClient", "timeout", timeout)
         validators.check_argument(
             validators.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
+        )
+        validators.check_argument(
+            validators.optional(validators.positive_number), "AsyncClient", "rate_limit", rate_limit
         )
         validators.check_argument(
             validators.instance_of(RetryPolicy), "AsyncClient", "retry", retry
@@ -196,6 +204,7 @@ class AsyncClient:
             timeout=timeout,
             max_connections=check_max_connections(max_connections),
             max_response_size=max_response_size,
+            rate_limit=rate_limit,
         )
         self.user_api_token = UserApiTokenResource(self._session)
         self.user_api_tokens = UserApiTokensResource(self._session)

@@ -31,7 +31,7 @@ class OpenState:
         now: Returns the time of the event loop, in seconds.
         scope: The class of cancel scopes in this event loop.
         limiter: Limits the number of requests in flight.
-        rate_limiter: Delays requests after a 429.
+        rate_limiter: Delays requests after a 429, and above the rate limit of the client.
         budget: Limits the retries of all calls together.
         is_closed: Whether the client was closed, and waits for no call any longer.
         waiting: The scopes of calls that wait for something other than a response. Closing the
@@ -67,6 +67,7 @@ class OpenState:
         max_connections: int,
         max_response_size: int,
         server_clock: ServerClock,
+        rate_limit: float | None = None,
     ) -> Self:
         """Return the state of a client that was opened in the running event loop.
 
@@ -77,6 +78,7 @@ class OpenState:
             max_connections: The maximum number of requests in flight.
             max_response_size: The largest page of a list that is read, in bytes.
             server_clock: Learns the server's time from each response.
+            rate_limit: The maximum number of requests per second. Default: no maximum.
         """
         find_loop, now = loop_finder(), clock()
         return cls(
@@ -90,7 +92,7 @@ class OpenState:
             now=now,
             scope=scope_class(),
             limiter=(AsyncioLimiter if is_asyncio() else TrioLimiter)(max_connections),
-            rate_limiter=RateLimiter(now),
+            rate_limiter=RateLimiter(now, rate_limit),
             budget=RetryBudget(),
         )
 

@@ -3,25 +3,32 @@
 The problem: a server that refuses a request with 429 refuses the client, not the call. If each call
 backs off alone, the other calls are refused as well, and most of them run out of attempts.
 
-The approach: a client sends without a limit until a request is refused. From then on, its calls
-wait in a queue and are sent at a rate that adapts to the server (`_adaptive_rate`, the same as in
-jobs). A minute without a refusal removes the limit. No background task serves the queue. The call
-at its head waits until it may send, and then lets the next one advance. So a call may be cancelled
-anywhere in the queue, and an idle client does nothing.
+The approach: a client sends without a limit until a request is refused, unless the caller has set a
+limit. From then on, its calls wait in a queue and are sent at a rate that adapts to the server
+(`_adaptive_rate`). A minute without a refusal removes the limit again. A limit of the caller is an
+upper bound of that rate, and stays. No background task serves the queue. The call at its head waits
+until it may send, and then lets the next one advance. So a call may be cancelled anywhere in the
+queue, and an idle client does nothing.
+
+Jobs use the same rate: see `RateLimiter.share`. A refusal of a job slows down the calls of its
+client, and the other way round. Before the first refusal nothing is known about the limit, so calls
+do not wait for a job that is still raising its rate.
 
 Source: measured with a simulated server that counts requests per second, with many calls at once
 (`tests/unit/test_rate_limiter.py`).
 
 Rejected: a limit from the first request on, because it delays the calls of an application that
-never reaches the server's limit; a background task, because it needs an owner that ends it.
+never reaches the server's limit; a background task, because it needs an owner that ends it; a rate
+of its own for each job, because two rates that adapt to one limit exceed it together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 import attrs
 
-from losant_tokens._adaptive_rate import INITIAL_RATE, AdaptiveRate, Meter
+from losant_tokens._adaptive_rate import INITIAL_RATE, AdaptiveRate
 
 _MAX_AGE_OF_REFUSAL = 60.0  # seconds; after that time without a refusal, the limit is removed
 _MAX_SLEEP = 0.25  # seconds between two checks of the rate, which may change in between
@@ -31,16 +38,27 @@ _MAX_SLEEP = 0.25  # seconds between two checks of the rate, which may change in
 class RateLimiter:
     """Delays requests so that the server does not refuse them.
 
-    Attributes:
+    Args:
         now: The clock of the event loop.
-        rate: The rate at which requests may be sent, or `None` if there is no limit.
+        maximum: The limit that the caller has set, in requests per second. Default: none.
+
+    Attributes:
+        rate: The rate that calls and jobs share.
+        queue: Held by the call or the job that may take the next place. It is fair.
     """
 
     now: Callable[[], float] = anyio.current_time
-    rate: AdaptiveRate | None = attrs.field(default=None, init=False)
-    _responses: Meter = attrs.field(factory=Meter, init=False)
-    _refused_at: float = attrs.field(default=0.0, init=False)
-    _queue: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
+    maximum: float | None = None
+    rate: AdaptiveRate = attrs.field(
+        init=False, default=attrs.Factory(lambda self: AdaptiveRate(self.maximum), takes_self=True)
+    )
+    queue: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
+    _jobs: int = attrs.field(default=0, init=False)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls may have to wait: the caller has set a limit, or the server refused one."""
+        return self.rate.was_refused or self.maximum is not None
 
     async def acquire(self, deadline: float) -> bool:
         """Wait until a request may be sent; return `False` if that is after the deadline.
@@ -48,9 +66,9 @@ class RateLimiter:
         Args:
             deadline: A time of the event loop's clock.
         """
-        async with self._queue:
-            while (rate := self._current()) is not None:
-                now = self.now()
+        async with self.queue:
+            while self._must_wait():
+                now, rate = self.now(), self.rate
                 if rate.try_acquire(now):
                     break
                 if now + rate.pause_left(now) >= deadline:
@@ -64,12 +82,12 @@ class RateLimiter:
         Args:
             has_acquired: Whether the call has waited in `acquire`.
         """
-        return self.rate is None or (has_acquired and not self.pause_left)
+        return not self.is_limited or (has_acquired and not self.pause_left)
 
     @property
     def pause_left(self) -> float:
         """The number of seconds in which nothing may be sent."""
-        return 0.0 if self.rate is None else self.rate.pause_left(self.now())
+        return self.rate.pause_left(self.now())
 
     def record_response(self, sent_at: float) -> None:
         """Record a response that is not a refusal.
@@ -77,11 +95,7 @@ class RateLimiter:
         Args:
             sent_at: When the request was sent, by the event loop's clock.
         """
-        now = self.now()
-        if self.rate is None:
-            self._responses.count(now)
-        else:
-            self.rate.record_response(now, sent_at)
+        self.rate.record_response(self.now(), sent_at)
 
     def record_rate_limit(self, sent_at: float, retry_after: float | None) -> None:
         """Record a response with status 429.
@@ -90,18 +104,41 @@ class RateLimiter:
             sent_at: When the request was sent, by the event loop's clock.
             retry_after: The seconds in the `Retry-After` header, if there is one.
         """
-        now = self._refused_at = self.now()
-        if self.rate is None:
-            # Start with the rate at which the server has just responded.
-            self.rate = AdaptiveRate(initial=max(INITIAL_RATE, self._responses.per_second(now)))
-            self.rate.responses = self._responses
-        self.rate.record_rate_limit(now, sent_at, retry_after)
+        self.rate.record_rate_limit(self.now(), sent_at, retry_after)
 
-    def _current(self) -> AdaptiveRate | None:
-        """Return the rate, or `None` if there is no limit; remove a limit that is out of date."""
-        if self.rate is not None:
-            now = self.now()
-            is_recent = now - self._refused_at <= _MAX_AGE_OF_REFUSAL
-            if not is_recent and not self.rate.pause_left(now):
-                self.rate, self._responses = None, Meter()
-        return self.rate
+    @contextmanager
+    def share(self, initial: float) -> Iterator[AdaptiveRate]:
+        """Share the rate with a job, which takes places and records responses itself.
+
+        Args:
+            initial: The first rate of the job, in requests per second. It has no effect if the
+                server has just refused a request, or another job has begun: then the rate that was
+                found is used.
+        """
+        if not self._jobs and not self._is_rate_known():
+            self.rate = self._new_rate(initial)
+        self._jobs += 1
+        try:
+            yield self.rate
+        finally:
+            self._jobs -= 1
+
+    def _must_wait(self) -> bool:
+        """Return whether calls have to wait for places; remove a limit that is out of date."""
+        if self._is_rate_known():
+            return True
+        if self.rate.was_refused and not self._jobs:
+            self.rate = self._new_rate(INITIAL_RATE)
+        return self.maximum is not None
+
+    def _is_rate_known(self) -> bool:
+        """Return whether the server has refused a request in the last minute."""
+        now, rate = self.now(), self.rate
+        if not rate.was_refused:
+            return False
+        return now - rate.refused_at <= _MAX_AGE_OF_REFUSAL or rate.pause_left(now) > 0
+
+    def _new_rate(self, initial: float) -> AdaptiveRate:
+        rate = AdaptiveRate(self.maximum, initial=initial)
+        rate.responses = self.rate.responses
+        return rate

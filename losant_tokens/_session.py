@@ -59,6 +59,7 @@ class Session:
         timeout: The maximum duration of one attempt, in seconds.
         max_connections: The maximum number of requests in flight.
         max_response_size: The largest page of a list that is read, in bytes.
+        rate_limit: The maximum number of requests per second, or `None`.
         server_clock: Learns the server's time from each response.
         changes: Counts the changes that this client makes to its lists.
         reads_ahead: The pages that are being read ahead.
@@ -72,6 +73,7 @@ class Session:
     timeout: float
     max_connections: int
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
+    rate_limit: float | None = None
     server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     reads_ahead: set[ReadAhead[Any]] = attrs.field(init=False, factory=set, repr=False)
@@ -139,6 +141,7 @@ class Session:
             max_connections=self.max_connections,
             max_response_size=self.max_response_size,
             server_clock=self.server_clock,
+            rate_limit=self.rate_limit,
         )
         if self._is_closed:
             await self.close()

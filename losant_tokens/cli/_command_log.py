@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -29,12 +29,12 @@ from losant_tokens.cli._console import (
 )
 from losant_tokens.cli._errors import BlockedError, CommandError, UsageError
 from losant_tokens.cli._format import escaped
+from losant_tokens.cli._library_log import logged_lines
 from losant_tokens.cli._token_memory import tokens_in_memory
 
 if TYPE_CHECKING:
     from losant_tokens.cli._options import AccountsOptions, ConnectionOptions
 
-_LOGGER = "losant_tokens"
 _LINE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z [0-9]+ [a-z]+ ")
 _LONGEST_START = 60  # bytes
 _MIN_SECRET = 8  # characters; a shorter token would be found in any text
@@ -63,7 +63,7 @@ def command_log(arguments: Mapping[str, Any], command: str) -> Iterator[None]:
             stack.enter_context(recorded(file.write))
             record("info", f"started: {command}")
         if connection.verbose or connection.log_file is not None:
-            stack.enter_context(_logged(_print_request, logging.DEBUG))
+            stack.enter_context(logged_lines(_print_request, logging.DEBUG, below=logging.WARNING))
         yield
 
 
@@ -80,27 +80,9 @@ def printed_waits() -> Iterator[None]:
         yield
         return
     # The log file has the same line already.
-    with _logged(partial(print_status, is_recorded=False), logging.INFO):
+    show = partial(print_status, is_recorded=False)
+    with logged_lines(show, logging.INFO, below=logging.WARNING):
         yield
-
-
-@contextmanager
-def _logged(show: Callable[[str], None], level: int) -> Iterator[None]:
-    """Call a function with each line that the library logs during the block."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            show(record.getMessage())
-
-    logger, handler = logging.getLogger(_LOGGER), Handler(level)
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(min(level, before or level))
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 def without_token(text: str) -> str:

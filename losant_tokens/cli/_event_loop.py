@@ -6,11 +6,11 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 import anyio
-import stamina
 
 from losant_tokens import AsyncClient, Owner, OwnerTokens
 from losant_tokens.cli._connect import MAX_CONCURRENCY, new_client
-from losant_tokens.cli._console import print_after_signal, print_status
+from losant_tokens.cli._console import print_after_signal
+from losant_tokens.cli._library_log import printed_retries
 from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
 from losant_tokens.cli._stop_signals import StopSignals
 from losant_tokens.errors import LosantError
@@ -72,7 +72,6 @@ def run_with_client(
         LosantError: As the work raises it.
     """
     opened = client if client is not None else new_client(connection)
-    report_retries()
 
     async def run() -> T:
         async with opened:
@@ -125,7 +124,8 @@ def run_until_stopped(
 
 def run_event_loop(work: Callable[[], Awaitable[T]]) -> T:
     """Run an event loop until the work is done: uvloop if it is installed."""
-    return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    with printed_retries():
+        return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 def print_stopping(grace: float) -> None:
@@ -134,15 +134,6 @@ def print_stopping(grace: float) -> None:
         f"Stopping: waiting up to {grace:g} seconds for requests in flight. "
         f"Ctrl-C again stops immediately."
     )
-
-
-def report_retries() -> None:
-    """Print the reason before each retry. By default, stamina logs it."""
-    stamina.instrumentation.set_on_retry_hooks([_report_retry])
-
-
-def _report_retry(details: stamina.instrumentation.RetryDetails) -> None:
-    print_status(f"{details.caused_by}; trying again in {details.wait_for:.1f} seconds")
 
 
 async def call_for_each(

@@ -7,7 +7,7 @@ from attrs import define, evolve, field
 
 from losant_tokens import jobs
 from losant_tokens.cli._connect import ClientFactory
-from losant_tokens.cli._event_loop import print_stopping, report_retries, run_event_loop
+from losant_tokens.cli._event_loop import print_stopping, run_event_loop
 from losant_tokens.cli._progress import job_progress
 from losant_tokens.cli._stop_signals import GRACE, StopSignals
 
@@ -48,7 +48,6 @@ class JobRunner:
         Raises:
             LosantError: As `jobs.apply`.
         """
-        report_retries()
         try:
             report = run_event_loop(self._apply)
         except jobs.JobFailed as error:

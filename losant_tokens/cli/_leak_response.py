@@ -28,7 +28,7 @@ from losant_tokens.cli._console import (
     write_output,
 )
 from losant_tokens.cli._errors import explain
-from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.cli._format import format_count
 from losant_tokens.cli._job_options import DEFAULT_OWNERS
 from losant_tokens.cli._leak_view import Leak, describe_created, describe_leak
@@ -262,7 +262,6 @@ class LeakResponse:
         grace: float = 0.0,
     ) -> T:
         """Run a coroutine function with open clients: for the secret, and for the own token."""
-        report_retries()
         client = secret_client(secret, self._connection)
         operator = new_client(self._connection) if has_own_token(self._connection) else None
         self.uses_own_token = operator is not None and operator.uses_secret(secret)

@@ -11,7 +11,7 @@ from losant_tokens import AsyncClient, Owner, errors, jobs
 from losant_tokens.cli._connect import credentials, new_client
 from losant_tokens.cli._console import print_warning, transient_status
 from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.cli._id_prefixes import item_with_id
 from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._options import ConnectionOptions
@@ -240,7 +240,6 @@ def online_states(
 
     recorded = () if names else recorded_quarantines()
     unopened = new_client(connection)  # Reading its token needs an event loop of its own.
-    report_retries()
     with transient_status("Listing the tokens..."):
         return run_until_stopped(run)
 

@@ -14,7 +14,7 @@ from losant_tokens.cli._command_log import printed_waits
 from losant_tokens.cli._connect import ClientFactory
 from losant_tokens.cli._console import is_quiet, print_status, transient_status
 from losant_tokens.cli._errors import BlockedError, UsageError
-from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.cli._job_options import RuleOptions, SafetyOptions
 from losant_tokens.cli._ledger import Choice, printed_warnings
 from losant_tokens.cli._library_messages import with_options
@@ -156,7 +156,6 @@ def make_plan(
             the user knows the warning about it.
         ignored: Warnings that are not printed.
     """
-    report_retries()
 
     async def run() -> jobs.Plan:
         async with make_client(None) as client:

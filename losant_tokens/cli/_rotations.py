@@ -18,7 +18,7 @@ from losant_tokens.cli._console import (
     write_output,
 )
 from losant_tokens.cli._errors import EXIT_SOME_FAILED, BlockedError, UsageError
-from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.cli._format import format_count, format_number
 from losant_tokens.cli._id_prefixes import item_with_id
 from losant_tokens.cli._job_options import RuleOptions, SafetyOptions
@@ -248,7 +248,6 @@ def confirmed(
             return await jobs.check_rotation(client, tokens, expires=expires, overlap=overlap)
 
     client = new_client(connection)
-    report_retries()
     with transient_status("Reading the tokens..."):
         checks = run_until_stopped(check)
     problems = [check.problem for check in checks if check.problem is not None]
@@ -386,7 +385,6 @@ class Rotator:
             async with client:
                 return await work(client, printer)
 
-        report_retries()
         is_finished = False
         # The first signal gives the token that is being rotated some seconds.
         try:

@@ -9,7 +9,6 @@ from typing import Any
 
 import anyio
 import pytest
-import stamina
 
 from losant_tokens.cli._app import COMMANDS, command_app
 from losant_tokens.cli._main import run
@@ -29,9 +28,7 @@ class Command:
 
 
 @pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Command]:
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command, with each event loop in a separate thread.
 
     Python 3.11 does not report to a tracer that a coroutine continues after an exception was
@@ -45,8 +42,7 @@ def command(
             return threads.submit(here.run, run_here, *arguments, **options).result()
 
     monkeypatch.setattr(anyio, "run", run_there)
-    yield Command(capsys)
-    stamina.instrumentation.set_on_retry_hooks(None)
+    return Command(capsys)
 
 
 @pytest.fixture

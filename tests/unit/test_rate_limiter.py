@@ -305,6 +305,68 @@ def test_calls_that_do_not_follow_the_rate_limit() -> None:
     in_no_time(main)
 
 
+def test_a_rate_limit_of_the_caller() -> None:
+    """With `rate_limit=20`, calls succeed at that rate, and no second has more than 22 requests."""
+
+    async def main() -> None:
+        limit = Limit(22)
+        async with client_of(limit, rate_limit=20) as client:
+            for _ in range(2):
+                began = anyio.current_time()
+                found = await gather(*(client.user_api_token.delete(ID) for _ in range(100)))
+                assert found == {"Success": 100}
+                assert 4 < anyio.current_time() - began < 5.5
+                await anyio.sleep(90)
+        assert limit.refused == []
+
+    in_no_time(main)
+
+
+def test_a_server_with_a_lower_limit() -> None:
+    """If the server refuses requests below `rate_limit`, the client slows down further."""
+
+    async def main() -> None:
+        limit = Limit(10)
+        async with client_of(limit, rate_limit=50) as client:
+            assert await gather(*(client.user_api_token.delete(ID) for _ in range(200))) == {
+                "Success": 200
+            }
+        assert len(limit.refused) < 40
+
+    in_no_time(main)
+
+
+def test_a_rate_limit_that_is_too_low_for_the_deadline() -> None:
+    """A call that `rate_limit` delays beyond its deadline fails, and the error names it."""
+
+    async def main() -> None:
+        policy = RetryPolicy(deadline=3)
+        problems: list[errors.RequestTimeout] = []
+
+        async def get(client: AsyncClient) -> None:
+            try:
+                await client.user_api_token.get(ID)
+            except errors.RequestTimeout as error:
+                problems.append(error)
+
+        client = client_of(Limit(100), rate_limit=0.5, retry=policy)
+        async with client, anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(get, client)
+        (problem,) = problems
+        assert "rate_limit=0.5 allows no earlier request" in str(problem)
+        assert not problem.ambiguous
+
+    in_no_time(main)
+
+
+@pytest.mark.parametrize("rate_limit", [0, -1, True, "5", float("nan")])
+def test_invalid_rate_limits(rate_limit: Any) -> None:
+    """A `rate_limit` that is not a number above 0 is refused."""
+    with pytest.raises(errors.ValidationError, match=r"AsyncClient\.rate_limit must be"):
+        AsyncClient("t", rate_limit=rate_limit)
+
+
 def test_a_connection_that_comes_free_too_late() -> None:
     """A call that gets its connection after a refusal waits for the rate limiter."""
 
@@ -349,7 +411,7 @@ async def test_a_single_attempt() -> None:
     async with client_of(limit, retry=RetryPolicy(attempts=1)) as client:
         with pytest.raises(errors.TooManyRequests):
             await client.user_api_token.get(ID)
-        assert client._session.require_open().rate_limiter.rate is not None
+        assert client._session.require_open().rate_limiter.is_limited
     assert len(limit.refused) == 1
 
 
@@ -389,7 +451,7 @@ def test_a_refusal_before_any_response() -> None:
     assert rate_limiter.pause_left == 0
     rate_limiter.record_rate_limit(99.0, 3.0)
     assert rate_limiter.pause_left >= 3
-    assert rate_limiter.rate is not None
+    assert rate_limiter.is_limited
     assert rate_limiter.rate.per_second > 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import logging
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -280,6 +281,16 @@ async def test_stamina_off() -> None:
     assert route.call_count == 1
 
 
+@respx.mock
+async def test_without_stamina(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has not imported stamina retries, and does not import it."""
+    monkeypatch.delitem(sys.modules, "stamina")
+    respx.get(TOKEN_URL).side_effect = [httpx.Response(500), httpx.Response(200, json=JSON)]
+    async with AsyncClient("t", retry=RetryPolicy(base=0.001)) as client:
+        await client.user_api_token.get(ID)
+    assert "stamina" not in sys.modules
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", None, True, 10**400])
 async def test_invalid_timeouts(seconds: Any) -> None:
     """A timeout that is not a number above 0 is refused, for the client and for a call."""
@@ -420,7 +431,7 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
         await client.user_api_tokens.post(ApiTokenPost("ci"))
         with pytest.raises(errors.ConnectFailed):
             await client.user_api_token.get(ID)
-    lines = [r.getMessage() for r in caplog.records if r.name == "losant_tokens"]
+    lines = [r.getMessage() for r in caplog.records if r.levelno == logging.DEBUG]
     assert [line.rpartition(" in ")[0] + " in" for line in lines] == [
         "POST /me/tokens -> 201 in",
         f"GET /me/tokens/{ID} -> 500 in",
@@ -428,10 +439,35 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
     ]
     attempts = [line.rpartition(", ")[2] for line in lines]
     assert attempts == ["attempt 1", "attempt 1", "attempt 2"]
-    assert "secret" not in "".join(lines)
+    assert "secret" not in caplog.text
 
 
 @respx.mock
+@respx.mock
+async def test_retries_are_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A retry logs one line at WARNING, and no other library prints anything.
+
+    A refusal with 429 costs no attempt, so its line names no maximum.
+    """
+    route = respx.get(TOKEN_URL)
+    route.side_effect = [
+        httpx.Response(503),
+        httpx.ConnectError("no"),
+        httpx.Response(429),
+        httpx.Response(200, json=JSON),
+    ]
+    async with AsyncClient("my-secret", retry=RetryPolicy(attempts=3, base=0.001)) as client:
+        await client.user_api_token.get(ID)
+    assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("losant_tokens", "WARNING", "userApiToken.get: 503, attempt 2 of 3 in 0.0 s"),
+        ("losant_tokens", "WARNING", "userApiToken.get: not connected, attempt 3 of 3 in 0.0 s"),
+        ("losant_tokens", "WARNING", "userApiToken.get: 429, attempt 4 in 0.0 s"),
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A cancelled call logs its line as well."""
 

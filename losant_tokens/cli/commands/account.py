@@ -95,7 +95,7 @@ def _tokens_in_use(connections: "Sequence[ConnectionOptions]") -> "list[TokenInU
     from losant_tokens.cli._account_view import TokenInUse
     from losant_tokens.cli._accounts import account_of, for_each_account
     from losant_tokens.cli._console import transient_status
-    from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+    from losant_tokens.cli._event_loop import run_until_stopped
     from losant_tokens.cli._token_check import check_token
 
     async def check(client: "AsyncClient", connection: "ConnectionOptions") -> TokenInUse:
@@ -112,7 +112,6 @@ def _tokens_in_use(connections: "Sequence[ConnectionOptions]") -> "list[TokenInU
             for connection, result in zip(connections, results, strict=True)
         ]
 
-    report_retries()
     with transient_status("Checking the tokens..."):
         return run_until_stopped(run)
 

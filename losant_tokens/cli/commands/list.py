@@ -76,7 +76,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     """List tokens as a table, CSV or JSON."""
     from losant_tokens.cli._account_listing import list_accounts
     from losant_tokens.cli._accounts import selected_connections
-    from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+    from losant_tokens.cli._event_loop import run_until_stopped
     from losant_tokens.cli._json import LAST_SEEN, as_json, read_fields
     from losant_tokens.cli._listing import ListQuery
     from losant_tokens.cli._token_columns import (
@@ -111,7 +111,6 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     reading = transient_status("Listing the tokens...") if needs_log else nullcontext()
     with quiet_output(quiet):
         connections = selected_connections(connection)
-        report_retries()
 
         async def work() -> "AccountsFound":
             return await list_accounts(query, connections, tuple(dict.fromkeys(owner)))

@@ -80,7 +80,7 @@ def notify(  # noqa: PLR0913 -- one parameter per option
 ) -> int:
     """Send a message about tokens that expire soon, once."""
     from losant_tokens.cli._accounts import selected_connections
-    from losant_tokens.cli._event_loop import report_retries, run_until_stopped
+    from losant_tokens.cli._event_loop import run_until_stopped
     from losant_tokens.cli._expiry_notices import NoticeRun
 
     rule = _rule(named, except_named)
@@ -97,7 +97,6 @@ def notify(  # noqa: PLR0913 -- one parameter per option
         config=connection.config,
         dry_run=dry_run,
     )
-    report_retries()
 
     async def work() -> int:
         return await run.all_accounts(connections)
