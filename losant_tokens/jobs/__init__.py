@@ -8,6 +8,7 @@ quarantines.
 """
 
 from losant_tokens.jobs._errors import (
+    ChangeRefused,
     EvidenceError,
     GuardRefused,
     JobError,
@@ -18,12 +19,15 @@ from losant_tokens.jobs._evidence.last_seen import LastSeen, LogProgress, last_s
 from losant_tokens.jobs._evidence.log_source import LogSource
 from losant_tokens.jobs._evidence.seen_within import seen_within
 from losant_tokens.jobs._execution.apply import apply
+from losant_tokens.jobs._execution.apply_chunk import MAX_CHUNK_AGE, apply_chunk
+from losant_tokens.jobs._execution.chunk_result import ChunkFailed, ChunkResult, TokenOutcome
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._execution.job_state import JobState, job_state
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
+from losant_tokens.jobs._plan.document import PlanChunk, PlanDocument
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan
 from losant_tokens.jobs._plan.token_listing import ListingResult, list_tokens
@@ -87,9 +91,13 @@ from losant_tokens.jobs._types import (
 )
 
 __all__ = [
+    "MAX_CHUNK_AGE",
     "MAX_PLAN_AGE",
     "PREDICATES",
     "REPORT_SUFFIXES",
+    "ChangeRefused",
+    "ChunkFailed",
+    "ChunkResult",
     "Counts",
     "Entry",
     "Evidence",
@@ -110,6 +118,8 @@ __all__ = [
     "OwnTokenWarning",
     "PaceSample",
     "Plan",
+    "PlanChunk",
+    "PlanDocument",
     "PlanRefused",
     "PlanWarning",
     "PolicyReference",
@@ -126,6 +136,7 @@ __all__ = [
     "RotationSettings",
     "RotationStage",
     "Rule",
+    "TokenOutcome",
     "TokenPage",
     "TokenPageRow",
     "UnmatchedPatternWarning",
@@ -133,6 +144,7 @@ __all__ = [
     "all_of",
     "any_of",
     "apply",
+    "apply_chunk",
     "can_create_tokens",
     "cancel_rotation",
     "check_account",

@@ -8,6 +8,8 @@
         ├── PlanRefused    the plan was altered, is too old, or is for another account or base URL
         ├── EvidenceError  an audit log cannot show which tokens are in use
         ├── JournalError   the journal cannot be read or written
+        ├── ChangeRefused  the caller of a job did not allow its next change
+        ├── ChunkFailed    a chunk of a plan ended in an error; it has the result
         └── JobFailed      a job ended in an error; it has the report
 """
 
@@ -54,3 +56,7 @@ class EvidenceError(JobError):
 
 class JournalError(JobError):
     """A journal cannot be read or written, or belongs to another plan or process."""
+
+
+class ChangeRefused(JobError):
+    """`may_change` returned False, so the job ended before its next change."""

@@ -36,9 +36,14 @@ class States:
     changed_at: dict[int, datetime] = attrs.field(factory=dict)
 
     @classmethod
-    def of(cls, size: int) -> Self:
-        """Return the states of `size` tokens, all untouched."""
-        return cls(bytearray(size))
+    def of(cls, size: int, *, in_doubt: bool = False) -> Self:
+        """Return the states of tokens, all untouched, or all intended.
+
+        Args:
+            size: The number of tokens.
+            in_doubt: Whether each of them may have been changed.
+        """
+        return cls(bytearray([_CODES[INTENDED if in_doubt else UNTOUCHED]]) * size)
 
     def record(
         self,

@@ -42,6 +42,33 @@ async def job(client: AsyncClient) -> None:
     assert_type(found, tuple[jobs.Quarantine, ...])
 
 
+async def chunks(client: AsyncClient, plan: Plan) -> None:
+    document = jobs.PlanDocument.of(plan)
+    assert_type(document, jobs.PlanDocument)
+    assert_type(jobs.PlanDocument.from_json(document.to_json()), jobs.PlanDocument)
+    assert_type(document.chunks(size=10), tuple[jobs.PlanChunk, ...])
+    results = []
+    for chunk in document.chunks():
+        assert_type(jobs.PlanChunk.from_json(chunk.to_json()), jobs.PlanChunk)
+        try:
+            result = await jobs.apply_chunk(
+                client, chunk, in_doubt=True, may_change=lambda: True, max_age=jobs.MAX_CHUNK_AGE
+            )
+        except jobs.ChunkFailed as error:
+            assert_type(error.result, jobs.ChunkResult)
+            assert_type(isinstance(error.__cause__, jobs.ChangeRefused), bool)
+        else:
+            assert_type(result, jobs.ChunkResult)
+            assert_type(result.results, tuple[jobs.TokenOutcome, ...])
+            assert_type(result.results[0].changed_at, datetime | None)
+            results.append(result)
+    await jobs.apply_chunk(client, document.chunks()[0], in_doubt=plan.header.created_at)
+    assert_type(jobs.ChunkResult.from_json(results[0].to_json()), jobs.ChunkResult)
+    assert_type(jobs.Quarantine.of_results(document, results), jobs.Quarantine)
+    assert_type(jobs.Quarantine.of_results(document.header, results), jobs.Quarantine)
+    await jobs.apply(client, plan, may_change=lambda: False)
+
+
 async def evidence(client: AsyncClient) -> None:
     seen = await jobs.last_seen(client, ["org:" + "a" * 24], since=SPAN)
     assert_type(seen, jobs.LastSeen)

@@ -1,6 +1,5 @@
 """Apply a plan: check it, execute its action on each token, and report the outcomes."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,28 +7,24 @@ import anyio
 
 from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
-from losant_tokens._adaptive_rate import AdaptiveRate
-from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import EvidenceError, PlanRefused
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_report import report_of_earlier_runs
+from losant_tokens.jobs._execution.job_run import (
+    MayChange,
+    OnProgress,
+    RunSettings,
+    checked_concurrency,
+    run_job,
+)
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._execution.open_files import JobFiles
 from losant_tokens.jobs._execution.preflight import Preflight, check_age, check_job, read_states
-from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
-from losant_tokens.jobs._execution.queue import WorkQueue
-from losant_tokens.jobs._execution.token_executor import Executor
-from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
-from losant_tokens.jobs._execution.worker_pool import WorkerPool
+from losant_tokens.jobs._execution.progress import Listener
 from losant_tokens.jobs._plan.account_check import AccountCheck
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
+from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
-from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
-from losant_tokens.jobs._throttle.throttle import Throttle
-from losant_tokens.jobs._types import Outcome, Progress
-
-OnProgress = Callable[[Progress], None]
 
 
 async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
@@ -48,6 +43,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     journal: Path | str | None = None,
     stop: anyio.Event | None = None,
     abort: anyio.Event | None = None,
+    may_change: MayChange | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Carry out the action of a plan on its tokens.
@@ -77,6 +73,9 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         stop: An event that stops the job. Requests in flight are finished.
         abort: An event that ends the job without a grace period. The outcome of requests in flight
             is `unknown`.
+        may_change: Called in the event loop directly before each change. If it returns False, the
+            job ends in a `JobFailed` whose cause is a `ChangeRefused`, and no other change is sent.
+            Use it if a job may run only as long as it holds a lease. Default: none.
         on_progress: Called with a `Progress` several times a second, in the event loop. If it
             raises an exception, the first one is logged, and the job continues.
 
@@ -93,10 +92,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
     validators.check_argument(
         validators.optional(validators.positive_number), "apply", "rate", rate
     )
-    concurrency = client.max_connections if max_concurrency is None else max_concurrency
-    validators.check_argument(
-        validators.integer(minimum=1), "apply", "max_concurrency", concurrency
-    )
+    concurrency = checked_concurrency(client, max_concurrency, "apply")
     if plan.header.action == "rotate":
         raise PlanRefused(
             f"{plan.path} is a plan to rotate tokens, and this would create no successors. "
@@ -112,7 +108,7 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         try:
             preflight = await check_job(
                 client,
-                plan,
+                PlannedTokens.of(plan),
                 check=account_check,
                 patience=patience,
                 listener=listener,
@@ -125,51 +121,38 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             raise JobFailed(str(error), report=report) from error
         check_age(client, plan, max_age, resume=resume)
     async with JobFiles(plan, path, resume) as (entries, opened):
-        throttle = Throttle(
-            AdaptiveRate(rate),
-            AdaptiveConcurrency(min(concurrency, client.max_connections)),
-            CircuitBreaker(patience),
-            before_waiting=opened.flush,
-        )
-        executor = Executor(
-            client=client,
-            # Made once and not for each token, which saves 1 of the 90 microseconds that a job adds
-            # to each token (benchmark row "CPU per token").
-            tokens={owner: client.tokens(owner) for owner in plan.header.counts},
-            action=plan.header.action,
-            verify=verify,
-            journal=opened,
-            throttle=throttle,
-            queue=WorkQueue(entries.batches(), opened.states, retry_failed=retry_failed),
-            held_back=HeldBackResults(
-                client, opened, patience, is_account_confirmed=account_check == "enforce"
+        run = await run_job(
+            client,
+            plan.header,
+            entries.batches(),
+            opened,
+            RunSettings(
+                max_concurrency=concurrency,
+                rate=rate,
+                patience=patience,
+                grace=grace,
+                stop=stop,
+                abort=abort,
+                may_change=may_change,
+                verify=verify,
+                retry_failed=retry_failed,
+                is_account_confirmed=account_check == "enforce",
             ),
-            seen=preflight.seen,
+            listener=listener,
+            preflight=preflight,
         )
-        planned = plan.header.total
-        retried = opened.states.counts()[Outcome.FAILED] if retry_failed else 0
-        progress = ProgressReporter(
-            planned.selected, planned.protected, opened.states, throttle, listener
-        )
-        pool = WorkerPool(executor, progress, grace, preflight.gave_up)
-        failure: LosantError | None = None
-        try:
-            if preflight.gave_up is None:
-                await pool.run(stop, abort)
-        except LosantError as error:
-            failure = error
         report = Report(
             plan=plan,
             journal=path,
             states=opened.states,
-            requests=throttle.sent,
-            retries=throttle.retries,
-            refused=throttle.refused,
-            seconds=progress.elapsed(),
-            pace=tuple(progress.samples),
-            finished_before=progress.finished_before - retried,
-            gave_up=pool.gave_up,
+            requests=run.requests,
+            retries=run.retries,
+            refused=run.refused,
+            seconds=run.seconds,
+            pace=run.pace,
+            finished_before=run.finished_before,
+            gave_up=run.gave_up,
         )
-    if failure is not None:
-        raise JobFailed(str(failure), report=report) from failure
+    if run.failure is not None:
+        raise JobFailed(str(run.failure), report=report) from run.failure
     return report

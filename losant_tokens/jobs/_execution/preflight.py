@@ -18,11 +18,12 @@ from losant_tokens.jobs._errors import JournalError, PlanRefused
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.progress import Listener, report_account_check
-from losant_tokens.jobs._plan.account_check import AccountCheck, check_account
+from losant_tokens.jobs._plan.account_check import AccountCheck, confirm_account
 from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
 from losant_tokens.jobs._throttle.throttle import describe
 from losant_tokens.jobs._token_progress import States
-from losant_tokens.jobs._types import counted
+from losant_tokens.jobs._types import Header, counted
 
 _HOUR = timedelta(hours=1)
 _LATE_ENTRIES = timedelta(minutes=10)  # A log may show a request some time after it was sent.
@@ -44,7 +45,7 @@ class Preflight:
 
 async def check_job(
     client: AsyncClient,
-    plan: Plan,
+    planned: PlannedTokens,
     *,
     check: AccountCheck,
     patience: float,
@@ -55,7 +56,7 @@ async def check_job(
 
     Args:
         client: The client.
-        plan: The plan.
+        planned: The tokens of the job.
         check: What to do if the accounts differ.
         patience: How long to wait for the end of an outage, in seconds.
         listener: The listener, which is notified during the check.
@@ -74,13 +75,13 @@ async def check_job(
     result = Preflight()
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(report_account_check, listener, plan.header.total.selected)
+        group.start_soon(report_account_check, listener, planned.header.total.selected)
         for event in stop_events:
             if event is not None:
                 group.start_soon(cancel_after, event)
         try:
-            await check_account(client, plan, check=check, patience=patience)
-            result.seen = await _seen_since(client, plan, patience)
+            await confirm_account(client, planned, check=check, patience=patience)
+            result.seen = await _seen_since(client, planned.header, patience)
         except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
             failure = error
         group.cancel_scope.cancel()
@@ -91,13 +92,13 @@ async def check_job(
     raise failure
 
 
-async def _seen_since(client: AsyncClient, plan: Plan, patience: float) -> LastSeen | None:
+async def _seen_since(client: AsyncClient, header: Header, patience: float) -> LastSeen | None:
     """Return the tokens that are in use by the evidence since the plan was made.
 
     A plan is valid for hours, in which a token that it selects can be used.
     """
-    seen = plan.header.seen
-    if seen is None or not plan.header.total.selected:
+    seen = header.seen
+    if seen is None or not header.total.selected:
         return None
     since = seen.until - _LATE_ENTRIES
     return await last_seen(client, seen.sources, since=since, patience=patience)

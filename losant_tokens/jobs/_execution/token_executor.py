@@ -13,7 +13,8 @@ change, and check the response. The rules:
 - 404 and 403 results are held back until other tokens confirm them (`unconfirmed_results`).
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -29,8 +30,9 @@ from losant_tokens.errors import (
     Unauthorized,
     ValidationError,
 )
+from losant_tokens.jobs._errors import ChangeRefused
 from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
-from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.job_journal import JobJournal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
@@ -47,6 +49,23 @@ _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
 )
 
 
+@attrs.frozen
+class EarlierRuns:
+    """The earlier runs of a job whose journal is lost, so that any token may have been changed.
+
+    Attributes:
+        since: When the first of them started, by the server's clock; `None` if it is unknown.
+    """
+
+    since: datetime | None = None
+
+    def may_have_changed(self, token: Token) -> bool:
+        """Return whether the last change of a token can be theirs, by its time."""
+        if self.since is None or token.last_updated is None:
+            return True
+        return token.last_updated >= self.since
+
+
 @attrs.define(eq=False)
 class Executor:
     """Executes an action on tokens. Any number of tokens may be in progress at once.
@@ -61,17 +80,23 @@ class Executor:
         queue: The queue for deferred items.
         held_back: The results that other tokens must confirm.
         seen: The tokens that audit logs show in use since the plan was made.
+        may_change: Asked before each change; `None` if no one has to be asked.
+        earlier_runs: The runs that may have changed any token; `None` if the journal says which.
+        refusal: Why no token may be changed. Then tokens are only read.
     """
 
     client: AsyncClient
     tokens: Mapping[Owner, OwnerTokens]
     action: Action
     verify: bool
-    journal: Journal
+    journal: JobJournal
     throttle: Throttle
     queue: WorkQueue
     held_back: HeldBackResults
     seen: LastSeen | None = None
+    may_change: Callable[[], bool] | None = None
+    earlier_runs: EarlierRuns | None = None
+    refusal: str | None = None
 
     async def execute(self, item: WorkItem) -> None:
         """Execute the action on one token, and record the outcome.
@@ -79,6 +104,7 @@ class Executor:
         Raises:
             StoppedError: The job is stopping.
             GaveUpError: The API was unavailable for too long, or many tokens are missing.
+            ChangeRefused: `may_change` returned False.
             LosantError: Every other token would fail in the same way.
         """
         result = self._protection(item)
@@ -133,6 +159,12 @@ class Executor:
                 await slot.wait_for_next()
                 if not slot.is_open or throttle.now() - read_at > _MAX_READ_AGE:
                     return None
+            if self.refusal is not None:
+                return TokenResult(None, self.refusal)
+            if self.may_change is not None and not self.may_change():
+                raise ChangeRefused(
+                    "The job ended before its next change, because may_change returned False."
+                )
             self.journal.record_intent(item.number)
             try:
                 change = partial(self._change, tokens, entry.id)
@@ -168,12 +200,21 @@ class Executor:
     def _compare(self, item: WorkItem, token: Token) -> TokenResult | None:
         """Compare a token with the plan. Return `None` if it must be changed."""
         if item.in_doubt and shows_action(self.action, token):
-            return TokenResult(Outcome.DONE)
+            return self._own_change(item.entry, token)
         if not _is_as_planned(token, item.entry):
             return TokenResult(Outcome.CHANGED)
         if item.is_exhausted:  # the last attempt had no effect
             return TokenResult(Outcome.FAILED, str(item.error))
         return self._use(item.entry)
+
+    def _own_change(self, entry: Entry, token: Token) -> TokenResult:
+        """Return the result for a token in doubt whose status shows the action."""
+        if self.earlier_runs is None:
+            return TokenResult(Outcome.DONE)
+        if not self.earlier_runs.may_have_changed(token):
+            return TokenResult(Outcome.CHANGED)
+        is_ours = (token.name, token.description) == (entry.name, entry.description)
+        return TokenResult(Outcome.DONE, changed_at=token.last_updated if is_ours else None)
 
     def _after_failed_read(self, item: WorkItem, error: LosantError) -> TokenResult:
         """Return the result for a token that could not be read.

@@ -5,7 +5,7 @@ from datetime import datetime
 import attrs
 
 from losant_tokens.errors import Forbidden
-from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.job_journal import JobJournal
 from losant_tokens.jobs._types import Outcome
 
 
@@ -28,7 +28,7 @@ class TokenResult:
     forbidden: Forbidden | None = None
     is_deferrable: bool = False
 
-    def record(self, journal: Journal, number: int) -> None:
+    def record(self, journal: JobJournal, number: int) -> None:
         """Record the result in a journal.
 
         Args:

@@ -17,7 +17,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import Forbidden, LosantError, ResponseError
-from losant_tokens.jobs._execution.journal import Journal
+from losant_tokens.jobs._execution.job_journal import JobJournal
 from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._plan.page_reader import open_pages
@@ -45,7 +45,7 @@ class HeldBackResults:
     """
 
     client: AsyncClient
-    journal: Journal
+    journal: JobJournal
     patience: float
     is_account_confirmed: bool
     has_succeeded: bool = False

@@ -28,6 +28,7 @@ from losant_tokens.errors import Forbidden, LosantError, NotFound, ScopeError, V
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.plan import Plan
+from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
 from losant_tokens.jobs._types import Header, PlanWarning
 
@@ -142,18 +143,31 @@ async def check_account(
         PlanRefused: The account differs, or cannot be confirmed.
         LosantError: A request failed.
     """
+    await confirm_account(client, PlannedTokens.of(plan), check=check, patience=patience)
+
+
+async def confirm_account(
+    client: AsyncClient, planned: PlannedTokens, *, check: AccountCheck, patience: float
+) -> None:
+    """Refuse planned tokens of another account than the client's, as `check_account` does.
+
+    Raises:
+        ValidationError: `check` is not one of the words.
+        PlanRefused: The account differs, or cannot be confirmed.
+        LosantError: A request failed.
+    """
     validators.check_argument(validators.one_of(ACCOUNT_CHECKS), "check_account", "check", check)
     if check == "off":
         return
-    problem = account_problem(plan.header, client.account)
+    problem = account_problem(planned.header, client.account)
     if problem is None:
         async with open_throttle(patience) as throttle:
-            problem = await _Preflight(client, plan, throttle).problem()
+            problem = await _Preflight(client, planned, throttle).problem()
     if problem is None:
         return
     if check == "enforce":
-        raise PlanRefused(f"{plan.path} {problem}")
-    warn_caller(f"{plan.path} {problem}", PlanWarning)
+        raise PlanRefused(f"{planned.source} {problem}")
+    warn_caller(f"{planned.source} {problem}", PlanWarning)
 
 
 @attrs.define
@@ -161,12 +175,12 @@ class _Preflight:
     """Confirms the account of each owner of a plan."""
 
     client: AsyncClient
-    plan: Plan
+    planned: PlannedTokens
     throttle: Throttle
 
     async def problem(self) -> str | None:
         """Return why the account cannot be confirmed, for a message; `None` if it is confirmed."""
-        header = self.plan.header
+        header = self.planned.header
         is_user_confirmed = same_account(header.account, self.client.account) is True
         # The user comes first: it confirms the same user's OAuth tokens as well.
         for owner in sorted(_owners_with_changes(header), key=lambda owner: owner.kind != "user"):
@@ -185,7 +199,7 @@ class _Preflight:
         except _NOT_ALLOWED as error:
             _raise_if_not_from_api(error)
             return None if await self._can_read_one(owner) else _unconfirmed(owner)
-        planned = {owner_id.lower() for owner_id in self.plan.header.owner_ids.get(owner, ())}
+        planned = {owner_id.lower() for owner_id in self.planned.header.owner_ids.get(owner, ())}
         if owner.id is not None:
             planned.add(owner.id.lower())
         if found and planned:
@@ -208,7 +222,7 @@ class _Preflight:
         return False
 
     def _sample(self, owner: Owner) -> list[str]:
-        of_owner = (entry.id for entry in self.plan.entries() if entry.owner == owner)
+        of_owner = (entry.id for entry in self.planned.entries() if entry.owner == owner)
         return list(islice(of_owner, _SAMPLE_SIZE))
 
 

@@ -186,17 +186,17 @@ def parse_header(data: dict[str, Any]) -> Header:
     """
     skew, expires = data["clockSkew"], data.get("tokenExpires")
     return Header(
-        created_at=parse_timestamp(_checked(data["created"], str)),
-        base_url=_checked(data["baseUrl"], str),
+        created_at=parse_timestamp(checked(data["created"], str)),
+        base_url=checked(data["baseUrl"], str),
         action=_action(data["action"]),
-        rule=_checked(data["rule"], str),
+        rule=checked(data["rule"], str),
         counts={
-            Owner.parse(owner): _counts(_checked(counts, dict))
-            for owner, counts in _checked(data["owners"], dict).items()
+            Owner.parse(owner): _counts(checked(counts, dict))
+            for owner, counts in checked(data["owners"], dict).items()
         },
         protected=_strings(data["protected"]),
         token_in_use=optional_string(data["tokenInUse"]),
-        drifted=_checked(data["moved"], bool),
+        drifted=checked(data["moved"], bool),
         owner_ids=parse_owner_ids(data["ownerIds"]),
         account=optional_string(data["account"]),
         clock_skew=None if skew is None else _seconds(skew),
@@ -205,7 +205,7 @@ def parse_header(data: dict[str, Any]) -> Header:
         quarantines=_strings(data.get("quarantines", [])),
         # Version 1 has no such members.
         cannot_apply=_strings(data.get("cannotApply", [])),
-        token_expires_at=None if expires is None else parse_timestamp(_checked(expires, str)),
+        token_expires_at=None if expires is None else parse_timestamp(checked(expires, str)),
         refused=_strings(data.get("refused", [])),
         seen=_seen(data.get("seen")),
         policy=parse_policy(data.get("policy")),
@@ -215,16 +215,16 @@ def parse_header(data: dict[str, Any]) -> Header:
 def _seen(data: object) -> Evidence | None:
     if data is None:
         return None
-    members = _checked(data, dict)
+    members = checked(data, dict)
     for source in _strings(members["sources"]):
         LogSource.parse(source)
-    span, protected = _seconds(members["span"]), _checked(members["protected"], int)
+    span, protected = _seconds(members["span"]), checked(members["protected"], int)
     if span < timedelta(0) or protected < 0:
         raise ValueError(data)
     return Evidence(
         span=span,
         sources=_strings(members["sources"]),
-        until=parse_timestamp(_checked(members["until"], str)),
+        until=parse_timestamp(checked(members["until"], str)),
         protected=protected,
         gaps=_strings(members["gaps"]),
     )
@@ -239,9 +239,9 @@ def parse_policy(data: object) -> PolicyReference | None:
     """
     if data is None:
         return None
-    members = _checked(data, dict)
+    members = checked(data, dict)
     return PolicyReference(
-        cleanup=_checked(members["cleanup"], str), digest=_checked(members["digest"], str)
+        cleanup=checked(members["cleanup"], str), digest=checked(members["digest"], str)
     )
 
 
@@ -265,7 +265,7 @@ def parse_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:
     Raises:
         ValueError: The values have another form.
     """
-    return {Owner.parse(owner): _strings(ids) for owner, ids in _checked(data, dict).items()}
+    return {Owner.parse(owner): _strings(ids) for owner, ids in checked(data, dict).items()}
 
 
 def optional_string(value: object) -> str | None:
@@ -274,17 +274,22 @@ def optional_string(value: object) -> str | None:
     Raises:
         ValueError: The value has another type.
     """
-    return None if value is None else _checked(value, str)
+    return None if value is None else checked(value, str)
 
 
-def _checked(value: object, kind: type[T]) -> T:
+def checked(value: object, kind: type[T]) -> T:
+    """Return a JSON value that must be of a type.
+
+    Raises:
+        ValueError: The value has another type.
+    """
     if type(value) is not kind:
         raise ValueError(value)
     return value
 
 
 def _strings(value: object) -> tuple[str, ...]:
-    return tuple(_checked(item, str) for item in _checked(value, list))
+    return tuple(checked(item, str) for item in checked(value, list))
 
 
 def _action(value: object) -> Action:
@@ -301,7 +306,7 @@ def _seconds(value: object) -> timedelta:
 
 
 def _counts(data: dict[str, Any]) -> Counts:
-    counts = Counts(**{name: _checked(value, int) for name, value in data.items()})
+    counts = Counts(**{name: checked(value, int) for name, value in data.items()})
     if min(counts.listed, counts.selected, counts.protected) < 0:
         raise ValueError(data)
     return counts
@@ -382,12 +387,21 @@ class LineCheck:
             ValueError: No release writes such a line, or its owner is not in the header.
             KeyError: The header does not have the owner.
         """
-        data = _checked(json.loads(line, object_pairs_hook=unique_members), dict)
+        self.entry(json.loads(line, object_pairs_hook=unique_members))
+
+    def entry(self, data: object) -> Entry:
+        """Check the JSON values of a line, and return the token.
+
+        Raises:
+            ValueError: No release writes such a line, or its owner is not in the header.
+            KeyError: The header does not have the owner.
+        """
+        data = checked(data, dict)
         if not _REQUIRED <= data.keys() <= _REQUIRED | _OPTIONAL:
             raise ValueError(data)
-        owner = self._owners[_checked(data["owner"], str)]
+        owner = self._owners[checked(data["owner"], str)]
         self._found[owner]["protected" in data] += 1
-        _check_entry(cast("Line", data), owner)
+        return _checked_entry(cast("Line", data), owner)
 
     def problem(self) -> str | None:
         """Return how the header and the lines differ in number; `None` if they do not."""
@@ -401,10 +415,10 @@ class LineCheck:
         return None
 
 
-def _check_entry(line: Line, owner: Owner) -> None:
+def _checked_entry(line: Line, owner: Owner) -> Entry:
     entry = entry_of(line, owner)
     for text in (entry.id, entry.name, entry.reason):
-        _checked(text, str)
+        checked(text, str)
     for optional in (entry.status, *map(line.get, _OPTIONAL_STRINGS)):
         optional_string(optional)
     if "scope" in line:
@@ -412,3 +426,4 @@ def _check_entry(line: Line, owner: Owner) -> None:
     for time in (entry.last_updated, entry.creation_date, entry.expiration_date):
         if time is not None and time.utcoffset() is None:
             raise ValueError(time)
+    return entry

@@ -94,12 +94,20 @@ class Plan:
         return self._open()
 
     def _open(self) -> PlanEntries:
+        return PlanEntries(self.open_file(), self.header.counts)
+
+    def open_file(self) -> PlanFile:
+        """Open the file of the plan, and check that it is still this plan.
+
+        Raises:
+            PlanRefused: The file is no longer this plan, or cannot be read.
+        """
         with refusing_unreadable(self.path):
             file = PlanFile.open(self.path)
         if file.digest != self.digest:
             file.close()
             raise PlanRefused(f"{self.path} was replaced by another plan. Read it again.")
-        return PlanEntries(file, self.header.counts)
+        return file
 
     def detached(self) -> Self:
         """Return the plan without its temporary folder, for objects that must not keep it."""
@@ -127,32 +135,49 @@ class Plan:
             PlanRefused: A guard refused the plan, or it is for another base URL, too old, or from
                 the future.
         """
-        valid.check_argument(
-            valid.optional(valid.instance_of(timedelta)), "apply", "max_age", max_age
+        check_header(self.header, str(self.path), base_url, max_age, now)
+
+
+def check_header(
+    header: Header, source: str, base_url: str, max_age: timedelta | None, now: datetime
+) -> None:
+    """Refuse a plan that must not be applied.
+
+    Args:
+        header: The header of the plan.
+        source: The plan, for messages.
+        base_url: The base URL of the API.
+        max_age: How old the plan may be; `None` for any age.
+        now: The time: the server's, if it is known.
+
+    Raises:
+        ValidationError: `max_age` is not a `timedelta`.
+        PlanRefused: A guard refused the plan, or it is for another base URL, too old, or from the
+            future.
+    """
+    valid.check_argument(valid.optional(valid.instance_of(timedelta)), "apply", "max_age", max_age)
+    if header.refused:
+        raise PlanRefused(
+            f"{source} cannot be applied, because a guard refused it: {' '.join(header.refused)}"
         )
-        if self.header.refused:
-            raise PlanRefused(
-                f"{self.path} cannot be applied, because a guard refused it: "
-                f"{' '.join(self.header.refused)}"
-            )
-        if base_url != self.header.base_url:
-            raise PlanRefused(
-                f"{self.path} was made for {self.header.base_url}, but the client uses {base_url}. "
-                f"Apply it with a client for the same base URL."
-            )
-        age = now - self.header.created_at
-        if age < -MAX_FUTURE:
-            raise PlanRefused(
-                f"{self.path} was made at {self.header.created_at.isoformat(timespec='seconds')}, "
-                f"which is in the future: it is now {now.isoformat(timespec='seconds')}. Check the "
-                f"clock of this machine, or make a new plan."
-            )
-        # The two times may differ by a second, so a plan that was just made can have no age at all.
-        if max_age is not None and (age > max_age or max_age <= timedelta(0)):
-            raise PlanRefused(
-                f"{self.path} was made {_hours(max(age, timedelta(0)))} ago, and must not be older "
-                f"than {_hours(max_age)}. Make a new plan, or pass a larger max_age."
-            )
+    if base_url != header.base_url:
+        raise PlanRefused(
+            f"{source} was made for {header.base_url}, but the client uses {base_url}. "
+            f"Apply it with a client for the same base URL."
+        )
+    age = now - header.created_at
+    if age < -MAX_FUTURE:
+        raise PlanRefused(
+            f"{source} was made at {header.created_at.isoformat(timespec='seconds')}, "
+            f"which is in the future: it is now {now.isoformat(timespec='seconds')}. Check the "
+            f"clock of this machine, or make a new plan."
+        )
+    # The two times may differ by a second, so a plan that was just made can have no age at all.
+    if max_age is not None and (age > max_age or max_age <= timedelta(0)):
+        raise PlanRefused(
+            f"{source} was made {_hours(max(age, timedelta(0)))} ago, and must not be older "
+            f"than {_hours(max_age)}. Make a new plan, or pass a larger max_age."
+        )
 
 
 def _hours(span: timedelta) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,10 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens._private_files import open_regular
 from losant_tokens.jobs._errors import JobError, PlanRefused
+from losant_tokens.jobs._execution.chunk_result import ChunkResult
 from losant_tokens.jobs._plan import reader
 from losant_tokens.jobs._plan.account_check import other_claim
+from losant_tokens.jobs._plan.document import PlanDocument
 from losant_tokens.jobs._plan.format import (
     optional_string,
     parse_grace,
@@ -30,7 +32,7 @@ from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
 from losant_tokens.jobs._rules import Token
-from losant_tokens.jobs._types import Outcome, PolicyReference
+from losant_tokens.jobs._types import Entry, Header, Outcome, PolicyReference, counted
 
 SWEPT, RESTORED, FAILED = "swept", "restored", "failed"
 """The results of later sweeps and restores for a token."""
@@ -164,6 +166,65 @@ class Quarantine:
                 )
                 for number, result in enumerate(report.results())
                 if result.outcome is Outcome.DONE
+            },
+        )
+
+    @classmethod
+    def of_results(cls, plan: PlanDocument | Header, results: Iterable[ChunkResult]) -> Self:
+        """Return the quarantine of the results of chunks.
+
+        Tokens of the plan that no result has are counted as unfinished.
+
+        Args:
+            plan: The plan of the chunks. If you pass its header alone, the tokens of the results
+                are not compared with those of the plan.
+            results: The results of the chunks, one of each chunk.
+
+        Raises:
+            PlanRefused: The plan does not deactivate tokens, the results are of another plan, or
+                two of them have the same token.
+        """
+        header = plan if isinstance(plan, Header) else plan.header
+        results = tuple(results)
+        digests = {result.digest for result in results}
+        if isinstance(plan, PlanDocument):
+            digests.add(plan.digest)
+        if len(digests) > 1:
+            raise PlanRefused(
+                "The results are of different plans. Pass the results of the chunks of one plan."
+            )
+        digest = digests.pop() if digests else ""
+        source = f"The plan {short_id(digest)}"
+        _check_action(source, header.action)
+        tokens = [token for result in results for token in result.results]
+        outcomes = {key_of(token.owner, token.id): token for token in tokens}
+        if len(outcomes) < len(tokens):
+            raise PlanRefused(
+                f"The results of the plan {short_id(digest)} have a token twice. Pass one result "
+                f"of each chunk."
+            )
+        if isinstance(plan, PlanDocument):
+            _check_planned(source, outcomes, plan.entries)
+        known = sum(token.outcome not in {None, Outcome.UNKNOWN} for token in tokens)
+        total = header.total
+        return cls(
+            id=short_id(digest),
+            path=None,
+            created_at=header.created_at,
+            base_url=header.base_url,
+            rule=header.rule,
+            owners=tuple(header.counts),
+            grace=header.grace,
+            failed=sum(token.outcome is Outcome.FAILED for token in tokens),
+            unfinished=total.selected + total.protected - known,
+            account=header.account,
+            owner_ids=header.owner_ids,
+            source=source,
+            policy=header.policy,
+            changes={
+                key: Change(token.name, token.changed_at)
+                for key, token in outcomes.items()
+                if token.outcome is Outcome.DONE
             },
         )
 
@@ -320,6 +381,16 @@ def _planned(path: Path, plan_id: str) -> set[Key] | None:
         if plan.id == plan_id:
             return {key_of(entry.owner, entry.id) for entry in plan.entries()}
     return None
+
+
+def _check_planned(source: str, keys: Collection[Key], entries: Iterable[Entry]) -> None:
+    """Refuse tokens that are not in their plan."""
+    added = len(set(keys) - {key_of(entry.owner, entry.id) for entry in entries})
+    if added:
+        raise PlanRefused(
+            f"{source} does not have {counted(added, 'token')} of the results. Pass the results of "
+            f"its chunks."
+        )
 
 
 def _check_action(source: str, action: object) -> None:

@@ -29,7 +29,9 @@ FUNCTIONS = (
 ARGUMENTS = {name for function in FUNCTIONS for name in inspect.signature(function).parameters}
 OPTIONAL_NAMES = {"filter_field", "per_page", "sort_direction", "sort_field"}  # in **parameters
 # Arguments that the command sets itself, so that no user of the command sees these messages.
-UNREACHABLE = {"filter_field", "max_response_size", "on_progress", "trust_env", "verify"}
+UNREACHABLE = {
+    *("filter_field", "max_response_size", "may_change", "on_progress", "trust_env", "verify"),
+}
 NAME = re.compile(r"(?<![-\w])(?P<name>[a-z]+(?:_[a-z]+)+|[a-z]+(?==[A-Z'\"]))")
 
 
