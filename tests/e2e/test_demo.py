@@ -143,6 +143,7 @@ def test_fake_gets_no_api_token(monkeypatch: pytest.MonkeyPatch) -> None:
         assert fake.token == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
 @pytest.mark.sweep(sample=1)
 def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:

@@ -70,6 +70,7 @@ def test_no_core_dumps(tmp_path: Path) -> None:
     assert (code, limit.read_text(), err) == (1, "0\n", "")
 
 
+@pytest.mark.slow
 def test_missing_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing token is reported without a traceback."""
     monkeypatch.delenv("LOSANT_API_TOKEN", raising=False)

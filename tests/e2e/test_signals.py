@@ -154,6 +154,7 @@ def prepared(
     return fake
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.parametrize("name", JOBS)

@@ -72,6 +72,7 @@ def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
     assert fake.requests == ()
 
 
+@pytest.mark.slow
 def test_list_without_stdout(fake: FakeLosant, service: str) -> None:
     """A list that cannot be printed is an error in one line."""
     done = shell("list >&-")

@@ -115,6 +115,7 @@ async def test_every_point_of_a_tls_handshake(tls: Any) -> None:
             assert await sweep(way, client) > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["httpx", "aiohttp"])
 @pytest.mark.sweep(sample=1)
 async def test_churn(kind: str) -> None:

@@ -62,6 +62,7 @@ def read(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return line
 
 
+@pytest.mark.slow
 def test_conditions() -> None:
     """Options set the rate limit, the faults, the latency and the clock of the fake."""
     options = ("--fail", "418:100%", "--latency", "1ms-2ms", "--rate-limit", "1", "--clock=-1y")
@@ -76,6 +77,7 @@ def test_conditions() -> None:
     assert str(last_year) in date
 
 
+@pytest.mark.slow
 def test_moved_clock() -> None:
     """A line on stdin moves the clock, and its result is a line on stdout."""
     with start("--until-stdin-closes", "--tokens", "1") as process:

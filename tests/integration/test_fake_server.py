@@ -316,6 +316,7 @@ async def test_other_servers(fake: FakeLosant) -> None:
     assert status == 403
 
 
+@pytest.mark.slow
 def test_many_threads(fake: FakeLosant) -> None:
     """Tokens can be added in one thread while the server responds in another."""
     with fake.serve() as base_url:

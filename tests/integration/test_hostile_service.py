@@ -496,6 +496,7 @@ def test_some_are_forbidden(method: str, where: slice, tmp_path: Path) -> None:
     hostile(job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403])
 def test_all_are_forbidden(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If nothing succeeds, the credential is to blame: the job stops, and no token fails."""
@@ -797,6 +798,7 @@ def test_deleted_by_others(tmp_path: Path) -> None:
 # --- The plan and the credential -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_plan_changed_while_applied(tmp_path: Path) -> None:
     """Ids that are written to the plan after its check are ignored."""
 

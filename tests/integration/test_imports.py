@@ -67,6 +67,7 @@ def test_the_plugin_imports_no_extra() -> None:
     assert run(code).strip() == "set()"
 
 
+@pytest.mark.slow
 def test_the_fake_is_independent_of_the_client() -> None:
     """The fake shares only the published scopes with the client, so that each tests the other."""
     code = (

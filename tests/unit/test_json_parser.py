@@ -174,6 +174,7 @@ async def test_number_of_values(
         assert fits == (found != ContentProblem("holds more than 10 values", is_too_large=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filler", [b"[],", b"{},", b"1,", b'"",', b'{"a":1},'])
 async def test_document_of_millions_of_values_is_not_parsed(filler: bytes) -> None:
     """A document of millions of values is refused before they are made."""

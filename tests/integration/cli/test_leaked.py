@@ -503,6 +503,7 @@ def test_forged_secret(fake: FakeLosant, service: str, command: Command, pipe: P
     assert "To quarantine them: losant-tokens quarantine --active" in err
 
 
+@pytest.mark.slow
 def test_all_accounts(
     fake: FakeLosant,
     service: str,

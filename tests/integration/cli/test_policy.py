@@ -139,6 +139,7 @@ def test_missing_file(command: Command, folder: Path) -> None:
     assert (code, 'has no clean-up "x"\nhint: it has none' in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_ladder(command: Command, folder: Path, fake: FakeLosant) -> None:
     """A ladder warns, deactivates the warned tokens later, and then deletes what is unchanged."""
     write_policy(folder, STALE)

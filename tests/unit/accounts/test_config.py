@@ -190,6 +190,7 @@ def test_one_mistake(text: str, expected: str, file: Path) -> None:
     assert found.startswith(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

@@ -67,6 +67,7 @@ def arguments_in(message: str) -> set[str]:
     return {found["name"] for found in NAME.finditer(message)} & (ARGUMENTS | OPTIONAL_NAMES)
 
 
+@pytest.mark.slow
 def test_every_argument_in_a_message_has_an_option() -> None:
     """No message of the library names a Python argument once its options are filled in."""
     left = {

@@ -280,6 +280,7 @@ def test_extreme_dates_and_spans(time: datetime, span: timedelta) -> None:
             assert rule.reason(one, now) is None or rule.matches(one, now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("combine", [jobs.all_of, jobs.any_of])
 def test_many_rules(combine: Callable[[list[Rule]], Rule]) -> None:
     """Five thousand rules can be combined, and keep their order."""

@@ -75,7 +75,7 @@ async def drop() -> None:
     raise httpx.RemoteProtocolError("dropped")
 
 
-@pytest.mark.sweep(sample=4)
+@pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
 @pytest.mark.parametrize("begin", [0.0, 0.3])
 def test_outage_is_waited_out(
@@ -106,6 +106,7 @@ def test_outage_is_waited_out(
     assert report.seconds < begin + 40 + 40
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("instead", [error_500, refuse, hang, drop])
 def test_endless_outage(tmp_path: Path, instead: Callable[[], Awaitable[None]]) -> None:
@@ -308,6 +309,7 @@ def test_stop_has_a_grace_period(tmp_path: Path, way: str) -> None:
     assert sorted(Counter(sent(fake, "DELETE")).values()) == [1] * 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["stop", "scope"])
 def test_grace_ends(tmp_path: Path, way: str) -> None:
     """A request without a response in the grace period is unknown until the job is resumed."""
@@ -405,6 +407,7 @@ class WatchedJournal(httpx.AsyncBaseTransport):
         return {self._ids[number] for number, state in latest.items() if state == "intended"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verify", [False, True])
 def test_only_tokens_in_flight_are_intended(tmp_path: Path, verify: bool) -> None:
     """A killed job leaves in doubt only the tokens whose requests were in flight."""

@@ -70,6 +70,7 @@ async def killed_at(step: int, world: World, again: int = 0) -> bool:
     return len(kills) < 2
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("failures", FAILURES)
 async def test_killed_at_each_step(

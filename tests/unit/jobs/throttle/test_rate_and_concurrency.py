@@ -135,6 +135,7 @@ def concurrency_at(responses: list[Response], at: float) -> int:
     return next(response.concurrency for response in responses if response.at >= at)
 
 
+@pytest.mark.slow
 def test_concurrency_follows_a_busy_server() -> None:
     """Concurrency shrinks while latency grows with it, and recovers soon."""
 
@@ -148,6 +149,7 @@ def test_concurrency_follows_a_busy_server() -> None:
     assert concurrency_at(responses, 30) == 50
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("slow", [0.07, 0.14, 0.5])
 def test_concurrency_stays_if_it_is_not_the_cause(slow: float) -> None:
@@ -159,6 +161,7 @@ def test_concurrency_stays_if_it_is_not_the_cause(slow: float) -> None:
     assert goodput(responses, 40, 60) >= 0.9 * 100 / (slow * 1.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [0.1, 0.3, 1.0])
 def test_slow_server_gets_full_concurrency(slow: float) -> None:
     """A server that is slow from the start gets full concurrency."""
@@ -167,6 +170,7 @@ def test_slow_server_gets_full_concurrency(slow: float) -> None:
     assert goodput(responses, 20, 60) >= 0.95 * 100 / (slow * 1.1)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(sample=2)
 @pytest.mark.parametrize("share", [0.1, 0.3])
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -206,6 +210,7 @@ def test_queueing_server_is_not_flooded() -> None:
     assert responses[-1].concurrency <= 80
 
 
+@pytest.mark.slow
 def test_timeouts_shrink_concurrency() -> None:
     """Timeouts shrink concurrency, and it recovers after them."""
     responses = simulate(
