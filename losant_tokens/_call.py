@@ -252,7 +252,7 @@ class Call:
         if isinstance(found, LosantError):
             self._record_failure(found, sent_at)
             if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
-                return Success()
+                return Success() if self.operation.result is Success else {"success": True}
             self.failure = found
             self._was_in_doubt = self.may_have_arrived
             self.may_have_arrived |= may_have_arrived(found)

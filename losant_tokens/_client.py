@@ -2,18 +2,27 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Never, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypedDict, TypeVar, Unpack, overload
 
 import httpx
 from anyio import to_thread
 from attrs import define, field
 
 from losant_tokens import _validators as validators
+from losant_tokens._call_options import RequestOptions
 from losant_tokens._codec import codec
 from losant_tokens._credential import read_credential
+from losant_tokens._custom_operation import (
+    NOTHING,
+    HttpMethod,
+    QueryValue,
+    custom_operation,
+    custom_query,
+    json_body,
+)
 from losant_tokens._endpoint import API_URL, Endpoint
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
     from losant_tokens._resources.raw import RawClient
     from losant_tokens.accounts import Account
 
+M = TypeVar("M")
 API_VERSION = "^1.31.0"
 _DEFAULT_POLICY = RetryPolicy()
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
@@ -261,6 +271,84 @@ class AsyncClient:
             return cls(token, base_url=found.base_url, **settings)
 
         return AccountClient(make)
+
+    @overload
+    async def request(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        path_params: Mapping[str, str | int] = ...,
+        params: Mapping[str, QueryValue] = ...,
+        json: object = ...,
+        cast_to: None = ...,
+        **options: Unpack[RequestOptions],
+    ) -> Any: ...
+
+    @overload
+    async def request(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        path_params: Mapping[str, str | int] = ...,
+        params: Mapping[str, QueryValue] = ...,
+        json: object = ...,
+        cast_to: type[M],
+        **options: Unpack[RequestOptions],
+    ) -> M: ...
+
+    async def request(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        path_params: Mapping[str, str | int] = NOTHING,
+        params: Mapping[str, QueryValue] = NOTHING,
+        json: object = None,
+        cast_to: type[Any] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Any:
+        """Call an operation of the API that has no method.
+
+        The call has the token, the retries, the limits and the errors of all others. Its scopes are
+        not known, so that they are not checked before it is sent. A POST is sent again only if it
+        was certainly not carried out. PUT, PATCH and DELETE are sent again after most failures;
+        pass `retry=RetryPolicy(attempts=1)` if that could change something twice. Redirects are not
+        followed.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: The path below the base URL, such as `/applications/{id}/devices`.
+            path_params: The values of the placeholders in the path. They are percent-encoded, so
+                that no value can lead to another path.
+            params: The query, by the names in the URL. `None` leaves a parameter out.
+            json: The body of a POST, PUT or PATCH. Pass secrets in it as a `Secret`, so that no
+                error shows them. Default: no body.
+            cast_to: The class of the result: a model of this package, such as `ApiToken`.
+                Default: plain JSON, which may hold secrets.
+            **options: See `RequestOptions`.
+
+        Returns:
+            The model, or the JSON value. It is `None` for a response without a body, and
+            `{"success": True}` for a DELETE whose earlier attempt was carried out.
+
+        Raises:
+            ValidationError: An argument cannot be part of a request. Nothing was sent.
+            ResponseError: The response is not JSON, or does not fit the model.
+
+        Example::
+
+            devices = await client.request(
+                "GET",
+                "/applications/{id}/devices",
+                path_params={"id": application_id},
+                params={"perPage": 10},
+            )
+        """
+        operation = custom_operation(method, path, path_params, cast_to)
+        query, body = custom_query(params), json_body(method, json)
+        return await self._session.call(operation, None, query, body, **options)
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:
         """Return the tokens of an owner, for code that works for all four kinds of owners.

@@ -56,6 +56,11 @@ class Codec:
         """Return the values of a small JSON document, or its problem."""
         return parse(content)
 
+    @staticmethod
+    async def parse_long(content: bytes, max_values: int = MAX_VALUES) -> object | ContentProblem:
+        """Return the values of a JSON document, with checkpoints if it is long, or its problem."""
+        return await parse_in_steps(content, _ITEMS, max_values)
+
     def encode(self, body: payloads.Body) -> bytes:
         """Return a body as JSON, without the members that are `None`."""
         return json.dumps(self._converter.unstructure(body), separators=(",", ":")).encode()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from losant_tokens._custom_operation import JsonBody
 from losant_tokens._operations import Operation
 
 _ANY = "*"
@@ -59,5 +60,7 @@ def _collection(template: str, ids: Mapping[str, str]) -> str:
 
 
 def _fields_of(body: object) -> list[str]:
+    if isinstance(body, JsonBody):
+        return ["lastUpdated", *body.members]
     patched = [name for name in _PATCHED if getattr(body, name, None) is not None]
     return ["lastUpdated", *patched]

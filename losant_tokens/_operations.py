@@ -17,6 +17,10 @@ from losant_tokens import _payloads as payloads
 R = TypeVar("R")
 
 
+class JsonValue:
+    """The result of an operation whose response has no model: any JSON value."""
+
+
 @frozen(eq=False)
 class Operation(Generic[R]):
     """One operation of the API.
@@ -27,11 +31,12 @@ class Operation(Generic[R]):
         path: The path, with the names of its ids in braces.
         result: The class of the response.
         body: The class of the request body, or `None` if it has no body.
-        accepts: The scopes that allow it. A token needs one of them.
+        accepts: The scopes that allow it. A token needs one of them. Empty if they are not known.
         denies_oauth: Whether OAuth tokens are refused, regardless of their scopes.
         needs_token: Whether it needs an access token.
         sorts_by: The fields that a list can be sorted by.
         filters_by: The fields that a list can be filtered by.
+        is_custom: Whether a program has made it from a path. Its response may be a list.
         ids: The names of the ids in the path, in order.
     """
 
@@ -45,6 +50,7 @@ class Operation(Generic[R]):
     needs_token: bool = True
     sorts_by: tuple[str, ...] = ()
     filters_by: tuple[str, ...] = ()
+    is_custom: bool = field(default=False, kw_only=True)
     ids: tuple[str, ...] = field(init=False)
 
     @ids.default

@@ -12,6 +12,7 @@ import httpx
 from losant_tokens import _validators as validators
 from losant_tokens._call_options import RequestOptions
 from losant_tokens._codec import Codec
+from losant_tokens._custom_operation import JsonBody
 from losant_tokens._endpoint import Endpoint, check_header
 from losant_tokens._operations import Operation
 from losant_tokens._payloads import Body
@@ -28,7 +29,7 @@ def build_request(
     operation: Operation[Any],
     ids: Mapping[str, str],
     query: Mapping[str, str],
-    body: Body | None,
+    body: Body | JsonBody | None,
     options: RequestOptions,
 ) -> httpx.Request:
     """Return the request for an operation.
@@ -57,7 +58,10 @@ def build_request(
     domain = endpoint.losantdomain
     if "losantdomain" in options:
         domain = check_header("losantdomain", options["losantdomain"])
-    content = b"" if operation.body is None else codec.encode(_checked_body(operation, body))
+    if isinstance(body, JsonBody):
+        content = body.content
+    else:
+        content = b"" if operation.body is None else codec.encode(_checked_body(operation, body))
     # From here on nothing raises, because the headers hold the token. httpx copies the headers.
     headers = endpoint.headers_for(operation)
     request = httpx.Request(operation.method, endpoint.url, headers=headers, stream=_Body(content))

@@ -40,6 +40,8 @@ def permission_for(operation: Operation[Any], scopes: Iterable[str] | None) -> P
         scopes: The scopes of the token. `None` or no scopes mean unknown scopes, because the
             server chooses the scopes of a token that was created without any.
     """
+    if not operation.accepts:
+        return Permission.UNKNOWN
     has = frozenset(scopes or ())
     if has & operation.accepts:
         return Permission.ALLOWED

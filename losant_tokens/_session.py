@@ -18,6 +18,7 @@ from losant_tokens._call import Call, ask_server_time
 from losant_tokens._call_options import RequestOptions, check_options
 from losant_tokens._codec import Codec
 from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
+from losant_tokens._custom_operation import JsonBody
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._list_changes import Changes
 from losant_tokens._open_client import OpenState, closed_error
@@ -227,7 +228,7 @@ class Session:
         operation: Operation[R],
         ids: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        body: Body | None = None,
+        body: Body | JsonBody | None = None,
         **options: Unpack[RequestOptions],
     ) -> R:
         """Check and send a request, read the response, and retry if that is safe.
@@ -253,7 +254,7 @@ class Session:
         operation: Operation[R],
         ids: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        body: Body | None = None,
+        body: Body | JsonBody | None = None,
         **options: Unpack[RequestOptions],
     ) -> RawResponse[R]:
         """Do the same as `call`, and return the response as well as the result.
@@ -304,7 +305,7 @@ class Session:
         operation: Operation[Any],
         ids: Mapping[str, str] | None,
         query: Mapping[str, str] | None,
-        body: Body | None,
+        body: Body | JsonBody | None,
         options: RequestOptions,
     ) -> Call:
         timeout, policy = self.timeout, self.policy
@@ -381,8 +382,11 @@ class Session:
             return None
         return scope_problem(operation, self.credential, "")
 
-    def _secrets(self, body: Body | None) -> list[Secret]:
+    def _secrets(self, body: Body | JsonBody | None) -> list[Secret]:
         """Return the secrets that a request contains, which a server may repeat in an error."""
-        values = attrs.astuple(body, recurse=False) if body is not None else ()
+        if isinstance(body, JsonBody):
+            values: tuple[object, ...] = body.secrets
+        else:
+            values = attrs.astuple(body, recurse=False) if body is not None else ()
         sent = (self.credential.secret, *values)
         return [secret for secret in sent if isinstance(secret, Secret)]

@@ -7,11 +7,19 @@ checker knows the arguments and the result of each.
 `iter` and `snapshot` are left out, because a list has many responses. `get` returns one page.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from losant_tokens._call_options import RequestOptions
+from losant_tokens._custom_operation import (
+    NOTHING,
+    HttpMethod,
+    QueryValue,
+    custom_operation,
+    custom_query,
+    json_body,
+)
 from losant_tokens._models import NewApiToken, UserOauthToken
 from losant_tokens._owner import Owner
 from losant_tokens._payloads import ApiTokenPost, UserOauthTokenPost
@@ -30,6 +38,7 @@ from losant_tokens._session import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M")
 
 
 class RawMethod(Generic[P, R]):
@@ -244,6 +253,61 @@ class RawClient:
             audit_logs.InstanceAuditLogsResource(session)
         )
         self.auth = RawAuthResource(auth.AuthResource(session))
+
+    @overload
+    async def request(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        path_params: Mapping[str, str | int] = ...,
+        params: Mapping[str, QueryValue] = ...,
+        json: object = ...,
+        cast_to: None = ...,
+        **options: Unpack[RequestOptions],
+    ) -> RawResponse[Any]: ...
+
+    @overload
+    async def request(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        path_params: Mapping[str, str | int] = ...,
+        params: Mapping[str, QueryValue] = ...,
+        json: object = ...,
+        cast_to: type[M],
+        **options: Unpack[RequestOptions],
+    ) -> RawResponse[M]: ...
+
+    async def request(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        path_params: Mapping[str, str | int] = NOTHING,
+        params: Mapping[str, QueryValue] = NOTHING,
+        json: object = None,
+        cast_to: type[Any] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> RawResponse[Any]:
+        """Call an operation of the API that has no method. See `AsyncClient.request`.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: The path below the base URL.
+            path_params: The values of the placeholders in the path.
+            params: The query, by the names in the URL.
+            json: The body of a POST, PUT or PATCH.
+            cast_to: The class of the result. Default: plain JSON.
+            **options: See `RequestOptions`.
+
+        Raises:
+            ValidationError: An argument cannot be part of a request. Nothing was sent.
+        """
+        operation = custom_operation(method, path, path_params, cast_to)
+        query, body = custom_query(params), json_body(method, json)
+        return await self._session.call_raw(operation, None, query, body, **options)
 
     def tokens(self, owner: Owner | str) -> RawOwnerTokens:
         """Return the tokens of an owner, for code that works for all four kinds of owners.

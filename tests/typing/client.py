@@ -153,6 +153,17 @@ async def raw_responses(client: AsyncClient) -> None:
     await raw.user_api_tokens.get(sort_field="age")  # type: ignore[arg-type]
 
 
+async def custom_operations(client: AsyncClient) -> None:
+    page = await client.request("GET", "/a/{id}", path_params={"id": ID}, params={"perPage": 1})
+    assert_type(page, Any)
+    assert_type(await client.request("GET", "/a", cast_to=Applications, timeout=1), Applications)
+    raw = client.with_raw_response
+    assert_type(await raw.request("POST", "/a", json={"b": [1]}), RawResponse[Any])
+    assert_type(await raw.request("DELETE", "/a", cast_to=Success), RawResponse[Success])
+    await client.request("HEAD", "/a")  # type: ignore[call-overload]
+    await client.request("GET", "/a", params={"b": [1]})  # type: ignore[call-overload]
+
+
 async def audit_logs(client: AsyncClient, now: datetime) -> None:
     chosen = AuditLogFilter(
         actor=[AuditLogActor(type="ApiToken")],
