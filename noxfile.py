@@ -18,7 +18,9 @@ nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.stop_on_first_error = True
-nox.options.sessions = ["lint", "typing", "docs", "package", "minimal", "demo", "browser", "tests"]
+nox.options.sessions = [
+    *("lint", "typing", "docs", "package", "minimal", "demo", "browser", "httpx2", "tests"),
+]
 
 
 def install(session: nox.Session, *packages: str) -> None:
@@ -66,6 +68,17 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")
+
+
+@nox.session
+def httpx2(session: nox.Session) -> None:
+    """Run the tests with httpx2 in the place of httpx, as an application may do.
+
+    `nox -s httpx2 -- tests/unit` runs some of them.
+    """
+    install(session, "--editable", ".[dev]")
+    options = ("-p", "tests.support.httpx2_in_place", "-p", "no:cacheprovider")
+    session.run("python", "-m", "pytest", *options, *(session.posargs or ("--numprocesses=auto",)))
 
 
 @nox.session

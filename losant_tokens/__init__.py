@@ -50,6 +50,7 @@ __all__ = [
     "Scope",
     "Secret",
     "Success",
+    "Transport",
     "UnlistedScope",
     "UserCredentials",
     "UserOauthToken",
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
     from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
     from losant_tokens._transports import (
+        Transport,
         aiohttp_transport,
         environment_proxy,
         httpx_transport,
@@ -190,7 +192,12 @@ else:
         "_scope_types": ("OauthScope", "PublishedScope", "Scope"),
         "_scopes": ("can_create_tokens",),
         "_secret": ("Secret",),
-        "_transports": ("aiohttp_transport", "environment_proxy", "httpx_transport"),
+        "_transports": (
+            "Transport",
+            "aiohttp_transport",
+            "environment_proxy",
+            "httpx_transport",
+        ),
     }
     _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypedDict, TypeVar, Unpack, overload
 
-import httpx
 from anyio import to_thread
 from attrs import define, field
 
@@ -55,7 +54,7 @@ from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import format_scopes
 from losant_tokens._secret import Secret
 from losant_tokens._session import ScopeCheck, Session
-from losant_tokens._transports import httpx_transport
+from losant_tokens._transports import Transport, as_httpx_transport, httpx_transport
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
@@ -81,7 +80,7 @@ class ClientSettings(TypedDict, total=False):
     max_connections: int | None
     rate_limit: float | None
     retry: RetryPolicy
-    transport: httpx.AsyncBaseTransport | None
+    transport: Transport | None
     losantdomain: str | None
     api_version: str
     max_response_size: int
@@ -113,8 +112,8 @@ class AsyncClient:
         retry: How often a request is sent, and how long a call may take. After a 429, all calls of
             the client wait. All calls share one retry budget. Default: `RetryPolicy()`.
         transport: The connection pool: `httpx_transport(...)`, `aiohttp_transport(...)` or another
-            transport of httpx. The client closes it. Default: `httpx_transport()`, which uses the
-            proxy and the certificate authorities in the environment variables.
+            transport of httpx or httpx2. The client closes it. Default: `httpx_transport()`, which
+            uses the proxy and the certificate authorities in the environment variables.
         losantdomain: The domain scope of all requests, which few programs need.
         api_version: The version of the API, for the header `Accept-Version`. Default: `^1.31.0`.
         max_response_size: The largest page of a list that is read, in bytes after decompression.
@@ -167,7 +166,7 @@ class AsyncClient:
         max_connections: int | None = None,
         rate_limit: float | None = None,
         retry: RetryPolicy = _DEFAULT_POLICY,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         losantdomain: str | None = None,
         api_version: str = API_VERSION,
         max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
@@ -185,19 +184,14 @@ class AsyncClient:
         validators.check_argument(
             validators.instance_of(RetryPolicy), "AsyncClient", "retry", retry
         )
-        validators.check_argument(
-            validators.optional(validators.instance_of(httpx.AsyncBaseTransport)),
-            "AsyncClient",
-            "transport",
-            transport,
-        )
+        adapted = None if transport is None else as_httpx_transport(transport)
         validators.check_argument(
             validators.integer(minimum=1), "AsyncClient", "max_response_size", max_response_size
         )
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
         credential = read_credential(token, scopes, oauth)
-        self._transport = transport
+        self._transport = adapted
         self._session = Session(
             endpoint=Endpoint.create(
                 base_url or os.environ.get("LOSANT_API_URL") or API_URL,

@@ -105,6 +105,7 @@ MADE_BY_THE_LIBRARY = frozenset(
 SHOWN_AS = {
     "HttpxPool": "~httpx.AsyncBaseTransport",
     "AiohttpPool": "~httpx.AsyncBaseTransport",
+    "FakeTransport": "~httpx.AsyncBaseTransport",
 }
 
 

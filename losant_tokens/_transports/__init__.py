@@ -1,19 +1,58 @@
 """Connection pools: httpx's pool, made safe to cancel, and aiohttp's pool."""
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
+from losant_tokens import _validators as validators
 from losant_tokens._secret import Secret
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS
 from losant_tokens._transports.proxies import Proxy, proxy_of_environment
 from losant_tokens._transports.tls import Verify
-from losant_tokens.errors import ConfigurationError
+from losant_tokens.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
     from losant_tokens._transports.aiohttp_pool import AiohttpPool
     from losant_tokens._transports.httpx_pool import HttpxPool
+
+
+class Transport(Protocol):
+    """The type of a connection pool for `AsyncClient`: a transport of httpx or of httpx2.
+
+    No other object with these methods is accepted.
+    """
+
+    async def handle_async_request(self, request: Any, /) -> Any:
+        """Send a request, and return its response before the body is read."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
+def as_httpx_transport(transport: Transport) -> httpx.AsyncBaseTransport:
+    """Return a transport of httpx as it is, and one of httpx2 as a transport of httpx.
+
+    Args:
+        transport: The argument `transport` of `AsyncClient`.
+
+    Raises:
+        ValidationError: It is a transport of neither.
+    """
+    if isinstance(transport, httpx.AsyncBaseTransport):
+        return transport
+    # If the transport is one of httpx2, then httpx2 is imported already.
+    httpx2 = sys.modules.get("httpx2")
+    if httpx2 is not None and isinstance(transport, httpx2.AsyncBaseTransport):
+        # Imported here because it imports httpx2, which is not a dependency.
+        from losant_tokens._transports.httpx2_adapter import Httpx2Adapter  # noqa: PLC0415
+
+        return Httpx2Adapter(transport)
+    raise ValidationError(
+        f"AsyncClient.transport must be an asynchronous transport of httpx or httpx2, but it is "
+        f"{validators.describe(transport)}"
+    )
 
 
 def httpx_transport(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from starlette.types import ASGIApp
 
 from losant_tokens._published_scopes import Scope
@@ -421,8 +420,11 @@ class FakeLosant:
         """
         return self._front
 
-    def transport(self) -> httpx.AsyncBaseTransport:
-        """Return a transport for `AsyncClient` or an httpx client: in process, without a port."""
+    def transport(self) -> FakeTransport:
+        """Return a transport that calls the fake in process, without a port.
+
+        It works with `AsyncClient`, and with the asynchronous clients of httpx and httpx2.
+        """
         return FakeTransport(self._front)
 
     def serve(self, port: int = 0, host: str = "127.0.0.1") -> Serving:

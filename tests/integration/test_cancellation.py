@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import httpx
+import httpx2
 import pytest
 import trio
 import trio.testing
@@ -82,6 +83,18 @@ async def test_every_point_over_aiohttp(way: Way) -> None:
         assert points > 0
 
 
+@pytest.mark.sweep(sample=1)
+@pytest.mark.parametrize("way", ["task", "task, with the result", "scope"])
+async def test_every_point_over_httpx2(way: Way) -> None:
+    """After a cancellation at any point, the single connection of httpx2's pool is usable."""
+    one = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=1))
+    async with (
+        serve(in_parts) as url,
+        AsyncClient("t", base_url=url, transport=one, max_connections=1, retry=ONCE) as client,
+    ):
+        assert await sweep(way, client, contended=True) > 2
+
+
 def test_every_point_under_trio() -> None:
     """After a cancellation at any point under trio, the single connection is usable."""
 
@@ -149,6 +162,7 @@ async def test_churn(kind: str) -> None:
         assert client._session.in_flight == 0
 
 
+@pytest.mark.skipif(httpx.__name__ == "httpx2", reason="httpx2's own pool loses no place")
 async def test_sweep_finds_lost_places_of_httpx() -> None:
     """The sweep detects the lost places of httpx's own pool."""
     one = httpx.Limits(max_connections=1)

@@ -329,3 +329,48 @@ async def test_a_line_end_after_a_response_is_harmless() -> None:
     protocol = Protocol(asyncio.get_running_loop(), pool)
     protocol._drop(b"\r\n")
     assert (protocol.has_surplus, pool.keeps_connections) == (False, True)
+
+
+async def private_parts(url: str, verify: ssl.SSLContext) -> list[tuple[Any, str]]:
+    """Return each private attribute that the default pool uses, with the object that has it."""
+    async with HttpxPool(verify=verify) as pool:
+        await fetch(pool, url)
+        connection = pool._idle[0][0]
+        assert connection.network._stream is not None
+        stream: Any = connection.network._stream.inner
+        layer = stream._stream
+        below = layer.transport_stream
+        is_anyio = hasattr(below, "_protocol")
+        return [
+            (httpx.URL(url), "_uri_reference"),
+            (connection._pool, "_network_backend"),
+            (innermost(connection), "_h11_state"),
+            (stream, "_stream"),
+            (layer, "_ssl_object"),
+            (layer, "_read_bio" if is_anyio else "_incoming"),
+            *([(below, "_protocol"), (below._protocol, "read_queue")] if is_anyio else []),
+        ]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_private_parts_of_httpx(loop: str, tls: Any) -> None:
+    """The installed httpx, httpcore and anyio have the private attributes that the pool uses."""
+
+    async def main() -> list[str]:
+        async with serve(respond, tls.server) as url:
+            parts = await private_parts(url, tls.client)
+        return [f"{type(one).__name__}.{name}" for one, name in parts if not hasattr(one, name)]
+
+    assert [] == anyio.run(main, backend=loop)
+
+
+async def test_private_parts_of_aiohttp() -> None:
+    """The installed aiohttp has the private attributes that the fast pool uses."""
+    async with serve(respond) as url, aiohttp.ClientSession() as session:
+        parts: list[tuple[object, str]] = [
+            (session, "_retry_connection"),
+            (session.connector, "_factory"),
+        ]
+        async with session.get(url) as response:
+            parts.append((response, "_protocol"))
+    assert [] == [name for holder, name in parts if not hasattr(holder, name)]

@@ -103,6 +103,8 @@ def answer(peer: Peer) -> None:
         "httpx-asyncio",
         "httpx-trio",
         "aiohttp-asyncio",
+        "httpx2-asyncio",
+        slow("httpx2-trio"),
         slow("httpx-uvloop"),
         slow("aiohttp-uvloop"),
     ],
@@ -113,6 +115,8 @@ def test_cancelled_at_every_point(
     """A call that is cancelled at any point leaves no secret in a traceback."""
     if stack.endswith("trio") and way != "scope":
         pytest.skip("trio cancels scopes alone")
+    if stack.startswith("httpx2") and over_tls:
+        pytest.skip("httpx2's own pool does not close a connection cancelled in its handshake")
     found: list[str] = []
     points = 0
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import anyio
 import attrs
-import httpx
+import httpx2
 
-from losant_tokens import aiohttp_transport, httpx_transport
+from losant_tokens import Transport, aiohttp_transport, httpx_transport
 
 ID = "575ec7417ae143cd83dc4a95"
 _PATIENCE = 10.0  # seconds that no test takes
@@ -186,8 +186,10 @@ def good(seen: Seen) -> bytes:
 STACKS = ("httpx-asyncio", "httpx-uvloop", "httpx-trio", "aiohttp-asyncio", "aiohttp-uvloop")
 
 
-def transport(stack: str, **options: Any) -> httpx.AsyncBaseTransport:
+def transport(stack: str, **options: Any) -> Transport:
     """Return the pool of a stack."""
+    if stack.startswith("httpx2"):
+        return httpx2.AsyncHTTPTransport(**options)
     make = aiohttp_transport if stack.startswith("aiohttp") else httpx_transport
     return make(**options)
 

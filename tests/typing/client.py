@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
+import httpx
+import httpx2
+
 from losant_tokens import (
     NEVER,
     ApiToken,
@@ -41,6 +44,7 @@ from losant_tokens import (
     Scope,
     Secret,
     Success,
+    Transport,
     UnlistedScope,
     UserCredentials,
     UserOauthToken,
@@ -218,6 +222,10 @@ async def opened_client() -> None:
         assert_type(client.uses_token(ID), bool)
         assert_type(client.uses_secret(Secret("t")), bool)
         assert_type(client.has_claimed_ids, bool)
+    own: Transport = httpx.AsyncHTTPTransport()
+    AsyncClient(transport=own)
+    AsyncClient(transport=httpx2.AsyncHTTPTransport())
+    AsyncClient(transport=httpx2.HTTPTransport())  # type: ignore[arg-type]
     AsyncClient(transport=httpx_transport(proxy=environment_proxy("https://api.losant.com")))
 
 

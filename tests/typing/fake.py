@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import assert_type
 
 import httpx
+import httpx2
 
 from losant_tokens.testing import (
     FakeAccount,
@@ -44,7 +45,8 @@ async def fake() -> None:
     assert_type(fake.fail("latency", seconds=0.2, max_seconds=0.3, times=None), Fault)
     assert_type(Fault.parse("503:2%"), Fault)
     assert_type(Fault.parse_latency("50ms"), Fault)
-    assert_type(fake.transport(), httpx.AsyncBaseTransport)
+    httpx.AsyncClient(transport=fake.transport())
+    httpx2.AsyncClient(transport=fake.transport())
     assert_type(fake.serve(), Serving)
     with fake.serve() as base_url:
         assert_type(base_url, str)

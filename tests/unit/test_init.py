@@ -13,7 +13,7 @@ NAMES = (
     *("NEVER", "ApiToken", "ApiTokenPatch", "ApiTokenPost", "ApiTokens"),
     *("AsyncClient", "AuthenticatedUser", "Listing", "NewApiToken", "OauthDetails"),
     *("OauthRequest", "OrgRole", "Owner", "RequestOptions", "ResourceRole", "RetryPolicy"),
-    *("Secret", "Success", "UserCredentials", "UserOauthToken", "UserOauthTokenPatch"),
+    *("Secret", "Success", "Transport", "UserCredentials", "UserOauthToken", "UserOauthTokenPatch"),
     *("UserOauthTokenPost", "UserOauthTokens", "__version__", "aiohttp_transport", "errors"),
     *("can_create_tokens", "httpx_transport", "published_scopes"),
 )

@@ -42,6 +42,15 @@ def test_mutation_session_names_existing_files(module: str) -> None:
     assert [path for path in [module, *tests] if not (ROOT / path).is_file()] == []
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpcore", "anyio", "aiohttp"])
+def test_libraries_whose_private_parts_are_used_have_an_upper_bound(library: str) -> None:
+    """A release with other private attributes is not installed before the tests have run on it."""
+    dependencies = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["aiohttp"]]
+    (bounds,) = [line for line in dependencies if re.match(rf"{library}\W", line)]
+
+    assert ",<" in bounds
+
+
 def test_linters_have_the_same_bounds() -> None:
     """The lint session installs the same versions as the extra `dev`."""
     source = (ROOT / "noxfile.py").read_text()

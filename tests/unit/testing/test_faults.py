@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import httpx
+import httpx2
 import pytest
 import trio
 
@@ -52,6 +53,29 @@ async def test_responses(
         True,
     )
     assert after.status_code == 200
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+async def test_both_libraries(fake: FakeLosant, library: Any) -> None:
+    """One transport serves clients of httpx and httpx2, with responses and errors of their own."""
+    transport = fake.transport()
+    headers = {"Authorization": f"Bearer {fake.admin_token}"}
+    async with library.AsyncClient(
+        transport=transport, base_url="http://fake", headers=headers
+    ) as client:
+        created = await client.post("/me/tokens", json={"name": "ci"})
+        fake.fail(status=503)
+        refused = await client.get("/me/tokens")
+        failures = []
+        for kind in ("drop", "truncate", "hang"):
+            fake.fail(kind)
+            with pytest.raises(library.TransportError) as caught:
+                await client.get("/me/tokens", timeout=0.01 if kind == "hang" else None)
+            failures.append(caught.type)
+    assert (["ci"], 503) == ([token.name for token in fake.tokens()], refused.status_code)
+    assert isinstance(created, library.Response)
+    protocol = library.RemoteProtocolError
+    assert [protocol, protocol, library.ReadTimeout] == failures
 
 
 async def test_headers_and_garbage(fake: FakeLosant, client: httpx.AsyncClient) -> None:
