@@ -105,7 +105,7 @@ _MONTHS = (
     *("jul", "aug", "sep", "oct", "nov", "dec"),
 )
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELDS = (
+FIELDS = (
     _Field("minute", 0, 59),
     _Field("hour", 0, 23),
     _Field("day of the month", 1, 31),
@@ -128,13 +128,13 @@ def check_schedule(text: str) -> None:
     if text in WORDS:
         return
     fields = text.split()
-    if len(fields) != len(_FIELDS):
+    if len(fields) != len(FIELDS):
         close = get_close_matches(text.lower(), WORDS, n=1)
         raise ValueError(
             f'must be {", ".join(WORDS)}, or a cron expression of 5 fields, such as "0 4 * * 1", '
             f'but it is "{shortened(text)}"{f": did you mean {close[0]}?" if close else ""}'
         )
-    values = [field.values(part) for field, part in zip(_FIELDS, fields, strict=True)]
+    values = [field.values(part) for field, part in zip(FIELDS, fields, strict=True)]
     days, months = values[2], values[3]
     longest = max(_LENGTHS[month - 1] for month in months)
     if min(days) > longest and fields[4].startswith("*"):
