@@ -206,13 +206,17 @@ _MUTATED = {
         "tests/unit/jobs/execution/test_token_executor.py"
     ),
     "losant_tokens/jobs/_plan/clock.py": "tests/unit/jobs/plan/test_clock.py",
-    "losant_tokens/jobs/_plan/completeness.py": "tests/unit/jobs/plan/test_completeness.py",
+    "losant_tokens/_complete_listing/completeness.py": (
+        "tests/unit/complete_listing/test_completeness.py"
+    ),
     "losant_tokens/jobs/_plan/summary.py": (
         "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/test_name_patterns.py"
         " tests/unit/jobs/plan/test_page_reader.py"
     ),
     "losant_tokens/jobs/_plan/guards.py": "tests/unit/jobs/plan/test_guards.py",
-    "losant_tokens/jobs/_plan/page_cursor.py": "tests/unit/jobs/plan/test_page_cursor.py",
+    "losant_tokens/_complete_listing/page_cursor.py": (
+        "tests/unit/complete_listing/test_page_cursor.py"
+    ),
     "losant_tokens/jobs/_execution/journal.py": "tests/unit/jobs/execution/test_journal.py",
     "losant_tokens/jobs/_name_patterns.py": "tests/unit/jobs/test_name_patterns.py",
     "losant_tokens/jobs/_plan/planner.py": (

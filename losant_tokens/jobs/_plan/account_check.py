@@ -22,11 +22,11 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
+from losant_tokens._complete_listing.page_cursor import Page
 from losant_tokens._retry import FailureKind, classify
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.errors import Forbidden, LosantError, NotFound, ScopeError, ValidationError
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle

@@ -9,8 +9,8 @@ import attrs
 from anyio.abc import ObjectSendStream
 
 from losant_tokens import OwnerTokens
+from losant_tokens._complete_listing.page_cursor import ListedPage, Page, PageCursor
 from losant_tokens.errors import BadRequest, NotFound, ResponseTooLarge
-from losant_tokens.jobs._plan.page_cursor import ListedPage, Page, PageCursor
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 
 

@@ -13,12 +13,12 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
+from losant_tokens._complete_listing.completeness import ListingCheck
+from losant_tokens._complete_listing.page_cursor import ListedPage
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.jobs._errors import EvidenceError, GuardRefused, JobError
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._plan.clock import PlanClock
-from losant_tokens.jobs._plan.completeness import ListingCheck
-from losant_tokens.jobs._plan.page_cursor import ListedPage
 from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.relisting import list_until_complete, read_newest

@@ -7,8 +7,8 @@ the same proof.
 from collections.abc import Awaitable, Callable
 
 from losant_tokens import OwnerTokens
-from losant_tokens.jobs._plan.completeness import ListingCheck
-from losant_tokens.jobs._plan.page_cursor import Page
+from losant_tokens._complete_listing.completeness import ListingCheck
+from losant_tokens._complete_listing.page_cursor import Page
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 
 MAX_LISTINGS = 4  # of the tokens of one owner

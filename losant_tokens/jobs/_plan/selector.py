@@ -6,9 +6,9 @@ This module is pure: it sends no request.
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._complete_listing.completeness import ListingCheck
 from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
 from losant_tokens.jobs._plan.clock import PlanClock
-from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._rules import Rule, Token

@@ -11,9 +11,9 @@ from typing import Literal
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._complete_listing.page_cursor import Page
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.account_check import other_account, owner_ids_of
-from losant_tokens.jobs._plan.page_cursor import Page
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import PlanSettings, Selection

@@ -11,7 +11,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
-from losant_tokens.jobs._plan.completeness import ListingCheck
+from losant_tokens._complete_listing.completeness import ListingCheck
 from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.relisting import list_until_complete, read_newest
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE

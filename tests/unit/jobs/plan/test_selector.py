@@ -7,10 +7,10 @@ import attrs
 import pytest
 
 from losant_tokens import ApiToken, ApiTokens, AsyncClient, Owner, UserOauthToken, jobs
+from losant_tokens._complete_listing.completeness import ListingCheck
 from losant_tokens.jobs import Entry, Rule
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.clock import PlanClock
-from losant_tokens.jobs._plan.completeness import ListingCheck
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector, has_status_after
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns

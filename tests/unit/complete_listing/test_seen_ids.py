@@ -6,7 +6,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losant_tokens.jobs._plan.seen_ids import SeenIds
+from losant_tokens._complete_listing.seen_ids import SeenIds
 
 IDS = st.one_of(
     st.integers(0, 300).map(lambda number: f"{number:024x}"),

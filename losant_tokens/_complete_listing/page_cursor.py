@@ -8,9 +8,11 @@ This module is pure: it sends no request.
 
 import attrs
 
-from losant_tokens import ApiTokens, Owner, UserOauthTokens
+from losant_tokens._models import ApiToken, ApiTokens, UserOauthToken, UserOauthTokens
+from losant_tokens._owner import Owner
 from losant_tokens.errors import ResponseError
 
+Token = ApiToken | UserOauthToken
 Page = ApiTokens | UserOauthTokens
 
 _MAX_REPEATS = 3  # consecutive pages that are empty or the same, before the stated end

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from losant_tokens import ApiToken, ApiTokens
-from losant_tokens.jobs._plan.completeness import ListingCheck
+from losant_tokens._complete_listing.completeness import ListingCheck
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 

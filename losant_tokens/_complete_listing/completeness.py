@@ -26,9 +26,8 @@ This module is pure: it sends no request.
 
 from datetime import UTC, datetime
 
-from losant_tokens.jobs._plan.page_cursor import Page, size_of
-from losant_tokens.jobs._plan.seen_ids import SeenIds
-from losant_tokens.jobs._rules import Token
+from losant_tokens._complete_listing.page_cursor import Page, Token, size_of
+from losant_tokens._complete_listing.seen_ids import SeenIds
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 

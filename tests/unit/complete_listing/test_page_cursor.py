@@ -3,8 +3,8 @@
 import pytest
 
 from losant_tokens import ApiToken, ApiTokens, Owner
+from losant_tokens._complete_listing.page_cursor import ListedPage, PageCursor
 from losant_tokens.errors import ResponseError
-from losant_tokens.jobs._plan.page_cursor import ListedPage, PageCursor
 
 USER = Owner.user()
 
