@@ -19,8 +19,8 @@ from losant_tokens.testing._server import Serving
 STALE = "ci-"
 """The names of the tokens that the policy of a drill selects begin with this."""
 
-FRESH = "ci-fresh-"
-"""The names of tokens that only their age keeps."""
+FRESH = "ci-fresh"
+"""The name of the token that only its age keeps."""
 
 KEPT = "prod-"
 """The names of tokens that the policy does not select."""
@@ -119,7 +119,7 @@ class FleetAccount:
     app: RecordingApp
     base_url: str
     token: str = field(repr=False)
-    stale: frozenset[str]
+    stale: set[str] = field(factory=set)
     """The ids of the tokens that the policy selects."""
 
     @property
@@ -130,6 +130,22 @@ class FleetAccount:
             if (change := request.change) is not None:
                 changes.setdefault(request.token_id, []).append(change)
         return changes
+
+    def add_tokens(self, count: int, prefix: str, wave: int = 0) -> list[str]:
+        """Add old tokens, and return their ids.
+
+        Args:
+            count: The number of tokens.
+            prefix: The beginning of their names.
+            wave: A number for their names.
+        """
+        old = datetime.now(UTC) - timedelta(days=400)
+        return [
+            self.fake.add_token(
+                f"{prefix}{wave}-{number:05}", creation_date=old, last_updated=old
+            ).id
+            for number in range(count)
+        ]
 
     @property
     def variable(self) -> str:
@@ -149,25 +165,19 @@ def fleet_accounts(
         latency: The delay of each response in seconds.
         rate: The maximum number of requests per second of each account.
     """
-    now = datetime.now(UTC)
-    old = now - timedelta(days=400)
     with ExitStack() as stack:
         accounts = []
         for name in names:
             fake = FakeLosant()
-            selected = [
-                fake.add_token(f"{STALE}{number:05}", creation_date=old, last_updated=old).id
-                for number in range(stale)
-            ]
-            for number in range(stale):
-                fake.add_token(f"{KEPT}{number:05}", creation_date=old, last_updated=old)
-            fake.add_token(f"{FRESH}1")
+            fake.rate_limit(rate)
             if latency:
                 fake.fail("latency", seconds=latency, times=None)
-            fake.rate_limit(rate)
             app = RecordingApp(fake.app)
             base_url = stack.enter_context(Serving(app))
-            account = FleetAccount(name, fake, app, base_url, fake.admin_token, frozenset(selected))
+            account = FleetAccount(name, fake, app, base_url, fake.admin_token)
+            account.stale.update(account.add_tokens(stale, STALE))
+            account.add_tokens(stale, KEPT)
+            fake.add_token(FRESH)
             accounts.append(account)
         yield tuple(accounts)
 
