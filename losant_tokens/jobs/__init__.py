@@ -74,6 +74,7 @@ from losant_tokens.jobs._rules import (
     not_updated_for,
     older_than,
 )
+from losant_tokens.jobs._throttle.pace import Pace
 from losant_tokens.jobs._types import (
     Counts,
     Entry,
@@ -116,6 +117,7 @@ __all__ = [
     "LogSource",
     "Outcome",
     "OwnTokenWarning",
+    "Pace",
     "PaceSample",
     "Plan",
     "PlanChunk",

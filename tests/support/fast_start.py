@@ -29,4 +29,4 @@ def fast_start(
 def start_fast(patch: pytest.MonkeyPatch) -> None:
     """Let jobs of this process start at a high rate."""
     fast_rate = partial(AdaptiveRate, initial=RATE)
-    patch.setattr("losant_tokens.jobs._execution.job_run.AdaptiveRate", fast_rate)
+    patch.setattr("losant_tokens.jobs._throttle.pace.AdaptiveRate", fast_rate)

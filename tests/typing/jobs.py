@@ -52,7 +52,12 @@ async def chunks(client: AsyncClient, plan: Plan) -> None:
         assert_type(jobs.PlanChunk.from_json(chunk.to_json()), jobs.PlanChunk)
         try:
             result = await jobs.apply_chunk(
-                client, chunk, in_doubt=True, may_change=lambda: True, max_age=jobs.MAX_CHUNK_AGE
+                client,
+                chunk,
+                in_doubt=True,
+                may_change=lambda: True,
+                max_age=jobs.MAX_CHUNK_AGE,
+                pace=jobs.Pace(),
             )
         except jobs.ChunkFailed as error:
             assert_type(error.result, jobs.ChunkResult)

@@ -31,6 +31,7 @@ from losant_tokens.jobs._execution.progress import Listener
 from losant_tokens.jobs._execution.token_executor import EarlierRuns
 from losant_tokens.jobs._plan.document import PlanChunk, tokens_of
 from losant_tokens.jobs._plan.plan import check_header
+from losant_tokens.jobs._throttle.pace import Pace
 from losant_tokens.jobs._token_progress import States
 
 MAX_CHUNK_AGE = timedelta(days=7)
@@ -45,6 +46,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     may_change: MayChange | None = None,
     rate: float | None = None,
     max_concurrency: int | None = None,
+    pace: Pace | None = None,
     max_age: timedelta | None = MAX_CHUNK_AGE,
     grace: float = 5.0,
     patience: float = 300.0,
@@ -76,6 +78,8 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
         rate: The maximum number of requests per second. Default: as many as the API allows.
         max_concurrency: The maximum number of requests in flight. Default and upper bound: the
             number of the client's connections.
+        pace: Where this run starts, and what it finds, for the next chunk. Default: each chunk
+            starts with a few requests per second.
         max_age: The maximum age of the plan; `None` for any age. Default: 7 days. If the chunk is
             in doubt, the changes of the earlier run are recognized at any age, but a plan that is
             too old changes no other token.
@@ -144,6 +148,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             may_change=may_change,
             earlier_runs=earlier_runs,
             refusal=None if refusal is None else str(refusal),
+            pace=pace or Pace(),
         ),
         listener=listener,
         preflight=preflight,

@@ -11,7 +11,6 @@ import attrs
 
 from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
-from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._execution.job_journal import JobJournal
 from losant_tokens.jobs._execution.preflight import Preflight
@@ -20,8 +19,8 @@ from losant_tokens.jobs._execution.queue import WorkQueue
 from losant_tokens.jobs._execution.token_executor import EarlierRuns, Executor
 from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
 from losant_tokens.jobs._execution.worker_pool import WorkerPool
-from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+from losant_tokens.jobs._throttle.pace import Pace
 from losant_tokens.jobs._throttle.throttle import Throttle
 from losant_tokens.jobs._types import Entry, Header, Outcome, PaceSample, Progress
 
@@ -47,6 +46,7 @@ class RunSettings:
         is_account_confirmed: Whether the tokens are known to be those of the client's account.
         earlier_runs: The runs that may have changed any token; `None` if the journal says which.
         refusal: Why no token may be changed. Then tokens are only read.
+        pace: The rate and the concurrency to continue with.
     """
 
     max_concurrency: int
@@ -61,6 +61,7 @@ class RunSettings:
     is_account_confirmed: bool = True
     earlier_runs: EarlierRuns | None = None
     refusal: str | None = None
+    pace: Pace = attrs.field(factory=Pace)
 
 
 @attrs.frozen(kw_only=True)
@@ -126,8 +127,8 @@ async def run_job(
         preflight: The result of the checks before. If the job gave up, nothing is executed.
     """
     throttle = Throttle(
-        AdaptiveRate(settings.rate),
-        AdaptiveConcurrency(settings.max_concurrency),
+        settings.pace.rate(settings.rate),
+        settings.pace.concurrency(settings.max_concurrency),
         CircuitBreaker(settings.patience),
         before_waiting=journal.flush,
     )
