@@ -210,10 +210,11 @@ class Membership:
         observer = SilenceObserver(longest_gap=2 * self._timing.heartbeat)
         first: Worker | None = None
         while True:
-            found = await anyio.to_thread.run_sync(self._try_to_register, observer, first)
-            if found is None:
+            lease, found = await anyio.to_thread.run_sync(self._try_to_register, observer, first)
+            if lease is not None:
+                self._lease = lease
                 return
-            if first is None:
+            if first is None and found is not None:
                 first = found
                 _log.warning(
                     "A worker with the id %s may be running on %s (process %d). Waiting %.0f s for "
@@ -225,8 +226,13 @@ class Membership:
                 )
             await anyio.sleep(self._timing.heartbeat)
 
-    def _try_to_register(self, observer: SilenceObserver, first: Worker | None) -> Worker | None:
-        """Register if nobody else can have the id, or return the worker that may have it.
+    def _try_to_register(
+        self, observer: SilenceObserver, first: Worker | None
+    ) -> tuple[Lease | None, Worker | None]:
+        """Register if nobody else can have the id.
+
+        Returns:
+            The lease if the worker is registered, and the worker that may have its id.
 
         Raises:
             WorkerRefused: Another worker with the id has sent a heartbeat.
@@ -241,17 +247,15 @@ class Membership:
                     f"{found.process}). Stop it, or choose another id."
                 )
             if not observer.silent_for(self._timing.dead_after):
-                return found
+                return None, found
         with self._table.turn() as turn:
-            if turn is None:
-                return found
             sent = self._clock()
-            if not self._table.register(self._boot, found):
-                return found
+            # If the turn is taken, a watchdog may be giving on work of this id.
+            if turn is None or not self._table.register(self._boot, found):
+                return None, None
             # Nothing of this start is in progress yet, so all of it belongs to the last start.
             give_on(self._queue, lambda worker: worker == self._boot.id, turn.check)
-        self._lease = Lease(sent, self._timing, self._clock)
-        return None
+        return Lease(sent, self._timing, self._clock), None
 
     def _is_mine(self, found: Worker) -> bool:
         """Return whether a worker was an earlier process at this place, so that it is dead."""

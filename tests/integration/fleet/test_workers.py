@@ -160,3 +160,21 @@ def test_store_that_cannot_be_reached() -> None:
     )
     assert "hunter2secret" not in frames
     assert caught.value.__context__ is None
+
+
+def test_two_processes_create_the_tables(table: WorkerTable) -> None:
+    """A process that finds no tables, and then those of another one, changes nothing."""
+    table.register(boot(), None)
+    with table._engine.execution_options(isolation_level="SERIALIZABLE").begin() as connection:
+        table._create(connection)
+    table.create()
+    assert only(table).id == "a"
+
+
+@pytest.mark.slow
+def test_turn_that_fails(postgres_url: str) -> None:
+    """An error of the database while the turn is taken is reported, and keeps no connection."""
+    table = WorkerTable(postgres_url, turn_timeout=-5)
+    with pytest.raises(StoreError, match="outside the valid range"), table.turn():
+        pytest.fail("It has no turn")
+    table.close()
