@@ -22,6 +22,7 @@ import anyio
 import attrs
 import httpx
 
+from losant_tokens._client_token import Authorization, ClientToken
 from losant_tokens._models import Success
 from losant_tokens._open_client import OpenState
 from losant_tokens._operations import Operation
@@ -58,6 +59,7 @@ from losant_tokens.errors import (
     ResponseError,
     TooManyRequests,
     TransportError,
+    Unauthorized,
 )
 
 _log = logging.getLogger("losant_tokens")
@@ -82,6 +84,9 @@ class Call:
         timeout: The maximum duration of one attempt, in seconds.
         policy: How often the request is sent, and how long the call may take.
         secrets: The secrets in the request, which a server may repeat in an error.
+        token: The token of the client, which may change before an attempt.
+        authorization: The token that the request carries.
+        started_at: When the call was awaited, by the event loop's clock.
         attempt: The number of attempts that were sent.
         outcome: The outcome of the latest attempt, for the log.
         failure: The error of the latest attempt.
@@ -96,16 +101,19 @@ class Call:
     timeout: float
     policy: RetryPolicy
     secrets: list[Secret] = attrs.field(repr=False)
+    token: ClientToken
+    authorization: Authorization
+    started_at: float
     attempt: int = 0
     outcome: str = "cancelled"
     failure: LosantError | None = None
     may_have_arrived: bool = False
     received: ReceivedResponse | None = attrs.field(default=None, repr=False)
     elapsed: float = 0.0
-    _started_at: float = math.nan
     _deadline: float = math.inf
     _counted: int = 0  # attempts that the policy counts: all but those that met a 429
     _refusals: int = 0  # 429s in a row
+    _has_replaced_token: bool = False  # after a 401
     _was_in_doubt: bool = False  # whether an attempt before the latest may have been carried out
 
     def __reduce__(self) -> Never:
@@ -117,8 +125,7 @@ class Call:
         Raises:
             LosantError: The call failed.
         """
-        self._started_at = self.state.now()
-        self._deadline = self._started_at + finite_or_inf(self.policy.deadline)
+        self._deadline = self.started_at + finite_or_inf(self.policy.deadline)
         self.state.calls += 1
         try:
             found = await self._attempt()
@@ -187,7 +194,7 @@ class Call:
             self.request.method,
             error,
             attempt=self._refusals if is_refusal else self._counted,
-            elapsed=self.state.now() - self._started_at,
+            elapsed=self.state.now() - self.started_at,
             random=random.random,
             in_doubt=self._was_in_doubt,
         )
@@ -242,6 +249,8 @@ class Call:
             seconds = min(self.timeout, self._deadline - sent_at)
             if seconds <= 0:
                 return self._not_sent()
+            if self.authorization is not self.token.current and (problem := self._sign_again()):
+                return problem
             self.attempt += 1
             if _log.isEnabledFor(logging.DEBUG):
                 found = await self._send_and_log(seconds)
@@ -253,12 +262,49 @@ class Call:
             self._record_failure(found, sent_at)
             if isinstance(found, NotFound) and found.is_from_api and self._may_have_deleted():
                 return Success() if self.operation.result is Success else {"success": True}
+            if isinstance(found, Unauthorized) and self.operation.needs_token:
+                return await self._after_401(found, sent_at)
             self.failure = found
             self._was_in_doubt = self.may_have_arrived
             self.may_have_arrived |= may_have_arrived(found)
         elif self.policy.follow_rate_limit:
             self._record_response(sent_at)
         return found
+
+    def _sign_again(self) -> LosantError | None:
+        """Use the current token of the client; return why the server is certain to refuse it."""
+        if not self.operation.needs_token:
+            return None
+        if self.token.scope_check == "enforce" and (problem := self.token.problem(self.operation)):
+            # A request may be reported as not sent only if it certainly did not arrive.
+            return self.failure if self.may_have_arrived else problem
+        self.authorization = self.token.current
+        self.authorization.endpoint.sign(self.request)
+        if (secret := self.authorization.credential.secret) is not None:
+            self.secrets.append(secret)
+        return None
+
+    async def _after_401(self, error: Unauthorized, sent_at: float) -> Any:
+        """Send the request with another token if there is one, once in a call.
+
+        Args:
+            error: The error of the attempt.
+            sent_at: When it was sent.
+
+        Raises:
+            ClientStateError: The client was closed.
+        """
+        if self._has_replaced_token:
+            return error
+        self._has_replaced_token = True
+        found = await self.token.replace(self.state, self.authorization, sent_at, self._deadline)
+        if isinstance(found, LosantError):
+            return found
+        if not found:
+            return error
+        _log.warning("%s: 401, attempt %d with another token", self.operation, self.attempt + 1)
+        self.failure = error
+        return await self._attempt()
 
     def _may_have_deleted(self) -> bool:
         """Return whether the token may be gone because an earlier attempt deleted it."""

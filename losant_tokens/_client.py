@@ -12,8 +12,8 @@ from attrs import define, field
 
 from losant_tokens import _validators as validators
 from losant_tokens._call_options import RequestOptions
+from losant_tokens._client_token import ClientToken, TokenSource
 from losant_tokens._codec import codec
-from losant_tokens._credential import read_credential
 from losant_tokens._custom_operation import (
     NOTHING,
     HttpMethod,
@@ -53,6 +53,7 @@ from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._scopes import format_scopes
 from losant_tokens._secret import Secret
+from losant_tokens._server_clock import ServerClock
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transports import Transport, as_httpx_transport, httpx_transport
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
@@ -94,8 +95,11 @@ class AsyncClient:
     Any number of tasks may share it.
 
     Args:
-        token: The API token. Default: the environment variable `LOSANT_API_TOKEN`, or the private
-            file that `LOSANT_API_TOKEN_FILE` names. Without a token, the client can only log in.
+        token: The API token, or an async function that returns it. Such a function is asked when a
+            call needs a token, shortly before the token expires, and after a 401; never twice at
+            the same time, and for up to 60 seconds. Default: the environment variable
+            `LOSANT_API_TOKEN`, or the private file that `LOSANT_API_TOKEN_FILE` names. Without a
+            token, the client can only log in.
         base_url: The address of the API. Default: the environment variable `LOSANT_API_URL`, or
             https://api.losant.com.
         scopes: The scopes of the token. Default: those in its claims, if they name any.
@@ -156,7 +160,7 @@ class AsyncClient:
 
     def __init__(  # noqa: PLR0913 -- settings, all but one by keyword
         self,
-        token: str | Secret | None = None,
+        token: str | Secret | TokenSource | None = None,
         *,
         base_url: str | None = None,
         scopes: Iterable[Scope] | None = None,
@@ -173,7 +177,7 @@ class AsyncClient:
         insecure_http: bool | None = None,
     ) -> None:
         # Wrap the token before anything can raise, so that no traceback holds it in the clear.
-        token = _secret_or_environment(token)
+        token = _token_or_environment(token)
         validators.check_argument(validators.positive_number, "AsyncClient", "timeout", timeout)
         validators.check_argument(
             validators.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
@@ -190,21 +194,26 @@ class AsyncClient:
         )
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
-        credential = read_credential(token, scopes, oauth)
         self._transport = adapted
+        endpoint = Endpoint.create(
+            base_url or os.environ.get("LOSANT_API_URL") or API_URL,
+            None,
+            api_version=api_version,
+            user_agent=USER_AGENT,
+            losantdomain=losantdomain,
+            insecure_http=_flag("insecure_http", insecure_http, "LOSANT_INSECURE_HTTP"),
+        )
         self._session = Session(
-            endpoint=Endpoint.create(
-                base_url or os.environ.get("LOSANT_API_URL") or API_URL,
+            token=ClientToken.create(
                 token,
-                api_version=api_version,
-                user_agent=USER_AGENT,
-                losantdomain=losantdomain,
-                insecure_http=_flag("insecure_http", insecure_http, "LOSANT_INSECURE_HTTP"),
+                endpoint,
+                scopes=scopes,
+                scope_check=scope_check,
+                oauth=oauth,
+                server_clock=ServerClock(),
             ),
-            credential=credential,
             codec=codec(),
             policy=retry,
-            scope_check=scope_check,
             timeout=timeout,
             max_connections=check_max_connections(max_connections),
             max_response_size=max_response_size,
@@ -238,8 +247,9 @@ class AsyncClient:
         """Return a client for an account in the configuration file, to be opened.
 
         Open it with `async with`, or with `AccountClient.open`. The token is read then, without
-        blocking the event loop: from a variable, a file, a command or the keyring. It is sent only
-        to the base URL of the account. Neither `LOSANT_API_TOKEN` nor `LOSANT_API_URL` is used.
+        blocking the event loop: from a variable, a file, a command or the keyring. It is read again
+        shortly before it expires, and after a 401. It is sent only to the base URL of the account.
+        Neither `LOSANT_API_TOKEN` nor `LOSANT_API_URL` is used.
 
         Args:
             account: The account, or its name.
@@ -262,7 +272,9 @@ class AsyncClient:
             if not isinstance(found, accounts.Account):
                 found = await to_thread.run_sync(accounts.find, found, config)
             token = await found.read_token()
-            return cls(token, base_url=found.base_url, **settings)
+            client = cls(found.read_token, base_url=found.base_url, **settings)
+            client.use_token(token, scopes=settings.get("scopes"))
+            return client
 
         return AccountClient(make)
 
@@ -343,6 +355,33 @@ class AsyncClient:
         operation = custom_operation(method, path, path_params, cast_to)
         query, body = custom_query(params), json_body(method, json)
         return await self._session.call(operation, None, query, body, **options)
+
+    def use_token(
+        self,
+        token: str | Secret,
+        *,
+        scopes: Iterable[Scope] | None = None,
+        allow_other_account: bool = False,
+    ) -> None:
+        """Use another token from now on: for new calls, and for later attempts of waiting calls.
+
+        Requests in flight keep the earlier token. If the API responds to one with 401, it is sent
+        again with the new token. A token source that was passed to the client remains: it is asked
+        again before the new token expires, and after a 401.
+
+        Args:
+            token: The new token.
+            scopes: Its scopes. Default: those in its claims, if they name any.
+            allow_other_account: Whether the token may belong to another account, by its claims.
+                Lists that are being read then mix two accounts. Default: False.
+
+        Raises:
+            ValidationError: The token has a character that is not allowed in a header, or it claims
+                another account.
+        """
+        # Wrap the token before anything can raise, so that no traceback holds it in the clear.
+        token = Secret.of(token)
+        self._session.token.use(token, scopes, allow_other_account=allow_other_account)
 
     def tokens(self, owner: Owner | str) -> OwnerTokens:
         """Return the tokens of an owner, for code that works for all four kinds of owners.
@@ -508,11 +547,12 @@ class AsyncClient:
         if session is None:  # An argument was refused, and a traceback shows this object.
             return "<AsyncClient>"
         scopes = session.credential.scopes
+        has_token = session.credential.secret or session.token.source
         scope_text = "unknown scopes" if scopes is None else f"scopes {format_scopes(scopes)}"
         return (
             f"<AsyncClient {session.endpoint.base_url} {session.state}, "
             f"{session.in_flight} of {session.max_connections} connections in use, "
-            f"{scope_text if session.credential.secret else 'no token'}>"
+            f"{scope_text if has_token else 'no token'}>"
         )
 
 
@@ -567,13 +607,17 @@ class AccountClient(Generic[_ClientT]):
         await self._client.aclose()
 
 
-def _secret_or_environment(token: str | Secret | None) -> Secret | None:
+def _token_or_environment(
+    token: str | Secret | TokenSource | None,
+) -> Secret | TokenSource | None:
     """Return the token that was passed, or the one that the environment names.
 
     Raises:
         ValidationError: The environment names two tokens.
         TokenUnavailable: The token file cannot be used.
     """
+    if callable(token):
+        return token
     if token is not None:
         return Secret.of(token)
     has_token = bool(os.environ.get("LOSANT_API_TOKEN"))

@@ -134,6 +134,22 @@ def expiry_problem(
     )
 
 
+def same_account(account: str | None, other: str | None) -> bool | None:
+    """Return whether two tokens claim the same account; `None` if that is unknown.
+
+    Args:
+        account: The claim of a token that names its account: `userId 575ec...`.
+        other: That of another token.
+    """
+    if account is None or other is None:
+        return None
+    if account == other:
+        return True
+    name, _, _ = account.partition(" ")
+    # A `sub` may be the token's own id, so two tokens of one account may differ in it.
+    return False if name != "sub" and other.startswith(f"{name} ") else None
+
+
 _PUBLIC_HOSTS = frozenset({"api.losant.com", "api.getstructure.io"})
 _ISSUER = re.compile(
     r"(?:https?://)?(?P<host>[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?P<port>:[0-9]{1,5})?(?:/.*)?",

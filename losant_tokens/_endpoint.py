@@ -81,10 +81,23 @@ class Endpoint:
         )
         if losantdomain is not None:
             check_header("losantdomain", losantdomain)
-        signed_headers = headers.copy()
+        unsigned = cls(base_url, url, headers, headers, losantdomain, insecure_http)
+        return unsigned.with_secret(secret)
+
+    def with_secret(self, secret: Secret | None) -> Self:
+        """Return the endpoint with another token.
+
+        Args:
+            secret: The token, or `None` for none.
+        """
+        signed_headers = self.headers.copy()
         if secret is not None:
             signed_headers["Authorization"] = f"Bearer {secret.reveal()}"
-        return cls(base_url, url, headers, signed_headers, losantdomain, insecure_http)
+        return attrs.evolve(self, signed_headers=signed_headers)
+
+    def sign(self, request: httpx.Request) -> None:
+        """Replace the token of a request with the token of this endpoint."""
+        request.headers["Authorization"] = self.signed_headers["Authorization"]
 
     def check_security(self) -> None:
         """Refuse to send the token in the clear to another machine, unless that is allowed.

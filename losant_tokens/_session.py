@@ -16,20 +16,20 @@ import httpx
 from losant_tokens import _validators as validators
 from losant_tokens._call import Call, ask_server_time
 from losant_tokens._call_options import RequestOptions, check_options
+from losant_tokens._client_token import ClientToken
 from losant_tokens._codec import Codec
-from losant_tokens._credential import NOT_SENT, Credential, expiry_problem, issuer_problem
+from losant_tokens._credential import Credential
 from losant_tokens._custom_operation import JsonBody
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._list_changes import Changes
 from losant_tokens._open_client import OpenState, closed_error
-from losant_tokens._operations import OPERATIONS, Operation
+from losant_tokens._operations import Operation
 from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
 from losant_tokens._raw_response import RawResponse
 from losant_tokens._request import build_request, time_request
 from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
-from losant_tokens._retry import RetryPolicy
-from losant_tokens._scopes import scope_problem
+from losant_tokens._retry import RetryPolicy, finite_or_inf
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
 from losant_tokens._warn_caller import caller_line, warn_caller
@@ -52,51 +52,48 @@ class Session:
     """The settings of a client, and its state while it is open.
 
     Attributes:
-        endpoint: The address of the API, and the headers of all requests.
-        credential: The token, and its claims.
+        token: The token in use, with the headers of requests and the checks that follow from it.
         codec: Converts models to JSON and back.
         policy: How often a request is sent, and how long a call may take.
-        scope_check: What to do with a token that the server is certain to refuse.
         timeout: The maximum duration of one attempt, in seconds.
         max_connections: The maximum number of requests in flight.
         max_response_size: The largest page of a list that is read, in bytes.
         rate_limit: The maximum number of requests per second, or `None`.
-        server_clock: Learns the server's time from each response.
         changes: Counts the changes that this client makes to its lists.
         reads_ahead: The pages that are being read ahead.
     """
 
-    endpoint: Endpoint
-    credential: Credential
+    token: ClientToken
     codec: Codec
     policy: RetryPolicy
-    scope_check: ScopeCheck
     timeout: float
     max_connections: int
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
     rate_limit: float | None = None
-    server_clock: ServerClock = attrs.field(init=False, factory=ServerClock, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     reads_ahead: set[ReadAhead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
     _is_opening: bool = attrs.field(init=False, default=False)
     _is_closed: bool = attrs.field(init=False, default=False)
     _opened_at: str | None = attrs.field(init=False, default=None, repr=False)
-    _accepted: frozenset[Operation[Any]] = attrs.field(init=False, repr=False)
-
-    @_accepted.default
-    def _operations_without_a_lasting_problem(self) -> frozenset[Operation[Any]]:
-        """Return the operations for which only the expiration of the token can be a problem.
-
-        They are found once and not at each call. That saves 3 of the 190 microseconds of CPU time
-        that a request takes over aiohttp's pool (benchmark row "CPU per request, 100 in flight").
-        """
-        return frozenset(
-            operation for operation in OPERATIONS if self._lasting_problem(operation) is None
-        )
 
     def __reduce__(self) -> Never:
         raise TypeError("A session cannot be pickled or copied: it holds the API token.")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The address of the API, and the headers of requests with the current token."""
+        return self.token.current.endpoint
+
+    @property
+    def credential(self) -> Credential:
+        """The current token, and its claims."""
+        return self.token.current.credential
+
+    @property
+    def server_clock(self) -> ServerClock:
+        """The server's time, which each response shows."""
+        return self.token.server_clock
 
     # --- Opening and closing -----------------------------------------------------------------
 
@@ -191,6 +188,7 @@ class Session:
             self._open_state.stop_waiting()
         for page in tuple(self.reads_ahead):
             await page.cancel()
+        await self.token.close()
         if self._open_state is not None:
             await self._open_state.close_pool()
 
@@ -244,10 +242,8 @@ class Session:
             LosantError: Any of the errors in `losant_tokens.errors`.
             TypeError: There is no such option.
         """
-        state = self.require_open()
-        if (problem := self._problem(operation)) is not None:
-            await self._check_token(state, operation, problem)
-        return cast("R", await self._new_call(state, operation, ids, query, body, options).result())
+        call = await self._new_call(operation, ids, query, body, options)
+        return cast("R", await call.result())
 
     async def call_raw(
         self,
@@ -270,10 +266,8 @@ class Session:
             LosantError: Any of the errors in `losant_tokens.errors`.
             TypeError: There is no such option.
         """
-        state = self.require_open()
-        if (problem := self._problem(operation)) is not None:
-            await self._check_token(state, operation, problem)
-        return await self._new_call(state, operation, ids, query, body, options).raw_result()
+        call = await self._new_call(operation, ids, query, body, options)
+        return await call.raw_result()
 
     async def call_for_next_page(
         self,
@@ -293,21 +287,30 @@ class Session:
         Raises:
             LosantError: Any error that `call` raises.
         """
-        state = self.require_open()
-        problem = None if self.scope_check == "warn" else self._problem(operation)
-        if problem is not None:
-            await self._check_token(state, operation, problem)
-        return cast("R", await self._new_call(state, operation, ids, query, None, options).result())
+        call = await self._new_call(operation, ids, query, None, options, warns=False)
+        return cast("R", await call.result())
 
-    def _new_call(
+    async def _new_call(
         self,
-        state: OpenState,
         operation: Operation[Any],
         ids: Mapping[str, str] | None,
         query: Mapping[str, str] | None,
         body: Body | JsonBody | None,
         options: RequestOptions,
+        *,
+        warns: bool = True,
     ) -> Call:
+        """Check the token and the arguments of a call, and return it.
+
+        Args:
+            operation: The operation.
+            ids: The ids in the path.
+            query: The parameters of a list, by their names in the URL.
+            body: The request body.
+            options: See `RequestOptions`.
+            warns: Whether to issue a warning about the token.
+        """
+        state, token = self.require_open(), self.token
         timeout, policy = self.timeout, self.policy
         if options:
             check_options(operation, options)
@@ -319,11 +322,30 @@ class Session:
             if "retry" in options:
                 policy = options["retry"]
                 validators.check_argument(_is_policy, operation.name, "retry", policy)
+        started_at = state.now()
+        if token.is_due(state, operation):
+            await token.prepare(state, started_at + finite_or_inf(policy.deadline))
+        if (warns or token.scope_check != "warn") and (
+            problem := token.problem(operation)
+        ) is not None:
+            await self._check_token(state, operation, problem)
+        authorization = token.current
         request = build_request(
-            self.endpoint, self.codec, operation, ids or {}, query or {}, body, options
+            authorization.endpoint, self.codec, operation, ids or {}, query or {}, body, options
         )
         self.changes.record(operation, ids or {}, body)
-        return Call(state, operation, request, timeout, policy, self._secrets(body))
+        secrets = _secrets(authorization.credential.secret, body)
+        return Call(
+            state,
+            operation,
+            request,
+            timeout,
+            policy,
+            secrets,
+            token,
+            authorization,
+            started_at,
+        )
 
     # --- Checks of the token -----------------------------------------------------------------
 
@@ -337,56 +359,26 @@ class Session:
         """
         if isinstance(problem, TokenExpired) and not self.server_clock.has_response:
             await ask_server_time(state, time_request(self.endpoint))
-            remaining = self._problem(operation)
+            remaining = self.token.problem(operation)
             if remaining is None:
                 return
             problem = remaining
         self._raise_or_warn(problem)
 
     def _raise_or_warn(self, problem: LosantError) -> None:
-        if self.scope_check == "enforce" or isinstance(problem, ClientStateError):
+        if self.token.scope_check == "enforce" or isinstance(problem, ClientStateError):
             raise problem
         warn_caller(str(problem), ScopeWarning)
 
-    def _problem(self, operation: Operation[Any]) -> LosantError | None:
-        """Return why the server is certain to refuse the token, or `None`."""
-        if operation not in self._accepted and (problem := self._lasting_problem(operation)):
-            return problem
-        is_checked = operation.needs_token and self.scope_check != "off"
-        if not is_checked or self.credential.expires_at is None:
-            return None
-        return expiry_problem(self.credential, self.server_clock.now(), self._consequence)
-
-    def _lasting_problem(self, operation: Operation[Any]) -> LosantError | None:
-        """Return why the server is certain to refuse the token at any time, or `None`."""
-        if not operation.needs_token:
-            return None
-        if self.credential.secret is None:
-            return ClientStateError(
-                f"{operation} needs an API token: pass one to AsyncClient, or set LOSANT_API_TOKEN."
-            )
-        if self.scope_check == "off":
-            return None
-        return issuer_problem(
-            self.credential, self.endpoint.url.host, self._consequence
-        ) or scope_problem(operation, self.credential, self._consequence)
-
-    @property
-    def _consequence(self) -> str:
-        """What happens to the request of a token with a problem, for the message."""
-        return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
-
     def scope_problem(self, operation: Operation[Any]) -> ScopeError | None:
         """Return why the server is certain to refuse an operation to the token, or `None`."""
-        if self.credential.secret is None or self.scope_check == "off":
-            return None
-        return scope_problem(operation, self.credential, "")
+        return self.token.scope_problem(operation)
 
-    def _secrets(self, body: Body | JsonBody | None) -> list[Secret]:
-        """Return the secrets that a request contains, which a server may repeat in an error."""
-        if isinstance(body, JsonBody):
-            values: tuple[object, ...] = body.secrets
-        else:
-            values = attrs.astuple(body, recurse=False) if body is not None else ()
-        sent = (self.credential.secret, *values)
-        return [secret for secret in sent if isinstance(secret, Secret)]
+
+def _secrets(token: Secret | None, body: Body | JsonBody | None) -> list[Secret]:
+    """Return the secrets that a request contains, which a server may repeat in an error."""
+    if isinstance(body, JsonBody):
+        values: tuple[object, ...] = body.secrets
+    else:
+        values = attrs.astuple(body, recurse=False) if body is not None else ()
+    return [secret for secret in (token, *values) if isinstance(secret, Secret)]

@@ -8,6 +8,8 @@
     ├── ScopeError                  the token's scopes do not allow the operation
     │   └── IssuerMismatch          the token was issued by another host
     ├── TokenExpired                the token's `exp` claim has passed
+    ├── AccountError                an account cannot be used
+    │   └── TokenUnavailable        there is no token
     ├── TransportError              no complete response
     │   ├── ConnectFailed           the request was not sent
     │   │   └── ConfigurationError  no request can be sent until a setting is changed
@@ -36,6 +38,7 @@ from types import MappingProxyType
 from typing import Any
 
 __all__ = [
+    "AccountError",
     "BadRequest",
     "ClientStateError",
     "ConfigurationError",
@@ -54,6 +57,7 @@ __all__ = [
     "ServerError",
     "StatusError",
     "TokenExpired",
+    "TokenUnavailable",
     "TooManyRequests",
     "TransportError",
     "Unauthorized",
@@ -71,6 +75,14 @@ class LosantError(Exception):
 
 class ClientStateError(LosantError):
     """The client is not open, closed, used in another event loop, or has no token."""
+
+
+class AccountError(LosantError):
+    """The base class of the errors of accounts. No message holds a token."""
+
+
+class TokenUnavailable(AccountError):
+    """There is no token: its place cannot be read, or a token source returned none."""
 
 
 class ValidationError(LosantError, ValueError):

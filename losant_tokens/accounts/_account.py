@@ -9,9 +9,8 @@ from losant_tokens import _validators as validators
 from losant_tokens._endpoint import API_URL, check_base_url
 from losant_tokens._owner import Owner
 from losant_tokens._secret import Secret
-from losant_tokens.accounts._errors import TokenUnavailable
 from losant_tokens.accounts._token_sources import TokenSource
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import TokenUnavailable, ValidationError
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _AUDIT_LOG = re.compile(r"(org|instance):([A-Fa-f0-9]{24})")

@@ -3,11 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from losant_tokens.errors import LosantError
-
-
-class AccountError(LosantError):
-    """The base class of the errors of accounts. No message holds a token."""
+from losant_tokens.errors import AccountError
 
 
 class ConfigError(AccountError):
@@ -24,7 +20,3 @@ class ConfigError(AccountError):
         super().__init__(message)
         self.path = path
         self.mistakes = tuple(mistakes)
-
-
-class TokenUnavailable(AccountError):  # noqa: N818 -- named after the state, as in `errors`
-    """The token of an account cannot be read from the place that the configuration names."""

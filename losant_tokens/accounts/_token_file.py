@@ -4,7 +4,7 @@ import os
 
 from losant_tokens._private_files import expanded, is_own, open_regular, reason
 from losant_tokens._secret import Secret
-from losant_tokens.accounts._errors import TokenUnavailable
+from losant_tokens.errors import TokenUnavailable
 
 MAX_TOKEN_SIZE = 65536  # bytes; servers refuse longer headers
 _OTHERS = 0o077

@@ -15,9 +15,9 @@ from losant_tokens import _validators as validators
 from losant_tokens._private_files import reason
 from losant_tokens._safe_text import end_of, redacted
 from losant_tokens._secret import Secret
-from losant_tokens.accounts._errors import TokenUnavailable
 from losant_tokens.accounts._secret_detection import without_secrets
 from losant_tokens.accounts._token_file import MAX_TOKEN_SIZE, read_token_file, token_in
+from losant_tokens.errors import TokenUnavailable
 
 _COMMAND_TIMEOUT = 60.0  # seconds; a password manager may wait for a fingerprint
 _SHORTEST_TOKEN = 8  # characters; shorter words in the output of a command are no tokens

@@ -115,6 +115,25 @@ async def test_client_for_an_account(
         assert (len(fake.requests), len(other.requests)) == (1, 0)
 
 
+async def test_a_rotated_token_of_an_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If the API refuses the token of an account, it is read again, with the given scopes."""
+    fake = FakeLosant()
+    fake = FakeLosant()
+    account = Account(
+        name="prod", base_url="https://fake.example", token=EnvironmentToken("LOSANT_TEST")
+    )
+    monkeypatch.setenv("LOSANT_TEST", "rotated")
+    opening = AsyncClient.for_account(account, transport=fake.transport(), scopes=["all.User"])
+    async with opening as client:
+        assert client.uses_secret(Secret("rotated"))
+        monkeypatch.setenv("LOSANT_TEST", fake.admin_token)
+        await client.user_api_tokens.get()
+        assert client.scopes == frozenset({"all.User"})
+        assert client.uses_secret(Secret(fake.admin_token))
+
+
 async def test_an_account_without_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     """The token of an account without a URL is for the public API, not for LOSANT_API_URL."""
     monkeypatch.setenv("LOSANT_TEST", "x")

@@ -209,6 +209,23 @@ async def new_token_has_a_secret(client: AsyncClient) -> None:
     listed.token.reveal()  # type: ignore[union-attr]
 
 
+async def text_source() -> str:
+    return "t"
+
+
+async def secret_source() -> Secret:
+    return Secret("t")
+
+
+def tokens_that_change() -> None:
+    client = AsyncClient(text_source)
+    AsyncClient(secret_source, rate_limit=20)
+    client.use_token("t", scopes=["all.User"])
+    client.use_token(Secret("t"), allow_other_account=True)
+    client.use_token(text_source)  # type: ignore[arg-type]
+    AsyncClient(lambda: "t")  # type: ignore[arg-type, return-value]
+
+
 async def opened_client() -> None:
     context = ssl.create_default_context()
     transport = aiohttp_transport(max_connections=10, verify=context)

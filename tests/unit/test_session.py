@@ -510,8 +510,7 @@ async def test_no_pickle_holds_the_token(duplicate: Callable[[object], object]) 
         async with AsyncClient("my-secret") as client:
             await client.user_api_token.get(ID)
             session = client._session
-            call = session._new_call(
-                session.require_open(),
+            call = await session._new_call(
                 _operations.USER_API_TOKEN_GET,
                 {"apiTokenId": ID},
                 {},
@@ -519,7 +518,7 @@ async def test_no_pickle_holds_the_token(duplicate: Callable[[object], object]) 
                 {},
             )
             assert route.called
-            for private in (client, session, session.endpoint, call):
+            for private in (client, session, session.token, session.endpoint, call):
                 with pytest.raises(TypeError, match="cannot be pickled or copied"):
                     duplicate(private)
                 assert "my-secret" not in repr(private)

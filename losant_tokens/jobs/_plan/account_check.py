@@ -23,6 +23,7 @@ import attrs
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._complete_listing.page_cursor import Page
+from losant_tokens._credential import same_account
 from losant_tokens._retry import FailureKind, classify
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.errors import Forbidden, LosantError, NotFound, ScopeError, ValidationError
@@ -64,22 +65,6 @@ def other_account(owner: Owner, planned: Iterable[str], found: Iterable[str]) ->
         f"is for the account {', '.join(sorted(planned))} ({owner}), but the token in use belongs "
         f"to the account {', '.join(sorted(found))}. Use a token of the same account."
     )
-
-
-def same_account(planned: str | None, claimed: str | None) -> bool | None:
-    """Return whether two tokens claim the same account; `None` if that is unknown.
-
-    Args:
-        planned: The claim of the token that the plan was made with: `userId 575ec...`.
-        claimed: The claim of the token in use.
-    """
-    if planned is None or claimed is None:
-        return None
-    if planned == claimed:
-        return True
-    name, _, _ = planned.partition(" ")
-    # A `sub` may be the token's own id, so two tokens of one account may differ in it.
-    return False if name != "sub" and claimed.startswith(f"{name} ") else None
 
 
 def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | None) -> str | None:

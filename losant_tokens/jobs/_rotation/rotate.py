@@ -13,13 +13,13 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner, Secret
 from losant_tokens import _validators as validators
+from losant_tokens._credential import same_account
 from losant_tokens.errors import NotFound, ValidationError
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._plan.account_check import (
     check_account,
     other_claim,
     owner_ids_of,
-    same_account,
 )
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._quarantine.ledger import Ledger

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from losant_tokens import ApiTokenPatch, AsyncClient, errors, jobs
+from losant_tokens._credential import Credential
 from losant_tokens.jobs import Outcome, Report
 from losant_tokens.testing import FakeLosant
 from tests.support.job_service import Ask, InProcess, Json, Reply, Service, problem
@@ -568,10 +569,8 @@ async def test_token_in_use_is_left_alone(tmp_path: Path) -> None:
 
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path)
-        credential = client._session.credential
-        client._session.credential = type(credential)(
-            secret=credential.secret, claimed_ids=frozenset({own})
-        )
+        token = client._session.token
+        token._set(attrs.evolve(token.current.credential, claimed_ids=frozenset({own})))
         report = await jobs.apply(client, plan)
 
     assert outcomes(report) == [Outcome.DONE, Outcome.PROTECTED, Outcome.DONE]
@@ -640,8 +639,8 @@ async def test_refused_resumption_has_a_report(tmp_path: Path) -> None:
 
 def without_claims(client: AsyncClient) -> None:
     """Remove the claims of a client's token, so that only the API knows its account."""
-    credential = client._session.credential
-    client._session.credential = type(credential)(secret=credential.secret)
+    token = client._session.token
+    token._set(Credential(secret=token.current.credential.secret))
 
 
 @pytest.mark.parametrize(
