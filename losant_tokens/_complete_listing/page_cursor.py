@@ -9,7 +9,6 @@ This module is pure: it sends no request.
 import attrs
 
 from losant_tokens._models import ApiToken, ApiTokens, UserOauthToken, UserOauthTokens
-from losant_tokens._owner import Owner
 from losant_tokens.errors import ResponseError
 
 Token = ApiToken | UserOauthToken
@@ -47,13 +46,13 @@ class PageCursor:
     """The position in a list.
 
     Attributes:
-        owner: The owner of the tokens, for messages.
+        subject: The tokens as a phrase, for messages: `the tokens of user`.
         size: The page size.
         number: The number of the next page.
         skip: The number of tokens of the next page that were listed before.
     """
 
-    owner: Owner
+    subject: str
     size: int
     number: int = 0
     skip: int = 0
@@ -112,7 +111,7 @@ class PageCursor:
             limit = min(limit, _MAX_GROWTH * max(self._stated, _MIN_TOTAL))
         if listed > limit:
             raise ResponseError(
-                f"The list of the tokens of {self.owner} does not end: {listed} tokens were "
+                f"The list of {self.subject} does not end: {listed} tokens were "
                 f"listed. Check the base URL.",
                 status_code=200,
             )

@@ -7,6 +7,7 @@ half of a quarantine: they delete deactivated tokens, or activate them again. A 
 quarantines.
 """
 
+from losant_tokens._complete_listing.listing import ListingResult
 from losant_tokens.jobs._errors import (
     ChangeRefused,
     EvidenceError,
@@ -30,7 +31,7 @@ from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.document import PlanChunk, PlanDocument
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan
-from losant_tokens.jobs._plan.token_listing import ListingResult, list_tokens
+from losant_tokens.jobs._plan.token_listing import list_tokens
 from losant_tokens.jobs._predicates import PREDICATES, Predicate
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep

@@ -16,12 +16,13 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._complete_listing.page_reader import open_pages
 from losant_tokens.errors import Forbidden, LosantError, ResponseError
 from losant_tokens.jobs._execution.job_journal import JobJournal
 from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._execution.token_result import TokenResult
-from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.settings import PAGE_SIZE
+from losant_tokens.jobs._plan.throttled_pages import throttled
 from losant_tokens.jobs._throttle.throttle import GaveUpError, open_throttle
 from losant_tokens.jobs._types import Outcome
 
@@ -175,17 +176,17 @@ class HeldBackResults:
             LosantError: A page cannot be read.
         """
         ids: set[str] = set()
-        tokens = self.client.tokens(owner)
+        tokens, subject = self.client.tokens(owner), f"the tokens of {owner}"
         async with (
             open_throttle(self.patience) as throttle,
-            open_pages(throttle, tokens, PAGE_SIZE) as pages,
+            open_pages(throttled(throttle, tokens), subject, PAGE_SIZE) as pages,
         ):
             async for listed in pages:
                 page_ids = {token.id.lower() for token in listed.page.items}
                 if page_ids and page_ids <= ids:
                     raise ResponseError(
-                        f"Page {listed.number} of the list of the tokens of {owner} repeats tokens "
-                        f"of earlier pages",
+                        f"Page {listed.number} of the list of {subject} repeats tokens of earlier "
+                        f"pages",
                         status_code=200,
                     )
                 ids |= page_ids

@@ -15,13 +15,13 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
 from losant_tokens._complete_listing.completeness import ListingCheck
 from losant_tokens._complete_listing.page_cursor import ListedPage
+from losant_tokens._complete_listing.page_reader import open_pages, read_newest
+from losant_tokens._complete_listing.relisting import list_until_complete
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.jobs._errors import EvidenceError, GuardRefused, JobError
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._plan.clock import PlanClock
-from losant_tokens.jobs._plan.page_reader import open_pages
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._plan.relisting import list_until_complete, read_newest
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import (
     PAGE_SIZE,
@@ -40,6 +40,7 @@ from losant_tokens.jobs._plan.settings import (
     distinct_owners,
 )
 from losant_tokens.jobs._plan.summary import PlanSummary
+from losant_tokens.jobs._plan.throttled_pages import throttled
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
 from losant_tokens.jobs._rules import Rule, Token
@@ -269,12 +270,12 @@ class _Planner:
 
     async def _list(self, owner: Owner, rule: Rule) -> Listing:
         """List the tokens of an owner once, in the order of their ids."""
-        tokens = self.client.tokens(owner)
-        newest = await read_newest(self.throttle, tokens)
+        read = throttled(self.throttle, self.client.tokens(owner))
+        newest = await read_newest(read)
         self.selector.clock.set()
         self.summary.add_owner_ids(owner, newest)
         listing = Listing(owner, rule, ListingCheck(newest))
-        async with open_pages(self.throttle, tokens, self.page_size) as pages:
+        async with open_pages(read, f"the tokens of {owner}", self.page_size) as pages:
             async for page in pages:
                 await self._add_page(page, listing)
         return listing

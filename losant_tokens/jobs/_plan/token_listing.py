@@ -1,37 +1,14 @@
-"""List all tokens of an owner for other purposes than a plan, with the same check.
-
-A listing that may be incomplete is started again, so the receiver must be able to discard what it
-received. See `completeness` for the reasons.
-"""
+"""List all tokens of an owner for other purposes than a plan, with the same check."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-
-import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
-from losant_tokens._complete_listing.completeness import ListingCheck
-from losant_tokens.jobs._plan.page_reader import open_pages
-from losant_tokens.jobs._plan.relisting import list_until_complete, read_newest
+from losant_tokens._complete_listing.listing import ListingResult, list_all
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
+from losant_tokens.jobs._plan.throttled_pages import throttled
 from losant_tokens.jobs._rules import Token
-from losant_tokens.jobs._throttle.throttle import Throttle, open_throttle
-
-
-@attrs.frozen(kw_only=True)
-class ListingResult:
-    """The result of listing the tokens of an owner.
-
-    Attributes:
-        listed: The number of different tokens in the last listing.
-        is_complete: Whether it is certain that no token is missing.
-        problems: Why tokens may be missing, one phrase for each reason.
-    """
-
-    listed: int
-    is_complete: bool
-    problems: tuple[str, ...] = ()
+from losant_tokens.jobs._throttle.throttle import open_throttle
 
 
 async def list_tokens(
@@ -64,29 +41,5 @@ async def list_tokens(
     """
     validators.check_argument(validators.integer(minimum=1), "list_tokens", "page_size", page_size)
     async with open_throttle(patience) as throttle:
-        list_once = partial(_list_once, client, throttle, owner, receive, page_size)
-        check, is_complete = await list_until_complete(list_once, restart)
-    problems = check.problems(is_stable=is_complete)
-    if not is_complete:
-        problems = ("the tokens kept changing while they were listed", *problems)
-    return ListingResult(
-        listed=check.listed, is_complete=is_complete and not problems, problems=problems
-    )
-
-
-async def _list_once(
-    client: AsyncClient,
-    throttle: Throttle,
-    owner: Owner,
-    receive: Callable[[Sequence[Token]], Awaitable[None]],
-    page_size: int,
-) -> ListingCheck:
-    """List the tokens of an owner once, in the order of their ids."""
-    tokens = client.tokens(owner)
-    check = ListingCheck(await read_newest(throttle, tokens))
-    async with open_pages(throttle, tokens, page_size) as pages:
-        async for listed in pages:
-            check.add_page(listed.page, listed.number)
-            items: tuple[Token, ...] = listed.page.items[listed.skip :]
-            await receive([token for token in items if check.add(token)])
-    return check
+        read = throttled(throttle, client.tokens(owner))
+        return await list_all(read, f"the tokens of {owner}", page_size, receive, restart)

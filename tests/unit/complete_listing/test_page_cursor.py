@@ -16,7 +16,7 @@ def page(first: int, size: int, total: int | None) -> ApiTokens:
 
 def test_advance() -> None:
     """Each page moves the cursor to the next page."""
-    cursor = PageCursor(USER, 10)
+    cursor = PageCursor("the tokens of user", 10)
     first = page(0, 10, 25)
 
     assert cursor.advance(first) == ListedPage(first, 0)
@@ -26,7 +26,7 @@ def test_advance() -> None:
 @pytest.mark.parametrize(("total", "goes_on"), [(None, False), (5, False), (25, True)])
 def test_empty_page(total: int | None, goes_on: bool) -> None:
     """An empty page ends the list only if the stated end is reached."""
-    cursor = PageCursor(USER, 10)
+    cursor = PageCursor("the tokens of user", 10)
     cursor.advance(page(0, 10, total))
 
     assert (cursor.advance(page(10, 0, total)) is not None) is goes_on
@@ -34,7 +34,7 @@ def test_empty_page(total: int | None, goes_on: bool) -> None:
 
 def test_limited_page_size() -> None:
     """If the first page is smaller than requested, the next ones are requested in its size."""
-    cursor = PageCursor(USER, 1000)
+    cursor = PageCursor("the tokens of user", 1000)
     cursor.advance(page(0, 7, 60))
 
     assert cursor.size == 7
@@ -43,7 +43,7 @@ def test_limited_page_size() -> None:
 @pytest.mark.parametrize("size", [0, 5])
 def test_repeated_pages(size: int) -> None:
     """A page that is repeated three times ends the list, even before the stated end."""
-    cursor = PageCursor(USER, 10)
+    cursor = PageCursor("the tokens of user", 10)
     cursor.advance(page(0, 10, 1000))
     for _ in range(4):
         assert not cursor.is_at_end
@@ -58,7 +58,7 @@ def test_repeated_pages(size: int) -> None:
 )
 def test_may_fail(total: int | None, number: int, may_fail: bool) -> None:
     """Only a page past the stated end, and never the first page, may fail."""
-    cursor = PageCursor(USER, 10)
+    cursor = PageCursor("the tokens of user", 10)
     for each in range(number):
         cursor.advance(page(10 * each, 10, total))
 
@@ -67,7 +67,7 @@ def test_may_fail(total: int | None, number: int, may_fail: bool) -> None:
 
 def test_halve() -> None:
     """A smaller page size keeps the position, and skips tokens that were listed before."""
-    cursor = PageCursor(USER, 15)
+    cursor = PageCursor("the tokens of user", 15)
     cursor.advance(page(0, 15, 60))
 
     assert cursor.halve()
@@ -77,7 +77,7 @@ def test_halve() -> None:
 
 def test_halve_a_page_of_one() -> None:
     """A page size of one cannot be halved."""
-    cursor = PageCursor(USER, 1)
+    cursor = PageCursor("the tokens of user", 1)
 
     assert not cursor.halve()
 
@@ -87,7 +87,7 @@ def test_halve_a_page_of_one() -> None:
 )
 def test_endless_list(total: int | None, listed: int) -> None:
     """A list that grows to ten times its total, or past ten million tokens, is an error."""
-    cursor = PageCursor(USER, 1000, number=listed // 1000 - 1)
+    cursor = PageCursor("the tokens of user", 1000, number=listed // 1000 - 1)
     cursor.advance(page(0, 1, total))
 
     with pytest.raises(ResponseError, match=f"tokens of user does not end: {listed} tokens were"):

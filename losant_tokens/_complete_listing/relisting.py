@@ -1,15 +1,12 @@
 """List the tokens of an owner again while some may be missing. See `completeness` for the reasons.
 
-Plans and other listings share this, so both give up after the same number of listings, and trust
+Plans and other listings share this, so all give up after the same number of listings, and trust
 the same proof.
 """
 
 from collections.abc import Awaitable, Callable
 
-from losant_tokens import OwnerTokens
 from losant_tokens._complete_listing.completeness import ListingCheck
-from losant_tokens._complete_listing.page_cursor import Page
-from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 
 MAX_LISTINGS = 4  # of the tokens of one owner
 
@@ -38,14 +35,3 @@ async def list_until_complete(
         check = await list_once()
         is_complete = check.is_complete or check.fingerprint == fingerprint
     return check, is_complete
-
-
-async def read_newest(throttle: Throttle, tokens: OwnerTokens) -> Page:
-    """Return a page with only the newest token, and with the total."""
-
-    async def read() -> Page:
-        return await tokens.page(
-            sort_field="id", sort_direction="desc", per_page=1, page=0, retry=ONE_ATTEMPT
-        )
-
-    return await throttle.read(read)

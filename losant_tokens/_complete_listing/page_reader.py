@@ -1,22 +1,42 @@
-"""Read the pages of a list for a plan, one page ahead of the consumer."""
+"""Read the pages of a list in the order of the ids, one page ahead of the consumer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from typing import Protocol, TypedDict, Unpack
 
 import anyio
 import attrs
 from anyio.abc import ObjectSendStream
 
-from losant_tokens import OwnerTokens
+from losant_tokens._call_options import SortDirection, SortField
 from losant_tokens._complete_listing.page_cursor import ListedPage, Page, PageCursor
 from losant_tokens.errors import BadRequest, NotFound, ResponseTooLarge
-from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
+
+
+class PageRequest(TypedDict, total=False):
+    """The options of a page of a listing."""
+
+    page: int
+    per_page: int
+    sort_field: SortField
+    sort_direction: SortDirection
+
+
+class ReadPage(Protocol):
+    """Reads a page of a list. It retries the request if that is possible."""
+
+    async def __call__(self, **options: Unpack[PageRequest]) -> Page:
+        """Return the page for these options."""
+
+
+async def read_newest(read: ReadPage) -> Page:
+    """Return a page with only the newest token, and with the total."""
+    return await read(sort_field="id", sort_direction="desc", per_page=1, page=0)
 
 
 @asynccontextmanager
 async def open_pages(
-    throttle: Throttle, tokens: OwnerTokens, page_size: int
+    read: ReadPage, subject: str, page_size: int
 ) -> AsyncIterator[AsyncIterator[ListedPage]]:
     """Open the pages of a list. While one of them is used, the next one is read.
 
@@ -24,8 +44,8 @@ async def open_pages(
     page is raised at the end of the `async with` block.
 
     Args:
-        throttle: Sends the requests.
-        tokens: The tokens to list.
+        read: Reads a page.
+        subject: The tokens as a phrase, for messages.
         page_size: The number of tokens on a page. It is halved if a page is too large.
 
     Raises:
@@ -33,7 +53,7 @@ async def open_pages(
         LosantError: A page cannot be read.
     """
     sender, pages = anyio.create_memory_object_stream[ListedPage](0)
-    reader = _PageReader(throttle, tokens, PageCursor(tokens.owner, page_size))
+    reader = _PageReader(read, PageCursor(subject, page_size))
     failure: Exception | None = None
     async with anyio.create_task_group() as group, pages:
         group.start_soon(reader.run, sender)
@@ -55,8 +75,7 @@ class _PageReader:
         failure: The error of the page that could not be read.
     """
 
-    throttle: Throttle
-    tokens: OwnerTokens
+    read: ReadPage
     cursor: PageCursor
     failure: Exception | None = None
 
@@ -73,7 +92,10 @@ class _PageReader:
         """Read the next page; return `None` at the end of the list."""
         while not self.cursor.is_at_end:
             try:
-                return self.cursor.advance(await self._read())
+                page = await self.read(
+                    page=self.cursor.number, per_page=self.cursor.size, sort_field="id"
+                )
+                return self.cursor.advance(page)
             except (BadRequest, NotFound):
                 if not self.cursor.may_fail:
                     raise
@@ -82,13 +104,3 @@ class _PageReader:
                 if not self.cursor.halve():
                     raise
         return None
-
-    async def _read(self) -> Page:
-        page = partial(
-            self.tokens.page,
-            page=self.cursor.number,
-            per_page=self.cursor.size,
-            sort_field="id",
-            retry=ONE_ATTEMPT,
-        )
-        return await self.throttle.read(page)
