@@ -1,11 +1,41 @@
 """`FleetClient`: start runs, decide about them, and read their state. It does no work itself."""
 
+import hashlib
+import secrets
 from collections.abc import AsyncIterator, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from math import inf
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
 
-from losant_tokens.fleet._types import Run, RunReport, RunState
+from anyio import current_time, sleep, to_thread
+
+from losant_tokens import _validators as validators
+from losant_tokens import jobs
+from losant_tokens.accounts._account import check_name
+from losant_tokens.errors import ClientStateError, ValidationError
+from losant_tokens.fleet import _states as states
+from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._errors import FleetError
+from losant_tokens.fleet._types import (
+    FINAL_STATES,
+    RUN_STATES,
+    Decision,
+    DecisionKind,
+    Phase,
+    Run,
+    RunReport,
+    RunResult,
+    RunState,
+)
+
+if TYPE_CHECKING:
+    from losant_tokens.fleet._engine import EngineClient
+    from losant_tokens.fleet._store import Store
+
+_PAGE: Final = 200  # runs
+_INTERVAL: Final = 0.5  # seconds between two looks at a run
 
 
 class FleetClient:
@@ -19,8 +49,41 @@ class FleetClient:
     `DecisionRefused`.
     """
 
+    def __init__(self, place: StoreUrl) -> None:
+        self._database = Database(place)
+        self._opened: tuple[Store, EngineClient] | None = None
+
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        await to_thread.run_sync(self._open)
+        return self
+
+    def _open(self) -> None:
+        from losant_tokens.fleet._engine import EngineClient  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._store import Store  # noqa: PLC0415 -- takes a second
+
+        self._database.open()
+        engine = EngineClient(self._database)
+        try:
+            engine.open()
+            store = Store(self._database, engine.enqueue)
+            store.create_tables()
+        except BaseException:
+            engine.close()
+            self._database.close()
+            raise
+        self._opened = store, engine
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+        self._database.close()
+
+    @property
+    def _store(self) -> "Store":
+        if self._opened is None:
+            raise ClientStateError("This client of a fleet is not open. Open it with `async with`.")
+        return self._opened[0]
 
     async def __aexit__(
         self,
@@ -28,7 +91,7 @@ class FleetClient:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        raise NotImplementedError
+        await to_thread.run_sync(self._close, abandon_on_cancel=False)
 
     async def plan(
         self,
@@ -55,9 +118,27 @@ class FleetClient:
             ValidationError: An argument is invalid.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        check_name(account)
+        for name, value in (("cleanup", cleanup), ("by", by)):
+            validators.check_argument(validators.string(min_length=1), "plan", name, value)
+        now = datetime.now(UTC)
+        run = Run(
+            id=secrets.token_hex(6),
+            state="planning",
+            account=account,
+            cleanup=cleanup,
+            requested_by=by,
+            requested_at=now,
+            changed_at=now,
+        )
+        occasion = None
+        if key is not None:
+            text = f"{key}\n{account}\n{cleanup}"
+            occasion = hashlib.sha256(text.encode()).hexdigest()
+        record = await to_thread.run_sync(self._store.add, states.start(run), occasion)
+        return record.run
 
-    def runs(
+    async def runs(
         self,
         *,
         state: RunState | Iterable[RunState] | None = None,
@@ -81,7 +162,23 @@ class FleetClient:
             ValidationError: An argument is invalid.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        from losant_tokens.fleet._store import Query  # noqa: PLC0415 -- takes a second
+
+        query = Query(
+            states=_states(state, "runs"), account=account, cleanup=cleanup, since=_aware(since)
+        )
+        position: tuple[float, str] | None = None
+        left = limit
+        while left is None or left > 0:
+            now = datetime.now(UTC)
+            size = _PAGE if left is None else min(_PAGE, left)
+            page = partial(self._store.page, now=now, size=size)
+            found, position = await to_thread.run_sync(page, query, position)
+            for record in found:
+                yield states.as_of(record.run, now)
+            left = None if left is None else left - len(found)
+            if position is None:
+                return
 
     async def run(self, id: str) -> Run:  # noqa: A002 -- the word of the API
         """Return a run.
@@ -93,7 +190,8 @@ class FleetClient:
             RunNotFound: There is no such run, or several ids begin with these characters.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        stored = await to_thread.run_sync(self._store.find, id)
+        return states.as_of(stored.record.run, datetime.now(UTC))
 
     async def approve(
         self,
@@ -120,7 +218,7 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        return await self._decide("approve", id, by, reason, digest=digest)
 
     async def reject(
         self,
@@ -141,7 +239,7 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        return await self._decide("reject", id, by, reason)
 
     async def cancel(
         self,
@@ -165,7 +263,7 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        return await self._decide("cancel", id, by, reason)
 
     async def restore(
         self,
@@ -190,7 +288,7 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        return await self._decide("restore", id, by, reason)
 
     async def retry(
         self,
@@ -211,7 +309,38 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        return await self._decide("retry", id, by, reason)
+
+    async def document(
+        self,
+        id: str,  # noqa: A002 -- the word of the API
+        *,
+        phase: Phase = "apply",
+    ) -> jobs.PlanDocument:
+        """Return the plan of a run, for a review: each token with the reason for its selection.
+
+        Args:
+            id: The id of the run, or its first characters.
+            phase: `apply`, `sweep` or `restore`. Default: the plan that is approved.
+
+        Raises:
+            RunNotFound: There is no such run.
+            FleetError: The run has no such plan, or another one was put in its place.
+            PlanRefused: The stored plan was altered.
+            StoreError: The store cannot be reached.
+        """
+        store = self._store
+        run = (await to_thread.run_sync(store.find, id)).record.run
+        stored = await to_thread.run_sync(store.get_plan, run.id, phase)
+        if stored is None:
+            raise FleetError(f"Run {run.id} has no plan for the phase {phase!r}.")
+        document = await to_thread.run_sync(jobs.PlanDocument.from_json, stored)
+        if phase == "apply" and document.digest != run.plan.digest:
+            raise FleetError(
+                f"The stored plan of run {run.id} is {document.id}, and not {run.plan.id}, so the "
+                f"store was altered. Reject the run, and start a new one."
+            )
+        return document
 
     async def report(self, id: str) -> RunReport:  # noqa: A002 -- the word of the API
         """Return the outcome for each token of a run.
@@ -223,7 +352,7 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        return await to_thread.run_sync(self._report, id)
 
     async def wait(
         self,
@@ -245,4 +374,69 @@ class FleetClient:
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
-        raise NotImplementedError
+        expected = _states(state, "wait") or ("waiting", "quarantined", *FINAL_STATES)
+        deadline = inf if timeout is None else current_time() + timeout.total_seconds()
+        while True:
+            run = await self.run(id)
+            if run.state in expected:
+                return run
+            wanted = " or ".join(expected)
+            if run.is_final:
+                raise FleetError(
+                    f"Run {run.id} is {run.state}, and not {wanted}. {run.reason}".strip()
+                )
+            if current_time() >= deadline:
+                raise FleetError(f"Run {run.id} is still {run.state}, and not {wanted}.")
+            await sleep(_INTERVAL)
+
+    async def _decide(
+        self, kind: DecisionKind, prefix: str, by: str, reason: str, digest: str | None = None
+    ) -> Run:
+        validators.check_argument(validators.string(min_length=1), kind, "by", by)
+        store = self._store
+        decision = Decision(kind=kind, by=by, at=datetime.now(UTC), reason=reason)
+        before = (await to_thread.run_sync(store.find, prefix)).record
+        record = await to_thread.run_sync(
+            store.change,
+            before.run.id,
+            lambda record: states.decide(record, decision, digest=digest),
+        )
+        assert record is not None  # noqa: S101 -- a decision is made or refused
+        return record.run
+
+    def _report(self, prefix: str) -> RunReport:
+        run = self._store.find(prefix).record.run
+        results: list[RunResult] = []
+        for phase, stored in self._store.results(run.id, ("apply", "sweep", "restore")):
+            results.extend(
+                RunResult(
+                    phase=phase,
+                    owner=token.owner,
+                    id=token.id,
+                    name=token.name,
+                    outcome=token.outcome,
+                    error=token.error,
+                    changed_at=token.changed_at,
+                )
+                for token in jobs.ChunkResult.from_json(stored).results
+            )
+        return RunReport(run=states.as_of(run, datetime.now(UTC)), results=tuple(results))
+
+
+def _states(state: RunState | Iterable[RunState] | None, function: str) -> tuple[RunState, ...]:
+    """Return the states that an argument names; none for all."""
+    if state is None:
+        return ()
+    given: tuple[RunState, ...] = (state,) if isinstance(state, str) else tuple(state)
+    for one in given:
+        if one not in RUN_STATES:
+            raise ValidationError(
+                f"{function}.state must be one of {', '.join(RUN_STATES)}, but it is {one!r}"
+            )
+    return given
+
+
+def _aware(time: datetime | None) -> datetime | None:
+    if time is not None and time.utcoffset() is None:
+        raise ValidationError(f"runs.since must have a time zone, but it is {time!r}")
+    return time

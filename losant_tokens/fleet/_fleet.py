@@ -1,17 +1,30 @@
 """`Fleet`: the store, the accounts and the policy of a fleet."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Final, TypeVarTuple
 
+import anyio
+from anyio import to_thread
+
+from losant_tokens import _validators as validators
+from losant_tokens import jobs
 from losant_tokens.accounts import Account
 from losant_tokens.fleet._client import FleetClient
+from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._errors import FleetError
 from losant_tokens.policy import Policy
 
-APPROVE_WITHIN = timedelta(days=7)
-RETRY_FOR = timedelta(hours=24)
-CONCURRENCY = 4
+RETRY_FOR: Final = timedelta(hours=24)
+CONCURRENCY: Final = 4
+_INTERVAL: Final = 1.0  # seconds between two looks for tasks
+_STOP_WITHIN: Final = 60  # seconds, for the requests in flight
+
+Ts = TypeVarTuple("Ts")
 
 
 class Fleet:
@@ -25,7 +38,6 @@ class Fleet:
     Attributes:
         accounts: The accounts by their names, such as `accounts.load()`. Only workers use them.
         policies: The policy file, such as `policy.load("policy.toml")`. Only workers use it.
-        approve_within: How long a plan waits for an approval. Default: 7 days.
         retry_for: How long workers retry a phase that fails because of an outage, or because the
             token of the account cannot be used. Then the run has failed. Default: 24 hours.
 
@@ -39,32 +51,34 @@ class Fleet:
 
     accounts: Mapping[str, Account]
     policies: Policy | None
-    approve_within: timedelta
     retry_for: timedelta
 
     def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
-        self._store = store
+        self._place = StoreUrl.of(store)
         self.accounts = {}
         self.policies = None
-        self.approve_within = APPROVE_WITHIN
         self.retry_for = RETRY_FOR
+        self._interval = _INTERVAL
 
     @property
     def store(self) -> str:
         """The store, without its password."""
-        raise NotImplementedError
+        return self._place.name
+
+    def __repr__(self) -> str:
+        return f"<Fleet {self.store}>"
 
     @property
     def path(self) -> Path | None:
         """The SQLite file of the store; `None` if it is a PostgreSQL database."""
-        raise NotImplementedError
+        return self._place.path
 
     def client(self) -> FleetClient:
         """Return a client for the store, to be used with `async with`.
 
         The store is created if it does not exist.
         """
-        raise NotImplementedError
+        return FleetClient(self._place)
 
     async def work(
         self,
@@ -80,7 +94,8 @@ class Fleet:
 
         Args:
             name: The name of the worker, which is unique in the fleet and stays the same after a
-                restart. Default: the name of this machine.
+                restart. Default: the name of this machine and a random part, which the state folder
+                keeps.
             concurrency: The maximum number of accounts that this worker works for at a time.
                 Default: 4.
             fleet_concurrency: The maximum number of accounts that all workers work for at a time.
@@ -88,10 +103,67 @@ class Fleet:
             on_ready: Called with the name of the worker when it is ready.
 
         Raises:
+            LeaseLost: This worker sent no heartbeat in time, and others do its work now. Start it
+                again.
             WorkerRefused: A worker with this name is running, or another worker uses this SQLite
                 file.
             StoreError: The store cannot be reached.
             FleetError: There is no policy, or the extra `[fleet]` is not installed.
             ValidationError: An argument is invalid.
         """
-        raise NotImplementedError
+        optional_integer = validators.optional(validators.integer(minimum=1))
+        validators.check_argument(validators.integer(minimum=1), "work", "concurrency", concurrency)
+        validators.check_argument(optional_integer, "work", "fleet_concurrency", fleet_concurrency)
+        if self.policies is None:
+            raise FleetError(
+                "The fleet has no policy. Set policies, for example to policy.load('policy.toml')."
+            )
+        from losant_tokens.fleet._engine import Engine, EngineClient  # noqa: PLC0415 -- 1 second
+        from losant_tokens.fleet._membership import Membership  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._runner import Runner  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._store import Store  # noqa: PLC0415 -- takes a second
+
+        database = Database(self._place)
+        client = EngineClient(database)
+        store = Store(database, client.enqueue)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_in_thread, database.close)
+            await to_thread.run_sync(database.open)
+            stack.push_async_callback(_in_thread, client.close)
+            await to_thread.run_sync(client.open)
+            await to_thread.run_sync(store.create_tables)
+            member = Membership(self._place.url, self._place.folder, client, worker_id=name)
+            await stack.enter_async_context(member)
+            runner = Runner(
+                store=store,
+                worker=member.worker_id,
+                accounts=self.accounts,
+                policy=self.policies,
+                may_change=member.may_change,
+                holding=member.holding,
+                watch_loop=member.watch_loop,
+                retry_for=self.retry_for,
+            )
+            engine = Engine(
+                database,
+                member.worker_id,
+                runner.run,
+                concurrency=concurrency,
+                fleet_concurrency=fleet_concurrency,
+                interval=self._interval,
+            )
+            # The summary of a plan has the same facts, and nobody reads these.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", jobs.PlanWarning)
+            await to_thread.run_sync(engine.launch)
+            stack.push_async_callback(_in_thread, engine.stop, _STOP_WITHIN)
+            stack.callback(runner.stop)
+            if on_ready is not None:
+                on_ready(member.worker_id)
+            await member.lost()
+
+
+async def _in_thread(function: Callable[[*Ts], object], *args: *Ts) -> None:
+    """Call a function in a thread, also after the call that waits for it was cancelled."""
+    with anyio.CancelScope(shield=True):
+        await to_thread.run_sync(function, *args)

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import assert_type
 
-from losant_tokens import accounts, fleet, policy
+from losant_tokens import accounts, fleet, jobs, policy
 from losant_tokens.fleet import Decision, FleetClient, PlanSummary, Run, RunReport, RunState, Work
 
 
@@ -31,6 +31,7 @@ async def decide(app: fleet.Fleet) -> None:
         assert_type(await client.run("1"), Run)
         assert_type(await client.wait("1", state=["done", "failed"]), Run)
         assert_type(await client.report("1"), RunReport)
+        assert_type(await client.document("1", phase="sweep"), jobs.PlanDocument)
 
 
 def read(run: Run) -> None:

@@ -1,0 +1,270 @@
+"""The engine: a durable queue of tasks, on DBOS. No other module imports it.
+
+What the fleet needs of an engine is small: to enqueue a task in a transaction of ours, later if
+wanted; to run each task at least once, at most one per partition at a time; and to run it again if
+the worker died. So a task is one workflow without steps of its own. It is bound to no version of
+the package, because everything that it remembers is in tables of ours: the state of the run, the
+plan, and the intent and result of each chunk. A release can continue what another one began.
+
+The alternatives were rejected: a workflow with a step for each chunk stores the plan and each
+result a second time, and must have the same steps in each release; a workflow that sleeps until an
+approval or a sweep is bound to the release that started it.
+
+DBOS is a singleton in the process. It runs the tasks in an event loop in a thread of its own.
+"""
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from losant_tokens.fleet._database import Database
+from losant_tokens.fleet._errors import StoreError
+from losant_tokens.fleet._store import Task
+from losant_tokens.fleet._types import Phase
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from dbos import DBOSClient
+
+Handler = Callable[[str, Phase, int], Awaitable[None]]
+"""Does a task: the id of the run, the phase, and the number of the task."""
+
+APPLICATION: Final = "losant-fleet"
+QUEUE: Final = "losant-fleet"
+WORKFLOW: Final = "losant_fleet_task"
+VERSION: Final = "1"
+"""The version of the tasks, which all releases share. Another number would need a migration."""
+
+_ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+_MAX_STARTS: Final = 100  # of one task, each of which killed its worker
+_lock = threading.Lock()
+
+
+class EngineClient:
+    """Enqueues tasks, and asks for their state. All of its methods block.
+
+    Args:
+        database: The open database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._client: DBOSClient | None = None
+
+    def open(self) -> None:
+        """Open the engine, and create or upgrade its tables.
+
+        Raises:
+            StoreError: The store cannot be reached, or its tables cannot be created.
+        """
+        from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer  # noqa: PLC0415 -- 1 s
+
+        quiet()
+        with translated(self._database):
+            DBOS.migrate(self._database.place.url.reveal())
+            self._client = DBOSClient(
+                system_database_engine=self._database.engine,
+                serializer=DBOSPortableJSONSerializer(),
+                application_name=APPLICATION,
+                retry_connection_errors=False,
+            )
+
+    def close(self) -> None:
+        """Close the engine. The database stays open."""
+        if self._client is not None:
+            self._client.destroy()
+            self._client = None
+
+    def enqueue(self, connection: "sa.Connection", task: Task) -> None:
+        """Enqueue a task in a transaction. To enqueue the same task twice is harmless.
+
+        Args:
+            connection: The connection that has the transaction.
+            task: The task.
+        """
+        assert self._client is not None  # noqa: S101 -- `open` was called
+        options: dict[str, Any] = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": task.id,
+            "queue_partition_key": task.partition,
+        }
+        if task.delay:
+            options["delay_seconds"] = task.delay.total_seconds()
+        self._client.enqueue_in_transaction(
+            connection,
+            options,  # type: ignore[arg-type]  # mypy knows no TypedDict from parts
+            task.run,
+            task.phase,
+            task.attempt,
+        )
+
+    def cancel(self, task_id: str) -> None:
+        """Remove a task that was not begun from the queue. A task that is unknown is ignored.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        assert self._client is not None  # noqa: S101 -- `open` was called
+        with translated(self._database):
+            self._client.cancel_workflow(task_id)
+
+    def pending(self) -> dict[str, list[str]]:
+        """Return the ids of the tasks in progress, by the ids of their workers.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        assert self._client is not None  # noqa: S101 -- `open` was called
+        with translated(self._database):
+            found = self._client.list_workflows(
+                status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
+            )
+        tasks: dict[str, list[str]] = {}
+        for one in found:
+            tasks.setdefault(one.executor_id or "", []).append(one.workflow_id)
+        return tasks
+
+    def resume(self, task_id: str) -> None:
+        """Give a task to another worker. A task that has ended stays as it is.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        assert self._client is not None  # noqa: S101 -- `open` was called
+        with translated(self._database):
+            self._client.resume_workflow(task_id, queue_name=QUEUE)
+
+    def ended(self, task_ids: Iterable[str]) -> set[str]:
+        """Return the tasks that ended or do not exist, of some tasks.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        assert self._client is not None  # noqa: S101 -- `open` was called
+        ids = list(task_ids)
+        if not ids:
+            return set()
+        with translated(self._database):
+            found = self._client.list_workflows(
+                workflow_ids=ids, load_input=False, load_output=False
+            )
+        known = {one.workflow_id: one.status for one in found}
+        return {one for one in ids if known.get(one, "CANCELLED") in _ENDED}
+
+
+class Engine:
+    """Runs tasks in this process. Only one can run at a time. All of its methods block.
+
+    Args:
+        database: The open database.
+        worker: The id of the worker. Tasks that it began before a crash are run again.
+        handler: Does a task.
+        concurrency: The maximum number of tasks of this worker at a time.
+        fleet_concurrency: The maximum number of tasks of all workers at a time; `None` for no
+            limit.
+        interval: The time between two looks for tasks, in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        worker: str,
+        handler: Handler,
+        *,
+        concurrency: int,
+        fleet_concurrency: int | None = None,
+        interval: float = 1.0,
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._handler = handler
+        self._concurrency = concurrency
+        self._fleet_concurrency = fleet_concurrency
+        self._interval = interval
+
+    def launch(self) -> None:
+        """Start to run tasks.
+
+        Raises:
+            StoreError: The store cannot be reached.
+            RuntimeError: Another engine runs in this process.
+        """
+        from dbos import DBOS, DBOSPortableJSONSerializer  # noqa: PLC0415 -- takes a second
+
+        if not _lock.acquire(blocking=False):
+            raise RuntimeError(
+                "another worker runs in this process, and the engine allows only one"
+            )
+        quiet()
+        handler = self._handler
+
+        async def task(run_id: str, phase: Phase, attempt: int) -> None:
+            await handler(run_id, phase, attempt)
+
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_url": self._database.place.url.reveal(),
+                "system_database_engine": self._database.engine,
+                "executor_id": self._worker,
+                "application_version": VERSION,
+                "serializer": DBOSPortableJSONSerializer(),
+                "enable_otlp": False,
+                "log_level": "WARNING",
+            }
+        )
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=_MAX_STARTS)(task)
+        try:
+            with translated(self._database):
+                DBOS.launch()
+                DBOS.register_queue(
+                    QUEUE,
+                    worker_concurrency=self._concurrency,
+                    global_concurrency=self._fleet_concurrency,
+                    partition_concurrency=1,
+                    polling_interval_sec=self._interval,
+                    on_conflict="always_update",
+                )
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, timeout: int = 0) -> None:
+        """Stop to run tasks.
+
+        Args:
+            timeout: How long to wait for the end of running tasks, in seconds.
+        """
+        from dbos import DBOS  # noqa: PLC0415 -- takes a second
+
+        try:
+            DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=timeout)
+        finally:
+            _lock.release()
+
+
+def quiet() -> None:
+    """Keep the engine from printing. Its warnings go to the handlers of the application."""
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+
+
+@contextmanager
+def translated(database: Database) -> Iterator[None]:
+    """Raise a `StoreError` for each error of the database or of the engine."""
+    from dbos import error as engine_errors  # noqa: PLC0415 -- takes a second
+
+    problem = ""
+    with database.translated_errors():
+        try:
+            yield
+        except engine_errors.DBOSException as error:
+            problem = str(error).splitlines()[0]
+    if problem:
+        raise StoreError(f"The store {database.place.name} cannot be used: {problem}")

@@ -1,0 +1,557 @@
+"""The work of a worker: one task at a time per credential, each of which is a phase of a run.
+
+The problem. A worker can die at any time, or wake up after another one took its work over. Its task
+is run again, and must neither repeat a change nor report its own changes as somebody else's.
+
+The approach. A task begins with a random string in the record of the run, and each later write of
+the task is conditional on it. So a worker that was replaced writes nothing. Before a chunk of
+tokens is applied, that intent is stored. If a chunk has an intent and no result, all of its tokens
+are in doubt, so each is read first, and the changes of the earlier attempt are recognized. Before
+each change, `may_change` says whether this worker still has its lease.
+
+A failure that may pass, such as an outage of the API or a token that cannot be read, enqueues the
+phase again, later. If the store cannot be reached, the task waits for it, because the outcomes of a
+chunk exist nowhere else.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, TypeVar, TypeVarTuple
+
+import anyio
+from attrs import define, field
+
+from losant_tokens import AsyncClient, jobs
+from losant_tokens._version import __version__
+from losant_tokens.accounts import Account
+from losant_tokens.errors import LosantError, ValidationError
+from losant_tokens.fleet import _states as states
+from losant_tokens.fleet import _steps as steps
+from losant_tokens.fleet._approval import decide_or_ask
+from losant_tokens.fleet._errors import DecisionRefused, FleetError, StoreError
+from losant_tokens.fleet._records import Record
+from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._store import Store
+from losant_tokens.fleet._types import Decision, Phase
+from losant_tokens.policy import Cleanup, Policy
+
+CHUNK: Final = 100
+"""The number of tokens of a chunk."""
+
+_PATIENCE: Final = 120.0  # seconds of an outage until the task is enqueued again, for later
+_STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
+_LEASE_INTERVAL: Final = 0.25  # seconds between two looks at the lease
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger("losant_tokens.fleet")
+
+
+class _AbandonedError(Exception):
+    """The task is no longer this worker's: somebody cancelled the run, or took it over."""
+
+
+class _StoppedError(Exception):
+    """The worker stops before the task is done."""
+
+
+class _TroubleError(LosantError):
+    """The task cannot continue now, but it may later."""
+
+
+@define(eq=False)
+class _Job:
+    """A task while this worker does it.
+
+    Attributes:
+        run_id: The id of the run.
+        phase: The phase.
+        attempt: The number of the task.
+        owner: The random string that identifies this attempt.
+        loop: The event loop of the task.
+        stop: Set when the worker stops.
+        scope: Cancelled when the worker stops; `None` while the task must end in order.
+    """
+
+    run_id: str
+    phase: Phase
+    attempt: int
+    owner: str = field(factory=lambda: secrets.token_hex(8))
+    loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
+    stop: anyio.Event = field(factory=anyio.Event)
+    scope: anyio.CancelScope | None = None
+
+    def halt(self) -> None:
+        """Stop the task in its event loop."""
+        self.stop.set()
+        if self.scope is not None:
+            self.scope.cancel()
+
+    def owns(self, record: Record) -> bool:
+        """Return whether a run is still this task's."""
+        return record.owner == self.owner and record.attempt == self.attempt
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T:
+        """Return the result of work that can be cancelled at any time.
+
+        Raises:
+            _StoppedError: The worker stops.
+        """
+        with anyio.CancelScope() as scope:
+            self.scope = scope
+            if self.stop.is_set():
+                scope.cancel()
+            try:
+                return await work
+            finally:
+                self.scope = None
+        raise _StoppedError
+
+
+@define(eq=False)
+class Runner:
+    """Does the tasks of a worker.
+
+    Attributes:
+        store: The store.
+        worker: The id of the worker.
+        accounts: The accounts by their names.
+        policy: The policy file.
+        may_change: Returns whether this worker may change a token now. It is called in the event
+            loop of the task and must not wait.
+        holding: Returns a context that names the run whose task this worker has.
+        watch_loop: Called with the event loop of each task.
+        retry_for: How long to try again after a failure.
+        now: Returns the time. Default: the clock of this machine.
+    """
+
+    store: Store
+    worker: str
+    accounts: Mapping[str, Account]
+    policy: Policy
+    may_change: Callable[[], bool]
+    holding: Callable[[str], AbstractContextManager[object]]
+    watch_loop: Callable[[asyncio.AbstractEventLoop], object]
+    retry_for: timedelta
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    _jobs: set[_Job] = field(factory=set, init=False)
+    _is_stopping: bool = field(default=False, init=False)
+
+    def stop(self) -> None:
+        """Give all tasks back. Changes in flight are finished. It may be called in any thread."""
+        self._is_stopping = True
+        for job in tuple(self._jobs):
+            job.loop.call_soon_threadsafe(job.halt)
+
+    async def run(self, run_id: str, phase: Phase, attempt: int) -> None:
+        """Do a task. A task that is stale is ignored.
+
+        Args:
+            run_id: The id of the run.
+            phase: The phase.
+            attempt: The number of the task.
+        """
+        job = _Job(run_id, phase, attempt)
+        self._jobs.add(job)
+        if self._is_stopping:
+            job.halt()
+        self.watch_loop(job.loop)
+        try:
+            with self.holding(run_id):
+                await self._run(job)
+        except _AbandonedError:
+            logger.info("Run %s: another worker or a decision ended the phase %s", run_id, phase)
+        finally:
+            self._jobs.discard(job)
+
+    async def _run(self, job: _Job) -> None:
+        begin = partial(
+            states.begin,
+            phase=job.phase,
+            attempt=job.attempt,
+            worker=self.worker,
+            version=__version__,
+            owner=job.owner,
+            now=self.now(),
+        )
+
+        def decide(record: Record) -> Next | None:
+            begun = begin(record)
+            return None if begun is None else Next(record=begun)
+
+        record = await self._stored(self.store.change, job.run_id, decide)
+        if record is None:
+            record = (await self._stored(self.store.find, job.run_id)).record
+            if states.awaits_rules(record, job.phase, job.attempt):
+                await self._ask_rules(job, record)
+            return
+        logger.info("Run %s: %s begins the phase %s", job.run_id, self.worker, job.phase)
+        following = await self._outcome(job, record)
+        if following is not None:
+            await self._change(job, following)
+
+    async def _outcome(self, job: _Job, record: Record) -> Callable[[Record], Next] | None:
+        """Do the work of a task, and return the last change of its run."""
+        now = self.now
+        try:
+            await self._work(job, record)
+        except _StoppedError:
+            return lambda record: states.released(record, now=now())
+        except jobs.GuardRefused as error:
+            reason = str(error)
+            change = states.refused if job.phase == "plan" else states.failed
+            return lambda record: change(record, reason, now=now())
+        except (jobs.PlanRefused, ValidationError) as error:
+            reason = str(error)
+            return lambda record: states.failed(record, reason, now=now())
+        except LosantError as error:
+            reason = str(error)
+            logger.warning("Run %s: the phase %s failed: %s", job.run_id, job.phase, reason)
+            return lambda record: states.troubled(
+                record, reason, retry_for=self.retry_for, now=now()
+            )
+        except Exception as error:
+            if isinstance(error, _AbandonedError):
+                raise
+            logger.exception("Run %s: unexpected error in the phase %s", job.run_id, job.phase)
+            problem = f"Unexpected error: {type(error).__name__}. See the log of {self.worker}."
+            return lambda record: states.failed(record, problem, now=now())
+        return None
+
+    async def _work(self, job: _Job, record: Record) -> None:
+        account = self._account(record.run.account)
+        cleanup = self.policy.cleanup(record.run.cleanup)
+        async with self._client(job, account) as client:
+            partition = steps.partition_of(account, client.account)
+            if record.partition != partition:
+                await self._change(job, lambda record: states.move(record, partition))
+                return
+            if job.phase == "plan":
+                await self._plan(job, client, account, cleanup)
+            elif job.phase == "apply":
+                await self._apply(job, client, record)
+            elif job.phase == "sweep":
+                await self._sweep(job, client, account, cleanup)
+            else:
+                await self._restore(job, client)
+
+    def _account(self, name: str) -> Account:
+        if name not in self.accounts:
+            raise FleetError(
+                f"The worker {self.worker} has no account {name!r}. Add it to the configuration "
+                f"file of the workers, and restart them."
+            )
+        return self.accounts[name]
+
+    @asynccontextmanager
+    async def _client(self, job: _Job, account: Account) -> AsyncIterator[AsyncClient]:
+        # Reading the token may run a command, so it can be stopped, and happens once for a task.
+        client = await job.unless_stopped(AsyncClient.for_account(account).open())
+        try:
+            yield client
+        finally:
+            with anyio.CancelScope(shield=True):
+                await client.aclose()
+
+    # --- The phases ----------------------------------------------------------------------------
+
+    async def _plan(
+        self, job: _Job, client: AsyncClient, account: Account, cleanup: Cleanup
+    ) -> None:
+        document = await job.unless_stopped(steps.make_plan(client, account, cleanup))
+        summary = steps.summary_of(document)
+        stored = await anyio.to_thread.run_sync(document.to_json)
+
+        def change(record: Record) -> Next:
+            return states.planned(
+                record,
+                summary,
+                document=stored,
+                approve_within=cleanup.approve_within,
+                now=self.now(),
+            )
+
+        record = await self._change(job, change)
+        await self._ask_rules(job, record)
+
+    async def _ask_rules(self, job: _Job, record: Record) -> None:
+        """Let the rules of the policy decide about a plan. If they do not, a person must.
+
+        If the worker dies before, the next one asks the rules again.
+        """
+        run = record.run
+        if run.state != "waiting":
+            return
+        cleanup = self.policy.cleanup(run.cleanup)
+        verdict = await job.unless_stopped(decide_or_ask(run, cleanup.approval))
+        if verdict.kind == "wait":
+            return
+        decision = Decision(kind=verdict.kind, by=verdict.by, at=self.now(), reason=verdict.reason)
+        try:
+            await self._stored(
+                self.store.change,
+                job.run_id,
+                lambda record: states.decide(record, decision, digest=run.plan.digest),
+            )
+        except DecisionRefused as error:
+            logger.info("Run %s: a person was faster than the rules: %s", run.id, error)
+
+    async def _apply(self, job: _Job, client: AsyncClient, record: Record) -> None:
+        document = await self._document(job.run_id, "apply")
+        if document.digest != record.run.plan.digest:
+            raise jobs.PlanRefused(
+                f"The stored plan is {document.id}, but {record.run.plan.id} was approved, so the "
+                f"store was altered. Start a new run."
+            )
+        results = await self._apply_chunks(job, client, document, "apply")
+        due_in: timedelta | None = None
+        if document.header.action == "deactivate":
+            quarantine = jobs.Quarantine.of_results(document, results)
+            due_in = steps.sweep_due_in(quarantine, client.server_time() or self.now())
+
+        def change(record: Record) -> Next:
+            now = self.now()
+            due_at = None if due_in is None else now + due_in
+            return states.applied(record, _counts(results), due_at=due_at, now=now)
+
+        await self._change(job, change)
+
+    async def _sweep(
+        self, job: _Job, client: AsyncClient, account: Account, cleanup: Cleanup
+    ) -> None:
+        if await self._stored(self.store.get_plan, job.run_id, "sweep") is None:
+            quarantine = await self._quarantine(job.run_id)
+            plan = await job.unless_stopped(steps.plan_sweep(client, account, cleanup, quarantine))
+            due_in = plan.due_in
+            if plan.document is None:
+                assert due_in is not None  # noqa: S101 -- one of both is set
+                wait = due_in
+
+                def postpone(record: Record) -> Next:
+                    now = self.now()
+                    return states.postponed(record, now + wait, now=now)
+
+                await self._change(job, postpone)
+                return
+            await self._store_plan(job, "sweep", plan.document)
+        await self._finish(job, client, "sweep")
+
+    async def _restore(self, job: _Job, client: AsyncClient) -> None:
+        if await self._stored(self.store.get_plan, job.run_id, "restore") is None:
+            await self._resolve_doubts(job, client)
+            quarantine = await self._quarantine(job.run_id)
+            document = await job.unless_stopped(steps.plan_restore(client, quarantine))
+            await self._store_plan(job, "restore", document)
+        await self._finish(job, client, "restore")
+
+    async def _finish(self, job: _Job, client: AsyncClient, phase: Phase) -> None:
+        document = await self._document(job.run_id, phase)
+        results = await self._apply_chunks(job, client, document, phase)
+        await self._change(
+            job, lambda record: states.finished(record, _counts(results), now=self.now())
+        )
+
+    async def _store_plan(self, job: _Job, phase: Phase, document: jobs.PlanDocument) -> None:
+        stored = await anyio.to_thread.run_sync(document.to_json)
+        await self._change(
+            job,
+            lambda record: Next(
+                record=states.recovered(record, now=self.now()), stores=(phase, stored)
+            ),
+        )
+
+    async def _resolve_doubts(self, job: _Job, client: AsyncClient) -> None:
+        """Find out what was changed in chunks that were begun and never finished.
+
+        A worker died in one of them, and the run was cancelled. A plan that counts as too old
+        changes no token, and the changes of the earlier attempt are recognized.
+        """
+        numbers = await self._stored(self.store.unfinished_chunks, job.run_id, "apply")
+        if not numbers:
+            return
+        chunks = (await self._document(job.run_id, "apply")).chunks(CHUNK)
+        for number in numbers:
+            state = await self._stored(
+                self.store.begin_chunk, job.run_id, "apply", number, job.owner, None
+            )
+            if state is None:
+                raise _AbandonedError
+            try:
+                result = await jobs.apply_chunk(
+                    client,
+                    chunks[number],
+                    in_doubt=state.in_doubt,
+                    max_age=timedelta(0),
+                    stop=job.stop,
+                    patience=_PATIENCE,
+                )
+            except jobs.ChunkFailed as error:
+                result = error.result
+            if job.stop.is_set():
+                raise _StoppedError
+            await self._end_chunk(job, "apply", number, result, is_complete=True)
+
+    # --- Chunks --------------------------------------------------------------------------------
+
+    async def _apply_chunks(
+        self, job: _Job, client: AsyncClient, document: jobs.PlanDocument, phase: Phase
+    ) -> list[jobs.ChunkResult]:
+        """Apply the chunks of a plan that are not finished, and return the results of all."""
+        results: list[jobs.ChunkResult] = []
+        for number, chunk in enumerate(document.chunks(CHUNK)):
+            state = await self._stored(
+                self.store.begin_chunk,
+                job.run_id,
+                phase,
+                number,
+                job.owner,
+                client.server_time(),
+            )
+            if state is None:
+                raise _AbandonedError
+            if state.result is not None:
+                results.append(jobs.ChunkResult.from_json(state.result))
+                continue
+            results.append(
+                await self._apply_chunk(job, client, chunk, (phase, number), state.in_doubt)
+            )
+            counts = _counts(results)
+            await self._change(
+                job,
+                lambda record, counts=counts: Next(  # type: ignore[misc]  # a default argument
+                    record=states.progressed(record, counts, now=self.now())
+                ),
+            )
+            if job.stop.is_set():
+                raise _StoppedError
+        return results
+
+    async def _apply_chunk(
+        self,
+        job: _Job,
+        client: AsyncClient,
+        chunk: jobs.PlanChunk,
+        place: tuple[Phase, int],
+        in_doubt: bool | datetime,
+    ) -> jobs.ChunkResult:
+        """Apply a chunk until it is complete. Wait while the lease is late."""
+        while True:
+            failure: jobs.ChunkFailed | None = None
+            try:
+                result = await jobs.apply_chunk(
+                    client,
+                    chunk,
+                    in_doubt=in_doubt,
+                    may_change=self.may_change,
+                    max_age=None,  # The approval had its own limit.
+                    stop=job.stop,
+                    patience=_PATIENCE,
+                )
+            except jobs.ChunkFailed as error:
+                failure, result = error, error.result
+            await self._end_chunk(job, *place, result, is_complete=result.is_complete)
+            if result.is_complete:
+                return result
+            if failure is None:
+                if job.stop.is_set():
+                    raise _StoppedError
+                raise _TroubleError(result.gave_up or "Some tokens have no known outcome.")
+            if not isinstance(failure.__cause__, jobs.ChangeRefused):
+                raise failure
+            in_doubt = True
+            await self._wait_for_lease(job)
+
+    async def _wait_for_lease(self, job: _Job) -> None:
+        """Wait until this worker may change tokens, unless it stops or is replaced."""
+        logger.warning("Run %s: the lease of %s is late, so it waits", job.run_id, self.worker)
+        while not self.may_change():
+            if job.stop.is_set():
+                raise _StoppedError
+            await anyio.sleep(_LEASE_INTERVAL)
+        # Another worker may have taken over meanwhile.
+        await self._change(job, lambda record: Next(record=record, is_changed=False))
+
+    async def _end_chunk(
+        self,
+        job: _Job,
+        phase: Phase,
+        number: int,
+        result: jobs.ChunkResult,
+        *,
+        is_complete: bool,
+    ) -> None:
+        stored = await anyio.to_thread.run_sync(result.to_json)
+        end = partial(self.store.end_chunk, is_complete=is_complete)
+        if not await self._stored(end, job.run_id, phase, number, job.owner, stored):
+            raise _AbandonedError
+
+    async def _document(self, run_id: str, phase: Phase) -> jobs.PlanDocument:
+        """Return a stored plan, whose digest is checked.
+
+        Raises:
+            PlanRefused: It was altered, or is gone.
+        """
+        stored = await self._stored(self.store.get_plan, run_id, phase)
+        return await anyio.to_thread.run_sync(jobs.PlanDocument.from_json, stored)
+
+    async def _quarantine(self, run_id: str) -> jobs.Quarantine:
+        """Return the tokens that a run has deactivated."""
+        document = await self._document(run_id, "apply")
+        found = await self._stored(lambda: list(self.store.results(run_id, ["apply"])))
+        results = [jobs.ChunkResult.from_json(result) for _, result in found]
+        return jobs.Quarantine.of_results(document, results)
+
+    # --- The store -----------------------------------------------------------------------------
+
+    async def _change(self, job: _Job, change: Callable[[Record], Next]) -> Record:
+        """Change the run of a task.
+
+        Raises:
+            _AbandonedError: The run is no longer this task's.
+        """
+        expected: list[Record] = []
+
+        def decide(record: Record) -> Next | None:
+            if record in expected:  # The write before was committed, but its response was lost.
+                return Next(record=record, is_changed=False)
+            if not job.owns(record):
+                return None
+            following = change(record)
+            expected.append(following.record)
+            return following
+
+        record = await self._stored(self.store.change, job.run_id, decide)
+        if record is None:
+            raise _AbandonedError
+        return record
+
+    async def _stored(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call the store in a thread, until it can be reached.
+
+        Raises:
+            _AbandonedError: The worker stops while the store cannot be reached.
+        """
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(function, *args)
+            except StoreError as error:
+                if self._is_stopping:
+                    raise _AbandonedError from None
+                logger.warning("%s", error)
+            await anyio.sleep(_STORE_INTERVAL)
+
+
+def _counts(results: list[jobs.ChunkResult]) -> dict[str, int]:
+    """Return the number of tokens with each outcome, without those that no token has."""
+    totals: dict[str, int] = {}
+    for result in results:
+        for outcome, number in result.counts.items():
+            if number:
+                totals[outcome.value] = totals.get(outcome.value, 0) + number
+    return totals

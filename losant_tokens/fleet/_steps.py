@@ -1,0 +1,202 @@
+"""The plans of a run, without the engine and the store: for an apply, a sweep and a restore.
+
+They use an open client, an account and a clean-up, and return values. The guards of the policy file
+hold for each of them, as the file is when the plan is made.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+import attrs
+from attrs import frozen
+
+from losant_tokens import AsyncClient, Owner, jobs
+from losant_tokens.accounts import Account, discover_owners
+from losant_tokens.fleet._errors import FleetError
+from losant_tokens.fleet._types import PlanSummary
+from losant_tokens.jobs._plan.settings import PROTECT_SEEN
+from losant_tokens.policy import Cleanup
+from losant_tokens.policy import plan as plan_cleanup
+from losant_tokens.policy._plan import selected_before
+
+_MARGIN: Final = timedelta(seconds=2)  # The server's clock shows whole seconds.
+
+
+def partition_of(account: Account, claim: str | None) -> str:
+    """Return the key of a credential. Runs with the same one never work at the same time.
+
+    Several names of accounts can have tokens of one account, which then share its limit. So the key
+    is the account that the token claims, and only if it claims none, the name.
+
+    Args:
+        account: The account.
+        claim: The account that its token claims; `None` if it claims none.
+    """
+    text = f"{account.base_url} {claim or f'name {account.name}'}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> jobs.PlanDocument:
+    """Plan a clean-up of an account.
+
+    Raises:
+        FleetError: The clean-up warns first, or the owners of the account cannot be listed.
+        GuardRefused: A guard forbids the plan.
+        LosantError: The tokens cannot be listed.
+    """
+    if cleanup.warns:
+        raise FleetError(
+            f"The clean-up {cleanup.name} warns before it deactivates, but a fleet sends no "
+            f"warnings. Remove its step 'warn', or run it without a fleet."
+        )
+    plan = await plan_cleanup(
+        client,
+        await owners_of(client, account),
+        cleanup,
+        step="deactivate" if cleanup.steps else None,
+        seen_in=account.audit_logs,
+    )
+    return await _document(plan)
+
+
+async def owners_of(client: AsyncClient, account: Account) -> tuple[Owner, ...]:
+    """Return the owners of the tokens of an account, with those that the API lists.
+
+    Raises:
+        FleetError: A list cannot be read, so some owners may be missing.
+    """
+    if not account.discover:
+        return account.owners
+    found = await discover_owners(client, account.discover)
+    if found.problems:
+        problems = "; ".join(f"{name}: {problem}" for name, problem in found.problems.items())
+        raise FleetError(f"The owners of the account {account.name} cannot be listed: {problems}")
+    return tuple(dict.fromkeys((*account.owners, *found.owners)))
+
+
+@frozen(kw_only=True)
+class SweepPlan:
+    """The plan of a sweep, or the time until it is due.
+
+    Attributes:
+        document: The plan; `None` if the sweep is not due yet.
+        due_in: How long to wait before all tokens are due; `None` if they are.
+    """
+
+    document: jobs.PlanDocument | None
+    due_in: timedelta | None = None
+
+
+async def plan_sweep(
+    client: AsyncClient, account: Account, cleanup: Cleanup, quarantine: jobs.Quarantine
+) -> SweepPlan:
+    """Plan to delete the tokens that a run has deactivated and nobody has changed since.
+
+    A token that the policy file would no longer deactivate, or that it protects, is not deleted. If
+    the file has a longer grace period now, that one counts.
+    More than half of an owner's tokens may be selected, because the first plan had that guard.
+
+    Raises:
+        GuardRefused: A guard forbids the plan.
+        LosantError: The tokens cannot be listed.
+    """
+    reviews: list[jobs.QuarantineReview] = []
+    graces = [grace for grace in (quarantine.grace, cleanup.grace) if grace is not None]
+    quarantine = attrs.evolve(quarantine, grace=max(graces))
+    plan = await jobs.sweep(
+        client,
+        quarantine,
+        select=selected_before(cleanup),
+        protect=cleanup.protect,
+        allow_majority=True,
+        max_changes=cleanup.max_changes,
+        clock_check="enforce",
+        seen_in=account.audit_logs,
+        protect_seen=_protect_seen(cleanup),
+        on_review=reviews.extend,
+        policy=cleanup.reference,
+    )
+    if due_in := _due_in(reviews):
+        await _remove(plan)
+        return SweepPlan(document=None, due_in=due_in)
+    return SweepPlan(document=await _document(plan))
+
+
+def _protect_seen(cleanup: Cleanup) -> timedelta:
+    if cleanup.protect_seen is not None:
+        return cleanup.protect_seen
+    return timedelta(0) if cleanup.allow_seen else PROTECT_SEEN
+
+
+def _due_in(reviews: Iterable[jobs.QuarantineReview]) -> timedelta | None:
+    """Return how long to wait before all waiting tokens are due; `None` if they are."""
+    for review in reviews:
+        if review.waiting > review.due and review.all_due_at is not None:
+            return max(review.all_due_at - review.reviewed_at, timedelta(0)) + _MARGIN
+    return None
+
+
+async def plan_restore(client: AsyncClient, quarantine: jobs.Quarantine) -> jobs.PlanDocument:
+    """Plan to activate the tokens that a run has deactivated and nobody has changed since.
+
+    Raises:
+        GuardRefused: A guard forbids the plan.
+        LosantError: The tokens cannot be listed.
+    """
+    return await _document(await jobs.restore(client, quarantine))
+
+
+def sweep_due_in(quarantine: jobs.Quarantine, server_time: datetime) -> timedelta | None:
+    """Return how long to wait before a sweep; `None` if there is nothing to sweep.
+
+    Args:
+        quarantine: The tokens that the run has deactivated.
+        server_time: The time by the clock of the API.
+    """
+    if quarantine.grace is None or quarantine.waiting == 0:
+        return None
+    due_at = quarantine.all_due_at
+    wait = quarantine.grace if due_at is None else due_at - server_time
+    return max(wait, timedelta(0)) + _MARGIN
+
+
+def summary_of(document: jobs.PlanDocument) -> PlanSummary:
+    """Return the numbers of a plan, and what a person should know before an approval."""
+    header = document.header
+    total = header.total
+    return PlanSummary(
+        digest=document.digest,
+        action=header.action,
+        rule=header.rule,
+        selected=total.selected,
+        listed=total.listed,
+        protected=total.protected,
+        owners=tuple(header.counts),
+        grace=header.grace,
+        warnings=tuple(_warnings(header)),
+    )
+
+
+def _warnings(header: jobs.Header) -> Iterable[str]:
+    for reason in header.incomplete:
+        yield f"Tokens may be missing from the plan: {reason}."
+    for reason in header.cannot_apply:
+        yield f"The API is certain to refuse the plan: {reason}."
+    if header.seen is not None:
+        yield from header.seen.gaps
+
+
+async def _document(plan: jobs.Plan) -> jobs.PlanDocument:
+    """Return a plan as values, and remove its temporary file."""
+    try:
+        return await anyio.to_thread.run_sync(jobs.PlanDocument.of, plan)
+    finally:
+        await _remove(plan)
+
+
+async def _remove(plan: jobs.Plan) -> None:
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(plan.path.unlink)
