@@ -108,6 +108,10 @@ class States:
         unfinished = _IN_DOUBT_TO_RETRY if retry_failed else _IN_DOUBT
         return any(code in self._codes for code in unfinished)
 
+    def has_doubt(self) -> bool:
+        """Return whether any token is in doubt."""
+        return any(code in self._codes for code, in_doubt in _IN_DOUBT.items() if in_doubt)
+
     def counts(self) -> dict[Outcome, int]:
         """Return the number of tokens for each outcome."""
         counts = {outcome: self._codes.count(_CODES[outcome.value]) for outcome in Outcome}

@@ -28,7 +28,7 @@ from losant_tokens.jobs._execution.job_run import (
 )
 from losant_tokens.jobs._execution.preflight import check_job
 from losant_tokens.jobs._execution.progress import Listener
-from losant_tokens.jobs._execution.token_executor import EarlierRuns
+from losant_tokens.jobs._execution.token_executor import OwnChanges
 from losant_tokens.jobs._plan.document import PlanChunk, tokens_of
 from losant_tokens.jobs._plan.plan import check_header
 from losant_tokens.jobs._throttle.pace import Pace
@@ -43,6 +43,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     chunk: PlanChunk,
     *,
     in_doubt: bool | datetime = False,
+    earlier: ChunkResult | None = None,
     may_change: MayChange | None = None,
     rate: float | None = None,
     max_concurrency: int | None = None,
@@ -71,6 +72,8 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             the status and the time of the last change. Pass the time before which that run cannot
             have started, by the server's clock: then earlier changes are known to be somebody
             else's. Default: False.
+        earlier: The result of an earlier run that is not complete. The tokens that it has finished
+            are left alone, and their outcomes are kept. Default: none.
         may_change: Called in the event loop directly before each change. If it returns False, the
             chunk ends in a `ChunkFailed` whose cause is a `ChangeRefused`, and no other change is
             sent. Use it if a worker may change tokens only as long as it holds a lease.
@@ -91,7 +94,8 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
         on_progress: Called with a `Progress` several times a second, in the event loop.
 
     Returns:
-        The result of each token. If it is not complete, run the chunk again with `in_doubt`.
+        The result of each token. If it is not complete, run the chunk again, and pass it as
+        `earlier`.
 
     Raises:
         ValidationError: An argument is invalid.
@@ -106,6 +110,9 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
         validators.optional(validators.positive_number), "apply_chunk", "rate", rate
     )
     concurrency = checked_concurrency(client, max_concurrency, "apply_chunk")
+    since = in_doubt if isinstance(in_doubt, datetime) else None
+    if since is not None:
+        validators.check_argument(validators.aware_datetime, "apply_chunk", "in_doubt", since)
     planned = tokens_of(chunk)
     header, source = planned.header, planned.source
     if header.action == "rotate":
@@ -114,6 +121,9 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             f"Pass the plan to jobs.rotate."
         )
     check_header(header, source, client.base_url, None, header.created_at)
+    states = _states(chunk, in_doubt, earlier)
+    if earlier is not None and earlier.is_complete:
+        return earlier
     listener = Listener(on_progress)
     preflight = await check_job(
         client,
@@ -123,16 +133,15 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
         listener=listener,
         stop_events=(stop, abort),
     )
-    earlier_runs = _earlier_runs(in_doubt)
     refusal: PlanRefused | None = None
     try:
         now = client.server_time() or datetime.now(UTC)
         check_header(header, source, client.base_url, max_age, now)
     except PlanRefused as error:
-        if earlier_runs is None:
+        if not states.has_doubt():
             raise
         refusal = error
-    journal = MemoryJournal(States.of(len(chunk), in_doubt=earlier_runs is not None))
+    journal = MemoryJournal(states)
     run = await run_job(
         client,
         header,
@@ -146,7 +155,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             stop=stop,
             abort=abort,
             may_change=may_change,
-            earlier_runs=earlier_runs,
+            own_changes=OwnChanges(since),
             refusal=None if refusal is None else str(refusal),
             pace=pace or Pace(),
         ),
@@ -162,11 +171,26 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     return result
 
 
-def _earlier_runs(in_doubt: bool | datetime) -> EarlierRuns | None:
-    if isinstance(in_doubt, datetime):
-        validators.check_argument(validators.aware_datetime, "apply_chunk", "in_doubt", in_doubt)
-        return EarlierRuns(in_doubt)
-    return EarlierRuns() if in_doubt else None
+def _states(chunk: PlanChunk, in_doubt: bool | datetime, earlier: ChunkResult | None) -> States:
+    """Return the states of the tokens before the run.
+
+    Raises:
+        PlanRefused: `earlier` is not a result of the chunk.
+    """
+    states = States.of(len(chunk), in_doubt=in_doubt is not False)
+    if earlier is None:
+        return states
+    ids = [(token.owner, token.id) for token in earlier.results]
+    if (earlier.digest, earlier.first, ids) != (
+        chunk.digest,
+        chunk.first,
+        [(entry.owner, entry.id) for entry in chunk.entries],
+    ):
+        raise PlanRefused(f"{chunk} has another result. Pass the earlier result of this chunk.")
+    for number, token in enumerate(earlier.results):
+        if token.outcome is not None:
+            states.record(number, token.outcome.value, token.error, token.changed_at)
+    return states
 
 
 def _result(chunk: PlanChunk, states: States, run: JobRun) -> ChunkResult:

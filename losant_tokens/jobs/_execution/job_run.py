@@ -16,7 +16,7 @@ from losant_tokens.jobs._execution.job_journal import JobJournal
 from losant_tokens.jobs._execution.preflight import Preflight
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue
-from losant_tokens.jobs._execution.token_executor import EarlierRuns, Executor
+from losant_tokens.jobs._execution.token_executor import Executor, OwnChanges
 from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
 from losant_tokens.jobs._execution.worker_pool import WorkerPool
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
@@ -44,7 +44,7 @@ class RunSettings:
         verify: Whether to read each token before it is changed.
         retry_failed: Whether to try failed tokens again.
         is_account_confirmed: Whether the tokens are known to be those of the client's account.
-        earlier_runs: The runs that may have changed any token; `None` if the journal says which.
+        own_changes: Recognizes changes of earlier runs; `None` if a journal has their intents.
         refusal: Why no token may be changed. Then tokens are only read.
         pace: The rate and the concurrency to continue with.
     """
@@ -59,7 +59,7 @@ class RunSettings:
     verify: bool = True
     retry_failed: bool = False
     is_account_confirmed: bool = True
-    earlier_runs: EarlierRuns | None = None
+    own_changes: OwnChanges | None = None
     refusal: str | None = None
     pace: Pace = attrs.field(factory=Pace)
 
@@ -150,7 +150,7 @@ async def run_job(
         ),
         seen=preflight.seen,
         may_change=settings.may_change,
-        earlier_runs=settings.earlier_runs,
+        own_changes=settings.own_changes,
         refusal=settings.refusal,
     )
     planned = header.total

@@ -50,20 +50,35 @@ _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
 
 
 @attrs.frozen
-class EarlierRuns:
-    """The earlier runs of a job whose journal is lost, so that any token may have been changed.
+class OwnChanges:
+    """Recognizes the changes of this job whose responses were lost.
+
+    A token may have been changed by the job if its status shows the action. A journal records the
+    intent for each token directly before its change, so that is enough. A chunk that runs again
+    has no journal, so the time of the last change is compared as well.
 
     Attributes:
-        since: When the first of them started, by the server's clock; `None` if it is unknown.
+        since: The time before which no run of the job started, by the server's clock; `None` if it
+            is unknown.
     """
 
     since: datetime | None = None
 
-    def may_have_changed(self, token: Token) -> bool:
-        """Return whether the last change of a token can be theirs, by its time."""
-        if self.since is None or token.last_updated is None:
-            return True
-        return token.last_updated >= self.since
+    def result(self, entry: Entry, token: Token) -> TokenResult:
+        """Return the result for a token in doubt whose status shows the action.
+
+        The time of its last change is that of the job's change if the token is exactly as that
+        change leaves it. Otherwise, somebody has changed it since.
+        """
+        changed_at = token.last_updated
+        if self.since is not None and changed_at is not None:
+            # The API states milliseconds, or only seconds.
+            unit = 1000 if changed_at.microsecond else 1_000_000
+            since = self.since.replace(microsecond=self.since.microsecond // unit * unit)
+            if changed_at < since:
+                return TokenResult(Outcome.CHANGED)
+        is_unchanged = (token.name, token.description) == (entry.name, entry.description)
+        return TokenResult(Outcome.DONE, changed_at=changed_at if is_unchanged else None)
 
 
 @attrs.define(eq=False)
@@ -81,7 +96,7 @@ class Executor:
         held_back: The results that other tokens must confirm.
         seen: The tokens that audit logs show in use since the plan was made.
         may_change: Asked before each change; `None` if no one has to be asked.
-        earlier_runs: The runs that may have changed any token; `None` if the journal says which.
+        own_changes: Recognizes changes of earlier runs; `None` if a journal has their intents.
         refusal: Why no token may be changed. Then tokens are only read.
     """
 
@@ -95,7 +110,7 @@ class Executor:
     held_back: HeldBackResults
     seen: LastSeen | None = None
     may_change: Callable[[], bool] | None = None
-    earlier_runs: EarlierRuns | None = None
+    own_changes: OwnChanges | None = None
     refusal: str | None = None
 
     async def execute(self, item: WorkItem) -> None:
@@ -188,8 +203,8 @@ class Executor:
         """
         if result.forbidden is not None and not self.held_back.has_succeeded:
             self.held_back.add_forbidden(item, result)
-        elif result.outcome is Outcome.GONE:
-            await self.held_back.add_gone(item)
+        elif result.is_missing and (result.outcome is Outcome.GONE or self.own_changes is not None):
+            await self.held_back.add_gone(item, result)
         elif result.is_deferrable and not item.was_deferred:
             self.queue.defer(item)
         else:
@@ -200,21 +215,14 @@ class Executor:
     def _compare(self, item: WorkItem, token: Token) -> TokenResult | None:
         """Compare a token with the plan. Return `None` if it must be changed."""
         if item.in_doubt and shows_action(self.action, token):
-            return self._own_change(item.entry, token)
+            if self.own_changes is not None:
+                return self.own_changes.result(item.entry, token)
+            return TokenResult(Outcome.DONE)
         if not _is_as_planned(token, item.entry):
             return TokenResult(Outcome.CHANGED)
         if item.is_exhausted:  # the last attempt had no effect
             return TokenResult(Outcome.FAILED, str(item.error))
         return self._use(item.entry)
-
-    def _own_change(self, entry: Entry, token: Token) -> TokenResult:
-        """Return the result for a token in doubt whose status shows the action."""
-        if self.earlier_runs is None:
-            return TokenResult(Outcome.DONE)
-        if not self.earlier_runs.may_have_changed(token):
-            return TokenResult(Outcome.CHANGED)
-        is_ours = (token.name, token.description) == (entry.name, entry.description)
-        return TokenResult(Outcome.DONE, changed_at=token.last_updated if is_ours else None)
 
     def _after_failed_read(self, item: WorkItem, error: LosantError) -> TokenResult:
         """Return the result for a token that could not be read.
@@ -265,14 +273,14 @@ class Executor:
             )
             return None
         self.held_back.record_success()
-        if isinstance(response, Success) or item.in_doubt:
+        if isinstance(response, Success) or (item.in_doubt and self.own_changes is None):
             return TokenResult(Outcome.DONE)
         return TokenResult(Outcome.DONE, changed_at=response.last_updated)
 
     def _missing(self, item: WorkItem) -> TokenResult:
         """Return the result for a token for which the API responded with 404."""
         was_deleted = self.action == "delete" and item.in_doubt
-        return TokenResult(Outcome.DONE if was_deleted else Outcome.GONE)
+        return TokenResult(Outcome.DONE if was_deleted else Outcome.GONE, is_missing=True)
 
     def _proves_action(self, entry: Entry, response: Token | Success) -> bool:
         """Return whether the response to a change confirms that it was carried out."""

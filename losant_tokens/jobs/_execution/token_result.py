@@ -20,6 +20,7 @@ class TokenResult:
             later read does not show it, because somebody else may have changed the token since.
         forbidden: The error, if the API responded with 403.
         is_deferrable: Whether to try again after all other tokens.
+        is_missing: Whether the API responded with 404.
     """
 
     outcome: Outcome | None
@@ -27,6 +28,7 @@ class TokenResult:
     changed_at: datetime | None = None
     forbidden: Forbidden | None = None
     is_deferrable: bool = False
+    is_missing: bool = False
 
     def record(self, journal: JobJournal, number: int) -> None:
         """Record the result in a journal.

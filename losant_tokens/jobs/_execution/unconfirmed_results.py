@@ -51,19 +51,23 @@ class HeldBackResults:
     is_account_confirmed: bool
     has_succeeded: bool = False
     _has_found_token: bool = False
-    _gone: list[WorkItem] = attrs.field(factory=list)
+    _gone: list[tuple[WorkItem, TokenResult]] = attrs.field(factory=list)
     _is_gone_refuted: bool = False
     _forbidden: list[tuple[WorkItem, TokenResult]] = attrs.field(factory=list)
     _listed_ids: dict[Owner, set[str]] = attrs.field(factory=dict)
     _lock: anyio.Lock = attrs.field(factory=anyio.Lock)
 
-    async def add_gone(self, item: WorkItem) -> None:
+    async def add_gone(self, item: WorkItem, result: TokenResult) -> None:
         """Hold back a 404.
+
+        Args:
+            item: The token.
+            result: The result, if it is confirmed that the token is gone.
 
         Raises:
             GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
         """
-        self._gone.append(item)
+        self._gone.append((item, result))
         if len(self._gone) >= MAX_GONE_IN_A_ROW:
             await self._confirm_gone()
 
@@ -82,8 +86,8 @@ class HeldBackResults:
         self._has_found_token = True
         if self._gone and not self._is_gone_refuted:
             gone, self._gone = self._gone, []
-            for item in gone:
-                TokenResult(Outcome.GONE).record(self.journal, item.number)
+            for item, result in gone:
+                result.record(self.journal, item.number)
 
     def record_success(self) -> None:
         """Record that a token was changed, so that a 403 is about one token alone."""
@@ -128,11 +132,9 @@ class HeldBackResults:
     def _finish_gone(self) -> None:
         is_confirmed = self._has_found_token and not self._is_gone_refuted
         gone, self._gone = self._gone, []
-        for item in gone:
-            result = (
-                TokenResult(Outcome.GONE) if is_confirmed else TokenResult(None, _NOT_CONFIRMED)
-            )
-            result.record(self.journal, item.number)
+        for item, result in gone:
+            confirmed = result if is_confirmed else _unconfirmed(item)
+            confirmed.record(self.journal, item.number)
 
     async def _confirm_gone(self) -> None:
         """Record tokens as gone if they are not in a list of all tokens.
@@ -142,13 +144,14 @@ class HeldBackResults:
         """
         async with self._lock:
             while self._gone and not self._is_gone_refuted:
-                item = self._gone[0]
+                gone = self._gone[0]
+                item, result = gone
                 listed = await self._ids_of(item.entry.owner)
                 if listed is None or item.entry.id.lower() in listed:
                     self._is_gone_refuted = True
-                elif item in self._gone:  # `record_found` may have recorded it during the list
-                    self._gone.remove(item)
-                    TokenResult(Outcome.GONE).record(self.journal, item.number)
+                elif gone in self._gone:  # `record_found` may have recorded it during the list
+                    self._gone.remove(gone)
+                    result.record(self.journal, item.number)
         if self._is_gone_refuted:
             raise GaveUpError(
                 "the API responded with 404 for many tokens in a row, but a list of all tokens "
@@ -191,3 +194,8 @@ class HeldBackResults:
                     )
                 ids |= page_ids
         return ids
+
+
+def _unconfirmed(item: WorkItem) -> TokenResult:
+    """Return the result for a token that may be gone, so that a resumed job tries again."""
+    return TokenResult(Outcome.UNKNOWN if item.in_doubt else None, _NOT_CONFIRMED)

@@ -183,7 +183,7 @@ class _Preflight:
             found = owner_ids_of(await self.throttle.read(page))
         except _NOT_ALLOWED as error:
             _raise_if_not_from_api(error)
-            return None if await self._can_read_one(owner) else _unconfirmed(owner)
+            return None if await self._can_read_one(owner) else self._unconfirmed(owner)
         planned = {owner_id.lower() for owner_id in self.planned.header.owner_ids.get(owner, ())}
         if owner.id is not None:
             planned.add(owner.id.lower())
@@ -192,7 +192,7 @@ class _Preflight:
         # The URL of the request names an application or an instance, and the token may list there.
         if owner.id is not None or await self._can_read_one(owner):
             return None
-        return _unconfirmed(owner)
+        return self._unconfirmed(owner)
 
     async def _can_read_one(self, owner: Owner) -> bool:
         """Return whether the client can read one of the first tokens of the plan."""
@@ -210,13 +210,15 @@ class _Preflight:
         of_owner = (entry.id for entry in self.planned.entries() if entry.owner == owner)
         return list(islice(of_owner, _SAMPLE_SIZE))
 
-
-def _unconfirmed(owner: Owner) -> str:
-    return (
-        f"cannot be applied, because the token in use may belong to another account than the "
-        f"plan ({owner}). Use the token that the plan was made with, make "
-        f"the plan again, or pass account_check='off'."
-    )
+    def _unconfirmed(self, owner: Owner) -> str:
+        remedy = "Use the token that the plan was made with, make the plan again, or pass "
+        remedy += "account_check='off'."
+        if not self.planned.has_account_check:
+            remedy = "Use the token that the plan was made with, or make the plan again."
+        return (
+            f"cannot be applied, because the token in use may belong to another account than the "
+            f"plan ({owner}). {remedy}"
+        )
 
 
 def _raise_if_not_from_api(error: LosantError) -> None:

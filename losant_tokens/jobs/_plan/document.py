@@ -242,8 +242,9 @@ class PlanChunk:
         return len(self.entries)
 
     def __str__(self) -> str:
-        last = self.first + len(self.entries)
-        return f"The chunk of tokens {self.first + 1:,} to {last:,} of plan {short_id(self.digest)}"
+        first, last = self.first + 1, self.first + len(self.entries)
+        tokens = f"token {first:,}" if first == last else f"tokens {first:,} to {last:,}"
+        return f"The chunk of {tokens} of plan {short_id(self.digest)}"
 
 
 def tokens_of(chunk: PlanChunk) -> PlannedTokens:
@@ -255,7 +256,7 @@ def tokens_of(chunk: PlanChunk) -> PlannedTokens:
             listed=1, selected=not is_protected, protected=is_protected
         )
     header = attrs.evolve(chunk.header, counts=counts)
-    return PlannedTokens(str(chunk), header, lambda: iter(chunk.entries))
+    return PlannedTokens(str(chunk), header, lambda: iter(chunk.entries), has_account_check=False)
 
 
 # --- Digests ---------------------------------------------------------------------------------

@@ -16,11 +16,13 @@ class PlannedTokens:
         source: The plan or the part, for messages.
         header: The header, with the counts of these tokens.
         entries: Returns the tokens.
+        has_account_check: Whether the function that the tokens are for has this argument.
     """
 
     source: str
     header: Header
     entries: Callable[[], Iterator[Entry]]
+    has_account_check: bool = True
 
     @classmethod
     def of(cls, plan: Plan) -> "PlannedTokens":
