@@ -77,6 +77,7 @@ class _Job:
         loop: The event loop of the task.
         stop: Set when the worker stops.
         scope: Cancelled when the worker stops; `None` while the task must end in order.
+        pace: The request rate that one chunk hands on to the next.
     """
 
     run_id: str
@@ -86,6 +87,7 @@ class _Job:
     loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     stop: anyio.Event = field(factory=anyio.Event)
     scope: anyio.CancelScope | None = None
+    pace: jobs.Pace = field(factory=jobs.Pace)
 
     def halt(self) -> None:
         """Stop the task in its event loop."""
@@ -389,6 +391,7 @@ class Runner:
                     in_doubt=state.in_doubt,
                     max_age=timedelta(0),
                     stop=job.stop,
+                    pace=job.pace,
                     patience=_PATIENCE,
                 )
             except jobs.ChunkFailed as error:
@@ -451,6 +454,7 @@ class Runner:
                     may_change=self.may_change,
                     max_age=None,  # The approval had its own limit.
                     stop=job.stop,
+                    pace=job.pace,
                     patience=_PATIENCE,
                 )
             except jobs.ChunkFailed as error:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens import fleet
 from losant_tokens.fleet import DecisionRefused
 from tests.support.fleet_accounts import FleetAccount, fleet_accounts, problems
 from tests.support.fleets import make_fleet, working
@@ -23,10 +22,13 @@ def _pair() -> Iterator[tuple[FleetAccount, ...]]:
 
 
 async def test_plan_to_sweep_and_restore(
-    pair: tuple[FleetAccount, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: tuple[FleetAccount, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store_url: str,
 ) -> None:
     """An approved plan is applied and swept, a restored one is undone, and nothing is twice."""
-    app = make_fleet(pair, tmp_path, monkeypatch, grace=timedelta(seconds=3))
+    app = make_fleet(pair, tmp_path, monkeypatch, store=store_url, grace=timedelta(seconds=3))
     async with working(app) as client:
         first = await client.plan("acme", "old-ci", by="ada", key="monday")
         again = await client.plan("acme", "old-ci", by="bob", key="monday")
@@ -68,14 +70,14 @@ async def test_plan_to_sweep_and_restore(
     assert (listed, done) == ([second.id, first.id], [first.id])
     assert problems(pair[0], ["deactivate", "delete"]) == []
     assert problems(pair[1], ["deactivate", "activate"]) == []
-    _check_store(app, pair)
+    if app.path is not None:
+        _check_file(app.path, pair)
 
 
-def _check_store(app: fleet.Fleet, pair: tuple[FleetAccount, ...]) -> None:
-    """Check that the store is private and holds no secret, and that no pickle is in it."""
-    assert app.path is not None
-    assert app.path.stat().st_mode & 0o777 == 0o600
-    with closing(sqlite3.connect(app.path)) as connection:
+def _check_file(path: Path, pair: tuple[FleetAccount, ...]) -> None:
+    """Check that the file is private, and holds no secret."""
+    assert path.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(path)) as connection:
         dump = "\n".join(connection.iterdump())
     secrets = [account.token for account in pair]
     assert "acme" in dump
