@@ -44,8 +44,11 @@ __all__ = [
     "PublishedScope",
     "RawClient",
     "RawResponse",
+    "RequestEvent",
     "RequestOptions",
     "ResourceRole",
+    "ResponseEvent",
+    "RetryEvent",
     "RetryPolicy",
     "Scope",
     "Secret",
@@ -108,6 +111,7 @@ if TYPE_CHECKING:
         UserOauthToken,
         UserOauthTokens,
     )
+    from losant_tokens._observers import RequestEvent, ResponseEvent, RetryEvent
     from losant_tokens._owner import Owner
     from losant_tokens._pagination import Listing
     from losant_tokens._payloads import (
@@ -182,6 +186,7 @@ else:
         ),
         "_durations": ("parse_duration",),
         "_call_options": ("RequestOptions",),
+        "_observers": ("RequestEvent", "ResponseEvent", "RetryEvent"),
         "_owner": ("Owner",),
         "_pagination": ("Listing",),
         "_published_scopes": ("published_scopes",),

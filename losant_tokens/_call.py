@@ -24,6 +24,7 @@ import httpx
 
 from losant_tokens._client_token import Authorization, ClientToken
 from losant_tokens._models import Success
+from losant_tokens._observers import CallWatch
 from losant_tokens._open_client import OpenState
 from losant_tokens._operations import Operation
 from losant_tokens._raw_response import RawResponse, request_id, safe_headers
@@ -110,6 +111,7 @@ class Call:
     may_have_arrived: bool = False
     received: ReceivedResponse | None = attrs.field(default=None, repr=False)
     elapsed: float = 0.0
+    _watch: CallWatch | None = None  # reports the steps of the call, if anyone wants to know
     _deadline: float = math.inf
     _counted: int = 0  # attempts that the policy counts: all but those that met a 429
     _refusals: int = 0  # 429s in a row
@@ -126,13 +128,22 @@ class Call:
             LosantError: The call failed.
         """
         self._deadline = self.started_at + finite_or_inf(self.policy.deadline)
-        self.state.calls += 1
+        state = self.state
+        state.calls += 1
+        if state.observers is not None:
+            self._watch = state.observers.watch(self.operation, self.request, state.base_url)
         try:
             found = await self._attempt()
             if isinstance(found, LosantError) and may_retry(self.request.method, found):
                 found = await self._retry(found)
+        except BaseException as error:
+            if self._watch is not None:
+                self._watch.ended(error)
+            raise
         finally:
-            self.state.end_call()
+            state.end_call()
+        if self._watch is not None:
+            self._watch.ended(found if isinstance(found, LosantError) else None)
         if isinstance(found, LosantError):
             if self.may_have_arrived and isinstance(found, TransportError):
                 # An earlier attempt is ambiguous, even if the last one is not.
@@ -176,7 +187,7 @@ class Call:
                 delay = self._backoff(found, mode)
                 if delay is None:
                     break
-                self._report_retry(delay)
+                self._report_retry(found, delay)
                 if not await self._sleep(delay):
                     self.state.check_open()
                     break
@@ -204,13 +215,17 @@ class Call:
             return delay
         return 0.0 if self.attempt < mode.attempts else None
 
-    def _report_retry(self, delay: float) -> None:
+    def _report_retry(self, error: LosantError, delay: float) -> None:
         """Log one line about the next attempt, such as `userApiToken.get: 503, attempt 2 of 4`."""
         number = f"{self._counted + 1} of {self.policy.attempts}"
-        if isinstance(self.failure, TooManyRequests):
-            # A refusal costs time, not attempts.
+        if isinstance(error, TooManyRequests):
+            # A refusal costs time, not attempts. The rate limiter may require a longer wait.
             number = f"{self.attempt + 1}"
+            if self.policy.follow_rate_limit:
+                delay = max(delay, self.state.rate_limiter.pause_left)
         _log.warning("%s: %s, attempt %s in %.1f s", self.operation, self.outcome, number, delay)
+        if self._watch is not None:
+            self._watch.retrying(self.attempt + 1, self.outcome, error, delay)
 
     async def _sleep(self, seconds: float) -> bool:
         """Wait before an attempt; return `False` if the client was closed meanwhile."""
@@ -252,8 +267,8 @@ class Call:
             if self.authorization is not self.token.current and (problem := self._sign_again()):
                 return problem
             self.attempt += 1
-            if _log.isEnabledFor(logging.DEBUG):
-                found = await self._send_and_log(seconds)
+            if self._watch is not None or _log.isEnabledFor(logging.DEBUG):
+                found = await self._send_and_report(seconds)
             else:
                 found = await self._send(seconds)
         finally:
@@ -303,6 +318,8 @@ class Call:
         if not found:
             return error
         _log.warning("%s: 401, attempt %d with another token", self.operation, self.attempt + 1)
+        if self._watch is not None:
+            self._watch.retrying(self.attempt + 1, self.outcome, error, 0.0)
         self.failure = error
         return await self._attempt()
 
@@ -338,6 +355,16 @@ class Call:
 
     async def _wait_to_send(self) -> bool:
         """Wait for the rate limiter and a free place; return `False` at the deadline."""
+        watch = self._watch
+        if watch is None:
+            return await self._wait()
+        watch.wait_began()
+        try:
+            return await self._wait()
+        finally:
+            watch.wait_ended()
+
+    async def _wait(self) -> bool:
         rate_limiter, limiter = self.state.rate_limiter, self.state.limiter
         while True:
             is_limited = self.policy.follow_rate_limit and rate_limiter.is_limited
@@ -398,23 +425,32 @@ class Call:
 
     # --- Sending and receiving ---------------------------------------------------------------
 
-    async def _send_and_log(self, seconds: float) -> Any:
-        """Send the request as `_send` does, and log one line without the query and the body."""
+    async def _send_and_report(self, seconds: float) -> Any:
+        """Send the request as `_send` does; report it, and log a line without query and body."""
+        watch = self._watch
         began = time.perf_counter()
-        self.outcome = "cancelled"
+        self.outcome, self.received = "cancelled", None
+        if watch is not None:
+            watch.sending(self.attempt)
+        found: Any = None
         try:
-            return await self._send(seconds)
+            found = await self._send(seconds)
+            return found
         finally:
+            elapsed = time.perf_counter() - began
             url, _, _ = str(self.request.url).partition("?")
-            milliseconds = (time.perf_counter() - began) * 1000
             _log.debug(
                 "%s %s -> %s in %.1f ms, attempt %d",
                 self.request.method,
                 url.removeprefix(self.state.base_url),
                 self.outcome,
-                milliseconds,
+                elapsed * 1000,
                 self.attempt,
             )
+            if watch is not None:
+                received = cast("ReceivedResponse | None", self.received)
+                status = None if received is None else received.status_code
+                watch.received(self.attempt, self.outcome, status, found, elapsed)
 
     async def _send(self, seconds: float) -> Any:
         """Send the request and read the response within a timeout; return a model or an error."""

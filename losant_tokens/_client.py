@@ -23,6 +23,7 @@ from losant_tokens._custom_operation import (
     json_body,
 )
 from losant_tokens._endpoint import API_URL, Endpoint
+from losant_tokens._observers import RequestEvent, ResponseEvent, RetryEvent, observers_of
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
 from losant_tokens._resources.application import (
@@ -86,6 +87,9 @@ class ClientSettings(TypedDict, total=False):
     api_version: str
     max_response_size: int
     insecure_http: bool | None
+    on_request: Callable[[RequestEvent], object] | None
+    on_response: Callable[[ResponseEvent], object] | None
+    on_retry: Callable[[RetryEvent], object] | None
 
 
 class AsyncClient:
@@ -127,6 +131,11 @@ class AsyncClient:
             fake server in another container. Anyone on the network can then read the token.
             Otherwise, opening such a client raises `ValidationError`. Default: the environment
             variable `LOSANT_INSECURE_HTTP`, or False.
+        on_request: Called with a `RequestEvent` before each attempt. The hooks are plain functions
+            that must not block, because they are called in the event loop. If one raises an
+            exception, the first one is logged, and the call continues.
+        on_response: Called with a `ResponseEvent` after each attempt, with or without a response.
+        on_retry: Called with a `RetryEvent` before the delay of each retry.
 
     Attributes:
         user_api_token: One API token of the user.
@@ -175,6 +184,9 @@ class AsyncClient:
         api_version: str = API_VERSION,
         max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
         insecure_http: bool | None = None,
+        on_request: Callable[[RequestEvent], object] | None = None,
+        on_response: Callable[[ResponseEvent], object] | None = None,
+        on_retry: Callable[[RetryEvent], object] | None = None,
     ) -> None:
         # Wrap the token before anything can raise, so that no traceback holds it in the clear.
         token = _token_or_environment(token)
@@ -218,6 +230,7 @@ class AsyncClient:
             max_connections=check_max_connections(max_connections),
             max_response_size=max_response_size,
             rate_limit=rate_limit,
+            observers=observers_of(on_request, on_response, on_retry),
         )
         self.user_api_token = UserApiTokenResource(self._session)
         self.user_api_tokens = UserApiTokensResource(self._session)

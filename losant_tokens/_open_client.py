@@ -10,6 +10,7 @@ import httpx
 from losant_tokens._codec import Codec
 from losant_tokens._concurrency_limiter import AsyncioLimiter, Limiter, TrioLimiter
 from losant_tokens._loop_functions import clock, is_asyncio, loop_finder, scope_class
+from losant_tokens._observers import Observers
 from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._server_clock import ServerClock
@@ -33,6 +34,7 @@ class OpenState:
         limiter: Limits the number of requests in flight.
         rate_limiter: Delays requests after a 429, and above the rate limit of the client.
         budget: Limits the retries of all calls together.
+        observers: Receive the steps of each call, or `None` if there are none.
         is_closed: Whether the client was closed, and waits for no call any longer.
         waiting: The scopes of calls that wait for something other than a response. Closing the
             client cancels them.
@@ -51,6 +53,7 @@ class OpenState:
     limiter: Limiter
     rate_limiter: RateLimiter
     budget: RetryBudget
+    observers: Observers | None = None
     is_closed: bool = False
     waiting: set[anyio.CancelScope] = attrs.field(factory=set)
     calls: int = 0
@@ -68,6 +71,7 @@ class OpenState:
         max_response_size: int,
         server_clock: ServerClock,
         rate_limit: float | None = None,
+        observers: Observers | None = None,
     ) -> Self:
         """Return the state of a client that was opened in the running event loop.
 
@@ -79,6 +83,7 @@ class OpenState:
             max_response_size: The largest page of a list that is read, in bytes.
             server_clock: Learns the server's time from each response.
             rate_limit: The maximum number of requests per second. Default: no maximum.
+            observers: Receive the steps of each call. Default: none.
         """
         find_loop, now = loop_finder(), clock()
         return cls(
@@ -94,6 +99,7 @@ class OpenState:
             limiter=(AsyncioLimiter if is_asyncio() else TrioLimiter)(max_connections),
             rate_limiter=RateLimiter(now, rate_limit),
             budget=RetryBudget(),
+            observers=observers,
         )
 
     def check_open(self) -> None:

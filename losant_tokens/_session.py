@@ -22,6 +22,7 @@ from losant_tokens._credential import Credential
 from losant_tokens._custom_operation import JsonBody
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._list_changes import Changes
+from losant_tokens._observers import Observers
 from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._pagination import ReadAhead
@@ -59,6 +60,7 @@ class Session:
         max_connections: The maximum number of requests in flight.
         max_response_size: The largest page of a list that is read, in bytes.
         rate_limit: The maximum number of requests per second, or `None`.
+        observers: Receive the steps of each call, or `None` if there are none.
         changes: Counts the changes that this client makes to its lists.
         reads_ahead: The pages that are being read ahead.
     """
@@ -70,6 +72,7 @@ class Session:
     max_connections: int
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
     rate_limit: float | None = None
+    observers: Observers | None = attrs.field(default=None, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     reads_ahead: set[ReadAhead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
@@ -140,6 +143,7 @@ class Session:
             max_response_size=self.max_response_size,
             server_clock=self.server_clock,
             rate_limit=self.rate_limit,
+            observers=self.observers,
         )
         if self._is_closed:
             await self.close()

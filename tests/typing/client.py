@@ -39,7 +39,10 @@ from losant_tokens import (
     PublishedScope,
     RawClient,
     RawResponse,
+    RequestEvent,
     RequestOptions,
+    ResponseEvent,
+    RetryEvent,
     RetryPolicy,
     Scope,
     Secret,
@@ -54,6 +57,7 @@ from losant_tokens import (
     aiohttp_transport,
     can_create_tokens,
     environment_proxy,
+    errors,
     httpx_transport,
     parse_duration,
     published_scopes,
@@ -224,6 +228,18 @@ def tokens_that_change() -> None:
     client.use_token(Secret("t"), allow_other_account=True)
     client.use_token(text_source)  # type: ignore[arg-type]
     AsyncClient(lambda: "t")  # type: ignore[arg-type, return-value]
+
+
+def hooks(request: RequestEvent, response: ResponseEvent, retry: RetryEvent) -> None:
+    assert_type(request.call_id, int)
+    assert_type(request.path_template, str)
+    assert_type(response.status_code, int | None)
+    assert_type(response.error, errors.LosantError | None)
+    assert_type(response.elapsed, float)
+    assert_type(retry.error, errors.LosantError)
+    assert_type(retry.delay, float)
+    AsyncClient(on_request=print, on_response=print, on_retry=lambda event: event.delay)
+    AsyncClient(on_retry=lambda event: event.elapsed)  # type: ignore[attr-defined]
 
 
 async def opened_client() -> None:

@@ -463,7 +463,7 @@ async def test_retries_are_logged(
     assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
         ("losant_tokens", "WARNING", "userApiToken.get: 503, attempt 2 of 3 in 0.0 s"),
         ("losant_tokens", "WARNING", "userApiToken.get: not connected, attempt 3 of 3 in 0.0 s"),
-        ("losant_tokens", "WARNING", "userApiToken.get: 429, attempt 4 in 0.0 s"),
+        ("losant_tokens", "WARNING", "userApiToken.get: 429, attempt 4 in 0.5 s"),
     ]
     assert capfd.readouterr() == ("", "")
 
