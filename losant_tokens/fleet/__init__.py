@@ -26,6 +26,7 @@ from losant_tokens.fleet._errors import (
     WorkerRefused,
 )
 from losant_tokens.fleet._fleet import Fleet
+from losant_tokens.fleet._lease import LeaseLost
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -49,6 +50,7 @@ __all__ = [
     "Fleet",
     "FleetClient",
     "FleetError",
+    "LeaseLost",
     "Phase",
     "PlanSummary",
     "Run",

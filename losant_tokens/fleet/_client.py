@@ -18,6 +18,7 @@ from losant_tokens.errors import ClientStateError, ValidationError
 from losant_tokens.fleet import _states as states
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._errors import FleetError
+from losant_tokens.fleet._records import Record
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -36,6 +37,36 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 200  # runs
 _INTERVAL: Final = 0.5  # seconds between two looks at a run
+
+
+def start_run(store: "Store", account: str, cleanup: str, *, by: str, key: str | None) -> Record:
+    """Add a run to the store, or return the one that was added with the same key.
+
+    Args:
+        store: The store.
+        account: The name of the account.
+        cleanup: The name of the clean-up.
+        by: The person or the schedule that starts the run.
+        key: A name for the occasion; `None` if each call starts a run.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    now = datetime.now(UTC)
+    run = Run(
+        id=secrets.token_hex(6),
+        state="planning",
+        account=account,
+        cleanup=cleanup,
+        requested_by=by,
+        requested_at=now,
+        changed_at=now,
+    )
+    occasion = None
+    if key is not None:
+        text = f"{key}\n{account}\n{cleanup}"
+        occasion = hashlib.sha256(text.encode()).hexdigest()
+    return store.add(states.start(run), occasion)
 
 
 class FleetClient:
@@ -121,21 +152,9 @@ class FleetClient:
         check_name(account)
         for name, value in (("cleanup", cleanup), ("by", by)):
             validators.check_argument(validators.string(min_length=1), "plan", name, value)
-        now = datetime.now(UTC)
-        run = Run(
-            id=secrets.token_hex(6),
-            state="planning",
-            account=account,
-            cleanup=cleanup,
-            requested_by=by,
-            requested_at=now,
-            changed_at=now,
+        record = await to_thread.run_sync(
+            partial(start_run, self._store, account, cleanup, by=by, key=key)
         )
-        occasion = None
-        if key is not None:
-            text = f"{key}\n{account}\n{cleanup}"
-            occasion = hashlib.sha256(text.encode()).hexdigest()
-        record = await to_thread.run_sync(self._store.add, states.start(run), occasion)
         return record.run
 
     async def runs(

@@ -7,7 +7,8 @@
         ├── StoreError         the store cannot be reached, or was made by a newer release
         ├── RunNotFound        there is no such run
         ├── DecisionRefused    the state of the run does not allow the decision
-        └── WorkerRefused      a worker cannot start
+        ├── WorkerRefused      a worker cannot start
+        └── LeaseLost          another worker does the work of this one now
 """
 
 from typing import TYPE_CHECKING

@@ -14,13 +14,16 @@ from anyio import to_thread
 from losant_tokens import _validators as validators
 from losant_tokens import jobs
 from losant_tokens.accounts import Account
-from losant_tokens.fleet._client import FleetClient
+from losant_tokens.fleet._client import FleetClient, start_run
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.policy import Policy
 
 RETRY_FOR: Final = timedelta(hours=24)
 CONCURRENCY: Final = 4
+SCHEDULE: Final = "schedule"
+"""The name that starts the runs of schedules."""
+
 _INTERVAL: Final = 1.0  # seconds between two looks for tasks
 _STOP_WITHIN: Final = 60  # seconds, for the requests in flight
 
@@ -121,6 +124,10 @@ class Fleet:
         from losant_tokens.fleet._engine import Engine, EngineClient  # noqa: PLC0415 -- 1 second
         from losant_tokens.fleet._membership import Membership  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._runner import Runner  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._schedules import (  # noqa: PLC0415 -- only workers need it
+            Scheduler,
+            schedules_of,
+        )
         from losant_tokens.fleet._store import Store  # noqa: PLC0415 -- takes a second
 
         database = Database(self._place)
@@ -132,7 +139,23 @@ class Fleet:
             stack.push_async_callback(_in_thread, client.close)
             await to_thread.run_sync(client.open)
             await to_thread.run_sync(store.create_tables)
-            member = Membership(self._place.url, self._place.folder, client, worker_id=name)
+            scheduler = Scheduler(
+                schedules_of(self.policies.cleanups, self.accounts),
+                lambda schedule, tick: start_run(
+                    store,
+                    schedule.account,
+                    schedule.cleanup,
+                    by=SCHEDULE,
+                    key=f"schedule {tick.isoformat()}",
+                ),
+            )
+            member = Membership(
+                self._place.url,
+                self._place.folder,
+                client,
+                worker_id=name,
+                on_round=scheduler.run,
+            )
             await stack.enter_async_context(member)
             runner = Runner(
                 store=store,

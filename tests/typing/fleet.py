@@ -14,7 +14,10 @@ async def work() -> None:
     app.policies = policy.load("policy.toml")
     assert_type(app.store, str)
     assert_type(app.path, Path | None)
-    await app.work(name="alpha", concurrency=2)
+    try:
+        await app.work(name="alpha", concurrency=2)
+    except fleet.LeaseLost as error:
+        assert_type(str(error), str)
 
 
 async def decide(app: fleet.Fleet) -> None:
