@@ -71,6 +71,23 @@ class PageOptions(ListOptions, total=False):
     page: int
 
 
+class SnapshotOptions(RequestOptions, total=False):
+    """The options of a snapshot of all tokens. Each of its requests has those of `RequestOptions`.
+
+    A snapshot has no filter: a token that is renamed while the list is read would enter or leave a
+    filtered list at any place, so that no proof could hold.
+
+    Keys:
+        per_page: The number of tokens on a page. It is halved if a page is too large.
+            Default: 1,000.
+        max_tokens: The maximum number of tokens. They take about 2.3 KB of memory each.
+            Default: 100,000.
+    """
+
+    per_page: int
+    max_tokens: int
+
+
 class OauthListOptions(RequestOptions, total=False):
     """The options of a list of OAuth tokens: see `ListOptions`."""
 

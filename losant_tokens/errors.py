@@ -14,6 +14,7 @@
     │   ├── ConnectFailed           the request was not sent
     │   │   └── ConfigurationError  no request can be sent until a setting is changed
     │   └── RequestTimeout          no response in time
+    ├── IncompleteListing           a snapshot that may lack tokens
     ├── ResponseError               a success or a redirect that cannot come from the API
     │   └── ResponseTooLarge        a page of a list larger than `max_response_size`
     └── StatusError                 an error status, from the API if `is_from_api`
@@ -44,6 +45,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "Forbidden",
+    "IncompleteListing",
     "IssuerMismatch",
     "LosantError",
     "NotFound",
@@ -221,6 +223,27 @@ class ResponseError(LosantError):
         self.token_id = token_id
         self.headers = headers or {}
         self.request_id = request_id
+
+
+class IncompleteListing(LosantError):
+    """A snapshot could not prove that it has all tokens, so it returns none.
+
+    Take it again when fewer tokens are created and deleted. `iter` returns the tokens that it
+    finds, without a proof.
+
+    Attributes:
+        operation: The operation that reads the list, by its name in the API: `userApiTokens.get`.
+        listed: The number of different tokens in the last listing.
+        problems: Why tokens may be missing, one phrase for each reason.
+    """
+
+    def __init__(
+        self, message: str, *, operation: str = "", listed: int = 0, problems: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.listed = listed
+        self.problems = tuple(problems)
 
 
 class ResponseTooLarge(ResponseError):

@@ -4,18 +4,25 @@ The methods of the resources have the API's own names for operations and argumen
 All of them take the keyword options of `RequestOptions`, and can raise any `LosantError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import partial
+from itertools import chain, repeat
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from losant_tokens import _validators as validators
-from losant_tokens._call_options import ListOptions, PageOptions, list_query, split
+from losant_tokens._call_options import (
+    ListOptions,
+    PageOptions,
+    SnapshotOptions,
+    list_query,
+    split,
+)
 from losant_tokens._operations import Operation
 from losant_tokens._pagination import Listing
 from losant_tokens._session import Session
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import IncompleteListing, ValidationError
 
 R = TypeVar("R")
 
@@ -25,6 +32,9 @@ _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 PAGE_SIZE = 1000
 """The default number of tokens on a page of `iter`, as in the official command line."""
+
+MAX_TOKENS = 100_000
+"""The default maximum number of tokens in a snapshot, which take about 230 MB."""
 
 
 class Resource:
@@ -95,6 +105,67 @@ class Resource:
         query = list_query(operation, parameters)
         fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
         return self._listing(operation, ids, query, per_page, others, fields)
+
+    async def _snapshot(
+        self,
+        operation: Operation[Any],
+        options: Mapping[str, Any],
+        ids: Mapping[str, str] = _NO_IDS,
+    ) -> list[Any]:
+        """Return all tokens of a list, and prove that none is missing.
+
+        Args:
+            operation: The operation that reads the list.
+            options: The options of the caller, see `SnapshotOptions`.
+            ids: The ids in the path.
+
+        Raises:
+            TypeError: There is no such option.
+            ValidationError: An option is invalid. Nothing was sent.
+            IncompleteListing: The list kept changing, contradicts itself, or is too long.
+        """
+        # Imported here, because few programs take a snapshot.
+        from losant_tokens._complete_listing.listing import list_all  # noqa: PLC0415
+        from losant_tokens._complete_listing.page_cursor import Token  # noqa: PLC0415
+        from losant_tokens._complete_listing.page_reader import PageRequest  # noqa: PLC0415
+
+        parameters, others = split(operation, options, SnapshotOptions)
+        per_page = parameters.get("per_page", PAGE_SIZE)
+        max_tokens = parameters.get("max_tokens", MAX_TOKENS)
+        for name, value in (("per_page", per_page), ("max_tokens", max_tokens)):
+            validators.check_argument(validators.integer(minimum=1), operation.name, name, value)
+        calls = chain([self._call], repeat(self._session.call_for_next_page))
+        tokens: list[Token] = []
+
+        async def read(**page: Unpack[PageRequest]) -> Any:
+            return await next(calls)(operation, ids, list_query(operation, page), **others)
+
+        async def receive(found: Sequence[Token]) -> None:
+            tokens.extend(found)
+            if len(tokens) > max_tokens:
+                problem = f"there are more than {max_tokens:,}"
+                raise IncompleteListing(
+                    f"{operation}: the tokens were not listed, because {problem}. Raise max_tokens "
+                    f"if there is enough memory, or use iter().",
+                    operation=operation.name,
+                    listed=len(tokens),
+                    problems=[problem],
+                )
+
+        async def restart() -> None:
+            tokens.clear()
+
+        result = await list_all(read, operation.name, per_page, receive, restart)
+        if not result.is_complete:
+            raise IncompleteListing(
+                f"{operation}: tokens may be missing: {', '.join(result.problems)} "
+                f"(the last listing has {result.listed:,}). Call snapshot() again later, or use "
+                f"iter() if a token may be missing.",
+                operation=operation.name,
+                listed=result.listed,
+                problems=result.problems,
+            )
+        return tokens
 
     def _listing(
         self,

@@ -139,6 +139,15 @@ async def tokens_of_any_owner(client: AsyncClient) -> None:
     assert_type(await tokens.count(), int | None)
 
 
+async def snapshots(client: AsyncClient) -> None:
+    assert_type(await client.user_api_tokens.snapshot(per_page=10, timeout=5.0), list[ApiToken])
+    assert_type(await client.user_oauth_tokens.snapshot(), list[UserOauthToken])
+    assert_type(await client.application_api_tokens.snapshot(ID, max_tokens=5), list[ApiToken])
+    assert_type(await client.instance_api_tokens.snapshot(ID), list[ApiToken])
+    assert_type(await client.tokens("user").snapshot(), list[ApiToken | UserOauthToken])
+    await client.user_api_tokens.snapshot(filter="ci-*")  # type: ignore[call-arg]
+
+
 async def raw_responses(client: AsyncClient) -> None:
     raw = client.with_raw_response
     assert_type(raw, RawClient)

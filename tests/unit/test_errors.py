@@ -10,6 +10,8 @@ from losant_tokens import errors
 
 TREE: dict[str, tuple[type, ...]] = {
     "LosantError": (Exception,),
+    "AccountError": (errors.LosantError,),
+    "TokenUnavailable": (errors.AccountError,),
     "ClientStateError": (errors.LosantError,),
     "ValidationError": (errors.LosantError, ValueError),
     "ScopeError": (errors.LosantError,),
@@ -19,6 +21,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "ConnectFailed": (errors.TransportError,),
     "ConfigurationError": (errors.ConnectFailed,),
     "RequestTimeout": (errors.TransportError,),
+    "IncompleteListing": (errors.LosantError,),
     "ResponseError": (errors.LosantError,),
     "ResponseTooLarge": (errors.ResponseError,),
     "StatusError": (errors.LosantError,),
@@ -114,6 +117,11 @@ FULL = [
     ),
     (errors.ConfigurationError("no"), {"operation": "", "ambiguous": False}),
     (errors.RequestTimeout("no"), {"operation": "", "ambiguous": True}),
+    (errors.IncompleteListing("no"), {"operation": "", "listed": 0, "problems": ()}),
+    (
+        errors.IncompleteListing("no", operation="a.get", listed=2, problems=iter(["b"])),
+        {"operation": "a.get", "listed": 2, "problems": ("b",)},
+    ),
     (
         errors.ResponseError("no"),
         {

@@ -19,6 +19,7 @@ from losant_tokens import (
     ApiToken,
     ApiTokenPatch,
     ApiTokenPost,
+    ApiTokens,
     AsyncClient,
     Listing,
     RetryPolicy,
@@ -685,3 +686,32 @@ async def test_the_lists_of_other_owners(owner: str, fake_losant: FakeLosant) ->
         )
         names = [t.name async for t in listing]
     assert [f"ci-{number:02}" for number in (11, 9, 7, 5, 3, 1)] == names
+
+
+# --- What can be seen --------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_lost_and_doubled_items_are_reported(data: st.DataObject) -> None:
+    """A lost or doubled item is reported unless as many items were created as deleted at once."""
+    existing = [*range(0, 100 * data.draw(st.integers(1, 12)), 100)]
+    stable, listed, was_balanced = set(existing), [], False
+    progress = _pagination.ListingProgress("userApiTokens.get", 3)
+    has_more = True
+    while has_more:
+        start = 3 * progress.page
+        items = tuple(ApiToken(id=f"{number:024x}") for number in existing[start : start + 3])
+        page = ApiTokens(items=items, total_count=len(existing), per_page=3, page=progress.page)
+        try:
+            found, has_more = progress.record_page(page)
+        except errors.ResponseError:
+            return  # an error is a report as well
+        listed += [int(item.id, 16) for item in found]
+        deleted = data.draw(st.sets(st.sampled_from(existing), max_size=2)) if existing else set()
+        created = data.draw(st.sets(st.integers(0, 1200), max_size=2)) - {*existing, *listed}
+        if has_more:
+            was_balanced |= len(deleted) == len(created) > 0
+            stable -= deleted
+            existing = sorted({*existing, *created} - deleted)
+    is_wrong = not stable <= set(listed) or len(listed) != len(set(listed))
+    assert not is_wrong or was_balanced or progress.problems
