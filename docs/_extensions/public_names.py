@@ -205,7 +205,7 @@ def without_private_types(text: str | None) -> str | None:
     if text is None:
         return None
     for private, public in SHOWN_AS.items():
-        text = re.sub(rf"~?(losant_tokens\._\w+\.)?\b{private}\b", public, text)
+        text = re.sub(rf"~?(losant_tokens(\.\w+)*\.)?\b{private}\b", public, text)
     # NOTHING is attrs's word for a default that is computed. A function has no readable default,
     # and Sphinx cannot parse an empty read-only mapping.
     return re.sub(r"= (NOTHING|<function [^>]+>|mappingproxy\(\{\}\))", "= ...", text)
