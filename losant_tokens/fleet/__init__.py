@@ -18,6 +18,7 @@ Example::
 """
 
 from losant_tokens.fleet._client import FleetClient
+from losant_tokens.fleet._doctor_checks import Diagnosis, Problem
 from losant_tokens.fleet._errors import (
     DecisionRefused,
     FleetError,
@@ -40,6 +41,7 @@ from losant_tokens.fleet._types import (
     RunState,
     Work,
 )
+from losant_tokens.fleet._worker import Worker, WorkerState
 
 __all__ = [
     "FINAL_STATES",
@@ -47,12 +49,14 @@ __all__ = [
     "Decision",
     "DecisionKind",
     "DecisionRefused",
+    "Diagnosis",
     "Fleet",
     "FleetClient",
     "FleetError",
     "LeaseLost",
     "Phase",
     "PlanSummary",
+    "Problem",
     "Run",
     "RunNotFound",
     "RunReport",
@@ -60,5 +64,7 @@ __all__ = [
     "RunState",
     "StoreError",
     "Work",
+    "Worker",
     "WorkerRefused",
+    "WorkerState",
 ]

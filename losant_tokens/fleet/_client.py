@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from losant_tokens.fleet._engine import EngineClient
     from losant_tokens.fleet._store import Store
 
+_NOT_OPEN: Final = "This client of a fleet is not open. Open it with `async with`."
 _PAGE: Final = 200  # runs
 _INTERVAL: Final = 0.5  # seconds between two looks at a run
 
@@ -113,8 +114,14 @@ class FleetClient:
     @property
     def _store(self) -> "Store":
         if self._opened is None:
-            raise ClientStateError("This client of a fleet is not open. Open it with `async with`.")
+            raise ClientStateError(_NOT_OPEN)
         return self._opened[0]
+
+    @property
+    def _engine(self) -> "EngineClient":
+        if self._opened is None:
+            raise ClientStateError(_NOT_OPEN)
+        return self._opened[1]
 
     async def __aexit__(
         self,
@@ -156,6 +163,15 @@ class FleetClient:
             partial(start_run, self._store, account, cleanup, by=by, key=key)
         )
         return record.run
+
+    async def pending(self) -> Mapping[str, int]:
+        """Return the number of phases in progress, by the ids of their workers.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        found = await to_thread.run_sync(self._engine.pending)
+        return {worker: len(tasks) for worker, tasks in found.items()}
 
     async def runs(
         self,

@@ -9,8 +9,8 @@ from typing import Final
 from attrs import field, frozen
 
 from losant_tokens.fleet._lease import Timing
-from losant_tokens.fleet._types import Run
-from losant_tokens.fleet._workers import Worker
+from losant_tokens.fleet._types import RUN_STATES, Run
+from losant_tokens.fleet._worker import Worker
 from losant_tokens.policy import Severity
 
 EXPIRES_SOON: Final = timedelta(days=14)
@@ -41,6 +41,26 @@ class Problem:
     subject: str
     message: str
     remedy: str
+
+
+@frozen(kw_only=True)
+class Diagnosis:
+    """The result of a check of a fleet.
+
+    Attributes:
+        at: The time of the check, by the clock of this machine.
+        problems: The problems, the most serious first.
+        workers: The workers, also those that ended in the last days.
+    """
+
+    at: datetime
+    problems: tuple[Problem, ...]
+    workers: tuple[Worker, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether no problem has the severity `HIGH` or `CRITICAL`."""
+        return all(one.severity < Severity.HIGH for one in self.problems)
 
 
 @frozen(kw_only=True)
@@ -102,6 +122,15 @@ def find_problems(facts: Facts) -> tuple[Problem, ...]:
     """
     found = (problem for check in _CHECKS for problem in check(facts))
     return tuple(sorted(found, key=lambda one: one.severity, reverse=True))
+
+
+def find_account_problems(facts: Facts) -> tuple[Problem, ...]:
+    """Return the problems of the accounts alone, which need no store.
+
+    Args:
+        facts: The facts.
+    """
+    return (*_unresolved(facts), *_credentials(facts))
 
 
 def unreachable(problem: str) -> Problem:
@@ -361,6 +390,9 @@ def _credentials(facts: Facts) -> Iterator[Problem]:
             remedy="Put a valid token in its place, on each machine that has a worker.",
         )
 
+
+WATCHED_STATES: Final = tuple(state for state in RUN_STATES if state in _RUN_CHECKS)
+"""The states of the runs that the checks need."""
 
 _CHECKS: Final = (
     _no_worker,

@@ -16,6 +16,7 @@ from losant_tokens import jobs
 from losant_tokens.accounts import Account
 from losant_tokens.fleet._client import FleetClient, start_run
 from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._doctor_checks import Diagnosis
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.policy import Policy
 
@@ -82,6 +83,21 @@ class Fleet:
         The store is created if it does not exist.
         """
         return FleetClient(self._place)
+
+    async def diagnose(self) -> Diagnosis:
+        """Return the problems of the fleet: dead workers, stuck runs, wrong clocks and more.
+
+        It reads the tokens of `accounts` that a clean-up of `policies` applies to, as a worker on
+        this machine would, to find those that are missing or expire soon. It sends no request to
+        the API. A store that cannot be reached is one of the problems.
+
+        Raises:
+            FleetError: The extra `[fleet]` is not installed.
+        """
+        from losant_tokens.fleet._doctor import diagnose  # noqa: PLC0415 -- only few need it
+
+        cleanups = () if self.policies is None else self.policies.cleanups
+        return await diagnose(self._place, self.accounts, cleanups)
 
     async def work(
         self,

@@ -28,8 +28,9 @@ from losant_tokens.fleet._lease import (
     read_clocks,
 )
 from losant_tokens.fleet._watchdog import Watchdog, WorkQueue, give_on
+from losant_tokens.fleet._worker import Boot, Worker
 from losant_tokens.fleet._worker_id import Identity, lock_database
-from losant_tokens.fleet._workers import Boot, Worker, WorkerTable
+from losant_tokens.fleet._workers import WorkerTable
 
 _log = logging.getLogger("losant_tokens")
 

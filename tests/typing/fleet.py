@@ -1,5 +1,6 @@
 """The types of fleets."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import assert_type
@@ -43,3 +44,17 @@ def read(run: Run) -> None:
     assert_type(run.approval, Decision | None)
     assert_type(run.work["apply"], Work)
     assert_type(run.sweep_due_at, datetime | None)
+
+
+async def check(app: fleet.Fleet) -> None:
+    diagnosis = await app.diagnose()
+    assert_type(diagnosis, fleet.Diagnosis)
+    assert_type(diagnosis.is_healthy, bool)
+    for problem in diagnosis.problems:
+        assert_type(problem, fleet.Problem)
+        assert_type(problem.severity, policy.Severity)
+    for worker in diagnosis.workers:
+        assert_type(worker, fleet.Worker)
+        assert_type(worker.state, fleet.WorkerState)
+    async with app.client() as client:
+        assert_type(await client.pending(), Mapping[str, int])
