@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
@@ -18,7 +19,7 @@ from losant_tokens.errors import ClientStateError, ValidationError
 from losant_tokens.fleet import _states as states
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._errors import FleetError
-from losant_tokens.fleet._records import Record
+from losant_tokens.fleet._records import Record, task_id
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -437,7 +438,15 @@ class FleetClient:
             lambda record: states.decide(record, decision, digest=digest),
         )
         assert record is not None  # noqa: S101 -- a decision is made or refused
+        if before.run.state == "quarantined" and record.attempt != before.attempt:
+            await to_thread.run_sync(self._cancel_sweep, before)
         return record.run
+
+    def _cancel_sweep(self, before: Record) -> None:
+        """Remove the delayed task from the queue. It is stale, so it would do nothing."""
+        assert self._opened is not None  # noqa: S101 -- the run was changed
+        with suppress(FleetError):
+            self._opened[1].cancel(task_id(before.run.id, "sweep", before.attempt))
 
     def _report(self, prefix: str) -> RunReport:
         run = self._store.find(prefix).record.run

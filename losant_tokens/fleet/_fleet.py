@@ -4,9 +4,9 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, TypeVarTuple
+from typing import TYPE_CHECKING, Final, TypeVarTuple
 
 import anyio
 from anyio import to_thread
@@ -20,6 +20,9 @@ from losant_tokens.fleet._doctor_checks import Diagnosis
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.policy import Policy
 
+if TYPE_CHECKING:
+    from losant_tokens.fleet._workers import WorkerTable
+
 RETRY_FOR: Final = timedelta(hours=24)
 CONCURRENCY: Final = 4
 SCHEDULE: Final = "schedule"
@@ -27,7 +30,6 @@ SCHEDULE: Final = "schedule"
 
 _INTERVAL: Final = 1.0  # seconds between two looks for tasks
 _STOP_WITHIN: Final = 60  # seconds, for the requests in flight
-
 Ts = TypeVarTuple("Ts")
 
 
@@ -139,6 +141,7 @@ class Fleet:
             )
         from losant_tokens.fleet._engine import Engine, EngineClient  # noqa: PLC0415 -- 1 second
         from losant_tokens.fleet._membership import Membership  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._rescue import Rescue  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._runner import Runner  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._schedules import (  # noqa: PLC0415 -- only workers need it
             Scheduler,
@@ -165,12 +168,18 @@ class Fleet:
                     key=f"schedule {tick.isoformat()}",
                 ),
             )
+            rescue = Rescue(store, client.ended)
+
+            def on_round(table: "WorkerTable", now: datetime) -> None:
+                scheduler.run(table, now)
+                rescue.look_if_due()
+
             member = Membership(
                 self._place.url,
                 self._place.folder,
                 client,
                 worker_id=name,
-                on_round=scheduler.run,
+                on_round=on_round,
             )
             await stack.enter_async_context(member)
             runner = Runner(

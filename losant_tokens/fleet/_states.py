@@ -40,6 +40,16 @@ _STARTS: Final[Mapping[Phase, tuple[RunState, ...]]] = {
 }
 """The states in which a worker may begin or continue a phase."""
 
+WORKING: Final[tuple[RunState, ...]] = (
+    "planning",
+    "approved",
+    "applying",
+    "quarantined",
+    "sweeping",
+    "restoring",
+)
+"""The states in which a run has a task."""
+
 _CANCELLABLE: Final[tuple[RunState, ...]] = (
     "planning",
     "waiting",
@@ -389,6 +399,16 @@ def postponed(record: Record, due_at: datetime, *, now: datetime) -> Next:
 def released(record: Record, *, now: datetime) -> Next:
     """Return a run that a worker gives back unfinished, because the worker stops."""
     return _enqueued(record.evolve(now=now), record.run.phase)
+
+
+def next_phase(record: Record) -> Phase:
+    """Return the phase of the task of a run in one of the states `WORKING`."""
+    return "sweep" if record.run.state == "quarantined" else record.run.phase
+
+
+def rescued(record: Record, *, now: datetime) -> Next:
+    """Return a run whose task is gone, with another one."""
+    return _enqueued(record.evolve(now=now), next_phase(record))
 
 
 def troubled(record: Record, reason: str, *, retry_for: timedelta, now: datetime) -> Next:

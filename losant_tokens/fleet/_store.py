@@ -8,7 +8,7 @@ of a chunk are stored once each, whatever the number of attempts, and never pass
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -36,6 +36,7 @@ _RUNS = sa.Table(
     sa.Column("cleanup", sa.Text, nullable=False),
     sa.Column("requested_at", sa.Float(53), nullable=False),
     sa.Column("approve_by", sa.Float(53)),
+    sa.Column("sweep_due_at", sa.Float(53)),
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("record", sa.Text, nullable=False),
@@ -108,12 +109,14 @@ class Query:
         account: Only runs for this account.
         cleanup: Only runs of this clean-up.
         since: Only runs that were started at this time or later.
+        due_before: Only runs without a time for their sweep, or with an earlier one.
     """
 
     states: tuple[RunState, ...] = ()
     account: str | None = None
     cleanup: str | None = None
     since: datetime | None = None
+    due_before: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -160,6 +163,23 @@ class Store:
             return self._database.now(connection)
 
     # --- Runs ----------------------------------------------------------------------------------
+
+    def each(self, query: Query, *, now: datetime) -> Iterator[Record]:
+        """Return runs, the newest first, one page after the other.
+
+        Args:
+            query: The runs to return.
+            now: The time, which decides which plans have expired.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        position: tuple[float, str] | None = None
+        while True:
+            found, position = self.page(query, position, now=now)
+            yield from found
+            if position is None:
+                return
 
     def add(self, following: Next, occasion: str | None) -> Record:
         """Add a run, or return the one of the same occasion.
@@ -475,6 +495,7 @@ def _columns(record: Record) -> dict[str, Any]:
         "cleanup": run.cleanup,
         "requested_at": run.requested_at.timestamp(),
         "approve_by": None if run.approve_by is None else run.approve_by.timestamp(),
+        "sweep_due_at": None if run.sweep_due_at is None else run.sweep_due_at.timestamp(),
         "owner": record.owner,
         "record": records.to_json(record),
     }
@@ -499,7 +520,10 @@ def _conditions(query: Query, now: datetime) -> list[sa.ColumnElement[bool]]:
     if query.cleanup is not None:
         found.append(_RUNS.c.cleanup == query.cleanup)
     if query.since is not None:
-        found.append(_RUNS.c.requested_at >= query.since.astimezone(UTC).timestamp())
+        found.append(_RUNS.c.requested_at >= query.since.timestamp())
+    if query.due_before is not None:
+        due_at = _RUNS.c.sweep_due_at
+        found.append(sa.or_(due_at.is_(None), due_at < query.due_before.timestamp()))
     return found
 
 

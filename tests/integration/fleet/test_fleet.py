@@ -6,9 +6,12 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
-from losant_tokens.fleet import DecisionRefused
+from losant_tokens.fleet import DecisionRefused, FleetError
+from losant_tokens.jobs import PlanRefused
+from losant_tokens.policy import Approval
 from tests.support.fleet_accounts import FleetAccount, fleet_accounts, problems
 from tests.support.fleets import make_fleet, working
 
@@ -82,3 +85,102 @@ def _check_file(path: Path, pair: tuple[FleetAccount, ...]) -> None:
     secrets = [account.token for account in pair]
     assert "acme" in dump
     assert [secret for secret in secrets if secret in dump] == []
+
+
+async def test_failures_and_decisions(
+    pair: tuple[FleetAccount, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing token is retried, an altered or expired plan refused, and a retry continues."""
+    acme, globex = pair
+    app = make_fleet(pair, tmp_path, monkeypatch, grace=None, approve_within=timedelta(hours=1))
+    app.retry_for = timedelta(0)
+    async with working(app) as client:
+        # Nobody has put the token of the account where the configuration says.
+        monkeypatch.delenv(acme.variable)
+        run = await client.plan("acme", "old-ci", by="ada")
+        failed = await client.wait(run.id)
+        monkeypatch.setenv(acme.variable, acme.token)
+        await client.retry(run.id, by="ada")
+        waiting = await client.wait(run.id, state="waiting")
+        with pytest.raises(DecisionRefused, match="its plan is"):
+            await client.approve(run.id, by="ada", digest="sha256:" + "0" * 64)
+
+        # The tokens of the other account are deactivated, because its plan is not altered.
+        other = await client.plan("globex", "old-ci", by="ada")
+        await client.wait(other.id, state="waiting")
+        assert app.path is not None
+        with closing(sqlite3.connect(app.path)) as connection, connection:
+            connection.execute(
+                "update fleet_plans set document = replace(document, '-00003', '-00004') "
+                "where run = ?",
+                (run.id,),
+            )
+        await client.approve(run.id, by="ada")
+        await client.approve(other.id, by="ada")
+        altered = await client.wait(run.id, state="failed")
+        done = await client.wait(other.id, state="done")
+        with pytest.raises(PlanRefused, match="altered"):
+            await client.document(run.id)
+        cancelled = await client.cancel(run.id, by="ada", reason="somebody edited the store")
+        await client.restore(other.id, by="ada")
+        restored = await client.wait(other.id, state="restored")
+
+    assert (failed.state, failed.phase) == ("failed", "plan")
+    assert "acme" in failed.reason
+    assert acme.token not in failed.reason
+    assert waiting.work["plan"].attempts == 2
+    assert "altered" in altered.reason
+    assert [one.kind for one in cancelled.decisions] == ["retry", "approve", "cancel"]
+    assert (done.plan.grace, done.sweep_due_at) == (None, None)
+    assert restored.outcomes("restore") == {"done": 12}
+    assert problems(acme, []) == []
+    assert problems(globex, ["deactivate", "activate"]) == []
+
+
+async def test_worker_that_stops_and_cancelled_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stops gives its run back, the next one continues it until it is cancelled."""
+    with fleet_accounts("acme", stale=250, latency=0.02) as found:
+        (acme,) = found
+        app = make_fleet(found, tmp_path, monkeypatch)
+        async with working(app, "w1") as client:
+            run = await client.plan("acme", "old-ci", by="ada")
+            await client.wait(run.id, state="waiting")
+            await client.approve(run.id, by="ada")
+            await anyio.to_thread.run_sync(acme.app.wait_for, "PATCH", 20)
+        count = len(acme.changes)
+        async with working(app, "w2") as client:
+            await anyio.to_thread.run_sync(acme.app.wait_for, "PATCH", 120)
+            await client.cancel(run.id, by="ada")
+            await client.restore(run.id, by="ada")
+            restored = await client.wait(run.id, state="restored")
+            report = await client.report(run.id)
+
+    deactivated = {one.id for one in report.results if one.phase == "apply"}
+    expected = {token: ["deactivate", "activate"] for token in acme.changes}
+    assert 20 <= count < 100
+    assert restored.work["apply"].worker == "w2"
+    assert restored.work["apply"].attempts == 2
+    assert deactivated == set(acme.changes)
+    assert problems(acme, expected) == []
+
+
+async def test_rules_approve_and_guards_refuse(
+    pair: tuple[FleetAccount, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule of the policy approves a small plan, and a guard refuses a large one."""
+    app = make_fleet(pair, tmp_path, monkeypatch, approval=Approval(auto_below=20))
+    async with working(app) as client:
+        run = await client.plan("acme", "old-ci", by="nightly")
+        approved = await client.wait(run.id, state="quarantined")
+    app = make_fleet(pair, tmp_path, monkeypatch, max_changes=5)
+    async with working(app) as client:
+        run = await client.plan("globex", "old-ci", by="nightly")
+        with pytest.raises(FleetError, match="is refused, and not waiting"):
+            await client.wait(run.id, state="waiting")
+        refused = await client.run(run.id[:6])
+
+    assert [one.by for one in approved.decisions] == ["policy: auto_below = 20"]
+    assert "max_changes" in refused.reason
+    assert problems(pair[1], []) == []
