@@ -18,7 +18,7 @@ of the response. A `ContentProblem` names the place and the problem, but never t
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType, UnionType
@@ -33,16 +33,12 @@ from losant_tokens import _models as models
 from losant_tokens import _payloads as payloads
 from losant_tokens._json_parser import MAX_VALUES, ContentProblem, parse, parse_in_steps
 from losant_tokens._secret import Secret
+from losant_tokens._wire import META, wire_names, write_datetime
 
 R = TypeVar("R")
 
-_SNAKE_ON_THE_WIRE = (payloads.OauthRequest, models.OauthDetails)
-
-
 _ITEMS = "items"
 _STEP = 100  # items of a list that are read between two checkpoints, in about a millisecond
-# Attributes that are not members of the JSON.
-_META = frozenset({"extra", "is_stated", "unreadable", "unreadable_items"})
 
 
 class Codec:
@@ -171,21 +167,6 @@ def make_converter() -> Converter:
     return converter
 
 
-def write_datetime(value: datetime) -> str:
-    """Return a datetime in the format of the API: `2016-06-13T04:00:00.000Z`.
-
-    A datetime outside the years 1 to 9999 in UTC keeps its own offset.
-
-    Args:
-        value: A datetime with a time zone.
-    """
-    try:
-        utc = (value - value.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]  # aware
-    except OverflowError:
-        return value.isoformat(timespec="milliseconds")
-    return f"{utc.isoformat(timespec='milliseconds')}Z"
-
-
 class UnreadableError(Exception):
     """A value does not fit the model. The error never holds the value.
 
@@ -286,9 +267,9 @@ def _present_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any
 
 def _model_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     """Return a reader of a model, in one step or, if that fails, member by member."""
-    names = {name: wire for name, wire in _wire_names(kind) if name not in _META}
+    names = {name: wire for name, wire in wire_names(kind) if name not in META}
     overrides: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
-    meta = _META & attrs.fields_dict(kind).keys()
+    meta = META & attrs.fields_dict(kind).keys()
     overrides |= {name: override(omit=True) for name in meta}
     read_at_once = make_dict_structure_fn(
         kind, converter, _cattrs_detailed_validation=False, **overrides
@@ -376,7 +357,7 @@ def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, A
     """Return a writer of a request body, which leaves out members that are `None`."""
     overrides: dict[str, Any] = {
         attribute.name: override(rename=wire, omit_if_default=attribute.default is None)
-        for attribute, (_, wire) in zip(attrs.fields(kind), _wire_names(kind), strict=True)
+        for attribute, (_, wire) in zip(attrs.fields(kind), wire_names(kind), strict=True)
     }
     if "extra" in overrides:
         overrides["extra"] = override(omit=True)
@@ -385,18 +366,6 @@ def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, A
 
 def _write_null(_: payloads.Never) -> None:
     return None
-
-
-def _wire_names(kind: Any) -> Iterator[tuple[str, str]]:
-    """Yield the attributes of a model, each with its name on the wire."""
-    for attribute in attrs.fields(kind):
-        as_it_is = attribute.name if kind in _SNAKE_ON_THE_WIRE else _camel(attribute.name)
-        yield attribute.name, attribute.metadata.get("wire", as_it_is)
-
-
-def _camel(snake: str) -> str:
-    first, *others = snake.split("_")
-    return first + "".join(map(str.capitalize, others))
 
 
 def _is_tuple(kind: Any) -> bool:

@@ -16,10 +16,10 @@ from urllib.parse import quote
 import attrs
 
 from losant_tokens import _validators as validators
-from losant_tokens._codec import write_datetime
 from losant_tokens._models import RESPONSE_MODELS, Success
 from losant_tokens._operations import JsonValue, Operation
 from losant_tokens._secret import Secret
+from losant_tokens._wire import write_datetime
 from losant_tokens.errors import ValidationError
 
 M = TypeVar("M")

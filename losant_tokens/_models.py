@@ -19,12 +19,13 @@ from attrs import field, frozen
 
 from losant_tokens import _validators as validators
 from losant_tokens._secret import Secret
+from losant_tokens._wire import SnakeCase, WireModel
 
 _NONE_UNREADABLE: Final[frozenset[str]] = frozenset()
 
 
 @frozen
-class ResourceRole:
+class ResourceRole(WireModel):
     """The role that a token has for one application or dashboard."""
 
     resource_id: str
@@ -33,7 +34,7 @@ class ResourceRole:
 
 
 @frozen
-class OrgRole:
+class OrgRole(WireModel):
     """The role that a user's token has in one organization (or in the `sandbox`)."""
 
     org_id: str
@@ -50,7 +51,7 @@ class OrgRole:
 # Without slots, attrs makes instances of a frozen class in two thirds of the time. A list of tokens
 # is read 9% faster (benchmark row "CPU to read 100,000 tokens").
 @frozen(kw_only=True, slots=False)
-class _Token:
+class _Token(WireModel):
     """The attributes that API tokens and OAuth tokens share."""
 
     id: str
@@ -137,7 +138,7 @@ class NewApiToken(ApiToken):
 
 
 @frozen(kw_only=True)
-class OauthDetails:
+class OauthDetails(SnakeCase, WireModel):
     """The application that a user has authorized with an OAuth token."""
 
     client_id: str | None = None
@@ -161,7 +162,7 @@ class UserOauthToken(_Token):
 
 
 @frozen(kw_only=True)
-class _AnyPage:
+class _AnyPage(WireModel):
     """The attributes that all pages share. Only the items are required."""
 
     count: int | None = None
@@ -212,7 +213,7 @@ class UserOauthTokens(_Page):
 
 
 @frozen(kw_only=True)
-class AuthenticatedUser:
+class AuthenticatedUser(WireModel):
     """The user who has logged in, and the access token for further requests."""
 
     user_id: str
@@ -224,7 +225,7 @@ class AuthenticatedUser:
 
 
 @frozen(kw_only=True)
-class Success:
+class Success(WireModel):
     """The result of an operation that returns no data.
 
     Attributes:
@@ -238,7 +239,7 @@ class Success:
 
 
 @frozen(kw_only=True)
-class Application:
+class Application(WireModel):
     """An application, which can own tokens. Only the id is required.
 
     Attributes:
@@ -267,7 +268,7 @@ class Applications(_Page):
 
 
 @frozen(kw_only=True)
-class Instance:
+class Instance(WireModel):
     """An instance, which can own tokens. Only the id is required."""
 
     id: str
@@ -288,7 +289,7 @@ class Instances(_Page):
 
 
 @frozen(kw_only=True)
-class Organization:
+class Organization(WireModel):
     """An organization, which has applications and an audit log. Only the id is required."""
 
     id: str
@@ -313,7 +314,7 @@ class Organizations(_Page):
 
 
 @frozen(kw_only=True)
-class _LogEntry:
+class _LogEntry(WireModel):
     """The attributes that the entries of all audit logs share. Only the id is required."""
 
     id: str

@@ -23,6 +23,7 @@ from losant_tokens._published_scopes import (
     similar_scope,
 )
 from losant_tokens._secret import Secret
+from losant_tokens._wire import SnakeCase
 
 Status = Literal["active", "inactive"]
 Role = Literal["admin", "edit", "collaborate", "view", "none"]
@@ -209,7 +210,7 @@ class UserOauthTokenPatch(ApiTokenPatch):
 
 
 @frozen
-class OauthRequest:
+class OauthRequest(SnakeCase):
     """The application that requests an OAuth token.
 
     Args:

@@ -18,11 +18,11 @@ from typing import Any, Literal
 import httpx
 from attrs import frozen
 
-from losant_tokens._codec import write_datetime
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._safe_text import printable, redacted
 from losant_tokens._secret import Secret
 from losant_tokens._transports.tls import Verify
+from losant_tokens._wire import write_datetime
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet._types import PlanSummary, Run
 from losant_tokens.policy import Approval

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Literal
 
 from attrs import field, frozen
 
 from losant_tokens import Owner
 from losant_tokens import can_create_tokens as scopes_can_create_tokens
+from losant_tokens._readable_enum import ReadableEnum
 from losant_tokens._scopes import PUBLISHED
 
 Action = Literal["delete", "deactivate", "activate", "rotate"]
@@ -34,7 +34,7 @@ class LeftAloneWarning(PlanWarning):
     """Warns that `sweep` or `restore` leaves tokens alone, because somebody has changed them."""
 
 
-class Outcome(Enum):
+class Outcome(ReadableEnum):
     """The outcome of a job for one token.
 
     DONE: The action was carried out.
@@ -117,6 +117,10 @@ class Counts:
     listed: int = 0
     selected: int = 0
     protected: int = 0
+
+    def __str__(self) -> str:
+        listed = counted(self.listed, "token")
+        return f"{listed} listed, {self.selected:,} selected, {self.protected:,} protected"
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(

@@ -1,11 +1,12 @@
 """`Severity`: how serious a finding is."""
 
-from enum import Enum
 from functools import total_ordering
+
+from losant_tokens._readable_enum import ReadableEnum
 
 
 @total_ordering
-class Severity(Enum):
+class Severity(ReadableEnum):
     """How serious a finding is. Severities can be compared: `Severity.LOW < Severity.HIGH`."""
 
     INFO = "info"
@@ -18,9 +19,6 @@ class Severity(Enum):
         if not isinstance(other, Severity):
             return NotImplemented
         return _RANKS[self._value_] < _RANKS[other._value_]
-
-    def __str__(self) -> str:
-        return self.value
 
 
 # An audit of many tokens compares millions of severities.

@@ -281,6 +281,8 @@ def models(token: ApiToken, page: ApiTokens) -> None:
     assert_type(parse_duration("90d"), timedelta)
     assert_type(published_scopes(), frozenset[str])
     assert_type(token.extra, Mapping[str, Any])
+    assert_type(token.to_dict(), dict[str, Any])
+    assert_type(page.to_json(reveal_secrets=True, indent=2), str)
 
 
 async def options(client: AsyncClient) -> None:

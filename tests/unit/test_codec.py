@@ -32,11 +32,7 @@ from losant_tokens import (
     UserOauthTokens,
     _codec,
 )
-from losant_tokens._codec import (
-    Codec,
-    codec,
-    write_datetime,
-)
+from losant_tokens._codec import Codec, codec
 from losant_tokens._json_parser import ContentProblem
 from losant_tokens._models import (
     RESPONSE_MODELS,
@@ -51,6 +47,7 @@ from losant_tokens._models import (
     Organization,
     Organizations,
 )
+from losant_tokens._wire import write_datetime
 from tests.support.helpers import result_of
 
 ID = "575ec7417ae143cd83dc4a95"

@@ -5,7 +5,6 @@ This module is pure: it reads no file and sends no request.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import attrs
 
 from losant_tokens import Owner
+from losant_tokens._readable_enum import ReadableEnum
 from losant_tokens.jobs._plan.format import parse_timestamp, timestamp
 
 
-class RotationStage(Enum):
+class RotationStage(ReadableEnum):
     """How far the rotation of one token has come.
 
     PLANNED: Nothing was created.
