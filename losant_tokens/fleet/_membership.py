@@ -183,7 +183,7 @@ class Membership:
             await anyio.to_thread.run_sync(self._leave)
 
     def _lock(self) -> None:
-        self._identity = Identity.acquire(self._folder, self._wanted_id)
+        self._identity = Identity.acquire(self._folder, self._wanted_id, store=self._table.name)
         self._boot = Boot(
             id=self._identity.id,
             nonce=secrets.token_hex(16),

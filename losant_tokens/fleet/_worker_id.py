@@ -4,6 +4,7 @@ The kernel drops the locks when the process ends, also if it is killed. So a pro
 lock of an id knows that the one before is dead, and takes over its work at once.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -22,7 +23,7 @@ _FOLDER_ID = re.compile(r"[0-9a-f]{16}")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_HOST = 48  # characters of a host name in an id
-_SHOWN = 6  # characters of the id of a folder
+_SHOWN = 6  # characters of the id of a folder, and of the digest of a store
 
 
 def check_worker_id(text: str) -> str:
@@ -57,11 +58,12 @@ class Identity:
     lock: int
 
     @classmethod
-    def acquire(cls, folder: Path, worker_id: str | None = None) -> "Identity":
+    def acquire(cls, folder: Path, worker_id: str | None = None, *, store: str = "") -> "Identity":
         """Lock the id of a worker.
 
         Args:
             folder: A folder that is the same after a restart. It is created if it does not exist.
+            store: The store, without its password. Workers of two stores can have the same id.
             worker_id: The id. Default: the name of this machine and a random part, which the
                 folder keeps. So two machines with one name have two ids.
 
@@ -77,7 +79,8 @@ class Identity:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             of_folder = _id_of_folder(folder / "worker-id")
             chosen = worker_id or _default_id(host, of_folder)
-            path = folder / f"worker-{chosen}.lock"
+            of_store = hashlib.sha256(store.encode()).hexdigest()[:_SHOWN]
+            path = folder / f"worker-{chosen}-{of_store}.lock"
             lock = _locked(path)
         except OSError as error:
             problem = private_files.reason(error)

@@ -103,6 +103,7 @@ class WorkerTable:
             database ends its turn, because a stopped process must not block the others.
 
     Attributes:
+        name: The host, the port and the database of the store.
         path: The SQLite file; `None` for PostgreSQL.
 
     Raises:
@@ -113,6 +114,7 @@ class WorkerTable:
         parsed = _parsed(url)
         self._is_postgres = parsed.get_backend_name() == "postgresql"
         self.path = None if self._is_postgres else Path(parsed.database or "")
+        self.name = f"{parsed.host}:{parsed.port}/{parsed.database}"
         self._turn_timeout = turn_timeout
         options: dict[str, Any] = {}
         if self._is_postgres:

@@ -36,9 +36,10 @@ def test_host_without_a_usable_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_second_process_with_an_id(tmp_path: Path) -> None:
     """An id that a process holds is refused with the lock file, and is free after its release."""
     first = Identity.acquire(tmp_path, "blue")
-    with pytest.raises(WorkerRefused, match=r"id blue is running on this .*worker-blue\.lock"):
+    with pytest.raises(WorkerRefused, match=r"id blue is running on this .*worker-blue-\w+\.lock"):
         Identity.acquire(tmp_path, "blue")
     Identity.acquire(tmp_path, "green").release()
+    Identity.acquire(tmp_path, "blue", store="another one").release()
     first.release()
     again = Identity.acquire(tmp_path, "blue")
     again.release()
