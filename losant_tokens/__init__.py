@@ -36,6 +36,7 @@ __all__ = [
     "OauthDetails",
     "OauthRequest",
     "OauthScope",
+    "OpenTelemetry",
     "OrgRole",
     "Organization",
     "Organizations",
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
         UserOauthTokens,
     )
     from losant_tokens._observers import RequestEvent, ResponseEvent, RetryEvent
+    from losant_tokens._open_telemetry import OpenTelemetry
     from losant_tokens._owner import Owner
     from losant_tokens._pagination import Listing
     from losant_tokens._payloads import (
@@ -187,6 +189,7 @@ else:
         "_durations": ("parse_duration",),
         "_call_options": ("RequestOptions",),
         "_observers": ("RequestEvent", "ResponseEvent", "RetryEvent"),
+        "_open_telemetry": ("OpenTelemetry",),
         "_owner": ("Owner",),
         "_pagination": ("Listing",),
         "_published_scopes": ("published_scopes",),

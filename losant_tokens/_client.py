@@ -23,7 +23,13 @@ from losant_tokens._custom_operation import (
     json_body,
 )
 from losant_tokens._endpoint import API_URL, Endpoint
-from losant_tokens._observers import RequestEvent, ResponseEvent, RetryEvent, observers_of
+from losant_tokens._observers import (
+    Observer,
+    RequestEvent,
+    ResponseEvent,
+    RetryEvent,
+    observers_of,
+)
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
 from losant_tokens._resources.application import (
@@ -62,6 +68,7 @@ from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
 
 if TYPE_CHECKING:
+    from losant_tokens._open_telemetry import OpenTelemetry
     from losant_tokens._resources.raw import RawClient
     from losant_tokens.accounts import Account
 
@@ -90,6 +97,7 @@ class ClientSettings(TypedDict, total=False):
     on_request: Callable[[RequestEvent], object] | None
     on_response: Callable[[ResponseEvent], object] | None
     on_retry: Callable[[RetryEvent], object] | None
+    telemetry: "OpenTelemetry | bool | None"
 
 
 class AsyncClient:
@@ -136,6 +144,9 @@ class AsyncClient:
             exception, the first one is logged, and the call continues.
         on_response: Called with a `ResponseEvent` after each attempt, with or without a response.
         on_retry: Called with a `RetryEvent` before the delay of each retry.
+        telemetry: Whether to report calls to OpenTelemetry, or how. Default: if the application has
+            imported opentelemetry before it creates the client. Nothing is recorded until it sets a
+            provider of spans or of metrics.
 
     Attributes:
         user_api_token: One API token of the user.
@@ -187,6 +198,7 @@ class AsyncClient:
         on_request: Callable[[RequestEvent], object] | None = None,
         on_response: Callable[[ResponseEvent], object] | None = None,
         on_retry: Callable[[RetryEvent], object] | None = None,
+        telemetry: "OpenTelemetry | bool | None" = None,
     ) -> None:
         # Wrap the token before anything can raise, so that no traceback holds it in the clear.
         token = _token_or_environment(token)
@@ -230,7 +242,9 @@ class AsyncClient:
             max_connections=check_max_connections(max_connections),
             max_response_size=max_response_size,
             rate_limit=rate_limit,
-            observers=observers_of(on_request, on_response, on_retry),
+            observers=observers_of(
+                on_request, on_response, on_retry, *_telemetry(telemetry, endpoint)
+            ),
         )
         self.user_api_token = UserApiTokenResource(self._session)
         self.user_api_tokens = UserApiTokensResource(self._session)
@@ -645,6 +659,20 @@ def _token_or_environment(
 
         return read_token_file(path)
     return Secret(os.environ["LOSANT_API_TOKEN"]) if has_token else None
+
+
+def _telemetry(setting: "OpenTelemetry | bool | None", endpoint: Endpoint) -> list[Observer]:
+    """Return the observer that reports to OpenTelemetry, if there is one.
+
+    Raises:
+        ValidationError: The setting has another type, or the extra is not installed.
+    """
+    if setting is None and "opentelemetry" not in sys.modules:
+        return []
+    from losant_tokens._open_telemetry import telemetry_of  # noqa: PLC0415 -- rarely needed
+
+    observer = telemetry_of(setting, endpoint.url)
+    return [] if observer is None else [observer]
 
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}

@@ -13,7 +13,7 @@ cancellation could end a call between its request and its response.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -106,8 +106,8 @@ class CallObserver(Protocol):
         """Note that the call has ended, with an error or without one."""
 
 
-Observer = Callable[[Operation[Any]], CallObserver]
-"""Makes the observer of a call that begins."""
+Observer = Callable[[Operation[Any]], CallObserver | None]
+"""Makes the observer of a call that begins, or returns `None` if it wants no reports."""
 
 
 @attrs.define(eq=False)
@@ -124,19 +124,20 @@ class Observers:
 
     def watch(
         self, operation: Operation[Any], request: httpx.Request, base_url: str
-    ) -> "CallWatch":
-        """Return the watch of a call that begins.
+    ) -> "CallWatch | None":
+        """Return the watch of a call that begins, or `None` if nobody wants reports.
 
         Args:
             operation: The operation.
             request: The request of the call.
             base_url: The base URL, which the paths of events leave out.
         """
-        watch = CallWatch(self, next(self._numbers), operation, request, base_url)
-        for observer in self.observers:
-            if (found := self.guard(observer, operation)) is not None:
-                watch.observers.append(found)
-        return watch
+        calls = [self.guard(observer, operation) for observer in self.observers]
+        observers = [call for call in calls if call is not None]
+        if not observers:
+            return None
+        number = next(self._numbers)
+        return CallWatch(self, number, operation, request, base_url, observers)
 
     def guard(self, notify: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Call an observer. Log the first exception that one raises, and ignore the others."""
@@ -158,7 +159,7 @@ class CallWatch:
     operation: Operation[Any]
     request: httpx.Request = attrs.field(repr=False)
     base_url: str
-    observers: list[CallObserver] = attrs.field(factory=list)
+    observers: list[CallObserver]
 
     def wait_began(self) -> None:
         """Report that the call waits for the rate limit or a free connection."""
@@ -263,7 +264,7 @@ def observers_of(
     on_request: Callable[[RequestEvent], object] | None,
     on_response: Callable[[ResponseEvent], object] | None,
     on_retry: Callable[[RetryEvent], object] | None,
-    others: Iterable[Observer] = (),
+    *others: Observer,
 ) -> Observers | None:
     """Return the observers of a client, or `None` if there are none.
 
@@ -281,7 +282,7 @@ def observers_of(
                 f"AsyncClient.{name} must be a plain function, not an async one, "
                 f"but it is {validators.describe(hook)}"
             )
-    found = tuple(others)
+    # The hooks come last, so that they are called in the context of the span.
     if any(hooks.values()):
-        found = (Hooks(on_request, on_response, on_retry), *found)
-    return Observers(found) if found else None
+        others = (*others, Hooks(on_request, on_response, on_retry))
+    return Observers(others) if others else None

@@ -32,6 +32,7 @@ from losant_tokens import (
     NewApiToken,
     OauthRequest,
     OauthScope,
+    OpenTelemetry,
     Organization,
     Organizations,
     Owner,
@@ -249,6 +250,8 @@ def hooks(request: RequestEvent, response: ResponseEvent, retry: RetryEvent) -> 
     assert_type(retry.delay, float)
     AsyncClient(on_request=print, on_response=print, on_retry=lambda event: event.delay)
     AsyncClient(on_retry=lambda event: event.elapsed)  # type: ignore[attr-defined]
+    AsyncClient(telemetry=OpenTelemetry(record_ids=True, propagate=False))
+    AsyncClient(telemetry="yes")  # type: ignore[arg-type]
 
 
 async def opened_client() -> None:
