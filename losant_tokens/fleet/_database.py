@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from attrs import frozen
 
@@ -166,7 +166,7 @@ class Database:
         except SQLAlchemyError as error:
             problem = self._problem(error)
         if problem is not None:
-            raise StoreError(problem)
+            raise_unchained(StoreError(problem))
 
     def now(self, connection: "sa.Connection") -> datetime:
         """Return the time by the clock of the database, which all machines share.
@@ -232,6 +232,14 @@ class Database:
             else "Check that the database runs, and that its URL, user and password are right."
         )
         return f"The store {self.place.name} cannot be used: {text}. {advice}"
+
+
+def raise_unchained(error: Exception) -> NoReturn:
+    """Raise an error that replaces another one, whose frames hold the password of the store."""
+    try:
+        raise error
+    finally:
+        error.__context__ = None
 
 
 def _sqlite(place: StoreUrl) -> "sa.Engine":

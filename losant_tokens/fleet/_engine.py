@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from losant_tokens.fleet._database import Database
+from losant_tokens.fleet._database import Database, raise_unchained
 from losant_tokens.fleet._errors import StoreError
 from losant_tokens.fleet._store import Task
 from losant_tokens.fleet._types import Phase
@@ -267,4 +267,4 @@ def translated(database: Database) -> Iterator[None]:
         except engine_errors.DBOSException as error:
             problem = str(error).splitlines()[0]
     if problem:
-        raise StoreError(f"The store {database.place.name} cannot be used: {problem}")
+        raise_unchained(StoreError(f"The store {database.place.name} cannot be used: {problem}"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from losant_tokens.fleet import DecisionRefused, FleetError
+from losant_tokens.fleet import DecisionRefused, Fleet, FleetError, StoreError
 from losant_tokens.jobs import PlanRefused
 from losant_tokens.policy import Approval
 from tests.support.fleet_accounts import FleetAccount, fleet_accounts, problems
@@ -184,3 +184,15 @@ async def test_rules_approve_and_guards_refuse(
     assert [one.by for one in approved.decisions] == ["policy: auto_below = 20"]
     assert "max_changes" in refused.reason
     assert problems(pair[1], []) == []
+
+
+async def test_unreachable_database() -> None:
+    """The error for a database that cannot be reached says what to do, without the password."""
+    app = Fleet("postgresql://ada:hunter2@127.0.0.1:1/fleet")
+    with pytest.raises(StoreError, match="Check that the database runs") as caught:
+        async with app.client():
+            pass
+
+    assert "postgresql://ada@127.0.0.1:1/fleet" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None

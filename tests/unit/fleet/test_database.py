@@ -1,0 +1,102 @@
+"""The place of a store, and its database."""
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from losant_tokens import fleet
+from losant_tokens.errors import ValidationError
+from losant_tokens.fleet import Fleet, FleetError, StoreError
+from losant_tokens.fleet._database import Database, StoreUrl
+
+URL = "postgresql://ada:hunter2@db:5433/fleet?sslmode=require"
+
+
+def test_database_without_its_password() -> None:
+    """A store is shown without the password and the options of its URL."""
+    place = StoreUrl.of(URL)
+
+    assert (place.name, place.path) == ("postgresql://ada@db:5433/fleet", None)
+    assert "hunter2" not in repr(place)
+    assert repr(Fleet(URL)) == "<Fleet postgresql://ada@db:5433/fleet>"
+    assert Fleet("postgres:///fleet").store == "postgresql:///fleet"
+
+
+def test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store can be the path or the URL of a file; by default it is in the state folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    by_default = Fleet().path
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder = StoreUrl.of("postgresql:///fleet").folder
+
+    assert by_default == tmp_path / ".local/state/losant-tokens/fleet.sqlite"
+    assert Fleet().path == tmp_path / "state/losant-tokens/fleet.sqlite"
+    assert folder == tmp_path / "state/losant-tokens"
+    assert Fleet("~/a.sqlite").path == tmp_path / "a.sqlite"
+    assert Fleet(f"sqlite:///{tmp_path}/a.sqlite").path == tmp_path / "a.sqlite"
+    assert StoreUrl.of(tmp_path / "b" / "a.sqlite").folder == tmp_path / "b"
+    monkeypatch.setenv("LOSANT_TOKENS_FLEET", "postgresql://db/fleet")
+    assert Fleet().store == "postgresql://db/fleet"
+
+
+@pytest.mark.parametrize(
+    ("store", "message"),
+    [
+        ("mysql://ada:hunter2@db/fleet", "a URL that begins with mysql://"),
+        ("postgresql://", "a URL that begins with postgresql://"),
+        ("postgresql://ada:hunter2@db", "must be a URL such as .*, but it cannot be read"),
+        ("postgresql://ada:hunter2@db:x/fleet", "must be percent-encoded"),
+        ("a\0b", "a path that can be used, but it has a NUL character"),
+    ],
+)
+def test_invalid_store(store: str, message: str) -> None:
+    """An invalid store is refused, and its password is not repeated."""
+    with pytest.raises(ValidationError, match=message) as caught:
+        Fleet(store)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_unusable_file(tmp_path: Path) -> None:
+    """A store that is a folder, or in a file, is refused with the path."""
+    (tmp_path / "file").touch()
+    for path, problem in ((tmp_path, "it is a folder"), (tmp_path / "file" / "a", "")):
+        with pytest.raises(StoreError, match=f"The store {path} cannot be used: {problem}"):
+            Database(StoreUrl.of(path)).open()
+
+
+def test_password_in_an_error() -> None:
+    """A password in the message of the driver is hidden."""
+    database = Database(StoreUrl.of("postgresql://ada:hunter2@db/fleet"))
+    with (
+        pytest.raises(StoreError, match=r"no \*\*\*\* here\. Check") as caught,
+        database.translated_errors(),
+    ):
+        raise sa.exc.OperationalError("select", {}, Exception("no hunter2 here.\nmore"))
+    assert "more" not in str(caught.value)
+    with pytest.raises(StoreError, match="cannot be used: Exception"), database.translated_errors():
+        raise sa.exc.OperationalError("select", {}, Exception())
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, the error says how to install it."""
+    real_import = builtins.__import__
+
+    def import_(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "sqlalchemy":
+            raise ImportError
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", import_)
+    for use in (lambda: Fleet(URL), Database(StoreUrl.of(tmp_path / "a")).open):
+        with pytest.raises(FleetError, match=r"pip install 'losant-tokens\[fleet\]'"):
+            use()
+
+
+def test_close_before_open(tmp_path: Path) -> None:
+    """A database that was never opened can be closed."""
+    Database(StoreUrl.of(tmp_path / "a")).close()
+    assert fleet.StoreError.__mro__[1] is FleetError

@@ -1,0 +1,280 @@
+"""The decisions about runs: who may decide what, and what follows."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+
+from losant_tokens.fleet import Decision, DecisionKind, DecisionRefused, RunState, Work
+from losant_tokens.fleet import _states as states
+from losant_tokens.fleet._records import Record
+from losant_tokens.fleet._states import Next
+from tests.support.fleet_runs import DIGEST, NOW, PLAN, approved, run
+
+DAY = timedelta(days=1)
+LATER = NOW + timedelta(minutes=1)
+
+
+def record(**members: Any) -> Record:
+    """Return the record of a run, with the task number 3."""
+    return Record(run=run(**members), attempt=3, owner="me")
+
+
+def work(**members: Any) -> dict[str, Work]:
+    """Return the work of the phases that a run began."""
+    return {phase: Work(worker="w1", version="1", started_at=NOW) for phase in ("plan", *members)}
+
+
+def decide(found: Record, kind: DecisionKind, now: datetime = NOW, **options: Any) -> Next:
+    """Return a run after a decision of Ada's."""
+    return states.decide(found, Decision(kind=kind, by="ada", at=now), **options)
+
+
+def begin(found: Record, phase: Any = "apply", attempt: int = 3) -> Record | None:
+    """Return a run that the worker w2 begins to work on."""
+    return states.begin(found, phase, attempt, worker="w2", version="2", owner="new", now=LATER)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "phase"),
+    [
+        ("approve", {}, "approved", "apply"),
+        ("reject", {}, "rejected", None),
+        ("cancel", {"state": "planning"}, "cancelled", None),
+        ("cancel", {}, "cancelled", None),
+        ("cancel", {"state": "applying", "decisions": approved()}, "cancelled", None),
+        ("cancel", {"state": "quarantined"}, "cancelled", None),
+        ("cancel", {"state": "failed"}, "cancelled", None),
+        ("restore", {"state": "quarantined", "work": work(apply=1)}, "restoring", "restore"),
+        ("restore", {"state": "cancelled", "work": work(apply=1)}, "restoring", "restore"),
+        ("restore", {"state": "failed", "work": work(apply=1)}, "restoring", "restore"),
+        ("restore", {"state": "done", "work": work(apply=1)}, "restoring", "restore"),
+        ("retry", {"state": "failed", "phase": "sweep"}, "sweeping", "sweep"),
+        ("retry", {"state": "failed", "phase": "plan"}, "planning", "plan"),
+    ],
+)
+def test_decision(
+    kind: DecisionKind, before: dict[str, Any], after: RunState, phase: str | None
+) -> None:
+    """A decision changes the state, is recorded, and makes all tasks before it stale."""
+    following = decide(record(**before), kind)
+    decision = following.record.run.decisions[-1]
+
+    assert (following.record.run.state, following.phase) == (after, phase)
+    assert (decision.kind, decision.by, decision.digest) == (kind, "ada", DIGEST)
+    assert following.record.attempt == 4
+    assert following.clears == ("restore" if kind == "restore" else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        ("approve", {"state": "applying", "decisions": approved()}),
+        ("approve", {"state": "failed", "decisions": approved()}),
+        ("approve", {"state": "done", "decisions": approved()}),
+        ("reject", {"state": "rejected"}),
+        ("cancel", {"state": "cancelled"}),
+        ("restore", {"state": "restoring"}),
+        ("restore", {"state": "restored"}),
+        ("retry", {"state": "applying", "decisions": (Decision(kind="retry", by="a", at=NOW),)}),
+    ],
+)
+def test_same_decision_again(kind: DecisionKind, before: dict[str, Any]) -> None:
+    """A decision that was made before changes nothing."""
+    found = record(**before)
+    following = decide(found, kind)
+
+    assert (following.record, following.is_changed, following.phase) == (found, False, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "message"),
+    [
+        ("approve", {"state": "planning"}, "approved: it is not planned yet"),
+        ("approve", {"state": "rejected", "decisions": approved()}, "it is rejected"),
+        ("approve", {"state": "refused"}, "it is refused. Only a run that is waiting"),
+        ("approve", {"approve_by": NOW}, "its plan expired"),
+        ("reject", {"approve_by": NOW}, "it is expired"),
+        ("reject", {"state": "applying", "decisions": approved("grace")}, "grace has approved it"),
+        ("cancel", {"state": "done"}, "cancelled: it is done, so it is at its end"),
+        ("restore", {"state": "quarantined", "plan_action": "delete"}, "deactivated no token"),
+        ("restore", {}, "it has deactivated no token"),
+        ("restore", {"state": "applying", "work": work(apply=1)}, "is being applied. Cancel it"),
+        ("restore", {"state": "sweeping", "work": work(apply=1)}, "its sweep has begun"),
+        ("restore", {"state": "done", "work": work(apply=1, sweep=1)}, "tokens were deleted"),
+        ("retry", {}, "retried: it is waiting. Only a failed run"),
+        ("retry", {"state": "applying", "decisions": approved()}, "it is applying"),
+    ],
+)
+def test_refused_decision(kind: DecisionKind, before: dict[str, Any], message: str) -> None:
+    """The state of a run refuses other decisions, and the error has the run."""
+    with pytest.raises(DecisionRefused, match=message) as caught:
+        decide(record(**before), kind)
+
+    assert caught.value.run.id == "1f3a9c20"
+
+
+@pytest.mark.parametrize("digest", [None, DIGEST, DIGEST[7:], DIGEST[7:15]])
+def test_digest_of_the_reviewed_plan(digest: str | None) -> None:
+    """A plan can be approved by its digest, or by 8 or more digits of it."""
+    assert decide(record(), "approve", digest=digest).record.run.state == "approved"
+
+
+@pytest.mark.parametrize("digest", ["", DIGEST[7:14], "sha256:" + "0" * 64, "x"])
+def test_digest_of_another_plan(digest: str) -> None:
+    """An approval of another plan is refused, also if the run is approved already."""
+    for found in (record(), record(state="applying", decisions=approved())):
+        with pytest.raises(DecisionRefused, match="its plan is abababab, and not"):
+            decide(found, "approve", digest=digest)
+
+
+def test_digest_before_the_plan() -> None:
+    """Without a plan, the state is what refuses an approval."""
+    with pytest.raises(DecisionRefused, match="not planned yet"):
+        decide(record(state="planning", plan_digest=""), "approve", digest="0" * 8)
+
+
+def test_expired() -> None:
+    """A waiting plan expires at its time, and no other run does."""
+    waiting = run()
+
+    assert states.as_of(waiting, NOW) == waiting
+    assert states.as_of(waiting, NOW + 8 * DAY).state == "expired"
+    assert states.as_of(run(state="applying"), NOW + 8 * DAY).state == "applying"
+
+
+@pytest.mark.parametrize(
+    ("phase", "before", "after"),
+    [
+        ("plan", "planning", "planning"),
+        ("apply", "approved", "applying"),
+        ("apply", "applying", "applying"),
+        ("sweep", "quarantined", "sweeping"),
+        ("sweep", "sweeping", "sweeping"),
+        ("restore", "restoring", "restoring"),
+    ],
+)
+def test_begin(phase: Any, before: RunState, after: RunState) -> None:
+    """A worker begins a phase, and is recorded with its version."""
+    begun = begin(record(state=before), phase)
+    assert begun is not None
+    done = begun.run.work[phase]
+
+    assert (begun.run.state, begun.run.phase, begun.owner) == (after, phase, "new")
+    assert (done.worker, done.version, done.started_at, done.attempts) == ("w2", "2", LATER, 1)
+
+
+def test_begin_again() -> None:
+    """A worker that continues a phase counts an attempt, and keeps the time of the first."""
+    begun = begin(record(state="applying", work=work(apply=1)))
+    assert begun is not None
+    done = begun.run.work["apply"]
+
+    assert (done.worker, done.attempts, done.started_at) == ("w2", 2, NOW)
+
+
+@pytest.mark.parametrize(
+    ("found", "phase", "attempt"),
+    [
+        (record(state="applying"), "apply", 2),
+        (record(state="cancelled"), "apply", 3),
+        (record(state="restoring"), "sweep", 3),
+        (record(), "plan", 3),
+    ],
+)
+def test_stale_task(found: Record, phase: Any, attempt: int) -> None:
+    """A task of an earlier number, or of a phase that is over, is ignored."""
+    assert begin(found, phase, attempt) is None
+
+
+def test_move() -> None:
+    """A task that goes to the partition of its credential was no attempt."""
+    for attempts in (1, 2):
+        found = record(state="planning", phase="plan", work=work())
+        done = attrs.evolve(found.run.work["plan"], attempts=attempts)
+        found = found.evolve(now=NOW, work={"plan": done})
+        moved = states.move(found, "key")
+        counted = [one.attempts for one in moved.record.run.work.values()]
+
+        assert (moved.record.partition, moved.phase, moved.record.attempt) == ("key", "plan", 4)
+        assert counted == list(range(1, attempts))
+
+
+@pytest.mark.parametrize(("selected", "state"), [(12, "waiting"), (0, "empty")])
+def test_planned(selected: int, state: RunState) -> None:
+    """A plan waits for an approval, unless it selects no token."""
+    summary = attrs.evolve(PLAN, selected=selected)
+    found = record(state="planning", phase="plan", work=work())
+    following = states.planned(found, summary, document={"a": 1}, approve_within=DAY, now=NOW)
+    planned = following.record.run
+
+    assert (planned.state, planned.plan, planned.planned_at) == (state, summary, NOW)
+    assert planned.approve_by == (NOW + DAY if selected else None)
+    assert following.stores == ("apply", {"a": 1})
+    assert states.awaits_rules(following.record, "plan", 3) == bool(selected)
+
+
+def test_phases_that_end() -> None:
+    """An apply ends in a quarantine or is done, a sweep is done, and a restore restored."""
+    found = record(state="applying", phase="apply", work=work(apply=1))
+    swept = record(state="sweeping", phase="sweep", work=work(sweep=1))
+    restored = record(state="restoring", phase="restore", work=work(restore=1))
+    quarantined = states.applied(found, {"done": 2}, due_at=NOW + DAY, now=NOW)
+    overdue = states.applied(found, {"done": 2}, due_at=NOW - DAY, now=NOW)
+    done = states.applied(found, {"done": 2}, due_at=None, now=NOW)
+
+    assert quarantined.record.run.state == "quarantined"
+    assert (quarantined.phase, quarantined.delay) == ("sweep", DAY)
+    assert overdue.delay == timedelta(0)
+    assert (done.record.run.state, done.phase) == ("done", None)
+    assert done.record.run.outcomes("apply") == {"done": 2}
+    assert done.record.run.work["apply"].finished_at == NOW
+    assert states.finished(swept, {}, now=NOW).record.run.state == "done"
+    assert states.finished(restored, {}, now=NOW).record.run.state == "restored"
+    assert states.refused(found, "no", now=NOW).record.run.reason == "no"
+
+
+def test_postponed_sweep() -> None:
+    """A sweep that is not due yet is enqueued again for its time."""
+    found = record(state="sweeping", phase="sweep", work=work(sweep=1))
+    following = states.postponed(found, NOW + DAY, now=NOW)
+    late = states.postponed(found, NOW - DAY, now=NOW)
+
+    assert (following.record.run.state, following.phase) == ("quarantined", "sweep")
+    assert (following.delay, following.record.run.sweep_due_at) == (DAY, NOW + DAY)
+    assert late.delay == timedelta(0)
+
+
+def test_waits_between_attempts() -> None:
+    """The waits double from 15 seconds to an hour, until the run has failed."""
+    found = record(state="applying", phase="apply", work=work(apply=1))
+    now, waits = NOW, []
+    while found.run.state == "applying":
+        following = states.troubled(found, "outage", retry_for=4 * DAY / 24, now=now)
+        waits.append(following.delay.total_seconds())
+        found, now = following.record, now + following.delay
+        assert found.run.reason == "outage"
+
+    assert waits == [15, 15, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600, 0]
+    assert (found.run.state, found.run.retry_at, found.failing_since) == ("failed", None, None)
+
+
+def test_progress_ends_a_failure() -> None:
+    """After progress, the time for retries begins again, and the outcomes are recorded."""
+    found = record(state="applying", phase="apply", work=work(apply=1), reason="outage")
+    found = attrs.evolve(found, failing_since=NOW - DAY)
+    changed = states.progressed(found, {"done": 100}, now=NOW)
+
+    assert (changed.failing_since, changed.run.reason) == (None, "")
+    assert changed.run.outcomes("apply") == {"done": 100}
+
+
+def test_released_and_rescued() -> None:
+    """A run that a worker gives back, and one whose task is gone, get another task."""
+    released = states.released(record(state="sweeping", phase="sweep"), now=NOW)
+    rescued = states.rescued(record(state="quarantined", phase="apply"), now=NOW)
+
+    assert (released.phase, released.record.attempt, released.record.owner) == ("sweep", 4, "")
+    assert (rescued.phase, rescued.record.attempt) == ("sweep", 4)
+    assert released.record.run.state == "sweeping"

@@ -1,0 +1,306 @@
+"""The tables of runs, plans and results, on SQLite."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+
+from losant_tokens.fleet import FleetError, RunNotFound, RunState, StoreError
+from losant_tokens.fleet import _states as states
+from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._records import Record
+from losant_tokens.fleet._rescue import Rescue
+from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._store import Query, Store, Task
+from tests.support.fleet_runs import NOW, run
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(name="tasks")
+def _tasks() -> list[Task]:
+    return []
+
+
+@pytest.fixture(name="database")
+def _database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(StoreUrl.of(tmp_path / "fleet.sqlite"))
+    database.open()
+    yield database
+    database.close()
+
+
+@pytest.fixture(name="store")
+def _store(database: Database, tasks: list[Task]) -> Store:
+    store = Store(database, lambda _, task: tasks.append(task))
+    store.create_tables()
+    return store
+
+
+def add(
+    store: Store, name: str = "1f3a9c20", occasion: str | None = None, **members: Any
+) -> Record:
+    """Add a run, and return its record."""
+    return store.add(
+        states.start(run(**{"id": name, "state": "planning", "phase": "plan", **members})), occasion
+    )
+
+
+def ids(store: Store, **query: Any) -> list[str]:
+    """Return the ids of runs."""
+    return [record.run.id for record in store.each(Query(**query), now=NOW)]
+
+
+def test_run_of_an_occasion(store: Store, tasks: list[Task]) -> None:
+    """A run is started once for an occasion, and gets one task in the partition of its account."""
+    first = add(store, "a", "monday")
+    again = add(store, "b", "monday")
+    other = add(store, "c", "tuesday")
+
+    assert (again, other.run.id) == (first, "c")
+    assert [(task.id, task.partition) for task in tasks] == [
+        ("a-plan-1", "account prod"),
+        ("c-plan-1", "account prod"),
+    ]
+
+
+def test_two_processes_start_a_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tasks: list[Task]
+) -> None:
+    """If another process starts the run at the same time, its run is returned."""
+    first = add(store, "a", "monday")
+    found = Store._of_occasion
+    looks: list[str] = []
+
+    def look(self: Store, connection: Any, occasion: str) -> Record | None:
+        looks.append(occasion)
+        return None if len(looks) == 1 else found(self, connection, occasion)
+
+    monkeypatch.setattr(Store, "_of_occasion", look)
+
+    assert add(store, "b", "monday") == first
+    assert len(tasks) == 1
+
+
+def test_find(store: Store) -> None:
+    """A run is found by its id, or by the beginning if no other id has it."""
+    for name in ("abc", "abcd", "abce", "x%y"):
+        add(store, name)
+
+    assert store.find("abc").record.run.id == "abc"
+    assert store.find("abcd").record.run.id == "abcd"
+    assert store.find("x").record.run.id == "x%y"
+    with pytest.raises(RunNotFound, match="'ab' is the beginning of several ids: abc, abcd, abce"):
+        store.find("ab")
+    for unknown in ("%", "z", ""):
+        with pytest.raises(RunNotFound, match=f"There is no run '{unknown}'"):
+            store.find(unknown)
+
+
+def test_many_similar_ids(store: Store) -> None:
+    """The error of an ambiguous id names five of the others."""
+    for number in range(7):
+        add(store, f"a{number}")
+    with pytest.raises(RunNotFound, match=r"a0, a1, a2, a3, a4, "):
+        store.find("a")
+
+
+def test_pages_and_filters(store: Store) -> None:
+    """Runs are returned page by page, the newest first, and the store selects them."""
+    days: tuple[tuple[str, RunState, dict[str, Any]], ...] = (
+        ("a", "waiting", {"approve_by": NOW + HOUR}),
+        ("b", "waiting", {"approve_by": NOW - HOUR}),
+        ("c", "quarantined", {"account": "other", "sweep_due_at": NOW + HOUR}),
+        ("d", "quarantined", {"cleanup": "other", "sweep_due_at": NOW - HOUR}),
+        ("e", "done", {}),
+    )
+    for number, (name, state, members) in enumerate(days):
+        add(store, name, state=state, requested_at=NOW - number // 2 * HOUR, **members)
+    first, position = store.page(Query(), None, now=NOW, size=3)
+    second, end = store.page(Query(), position, now=NOW, size=3)
+
+    assert [record.run.id for record in first] == ["b", "a", "d"]
+    assert [record.run.id for record in second] == ["c", "e"]
+    assert end is None
+    assert ids(store) == ["b", "a", "d", "c", "e"]
+    assert ids(store, states=("waiting",)) == ["a"]
+    assert ids(store, states=("expired",)) == ["b"]
+    assert ids(store, states=("done", "waiting", "expired")) == ["b", "a", "e"]
+    assert ids(store, account="other") == ["c"]
+    assert ids(store, cleanup="other") == ["d"]
+    assert ids(store, since=NOW) == ["b", "a"]
+    assert ids(store, states=("quarantined",), due_before=NOW) == ["d"]
+
+
+def test_several_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`each` continues after a full page."""
+    page = store.page
+    monkeypatch.setattr(store, "page", lambda *args, now: page(*args, now=now, size=2))
+    for name in ("a", "b", "c", "d"):
+        add(store, name)
+    assert ids(store) == ["d", "c", "b", "a"]
+
+
+def test_change(store: Store, tasks: list[Task]) -> None:
+    """A change is written with its task; a decision that changes nothing is not."""
+    before = add(store)
+    changed = store.change("1f3a9c20", lambda one: states.released(one, now=NOW))
+    same = store.change("1f3a9c20", lambda one: Next(record=one, is_changed=False))
+    none = store.change("1f3a9c20", lambda _: None)
+
+    assert changed is not None
+    assert (changed.attempt, same, none) == (before.attempt + 1, changed, None)
+    assert store.find("1f3a9c20").revision == 1
+    assert [task.id for task in tasks] == ["1f3a9c20-plan-1", "1f3a9c20-plan-2"]
+
+
+def test_change_at_the_same_time(store: Store) -> None:
+    """If somebody else changes a run meanwhile, the decision is made again about the new run."""
+    add(store)
+    seen: list[str] = []
+
+    def decide(record: Record) -> Next:
+        seen.append(record.owner)
+        if len(seen) == 1:
+            other = attrs.evolve(record, owner="other")
+            store.change("1f3a9c20", lambda _: Next(record=other))
+        return Next(record=attrs.evolve(record, owner=f"{record.owner}+me"))
+
+    changed = store.change("1f3a9c20", decide)
+
+    assert changed is not None
+    assert (seen, changed.owner) == (["", "other"], "other+me")
+
+
+def test_run_that_keeps_changing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that others keep changing is an error, not an endless loop."""
+    add(store)
+    monkeypatch.setattr(store, "_write", lambda *_: False)
+    with pytest.raises(FleetError, match="Run 1f3a9c20 keeps changing"):
+        store.change("1f3a9c20", lambda one: states.released(one, now=NOW))
+
+
+def test_task_and_change_are_one_transaction(database: Database) -> None:
+    """If the task cannot be enqueued, the run is not changed."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    store = Store(database, fail)
+    store.create_tables()
+    with pytest.raises(RuntimeError):
+        add(store)
+    assert ids(store) == []
+
+
+def test_plans(store: Store) -> None:
+    """A plan is stored with its change, replaced by a later one, and cleared."""
+    add(store)
+    plan = Next(record=store.find("1f3a9c20").record, stores=("restore", {"name": "\ud800"}))
+    store.change("1f3a9c20", lambda _: plan)
+    stored = store.get_plan("1f3a9c20", "restore")
+    cleared = attrs.evolve(plan, stores=None, clears="restore")
+    store.change("1f3a9c20", lambda _: cleared)
+
+    assert stored == {"name": "\ud800"}
+    assert store.get_plan("1f3a9c20", "restore") is None
+
+
+def test_altered_plan(store: Store, database: Database) -> None:
+    """A plan in the store that is no JSON is an error with the run."""
+    add(store)
+    plan = Next(record=store.find("1f3a9c20").record, stores=("apply", {}))
+    store.change("1f3a9c20", lambda _: plan)
+    with database.begin() as connection:
+        connection.execute(sa.text("update fleet_plans set document = '{'"))
+    with pytest.raises(FleetError, match="of run 1f3a9c20 in the store were altered"):
+        store.get_plan("1f3a9c20", "apply")
+
+
+def own(store: Store, owner: str) -> None:
+    """Let a process take over the run."""
+    store.change("1f3a9c20", lambda one: Next(record=attrs.evolve(one, owner=owner)))
+
+
+def test_chunks(store: Store) -> None:
+    """A chunk without a complete result is in doubt for the next process, and then has a result."""
+    add(store)
+    own(store, "a")
+    first = store.begin_chunk("1f3a9c20", "apply", 0, "a", NOW)
+    unknown = store.begin_chunk("1f3a9c20", "apply", 1, "a", None)
+    own(store, "b")
+    late = store.begin_chunk("1f3a9c20", "apply", 2, "a", NOW)
+    second = store.begin_chunk("1f3a9c20", "apply", 0, "b", NOW + HOUR)
+    doubt = store.begin_chunk("1f3a9c20", "apply", 1, "b", NOW)
+    lost = store.end_chunk("1f3a9c20", "apply", 0, "a", {"a": 1}, is_complete=True)
+    partial = store.end_chunk("1f3a9c20", "apply", 0, "b", {"a": 2}, is_complete=False)
+    unfinished = store.unfinished_chunks("1f3a9c20", "apply")
+    third = store.begin_chunk("1f3a9c20", "apply", 0, "b", NOW)
+    store.end_chunk("1f3a9c20", "apply", 0, "b", {"a": 3}, is_complete=True)
+    done = store.begin_chunk("1f3a9c20", "apply", 0, "b", NOW)
+
+    assert first is not None
+    assert unknown is not None
+    assert second is not None
+    assert doubt is not None
+    assert third is not None
+    assert done is not None
+    assert (first.in_doubt, unknown.in_doubt, late) == (False, False, None)
+    assert (second.in_doubt, doubt.in_doubt, third.in_doubt) == (NOW, True, NOW)
+    assert (lost, partial, unfinished) == (False, True, [0, 1])
+    assert (done.in_doubt, done.result) == (False, {"a": 3})
+    assert list(store.results("1f3a9c20", ["apply", "sweep"])) == [("apply", {"a": 3})]
+
+
+def test_rescue(store: Store, tasks: list[Task]) -> None:
+    """A run whose task is gone gets another one, unless a worker has changed it meanwhile."""
+    add(store, "a")
+    add(store, "b")
+    add(store, "c", state="quarantined", sweep_due_at=NOW + HOUR)
+    add(store, "d", state="done")
+    now = [NOW]
+
+    def ended(found: Any) -> set[str]:
+        names = set(found)
+        assert names == {"a-plan-1", "b-plan-1"}
+        own_b = attrs.evolve(store.find("b").record, attempt=2)
+        store.change("b", lambda _: Next(record=own_b))
+        return names
+
+    rescue = Rescue(store, ended, lambda: now[0])
+
+    assert rescue.look_if_due() == 1
+    assert rescue.look_if_due() == 0
+    assert [task.id for task in tasks[4:]] == ["a-plan-2"]
+    now[0] += timedelta(minutes=1)
+    with pytest.raises(AssertionError):
+        rescue.look_if_due()
+
+
+def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks are looked up in groups."""
+    monkeypatch.setattr("losant_tokens.fleet._rescue._PAGE", 2)
+    groups: list[list[str]] = []
+
+    def ended(found: Any) -> set[str]:
+        groups.append(sorted(found))
+        return {"a-plan-1", "c-plan-1"} & set(found)
+
+    for name in ("a", "b", "c"):
+        add(store, name)
+
+    assert Rescue(store, ended, lambda: NOW).look() == 2
+    assert groups == [["b-plan-1", "c-plan-1"], ["a-plan-1"]]
+
+
+def test_time_and_errors(store: Store, database: Database) -> None:
+    """The store has a clock, and an error of the database names the store."""
+    problem = r"The store .*fleet.sqlite cannot be used: no such table"
+    with pytest.raises(StoreError, match=problem), database.begin() as connection:
+        connection.execute(sa.text("select * from missing"))
+    with database.begin() as connection:
+        assert database.now(connection).utcoffset() == timedelta(0)
