@@ -94,13 +94,15 @@ class Workspace:
         return int((await self.app.async_dispatch(request)).status)
 
     async def command(self, user: str, text: str, secret: str = SECRET) -> int:
-        content = {"command": "/clean-up", "text": text, "user_id": user, "channel_id": "C1"}
-        return await self.send({**content, "response_url": f"{self.base_url}/respond"}, secret)
+        content = {"command": "/clean-up", "text": text, "user_id": user, "team_id": "T1"}
+        place = {"channel_id": "C1", "response_url": f"{self.base_url}/respond"}
+        return await self.send({**content, **place}, secret)
 
     async def click(self, user: str, button: dict[str, Any]) -> int:
         payload = {
             "type": "block_actions",
-            "user": {"id": user},
+            "team": {"id": "T1"},
+            "user": {"id": user, "team_id": "T1"},
             "channel": {"id": "C1"},
             "message": {"ts": "1.5"},
             "actions": [button],
