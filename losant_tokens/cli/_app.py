@@ -21,6 +21,7 @@ from losant_tokens.cli._value_checks import check_values
 _COMMANDS = "losant_tokens.cli.commands"
 _CLIENT = "losant_tokens.cli._event_loop"
 _JOBS = "losant_tokens.cli._job_workflow"
+_RUNS = "losant_tokens.fleet"
 
 
 @frozen
@@ -49,11 +50,12 @@ _TASKS = (
     "Clean up",
     "Quarantine",
     "Audit",
+    "Fleet",
     "Accounts",
     "Try it",
     "Help and set-up",
 )
-_LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _AUDIT, _ACCOUNTS, _TRY, _HELP = map(
+_LOOK, _CHANGE, _CLEAN_UP, _QUARANTINE, _AUDIT, _FLEET, _ACCOUNTS, _TRY, _HELP = map(
     Group.create_ordered, _TASKS
 )
 
@@ -221,6 +223,63 @@ COMMANDS = {
         texts.NOTIFY,
         _CLIENT,
         _AUDIT,
+    ),
+    "fleet": _Command(
+        None, "Run clean-ups of many accounts on several machines.", texts.FLEET, task=_FLEET
+    ),
+    "fleet plan": _Command(
+        "fleet:plan_runs",
+        "Start runs: a worker plans a clean-up for each account.",
+        texts.FLEET_PLAN,
+        _RUNS,
+    ),
+    "fleet runs": _Command(
+        "fleet:list_runs",
+        "List the runs of the fleet, the newest first.",
+        texts.FLEET_RUNS,
+        _RUNS,
+    ),
+    "fleet show": _Command(
+        "fleet:show_run",
+        "Show a run: its plan, who decided, and who did the work.",
+        texts.FLEET_SHOW,
+        _RUNS,
+    ),
+    "fleet approve": _Command(
+        "fleet:approve_runs",
+        "Approve the plans of runs after confirmation.",
+        texts.FLEET_APPROVE,
+        _RUNS,
+    ),
+    "fleet reject": _Command(
+        "fleet:reject_runs",
+        "Reject the plans of runs, so that nothing is changed.",
+        texts.FLEET_REJECT,
+        _RUNS,
+    ),
+    "fleet cancel": _Command(
+        "fleet:cancel_runs",
+        "Cancel runs, and leave changed tokens as they are.",
+        texts.FLEET_CANCEL,
+        _RUNS,
+    ),
+    "fleet restore": _Command(
+        "fleet:restore_runs",
+        "Activate the unchanged tokens again that runs have deactivated.",
+        texts.FLEET_RESTORE,
+        _RUNS,
+    ),
+    "fleet retry": _Command(
+        "fleet:retry_runs",
+        "Continue failed runs where they stopped.",
+        texts.FLEET_RETRY,
+        _RUNS,
+    ),
+    "fleet report": _Command(
+        "fleet:report_outcomes",
+        "Report the outcomes of the runs of a period, for each account.",
+        texts.FLEET_REPORT,
+        _RUNS,
     ),
     "account": _Command(None, "List or check accounts.", texts.ACCOUNT, task=_ACCOUNTS),
     "account list": _Command(

@@ -211,6 +211,16 @@ def _runs(_: Request) -> Iterable[Value]:
         yield from (Value(str(path)) for path in reversed(state.plan_files(folder)))
 
 
+def _nothing(_: Request) -> Iterable[Value]:
+    return ()
+
+
+def _states(_: Request) -> Iterable[Value]:
+    from losant_tokens.fleet import RUN_STATES  # noqa: PLC0415 -- imports jobs
+
+    return map(Value, RUN_STATES)
+
+
 def _cleanups(request: Request) -> Iterable[Value]:
     """Return the clean-ups of the policy file on the command line, or of the default one."""
     import tomllib  # noqa: PLC0415 -- not all completions need it
@@ -249,6 +259,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "policy test FILE": Files(("*.toml",)),
         "audit diff NEW": Files(("*.json",)),
         "audit diff OLD": Files(("*.json",)),
+        # Reading a store takes too long for a TAB.
+        "fleet show RUN": _nothing,
+        "RUN...": _nothing,
         # An option.
         "--config": Files(("*.toml",)),
         "--created-by": _creators,
@@ -286,11 +299,13 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "ROTATION": Files(("*.journal",), _rotations),
         "RUN": Files(("*.jsonl",), _runs),
         "SCOPE": _scopes,
+        "STATE": _states,
+        "STORE": Files(("*.sqlite",)),
         "WHEN": _expiry,
     }
 )
 NOTHING = frozenset(
-    {"COMMAND", "HOST", "N", "NAME", "NAME|@FILE", "OFFSET", "SECONDS", "TEXT", "TIME"}
+    {"COMMAND", "DIGEST", "HOST", "N", "NAME", "NAME|@FILE", "OFFSET", "SECONDS", "TEXT", "TIME"}
 )
 """Metavars of values that only the user knows."""
 

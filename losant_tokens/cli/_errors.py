@@ -70,6 +70,7 @@ _HINTS: Mapping[type[errors.LosantError], str] = MappingProxyType(
 
 
 _CONFIG_HINT = "for an example of this file, see losant-tokens account list --help"
+_RUNS_HINT = "to see the runs: losant-tokens fleet runs"
 _EVIDENCE_HINT = "check the id of the log, and that the API token may read it"
 
 
@@ -85,8 +86,9 @@ def explain(error: errors.LosantError) -> CommandError:
         return CommandError(message.partition(": ")[0], details=map(with_options, mistakes))
     if _is_missing_config(error):
         return CommandError(message, _CONFIG_HINT)
-    if isinstance(error, errors.ValidationError):
-        return UsageError(message)
+    is_unknown_run = _is_unknown_run(error)
+    if is_unknown_run or isinstance(error, errors.ValidationError):
+        return UsageError(message, _RUNS_HINT if is_unknown_run else "")
     hints = (hint for kind, hint in _HINTS.items() if isinstance(error, kind))
     return CommandError(message, next(hints, ""))
 
@@ -101,12 +103,19 @@ def _is_missing_config(error: errors.LosantError) -> bool:
 
 
 def _is_safety_check(error: errors.LosantError) -> bool:
-    # Only jobs raise these errors, so their slow import is never needed here.
-    jobs = sys.modules.get("losant_tokens.jobs")
+    # Only jobs and fleets raise these errors, so their slow import is never needed here.
+    jobs, fleet = (sys.modules.get(f"losant_tokens.{name}") for name in ("jobs", "fleet"))
+    if fleet is not None and isinstance(error, fleet.DecisionRefused | fleet.WorkerRefused):
+        return True
     return jobs is not None and isinstance(
         error,
         jobs.EvidenceError | jobs.GuardRefused | jobs.PlanRefused | jobs.RotationRefused,
     )
+
+
+def _is_unknown_run(error: errors.LosantError) -> bool:
+    fleet = sys.modules.get("losant_tokens.fleet")
+    return fleet is not None and isinstance(error, fleet.RunNotFound)
 
 
 def failed_operation(error: OSError) -> CommandError:

@@ -13,6 +13,13 @@ Environment:
   LOSANT_TOKENS_CONFIG
       The configuration file, which names accounts.
       Default: ~/.config/losant-tokens/config.toml
+  LOSANT_TOKENS_FLEET
+      The store of the fleet, such as
+      postgresql://db.example.com/fleet
+      Default: a file in the state folder
+  LOSANT_TOKENS_BY
+      The person to record with runs and decisions.
+      Default: the user and the machine
   LOSANT_INSECURE_HTTP
       1 allows http:// to another host, such as a test
       server. Everyone on the network can read the token.
@@ -573,6 +580,142 @@ and the scopes come from the claims of the token.
 Examples:
   losant-tokens whoami
   losant-tokens whoami --json | jq -r .expiresAt\
+"""
+
+_STORE = """\
+STORE is postgresql://HOST/DATABASE, the path of an SQLite file, or @FILE for a
+private file that holds the URL. A password is refused on the command line: use
+@FILE, LOSANT_TOKENS_FLEET or PGPASSFILE. By default, the store is an SQLite file
+in the state folder.\
+"""
+
+_FLEET_RUN = "RUN is an id of `losant-tokens fleet runs`, or its first characters."
+
+_DECISION = f"""\
+{_FLEET_RUN}
+NAME is recorded with the decision, and not verified. Its default is that of
+LOSANT_TOKENS_BY. The decision is made once:
+a second one that contradicts it is refused with exit code 4, and the same one
+again changes nothing.\
+"""
+
+FLEET = f"""\
+Workers plan the clean-ups of a policy file, and apply the plans that people or
+rules approve. If a machine fails, another worker continues. The other commands
+read and decide from any machine that can reach the store.
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet runs --state waiting\
+"""
+
+FLEET_PLAN = f"""\
+CLEANUP is the name of a clean-up in the policy file of the workers. The id of
+each run is written to stdout. With --all-accounts, the policy file and the
+configuration file of this machine name the accounts.
+
+{_STORE}
+NAME is recorded with the run, and not verified. Its default is that of
+LOSANT_TOKENS_BY.
+
+Examples:
+  losant-tokens fleet plan expired --account prod\
+"""
+
+_STATES = """\
+STATE is planning, waiting, approved, applying, quarantined, sweeping,
+restoring, done, restored, empty, rejected, expired, cancelled, refused or
+failed.\
+"""
+
+FLEET_RUNS = f"""\
+{_STATES}
+{_AGE}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet runs
+  losant-tokens fleet runs --state waiting --json | jq -r '.[].id'
+  losant-tokens fleet runs --account prod --since 30d\
+"""
+
+FLEET_SHOW = f"""\
+{_FLEET_RUN}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet show 1f3a9c20
+  losant-tokens fleet show 1f3a9c20 --tokens\
+"""
+
+FLEET_APPROVE = f"""\
+{_DECISION}
+DIGEST is the digest of the plan that you have reviewed, or its first 8 digits or
+more. If the run has another plan, the approval is refused. Without --digest, the
+digest is that of the plan which the question shows.
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet approve 1f3a9c20
+  losant-tokens fleet approve 1f3a9c20 --yes --reason 'change 4711'\
+"""
+
+FLEET_REJECT = f"""\
+{_DECISION}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet reject 1f3a9c20 --reason 'ci-deploy is in use'\
+"""
+
+FLEET_CANCEL = f"""\
+A worker finishes the tokens that it works on. Deactivated tokens are not
+deleted later, and `losant-tokens fleet restore` activates them again.
+
+{_DECISION}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet cancel 1f3a9c20\
+"""
+
+FLEET_RESTORE = f"""\
+Tokens that somebody has changed since are left alone. The tokens of the run are
+not deleted later.
+
+{_DECISION}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet restore 1f3a9c20\
+"""
+
+FLEET_RETRY = f"""\
+A run that failed keeps its approval, and needs no second one.
+
+{_DECISION}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet retry 1f3a9c20\
+"""
+
+FLEET_REPORT = f"""\
+{_AGE}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet report
+  losant-tokens fleet report --since 90d --csv > quarter.csv\
 """
 
 COMPLETION = """\

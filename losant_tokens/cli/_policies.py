@@ -78,12 +78,13 @@ def valid_policy(path: Path, hint: str = "") -> policy.Policy:
         ) from None
 
 
-def find_cleanup(path: Path | None, name: str) -> policy.Cleanup:
+def find_cleanup(path: Path | None, name: str, option: str = "--policy-file") -> policy.Cleanup:
     """Return a clean-up of a policy file.
 
     Args:
         path: The file. Default: `policy.toml`.
         name: The name of the clean-up.
+        option: The option that names the file, for messages.
 
     Raises:
         UsageError: There is no such clean-up.
@@ -92,10 +93,10 @@ def find_cleanup(path: Path | None, name: str) -> policy.Cleanup:
     if path is None and name.endswith(".toml"):
         raise UsageError(
             f"{escaped(name)} is a file, and this needs the name of a clean-up",
-            f"name the file: CLEANUP --policy-file {escaped(name)}",
+            f"name the file: CLEANUP {option} {escaped(name)}",
         )
     path = path or DEFAULT_FILE
-    loaded = valid_policy(path, "name the policy file: --policy-file FILE")
+    loaded = valid_policy(path, f"name the policy file: {option} FILE")
     names = [one.name for one in loaded.cleanups]
     if name not in names:
         known = f"its clean-ups are {', '.join(names)}" if names else "it has none"

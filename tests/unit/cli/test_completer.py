@@ -85,6 +85,8 @@ def texts(line: str) -> list[str]:
         ("audit --seen-in org:", []),
         ("plan --protect-seen o", ["off"]),
         ("plan --seen-in i", ["instance:"]),
+        ("fleet runs --state wa", ["waiting"]),
+        ("fleet approve 1f", []),
         ("help ru", ["runs"]),
         ("help runs p", ["prune"]),
         ("completion f", ["fish"]),

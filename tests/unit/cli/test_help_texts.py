@@ -71,6 +71,7 @@ VERBS = {
         "Wait",
     ),
     *("Watch", "Write"),
+    *("Approve", "Continue", "Count", "Record", "Reject", "Report"),
 }
 METAVARS = {
     "CLEANUP",
@@ -79,6 +80,7 @@ METAVARS = {
     *("ID", "ID|GLOB"),
     *("COMMAND", "N", "NAME", "NAME|@FILE", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
+    *("DIGEST", "STATE", "STORE"),
     *("LOG", "RULE", "SCOPE", "SECONDS", "SEVERITY", "TEXT", "WHEN"),
 }
 CHOICES = re.compile(r"[a-z]+(\|[a-z]+)+")
@@ -94,6 +96,7 @@ OFFLINE = {
     *("account", "account list", "plan show", "plan diff", "audit diff"),
     *("policy", "policy check", "policy test", "policy schema"),
     *("runs", "runs list", "runs show", "runs prune", "rotate list"),
+    *(name for name in COMMANDS if name.partition(" ")[0] == "fleet"),
 }
 """The commands that send no request to Losant."""
 
@@ -236,6 +239,9 @@ def test_metavars_are_explained(name: str) -> None:
         "KIND:SHARE": "KIND is a status such as 503, or timeout",
         "RULE": "RULE is the name of a rule, such as never-expires.",
         "SEVERITY": "SEVERITY is info, low, medium, high or critical.",
+        "STORE": "STORE is postgresql://HOST/DATABASE, the path of an SQLite file, or @FILE",
+        "STATE": "STATE is planning, waiting, approved,",
+        "DIGEST": "DIGEST is the digest of the plan that you have reviewed,",
         "OFFSET": "OFFSET is +30d or -2h",
         "TIME": "TIME is a latency such as 50ms",
     }

@@ -14,7 +14,8 @@ MODULES = sorted(Path(cli.__file__).parent.rglob("*.py"))
 PUBLIC = tuple(
     f"losant_tokens{module}"
     for module in (
-        *("", ".accounts", ".audit", ".errors", ".jobs", ".leaks", ".notices", ".policy", ".sinks"),
+        *("", ".accounts", ".audit", ".errors", ".fleet", ".jobs", ".leaks", ".notices", ".policy"),
+        ".sinks",
     )
 )
 

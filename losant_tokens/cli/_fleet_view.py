@@ -1,0 +1,396 @@
+"""The runs of a fleet for people and as JSON."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from shlex import quote
+from types import MappingProxyType
+from typing import Any
+
+from losant_tokens import fleet
+from losant_tokens.cli._console import print_status, write_output
+from losant_tokens.cli._format import (
+    escaped,
+    format_count,
+    format_datetime,
+    format_number,
+    relative_time,
+)
+from losant_tokens.cli._json import as_wire
+from losant_tokens.cli._pager import write_paged
+from losant_tokens.cli._plan_view import VERBS
+from losant_tokens.cli._tables import Cell, Row, format_table
+
+_COLUMNS = ("RUN", "STATE", "ACCOUNT", "CLEAN-UP", "TOKENS", "STARTED", "OUTCOME")
+_STYLES: Mapping[str, str] = MappingProxyType(
+    {
+        "waiting": "yellow",
+        "approved": "cyan",
+        "applying": "cyan",
+        "sweeping": "cyan",
+        "restoring": "cyan",
+        "planning": "cyan",
+        "done": "green",
+        "restored": "green",
+        "refused": "red",
+        "failed": "red",
+    }
+)
+# "24 minutes ago" is "24min ago" on a narrow terminal.
+_SHORT_UNITS = {" minute": "min", " hour": "h", " day": "d", " month": "mo", " year": "y"}
+_UNIT = re.compile(r"(?<=\d)( minute| hour| day| month| year)s?")
+PHASE_DONE: Mapping[str, str] = MappingProxyType(
+    {"apply": "Applied", "sweep": "Swept", "restore": "Restored"}
+)
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {"deactivate": "deactivated", "delete": "deleted", "activate": "activated"}
+)
+_NEXT: Mapping[str, str] = MappingProxyType(
+    {
+        "planning": "A worker will make the plan, if one runs: losant-tokens fleet work",
+        "approved": "A worker will apply the plan, if one runs: losant-tokens fleet work",
+        "waiting": "To approve it: losant-tokens fleet approve {id}",
+        "quarantined": "To activate its tokens again: losant-tokens fleet restore {id}",
+        "failed": "To continue it: losant-tokens fleet retry {id}",
+        "expired": "To plan it again: losant-tokens fleet plan {cleanup} --account {account}",
+        "refused": "To plan it again: losant-tokens fleet plan {cleanup} --account {account}",
+    }
+)
+
+
+# --- Words -----------------------------------------------------------------------------------
+
+
+def selected_of_listed(plan: fleet.PlanSummary) -> str:
+    """Return the numbers of a plan: `12 of 400`; a dash before it is made."""
+    return f"{plan.selected:,} of {plan.listed:,}" if plan.digest else "-"
+
+
+def outcome_words(run: fleet.Run, phase: fleet.Phase) -> list[str]:
+    """Return how many tokens have each outcome in a phase, such as `12 deactivated`."""
+    done = {
+        "apply": _WORDS.get(run.plan.action, "changed"),
+        "sweep": _WORDS["delete"],
+        "restore": _WORDS["activate"],
+    }
+    return [
+        f"{count:,} {done.get(phase, 'done') if outcome == 'done' else outcome}"
+        for outcome, count in run.outcomes(phase).items()
+        if count
+    ]
+
+
+def describe_outcome(run: fleet.Run, now: datetime) -> str:
+    """Return the outcome of a run so far, in one line.
+
+    Args:
+        run: The run.
+        now: The time.
+    """
+    parts = [word for phase in ("apply", "sweep", "restore") for word in outcome_words(run, phase)]
+    if run.state == "waiting" and run.approve_by is not None:
+        parts.append(f"expires {relative_time(run.approve_by, now)}")
+    if run.sweep_due_at is not None and run.state == "quarantined":
+        parts.append(f"sweep {_due(run.sweep_due_at, now)}")
+    if run.reason:
+        parts.append(run.reason)
+    return ", ".join(parts) or "-"
+
+
+def _due(time: datetime, now: datetime) -> str:
+    return "due" if time <= now else f"due {relative_time(time, now)}"
+
+
+def question(run: fleet.Run, verb: str) -> str:
+    """Return the question before a decision about a run.
+
+    Args:
+        run: The run.
+        verb: What to do with it: `Approve`.
+    """
+    return f"{verb} run {run.id} ({run.cleanup}, {run.account})?"
+
+
+def describe_plan(run: fleet.Run) -> str:
+    """Return the plan of a run in one line, for a decision."""
+    plan = run.plan
+    if not plan.digest:
+        return f"Run {run.id} has no plan yet: {run.cleanup} for {run.account}."
+    verb = VERBS.get(plan.action, plan.action)
+    return (
+        f"{verb} {plan.selected:,} of {format_count(plan.listed)} of {run.account} "
+        f"({run.cleanup}): {plan.rule}"
+    )
+
+
+def describe_decision(run: fleet.Run, verb: str) -> str:
+    """Return what follows from a decision, in one line.
+
+    Args:
+        run: The run after the decision.
+        verb: The decision, as a verb.
+    """
+    follows = {
+        "approve": f"{run.plan.action} {format_count(run.plan.selected)} of {run.account}",
+        "restore": f"activate the unchanged tokens of {run.account}",
+        "retry": f"continue the run for {run.account}",
+    }
+    if run.is_final or verb not in follows:
+        return f"Run {run.id} for {run.account} is {run.state}."
+    return f"Run {run.id} is {run.state}: a worker will {follows[verb]}."
+
+
+def next_command(run: fleet.Run, options: Sequence[str] = ()) -> str | None:
+    """Return what to do next, as a sentence with a command; None if there is nothing.
+
+    Args:
+        run: The run.
+        options: The options that select the store, as on the command line.
+    """
+    hint = _NEXT.get(run.state)
+    if hint is None:
+        return None
+    values = {"id": run.id, "cleanup": quote(run.cleanup), "account": quote(run.account)}
+    return " ".join((hint.format_map(values), *map(quote, options)))
+
+
+# --- Tables ----------------------------------------------------------------------------------
+
+
+def runs_table(runs: Sequence[fleet.Run], now: datetime) -> str:
+    """Return runs as a table.
+
+    Args:
+        runs: The runs.
+        now: The time.
+    """
+    return format_table(
+        _COLUMNS,
+        [_row(run, now) for run in runs],
+        steps=(("STARTED", len("59min ago")), ("CLEAN-UP", 12), ("ACCOUNT", 12)),
+        wrap="OUTCOME",
+        numbers=("TOKENS",),
+    )
+
+
+def show_runs(
+    runs: Sequence[fleet.Run], options: Sequence[str] = (), *, has_more: bool = False
+) -> None:
+    """Write runs as a table, and what to do with those that wait.
+
+    Args:
+        runs: The runs.
+        options: The options that select the store, as on the command line.
+        has_more: Whether there are more runs.
+    """
+    if not runs:
+        print_status("There are no such runs.")
+        return
+    write_output(runs_table(runs, datetime.now(UTC)))
+    if has_more:
+        print_status(f"These are the newest {format_number(len(runs), 'run')}: see --limit.")
+    waiting = sum(run.state == "waiting" for run in runs)
+    if waiting:
+        verb = "waits" if waiting == 1 else "wait"
+        show = " ".join(("losant-tokens fleet show RUN", *map(quote, options)))
+        print_status(f"{format_number(waiting, 'run')} {verb} for an approval: {show}")
+
+
+def _row(run: fleet.Run, now: datetime) -> Row:
+    started = _past(run.requested_at, now)
+    short = _UNIT.sub(lambda unit: _SHORT_UNITS[unit[1]], started)
+    return (
+        run.id,
+        Cell(run.state, _STYLES.get(run.state, "")),
+        run.account,
+        run.cleanup,
+        selected_of_listed(run.plan),
+        Cell(started, shorter=(short,)),
+        describe_outcome(run, now),
+    )
+
+
+def _past(time: datetime, now: datetime) -> str:
+    """Return a time of the past relative to now. Another clock may be a little ahead."""
+    return relative_time(min(time, now), now)
+
+
+def show_run(run: fleet.Run, options: Sequence[str] = ()) -> None:
+    """Write the facts about a run, and what to do next.
+
+    Args:
+        run: The run.
+        options: The options that select the store, as on the command line.
+    """
+    now = datetime.now(UTC)
+    write_output("".join(_fact_line(name, value) for name, value in _facts(run, now)))
+    if hint := next_command(run, options):
+        print_status(hint)
+
+
+def _fact_line(name: str, value: str) -> str:
+    label = f"{name}:" if name else ""
+    return f"{label:<14}{escaped(value)}\n"
+
+
+def _facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield the facts about a run, each with its name."""
+    yield "Run", run.id
+    yield "State", run.state
+    if run.reason:
+        yield "Reason", run.reason
+    if run.retry_at is not None:
+        yield "Next attempt", _time(run.retry_at, now)
+    yield "Account", run.account
+    yield "Clean-up", run.cleanup
+    yield "Started", f"{_time(run.requested_at, now)} by {run.requested_by}"
+    yield from _plan_facts(run, now)
+    for decision in run.decisions:
+        reason = f": {decision.reason}" if decision.reason else ""
+        name = _DECIDED[decision.kind]
+        yield name, f"{_time(decision.at, now)} by {decision.by}{reason}"
+    for phase, name in PHASE_DONE.items():
+        if (work := run.work.get(phase)) is not None:  # type: ignore[call-overload]  # its keys are phases
+            yield name, f"{_work(work, now)}"
+            yield "", ", ".join(outcome_words(run, phase)) or "no token yet"  # type: ignore[arg-type]
+    if run.sweep_due_at is not None:
+        yield "Sweep", _due(run.sweep_due_at, now) + f" ({format_datetime(run.sweep_due_at, '')})"
+
+
+_DECIDED: Mapping[str, str] = MappingProxyType(
+    {
+        "approve": "Approved",
+        "reject": "Rejected",
+        "cancel": "Cancelled",
+        "restore": "Restore",
+        "retry": "Retried",
+    }
+)
+
+
+def _plan_facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
+    plan = run.plan
+    if run.planned_at is None:
+        return
+    worker = f" by worker {run.work['plan'].worker}" if "plan" in run.work else ""
+    yield "Planned", f"{_time(run.planned_at, now)}{worker}"
+    yield "Action", plan.action
+    yield "Rule", plan.rule
+    yield "Owners", ", ".join(map(str, plan.owners))
+    protected = f", {plan.protected:,} protected" if plan.protected else ""
+    yield "Tokens", f"{selected_of_listed(plan)}{protected}"
+    if plan.grace is not None:
+        yield "Grace", format_number(plan.grace // timedelta(days=1), "day")
+    yield "Digest", plan.digest
+    for warning in plan.warnings:
+        yield "Warning", warning
+    if run.state == "waiting" and run.approve_by is not None:
+        yield "Approve by", _time(run.approve_by, now)
+
+
+def _time(time: datetime, now: datetime) -> str:
+    return f"{format_datetime(time, '')} ({relative_time(time, now)})"
+
+
+def _work(work: fleet.Work, now: datetime) -> str:
+    """Return who did the work of a phase, and when."""
+    attempts = f", {format_number(work.attempts, 'attempt')}" if work.attempts > 1 else ""
+    when = "running since " + _time(work.started_at, now)
+    if work.finished_at is not None:
+        when = _time(work.finished_at, now)
+    return f"{when} by worker {work.worker}, version {work.version}{attempts}"
+
+
+def show_results(results: Sequence[fleet.RunResult]) -> None:
+    """Write the outcome for each token of a run."""
+    if not results:
+        print_status("No worker has changed a token of this run yet.")
+        return
+    rows: list[Row] = [
+        (
+            one.name,
+            str(one.owner),
+            one.id,
+            one.phase,
+            Cell("left" if one.outcome is None else one.outcome.value, _outcome_style(one)),
+            one.error or "-",
+        )
+        for one in results
+    ]
+    headers = ("NAME", "OWNER", "ID", "PHASE", "OUTCOME", "ERROR")
+    write_paged(format_table(headers, rows, steps=(("NAME", 16), ("OWNER", 12)), wrap="ERROR"))
+
+
+def _outcome_style(result: fleet.RunResult) -> str:
+    return "red" if result.error else ""
+
+
+# --- JSON ------------------------------------------------------------------------------------
+
+
+def run_as_json(run: fleet.Run) -> dict[str, Any]:
+    """Return a run as JSON values. Members that are unknown are `null`."""
+    plan = run.plan
+    return {
+        "id": run.id,
+        "state": run.state,
+        "account": run.account,
+        "cleanup": run.cleanup,
+        "requestedBy": run.requested_by,
+        "requestedAt": as_wire(run.requested_at),
+        "changedAt": as_wire(run.changed_at),
+        "phase": run.phase,
+        "reason": run.reason or None,
+        "retryAt": as_wire(run.retry_at),
+        "plan": {
+            "digest": plan.digest,
+            "action": plan.action,
+            "rule": plan.rule,
+            "selected": plan.selected,
+            "listed": plan.listed,
+            "protected": plan.protected,
+            "owners": list(map(str, plan.owners)),
+            "graceHours": None if plan.grace is None else plan.grace / timedelta(hours=1),
+            "warnings": list(plan.warnings),
+        }
+        if plan.digest
+        else None,
+        "plannedAt": as_wire(run.planned_at),
+        "approveBy": as_wire(run.approve_by),
+        "sweepDueAt": as_wire(run.sweep_due_at),
+        "decisions": [
+            {
+                "kind": one.kind,
+                "by": one.by,
+                "at": as_wire(one.at),
+                "digest": one.digest or None,
+                "reason": one.reason or None,
+            }
+            for one in run.decisions
+        ],
+        "work": {phase: _work_as_json(work) for phase, work in run.work.items()},
+    }
+
+
+def _work_as_json(work: fleet.Work) -> dict[str, Any]:
+    return {
+        "worker": work.worker,
+        "version": work.version,
+        "startedAt": as_wire(work.started_at),
+        "finishedAt": as_wire(work.finished_at),
+        "attempts": work.attempts,
+        "outcomes": dict(work.outcomes),
+    }
+
+
+def result_as_json(result: fleet.RunResult) -> dict[str, Any]:
+    """Return the outcome for a token as JSON values."""
+    return {
+        "phase": result.phase,
+        "owner": str(result.owner),
+        "id": result.id,
+        "name": result.name,
+        "outcome": None if result.outcome is None else result.outcome.value,
+        "error": result.error,
+        "changedAt": as_wire(result.changed_at),
+    }

@@ -1,0 +1,360 @@
+"""`fleet plan`, `runs`, `show`, `approve` and others: the runs of a fleet, from any machine."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from losant_tokens.cli._console import (
+    confirm,
+    print_error,
+    print_status,
+    quiet_output,
+    require_terminal_or_yes,
+    write_output,
+)
+from losant_tokens.cli._errors import (
+    EXIT_BLOCKED,
+    EXIT_ERROR,
+    EXIT_SOME_FAILED,
+    CommandError,
+    UsageError,
+    explain,
+)
+from losant_tokens.cli._fleet_options import (
+    DEFAULT_DECISION,
+    DEFAULT_STORE,
+    Account,
+    AllAccounts,
+    By,
+    CleanupFilter,
+    CleanupName,
+    DecisionOptions,
+    FleetConfig,
+    PolicyFile,
+    RunName,
+    RunNames,
+    Since,
+    States,
+    StoreOptions,
+    person,
+)
+from losant_tokens.cli._json import as_json
+from losant_tokens.cli._options import AtLeastOne, Json, Quiet, age, flag, repeatable
+from losant_tokens.errors import LosantError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from losant_tokens import fleet
+
+_DEFAULT_LIMIT = 50
+_REPORT_PERIOD = timedelta(days=30)
+
+
+def plan_runs(  # noqa: PLR0913 -- the options of the command
+    cleanup: CleanupName,
+    /,
+    *,
+    account: Annotated[
+        tuple[str, ...], repeatable("ACCOUNT", "Plan it for ACCOUNT; repeat for more.")
+    ] = (),
+    all_accounts: AllAccounts = False,
+    policy: PolicyFile = None,
+    config: FleetConfig = None,
+    wait: Annotated[bool, flag("Wait until the plans are made, and show them.")] = False,
+    by: By = None,
+    json: Annotated[Json, Parameter(help="Write the runs as JSON.")] = False,
+    quiet: Quiet = False,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Start runs: a worker plans a clean-up for each account."""
+    from losant_tokens.cli import _fleet, _fleet_view
+
+    if bool(account) == all_accounts:
+        problem = "cannot be combined with" if account else "or"
+        raise UsageError(f"{'' if account else 'pass '}--account {problem} --all-accounts")
+    names = tuple(dict.fromkeys(account)) or _accounts_of(cleanup, policy, config)
+    who = person(by)
+
+    async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
+        runs = [await client.plan(name, cleanup, by=who) for name in names]
+        if wait:
+            runs = [await client.wait(run.id) for run in runs]
+        return runs
+
+    with quiet_output(quiet):
+        runs = _fleet.run_with_fleet(work, store)
+        if json:
+            write_output(as_json([_fleet_view.run_as_json(run) for run in runs]))
+        elif wait:
+            _fleet_view.show_runs(runs, store.arguments())
+        else:
+            write_output("".join(f"{run.id}\n" for run in runs))
+            for run in runs:
+                print_status(f"Started run {run.id} of {run.cleanup} for {run.account}.")
+    return _exit_code(sum(run.state in {"failed", "refused"} for run in runs), len(runs))
+
+
+def _accounts_of(cleanup: str, policy: Path | None, config: Path | None) -> tuple[str, ...]:
+    """Return the accounts that a clean-up applies to.
+
+    Raises:
+        CommandError: A file has mistakes, or a pattern matches no account.
+    """
+    from losant_tokens import accounts
+    from losant_tokens.cli._policies import find_cleanup
+
+    found = find_cleanup(policy, cleanup, "--policy")
+    return found.select_accounts(accounts.load(config))
+
+
+def _exit_code(failed: int, total: int, all_failed: int = EXIT_ERROR) -> int:
+    if not failed:
+        return 0
+    return all_failed if failed == total else EXIT_SOME_FAILED
+
+
+def list_runs(
+    *,
+    state: States = (),
+    account: Account = None,
+    cleanup: CleanupFilter = None,
+    since: Since = None,
+    limit: Annotated[
+        int, Parameter(metavar="N", validator=AtLeastOne, help="Show up to N runs.")
+    ] = _DEFAULT_LIMIT,
+    json: Annotated[Json, Parameter(help="Write JSON, with all facts.")] = False,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """List the runs of the fleet, the newest first."""
+    from losant_tokens.cli import _fleet, _fleet_view
+
+    states = _fleet.known_states(state)
+    start = None if since is None else datetime.now(UTC) - since
+
+    async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
+        found = client.runs(
+            state=states or None, account=account, cleanup=cleanup, since=start, limit=limit + 1
+        )
+        return [run async for run in found]
+
+    runs = _fleet.run_with_fleet(work, store)
+    shown = runs[:limit]
+    if json:
+        write_output(as_json([_fleet_view.run_as_json(run) for run in shown]))
+    else:
+        _fleet_view.show_runs(shown, store.arguments(), has_more=len(runs) > limit)
+    return 0
+
+
+def show_run(
+    run: RunName,
+    /,
+    *,
+    tokens: Annotated[bool, flag("Show the outcome for each token.")] = False,
+    json: Annotated[Json, Parameter(help="Write JSON, with all facts.")] = False,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Show a run: its plan, who decided, and who did the work."""
+    from losant_tokens.cli import _fleet, _fleet_view
+
+    async def work(
+        client: "fleet.FleetClient",
+    ) -> "tuple[fleet.Run, tuple[fleet.RunResult, ...]]":
+        if not tokens:
+            return await client.run(run), ()
+        report = await client.report(run)
+        return report.run, report.results
+
+    found, results = _fleet.run_with_fleet(work, store)
+    if json:
+        values = _fleet_view.run_as_json(found)
+        if tokens:
+            values["tokens"] = [_fleet_view.result_as_json(one) for one in results]
+        write_output(as_json(values))
+    elif tokens:
+        _fleet_view.show_results(results)
+    else:
+        _fleet_view.show_run(found, store.arguments())
+    return 0
+
+
+# --- Decisions -------------------------------------------------------------------------------
+
+
+def approve_runs(
+    runs: RunNames,
+    /,
+    *,
+    digest: Annotated[
+        str | None,
+        Parameter(metavar="DIGEST", help="Approve only the plan with this digest."),
+    ] = None,
+    options: DecisionOptions = DEFAULT_DECISION,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Approve the plans of runs after confirmation."""
+    who = person(options.by)
+    if digest is not None and len(runs) > 1:
+        raise UsageError("--digest is for one run")
+
+    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
+        # The digest of the plan that was shown: an altered plan is refused.
+        reviewed = digest or run.plan.digest or None
+        return await client.approve(run.id, by=who, digest=reviewed, reason=options.reason)
+
+    return _decide("approve", runs, decide, options, store)
+
+
+def reject_runs(
+    runs: RunNames,
+    /,
+    *,
+    options: DecisionOptions = DEFAULT_DECISION,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Reject the plans of runs, so that nothing is changed."""
+    who = person(options.by)
+
+    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
+        return await client.reject(run.id, by=who, reason=options.reason)
+
+    return _decide("reject", runs, decide, options, store)
+
+
+def cancel_runs(
+    runs: RunNames,
+    /,
+    *,
+    options: DecisionOptions = DEFAULT_DECISION,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Cancel runs, and leave changed tokens as they are."""
+    who = person(options.by)
+
+    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
+        return await client.cancel(run.id, by=who, reason=options.reason)
+
+    return _decide("cancel", runs, decide, options, store)
+
+
+def restore_runs(
+    runs: RunNames,
+    /,
+    *,
+    options: DecisionOptions = DEFAULT_DECISION,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Activate the unchanged tokens again that runs have deactivated."""
+    who = person(options.by)
+
+    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
+        return await client.restore(run.id, by=who, reason=options.reason)
+
+    return _decide("restore", runs, decide, options, store)
+
+
+def retry_runs(
+    runs: RunNames,
+    /,
+    *,
+    options: DecisionOptions = DEFAULT_DECISION,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Continue failed runs where they stopped."""
+    who = person(options.by)
+
+    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
+        return await client.retry(run.id, by=who, reason=options.reason)
+
+    return _decide("retry", runs, decide, options, store)
+
+
+def _decide(
+    verb: str,
+    names: tuple[str, ...],
+    decide: "Callable[[fleet.FleetClient, fleet.Run], Awaitable[fleet.Run]]",
+    options: DecisionOptions,
+    store: StoreOptions,
+) -> int:
+    """Show the runs, ask for confirmation, and make a decision about each.
+
+    Args:
+        verb: The decision, as a verb.
+        names: The runs.
+        decide: Makes the decision about a run.
+        options: The options.
+        store: The store.
+    """
+    from losant_tokens.cli import _fleet, _fleet_view
+
+    require_terminal_or_yes(f"fleet {verb}", yes=options.yes)
+
+    async def read(client: "fleet.FleetClient") -> "list[fleet.Run]":
+        return [await client.run(name) for name in dict.fromkeys(names)]
+
+    async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
+        done = []
+        for run in chosen:
+            try:
+                done.append(await decide(client, run))
+            except LosantError as error:
+                print_error(explain(error))
+        return done
+
+    with quiet_output(options.quiet):
+        found = _fleet.run_with_fleet(read, store)
+        chosen = []
+        for run in found:
+            print_status(_fleet_view.describe_plan(run))
+            if options.yes or confirm(_fleet_view.question(run, verb.capitalize())):
+                chosen.append(run)
+        if not chosen:
+            raise CommandError("declined: nothing was changed")
+        done = _fleet.run_with_fleet(work, store)
+        if options.json:
+            write_output(as_json([_fleet_view.run_as_json(run) for run in done]))
+        else:
+            for run in done:
+                print_status(_fleet_view.describe_decision(run, verb))
+    return _exit_code(len(chosen) - len(done), len(chosen), EXIT_BLOCKED)
+
+
+# --- Report ----------------------------------------------------------------------------------
+
+
+def report_outcomes(
+    *,
+    since: Annotated[
+        timedelta,
+        age("Count runs that were started within AGE.", show_default=lambda _: "30d"),
+    ] = _REPORT_PERIOD,
+    account: Account = None,
+    cleanup: CleanupFilter = None,
+    json: Annotated[Json, Parameter(help="Write JSON, with the totals.")] = False,
+    csv: Annotated[bool, flag("Write CSV, with a row for each account.")] = False,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Report the outcomes of the runs of a period, for each account."""
+    from losant_tokens.cli import _fleet, _fleet_report
+
+    if json and csv:
+        raise UsageError("--json cannot be combined with --csv")
+    start = datetime.now(UTC) - since
+
+    async def work(client: "fleet.FleetClient") -> "list[_fleet_report.Totals]":
+        runs = client.runs(account=account, cleanup=cleanup, since=start)
+        return _fleet_report.totals_by_account([run async for run in runs])
+
+    rows = _fleet.run_with_fleet(work, store)
+    if json:
+        write_output(as_json(_fleet_report.report_as_json(rows, start)))
+    elif csv:
+        write_output(_fleet_report.report_csv(rows))
+    elif not rows:
+        print_status(f"There are no runs {_fleet_report.describe_period(start)}.")
+    else:
+        write_output(_fleet_report.report_table(rows))
+    return 0

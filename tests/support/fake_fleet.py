@@ -1,0 +1,141 @@
+"""A fleet in memory, for tests of the command."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+import pytest
+
+from losant_tokens import fleet
+from losant_tokens.fleet import DecisionKind, Run, RunReport, RunResult, RunState
+from tests.support.fleet_runs import DIGEST, NOW, PLAN
+
+FOLLOWING: dict[str, RunState] = {
+    "approve": "approved",
+    "reject": "rejected",
+    "cancel": "cancelled",
+    "restore": "restoring",
+    "retry": "applying",
+}
+
+
+class FakeFleet(fleet.FleetClient):
+    """A store and its client. Decisions change the state of a run, and no worker does anything.
+
+    Attributes:
+        stored: The runs by their ids.
+        results: The outcomes of each run.
+        store: The store that a command opened.
+        refused: The ids of runs about which no decision is possible.
+        calls: The names and the arguments of the calls that change something.
+    """
+
+    def __init__(self, *runs: Run) -> None:
+        self.stored = {run.id: run for run in runs}
+        self.results: dict[str, tuple[RunResult, ...]] = {}
+        self.store: object = None
+        self.refused: set[str] = set()
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
+        """Let the command open this fleet instead of a store."""
+
+        monkeypatch.setattr(fleet, "Fleet", self.opened)
+        return self
+
+    def opened(self, store: object = None) -> Self:
+        """Take the place of `Fleet`."""
+        self.store = store
+        return self
+
+    def client(self) -> Self:
+        """Take the place of `Fleet.client`."""
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+    async def plan(self, account: str, cleanup: str, *, by: str, key: str | None = None) -> Run:
+        run = Run(
+            id=f"{len(self.stored) + 1:08x}",
+            state="planning",
+            account=account,
+            cleanup=cleanup,
+            requested_by=by,
+            requested_at=NOW,
+            changed_at=NOW,
+        )
+        self.stored[run.id] = run
+        return run
+
+    async def wait(self, id: str, **_: Any) -> Run:  # noqa: A002
+        run = attrs.evolve(self.stored[id], state="waiting", plan=PLAN, planned_at=NOW)
+        if run.account == "broken":
+            run = attrs.evolve(self.stored[id], state="refused", reason="too many tokens")
+        self.stored[id] = run
+        return run
+
+    async def runs(
+        self,
+        *,
+        state: Any = None,
+        account: str | None = None,
+        cleanup: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Run]:
+        self.calls.append(("runs", {"since": since, "limit": limit}))
+        found = [
+            run
+            for run in self.stored.values()
+            if (state is None or run.state in state)
+            and account in (None, run.account)
+            and cleanup in (None, run.cleanup)
+        ]
+        for run in found[:limit]:
+            yield run
+
+    async def run(self, id: str) -> Run:  # noqa: A002
+        found = [run for run in self.stored.values() if run.id.startswith(id)]
+        if len(found) != 1:
+            raise fleet.RunNotFound(f"There is no run {id}.")
+        return found[0]
+
+    async def _decide(self, kind: DecisionKind, id: str, arguments: dict[str, Any]) -> Run:  # noqa: A002
+        run = await self.run(id)
+        self.calls.append((kind, {"id": run.id, **arguments}))
+        if run.id in self.refused:
+            raise fleet.DecisionRefused(f"Run {run.id} cannot be decided: it is done.", run=run)
+        decision = fleet.Decision(kind=kind, by=arguments["by"], at=NOW, digest=DIGEST)
+        run = attrs.evolve(run, state=FOLLOWING[kind], decisions=(*run.decisions, decision))
+        self.stored[run.id] = run
+        return run
+
+    async def approve(self, id: str, **arguments: Any) -> Run:  # noqa: A002
+        return await self._decide("approve", id, arguments)
+
+    async def reject(self, id: str, **arguments: Any) -> Run:  # noqa: A002
+        return await self._decide("reject", id, arguments)
+
+    async def cancel(self, id: str, **arguments: Any) -> Run:  # noqa: A002
+        return await self._decide("cancel", id, arguments)
+
+    async def restore(self, id: str, **arguments: Any) -> Run:  # noqa: A002
+        return await self._decide("restore", id, arguments)
+
+    async def retry(self, id: str, **arguments: Any) -> Run:  # noqa: A002
+        return await self._decide("retry", id, arguments)
+
+    async def report(self, id: str) -> RunReport:  # noqa: A002
+        run = await self.run(id)
+        return RunReport(run=run, results=self.results.get(run.id, ()))
