@@ -281,6 +281,12 @@ COMMANDS = {
         texts.FLEET_REPORT,
         _RUNS,
     ),
+    "fleet page": _Command(
+        "fleet:serve_runs",
+        "Show the runs in a browser, on this machine, until Ctrl-C.",
+        texts.FLEET_PAGE,
+        _RUNS,
+    ),
     "account": _Command(None, "List or check accounts.", texts.ACCOUNT, task=_ACCOUNTS),
     "account list": _Command(
         "account:list_accounts",

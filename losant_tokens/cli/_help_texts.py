@@ -718,6 +718,17 @@ Examples:
   losant-tokens fleet report --since 90d --csv > quarter.csv\
 """
 
+FLEET_PAGE = f"""\
+The URL is written to stdout. The page refreshes itself, has no buttons, and
+shows no secret. Only this machine can open it, but each of its users can.
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet page
+  losant-tokens fleet page --port 8787\
+"""
+
 COMPLETION = """\
 TAB then completes commands, options, scopes, files, and the
 ids and names of tokens, which are cached for a minute.

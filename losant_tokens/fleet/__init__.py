@@ -28,6 +28,7 @@ from losant_tokens.fleet._errors import (
 )
 from losant_tokens.fleet._fleet import Fleet
 from losant_tokens.fleet._lease import LeaseLost
+from losant_tokens.fleet._page import run_page, runs_page
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -67,4 +68,6 @@ __all__ = [
     "Worker",
     "WorkerRefused",
     "WorkerState",
+    "run_page",
+    "runs_page",
 ]

@@ -8,9 +8,10 @@ from typing import Any, Self
 import attrs
 import pytest
 
-from losant_tokens import fleet
+from losant_tokens import fleet, jobs
 from losant_tokens.fleet import DecisionKind, Run, RunReport, RunResult, RunState
 from tests.support.fleet_runs import DIGEST, NOW, PLAN
+from tests.support.reports import entry
 
 FOLLOWING: dict[str, RunState] = {
     "approve": "approved",
@@ -135,6 +136,13 @@ class FakeFleet(fleet.FleetClient):
 
     async def retry(self, id: str, **arguments: Any) -> Run:  # noqa: A002
         return await self._decide("retry", id, arguments)
+
+    async def document(self, id: str, **_: Any) -> jobs.PlanDocument:  # noqa: A002
+        run = await self.run(id)
+        entries = (entry(number, f"ci-{number}") for number in range(run.plan.selected))
+        document = object.__new__(jobs.PlanDocument)
+        object.__setattr__(document, "entries", tuple(entries))
+        return document
 
     async def report(self, id: str) -> RunReport:  # noqa: A002
         run = await self.run(id)

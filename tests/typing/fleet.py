@@ -58,3 +58,10 @@ async def check(app: fleet.Fleet) -> None:
         assert_type(worker.state, fleet.WorkerState)
     async with app.client() as client:
         assert_type(await client.pending(), Mapping[str, int])
+
+
+async def pages(client: FleetClient, now: datetime) -> None:
+    runs = [run async for run in client.runs()]
+    assert_type(fleet.runs_page(runs, now=now, state="waiting"), str)
+    report = await client.report(runs[0].id)
+    assert_type(fleet.run_page(report.run, now=now, results=report.results), str)

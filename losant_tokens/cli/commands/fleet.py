@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from losant_tokens.cli._console import (
     confirm,
+    print_after_signal,
     print_error,
     print_status,
     quiet_output,
@@ -358,3 +359,39 @@ def report_outcomes(
     else:
         write_output(_fleet_report.report_table(rows))
     return 0
+
+
+# --- The page --------------------------------------------------------------------------------
+
+
+def serve_runs(
+    *,
+    port: Annotated[
+        int,
+        Parameter(
+            metavar="N",
+            validator=validators.Number(gte=0, lte=65535),
+            show_default=lambda _: "a free port",
+            help="Listen on port N.",
+        ),
+    ] = 0,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Show the runs in a browser, on this machine, until Ctrl-C."""
+    import anyio
+
+    from losant_tokens.cli import _fleet, _fleet_page
+
+    app = _fleet.open_fleet(store)
+
+    async def work(client: "fleet.FleetClient") -> None:
+        async with _fleet_page.serving(_fleet_page.RunsApp(client, app.store), port) as url:
+            write_output(f"{url}\n")
+            print_status("The page is read-only, and refreshed every few seconds. Ctrl-C stops it.")
+            await anyio.sleep_forever()
+
+    try:
+        _fleet.run_with_fleet(work, store)
+    except KeyboardInterrupt:
+        print_after_signal("Stopped.")
+    return 0  # Ctrl-C is the normal way to end it.

@@ -150,8 +150,9 @@ def write_page(page: Page, file: TextIO) -> None:
     before, after = _read("page.html").split("{{rows}}")
     head = {
         "script_hash": f"sha256-{hashed}",
-        "title": _text(f"{page.headline} - losant-tokens"),
-        "headline": _text(page.headline),
+        "style": _read("page.css"),
+        "title": escape_text(f"{page.headline} - losant-tokens"),
+        "headline": escape_text(page.headline),
         "where": _where(page.where),
         "notices": "".join(map(_notice, page.notices)),
         "split": "".join(
@@ -182,7 +183,7 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _text(text: str) -> str:
+def escape_text(text: str) -> str:
     """Return a string as HTML. Characters that could hide or reverse other text become escapes."""
     if not text.isprintable():
         text = "".join(
@@ -197,22 +198,22 @@ def _text(text: str) -> str:
 
 def _where(parts: Sequence[str]) -> str:
     return "".join(
-        f"<strong>{_text(part)}</strong>" if number % 2 else _text(part)
+        f"<strong>{escape_text(part)}</strong>" if number % 2 else escape_text(part)
         for number, part in enumerate(parts)
     )
 
 
 def _notice(notice: Notice) -> str:
-    command = "" if notice.command is None else f"<code>{_text(notice.command)}</code>"
-    return f'<div class="notice" role="note"><p>{_text(notice.text)}</p>{command}</div>'
+    command = "" if notice.command is None else f"<code>{escape_text(notice.command)}</code>"
+    return f'<div class="notice" role="note"><p>{escape_text(notice.text)}</p>{command}</div>'
 
 
 def _tile(tile: Tile) -> str:
     dot = "" if tile.key is None else f'<i class="dot" style="--c:var(--{tile.key})"></i>'
     number = f"{tile.value:,}" if isinstance(tile.value, int) else tile.value
     return (
-        f'<div class="tile"><dt>{dot}{_text(tile.name)}</dt>'
-        f"<dd>{_text(number)}<small>{_text(tile.note)}</small></dd></div>"
+        f'<div class="tile"><dt>{dot}{escape_text(tile.name)}</dt>'
+        f"<dd>{escape_text(number)}<small>{escape_text(tile.note)}</small></dd></div>"
     )
 
 
@@ -223,20 +224,20 @@ def _facts_section(title: str, facts: Sequence[Fact]) -> str:
     if not facts:
         return ""
     items = "".join(map(_fact, facts))
-    return f'<section><h2>{_text(title)}</h2><dl class="card facts">{items}</dl></section>'
+    return f'<section><h2>{escape_text(title)}</h2><dl class="card facts">{items}</dl></section>'
 
 
 def _fact(fact: Fact) -> str:
-    value = _text(fact.value)
+    value = escape_text(fact.value)
     value = f"<code>{value}</code>" if fact.is_code else value
     space = ' class="long"' if len(fact.value) > _LONG else ""
-    return f"<div{space}><dt>{_text(fact.name)}</dt><dd>{value}</dd></div>"
+    return f"<div{space}><dt>{escape_text(fact.name)}</dt><dd>{value}</dd></div>"
 
 
 def _failures_section(failures: Sequence[tuple[str, int]]) -> str:
     if not failures:
         return ""
-    items = "".join(f"<li><b>{count:,}</b> {_text(error)}</li>" for error, count in failures)
+    items = "".join(f"<li><b>{count:,}</b> {escape_text(error)}</li>" for error, count in failures)
     return f'<section><h2>Failures by reason</h2><ul class="card failures">{items}</ul></section>'
 
 
@@ -296,11 +297,11 @@ class _Table:
             "wide": "wide" if "owner" in columns else "",
             "scrolls": " scrolls" if "owner" in columns else "",
             "headers": "".join(
-                f'<th role="columnheader" scope="col" data-column="{key}">{_text(label)}</th>'
+                f'<th role="columnheader" scope="col" data-column="{key}">{escape_text(label)}</th>'
                 for key, label in columns.items()
             ),
             "first_rows": "".join(_static_row(row, columns, page.states) for row in rows),
-            "footer": _text(f"Written by losant-tokens {__version__}."),
+            "footer": escape_text(f"Written by losant-tokens {__version__}."),
             "meta": _json(meta),
         }
 
@@ -324,7 +325,7 @@ class _Table:
     def _without_script(self) -> str:
         if self._count <= STATIC_ROWS:
             return "To sort and filter the tokens, allow JavaScript."
-        return _text(
+        return escape_text(
             f"Without JavaScript, this page shows {STATIC_ROWS} of {self._count:,} tokens. "
             f"{self._page.full_list}"
         )
@@ -368,18 +369,20 @@ def _static_row(row: Row, columns: Iterable[str], states: Sequence[State]) -> st
     description = " ".join((entry.description or "").split())
     note_class = ' class="error"' if state.key == "failed" else ""
     cells = {
-        "name": _text(entry.name) + (f"<small>{_text(description)}</small>" if description else ""),
-        "id": _text(entry.id),
-        "state": f'<span class="dot" style="--c:var(--{state.key})"></span>{_text(state.label)}',
-        "detail": (f"<div{note_class}>{_text(row.note)}</div>" if row.note else "")
-        + f"<div>{_text(entry.reason)}</div>",
-        "creator": _text(creator_of(entry)),
-        "scopes": "".join(f"<span>{_text(scope)}</span>" for scope in entry.scope or ())
+        "name": escape_text(entry.name)
+        + (f"<small>{escape_text(description)}</small>" if description else ""),
+        "id": escape_text(entry.id),
+        "state": f'<span class="dot" style="--c:var(--{state.key})"></span>'
+        + escape_text(state.label),
+        "detail": (f"<div{note_class}>{escape_text(row.note)}</div>" if row.note else "")
+        + f"<div>{escape_text(entry.reason)}</div>",
+        "creator": escape_text(creator_of(entry)),
+        "scopes": "".join(f"<span>{escape_text(scope)}</span>" for scope in entry.scope or ())
         + ('<span class="tag">can create tokens</span>' if entry.can_create_tokens else ""),
         "created": _static_date(entry.creation_date, ""),
         "expires": _static_date(entry.expiration_date, "never"),
         "updated": _static_date(entry.last_updated, ""),
-        "owner": _text(str(entry.owner)),
+        "owner": escape_text(str(entry.owner)),
     }
     return f'<tr role="row">{"".join(_static_cell(key, cells[key]) for key in columns)}</tr>'
 
