@@ -227,6 +227,12 @@ COMMANDS = {
     "fleet": _Command(
         None, "Run clean-ups of many accounts on several machines.", texts.FLEET, task=_FLEET
     ),
+    "fleet work": _Command(
+        "fleet_work:work",
+        "Work for the fleet until Ctrl-C: plan, apply, sweep and restore.",
+        texts.FLEET_WORK,
+        _RUNS,
+    ),
     "fleet plan": _Command(
         "fleet:plan_runs",
         "Start runs: a worker plans a clean-up for each account.",

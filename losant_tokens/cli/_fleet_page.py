@@ -174,9 +174,15 @@ async def serving(app: RunsApp, port: int) -> AsyncIterator[str]:
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)
+
+    async def serve() -> None:
+        # A server that is cancelled would leave its sockets open.
+        with anyio.CancelScope(shield=True):
+            await server.serve([bound])
+
     with bound:
         async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [bound])
+            group.start_soon(serve)
             try:
                 yield f"http://{HOST}:{bound.getsockname()[1]}/"
             finally:

@@ -610,6 +610,20 @@ Examples:
   losant-tokens fleet runs --state waiting\
 """
 
+FLEET_WORK = f"""\
+A worker needs the policy file, and the configuration file with the accounts and
+the places of their tokens. It runs the schedules of the policy, plans and
+applies clean-ups, and sweeps quarantines. Each event is one line. SIGTERM and
+Ctrl-C finish the tokens in flight, and other workers continue with the rest.
+An SQLite file allows one worker, and PostgreSQL many.
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet work --until-idle
+  losant-tokens fleet work --page 8787 --json\
+"""
+
 FLEET_PLAN = f"""\
 CLEANUP is the name of a clean-up in the policy file of the workers. The id of
 each run is written to stdout. With --all-accounts, the policy file and the

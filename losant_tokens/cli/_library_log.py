@@ -27,10 +27,26 @@ def logged_lines(
         below: The level from which on they are not meant. Default: no such level.
     """
 
+    def receive(record: logging.LogRecord) -> None:
+        if record.levelno < below:
+            show(record.getMessage())
+
+    with logged_records(receive, level):
+        yield
+
+
+@contextmanager
+def logged_records(receive: Callable[[logging.LogRecord], None], level: int) -> Iterator[None]:
+    """Call a function with each record that the library logs during the block, in any thread.
+
+    Args:
+        receive: The function.
+        level: The lowest level of these records.
+    """
+
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno < below:
-                show(record.getMessage())
+            receive(record)
 
     logger, handler = logging.getLogger(_LOGGER), Handler(level)
     before = logger.level

@@ -37,7 +37,7 @@ from losant_tokens.fleet._errors import DecisionRefused, FleetError, StoreError
 from losant_tokens.fleet._records import Record
 from losant_tokens.fleet._states import Next
 from losant_tokens.fleet._store import Store
-from losant_tokens.fleet._types import Decision, Phase
+from losant_tokens.fleet._types import Decision, Phase, Run
 from losant_tokens.policy import Cleanup, Policy
 
 CHUNK: Final = 100
@@ -193,7 +193,6 @@ class Runner:
             if states.awaits_rules(record, job.phase, job.attempt):
                 await self._ask_rules(job, record)
             return
-        logger.info("Run %s: %s begins the phase %s", job.run_id, self.worker, job.phase)
         following = await self._outcome(job, record)
         if following is not None:
             await self._change(job, following)
@@ -234,6 +233,7 @@ class Runner:
             if record.partition != partition:
                 await self._change(job, lambda record: states.move(record, partition))
                 return
+            _log_state(record.run)
             if job.phase == "plan":
                 await self._plan(job, client, account, cleanup)
             elif job.phase == "apply":
@@ -293,16 +293,19 @@ class Runner:
         cleanup = self.policy.cleanup(run.cleanup)
         verdict = await job.unless_stopped(decide_or_ask(run, cleanup.approval))
         if verdict.kind == "wait":
+            logger.info("Run %s waits for a person: %s", run.id, verdict.reason)
             return
         decision = Decision(kind=verdict.kind, by=verdict.by, at=self.now(), reason=verdict.reason)
         try:
-            await self._stored(
+            decided = await self._stored(
                 self.store.change,
                 job.run_id,
                 lambda record: states.decide(record, decision, digest=run.plan.digest),
             )
         except DecisionRefused as error:
             logger.info("Run %s: a person was faster than the rules: %s", run.id, error)
+        else:
+            _log_state((decided or record).run)
 
     async def _apply(self, job: _Job, client: AsyncClient, record: Record) -> None:
         document = await self._document(job.run_id, "apply")
@@ -520,6 +523,7 @@ class Runner:
             _AbandonedError: The run is no longer this task's.
         """
         expected: list[Record] = []
+        before: list[str] = []
 
         def decide(record: Record) -> Next | None:
             if record in expected:  # The write before was committed, but its response was lost.
@@ -528,11 +532,14 @@ class Runner:
                 return None
             following = change(record)
             expected.append(following.record)
+            before.append(record.run.state)
             return following
 
         record = await self._stored(self.store.change, job.run_id, decide)
         if record is None:
             raise _AbandonedError
+        if record.run.state not in before[-1:]:
+            _log_state(record.run)
         return record
 
     async def _stored(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -549,6 +556,20 @@ class Runner:
                     raise _AbandonedError from None
                 logger.warning("%s", error)
             await anyio.sleep(_STORE_INTERVAL)
+
+
+def _log_state(run: Run) -> None:
+    """Log the state of a run, with its facts as attributes of the record."""
+    detail = ""
+    if run.state == "waiting":
+        detail = f", {run.plan.selected:,} of {run.plan.listed:,} tokens selected"
+    elif outcomes := run.outcomes(run.phase):
+        detail = f", {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes.items())}"
+    if run.reason:
+        detail += f": {run.reason}"
+    facts = {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
+    text = "Run %s (%s, %s) is %s%s"
+    logger.info(text, run.id, run.cleanup, run.account, run.state, detail, extra=facts)
 
 
 def _counts(results: list[jobs.ChunkResult]) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """A fleet in memory, for tests of the command."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
 import attrs
 import pytest
 
@@ -112,7 +113,7 @@ class FakeFleet(fleet.FleetClient):
             raise fleet.RunNotFound(f"There is no run {id}.")
         return found[0]
 
-    async def _decide(self, kind: DecisionKind, id: str, arguments: dict[str, Any]) -> Run:  # noqa: A002
+    async def _decision(self, kind: DecisionKind, id: str, arguments: dict[str, Any]) -> Run:  # noqa: A002
         run = await self.run(id)
         self.calls.append((kind, {"id": run.id, **arguments}))
         if run.id in self.refused:
@@ -123,19 +124,19 @@ class FakeFleet(fleet.FleetClient):
         return run
 
     async def approve(self, id: str, **arguments: Any) -> Run:  # noqa: A002
-        return await self._decide("approve", id, arguments)
+        return await self._decision("approve", id, arguments)
 
     async def reject(self, id: str, **arguments: Any) -> Run:  # noqa: A002
-        return await self._decide("reject", id, arguments)
+        return await self._decision("reject", id, arguments)
 
     async def cancel(self, id: str, **arguments: Any) -> Run:  # noqa: A002
-        return await self._decide("cancel", id, arguments)
+        return await self._decision("cancel", id, arguments)
 
     async def restore(self, id: str, **arguments: Any) -> Run:  # noqa: A002
-        return await self._decide("restore", id, arguments)
+        return await self._decision("restore", id, arguments)
 
     async def retry(self, id: str, **arguments: Any) -> Run:  # noqa: A002
-        return await self._decide("retry", id, arguments)
+        return await self._decision("retry", id, arguments)
 
     async def document(self, id: str, **_: Any) -> jobs.PlanDocument:  # noqa: A002
         run = await self.run(id)
@@ -147,3 +148,26 @@ class FakeFleet(fleet.FleetClient):
     async def report(self, id: str) -> RunReport:  # noqa: A002
         run = await self.run(id)
         return RunReport(run=run, results=self.results.get(run.id, ()))
+
+
+class WorkingFleet(FakeFleet):
+    """A fleet whose worker calls a function, and then waits to be cancelled."""
+
+    accounts: Mapping[str, object]
+    policies: object
+
+    def __init__(self, *runs: Any, during: Callable[[], object] = lambda: None) -> None:
+        super().__init__(*runs)
+        self.store = "fleet.sqlite"
+        self.during = during
+        self.options: dict[str, Any] = {}
+        self.has_stopped = False
+
+    async def work(self, **options: Any) -> None:
+        self.options = options
+        options["on_ready"]("alpha")
+        self.during()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.has_stopped = True

@@ -1,12 +1,17 @@
 """The pages of a fleet over real sockets."""
 
+import signal
+from typing import Self
+
 import anyio
 import httpx
 import pytest
 
 from losant_tokens.cli import _fleet_page
 from losant_tokens.cli._errors import CommandError
-from tests.support.fake_fleet import FakeFleet
+from losant_tokens.cli._fleet_worker import Worker
+from losant_tokens.cli.commands.fleet import serve_runs
+from tests.support.fake_fleet import FakeFleet, WorkingFleet
 from tests.support.fleet_runs import run
 
 
@@ -38,6 +43,38 @@ def test_headers() -> None:
         421,
         "text/plain; charset=utf-8",
     )
+
+
+def test_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`fleet page` writes the URL to stdout, and ends with 0 at a signal."""
+
+    class Interrupted(FakeFleet):
+        async def __aenter__(self) -> Self:
+            signal.raise_signal(signal.SIGTERM)
+            return self
+
+    Interrupted().install(monkeypatch)
+
+    assert serve_runs() == 0
+    assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+
+
+def test_page_of_a_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker with a port serves the page, and both end at a signal."""
+    app = WorkingFleet(during=lambda: signal.raise_signal(signal.SIGTERM))
+
+    Worker(
+        app=app,  # type: ignore[arg-type]  # a fleet in memory
+        name=None,
+        concurrency=1,
+        fleet_concurrency=None,
+        port=0,
+        until_idle=False,
+        is_json=False,
+    ).run()
+
+    assert "The page with the runs: http://127.0.0.1:" in capsys.readouterr().err
+    assert app.has_stopped
 
 
 def test_port_in_use() -> None:

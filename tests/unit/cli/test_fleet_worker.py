@@ -1,0 +1,154 @@
+"""`fleet work`, with a fleet in memory."""
+
+import json
+import logging
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+
+from losant_tokens.cli import _fleet_worker
+from losant_tokens.cli._fleet_worker import Worker
+from losant_tokens.fleet import Fleet
+from tests.support.command import Command
+from tests.support.fake_fleet import WorkingFleet
+from tests.support.fleet_runs import NOW, run
+from tests.support.policies import CLEANUP, write_policy
+
+LOGGER = logging.getLogger("losant_tokens.fleet")
+
+
+def log_events() -> None:
+    facts = {"run": "1f3a9c20", "account": "prod", "cleanup": "old-ci", "state": "waiting"}
+    LOGGER.info("Run %s is waiting", "1f3a9c20", extra=facts)
+    LOGGER.debug("a request")
+    LOGGER.warning("The store cannot be reached.\x1b[2J")
+
+
+def interrupt() -> None:
+    log_events()
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(_fleet_worker, "_POLL_INTERVAL", 0.001)
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, ...]:
+    """The options with the policy and the accounts."""
+    config = tmp_path / "config.toml"
+    config.write_text('[accounts.prod]\ntoken = { env = "X" }\n')
+    config.chmod(0o600)
+    return ("--policy", str(write_policy(tmp_path, CLEANUP)), "--config", str(config))
+
+
+def worker(app: WorkingFleet, **members: Any) -> Worker:
+    return Worker(
+        **{
+            "app": app,
+            "name": None,
+            "concurrency": 4,
+            "fleet_concurrency": None,
+            "port": None,
+            "until_idle": False,
+            "is_json": False,
+            **members,
+        }
+    )
+
+
+def test_until_idle(
+    command: Command, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...]
+) -> None:
+    """The worker gets the policy, the accounts and its options, and stops if nothing is left."""
+    later = NOW + timedelta(days=1)
+    app = WorkingFleet(
+        run(id="a", state="planning", retry_at=later),
+        run(id="b", state="quarantined", sweep_due_at=later),
+        run(id="c", state="quarantined"),
+        during=log_events,
+    ).install(monkeypatch)
+
+    code, out, err = command("fleet", "work", "--until-idle", "--name", "alpha", *files)
+
+    assert (code, out, app.has_stopped) == (0, "", True)
+    assert err.splitlines() == [
+        "2026-03-01T12:00:00Z Worker alpha is ready: None",
+        "2026-03-01T12:00:00Z Run 1f3a9c20 is waiting",
+        "losant-tokens: WARNING: 2026-03-01T12:00:00Z The store cannot be reached.\\x1b[2J",
+    ]
+    assert (app.options["name"], app.options["concurrency"]) == ("alpha", 4)
+    assert list(app.accounts) == ["prod"]
+    assert app.policies is not None
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        {"state": "approved"},
+        {"state": "planning", "retry_at": NOW - timedelta(seconds=1)},
+        {"state": "quarantined", "sweep_due_at": NOW},
+    ],
+)
+def test_not_idle(busy: dict[str, Any]) -> None:
+    """A run that a worker can continue now keeps it from stopping."""
+    assert _fleet_worker._needs_worker(run(**busy), NOW)
+
+
+def test_signal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A signal stops the worker in order, and each event is a line of JSON."""
+    app = WorkingFleet(run(state="planning"), during=interrupt)
+
+    worker(app, is_json=True).run()
+
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[1] == {
+        "time": "2026-03-01T12:00:00Z",
+        "level": "info",
+        "run": "1f3a9c20",
+        "account": "prod",
+        "cleanup": "old-ci",
+        "state": "waiting",
+        "message": "Run 1f3a9c20 is waiting",
+    }
+    assert [line["level"] for line in lines] == ["info", "info", "warning"]
+    assert err.startswith("Stopping: the tokens in flight are finished")
+    assert app.has_stopped
+
+
+def test_second_signal() -> None:
+    """A second signal ends the process at once."""
+    codes: list[int] = []
+
+    def interrupt_twice() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    worker(WorkingFleet(during=interrupt_twice), exit=codes.append).run()
+
+    assert 130 in codes
+
+
+def test_policy_is_required(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a policy file, the message names the option."""
+    monkeypatch.chdir(tmp_path)
+    WorkingFleet().install(monkeypatch)
+
+    code, _, err = command("fleet", "work")
+
+    assert (code, "name the policy file: --policy FILE" in err) == (1, True)
+
+
+def test_fake_has_the_methods_of_a_fleet() -> None:
+    """The fleet in memory has the attributes that the command uses."""
+    assert all(hasattr(Fleet("x.sqlite"), name) for name in ("accounts", "policies", "work"))
