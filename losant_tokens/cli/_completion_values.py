@@ -305,7 +305,19 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
     }
 )
 NOTHING = frozenset(
-    {"COMMAND", "DIGEST", "HOST", "N", "NAME", "NAME|@FILE", "OFFSET", "SECONDS", "TEXT", "TIME"}
+    {
+        "COMMAND",
+        "DIGEST",
+        "HOST",
+        "N",
+        "NAME",
+        "NAME|@FILE",
+        "OFFSET",
+        "PORT",
+        "SECONDS",
+        "TEXT",
+        "TIME",
+    }
 )
 """Metavars of values that only the user knows."""
 

@@ -52,7 +52,7 @@ BEFORE: dict[str, str] = {
     "resume": _ROTATION,
     "cancel": _ROTATION,
     "account": _ACCOUNT,
-    "--until-idle": f"{_ACCOUNT} && cp {ROOT / 'examples' / 'policy.toml'} policy.toml",
+    "--until-idle": f"{_ACCOUNT}; cp {ROOT / 'examples' / 'policy.toml'} policy.toml",
     "--resume": "losant-tokens apply plan.jsonl --yes",
     "last": _QUARANTINE,
     "--due": _QUARANTINE,
@@ -72,8 +72,8 @@ REPLACED: dict[str, str] = {
 """The parts of examples that are replaced before they run."""
 
 _NO_SLACK = "it posts to Slack; tests/integration/cli/test_notify.py posts to a server of its own"
-
 _NEEDS_RUN = "it needs a run, whose id is random; tests/unit/cli/test_fleet.py runs it"
+_UNTIL_SIGNAL = "it ends only at a signal, which tests/integration/cli/test_fleet_page.py sends"
 
 NOT_RUN: dict[str, str] = {
     "losant-tokens fleet show 1f3a9c20": _NEEDS_RUN,
@@ -84,33 +84,16 @@ NOT_RUN: dict[str, str] = {
     "losant-tokens fleet cancel 1f3a9c20": _NEEDS_RUN,
     "losant-tokens fleet restore 1f3a9c20": _NEEDS_RUN,
     "losant-tokens fleet retry 1f3a9c20": _NEEDS_RUN,
-    "losant-tokens fleet page": "it ends only at a signal; test_fleet_page.py sends one",
-    "losant-tokens fleet page --port 8787": "it ends only at a signal; test_fleet_page.py sends one",
-    "losant-tokens fleet work --page 8787 --json": (
-        "it ends only at a signal; test_fleet_worker.py sends one"
-    ),
+    "losant-tokens fleet page": _UNTIL_SIGNAL,
+    "losant-tokens fleet page --port 8787": _UNTIL_SIGNAL,
+    "losant-tokens fleet work --page 8787 --json": _UNTIL_SIGNAL,
     "losant-tokens notify --slack-webhook SLACK_URL --quiet       # for cron": _NO_SLACK,
     "losant-tokens COMMAND --help": "COMMAND is a placeholder",
     "source <(losant-tokens completion zsh)   # in ~/.zshrc": "test_completion.py runs it in zsh",
 }
 """The examples of help texts that are not run, with the reason."""
 
-BLOCKS__NEEDS_RUN = "it needs a run, whose id is random; tests/unit/cli/test_fleet.py runs it"
-
-NOT_RUN: dict[str, str] = {
-    "losant-tokens fleet show 1f3a9c20": _NEEDS_RUN,
-    "losant-tokens fleet show 1f3a9c20 --tokens": _NEEDS_RUN,
-    "losant-tokens fleet approve 1f3a9c20": _NEEDS_RUN,
-    "losant-tokens fleet approve 1f3a9c20 --yes --reason 'change 4711'": _NEEDS_RUN,
-    "losant-tokens fleet reject 1f3a9c20 --reason 'ci-deploy is in use'": _NEEDS_RUN,
-    "losant-tokens fleet cancel 1f3a9c20": _NEEDS_RUN,
-    "losant-tokens fleet restore 1f3a9c20": _NEEDS_RUN,
-    "losant-tokens fleet retry 1f3a9c20": _NEEDS_RUN,
-    "losant-tokens fleet page": "it ends only at a signal; test_fleet_page.py sends one",
-    "losant-tokens fleet page --port 8787": "it ends only at a signal; test_fleet_page.py sends one",
-    "losant-tokens fleet work --page 8787 --json": (
-        "it ends only at a signal; test_fleet_worker.py sends one"
-    ),
+BLOCKS_NOT_RUN: dict[str, str] = {
     "losant-tokens audit --all-accounts": "test_audit.py runs it with a configuration file",
     "losant-tokens audit --fail-on high --ignore same-name": "it exits with 5 in the sandbox",
     "losant-tokens audit --policy policy.toml --fail-on critical": (

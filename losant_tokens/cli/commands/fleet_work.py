@@ -24,7 +24,7 @@ def work(  # noqa: PLR0913 -- one parameter per option
         str | None,
         Parameter(
             metavar="NAME",
-            show_default=lambda _: "the machine, and a random part",
+            show_default=lambda _: "the machine and an id",
             help="Use NAME, which no other worker has.",
         ),
     ] = None,
@@ -45,10 +45,10 @@ def work(  # noqa: PLR0913 -- one parameter per option
         Parameter(
             metavar="PORT",
             validator=validators.Number(gte=0, lte=65535),
-            help="Serve the page with the runs on PORT of this machine.",
+            help="Serve the page with the runs on PORT.",
         ),
     ] = None,
-    until_idle: Annotated[bool, flag("Stop when no run needs a worker now, as for cron.")] = False,
+    until_idle: Annotated[bool, flag("Stop when no run needs a worker now, for cron.")] = False,
     json: Annotated[Json, Parameter(help="Write JSON to stdout, a line for each event.")] = False,
     quiet: Quiet = False,
     store: StoreOptions = DEFAULT_STORE,

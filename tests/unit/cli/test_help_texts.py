@@ -71,7 +71,8 @@ VERBS = {
         "Wait",
     ),
     *("Watch", "Write"),
-    *("Approve", "Continue", "Count", "Record", "Reject", "Report"),
+    *("Approve", "Continue", "Count", "Let", "Record", "Reject", "Report"),
+    *("Serve", "Stop", "Work"),
 }
 METAVARS = {
     "CLEANUP",
@@ -80,7 +81,7 @@ METAVARS = {
     *("ID", "ID|GLOB"),
     *("COMMAND", "N", "NAME", "NAME|@FILE", "OWNER"),
     *("KIND:SHARE", "OFFSET", "TIME"),
-    *("DIGEST", "STATE", "STORE"),
+    *("DIGEST", "PORT", "STATE", "STORE"),
     *("LOG", "RULE", "SCOPE", "SECONDS", "SEVERITY", "TEXT", "WHEN"),
 }
 CHOICES = re.compile(r"[a-z]+(\|[a-z]+)+")
