@@ -9,14 +9,15 @@ and `chat:write`. Then type `/clean-up ci-*` in a channel that the bot is a memb
 to delete expired tokens with such a name, and posts the plan with buttons.
 
 Plans, decisions and journals are files in the folder `clean-ups`, so a button still works after a
-restart, and the first decision about a plan is final. If the bot stops during a job, continue it:
-`losant-tokens apply --resume clean-ups/PLAN.jsonl`.
+restart, and the first decision about a plan is final. If the bot is stopped during a job, the
+message shows the command that continues it.
 """
 
 import asyncio
 import logging
 import os
 import re
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ class CleanUps:
         else:
             counts = {outcome.value: number for outcome, number in done.counts.items() if number}
             counts["pending"] = done.pending
-            await report(", ".join(f"{number} {name}" for name, number in counts.items()))
+            text = ", ".join(f"{number} {name}" for name, number in counts.items())
+            if not done.is_complete:
+                text += f"\nContinue: `losant-tokens apply --resume {plan.path}`"
+            await report(text)
 
     def _file(self, digest: str, suffix: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -225,30 +229,27 @@ class Message:
             log.exception("The message about plan %s could not be updated", self.plan.id)
 
 
-def make_app(bot: Bot, slack: AsyncWebClient, signing_secret: str = "") -> AsyncApp:
+def make_app(bot: Bot, token: str, signing_secret: str = "") -> AsyncApp:
     """Return the app of the bot. Without a signing secret, it accepts Socket Mode only."""
     is_http = bool(signing_secret)
-    app = AsyncApp(
-        client=slack, signing_secret=signing_secret, request_verification_enabled=is_http
-    )
+    app = AsyncApp(token=token, signing_secret=signing_secret, request_verification_enabled=is_http)
     app.command("/clean-up")(bot.propose)
     app.action(re.compile("approve|reject"))(bot.decide)
     return app
 
 
 async def main() -> None:
-    """Run the bot until it is interrupted. Then finish the requests in flight."""
+    """Run the bot until a signal stops it. Then its jobs finish the requests in flight."""
     approvers = frozenset(os.environ["SLACK_APPROVERS"].replace(",", " ").split())
-    slack = AsyncWebClient(os.environ["SLACK_BOT_TOKEN"])
     async with AsyncClient() as losant, asyncio.TaskGroup() as group:
         clean_ups = CleanUps(losant, group)
-        app = make_app(Bot(clean_ups, approvers), slack)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, clean_ups.stop.set)
+        app = make_app(Bot(clean_ups, approvers), os.environ["SLACK_BOT_TOKEN"])
         handler: Any = AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"])
-        try:
-            await handler.start_async()
-        finally:
-            clean_ups.stop.set()
-            await handler.close_async()
+        await handler.connect_async()
+        await clean_ups.stop.wait()
+        await handler.close_async()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import attrs
 import pytest
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
-from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -79,6 +78,7 @@ class Workspace:
     app: AsyncApp
     slack: FakeSlack
     base_url: str
+    stop: anyio.Event
 
     async def send(self, content: dict[str, str], secret: str = SECRET) -> int:
         """Send a signed request as Slack does, and return the status of the response."""
@@ -131,9 +131,10 @@ async def workspace(fake: FakeLosant, folder: Path) -> AsyncIterator[Workspace]:
         AsyncClient(fake.admin_token, transport=fake.transport()) as losant,
         asyncio.TaskGroup() as group,
     ):
-        bot = slack_bot.Bot(slack_bot.CleanUps(losant, group, folder), frozenset({"UBOSS"}))
-        client = AsyncWebClient("xoxb-1", base_url=f"{base_url}/")
-        yield Workspace(slack_bot.make_app(bot, client, SECRET), slack, base_url)
+        clean_ups = slack_bot.CleanUps(losant, group, folder)
+        app = slack_bot.make_app(slack_bot.Bot(clean_ups, frozenset({"UBOSS"})), "xoxb-1", SECRET)
+        app.client.base_url = f"{base_url}/"
+        yield Workspace(app, slack, base_url, clean_ups.stop)
 
 
 def names(fake: FakeLosant) -> set[str]:
@@ -228,6 +229,17 @@ async def test_slack_that_is_down(
         await slack.slack.wait_for("chat.update", 2)
     assert PROD == names(fake)
     assert 2 == caplog.text.count("could not be updated")
+
+
+async def test_slack_bot_that_is_stopped(fake: FakeLosant, tmp_path: Path) -> None:
+    """If the bot is stopped, the message says what is left and how to continue."""
+    async with workspace(fake, tmp_path) as slack:
+        buttons = await slack.proposal()
+        slack.stop.set()
+        await slack.click("UBOSS", buttons["approve"])
+        update = (await slack.slack.wait_for("chat.update", 2))[-1]
+    assert "2 pending\nContinue: `losant-tokens apply --resume " in update["text"]
+    assert 5 == len(fake.tokens())
 
 
 # --- Discord ----------------------------------------------------------------------------------
