@@ -67,7 +67,9 @@ async def chunks(client: AsyncClient, plan: Plan) -> None:
             assert_type(result.results, tuple[jobs.TokenOutcome, ...])
             assert_type(result.results[0].changed_at, datetime | None)
             results.append(result)
-    await jobs.apply_chunk(client, document.chunks()[0], in_doubt=plan.header.created_at)
+    await jobs.apply_chunk(
+        client, document.chunks()[0], in_doubt=plan.header.created_at, earlier=results[0]
+    )
     assert_type(jobs.ChunkResult.from_json(results[0].to_json()), jobs.ChunkResult)
     assert_type(jobs.Quarantine.of_results(document, results), jobs.Quarantine)
     assert_type(jobs.Quarantine.of_results(document.header, results), jobs.Quarantine)

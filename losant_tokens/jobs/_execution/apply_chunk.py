@@ -69,9 +69,9 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
         chunk: The chunk.
         in_doubt: Whether an earlier run, of which there is no result, may have changed tokens of
             the chunk. Then each token is read first, and a change of that run is recognized by
-            the status and the time of the last change. Pass the time before which that run cannot
-            have started, by the server's clock: then earlier changes are known to be somebody
-            else's. Default: False.
+            the status and the time of the last change. Pass the time of the first start instead
+            of True: a token that was changed more than two seconds before was changed by somebody
+            else. It is best taken from `client.server_time()`. Default: False.
         earlier: The result of an earlier run that is not complete. The tokens that it has finished
             are left alone, and their outcomes are kept. Default: none.
         may_change: Called in the event loop directly before each change. If it returns False, the

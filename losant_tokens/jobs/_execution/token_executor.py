@@ -14,7 +14,7 @@ change, and check the response. The rules:
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
@@ -40,6 +40,8 @@ from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 from losant_tokens.jobs._types import Action, Entry, Outcome
 
+# `AsyncClient.server_time` is exact to about a second, and the API may state whole seconds.
+_CLOCK_ERROR = timedelta(seconds=2)
 _MAX_READ_AGE = 1.0  # seconds between the read and the change
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {
@@ -71,12 +73,9 @@ class OwnChanges:
         change leaves it. Otherwise, somebody has changed it since.
         """
         changed_at = token.last_updated
-        if self.since is not None and changed_at is not None:
-            # The API states milliseconds, or only seconds.
-            unit = 1000 if changed_at.microsecond else 1_000_000
-            since = self.since.replace(microsecond=self.since.microsecond // unit * unit)
-            if changed_at < since:
-                return TokenResult(Outcome.CHANGED)
+        since = self.since
+        if since is not None and changed_at is not None and changed_at < since - _CLOCK_ERROR:
+            return TokenResult(Outcome.CHANGED)
         is_unchanged = (token.name, token.description) == (entry.name, entry.description)
         return TokenResult(Outcome.DONE, changed_at=changed_at if is_unchanged else None)
 

@@ -94,7 +94,8 @@ async def test_half_done_chunk_runs_again(tmp_path: Path) -> None:
     [
         ({"status": "inactive"}, True, (Outcome.DONE, True)),
         ({"status": "inactive"}, timedelta(0), (Outcome.DONE, True)),
-        ({"status": "inactive"}, timedelta(seconds=2), (Outcome.CHANGED, False)),
+        ({"status": "inactive"}, timedelta(seconds=2), (Outcome.DONE, True)),
+        ({"status": "inactive"}, timedelta(seconds=2.001), (Outcome.CHANGED, False)),
         ({"status": "inactive", "name": "x"}, True, (Outcome.DONE, False)),
         ({"status": "inactive", "description": "x"}, True, (Outcome.DONE, False)),
         ({"name": "x"}, True, (Outcome.CHANGED, False)),
