@@ -287,6 +287,12 @@ COMMANDS = {
         texts.FLEET_REPORT,
         _RUNS,
     ),
+    "fleet doctor": _Command(
+        "fleet_work:find_problems",
+        "Check the fleet: its store, workers, runs, accounts and clocks.",
+        texts.FLEET_DOCTOR,
+        _RUNS,
+    ),
     "fleet page": _Command(
         "fleet:serve_runs",
         "Show the runs in a browser, on this machine, until Ctrl-C.",

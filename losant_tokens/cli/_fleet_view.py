@@ -394,3 +394,76 @@ def result_as_json(result: fleet.RunResult) -> dict[str, Any]:
         "error": result.error,
         "changedAt": as_wire(result.changed_at),
     }
+
+
+# --- Doctor ----------------------------------------------------------------------------------
+
+_SEVERITY_STYLES: Mapping[str, str] = MappingProxyType(
+    {"critical": "bold red", "high": "red", "medium": "yellow"}
+)
+
+
+def show_diagnosis(found: fleet.Diagnosis) -> None:
+    """Write the problems of a fleet, and its workers."""
+    tables = []
+    if found.problems:
+        rows: list[Row] = [
+            (
+                Cell(one.severity.value, _SEVERITY_STYLES.get(one.severity.value, "")),
+                one.check,
+                one.subject or "-",
+                f"{one.message} {one.remedy}",
+            )
+            for one in found.problems
+        ]
+        tables.append(format_table(("SEVERITY", "CHECK", "ABOUT", "PROBLEM"), rows, wrap="PROBLEM"))
+    if found.workers:
+        workers: list[Row] = [
+            (
+                one.id,
+                one.state,
+                one.host,
+                one.version,
+                _past(one.started_at, found.at),
+                _past(one.heartbeat_at, found.at),
+            )
+            for one in found.workers
+        ]
+        headers = ("WORKER", "STATE", "HOST", "VERSION", "STARTED", "HEARTBEAT")
+        tables.append(format_table(headers, workers, steps=(("HOST", 8), ("WORKER", 12))))
+    write_output("\n".join(tables))
+    live = sum(one.state == "live" for one in found.workers)
+    problems = format_number(len(found.problems), "problem") if found.problems else "No problem"
+    print_status(f"{problems} found, {format_number(live, 'live worker')}.")
+
+
+def diagnosis_as_json(found: fleet.Diagnosis) -> dict[str, Any]:
+    """Return the problems of a fleet and its workers as JSON values."""
+    return {
+        "at": as_wire(found.at),
+        "isHealthy": found.is_healthy,
+        "problems": [
+            {
+                "severity": one.severity.value,
+                "check": one.check,
+                "subject": one.subject or None,
+                "message": one.message,
+                "remedy": one.remedy,
+            }
+            for one in found.problems
+        ],
+        "workers": [
+            {
+                "id": one.id,
+                "state": one.state,
+                "host": one.host,
+                "process": one.process,
+                "version": one.version,
+                "startedAt": as_wire(one.started_at),
+                "heartbeatAt": as_wire(one.heartbeat_at),
+                "endedAt": as_wire(one.ended_at),
+                "orphans": list(one.orphans),
+            }
+            for one in found.workers
+        ],
+    }

@@ -45,7 +45,7 @@ Exit codes:
   3    some tokens, accounts or owners failed
   4    blocked by a safety check
   5    changes planned, plans or audits differ, or findings,
-       with --exit-code or --fail-on
+       with --exit-code or --fail-on; a problem of the fleet
   70   a bug in this command: please report it
   130  stopped by Ctrl-C, SIGTERM or SIGHUP
   141  the reader of the output ended, such as head
@@ -662,7 +662,8 @@ FLEET_SHOW = f"""\
 
 Examples:
   losant-tokens fleet show 1f3a9c20
-  losant-tokens fleet show 1f3a9c20 --tokens\
+  losant-tokens fleet show 1f3a9c20 --tokens
+  losant-tokens fleet show 1f3a9c20 --html plan.html\
 """
 
 FLEET_APPROVE = f"""\
@@ -730,6 +731,18 @@ FLEET_REPORT = f"""\
 Examples:
   losant-tokens fleet report
   losant-tokens fleet report --since 90d --csv > quarter.csv\
+"""
+
+FLEET_DOCTOR = f"""\
+The command reads the store, and the tokens of the accounts as a worker on this
+machine would. It sends no request to Losant, and changes nothing. The exit code
+is 5 if a problem is high or critical: work is not done, or will not be.
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet doctor
+  losant-tokens fleet doctor --json | jq -r '.problems[].message'\
 """
 
 FLEET_PAGE = f"""\

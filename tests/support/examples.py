@@ -78,6 +78,7 @@ _UNTIL_SIGNAL = "it ends only at a signal, which tests/integration/cli/test_flee
 NOT_RUN: dict[str, str] = {
     "losant-tokens fleet show 1f3a9c20": _NEEDS_RUN,
     "losant-tokens fleet show 1f3a9c20 --tokens": _NEEDS_RUN,
+    "losant-tokens fleet show 1f3a9c20 --html plan.html": _NEEDS_RUN,
     "losant-tokens fleet approve 1f3a9c20": _NEEDS_RUN,
     "losant-tokens fleet approve 1f3a9c20 --yes --reason 'change 4711'": _NEEDS_RUN,
     "losant-tokens fleet reject 1f3a9c20 --reason 'ci-deploy is in use'": _NEEDS_RUN,

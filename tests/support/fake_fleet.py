@@ -140,7 +140,9 @@ class FakeFleet(fleet.FleetClient):
 
     async def document(self, id: str, **_: Any) -> jobs.PlanDocument:  # noqa: A002
         run = await self.run(id)
-        entries = (entry(number, f"ci-{number}") for number in range(run.plan.selected))
+        entries = [entry(number, f"ci-{number}") for number in range(run.plan.selected)]
+        if run.plan.protected:
+            entries.append(entry(999, "ci-prod", protected="protected by 'ci-prod'"))
         document = object.__new__(jobs.PlanDocument)
         object.__setattr__(document, "entries", tuple(entries))
         return document
@@ -155,6 +157,7 @@ class WorkingFleet(FakeFleet):
 
     accounts: Mapping[str, object]
     policies: object
+    diagnosis: fleet.Diagnosis
 
     def __init__(self, *runs: Any, during: Callable[[], object] = lambda: None) -> None:
         super().__init__(*runs)
@@ -162,6 +165,10 @@ class WorkingFleet(FakeFleet):
         self.during = during
         self.options: dict[str, Any] = {}
         self.has_stopped = False
+        self.accounts, self.policies = {}, None
+
+    async def diagnose(self) -> fleet.Diagnosis:
+        return self.diagnosis
 
     async def work(self, **options: Any) -> None:
         self.options = options

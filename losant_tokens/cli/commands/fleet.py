@@ -43,12 +43,13 @@ from losant_tokens.cli._fleet_options import (
 )
 from losant_tokens.cli._json import as_json
 from losant_tokens.cli._options import AtLeastOne, Json, Quiet, age, flag, repeatable
+from losant_tokens.cli._value_checks import html_name
 from losant_tokens.errors import LosantError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from losant_tokens import fleet
+    from losant_tokens import fleet, jobs
 
 _DEFAULT_LIMIT = 50
 _REPORT_PERIOD = timedelta(days=30)
@@ -155,11 +156,24 @@ def show_run(
     /,
     *,
     tokens: Annotated[bool, flag("Show the outcome for each token.")] = False,
+    html: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FILE",
+            validator=html_name,
+            help="Write the plan and its outcomes to FILE, as a page.",
+        ),
+    ] = None,
     json: Annotated[Json, Parameter(help="Write JSON, with all facts.")] = False,
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Show a run: its plan, who decided, and who did the work."""
     from losant_tokens.cli import _fleet, _fleet_view
+
+    if html is not None:
+        if tokens or json:
+            raise UsageError(f"--html cannot be combined with {'--tokens' if tokens else '--json'}")
+        return _write_page(run, html, store)
 
     async def work(
         client: "fleet.FleetClient",
@@ -179,6 +193,23 @@ def show_run(
         _fleet_view.show_results(results)
     else:
         _fleet_view.show_run(found, store.arguments())
+    return 0
+
+
+def _write_page(name: str, path: Path, store: StoreOptions) -> int:
+    """Write the plan of a run as a page."""
+    from losant_tokens.cli import _fleet
+    from losant_tokens.cli._fleet_plan_page import save_run_page
+
+    async def work(
+        client: "fleet.FleetClient",
+    ) -> "tuple[fleet.RunReport, jobs.PlanDocument]":
+        report = await client.report(name)
+        return report, await client.document(report.run.id)
+
+    report, document = _fleet.run_with_fleet(work, store)
+    saved = save_run_page(report.run, document, report.results, path, datetime.now(UTC))
+    print_status(f"Wrote {saved}.")
     return 0
 
 

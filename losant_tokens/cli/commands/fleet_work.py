@@ -1,10 +1,11 @@
-"""`fleet work`: a worker of a fleet, until a signal stops it."""
+"""`fleet work` and `fleet doctor`: a worker of a fleet, and the problems of a fleet."""
 
 from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from losant_tokens.cli._console import quiet_output
+from losant_tokens.cli._console import print_status, quiet_output, write_output
+from losant_tokens.cli._errors import EXIT_CHANGES
 from losant_tokens.cli._fleet_options import (
     DEFAULT_STORE,
     FleetConfig,
@@ -74,3 +75,34 @@ def work(  # noqa: PLR0913 -- one parameter per option
     with quiet_output(quiet):
         worker.run()
     return 0  # A signal is the normal way to end it.
+
+
+def find_problems(
+    *,
+    policy: PolicyFile = None,
+    config: FleetConfig = None,
+    json: Annotated[Json, Parameter(help="Write JSON, with the workers.")] = False,
+    quiet: Quiet = False,
+    store: StoreOptions = DEFAULT_STORE,
+) -> int:
+    """Check the fleet: its store, workers, runs, accounts and clocks."""
+    from losant_tokens import accounts
+    from losant_tokens.cli import _fleet_view
+    from losant_tokens.cli._event_loop import run_until_stopped
+    from losant_tokens.cli._fleet import open_fleet
+    from losant_tokens.cli._json import as_json
+    from losant_tokens.cli._policies import DEFAULT_FILE, valid_policy
+
+    app = open_fleet(store)
+    with quiet_output(quiet):
+        if policy is not None or DEFAULT_FILE.exists():
+            app.policies = valid_policy(policy or DEFAULT_FILE)
+            app.accounts = accounts.load(config)
+        else:
+            print_status("The accounts are not checked, because there is no policy file: --policy")
+        found = run_until_stopped(app.diagnose)
+        if json:
+            write_output(as_json(_fleet_view.diagnosis_as_json(found)))
+        elif not quiet or found.problems:
+            _fleet_view.show_diagnosis(found)
+    return 0 if found.is_healthy else EXIT_CHANGES

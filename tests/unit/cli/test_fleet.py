@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import time_machine
 
@@ -19,6 +20,7 @@ from losant_tokens.jobs import Outcome
 from tests.support.command import Command
 from tests.support.fake_fleet import FakeFleet
 from tests.support.fleet_runs import DIGEST, NOW, approved, run
+from tests.support.pages import ParsedPage
 from tests.support.policies import CLEANUP, write_policy
 
 APPLIED = Work(
@@ -271,6 +273,39 @@ def test_tokens(command: Command, fake: FakeFleet) -> None:
     assert json.loads(out)["tokens"][0]["outcome"] == "failed"
     _, out, err = command("fleet", "show", "1f3a9c20", "--tokens")
     assert (out, err) == ("", "No worker has changed a token of this run yet.\n")
+
+
+def test_page_of_a_plan(command: Command, fake: FakeFleet, tmp_path: Path) -> None:
+    """--html writes the tokens of the plan with their outcomes as a page."""
+    failed = RunResult(
+        phase="apply",
+        owner=Owner.user(),
+        id=f"{1:024x}",
+        name="ci-1",
+        outcome=Outcome.FAILED,
+        error="500 Internal Server Error",
+    )
+    left = attrs.evolve(failed, id=f"{2:024x}", outcome=None, error=None)
+    fake.results["7b0c11aa"] = (failed, left)
+    path = tmp_path / "plan.html"
+
+    assert command("fleet", "show", "7b0c", "--html", str(path)) == (0, "", f"Wrote {path}.\n")
+    page = ParsedPage(path)
+    assert {"Deactivate 12 tokens", "Approved by", "grace@example.com"} <= set(page.texts)
+    states = [page.meta["states"][row[0]][1] for row in page.rows]
+    assert (states[:3], len(states)) == (["planned", "failed", "planned"], 13)
+    assert states[-1] == "protected"
+    assert page.rows[1][4] == "500 Internal Server Error"
+
+    command("fleet", "show", "1f3a", "--html", str(path))
+    assert "Approved by" not in ParsedPage(path).texts
+
+
+@pytest.mark.parametrize("other", ["--tokens", "--json"])
+def test_page_alone(other: str, command: Command, fake: FakeFleet) -> None:
+    """--html cannot be combined with another form of output."""
+    code, _, err = command("fleet", "show", "1f3a", "--html", "a.html", other)
+    assert (code, f"--html cannot be combined with {other}" in err) == (2, True)
 
 
 # --- Decisions -------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ async def test_pages() -> None:
 
     found = await app(run()).respond("HEAD", "/runs/1f3a9c20", "", LOCAL)
     assert (found.status, "old-ci for prod" in found.body) == (200, True)
-    assert "12 tokens of the plan" in found.body
+    assert "13 tokens of the plan" in found.body
 
     found = await app(run(plan_selected=0)).respond("GET", "/runs/1f3a9c20", "", LOCAL)
     assert (found.status, "of the plan" in found.body) == (200, False)

@@ -12,7 +12,10 @@ import time_machine
 
 from losant_tokens.cli import _fleet_worker
 from losant_tokens.cli._fleet_worker import Worker
-from losant_tokens.fleet import Fleet
+from losant_tokens.fleet import Diagnosis, Fleet, Problem
+from losant_tokens.fleet import Worker as FleetWorker
+from losant_tokens.fleet._lease import Heartbeat
+from losant_tokens.policy import Severity
 from tests.support.command import Command
 from tests.support.fake_fleet import WorkingFleet
 from tests.support.fleet_runs import NOW, run
@@ -149,6 +152,65 @@ def test_policy_is_required(
     assert (code, "name the policy file: --policy FILE" in err) == (1, True)
 
 
+LIVE = FleetWorker(
+    id="alpha",
+    state="live",
+    host="db1",
+    process=7,
+    version="1.0",
+    started_at=NOW - timedelta(hours=2),
+    heartbeat_at=NOW,
+    heartbeat=Heartbeat(boot="b", beats=1),
+)
+PROBLEM = Problem(
+    severity=Severity.HIGH,
+    check="credential",
+    subject="prod",
+    message="The token cannot be read.\x1b[2J",
+    remedy="Put a valid token in its place.",
+)
+
+
+def test_doctor(command: Command, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...]) -> None:
+    """The problems and the workers are tables, and a serious problem leads to exit code 5."""
+    app = WorkingFleet().install(monkeypatch)
+    app.diagnosis = Diagnosis(at=NOW, problems=(PROBLEM,), workers=(LIVE,))
+
+    code, out, err = command("fleet", "doctor", *files)
+
+    assert (code, err) == (5, "1 problem found, 1 live worker.\n")
+    assert [" ".join(line.split()) for line in out.splitlines()] == [
+        "SEVERITY CHECK ABOUT PROBLEM",
+        ("high credential prod The token cannot be read.\\x1b[2J Put a valid token in its place."),
+        "",
+        "WORKER STATE HOST VERSION STARTED HEARTBEAT",
+        "alpha live db1 1.0 2 hours ago just now",
+    ]
+    assert list(app.accounts) == ["prod"]
+    assert command("fleet", "doctor", "--quiet", *files)[:2] == (5, out)
+
+
+def test_healthy_fleet(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a serious problem, the exit code is 0. Without a policy, no account is checked."""
+    monkeypatch.chdir(tmp_path)
+    app = WorkingFleet().install(monkeypatch)
+    app.diagnosis = Diagnosis(at=NOW, problems=(), workers=())
+
+    code, out, err = command("fleet", "doctor")
+    assert (code, out) == (0, "")
+    assert err.startswith("The accounts are not checked, because there is no policy file")
+    assert err.endswith("No problem found, 0 live workers.\n")
+    assert command("fleet", "doctor", "--quiet") == (0, "", "")
+
+    app.diagnosis = Diagnosis(at=NOW, problems=(PROBLEM,), workers=(LIVE,))
+    code, out, _ = command("fleet", "doctor", "--json")
+    found = json.loads(out)
+    assert (code, found["isHealthy"], found["problems"][0]["check"]) == (5, False, "credential")
+    assert (found["workers"][0]["id"], found["workers"][0]["endedAt"]) == ("alpha", None)
+
+
 def test_fake_has_the_methods_of_a_fleet() -> None:
     """The fleet in memory has the attributes that the command uses."""
-    assert all(hasattr(Fleet("x.sqlite"), name) for name in ("accounts", "policies", "work"))
+    assert all(
+        hasattr(Fleet("x.sqlite"), name) for name in ("accounts", "policies", "work", "diagnose")
+    )
