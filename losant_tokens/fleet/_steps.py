@@ -15,6 +15,7 @@ from attrs import frozen
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.accounts import Account, discover_owners
+from losant_tokens.errors import ValidationError
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.fleet._types import PlanSummary
 from losant_tokens.jobs._plan.settings import PROTECT_SEEN
@@ -43,12 +44,13 @@ async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> 
     """Plan a clean-up of an account.
 
     Raises:
-        FleetError: The clean-up warns first, or the owners of the account cannot be listed.
+        ValidationError: The clean-up warns first.
+        FleetError: The owners of the account cannot be listed.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
     if cleanup.warns:
-        raise FleetError(
+        raise ValidationError(
             f"The clean-up {cleanup.name} warns before it deactivates, but a fleet sends no "
             f"warnings. Remove its step 'warn', or run it without a fleet."
         )

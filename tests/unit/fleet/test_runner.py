@@ -1,0 +1,566 @@
+"""The work of a worker, task by task, on a fake in memory and a store on SQLite."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from losant_tokens import AsyncClient, Owner, jobs, policy
+from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens.accounts import Account
+from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreError
+from losant_tokens.fleet import _runner as runners
+from losant_tokens.fleet import _states as states
+from losant_tokens.fleet import _steps as steps
+from losant_tokens.fleet._approval import Verdict
+from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._runner import Runner
+from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._store import Store, Task
+from losant_tokens.testing import FakeLosant
+from tests.support.fleet_runs import run
+from tests.support.fleets import POLICY
+
+OLD = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@attrs.define
+class Fleet:
+    """A fleet whose tasks the test runs one by one."""
+
+    fake: FakeLosant
+    store: Store
+    tasks: list[Task]
+    runner: Runner
+
+    def start(self, **members: Any) -> str:
+        """Start a run, and return its id."""
+        now = datetime.now(UTC)
+        members = {"id": "run", "state": "planning", "phase": "plan", **members}
+        empty = {"plan_digest": "", "planned_at": None, "approve_by": None}
+        started = run(**{**empty, "requested_at": now, "changed_at": now, **members})
+        self.store.add(states.start(started), None)
+        return started.id
+
+    async def drain(self, *, limit: int = 10) -> Run:
+        """Run the tasks, also those for later, and return the run."""
+        for _ in range(limit):
+            if self.tasks:
+                await self.one()
+        return self.run
+
+    async def one(self) -> None:
+        """Run the next task."""
+        task = self.tasks.pop(0)
+        await self.runner.run(task.run, task.phase, task.attempt)
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.store.find("run").record.run
+
+    def decide(self, kind: DecisionKind) -> None:
+        """Decide about the run."""
+        decision = Decision(kind=kind, by="ada", at=datetime.now(UTC))
+        self.store.change("run", lambda record: states.decide(record, decision))
+
+    async def approved(self) -> None:
+        """Plan a run, approve it, and leave its task in the queue."""
+        self.start()
+        await self.drain()
+        self.decide("approve")
+
+    def take_over(self) -> None:
+        """Let another worker begin the task of the run."""
+
+        def begin(record: Any) -> Next:
+            return Next(record=attrs.evolve(record, owner="other"))
+
+        self.store.change("run", begin)
+
+    def change_policy(self, **members: Any) -> None:
+        """Give the clean-up other members."""
+        policies = self.runner.policy
+        changed = tuple(attrs.evolve(one, **members) for one in policies.cleanups)
+        self.runner.policy = attrs.evolve(policies, cleanups=changed)
+
+    def statuses(self) -> list[str]:
+        """Return the statuses of the tokens that the policy selects."""
+        return [one.status for one in self.fake.tokens() if one.name.startswith("ci-")]
+
+
+@pytest.fixture(name="fleet")
+def _fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    fake = FakeLosant()
+    for number in range(4):
+        fake.add_token(f"ci-{number}", creation_date=OLD, last_updated=OLD)
+    monkeypatch.setattr(runners, "CHUNK", 2)
+    fast = AdaptiveRate(initial=1000.0)
+    monkeypatch.setattr(jobs.Pace, "rate", lambda *_: fast)
+    (tmp_path / "policy.toml").write_text(POLICY)
+    loaded = policy.load(tmp_path / "policy.toml")
+
+    @asynccontextmanager
+    async def client(self: Runner, job: Any, account: Account) -> AsyncIterator[AsyncClient]:
+        async with AsyncClient(fake.admin_token, transport=fake.transport()) as opened:
+            yield opened
+
+    monkeypatch.setattr(Runner, "_client", client)
+    tasks: list[Task] = []
+    database = Database(StoreUrl.of(tmp_path / "fleet.sqlite"))
+    database.open()
+    store = Store(database, lambda _, task: tasks.append(task))
+    store.create_tables()
+    source: Any = None
+    runner = Runner(
+        store=store,
+        worker="w1",
+        accounts={"prod": Account(name="prod", token=source)},
+        policy=loaded,
+        may_change=lambda: True,
+        holding=lambda _: nullcontext(),
+        watch_loop=lambda _: None,
+        retry_for=timedelta(hours=1),
+    )
+    fleet = Fleet(fake, store, tasks, runner)
+    fleet.change_policy(grace=timedelta(0))
+    yield fleet
+    database.close()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::losant_tokens.jobs.PlanWarning")
+
+
+async def test_all_phases(fleet: Fleet) -> None:
+    """A run is planned in the partition of its credential, applied chunk by chunk, and swept."""
+    fleet.start()
+    first = fleet.tasks[0].partition
+    await fleet.one()
+    moved = fleet.tasks[0].partition
+    waiting = await fleet.drain()
+    fleet.decide("approve")
+    await fleet.one()
+    quarantined = fleet.run
+    delay = fleet.tasks[0].delay
+    done = await fleet.drain()
+
+    assert first == "account prod"
+    assert len(moved) == 32
+    assert (waiting.state, waiting.plan.selected, waiting.work["plan"].attempts) == (
+        "waiting",
+        4,
+        1,
+    )
+    assert (quarantined.state, quarantined.outcomes("apply")) == ("quarantined", {"done": 4})
+    assert timedelta(0) < delay < timedelta(seconds=10)
+    assert (done.state, done.outcomes("sweep"), fleet.statuses()) == ("done", {"done": 4}, [])
+
+
+async def test_empty_plan_and_stale_task(fleet: Fleet) -> None:
+    """A plan without tokens needs no approval, and a task that is stale does nothing."""
+    fleet.start()
+    stale = fleet.tasks[0]
+    fleet.change_policy(protect=("ci-*",))
+    empty = await fleet.drain()
+    await fleet.runner.run(stale.run, stale.phase, stale.attempt)
+
+    assert (empty.state, empty.plan.selected, empty.plan.protected) == ("empty", 0, 4)
+    assert fleet.run == empty
+
+
+@pytest.mark.parametrize(
+    ("members", "state", "reason"),
+    [
+        ({"account": "other"}, "planning", "The worker w1 has no account 'other'. Add it"),
+        ({"cleanup": "other"}, "failed", "has no clean-up 'other'"),
+    ],
+)
+async def test_unknown_names(
+    fleet: Fleet, members: dict[str, Any], state: str, reason: str
+) -> None:
+    """An unknown account is retried, because workers may get it; an unknown clean-up is not."""
+    fleet.start(**members)
+    await fleet.one()
+
+    assert (fleet.run.state, reason in fleet.run.reason) == (state, True)
+    assert [task.delay for task in fleet.tasks] == [timedelta(seconds=15)] * (state == "planning")
+
+
+async def test_clean_up_that_warns(fleet: Fleet) -> None:
+    """A ladder that warns is refused, because a fleet sends no warnings."""
+    ladder = (policy.Step(action="warn"), policy.Step(action="deactivate"))
+    fleet.change_policy(action=None, steps=ladder)
+    fleet.start()
+    failed = await fleet.drain()
+
+    assert failed.state == "failed"
+    assert "warns before it deactivates" in failed.reason
+
+
+async def test_unexpected_error(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A defect fails the run with the kind of the error and the worker whose log has the rest."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("hunter2")
+
+    monkeypatch.setattr(steps, "summary_of", fail)
+    fleet.start()
+    failed = await fleet.drain()
+
+    assert failed.state == "failed"
+    assert failed.reason == "Unexpected error: ZeroDivisionError. See the log of w1."
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_refused_credential(fleet: Fleet) -> None:
+    """A token that the API refuses in the middle is retried for a bounded time, then it failed."""
+    await fleet.approved()
+    fleet.fake.fail("status", method="PATCH", status=401, times=None)
+    fleet.runner.retry_for = timedelta(0)
+    failed = await fleet.drain()
+    fleet.fake.clear_faults()
+    fleet.decide("retry")
+    await fleet.one()
+
+    assert (failed.state, failed.phase) == ("failed", "apply")
+    assert fleet.run.outcomes("apply") == {"done": 4}
+
+
+async def test_late_lease(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose lease is late waits, and continues the chunk when it has its lease again."""
+    monkeypatch.setattr(runners, "_LEASE_INTERVAL", 0.0)
+    await fleet.approved()
+    answers = [True, False, False, False]
+    fleet.runner.may_change = lambda: answers.pop(0) if answers else True
+    await fleet.one()
+
+    assert fleet.run.outcomes("apply") == {"done": 4}
+    assert fleet.statuses() == ["inactive"] * 4
+    assert answers == []
+
+
+async def test_lost_lease(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another worker took over while the lease was late, the first one writes nothing more."""
+    monkeypatch.setattr(runners, "_LEASE_INTERVAL", 0.0)
+    await fleet.approved()
+    calls: list[int] = []
+
+    def may_change() -> bool:
+        calls.append(1)
+        if len(calls) == 3:
+            fleet.take_over()
+        return len(calls) > 3
+
+    fleet.runner.may_change = may_change
+    await fleet.one()
+
+    assert (fleet.run.state, fleet.store.find("run").record.owner) == ("applying", "other")
+    assert fleet.statuses() == ["active"] * 4
+    assert fleet.tasks == []
+
+
+async def test_stop_while_the_lease_is_late(fleet: Fleet) -> None:
+    """A worker that stops while its lease is late gives its run back."""
+    await fleet.approved()
+
+    def may_change() -> bool:
+        fleet.runner.stop()
+        return False
+
+    fleet.runner.may_change = may_change
+    await fleet.one()
+
+    assert (fleet.run.state, len(fleet.tasks)) == ("applying", 1)
+
+
+@pytest.mark.parametrize("method", ["begin_chunk", "end_chunk", "change"])
+async def test_takeover(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """A worker that was replaced writes nothing, wherever it notices that."""
+    await fleet.approved()
+    call = getattr(fleet.store, method)
+    begin = fleet.store.begin_chunk
+    calls: list[int] = []
+
+    def call_late(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == (2 if method == "change" else 1):
+            fleet.take_over()
+            if method == "end_chunk":
+                begin("run", "apply", 0, "other", None)
+        return call(*args, **kwargs)
+
+    monkeypatch.setattr(fleet.store, method, call_late)
+    await fleet.one()
+    monkeypatch.undo()
+
+    assert fleet.store.find("run").record.owner == "other"
+    assert fleet.run.state == "applying"
+    assert fleet.tasks == []
+
+
+async def test_stop(fleet: Fleet) -> None:
+    """A worker that stops gives a plan back at once, and an apply after the requests in flight."""
+    fleet.start()
+    await fleet.one()
+    fleet.runner.stop()
+    await fleet.one()
+    planning = fleet.run
+    fleet.runner._is_stopping = False
+    await fleet.one()
+    fleet.decide("approve")
+
+    def may_change() -> bool:
+        fleet.runner.stop()
+        return True
+
+    fleet.runner.may_change = may_change
+    await fleet.one()
+    applying = fleet.run
+    fleet.runner._is_stopping, fleet.runner.may_change = False, lambda: True
+    await fleet.one()
+
+    assert planning.state == "planning"
+    assert applying.state == "applying"
+    assert fleet.run.outcomes("apply") == {"done": 4}
+
+
+async def test_store_that_is_down(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task waits for the store, because the outcomes of its chunk exist nowhere else."""
+    monkeypatch.setattr(runners, "_STORE_INTERVAL", 0.0)
+    await fleet.approved()
+    end = fleet.store.end_chunk
+    failures = [1, 2]
+
+    def end_chunk(*args: Any, **kwargs: Any) -> bool:
+        if failures:
+            failures.pop()
+            raise StoreError("the store is down")
+        return end(*args, **kwargs)
+
+    monkeypatch.setattr(fleet.store, "end_chunk", end_chunk)
+    await fleet.one()
+
+    assert fleet.run.outcomes("apply") == {"done": 4}
+
+
+async def test_lost_response_of_the_store(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write whose response is lost is not mistaken for the write of another worker."""
+    monkeypatch.setattr(runners, "_STORE_INTERVAL", 0.0)
+    await fleet.approved()
+    change = fleet.store.change
+    calls: list[int] = []
+
+    def change_and_fail(*args: Any) -> Any:
+        calls.append(1)
+        changed = change(*args)
+        if len(calls) == 2:
+            raise StoreError("the response is lost")
+        return changed
+
+    monkeypatch.setattr(fleet.store, "change", change_and_fail)
+    await fleet.one()
+
+    assert fleet.run.outcomes("apply") == {"done": 4}
+    assert fleet.run.state == "quarantined"
+
+
+async def test_stop_while_the_store_is_down(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that stops does not wait for the store."""
+
+    def change(*_: object) -> None:
+        fleet.runner.stop()
+        raise StoreError("the store is down")
+
+    fleet.start()
+    monkeypatch.setattr(fleet.store, "change", change)
+    await fleet.one()
+
+    assert fleet.run.work == {}
+
+
+async def test_altered_store(fleet: Fleet) -> None:
+    """A plan that was put in the place of the approved one is refused."""
+    await fleet.approved()
+    approved_plan = fleet.store.get_plan("run", "apply")
+    fleet.start(id="other")
+    task = fleet.tasks.pop(0)
+    await fleet.drain()
+    other = fleet.store.get_plan("other", "apply")
+    assert other is not None
+    assert approved_plan != other
+    record = fleet.store.find("run").record
+    fleet.store.change("run", lambda _: Next(record=record, stores=("apply", other)))
+    fleet.tasks.append(task)
+    await fleet.one()
+
+    assert fleet.run.state == "failed"
+    assert "so the store was altered" in fleet.run.reason
+    assert fleet.statuses() == ["active"] * 4
+
+
+async def test_sweep_that_is_not_due(fleet: Fleet) -> None:
+    """A sweep that comes too early, by the policy as it is now, is postponed."""
+    await fleet.approved()
+    await fleet.one()
+    fleet.change_policy(grace=timedelta(days=2))
+    await fleet.one()
+
+    assert fleet.run.state == "quarantined"
+    assert timedelta(days=1) < fleet.tasks[0].delay < timedelta(days=3)
+    assert fleet.statuses() == ["inactive"] * 4
+
+
+async def test_guard_of_a_sweep(fleet: Fleet) -> None:
+    """A sweep that a guard refuses has failed, and the tokens can be restored."""
+    await fleet.approved()
+    await fleet.one()
+    fleet.change_policy(max_changes=1)
+    failed = await fleet.drain()
+    fleet.decide("restore")
+    restored = await fleet.drain()
+
+    assert (failed.state, failed.phase) == ("failed", "sweep")
+    assert (restored.state, restored.outcomes("restore")) == ("restored", {"done": 4})
+    assert fleet.statuses() == ["active"] * 4
+
+
+async def test_restore_after_a_crash(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore finds the changes of a worker that died before it stored the result of a chunk."""
+    await fleet.approved()
+
+    def die(*_: object, **__: object) -> bool:
+        raise runners._AbandonedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.store, "end_chunk", die)
+        await fleet.one()
+    changed = fleet.statuses()
+    fleet.decide("cancel")
+    fleet.decide("restore")
+    restored = await fleet.drain()
+    results = [phase for phase, _ in fleet.store.results("run", ("apply", "restore"))]
+
+    assert changed == ["inactive", "inactive", "active", "active"]
+    assert (restored.state, restored.outcomes("restore")) == ("restored", {"done": 2})
+    assert fleet.statuses() == ["active"] * 4
+    assert results == ["apply", "restore"]
+
+
+@pytest.mark.parametrize("event", ["take over", "stop", "fail"])
+async def test_restore_that_is_interrupted(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    """A restore that is interrupted while it looks at a chunk in doubt changes nothing."""
+    await fleet.approved()
+
+    def die(*_: object, **__: object) -> bool:
+        raise runners._AbandonedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.store, "end_chunk", die)
+        await fleet.one()
+    fleet.decide("cancel")
+    fleet.decide("restore")
+    unfinished = fleet.store.unfinished_chunks
+
+    def interrupt(*args: Any) -> list[int]:
+        if event == "take over":
+            fleet.take_over()
+        elif event == "stop":
+            fleet.runner._jobs.copy().pop().stop.set()
+        else:
+            fleet.fake.fail("status", method="GET", status=401, times=None)
+        return unfinished(*args)
+
+    monkeypatch.setattr(fleet.store, "unfinished_chunks", interrupt)
+    await fleet.one()
+
+    assert fleet.run.state == "restoring"
+    assert fleet.statuses() == ["inactive", "inactive", "active", "active"]
+    assert len(fleet.tasks) == (event != "take over")
+
+
+async def test_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules decide about a plan, also after the worker died before they did."""
+    verdicts = [Verdict(kind="approve", by="rule")]
+
+    async def ask(*_: object) -> Verdict:
+        if verdicts:
+            raise runners._AbandonedError
+        return Verdict(kind="approve", by="rule")
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    fleet.start()
+    await fleet.one()
+    task = fleet.tasks[0]
+    await fleet.one()
+    waiting = fleet.run
+    verdicts.clear()
+    await fleet.runner.run(task.run, task.phase, task.attempt)
+
+    assert (waiting.state, waiting.decisions) == ("waiting", ())
+    assert [(one.kind, one.by) for one in fleet.run.decisions] == [("approve", "rule")]
+    assert fleet.tasks[0].phase == "apply"
+
+
+async def test_person_before_the_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a person decides while a webhook is asked, that decision counts."""
+
+    async def ask(*_: object) -> Verdict:
+        fleet.decide("reject")
+        return Verdict(kind="approve", by="webhook")
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    fleet.start()
+    rejected = await fleet.drain()
+
+    assert [(one.kind, one.by) for one in rejected.decisions] == [("reject", "ada")]
+
+
+@pytest.mark.parametrize("gave_up", ["The API was unavailable for 120 s.", None])
+async def test_unfinished_chunk(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, gave_up: str | None
+) -> None:
+    """A chunk that gave up, or does not know all outcomes, is retried, and no token is lost."""
+    await fleet.approved()
+    apply_chunk = jobs.apply_chunk
+
+    async def apply(*args: Any, **options: Any) -> jobs.ChunkResult:
+        result = await apply_chunk(*args, **options)
+        unknown = attrs.evolve(result.results[0], outcome=jobs.Outcome.UNKNOWN)
+        results = (unknown, *result.results[1:])
+        return attrs.evolve(result, results=results, gave_up=gave_up)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "apply_chunk", apply)
+        await fleet.one()
+    troubled = fleet.run
+    await fleet.one()
+
+    assert (troubled.state, troubled.reason) == (
+        "applying",
+        gave_up or "Some tokens have no known outcome.",
+    )
+    assert troubled.retry_at is not None
+    assert (fleet.run.reason, fleet.run.retry_at) == ("", None)
+    assert fleet.run.outcomes("apply") == {"done": 4}
+
+
+async def test_discovered_owners(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owners that the API lists are added, and a list that fails is an error."""
+    application = "575ec8687ae143cd83dc4a97"
+    fleet.fake.add_owner(f"application:{application}", "app")
+    account = Account(name="prod", token=None, discover=("applications",))  # type: ignore[arg-type]
+    async with AsyncClient(fleet.fake.admin_token, transport=fleet.fake.transport()) as client:
+        found = await steps.owners_of(client, account)
+        fleet.fake.fail("status", status=401, times=None)
+        with pytest.raises(FleetError, match="of the account prod cannot be listed: applications:"):
+            await steps.owners_of(client, account)
+
+    assert found == (Owner.user(), Owner.application(application))
