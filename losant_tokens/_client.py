@@ -476,6 +476,14 @@ class AsyncClient:
         return self._session.credential.account
 
     @property
+    def token_fingerprint(self) -> str | None:
+        """A digest of the claims of the client's token; `None` if it is not a JWT.
+
+        It is the same for two clients with the same token. The token cannot be derived from it.
+        """
+        return self._session.credential.fingerprint
+
+    @property
     def scopes(self) -> frozenset[str] | None:
         """The scopes of the client's token, as they were passed or as its claims name them.
 

@@ -5,12 +5,13 @@ an earlier and better error, and prove nothing. A token that is not a JWT works 
 is known about it.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from losant_tokens import _validators as validators
 from losant_tokens._host_names import is_loopback
@@ -38,6 +39,7 @@ class Credential:
         issuer: The host that issued it, or `None` if its claims name none.
         account: The claim that names the account, with its value: `userId 575ec...`. `sub` counts
             only if no other claim names one, because it may be the token's own id.
+        fingerprint: A digest of all claims, which are not secret; `None` if there are none.
     """
 
     secret: Secret | None
@@ -48,6 +50,7 @@ class Credential:
     issuer: str | None = None
     account: str | None = None
     issued_at: datetime | None = None
+    fingerprint: str | None = field(default=None, eq=False)  # It says nothing more.
 
 
 def read_credential(
@@ -82,6 +85,7 @@ def read_credential(
         ),
         issuer=_claimed_issuer(claims),
         account=_claimed_account(claims),
+        fingerprint=_fingerprint(token, claims),
     )
 
 
@@ -191,6 +195,17 @@ def _claims(token: Secret | None) -> Mapping[str, Any]:
         return jwt.decode(f"{signed}.", options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, RecursionError):
         return {}
+
+
+def _fingerprint(token: Secret | None, claims: Mapping[str, Any]) -> str | None:
+    """Return a digest of the claims of a token, or `None` if there are none.
+
+    The signature is left out, because only that makes a token secret.
+    """
+    if token is None or not claims:
+        return None
+    encoded = token.reveal().split(".")[1]
+    return hashlib.sha256(encoded.encode()).hexdigest()
 
 
 def _given_scopes(scopes: Iterable[str]) -> frozenset[str]:

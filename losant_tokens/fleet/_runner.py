@@ -229,7 +229,7 @@ class Runner:
         account = self._account(record.run.account)
         cleanup = self.policy.cleanup(record.run.cleanup)
         async with self._client(job, account) as client:
-            partition = steps.partition_of(account, client.account)
+            partition = steps.partition_of(account, client)
             if record.partition != partition:
                 await self._change(job, lambda record: states.move(record, partition))
                 return

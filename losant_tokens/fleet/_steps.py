@@ -26,17 +26,19 @@ from losant_tokens.policy._plan import selected_before
 _MARGIN: Final = timedelta(seconds=2)  # The server's clock shows whole seconds.
 
 
-def partition_of(account: Account, claim: str | None) -> str:
+def partition_of(account: Account, client: AsyncClient) -> str:
     """Return the key of a credential. Runs with the same one never work at the same time.
 
     Several names of accounts can have tokens of one account, which then share its limit. So the key
-    is the account that the token claims, and only if it claims none, the name.
+    is the account that the token claims. If it claims none, the key is the token itself, by its
+    claims, and only if it has none, the name.
 
     Args:
         account: The account.
-        claim: The account that its token claims; `None` if it claims none.
+        client: Its open client.
     """
-    text = f"{account.base_url} {claim or f'name {account.name}'}"
+    claim = client.account or client.token_fingerprint or f"name {account.name}"
+    text = f"{account.base_url} {claim}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -265,6 +265,7 @@ async def opened_client() -> None:
         assert_type(client.server_time(), datetime | None)
         assert_type(client.account, str | None)
         assert_type(client.uses_token(ID), bool)
+        assert_type(client.token_fingerprint, str | None)
         assert_type(client.uses_secret(Secret("t")), bool)
         assert_type(client.has_claimed_ids, bool)
     own: Transport = httpx.AsyncHTTPTransport()

@@ -533,3 +533,16 @@ def test_repr_shows_no_token() -> None:
 def test_claimed_account(claims: dict[str, Any], expected: str | None) -> None:
     """The account is the first claim that names one by an id; `sub` comes last."""
     assert of_claims(claims).account == expected
+
+
+def test_fingerprint() -> None:
+    """The fingerprint depends on the claims, and not on the signature, which is the secret part."""
+    first, other = jwt({"jti": "1"}), jwt({"jti": "2"})
+    resigned = f"{first.rpartition('.')[0]}.c2lnbmF0dXJl"
+
+    found = [read_credential(Secret(token)).fingerprint for token in (first, other, resigned)]
+
+    assert len(set(found)) == 2
+    assert found[0] == found[2]
+    assert read_credential(Secret("opaque")).fingerprint is None
+    assert read_credential(None).fingerprint is None
