@@ -25,7 +25,8 @@ FRESH = "ci-fresh"
 KEPT = "prod-"
 """The names of tokens that the policy does not select."""
 
-_REFUSED = {429, 500, 502, 503, 504}
+_ACTED = {200, 201, 404}
+"""The statuses of responses to changes. 404: the token had been deleted before."""
 
 
 @define
@@ -39,13 +40,13 @@ class Request:
     started_at: float
     ended_at: float | None = None
     status: int | None = None
-    """None: the response was not sent, for example because the client had gone."""
+    """None: the request was not complete, for example because the client was killed."""
     body: bytes = b""
 
     @property
     def change(self) -> str | None:
-        """The change that the request asks for; None if it only reads, or was turned away."""
-        if self.status in _REFUSED:
+        """The change that the request asks for; None if it only reads, or was not carried out."""
+        if self.status not in _ACTED:
             return None
         if self.method == "DELETE":
             return "delete"
@@ -121,6 +122,8 @@ class FleetAccount:
     token: str = field(repr=False)
     stale: set[str] = field(factory=set)
     """The ids of the tokens that the policy selects."""
+    owner: str = "user"
+    """The owner of the tokens."""
 
     @property
     def changes(self) -> dict[str, list[str]]:
@@ -142,7 +145,10 @@ class FleetAccount:
         old = datetime.now(UTC) - timedelta(days=400)
         return [
             self.fake.add_token(
-                f"{prefix}{wave}-{number:05}", creation_date=old, last_updated=old
+                f"{prefix}{wave}-{number:05}",
+                owner=self.owner,
+                creation_date=old,
+                last_updated=old,
             ).id
             for number in range(count)
         ]
@@ -190,6 +196,7 @@ def write_config(accounts: Iterable[FleetAccount], path: Path) -> dict[str, str]
         lines += [
             f"[accounts.{account.name}]",
             f'url = "{account.base_url}"',
+            f'owners = ["{account.owner}"]',
             f'token = {{ env = "{account.variable}" }}',
             "",
         ]

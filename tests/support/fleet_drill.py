@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # with all of its child processes
             )
         if is_ready:
             wait_until(
@@ -92,7 +93,8 @@ class WorkerProcess:
     def send(self, number: int) -> None:
         """Send a signal to the process."""
         assert self.process is not None
-        self.process.send_signal(number)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
         """Kill the process, as a power cut would."""
@@ -122,6 +124,10 @@ class Drill:
     workers: list[WorkerProcess] = field(factory=list)
     options: dict[str, Any] = field(factory=dict)
     """Further arguments of `Fleet.work`."""
+    timing: dict[str, float] = field(factory=dict)
+    """The time spans of leases in seconds, by the names of `Timing`. Default: the real ones."""
+    interval: float = 1.0
+    """The time between two looks for work, in seconds."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -156,9 +162,13 @@ class Drill:
             "grace": self.grace,
             "folder": str(self.folder),
             "kill_at": list(kill_at),
+            "timing": self.timing,
+            "interval": self.interval,
             "options": self.options,
         }
         variables = dict(self.environment if environment is None else environment)
+        # Each has the state folder of a machine of its own.
+        variables["XDG_STATE_HOME"] = str(self.folder / f"state-{name}")
         if package is not None:
             variables["PYTHONPATH"] = str(package)
         worker = WorkerProcess(
@@ -174,14 +184,25 @@ class Drill:
         """Return a client of the fleet."""
         return Fleet(self.store).client()
 
-    def check(self, *expected: str) -> None:
+    def check(self, *expected: str, only: FleetAccount | None = None) -> None:
         """Compare the requests of all accounts with the changes that each stale token should have.
+
+        Args:
+            expected: The changes, in order.
+            only: Compare only this account.
 
         Raises:
             AssertionError: A change is missing, was made twice, or is of another token.
         """
-        found = [one for account in self.accounts for one in problems(account, expected)]
+        accounts = self.accounts if only is None else (only,)
+        found = [one for account in accounts for one in problems(account, expected)]
         assert not found, "\n".join([*found[:20], *self.logs()])
+
+    @property
+    def used_points(self) -> set[str]:
+        """The points at which workers have killed themselves."""
+        names = {path.name for path in self.folder.glob("killed-*")}
+        return {name.removeprefix("killed-").replace("-", ":") for name in names}
 
     def logs(self) -> list[str]:
         """Return the last lines that each worker has printed."""
@@ -206,8 +227,7 @@ def drill(
     finally:
         for worker in running.workers:
             if worker.process is not None:
-                worker.process.kill()
-                worker.process.wait()
+                worker.kill()
 
 
 def copy_of_package(folder: Path, version: str) -> Path:

@@ -1,7 +1,8 @@
 """A worker of a drill, as a program: `python -P fleet_worker.py SETTINGS`, which is JSON.
 
-It differs from `losant-tokens fleet work` in three ways: grace periods have seconds instead of
-hours, leases are short, and it can kill itself at a point in the code.
+It differs from `losant-tokens fleet work`: grace periods and leases can have seconds, and it can
+kill itself at points in the code. With such points, the work is done in a child process. If that is
+killed, the next one starts without importing everything again, which saves a second.
 """
 
 import functools
@@ -19,6 +20,7 @@ import anyio
 import attrs
 
 from losant_tokens import accounts, fleet, policy
+from losant_tokens.fleet import _lease, _membership
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +29,34 @@ if TYPE_CHECKING:
 def main() -> None:
     """Work until SIGTERM."""
     settings = json.loads(sys.argv[1])
+    if settings["timing"]:
+        timing = _lease.Timing(**settings["timing"])
+        vars(_membership)["Timing"] = lambda: timing
+    if settings["kill_at"]:
+        sys.exit(supervise(settings))
+    anyio.run(work, settings)
+
+
+def supervise(settings: dict[str, Any]) -> int:
+    """Do the work in child processes, until one is not killed. Return its exit code."""
     for point in settings["kill_at"]:
         kill_at(point, Path(settings["folder"]))
-    anyio.run(work, settings)
+    while True:
+        child = os.fork()
+        if not child:
+            anyio.run(work, settings)
+            sys.stdout.flush()
+            os._exit(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # The child gets it, too.
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            return os.waitstatus_to_exitcode(status)
 
 
 async def work(settings: dict[str, Any]) -> None:
     """Do the work of the fleet, until SIGTERM."""
     app = fleet.Fleet(settings["store"])
+    app._interval = settings["interval"]
     app.accounts = accounts.load(settings["config"])
     loaded = policy.load(settings["policy"])
     grace = timedelta(seconds=settings["grace"])
@@ -60,11 +82,11 @@ def kill_at(point: str, folder: Path) -> None:
     """Replace a function by one that kills this process, once in a drill.
 
     Args:
-        point: The module, the function, and `before` or `after` its call, such as
-            `losant_tokens.fleet._steps:plan:after`.
+        point: The module, the function, `before` or `after` its call, and an argument that the
+            call must have, if any: `losant_tokens.fleet._store:Store.end_chunk:after:sweep`.
         folder: The folder of the drill, in which a file marks the points that have been used.
     """
-    module_name, name, when = point.split(":")
+    module_name, name, when, *required = point.split(":")
     *path, attribute = name.split(".")
     owner: Any = importlib.import_module(module_name)
     for part in path:
@@ -72,8 +94,8 @@ def kill_at(point: str, folder: Path) -> None:
     function: Callable[..., Any] = getattr(owner, attribute)
     mark = folder / f"killed-{point.replace(':', '-')}"
 
-    def kill(now: str) -> None:
-        if now == when and not mark.exists():
+    def kill(now: str, arguments: tuple[Any, ...]) -> None:
+        if now == when and {*required} <= {*map(str, arguments)} and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -81,18 +103,18 @@ def kill_at(point: str, folder: Path) -> None:
 
         @functools.wraps(function)
         async def replacement(*args: Any, **kwargs: Any) -> Any:
-            kill("before")
+            kill("before", args)
             result = await function(*args, **kwargs)
-            kill("after")
+            kill("after", args)
             return result
 
     else:
 
         @functools.wraps(function)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kill("before")
+            kill("before", args)
             result = function(*args, **kwargs)
-            kill("after")
+            kill("after", args)
             return result
 
     setattr(owner, attribute, replacement)

@@ -1,0 +1,290 @@
+"""Drills: workers are killed, stopped, upgraded and cut off, and the requests equal the plans."""
+
+import asyncio
+import itertools
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from losant_tokens.fleet import FleetClient, Run
+from tests.support.fleet_accounts import KEPT, STALE, FleetAccount, fleet_accounts, problems
+from tests.support.fleet_drill import (
+    STALE_CLEANUP,
+    Drill,
+    WorkerProcess,
+    copy_of_package,
+    drill,
+)
+from tests.support.postgres import running_postgres
+
+pytestmark = pytest.mark.slow
+
+SHORT = {"heartbeat": 0.4, "lease": 2.0, "dead_after": 3.5, "watch": 0.4, "scan": 2.0}
+STORE = "losant_tokens.fleet._store:Store"
+STEPS = "losant_tokens.fleet._steps"
+
+
+@contextmanager
+def fleet(store: str, folder: Path, *names: str, **settings: Any) -> Iterator[Drill]:
+    """Run fake accounts, and workers with short leases."""
+    stale = settings.pop("stale", 20)
+    latency = settings.pop("latency", 0.005)
+    with (
+        fleet_accounts(*names, stale=stale, latency=latency) as accounts,
+        drill(accounts, store, folder, **{"timing": SHORT, "interval": 0.2, **settings}) as running,
+    ):
+        yield running
+
+
+async def waiting_runs(client: FleetClient, accounts: tuple[FleetAccount, ...]) -> list[Run]:
+    """Start a run for each account, and wait until it waits for an approval."""
+    runs = [await client.plan(one.name, STALE_CLEANUP, by="drill") for one in accounts]
+    return [await client.wait(run.id, state="waiting") for run in runs]
+
+
+async def approved_runs(client: FleetClient, accounts: tuple[FleetAccount, ...]) -> list[Run]:
+    """Start a run for each account, and approve it."""
+    runs = await waiting_runs(client, accounts)
+    return [await client.approve(run.id, by="drill") for run in runs]
+
+
+async def ended(client: FleetClient, runs: list[Run], state: Any = "done") -> list[Run]:
+    """Wait until runs have a state."""
+    return [await client.wait(run.id, state=state) for run in runs]
+
+
+async def changes(account: FleetAccount, method: str, count: int) -> None:
+    """Wait until an account has received N requests with a method."""
+    await asyncio.to_thread(account.app.wait_for, method, count)
+
+
+# --- Killed ----------------------------------------------------------------------------------
+
+CHUNKS = [
+    f"{STORE}.{method}_chunk:{when}:{phase}"
+    for phase in ("apply", "sweep", "restore")
+    for method in ("begin", "end")
+    for when in ("before", "after")
+]
+PLANS = [
+    f"{STEPS}:{function}:{when}"
+    for function in ("make_plan", "plan_sweep", "plan_restore")
+    for when in ("before", "after")
+]
+RECORDS = [f"{STORE}._write:before", f"{STORE}._write:after"]
+
+
+async def test_killed_at_each_step(store_url: str, tmp_path: Path) -> None:
+    """A worker that is killed before and after each step continues, and repeats no change."""
+    points = [*PLANS, *CHUNKS, *RECORDS]
+    with fleet(store_url, tmp_path, "acme", "bolt", grace=1.0, stale=6) as running:
+        acme, bolt = running.accounts
+        running.worker("w1", kill_at=points).start()
+        async with running.client() as client:
+            swept, restored = await approved_runs(client, (acme, bolt))
+            await client.wait(restored.id, state="quarantined")
+            await client.restore(restored.id, by="drill")
+            await client.wait(restored.id, state="restored")
+            await client.wait(swept.id, state="done")
+        running.check("deactivate", "delete", only=acme)
+        running.check("deactivate", "activate", only=bolt)
+
+        assert running.used_points == set(points)
+
+
+async def test_killed_during_each_action(store_url: str, tmp_path: Path) -> None:
+    """A worker that is killed between two tokens continues with the next one."""
+    with fleet(store_url, tmp_path, "acme", "bolt", grace=1.0, stale=40) as running:
+        acme, bolt = running.accounts
+        worker = running.worker("w1").start()
+        async with running.client() as client:
+            (restored,) = await approved_runs(client, (bolt,))
+            await changes(bolt, "PATCH", 10)
+            worker.kill()
+            worker.start()
+            await client.wait(restored.id, state="quarantined")
+            await client.restore(restored.id, by="drill")
+            await changes(bolt, "PATCH", 55)
+            worker.kill()
+            worker.start()
+            await client.wait(restored.id, state="restored")
+            (swept,) = await approved_runs(client, (acme,))
+            await changes(acme, "DELETE", 10)
+            worker.kill()
+            worker.start()
+            swept = await client.wait(swept.id, state="done")
+        running.check("deactivate", "delete", only=acme)
+        running.check("deactivate", "activate", only=bolt)
+
+    assert swept.work["sweep"].attempts == 2
+    assert swept.work["apply"].outcomes == {"done": 40}
+
+
+async def test_another_worker_takes_over(postgres_url: str, tmp_path: Path) -> None:
+    """If a worker is killed for good, one of the others does its work, once."""
+    with fleet(postgres_url, tmp_path, "acme", "bolt", stale=60, latency=0.02) as running:
+        workers = {name: running.worker(name).start() for name in ("w1", "w2", "w3")}
+        async with running.client() as client:
+            runs = await approved_runs(client, running.accounts)
+            for account in running.accounts:
+                await changes(account, "PATCH", 5)
+            first = (await client.run(runs[0].id)).work["apply"].worker
+            # The watchdogs of both others find it dead.
+            workers[first].kill()
+            done = await ended(client, runs)
+        running.check("deactivate", "delete")
+
+    assert done[0].work["apply"].attempts == 2
+    assert first not in {run.work["sweep"].worker for run in done}
+
+
+# --- Stopped, and cut off --------------------------------------------------------------------
+
+
+async def test_a_zombie_changes_nothing(postgres_url: str, tmp_path: Path) -> None:
+    """A worker that is stopped and wakes up after others took over changes nothing, and ends."""
+    with fleet(postgres_url, tmp_path, "acme", stale=60, latency=0.02) as running:
+        (acme,) = running.accounts
+        zombie = running.worker("w1").start()
+        async with running.client() as client:
+            runs = await approved_runs(client, running.accounts)
+            await changes(acme, "PATCH", 10)
+            zombie.send(signal.SIGSTOP)
+            running.worker("w2").start()
+            await ended(client, runs)
+            zombie.send(signal.SIGCONT)
+            code = zombie.wait()
+        running.check("deactivate", "delete")
+
+    assert code != 0
+    assert "its work was given to others" in zombie.output
+    assert f"It still held: {runs[0].id}" in zombie.output
+
+
+async def test_a_short_stop_loses_nothing(store_url: str, tmp_path: Path) -> None:
+    """A worker that is stopped for less than the time of a takeover continues."""
+    with fleet(store_url, tmp_path, "acme", grace=1.0, stale=40, latency=0.02) as running:
+        worker = running.worker("w1").start()
+        async with running.client() as client:
+            runs = await approved_runs(client, running.accounts)
+            await changes(running.accounts[0], "PATCH", 10)
+            worker.send(signal.SIGSTOP)
+            await asyncio.sleep(2.2)  # longer than the lease
+            worker.send(signal.SIGCONT)
+            await ended(client, runs)
+        running.check("deactivate", "delete")
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_the_store_is_down_for_15_seconds(kind: str, tmp_path: Path) -> None:
+    """While the store is down, no worker changes anything; then the work continues."""
+    with (
+        _breakable(kind, tmp_path) as (url, down),
+        fleet(url, tmp_path, "acme", stale=150, latency=0.02) as running,
+    ):
+        (acme,) = running.accounts
+        worker = running.worker("w1").start()
+        async with running.client() as client:
+            runs = await approved_runs(client, running.accounts)
+            await changes(acme, "PATCH", 20)
+            async with down():
+                await asyncio.sleep(SHORT["lease"] + 0.5)  # the end of the lease
+                before = len(acme.app.requests)
+                await asyncio.sleep(15 - SHORT["lease"] - 0.5)
+                after = len(acme.app.requests)
+            await ended(client, runs)
+        running.check("deactivate", "delete")
+        assert worker.stop() == 0
+
+    assert after == before
+
+
+@contextmanager
+def _breakable(kind: str, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Yield a store, and a context in which it is down."""
+    if kind == "sqlite":
+        path = folder / "fleet.sqlite"
+
+        @asynccontextmanager
+        async def locked() -> AsyncIterator[None]:
+            connection = sqlite3.connect(path, timeout=30)
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+            connection.rollback()
+            connection.close()
+
+        yield str(path), locked
+        return
+    with running_postgres() as server, server.database() as url:
+
+        @asynccontextmanager
+        async def stopped() -> AsyncIterator[None]:
+            await asyncio.to_thread(server.stop)
+            yield
+            await asyncio.to_thread(server.start)
+
+        yield url, stopped
+
+
+# --- Upgrades --------------------------------------------------------------------------------
+
+
+async def test_each_phase_by_another_version(store_url: str, tmp_path: Path) -> None:
+    """Each phase of a run, and even a chunk, can be continued by another version."""
+    old, new = (copy_of_package(tmp_path, version) for version in ("1.0.0", "2.0.0"))
+    with fleet(store_url, tmp_path, "acme", grace=3.0, stale=40, latency=0.02) as running:
+        (acme,) = running.accounts
+
+        def upgraded(worker: WorkerProcess, package: Path) -> WorkerProcess:
+            assert worker.stop() == 0
+            return running.worker("w1", package=package).start()
+
+        worker = running.worker("w1", package=old).start()
+        async with running.client() as client:
+            runs = await waiting_runs(client, running.accounts)
+            await client.approve(runs[0].id, by="drill")
+            await changes(acme, "PATCH", 10)
+            worker.kill()
+            worker = running.worker("w1", package=new).start()
+            await client.wait(runs[0].id, state="quarantined")
+            worker = upgraded(worker, old)
+            (run,) = await ended(client, runs)
+        running.check("deactivate", "delete")
+
+    versions = {phase: work.version for phase, work in run.work.items()}
+    assert versions == {"plan": "1.0.0", "apply": "2.0.0", "sweep": "1.0.0"}
+
+
+# --- Limits ----------------------------------------------------------------------------------
+
+
+async def test_one_credential_is_used_by_one_worker(postgres_url: str, tmp_path: Path) -> None:
+    """Two accounts with one credential never work at the same time, on two workers."""
+    application = f"application:{'a' * 24}"
+    with fleet_accounts("acme", stale=30, latency=0.01) as (acme,):
+        # It has the server and the token of the first account, and another owner there.
+        twin = FleetAccount(
+            "twin", acme.fake, acme.app, acme.base_url, acme.token, set(), application
+        )
+        twin.stale.update(twin.add_tokens(30, STALE))
+        twin.add_tokens(30, KEPT)
+        settings: dict[str, Any] = {"timing": SHORT, "interval": 0.2, "grace": 1.0}
+        with drill((acme, twin), postgres_url, tmp_path, **settings) as running:
+            running.worker("w1").start()
+            running.worker("w2").start()
+            async with running.client() as client:
+                await ended(client, await approved_runs(client, running.accounts))
+        expected = dict.fromkeys(acme.stale | twin.stale, ("deactivate", "delete"))
+
+    assert problems(acme, expected) == []
+    for method in ("PATCH", "DELETE"):
+        paths = [one.path for one in acme.app.requests if one.method == method]
+        owners = [path.rpartition("/")[0] for path in paths]
+        # The tokens of one account come first, and those of the other one follow.
+        assert len([one for one, _ in itertools.groupby(owners)]) == 2
