@@ -213,6 +213,12 @@ class AdaptiveRate:
             self._is_in_demand = False
         return True
 
+    def set_maximum(self, maximum: float | None) -> None:
+        """Set the maximum rate, in requests per second; `None` for none."""
+        if maximum is not None and maximum != self.maximum:
+            self.per_second = maximum
+        self.maximum = maximum
+
     def release(self, places: int) -> None:
         """Return places that were taken, but not used."""
         spacing = places / self.per_second
@@ -223,6 +229,10 @@ class AdaptiveRate:
         """Return the seconds after which to call `try_acquire` again if no place was free."""
         is_fast = _MIN_SPACING / self.per_second < _TIMER_RESOLUTION
         return max(self._free_at - now, _WAKE_UP_INTERVAL if is_fast else 0.0)
+
+    def seconds_until_free(self, now: float) -> float:
+        """Return the number of seconds until a place may be free."""
+        return max(0.0, self._free_at - now)
 
     def pause(self, now: float, seconds: float) -> None:
         """Do not allow any request for a number of seconds."""

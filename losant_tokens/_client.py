@@ -32,6 +32,7 @@ from losant_tokens._observers import (
 )
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
+from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._resources.application import (
     ApplicationApiTokenResource,
     ApplicationApiTokensResource,
@@ -400,7 +401,8 @@ class AsyncClient:
             token: The new token.
             scopes: Its scopes. Default: those in its claims, if they name any.
             allow_other_account: Whether the token may belong to another account, by its claims.
-                Lists that are being read then mix two accounts. Default: False.
+                Lists that are being read then mix two accounts. While a job runs, such a token is
+                always refused. Default: False.
 
         Raises:
             ValidationError: The token has a character that is not allowed in a header, or it claims
@@ -667,6 +669,21 @@ def _token_or_environment(
 
         return read_token_file(path)
     return Secret(os.environ["LOSANT_API_TOKEN"]) if has_token else None
+
+
+def rate_limiter_of(client: AsyncClient) -> RateLimiter:
+    """Return the rate limiter of a client, so that a job shares the rate of its calls.
+
+    A client that is not open has none yet. Then a job gets one of its own, and its first request
+    raises the error.
+
+    Args:
+        client: The client.
+    """
+    try:
+        return client._session.require_open().rate_limiter  # noqa: SLF001 -- its own module
+    except ClientStateError:
+        return RateLimiter()
 
 
 def _telemetry(setting: "OpenTelemetry | bool | None", endpoint: Endpoint) -> list[Observer]:

@@ -96,6 +96,8 @@ class ClientToken:
         source: Returns the current token, or `None` if the token does not change by itself.
         scopes: The scopes that the caller has passed for the tokens of the source.
         oauth: Whether they are OAuth tokens, if the caller has said so.
+        in_job: Returns whether a job is running with this client. A job must not change tokens of
+            two accounts, so a token without an account is refused then as well.
     """
 
     current: Authorization
@@ -104,6 +106,7 @@ class ClientToken:
     source: TokenSource | None = attrs.field(default=None, repr=False)
     scopes: frozenset[str] | None = None
     oauth: bool | None = None
+    in_job: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
     _request: "_SourceCall | None" = attrs.field(default=None, repr=False)
     # The latest call of the source that has ended, and when it began by the event loop's clock.
     _asked_at: float = -math.inf
@@ -166,7 +169,13 @@ class ClientToken:
             ValidationError: The token or the scopes are invalid, or it claims another account.
         """
         credential = read_credential(secret, scopes, self.oauth)
-        if not allow_other_account and (problem := self._other_account(credential)):
+        problem = self._other_account(credential)
+        if problem and self.in_job():
+            raise ValidationError(
+                f"The new token {problem}. It is not used, because a job is running, which would "
+                f"change tokens of two accounts. Wait for its end, or open a second client."
+            )
+        if problem and not allow_other_account:
             raise ValidationError(
                 f"The new token {problem}. It is not used. If that is meant, pass "
                 f"allow_other_account=True."
@@ -196,9 +205,11 @@ class ClientToken:
     def _other_account(self, credential: Credential) -> str | None:
         """Return a message if a token claims another account than the current one, else `None`."""
         account = self.current.credential.account
-        if same_account(account, credential.account) is not False:
-            return None
-        return f"claims {credential.account}, but the token of this client claims {account}"
+        if same_account(account, credential.account) is False:
+            return f"claims {credential.account}, but the token of this client claims {account}"
+        if account is not None and credential.account is None and self.in_job():
+            return f"claims no account, but the token of this client claims {account}"
+        return None
 
     # --- Asking the source -------------------------------------------------------------------
 

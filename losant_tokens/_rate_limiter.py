@@ -28,7 +28,7 @@ from contextlib import contextmanager
 import anyio
 import attrs
 
-from losant_tokens._adaptive_rate import INITIAL_RATE, AdaptiveRate
+from losant_tokens._adaptive_rate import AdaptiveRate
 
 _MAX_AGE_OF_REFUSAL = 60.0  # seconds; after that time without a refusal, the limit is removed
 _MAX_SLEEP = 0.25  # seconds between two checks of the rate, which may change in between
@@ -107,28 +107,33 @@ class RateLimiter:
         self.rate.record_rate_limit(self.now(), sent_at, retry_after)
 
     @contextmanager
-    def share(self, initial: float) -> Iterator[AdaptiveRate]:
+    def share(self, proposed: AdaptiveRate) -> Iterator[AdaptiveRate]:
         """Share the rate with a job, which takes places and records responses itself.
 
         Args:
-            initial: The first rate of the job, in requests per second. It has no effect if the
-                server has just refused a request, or another job has begun: then the rate that was
-                found is used.
+            proposed: The rate of the job. It becomes the rate of all calls, unless the server has
+                just refused a request, or another job has begun: then the rate that was found is
+                used.
         """
         if not self._jobs and not self._is_rate_known():
-            self.rate = self._new_rate(initial)
+            self._replace(proposed)
         self._jobs += 1
         try:
             yield self.rate
         finally:
             self._jobs -= 1
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether a job shares the rate."""
+        return self._jobs > 0
+
     def _must_wait(self) -> bool:
         """Return whether calls have to wait for places; remove a limit that is out of date."""
         if self._is_rate_known():
             return True
         if self.rate.was_refused and not self._jobs:
-            self.rate = self._new_rate(INITIAL_RATE)
+            self._replace(AdaptiveRate())
         return self.maximum is not None
 
     def _is_rate_known(self) -> bool:
@@ -138,7 +143,8 @@ class RateLimiter:
             return False
         return now - rate.refused_at <= _MAX_AGE_OF_REFUSAL or rate.pause_left(now) > 0
 
-    def _new_rate(self, initial: float) -> AdaptiveRate:
-        rate = AdaptiveRate(self.maximum, initial=initial)
+    def _replace(self, rate: AdaptiveRate) -> None:
+        """Use another rate from now on, which starts with the responses that were counted."""
+        rate.set_maximum(self.maximum)
         rate.responses = self.rate.responses
-        return rate
+        self.rate = rate

@@ -145,6 +145,8 @@ class Session:
             rate_limit=self.rate_limit,
             observers=self.observers,
         )
+        limiter = self._open_state.rate_limiter
+        self.token.in_job = lambda: limiter.has_jobs
         if self._is_closed:
             await self.close()
             raise ClientStateError(

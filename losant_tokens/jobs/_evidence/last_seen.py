@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from losant_tokens import AsyncClient, AuditLogActor, AuditLogFilter
 from losant_tokens import _validators as validators
+from losant_tokens._client import rate_limiter_of
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,
@@ -140,7 +141,7 @@ async def last_seen(
     checked = distinct_sources("last_seen", "sources", sources)
     _check_arguments(since, page_size, patience)
     reader = _Reader(client, page_size, tokens, on_progress)
-    async with open_throttle(patience) as throttle:
+    async with open_throttle(rate_limiter_of(client), patience) as throttle:
         for source in checked:
             await reader.add(throttle, source, since)
     beginnings = [time for time in reader.beginnings if time is not None]

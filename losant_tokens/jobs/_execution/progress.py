@@ -127,7 +127,7 @@ class ProgressReporter:
             requests=throttle.sent,
             retries=throttle.retries,
             refused=throttle.refused,
-            per_second=throttle.rate.responses.per_second(now),
+            per_second=throttle.responses.per_second(now),
             tokens_per_second=self._tokens_per_second(finished),
             concurrency=self.workers,
             elapsed=self.elapsed(),
@@ -156,7 +156,7 @@ class ProgressReporter:
         """Return the seconds for the pending tokens at the current rate, or the average one."""
         if not finished:
             return None
-        current = self.throttle.rate.responses.per_second(self.throttle.now())
+        current = self.throttle.responses.per_second(self.throttle.now())
         if current > 0:
             return pending * (self.throttle.sent / finished) / current
         return pending * self.elapsed() / finished
@@ -175,7 +175,7 @@ class ProgressReporter:
         self.samples.append(
             PaceSample(
                 at=elapsed,
-                per_second=self.throttle.rate.responses.per_second(self.throttle.now()),
+                per_second=self.throttle.responses.per_second(self.throttle.now()),
                 concurrency=self.workers,
                 refused=refused - self._refused_before,
             )

@@ -16,6 +16,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.page_reader import open_pages
 from losant_tokens.errors import Forbidden, LosantError, ResponseError
 from losant_tokens.jobs._execution.job_journal import JobJournal
@@ -181,7 +182,7 @@ class HeldBackResults:
         ids: set[str] = set()
         tokens, subject = self.client.tokens(owner), f"the tokens of {owner}"
         async with (
-            open_throttle(self.patience) as throttle,
+            open_throttle(rate_limiter_of(self.client), self.patience) as throttle,
             open_pages(throttled(throttle, tokens), subject, PAGE_SIZE) as pages,
         ):
             async for listed in pages:

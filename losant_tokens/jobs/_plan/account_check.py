@@ -22,6 +22,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
+from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.page_cursor import Page
 from losant_tokens._credential import same_account
 from losant_tokens._retry import FailureKind, classify
@@ -146,7 +147,7 @@ async def confirm_account(
         return
     problem = account_problem(planned.header, client.account)
     if problem is None:
-        async with open_throttle(patience) as throttle:
+        async with open_throttle(rate_limiter_of(client), patience) as throttle:
             problem = await _Preflight(client, planned, throttle).problem()
     if problem is None:
         return

@@ -13,6 +13,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
+from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.completeness import ListingCheck
 from losant_tokens._complete_listing.page_cursor import ListedPage
 from losant_tokens._complete_listing.page_reader import open_pages, read_newest
@@ -187,7 +188,7 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     summary = PlanSummary(client, selection, settings, selector)
     path = None if settings.path is None else Path(settings.path)
     with await anyio.to_thread.run_sync(PlanWriter, path) as writer:
-        async with open_throttle(settings.patience) as throttle:
+        async with open_throttle(rate_limiter_of(client), settings.patience) as throttle:
             planner = _Planner(client, throttle, writer, settings.page_size, selector, summary)
             for owner, rule in selection.rules.items():
                 await planner.add_tokens_of(owner, rule)

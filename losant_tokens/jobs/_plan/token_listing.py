@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens import _validators as validators
+from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.listing import ListingResult, list_all
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
 from losant_tokens.jobs._plan.throttled_pages import throttled
@@ -40,6 +41,6 @@ async def list_tokens(
         LosantError: The tokens cannot be listed.
     """
     validators.check_argument(validators.integer(minimum=1), "list_tokens", "page_size", page_size)
-    async with open_throttle(patience) as throttle:
+    async with open_throttle(rate_limiter_of(client), patience) as throttle:
         read = throttled(throttle, client.tokens(owner))
         return await list_all(read, f"the tokens of {owner}", page_size, receive, restart)

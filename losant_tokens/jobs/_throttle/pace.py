@@ -20,16 +20,20 @@ class Pace:
     """
 
     _rate: AdaptiveRate | None = attrs.field(default=None, init=False)
+    _maximum: float | None = attrs.field(default=None, init=False)
     _concurrency: AdaptiveConcurrency | None = attrs.field(default=None, init=False)
 
     def rate(self, maximum: float | None) -> AdaptiveRate:
         """Return the rate, which starts again if there is another maximum.
 
+        The rate itself has no maximum, because all calls of a client may share it.
+
         Args:
             maximum: The maximum number of requests per second, or `None`.
         """
-        if self._rate is None or self._rate.maximum != maximum:
-            self._rate = AdaptiveRate(maximum)
+        if self._rate is None or self._maximum != maximum:
+            self._rate = AdaptiveRate() if maximum is None else AdaptiveRate(initial=maximum)
+            self._maximum = maximum
         return self._rate
 
     def concurrency(self, maximum: int) -> AdaptiveConcurrency:

@@ -16,8 +16,9 @@ from typing import Literal, TypeVar
 import anyio
 import attrs
 
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._adaptive_rate import AdaptiveRate, Meter
 from losant_tokens._loop_functions import clock
+from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
 from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
@@ -55,24 +56,26 @@ def describe(error: LosantError) -> str:
 
 
 @asynccontextmanager
-async def open_throttle(patience: float) -> AsyncIterator["Throttle"]:
+async def open_throttle(limiter: RateLimiter, patience: float) -> AsyncIterator["Throttle"]:
     """Open a throttle for work that only reads: planning, preflight checks and lists.
 
     Args:
+        limiter: The rate limiter of the client, whose calls share the rate.
         patience: How long to wait for the end of an outage, in seconds.
     """
-    throttle = Throttle(
-        AdaptiveRate(initial=_READ_RATE), AdaptiveConcurrency(1), CircuitBreaker(patience)
-    )
-    failure: Exception | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(throttle.serve_queue)
-        try:
-            yield throttle
-        except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
-            failure = error
-        finally:
-            throttle.stop()
+    with limiter.share(AdaptiveRate(initial=_READ_RATE)) as rate:
+        throttle = Throttle(
+            rate, AdaptiveConcurrency(1), CircuitBreaker(patience), turn=limiter.queue
+        )
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(throttle.serve_queue)
+            try:
+                yield throttle
+            except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
+                failure = error
+            finally:
+                throttle.stop()
     if failure is not None:
         raise failure
 
@@ -82,12 +85,16 @@ class Throttle:
     """Grants slots to all workers of a job, at one rate and with one circuit breaker.
 
     Attributes:
-        rate: The requests per second, and so the time of the next one.
+        rate: The requests per second, and so the time of the next one. The calls of the client may
+            share it.
         concurrency: The limit on the requests in flight.
         circuit_breaker: Detects outages, and limits the retries.
         before_waiting: Called before a wait that is not short.
+        cap: The maximum rate of this job, which other calls do not share. Default: none.
+        turn: Held by the call or the job that may take the next place, if calls share the rate.
         now: The clock.
         is_stopping: Whether the job is stopping, so nothing more is sent.
+        responses: Counts the responses that are not refusals.
         sent: The number of requests sent.
         retries: The number of attempts that followed a failed one.
         refused: The number of requests refused with 429.
@@ -99,8 +106,11 @@ class Throttle:
     concurrency: AdaptiveConcurrency
     circuit_breaker: CircuitBreaker
     before_waiting: Callable[[], None] = lambda: None
+    cap: AdaptiveRate | None = None
+    turn: anyio.Lock = attrs.field(factory=anyio.Lock)
     now: Callable[[], float] = attrs.field(factory=clock)
     is_stopping: bool = False
+    responses: Meter = attrs.field(factory=Meter)
     sent: int = 0
     retries: int = 0
     refused: int = 0
@@ -121,6 +131,12 @@ class Throttle:
         limit = 0 if self.is_stopping else self.concurrency.limit
         return limit + min(self._backing_off, limit)
 
+    @property
+    def per_second(self) -> float:
+        """The current rate of this job, in requests per second."""
+        rate = self.rate.per_second
+        return rate if self.cap is None else min(rate, self.cap.per_second)
+
     @asynccontextmanager
     async def acquire(self, places: int = 1) -> AsyncIterator["Slot"]:
         """Wait for a slot, and release it at the end.
@@ -133,14 +149,14 @@ class Throttle:
             GaveUpError: The API was unavailable for too long.
         """
         is_probe = await self._wait_for_places(places)
-        slot = Slot(self, places, self.now() + min(1.0 / self.rate.per_second, _MAX_SPACING))
+        slot = Slot(self, places, self.now() + min(1.0 / self.per_second, _MAX_SPACING))
         try:
             yield slot
         finally:
             if is_probe:
                 self._probe_lock.release()
             if slot.places:
-                self.rate.release(slot.places)
+                self._release(slot.places)
 
     async def read(self, request: Callable[[], Awaitable[R]]) -> R:
         """Send a request that only reads. Retry it until it succeeds or cannot be retried.
@@ -243,13 +259,49 @@ class Throttle:
             await self._arrival.wait()
             self._arrival = anyio.Event()
             while self._queue and not self.is_stopping:
-                now = self.now()
-                ready, places = self._queue[0]
-                if self.rate.try_acquire(now, places):
-                    self._queue.popleft()
-                    ready.set()
+                # Calls of the client may wait for a place of the same rate. Then take turns.
+                if self.turn.locked() and not self._cap_wait():
+                    async with self.turn:
+                        await self._grant_next()
                 else:
-                    await anyio.sleep(min(self.rate.wait_time(now), _STOP_CHECK_INTERVAL))
+                    await self._grant_next()
+
+    async def _grant_next(self) -> None:
+        """Grant places to the first in the queue, or wait until they may be free."""
+        if not self._queue:
+            return
+        ready, places = self._queue[0]
+        if self._try_acquire(places):
+            self._queue.popleft()
+            ready.set()
+        else:
+            await anyio.sleep(min(self._wait_time(), _STOP_CHECK_INTERVAL))
+
+    def _try_acquire(self, places: int) -> bool:
+        """Take places of the rate, and of this job's own cap; return whether they were free."""
+        now = self.now()
+        if self.cap is None:
+            return self.rate.try_acquire(now, places)
+        if not self.cap.try_acquire(now, places):
+            return False
+        if self.rate.try_acquire(now, places):
+            return True
+        self.cap.release(places)
+        return False
+
+    def _release(self, places: int) -> None:
+        """Return places that were taken, but not used."""
+        self.rate.release(places)
+        if self.cap is not None:
+            self.cap.release(places)
+
+    def _wait_time(self) -> float:
+        """Return the seconds after which places may be free."""
+        return max(self.rate.wait_time(self.now()), self._cap_wait())
+
+    def _cap_wait(self) -> float:
+        """Return the seconds until this job's own cap allows the next request."""
+        return 0.0 if self.cap is None else self.cap.seconds_until_free(self.now())
 
     async def _wait_for_places(self, places: int) -> bool:
         """Wait for places. Return whether they are for a probe, which has `_probe_lock`.
@@ -259,9 +311,8 @@ class Throttle:
             GaveUpError: The API was unavailable for too long.
         """
         while True:
-            if not self.is_stopping and (
-                self._queue or not self.rate.try_acquire(self.now(), places)
-            ):
+            is_contended = bool(self._queue) or self.turn.locked()
+            if not self.is_stopping and (is_contended or not self._try_acquire(places)):
                 await self._wait_in_queue(places)
             if self.is_stopping:
                 raise StoppedError
@@ -271,8 +322,7 @@ class Throttle:
                 return True
 
     async def _wait_in_queue(self, places: int) -> None:
-        now = self.now()
-        if self.rate.wait_time(now) + len(self._queue) / self.rate.per_second > _SHORT_WAIT:
+        if self._wait_time() + len(self._queue) / self.per_second > _SHORT_WAIT:
             self.before_waiting()
         entry = (anyio.Event(), places)
         ready, _ = entry
@@ -326,6 +376,7 @@ class Throttle:
         """
         now = self.now()
         self.circuit_breaker.record_response()
+        self.responses.count(now)
         self.rate.record_response(now, sent_at)
         if self.concurrency.record_response(now - sent_at, kind):
             self.rate.latency = self.concurrency.latency

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import pytest
 
 from losant_tokens import ApiToken, ApiTokenPatch, Owner, Success
 from losant_tokens.errors import (
+    ClientStateError,
     Forbidden,
     LosantError,
     NotFound,
@@ -105,6 +106,7 @@ class World:
         self.delays: list[float] = []  # between a read and its change
         self.is_open: list[bool] = []
         self.in_use = ""
+        self._session = self
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
         parts["tokens"] = {Owner.user(): self}
         held_back = HeldBackResults(
@@ -116,6 +118,10 @@ class World:
         self.executor = Executor(action=action, verify=verify, held_back=held_back, **parts)  # type: ignore[arg-type]
 
     # The client.
+
+    def require_open(self) -> NoReturn:
+        """Have no rate limiter, as a client that is not open."""
+        raise ClientStateError
 
     def uses_token(self, token_id: str) -> bool:
         return token_id == self.in_use

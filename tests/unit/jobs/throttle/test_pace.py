@@ -23,7 +23,7 @@ async def test_a_chunk_continues_at_the_pace_of_the_one_before(tmp_path: Path) -
         await jobs.apply_chunk(client, second, pace=pace)
 
     assert responses >= 4
-    assert found.responses.total >= 2 * responses
+    assert found.responses.total >= responses + 4
     assert found.per_second >= 1000.0 > INITIAL_RATE
     assert pace.rate(None) is found
 

@@ -9,6 +9,7 @@ import pytest
 
 from losant_tokens import errors
 from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens.errors import LosantError, TransportError
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.attempts import Attempts
@@ -238,7 +239,7 @@ async def test_read_fails_without_patience(
         raise errors.ServerError("", status_code=503)
 
     with pytest.raises(errors.ServerError):
-        async with open_throttle(patience=0.0) as throttle:
+        async with open_throttle(RateLimiter(), patience=0.0) as throttle:
             await throttle.read(fail)
 
     assert attempts == 5
