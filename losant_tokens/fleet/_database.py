@@ -184,6 +184,21 @@ class Database:
         assert isinstance(found, datetime)  # noqa: S101 -- the type of the function
         return found.astimezone(UTC)
 
+    def has_table(self, name: str, schema: str) -> bool:
+        """Return whether a table exists.
+
+        Args:
+            name: The name of the table.
+            schema: The schema in PostgreSQL.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        import sqlalchemy as sa  # noqa: PLC0415 -- only the fleet needs it
+
+        with self.translated_errors():
+            return sa.inspect(self.engine).has_table(name, None if self.is_sqlite else schema)
+
     def create_tables(self, metadata: "sa.MetaData") -> None:
         """Create the tables that are missing.
 

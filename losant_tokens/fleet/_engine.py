@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from losant_tokens.fleet._database import Database, raise_unchained
-from losant_tokens.fleet._errors import StoreError
+from losant_tokens.fleet._errors import StoreError, WorkerRefused
 from losant_tokens.fleet._store import Task
 from losant_tokens.fleet._types import Phase
 
@@ -54,7 +54,7 @@ class EngineClient:
         self._client: DBOSClient | None = None
 
     def open(self) -> None:
-        """Open the engine, and create or upgrade its tables.
+        """Open the engine, and create its tables if there are none. Workers upgrade them.
 
         Raises:
             StoreError: The store cannot be reached, or its tables cannot be created.
@@ -63,7 +63,8 @@ class EngineClient:
 
         quiet()
         with translated(self._database):
-            DBOS.migrate(self._database.place.url.reveal())
+            if not self._database.has_table("dbos_migrations", "dbos"):
+                DBOS.migrate(self._database.place.url.reveal())
             self._client = DBOSClient(
                 system_database_engine=self._database.engine,
                 serializer=DBOSPortableJSONSerializer(),
@@ -190,13 +191,14 @@ class Engine:
 
         Raises:
             StoreError: The store cannot be reached.
-            RuntimeError: Another engine runs in this process.
+            WorkerRefused: Another engine runs in this process.
         """
         from dbos import DBOS, DBOSPortableJSONSerializer  # noqa: PLC0415 -- takes a second
 
         if not _lock.acquire(blocking=False):
-            raise RuntimeError(
-                "another worker runs in this process, and the engine allows only one"
+            raise WorkerRefused(
+                "Another worker runs in this process, and a process can have only one. Start the "
+                "second one in a process of its own."
             )
         quiet()
         handler = self._handler
@@ -204,20 +206,20 @@ class Engine:
         async def task(run_id: str, phase: Phase, attempt: int) -> None:
             await handler(run_id, phase, attempt)
 
-        DBOS(
-            config={
-                "name": APPLICATION,
-                "system_database_url": self._database.place.url.reveal(),
-                "system_database_engine": self._database.engine,
-                "executor_id": self._worker,
-                "application_version": VERSION,
-                "serializer": DBOSPortableJSONSerializer(),
-                "enable_otlp": False,
-                "log_level": "WARNING",
-            }
-        )
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=_MAX_STARTS)(task)
         try:
+            DBOS(
+                config={
+                    "name": APPLICATION,
+                    "system_database_url": self._database.place.url.reveal(),
+                    "system_database_engine": self._database.engine,
+                    "executor_id": self._worker,
+                    "application_version": VERSION,
+                    "serializer": DBOSPortableJSONSerializer(),
+                    "enable_otlp": False,
+                    "log_level": "WARNING",
+                }
+            )
+            DBOS.workflow(name=WORKFLOW, max_recovery_attempts=_MAX_STARTS)(task)
             with translated(self._database):
                 DBOS.launch()
                 DBOS.register_queue(

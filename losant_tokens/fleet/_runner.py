@@ -44,6 +44,7 @@ CHUNK: Final = 100
 """The number of tokens of a chunk."""
 
 _PATIENCE: Final = 120.0  # seconds of an outage until the task is enqueued again, for later
+_CLOCK_MARGIN: Final = timedelta(seconds=10)  # The estimate of the server's clock is not exact.
 _STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
 _LEASE_INTERVAL: Final = 0.25  # seconds between two looks at the lease
 
@@ -417,7 +418,7 @@ class Runner:
                 phase,
                 number,
                 job.owner,
-                client.server_time(),
+                _before(client.server_time()),
             )
             if state is None:
                 raise _AbandonedError
@@ -570,6 +571,11 @@ def _log_state(run: Run) -> None:
     facts = {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
     text = "Run %s (%s, %s) is %s%s"
     logger.info(text, run.id, run.cleanup, run.account, run.state, detail, extra=facts)
+
+
+def _before(server_time: datetime | None) -> datetime | None:
+    """Return a time that is certainly before the next change, by the clock of the API."""
+    return None if server_time is None else server_time - _CLOCK_MARGIN
 
 
 def _counts(results: list[jobs.ChunkResult]) -> dict[str, int]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from losant_tokens.fleet import _records as records
-from losant_tokens.fleet._database import Database
+from losant_tokens.fleet._database import SCHEMA, Database
 from losant_tokens.fleet._errors import FleetError, RunNotFound
 from losant_tokens.fleet._records import Record
 from losant_tokens.fleet._states import Next
@@ -151,7 +151,8 @@ class Store:
         Raises:
             StoreError: They cannot be created.
         """
-        self._database.create_tables(metadata)
+        if not self._database.has_table(_CHUNKS.name, SCHEMA):
+            self._database.create_tables(metadata)
 
     def now(self) -> datetime:
         """Return the time by the clock of the store.

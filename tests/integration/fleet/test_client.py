@@ -1,0 +1,141 @@
+"""A client of a fleet without a worker, on SQLite."""
+
+import pickle
+import re
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from losant_tokens.errors import ClientStateError, ValidationError
+from losant_tokens.fleet import (
+    DecisionRefused,
+    Fleet,
+    FleetClient,
+    FleetError,
+    RunNotFound,
+    StoreError,
+    WorkerRefused,
+)
+from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._engine import Engine, EngineClient, translated
+from tests.support.fleet_runs import NOW, run
+
+NAIVE = NOW.replace(tzinfo=None)
+
+
+@pytest.fixture(name="client")
+async def _client(tmp_path: Path) -> AsyncIterator[FleetClient]:
+    async with Fleet(tmp_path / "fleet.sqlite").client() as client:
+        yield client
+
+
+async def test_runs_without_a_worker(client: FleetClient) -> None:
+    """Runs can be started, listed and cancelled before the first worker starts."""
+    first = await client.plan("prod", "old-ci", by="ada")
+    second = await client.plan("stage", "old-ci", by="ada")
+    cancelled = await client.cancel(first.id, by="ada", reason="a mistake")
+    again = await client.cancel(first.id, by="bob")
+    report = await client.report(first.id)
+
+    assert [one.id async for one in client.runs()] == [second.id, first.id]
+    assert [one.id async for one in client.runs(limit=1)] == [second.id]
+    assert [one.id async for one in client.runs(limit=0)] == []
+    assert [one.id async for one in client.runs(state=["planning", "done"])] == [second.id]
+    assert [one.id async for one in client.runs(since=second.requested_at)] == [second.id]
+    assert (cancelled.state, again) == ("cancelled", cancelled)
+    assert cancelled.decisions[0].reason == "a mistake"
+    assert (report.run, report.results) == (cancelled, ())
+    with pytest.raises(FleetError, match="has no plan for the phase 'sweep'"):
+        await client.document(first.id, phase="sweep")
+    with pytest.raises(FleetError, match=f"Run {first.id} is cancelled, and not done"):
+        await client.wait(first.id, state="done")
+    with pytest.raises(FleetError, match=f"Run {second.id} is still planning, and not waiting or"):
+        await client.wait(second.id, timeout=timedelta(0))
+    with pytest.raises(RunNotFound, match="There is no run 'zzz'"):
+        await client.run("zzz")
+
+
+async def test_invalid_arguments(client: FleetClient) -> None:
+    """An invalid argument is named, with its value."""
+    calls: tuple[tuple[Awaitable[Any], str], ...] = (
+        (client.plan("../x", "a", by="ada"), "The name of an account must be"),
+        (client.plan("prod", "", by="ada"), "plan.cleanup must"),
+        (client.plan("prod", "a", by=""), "plan.by must"),
+        (client.approve("a", by=""), "approve.by must"),
+        (anext(client.runs(state="done?")), "runs.state must be one of planning,"),  # type: ignore[arg-type]
+        (anext(client.runs(since=NAIVE)), "runs.since must have a time zone"),
+        (client.wait("a", state=["done?"]), "wait.state must be one of planning,"),  # type: ignore[list-item]
+    )
+    for call, message in calls:
+        with pytest.raises(ValidationError, match=re.escape(message)):
+            await call
+
+
+async def test_not_open(tmp_path: Path) -> None:
+    """A client that is not open says how to open it."""
+    client = Fleet(tmp_path / "fleet.sqlite").client()
+    with pytest.raises(ClientStateError, match="Open it with `async with`"):
+        await client.run("a")
+    client._close()
+
+
+async def test_store_of_another_program(tmp_path: Path) -> None:
+    """A file that is no SQLite database is an error with its path."""
+    (tmp_path / "fleet.sqlite").write_text("no database, but a text of some length")
+    with pytest.raises(StoreError, match=r"fleet\.sqlite cannot be used: file is not a database"):
+        async with Fleet(tmp_path / "fleet.sqlite").client():
+            pass
+
+
+async def test_worker_without_a_policy(tmp_path: Path) -> None:
+    """A worker needs a policy, and valid limits."""
+    app = Fleet(tmp_path / "fleet.sqlite")
+    with pytest.raises(FleetError, match="The fleet has no policy"):
+        await app.work()
+    with pytest.raises(ValidationError, match=r"work\.concurrency must"):
+        await app.work(concurrency=0)
+    with pytest.raises(ValidationError, match=r"work\.fleet_concurrency must"):
+        await app.work(fleet_concurrency=0)
+
+
+def test_pickled_error() -> None:
+    """A refused decision keeps its run when it is pickled."""
+    error = pickle.loads(pickle.dumps(DecisionRefused("no", run=run())))
+    assert (str(error), error.run) == ("no", run())
+
+
+@pytest.mark.slow
+def test_engine(tmp_path: Path) -> None:
+    """The engine runs once in a process, and its errors name the store."""
+
+    async def handle(*_: object) -> None:
+        """Do nothing."""
+
+    database = Database(StoreUrl.of(tmp_path / "fleet.sqlite"))
+    database.open()
+    client = EngineClient(database)
+    client.open()
+    engine = Engine(database, "w1", handle, concurrency=1)
+    engine.launch()
+    try:
+        with pytest.raises(WorkerRefused, match="Another worker runs in this process"):
+            Engine(database, "w2", handle, concurrency=1).launch()
+        with pytest.raises(StoreError, match=r"fleet.sqlite cannot be used: .*missing"):
+            client.resume("missing")
+        assert client.ended([]) == set()
+        assert client.ended(["missing"]) == {"missing"}
+        assert client.pending() == {}
+    finally:
+        engine.stop()
+        client.close()
+        client.close()
+        database.close()
+    broken = Engine(Database(StoreUrl.of(tmp_path / "other.sqlite")), "w1", handle, concurrency=1)
+    for _ in range(2):
+        with pytest.raises(AssertionError):
+            broken.launch()
+    with pytest.raises(ZeroDivisionError), translated(database):
+        raise ZeroDivisionError
