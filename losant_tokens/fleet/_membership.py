@@ -87,7 +87,7 @@ class Membership:
         self._pulses: dict[asyncio.AbstractEventLoop, Reading] = {}
         self._held: dict[object, str] = {}
         self._database_lock: int | None = None
-        self._identity: Identity
+        self._identity: Identity | None = None
         self._boot: Boot
         self._lease: Lease
 
@@ -183,18 +183,20 @@ class Membership:
             await anyio.to_thread.run_sync(self._leave)
 
     def _lock(self) -> None:
-        self._identity = Identity.acquire(self._folder, self._wanted_id, store=self._table.name)
-        self._boot = Boot(
-            id=self._identity.id,
-            nonce=secrets.token_hex(16),
-            place=self._identity.place,
-            host=self._identity.host,
-            process=os.getpid(),
-            version=self._version,
-        )
         try:
+            # This lock comes first, because no other name helps a second worker of an SQLite file.
             if self._table.path is not None:
                 self._database_lock = lock_database(self._table.path)
+            name = self._table.name
+            self._identity = Identity.acquire(self._folder, self._wanted_id, store=name)
+            self._boot = Boot(
+                id=self._identity.id,
+                nonce=secrets.token_hex(16),
+                place=self._identity.place,
+                host=self._identity.host,
+                process=os.getpid(),
+                version=self._version,
+            )
             self._table.create()
         except BaseException:
             self._unlock()
@@ -204,7 +206,8 @@ class Membership:
         self._table.close()
         if self._database_lock is not None:
             os.close(self._database_lock)
-        self._identity.release()
+        if self._identity is not None:
+            self._identity.release()
 
     async def _register(self) -> None:
         """Register, after waiting for a sign of life of another worker with the same id."""
@@ -218,8 +221,8 @@ class Membership:
             if first is None and found is not None:
                 first = found
                 _log.warning(
-                    "A worker with the id %s may be running on %s (process %d). Waiting %.0f s for "
-                    "its heartbeat.",
+                    "A worker with the name %s may be running on %s (process %d). Waiting %.0f s "
+                    "for its heartbeat.",
                     found.id,
                     found.host,
                     found.process,
@@ -244,8 +247,8 @@ class Membership:
             observer.look({found.id: found.heartbeat}, self._clock().steady)
             if first is not None and first.heartbeat != found.heartbeat:
                 raise WorkerRefused(
-                    f"Another worker with the id {found.id} is running on {found.host} (process "
-                    f"{found.process}). Stop it, or choose another id."
+                    f"Another worker with the name {found.id} is running on {found.host} (process "
+                    f"{found.process}). Stop it, or choose another name."
                 )
             if not observer.silent_for(self._timing.dead_after):
                 return None, found

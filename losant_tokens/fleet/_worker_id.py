@@ -34,7 +34,7 @@ def check_worker_id(text: str) -> str:
     """
     if not _ID.fullmatch(text):
         raise ValidationError(
-            f'The id of a worker must be up to 63 letters, digits, ".", "-" and "_", but it is '
+            f'The name of a worker must be up to 63 letters, digits, ".", "-" and "_", but it is '
             f"{text[:80]!r}"
         )
     return text
@@ -87,8 +87,8 @@ class Identity:
         else:
             if lock is None:
                 raise WorkerRefused(
-                    f"A worker with the id {chosen} is running on this machine, because {path} is "
-                    f"locked. Stop it, or choose another id."
+                    f"A worker with the name {chosen} is running on this machine, because {path} "
+                    f"is locked. Stop it, or choose another name."
                 )
             return cls(id=chosen, place=_place(of_folder, lock), host=host, lock=lock)
         raise StoreError(f"The folder {folder} of this worker cannot be used: {problem}")

@@ -114,7 +114,7 @@ async def test_second_worker_on_sqlite(sqlite_url: str, tmp_path: Path, queue: M
         with pytest.raises(WorkerRefused, match="can have only one worker"):
             async with member(sqlite_url, tmp_path, queue, worker_id="you"):
                 pytest.fail("It was not refused")
-        with pytest.raises(WorkerRefused, match="id me is running on this machine"):
+        with pytest.raises(WorkerRefused, match="can have only one worker"):
             async with member(sqlite_url, tmp_path, queue):
                 pytest.fail("It was not refused")
         assert first.may_change()
@@ -228,20 +228,32 @@ async def test_worker_that_cannot_give_back(
 
 
 @pytest.mark.slow
+async def test_second_process_with_a_name(
+    postgres_url: str, tmp_path: Path, queue: MemoryStore
+) -> None:
+    """On one machine, a second worker with the name of a live one is refused at once."""
+    async with member(postgres_url, tmp_path, queue, timing=SLOW) as first:
+        with pytest.raises(WorkerRefused, match="name me is running on this machine"):
+            async with member(postgres_url, tmp_path, queue, timing=SLOW):
+                pytest.fail("It was not refused")
+        assert first.may_change()
+
+
+@pytest.mark.slow
 async def test_id_of_a_live_worker_elsewhere(
     postgres_url: str, tmp_path: Path, queue: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A worker whose id sends heartbeats from another machine is refused."""
     async with other_worker(postgres_url, "me") as table:
         beats = asyncio.create_task(_beat_after_warning(table, caplog))
-        with pytest.raises(WorkerRefused, match=r"id me is running on moon \(process 9\). Stop"):
+        with pytest.raises(WorkerRefused, match=r"name me is running on moon \(process 9\). Stop"):
             async with member(postgres_url, tmp_path, queue):
                 pytest.fail("It was not refused")
         await beats
 
 
 async def _beat_after_warning(table: WorkerTable, caplog: pytest.LogCaptureFixture) -> None:
-    await until(lambda: "A worker with the id me may be running on moon" in caplog.text)
+    await until(lambda: "A worker with the name me may be running on moon" in caplog.text)
     assert table.beat(other_boot("me"))
 
 

@@ -36,7 +36,9 @@ def test_host_without_a_usable_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_second_process_with_an_id(tmp_path: Path) -> None:
     """An id that a process holds is refused with the lock file, and is free after its release."""
     first = Identity.acquire(tmp_path, "blue")
-    with pytest.raises(WorkerRefused, match=r"id blue is running on this .*worker-blue-\w+\.lock"):
+    with pytest.raises(
+        WorkerRefused, match=r"name blue is running on this .*worker-blue-\w+\.lock"
+    ):
         Identity.acquire(tmp_path, "blue")
     Identity.acquire(tmp_path, "green").release()
     Identity.acquire(tmp_path, "blue", store="another one").release()
@@ -60,7 +62,7 @@ def test_copy_of_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "a b", "-a", "x" * 64, "../a", "a\n"])
 def test_invalid_id(tmp_path: Path, text: str) -> None:
     """An id with characters that are unfit for a file name is refused, with its value."""
-    with pytest.raises(ValidationError, match="The id of a worker must be up to 63 letters"):
+    with pytest.raises(ValidationError, match="The name of a worker must be up to 63 letters"):
         Identity.acquire(tmp_path, text)
 
 
