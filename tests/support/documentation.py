@@ -263,7 +263,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 _VARYING = (
     (re.compile(r"eyJ[\w.-]+"), "TOKEN"),
-    (re.compile(r"\b([0-9a-f]{24}|[0-9a-f]{8})\b"), "ID"),
+    (re.compile(r"\b([0-9a-f]{24}|[0-9a-f]{12}|[0-9a-f]{8})\b"), "ID"),
     (re.compile(r"\d[\d,.]*"), "N"),
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" $", re.MULTILINE), ""),
