@@ -9,9 +9,14 @@ from typing import Any, Self
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens._validators import describe
 from losant_tokens.jobs._errors import JobError, PlanRefused
-from losant_tokens.jobs._plan.format import checked, optional_string, parse_timestamp, timestamp
+from losant_tokens.jobs._plan.format import (
+    checked,
+    optional_string,
+    parse_timestamp,
+    timestamp,
+    version_text,
+)
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens chunk result"
@@ -118,7 +123,7 @@ class ChunkResult:
             if type(version) is not int or version != VERSION:
                 raise PlanRefused(
                     f"The values are the result of a chunk of version "
-                    f"{describe(version)}, but this release can only read version "
+                    f"{version_text(version)}, but this release can only read version "
                     f"{VERSION}. Use the release that wrote them."
                 )
             return cls(

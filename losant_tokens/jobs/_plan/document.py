@@ -28,7 +28,6 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens import _validators as validators
-from losant_tokens._validators import describe
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import (
     FORMAT,
@@ -41,6 +40,7 @@ from losant_tokens.jobs._plan.format import (
     json_line,
     parse_header,
     short_id,
+    version_text,
 )
 from losant_tokens.jobs._plan.plan import Plan, check_header
 from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
@@ -317,7 +317,7 @@ def _members(data: object, expected: str) -> Json:
     if type(version) is not int or version != VERSION:
         raise PlanRefused(
             f"The values are a {expected.removeprefix('losant-tokens ')} of version "
-            f"{describe(version)}, but this release can only read version {VERSION}. Use the "
+            f"{version_text(version)}, but this release can only read version {VERSION}. Use the "
             f"release that wrote them, or make a new plan."
         )
     return members
@@ -330,7 +330,7 @@ def _header(data: object) -> Header:
         raise ValueError(data)
     if type(version) is not int or version not in READABLE_VERSIONS:
         raise PlanRefused(
-            f"The values are a plan of version {describe(version)}, but this release can only "
+            f"The values are a plan of version {version_text(version)}, but this release can only "
             f"read versions {' and '.join(map(str, READABLE_VERSIONS))}. Use the release that "
             f"wrote them, or make a new plan."
         )

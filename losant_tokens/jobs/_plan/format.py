@@ -9,6 +9,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 import attrs
 
 from losant_tokens import Owner
+from losant_tokens._validators import describe
 from losant_tokens.jobs._evidence.log_source import LogSource
 from losant_tokens.jobs._types import (
     ACTIONS,
@@ -266,6 +267,11 @@ def parse_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:
         ValueError: The values have another form.
     """
     return {Owner.parse(owner): _strings(ids) for owner, ids in checked(data, dict).items()}
+
+
+def version_text(value: object) -> str:
+    """Return the version of a format for a message. It may be any JSON value."""
+    return str(value) if type(value) is int else describe(value)
 
 
 def optional_string(value: object) -> str | None:

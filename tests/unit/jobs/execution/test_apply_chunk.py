@@ -18,6 +18,7 @@ from tests.support.jobs import (
     counts,
     fake_with,
     job_fails_with,
+    on_virtual_time,
     planned,
     sent,
 )
@@ -178,44 +179,50 @@ async def test_earlier_result_is_continued(tmp_path: Path) -> None:
 # --- Refusals ------------------------------------------------------------------------------------
 
 
-async def test_late_approval(tmp_path: Path) -> None:
+def test_late_approval(tmp_path: Path) -> None:
     """A plan may be a week old, or as old as `max_age` allows. Then nothing is changed."""
     fake = fake_with(1, kept=1)
-    async with client_of(fake) as client:
-        (chunk,) = await chunks_of(client, tmp_path)
-        fake.clear_requests()
-        fake.clock_offset = timedelta(days=8)
-        for max_age in (jobs.MAX_CHUNK_AGE, timedelta(days=7.9)):
-            with pytest.raises(PlanRefused, match=r"plan .* was made 192 hours ago"):
-                await jobs.apply_chunk(client, chunk, max_age=max_age)
-        assert sent(fake, "DELETE") == []
 
-        fake.clock_offset = timedelta(days=6)
-        assert (await jobs.apply_chunk(client, chunk)).is_complete
+    async def job() -> None:
+        async with client_of(fake) as client:
+            (chunk,) = await chunks_of(client, tmp_path)
+            fake.clock_offset = timedelta(days=8)
+            for max_age in (jobs.MAX_CHUNK_AGE, timedelta(days=7.9)):
+                with pytest.raises(PlanRefused, match=r"plan .* was made 192 hours ago"):
+                    await jobs.apply_chunk(client, chunk, max_age=max_age)
+            assert sent(fake, "DELETE") == []
+
+            fake.clock_offset = timedelta(days=6)
+            assert (await jobs.apply_chunk(client, chunk)).is_complete
+
+    on_virtual_time(job)
+    assert len(sent(fake, "DELETE")) == 1
 
 
-async def test_lost_run_of_an_old_plan(tmp_path: Path) -> None:
+def test_lost_run_of_an_old_plan(tmp_path: Path) -> None:
     """If the plan is too old by now, the changes of a lost run are found, and no other is made."""
     fake = fake_with(4)
-    async with client_of(fake) as client:
-        (chunk,) = await chunks_of(client, tmp_path, action="deactivate")
-        for entry in chunk.entries[:2]:
-            await client.user_api_token.patch(entry.id, ApiTokenPatch(status="inactive"))
-        fake.clear_requests()
-        fake.clock_offset = timedelta(days=8)
-        with pytest.raises(jobs.ChunkFailed, match="was made 192 hours ago") as caught:
-            await jobs.apply_chunk(client, chunk, in_doubt=True)
-        assert isinstance(caught.value.__cause__, PlanRefused)
-        assert [token.outcome for token in caught.value.result.results] == [
-            *[Outcome.DONE] * 2,
-            *[None] * 2,
-        ]
-        assert sent(fake, "PATCH") == []
-        finished = await jobs.apply_chunk(client, chunk, in_doubt=True, max_age=None)
-        again = await jobs.apply_chunk(client, chunk, in_doubt=True)
 
-    assert chunk_counts(finished) == {"done": 4}
-    assert again.results == finished.results
+    async def job() -> None:
+        async with client_of(fake) as client:
+            (chunk,) = await chunks_of(client, tmp_path, action="deactivate")
+            for entry in chunk.entries[:2]:
+                await client.user_api_token.patch(entry.id, ApiTokenPatch(status="inactive"))
+            fake.clear_requests()
+            fake.clock_offset = timedelta(days=8)
+            with pytest.raises(jobs.ChunkFailed, match="was made 192 hours ago") as caught:
+                await jobs.apply_chunk(client, chunk, in_doubt=True)
+            assert isinstance(caught.value.__cause__, PlanRefused)
+            found = [token.outcome for token in caught.value.result.results]
+            assert found == [Outcome.DONE, Outcome.DONE, None, None]
+            assert sent(fake, "PATCH") == []
+
+            finished = await jobs.apply_chunk(client, chunk, in_doubt=True, max_age=None)
+            assert chunk_counts(finished) == {"done": 4}
+            again = await jobs.apply_chunk(client, chunk, in_doubt=True)
+            assert again.results == finished.results
+
+    on_virtual_time(job)
 
 
 async def test_refused_chunks(tmp_path: Path) -> None:
@@ -249,6 +256,16 @@ async def test_chunk_of_another_account(tmp_path: Path) -> None:
             await jobs.apply_chunk(client, chunk, in_doubt=True)
 
     assert [request.method for request in other.requests if request.method != "GET"] == []
+
+
+async def test_account_that_cannot_be_confirmed(tmp_path: Path) -> None:
+    """The refusal names no argument that `apply_chunk` does not have."""
+    fake = fake_with(2)
+    async with client_of(fake) as client:
+        (chunk,) = await chunks_of(client, tmp_path)
+        fake.fail(status=403, times=None)
+        with pytest.raises(PlanRefused, match=r"made with, or make the plan again\.$"):
+            await jobs.apply_chunk(client, chunk)
 
 
 async def test_token_used_since_the_plan(tmp_path: Path) -> None:
@@ -289,3 +306,27 @@ async def test_may_change_of_a_whole_job(tmp_path: Path) -> None:
 
     assert counts(report) == {"done": 4}
     assert len(sent(fake, "DELETE")) == 4
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        None,
+        [],
+        {"format": "losant-tokens report"},
+        {"version": 2},
+        {"version": True},
+        {"requests": -1},
+        {"requests": None},
+        {"results": {}},
+        {"results": [7]},
+        {"results": [{"id": "1"}]},
+        {"seconds": "x"},
+    ],
+)
+def test_values_that_are_no_result(altered: Any) -> None:
+    """Values that are not the result of a chunk, or are of another version, are refused."""
+    data = ChunkResult(digest="sha256:0", first=0, results=()).to_json()
+    assert ChunkResult.from_json({**data, "new": 1}).is_complete
+    with pytest.raises(PlanRefused, match="The values are "):
+        ChunkResult.from_json({**data, **altered} if isinstance(altered, dict) else altered)

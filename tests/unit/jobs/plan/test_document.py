@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import Owner
+from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import Counts, Entry, Plan, PlanChunk, PlanDocument, PlanRefused
 from losant_tokens.jobs._plan.writer import PlanWriter
 from tests.support.chunks import stored
 from tests.support.plans import (
     APPLICATION,
     HEADER,
+    LINES,
+    NOW,
+    VERSION_1,
+    forge,
+    forge_lines,
     write,
 )
 
@@ -125,3 +131,55 @@ def test_altered_values(tmp_path: Path, is_chunk: bool) -> None:
     for other in OTHER_VALUES[1:]:
         with pytest.raises(PlanRefused, match="Pass the values that to_json returned"):
             type(whole).from_json(other)
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "shown"),
+    [(("version",), 2, "2"), (("version",), True, "bool"), (("header", "version"), 3, "3")],
+)
+def test_other_version(tmp_path: Path, path: tuple[str, ...], version: object, shown: str) -> None:
+    """A document of a version that this release does not know is refused, and the error says so."""
+    data = PlanDocument.of(write(tmp_path / "plan.jsonl")).to_json()
+    with pytest.raises(PlanRefused, match=f"of version {shown}, but this release can only read"):
+        PlanDocument.from_json(with_value(data, path, version))
+
+
+def test_plan_file_of_version_1(tmp_path: Path) -> None:
+    """A plan file of an earlier release has the same digest as a document."""
+    path = tmp_path / "plan.jsonl"
+    path.write_bytes(VERSION_1)
+    plan = Plan.read(path)
+    document = PlanDocument.from_json(stored(PlanDocument.of(plan).to_json()))
+
+    assert (document.digest, document.header) == (plan.digest, plan.header)
+    assert [*document.entries] == [*plan.entries()]
+
+
+def test_plan_file_that_no_release_has_written(tmp_path: Path) -> None:
+    """A plan file whose lines have other spaces is refused, because its digest would differ."""
+    path = write(tmp_path / "plan.jsonl").path
+    forge_lines(path, b"".join(line.replace(b'":', b'": ') for line in LINES))
+    with pytest.raises(PlanRefused, match="has a line that no release has written"):
+        PlanDocument.of(Plan.read(path))
+
+
+def test_header_of_a_newer_release(tmp_path: Path) -> None:
+    """A member of the header that this release does not know is kept, and the digest covers it."""
+    path = write(tmp_path / "plan.jsonl").path
+    forge(path, new="x")
+    document = PlanDocument.from_json(stored(PlanDocument.of(Plan.read(path)).to_json()))
+    again = PlanDocument.from_json(stored(document.to_json()))
+    (chunk,) = again.chunks()
+
+    assert again.to_json()["header"]["new"] == "x"
+    assert PlanChunk.from_json(stored(chunk.to_json())) == chunk
+
+
+def test_document_is_checked_like_its_file(tmp_path: Path) -> None:
+    """A document is refused for another base URL or at another age, like a plan file."""
+    document = PlanDocument.of(write(tmp_path / "plan.jsonl"))
+    document.check(HEADER.base_url, timedelta(days=7), NOW + timedelta(days=6))
+    with pytest.raises(PlanRefused, match=f"The plan {document.id} was made 192 hours ago"):
+        document.check(HEADER.base_url, timedelta(days=7), NOW + timedelta(days=8))
+    with pytest.raises(ValidationError, match=r"chunks\.size must be"):
+        document.chunks(0)
