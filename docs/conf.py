@@ -59,8 +59,10 @@ intersphinx_timeout = 5
 nitpicky = True
 # A type variable has no page.
 _TYPE_VARIABLES = [
+    ("py:class", "losant_tokens._client.M"),
     ("py:class", "losant_tokens._client._ClientT"),
     ("py:class", "losant_tokens._raw_response.R_co"),
+    ("py:class", "losant_tokens._resources.raw.M"),
     ("py:class", "losant_tokens.sinks._deliveries.Delivered_contra"),
 ]
 # The methods of this class are those of `OwnerTokens`.

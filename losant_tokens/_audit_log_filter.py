@@ -23,45 +23,36 @@ _WORD = validators.optional(validators.string(min_length=1, max_length=_MAX_LENG
 
 @frozen(kw_only=True)
 class AuditLogActor:
-    """The user, token, device, workflow or application that sent a request.
-
-    Attributes:
-        id: Its id, 24 hexadecimal digits.
-        type: `ApiToken` or `User`; in an organization, also `Application`, `Device` or `Flow`.
-        name: Its name.
-    """
+    """The user, token, device, workflow or application that sent a request."""
 
     id: str | None = field(default=None, validator=_ID)
+    """Its id, 24 hexadecimal digits."""
     type: str | None = field(default=None, validator=_WORD)
+    """`ApiToken` or `User`; in an organization, also `Application`, `Device` or `Flow`."""
     name: str | None = field(default=None, validator=_WORD)
+    """Its name."""
 
 
 @frozen(kw_only=True)
 class AuditLogTarget:
-    """A resource that a request changed.
-
-    Attributes:
-        id: Its id, 24 hexadecimal digits.
-        type: Its type, for example `Application`.
-        name: Its name.
-    """
+    """A resource that a request changed."""
 
     id: str | None = field(default=None, validator=_ID)
+    """Its id, 24 hexadecimal digits."""
     type: str | None = field(default=None, validator=_WORD)
+    """Its type, for example `Application`."""
     name: str | None = field(default=None, validator=_WORD)
+    """Its name."""
 
 
 @frozen(kw_only=True)
 class AuditLogRequest:
-    """The operation of a request.
-
-    Attributes:
-        resource: Its resource, for example `device`.
-        action: Its action, for example `patch`.
-    """
+    """The operation of a request."""
 
     resource: str | None = field(default=None, validator=_WORD)
+    """Its resource, for example `device`."""
     action: str | None = field(default=None, validator=_WORD)
+    """Its action, for example `patch`."""
 
 
 def _items_of(kind: type) -> validators.Validator:
@@ -76,13 +67,6 @@ class AuditLogFilter:
 
         AuditLogFilter(actor=[AuditLogActor(type="ApiToken")])
 
-    Attributes:
-        actor: The actors of which one sent the request.
-        primary_target: The resources of which one was changed, or holds the changed one.
-        secondary_target: The resources in an application of which one was changed.
-        request: The operations of which one was requested.
-        response_code: The HTTP statuses of which the response has one.
-
     Raises:
         ValidationError: The API would refuse a member.
     """
@@ -90,20 +74,25 @@ class AuditLogFilter:
     actor: tuple[AuditLogActor, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogActor)
     )
+    """The actors of which one sent the request."""
     primary_target: tuple[AuditLogTarget, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogTarget)
     )
+    """The resources of which one was changed, or holds the changed one."""
     secondary_target: tuple[AuditLogTarget, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogTarget)
     )
+    """The resources in an application of which one was changed."""
     request: tuple[AuditLogRequest, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogRequest)
     )
+    """The operations of which one was requested."""
     response_code: tuple[int, ...] = field(
         default=(),
         converter=validators.as_tuple,
         validator=validators.tuple_of(validators.integer(minimum=100)),
     )
+    """The HTTP statuses of which the response has one."""
 
 
 _WIRE_NAMES = {

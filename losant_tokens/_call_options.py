@@ -20,55 +20,47 @@ AuditLogSortField = Literal["creationDate", "responseStatus", "actorName"]
 
 
 class RequestOptions(TypedDict, total=False):
-    """The keyword options of every method.
-
-    Keys:
-        losantdomain: The domain scope of the request, which few programs need.
-        actions: Whether the response lists the actions of the resource. Default: false.
-        links: Whether the response has links. Default: true.
-        embedded: Whether the response embeds related resources. Default: true.
-        timeout: The maximum duration of one attempt, in seconds. Default: that of the client.
-        retry: How often the request is sent, and how long the call may take. Default: that of the
-            client.
-    """
+    """The keyword options of every method."""
 
     losantdomain: str
+    """The domain scope of the request, which few programs need."""
     actions: bool
+    """Whether the response lists the actions of the resource. Default: false."""
     links: bool
+    """Whether the response has links. Default: true."""
     embedded: bool
+    """Whether the response embeds related resources. Default: true."""
     timeout: float
+    """The maximum duration of one attempt, in seconds. Default: that of the client."""
     retry: RetryPolicy
+    """How often the request is sent, and how long the call may take. Default: that of the client.
+    """
 
 
 class ListOptions(RequestOptions, total=False):
-    """The options of a list of tokens.
-
-    Keys:
-        sort_field: The field to sort by. Default: `name`, the API's default.
-        sort_direction: `asc` or `desc`. Default: `asc`, the API's default.
-        per_page: The number of tokens on a page. Default: 1,000 for `iter`, and 100 for a page,
-            which is the API's default. A server may cap it. `iter` halves it if a page is too
-            large.
-        filter_field: The field to filter by. Requires `filter`.
-        filter: The pattern that the field must match; `*` matches any characters. With an empty
-            pattern or without a field, the API returns all tokens, so `iter` refuses that.
-    """
+    """The options of a list of tokens."""
 
     sort_field: SortField
+    """The field to sort by. Default: `name`, the API's default."""
     sort_direction: SortDirection
+    """`asc` or `desc`. Default: `asc`, the API's default."""
     per_page: int
+    """The number of tokens on a page. Default: 1,000 for `iter`, and 100 for a page, which is the
+    API's default. A server may cap it. `iter` halves it if a page is too large.
+    """
     filter_field: FilterField
+    """The field to filter by. Requires `filter`."""
     filter: str
+    """The pattern that the field must match; `*` matches any characters. With an empty pattern or
+    without a field, the API returns all tokens, so `iter` refuses that.
+    """
 
 
 class PageOptions(ListOptions, total=False):
-    """The options of one page of a list: those of `ListOptions`, and `page`.
-
-    Keys:
-        page: The number of the page, from zero.
-    """
+    """The options of one page of a list: those of `ListOptions`, and `page`."""
 
     page: int
+    """The number of the page, from zero."""
 
 
 class SnapshotOptions(RequestOptions, total=False):
@@ -76,96 +68,106 @@ class SnapshotOptions(RequestOptions, total=False):
 
     A snapshot has no filter: a token that is renamed while the list is read would enter or leave a
     filtered list at any place, so that no proof could hold.
-
-    Keys:
-        per_page: The number of tokens on a page. It is halved if a page is too large.
-            Default: 1,000.
-        max_tokens: The maximum number of tokens. They take about 2.3 KB of memory each.
-            Default: 100,000.
     """
 
     per_page: int
+    """The number of tokens on a page. It is halved if a page is too large. Default: 1,000."""
     max_tokens: int
+    """The maximum number of tokens. They take about 2.3 KB of memory each. Default: 100,000."""
 
 
 class OauthListOptions(RequestOptions, total=False):
     """The options of a list of OAuth tokens: see `ListOptions`."""
 
     sort_field: OauthSortField
+    """The field to sort by. Default: `name`, the API's default."""
     sort_direction: SortDirection
+    """`asc` or `desc`. Default: `asc`, the API's default."""
     per_page: int
+    """The number of tokens on a page. Default: 1,000 for `iter`, and 100 for a page. A server may
+    cap it. `iter` halves it if a page is too large.
+    """
     filter_field: OauthFilterField
+    """The field to filter by: `name`. Requires `filter`."""
     filter: str
+    """The pattern that the name must match; `*` matches any characters. With an empty pattern or
+    without a field, the API returns all tokens, so `iter` refuses that.
+    """
 
 
 class OauthPageOptions(OauthListOptions, total=False):
     """The options of one page of a list of OAuth tokens: see `PageOptions`."""
 
     page: int
+    """The number of the page, from zero."""
 
 
 class OwnerListOptions(RequestOptions, total=False):
     """The options of a list of applications, instances or organizations: see `ListOptions`."""
 
     sort_field: OwnerSortField
+    """The field to sort by. Default: `name`, the API's default."""
     sort_direction: SortDirection
+    """`asc` or `desc`. Default: `asc`, the API's default."""
     per_page: int
+    """The number of items on a page. Default: 1,000 for `iter`, and 100 for a page. A server may
+    cap it. `iter` halves it if a page is too large.
+    """
     filter_field: OwnerFilterField
+    """The field to filter by: `name`. Requires `filter`."""
     filter: str
+    """The pattern that the name must match; `*` matches any characters. With an empty pattern or
+    without a field, the API returns all items, so `iter` refuses that.
+    """
 
 
 class OwnerPageOptions(OwnerListOptions, total=False):
     """The options of one page of such a list: see `PageOptions`."""
 
     page: int
+    """The number of the page, from zero."""
 
 
 class ApplicationListOptions(OwnerListOptions, total=False):
-    """The options of a list of applications: those of `OwnerListOptions`, and `org_id`.
-
-    Keys:
-        org_id: The organization whose applications to return; `""` for those of the user. Default:
-            all applications.
-    """
+    """The options of a list of applications: those of `OwnerListOptions`, and `org_id`."""
 
     org_id: str
+    """The organization whose applications to return; `""` for those of the user. Default: all
+    applications.
+    """
 
 
 class ApplicationPageOptions(ApplicationListOptions, total=False):
     """The options of one page of applications: see `ApplicationListOptions` and `PageOptions`."""
 
     page: int
+    """The number of the page, from zero."""
 
 
 class AuditLogListOptions(RequestOptions, total=False):
-    """The options of an audit log.
-
-    Keys:
-        sort_field: The field to sort by. Default: `creationDate`, the API's default.
-        sort_direction: `asc` or `desc`. Default: `desc`, the API's default: the newest first.
-        per_page: The number of entries on a page. Default: 1,000 for `iter`, and 100 for a page.
-        start: The time of the oldest entry to return, with a time zone. Default: no limit.
-        end: The time of the newest entry to return, with a time zone. Default: no limit. Without
-            it, new entries move the others to later pages while you read.
-        filter: The properties that an entry must have. Default: none.
-    """
+    """The options of an audit log."""
 
     sort_field: AuditLogSortField
+    """The field to sort by. Default: `creationDate`, the API's default."""
     sort_direction: SortDirection
+    """`asc` or `desc`. Default: `desc`, the API's default: the newest first."""
     per_page: int
+    """The number of entries on a page. Default: 1,000 for `iter`, and 100 for a page."""
     start: datetime
+    """The time of the oldest entry to return, with a time zone. Default: no limit."""
     end: datetime
+    """The time of the newest entry to return, with a time zone. Default: no limit. Without it, new
+    entries move the others to later pages while you read.
+    """
     filter: AuditLogFilter
+    """The properties that an entry must have. Default: none."""
 
 
 class AuditLogPageOptions(AuditLogListOptions, total=False):
-    """The options of one page of an audit log: those of `AuditLogListOptions`, and `page`.
-
-    Keys:
-        page: The number of the page, from zero.
-    """
+    """The options of one page of an audit log: those of `AuditLogListOptions`, and `page`."""
 
     page: int
+    """The number of the page, from zero."""
 
 
 def check_options(

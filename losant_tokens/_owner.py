@@ -18,14 +18,12 @@ class Owner:
     Create one with `Owner.user()`, `Owner.user_oauth()`, `Owner.application(id)` or
     `Owner.instance(id)`, or from a string with `Owner.parse()`. The string forms are `user`,
     `oauth`, `application:575ec8687ae143cd83dc4a97` and `instance:575ec8687ae143cd83dc4a97`.
-
-    Attributes:
-        kind: `user`, `oauth`, `application` or `instance`.
-        id: The id of the application or instance, 24 hexadecimal digits; `None` for the others.
     """
 
     kind: Kind = field(validator=validators.one_of(("user", "oauth", *_WITH_ID)))
+    """`user`, `oauth`, `application` or `instance`."""
     id: str | None = None
+    """The id of the application or instance, 24 hexadecimal digits; `None` for the others."""
 
     def __attrs_post_init__(self) -> None:
         if self.kind in _WITH_ID:

@@ -94,19 +94,17 @@ ProblemKind = Literal[
 
 @attrs.frozen
 class Problem:
-    """A reason why a listing may be incomplete, or hold items twice.
-
-    Attributes:
-        kind: `changed`: the stated total changed while the list was read, or this client changed
-            items. `total`: the list ended before or after the stated total. `count`: a page has
-            more or fewer items than it states. `page`: a page states another number. `size`: a
-            page has another size than the others. `repeated`: items appear twice. `query`: the list
-            states another sort order or filter. `unreadable`: items cannot be read.
-        text: The problem as a phrase, with the values.
-    """
+    """A reason why a listing may be incomplete, or hold items twice."""
 
     kind: ProblemKind
+    """`changed`: the stated total changed while the list was read, or this client changed items.
+    `total`: the list ended before or after the stated total. `count`: a page has more or fewer
+    items than it states. `page`: a page states another number. `size`: a page has another size than
+    the others. `repeated`: items appear twice. `query`: the list states another sort order or
+    filter. `unreadable`: items cannot be read.
+    """
     text: str
+    """The problem as a phrase, with the values."""
 
     def __str__(self) -> str:
         return self.text
@@ -125,27 +123,24 @@ _QUERY = MappingProxyType(
 
 @attrs.define(eq=False)
 class ListingProgress:
-    """How much of a list has been read, and whether another page follows. It sends no request.
-
-    Attributes:
-        operation: The name of the operation that reads a page.
-        per_page: The page size to request. After the first page, it is the size of that page.
-        query: The parameters of the list, by their names in the URL.
-        page: The number of the next page.
-        seen: The number of items on the pages so far, including unreadable items.
-        total_count: The number of items in the list, as the latest page states it.
-        moved: Whether the stated number of items has changed between pages.
-        problems: The reasons why the listing may be incomplete, at most one of each kind.
-    """
+    """How much of a list has been read, and whether another page follows. It sends no request."""
 
     operation: str
+    """The name of the operation that reads a page."""
     per_page: int
+    """The page size to request. After the first page, it is the size of that page."""
     query: Mapping[str, str] = attrs.field(default=_NO_QUERY, repr=False)
+    """The parameters of the list, by their names in the URL."""
     page: int = 0
+    """The number of the next page."""
     seen: int = 0
+    """The number of items on the pages so far, including unreadable items."""
     total_count: int | None = None
+    """The number of items in the list, as the latest page states it."""
     moved: bool = False
+    """Whether the stated number of items has changed between pages."""
     problems: list[Problem] = attrs.field(factory=list)
+    """The reasons why the listing may be incomplete, at most one of each kind."""
     _skip: int = 0
     _max_items: int = _MAX_ITEMS
     _last_ids: frozenset[str] = frozenset()

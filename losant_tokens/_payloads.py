@@ -153,55 +153,52 @@ _OAUTH_SCOPE = validators.optional(
 class ApiTokenPost:
     """A new token for a user, an application or an instance.
 
-    Args:
-        name: The display name, of 1 to 255 characters.
-        description: Up to 32,767 characters.
-        expiration_date: When the token expires, with a time zone. Default: never.
-        scope: The scopes, such as `["all.User.read"]`. They cannot be changed later. Each must be a
-            published scope or an `UnlistedScope`, and none may occur twice.
-        status: `active` or `inactive`. The API's default is `active`.
-        default_role: The role in organizations that are not in `org_roles`.
-        org_roles: The roles in up to 25 organizations.
-
     Raises:
         ValidationError: A value is beyond the limits of the API.
     """
 
     name: str = field(validator=_NAME)
+    """The display name, of 1 to 255 characters."""
     description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    """Up to 32,767 characters."""
     expiration_date: datetime | None = field(default=None, validator=_DATETIME, kw_only=True)
+    """When the token expires, with a time zone. Default: never."""
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
+    """The role in organizations that are not in `org_roles`."""
     org_roles: tuple[OrgRole, ...] | None = field(
         default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
+    """The roles in up to 25 organizations."""
     scope: tuple[str, ...] | None = field(
         default=None, validator=_API_SCOPE, converter=_as_scopes, kw_only=True
     )
+    """The scopes, such as `["all.User.read"]`. They cannot be changed later. Each must be a
+    published scope or an `UnlistedScope`, and none may occur twice.
+    """
     status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
+    """`active` or `inactive`. The API's default is `active`."""
 
 
 @frozen(kw_only=True)
 class ApiTokenPatch:
     """Changes to a token. Its scopes and its expiration date cannot be changed.
 
-    Args:
-        name: The display name, of 1 to 255 characters.
-        description: Up to 32,767 characters. `""` removes it.
-        status: `active` or `inactive`. The API refuses requests with an inactive token.
-        default_role: The role in organizations that are not in `org_roles`.
-        org_roles: The roles in up to 25 organizations. They replace all existing roles.
-
     Raises:
         ValidationError: A value is beyond the limits of the API.
     """
 
     name: str | None = field(default=None, validator=validators.optional(_NAME), kw_only=True)
+    """The display name, of 1 to 255 characters."""
     description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    """Up to 32,767 characters. `""` removes it."""
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
+    """The role in organizations that are not in `org_roles`."""
     org_roles: tuple[OrgRole, ...] | None = field(
         default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
+    """The roles in up to 25 organizations. They replace all existing roles."""
     status: Status | None = field(default=None, validator=_STATUS, kw_only=True)
+    """`active` or `inactive`. The API refuses requests with an inactive token."""
 
 
 @frozen(kw_only=True)
@@ -213,23 +210,20 @@ class UserOauthTokenPatch(ApiTokenPatch):
 class OauthRequest(SnakeCase):
     """The application that requests an OAuth token.
 
-    Args:
-        client_id: The id of the application, of 24 to 1,024 characters.
-        redirect_uri: The URI to which the user is sent with the code; up to 1,024 characters.
-        code_challenge: The PKCE challenge (RFC 7636), of 43 to 128 letters, digits, `-` or `_`.
-        code_challenge_method: `S256`, the only method.
-        resource: The URIs of up to 10 resources that the token is for (RFC 8707).
-
     Raises:
         ValidationError: A value is beyond the limits of the API.
     """
 
     client_id: str = field(validator=validators.string(24, 1024))
+    """The id of the application, of 24 to 1,024 characters."""
     redirect_uri: str = field(validator=validators.string(1, 1024, pattern=_URI))
+    """The URI to which the user is sent with the code; up to 1,024 characters."""
     code_challenge: str = field(validator=validators.string(43, 128, pattern=r"[A-Za-z0-9_-]+"))
+    """The PKCE challenge (RFC 7636), of 43 to 128 letters, digits, `-` or `_`."""
     code_challenge_method: Literal["S256"] = field(
         default="S256", validator=validators.one_of(("S256",))
     )
+    """`S256`, the only method."""
     resource: tuple[str, ...] | None = field(
         default=None,
         validator=validators.optional(
@@ -238,75 +232,74 @@ class OauthRequest(SnakeCase):
         converter=validators.as_tuple,
         kw_only=True,
     )
+    """The URIs of up to 10 resources that the token is for (RFC 8707)."""
 
 
 @frozen
 class UserOauthTokenPost:
     """A new OAuth token for a user.
 
-    Args:
-        name: The display name, of 1 to 255 characters.
-        oauth: The application that requests the token.
-        expiration_date: When the token expires, with a time zone, or `NEVER`. Default: in a year.
-        description: Up to 32,767 characters.
-        scope: The scopes. Each must be one of the seven scopes that OAuth tokens can have or an
-            `UnlistedScope`, and none may occur twice.
-        default_role: The role in organizations that are not in `org_roles`.
-        org_roles: The roles in up to 25 organizations.
-
     Raises:
         ValidationError: A value is beyond the limits of the API.
     """
 
     name: str = field(validator=_NAME)
+    """The display name, of 1 to 255 characters."""
     oauth: OauthRequest = field(validator=validators.instance_of(OauthRequest))
+    """The application that requests the token."""
     description: str | None = field(default=None, validator=_DESCRIPTION, kw_only=True)
+    """Up to 32,767 characters."""
     expiration_date: datetime | Never | None = field(
         default=None,
         validator=validators.optional(validators.aware_datetime_or(NEVER)),
         kw_only=True,
     )
+    """When the token expires, with a time zone, or `NEVER`. Default: in a year."""
     default_role: Role | None = field(default=None, validator=_DEFAULT_ROLE, kw_only=True)
+    """The role in organizations that are not in `org_roles`."""
     org_roles: tuple[OrgRole, ...] | None = field(
         default=None, validator=_ORG_ROLES, converter=validators.as_tuple, kw_only=True
     )
+    """The roles in up to 25 organizations."""
     scope: tuple[str, ...] | None = field(
         default=None, validator=_OAUTH_SCOPE, converter=_as_oauth_scopes, kw_only=True
     )
+    """The scopes. Each must be one of the seven scopes that OAuth tokens can have or an
+    `UnlistedScope`, and none may occur twice.
+    """
 
 
 @frozen(init=False)
 class UserCredentials:
     """The credentials with which a user logs in.
 
-    Args:
-        email: The email address, of up to 1,024 characters.
-        password: 8 to 2,048 characters. It is kept as a `Secret`.
-        two_factor_code: The current code, if the account requires one. It is kept as a `Secret`.
-        requested_scopes: The scopes of the access token, which must be published or an
-            `UnlistedScope`. Default: all scopes.
-        token_ttl: The lifetime of the access token, in seconds. Default: the API's.
-
     Raises:
         ValidationError: A value is beyond the limits of the API.
     """
 
     email: str = field(validator=validators.string(1, 1024, pattern=r"[^@\s]+@[^@\s]+"))
+    """The email address, of up to 1,024 characters."""
     password: Secret = field(validator=validators.string(8, 2048, secret=True))
+    """8 to 2,048 characters. It is kept as a `Secret`."""
     two_factor_code: Secret | None = field(
         default=None,
         validator=validators.optional(validators.string(0, 2048, secret=True)),
         kw_only=True,
     )
+    """The current code, if the account requires one. It is kept as a `Secret`."""
     requested_scopes: tuple[str, ...] | None = field(
         default=None, validator=_API_SCOPE, converter=_as_scopes, kw_only=True
     )
+    """The scopes of the access token, which must be published or an `UnlistedScope`. Default: all
+    scopes.
+    """
     token_ttl: int | None = field(
         default=None,
         validator=validators.optional(validators.integer(minimum=0)),
         kw_only=True,
         metadata={"wire": "tokenTTL"},
     )
+    """The lifetime of the access token, in seconds. Default: the API's."""
 
     def __init__(
         self,

@@ -32,28 +32,27 @@ class RawResponse(Generic[R_co]):
 
     It shows neither its body nor its headers in its repr, and it cannot be pickled or copied,
     because the body may hold the secret of a new token.
-
-    Attributes:
-        operation: The operation, by its name in the API: `userApiToken.get`.
-        status_code: The HTTP status. It is 404 for a `delete` whose earlier attempt was carried
-            out.
-        request_id: The id that the server or a proxy gave the request, for questions to their
-            operator. It is the first of the headers `X-Request-Id`, `Request-Id`,
-            `X-Correlation-Id` and `CF-Ray`, or `None`. Losant documents no such header.
-        attempts: The number of attempts. The other attributes are those of the last one.
-        elapsed: The time from the start of the last attempt until the body was read.
-        headers: The headers. Their names are not case-sensitive. Cookies are left out, and a
-            `Location` is cut after its host.
-        content: The body, decompressed. It may hold a secret.
     """
 
     operation: str
+    """The operation, by its name in the API: `userApiToken.get`."""
     status_code: int
+    """The HTTP status. It is 404 for a `delete` whose earlier attempt was carried out."""
     request_id: str | None
+    """The id that the server or a proxy gave the request, for questions to their operator. It is
+    the first of the headers `X-Request-Id`, `Request-Id`, `X-Correlation-Id` and `CF-Ray`, or
+    `None`. Losant documents no such header.
+    """
     attempts: int
+    """The number of attempts. The other attributes are those of the last one."""
     elapsed: timedelta
+    """The time from the start of the last attempt until the body was read."""
     headers: httpx.Headers = attrs.field(repr=False)
+    """The headers. Their names are not case-sensitive. Cookies are left out, and a `Location` is
+    cut after its host.
+    """
     content: bytes = attrs.field(repr=False)
+    """The body, decompressed. It may hold a secret."""
     _result: R_co = attrs.field(repr=False)
 
     def parse(self) -> R_co:

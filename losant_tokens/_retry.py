@@ -53,28 +53,28 @@ _MAX_DOUBLINGS = 1000  # one float overflows beyond 1023
 class RetryPolicy:
     """How often a request is sent, and how long a call may take. The defaults suit most programs.
 
-    Args:
-        attempts: The maximum number of attempts, the first included; 1 disables retries. A 429
-            costs no attempt: the call waits, together with all calls of its client. Default: 4.
-        base: The upper bound of the first delay, in seconds. A delay is drawn between 0 and its
-            bound ("full jitter"), and the bound doubles with each further attempt. Default: 0.5.
-        cap: The maximum bound of a delay, in seconds. Default: 20.
-        deadline: The maximum duration of the call, in seconds from when it is awaited. It covers
-            every wait of the call: for a free connection, the rate limit, delays and responses.
-            Default: 60.
-        follow_rate_limit: Whether the call waits while its client is rate limited, and slows the
-            client down after a 429. Set it to False only if you limit the rate yourself.
-            Default: True.
-
     Raises:
         ValidationError: A value has the wrong type, or a number is not positive.
     """
 
     attempts: int = field(default=4, validator=validators.integer(minimum=1))
+    """The maximum number of attempts, the first included; 1 disables retries. A 429 costs no
+    attempt: the call waits, together with all calls of its client. Default: 4.
+    """
     base: float = field(default=0.5, validator=validators.positive_number)
+    """The upper bound of the first delay, in seconds. A delay is drawn between 0 and its bound
+    ("full jitter"), and the bound doubles with each further attempt. Default: 0.5.
+    """
     cap: float = field(default=20.0, validator=validators.positive_number)
+    """The maximum bound of a delay, in seconds. Default: 20."""
     deadline: float = field(default=60.0, validator=validators.positive_number)
+    """The maximum duration of the call, in seconds from when it is awaited. It covers every wait of
+    the call: for a free connection, the rate limit, delays and responses. Default: 60.
+    """
     follow_rate_limit: bool = field(default=True, validator=validators.instance_of(bool))
+    """Whether the call waits while its client is rate limited, and slows the client down after a
+    429. Set it to False only if you limit the rate yourself. Default: True.
+    """
 
 
 class FailureKind(Enum):

@@ -13,10 +13,11 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Unpack, get_args, get_type_hints
+from typing import Any, Unpack, get_args, get_type_hints, is_typeddict
 
 import attrs
 from docutils import nodes
+from field_docs import field_docs
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -52,14 +53,19 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.ApiTokens",
         "losant_tokens.Application",
         "losant_tokens.Applications",
+        "losant_tokens.AuditLog",
+        "losant_tokens.AuditLogs",
         "losant_tokens.AuthenticatedUser",
         "losant_tokens.Instance",
+        "losant_tokens.InstanceAuditLog",
+        "losant_tokens.InstanceAuditLogs",
         "losant_tokens.Instances",
         "losant_tokens.Listing",
         "losant_tokens.NewApiToken",
         "losant_tokens.OauthDetails",
         "losant_tokens.Organization",
         "losant_tokens.Organizations",
+        "losant_tokens.Owner",
         "losant_tokens.OwnerTokens",
         "losant_tokens.RawClient",
         "losant_tokens.RawResponse",
@@ -243,6 +249,43 @@ def resolve(
     return contnode if node["reftype"] == "obj" else None
 
 
+def skip_fields(
+    app: Sphinx, what: str, name: str, _obj: object, _skip: object, _options: object
+) -> bool | None:
+    """Leave out the fields of a class, which the documentation of the class lists."""
+    if what != "class":
+        return None
+    documented = app.env.temp_data
+    module = importlib.import_module(documented.get("autodoc:module") or "losant_tokens")
+    kind = getattr(module, documented.get("autodoc:class") or "", None)
+    has_fields = isinstance(kind, type) and (attrs.has(kind) or is_typeddict(kind))
+    return True if has_fields and name in field_docs(kind) else None
+
+
+def list_documented_fields(
+    _app: Sphinx, what: str, name: str, obj: Any, _options: object, lines: list[str]
+) -> None:
+    """Add the fields of a class with their docstrings, as a section of its docstring."""
+    if what != "class" or not (attrs.has(obj) or is_typeddict(obj)):
+        return
+    documented = {
+        field: text for field, text in field_docs(obj).items() if not field.startswith("_")
+    }
+    if not documented:
+        return
+    is_made = name in MADE_BY_THE_LIBRARY or is_typeddict(obj)
+    heading = "Attributes:" if is_made else "Args:"
+    entries = [f"    {field}: {' '.join(text.split())}" for field, text in documented.items()]
+    if heading in lines:
+        place = lines.index(heading) + 1
+        lines[place:place] = entries
+        return
+    # Before the errors and the example, which are at the end.
+    ends = [lines.index(end) for end in ("Raises:", "Example:", "Example::") if end in lines]
+    place = min(ends, default=len(lines))
+    lines[place:place] = ["", heading, *entries, ""]
+
+
 def list_all_attributes(
     _app: Sphinx, what: str, name: str, obj: object, _options: object, lines: list[str]
 ) -> None:
@@ -296,6 +339,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_role("name", NameRole())
     app.connect("autodoc-process-signature", shown_signature)
+    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-docstring", list_documented_fields, priority=50)
     app.connect("autodoc-process-docstring", list_all_attributes, priority=100)
     app.connect("autodoc-process-docstring", show_types_of_attributes, priority=900)
     app.connect("doctree-read", link_to_public_names)

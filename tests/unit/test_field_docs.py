@@ -1,0 +1,82 @@
+"""Check the docstrings of fields and options, which editors show."""
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any, is_typeddict
+
+import attrs
+import pytest
+
+from losant_tokens import _call_options, _client
+
+MODULES = ("losant_tokens",)
+PATH = Path(__file__).parent.parent.parent / "docs" / "_extensions" / "field_docs.py"
+UNITS = re.compile(r"\b(seconds|percent|share|times|ratio|per second|number)\b")
+
+
+def _field_docs() -> Any:
+    spec = importlib.util.spec_from_file_location("field_docs", PATH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.field_docs
+
+
+field_docs = _field_docs()
+OPTIONS = [
+    *(kind for kind in vars(_call_options).values() if is_typeddict(kind)),
+    _client.ClientSettings,
+]
+
+
+def public_classes(module: str) -> list[type]:
+    """Return the public classes of a module that have fields."""
+    public = importlib.import_module(module)
+    values = (getattr(public, name) for name in public.__all__)
+    return [one for one in values if isinstance(one, type) and (attrs.has(one) or is_typeddict(one))]
+
+
+def fields_of(kind: Any) -> dict[str, object]:
+    """Return the public fields of a class, with their types."""
+    if is_typeddict(kind):
+        return dict(kind.__annotations__)
+    return {one.name: one.type for one in attrs.fields(kind) if not one.name.startswith("_")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_field_has_a_docstring(module: str) -> None:
+    """Each field of a public class has a docstring, so that editors describe it."""
+    missing = {
+        f"{kind.__name__}.{name}"
+        for kind in public_classes(module)
+        for name in fields_of(kind)
+        if not field_docs(kind).get(name)
+    }
+    assert missing == set()
+
+
+def test_each_option_has_a_docstring() -> None:
+    """Each keyword option of a method and of a client has a docstring."""
+    assert len(OPTIONS) > 10
+    missing = {
+        f"{kind.__name__}.{name}"
+        for kind in OPTIONS
+        for name in fields_of(kind)
+        if not field_docs(kind).get(name)
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_units(module: str) -> None:
+    """The docstring of a field that is a floating-point number gives its unit."""
+    missing = {
+        f"{kind.__name__}.{name}"
+        for kind in (*public_classes(module), *OPTIONS)
+        for name, annotation in fields_of(kind).items()
+        if annotation in {float, float | None} and not UNITS.search(field_docs(kind)[name])
+    }
+    assert missing == set()
