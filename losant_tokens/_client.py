@@ -84,21 +84,43 @@ class ClientSettings(TypedDict, total=False):
     """The settings of `AsyncClient` that do not belong to an account."""
 
     scopes: Iterable[str] | None
+    """The scopes of the token. Default: those in its claims, if they name any."""
     scope_check: ScopeCheck
+    """What to do if the server is certain to refuse the token: `enforce`, `warn` or `off`. Default:
+    `enforce`.
+    """
     oauth: bool | None
+    """Whether the token is an OAuth token. Default: as in its claims."""
     timeout: float
+    """The maximum duration of one attempt, in seconds. Default: 30."""
     max_connections: int | None
+    """The maximum number of requests in flight. Default: that of the transport, or 20."""
     rate_limit: float | None
+    """The maximum number of requests per second, retries and jobs included. Default: no maximum."""
     retry: RetryPolicy
+    """How often a request is sent, and how long a call may take. Default: `RetryPolicy()`."""
     transport: Transport | None
+    """The connection pool. The client closes it. Default: `httpx_transport()`."""
     losantdomain: str | None
+    """The domain scope of all requests, which few programs need."""
     api_version: str
+    """The version of the API, for the header `Accept-Version`. Default: `^1.31.0`."""
     max_response_size: int
+    """The largest page of a list that is read, in bytes. Default: 32 MiB."""
     insecure_http: bool | None
+    """Whether the base URL may be plain http to another machine. Default: the environment variable
+    `LOSANT_INSECURE_HTTP`, or False.
+    """
     on_request: Callable[[RequestEvent], object] | None
+    """Called with a `RequestEvent` before each attempt."""
     on_response: Callable[[ResponseEvent], object] | None
+    """Called with a `ResponseEvent` after each attempt, with or without a response."""
     on_retry: Callable[[RetryEvent], object] | None
+    """Called with a `RetryEvent` before the delay of each retry."""
     telemetry: "OpenTelemetry | bool | None"
+    """Whether to report calls to OpenTelemetry, or how. Default: if the application has imported
+    opentelemetry.
+    """
 
 
 class AsyncClient:
@@ -148,24 +170,6 @@ class AsyncClient:
         telemetry: Whether to report calls to OpenTelemetry, or how. Default: if the application has
             imported opentelemetry before it creates the client. Nothing is recorded until it sets a
             provider of spans or of metrics.
-
-    Attributes:
-        user_api_token: One API token of the user.
-        user_api_tokens: The API tokens of the user.
-        user_oauth_token: One OAuth token of the user.
-        user_oauth_tokens: The OAuth tokens of the user.
-        application_api_token: One API token of an application.
-        application_api_tokens: The API tokens of an application.
-        instance_api_token: One API token of an instance.
-        instance_api_tokens: The API tokens of an instance.
-        applications: The applications that the user can see.
-        instances: The instances that the user can see.
-        orgs: The organizations of the user.
-        audit_log: One entry of the audit log of an organization.
-        audit_logs: The audit log of an organization.
-        instance_audit_log: One entry of the audit log of an instance.
-        instance_audit_logs: The audit log of an instance.
-        auth: Logging in.
 
     Raises:
         ValidationError: An argument has a wrong type or value, or both `LOSANT_API_TOKEN` and
@@ -248,21 +252,37 @@ class AsyncClient:
             ),
         )
         self.user_api_token = UserApiTokenResource(self._session)
+        """One API token of the user."""
         self.user_api_tokens = UserApiTokensResource(self._session)
+        """The API tokens of the user."""
         self.user_oauth_token = UserOauthTokenResource(self._session)
+        """One OAuth token of the user."""
         self.user_oauth_tokens = UserOauthTokensResource(self._session)
+        """The OAuth tokens of the user."""
         self.application_api_token = ApplicationApiTokenResource(self._session)
+        """One API token of an application."""
         self.application_api_tokens = ApplicationApiTokensResource(self._session)
+        """The API tokens of an application."""
         self.instance_api_token = InstanceApiTokenResource(self._session)
+        """One API token of an instance."""
         self.instance_api_tokens = InstanceApiTokensResource(self._session)
+        """The API tokens of an instance."""
         self.applications = ApplicationsResource(self._session)
+        """The applications that the user can see."""
         self.instances = InstancesResource(self._session)
+        """The instances that the user can see."""
         self.orgs = OrgsResource(self._session)
+        """The organizations of the user."""
         self.audit_log = AuditLogResource(self._session)
+        """One entry of the audit log of an organization."""
         self.audit_logs = AuditLogsResource(self._session)
+        """The audit log of an organization."""
         self.instance_audit_log = InstanceAuditLogResource(self._session)
+        """One entry of the audit log of an instance."""
         self.instance_audit_logs = InstanceAuditLogsResource(self._session)
+        """The audit log of an instance."""
         self.auth = AuthResource(self._session)
+        """Logging in."""
 
     @classmethod
     def for_account(

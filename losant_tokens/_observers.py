@@ -32,56 +32,48 @@ _log = logging.getLogger("losant_tokens")
 
 @attrs.frozen(kw_only=True)
 class RequestEvent:
-    """A request is about to be sent. Each attempt of a call sends one.
-
-    Attributes:
-        call_id: The number of the call. All events of a call have the same number, and no other
-            call of the client has it.
-        operation: The operation, such as `userApiToken.get`.
-        method: The HTTP method.
-        path: The path below the base URL, without the query: `/me/tokens/575ec7417ae143cd83dc4a95`.
-        path_template: The same path with the names of the ids: `/me/tokens/{apiTokenId}`.
-        attempt: The number of the attempt, from 1.
-    """
+    """A request is about to be sent. Each attempt of a call sends one."""
 
     call_id: int
+    """The number of the call. All events of a call have the same number, and no other call of the
+    client has it.
+    """
     operation: str
+    """The operation, such as `userApiToken.get`."""
     method: str
+    """The HTTP method."""
     path: str
+    """The path below the base URL, without the query: `/me/tokens/575ec7417ae143cd83dc4a95`."""
     path_template: str
+    """The same path with the names of the ids: `/me/tokens/{apiTokenId}`."""
     attempt: int
+    """The number of the attempt, from 1."""
 
 
 @attrs.frozen(kw_only=True)
 class ResponseEvent(RequestEvent):
-    """An attempt has ended, with or without a response.
-
-    Attributes:
-        outcome: The status, or what happened instead: `200`, `timed out`, `cancelled`.
-        status_code: The status, or `None` without a complete response.
-        error: The error of this attempt, or `None`. The call may still succeed.
-        elapsed: The duration of the attempt, in seconds.
-    """
+    """An attempt has ended, with or without a response."""
 
     outcome: str
+    """The status, or what happened instead: `200`, `timed out`, `cancelled`."""
     status_code: int | None
+    """The status, or `None` without a complete response."""
     error: LosantError | None
+    """The error of this attempt, or `None`. The call may still succeed."""
     elapsed: float
+    """The duration of the attempt, in seconds."""
 
 
 @attrs.frozen(kw_only=True)
 class RetryEvent(RequestEvent):
-    """A call will be sent again. `attempt` is the number of the next attempt.
-
-    Attributes:
-        outcome: The outcome of the last attempt.
-        error: Its error.
-        delay: The minimum time until the next attempt, in seconds.
-    """
+    """A call will be sent again. `attempt` is the number of the next attempt."""
 
     outcome: str
+    """The outcome of the last attempt."""
     error: LosantError
+    """Its error."""
     delay: float
+    """The minimum time until the next attempt, in seconds."""
 
 
 class CallObserver(Protocol):
@@ -112,13 +104,10 @@ Observer = Callable[[Operation[Any]], CallObserver | None]
 
 @attrs.define(eq=False)
 class Observers:
-    """The observers of a client.
-
-    Attributes:
-        observers: The observers.
-    """
+    """The observers of a client."""
 
     observers: tuple[Observer, ...]
+    """The observers."""
     _numbers: Iterator[int] = attrs.field(factory=lambda: count(1))
     _has_failed: bool = False
 

@@ -40,22 +40,20 @@ _COUNTS = (1, 2, 3, 4, 5, 10, 20, 50)
 
 @attrs.frozen(kw_only=True)
 class OpenTelemetry:
-    """How a client reports its calls to OpenTelemetry. It needs the extra `[otel]`.
-
-    Args:
-        tracer_provider: Makes the spans. Default: the global one.
-        meter_provider: Makes the metrics. Default: the global one.
-        record_ids: Whether spans may have the ids of tokens and accounts: `url.full`, and the
-            messages of errors. Default: False.
-        propagate: Whether requests have the header `traceparent`, so that the server can continue
-            the trace. Baggage is never sent, because the server belongs to somebody else. Default:
-            False.
-    """
+    """How a client reports its calls to OpenTelemetry. It needs the extra `[otel]`."""
 
     tracer_provider: "TracerProvider | None" = None
+    """Makes the spans. Default: the global one."""
     meter_provider: "MeterProvider | None" = None
+    """Makes the metrics. Default: the global one."""
     record_ids: bool = attrs.field(default=False, validator=validators.instance_of(bool))
+    """Whether spans may have the ids of tokens and accounts: `url.full`, and the messages of
+    errors. Default: False.
+    """
     propagate: bool = attrs.field(default=False, validator=validators.instance_of(bool))
+    """Whether requests have the header `traceparent`, so that the server can continue the trace.
+    Baggage is never sent, because the server belongs to somebody else. Default: False.
+    """
 
 
 def telemetry_of(setting: object, url: httpx.URL) -> "Telemetry | None":

@@ -4,10 +4,11 @@ Python does not keep them, so they are read from the source.
 """
 
 import ast
+import importlib
 import inspect
-import textwrap
+from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
-from typing import is_typeddict
 
 
 def field_docs(kind: type) -> dict[str, str]:
@@ -16,25 +17,36 @@ def field_docs(kind: type) -> dict[str, str]:
     Args:
         kind: A class with annotated fields, such as an attrs class or a `TypedDict`.
     """
-    bases = kind.__orig_bases__ if is_typeddict(kind) else kind.__mro__[1:-1]
     found: dict[str, str] = {}
-    for base in reversed(bases):
-        if isinstance(base, type) and base is not dict:
-            found |= field_docs(base)
-    return found | own_field_docs(kind)
+    for base in reversed(kind.__mro__):
+        if base.__module__.startswith("losant_tokens"):
+            found |= docs_in_module(base.__module__).get(base.__qualname__, {})
+    return found
 
 
-def own_field_docs(kind: type) -> dict[str, str]:
+@cache
+def docs_in_module(name: str) -> Mapping[str, dict[str, str]]:
+    """Return the docstrings of the fields of each class that a module defines.
+
+    Those of the bases in the same module are included, because a `TypedDict` does not remember its
+    bases.
+    """
+    tree = ast.parse(inspect.getsource(importlib.import_module(name)))
+    found: dict[str, dict[str, str]] = {}
+    for one in tree.body:
+        if isinstance(one, ast.ClassDef):
+            bases = [found.get(ast.unparse(base), {}) for base in one.bases]
+            found[one.name] = {}
+            for docs in (*bases, docs_in_class(one)):
+                found[one.name] |= docs
+    return found
+
+
+def docs_in_class(definition: ast.ClassDef) -> dict[str, str]:
     """Return the docstrings of the fields that a class defines itself."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    except (OSError, TypeError):  # a class without a source in Python
-        return {}
-    (definition,) = tree.body
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
     return {
         statement.target.id: inspect.cleandoc(text.value.value)
-        for statement, text in pairwise(body)
+        for statement, text in pairwise(definition.body)
         if isinstance(statement, ast.AnnAssign)
         and isinstance(statement.target, ast.Name)
         and isinstance(text, ast.Expr)

@@ -36,7 +36,9 @@ def public_classes(module: str) -> list[type]:
     """Return the public classes of a module that have fields."""
     public = importlib.import_module(module)
     values = (getattr(public, name) for name in public.__all__)
-    return [one for one in values if isinstance(one, type) and (attrs.has(one) or is_typeddict(one))]
+    return [
+        one for one in values if isinstance(one, type) and (attrs.has(one) or is_typeddict(one))
+    ]
 
 
 def fields_of(kind: Any) -> dict[str, object]:
