@@ -34,7 +34,7 @@ def test_import_of_the_package_alone() -> None:
     "module",
     [
         *("stamina", "jwt", "aiohttp", "rich", "cyclopts", "starlette", "uvicorn", "jsonschema"),
-        *("respx", "pytest", "trio", "losant_tokens.testing", "losant_tokens.cli"),
+        *("respx", "pytest", "trio", "httpx2", "losant_tokens.testing", "losant_tokens.cli"),
     ],
 )
 def test_imports_little(module: str) -> None:
