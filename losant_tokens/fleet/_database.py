@@ -8,7 +8,6 @@ password. They are not chained, because the frames of the original error hold th
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
@@ -167,22 +166,6 @@ class Database:
             problem = self._problem(error)
         if problem is not None:
             raise_unchained(StoreError(problem))
-
-    def now(self, connection: "sa.Connection") -> datetime:
-        """Return the time by the clock of the database, which all machines share.
-
-        The clock of an SQLite store is that of this machine.
-
-        Args:
-            connection: A connection.
-        """
-        if self.is_sqlite:
-            return datetime.now(UTC)
-        import sqlalchemy as sa  # noqa: PLC0415 -- only the fleet needs it
-
-        found = connection.execute(sa.text("select clock_timestamp()")).scalar_one()
-        assert isinstance(found, datetime)  # noqa: S101 -- the type of the function
-        return found.astimezone(UTC)
 
     def has_table(self, name: str, schema: str) -> bool:
         """Return whether a table exists.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from losant_tokens import Owner
 from losant_tokens.fleet._errors import FleetError
@@ -30,6 +30,7 @@ class Record:
         attempt: The number of the last task of the run. A task with another number is stale.
         owner: The process that works on the run, as a random string; empty if none does.
         failing_since: When the phase began to fail; `None` if the last attempt did not fail.
+        digests: The digests of the plans of a sweep and a restore, by their phases.
     """
 
     run: Run
@@ -37,6 +38,7 @@ class Record:
     attempt: int = 0
     owner: str = ""
     failing_since: datetime | None = None
+    digests: Mapping[Phase, str] = field(factory=dict, hash=False)
 
     def evolve(self, *, now: datetime, **changes: Any) -> "Record":
         """Return the record with other attributes of its run.
@@ -82,6 +84,7 @@ def to_json(record: Record) -> str:
         "attempt": record.attempt,
         "owner": record.owner,
         "failingSince": _text(record.failing_since),
+        "digests": dict(record.digests),
     }
     return json.dumps(data, ensure_ascii=True, separators=(",", ":"))
 
@@ -152,6 +155,7 @@ def _record(data: Mapping[str, Any]) -> Record:
         attempt=data["attempt"],
         owner=data["owner"],
         failing_since=_optional_time(data["failingSince"]),
+        digests=dict(data["digests"]),
     )
 
 

@@ -310,11 +310,7 @@ class Runner:
 
     async def _apply(self, job: _Job, client: AsyncClient, record: Record) -> None:
         document = await self._document(job.run_id, "apply")
-        if document.digest != record.run.plan.digest:
-            raise jobs.PlanRefused(
-                f"The stored plan is {document.id}, but {record.run.plan.id} was approved, so the "
-                f"store was altered. Start a new run."
-            )
+        _check_digest(document, record.run.plan.digest)
         results = await self._apply_chunks(job, client, document, "apply")
         due_in: timedelta | None = None
         if document.header.action == "deactivate":
@@ -357,7 +353,9 @@ class Runner:
         await self._finish(job, client, "restore")
 
     async def _finish(self, job: _Job, client: AsyncClient, phase: Phase) -> None:
+        record = await self._change(job, lambda record: Next(record=record, is_changed=False))
         document = await self._document(job.run_id, phase)
+        _check_digest(document, record.digests.get(phase, ""))
         results = await self._apply_chunks(job, client, document, phase)
         await self._change(
             job, lambda record: states.finished(record, _counts(results), now=self.now())
@@ -367,9 +365,7 @@ class Runner:
         stored = await anyio.to_thread.run_sync(document.to_json)
         await self._change(
             job,
-            lambda record: Next(
-                record=states.recovered(record, now=self.now()), stores=(phase, stored)
-            ),
+            lambda record: states.stored(record, phase, stored, document.digest, now=self.now()),
         )
 
     async def _resolve_doubts(self, job: _Job, client: AsyncClient) -> None:
@@ -571,6 +567,19 @@ def _log_state(run: Run) -> None:
     facts = {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
     text = "Run %s (%s, %s) is %s%s"
     logger.info(text, run.id, run.cleanup, run.account, run.state, detail, extra=facts)
+
+
+def _check_digest(document: jobs.PlanDocument, digest: str) -> None:
+    """Refuse a plan that was put in the place of another one.
+
+    Raises:
+        PlanRefused: The plan has another digest.
+    """
+    if document.digest != digest:
+        raise jobs.PlanRefused(
+            f"The stored plan is {document.id}, but the run has {digest[7:15]}, so the store was "
+            f"altered. Start a new run."
+        )
 
 
 def _before(server_time: datetime | None) -> datetime | None:

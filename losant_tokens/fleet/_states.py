@@ -384,6 +384,22 @@ def applied(
     return _enqueued(changed, "sweep", max(due_at - now, timedelta(0)))
 
 
+def stored(
+    record: Record, phase: Phase, document: Mapping[str, Any], digest: str, *, now: datetime
+) -> Next:
+    """Return a run with the plan of its sweep or restore.
+
+    Args:
+        record: The run.
+        phase: The phase that applies the plan.
+        document: The plan as JSON values.
+        digest: The digest of the plan.
+        now: The time.
+    """
+    changed = attrs.evolve(recovered(record, now=now), digests={**record.digests, phase: digest})
+    return Next(record=changed, stores=(phase, document))
+
+
 def finished(record: Record, outcomes: Mapping[str, int], *, now: datetime) -> Next:
     """Return a run whose sweep or restore is finished."""
     state: RunState = "restored" if record.run.phase == "restore" else "done"

@@ -154,15 +154,6 @@ class Store:
         if not self._database.has_table(_CHUNKS.name, SCHEMA):
             self._database.create_tables(metadata)
 
-    def now(self) -> datetime:
-        """Return the time by the clock of the store.
-
-        Raises:
-            StoreError: The store cannot be reached.
-        """
-        with self._database.begin() as connection:
-            return self._database.now(connection)
-
     # --- Runs ----------------------------------------------------------------------------------
 
     def each(self, query: Query, *, now: datetime) -> Iterator[Record]:

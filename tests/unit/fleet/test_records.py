@@ -26,6 +26,7 @@ RECORD = Record(
     attempt=3,
     owner="me",
     failing_since=NOW,
+    digests={"sweep": "sha256:cd"},
 )
 
 VERSION_1 = """{"version":1,"id":"1f3a9c20","state":"waiting","account":"prod","cleanup":"old-ci",
@@ -36,7 +37,7 @@ VERSION_1 = """{"version":1,"id":"1f3a9c20","state":"waiting","account":"prod","
 "decisions":[],"work":{"plan":{"worker":"w1","version":"0.1.0",
 "startedAt":"2026-03-01T09:00:01+00:00","finishedAt":"2026-03-01T10:00:00+00:00","attempts":1,
 "outcomes":{}}},"sweepDueAt":null,"phase":"plan","reason":"","retryAt":null,"partition":"k",
-"attempt":2,"owner":"o","failingSince":null}"""
+"attempt":2,"owner":"o","failingSince":null,"digests":{"sweep":"sha256:cd"}}"""
 
 
 @pytest.mark.parametrize("record", [RECORD, Record(run=run(plan_grace=None, approve_by=None))])

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 
@@ -384,24 +386,97 @@ async def test_stop_while_the_store_is_down(fleet: Fleet, monkeypatch: pytest.Mo
     assert fleet.run.work == {}
 
 
-async def test_altered_store(fleet: Fleet) -> None:
-    """A plan that was put in the place of the approved one is refused."""
+@pytest.mark.parametrize("phase", ["apply", "sweep"])
+async def test_altered_store(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, phase: Any) -> None:
+    """A plan that was put in the place of the approved one, or of its sweep, is refused."""
     await fleet.approved()
-    approved_plan = fleet.store.get_plan("run", "apply")
-    fleet.start(id="other")
     task = fleet.tasks.pop(0)
+    fleet.start(id="other")
     await fleet.drain()
     other = fleet.store.get_plan("other", "apply")
-    assert other is not None
-    assert approved_plan != other
-    record = fleet.store.find("run").record
-    fleet.store.change("run", lambda _: Next(record=record, stores=("apply", other)))
     fleet.tasks.append(task)
+    if phase == "sweep":
+        await fleet.one()
+    get_plan = fleet.store.get_plan
+    monkeypatch.setattr(
+        fleet.store,
+        "get_plan",
+        lambda run_id, wanted: other if wanted == phase else get_plan(run_id, wanted),
+    )
     await fleet.one()
 
     assert fleet.run.state == "failed"
     assert "so the store was altered" in fleet.run.reason
-    assert fleet.statuses() == ["active"] * 4
+    assert fleet.statuses() == ["active" if phase == "apply" else "inactive"] * 4
+
+
+@pytest.mark.parametrize("phase", ["sweep", "restore"])
+async def test_continued_phase(fleet: Fleet, phase: str) -> None:
+    """A sweep or a restore that a worker gives back continues with its own plan."""
+    await fleet.approved()
+    await fleet.one()
+    if phase == "restore":
+        fleet.decide("restore")
+        del fleet.tasks[0]
+
+    def may_change() -> bool:
+        fleet.runner.stop()
+        return True
+
+    fleet.runner.may_change = may_change
+    await fleet.one()
+    stopped = fleet.run
+    fleet.runner._is_stopping, fleet.runner.may_change = False, lambda: True
+    ended = await fleet.drain()
+
+    assert (stopped.state, stopped.phase) == (states.STATE_OF_PHASE[stopped.phase], phase)
+    assert ended.outcomes(stopped.phase) == {"done": 4}
+    assert ended.work[stopped.phase].attempts == 2
+
+
+async def test_deletion_without_a_quarantine(fleet: Fleet) -> None:
+    """A clean-up that deletes is done at once."""
+    fleet.change_policy(action="delete", grace=None)
+    await fleet.approved()
+    done = await fleet.drain()
+
+    assert (done.state, done.sweep_due_at, fleet.statuses()) == ("done", None, [])
+
+
+async def test_stop_while_a_list_is_read(fleet: Fleet) -> None:
+    """A worker that stops does not wait for the list of the tokens."""
+    fleet.start()
+    await fleet.one()
+    fleet.fake.fail("latency", seconds=60, times=None)
+    async with anyio.create_task_group() as group:
+        group.start_soon(fleet.one)
+        while not fleet.fake.requests:
+            await anyio.lowlevel.checkpoint()
+        fleet.runner.stop()
+
+    assert (fleet.run.state, len(fleet.tasks)) == ("planning", 1)
+
+
+def test_warnings_of_a_plan() -> None:
+    """The summary of a plan says what a person should know before an approval."""
+    header = jobs.Header(
+        created_at=OLD,
+        base_url="https://api.losant.com",
+        action="delete",
+        rule="expired",
+        counts={Owner.user(): jobs.Counts(listed=3, selected=2, protected=1)},
+        incomplete=("tokens kept moving",),
+        cannot_apply=("its scopes allow no delete",),
+        seen=jobs.Evidence(span=timedelta(1), sources=(), until=OLD, gaps=("The log is short.",)),
+    )
+    summary = steps.summary_of(jobs.PlanDocument(header, (), "sha256:ab", {}))
+
+    assert (summary.selected, summary.listed, summary.protected) == (2, 3, 1)
+    assert summary.warnings == (
+        "Tokens may be missing from the plan: tokens kept moving.",
+        "The API is certain to refuse the plan: its scopes allow no delete.",
+        "The log is short.",
+    )
 
 
 async def test_sweep_that_is_not_due(fleet: Fleet) -> None:
@@ -420,7 +495,7 @@ async def test_guard_of_a_sweep(fleet: Fleet) -> None:
     """A sweep that a guard refuses has failed, and the tokens can be restored."""
     await fleet.approved()
     await fleet.one()
-    fleet.change_policy(max_changes=1)
+    fleet.change_policy(max_changes=1, protect_seen=timedelta(days=1))
     failed = await fleet.drain()
     fleet.decide("restore")
     restored = await fleet.drain()

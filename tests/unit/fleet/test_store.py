@@ -297,10 +297,8 @@ def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.Mon
     assert groups == [["b-plan-1", "c-plan-1"], ["a-plan-1"]]
 
 
-def test_time_and_errors(store: Store, database: Database) -> None:
-    """The store has a clock, and an error of the database names the store."""
+def test_error_of_the_database(store: Store, database: Database) -> None:
+    """An error of the database names the store."""
     problem = r"The store .*fleet.sqlite cannot be used: no such table"
     with pytest.raises(StoreError, match=problem), database.begin() as connection:
         connection.execute(sa.text("select * from missing"))
-    with database.begin() as connection:
-        assert database.now(connection).utcoffset() == timedelta(0)
