@@ -130,7 +130,8 @@ class Fleet:
                 file.
             StoreError: The store cannot be reached.
             FleetError: There is no policy, or the extra `[fleet]` is not installed.
-            ValidationError: An argument is invalid.
+            ValidationError: An argument is invalid, or a pattern of the accounts of a clean-up
+                matches no account.
         """
         optional_integer = validators.optional(validators.integer(minimum=1))
         validators.check_argument(validators.integer(minimum=1), "work", "concurrency", concurrency)
@@ -139,6 +140,8 @@ class Fleet:
             raise FleetError(
                 "The fleet has no policy. Set policies, for example to policy.load('policy.toml')."
             )
+        for cleanup in self.policies.cleanups:
+            cleanup.select_accounts(self.accounts)
         from losant_tokens.fleet._engine import Engine, EngineClient  # noqa: PLC0415 -- 1 second
         from losant_tokens.fleet._membership import Membership  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._rescue import Rescue  # noqa: PLC0415 -- takes a second

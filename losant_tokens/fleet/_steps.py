@@ -48,9 +48,14 @@ async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> 
     Raises:
         ValidationError: The clean-up warns first.
         FleetError: The owners of the account cannot be listed.
-        GuardRefused: A guard forbids the plan.
+        GuardRefused: A guard forbids the plan, or the clean-up does not apply to the account.
         LosantError: The tokens cannot be listed.
     """
+    if not cleanup.applies_to(account.name):
+        raise jobs.GuardRefused(
+            f"The clean-up {cleanup.name} does not apply to the account {account.name}, but to "
+            f"{', '.join(cleanup.accounts)}. Change its accounts in the policy file."
+        )
     if cleanup.warns:
         raise ValidationError(
             f"The clean-up {cleanup.name} warns before it deactivates, but a fleet sends no "

@@ -12,8 +12,10 @@ import attrs
 import pytest
 
 from losant_tokens import AsyncClient, Owner, jobs, policy
+from losant_tokens import fleet as fleets
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.accounts import Account
+from losant_tokens.errors import ValidationError
 from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreError
 from losant_tokens.fleet import _runner as runners
 from losant_tokens.fleet import _states as states
@@ -190,6 +192,27 @@ async def test_unknown_names(
 
     assert (fleet.run.state, reason in fleet.run.reason) == (state, True)
     assert [task.delay for task in fleet.tasks] == [timedelta(seconds=15)] * (state == "planning")
+
+
+async def test_account_of_another_clean_up(fleet: Fleet) -> None:
+    """A clean-up is refused for an account that it does not apply to, although someone asked."""
+    fleet.change_policy(accounts=("staging-*",))
+    fleet.start()
+    refused = await fleet.drain()
+
+    assert refused.state == "refused"
+    assert "does not apply to the account prod, but to staging-*." in refused.reason
+
+
+async def test_accounts_that_do_not_exist(tmp_path: Path) -> None:
+    """A worker does not start if a pattern of the accounts of a clean-up matches none."""
+    (tmp_path / "policy.toml").write_text(POLICY)
+    app = fleets.Fleet(tmp_path / "fleet.sqlite")
+    app.policies = policy.load(tmp_path / "policy.toml")
+
+    with pytest.raises(ValidationError, match="is the name of no account"):
+        await app.work()
+    assert not (tmp_path / "fleet.sqlite").exists()
 
 
 async def test_clean_up_that_warns(fleet: Fleet) -> None:
