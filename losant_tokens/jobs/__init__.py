@@ -4,7 +4,7 @@
 to a file. `apply` carries out a plan, records each outcome in a journal, and returns a report. If a
 job is interrupted, `apply(..., resume=True)` continues it. `sweep` and `restore` plan the second
 half of a quarantine: they delete deactivated tokens, or activate them again. A `Ledger` remembers
-quarantines.
+quarantines. `apply_chunk` applies a part of a plan without a file, for a queue of your own.
 """
 
 from losant_tokens._complete_listing.listing import ListingResult
