@@ -227,6 +227,12 @@ COMMANDS = {
     "fleet": _Command(
         None, "Run clean-ups of many accounts on several machines.", texts.FLEET, task=_FLEET
     ),
+    "fleet demo": _Command(
+        "fleet_demo:run_fleet_demo",
+        "Watch a fleet of three fake accounts on this machine.",
+        texts.FLEET_DEMO,
+        _RUNS,
+    ),
     "fleet work": _Command(
         "fleet_work:work",
         "Work for the fleet until Ctrl-C: plan, apply, sweep and restore.",

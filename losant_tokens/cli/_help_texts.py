@@ -610,6 +610,16 @@ Examples:
   losant-tokens fleet runs --state waiting\
 """
 
+FLEET_DEMO = """\
+The accounts, the store and the workers are on this machine, and are removed at
+the end. Plans are approved, a worker is killed in the middle of its work,
+another one continues, and one account is restored. At the end, the servers
+show whether anything but the plans has changed. It takes less than a minute.
+
+Examples:
+  losant-tokens fleet demo\
+"""
+
 FLEET_WORK = f"""\
 A worker needs the policy file, and the configuration file with the accounts and
 the places of their tokens. It runs the schedules of the policy, plans and

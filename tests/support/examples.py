@@ -85,6 +85,7 @@ NOT_RUN: dict[str, str] = {
     "losant-tokens fleet cancel 1f3a9c20": _NEEDS_RUN,
     "losant-tokens fleet restore 1f3a9c20": _NEEDS_RUN,
     "losant-tokens fleet retry 1f3a9c20": _NEEDS_RUN,
+    "losant-tokens fleet demo": "test_fleet_demo.py runs it",
     "losant-tokens fleet page": _UNTIL_SIGNAL,
     "losant-tokens fleet page --port 8787": _UNTIL_SIGNAL,
     "losant-tokens fleet work --page 8787 --json": _UNTIL_SIGNAL,
