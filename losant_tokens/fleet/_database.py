@@ -194,7 +194,10 @@ class Database:
         import sqlalchemy as sa  # noqa: PLC0415 -- only the fleet needs it
 
         with self.begin() as connection:
-            if not self.is_sqlite:
+            if self.is_sqlite:
+                # Without a transaction, two processes would create the same table.
+                connection.execute(sa.text("begin immediate"))
+            else:
                 # Two processes may create the same table at the same time, which PostgreSQL refuses
                 # even with IF NOT EXISTS.
                 connection.execute(sa.text("select pg_advisory_xact_lock(5170101)"))

@@ -309,8 +309,11 @@ class Runner:
             _log_state((decided or record).run)
 
     async def _apply(self, job: _Job, client: AsyncClient, record: Record) -> None:
+        run = record.run
+        if run.work["apply"].attempts == 1:
+            _check_age(run, self.now(), self.retry_for)
         document = await self._document(job.run_id, "apply")
-        _check_digest(document, record.run.plan.digest)
+        _check_digest(document, run.plan.digest)
         results = await self._apply_chunks(job, client, document, "apply")
         due_in: timedelta | None = None
         if document.header.action == "deactivate":
@@ -567,6 +570,19 @@ def _log_state(run: Run) -> None:
     facts = {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
     text = "Run %s (%s, %s) is %s%s"
     logger.info(text, run.id, run.cleanup, run.account, run.state, detail, extra=facts)
+
+
+def _check_age(run: Run, now: datetime, tolerance: timedelta) -> None:
+    """Refuse a plan that was approved in time, but that no worker has applied for long.
+
+    Raises:
+        PlanRefused: The plan is too old.
+    """
+    if run.approve_by is not None and now > run.approve_by + tolerance:
+        raise jobs.PlanRefused(
+            f"The plan had to be approved by {run.approve_by:%Y-%m-%d %H:%M} UTC, and no worker "
+            f"applied it until {now:%Y-%m-%d %H:%M} UTC, so it is too old. Start a new run."
+        )
 
 
 def _check_digest(document: jobs.PlanDocument, digest: str) -> None:

@@ -409,6 +409,17 @@ async def test_stop_while_the_store_is_down(fleet: Fleet, monkeypatch: pytest.Mo
     assert fleet.run.work == {}
 
 
+async def test_plan_that_nobody_applied(fleet: Fleet) -> None:
+    """A plan that was approved in time is refused if no worker applied it for long."""
+    await fleet.approved()
+    fleet.runner.now = lambda: datetime.now(UTC) + timedelta(days=9)
+    await fleet.one()
+
+    assert fleet.run.state == "failed"
+    assert "so it is too old. Start a new run." in fleet.run.reason
+    assert fleet.statuses() == ["active"] * 4
+
+
 @pytest.mark.parametrize("phase", ["apply", "sweep"])
 async def test_altered_store(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, phase: Any) -> None:
     """A plan that was put in the place of the approved one, or of its sweep, is refused."""

@@ -15,7 +15,7 @@ from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._records import Record
 from losant_tokens.fleet._rescue import Rescue
 from losant_tokens.fleet._states import Next
-from losant_tokens.fleet._store import Query, Store, Task
+from losant_tokens.fleet._store import Query, Store, Task, metadata
 from tests.support.fleet_runs import NOW, run
 
 HOUR = timedelta(hours=1)
@@ -302,3 +302,10 @@ def test_error_of_the_database(store: Store, database: Database) -> None:
     problem = r"The store .*fleet.sqlite cannot be used: no such table"
     with pytest.raises(StoreError, match=problem), database.begin() as connection:
         connection.execute(sa.text("select * from missing"))
+
+
+def test_two_processes_create_the_tables(database: Database) -> None:
+    """Tables that another process has just created are left alone."""
+    database.create_tables(metadata)
+    database.create_tables(metadata)
+    assert database.has_table("fleet_runs", "losant_fleet")
