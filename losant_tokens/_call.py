@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Never, cast
+from typing import TYPE_CHECKING, Any, Never, cast
 
 import anyio
 import attrs
@@ -24,7 +24,6 @@ import httpx
 
 from losant_tokens._client_token import Authorization, ClientToken
 from losant_tokens._models import Success
-from losant_tokens._observers import CallWatch
 from losant_tokens._open_client import OpenState
 from losant_tokens._operations import Operation
 from losant_tokens._raw_response import RawResponse, request_id, safe_headers
@@ -62,6 +61,9 @@ from losant_tokens.errors import (
     TransportError,
     Unauthorized,
 )
+
+if TYPE_CHECKING:
+    from losant_tokens._observers import CallWatch  # imported only if there are observers
 
 _log = logging.getLogger("losant_tokens")
 
@@ -111,7 +113,7 @@ class Call:
     may_have_arrived: bool = False
     received: ReceivedResponse | None = attrs.field(default=None, repr=False)
     elapsed: float = 0.0
-    _watch: CallWatch | None = None  # reports the steps of the call, if anyone wants to know
+    _watch: "CallWatch | None" = None  # reports the steps of the call, if anyone wants to know
     _deadline: float = math.inf
     _counted: int = 0  # attempts that the policy counts: all but those that met a 429
     _refusals: int = 0  # 429s in a row
@@ -257,8 +259,10 @@ class Call:
             ClientStateError: The client was closed before the request was sent.
         """
         state = self.state
-        if not self._may_send_now() and not await self._wait_to_send():
-            return self._not_sent()
+        if not self._may_send_now():
+            waiting = self._wait_to_send() if self._watch is None else self._wait_and_report()
+            if not await waiting:
+                return self._not_sent()
         try:
             sent_at = state.now()
             seconds = min(self.timeout, self._deadline - sent_at)
@@ -353,18 +357,17 @@ class Call:
         is_limited = self.policy.follow_rate_limit and self.state.rate_limiter.is_limited
         return not is_limited and self.state.limiter.acquire_nowait()
 
-    async def _wait_to_send(self) -> bool:
-        """Wait for the rate limiter and a free place; return `False` at the deadline."""
-        watch = self._watch
-        if watch is None:
-            return await self._wait()
+    async def _wait_and_report(self) -> bool:
+        """Wait as `_wait_to_send` does, and report the beginning and the end."""
+        watch = cast("CallWatch", self._watch)
         watch.wait_began()
         try:
-            return await self._wait()
+            return await self._wait_to_send()
         finally:
             watch.wait_ended()
 
-    async def _wait(self) -> bool:
+    async def _wait_to_send(self) -> bool:
+        """Wait for the rate limiter and a free place; return `False` at the deadline."""
         rate_limiter, limiter = self.state.rate_limiter, self.state.limiter
         while True:
             is_limited = self.policy.follow_rate_limit and rate_limiter.is_limited

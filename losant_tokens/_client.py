@@ -23,13 +23,6 @@ from losant_tokens._custom_operation import (
     json_body,
 )
 from losant_tokens._endpoint import API_URL, Endpoint
-from losant_tokens._observers import (
-    Observer,
-    RequestEvent,
-    ResponseEvent,
-    RetryEvent,
-    observers_of,
-)
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
 from losant_tokens._rate_limiter import RateLimiter
@@ -69,6 +62,7 @@ from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
 
 if TYPE_CHECKING:
+    from losant_tokens._observers import Observers, RequestEvent, ResponseEvent, RetryEvent
     from losant_tokens._open_telemetry import OpenTelemetry
     from losant_tokens._resources.raw import RawClient
     from losant_tokens.accounts import Account
@@ -111,11 +105,11 @@ class ClientSettings(TypedDict, total=False):
     """Whether the base URL may be plain http to another machine. Default: the environment variable
     `LOSANT_INSECURE_HTTP`, or False.
     """
-    on_request: Callable[[RequestEvent], object] | None
+    on_request: "Callable[[RequestEvent], object] | None"
     """Called with a `RequestEvent` before each attempt."""
-    on_response: Callable[[ResponseEvent], object] | None
+    on_response: "Callable[[ResponseEvent], object] | None"
     """Called with a `ResponseEvent` after each attempt, with or without a response."""
-    on_retry: Callable[[RetryEvent], object] | None
+    on_retry: "Callable[[RetryEvent], object] | None"
     """Called with a `RetryEvent` before the delay of each retry."""
     telemetry: "OpenTelemetry | bool | None"
     """Whether to report calls to OpenTelemetry, or how. Default: if the application has imported
@@ -200,9 +194,9 @@ class AsyncClient:
         api_version: str = API_VERSION,
         max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
         insecure_http: bool | None = None,
-        on_request: Callable[[RequestEvent], object] | None = None,
-        on_response: Callable[[ResponseEvent], object] | None = None,
-        on_retry: Callable[[RetryEvent], object] | None = None,
+        on_request: "Callable[[RequestEvent], object] | None" = None,
+        on_response: "Callable[[ResponseEvent], object] | None" = None,
+        on_retry: "Callable[[RetryEvent], object] | None" = None,
         telemetry: "OpenTelemetry | bool | None" = None,
     ) -> None:
         # Wrap the token before anything can raise, so that no traceback holds it in the clear.
@@ -247,9 +241,7 @@ class AsyncClient:
             max_connections=check_max_connections(max_connections),
             max_response_size=max_response_size,
             rate_limit=rate_limit,
-            observers=observers_of(
-                on_request, on_response, on_retry, *_telemetry(telemetry, endpoint)
-            ),
+            observers=_observers(endpoint, telemetry, (on_request, on_response, on_retry)),
         )
         self.user_api_token = UserApiTokenResource(self._session)
         """One API token of the user."""
@@ -706,18 +698,24 @@ def rate_limiter_of(client: AsyncClient) -> RateLimiter:
         return RateLimiter()
 
 
-def _telemetry(setting: "OpenTelemetry | bool | None", endpoint: Endpoint) -> list[Observer]:
-    """Return the observer that reports to OpenTelemetry, if there is one.
+def _observers(
+    endpoint: Endpoint,
+    telemetry: "OpenTelemetry | bool | None",
+    hooks: tuple[Callable[..., object] | None, ...],
+) -> "Observers | None":
+    """Return the observers of the calls of a client: the hooks, and OpenTelemetry.
 
     Raises:
-        ValidationError: The setting has another type, or the extra is not installed.
+        ValidationError: A hook is not a plain function, or OpenTelemetry cannot be used.
     """
-    if setting is None and "opentelemetry" not in sys.modules:
-        return []
-    from losant_tokens._open_telemetry import telemetry_of  # noqa: PLC0415 -- rarely needed
+    is_off = telemetry is False or (telemetry is None and "opentelemetry" not in sys.modules)
+    if is_off and hooks == (None, None, None):
+        return None
+    from losant_tokens._observers import observers_of  # noqa: PLC0415 -- few clients have any
+    from losant_tokens._open_telemetry import telemetry_of  # noqa: PLC0415
 
-    observer = telemetry_of(setting, endpoint.url)
-    return [] if observer is None else [observer]
+    observer = None if is_off else telemetry_of(telemetry, endpoint.url)
+    return observers_of(hooks, [] if observer is None else [observer])
 
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}

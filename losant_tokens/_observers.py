@@ -13,10 +13,10 @@ cancellation could end a call between its request and its response.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from inspect import iscoroutinefunction
 from itertools import count
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import attrs
 import httpx
@@ -249,29 +249,23 @@ class Hooks:
         """Do nothing, because there is no such hook."""
 
 
-def observers_of(
-    on_request: Callable[[RequestEvent], object] | None,
-    on_response: Callable[[ResponseEvent], object] | None,
-    on_retry: Callable[[RetryEvent], object] | None,
-    *others: Observer,
-) -> Observers | None:
+def observers_of(hooks: tuple[object, ...], others: Sequence[Observer]) -> Observers | None:
     """Return the observers of a client, or `None` if there are none.
+
+    Args:
+        hooks: `on_request`, `on_response` and `on_retry`.
+        others: The other observers. The hooks are called in the context of their spans.
 
     Raises:
         ValidationError: A hook is not a plain function.
     """
-    hooks: dict[str, Any] = {
-        "on_request": on_request,
-        "on_response": on_response,
-        "on_retry": on_retry,
-    }
-    for name, hook in hooks.items():
+    for name, hook in zip(("on_request", "on_response", "on_retry"), hooks, strict=True):
         if hook is not None and (not callable(hook) or iscoroutinefunction(hook)):
             raise ValidationError(
                 f"AsyncClient.{name} must be a plain function, not an async one, "
                 f"but it is {validators.describe(hook)}"
             )
-    # The hooks come last, so that they are called in the context of the span.
-    if any(hooks.values()):
-        others = (*others, Hooks(on_request, on_response, on_retry))
-    return Observers(others) if others else None
+    observers = list(others)
+    if any(hooks):
+        observers.append(Hooks(*cast("tuple[Any, ...]", hooks)))
+    return Observers(tuple(observers)) if observers else None

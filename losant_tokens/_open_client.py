@@ -1,7 +1,7 @@
 """The state of an open client: its pool, its event loop, and the limits that its calls share."""
 
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import attrs
@@ -10,11 +10,13 @@ import httpx
 from losant_tokens._codec import Codec
 from losant_tokens._concurrency_limiter import AsyncioLimiter, Limiter, TrioLimiter
 from losant_tokens._loop_functions import clock, is_asyncio, loop_finder, scope_class
-from losant_tokens._observers import Observers
 from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._retry_budget import RetryBudget
 from losant_tokens._server_clock import ServerClock
 from losant_tokens.errors import ClientStateError
+
+if TYPE_CHECKING:
+    from losant_tokens._observers import Observers
 
 
 @attrs.define(eq=False)
@@ -53,7 +55,7 @@ class OpenState:
     limiter: Limiter
     rate_limiter: RateLimiter
     budget: RetryBudget
-    observers: Observers | None = None
+    observers: "Observers | None" = None
     is_closed: bool = False
     waiting: set[anyio.CancelScope] = attrs.field(factory=set)
     calls: int = 0
@@ -71,7 +73,7 @@ class OpenState:
         max_response_size: int,
         server_clock: ServerClock,
         rate_limit: float | None = None,
-        observers: Observers | None = None,
+        observers: "Observers | None" = None,
     ) -> Self:
         """Return the state of a client that was opened in the running event loop.
 

@@ -95,7 +95,11 @@ class RateLimiter:
         Args:
             sent_at: When the request was sent, by the event loop's clock.
         """
-        self.rate.record_response(self.now(), sent_at)
+        rate = self.rate
+        if rate.was_refused:
+            rate.record_response(self.now(), sent_at)
+        else:
+            rate.responses.count(self.now())
 
     def record_rate_limit(self, sent_at: float, retry_after: float | None) -> None:
         """Record a response with status 429.

@@ -7,7 +7,7 @@
 import asyncio
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, Never, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, Unpack, cast
 
 import anyio
 import attrs
@@ -22,7 +22,6 @@ from losant_tokens._credential import Credential
 from losant_tokens._custom_operation import JsonBody
 from losant_tokens._endpoint import Endpoint
 from losant_tokens._list_changes import Changes
-from losant_tokens._observers import Observers
 from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._pagination import ReadAhead
@@ -41,6 +40,9 @@ from losant_tokens.errors import (
     ScopeWarning,
     TokenExpired,
 )
+
+if TYPE_CHECKING:
+    from losant_tokens._observers import Observers
 
 R = TypeVar("R")
 _is_policy = validators.instance_of(RetryPolicy)
@@ -72,7 +74,7 @@ class Session:
     max_connections: int
     max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE
     rate_limit: float | None = None
-    observers: Observers | None = attrs.field(default=None, repr=False)
+    observers: "Observers | None" = attrs.field(default=None, repr=False)
     changes: Changes = attrs.field(init=False, factory=Changes, repr=False)
     reads_ahead: set[ReadAhead[Any]] = attrs.field(init=False, factory=set, repr=False)
     _open_state: OpenState | None = attrs.field(init=False, default=None, repr=False)
@@ -329,7 +331,7 @@ class Session:
                 policy = options["retry"]
                 validators.check_argument(_is_policy, operation.name, "retry", policy)
         started_at = state.now()
-        if token.is_due(state, operation):
+        if token.source is not None and token.is_due(state, operation):
             await token.prepare(state, started_at + finite_or_inf(policy.deadline))
         if (warns or token.scope_check != "warn") and (
             problem := token.problem(operation)
