@@ -6,6 +6,7 @@ password. They are not chained, because the frames of the original error hold th
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ SCHEMA: Final = "losant_fleet"
 
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _BUSY_TIMEOUT: Final = 30_000  # milliseconds, as the engine has for its own connections
+_ALONE: Final = 5170102  # the number of a lock in PostgreSQL
+_ALONE_TIMEOUT: Final = 60  # seconds
+_ALONE_INTERVAL: Final = 0.1  # seconds between two attempts to get it
 _CONNECT_TIMEOUT: Final = 10  # seconds
 _MISSING: Final = (
     "A fleet needs the extra [fleet], which is not installed. Install it: "
@@ -181,6 +185,37 @@ class Database:
 
         with self.translated_errors():
             return sa.inspect(self.engine).has_table(name, None if self.is_sqlite else schema)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from creating tables during the block. It waits for them.
+
+        A process that waits must not be in a statement: an index that is created concurrently
+        waits for the end of all statements, so each would wait for the other.
+
+        Raises:
+            StoreError: The store cannot be reached, or another process takes too long.
+        """
+        if self.is_sqlite:
+            yield
+            return
+        import sqlalchemy as sa  # noqa: PLC0415 -- only the fleet needs it
+
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with self.translated_errors(), engine.connect() as connection:
+            take = sa.text(f"select pg_try_advisory_lock({_ALONE})")
+            give_up_at = time.monotonic() + _ALONE_TIMEOUT
+            while not connection.execute(take).scalar():
+                if time.monotonic() > give_up_at:
+                    raise StoreError(
+                        f"Another process has been creating or upgrading the tables of the store "
+                        f"{self.place.name} for {_ALONE_TIMEOUT} s. Wait until it is done."
+                    )
+                time.sleep(_ALONE_INTERVAL)
+            try:
+                yield
+            finally:
+                connection.execute(sa.text(f"select pg_advisory_unlock({_ALONE})"))
 
     def create_tables(self, metadata: "sa.MetaData") -> None:
         """Create the tables that are missing.

@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from losant_tokens.fleet._database import Database, raise_unchained
+from losant_tokens.fleet._database import SCHEMA, Database, raise_unchained
 from losant_tokens.fleet._errors import StoreError, WorkerRefused
-from losant_tokens.fleet._store import Task
+from losant_tokens.fleet._store import RUNS, Task
 from losant_tokens.fleet._types import Phase
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ class EngineClient:
         self._database = database
         self._client: DBOSClient | None = None
 
-    def open(self) -> None:
-        """Open the engine, and create its tables if there are none. Workers upgrade them.
+    def open(self, *, upgrade: bool = False) -> None:
+        """Open the engine, and create its tables if there are none.
+
+        Args:
+            upgrade: Whether to upgrade the tables of an earlier version, as workers do.
 
         Raises:
             StoreError: The store cannot be reached, or its tables cannot be created.
@@ -63,8 +66,10 @@ class EngineClient:
 
         quiet()
         with translated(self._database):
-            if not self._database.has_table("dbos_migrations", "dbos"):
-                DBOS.migrate(self._database.place.url.reveal())
+            # The tables of runs are created last, so they show that all others are complete.
+            if upgrade or not self._database.has_table(RUNS, SCHEMA):
+                with self._database.alone():
+                    DBOS.migrate(self._database.place.url.reveal())
             self._client = DBOSClient(
                 system_database_engine=self._database.engine,
                 serializer=DBOSPortableJSONSerializer(),

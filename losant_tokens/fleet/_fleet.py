@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVarTuple
 
@@ -159,7 +160,7 @@ class Fleet:
             stack.push_async_callback(_in_thread, database.close)
             await to_thread.run_sync(database.open)
             stack.push_async_callback(_in_thread, client.close)
-            await to_thread.run_sync(client.open)
+            await to_thread.run_sync(partial(client.open, upgrade=True))
             await to_thread.run_sync(store.create_tables)
             scheduler = Scheduler(
                 schedules_of(self.policies.cleanups, self.accounts),

@@ -26,8 +26,11 @@ _MAX_SHOWN: Final = 5  # ids in a message
 _PAGE: Final = 200
 
 metadata = sa.MetaData()
+RUNS: Final = "fleet_runs"
+"""The name of the table of runs."""
+
 _RUNS = sa.Table(
-    "fleet_runs",
+    RUNS,
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("occasion", sa.Text, unique=True),
