@@ -410,6 +410,7 @@ class Runner:
     ) -> list[jobs.ChunkResult]:
         """Apply the chunks of a plan that are not finished, and return the results of all."""
         results: list[jobs.ChunkResult] = []
+        seen: jobs.LastSeen | None = None
         for number, chunk in enumerate(document.chunks(CHUNK)):
             state = await self._stored(
                 self.store.begin_chunk,
@@ -424,8 +425,10 @@ class Runner:
             if state.result is not None:
                 results.append(jobs.ChunkResult.from_json(state.result))
                 continue
+            if seen is None:
+                seen = await jobs.seen_since_plan(client, document.header, patience=_PATIENCE)
             results.append(
-                await self._apply_chunk(job, client, chunk, (phase, number), state.in_doubt)
+                await self._apply_chunk(job, client, chunk, (phase, number), state.in_doubt, seen)
             )
             counts = _counts(results)
             await self._change(
@@ -445,6 +448,7 @@ class Runner:
         chunk: jobs.PlanChunk,
         place: tuple[Phase, int],
         in_doubt: bool | datetime,
+        seen: jobs.LastSeen | None,
     ) -> jobs.ChunkResult:
         """Apply a chunk until it is complete. Wait while the lease is late."""
         while True:
@@ -458,6 +462,7 @@ class Runner:
                     max_age=None,  # The approval had its own limit.
                     stop=job.stop,
                     pace=job.pace,
+                    seen=seen,
                     patience=_PATIENCE,
                 )
             except jobs.ChunkFailed as error:

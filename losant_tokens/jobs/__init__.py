@@ -26,6 +26,7 @@ from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._execution.job_state import JobState, job_state
 from losant_tokens.jobs._execution.journal import journal_path
+from losant_tokens.jobs._execution.preflight import seen_since_plan
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.document import PlanChunk, PlanDocument
@@ -180,6 +181,7 @@ __all__ = [
     "rotate",
     "save_plan_page",
     "save_token_page",
+    "seen_since_plan",
     "seen_within",
     "sweep",
 ]

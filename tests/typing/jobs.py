@@ -71,6 +71,9 @@ async def chunks(client: AsyncClient, plan: Plan) -> None:
         client, document.chunks()[0], in_doubt=plan.header.created_at, earlier=results[0]
     )
     assert_type(jobs.ChunkResult.from_json(results[0].to_json()), jobs.ChunkResult)
+    seen = await jobs.seen_since_plan(client, document.header)
+    assert_type(seen, jobs.LastSeen | None)
+    await jobs.apply_chunk(client, document.chunks()[0], seen=seen)
     assert_type(jobs.Quarantine.of_results(document, results), jobs.Quarantine)
     assert_type(jobs.Quarantine.of_results(document.header, results), jobs.Quarantine)
     await jobs.apply(client, plan, may_change=lambda: False)

@@ -15,7 +15,8 @@ import anyio
 
 from losant_tokens import AsyncClient
 from losant_tokens import _validators as validators
-from losant_tokens.jobs._errors import PlanRefused
+from losant_tokens.jobs._errors import EvidenceError, PlanRefused
+from losant_tokens.jobs._evidence.last_seen import LastSeen
 from losant_tokens.jobs._execution.chunk_result import ChunkFailed, ChunkResult, TokenOutcome
 from losant_tokens.jobs._execution.job_journal import MemoryJournal
 from losant_tokens.jobs._execution.job_run import (
@@ -33,6 +34,7 @@ from losant_tokens.jobs._plan.document import PlanChunk, tokens_of
 from losant_tokens.jobs._plan.plan import check_header
 from losant_tokens.jobs._throttle.pace import Pace
 from losant_tokens.jobs._token_progress import States
+from losant_tokens.jobs._types import Header
 
 MAX_CHUNK_AGE = timedelta(days=7)
 """The default maximum age of the plan of a chunk, so that an approval can take a weekend."""
@@ -48,6 +50,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     rate: float | None = None,
     max_concurrency: int | None = None,
     pace: Pace | None = None,
+    seen: LastSeen | None = None,
     max_age: timedelta | None = MAX_CHUNK_AGE,
     grace: float = 5.0,
     patience: float = 300.0,
@@ -83,6 +86,8 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             number of the client's connections.
         pace: Where this run starts, and what it finds, for the next chunk. Default: each chunk
             starts with a few requests per second.
+        seen: The tokens in use since the plan was made, from `seen_since_plan`, so that the audit
+            logs are read once for several chunks. Default: the logs are read for each chunk.
         max_age: The maximum age of the plan; `None` for any age. Default: 7 days. If the chunk is
             in doubt, the changes of the earlier run are recognized at any age, but a plan that is
             too old changes no other token.
@@ -121,6 +126,8 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             f"Pass the plan to jobs.rotate."
         )
     check_header(header, source, client.base_url, None, header.created_at)
+    if seen is not None:
+        _check_evidence(seen, header, source)
     states = _states(chunk, in_doubt, earlier)
     if earlier is not None and earlier.is_complete:
         return earlier
@@ -132,6 +139,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
         patience=patience,
         listener=listener,
         stop_events=(stop, abort),
+        seen=seen,
     )
     refusal: PlanRefused | None = None
     try:
@@ -169,6 +177,22 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     if failure is not None:
         raise ChunkFailed(str(failure), result=result) from failure
     return result
+
+
+def _check_evidence(seen: LastSeen, header: Header, source: str) -> None:
+    """Refuse evidence that does not begin when the plan was made, or that is of other logs.
+
+    Raises:
+        EvidenceError: The evidence is not that of the plan.
+    """
+    if header.seen is None:
+        return
+    is_whole = seen.since is None or seen.since <= header.seen.until
+    if not is_whole or not set(header.seen.sources) <= set(map(str, seen.sources)):
+        raise EvidenceError(
+            f"{source} was made with audit logs that the argument seen does not cover. Pass the "
+            f"result of jobs.seen_since_plan."
+        )
 
 
 def _states(chunk: PlanChunk, in_doubt: bool | datetime, earlier: ChunkResult | None) -> States:

@@ -51,6 +51,7 @@ async def check_job(
     patience: float,
     listener: Listener,
     stop_events: Iterable[anyio.Event | None],
+    seen: LastSeen | None = None,
 ) -> Preflight:
     """Compare the account of the plan with the client's, and read new entries of audit logs.
 
@@ -61,6 +62,7 @@ async def check_job(
         patience: How long to wait for the end of an outage, in seconds.
         listener: The listener, which is notified during the check.
         stop_events: The events that end the check. No token is changed then.
+        seen: The tokens that audit logs show in use since the plan was made, if they were read.
 
     Raises:
         PlanRefused: The accounts differ, or cannot be compared.
@@ -81,7 +83,9 @@ async def check_job(
                 group.start_soon(cancel_after, event)
         try:
             await confirm_account(client, planned, check=check, patience=patience)
-            result.seen = await _seen_since(client, planned.header, patience)
+            if seen is None:
+                seen = await seen_since_plan(client, planned.header, patience=patience)
+            result.seen = seen
         except Exception as error:  # noqa: BLE001 -- raised below, not in an exception group
             failure = error
         group.cancel_scope.cancel()
@@ -92,10 +96,24 @@ async def check_job(
     raise failure
 
 
-async def _seen_since(client: AsyncClient, header: Header, patience: float) -> LastSeen | None:
-    """Return the tokens that are in use by the evidence since the plan was made.
+async def seen_since_plan(
+    client: AsyncClient, header: Header, *, patience: float = 300.0
+) -> LastSeen | None:
+    """Return the tokens that audit logs show in use since a plan was made.
 
-    A plan is valid for hours, in which a token that it selects can be used.
+    A plan is valid for hours or days, in which a token that it selects can be used.
+
+    Args:
+        client: The client.
+        header: The header of the plan.
+        patience: How long to wait for the end of an outage, in seconds. Default: 300.
+
+    Returns:
+        The tokens; `None` if the plan was made without audit logs.
+
+    Raises:
+        EvidenceError: An audit log cannot be read as a whole.
+        LosantError: A request failed.
     """
     seen = header.seen
     if seen is None or not header.total.selected:

@@ -280,6 +280,43 @@ async def test_token_used_since_the_plan(tmp_path: Path) -> None:
     assert [token.outcome for token in result.results] == [Outcome.PROTECTED, Outcome.DONE]
 
 
+async def test_evidence_that_was_read_before(tmp_path: Path) -> None:
+    """Evidence that is passed is used, and no log is read. It must be that of the plan."""
+    fake = fake_with(2)
+    fake.add_audit_log(fake.user_id, actor_type="User", creation_date=LONG_AGO)
+    source = f"org:{fake.organization_id}"
+    async with client_of(fake) as client:
+        (chunk,) = await chunks_of(client, tmp_path, seen_in=source)
+        fake.add_audit_log(chunk.entries[0].id)
+        seen = await jobs.seen_since_plan(client, chunk.header)
+        assert seen is not None
+        assert chunk.header.seen is not None
+        late = attrs.evolve(seen, since=chunk.header.seen.until + timedelta(seconds=1))
+        other = attrs.evolve(seen, sources=(jobs.LogSource.parse("org:" + "f" * 24),))
+        requests = len(fake.requests)
+        for wrong in (late, other):
+            with pytest.raises(jobs.EvidenceError, match="the argument seen does not cover"):
+                await jobs.apply_chunk(client, chunk, seen=wrong)
+        assert len(fake.requests) == requests
+        result = await jobs.apply_chunk(client, chunk, seen=seen)
+        paths = {request.path for request in fake.requests[requests:]}
+
+    assert [token.outcome for token in result.results] == [Outcome.PROTECTED, Outcome.DONE]
+    assert not [path for path in paths if "audit-logs" in path]
+
+
+async def test_evidence_of_a_plan_without_logs(tmp_path: Path) -> None:
+    """A plan without audit logs has no evidence, and evidence that is passed still protects."""
+    fake = fake_with(2)
+    async with client_of(fake) as client:
+        (chunk,) = await chunks_of(client, tmp_path)
+        assert await jobs.seen_since_plan(client, chunk.header) is None
+        seen = jobs.LastSeen((), None, None, 0, times={chunk.entries[0].id: LONG_AGO})
+        result = await jobs.apply_chunk(client, chunk, seen=seen)
+
+    assert [token.outcome for token in result.results] == [Outcome.PROTECTED, Outcome.DONE]
+
+
 async def test_credential_is_refused(tmp_path: Path) -> None:
     """If the API refuses the credential in the middle, the error has the result so far."""
     fake = fake_with(4)
