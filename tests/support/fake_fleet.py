@@ -80,13 +80,6 @@ class FakeFleet(fleet.FleetClient):
         self.stored[run.id] = run
         return run
 
-    async def wait(self, id: str, **_: Any) -> Run:  # noqa: A002
-        run = attrs.evolve(self.stored[id], state="waiting", plan=PLAN, planned_at=NOW)
-        if run.account == "broken":
-            run = attrs.evolve(self.stored[id], state="refused", reason="too many tokens")
-        self.stored[id] = run
-        return run
-
     async def runs(
         self,
         *,
@@ -106,6 +99,17 @@ class FakeFleet(fleet.FleetClient):
         ]
         for run in found[:limit]:
             yield run
+
+    def work_on_plans(self) -> None:
+        """Plan the runs that were started, as a worker does."""
+        for run in list(self.stored.values()):
+            if run.state == "planning":
+                made = attrs.evolve(run, state="waiting", plan=PLAN, planned_at=NOW)
+                if run.account == "broken":
+                    made = attrs.evolve(run, state="refused", reason="too many tokens")
+                if run.account == "unknown":
+                    made = attrs.evolve(run, retry_at=NOW, reason="no such account")
+                self.stored[run.id] = made
 
     async def run(self, id: str) -> Run:  # noqa: A002
         found = [run for run in self.stored.values() if run.id.startswith(id)]

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from losant_tokens import fleet, jobs
 
 _DEFAULT_LIMIT = 50
+_POLL_INTERVAL = 0.5  # seconds between two looks at a run
 _REPORT_PERIOD = timedelta(days=30)
 
 
@@ -83,10 +84,12 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
     async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
         runs = [await client.plan(name, cleanup, by=who) for name in names]
         if wait:
-            runs = [await client.wait(run.id) for run in runs]
+            runs = [await _planned(client, run.id) for run in runs]
         return runs
 
     with quiet_output(quiet):
+        if wait:
+            print_status("Waiting for a worker. Ctrl-C ends only the waiting.")
         runs = _fleet.run_with_fleet(work, store)
         if json:
             write_output(as_json([_fleet_view.run_as_json(run) for run in runs]))
@@ -96,7 +99,19 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
             write_output("".join(f"{run.id}\n" for run in runs))
             for run in runs:
                 print_status(f"Started run {run.id} of {run.cleanup} for {run.account}.")
-    return _exit_code(sum(run.state in {"failed", "refused"} for run in runs), len(runs))
+    failed = sum(run.state in {"failed", "refused"} or run.retry_at is not None for run in runs)
+    return _exit_code(failed, len(runs))
+
+
+async def _planned(client: "fleet.FleetClient", name: str) -> "fleet.Run":
+    """Return a run as soon as it is planned, or a worker has trouble with it."""
+    import anyio
+
+    while True:
+        run = await client.run(name)
+        if run.state != "planning" or run.retry_at is not None:
+            return run
+        await anyio.sleep(_POLL_INTERVAL)
 
 
 def _accounts_of(cleanup: str, policy: Path | None, config: Path | None) -> tuple[str, ...]:

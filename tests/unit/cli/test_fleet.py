@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 import time_machine
@@ -76,7 +77,18 @@ def test_plan(command: Command, fake: FakeFleet) -> None:
     ]
 
 
-def test_plan_and_wait(command: Command, fake: FakeFleet) -> None:
+@pytest.fixture
+def busy(fake: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+    """A fleet with a worker that plans the runs when somebody waits for them."""
+
+    async def sleep(_: float) -> None:
+        fake.work_on_plans()
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    return fake
+
+
+def test_plan_and_wait(command: Command, busy: FakeFleet) -> None:
     """With --wait, the plans are shown. If some are refused, the exit code is 3."""
     code, out, err = command(
         *("fleet", "plan", "expired", "--account", "a", "--account", "broken", "--wait")
@@ -84,10 +96,19 @@ def test_plan_and_wait(command: Command, fake: FakeFleet) -> None:
     assert code == 3
     assert rows(out)[1] == "00000003 waiting a expired 12 of 400 just now -"
     assert rows(out)[2] == "00000004 refused broken expired - just now too many tokens"
-    assert err == "1 run waits for an approval: losant-tokens fleet show RUN\n"
+    assert err.splitlines() == [
+        "Waiting for a worker. Ctrl-C ends only the waiting.",
+        "1 run waits for an approval: losant-tokens fleet show RUN",
+    ]
 
     code, out, _ = command("fleet", "plan", "x", "--account", "broken", "--wait", "--json")
     assert (code, json.loads(out)[0]["reason"]) == (1, "too many tokens")
+
+
+def test_plan_that_cannot_be_made(command: Command, busy: FakeFleet) -> None:
+    """A worker that has trouble ends the waiting, although it tries again later."""
+    code, out, _ = command("fleet", "plan", "x", "--account", "unknown", "--wait")
+    assert (code, rows(out)[1]) == (1, "00000003 planning unknown x - just now no such account")
 
 
 def test_plan_for_all_accounts(command: Command, fake: FakeFleet, tmp_path: Path) -> None:
