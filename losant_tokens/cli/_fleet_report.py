@@ -18,17 +18,13 @@ _TOTAL = "total"
 _OPEN = frozenset(fleet.RUN_STATES) - frozenset(fleet.FINAL_STATES)
 _LEFT_ALONE = (Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
 _DONE = {"deactivate": "deactivated", "delete": "deleted", "activate": "activated"}
-_HEADERS = {
-    "account": "ACCOUNT",
-    "runs": "RUNS",
-    "open": "OPEN",
-    "selected": "SELECTED",
-    "deactivated": "DEACTIVATED",
-    "deleted": "DELETED",
-    "activated": "RESTORED",
-    "left_alone": "LEFT ALONE",
-    "failed": "FAILED",
-    "unsuccessful": "RUNS FAILED",
+_COLUMNS = ("ACCOUNT", "RUNS", "OPEN", "FAILED", "SELECTED", "OUTCOME")
+_WORDS = {
+    "deactivated": "deactivated",
+    "deleted": "deleted",
+    "activated": "activated again",
+    "left_alone": "left alone",
+    "failed": "failed",
 }
 
 
@@ -105,19 +101,28 @@ def total_of(rows: Iterable[Totals]) -> Totals:
 def report_table(rows: Sequence[Totals]) -> str:
     """Return the numbers as a table, with a total if there are several accounts."""
     shown = [*rows, total_of(rows)] if len(rows) > 1 else rows
-    names = tuple(_HEADERS)
-    cells: list[Row] = [
-        [row.account, *(f"{getattr(row, name):,}" for name in names[1:])] for row in shown
+    return format_table(
+        _COLUMNS,
+        [_row(one) for one in shown],
+        steps=(("ACCOUNT", 12),),
+        wrap="OUTCOME",
+        numbers=_COLUMNS[1:-1],
+    )
+
+
+def _row(one: Totals) -> Row:
+    outcome = [
+        f"{getattr(one, name):,} {words}" for name, words in _WORDS.items() if getattr(one, name)
     ]
-    headers = tuple(_HEADERS.values())
-    return format_table(headers, cells, steps=(("ACCOUNT", 12),), numbers=headers[1:])
+    numbers = (one.runs, one.open, one.unsuccessful, one.selected)
+    return (one.account, *(f"{number:,}" for number in numbers), ", ".join(outcome) or "-")
 
 
 def report_csv(rows: Sequence[Totals]) -> str:
     """Return the numbers as CSV, with names that no spreadsheet takes for formulas."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_HEADERS)
+    writer.writerow(("account", *_NUMBERS))
     for row in rows:
         writer.writerow([harmless_cell(row.account), *(getattr(row, name) for name in _NUMBERS)])
     return file.getvalue()

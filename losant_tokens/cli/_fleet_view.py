@@ -1,6 +1,7 @@
 """The runs of a fleet for people and as JSON."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from shlex import quote
@@ -8,13 +9,14 @@ from types import MappingProxyType
 from typing import Any
 
 from losant_tokens import fleet
-from losant_tokens.cli._console import print_status, write_output
+from losant_tokens.cli._console import print_status, terminal_size, write_output
 from losant_tokens.cli._format import (
     escaped,
     format_count,
     format_datetime,
     format_number,
     relative_time,
+    wrapped,
 )
 from losant_tokens.cli._json import as_wire
 from losant_tokens.cli._pager import write_paged
@@ -39,6 +41,7 @@ _STYLES: Mapping[str, str] = MappingProxyType(
 # "24 minutes ago" is "24min ago" on a narrow terminal.
 _SHORT_UNITS = {" minute": "min", " hour": "h", " day": "d", " month": "mo", " year": "y"}
 _UNIT = re.compile(r"(?<=\d)( minute| hour| day| month| year)s?")
+_LABEL_WIDTH = 14
 PHASE_DONE: Mapping[str, str] = MappingProxyType(
     {"apply": "Applied", "sweep": "Swept", "restore": "Restored"}
 )
@@ -167,7 +170,12 @@ def runs_table(runs: Sequence[fleet.Run], now: datetime) -> str:
     return format_table(
         _COLUMNS,
         [_row(run, now) for run in runs],
-        steps=(("STARTED", len("59min ago")), ("CLEAN-UP", 12), ("ACCOUNT", 12)),
+        steps=(
+            ("STARTED", len("59min ago")),
+            ("TOKENS", len("TOKENS")),
+            ("CLEAN-UP", 10),
+            ("ACCOUNT", 10),
+        ),
         wrap="OUTCOME",
         numbers=("TOKENS",),
     )
@@ -204,7 +212,7 @@ def _row(run: fleet.Run, now: datetime) -> Row:
         Cell(run.state, _STYLES.get(run.state, "")),
         run.account,
         run.cleanup,
-        selected_of_listed(run.plan),
+        Cell(selected_of_listed(run.plan), shorter=(f"{run.plan.selected:,}",)),
         Cell(started, shorter=(short,)),
         describe_outcome(run, now),
     )
@@ -223,14 +231,18 @@ def show_run(run: fleet.Run, options: Sequence[str] = ()) -> None:
         options: The options that select the store, as on the command line.
     """
     now = datetime.now(UTC)
-    write_output("".join(_fact_line(name, value) for name, value in _facts(run, now)))
+    lines = [_fact_line(name, value) for name, value in _facts(run, now)]
+    if sys.stdout.isatty():
+        width = terminal_size(sys.stdout)[0]
+        lines = [part for line in lines for part in wrapped(line, width, " " * _LABEL_WIDTH)]
+    write_output("".join(f"{line}\n" for line in lines))
     if hint := next_command(run, options):
         print_status(hint)
 
 
 def _fact_line(name: str, value: str) -> str:
     label = f"{name}:" if name else ""
-    return f"{label:<14}{escaped(value)}\n"
+    return f"{label:<{_LABEL_WIDTH}}{escaped(value)}"
 
 
 def _facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
@@ -412,7 +424,7 @@ def show_diagnosis(found: fleet.Diagnosis) -> None:
                 Cell(one.severity.value, _SEVERITY_STYLES.get(one.severity.value, "")),
                 one.check,
                 one.subject or "-",
-                f"{one.message} {one.remedy}",
+                f"{one.message.removesuffix('.')}. {one.remedy}",
             )
             for one in found.problems
         ]

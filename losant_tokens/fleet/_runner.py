@@ -573,7 +573,7 @@ def _log_state(run: Run) -> None:
     if run.reason:
         detail += f": {run.reason}"
     facts = {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
-    text = "Run %s (%s, %s) is %s%s"
+    text = "Run %s (%s, %s): %s%s"
     logger.info(text, run.id, run.cleanup, run.account, run.state, detail, extra=facts)
 
 

@@ -238,6 +238,24 @@ def test_show_of_a_run_in_trouble(command: Command, monkeypatch: pytest.MonkeyPa
     assert (err, "Approve by" in out) == ("", False)
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_narrow_terminals(
+    columns: int,
+    command: Command,
+    fake: FakeFleet,
+    terminal: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The facts, the runs and the report fit a narrow terminal, except for a long word."""
+    terminal(columns=columns)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    for arguments in (("show", "7b0c"), ("runs",), ("report",)):
+        _, out, _ = command("fleet", *arguments)
+        lines = [line for line in out.splitlines() if DIGEST not in line]
+        assert max(map(len, lines)) <= columns, arguments
+
+
 def test_show_before_the_plan(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without a plan shows none of its numbers, and is a line in a table."""
     FakeFleet(run(state="planning", plan_digest="", planned_at=None)).install(monkeypatch)
@@ -455,10 +473,10 @@ def test_report(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = command("fleet", "report", "--since", "90d")
     assert code == 0
     assert rows(out)[1:] == [
-        "=staging 1 0 12 0 0 0 0 3 1",
-        "prod 2 0 24 22 10 3 3 0 0",
-        "staging 1 1 12 11 0 0 1 0 0",
-        "total 4 1 48 33 10 3 4 3 1",
+        "=staging 1 0 1 12 3 failed",
+        "prod 2 0 0 24 22 deactivated, 10 deleted, 3 activated again, 3 left alone",
+        "staging 1 1 0 12 11 deactivated, 1 left alone",
+        "total 4 1 1 48 33 deactivated, 10 deleted, 3 activated again, 4 left alone, 3 failed",
     ]
 
     _, out, _ = command("fleet", "report", "--csv")

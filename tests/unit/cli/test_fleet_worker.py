@@ -166,7 +166,7 @@ PROBLEM = Problem(
     severity=Severity.HIGH,
     check="credential",
     subject="prod",
-    message="The token cannot be read.\x1b[2J",
+    message="The token\x1b[2J cannot be read.",
     remedy="Put a valid token in its place.",
 )
 
@@ -181,7 +181,7 @@ def test_doctor(command: Command, monkeypatch: pytest.MonkeyPatch, files: tuple[
     assert (code, err) == (5, "1 problem found, 1 live worker.\n")
     assert [" ".join(line.split()) for line in out.splitlines()] == [
         "SEVERITY CHECK ABOUT PROBLEM",
-        ("high credential prod The token cannot be read.\\x1b[2J Put a valid token in its place."),
+        ("high credential prod The token\\x1b[2J cannot be read. Put a valid token in its place."),
         "",
         "WORKER STATE HOST VERSION STARTED HEARTBEAT",
         "alpha live db1 1.0 2 hours ago just now",
