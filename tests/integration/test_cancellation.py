@@ -1,18 +1,22 @@
 """A cancellation at any point loses no connection, no place and no later call."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import attrs
 import httpx
 import httpx2
 import pytest
 import trio
 import trio.testing
 from anyio.abc import ByteStream
+from opentelemetry import context
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, httpx_transport
+from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.errors import ConnectFailed
 from tests.support.cancellation import Sweep, Way
 from tests.support.servers import ID, answer, respond, serve
@@ -263,12 +267,57 @@ async def test_every_point_while_rate_limited(
     way: Way, contended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a cancellation while rate limited or in a backoff, the client is usable."""
-    monkeypatch.setattr("losant_tokens._rate_limiter.INITIAL_RATE", 5000.0)
+    fast = partial(AdaptiveRate, initial=5000.0)
+    monkeypatch.setattr("losant_tokens._rate_limiter.AdaptiveRate", fast)
     for pause in ("_FIRST_PAUSE", "_SKIPPED_REQUESTS", "_MIN_PAUSE", "_MAX_PAUSE"):
         monkeypatch.setattr(f"losant_tokens._adaptive_rate.{pause}", 0.001)
     policy = RetryPolicy(attempts=20, base=0.001, cap=0.001, deadline=10)
     async with AsyncClient("t", transport=unsteady(), max_connections=1, retry=policy) as client:
         assert await sweep(way, client, contended=contended, patience=30) > 0
+
+
+@attrs.define
+class Rotating:
+    """An API that rotates the token after each success, and a source that returns the new one."""
+
+    number: int = 0
+
+    async def source(self) -> str:
+        await anyio.sleep(0.001)
+        return f"token-{self.number}"
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        await anyio.sleep(0.001)
+        if request.headers["authorization"] != f"Bearer token-{self.number}":
+            return httpx.Response(401, json={"type": "InvalidToken", "message": "no"})
+        self.number += 1
+        return httpx.Response(200, json={"id": ID})
+
+
+@pytest.mark.parametrize(
+    ("backend", "way"), [("asyncio", "task"), ("asyncio", "scope"), ("trio", "scope")]
+)
+def test_every_point_while_a_token_is_replaced(backend: str, way: Way) -> None:
+    """After a cancellation while a call asks for a token, is observed or waits, nothing is left."""
+
+    async def main() -> int:
+        api, before = Rotating(), context.get_current()
+        client = AsyncClient(
+            api.source,
+            base_url="https://h",
+            transport=httpx.MockTransport(api.handle),
+            max_connections=1,
+            rate_limit=5000,
+            telemetry=True,
+        )
+        async with client:
+            points = await sweep(way, client)
+            state = client._session.require_open()
+            assert (state.calls, state.waiting) == (0, set())
+            assert context.get_current() == before
+        return points
+
+    assert anyio.run(main, backend=backend) > 2
 
 
 def test_every_point_while_rate_limited_under_trio() -> None:
