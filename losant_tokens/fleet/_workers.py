@@ -173,6 +173,9 @@ class WorkerTable:
         if self._is_postgres:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATE_LOCK)))
             connection.execute(sa.schema.CreateSchema(_SCHEMA, if_not_exists=True))
+        else:
+            # Without a transaction, two processes would create the same table.
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
         _metadata.create_all(connection)
         if connection.execute(sa.select(_VERSION.c.version)).first() is None:
             connection.execute(sa.insert(_VERSION).values(version=SCHEMA_VERSION))

@@ -1,8 +1,11 @@
 """The table of workers: on SQLite, and on PostgreSQL with --run-slow."""
 
+import threading
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -179,3 +182,18 @@ def test_turn_that_fails(postgres_url: str) -> None:
     with pytest.raises(StoreError, match="outside the valid range"), table.turn():
         pytest.fail("It has no turn")
     table.close()
+
+
+def test_processes_that_create_an_sqlite_file_together(tmp_path: Path) -> None:
+    """A worker and a diagnosis that start at the same time create each table once."""
+    together = threading.Barrier(4)
+
+    def create(number: int) -> None:
+        table = WorkerTable(f"sqlite:///{tmp_path / str(number)}")
+        together.wait()
+        table.create()
+        table.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(4):
+            list(threads.map(create, [number] * 4))
