@@ -177,6 +177,39 @@ class AsyncClient:
                 print(token.name, token.expiration_date)
     """
 
+    user_api_token: UserApiTokenResource
+    """One API token of the user."""
+    user_api_tokens: UserApiTokensResource
+    """The API tokens of the user."""
+    user_oauth_token: UserOauthTokenResource
+    """One OAuth token of the user."""
+    user_oauth_tokens: UserOauthTokensResource
+    """The OAuth tokens of the user."""
+    application_api_token: ApplicationApiTokenResource
+    """One API token of an application."""
+    application_api_tokens: ApplicationApiTokensResource
+    """The API tokens of an application."""
+    instance_api_token: InstanceApiTokenResource
+    """One API token of an instance."""
+    instance_api_tokens: InstanceApiTokensResource
+    """The API tokens of an instance."""
+    applications: ApplicationsResource
+    """The applications that the user can see."""
+    instances: InstancesResource
+    """The instances that the user can see."""
+    orgs: OrgsResource
+    """The organizations of the user."""
+    audit_log: AuditLogResource
+    """One entry of the audit log of an organization."""
+    audit_logs: AuditLogsResource
+    """The audit log of an organization."""
+    instance_audit_log: InstanceAuditLogResource
+    """One entry of the audit log of an instance."""
+    instance_audit_logs: InstanceAuditLogsResource
+    """The audit log of an instance."""
+    auth: AuthResource
+    """Logging in."""
+
     def __init__(  # noqa: PLR0913 -- settings, all but one by keyword
         self,
         token: str | Secret | TokenSource | None = None,
@@ -244,37 +277,21 @@ class AsyncClient:
             observers=_observers(endpoint, telemetry, (on_request, on_response, on_retry)),
         )
         self.user_api_token = UserApiTokenResource(self._session)
-        """One API token of the user."""
         self.user_api_tokens = UserApiTokensResource(self._session)
-        """The API tokens of the user."""
         self.user_oauth_token = UserOauthTokenResource(self._session)
-        """One OAuth token of the user."""
         self.user_oauth_tokens = UserOauthTokensResource(self._session)
-        """The OAuth tokens of the user."""
         self.application_api_token = ApplicationApiTokenResource(self._session)
-        """One API token of an application."""
         self.application_api_tokens = ApplicationApiTokensResource(self._session)
-        """The API tokens of an application."""
         self.instance_api_token = InstanceApiTokenResource(self._session)
-        """One API token of an instance."""
         self.instance_api_tokens = InstanceApiTokensResource(self._session)
-        """The API tokens of an instance."""
         self.applications = ApplicationsResource(self._session)
-        """The applications that the user can see."""
         self.instances = InstancesResource(self._session)
-        """The instances that the user can see."""
         self.orgs = OrgsResource(self._session)
-        """The organizations of the user."""
         self.audit_log = AuditLogResource(self._session)
-        """One entry of the audit log of an organization."""
         self.audit_logs = AuditLogsResource(self._session)
-        """The audit log of an organization."""
         self.instance_audit_log = InstanceAuditLogResource(self._session)
-        """One entry of the audit log of an instance."""
         self.instance_audit_logs = InstanceAuditLogsResource(self._session)
-        """The audit log of an instance."""
         self.auth = AuthResource(self._session)
-        """Logging in."""
 
     @classmethod
     def for_account(

@@ -304,12 +304,14 @@ class Listing(AsyncIterator[T], Generic[T]):
     While you work on one page, the next page is read ahead, and no other. You can leave the loop
     at any item. Then at most one page is read unnecessarily. `aclose()` or `contextlib.aclosing`
     stops that as well.
+    """
 
-    Attributes:
-        progress: How much of the list has been read, and the problems of the list.
-        warns: Whether each new problem is a `PaginationDriftWarning`. Set it to False if you read
-            `progress.problems` yourself. `warnings.catch_warnings` is not for concurrent tasks,
-            because they would restore each other's filters.
+    progress: ListingProgress
+    """How much of the list has been read, and the problems of the list."""
+    warns: bool
+    """Whether each new problem is a `PaginationDriftWarning`. Set it to False if you read
+    `progress.problems` yourself. `warnings.catch_warnings` is not for concurrent tasks, because
+    they would restore each other's filters.
     """
 
     def __init__(

@@ -92,13 +92,14 @@ class ValidationError(LosantError, ValueError):
 
 
 class ScopeError(LosantError):
-    """The token's scopes do not allow the operation; nothing was sent.
+    """The token's scopes do not allow the operation; nothing was sent."""
 
-    Attributes:
-        operation: The operation, by its name in the API: `userApiToken.delete`.
-        scopes: The scopes of the token, sorted.
-        accepted: The scopes that allow the operation, sorted. A token needs one of them.
-    """
+    operation: str
+    """The operation, by its name in the API: `userApiToken.delete`."""
+    scopes: tuple[str, ...]
+    """The scopes of the token, sorted."""
+    accepted: tuple[str, ...]
+    """The scopes that allow the operation, sorted. A token needs one of them."""
 
     def __init__(
         self,
@@ -115,12 +116,12 @@ class ScopeError(LosantError):
 
 
 class IssuerMismatch(ScopeError):
-    """The token's `iss` claim names another host than the base URL; nothing was sent.
+    """The token's `iss` claim names another host than the base URL; nothing was sent."""
 
-    Attributes:
-        issuer: The host that issued the token.
-        host: The host of the base URL.
-    """
+    issuer: str
+    """The host that issued the token."""
+    host: str
+    """The host of the base URL."""
 
     def __init__(self, message: str, *, issuer: str = "", host: str = "") -> None:
         super().__init__(message)
@@ -151,12 +152,12 @@ class TokenExpired(LosantError):
 
 
 class TransportError(LosantError):
-    """There was no complete response.
+    """There was no complete response."""
 
-    Attributes:
-        operation: The operation, by its name in the API: `userApiToken.delete`.
-        ambiguous: Whether any attempt to send the request may have been carried out.
-    """
+    operation: str
+    """The operation, by its name in the API: `userApiToken.delete`."""
+    ambiguous: bool
+    """Whether any attempt to send the request may have been carried out."""
 
     def __init__(self, message: str, *, operation: str = "", ambiguous: bool = True) -> None:
         super().__init__(message)
@@ -186,22 +187,30 @@ class ResponseError(LosantError):
     """A response that cannot come from the API: a redirect, not JSON, too large or malformed.
 
     The API has changed, or another service responded, such as a proxy or a login page.
-
-    Attributes:
-        operation: The operation, by its name in the API: `userApiToken.delete`.
-        status_code: The HTTP status of the response.
-        path: The place of the problem in the response (`$.id`), if it has one.
-        ambiguous: Whether the API may have carried out the request.
-        token_id: The id of a token that was created although its secret is missing in the
-            response. The secret is lost, so delete the token.
-        headers: The headers of the response. Their names are not case-sensitive. Cookies and
-            credentials are left out, and a `Location` is cut after its host.
-        request_id: The id that the server or a proxy gave the request, or `None`. See
-            `RawResponse.request_id`.
-        is_too_large: Whether a smaller page of the list may be readable.
     """
 
-    is_too_large = False
+    operation: str
+    """The operation, by its name in the API: `userApiToken.delete`."""
+    status_code: int
+    """The HTTP status of the response."""
+    path: str | None
+    """The place of the problem in the response (`$.id`), if it has one."""
+    ambiguous: bool
+    """Whether the API may have carried out the request."""
+    token_id: str | None
+    """The id of a token that was created although its secret is missing in the response. The secret
+    is lost, so delete the token.
+    """
+    headers: Mapping[str, str]
+    """The headers of the response. Their names are not case-sensitive. Cookies and credentials are
+    left out, and a `Location` is cut after its host.
+    """
+    request_id: str | None
+    """The id that the server or a proxy gave the request, or `None`. See `RawResponse.request_id`.
+    """
+
+    is_too_large: bool = False
+    """Whether a smaller page of the list may be readable."""
 
     def __init__(
         self,
@@ -230,12 +239,14 @@ class IncompleteListing(LosantError):
 
     Take it again when fewer tokens are created and deleted. `iter` returns the tokens that it
     finds, without a proof.
-
-    Attributes:
-        operation: The operation that reads the list, by its name in the API: `userApiTokens.get`.
-        listed: The number of different tokens in the last listing.
-        problems: Why tokens may be missing, one phrase for each reason.
     """
+
+    operation: str
+    """The operation that reads the list, by its name in the API: `userApiTokens.get`."""
+    listed: int
+    """The number of different tokens in the last listing."""
+    problems: tuple[str, ...]
+    """Why tokens may be missing, one phrase for each reason."""
 
     def __init__(
         self, message: str, *, operation: str = "", listed: int = 0, problems: Iterable[str] = ()
@@ -257,22 +268,31 @@ class ResponseTooLarge(ResponseError):
 
 
 class StatusError(LosantError):
-    """A response with an error status.
+    """A response with an error status."""
 
-    Attributes:
-        status_code: The HTTP status.
-        type: The type of the error in the response (`NotFound`), or an empty string.
-        message: The message in the response, or an empty string.
-        operation: The operation, by its name in the API: `userApiToken.delete`.
-        details: The other members of the response, such as `validationErrors`.
-        retry_after: The value of `Retry-After` in seconds, or `None`.
-        is_from_api: Whether the response is the API's JSON error object, with the strings `type`
-            and `message`. If not, a proxy or another service may have responded. Such a 404 does
-            not prove that a token is gone.
-        headers: The headers of the response. Their names are not case-sensitive. Cookies and
-            credentials are left out, and a `Location` is cut after its host.
-        request_id: The id that the server or a proxy gave the request, or `None`. See
-            `RawResponse.request_id`.
+    status_code: int
+    """The HTTP status."""
+    type: str
+    """The type of the error in the response (`NotFound`), or an empty string."""
+    message: str
+    """The message in the response, or an empty string."""
+    operation: str
+    """The operation, by its name in the API: `userApiToken.delete`."""
+    details: dict[str, Any]
+    """The other members of the response, such as `validationErrors`."""
+    retry_after: float | None
+    """The value of `Retry-After` in seconds, or `None`."""
+    is_from_api: bool
+    """Whether the response is the API's JSON error object, with the strings `type` and `message`.
+    If not, a proxy or another service may have responded. Such a 404 does not prove that a token is
+    gone.
+    """
+    headers: Mapping[str, str]
+    """The headers of the response. Their names are not case-sensitive. Cookies and credentials are
+    left out, and a `Location` is cut after its host.
+    """
+    request_id: str | None
+    """The id that the server or a proxy gave the request, or `None`. See `RawResponse.request_id`.
     """
 
     def __init__(  # noqa: PLR0913 -- facts of the response, by keyword

@@ -26,7 +26,8 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import make_refnode
 
-from losant_tokens import RequestOptions
+import losant_tokens
+from losant_tokens import AsyncClient, Listing, OwnerTokens, RawClient, RequestOptions
 
 MODULES = (
     "losant_tokens",
@@ -150,7 +151,8 @@ def public_signature(method: Callable[..., object]) -> inspect.Signature:
             continue
         options = get_args(parameter.annotation)
         if parameter.kind is parameter.VAR_KEYWORD and options != (RequestOptions,):
-            hints = get_type_hints(options[0])
+            public = {one: getattr(losant_tokens, one) for one in losant_tokens.__all__}
+            hints = get_type_hints(options[0], localns=public)
             # The settings of a client are no options of a request, but share some names with them.
             is_request = hints.keys() >= RequestOptions.__annotations__.keys()
             common = RequestOptions.__annotations__ if is_request else {}
@@ -253,27 +255,42 @@ def skip_fields(
     app: Sphinx, what: str, name: str, _obj: object, _skip: object, _options: object
 ) -> bool | None:
     """Leave out the fields of a class, which the documentation of the class lists."""
-    if what != "class":
+    if what not in {"class", "exception"}:
         return None
     documented = app.env.temp_data
     module = importlib.import_module(documented.get("autodoc:module") or "losant_tokens")
     kind = getattr(module, documented.get("autodoc:class") or "", None)
-    has_fields = isinstance(kind, type) and (attrs.has(kind) or is_typeddict(kind))
-    return True if has_fields and name in field_docs(kind) else None
+    return True if has_fields(kind) and name in field_docs(kind) else None
+
+
+def has_fields(kind: object) -> bool:
+    """Return whether the fields of a class are listed in its documentation.
+
+    Those of a client have types without a public name.
+    """
+    return isinstance(kind, type) and (
+        attrs.has(kind)
+        or is_typeddict(kind)
+        or issubclass(kind, Exception)
+        or kind in {AsyncClient, Listing, OwnerTokens, RawClient}
+    )
 
 
 def list_documented_fields(
     _app: Sphinx, what: str, name: str, obj: Any, _options: object, lines: list[str]
 ) -> None:
     """Add the fields of a class with their docstrings, as a section of its docstring."""
-    if what != "class" or not (attrs.has(obj) or is_typeddict(obj)):
+    if what not in {"class", "exception"} or not has_fields(obj):
         return
     documented = {
-        field: text for field, text in field_docs(obj).items() if not field.startswith("_")
+        field: text
+        for field, text in field_docs(obj).items()
+        # An error has the attributes of its base class, which describes them.
+        if not field.startswith("_") and (what == "class" or field in inspect.get_annotations(obj))
     }
     if not documented:
         return
-    is_made = name in MADE_BY_THE_LIBRARY or is_typeddict(obj)
+    is_made = name in MADE_BY_THE_LIBRARY or not attrs.has(obj)
     heading = "Attributes:" if is_made else "Args:"
     entries = [f"    {field}: {' '.join(text.split())}" for field, text in documented.items()]
     if heading in lines:

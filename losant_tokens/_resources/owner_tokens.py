@@ -87,10 +87,10 @@ class OwnerTokens(Resource):
 
     Its methods do the same as those of the owner's own resources. Use it in code that works for
     all four kinds of owners.
-
-    Attributes:
-        owner: The owner of the tokens.
     """
+
+    owner: Owner
+    """The owner of the tokens."""
 
     def __init__(self, session: Session, owner: Owner) -> None:
         super().__init__(session)

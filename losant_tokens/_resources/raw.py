@@ -223,6 +223,39 @@ class RawClient:
     arguments, except `iter` and `snapshot`: a list has many responses.
     """
 
+    user_api_token: RawUserApiTokenResource
+    """One API token of the user."""
+    user_api_tokens: RawUserApiTokensResource
+    """The API tokens of the user."""
+    user_oauth_token: RawUserOauthTokenResource
+    """One OAuth token of the user."""
+    user_oauth_tokens: RawUserOauthTokensResource
+    """The OAuth tokens of the user."""
+    application_api_token: RawApplicationApiTokenResource
+    """One API token of an application."""
+    application_api_tokens: RawApplicationApiTokensResource
+    """The API tokens of an application."""
+    instance_api_token: RawInstanceApiTokenResource
+    """One API token of an instance."""
+    instance_api_tokens: RawInstanceApiTokensResource
+    """The API tokens of an instance."""
+    applications: RawApplicationsResource
+    """The applications that the user can see."""
+    instances: RawInstancesResource
+    """The instances that the user can see."""
+    orgs: RawOrgsResource
+    """The organizations of the user."""
+    audit_log: RawAuditLogResource
+    """One entry of the audit log of an organization."""
+    audit_logs: RawAuditLogsResource
+    """The audit log of an organization."""
+    instance_audit_log: RawInstanceAuditLogResource
+    """One entry of the audit log of an instance."""
+    instance_audit_logs: RawInstanceAuditLogsResource
+    """The audit log of an instance."""
+    auth: RawAuthResource
+    """Logging in."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self.user_api_token = RawUserApiTokenResource(user.UserApiTokenResource(session))

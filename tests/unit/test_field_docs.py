@@ -9,7 +9,7 @@ from typing import Any, is_typeddict
 import attrs
 import pytest
 
-from losant_tokens import _call_options, _client
+from losant_tokens import AsyncClient, _call_options, _client, errors
 
 MODULES = ("losant_tokens",)
 PATH = Path(__file__).parent.parent.parent / "docs" / "_extensions" / "field_docs.py"
@@ -68,6 +68,20 @@ def test_each_option_has_a_docstring() -> None:
         for kind in OPTIONS
         for name in fields_of(kind)
         if not field_docs(kind).get(name)
+    }
+    assert missing == set()
+
+
+def test_each_attribute_of_an_error_has_a_docstring() -> None:
+    """Each attribute of an error and of a client is declared with a docstring."""
+    classes = [errors.ScopeError, errors.IssuerMismatch, errors.TransportError, errors.StatusError]
+    classes += [errors.ResponseError, errors.IncompleteListing]
+    missing = {
+        f"{kind.__name__}.{name}"
+        for kind, instance in [(kind, kind("")) for kind in classes]
+        + [(AsyncClient, AsyncClient("t"))]
+        for name in vars(instance)
+        if not name.startswith("_") and name not in field_docs(kind)
     }
     assert missing == set()
 
