@@ -41,19 +41,31 @@ def _read_url(path: str) -> Secret:
     raise CommandError(problem, f"write the URL to it, or set {STORE_VARIABLE}")
 
 
-def run_with_fleet(work: Callable[[fleet.FleetClient], Awaitable[T]], options: StoreOptions) -> T:
+def run_with_fleet(
+    work: Callable[[fleet.FleetClient], Awaitable[T]],
+    options: StoreOptions,
+    *,
+    creates: bool = False,
+) -> T:
     """Run a coroutine function with an open client of the fleet.
 
     Args:
         work: The coroutine function.
         options: The store.
+        creates: Whether a store that was named, but does not exist, is created.
 
     Raises:
         CommandError: The extra is not installed.
+        UsageError: The named file of a store does not exist.
         KeyboardInterrupt: A signal stopped the work.
         LosantError: As the work raises it.
     """
     app = open_fleet(options)
+    if options.store is not None and not creates and app.path and not app.path.exists():
+        raise UsageError(
+            f"there is no store: {app.path} does not exist",
+            "a worker creates it: losant-tokens fleet work",
+        )
 
     async def run() -> T:
         async with app.client() as client:

@@ -67,6 +67,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "check it with a client of its API if you trust that": (
             "choose its API with --account or LOSANT_API_URL if you trust that"
         ),
+        "Fleet.store must be": "--store or LOSANT_TOKENS_FLEET must be",
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass --allow-unknown-scope as well",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -51,6 +52,11 @@ class FakeFleet(fleet.FleetClient):
         """Take the place of `Fleet`."""
         self.store = store
         return self
+
+    @property
+    def path(self) -> Path | None:
+        """Take the place of `Fleet.path`."""
+        return None if self.store is None or "://" in str(self.store) else Path(str(self.store))
 
     def client(self) -> Self:
         """Take the place of `Fleet.client`."""

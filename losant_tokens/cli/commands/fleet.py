@@ -90,7 +90,7 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
     with quiet_output(quiet):
         if wait:
             print_status("Waiting for a worker. Ctrl-C ends only the waiting.")
-        runs = _fleet.run_with_fleet(work, store)
+        runs = _fleet.run_with_fleet(work, store, creates=True)
         if json:
             write_output(as_json([_fleet_view.run_as_json(run) for run in runs]))
         elif wait:

@@ -522,6 +522,17 @@ def test_store(command: Command, fake: FakeFleet, tmp_path: Path) -> None:
     assert f"the file of --store {file} " in err
 
 
+def test_store_that_does_not_exist(command: Command, fake: FakeFleet, tmp_path: Path) -> None:
+    """A file that was named and does not exist is an error, except for the commands that start."""
+    path = tmp_path / "fleet.sqlite"
+    code, _, err = command("fleet", "runs", "--store", str(path))
+    assert (code, f"there is no store: {path} does not exist" in err) == (2, True)
+
+    assert command("fleet", "plan", "x", "--account", "a", "--store", str(path))[0] == 0
+    path.touch()
+    assert command("fleet", "runs", "--store", str(path))[0] == 0
+
+
 @pytest.mark.parametrize(
     ("store", "problem"),
     [
