@@ -451,6 +451,7 @@ class Runner:
         seen: jobs.LastSeen | None,
     ) -> jobs.ChunkResult:
         """Apply a chunk until it is complete. Wait while the lease is late."""
+        earlier: jobs.ChunkResult | None = None
         while True:
             failure: jobs.ChunkFailed | None = None
             try:
@@ -458,6 +459,7 @@ class Runner:
                     client,
                     chunk,
                     in_doubt=in_doubt,
+                    earlier=earlier,
                     may_change=self.may_change,
                     max_age=None,  # The approval had its own limit.
                     stop=job.stop,
@@ -476,7 +478,8 @@ class Runner:
                 raise _TroubleError(result.gave_up or "Some tokens have no known outcome.")
             if not isinstance(failure.__cause__, jobs.ChangeRefused):
                 raise failure
-            in_doubt = True
+            # The outcomes so far are known. Another worker may have changed other tokens meanwhile.
+            earlier, in_doubt = result, in_doubt or _before(client.server_time()) or True
             await self._wait_for_lease(job)
 
     async def _wait_for_lease(self, job: _Job) -> None:
