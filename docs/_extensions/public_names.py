@@ -36,6 +36,7 @@ MODULES = (
     "losant_tokens.errors",
     "losant_tokens.jobs",
     "losant_tokens.leaks",
+    "losant_tokens.fleet",
     "losant_tokens.notices",
     "losant_tokens.policy",
     "losant_tokens.sinks",

@@ -1,6 +1,7 @@
 """`FleetClient`: start runs, decide about them, and read their state. It does no work itself."""
 
 import hashlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
@@ -72,7 +73,7 @@ def start_run(store: "Store", account: str, cleanup: str, *, by: str, key: str |
 
 
 class FleetClient:
-    """A connection to the store of a fleet. `Fleet.client` returns it.
+    """A connection to the store of a fleet. `Fleet.client` returns one, too.
 
     Use it with `async with`, in any process that can reach the store. It needs neither the accounts
     nor the policy of the workers. Calls to the store run in threads.
@@ -80,11 +81,22 @@ class FleetClient:
     A decision is made once: the first one wins. If the same decision is made again, nothing happens
     and the run is returned as it is. If another one was made before, the call raises
     `DecisionRefused`.
+
+    Args:
+        store: The store, as for `Fleet`.
     """
 
-    def __init__(self, place: StoreUrl) -> None:
-        self._database = Database(place)
+    def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
+        self._database = Database(StoreUrl.of(store))
         self._opened: tuple[Store, EngineClient] | None = None
+
+    @classmethod
+    def at(cls, place: StoreUrl) -> Self:
+        """Return a client for a place. Only this package uses it."""
+        client = cls.__new__(cls)
+        client._database = Database(place)
+        client._opened = None
+        return client
 
     async def __aenter__(self) -> Self:
         await to_thread.run_sync(self._open)
