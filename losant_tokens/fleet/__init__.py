@@ -27,7 +27,7 @@ from losant_tokens.fleet._errors import (
     WorkerRefused,
 )
 from losant_tokens.fleet._fleet import Fleet
-from losant_tokens.fleet._lease import LeaseLost
+from losant_tokens.fleet._lease import Heartbeat, LeaseLost
 from losant_tokens.fleet._page import run_page, runs_page
 from losant_tokens.fleet._types import (
     FINAL_STATES,
@@ -54,6 +54,7 @@ __all__ = [
     "Fleet",
     "FleetClient",
     "FleetError",
+    "Heartbeat",
     "LeaseLost",
     "Phase",
     "PlanSummary",

@@ -90,14 +90,6 @@ class FleetClient:
         self._database = Database(StoreUrl.of(store))
         self._opened: tuple[Store, EngineClient] | None = None
 
-    @classmethod
-    def at(cls, place: StoreUrl) -> Self:
-        """Return a client for a place. Only this package uses it."""
-        client = cls.__new__(cls)
-        client._database = Database(place)
-        client._opened = None
-        return client
-
     async def __aenter__(self) -> Self:
         await to_thread.run_sync(self._open)
         return self
@@ -477,6 +469,13 @@ class FleetClient:
                 for token in jobs.ChunkResult.from_json(stored).results
             )
         return RunReport(run=states.as_of(run, datetime.now(UTC)), results=tuple(results))
+
+
+def client_of(place: StoreUrl) -> FleetClient:
+    """Return a client for a place that is known already."""
+    client = FleetClient.__new__(FleetClient)
+    client._database, client._opened = Database(place), None  # noqa: SLF001 -- a constructor
+    return client
 
 
 def _states(state: RunState | Iterable[RunState] | None, function: str) -> tuple[RunState, ...]:

@@ -12,7 +12,7 @@ from anyio import to_thread
 from losant_tokens._credential import read_credential
 from losant_tokens.accounts import Account
 from losant_tokens.errors import TokenUnavailable, ValidationError
-from losant_tokens.fleet._client import FleetClient
+from losant_tokens.fleet._client import client_of
 from losant_tokens.fleet._database import StoreUrl
 from losant_tokens.fleet._doctor_checks import (
     WATCHED_STATES,
@@ -63,7 +63,7 @@ async def diagnose(
 
 
 async def _ask_store(place: StoreUrl, facts: Facts) -> Facts:
-    async with FleetClient(place) as client:
+    async with client_of(place) as client:
         runs = [run async for run in client.runs(state=WATCHED_STATES)]
         pending = await client.pending()
         started = time.monotonic()

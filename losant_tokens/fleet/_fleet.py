@@ -15,7 +15,7 @@ from anyio import to_thread
 from losant_tokens import _validators as validators
 from losant_tokens import jobs
 from losant_tokens.accounts import Account
-from losant_tokens.fleet._client import FleetClient, start_run
+from losant_tokens.fleet._client import FleetClient, client_of, start_run
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._doctor_checks import Diagnosis
 from losant_tokens.fleet._errors import FleetError
@@ -85,7 +85,7 @@ class Fleet:
 
         The store is created if it does not exist.
         """
-        return FleetClient(self._place)
+        return client_of(self._place)
 
     async def diagnose(self) -> Diagnosis:
         """Return the problems of the fleet: dead workers, stuck runs, wrong clocks and more.

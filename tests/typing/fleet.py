@@ -56,6 +56,7 @@ async def check(app: fleet.Fleet) -> None:
     for worker in diagnosis.workers:
         assert_type(worker, fleet.Worker)
         assert_type(worker.state, fleet.WorkerState)
+        assert_type(worker.heartbeat, fleet.Heartbeat)
     async with app.client() as client:
         assert_type(await client.pending(), Mapping[str, int])
 
