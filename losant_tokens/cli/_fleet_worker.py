@@ -91,18 +91,21 @@ class Worker:
                 pages = serving(RunsApp(client, self.app.store), self.port)
                 url = await stack.enter_async_context(pages)
                 self._print(f"The page with the runs: {url}", {"page": url})
+            is_ready = anyio.Event()
             if self.until_idle:
                 group = await stack.enter_async_context(anyio.create_task_group())
-                group.start_soon(_stop_when_idle, self.app, scope)
+                group.start_soon(_stop_when_idle, self.app, is_ready, scope)
+
+            def ready(name: str) -> None:
+                is_ready.set()
+                self._print(f"Worker {name} is ready: {self.app.store}", {"worker": name})
+
             await self.app.work(
                 name=self.name,
                 concurrency=self.concurrency,
                 fleet_concurrency=self.fleet_concurrency,
-                on_ready=self._ready,
+                on_ready=ready,
             )
-
-    def _ready(self, name: str) -> None:
-        self._print(f"Worker {name} is ready: {self.app.store}", {"worker": name})
 
     def _log(self, record: logging.LogRecord) -> None:
         # The requests of a client are logged below this level.
@@ -121,8 +124,12 @@ class Worker:
             print_status(f"{time} {message}")
 
 
-async def _stop_when_idle(app: fleet.Fleet, scope: anyio.CancelScope) -> None:
+async def _stop_when_idle(
+    app: fleet.Fleet, is_ready: anyio.Event, scope: anyio.CancelScope
+) -> None:
     """Cancel a scope when no run needs a worker now."""
+    # The worker creates the tables of a new store, and an SQLite file has one writer at a time.
+    await is_ready.wait()
     async with app.client() as client:
         is_busy = True
         while is_busy:
