@@ -1,5 +1,6 @@
 """A client of a fleet without a worker, on SQLite."""
 
+import hashlib
 import pickle
 import re
 from collections.abc import AsyncIterator, Awaitable
@@ -9,18 +10,23 @@ from typing import Any
 
 import pytest
 
+from losant_tokens import Owner, jobs
 from losant_tokens.errors import ClientStateError, ValidationError
 from losant_tokens.fleet import (
     DecisionRefused,
     Fleet,
     FleetClient,
     FleetError,
+    PlanSummary,
     RunNotFound,
     StoreError,
     WorkerRefused,
 )
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._engine import Engine, EngineClient, translated
+from losant_tokens.fleet._records import Record
+from losant_tokens.fleet._states import Next
+from losant_tokens.jobs._plan.format import digest_of, header_json
 from tests.support.fleet_runs import NOW, run
 
 NAIVE = NOW.replace(tzinfo=None)
@@ -58,6 +64,39 @@ async def test_runs_without_a_worker(client: FleetClient) -> None:
         await client.run("zzz")
 
 
+async def test_waiting_run(client: FleetClient) -> None:
+    """A waiting plan can be rejected, and a document that was put in its place is refused."""
+    started = await client.plan("prod", "old-ci", by="ada")
+    header = jobs.Header(
+        created_at=NOW,
+        base_url="https://api.losant.com",
+        action="delete",
+        rule="expired",
+        counts={Owner.user(): jobs.Counts()},
+    )
+    other = empty_plan(header)
+    summary = PlanSummary(digest="sha256:" + "ab" * 32, selected=1)
+
+    def make_wait(record: Record) -> Next:
+        waiting = record.evolve(now=NOW, state="waiting", plan=summary)
+        return Next(record=waiting, stores=("apply", other))
+
+    client._store.change(started.id, make_wait)
+    with pytest.raises(FleetError, match="so the store was altered"):
+        await client.document(started.id)
+    rejected = await client.reject(started.id, by="ada")
+
+    assert rejected.state == "rejected"
+    assert await client.pending() == {}
+
+
+def empty_plan(header: jobs.Header) -> dict[str, Any]:
+    """Return a plan without tokens as JSON values."""
+    values = header_json(header)
+    digest = digest_of(values, hashlib.sha256().hexdigest())
+    return jobs.PlanDocument(header, (), digest, values).to_json()
+
+
 async def test_invalid_arguments(client: FleetClient) -> None:
     """An invalid argument is named, with its value."""
     calls: tuple[tuple[Awaitable[Any], str], ...] = (
@@ -77,8 +116,9 @@ async def test_invalid_arguments(client: FleetClient) -> None:
 async def test_not_open(tmp_path: Path) -> None:
     """A client that is not open says how to open it."""
     client = Fleet(tmp_path / "fleet.sqlite").client()
-    with pytest.raises(ClientStateError, match="Open it with `async with`"):
-        await client.run("a")
+    for call in (client.run("a"), client.pending()):
+        with pytest.raises(ClientStateError, match="Open it with `async with`"):
+            await call
     client._close()
 
 

@@ -9,7 +9,15 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from losant_tokens.fleet import FleetError, RunNotFound, RunState, StoreError
+from losant_tokens.fleet import (
+    Decision,
+    DecisionRefused,
+    FleetError,
+    RunNotFound,
+    RunState,
+    StoreError,
+    Work,
+)
 from losant_tokens.fleet import _states as states
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._records import Record
@@ -174,6 +182,36 @@ def test_change_at_the_same_time(store: Store) -> None:
 
     assert changed is not None
     assert (seen, changed.owner) == (["", "other"], "other+me")
+
+
+@pytest.mark.parametrize("first", ["restore", "sweep"])
+def test_restore_and_sweep_at_the_same_time(store: Store, first: str) -> None:
+    """Of a restore and a sweep at the same time, the first one wins, and the other does nothing."""
+    work = {"apply": Work(worker="w1", version="1", started_at=NOW)}
+    add(store, state="quarantined", phase="apply", work=work)
+    interrupted: list[str] = []
+
+    def restore(record: Record) -> Next:
+        if first == "sweep" and not interrupted:
+            interrupted.append("restore")
+            store.change("1f3a9c20", sweep)
+        return states.decide(record, Decision(kind="restore", by="ada", at=NOW))
+
+    def sweep(record: Record) -> Next | None:
+        if first == "restore" and not interrupted:
+            interrupted.append("sweep")
+            store.change("1f3a9c20", restore)
+        begun = states.begin(record, "sweep", 1, worker="w1", version="1", owner="me", now=NOW)
+        return None if begun is None else Next(record=begun)
+
+    if first == "sweep":
+        with pytest.raises(DecisionRefused, match="its sweep has begun"):
+            store.change("1f3a9c20", restore)
+    else:
+        assert store.change("1f3a9c20", sweep) is None
+
+    expected = {"sweep": "sweeping", "restore": "restoring"}[first]
+    assert store.find("1f3a9c20").record.run.state == expected
 
 
 def test_run_that_keeps_changing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
