@@ -24,7 +24,7 @@ import httpx
 
 from losant_tokens._client_token import Authorization, ClientToken
 from losant_tokens._models import Success
-from losant_tokens._open_client import OpenState
+from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._raw_response import RawResponse, request_id, safe_headers
 from losant_tokens._response import (
@@ -191,8 +191,7 @@ class Call:
                     break
                 self._report_retry(found, delay)
                 if not await self._sleep(delay):
-                    self.state.check_open()
-                    break
+                    raise closed_error()
                 found = await self._next_attempt(is_testing=mode.is_testing)
         except ClientStateError as closed:
             # A request may be reported as not sent only if it certainly did not arrive.
@@ -299,8 +298,7 @@ class Call:
             return self.failure if self.may_have_arrived else problem
         self.authorization = self.token.current
         self.authorization.endpoint.sign(self.request)
-        if (secret := self.authorization.credential.secret) is not None:
-            self.secrets.append(secret)
+        self.secrets.append(cast("Secret", self.authorization.credential.secret))
         return None
 
     async def _after_401(self, error: Unauthorized, sent_at: float) -> Any:

@@ -725,7 +725,8 @@ def _observers(
     Raises:
         ValidationError: A hook is not a plain function, or OpenTelemetry cannot be used.
     """
-    is_off = telemetry is False or (telemetry is None and "opentelemetry" not in sys.modules)
+    is_used = not sys.modules.keys().isdisjoint(("opentelemetry.trace", "opentelemetry.metrics"))
+    is_off = telemetry is False or (telemetry is None and not is_used)
     if is_off and hooks == (None, None, None):
         return None
     from losant_tokens._observers import observers_of  # noqa: PLC0415 -- few clients have any

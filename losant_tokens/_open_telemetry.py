@@ -12,7 +12,6 @@ the trace to the API.
 opentelemetry is imported when a client is created, and only if the application uses it already.
 """
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +59,14 @@ def telemetry_of(setting: object, url: httpx.URL) -> "Telemetry | None":
     """Return the observer for a setting of a client, or `None` if telemetry is off.
 
     Args:
-        setting: The setting. `None` means: on if the application has imported opentelemetry.
+        setting: The setting. `None` means that the application has imported opentelemetry.
         url: The base URL of the client.
 
     Raises:
         ValidationError: The setting has another type, or the extra is not installed.
     """
     if setting is None:
-        return Telemetry(OpenTelemetry(), url, is_automatic=True) if is_imported() else None
+        return Telemetry(OpenTelemetry(), url, is_automatic=True)
     if setting is False:
         return None
     config = OpenTelemetry() if setting is True else setting
@@ -84,11 +83,6 @@ def telemetry_of(setting: object, url: httpx.URL) -> "Telemetry | None":
         "AsyncClient.telemetry needs the package opentelemetry-api, which is not installed. Run "
         "pip install 'losant-tokens[otel]'"
     )
-
-
-def is_imported() -> bool:
-    """Return whether the application has imported opentelemetry."""
-    return "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
 
 
 class Telemetry:

@@ -18,7 +18,14 @@ import pytest
 import trio
 import trio.testing
 
-from losant_tokens import ApiTokenPost, AsyncClient, RetryPolicy, Secret, errors
+from losant_tokens import (
+    ApiTokenPost,
+    AsyncClient,
+    RetryPolicy,
+    Secret,
+    UserCredentials,
+    errors,
+)
 from tests.support.helpers import jwt
 from tests.support.servers import ID
 from tests.support.traceback_secrets import frames_that_hold
@@ -358,11 +365,29 @@ def test_logging_in_needs_no_token() -> None:
             return httpx.Response(401, json=REFUSAL)
 
         async with client_of(handle, vault) as client:
-            from losant_tokens import UserCredentials
-
             with pytest.raises(errors.Unauthorized):
                 await client.auth.authenticate_user(UserCredentials("a@b.c", "p4ssw0rd"))
         assert vault.calls == 0
+
+    anyio.run(main)
+
+
+def test_logging_in_while_the_token_changes() -> None:
+    """A retry of an operation without a token has no token either, even if that has changed."""
+
+    async def main() -> None:
+        attempts: list[bool] = []
+
+        async def handle(request: httpx.Request) -> httpx.Response:
+            attempts.append("authorization" in request.headers)
+            client.use_token("two")
+            raise httpx.ConnectError("no")
+
+        policy = RetryPolicy(attempts=2, base=0.001)
+        async with client_of(handle, "one", retry=policy) as client:
+            with pytest.raises(errors.ConnectFailed):
+                await client.auth.authenticate_user(UserCredentials("a@b.c", "p4ssw0rd"))
+        assert attempts == [False, False]
 
     anyio.run(main)
 
@@ -411,6 +436,22 @@ def test_a_source_without_a_better_token(run: Any) -> None:
         assert (vault.calls, len(api.seen)) == (2, 100)
 
     run(main)
+
+
+def test_a_401_that_arrives_late() -> None:
+    """A call that was sent before the source was asked uses that outcome, and asks nothing."""
+
+    async def main() -> None:
+        async def wait(number: int) -> None:
+            await anyio.sleep(number)
+
+        api, vault = Api(before_response=wait), Vault(["one"], delay=0.1)
+        async with client_of(api, vault) as client:
+            results = await get_all(client, 3)
+        assert {type(result) for result in results} == {errors.Unauthorized}
+        assert (vault.calls, len(api.seen)) == (2, 3)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 def test_a_source_that_fails_after_a_401(run: Any) -> None:

@@ -18,7 +18,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from losant_tokens import AsyncClient, OpenTelemetry, RetryPolicy, _operations, errors
-from losant_tokens._open_telemetry import is_imported
 from tests.support.servers import ID
 
 SECRET = "my-secret-bearer"
@@ -328,7 +327,6 @@ def test_an_application_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -
         if name.partition(".")[0] == "opentelemetry":
             monkeypatch.delitem(sys.modules, name)
     assert client_of()._session.observers is None
-    assert not is_imported()
     assert "opentelemetry" not in sys.modules
 
 

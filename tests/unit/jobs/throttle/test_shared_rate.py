@@ -243,6 +243,37 @@ def test_a_token_of_another_account_during_a_job(claims: dict[str, str]) -> None
     in_no_time(main)
 
 
+def test_unused_places_of_a_capped_job() -> None:
+    """Places that a job does not use are returned to its cap as well."""
+
+    async def main() -> None:
+        async with client_of(Limit(100)) as client, job_of(client, cap=1) as throttle:
+            began = anyio.current_time()
+            for _ in range(2):
+                async with throttle.acquire(5):
+                    pass
+            assert anyio.current_time() - began < 1
+
+    in_no_time(main)
+
+
+def test_a_worker_that_is_cancelled_before_its_turn() -> None:
+    """If a worker is cancelled while calls have their turn, the others get their places."""
+
+    async def main() -> None:
+        async with client_of(Limit(100)) as client, job_of(client) as throttle:
+            async with throttle.turn:
+                with anyio.move_on_after(1) as scope:
+                    async with throttle.acquire():
+                        raise AssertionError
+            assert scope.cancelled_caught
+            with anyio.fail_after(5):
+                async with throttle.acquire() as slot:
+                    assert slot.is_open
+
+    in_no_time(main)
+
+
 def test_a_client_that_is_not_open() -> None:
     """A client that is not open shares no rate."""
     client = client_of(Limit(1))
