@@ -1,7 +1,7 @@
 """Sessions that check the project. Run them all with `nox`, or one with `nox -s tests`.
 
-Plain `nox` leaves out `bench`, `contract`, `dependencies` and `mutation`, which take much longer,
-and `screenshots`, which changes files.
+Plain `nox` leaves out `bench`, `contract`, `dependencies`, `drill` and `mutation`, which take much
+longer, and `screenshots`, which changes files.
 
 With `--no-venv`, sessions run in the environment of nox itself, as `.ci/run` does with most of
 them. It must have the packages that they install otherwise.
@@ -190,9 +190,21 @@ def minimal(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run the demo, installed the way a user installs it."""
-    session.install(".[cli]")
+    """Run both demos, installed the way a user installs them."""
+    session.install(".[cli,fleet]")
     session.run("losant-tokens", "demo", *session.posargs)
+    session.run("losant-tokens", "fleet", "demo", *session.posargs)
+
+
+@nox.session
+def drill(session: nox.Session) -> None:
+    """Kill, stop and upgrade the workers of a fleet at random, for ten minutes by default.
+
+    PostgreSQL must be installed. `nox -s drill -- --minutes 60 --seed 7` chooses the duration and
+    the random numbers.
+    """
+    install(session, "--editable", ".[dev]")
+    session.run("python", "-m", "tests.support.random_drill", *session.posargs)
 
 
 # Modules that decide what happens to credentials, each with the tests that must notice a change to

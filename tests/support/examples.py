@@ -96,6 +96,10 @@ NOT_RUN: dict[str, str] = {
 """The examples of help texts that are not run, with the reason."""
 
 BLOCKS_NOT_RUN: dict[str, str] = {
+    "losant-tokens fleet demo": "test_fleet_demo.py runs it",
+    "losant-tokens fleet work --policy /etc/losant-tokens/policy.toml --name worker-1": (
+        "test_deployment.py runs it with a PostgreSQL server"
+    ),
     "losant-tokens audit --all-accounts": "test_audit.py runs it with a configuration file",
     "losant-tokens audit --fail-on high --ignore same-name": "it exits with 5 in the sandbox",
     "losant-tokens audit --policy policy.toml --fail-on critical": (
@@ -106,6 +110,8 @@ BLOCKS_NOT_RUN: dict[str, str] = {
     ),
     "python3 -m venv .venv && .venv/bin/pip install --quiet '.[cli]' && "
     ".venv/bin/losant-tokens demo": "it downloads packages; `nox -s demo` runs it",
+    "python3 -m venv .venv && .venv/bin/pip install --quiet '.[cli,fleet]' && "
+    ".venv/bin/losant-tokens fleet demo": "it downloads packages; `nox -s demo` runs it",
     "exec losant-tokens cleanup --expired --named 'ci-*' --max-changes 500 --yes --quiet \\": (
         "a script with a placeholder for the token; the block above it runs the same command"
     ),
