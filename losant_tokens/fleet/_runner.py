@@ -295,6 +295,14 @@ class Runner:
         verdict = await job.unless_stopped(decide_or_ask(run, cleanup.approval))
         if verdict.kind == "wait":
             logger.info("Run %s waits for a person: %s", run.id, verdict.reason)
+            if not cleanup.approval.is_manual:
+                leave = partial(
+                    states.left_to_people,
+                    digest=run.plan.digest,
+                    reason=verdict.reason,
+                    now=self.now(),
+                )
+                await self._stored(self.store.change, job.run_id, leave)
             return
         decision = Decision(kind=verdict.kind, by=verdict.by, at=self.now(), reason=verdict.reason)
         try:

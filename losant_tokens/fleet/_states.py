@@ -352,6 +352,20 @@ def awaits_rules(record: Record, phase: Phase, attempt: int) -> bool:
     )
 
 
+def left_to_people(record: Record, digest: str, reason: str, *, now: datetime) -> Next | None:
+    """Return a run whose plan the rules of the policy leave to a person; `None` if it has changed.
+
+    Args:
+        record: The run.
+        digest: The digest of the plan that the rules were asked about.
+        reason: Why the rules did not decide.
+        now: The time.
+    """
+    if record.run.state != "waiting" or record.run.plan.digest != digest:
+        return None
+    return Next(record=record.evolve(now=now, reason=f"A person must decide: {reason}"))
+
+
 def refused(record: Record, reason: str, *, now: datetime) -> Next:
     """Return a run whose plan a guard refused."""
     changed = _finished(record, {}, now).evolve(now=now, state="refused", reason=reason)

@@ -170,7 +170,8 @@ class Run:
         work: The work of each phase that began.
         sweep_due_at: When the deactivated tokens are to be deleted; `None` if they are not.
         phase: The phase in which the run is, or in which it stopped.
-        reason: Why the run was refused, failed or waits for a retry; empty if there is no reason.
+        reason: Why the run was refused, failed or waits for a retry, or why a rule of the policy
+            did not approve it; empty if there is no reason.
         retry_at: When a worker tries again after a failure; `None` if none will.
     """
 

@@ -618,6 +618,35 @@ async def test_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fleet.tasks[0].phase == "apply"
 
 
+async def test_rules_that_do_not_decide(fleet: Fleet) -> None:
+    """A run that a rule does not approve says why, until a person decides."""
+    fleet.change_policy(approval=policy.Approval(auto_below=2))
+    fleet.start()
+    waiting = await fleet.drain()
+    fleet.decide("approve")
+    await fleet.one()
+
+    assert waiting.state == "waiting"
+    assert waiting.reason == "A person must decide: it has 4 changes, and the limit is 2"
+    assert (fleet.run.state, fleet.run.reason) == ("quarantined", "")
+
+
+async def test_person_before_a_webhook(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a person decides before a webhook fails, the run keeps no reason of the webhook."""
+
+    async def ask(*_: object) -> Verdict:
+        fleet.decide("approve")
+        return Verdict(kind="wait", reason="no response")
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    fleet.change_policy(approval=policy.Approval(auto_below=2))
+    fleet.start()
+    await fleet.one()
+    await fleet.one()
+
+    assert (fleet.run.state, fleet.run.reason) == ("approved", "")
+
+
 async def test_person_before_the_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a person decides while a webhook is asked, that decision counts."""
 
