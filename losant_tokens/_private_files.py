@@ -94,6 +94,19 @@ def open_private(path: Path, flags: int) -> int:
     return _checked(os.open(path, flags & ~os.O_CREAT), path, own=True)
 
 
+def check_private(path: Path) -> None:
+    """Check that a path is a regular file of the user, without opening it.
+
+    Raises:
+        UnfitFileError: The path is something else, or the file belongs to another user.
+        OSError: The file does not exist.
+    """
+    found = path.lstat()
+    _check_regular(found, path)
+    if not is_own(found):
+        raise UnfitFileError("it belongs to another user", path)
+
+
 def _checked(descriptor: int, path: str | os.PathLike[str], *, own: bool) -> int:
     """Return the descriptor of an open file, or close it if the file must not be used."""
     try:

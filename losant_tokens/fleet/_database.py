@@ -6,15 +6,16 @@ password. They are not chained, because the frames of the original error hold th
 """
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from attrs import frozen
 
-from losant_tokens._private_files import expanded, make_private, open_private, reason
+from losant_tokens._private_files import check_private, expanded, reason
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet._errors import FleetError, StoreError
@@ -27,6 +28,10 @@ VARIABLE: Final = "LOSANT_TOKENS_FLEET"
 
 SCHEMA: Final = "losant_fleet"
 """The schema of the tables of this package in PostgreSQL. SQLite has no schemas."""
+
+_PRIVATE: Final = 0o600
+_TABLES: Final = frozenset({"fleet_runs", "fleet_version", "dbos_migrations"})
+"""Tables by which a store is recognized. Each may be the first that is created."""
 
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _BUSY_TIMEOUT: Final = 30_000  # milliseconds, as the engine has for its own connections
@@ -139,7 +144,7 @@ class Database:
         except ImportError:
             raise FleetError(_MISSING) from None
         if self.place.path is not None:
-            self._create_file(self.place.path)
+            _prepare(self.place.path)
         self._engine = _sqlite(self.place) if self.is_sqlite else _postgresql(self.place)
 
     def close(self) -> None:
@@ -239,20 +244,6 @@ class Database:
                 connection.execute(sa.text(f"create schema if not exists {SCHEMA}"))
             metadata.create_all(connection)
 
-    def _create_file(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
-            try:
-                make_private(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            problem = reason(error)
-        else:
-            return
-        raise StoreError(f"The store {path} cannot be used: {problem}. Choose another file.")
-
     def _problem(self, error: Exception) -> str:
         """Return what happened, without the statement, its values and the password."""
         original = getattr(error, "orig", None) or error
@@ -268,6 +259,41 @@ class Database:
             else "Check that the database runs, and that its URL, user and password are right."
         )
         return f"The store {self.place.name} cannot be used: {text}. {advice}"
+
+
+def _prepare(path: Path) -> None:
+    """Create an SQLite file, or check that an existing one is a store, and make it private.
+
+    A file that is something else is not changed, not even its mode. An existing file is opened by
+    SQLite only: to close another descriptor would drop the locks that SQLite has on it in this
+    process (https://www.sqlite.org/howtocorrupt.html, 2.2).
+
+    Raises:
+        StoreError: The file cannot be used.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE))
+        check_private(path)
+        if problem := _file_problem(path):
+            raise StoreError(f"The store {path} cannot be used: {problem}. Choose another file.")
+        path.chmod(_PRIVATE)
+    except OSError as error:
+        found = reason(error)
+    else:
+        return
+    raise StoreError(f"The store {path} cannot be used: {found}. Choose another file.")
+
+
+def _file_problem(path: Path) -> str:
+    """Return why a file is not the store of a fleet; an empty string if it is, or is empty."""
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            names = {name for (name,) in connection.execute("select name from sqlite_master")}
+        except sqlite3.DatabaseError as error:
+            return str(error)
+    return "" if not names or names & _TABLES else "it is the database of another program"
 
 
 def raise_unchained(error: Exception) -> NoReturn:

@@ -1,6 +1,8 @@
 """The place of a store, and its database."""
 
 import builtins
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from losant_tokens import fleet
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet import Fleet, FleetError, StoreError
 from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet._store import metadata
 
 URL = "postgresql://ada:hunter2@db:5433/fleet?sslmode=require"
 
@@ -66,6 +69,46 @@ def test_unusable_file(tmp_path: Path) -> None:
     for path, problem in ((tmp_path, "it is a folder"), (tmp_path / "file" / "a", "")):
         with pytest.raises(StoreError, match=f"The store {path} cannot be used: {problem}"):
             Database(StoreUrl.of(path)).open()
+
+
+def test_file_of_another_program(tmp_path: Path) -> None:
+    """A file that is no store is refused and not changed, not even its mode."""
+    text, other, link = tmp_path / "text", tmp_path / "other.sqlite", tmp_path / "link"
+    text.write_text("no database, but a text of some length")
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("create table cookies (name)")
+    link.symlink_to(other)
+    for path, problem in (
+        (text, "file is not a database"),
+        (other, "it is the database of another program"),
+        (link, "it is a symbolic link"),
+    ):
+        path.chmod(0o644)
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=f"{path} cannot be used: {problem}"):
+            Database(StoreUrl.of(path)).open()
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (before, 0o644)
+
+
+def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of another user is refused."""
+    (tmp_path / "a").touch()
+    monkeypatch.setattr("losant_tokens._private_files.is_own", lambda _: False)
+    with pytest.raises(StoreError, match="it belongs to another user"):
+        Database(StoreUrl.of(tmp_path / "a")).open()
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    """An empty file becomes a private store, and so does an existing store of any mode."""
+    path = tmp_path / "a"
+    for _ in range(2):
+        path.touch()
+        path.chmod(0o644)
+        database = Database(StoreUrl.of(path))
+        database.open()
+        database.create_tables(metadata)
+        database.close()
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_password_in_an_error() -> None:
