@@ -288,9 +288,9 @@ class Policy:
         names = [one.name for one in self.cleanups]
         if name not in names:
             close = get_close_matches(name, names, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names) or 'none'}"
-            )
+            hint = f"its clean-ups are {', '.join(names)}" if names else "it has none"
+            if close:
+                hint = f"did you mean {close[0]!r}?"
             raise ValidationError(f"{self.file} has no clean-up {name!r}: {hint}")
         return self.cleanups[names.index(name)]
 

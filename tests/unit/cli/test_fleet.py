@@ -289,6 +289,22 @@ def test_show_as_json(command: Command, fake: FakeFleet) -> None:
     assert found["work"]["apply"]["outcomes"] == {"done": 11, "changed": 1, "failed": 0}
 
 
+def test_reference_of_the_json(command: Command, fake: FakeFleet) -> None:
+    """The reference names each member of the JSON of runs and of the report."""
+    fake.results["7b0c11aa"] = (
+        RunResult(phase="apply", owner=Owner.user(), id="5" * 24, name="a", outcome=None),
+    )
+    page = Path(__file__).parents[3] / "docs" / "reference" / "command.md"
+    section = page.read_text(encoding="utf-8").partition("\n## JSON of runs\n")[2]
+    run_ = json.loads(command("fleet", "show", "7b0c", "--tokens", "--json")[1])
+    report = json.loads(command("fleet", "report", "--json")[1])
+    work = run_["work"]["apply"]
+
+    parts = (run_, run_["plan"], run_["decisions"][0], work, run_["tokens"][0])
+    for part in (*parts, report, report["total"]):
+        assert [name for name in part if f"`{name}`" not in section] == []
+
+
 def test_tokens(command: Command, fake: FakeFleet) -> None:
     """--tokens shows the outcome for each token."""
     result = RunResult(

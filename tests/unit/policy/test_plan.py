@@ -299,7 +299,7 @@ def test_unknown_cleanups(tmp_path: Path) -> None:
     loaded = load_policy(tmp_path, CI)
     with pytest.raises(ValidationError, match="no clean-up 'old-c': did you mean 'old-ci'"):
         loaded.cleanup("old-c")
-    with pytest.raises(ValidationError, match="no clean-up 'x': it has old-ci"):
+    with pytest.raises(ValidationError, match="no clean-up 'x': its clean-ups are old-ci"):
         loaded.cleanup("x")
 
 
