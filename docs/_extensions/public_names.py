@@ -109,6 +109,30 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.testing.Serving",
     }
 )
+"""Classes that users create, whose fields are arguments in the first place."""
+WITH_ARGUMENTS = frozenset(
+    {
+        "losant_tokens.ApiTokenPatch",
+        "losant_tokens.ApiTokenPost",
+        "losant_tokens.AuditLogActor",
+        "losant_tokens.AuditLogFilter",
+        "losant_tokens.AuditLogRequest",
+        "losant_tokens.AuditLogTarget",
+        "losant_tokens.OauthRequest",
+        "losant_tokens.OpenTelemetry",
+        "losant_tokens.RetryPolicy",
+        "losant_tokens.UserCredentials",
+        "losant_tokens.UserOauthTokenPatch",
+        "losant_tokens.UserOauthTokenPost",
+        "losant_tokens.notices.NoticeLedger",
+        "losant_tokens.policy.WarningLedger",
+        "losant_tokens.sinks.CommandSink",
+        "losant_tokens.sinks.FileSink",
+        "losant_tokens.sinks.SlackSink",
+        "losant_tokens.sinks.StdoutSink",
+        "losant_tokens.sinks.WebhookSink",
+    }
+)
 """Public types to show in place of private ones."""
 SHOWN_AS = {
     "HttpxPool": "~httpx.AsyncBaseTransport",
@@ -291,8 +315,7 @@ def list_documented_fields(
     }
     if not documented:
         return
-    is_made = name in MADE_BY_THE_LIBRARY or not attrs.has(obj)
-    heading = "Attributes:" if is_made else "Args:"
+    heading = "Args:" if name in WITH_ARGUMENTS else "Attributes:"
     entries = [f"    {field}: {' '.join(text.split())}" for field, text in documented.items()]
     if heading in lines:
         place = lines.index(heading) + 1

@@ -20,17 +20,14 @@ Restart = Callable[[], Awaitable[None]]
 
 @attrs.frozen(kw_only=True)
 class ListingResult:
-    """The result of listing the tokens of an owner.
-
-    Attributes:
-        listed: The number of different tokens in the last listing.
-        is_complete: Whether it is certain that no token is missing.
-        problems: Why tokens may be missing, one phrase for each reason.
-    """
+    """The result of listing the tokens of an owner."""
 
     listed: int
+    """The number of different tokens in the last listing."""
     is_complete: bool
+    """Whether it is certain that no token is missing."""
     problems: tuple[str, ...] = ()
+    """Why tokens may be missing, one phrase for each reason."""
 
 
 async def list_all(

@@ -72,24 +72,22 @@ def _owners(values: Iterable[Owner]) -> tuple[Owner, ...]:
 
 @frozen(kw_only=True)
 class Account:
-    """An account in the configuration file, without its token.
-
-    Attributes:
-        name: Its name: letters, digits, "-" and "_".
-        token: Where its token comes from.
-        base_url: The address of the API. The token is sent nowhere else.
-        owners: The owners of tokens that commands use by default.
-        discover: The lists that name further owners: `applications`, `applications:ORG_ID` and
-            `instances`. `discover_owners` reads them.
-        audit_logs: The audit logs that show the use of tokens: `org:ID` and `instance:ID`.
-    """
+    """An account in the configuration file, without its token."""
 
     name: str = field(converter=check_name)
+    """Its name: letters, digits, "-" and "_"."""
     token: TokenSource
+    """Where its token comes from."""
     base_url: str = field(default=API_URL, converter=check_base_url)
+    """The address of the API. The token is sent nowhere else."""
     owners: tuple[Owner, ...] = field(default=(Owner.user(),), converter=_owners)
+    """The owners of tokens that commands use by default."""
     discover: tuple[str, ...] = field(default=(), converter=_lists)
+    """The lists that name further owners: `applications`, `applications:ORG_ID` and `instances`.
+    `discover_owners` reads them.
+    """
     audit_logs: tuple[str, ...] = field(default=(), converter=_audit_logs)
+    """The audit logs that show the use of tokens: `org:ID` and `instance:ID`."""
 
     async def read_token(self) -> Secret:
         """Return the token, from the place that the configuration file names.

@@ -91,16 +91,13 @@ def _expanded(path: str | os.PathLike[str]) -> Path:
 
 @frozen(eq=False)
 class Config(Mapping[str, Account]):
-    """The accounts of a configuration file by their names, in the order of the file.
-
-    Attributes:
-        path: The file.
-        default_account: The name of the account that the command uses if none is named, or `None`.
-    """
+    """The accounts of a configuration file by their names, in the order of the file."""
 
     path: Path
+    """The file."""
     _accounts: Mapping[str, Account] = field(factory=dict)
     default_account: str | None = None
+    """The name of the account that the command uses if none is named, or `None`."""
 
     def __getitem__(self, name: str) -> Account:
         return self._accounts[name]

@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class DiscoveredOwners:
-    """The owners that lists of the API name. Iterating over it returns the owners.
-
-    Attributes:
-        owners: The owners, without duplicates.
-        names: The display names of owners that have one.
-        problems: Why a list is not complete, by the list: the token may not read it, the request
-            failed, or the list changed while it was read. Owners may be missing if there is one.
-    """
+    """The owners that lists of the API name. Iterating over it returns the owners."""
 
     owners: tuple[Owner, ...] = ()
+    """The owners, without duplicates."""
     names: Mapping[Owner, str] = field(factory=dict)
+    """The display names of owners that have one."""
     problems: Mapping[str, str] = field(factory=dict)
+    """Why a list is not complete, by the list: the token may not read it, the request failed, or
+    the list changed while it was read. Owners may be missing if there is one.
+    """
 
     def __iter__(self) -> Iterator[Owner]:
         return iter(self.owners)

@@ -26,13 +26,10 @@ _TOKEN_VARIABLES = ("LOSANT_API_TOKEN", "LOSANT_API_TOKEN_FILE")
 
 @frozen
 class EnvironmentToken:
-    """A token in an environment variable.
-
-    Attributes:
-        name: The name of the variable.
-    """
+    """A token in an environment variable."""
 
     name: str
+    """The name of the variable."""
 
     def __str__(self) -> str:
         return f"env {self.name}"
@@ -50,13 +47,10 @@ class EnvironmentToken:
 
 @frozen
 class FileToken:
-    """A token in a private file, which `read_token_file` reads.
-
-    Attributes:
-        path: The file.
-    """
+    """A token in a private file, which `read_token_file` reads."""
 
     path: str
+    """The file."""
 
     def __str__(self) -> str:
         return f"file {self.path}"
@@ -76,12 +70,10 @@ class CommandToken:
 
     The command runs without a shell and without standard input. Its environment is that of this
     process without `LOSANT_API_TOKEN` and `LOSANT_API_TOKEN_FILE`. It is killed after 60 seconds.
-
-    Attributes:
-        arguments: The program and its arguments.
     """
 
     arguments: tuple[str, ...] = field(converter=validators.as_tuple)
+    """The program and its arguments."""
 
     def __str__(self) -> str:
         return f"command {self.arguments[0]}"
@@ -140,15 +132,12 @@ class CommandToken:
 
 @frozen
 class KeyringToken:
-    """A token in the keyring of the system, which needs the extra `[keyring]`.
-
-    Attributes:
-        service: The service of the entry.
-        username: The user name of the entry.
-    """
+    """A token in the keyring of the system, which needs the extra `[keyring]`."""
 
     service: str
+    """The service of the entry."""
     username: str
+    """The user name of the entry."""
 
     def __str__(self) -> str:
         return f"keyring {self.service}, {self.username}"

@@ -40,24 +40,22 @@ def _as_names(names: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """An account to audit.
-
-    Attributes:
-        name: The name of the account.
-        client: The client of the account. One that is not open yet is opened for the audit, and
-            closed at its end. One that is open stays open.
-        owners: The owners of the tokens: one or several.
-        discover: The lists that name more owners, as for `losant_tokens.accounts.discover_owners`.
-        audit_logs: The audit logs that show which tokens are in use: `org:ID` and `instance:ID`.
-    """
+    """An account to audit."""
 
     name: str
+    """The name of the account."""
     client: AbstractAsyncContextManager[AsyncClient] = attrs.field(repr=False)
+    """The client of the account. One that is not open yet is opened for the audit, and closed at
+    its end. One that is open stays open.
+    """
     owners: tuple[Owner, ...] = attrs.field(
         converter=_as_owners, validator=validators.tuple_of(validators.instance_of(Owner))
     )
+    """The owners of the tokens: one or several."""
     discover: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
+    """The lists that name more owners, as for `losant_tokens.accounts.discover_owners`."""
     audit_logs: tuple[str, ...] = attrs.field(default=(), converter=_as_names)
+    """The audit logs that show which tokens are in use: `org:ID` and `instance:ID`."""
 
     @classmethod
     def for_account(cls, account: accounts.Account | str) -> Self:
@@ -82,19 +80,16 @@ class Target:
 
 @attrs.frozen(kw_only=True)
 class AuditProgress:
-    """The progress of an audit.
-
-    Attributes:
-        accounts: The number of accounts.
-        finished: The number of accounts that are finished, audited or not.
-        tokens: The number of tokens so far.
-        findings: The number of findings so far.
-    """
+    """The progress of an audit."""
 
     accounts: int
+    """The number of accounts."""
     finished: int = 0
+    """The number of accounts that are finished, audited or not."""
     tokens: int = 0
+    """The number of tokens so far."""
     findings: int = 0
+    """The number of findings so far."""
 
 
 async def run(  # noqa: PLR0913 -- settings, all by keyword

@@ -31,33 +31,28 @@ _MAX_LENGTH = 60  # characters of a scope; a published one is shorter
 
 @frozen(kw_only=True)
 class AuditContext:
-    """Everything but the token that its findings depend on.
-
-    Attributes:
-        account: The name of the account.
-        owner: The owner of the token.
-        now: The time to compare dates with, with a time zone.
-        last_seen: When the audit logs last showed each token changing something, by token id in
-            lower case.
-        changed_by: Who last changed each token, as the audit logs show it, by token id in lower
-            case.
-        logs_read_since: The time since which audit logs were read; `None` if none was.
-        quarantines: The quarantines of the account.
-        stale_after: How long a token must not have been updated or seen for `not-seen`.
-        rules: The rules to check. Default: all of `RULES`.
-        policy: The rules for tokens of the policy, by the ids of its rules among `rules`.
-    """
+    """Everything but the token that its findings depend on."""
 
     account: str
+    """The name of the account."""
     owner: Owner
+    """The owner of the token."""
     now: datetime
+    """The time to compare dates with, with a time zone."""
     last_seen: Mapping[str, datetime] = field(factory=dict, hash=False)
+    """When the audit logs last showed each token changing something, by token id in lower case."""
     changed_by: Mapping[str, str] = field(factory=dict, hash=False)
+    """Who last changed each token, as the audit logs show it, by token id in lower case."""
     logs_read_since: datetime | None = None
+    """The time since which audit logs were read; `None` if none was."""
     quarantines: Sequence[Quarantine] = ()
+    """The quarantines of the account."""
     stale_after: timedelta = STALE_AFTER
+    """How long a token must not have been updated or seen for `not-seen`."""
     rules: Sequence[AuditRule] = field(factory=lambda: RULES)
+    """The rules to check. Default: all of `RULES`."""
     policy: Mapping[str, Rule] = field(factory=dict, hash=False)
+    """The rules for tokens of the policy, by the ids of its rules among `rules`."""
 
     def seen(self, token: Token) -> datetime | None:
         """Return when an audit log last showed a token changing something; `None` if none did.

@@ -34,47 +34,42 @@ _FACTS: Mapping[str, str] = MappingProxyType(
 
 @frozen(kw_only=True)
 class Difference:
-    """A token that differs between two audits.
-
-    Attributes:
-        kind: `new`, `gone` or `changed`.
-        token: The token in the new audit, or in the old one if it is gone.
-        new_findings: The findings that only the new audit has.
-        gone_findings: The findings that only the old audit has.
-        changed_findings: The findings with another severity, as the new audit has them. Other
-            changes of a finding follow from `facts`, or from other tokens.
-        facts: The facts that changed, by their names on the wire: the old and the new value.
-        by: Who created, changed or deleted the token; `None` if the audits do not say it.
-        worse_findings: Those of `changed_findings` that became more severe.
-    """
+    """A token that differs between two audits."""
 
     kind: Kind
+    """`new`, `gone` or `changed`."""
     token: AuditedToken
+    """The token in the new audit, or in the old one if it is gone."""
     new_findings: tuple[Finding, ...] = ()
+    """The findings that only the new audit has."""
     gone_findings: tuple[Finding, ...] = ()
+    """The findings that only the old audit has."""
     changed_findings: tuple[Finding, ...] = ()
+    """The findings with another severity, as the new audit has them. Other changes of a finding
+    follow from `facts`, or from other tokens.
+    """
     facts: Mapping[str, tuple[object, object]] = field(factory=dict, hash=False)
+    """The facts that changed, by their names on the wire: the old and the new value."""
     by: str | None = None
+    """Who created, changed or deleted the token; `None` if the audits do not say it."""
     worse_findings: tuple[Finding, ...] = ()
+    """Those of `changed_findings` that became more severe."""
 
 
 @frozen(kw_only=True)
 class AuditDiff:
-    """The differences between two audits.
-
-    Attributes:
-        old: The old audit.
-        new: The new audit.
-        changes: The tokens that differ: new ones, then changed ones, then those that are gone.
-        same: The number of tokens that do not differ.
-        not_compared: The accounts and owners that only one of the audits listed completely.
-    """
+    """The differences between two audits."""
 
     old: Snapshot
+    """The old audit."""
     new: Snapshot
+    """The new audit."""
     changes: tuple[Difference, ...]
+    """The tokens that differ: new ones, then changed ones, then those that are gone."""
     same: int
+    """The number of tokens that do not differ."""
     not_compared: tuple[tuple[str, str], ...] = ()
+    """The accounts and owners that only one of the audits listed completely."""
 
     @property
     def worst_new(self) -> Severity | None:

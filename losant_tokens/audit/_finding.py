@@ -14,58 +14,52 @@ Evidence = Mapping[str, str | int]
 
 @frozen(kw_only=True)
 class AuditedToken:
-    """The facts about a token in an audit. It never has the secret.
-
-    Attributes:
-        account: The name of the account.
-        owner: The owner.
-        id: The id.
-        name: The name.
-        status: The status: `active`, `inactive`, or another one; `None` if it is unknown.
-        scope: The scopes.
-        creation_date: The time of creation; `None` if it is unknown.
-        last_updated: The time of the last change; `None` if it is unknown.
-        expiration_date: The time of expiration; `None` if it never expires, or if it is unknown.
-        creator_id: The id of the user or token that created the token; `None` if it is unknown.
-        creator_name: The name of the creator; `None` if it is unknown.
-        description: The description; `None` if there is none.
-        last_seen: When an audit log last showed the token changing something; `None` if none did.
-        changed_by: Who last changed the token, as an audit log showed it; `None` if none did.
-    """
+    """The facts about a token in an audit. It never has the secret."""
 
     account: str
+    """The name of the account."""
     owner: Owner
+    """The owner."""
     id: str
+    """The id."""
     name: str
+    """The name."""
     status: str | None = None
+    """The status: `active`, `inactive`, or another one; `None` if it is unknown."""
     scope: tuple[str, ...] = ()
+    """The scopes."""
     creation_date: datetime | None = None
+    """The time of creation; `None` if it is unknown."""
     last_updated: datetime | None = None
+    """The time of the last change; `None` if it is unknown."""
     expiration_date: datetime | None = None
+    """The time of expiration; `None` if it never expires, or if it is unknown."""
     creator_id: str | None = None
+    """The id of the user or token that created the token; `None` if it is unknown."""
     creator_name: str | None = None
+    """The name of the creator; `None` if it is unknown."""
     description: str | None = None
+    """The description; `None` if there is none."""
     last_seen: datetime | None = None
+    """When an audit log last showed the token changing something; `None` if none did."""
     changed_by: str | None = None
+    """Who last changed the token, as an audit log showed it; `None` if none did."""
 
 
 @frozen(kw_only=True)
 class Finding:
-    """One finding about one token.
-
-    Attributes:
-        rule: The id of the rule: `never-expires`, or `policy/NAME` for a rule of a policy.
-        severity: How severe it is.
-        message: The finding as a sentence. It may contain scopes, which the API sent.
-        token: The facts about the token.
-        evidence: The values that the finding follows from.
-    """
+    """One finding about one token."""
 
     rule: str
+    """The id of the rule: `never-expires`, or `policy/NAME` for a rule of a policy."""
     severity: Severity
+    """How severe it is."""
     message: str
+    """The finding as a sentence. It may contain scopes, which the API sent."""
     token: AuditedToken
+    """The facts about the token."""
     evidence: Evidence = field(factory=dict, hash=False)
+    """The values that the finding follows from."""
 
     @property
     def owner(self) -> Owner:
@@ -89,15 +83,12 @@ class Finding:
 
 @frozen
 class TokenFindings:
-    """A token with its findings, the most severe first.
-
-    Attributes:
-        token: The facts about the token.
-        findings: The findings; empty if there are none.
-    """
+    """A token with its findings, the most severe first."""
 
     token: AuditedToken
+    """The facts about the token."""
     findings: tuple[Finding, ...]
+    """The findings; empty if there are none."""
 
     @property
     def severity(self) -> Severity | None:

@@ -19,45 +19,38 @@ Format = Literal["json", "csv", "sarif", "prometheus"]
 
 @attrs.frozen(kw_only=True)
 class AuditedOwner:
-    """An owner in an audit.
-
-    Attributes:
-        owner: The owner.
-        tokens: The number of tokens.
-        problem: Why the tokens could not be listed; `None` if they were.
-        incomplete: Why tokens may be missing, one phrase for each reason.
-    """
+    """An owner in an audit."""
 
     owner: Owner
+    """The owner."""
     tokens: int = 0
+    """The number of tokens."""
     problem: str | None = None
+    """Why the tokens could not be listed; `None` if they were."""
     incomplete: tuple[str, ...] = ()
+    """Why tokens may be missing, one phrase for each reason."""
 
 
 @attrs.frozen(kw_only=True)
 class AuditedAccount:
-    """An account in an audit.
-
-    Attributes:
-        name: The name.
-        base_url: The base URL of the API; `None` if the account could not be used at all.
-        owners: The owners, with their results.
-        problem: Why the account, or a part of it, was not audited; `None` if all of it was.
-        audit_logs: The audit logs that were read.
-        audit_log_problem: Why the audit logs could not be read; `None` if they were.
-        audit_log_gaps: Why the audit logs may not show all changes, one sentence for each reason.
-        deleted_by: Who deleted tokens, as the audit logs show it, by the id of the token in lower
-            case.
-    """
+    """An account in an audit."""
 
     name: str
+    """The name."""
     base_url: str | None = None
+    """The base URL of the API; `None` if the account could not be used at all."""
     owners: tuple[AuditedOwner, ...] = ()
+    """The owners, with their results."""
     problem: str | None = None
+    """Why the account, or a part of it, was not audited; `None` if all of it was."""
     audit_logs: tuple[str, ...] = ()
+    """The audit logs that were read."""
     audit_log_problem: str | None = None
+    """Why the audit logs could not be read; `None` if they were."""
     audit_log_gaps: tuple[str, ...] = ()
+    """Why the audit logs may not show all changes, one sentence for each reason."""
     deleted_by: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
+    """Who deleted tokens, as the audit logs show it, by the id of the token in lower case."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -78,17 +71,14 @@ class AuditedAccount:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Audit:
-    """An audit. Close it, because its tokens are in a temporary file, or use a `with` block.
-
-    Attributes:
-        created_at: When it was made.
-        accounts: The accounts, with their results.
-        rules: The rules that were checked.
-    """
+    """An audit. Close it, because its tokens are in a temporary file, or use a `with` block."""
 
     created_at: datetime
+    """When it was made."""
     accounts: tuple[AuditedAccount, ...]
+    """The accounts, with their results."""
     rules: tuple[AuditRule, ...] = attrs.field(repr=False)
+    """The rules that were checked."""
     _store: Store = attrs.field(repr=False)
 
     def __enter__(self) -> Self:

@@ -17,20 +17,18 @@ MANY = 3
 
 @frozen(kw_only=True)
 class AuditRule:
-    """A rule of an audit.
-
-    Attributes:
-        id: The id, which never changes: `never-expires`. The rules of a policy have ids such as
-            `policy/no-admins`.
-        severity: How severe a finding is.
-        title: The finding as a phrase about the token; for a rule of a policy, its message.
-        help: What to do about it, as a sentence.
-    """
+    """A rule of an audit."""
 
     id: str
+    """The id, which never changes: `never-expires`. The rules of a policy have ids such as
+    `policy/no-admins`.
+    """
     severity: Severity
+    """How severe a finding is."""
     title: str
+    """The finding as a phrase about the token; for a rule of a policy, its message."""
     help: str
+    """What to do about it, as a sentence."""
 
     @property
     def summary(self) -> str:

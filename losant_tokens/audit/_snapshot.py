@@ -29,22 +29,20 @@ class AuditFileError(LosantError):
 
 @frozen(kw_only=True, eq=False)
 class Snapshot:
-    """An audit that was read from a file.
-
-    Attributes:
-        path: The file.
-        created_at: When the audit was made.
-        audited: The accounts and owners whose tokens were listed completely.
-        tokens: The tokens with their findings, by the base URL and the id in lower case, because
-            two APIs can have the same id.
-        deleted_by: Who deleted tokens, by the same key, as audit logs showed it.
-    """
+    """An audit that was read from a file."""
 
     path: Path
+    """The file."""
     created_at: datetime
+    """When the audit was made."""
     audited: frozenset[tuple[str, str]] = field(repr=False)
+    """The accounts and owners whose tokens were listed completely."""
     tokens: Mapping[tuple[str, str], TokenFindings] = field(repr=False)
+    """The tokens with their findings, by the base URL and the id in lower case, because two APIs
+    can have the same id.
+    """
     deleted_by: Mapping[tuple[str, str], str] = field(factory=dict, repr=False)
+    """Who deleted tokens, by the same key, as audit logs showed it."""
 
 
 def read(path: str | os.PathLike[str]) -> Snapshot:

@@ -19,20 +19,18 @@ Kind = Literal["flag", "duration", "globs"]
 
 @frozen(kw_only=True)
 class Predicate:
-    """A condition for tokens that an option or a line of a policy file sets.
-
-    Attributes:
-        name: The name: `older_than`.
-        kind: The kind of its value. `flag`: it is set or not. `duration`: a duration.
-            `globs`: patterns; a token must match one of them.
-        summary: The condition in one line, for references.
-        excludes: Whether the tokens that match are left out, whatever the other conditions are.
-    """
+    """A condition for tokens that an option or a line of a policy file sets."""
 
     name: str
+    """The name: `older_than`."""
     kind: Kind
+    """The kind of its value. `flag`: it is set or not. `duration`: a duration. `globs`: patterns; a
+    token must match one of them.
+    """
     summary: str
+    """The condition in one line, for references."""
     excludes: bool = False
+    """Whether the tokens that match are left out, whatever the other conditions are."""
     _make: Callable[..., Rule] = field(repr=False)
 
     def rule(self, value: Any) -> Rule:

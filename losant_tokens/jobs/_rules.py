@@ -26,17 +26,14 @@ Match = bool | None
 
 @frozen(eq=False)
 class Pattern:
-    """A part of a rule that matches by a pattern. A plan reports patterns without a match.
-
-    Attributes:
-        call: The call of the rule, for messages: `named('ci-*')`.
-        matches: Returns whether a token matches the pattern.
-        excludes: Whether the rule leaves out the tokens that match, as in `~named("prod-*")`.
-    """
+    """A part of a rule that matches by a pattern. A plan reports patterns without a match."""
 
     call: str
+    """The call of the rule, for messages: `named('ci-*')`."""
     matches: Callable[[Token], Match]
+    """Returns whether a token matches the pattern."""
     excludes: bool = False
+    """Whether the rule leaves out the tokens that match, as in `~named("prod-*")`."""
 
     def inverted(self) -> "Pattern":
         """Return the same part of the opposite rule."""
@@ -49,19 +46,17 @@ class Rule:
 
     A rule has no truth value: `expired() and named("ci-*")` would silently be `named("ci-*")`
     alone, because Python's `and`, `or`, `not` and `if` cannot be redefined. They raise `TypeError`.
-
-    Attributes:
-        description: The rule as a phrase, as a plan shows it: `expired and named 'ci-*'`.
-        uses_time: Whether the result depends on the time.
-        patterns: The parts that match by a pattern.
     """
 
     description: str
+    """The rule as a phrase, as a plan shows it: `expired and named 'ci-*'`."""
     _match: Callable[[Token, datetime], Match] = field(repr=False)
     _explain: Callable[[Token, datetime], str] = field(repr=False)
     _has_or: bool = field(default=False, repr=False)
     uses_time: bool = field(default=False, repr=False, kw_only=True)
+    """Whether the result depends on the time."""
     patterns: tuple[Pattern, ...] = field(default=(), repr=False, kw_only=True)
+    """The parts that match by a pattern."""
 
     def matches(self, token: Token, now: datetime) -> Match:
         """Return whether the token has the property; `None` if that is unknown.

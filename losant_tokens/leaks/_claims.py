@@ -21,27 +21,26 @@ class Claims:
 
     The claims of a forged or changed secret may say anything. They are true if the API accepts
     the secret.
-
-    Attributes:
-        fingerprint: The first digits of the SHA-256 of the secret. They identify it in a ticket,
-            and do not reveal it.
-        issuer: The host that issued the token, or `None` if no claim names one.
-        scopes: The scopes, or `None` if no claim lists them.
-        issued_at: When it was issued, to the second, or `None`.
-        expires_at: When it expires, to the second, or `None`.
-        oauth: Whether it is an OAuth token.
-        ids: The ids in the claims. One of them may be the token's own id.
-        is_cut_off: Whether the signature is too short or too long, so the secret is not complete.
     """
 
     fingerprint: str
+    """The first digits of the SHA-256 of the secret. They identify it in a ticket, and do not
+    reveal it.
+    """
     issuer: str | None = None
+    """The host that issued the token, or `None` if no claim names one."""
     scopes: frozenset[str] | None = None
+    """The scopes, or `None` if no claim lists them."""
     issued_at: datetime | None = None
+    """When it was issued, to the second, or `None`."""
     expires_at: datetime | None = None
+    """When it expires, to the second, or `None`."""
     oauth: bool = False
+    """Whether it is an OAuth token."""
     ids: frozenset[str] = frozenset()
+    """The ids in the claims. One of them may be the token's own id."""
     is_cut_off: bool = False
+    """Whether the signature is too short or too long, so the secret is not complete."""
 
     @property
     def can_create_tokens(self) -> bool | None:

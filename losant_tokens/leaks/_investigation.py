@@ -48,49 +48,40 @@ _LISTS: Mapping[str, Operation[Any]] = MappingProxyType(
 
 @frozen(kw_only=True)
 class Check:
-    """Whether the API accepts a secret.
-
-    Attributes:
-        state: `works`, `dead`, or `unknown` if the API did not say.
-        reason: Why, as a sentence without a full stop.
-    """
+    """Whether the API accepts a secret."""
 
     state: State
+    """`works`, `dead`, or `unknown` if the API did not say."""
     reason: str
+    """Why, as a sentence without a full stop."""
 
 
 @frozen(kw_only=True)
 class Investigation:
-    """The result of `investigate`: the facts about a leaked secret.
-
-    Attributes:
-        claims: What it says about itself.
-        check: Whether the API accepts it.
-        match: Which token it belongs to.
-        created: The tokens that this token created, and those that these created.
-        not_listed: The owners whose tokens could not be listed completely, with the reason.
-        now: The time of the investigation, by the server's clock if it is known.
-    """
+    """The result of `investigate`: the facts about a leaked secret."""
 
     claims: Claims
+    """What it says about itself."""
     check: Check
+    """Whether the API accepts it."""
     match: Match = field(factory=Match)
+    """Which token it belongs to."""
     created: tuple[OwnedToken, ...] = ()
+    """The tokens that this token created, and those that these created."""
     not_listed: Mapping[Owner, str] = field(factory=dict)
+    """The owners whose tokens could not be listed completely, with the reason."""
     now: datetime = field(factory=lambda: datetime.now(UTC))
+    """The time of the investigation, by the server's clock if it is known."""
 
 
 @frozen(kw_only=True)
 class CreatedTokens:
-    """The tokens that a token created.
-
-    Attributes:
-        tokens: The tokens, and those that these created in turn, the oldest first.
-        not_listed: The owners whose tokens could not be listed completely, with the reason.
-    """
+    """The tokens that a token created."""
 
     tokens: tuple[OwnedToken, ...] = ()
+    """The tokens, and those that these created in turn, the oldest first."""
     not_listed: Mapping[Owner, str] = field(factory=dict)
+    """The owners whose tokens could not be listed completely, with the reason."""
 
 
 async def check_secret(claims: Claims, secret_client: AsyncClient) -> Check:

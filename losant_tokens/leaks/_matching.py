@@ -19,31 +19,26 @@ _TOLERANCE = timedelta(seconds=3)
 
 @frozen(kw_only=True)
 class OwnedToken:
-    """A token from a list.
-
-    Attributes:
-        owner: The owner of the list. `user` and `oauth` are the user of the credential.
-        token: The token, without its secret.
-        via: The credentials that list it.
-    """
+    """A token from a list."""
 
     owner: Owner
+    """The owner of the list. `user` and `oauth` are the user of the credential."""
     token: ApiToken | UserOauthToken
+    """The token, without its secret."""
     via: frozenset[Via] = frozenset({"operator"})
+    """The credentials that list it."""
 
 
 @frozen(kw_only=True)
 class Match:
-    """Which token a secret belongs to.
-
-    Attributes:
-        candidates: The tokens that it may belong to.
-        by: `id` if a claim is the token's id, `times` if the issue and the expiration match its
-            dates, or `None` if no list has such a token.
-    """
+    """Which token a secret belongs to."""
 
     candidates: tuple[OwnedToken, ...] = ()
+    """The tokens that it may belong to."""
     by: Literal["id", "times"] | None = None
+    """`id` if a claim is the token's id, `times` if the issue and the expiration match its dates,
+    or `None` if no list has such a token.
+    """
 
     @property
     def token(self) -> OwnedToken | None:

@@ -33,31 +33,28 @@ _EXPIRED = timedelta(0)
 
 @frozen(kw_only=True)
 class ExpiringToken:
-    """A token that expires soon, or expired lately.
-
-    Attributes:
-        account: A name for the account, to show; perhaps empty.
-        base_url: The base URL of the API.
-        owner: The owner of the token.
-        token_id: The id of the token.
-        name: The name of the token.
-        expires_at: When the token expires or expired.
-        remaining: How long that is after the server's time; negative if the token has expired.
-        threshold: The shortest span that the token expires within; 0 if it has expired.
-        creator: The name of its creator, or the id, or `None`.
-        last_seen: When it last changed something, by audit logs; `None` if that is not known.
-    """
+    """A token that expires soon, or expired lately."""
 
     account: str = ""
+    """A name for the account, to show; perhaps empty."""
     base_url: str
+    """The base URL of the API."""
     owner: Owner
+    """The owner of the token."""
     token_id: str
+    """The id of the token."""
     name: str
+    """The name of the token."""
     expires_at: datetime
+    """When the token expires or expired."""
     remaining: timedelta
+    """How long that is after the server's time; negative if the token has expired."""
     threshold: timedelta
+    """The shortest span that the token expires within; 0 if it has expired."""
     creator: str | None = None
+    """The name of its creator, or the id, or `None`."""
     last_seen: datetime | None = None
+    """When it last changed something, by audit logs; `None` if that is not known."""
 
     @property
     def has_expired(self) -> bool:

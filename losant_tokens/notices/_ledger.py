@@ -41,14 +41,12 @@ class NoticeLedger:
 
     Use one ledger for each receiver. Records of tokens that expired more than 60 days ago are
     dropped, so that the file does not grow forever.
-
-    Args:
-        path: The file. It is created with the first record, and so is its folder. A file beside it,
-            with `.lock` at the end of its name, keeps two processes from delivering the same
-            notice.
     """
 
     path: Path = field(converter=Path)
+    """The file. It is created with the first record, and so is its folder. A file beside it, with
+    `.lock` at the end of its name, keeps two processes from delivering the same notice.
+    """
 
     @asynccontextmanager
     async def locked(self, patience: float = 60.0) -> AsyncIterator[None]:

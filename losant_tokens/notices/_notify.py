@@ -15,20 +15,18 @@ from losant_tokens.sinks._deliveries import check_sink
 
 @frozen
 class Notification:
-    """The result of `notify`.
-
-    Attributes:
-        message: The message that was delivered; `None` if there was nothing to report.
-        tokens: The tokens that it names, the first to expire first.
-        reported_before: The number of tokens that were left out, because they had been reported.
-        left_out: The number of tokens that it counts, but does not name. They were not recorded, so
-            the message of the next run names them.
-    """
+    """The result of `notify`."""
 
     message: Message | None
+    """The message that was delivered; `None` if there was nothing to report."""
     tokens: tuple[ExpiringToken, ...]
+    """The tokens that it names, the first to expire first."""
     reported_before: int
+    """The number of tokens that were left out, because they had been reported."""
     left_out: int = 0
+    """The number of tokens that it counts, but does not name. They were not recorded, so the
+    message of the next run names them.
+    """
 
 
 async def notify(

@@ -10,20 +10,20 @@ class Approval:
     """Who decides whether a plan of a clean-up is applied. By default, a person does.
 
     A fleet reads it. The command `apply` does not, because its user decides.
-
-    Attributes:
-        auto_below: Approve a plan with fewer changes than this; `None` to approve none.
-        webhook: The URL of a webhook that decides; `None` if there is none. It is a secret, so it
-            is not shown.
-        webhook_env: The environment variable that holds the URL instead; `None` if there is none.
-        secret_env: The environment variable that holds the secret with which requests to the
-            webhook are signed; `None` to sign none.
     """
 
     auto_below: int | None = None
+    """Approve a plan with fewer changes than this; `None` to approve none."""
     webhook: Secret | None = field(default=None, repr=False)
+    """The URL of a webhook that decides; `None` if there is none. It is a secret, so it is not
+    shown.
+    """
     webhook_env: str | None = None
+    """The environment variable that holds the URL instead; `None` if there is none."""
     secret_env: str | None = None
+    """The environment variable that holds the secret with which requests to the webhook are signed;
+    `None` to sign none.
+    """
 
     @property
     def asks_webhook(self) -> bool:

@@ -18,17 +18,14 @@ class WarningError(LosantError):
 
 @frozen
 class Mistake:
-    """One mistake in a policy file.
-
-    Attributes:
-        path: The place in the file: `cleanups[2].select.older_than`. Empty for the whole file.
-        message: What is wrong, and what to write instead.
-        line: The number of the line, from 1; `None` if it is unknown.
-    """
+    """One mistake in a policy file."""
 
     path: str
+    """The place in the file: `cleanups[2].select.older_than`. Empty for the whole file."""
     message: str
+    """What is wrong, and what to write instead."""
     line: int | None = None
+    """The number of the line, from 1; `None` if it is unknown."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message

@@ -17,15 +17,12 @@ from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, PolicyTest,
 
 @frozen(kw_only=True)
 class PolicyTestResult:
-    """The result of a test of a policy.
-
-    Attributes:
-        test: The test.
-        matched: The names of the rules and clean-ups that match its token.
-    """
+    """The result of a test of a policy."""
 
     test: PolicyTest
+    """The test."""
     matched: tuple[str, ...]
+    """The names of the rules and clean-ups that match its token."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -45,18 +42,16 @@ class PolicyTestResult:
 
 @define(kw_only=True)
 class EntryMatches:
-    """The tokens that match a rule or a clean-up.
-
-    Attributes:
-        entry: The rule or clean-up.
-        tokens: The tokens that match.
-        unknown: The number of tokens for which it is unknown whether they match, because they lack
-            a member that the selection needs. They are not selected.
-    """
+    """The tokens that match a rule or a clean-up."""
 
     entry: PolicyRule | Cleanup
+    """The rule or clean-up."""
     tokens: list[Token] = field(factory=list)
+    """The tokens that match."""
     unknown: int = 0
+    """The number of tokens for which it is unknown whether they match, because they lack a member
+    that the selection needs. They are not selected.
+    """
 
     @property
     def exceeds_max_changes(self) -> bool:

@@ -22,18 +22,16 @@ _MATCHES_EVERY_NAME = re.compile(r"\?*\*[*?]*")
 
 @frozen(kw_only=True)
 class Selection:
-    """The tokens that an entry of a policy selects.
-
-    Attributes:
-        conditions: The conditions, which must all hold: `{"older_than": timedelta(days=90)}`.
-        any: Tables of conditions, one of which must hold. Empty if there are none.
-        exclude: The table `not`: tokens that match all of its conditions are left out. Empty if
-            there is none.
-    """
+    """The tokens that an entry of a policy selects."""
 
     conditions: Conditions = field(factory=dict, hash=False)
+    """The conditions, which must all hold: `{"older_than": timedelta(days=90)}`."""
     any: tuple[Conditions, ...] = field(default=(), hash=False)
+    """Tables of conditions, one of which must hold. Empty if there are none."""
     exclude: Conditions = field(factory=dict, hash=False)
+    """The table `not`: tokens that match all of its conditions are left out. Empty if there is
+    none.
+    """
     _rule: jobs.Rule = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

@@ -30,19 +30,16 @@ _SAMPLE_ID = "0" * 24
 
 @frozen(kw_only=True)
 class PolicyRule:
-    """A rule of a policy: which tokens are a problem.
-
-    Attributes:
-        name: The name, which is unique among the rules.
-        select: The tokens that the rule is about.
-        severity: How serious it is.
-        message: What is wrong with these tokens, for people.
-    """
+    """A rule of a policy: which tokens are a problem."""
 
     name: str
+    """The name, which is unique among the rules."""
     select: Selection
+    """The tokens that the rule is about."""
     severity: Severity
+    """How serious it is."""
     message: str
+    """What is wrong with these tokens, for people."""
 
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""
@@ -60,64 +57,62 @@ class PolicyRule:
 
 @frozen(kw_only=True)
 class Step:
-    """A step of a clean-up.
-
-    Attributes:
-        action: `warn`, `deactivate` or `delete`.
-        after: How long after the step before; zero for the first step.
-    """
+    """A step of a clean-up."""
 
     action: StepAction
+    """`warn`, `deactivate` or `delete`."""
     after: timedelta = timedelta(0)
+    """How long after the step before; zero for the first step."""
 
 
 @frozen(kw_only=True)
 class Cleanup:
-    """A clean-up of a policy: which tokens to change, and the guards of its plans.
-
-    Attributes:
-        name: The name, which is unique among the clean-ups.
-        select: The tokens to change.
-        action: `deactivate` or `delete`; `None` if there are steps.
-        steps: The steps of a ladder, such as warn, deactivate and delete; empty if there is one
-            action.
-        protect: Ids and name patterns of tokens that are never touched.
-        max_changes: The maximum number of tokens of one plan.
-        grace: How long deactivated tokens wait before they may be deleted; `None` for no grace
-            period. In a ladder, it is the wait of the step `delete`.
-        protect_seen: How long ago a token may have changed something, according to an audit log, to
-            be never touched; `None` if the file does not say it.
-        allow_majority: Whether more than half of an owner's tokens may be selected.
-        allow_unmatched: Whether a pattern that protects or excludes may match no token.
-        allow_seen: Whether a plan may do without audit logs, or protect tokens for less than the
-            default span of 90 days.
-        schedule: When to run the clean-up: `hourly`, `daily`, `weekly`, `monthly` or a cron
-            expression of five fields; `None` if the file does not say it.
-        time_zone: The time zone of the schedule. By default, UTC.
-        approval: Who decides whether a plan of a fleet is applied. By default, a person does.
-        approve_within: How long after a plan a fleet may still apply it. By default, 7 days.
-        accounts: Names and name patterns of the accounts of a fleet that the clean-up applies to.
-            By default, all.
-        reference: The name and the digest of the file, which plans record.
-    """
+    """A clean-up of a policy: which tokens to change, and the guards of its plans."""
 
     name: str
+    """The name, which is unique among the clean-ups."""
     select: Selection
+    """The tokens to change."""
     max_changes: int
+    """The maximum number of tokens of one plan."""
     action: Action | None = None
+    """`deactivate` or `delete`; `None` if there are steps."""
     steps: tuple[Step, ...] = ()
+    """The steps of a ladder, such as warn, deactivate and delete; empty if there is one action."""
     protect: tuple[str, ...] = ()
+    """Ids and name patterns of tokens that are never touched."""
     grace: timedelta | None = None
+    """How long deactivated tokens wait before they may be deleted; `None` for no grace period. In a
+    ladder, it is the wait of the step `delete`.
+    """
     protect_seen: timedelta | None = None
+    """How long ago a token may have changed something, according to an audit log, to be never
+    touched; `None` if the file does not say it.
+    """
     allow_majority: bool = False
+    """Whether more than half of an owner's tokens may be selected."""
     allow_unmatched: bool = False
+    """Whether a pattern that protects or excludes may match no token."""
     allow_seen: bool = False
+    """Whether a plan may do without audit logs, or protect tokens for less than the default span of
+    90 days.
+    """
     schedule: Schedule | None = None
+    """When to run the clean-up: `hourly`, `daily`, `weekly`, `monthly` or a cron expression of five
+    fields; `None` if the file does not say it.
+    """
     time_zone: TimeZone = "UTC"
+    """The time zone of the schedule. By default, UTC."""
     approval: Approval = MANUAL
+    """Who decides whether a plan of a fleet is applied. By default, a person does."""
     approve_within: timedelta = APPROVE_WITHIN
+    """How long after a plan a fleet may still apply it. By default, 7 days."""
     accounts: tuple[str, ...] = ALL_ACCOUNTS
+    """Names and name patterns of the accounts of a fleet that the clean-up applies to. By default,
+    all.
+    """
     reference: jobs.PolicyReference | None = None
+    """The name and the digest of the file, which plans record."""
     _protected: PatternSet = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -187,27 +182,24 @@ class Cleanup:
 
 @frozen(kw_only=True)
 class SampleToken:
-    """The token of a test. Its dates are relative to the time of the test.
-
-    Attributes:
-        name: The name.
-        status: The status.
-        scope: The scopes.
-        creator: The name of the creator.
-        created: How long ago it was created.
-        updated: How long ago it was last updated. By default, it never was since its creation.
-        expires: In how long it expires.
-        expired: How long ago it expired. Without this and `expires`, it never expires.
-    """
+    """The token of a test. Its dates are relative to the time of the test."""
 
     name: str
+    """The name."""
     status: Status = "active"
+    """The status."""
     scope: tuple[str, ...] = ()
+    """The scopes."""
     creator: str | None = None
+    """The name of the creator."""
     created: timedelta = timedelta(0)
+    """How long ago it was created."""
     updated: timedelta | None = None
+    """How long ago it was last updated. By default, it never was since its creation."""
     expires: timedelta | None = None
+    """In how long it expires."""
     expired: timedelta | None = None
+    """How long ago it expired. Without this and `expires`, it never expires."""
 
     def at(self, now: datetime) -> ApiToken:
         """Return the token as it is at a time.
@@ -234,36 +226,30 @@ class SampleToken:
 
 @frozen(kw_only=True)
 class PolicyTest:
-    """A test of a policy: a token, and the rules and clean-ups that must match it.
-
-    Attributes:
-        name: The name, which is unique among the tests.
-        token: The token.
-        expect: The names of the rules and clean-ups that match it, and no others.
-    """
+    """A test of a policy: a token, and the rules and clean-ups that must match it."""
 
     name: str
+    """The name, which is unique among the tests."""
     token: SampleToken
+    """The token."""
     expect: tuple[str, ...]
+    """The names of the rules and clean-ups that match it, and no others."""
 
 
 @frozen(kw_only=True)
 class Policy:
-    """A policy file.
-
-    Attributes:
-        file: The file.
-        digest: The SHA-256 of the file: `sha256:...`.
-        rules: The rules, in the order of the file.
-        cleanups: The clean-ups, in the order of the file.
-        tests: The tests, in the order of the file.
-    """
+    """A policy file."""
 
     file: str
+    """The file."""
     digest: str
+    """The SHA-256 of the file: `sha256:...`."""
     rules: tuple[PolicyRule, ...] = ()
+    """The rules, in the order of the file."""
     cleanups: tuple[Cleanup, ...] = ()
+    """The clean-ups, in the order of the file."""
     tests: tuple[PolicyTest, ...] = ()
+    """The tests, in the order of the file."""
 
     def matching(self, token: Token, now: datetime) -> tuple[str, ...]:
         """Return the names of the rules and clean-ups that match a token, in their order.

@@ -24,39 +24,32 @@ _KEPT = timedelta(days=730)
 
 @frozen
 class WarnedToken:
-    """A token that a ladder warns about.
-
-    Attributes:
-        owner: The owner.
-        id: The id.
-        name: The name.
-        creator: The name of the creator, or the id; `None` if it is unknown.
-        reason: Why the clean-up selects the token, as a phrase.
-        last_updated: The time of the last change; `None` if it is unknown.
-    """
+    """A token that a ladder warns about."""
 
     owner: Owner
+    """The owner."""
     id: str
+    """The id."""
     name: str
+    """The name."""
     creator: str | None
+    """The name of the creator, or the id; `None` if it is unknown."""
     reason: str
+    """Why the clean-up selects the token, as a phrase."""
     last_updated: datetime | None = None
+    """The time of the last change; `None` if it is unknown."""
 
 
 @frozen
 class WarningRecord:
-    """The record that a token was warned about.
-
-    Attributes:
-        at: When the message was delivered.
-        promised: The earliest time of the deactivation, according to the message.
-        last_updated: The time of the last change of the token, as it was then; `None` if it was
-            unknown.
-    """
+    """The record that a token was warned about."""
 
     at: datetime
+    """When the message was delivered."""
     promised: datetime
+    """The earliest time of the deactivation, according to the message."""
     last_updated: datetime | None
+    """The time of the last change of the token, as it was then; `None` if it was unknown."""
 
     def is_about(self, token: Token | WarnedToken) -> bool:
         """Return whether a token has not been changed since the warning.
@@ -78,14 +71,12 @@ class WarningRecord:
 
 @frozen
 class WarningLedger:
-    """A private file that records which tokens were warned about, and when.
-
-    Args:
-        path: The file. It is created with the first record, and so is its folder. A file beside it,
-            with `.lock` at the end of its name, keeps two processes from warning at the same time.
-    """
+    """A private file that records which tokens were warned about, and when."""
 
     path: Path = field(converter=Path)
+    """The file. It is created with the first record, and so is its folder. A file beside it, with
+    `.lock` at the end of its name, keeps two processes from warning at the same time.
+    """
 
     def warned(self, cleanup: Cleanup) -> dict[str, WarningRecord]:
         """Return the tokens of a clean-up that were warned about, by their ids.

@@ -32,20 +32,18 @@ MAX_SHOWN = 500
 
 @frozen
 class WarningResult:
-    """The result of `warn`.
-
-    Attributes:
-        message: The message that was delivered; `None` if no token was new.
-        tokens: The tokens that it names.
-        warned_before: The number of selected tokens that were warned about before.
-        left_out: The number of tokens that it counts, but does not name. They were not recorded, so
-            the message of the next run names them.
-    """
+    """The result of `warn`."""
 
     message: Message | None
+    """The message that was delivered; `None` if no token was new."""
     tokens: tuple[WarnedToken, ...]
+    """The tokens that it names."""
     warned_before: int
+    """The number of selected tokens that were warned about before."""
     left_out: int = 0
+    """The number of tokens that it counts, but does not name. They were not recorded, so the
+    message of the next run names them.
+    """
 
 
 async def warn(

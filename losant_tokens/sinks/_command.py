@@ -115,22 +115,22 @@ class CommandSink:
     it takes too long, or the delivery is cancelled, it is killed with all processes that it
     started.
 
-    Args:
-        command: The program and its arguments; a string is split as a POSIX shell would.
-        timeout: The maximum duration in seconds. Default: 60.
-        format: `text` for the secret or the text alone, `json` for one line of JSON with all facts.
-            Default: `text`.
-        secrets: Other secrets, such as the token in use. They are kept out of the environment of
-            the command and out of error messages.
-
     Raises:
         ValidationError: An argument is not valid.
     """
 
     command: tuple[str, ...] = field(converter=_arguments, validator=_check_arguments)
+    """The program and its arguments; a string is split as a POSIX shell would."""
     timeout: float = field(default=60.0, kw_only=True, validator=validators.positive_number)
+    """The maximum duration in seconds. Default: 60."""
     format: Format = field(default="text", kw_only=True, validator=check_format)
+    """`text` for the secret or the text alone, `json` for one line of JSON with all facts. Default:
+    `text`.
+    """
     secrets: tuple[Secret, ...] = field(default=(), kw_only=True, repr=False)
+    """Other secrets, such as the token in use. They are kept out of the environment of the command
+    and out of error messages.
+    """
 
     def __init__(
         self,

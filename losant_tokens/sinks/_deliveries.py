@@ -71,28 +71,26 @@ def check_sink(owner: str, sink: object) -> None:
 class TokenSecret:
     """The secret of a new token, with the facts that say where it belongs.
 
-    Attributes:
-        secret: The secret; a string is made a `Secret`.
-        token_id: The id of the new token.
-        name: The name of the token.
-        owner: The owner of the token, or `None`.
-        replaces: The id of the token that it replaces, or `None`.
-        expires_at: When the new token expires, or `None`.
-
     Raises:
         ValidationError: A value has the wrong type, or an id is not 24 hexadecimal digits.
     """
 
     secret: Secret = field(validator=validators.string(1, secret=True))
+    """The secret; a string is made a `Secret`."""
     token_id: str = field(validator=_ID)
+    """The id of the new token."""
     name: str = field(default="", validator=validators.instance_of(str))
+    """The name of the token."""
     owner: Owner | None = field(
         default=None, validator=validators.optional(validators.instance_of(Owner))
     )
+    """The owner of the token, or `None`."""
     replaces: str | None = field(default=None, validator=validators.optional(_ID))
+    """The id of the token that it replaces, or `None`."""
     expires_at: datetime | None = field(
         default=None, validator=validators.optional(validators.aware_datetime)
     )
+    """When the new token expires, or `None`."""
 
     def __init__(
         self,
@@ -162,20 +160,18 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class Message:
-    """A message for people and programs. Control characters are escaped.
-
-    Attributes:
-        id: The id of the message. It stays the same if the message is delivered again, so that a
-            receiver can drop the second one.
-        title: One line that says what the message is about.
-        lines: The lines of the message as plain text.
-        data: The message for programs, as values that JSON has.
-    """
+    """A message for people and programs. Control characters are escaped."""
 
     id: str = field(converter=printable)
+    """The id of the message. It stays the same if the message is delivered again, so that a
+    receiver can drop the second one.
+    """
     title: str = field(converter=printable)
+    """One line that says what the message is about."""
     lines: tuple[str, ...] = field(default=(), converter=_lines)
+    """The lines of the message as plain text."""
     data: Mapping[str, Any] = field(factory=dict, converter=_data)
+    """The message for programs, as values that JSON has."""
 
     @property
     def text(self) -> str:

@@ -33,15 +33,14 @@ class FileSink:
     one. It ends without a line break. Symbolic links are refused, and so are folders in which
     another user could replace the file.
 
-    Args:
-        path: The file. `{id}` in its name is replaced by the id of the token, and `{replaces}` by
-            the id of the token that it replaces, so that each token gets a file of its own.
-
     Raises:
         ValidationError: The path is not a path, or has a NUL character.
     """
 
     path: Path = field(converter=_path)
+    """The file. `{id}` in its name is replaced by the id of the token, and `{replaces}` by the id
+    of the token that it replaces, so that each token gets a file of its own.
+    """
 
     @property
     def is_per_token(self) -> bool:

@@ -34,20 +34,18 @@ class SlackSink:
     Names in the message are shown as they are: they mention nobody, link to nothing and format
     nothing.
 
-    Args:
-        url: The URL of the webhook, which is a secret: it is not shown.
-        timeout: The maximum duration of one attempt, in seconds. Default: 10.
-        retry: How often the message is posted, and how long that may take.
-        verify: The trusted authorities, as for `httpx_transport`.
-
     Raises:
         ValidationError: An argument is not valid.
     """
 
     url: Secret = field(repr=False, validator=check_url)
+    """The URL of the webhook, which is a secret: it is not shown."""
     timeout: float = field(default=10.0, validator=validators.positive_number)
+    """The maximum duration of one attempt, in seconds. Default: 10."""
     retry: RetryPolicy = field(default=_RETRY, validator=validators.instance_of(RetryPolicy))
+    """How often the message is posted, and how long that may take."""
     verify: Verify = field(default=None, repr=False)
+    """The trusted authorities, as for `httpx_transport`."""
 
     def __init__(
         self,

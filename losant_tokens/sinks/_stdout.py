@@ -15,17 +15,16 @@ from losant_tokens.sinks._errors import SinkError
 class StdoutSink:
     """Standard output, or another text stream.
 
-    Args:
-        stream: The stream. Default: `sys.stdout`.
-        format: `text` for the secret or the text alone, `json` for one line of JSON with all facts.
-            Default: `text`.
-
     Raises:
         ValidationError: The format is not valid.
     """
 
     stream: TextIO | None = field(default=None, repr=False)
+    """The stream. Default: `sys.stdout`."""
     format: Format = field(default="text", kw_only=True, validator=check_format)
+    """`text` for the secret or the text alone, `json` for one line of JSON with all facts. Default:
+    `text`.
+    """
 
     async def deliver(self, delivery: TokenSecret | Message) -> None:
         """Print the delivery and a line break, and flush the stream.

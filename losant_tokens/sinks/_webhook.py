@@ -44,23 +44,22 @@ class WebhookSink:
     The document is posted over TLS, and again after a failure that may pass, such as 429 or 503.
     Redirects are not followed. A receiver that must not see a message twice compares the `id`.
 
-    Args:
-        url: The URL, which may be a secret: it is not shown. It starts with `https://`, or with
-            `http://` for this machine.
-        headers: Further headers, such as `Authorization`. Their values are not shown.
-        timeout: The maximum duration of one attempt, in seconds. Default: 10.
-        retry: How often the document is posted, and how long that may take.
-        verify: The trusted authorities, as for `httpx_transport`.
-
     Raises:
         ValidationError: An argument is not valid.
     """
 
     url: Secret = field(repr=False, validator=check_url)
+    """The URL, which may be a secret: it is not shown. It starts with `https://`, or with `http://`
+    for this machine.
+    """
     headers: Mapping[str, Secret] = field(repr=False, validator=_check_headers)
+    """Further headers, such as `Authorization`. Their values are not shown."""
     timeout: float = field(default=10.0, validator=validators.positive_number)
+    """The maximum duration of one attempt, in seconds. Default: 10."""
     retry: RetryPolicy = field(default=_RETRY, validator=validators.instance_of(RetryPolicy))
+    """How often the document is posted, and how long that may take."""
     verify: Verify = field(default=None, repr=False)
+    """The trusted authorities, as for `httpx_transport`."""
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class Fault:
     """
 
     kind: FaultKind = field(default="status", validator=in_(get_args(FaultKind)))
+    """The kind of the fault. See the list above. Default: `status`."""
     times: int | None = field(default=1)
     """The number of requests that it affects; None: all."""
     skip: int = field(default=0, validator=ge(0))
@@ -49,6 +50,7 @@ class Fault:
     status: int | None = field(default=None)
     """The status of the response, 200 to 599; None: the default of the kind."""
     headers: tuple[tuple[str, str], ...] = field(default=(), converter=_to_pairs)
+    """The names and values of headers of the response."""
     body: Any = None
     """A string, bytes, or a value that is sent as JSON; None: the default of the kind."""
     seconds: float = field(default=0.0, validator=ge(0))

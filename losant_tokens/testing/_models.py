@@ -52,24 +52,37 @@ class FakeToken:
     """A token in the fake, for assertions in tests."""
 
     id: str
+    """The id, 24 hexadecimal digits."""
     secret: str = field(repr=_mask)
     """The bearer token. The API returns it once; the fake always shows it."""
     owner: str = field(converter=check_owner)
     """`user`, `oauth`, `application:<id>` or `instance:<id>`."""
     owner_id: str
+    """The id of the user, application or instance that owns the token."""
     name: str = field(validator=min_len(1))
+    """The display name."""
     status: Status = field(default="active", validator=in_(("active", "inactive")))
+    """`active` or `inactive`."""
     scope: tuple[str, ...] = field(default=(), converter=to_scope)
+    """The scopes."""
     creation_date: datetime = field(converter=_date)
+    """The time of creation, in whole milliseconds."""
     last_updated: datetime = field(converter=_date)
+    """The time of the last change, in whole milliseconds."""
     expiration_date: datetime | None = field(default=None, converter=_to_milliseconds)
     """The expiration date; None: the token never expires."""
     description: str | None = None
+    """The description; `None` if there is none."""
     default_role: str | None = None
+    """The role in organizations that are not in `org_roles`."""
     org_roles: tuple[Mapping[str, Any], ...] | None = None
+    """The roles in single organizations, in the form of the API's JSON."""
     creator_id: str
+    """The id of the user or token that created the token."""
     creator_type: str = "user"
+    """The type of the creator, such as `user`."""
     creator_name: str | None = None
+    """The name of the creator."""
     oauth: Mapping[str, Any] | None = None
     """The details of an OAuth token, in the form of the API's JSON."""
 
@@ -88,9 +101,13 @@ class FakeUser:
     """A user who can log in with `POST /auth/user`."""
 
     id: str
+    """The id, 24 hexadecimal digits."""
     email: str
+    """The email address to log in with."""
     password: str = field(repr=_mask)
+    """The password to log in with."""
     two_factor_code: str | None = field(default=None, repr=_mask)
+    """The code that a log-in needs; `None` if it needs none."""
 
 
 @frozen(kw_only=True)
@@ -98,24 +115,39 @@ class FakeAuditLog:
     """An entry of an audit log in the fake, for assertions in tests."""
 
     id: str
+    """The id, 24 hexadecimal digits."""
     source: str
     """The log: `org:<id>` or `instance:<id>`."""
     creation_date: datetime = field(converter=_date)
+    """The time of the request, in whole milliseconds."""
     actor_id: str | None
+    """The id of the actor that sent the request."""
     actor_type: str | None = "ApiToken"
+    """The type of the actor, such as `ApiToken`."""
     actor_name: str | None = None
+    """The name of the actor."""
     primary_target_id: str | None = None
+    """The id of the changed resource, or of the application that holds it."""
     primary_target_type: str | None = None
+    """The type of the primary target."""
     primary_target_name: str | None = None
+    """The name of the primary target."""
     secondary_target_id: str | None = None
+    """The id of the changed resource in an application."""
     secondary_target_type: str | None = None
+    """The type of the secondary target."""
     secondary_target_name: str | None = None
+    """The name of the secondary target."""
     request_resource: str | None = None
+    """The resource of the operation, for example `device`."""
     request_action: str | None = None
+    """The action of the operation, for example `patch`."""
     request_body: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The body of the request, which may hold secrets, as in the API."""
     response_body: Mapping[str, Any] | None = field(default=None, repr=False)
     """The body of the response, which may hold the secret of a new token, as in the API."""
     response_status: int = 200
+    """The HTTP status of the response."""
 
 
 @frozen(kw_only=True)

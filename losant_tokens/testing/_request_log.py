@@ -16,8 +16,11 @@ class RecordedRequest:
     """A request as it arrived."""
 
     method: str
+    """The HTTP method."""
     path: str
+    """The path, without the query."""
     query: Mapping[str, str]
+    """The parameters of the query, by their names in the URL."""
     headers: Mapping[str, str]
     """Names in lower case. The secret in `authorization` is masked."""
     status: int | None = None

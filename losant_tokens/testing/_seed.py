@@ -44,9 +44,13 @@ class SeedSummary:
     """The numbers of added tokens by kind. A token can be of several kinds."""
 
     total: int
+    """The number of all tokens."""
     expired: int
+    """The number of expired tokens."""
     inactive: int
+    """The number of inactive tokens."""
     never_expiring: int
+    """The number of tokens without an expiration date."""
     ci: int
     """Leftovers of CI, named `ci-…`."""
     prod: int

@@ -11,7 +11,8 @@ import pytest
 
 from losant_tokens import AsyncClient, _call_options, _client, errors
 
-MODULES = ("losant_tokens",)
+NAMES = ("accounts", "audit", "jobs", "leaks", "notices", "policy", "sinks", "testing")
+MODULES = ("losant_tokens", *(f"losant_tokens.{name}" for name in NAMES))
 PATH = Path(__file__).parent.parent.parent / "docs" / "_extensions" / "field_docs.py"
 UNITS = re.compile(r"\b(seconds|percent|share|times|ratio|per second|number)\b")
 

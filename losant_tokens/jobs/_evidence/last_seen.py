@@ -41,19 +41,16 @@ _MAX_READINGS = 3
 
 @frozen(kw_only=True)
 class LogProgress:
-    """The progress of reading an audit log.
-
-    Attributes:
-        source: The audit log.
-        entries: The number of entries read so far.
-        total: The number of entries that the API states; `None` if it states none.
-        oldest: The time of the oldest entry so far; `None` before the first one.
-    """
+    """The progress of reading an audit log."""
 
     source: LogSource
+    """The audit log."""
     entries: int
+    """The number of entries read so far."""
     total: int | None = None
+    """The number of entries that the API states; `None` if it states none."""
     oldest: datetime | None = None
+    """The time of the oldest entry so far; `None` before the first one."""
 
 
 @frozen(eq=False)
@@ -62,23 +59,21 @@ class LastSeen(Mapping[str, datetime]):
 
     The case of ids does not matter. A token that is not in it was *not seen*: nothing proves that
     it is not in use, because audit logs record no reading.
-
-    Attributes:
-        sources: The audit logs.
-        since: The time from which on they were read; `None` if they were read to their beginning.
-        until: The server's time when reading began; `None` if the server does not state it.
-        entries: The number of entries that were read.
-        gaps: Why the logs may not show all changes since then, one sentence for each reason.
-        begins: The time of the first entry of the log that begins last; `None` if a log is empty.
     """
 
     sources: tuple[LogSource, ...]
+    """The audit logs."""
     since: datetime | None
+    """The time from which on they were read; `None` if they were read to their beginning."""
     until: datetime | None
+    """The server's time when reading began; `None` if the server does not state it."""
     entries: int
+    """The number of entries that were read."""
     gaps: tuple[str, ...] = ()
+    """Why the logs may not show all changes since then, one sentence for each reason."""
     _times: Mapping[str, datetime] = field(factory=dict, repr=False)
     begins: datetime | None = field(default=None, kw_only=True)
+    """The time of the first entry of the log that begins last; `None` if a log is empty."""
 
     def __getitem__(self, token_id: str) -> datetime:
         return self._times[token_id.lower()]

@@ -16,14 +16,12 @@ class LogSource:
     """The audit log of an organization or an instance.
 
     The string forms are `org:575ec8687ae143cd83dc4a97` and `instance:575ec8687ae143cd83dc4a97`.
-
-    Attributes:
-        kind: `org` or `instance`.
-        id: The id of the organization or instance, 24 hexadecimal digits.
     """
 
     kind: Literal["org", "instance"] = field(validator=validators.one_of(_KINDS))
+    """`org` or `instance`."""
     id: str = field(validator=validators.string(pattern=validators.ID_PATTERN.pattern))
+    """The id of the organization or instance, 24 hexadecimal digits."""
 
     @classmethod
     def parse(cls, value: object) -> Self:

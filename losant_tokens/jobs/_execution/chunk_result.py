@@ -25,48 +25,42 @@ VERSION = 1
 
 @attrs.frozen(kw_only=True)
 class TokenOutcome:
-    """The outcome of a chunk for one token.
-
-    Attributes:
-        owner: The owner.
-        id: The id.
-        name: The name that the plan has.
-        outcome: The outcome; `None` if the chunk has not reached the token.
-        error: The error; `None` if there was none.
-        changed_at: The time of the change by the API; `None` if it is unknown.
-    """
+    """The outcome of a chunk for one token."""
 
     owner: Owner
+    """The owner."""
     id: str
+    """The id."""
     name: str
+    """The name that the plan has."""
     outcome: Outcome | None
+    """The outcome; `None` if the chunk has not reached the token."""
     error: str | None = None
+    """The error; `None` if there was none."""
     changed_at: datetime | None = None
+    """The time of the change by the API; `None` if it is unknown."""
 
 
 @attrs.frozen(kw_only=True)
 class ChunkResult:
-    """The result of a chunk of a plan, complete or not.
-
-    Attributes:
-        digest: The digest of the whole plan.
-        first: The number of the first token in the plan, from 0.
-        results: The outcome of each token, in the order of the plan.
-        requests: The number of requests sent in this run.
-        retries: The number of attempts that followed a failed one.
-        refused: The number of requests refused with 429.
-        seconds: The duration of this run, in seconds.
-        gave_up: Why the chunk gave up, or `None`.
-    """
+    """The result of a chunk of a plan, complete or not."""
 
     digest: str
+    """The digest of the whole plan."""
     first: int
+    """The number of the first token in the plan, from 0."""
     results: tuple[TokenOutcome, ...] = attrs.field(repr=False)
+    """The outcome of each token, in the order of the plan."""
     requests: int = 0
+    """The number of requests sent in this run."""
     retries: int = 0
+    """The number of attempts that followed a failed one."""
     refused: int = 0
+    """The number of requests refused with 429."""
     seconds: float = 0.0
+    """The duration of this run, in seconds."""
     gave_up: str | None = None
+    """Why the chunk gave up, or `None`."""
 
     @property
     def counts(self) -> dict[Outcome, int]:

@@ -21,29 +21,28 @@ class JobState:
 
     The counts are about the tokens that the plan selects. They leave out the tokens that the rule
     selects but a guard protects.
-
-    Attributes:
-        journal: The file of the journal.
-        total: The number of tokens that the plan selects.
-        counts: The number of them with each outcome. `UNKNOWN`: the token is in doubt.
-        is_started: Whether the job was started before.
-        started_at: When it was first started, by the clock of its machine; `None` if it was not
-            started, or if the time is unknown.
-        updated_at: When the journal was last written; `None` if the job was not started.
-        is_running: Whether a process applies the plan now.
-        process_id: The id of that process; `None` if it is unknown.
-        host: The machine of that process; `None` if it is unknown.
     """
 
     journal: Path
+    """The file of the journal."""
     total: int
+    """The number of tokens that the plan selects."""
     counts: Mapping[Outcome, int] = attrs.field(hash=False)
+    """The number of them with each outcome. `UNKNOWN`: the token is in doubt."""
     is_started: bool = False
+    """Whether the job was started before."""
     started_at: datetime | None = None
+    """When it was first started, by the clock of its machine; `None` if it was not started, or if
+    the time is unknown.
+    """
     updated_at: datetime | None = None
+    """When the journal was last written; `None` if the job was not started."""
     is_running: bool = False
+    """Whether a process applies the plan now."""
     process_id: int | None = None
+    """The id of that process; `None` if it is unknown."""
     host: str | None = None
+    """The machine of that process; `None` if it is unknown."""
 
     @property
     def pending(self) -> int:

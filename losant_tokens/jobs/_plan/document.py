@@ -61,16 +61,14 @@ class PlanDocument:
     """A plan as values instead of a file.
 
     `PlanDocument.of(plan)` reads it from a plan, and `PlanDocument.from_json(data)` from JSON.
-
-    Attributes:
-        header: The header.
-        entries: The tokens.
-        digest: The digest of the content: the same as that of the plan file.
     """
 
     header: Header
+    """The header."""
     entries: tuple[Entry, ...] = attrs.field(repr=False)
+    """The tokens."""
     digest: str
+    """The digest of the content: the same as that of the plan file."""
     _values: Json = attrs.field(repr=False, eq=False)
     """The header as JSON values."""
 
@@ -137,7 +135,7 @@ class PlanDocument:
 
     @property
     def id(self) -> str:
-        """A short id of the plan: the first digits of the digest."""
+        """The first digits of the digest, as a short id of the plan."""
         return short_id(self.digest)
 
     def __len__(self) -> int:
@@ -178,19 +176,16 @@ class PlanDocument:
 
 @attrs.frozen
 class PlanChunk:
-    """A part of a plan, which `apply_chunk` applies. `PlanDocument.chunks` returns all of them.
-
-    Attributes:
-        header: The header of the whole plan.
-        first: The number of the first token in the plan, from 0.
-        entries: The tokens.
-        digest: The digest of the whole plan.
-    """
+    """A part of a plan, which `apply_chunk` applies. `PlanDocument.chunks` returns all of them."""
 
     header: Header
+    """The header of the whole plan."""
     first: int
+    """The number of the first token in the plan, from 0."""
     entries: tuple[Entry, ...] = attrs.field(repr=False)
+    """The tokens."""
     digest: str
+    """The digest of the whole plan."""
     _values: Json = attrs.field(repr=False, eq=False)
     """The header as JSON values."""
 

@@ -33,19 +33,16 @@ MAX_FUTURE = timedelta(minutes=5)
 
 @attrs.frozen
 class Plan:
-    """A plan that was made, or read from its file.
-
-    Attributes:
-        path: The file.
-        header: The header: the owners, the rule, the action and the counts.
-        digest: The digest of the content, which is unique to the plan.
-        folder: The temporary folder of a plan that was made without a path; else `None`.
-    """
+    """A plan that was made, or read from its file."""
 
     path: Path
+    """The file."""
     header: Header
+    """The header: the owners, the rule, the action and the counts."""
     digest: str
+    """The digest of the content, which is unique to the plan."""
     folder: TemporaryFolder | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
+    """The temporary folder of a plan that was made without a path; else `None`."""
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:

@@ -53,30 +53,24 @@ _RESULTS: Mapping[tuple[str, str | None], str] = {
 
 @attrs.frozen
 class _Step:
-    """The report of a sweep or a restore.
-
-    Attributes:
-        path: The file of the report.
-        begun: When the job was first started.
-        quarantines: The ids of the quarantines.
-        results: The result for each token that the job deleted, activated or failed to change.
-    """
+    """The report of a sweep or a restore."""
 
     path: Path
+    """The file of the report."""
     begun: str
+    """When the job was first started."""
     quarantines: frozenset[str]
+    """The ids of the quarantines."""
     results: Mapping[Key, str]
+    """The result for each token that the job deleted, activated or failed to change."""
 
 
 @attrs.frozen
 class Ledger:
-    """A folder that keeps the reports of quarantines, and of their sweeps and restores.
-
-    Attributes:
-        folder: The folder. It is created when the first report is recorded.
-    """
+    """A folder that keeps the reports of quarantines, and of their sweeps and restores."""
 
     folder: Path = attrs.field(converter=Path)
+    """The folder. It is created when the first report is recorded."""
 
     def record(self, report: Report) -> Path | None:
         """Record the report of a job, and return its file; `None` if it is about no quarantine.

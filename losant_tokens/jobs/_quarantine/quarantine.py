@@ -44,44 +44,42 @@ class Quarantine:
 
     The numbers are from files: they count what jobs did. What somebody else did meanwhile is known
     only to the API: see `review_quarantines`.
-
-    Attributes:
-        id: The id: the same as that of the plan.
-        path: The JSON report; `None` if the report was in memory.
-        created_at: When the plan was made, by the server's clock; `None` if the report lacks it.
-        base_url: The base URL of the API.
-        rule: The rule that selected the tokens, as a phrase.
-        owners: The owners of the tokens.
-        grace: How long the tokens wait before `sweep` may delete them; `None` if it is not set.
-        failed: The number of tokens that the job could not deactivate.
-        unfinished: The number of tokens without a known outcome. A resumed job determines it.
-        plan: The file of the plan; `None` if the report lacks it.
-        journal: The file of the journal; `None` if the report lacks it.
-        account: The account that the token of the job claimed; `None` if it claimed none.
-        owner_ids: The ids that the API gave for the owners.
-        source: The name of the report, for messages.
-        changes: The deactivation of each token.
-        results: The results of later sweeps and restores.
-        policy: The clean-up of a policy file that the plan was made by; `None` if it was none.
     """
 
     id: str
+    """The id: the same as that of the plan."""
     path: Path | None
+    """The JSON report; `None` if the report was in memory."""
     created_at: datetime | None
+    """When the plan was made, by the server's clock; `None` if the report lacks it."""
     base_url: str
+    """The base URL of the API."""
     rule: str
+    """The rule that selected the tokens, as a phrase."""
     owners: tuple[Owner, ...]
+    """The owners of the tokens."""
     grace: timedelta | None
+    """How long the tokens wait before `sweep` may delete them; `None` if it is not set."""
     failed: int = 0
+    """The number of tokens that the job could not deactivate."""
     unfinished: int = 0
+    """The number of tokens without a known outcome. A resumed job determines it."""
     plan: Path | None = attrs.field(default=None, repr=False)
+    """The file of the plan; `None` if the report lacks it."""
     journal: Path | None = attrs.field(default=None, repr=False)
+    """The file of the journal; `None` if the report lacks it."""
     account: str | None = attrs.field(default=None, repr=False)
+    """The account that the token of the job claimed; `None` if it claimed none."""
     owner_ids: Mapping[Owner, tuple[str, ...]] = attrs.field(factory=dict, repr=False, hash=False)
+    """The ids that the API gave for the owners."""
     source: str = attrs.field(default="", repr=False, eq=False)
+    """The name of the report, for messages."""
     changes: Mapping[Key, Change] = attrs.field(factory=dict, repr=False, hash=False)
+    """The deactivation of each token."""
     results: Mapping[Key, str] = attrs.field(factory=dict, repr=False, hash=False)
+    """The results of later sweeps and restores."""
     policy: PolicyReference | None = attrs.field(default=None, repr=False)
+    """The clean-up of a policy file that the plan was made by; `None` if it was none."""
 
     @property
     def total(self) -> int:

@@ -17,49 +17,44 @@ class QuarantineReview:
     """The tokens of a quarantine, compared with the tokens that the API lists.
 
     Each token is counted once, except `due`, which is a part of `waiting`.
-
-    Attributes:
-        quarantine: The quarantine.
-        reviewed_at: When the tokens were compared, by the server's clock if that is known.
-        waiting: The number of tokens that are still inactive, and that nobody has changed.
-        due: The number of waiting tokens whose grace period has ended.
-        next_due_at: When the grace period of the next waiting token ends; `None` if there is none.
-        all_due_at: When the grace period of the last waiting token ends; `None` if none is running.
-        swept: The number of tokens that a later sweep deleted.
-        restored: The number of tokens that a later restore activated again.
-        reactivated: The number of tokens that somebody else activated again.
-        changed: The number of tokens that are inactive, but were changed since, or may have been.
-        gone: The number of tokens that somebody else deleted.
-        unknown: The number of tokens whose owner cannot be listed.
     """
 
     quarantine: Quarantine
+    """The quarantine."""
     reviewed_at: datetime
+    """When the tokens were compared, by the server's clock if that is known."""
     waiting: int
+    """The number of tokens that are still inactive, and that nobody has changed."""
     due: int
+    """The number of waiting tokens whose grace period has ended."""
     next_due_at: datetime | None
+    """When the grace period of the next waiting token ends; `None` if there is none."""
     all_due_at: datetime | None
+    """When the grace period of the last waiting token ends; `None` if none is running."""
     swept: int
+    """The number of tokens that a later sweep deleted."""
     restored: int
+    """The number of tokens that a later restore activated again."""
     reactivated: int
+    """The number of tokens that somebody else activated again."""
     changed: int
+    """The number of tokens that are inactive, but were changed since, or may have been."""
     gone: int
+    """The number of tokens that somebody else deleted."""
     unknown: int = 0
+    """The number of tokens whose owner cannot be listed."""
 
 
 @attrs.define
 class Review:
-    """Collects what the API lists about the tokens of a quarantine.
-
-    Attributes:
-        quarantine: The quarantine.
-        after: How long ago a token must have been deactivated; `None` if that does not matter.
-        chosen: The keys of the only tokens to select; `None` for all tokens.
-    """
+    """Collects what the API lists about the tokens of a quarantine."""
 
     quarantine: Quarantine
+    """The quarantine."""
     after: timedelta | None
+    """How long ago a token must have been deactivated; `None` if that does not matter."""
     chosen: Collection[Key] | None = None
+    """The keys of the only tokens to select; `None` for all tokens."""
     _obstacles: dict[Key, Obstacle | None] = attrs.field(factory=dict)
     _due_at: dict[Key, datetime] = attrs.field(factory=dict)
 

@@ -27,34 +27,32 @@ def _now() -> datetime:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """The report of a job, complete or not.
-
-    Attributes:
-        plan: The plan.
-        journal: The file of the journal, which a resumed job reads.
-        requests: The number of requests sent in this run.
-        retries: The number of attempts that followed a failed one.
-        refused: The number of requests refused with 429.
-        seconds: The duration of this run, in seconds.
-        pace: The samples of the rate, over time.
-        gave_up: Why the job gave up, or `None`.
-        ended_at: When this run ended, by this machine's clock.
-        finished_before: The number of tokens that earlier runs finished.
-        settings: Other facts about the run for the saved report, such as the rate limit.
-    """
+    """The report of a job, complete or not."""
 
     plan: Plan
+    """The plan."""
     journal: Path
+    """The file of the journal, which a resumed job reads."""
     states: States = attrs.field(repr=False)
+    """The states of the tokens, from which the counts and the results are computed."""
     requests: int
+    """The number of requests sent in this run."""
     retries: int
+    """The number of attempts that followed a failed one."""
     refused: int
+    """The number of requests refused with 429."""
     seconds: float
+    """The duration of this run, in seconds."""
     pace: tuple[PaceSample, ...] = attrs.field(repr=False)
+    """The samples of the rate, over time."""
     gave_up: str | None = None
+    """Why the job gave up, or `None`."""
     ended_at: datetime = attrs.field(factory=_now)
+    """When this run ended, by this machine's clock."""
     finished_before: int = 0
+    """The number of tokens that earlier runs finished."""
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False, hash=False)
+    """Other facts about the run for the saved report, such as the rate limit."""
 
     def __attrs_post_init__(self) -> None:
         if self.plan.folder is not None and self.is_complete:

@@ -14,46 +14,39 @@ from losant_tokens.jobs._types import Entry
 
 @frozen(kw_only=True)
 class TokenPageRow:
-    """A token of a page.
-
-    Attributes:
-        entry: The token.
-        state: The number of its state.
-        note: Text about the token, above the reason of the entry.
-    """
+    """A token of a page."""
 
     entry: Entry
+    """The token."""
     state: int = 0
+    """The number of its state."""
     note: str = ""
+    """Text about the token, above the reason of the entry."""
 
 
 @frozen(kw_only=True)
 class TokenPage:
-    """The content of a page except its tokens. Every string is plain text.
-
-    Attributes:
-        headline: The headline.
-        where: The text below the headline.
-        notices: Problems to show above everything else.
-        tiles: Numbers in large type: each a name, the number, an explanation and the name of a
-            color.
-        facts_title: The title of the facts.
-        facts: Names with their values.
-        state_name: The name of the column of states.
-        states: The states: each the name of a color and a label. The list is sorted by their number
-            first.
-        full_list: Where all tokens are listed for a reader without JavaScript, as a sentence.
-    """
+    """The content of a page except its tokens. Every string is plain text."""
 
     headline: str
+    """The headline."""
     where: str
+    """The text below the headline."""
     notices: Sequence[str] = ()
+    """Problems to show above everything else."""
     tiles: Sequence[tuple[str, int, str, str]] = ()
+    """Numbers in large type: each a name, the number, an explanation and the name of a color."""
     facts_title: str
+    """The title of the facts."""
     facts: Sequence[tuple[str, str]] = ()
+    """Names with their values."""
     state_name: str
+    """The name of the column of states."""
     states: Sequence[tuple[str, str]]
+    """The states: each the name of a color and a label. The list is sorted by their number first.
+    """
     full_list: str
+    """Where all tokens are listed for a reader without JavaScript, as a sentence."""
 
 
 def save_token_page(

@@ -67,24 +67,22 @@ def probes_for(owner: Owner, scopes: tuple[str, ...]) -> tuple[Probe, ...]:
 
 @attrs.frozen(kw_only=True)
 class RotationCheck:
-    """Whether a token can be rotated.
-
-    Attributes:
-        owner: The owner.
-        id: The id of the token.
-        token: The token as it is now; `None` if it does not exist.
-        problem: Why it cannot be rotated, as a sentence; `None` if it can be.
-        can_verify: Whether a request can show that its successor works. A successor whose scopes
-            allow no such request can only be delivered unverified.
-        is_in_use: Whether the client uses this token; `None` if that is unknown.
-    """
+    """Whether a token can be rotated."""
 
     owner: Owner
+    """The owner."""
     id: str
+    """The id of the token."""
     token: ApiToken | None
+    """The token as it is now; `None` if it does not exist."""
     problem: str | None = None
+    """Why it cannot be rotated, as a sentence; `None` if it can be."""
     can_verify: bool = True
+    """Whether a request can show that its successor works. A successor whose scopes allow no such
+    request can only be delivered unverified.
+    """
     is_in_use: bool | None = False
+    """Whether the client uses this token; `None` if that is unknown."""
 
 
 def check_token(

@@ -48,42 +48,40 @@ _SETTLED = frozenset({RotationStage.RETIRED, RotationStage.LEFT, RotationStage.C
 
 @attrs.frozen(kw_only=True)
 class RotatedToken:
-    """One token of a rotation.
-
-    Attributes:
-        owner: The owner.
-        id: The id of the old token.
-        name: The name of both tokens.
-        last_updated: The time of the last change of the old token, when the rotation began.
-        expiration_date: When the old token expires; `None` if it never does.
-        owner_id: The id that the API gave for its owner; `None` if it gave none.
-        stage: How far its rotation has come.
-        successor_id: The id of the new token, if there is one.
-        successor_expires_at: When the new token expires.
-        delivered_at: When the sink had received the secret.
-        is_verified: Whether a request with the new token succeeded.
-        uncertain_ids: The ids of earlier successors whose secret the sink may have. They are
-            deactivated together with the old token.
-        is_marked: Whether the description of the successor still has the marker.
-        retirement: The plan to deactivate the old token, once that has begun.
-        error: The last error.
-    """
+    """One token of a rotation."""
 
     owner: Owner
+    """The owner."""
     id: str
+    """The id of the old token."""
     name: str
+    """The name of both tokens."""
     last_updated: datetime | None = None
+    """The time of the last change of the old token, when the rotation began."""
     expiration_date: datetime | None = None
+    """When the old token expires; `None` if it never does."""
     owner_id: str | None = None
+    """The id that the API gave for its owner; `None` if it gave none."""
     stage: RotationStage = RotationStage.PLANNED
+    """How far its rotation has come."""
     successor_id: str | None = None
+    """The id of the new token, if there is one."""
     successor_expires_at: datetime | None = None
+    """When the new token expires."""
     delivered_at: datetime | None = None
+    """When the sink had received the secret."""
     is_verified: bool = False
+    """Whether a request with the new token succeeded."""
     uncertain_ids: tuple[str, ...] = ()
+    """The ids of earlier successors whose secret the sink may have. They are deactivated together
+    with the old token.
+    """
     is_marked: bool = False
+    """Whether the description of the successor still has the marker."""
     retirement: Path | None = None
+    """The plan to deactivate the old token, once that has begun."""
     error: str | None = None
+    """The last error."""
 
     @property
     def is_settled(self) -> bool:
@@ -108,21 +106,18 @@ class RotatedToken:
 
 @attrs.frozen(kw_only=True)
 class RotationSettings:
-    """How tokens are rotated.
-
-    Attributes:
-        lifetime: How long a successor lasts after its creation; `None` if `until` is set.
-        until: When a successor expires; `None` if `lifetime` is set.
-        overlap: How long both tokens work after the delivery.
-        grace: How long the deactivated old token waits before `sweep` may delete it.
-        allow_unverified: Whether to deliver a successor that no request can verify.
-    """
+    """How tokens are rotated."""
 
     lifetime: timedelta | None
+    """How long a successor lasts after its creation; `None` if `until` is set."""
     until: datetime | None
+    """When a successor expires; `None` if `lifetime` is set."""
     overlap: timedelta
+    """How long both tokens work after the delivery."""
     grace: timedelta
+    """How long the deactivated old token waits before `sweep` may delete it."""
     allow_unverified: bool
+    """Whether to deliver a successor that no request can verify."""
 
     def expires_at(self, now: datetime) -> datetime:
         """Return when a successor that is created now expires.
@@ -138,30 +133,28 @@ class RotationSettings:
 
 @attrs.frozen(kw_only=True)
 class Rotation:
-    """A rotation of one or more tokens, as its journal describes it.
-
-    Attributes:
-        id: The id.
-        path: The journal.
-        created_at: When it began.
-        base_url: The base URL of the API.
-        account: The account that the client's token claimed; `None` if it claimed none.
-        settings: How the tokens are rotated.
-        tokens: The tokens, in the order in which they are rotated.
-        sink: The name of the class of the sink that it began with, such as `CommandSink`; `None` if
-            an earlier release began it.
-        is_running: Whether a process had the journal open when it was read.
-    """
+    """A rotation of one or more tokens, as its journal describes it."""
 
     id: str
+    """The id."""
     path: Path
+    """The journal."""
     created_at: datetime
+    """When it began."""
     base_url: str
+    """The base URL of the API."""
     account: str | None
+    """The account that the client's token claimed; `None` if it claimed none."""
     settings: RotationSettings
+    """How the tokens are rotated."""
     tokens: tuple[RotatedToken, ...]
+    """The tokens, in the order in which they are rotated."""
     sink: str | None = None
+    """The name of the class of the sink that it began with, such as `CommandSink`; `None` if an
+    earlier release began it.
+    """
     is_running: bool = False
+    """Whether a process had the journal open when it was read."""
 
     @property
     def is_complete(self) -> bool:
