@@ -118,10 +118,10 @@ class Fleet:
             name: The name of the worker, which is unique in the fleet and stays the same after a
                 restart. Default: the name of this machine and a random part, which the state folder
                 keeps.
-            concurrency: The maximum number of accounts that this worker works for at a time.
-                Default: 4.
+            concurrency: The maximum number of accounts that each worker works for at a time. The
+                worker that starts last sets it for all workers. Default: 4.
             fleet_concurrency: The maximum number of accounts that all workers work for at a time.
-                Default: no limit.
+                The worker that starts last sets it. Default: no limit.
             on_ready: Called with the name of the worker when it is ready.
 
         Raises:
