@@ -11,7 +11,8 @@ from losant_tokens import AsyncClient, OpenTelemetry, aiohttp_transport, httpx_t
 from losant_tokens.testing import FakeLosant
 
 
-@pytest.mark.parametrize("make", [httpx_transport, aiohttp_transport])
+@pytest.mark.sweep(sample=1)
+@pytest.mark.parametrize("make", [aiohttp_transport, httpx_transport])
 async def test_the_spans_of_a_pool(make: Any) -> None:
     """Over each pool, a retry and a rotation have the same spans, and the new token is sent."""
     fake = FakeLosant()

@@ -103,12 +103,14 @@ async def test_a_cancelled_call() -> None:
     assert (event.outcome, event.status_code, event.error) == ("cancelled", None, None)
 
 
-async def test_a_refusal_reports_the_pause() -> None:
+async def test_a_refusal_reports_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The delay of a retry after a 429 is that of the rate limiter, if that is longer."""
+    monkeypatch.setattr("losant_tokens._adaptive_rate._FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("losant_tokens._adaptive_rate._SKIPPED_REQUESTS", 0.1)
     events: list[RetryEvent] = []
     async with client_of(429, 200, on_retry=events.append) as client:
         await client.user_api_token.get(ID)
-    assert 0.4 < events[0].delay <= 0.6
+    assert 0.15 < events[0].delay <= 0.2
 
 
 async def test_a_hook_that_fails(caplog: pytest.LogCaptureFixture) -> None:

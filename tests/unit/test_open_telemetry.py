@@ -258,8 +258,10 @@ async def test_propagation(propagate: bool) -> None:
     assert not any("baggage" in one for one in headers)
 
 
-async def test_metrics() -> None:
+async def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """The metrics count requests, calls, attempts, waits and pauses, and what is in flight."""
+    monkeypatch.setattr("losant_tokens._adaptive_rate._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("losant_tokens._adaptive_rate._SKIPPED_REQUESTS", 0.01)
     collector = Collector()
     async with client_of(429, 200, telemetry=collector.telemetry()) as client:
         await client.user_api_token.get(ID)
@@ -319,6 +321,26 @@ async def test_when_calls_are_reported(
         )
         await call.result()
         assert (call._watch is not None) == reports
+
+
+async def test_a_provider_that_is_set_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a provider, the client looks for one again after a second, and then reports calls."""
+    times = [100.0]
+    found = Collector().telemetry().tracer_provider
+    monkeypatch.setattr("losant_tokens._open_telemetry.time.monotonic", lambda: times[-1])
+    observers = client_of()._session.observers
+    assert observers is not None
+    (observe,) = observers.observers
+    watched: list[bool] = []
+    for time, is_set in ((100.0, False), (100.5, True), (101.5, True), (101.6, True)):
+        times.append(time)
+        if is_set:
+            monkeypatch.setattr(trace, "get_tracer_provider", lambda: found)
+        call = observe(_operations.USER_API_TOKEN_GET)
+        watched.append(call is not None)
+        if call is not None:
+            call.ended(None)
+    assert watched == [False, False, True, True]
 
 
 def test_an_application_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -445,12 +445,16 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
 @respx.mock
 @respx.mock
 async def test_retries_are_logged(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A retry logs one line at WARNING, and no other library prints anything.
 
     A refusal with 429 costs no attempt, so its line names no maximum.
     """
+    monkeypatch.setattr("losant_tokens._adaptive_rate._FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("losant_tokens._adaptive_rate._SKIPPED_REQUESTS", 0.1)
     route = respx.get(TOKEN_URL)
     route.side_effect = [
         httpx.Response(503),
@@ -463,7 +467,7 @@ async def test_retries_are_logged(
     assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
         ("losant_tokens", "WARNING", "userApiToken.get: 503, attempt 2 of 3 in 0.0 s"),
         ("losant_tokens", "WARNING", "userApiToken.get: not connected, attempt 3 of 3 in 0.0 s"),
-        ("losant_tokens", "WARNING", "userApiToken.get: 429, attempt 4 in 0.5 s"),
+        ("losant_tokens", "WARNING", "userApiToken.get: 429, attempt 4 in 0.1 s"),
     ]
     assert capfd.readouterr() == ("", "")
 
