@@ -67,4 +67,6 @@ _TYPE_VARIABLES = [
 ]
 # The methods of this class are those of `OwnerTokens`.
 _OTHER_CLASSES = [("py:class", "losant_tokens._resources.raw.RawOwnerTokens")]
-nitpick_ignore = inventories.optional() + _TYPE_VARIABLES + _OTHER_CLASSES
+# The names are imported for type checkers only.
+_TELEMETRY = [("py:class", "TracerProvider"), ("py:class", "MeterProvider")]
+nitpick_ignore = inventories.optional() + _TYPE_VARIABLES + _OTHER_CLASSES + _TELEMETRY
