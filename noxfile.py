@@ -212,7 +212,7 @@ def drill(session: nox.Session) -> None:
 _MUTATED = {
     "losant_tokens/_credential.py": "tests/unit/test_credential.py",
     "losant_tokens/_retry.py": "tests/unit/test_retry.py",
-    "losant_tokens/_scopes.py": "tests/unit/test_scopes.py",
+    "losant_tokens/_scope_check.py": "tests/unit/test_scope_check.py",
     "losant_tokens/jobs/_plan/account_check.py": "tests/unit/jobs/plan/test_account_check.py",
     "losant_tokens/jobs/_execution/token_executor.py": (
         "tests/unit/jobs/execution/test_token_executor.py"

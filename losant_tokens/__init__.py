@@ -131,8 +131,8 @@ if TYPE_CHECKING:
     from losant_tokens._resources.owner_tokens import OwnerTokens
     from losant_tokens._resources.raw import RawClient
     from losant_tokens._retry import RetryPolicy
+    from losant_tokens._scope_check import can_create_tokens
     from losant_tokens._scope_types import OauthScope, PublishedScope, Scope
-    from losant_tokens._scopes import can_create_tokens
     from losant_tokens._secret import Secret
     from losant_tokens._transports import (
         Transport,
@@ -198,7 +198,7 @@ else:
         "_resources.raw": ("RawClient",),
         "_retry": ("RetryPolicy",),
         "_scope_types": ("OauthScope", "PublishedScope", "Scope"),
-        "_scopes": ("can_create_tokens",),
+        "_scope_check": ("can_create_tokens",),
         "_secret": ("Secret",),
         "_transports": (
             "Transport",

@@ -1,8 +1,9 @@
 """Make one call with all of its attempts. No other module of the client waits for the network.
 
-Pure functions decide: `_request` builds the request, `_response` reads the response, and `_retry`
-decides whether to send it again. All calls of a client share its open state (`_open_client`): the
-pool, the limiter, the rate limiter (`_rate_limiter`) and the retry budget (`_retry_budget`).
+Pure functions decide: `_request_builder` builds the request, `_response_reader` reads the response,
+and `_retry` decides whether to send it again. All calls of a client share its open state
+(`_client_state`): the pool, the limiter, the rate limiter (`_rate_limiter`) and the retry budget
+(`_retry_budget`).
 
 An attempt first waits until it may send: for the rate limiter, and then for a free place among the
 requests in flight. One cancel scope limits the duration of the attempt. A failed attempt is an
@@ -22,12 +23,12 @@ import anyio
 import attrs
 import httpx
 
+from losant_tokens._client_state import OpenState, closed_error
 from losant_tokens._client_token import Authorization, ClientToken
 from losant_tokens._models import Success
-from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._raw_response import RawResponse, request_id, safe_headers
-from losant_tokens._response import (
+from losant_tokens._response_reader import (
     BodyReader,
     ReceivedResponse,
     read_response,

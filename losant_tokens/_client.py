@@ -11,6 +11,7 @@ from anyio import to_thread
 from attrs import define, field
 
 from losant_tokens import _validators as validators
+from losant_tokens._base_url import API_URL, Endpoint
 from losant_tokens._call_options import RequestOptions
 from losant_tokens._client_token import ClientToken, TokenSource
 from losant_tokens._codec import codec
@@ -22,7 +23,6 @@ from losant_tokens._custom_operation import (
     custom_query,
     json_body,
 )
-from losant_tokens._endpoint import API_URL, Endpoint
 from losant_tokens._owner import Owner
 from losant_tokens._published_scopes import Scope
 from losant_tokens._rate_limiter import RateLimiter
@@ -50,9 +50,9 @@ from losant_tokens._resources.user import (
     UserOauthTokenResource,
     UserOauthTokensResource,
 )
-from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
+from losant_tokens._response_reader import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy
-from losant_tokens._scopes import format_scopes
+from losant_tokens._scope_check import format_scopes
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
 from losant_tokens._session import ScopeCheck, Session

@@ -31,6 +31,8 @@ from typing import Any, Never
 import anyio
 import attrs
 
+from losant_tokens._base_url import Endpoint
+from losant_tokens._client_state import OpenState
 from losant_tokens._credential import (
     NOT_SENT,
     Credential,
@@ -39,11 +41,9 @@ from losant_tokens._credential import (
     read_credential,
     same_account,
 )
-from losant_tokens._endpoint import Endpoint
 from losant_tokens._loop_functions import is_asyncio
-from losant_tokens._open_client import OpenState
 from losant_tokens._operations import OPERATIONS, Operation
-from losant_tokens._scopes import scope_problem
+from losant_tokens._scope_check import scope_problem
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock
 from losant_tokens.errors import (

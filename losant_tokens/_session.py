@@ -1,7 +1,7 @@
 """A client's session: opens and closes the pool, checks each call, and starts it.
 
-`_scopes` and `_credential` decide whether to send at all, `_request` builds the request, and
-`_call` sends it.
+`_scope_check` and `_credential` decide whether to send at all, `_request_builder` builds the
+request, and `_call` sends it.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ import attrs
 import httpx
 
 from losant_tokens import _validators as validators
+from losant_tokens._base_url import Endpoint
 from losant_tokens._call import Call, ask_server_time
 from losant_tokens._call_options import RequestOptions, check_options
+from losant_tokens._change_counter import Changes
+from losant_tokens._client_state import OpenState, closed_error
 from losant_tokens._client_token import ClientToken
 from losant_tokens._codec import Codec
 from losant_tokens._credential import Credential
 from losant_tokens._custom_operation import JsonBody
-from losant_tokens._endpoint import Endpoint
-from losant_tokens._list_changes import Changes
-from losant_tokens._open_client import OpenState, closed_error
 from losant_tokens._operations import Operation
 from losant_tokens._pagination import ReadAhead
 from losant_tokens._payloads import Body
 from losant_tokens._raw_response import RawResponse
-from losant_tokens._request import build_request, time_request
-from losant_tokens._response import DEFAULT_MAX_RESPONSE_SIZE
+from losant_tokens._request_builder import build_request, time_request
+from losant_tokens._response_reader import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._retry import RetryPolicy, finite_or_inf
 from losant_tokens._secret import Secret
 from losant_tokens._server_clock import ServerClock

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from losant_tokens import _validators as validators
-from losant_tokens._endpoint import API_URL, check_base_url
+from losant_tokens._base_url import API_URL, check_base_url
 from losant_tokens._owner import Owner
 from losant_tokens._secret import Secret
 from losant_tokens.accounts._token_sources import TokenSource

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from losant_tokens._credential import Credential, issuer_problem, read_credential
 from losant_tokens._operations import OPERATIONS
-from losant_tokens._scopes import Permission, permission_for
+from losant_tokens._scope_check import Permission, permission_for
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.leaks._secrets import is_cut_off

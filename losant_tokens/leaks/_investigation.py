@@ -19,7 +19,7 @@ from losant_tokens._client import AsyncClient
 from losant_tokens._operations import Operation
 from losant_tokens._owner import Owner
 from losant_tokens._payloads import ApiTokenPatch
-from losant_tokens._scopes import Permission, permission_for
+from losant_tokens._scope_check import Permission, permission_for
 from losant_tokens.errors import (
     Forbidden,
     LosantError,

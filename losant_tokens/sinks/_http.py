@@ -22,7 +22,7 @@ import httpx
 from attrs import frozen
 
 from losant_tokens._host_names import is_loopback, is_valid_host
-from losant_tokens._response import retry_after
+from losant_tokens._response_reader import retry_after
 from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived
 from losant_tokens._safe_text import end_of, redacted
 from losant_tokens._secret import Secret

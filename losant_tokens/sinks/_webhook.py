@@ -6,7 +6,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from losant_tokens import _validators as validators
-from losant_tokens._endpoint import check_header
+from losant_tokens._base_url import check_header
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._secret import Secret
 from losant_tokens._transports.tls import Verify

@@ -24,7 +24,7 @@ from losant_tokens import (
     errors,
     httpx_transport,
 )
-from losant_tokens._endpoint import Endpoint
+from losant_tokens._base_url import Endpoint
 from losant_tokens._secret import Secret
 from losant_tokens._transports import aiohttp_pool, httpx_pool
 from losant_tokens._transports.httpx_pool import HttpxPool

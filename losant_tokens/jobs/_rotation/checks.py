@@ -17,7 +17,7 @@ from losant_tokens._models import OrgRole, ResourceRole
 from losant_tokens._operations import Operation
 from losant_tokens._owner import Kind
 from losant_tokens._published_scopes import published_scopes
-from losant_tokens._scopes import Permission, format_scopes, permission_for
+from losant_tokens._scope_check import Permission, format_scopes, permission_for
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._rotation.marker import marked
 from losant_tokens.jobs._rotation.rotation import RotatedToken

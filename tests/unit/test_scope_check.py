@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, Secret
 from losant_tokens._credential import Credential
-from losant_tokens._scopes import (
+from losant_tokens._scope_check import (
     Permission,
     can_create_tokens,
     format_scopes,

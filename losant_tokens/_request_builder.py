@@ -10,10 +10,10 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from losant_tokens import _validators as validators
+from losant_tokens._base_url import Endpoint, check_header
 from losant_tokens._call_options import RequestOptions
 from losant_tokens._codec import Codec
 from losant_tokens._custom_operation import JsonBody
-from losant_tokens._endpoint import Endpoint, check_header
 from losant_tokens._operations import Operation
 from losant_tokens._payloads import Body
 from losant_tokens.errors import ValidationError

@@ -19,7 +19,7 @@ from losant_tokens import ApiToken, Secret, Success, _operations
 from losant_tokens._codec import codec
 from losant_tokens._json_parser import ContentProblem
 from losant_tokens._operations import Operation
-from losant_tokens._response import (
+from losant_tokens._response_reader import (
     DEFAULT_MAX_RESPONSE_SIZE,
     BodyReader,
     ReceivedResponse,

@@ -24,11 +24,11 @@ from losant_tokens import (
     _operations,
 )
 from losant_tokens import _operations as operations
+from losant_tokens._base_url import Endpoint
 from losant_tokens._call_options import RequestOptions, list_query
 from losant_tokens._codec import codec
-from losant_tokens._endpoint import Endpoint
 from losant_tokens._operations import OPERATIONS, Operation
-from losant_tokens._request import build_request
+from losant_tokens._request_builder import build_request
 from losant_tokens.errors import ValidationError
 from tests.support.helpers import ROWS, frames_hold
 
@@ -531,9 +531,9 @@ def test_frames_that_hold() -> None:
     with pytest.raises(ValidationError) as caught:
         build(_operations.USER_API_TOKEN_GET, {"apiTokenId": "hunter2"})
     assert frames_hold(caught.value, "hunter2") == [
-        "_request.py, build_request: ids",
-        "_request.py, _path: ids",
-        "_request.py, _path: value",
+        "_request_builder.py, build_request: ids",
+        "_request_builder.py, _path: ids",
+        "_request_builder.py, _path: value",
     ]
     assert frames_hold(ExceptionGroup("", [caught.value]), "hunter2") == []
 

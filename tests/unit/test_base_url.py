@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import AsyncClient, RequestOptions, Secret, _operations
+from losant_tokens._base_url import Endpoint, check_base_url
 from losant_tokens._codec import codec
-from losant_tokens._endpoint import Endpoint, check_base_url
-from losant_tokens._request import build_request
+from losant_tokens._request_builder import build_request
 from losant_tokens.errors import ClientStateError, ValidationError
 from tests.support.helpers import frames_hold
 
