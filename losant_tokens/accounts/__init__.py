@@ -11,8 +11,8 @@ Example::
 
 from losant_tokens.accounts._account import Account
 from losant_tokens.accounts._config import Config, config_path, find, load
-from losant_tokens.accounts._discovery import DiscoveredOwners, discover_owners
 from losant_tokens.accounts._errors import ConfigError
+from losant_tokens.accounts._owner_discovery import DiscoveredOwners, discover_owners
 from losant_tokens.accounts._token_file import read_token_file
 from losant_tokens.accounts._token_sources import (
     CommandToken,
