@@ -12,7 +12,7 @@ from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
 from losant_tokens.audit._formats.save import check_path
 from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
 from losant_tokens.audit._rules import RULES, AuditRule
-from losant_tokens.audit._snapshot import AuditFileError, Snapshot, read
+from losant_tokens.audit._snapshot_reader import AuditFileError, Snapshot, read
 
 __all__ = [
     "RULES",

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
 from losant_tokens.audit._formats.json import fact_members, finding_members, wire_time
-from losant_tokens.audit._snapshot import Snapshot
+from losant_tokens.audit._snapshot_reader import Snapshot
 from losant_tokens.jobs import json_document
 from losant_tokens.policy import Severity
 

@@ -10,8 +10,8 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens.audit._finding import Finding, TokenFindings
+from losant_tokens.audit._finding_store import Store
 from losant_tokens.audit._rules import AuditRule
-from losant_tokens.audit._store import Store
 from losant_tokens.policy import Severity
 
 Format = Literal["json", "csv", "sarif", "prometheus"]

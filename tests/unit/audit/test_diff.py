@@ -266,7 +266,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         audit.read(tmp_path / "missing.json")
     path = tmp_path / "x.json"
     path.write_text("{}")
-    monkeypatch.setattr("losant_tokens.audit._snapshot._MAX_SIZE", 1)
+    monkeypatch.setattr("losant_tokens.audit._snapshot_reader._MAX_SIZE", 1)
     with pytest.raises(AuditFileError, match="too large"):
         audit.read(path)
     monkeypatch.undo()
@@ -274,6 +274,6 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("losant_tokens.audit._snapshot.json.loads", fail)
+    monkeypatch.setattr("losant_tokens.audit._snapshot_reader.json.loads", fail)
     with pytest.raises(AuditFileError, match="too large"):
         audit.read(path)

@@ -10,7 +10,7 @@ import pytest
 
 from losant_tokens import ApiTokenPatch, AsyncClient, AuditLog, accounts, audit
 from losant_tokens.audit import AuditProgress, Target
-from losant_tokens.audit._changes import _add
+from losant_tokens.audit._token_changes import _add
 from losant_tokens.errors import ConnectFailed, ValidationError
 from losant_tokens.policy import Severity
 from losant_tokens.testing import FakeLosant
@@ -91,7 +91,7 @@ async def test_equal_names(fake: FakeLosant) -> None:
 
 async def test_many_tokens(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens are returned in batches, without leaving out or repeating any."""
-    monkeypatch.setattr("losant_tokens.audit._store._BATCH", 7)
+    monkeypatch.setattr("losant_tokens.audit._finding_store._BATCH", 7)
     for number in range(30):
         add(fake, f"ci-{number}", expiration_date=None if number % 3 else NOW + DAY)
 
