@@ -9,9 +9,9 @@ from typing import Any
 
 from losant_tokens._private_files import open_regular
 from losant_tokens._warn_caller import warn_caller
+from losant_tokens.policy._builder import structure
 from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning
 from losant_tokens.policy._places import lines_of
-from losant_tokens.policy._structure import structure
 from losant_tokens.policy._types import Policy
 from losant_tokens.policy._values import Wrong, path_text
 
