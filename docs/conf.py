@@ -63,7 +63,7 @@ _TYPE_VARIABLES = [
     ("py:class", "losant_tokens._client._ClientT"),
     ("py:class", "losant_tokens._raw_response.R_co"),
     ("py:class", "losant_tokens._resources.raw.M"),
-    ("py:class", "losant_tokens.sinks._deliveries.Delivered_contra"),
+    ("py:class", "losant_tokens.sinks._types.Delivered_contra"),
 ]
 # The methods of this class are those of `OwnerTokens`.
 _OTHER_CLASSES = [("py:class", "losant_tokens._resources.raw.RawOwnerTokens")]

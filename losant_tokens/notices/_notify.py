@@ -10,7 +10,7 @@ from losant_tokens.notices._expiring import ExpiringToken
 from losant_tokens.notices._ledger import NoticeLedger
 from losant_tokens.notices._message import expiry_message, named_in_message
 from losant_tokens.sinks import Message, Sink
-from losant_tokens.sinks._deliveries import check_sink
+from losant_tokens.sinks._types import check_sink
 
 
 @frozen

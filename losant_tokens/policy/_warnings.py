@@ -24,7 +24,7 @@ from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
 from losant_tokens.policy._types import Cleanup
 from losant_tokens.policy._warning_ledger import Token, WarnedToken, WarningLedger, WarningRecord
 from losant_tokens.sinks import Message, Sink
-from losant_tokens.sinks._deliveries import check_sink
+from losant_tokens.sinks._types import check_sink
 
 MAX_SHOWN = 500
 """The number of tokens in a message. A longer one would be refused, or read by nobody."""

@@ -11,11 +11,11 @@ Any object with the coroutine method `deliver` is a sink:
 """
 
 from losant_tokens.sinks._command import CommandSink
-from losant_tokens.sinks._deliveries import Message, Sink, TokenSecret
 from losant_tokens.sinks._errors import SinkError
 from losant_tokens.sinks._file import FileSink
 from losant_tokens.sinks._slack import SlackSink
 from losant_tokens.sinks._stdout import StdoutSink
+from losant_tokens.sinks._types import Message, Sink, TokenSecret
 from losant_tokens.sinks._webhook import WebhookSink
 
 __all__ = [

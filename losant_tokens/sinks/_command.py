@@ -38,14 +38,14 @@ from losant_tokens import _validators as validators
 from losant_tokens._safe_text import end_of, redacted
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
-from losant_tokens.sinks._deliveries import (
+from losant_tokens.sinks._errors import SinkError
+from losant_tokens.sinks._types import (
     VARIABLES,
     Format,
     Message,
     TokenSecret,
     check_format,
 )
-from losant_tokens.sinks._errors import SinkError
 
 _OWN_VARIABLES = ("LOSANT_API_TOKEN", "LOSANT_API_TOKEN_FILE")
 _MAX_OUTPUT = 4096  # bytes of the end of an output that are kept

@@ -10,8 +10,8 @@ from attrs import field, frozen
 from losant_tokens._private_files import UnfitFileError, open_private, part_of, reason
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
-from losant_tokens.sinks._deliveries import TokenSecret
 from losant_tokens.sinks._errors import SinkError
+from losant_tokens.sinks._types import TokenSecret
 
 _PLACEHOLDERS = ("{id}", "{replaces}")
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -11,8 +11,8 @@ from losant_tokens import _validators as validators
 from losant_tokens._retry import RetryPolicy
 from losant_tokens._secret import Secret
 from losant_tokens._transports.tls import Verify
-from losant_tokens.sinks._deliveries import Message
 from losant_tokens.sinks._http import Webhook, check_url, host_of
+from losant_tokens.sinks._types import Message
 
 # The limits of Slack: https://docs.slack.dev/reference/block-kit/blocks
 _MAX_HEADER = 150  # characters

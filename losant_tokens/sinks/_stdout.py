@@ -7,8 +7,8 @@ import anyio
 from attrs import field, frozen
 
 from losant_tokens._secret import Secret
-from losant_tokens.sinks._deliveries import Format, Message, TokenSecret, check_format
 from losant_tokens.sinks._errors import SinkError
+from losant_tokens.sinks._types import Format, Message, TokenSecret, check_format
 
 
 @frozen

@@ -42,7 +42,7 @@ from losant_tokens.jobs._rotation.rotation import (
 )
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from losant_tokens.sinks import Sink, TokenSecret
-from losant_tokens.sinks._deliveries import check_sink
+from losant_tokens.sinks._types import check_sink
 
 Tokens = Plan | Sequence[tuple[Owner | str, str]]
 """The tokens to rotate: a plan with the action `rotate`, or owners with the ids of tokens."""

@@ -13,7 +13,7 @@ import pytest
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import ValidationError
 from losant_tokens.sinks import CommandSink, Message, SinkError, StdoutSink, TokenSecret
-from losant_tokens.sinks._deliveries import check_sink
+from losant_tokens.sinks._types import check_sink
 from tests.support.traceback_secrets import frames_that_hold
 
 ID = "575ec7417ae143cd83dc4a95"
