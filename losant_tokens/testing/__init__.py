@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from losant_tokens.testing._account import FakeAccount, FakeOwner
     from losant_tokens.testing._fake import FakeLosant
     from losant_tokens.testing._faults import Fault
     from losant_tokens.testing._models import FakeAuditLog, FakeToken, FakeUser
     from losant_tokens.testing._request_log import RecordedRequest
+    from losant_tokens.testing._sample_account import FakeAccount, FakeOwner
     from losant_tokens.testing._seed import SeedSummary
     from losant_tokens.testing._server import Serving
 

@@ -8,13 +8,13 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from losant_tokens._published_scopes import Scope
-from losant_tokens.testing._account import FakeAccount, add_account
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
 from losant_tokens.testing._models import FakeAuditLog, FakeToken, FakeUser, Status
 from losant_tokens.testing._owner_strings import check_owner
 from losant_tokens.testing._rate_limit import RateLimit
 from losant_tokens.testing._request_log import RecordedRequest, RequestLog
+from losant_tokens.testing._sample_account import FakeAccount, add_account
 from losant_tokens.testing._seed import SeedSummary, add_seeded
 from losant_tokens.testing._server import Serving
 from losant_tokens.testing._service import ORGANIZATION_ID, Service

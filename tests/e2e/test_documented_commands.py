@@ -1,7 +1,7 @@
 """Every command that the help and the documentation show, in a fresh sandbox.
 
 If a test of this file fails, a reader who copies the example sees the same failure. Change the
-example or the account (`losant_tokens/testing/_account.py`), or declare what it needs in
+example or the account (`losant_tokens/testing/_sample_account.py`), or declare what it needs in
 `tests/support/examples.py`.
 """
 
