@@ -44,6 +44,7 @@ CHUNK: Final = 100
 """The number of tokens of a chunk."""
 
 _PATIENCE: Final = 120.0  # seconds of an outage until the task is enqueued again, for later
+_UNKNOWN: Final = "Some tokens have no known outcome."
 _CLOCK_MARGIN: Final = timedelta(seconds=10)  # The estimate of the server's clock is not exact.
 _STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
 _LEASE_INTERVAL: Final = 0.25  # seconds between two looks at the lease
@@ -406,9 +407,13 @@ class Runner:
                     patience=_PATIENCE,
                 )
             except jobs.ChunkFailed as error:
-                result = error.result
+                if not isinstance(error.__cause__, jobs.PlanRefused):
+                    raise
+                result = error.result  # Its other tokens were not changed.
             if job.stop.is_set():
                 raise _StoppedError
+            if result.gave_up or result.counts[jobs.Outcome.UNKNOWN]:
+                raise _TroubleError(result.gave_up or _UNKNOWN)
             await self._end_chunk(job, "apply", number, result, is_complete=True)
 
     # --- Chunks --------------------------------------------------------------------------------
@@ -483,7 +488,7 @@ class Runner:
             if failure is None:
                 if job.stop.is_set():
                     raise _StoppedError
-                raise _TroubleError(result.gave_up or "Some tokens have no known outcome.")
+                raise _TroubleError(result.gave_up or _UNKNOWN)
             if not isinstance(failure.__cause__, jobs.ChangeRefused):
                 raise failure
             # The outcomes so far are known. Another worker may have changed other tokens meanwhile.

@@ -115,7 +115,7 @@ async def test_invalid_arguments(client: FleetClient) -> None:
 
 async def test_not_open(tmp_path: Path) -> None:
     """A client that is not open says how to open it."""
-    client = Fleet(tmp_path / "fleet.sqlite").client()
+    client = FleetClient(tmp_path / "fleet.sqlite")
     for call in (client.run("a"), client.pending()):
         with pytest.raises(ClientStateError, match="Open it with `async with`"):
             await call

@@ -561,6 +561,51 @@ async def test_restore_after_a_crash(fleet: Fleet, monkeypatch: pytest.MonkeyPat
     assert results == ["apply", "restore"]
 
 
+@pytest.mark.parametrize("gave_up", [None, "The API was unavailable."])
+async def test_restore_of_half_a_chunk(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, gave_up: str | None
+) -> None:
+    """A restore waits until the changes of a worker that died are known, and changes no other."""
+    await fleet.approved()
+
+    def die(*_: object, **__: object) -> bool:
+        raise runners._AbandonedError
+
+    answers = [True]
+    fleet.runner.may_change = lambda: bool(answers and answers.pop())
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.store, "end_chunk", die)
+        await fleet.one()
+    changed = sorted(fleet.statuses())
+    fleet.decide("cancel")
+    fleet.decide("restore")
+    fleet.runner.may_change = lambda: True
+    apply_chunk = jobs.apply_chunk
+
+    async def give_up(*args: Any, **options: Any) -> jobs.ChunkResult:
+        chunk = args[1]
+        return jobs.ChunkResult(
+            digest=chunk.digest,
+            first=chunk.first,
+            results=tuple(
+                jobs.TokenOutcome(owner=one.owner, id=one.id, name=one.name, outcome=None)
+                for one in chunk.entries
+            ),
+            gave_up=gave_up,
+        )
+
+    if gave_up:
+        monkeypatch.setattr(jobs, "apply_chunk", give_up)
+        await fleet.one()
+        assert (fleet.run.state, fleet.run.reason) == ("restoring", gave_up)
+        monkeypatch.setattr(jobs, "apply_chunk", apply_chunk)
+    restored = await fleet.drain()
+
+    assert changed == ["active", "active", "active", "inactive"]
+    assert (restored.state, restored.outcomes("restore")) == ("restored", {"done": 1})
+    assert fleet.statuses() == ["active"] * 4
+
+
 @pytest.mark.parametrize("event", ["take over", "stop", "fail"])
 async def test_restore_that_is_interrupted(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, event: str
