@@ -114,8 +114,17 @@ def question(run: fleet.Run, verb: str) -> str:
     return f"{verb} run {run.id} ({run.cleanup}, {run.account})?"
 
 
-def describe_plan(run: fleet.Run) -> str:
-    """Return the plan of a run in one line, for a decision."""
+def describe_for_decision(run: fleet.Run, verb: str, now: datetime) -> str:
+    """Return what a person should know before a decision about a run, in one line.
+
+    Args:
+        run: The run.
+        verb: The decision, as a verb. For `approve` and `reject`, it is about the plan.
+        now: The time.
+    """
+    if verb not in {"approve", "reject"}:
+        outcome = describe_outcome(run, now)
+        return f"Run {run.id} ({run.cleanup}, {run.account}) is {run.state}: {outcome}"
     plan = run.plan
     if not plan.digest:
         return f"Run {run.id} has no plan yet: {run.cleanup} for {run.account}."

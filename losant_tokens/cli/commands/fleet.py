@@ -355,7 +355,7 @@ def _decide(
         found = _fleet.run_with_fleet(read, store)
         chosen = []
         for run in found:
-            print_status(_fleet_view.describe_plan(run))
+            print_status(_fleet_view.describe_for_decision(run, verb, datetime.now(UTC)))
             if options.yes or confirm(_fleet_view.question(run, verb.capitalize())):
                 chosen.append(run)
         if not chosen:

@@ -423,7 +423,14 @@ def test_other_decisions(
     """Each decision records the person of --by, and prints what follows."""
     code, _, err = command("fleet", verb, name, "--yes", "--by", "grace")
 
+    about = {
+        "1f3a": "Deactivate 12 of 400 tokens of prod (old-ci): named 'ci-*'",
+        "7b0c": "Run 7b0c11aa (old-ci, staging) is quarantined: 11 deactivated, 1 changed, ",
+    }
+    if verb == "retry":
+        about["1f3a"] = "Run 1f3a9c20 (old-ci, prod) is waiting: expires in 7 days"
     assert (code, err.splitlines()[-1]) == (0, expected)
+    assert err.startswith(about[name])
     assert [(kind, call["by"]) for kind, call in fake.calls] == [(verb, "grace")]
 
 
