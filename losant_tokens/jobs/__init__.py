@@ -23,16 +23,16 @@ from losant_tokens.jobs._execution.apply import apply
 from losant_tokens.jobs._execution.apply_chunk import MAX_CHUNK_AGE, apply_chunk
 from losant_tokens.jobs._execution.chunk_result import ChunkFailed, ChunkResult, TokenOutcome
 from losant_tokens.jobs._execution.job_failed import JobFailed
-from losant_tokens.jobs._execution.job_report import job_report
 from losant_tokens.jobs._execution.job_state import JobState, job_state
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._execution.preflight import seen_since_plan
+from losant_tokens.jobs._execution.report_from_journal import job_report
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.document import PlanChunk, PlanDocument
+from losant_tokens.jobs._plan.list_tokens import list_tokens
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan
-from losant_tokens.jobs._plan.token_listing import list_tokens
 from losant_tokens.jobs._predicates import PREDICATES, Predicate
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep
@@ -43,7 +43,7 @@ from losant_tokens.jobs._report.json import json_document
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
 from losant_tokens.jobs._report.plan_page import save_plan_page
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._report.token_page import TokenPage, TokenPageRow, save_token_page
+from losant_tokens.jobs._report.token_list_page import TokenPage, TokenPageRow, save_token_page
 from losant_tokens.jobs._rotation.checks import RotationCheck
 from losant_tokens.jobs._rotation.rotate import (
     RotationRefused,

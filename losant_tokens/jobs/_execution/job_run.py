@@ -14,7 +14,7 @@ from losant_tokens import _validators as validators
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._client import rate_limiter_of
 from losant_tokens.errors import LosantError
-from losant_tokens.jobs._execution.job_journal import JobJournal
+from losant_tokens.jobs._execution.journal_interface import JobJournal
 from losant_tokens.jobs._execution.preflight import Preflight
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._execution.queue import WorkQueue

@@ -32,7 +32,7 @@ from losant_tokens.errors import (
 )
 from losant_tokens.jobs._errors import ChangeRefused
 from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
-from losant_tokens.jobs._execution.job_journal import JobJournal
+from losant_tokens.jobs._execution.journal_interface import JobJournal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults

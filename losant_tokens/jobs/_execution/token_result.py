@@ -5,7 +5,7 @@ from datetime import datetime
 import attrs
 
 from losant_tokens.errors import Forbidden
-from losant_tokens.jobs._execution.job_journal import JobJournal
+from losant_tokens.jobs._execution.journal_interface import JobJournal
 from losant_tokens.jobs._types import Outcome
 
 

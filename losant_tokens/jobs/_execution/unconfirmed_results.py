@@ -19,7 +19,7 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.page_reader import open_pages
 from losant_tokens.errors import Forbidden, LosantError, ResponseError
-from losant_tokens.jobs._execution.job_journal import JobJournal
+from losant_tokens.jobs._execution.journal_interface import JobJournal
 from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._plan.settings import PAGE_SIZE

@@ -50,5 +50,5 @@ file is what a rotation must not leave behind; to deactivate the old token of a 
 because its users still use it; to delete a successor whose delivery is in doubt, because the store
 of the users may hold its secret.
 
-`hand_over` and `retirement` wait for the network. `rotation`, `checks` and `marker` decide.
+`successor` and `retirement` wait for the network. `rotation`, `checks` and `marker` decide.
 """

@@ -16,7 +16,7 @@ from losant_tokens import AsyncClient, Owner
 from losant_tokens.errors import NotFound
 from losant_tokens.jobs._execution.apply import apply
 from losant_tokens.jobs._execution.job_failed import JobFailed
-from losant_tokens.jobs._execution.job_report import job_report
+from losant_tokens.jobs._execution.report_from_journal import job_report
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import make_plan
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PlanSettings, Selection
@@ -25,10 +25,10 @@ from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.checks import is_in_use
-from losant_tokens.jobs._rotation.hand_over import OnRotation, search, time_of
 from losant_tokens.jobs._rotation.marker import has_marker, marker_of
 from losant_tokens.jobs._rotation.rotation import RotatedToken
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
+from losant_tokens.jobs._rotation.successor import OnRotation, search, time_of
 from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._types import Outcome, Result
 

@@ -25,14 +25,6 @@ from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.checks import RotationCheck, check_token
-from losant_tokens.jobs._rotation.hand_over import (
-    UNVERIFIABLE,
-    ClientFactory,
-    OnRotation,
-    StepFailed,
-    Successor,
-    time_of,
-)
 from losant_tokens.jobs._rotation.retirement import Retirement
 from losant_tokens.jobs._rotation.rotation import (
     RotatedToken,
@@ -41,6 +33,14 @@ from losant_tokens.jobs._rotation.rotation import (
     RotationStage,
 )
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
+from losant_tokens.jobs._rotation.successor import (
+    UNVERIFIABLE,
+    ClientFactory,
+    OnRotation,
+    StepFailed,
+    Successor,
+    time_of,
+)
 from losant_tokens.sinks import Sink, TokenSecret
 from losant_tokens.sinks._types import check_sink
 

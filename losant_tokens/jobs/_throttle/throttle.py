@@ -22,7 +22,7 @@ from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
 from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
-from losant_tokens.jobs._throttle.attempts import Attempts
+from losant_tokens.jobs._throttle.attempt_counter import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger("losant_tokens")

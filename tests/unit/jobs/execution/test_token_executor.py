@@ -34,7 +34,7 @@ from losant_tokens.jobs._execution.unconfirmed_results import (
     MIN_FORBIDDEN,
     HeldBackResults,
 )
-from losant_tokens.jobs._throttle.attempts import MAX_ATTEMPTS
+from losant_tokens.jobs._throttle.attempt_counter import MAX_ATTEMPTS
 from losant_tokens.jobs._throttle.throttle import GaveUpError
 from losant_tokens.jobs._types import Entry
 from tests.support.jobs import USER

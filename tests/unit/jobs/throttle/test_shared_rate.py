@@ -15,7 +15,7 @@ from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._client import rate_limiter_of
 from losant_tokens._rate_limiter import RateLimiter
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
-from losant_tokens.jobs._throttle.attempts import Attempts
+from losant_tokens.jobs._throttle.attempt_counter import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 from tests.support.helpers import jwt

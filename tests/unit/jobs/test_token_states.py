@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from losant_tokens.jobs import Outcome
-from losant_tokens.jobs._token_progress import INTENDED, UNTOUCHED, States
+from losant_tokens.jobs._token_states import INTENDED, UNTOUCHED, States
 
 CHANGED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 
