@@ -159,7 +159,7 @@ COMMANDS = {
         "quarantine:list_quarantines",
         "List quarantines and the state of their tokens.",
         texts.QUARANTINE_LIST,
-        "losant_tokens.cli._ledger",
+        "losant_tokens.cli._quarantine_ledger",
     ),
     "sweep": _Command(
         "quarantine:sweep",

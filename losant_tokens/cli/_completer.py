@@ -18,9 +18,9 @@ from attrs import define, field, frozen
 from cyclopts import Argument
 
 from losant_tokens.cli._app import COMMANDS, command_app
+from losant_tokens.cli._completion_cache import is_waiting
 from losant_tokens.cli._completion_values import Files, Request, Source, Value, source_for
 from losant_tokens.cli._format import ellipsis
-from losant_tokens.cli._token_cache import is_waiting
 
 _FLAGS = (Value("--help", "Show this help"), Value("--version", "Print the version"))
 _SHOWS_WORDS = str(ord("?"))

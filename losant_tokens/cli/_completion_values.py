@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
+from losant_tokens.cli._completion_cache import KnownToken, known_tokens
 from losant_tokens.cli._format import escaped
-from losant_tokens.cli._token_cache import KnownToken, known_tokens
 
 _SPECIAL = re.compile(r"([*?[])")
 
@@ -190,7 +190,7 @@ def _after_commas(request: Request, names: Iterable[str]) -> Iterable[Value]:
 
 def _quarantines(_: Request) -> Iterable[Value]:
     """Return `last` and the ids of the recorded quarantines, the newest first."""
-    from losant_tokens.cli._ledger import ledger_folder  # noqa: PLC0415 -- imports jobs
+    from losant_tokens.cli._quarantine_ledger import ledger_folder  # noqa: PLC0415 -- imports jobs
 
     yield Value("last", "the newest quarantine")
     folder = ledger_folder()

@@ -17,10 +17,10 @@ from losant_tokens import (
     httpx_transport,
 )
 from losant_tokens.accounts import Account, ConfigError, config_path, find, load
+from losant_tokens.cli._access_token_cache import tokens_in_memory
 from losant_tokens.cli._console import print_status, print_warning
 from losant_tokens.cli._errors import BlockedError, CommandError
 from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
-from losant_tokens.cli._token_memory import tokens_in_memory
 
 ClientFactory = Callable[[int | None], AsyncClient]
 

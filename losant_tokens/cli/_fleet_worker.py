@@ -17,7 +17,7 @@ from losant_tokens.cli._console import print_after_signal, print_status, print_w
 from losant_tokens.cli._errors import EXIT_INTERRUPTED
 from losant_tokens.cli._fleet_page import RunsApp, serving
 from losant_tokens.cli._format import format_iso
-from losant_tokens.cli._library_log import logged_records
+from losant_tokens.cli._log_capture import logged_records
 from losant_tokens.cli._stop_signals import StopSignals
 
 _BUSY: tuple[fleet.RunState, ...] = (

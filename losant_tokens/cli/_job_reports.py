@@ -15,8 +15,8 @@ from losant_tokens.cli._console import (
 from losant_tokens.cli._errors import CommandError, explain
 from losant_tokens.cli._format import format_number
 from losant_tokens.cli._json import as_json
-from losant_tokens.cli._ledger import record
 from losant_tokens.cli._plan_view import totals_line
+from losant_tokens.cli._quarantine_ledger import record
 from losant_tokens.cli._quarantine_view import next_steps
 
 _MAX_SHOWN_FAILURES = 5

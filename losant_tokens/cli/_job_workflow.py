@@ -31,12 +31,12 @@ from losant_tokens.cli._job_options import DEFAULT_MAX_AGE, RunOptions, SafetyOp
 from losant_tokens.cli._job_reports import is_recorded_at_end, print_totals, write_reports
 from losant_tokens.cli._job_runner import JobRunner
 from losant_tokens.cli._job_state_view import has_work, outcome_counts, question
-from losant_tokens.cli._ledger import record_start
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._output_checks import check_outputs
 from losant_tokens.cli._parse import format_age
 from losant_tokens.cli._plan_view import PROGRESS_LABELS, nothing_to_do, show_plan
 from losant_tokens.cli._planning import Planner, make_plan
+from losant_tokens.cli._quarantine_ledger import record_start
 from losant_tokens.cli._state_files import journal_path, new_plan_path
 from losant_tokens.errors import LosantError
 

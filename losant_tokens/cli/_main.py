@@ -8,6 +8,7 @@ from importlib import import_module
 
 from cyclopts import CycloptsError
 
+from losant_tokens.cli._access_token_cache import token_memory
 from losant_tokens.cli._app import app, slow_import
 from losant_tokens.cli._console import mute, print_error, record
 from losant_tokens.cli._early_signal_handlers import exit_at_once, handled, interrupt
@@ -18,7 +19,6 @@ from losant_tokens.cli._errors import (
     failed_operation,
     unexpected,
 )
-from losant_tokens.cli._token_memory import token_memory
 from losant_tokens.cli._usage_errors import usage_error
 from losant_tokens.errors import LosantError
 
@@ -87,7 +87,7 @@ def _parse_and_run(arguments: Sequence[str], logs: ExitStack) -> int:
             if module := slow_import(command):
                 import_module(module)
         if "connection" in bound.arguments:  # One of its options was given.
-            from losant_tokens.cli._command_log import command_log  # noqa: PLC0415 -- rarely needed
+            from losant_tokens.cli._logging import command_log  # noqa: PLC0415 -- rarely needed
 
             logs.enter_context(command_log(bound.arguments, arguments[0]))
         logs.enter_context(token_memory())

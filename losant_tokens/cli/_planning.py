@@ -10,15 +10,15 @@ from shlex import join
 from typing import Any, Literal
 
 from losant_tokens import AsyncClient, Owner, jobs
-from losant_tokens.cli._command_log import printed_waits
 from losant_tokens.cli._connect import ClientFactory
 from losant_tokens.cli._console import is_quiet, print_status, transient_status
 from losant_tokens.cli._errors import BlockedError, UsageError
 from losant_tokens.cli._event_loop import run_until_stopped
 from losant_tokens.cli._job_options import RuleOptions, SafetyOptions
-from losant_tokens.cli._ledger import Choice, printed_warnings
 from losant_tokens.cli._library_messages import with_options
+from losant_tokens.cli._logging import printed_waits
 from losant_tokens.cli._plan_view import show_plan
+from losant_tokens.cli._quarantine_ledger import Choice, printed_warnings
 from losant_tokens.cli._state_files import keep_refused_plan
 
 Planner = Callable[[AsyncClient, Path], Awaitable[jobs.Plan]]

@@ -17,10 +17,10 @@ from losant_tokens.cli._job_options import (
     RuleOptions,
     SafetyOptions,
 )
-from losant_tokens.cli._ledger import recorded_quarantines
 from losant_tokens.cli._options import ConnectionOptions
 from losant_tokens.cli._planning import Planner
 from losant_tokens.cli._policies import find_cleanup
+from losant_tokens.cli._quarantine_ledger import recorded_quarantines
 from losant_tokens.cli._state_files import WARNINGS, existing_state_folder
 
 

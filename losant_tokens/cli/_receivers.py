@@ -16,10 +16,10 @@ from attrs import field, frozen
 from cyclopts import Group, Parameter
 
 from losant_tokens import Secret
+from losant_tokens.cli._access_token_cache import tokens_in_memory
 from losant_tokens.cli._console import terminal_size, write_output
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._format import wrapped
-from losant_tokens.cli._token_memory import tokens_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

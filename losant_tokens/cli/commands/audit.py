@@ -176,7 +176,7 @@ def _run(
     from losant_tokens import audit
     from losant_tokens.cli._audit_progress import audit_progress
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._ledger import recorded_quarantines
+    from losant_tokens.cli._quarantine_ledger import recorded_quarantines
 
     targets = [_target(connection, *selection) for connection in connections]
     quarantines = recorded_quarantines()

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from losant_tokens import Owner
-    from losant_tokens.cli._account_listing import AccountsFound
     from losant_tokens.cli._listing import Found
+    from losant_tokens.cli._multi_account_listing import AccountsFound
     from losant_tokens.cli._options import ConnectionOptions
 
 
@@ -74,11 +74,11 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """List tokens as a table, CSV or JSON."""
-    from losant_tokens.cli._account_listing import list_accounts
     from losant_tokens.cli._accounts import selected_connections
     from losant_tokens.cli._event_loop import run_until_stopped
     from losant_tokens.cli._json import LAST_SEEN, as_json, read_fields
     from losant_tokens.cli._listing import ListQuery
+    from losant_tokens.cli._multi_account_listing import list_accounts
     from losant_tokens.cli._token_columns import (
         ACCOUNT,
         COLUMNS,

@@ -77,10 +77,10 @@ def list_quarantines(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """List quarantines and the state of their tokens."""
-    from losant_tokens.cli import _ledger
+    from losant_tokens.cli import _quarantine_ledger
     from losant_tokens.cli._quarantine_view import as_json_values, show_quarantines
 
-    read = _ledger.offline_states if offline else _ledger.online_states
+    read = _quarantine_ledger.offline_states if offline else _quarantine_ledger.online_states
     states: Sequence[jobs.Quarantine | jobs.QuarantineReview] = read(names, connection)
     if json:
         write_output(as_json([as_json_values(state) for state in states]))
@@ -105,8 +105,8 @@ def sweep(
     from losant_tokens import jobs
     from losant_tokens.cli._evidence import evidence_settings
     from losant_tokens.cli._job_workflow import plan_and_apply
-    from losant_tokens.cli._ledger import chosen_quarantine, due_quarantines
     from losant_tokens.cli._planning import sweep_planner
+    from losant_tokens.cli._quarantine_ledger import chosen_quarantine, due_quarantines
     from losant_tokens.cli._quarantine_view import nothing_to_sweep
 
     if quarantine is None and not due:
@@ -158,9 +158,9 @@ def restore(
 ) -> int:
     """Activate the unchanged tokens of a quarantine."""
     from losant_tokens.cli._job_workflow import plan_and_apply
-    from losant_tokens.cli._ledger import chosen_quarantine
     from losant_tokens.cli._parse import read_token_ids
     from losant_tokens.cli._planning import restore_planner
+    from losant_tokens.cli._quarantine_ledger import chosen_quarantine
     from losant_tokens.cli._quarantine_view import nothing_to_restore
 
     require_terminal_or_yes("restore", yes=options.yes)

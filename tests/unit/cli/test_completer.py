@@ -9,8 +9,8 @@ from losant_tokens import published_scopes
 from losant_tokens.cli import _completer, _completion_values
 from losant_tokens.cli._app import COMMANDS, command_app
 from losant_tokens.cli._completer import Completion, complete
+from losant_tokens.cli._completion_cache import KnownToken
 from losant_tokens.cli._completion_values import NOTHING, SOURCES, Value, source_for
-from losant_tokens.cli._token_cache import KnownToken
 from tests.support.command import Command
 from tests.support.policies import CLEANUP, LADDER, write_policy
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
+from losant_tokens.cli._access_token_cache import tokens_in_memory
 from losant_tokens.cli._console import (
     is_verbose,
     print_detail,
@@ -29,8 +30,7 @@ from losant_tokens.cli._console import (
 )
 from losant_tokens.cli._errors import BlockedError, CommandError, UsageError
 from losant_tokens.cli._format import escaped
-from losant_tokens.cli._library_log import logged_lines
-from losant_tokens.cli._token_memory import tokens_in_memory
+from losant_tokens.cli._log_capture import logged_lines
 
 if TYPE_CHECKING:
     from losant_tokens.cli._options import AccountsOptions, ConnectionOptions

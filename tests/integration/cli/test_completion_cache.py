@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _token_cache
-from losant_tokens.cli._token_cache import KnownToken, cache_folder, is_waiting, known_tokens
+from losant_tokens.cli import _completion_cache
+from losant_tokens.cli._completion_cache import KnownToken, cache_folder, is_waiting, known_tokens
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -140,7 +140,7 @@ def test_slow_service(
     fake: FakeLosant, service: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Completion does not wait for a service that is slow."""
-    monkeypatch.setattr(_token_cache, "TIMEOUT", 0.05)
+    monkeypatch.setattr(_completion_cache, "TIMEOUT", 0.05)
     fake.fail("latency", seconds=1.0)
 
     assert known_tokens("user") == []
@@ -173,7 +173,7 @@ def test_without_a_home_folder(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a home folder, tokens are listed each time."""
-    monkeypatch.setattr(_token_cache, "cache_folder", lambda: None)
+    monkeypatch.setattr(_completion_cache, "cache_folder", lambda: None)
     fake.add_token("ci")
 
     assert "ci" in [one.name for one in known_tokens("user")]
