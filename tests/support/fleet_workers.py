@@ -49,6 +49,8 @@ class MemoryStore:
         self.resumed: list[tuple[str, str | None]] = []
         self.is_down = False
         self.turn_is_taken = False
+        self.given_turn = Turn(None)
+        self.forgotten: list[datetime] = []
 
     # The table of workers
 
@@ -59,7 +61,7 @@ class MemoryStore:
     @contextmanager
     def turn(self) -> Iterator[Turn | None]:
         self._check()
-        yield None if self.turn_is_taken else Turn(None)
+        yield None if self.turn_is_taken else self.given_turn
 
     def fence(self, worker: str, heartbeat: Heartbeat) -> bool:
         self._check()
@@ -80,6 +82,7 @@ class MemoryStore:
 
     def forget(self, ended_before: datetime) -> None:
         self._check()
+        self.forgotten.append(ended_before)
 
     # The queue
 

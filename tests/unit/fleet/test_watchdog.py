@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 
 import pytest
 
+from losant_tokens.fleet import StoreError
 from losant_tokens.fleet._lease import Lease, Reading, Timing
 from losant_tokens.fleet._watchdog import Watchdog
+from losant_tokens.fleet._workers import Turn
 from tests.support.fleet_workers import NOW, MemoryStore, worker
 
 TIMING = Timing(heartbeat=1, lease=5, dead_after=10, watch=2, scan=30)
@@ -131,3 +134,39 @@ def test_heartbeat_at_the_last_second(caplog: pytest.LogCaptureFixture) -> None:
     store.owners = {"x": "a"}
     Watch(store).look_until(10)
     assert (store.rows["a"].state, store.resumed, caplog.text) == ("live", [], "")
+
+
+def test_worker_that_ends_between_two_scans() -> None:
+    """Work of a worker that ended is given on at the next look, not only at the next scan."""
+    store = MemoryStore()
+    store.rows["a"] = worker("a")
+    watch = Watch(store)
+    watch.look_until(2)
+    store.rows["a"] = worker("a", state="released")
+    store.owners = {"x": "a"}
+    watch.look_until(4)
+    assert store.resumed == [("x", "a")]
+
+
+def test_turn_that_the_database_ended() -> None:
+    """A watchdog whose turn the database has ended resumes nothing, because another may do it."""
+
+    class Ended(Turn):
+        def check(self) -> None:
+            raise StoreError("The store cannot be reached: idle")
+
+    store = MemoryStore()
+    store.given_turn = Ended(None)
+    store.rows["a"] = worker("a", state="released")
+    watch = Watch(store)
+    store.owners = {"x": "a"}
+    with pytest.raises(StoreError, match="idle"):
+        watch.look_once()
+    assert store.resumed == []
+
+
+def test_old_workers_are_forgotten() -> None:
+    """Workers that ended more than seven days ago are removed from the table."""
+    store = MemoryStore()
+    Watch(store).look_until(0)
+    assert store.forgotten == [NOW - timedelta(days=7)]
