@@ -9,7 +9,7 @@ checker knows the arguments and the result of each.
 
 from collections.abc import Callable, Coroutine, Mapping
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from losant_tokens._call_options import RequestOptions
 from losant_tokens._custom_operation import (
@@ -78,118 +78,118 @@ class RawResource:
 class RawUserApiTokenResource(RawResource):
     """One API token of the user."""
 
-    get = RawMethod(user.UserApiTokenResource.get)
-    patch = RawMethod(user.UserApiTokenResource.patch)
-    delete = RawMethod(user.UserApiTokenResource.delete)
+    get: Final = RawMethod(user.UserApiTokenResource.get)
+    patch: Final = RawMethod(user.UserApiTokenResource.patch)
+    delete: Final = RawMethod(user.UserApiTokenResource.delete)
 
 
 class RawUserApiTokensResource(RawResource):
     """The API tokens of the user."""
 
-    get = RawMethod(user.UserApiTokensResource.get)
-    post = RawMethod(user.UserApiTokensResource.post)
+    get: Final = RawMethod(user.UserApiTokensResource.get)
+    post: Final = RawMethod(user.UserApiTokensResource.post)
 
 
 class RawUserOauthTokenResource(RawResource):
     """One OAuth token of the user."""
 
-    get = RawMethod(user.UserOauthTokenResource.get)
-    patch = RawMethod(user.UserOauthTokenResource.patch)
-    delete = RawMethod(user.UserOauthTokenResource.delete)
+    get: Final = RawMethod(user.UserOauthTokenResource.get)
+    patch: Final = RawMethod(user.UserOauthTokenResource.patch)
+    delete: Final = RawMethod(user.UserOauthTokenResource.delete)
 
 
 class RawUserOauthTokensResource(RawResource):
     """The OAuth tokens of the user."""
 
-    get = RawMethod(user.UserOauthTokensResource.get)
-    post = RawMethod(user.UserOauthTokensResource.post)
+    get: Final = RawMethod(user.UserOauthTokensResource.get)
+    post: Final = RawMethod(user.UserOauthTokensResource.post)
 
 
 class RawApplicationApiTokenResource(RawResource):
     """One API token of an application."""
 
-    get = RawMethod(application.ApplicationApiTokenResource.get)
-    patch = RawMethod(application.ApplicationApiTokenResource.patch)
-    delete = RawMethod(application.ApplicationApiTokenResource.delete)
+    get: Final = RawMethod(application.ApplicationApiTokenResource.get)
+    patch: Final = RawMethod(application.ApplicationApiTokenResource.patch)
+    delete: Final = RawMethod(application.ApplicationApiTokenResource.delete)
 
 
 class RawApplicationApiTokensResource(RawResource):
     """The API tokens of an application."""
 
-    get = RawMethod(application.ApplicationApiTokensResource.get)
-    post = RawMethod(application.ApplicationApiTokensResource.post)
+    get: Final = RawMethod(application.ApplicationApiTokensResource.get)
+    post: Final = RawMethod(application.ApplicationApiTokensResource.post)
 
 
 class RawInstanceApiTokenResource(RawResource):
     """One API token of an instance."""
 
-    get = RawMethod(instance.InstanceApiTokenResource.get)
-    patch = RawMethod(instance.InstanceApiTokenResource.patch)
-    delete = RawMethod(instance.InstanceApiTokenResource.delete)
+    get: Final = RawMethod(instance.InstanceApiTokenResource.get)
+    patch: Final = RawMethod(instance.InstanceApiTokenResource.patch)
+    delete: Final = RawMethod(instance.InstanceApiTokenResource.delete)
 
 
 class RawInstanceApiTokensResource(RawResource):
     """The API tokens of an instance."""
 
-    get = RawMethod(instance.InstanceApiTokensResource.get)
-    post = RawMethod(instance.InstanceApiTokensResource.post)
+    get: Final = RawMethod(instance.InstanceApiTokensResource.get)
+    post: Final = RawMethod(instance.InstanceApiTokensResource.post)
 
 
 class RawApplicationsResource(RawResource):
     """The applications that the user can see."""
 
-    get = RawMethod(owner_lists.ApplicationsResource.get)
+    get: Final = RawMethod(owner_lists.ApplicationsResource.get)
 
 
 class RawInstancesResource(RawResource):
     """The instances that the user can see."""
 
-    get = RawMethod(owner_lists.InstancesResource.get)
+    get: Final = RawMethod(owner_lists.InstancesResource.get)
 
 
 class RawOrgsResource(RawResource):
     """The organizations of the user."""
 
-    get = RawMethod(owner_lists.OrgsResource.get)
+    get: Final = RawMethod(owner_lists.OrgsResource.get)
 
 
 class RawAuditLogResource(RawResource):
     """One entry of the audit log of an organization."""
 
-    get = RawMethod(audit_logs.AuditLogResource.get)
+    get: Final = RawMethod(audit_logs.AuditLogResource.get)
 
 
 class RawAuditLogsResource(RawResource):
     """The audit log of an organization."""
 
-    get = RawMethod(audit_logs.AuditLogsResource.get)
+    get: Final = RawMethod(audit_logs.AuditLogsResource.get)
 
 
 class RawInstanceAuditLogResource(RawResource):
     """One entry of the audit log of an instance."""
 
-    get = RawMethod(audit_logs.InstanceAuditLogResource.get)
+    get: Final = RawMethod(audit_logs.InstanceAuditLogResource.get)
 
 
 class RawInstanceAuditLogsResource(RawResource):
     """The audit log of an instance."""
 
-    get = RawMethod(audit_logs.InstanceAuditLogsResource.get)
+    get: Final = RawMethod(audit_logs.InstanceAuditLogsResource.get)
 
 
 class RawAuthResource(RawResource):
     """Logging in."""
 
-    authenticate_user = RawMethod(auth.AuthResource.authenticate_user)
+    authenticate_user: Final = RawMethod(auth.AuthResource.authenticate_user)
 
 
 class RawOwnerTokens(RawResource):
     """The tokens of one owner, as returned by `RawClient.tokens(owner)`."""
 
-    get = RawMethod(OwnerTokens.get)
-    patch = RawMethod(OwnerTokens.patch)
-    delete = RawMethod(OwnerTokens.delete)
-    page = RawMethod(OwnerTokens.page)
+    get: Final = RawMethod(OwnerTokens.get)
+    patch: Final = RawMethod(OwnerTokens.patch)
+    delete: Final = RawMethod(OwnerTokens.delete)
+    page: Final = RawMethod(OwnerTokens.page)
 
     @overload
     async def post(

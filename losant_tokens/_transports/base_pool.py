@@ -72,7 +72,7 @@ class Pool(httpx.AsyncBaseTransport):
     ) -> None:
         # The URL is wrapped before anything can raise, so that no traceback shows a password.
         proxy = Secret(proxy) if isinstance(proxy, str) else proxy
-        self.max_connections = check_max_connections(max_connections)
+        self.max_connections: int = check_max_connections(max_connections)
         if not isinstance(trust_env, bool):
             raise ValidationError(
                 f"trust_env must be True or False, not {validators.describe(trust_env)}"
@@ -81,8 +81,8 @@ class Pool(httpx.AsyncBaseTransport):
         self._verify = _checked(context_of(verify))
         self._proxy = None if proxy is None else _checked(self._parsed(proxy, "proxy"))
         self._context_lock = anyio.Lock()
-        self.keeps_connections = True
-        self.times = ResponseTimes()
+        self.keeps_connections: bool = True
+        self.times: ResponseTimes = ResponseTimes()
         # The proxy for each scheme, host and port that the pool has connected to.
         self._proxies: dict[tuple[str, bytes], Proxy | None] = {}
 

@@ -63,9 +63,9 @@ class Network(httpcore.AsyncNetworkBackend):
         self._sent_at = self._waited = math.inf
         self._transport: _Stream | None = None
         self._stream: _Stream | None = None
-        self.requests = 0
-        self.is_sending = False
-        self.is_waiting = False
+        self.requests: int = 0
+        self.is_sending: bool = False
+        self.is_waiting: bool = False
         self._was_used = False
         self.on_sending = _nothing
         self.is_readable: Callable[[], bool] = bool

@@ -57,6 +57,8 @@ class HttpxPool(Pool):
     their number.
     """
 
+    keeps_connections: bool
+
     def __init__(
         self,
         *,
@@ -191,7 +193,7 @@ class _Connection(httpx.AsyncHTTPTransport):
         )
         # Whether a request was sent, and whether data is unread, can be seen only here. httpx has
         # no public way to set the network of its pool.
-        self.network = Network(self._pool._network_backend, times)  # noqa: SLF001
+        self.network: Network = Network(self._pool._network_backend, times)  # noqa: SLF001
         self._pool._network_backend = self.network  # noqa: SLF001
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -7,12 +7,12 @@ from losant_tokens.errors import AccountError
 
 
 class ConfigError(AccountError):
-    """The configuration file cannot be used, or does not have the account.
+    """The configuration file cannot be used, or does not have the account."""
 
-    Attributes:
-        path: The file.
-        mistakes: All mistakes in the file, each with its place: `accounts.prod.url: ...`.
-    """
+    path: Path | None
+    """The file."""
+    mistakes: tuple[str, ...]
+    """All mistakes in the file, each with its place, such as `accounts.prod.url`."""
 
     def __init__(
         self, message: str, *, path: Path | None = None, mistakes: Iterable[str] = ()

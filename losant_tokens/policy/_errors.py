@@ -32,12 +32,12 @@ class Mistake:
 
 
 class PolicyError(LosantError):
-    """A policy file or a snapshot has mistakes, or is something else.
+    """A policy file or a snapshot has mistakes, or is something else."""
 
-    Attributes:
-        file: The file.
-        mistakes: The mistakes, in the order of the file.
-    """
+    file: str
+    """The file."""
+    mistakes: tuple[Mistake, ...]
+    """The mistakes, in the order of the file."""
 
     def __init__(self, file: str, mistakes: Iterable[Mistake]) -> None:
         self.file = file

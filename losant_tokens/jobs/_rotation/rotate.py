@@ -55,11 +55,10 @@ _ID_BYTES = 8
 
 
 class RotationRefused(JobError):  # noqa: N818 -- as the other errors of jobs
-    """Tokens cannot be rotated. Nothing was created.
+    """Tokens cannot be rotated. Nothing was created."""
 
-    Attributes:
-        checks: The tokens that cannot be rotated, and why.
-    """
+    checks: tuple[RotationCheck, ...]
+    """The tokens that cannot be rotated, and why."""
 
     def __init__(self, message: str, *, checks: Sequence[RotationCheck] = ()) -> None:
         super().__init__(message)
