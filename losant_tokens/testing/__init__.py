@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FakeAccount": "_account",
+    "FakeAccount": "_sample_account",
     "FakeAuditLog": "_models",
     "FakeLosant": "_fake",
-    "FakeOwner": "_account",
+    "FakeOwner": "_sample_account",
     "FakeToken": "_models",
     "FakeUser": "_models",
     "Fault": "_faults",
