@@ -259,23 +259,27 @@ class Throttle:
             await self._arrival.wait()
             self._arrival = anyio.Event()
             while self._queue and not self.is_stopping:
-                # Calls of the client may wait for a place of the same rate. Then take turns.
                 if self.turn.locked() and not self._cap_wait():
-                    async with self.turn:
-                        await self._grant_next()
+                    await self._take_turn()
                 else:
                     await self._grant_next()
 
-    async def _grant_next(self) -> None:
-        """Grant places to the first in the queue, or wait until they may be free."""
-        if not self._queue:
-            return
+    async def _take_turn(self) -> None:
+        """Grant places once, when the calls before have got theirs, and before those after."""
+        async with self.turn:
+            while self._queue and not self.is_stopping and not self._cap_wait():
+                if await self._grant_next():
+                    return
+
+    async def _grant_next(self) -> bool:
+        """Grant places to the first in the queue, or wait; return whether they were granted."""
         ready, places = self._queue[0]
         if self._try_acquire(places):
             self._queue.popleft()
             ready.set()
-        else:
-            await anyio.sleep(min(self._wait_time(), _STOP_CHECK_INTERVAL))
+            return True
+        await anyio.sleep(min(self._wait_time(), _STOP_CHECK_INTERVAL))
+        return False
 
     def _try_acquire(self, places: int) -> bool:
         """Take places of the rate, and of this job's own cap; return whether they were free."""

@@ -113,6 +113,38 @@ def test_a_job_and_calls_stay_within_one_limit() -> None:
     in_no_time(main)
 
 
+@pytest.mark.sweep(sample=1)
+@pytest.mark.parametrize("tasks", [3, 1, 10])
+def test_calls_without_a_pause_leave_the_job_a_share(tasks: int) -> None:
+    """An application that makes calls all the time does not keep a job from its share.
+
+    The job takes turns with the tasks of the application, so each of them gets about as much as
+    the job.
+    """
+
+    async def main() -> None:
+        limit, times = Limit(20), Times()
+        async with client_of(limit) as client, job_of(client) as throttle:
+
+            async def work() -> None:
+                while True:
+                    await calls_of_an_application(client, 1, times)
+                    await anyio.sleep(0.01)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(tasks):
+                    group.start_soon(work)
+                group.start_soon(delete_in_job, client, throttle, 10_000)
+                await anyio.sleep(60)
+                group.cancel_scope.cancel()
+        job, application = throttle.responses.total, len(times.ended)
+        assert job + application > 15 * 60
+        assert job > 0.6 * application / tasks
+        assert application > 0.2 * job
+
+    in_no_time(main)
+
+
 def test_a_refused_job_delays_the_calls() -> None:
     """After a job was refused with a Retry-After, the calls of the application wait as well."""
 
