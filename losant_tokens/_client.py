@@ -436,6 +436,8 @@ class AsyncClient:
         Raises:
             ValidationError: The token has a character that is not allowed in a header, or it claims
                 another account.
+            IssuerMismatch: Another host than that of the base URL has issued the token. The earlier
+                token stays in use.
         """
         # Wrap the token before anything can raise, so that no traceback holds it in the clear.
         token = Secret.of(token)

@@ -167,8 +167,12 @@ class ClientToken:
 
         Raises:
             ValidationError: The token or the scopes are invalid, or it claims another account.
+            IssuerMismatch: Another host has issued the token.
         """
         credential = read_credential(secret, scopes, self.oauth)
+        host = self.current.endpoint.url.host
+        if self.scope_check == "enforce" and (wrong_host := issuer_problem(credential, host)):
+            raise wrong_host
         problem = self._other_account(credential)
         if problem and self.in_job():
             raise ValidationError(
@@ -407,7 +411,7 @@ class _SourceCall:
     def name(self) -> str:
         """The source, for a message."""
         name = getattr(self._source, "__qualname__", type(self._source).__qualname__)
-        return f"The token source {name}"
+        return f"The token source {name}()"
 
     async def cancel(self) -> None:
         """Cancel the call, and wait until it has ended."""

@@ -262,8 +262,8 @@ def not_async() -> str:
         (Vault([None]), "returned no usable token: The API token must be a string, but it is None"),
         (Vault(["my secret"]), "returned no usable token: The API token has a space at position 3"),
         (Vault([b"my-secret"]), "must be a string, but it is bytes"),
-        (not_async, "not_async must be an async function, but it returned no awaitable"),
-        (partial(Vault, ["my-secret"]), "The token source partial must be an async function"),
+        (not_async, "not_async\\(\\) must be an async function, but it returned no awaitable"),
+        (partial(Vault, ["my-secret"]), "The token source partial\\(\\) must be an async function"),
     ],
 )
 def test_sources_that_fail(source: Any, problem: str, capfd: Any) -> None:
@@ -584,6 +584,18 @@ def test_a_token_of_another_account() -> None:
     assert client.account == f"userId {BOB}"
 
 
+def test_a_token_of_another_host() -> None:
+    """A token that another host has issued is refused, unless the claims are not checked."""
+    other = jwt({"iss": "elsewhere.example.com"})
+    client = client_of(Api(), "one")
+    with pytest.raises(errors.IssuerMismatch):
+        client.use_token(other)
+    assert client.uses_secret(Secret("one"))
+    unchecked = client_of(Api(), "one", scope_check="off")
+    unchecked.use_token(other)
+    assert unchecked.uses_secret(Secret(other))
+
+
 def test_a_source_of_another_account() -> None:
     """A source that returns a token of another account fails, and that token is never sent."""
 
@@ -614,7 +626,7 @@ def test_a_new_token_that_may_not_do_this(first_status: int) -> None:
 
     An attempt that may have been carried out is reported in place of "nothing was sent".
     """
-    weak = jwt({"scope": ["devices.get"], "iss": "api.losant.com"})
+    weak = jwt({"scope": ["devices.get"]})
 
     async def main() -> None:
         seen: list[str] = []
