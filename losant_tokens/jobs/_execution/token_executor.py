@@ -159,7 +159,7 @@ class Executor:
         throttle, entry = self.throttle, item.entry
         tokens = self.tokens[entry.owner]
         reads_first = self.verify or item.must_verify
-        async with throttle.acquire(2 if reads_first else 1) as slot:
+        with await throttle.acquire(2 if reads_first else 1) as slot:
             if reads_first:
                 try:
                     read = partial(tokens.get, entry.id, retry=ONE_ATTEMPT)

@@ -11,7 +11,8 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from types import TracebackType
+from typing import Literal, Self, TypeVar
 
 import anyio
 import attrs
@@ -137,9 +138,8 @@ class Throttle:
         rate = self.rate.per_second
         return rate if self.cap is None else min(rate, self.cap.per_second)
 
-    @asynccontextmanager
-    async def acquire(self, places: int = 1) -> AsyncIterator["Slot"]:
-        """Wait for a slot, and release it at the end.
+    async def acquire(self, places: int = 1) -> "Slot":
+        """Wait for a slot. A `with` statement releases it at its end.
 
         Args:
             places: The number of requests that belong together. Unused places are returned.
@@ -149,14 +149,15 @@ class Throttle:
             GaveUpError: The API was unavailable for too long.
         """
         is_probe = await self._wait_for_places(places)
-        slot = Slot(self, places, self.now() + min(1.0 / self.per_second, _MAX_SPACING))
-        try:
-            yield slot
-        finally:
-            if is_probe:
-                self._probe_lock.release()
-            if slot.places:
-                self._release(slot.places)
+        next_at = self.now() + min(1.0 / self.per_second, _MAX_SPACING)
+        return Slot(self, places, next_at, is_probe)
+
+    def release(self, slot: "Slot") -> None:
+        """End a slot, and return its unused places."""
+        if slot.is_probe:
+            self._probe_lock.release()
+        if slot.places:
+            self._release(slot.places)
 
     async def read(self, request: Callable[[], Awaitable[R]]) -> R:
         """Send a request that only reads. Retry it until it succeeds or cannot be retried.
@@ -171,7 +172,7 @@ class Throttle:
         began = self.now()
         while True:
             try:
-                async with self.acquire() as slot:
+                with await self.acquire() as slot:
                     return await slot.send(request, attempts)
             except LosantError as error:
                 # The caller requests an unreadable page in another way.
@@ -435,11 +436,24 @@ class Slot:
         throttle: The throttle that granted it.
         places: The number of requests that may still be sent.
         next_at: The time when the second request is due.
+        is_probe: Whether it is for a probe, which has the only slot of an outage.
     """
 
     throttle: Throttle
     places: int
     next_at: float
+    is_probe: bool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.throttle.release(self)
 
     @property
     def is_open(self) -> bool:

@@ -3,8 +3,8 @@
 The API and the throttle are scripted.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -167,11 +167,12 @@ class World:
 
     # The throttle, its slots, and the queue.
 
-    @asynccontextmanager
-    async def acquire(self, places: int) -> AsyncIterator[Any]:
+    async def acquire(self, places: int) -> AbstractContextManager[Any]:
         self.places.append(places)
         is_open = self.is_open.pop(0) if self.is_open else True
-        yield SimpleNamespace(send=self.send, wait_for_next=self.wait_for_next, is_open=is_open)
+        return nullcontext(
+            SimpleNamespace(send=self.send, wait_for_next=self.wait_for_next, is_open=is_open)
+        )
 
     async def send(
         self, request: Callable[[], Awaitable[Any]], item: WorkItem, kind: str = "read"

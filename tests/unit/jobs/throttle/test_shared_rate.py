@@ -54,7 +54,7 @@ async def delete_in_job(client: AsyncClient, throttle: Throttle, count: int) -> 
             attempts = Attempts()
             while True:
                 try:
-                    async with throttle.acquire() as slot:
+                    with await throttle.acquire() as slot:
                         await slot.send(
                             lambda: client.user_api_token.delete(ID, retry=ONE_ATTEMPT), attempts
                         )
@@ -282,7 +282,7 @@ def test_unused_places_of_a_capped_job() -> None:
         async with client_of(Limit(100)) as client, job_of(client, cap=1) as throttle:
             began = anyio.current_time()
             for _ in range(2):
-                async with throttle.acquire(5):
+                with await throttle.acquire(5):
                     pass
             assert anyio.current_time() - began < 1
 
@@ -296,11 +296,11 @@ def test_a_worker_that_is_cancelled_before_its_turn() -> None:
         async with client_of(Limit(100)) as client, job_of(client) as throttle:
             async with throttle.turn:
                 with anyio.move_on_after(1) as scope:
-                    async with throttle.acquire():
+                    with await throttle.acquire():
                         raise AssertionError
             assert scope.cancelled_caught
             with anyio.fail_after(5):
-                async with throttle.acquire() as slot:
+                with await throttle.acquire() as slot:
                     assert slot.is_open
 
     in_no_time(main)

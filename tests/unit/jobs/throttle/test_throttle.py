@@ -35,7 +35,7 @@ async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) ->
     attempts = Attempts()
     while True:
         try:
-            async with throttle.acquire() as slot:
+            with await throttle.acquire() as slot:
                 await slot.send(request, attempts)
                 return
         except LosantError as error:
@@ -60,7 +60,7 @@ async def test_cancelled_request_takes_no_place() -> None:
         async def go() -> None:
             went.append(name)
 
-        async with throttle.acquire() as slot:
+        with await throttle.acquire() as slot:
             await slot.send(go, Attempts())
 
     async with anyio.create_task_group() as group:
@@ -164,7 +164,7 @@ def test_requests_of_a_slot_are_spaced() -> None:
 
     async def spacing(rate: float) -> float:
         throttle = throttle_of(rate=rate)
-        async with throttle.acquire(2) as slot:
+        with await throttle.acquire(2) as slot:
             await slot.send(anyio.lowlevel.checkpoint, Attempts())
             began = anyio.current_time()
             await slot.wait_for_next()
@@ -186,7 +186,7 @@ def test_unused_places_are_returned() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(throttle.serve_queue)
             for used in (1, 2, 1):
-                async with throttle.acquire(2) as slot:
+                with await throttle.acquire(2) as slot:
                     sent_at.append(anyio.current_time() - began)
                     for _ in range(used):
                         await slot.send(anyio.lowlevel.checkpoint, Attempts())
@@ -200,7 +200,7 @@ def test_unused_places_are_returned() -> None:
 async def test_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
     """A slot is not open during a pause, an outage or a stop."""
     throttle = throttle_of()
-    async with throttle.acquire(2) as slot:
+    with await throttle.acquire(2) as slot:
         was_open = slot.is_open
         if reason == "paused":
             throttle.rate.pause(throttle.now(), 1.0)
@@ -215,13 +215,12 @@ async def test_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
 async def test_nothing_is_sent_after_a_stop() -> None:
     """After a stop, neither a new slot nor an old one can send a request."""
     throttle = throttle_of()
-    async with throttle.acquire(2) as slot:
+    with await throttle.acquire(2) as slot:
         throttle.stop()
         with pytest.raises(StoppedError):
             await slot.send(anyio.lowlevel.checkpoint, Attempts())
-    with pytest.raises(StoppedError):
-        async with throttle.acquire():
-            pass
+    with pytest.raises(StoppedError), await throttle.acquire():
+        pass
 
     assert throttle.sent == 0
 
@@ -252,8 +251,7 @@ async def test_request_refused_by_the_client_does_not_count_as_sent() -> None:
     async def fail() -> None:
         raise errors.ValidationError("the id is invalid")
 
-    async with throttle.acquire() as slot:
-        with pytest.raises(errors.ValidationError):
-            await slot.send(fail, Attempts())
+    with await throttle.acquire() as slot, pytest.raises(errors.ValidationError):
+        await slot.send(fail, Attempts())
 
     assert throttle.sent == 0
