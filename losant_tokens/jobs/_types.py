@@ -53,7 +53,8 @@ class Outcome(ReadableEnum):
     UNKNOWN = "unknown"
 
 
-@frozen
+# Without slots, attrs makes instances of a frozen class faster. A job makes one for each token.
+@frozen(slots=False)
 class Entry:
     """One token of a plan, as it was when the plan was made."""
 
