@@ -178,8 +178,9 @@ class Journal:
         Raises:
             JournalError: Many lines were pending, and could not be written.
         """
-        self._pending.append(_line(number, outcome.value, error, changed_at))
-        self.states.record(number, outcome.value, error, changed_at)
+        state: str = outcome.value
+        self._pending.append(_line(number, state, error, changed_at))
+        self.states.record(number, state, error, changed_at)
         if len(self._pending) >= _MAX_PENDING:
             self.flush()
 

@@ -43,6 +43,7 @@ from losant_tokens.jobs._types import Action, Entry, Outcome
 # `AsyncClient.server_time` is exact to about a second, and the API may state whole seconds.
 _CLOCK_ERROR = timedelta(seconds=2)
 _MAX_READ_AGE = 1.0  # seconds between the read and the change
+_DONE = TokenResult(Outcome.DONE)
 _PATCHES: Mapping[str, ApiTokenPatch] = MappingProxyType(
     {
         "deactivate": ApiTokenPatch(status="inactive"),
@@ -216,7 +217,7 @@ class Executor:
         if item.in_doubt and shows_action(self.action, token):
             if self.own_changes is not None:
                 return self.own_changes.result(item.entry, token)
-            return TokenResult(Outcome.DONE)
+            return _DONE
         if not _is_as_planned(token, item.entry):
             return TokenResult(Outcome.CHANGED)
         if item.is_exhausted:  # the last attempt had no effect
@@ -273,7 +274,7 @@ class Executor:
             return None
         self.held_back.record_success()
         if isinstance(response, Success) or (item.in_doubt and self.own_changes is None):
-            return TokenResult(Outcome.DONE)
+            return _DONE
         return TokenResult(Outcome.DONE, changed_at=response.last_updated)
 
     def _missing(self, item: WorkItem) -> TokenResult:

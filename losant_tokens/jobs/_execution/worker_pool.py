@@ -130,9 +130,10 @@ class WorkerPool:
         queue, throttle = self.executor.queue, self.executor.throttle
         while (item := await queue.next()) is not None:
             await self.executor.execute(item)
-            if self._workers > throttle.max_workers:
+            max_workers = throttle.max_workers
+            if self._workers > max_workers:
                 return
-            if self._workers < throttle.max_workers and not queue.is_empty:
+            if self._workers < max_workers and not queue.is_empty:
                 self._start_workers(group)
 
     # --- The end of the job ------------------------------------------------------------------
