@@ -45,7 +45,6 @@ from losant_tokens._retry import (
     may_retry,
 )
 from losant_tokens._secret import Secret
-from losant_tokens._stamina_switches import Switches, switches
 from losant_tokens._transports.base_pool import Pool
 from losant_tokens._transports.configuration_problems import (
     PROXY_AUTHENTICATION_REQUIRED,
@@ -64,7 +63,9 @@ from losant_tokens.errors import (
 )
 
 if TYPE_CHECKING:
-    from losant_tokens._observers import CallWatch  # imported only if there are observers
+    # These are imported only if there are observers, and at the first failure.
+    from losant_tokens._observers import CallWatch
+    from losant_tokens._stamina_switches import Switches
 
 _log = logging.getLogger("losant_tokens")
 
@@ -183,7 +184,7 @@ class Call:
         Args:
             error: The error of the first attempt.
         """
-        mode = switches()
+        mode = _switches()
         found: Any = error
         try:
             while isinstance(found, LosantError):
@@ -199,7 +200,7 @@ class Call:
             return self.failure if self.may_have_arrived else closed
         return found
 
-    def _backoff(self, error: LosantError, mode: Switches) -> float | None:
+    def _backoff(self, error: LosantError, mode: "Switches") -> float | None:
         """Return the seconds to wait before the next attempt, or `None` to give up."""
         is_refusal = isinstance(error, TooManyRequests)
         delay = delay_before_retry(
@@ -334,7 +335,7 @@ class Call:
         follows_rate_limit = self.policy.follow_rate_limit
         if isinstance(error, TooManyRequests):
             self._refusals += 1
-            mode = switches()
+            mode = _switches()
             if follows_rate_limit and mode.is_active and not mode.is_testing:
                 self.state.rate_limiter.record_rate_limit(sent_at, error.retry_after)
             return
@@ -548,6 +549,13 @@ class Call:
     @property
     def _subject(self) -> str:
         return f"{self.operation} ({self.state.base_url})"
+
+
+def _switches() -> "Switches":
+    """Return whether retries are on. Imported at the first failure, because most calls succeed."""
+    from losant_tokens._stamina_switches import switches  # noqa: PLC0415
+
+    return switches()
 
 
 async def ask_server_time(state: OpenState, request: httpx.Request) -> None:
