@@ -27,7 +27,7 @@ from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import make_refnode
 
 import losant_tokens
-from losant_tokens import AsyncClient, Listing, OwnerTokens, RawClient, RequestOptions
+from losant_tokens import AsyncClient, Listing, OwnerTokens, RawClient, RequestOptions, fleet
 
 MODULES = (
     "losant_tokens",
@@ -87,18 +87,33 @@ MADE_BY_THE_LIBRARY = frozenset(
         "losant_tokens.audit.Finding",
         "losant_tokens.audit.Snapshot",
         "losant_tokens.audit.TokenFindings",
+        "losant_tokens.fleet.Decision",
+        "losant_tokens.fleet.Diagnosis",
+        "losant_tokens.fleet.FleetClient",
+        "losant_tokens.fleet.Heartbeat",
+        "losant_tokens.fleet.PlanSummary",
+        "losant_tokens.fleet.Problem",
+        "losant_tokens.fleet.Run",
+        "losant_tokens.fleet.RunReport",
+        "losant_tokens.fleet.RunResult",
+        "losant_tokens.fleet.Work",
+        "losant_tokens.fleet.Worker",
+        "losant_tokens.jobs.ChunkResult",
         "losant_tokens.jobs.Counts",
         "losant_tokens.jobs.Entry",
         "losant_tokens.jobs.Header",
         "losant_tokens.jobs.ListingResult",
         "losant_tokens.jobs.PaceSample",
         "losant_tokens.jobs.Plan",
+        "losant_tokens.jobs.PlanChunk",
+        "losant_tokens.jobs.PlanDocument",
         "losant_tokens.jobs.Progress",
         "losant_tokens.jobs.Quarantine",
         "losant_tokens.jobs.QuarantineReview",
         "losant_tokens.jobs.Report",
         "losant_tokens.jobs.Result",
         "losant_tokens.jobs.Rule",
+        "losant_tokens.jobs.TokenOutcome",
         "losant_tokens.notices.Notification",
         "losant_tokens.testing.FakeAccount",
         "losant_tokens.testing.FakeOwner",
@@ -297,7 +312,7 @@ def has_fields(kind: object) -> bool:
         attrs.has(kind)
         or is_typeddict(kind)
         or issubclass(kind, Exception)
-        or kind in {AsyncClient, Listing, OwnerTokens, RawClient}
+        or kind in {AsyncClient, Listing, OwnerTokens, RawClient, fleet.Fleet}
     )
 
 

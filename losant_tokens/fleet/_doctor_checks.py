@@ -26,36 +26,30 @@ _LATE_BEATS: Final = 5  # heartbeats that are missing, until a worker counts as 
 
 @frozen(kw_only=True)
 class Problem:
-    """A problem of a fleet.
-
-    Attributes:
-        severity: How serious it is. With `HIGH`, work is not done, or will not be.
-        check: The name of the check, such as `no-worker`.
-        subject: The worker, run, account or clean-up that it is about; empty for the whole fleet.
-        message: What is wrong.
-        remedy: What to do.
-    """
+    """A problem of a fleet."""
 
     severity: Severity
+    """How serious it is. With `HIGH`, work is not done, or will not be."""
     check: str
+    """The name of the check, such as `no-worker`."""
     subject: str
+    """The worker, run, account or clean-up with the problem; empty for the whole fleet."""
     message: str
+    """The problem, in one or two sentences."""
     remedy: str
+    """The action that solves the problem."""
 
 
 @frozen(kw_only=True)
 class Diagnosis:
-    """The result of a check of a fleet.
-
-    Attributes:
-        at: The time of the check, by the clock of this machine.
-        problems: The problems, the most serious first.
-        workers: The workers, also those that ended in the last days.
-    """
+    """The result of a check of a fleet."""
 
     at: datetime
+    """The time of the check, by the clock of this machine."""
     problems: tuple[Problem, ...]
+    """The problems, the most serious first."""
     workers: tuple[Worker, ...]
+    """The workers, including those that ended in the last days."""
 
     @property
     def is_healthy(self) -> bool:

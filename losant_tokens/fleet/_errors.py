@@ -34,11 +34,10 @@ class RunNotFound(FleetError):
 
 
 class DecisionRefused(FleetError):
-    """The state of a run does not allow the decision, or the stored plan was altered.
+    """The state of a run does not allow the decision, or the stored plan was altered."""
 
-    Attributes:
-        run: The run as it is.
-    """
+    run: "Run"
+    """The run in its current state."""
 
     def __init__(self, message: str, *, run: "Run") -> None:
         super().__init__(message)

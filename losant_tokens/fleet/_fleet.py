@@ -42,12 +42,6 @@ class Fleet:
             path of an SQLite file. Default: `LOSANT_TOKENS_FLEET`, or the file `fleet.sqlite` in
             the state folder. The password of the URL is never shown.
 
-    Attributes:
-        accounts: The accounts by their names, such as `accounts.load()`. Only workers use them.
-        policies: The policy file, such as `policy.load("policy.toml")`. Only workers use it.
-        retry_for: How long workers retry a phase that fails because of an outage, or because the
-            token of the account cannot be used. Then the run has failed. Default: 24 hours.
-
     Example::
 
         app = fleet.Fleet("postgresql://db/fleet")
@@ -57,8 +51,13 @@ class Fleet:
     """
 
     accounts: Mapping[str, Account]
+    """The accounts by their names, such as `accounts.load()`. Only workers use them."""
     policies: Policy | None
+    """The policy file, such as `policy.load("policy.toml")`. Only workers use it."""
     retry_for: timedelta
+    """How long workers retry a phase that fails because of an outage, or because the token of the
+    account cannot be used. Then the run has failed. Default: 24 hours.
+    """
 
     def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
         self._place = StoreUrl.of(store)

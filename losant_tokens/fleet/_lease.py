@@ -172,15 +172,12 @@ class Lease:
 
 @frozen(kw_only=True)
 class Heartbeat:
-    """The last heartbeat of a worker that a watchdog has seen.
-
-    Attributes:
-        boot: The boot of the worker, which is different after each start.
-        beats: The number of its heartbeats.
-    """
+    """The last heartbeat of a worker that a watchdog has seen."""
 
     boot: str
+    """The boot of the worker, which is different after each start."""
     beats: int
+    """The number of its heartbeats."""
 
 
 @frozen

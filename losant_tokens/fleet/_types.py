@@ -81,29 +81,26 @@ DecisionKind = Literal["approve", "reject", "cancel", "restore", "retry"]
 
 @frozen(kw_only=True)
 class PlanSummary:
-    """The numbers of a plan, and the digest that identifies its contents.
-
-    Attributes:
-        digest: The digest of the plan: `sha256:...`; empty before the run is planned.
-        action: `deactivate`, `delete` or `activate`; empty before the run is planned.
-        rule: The rule that selected the tokens, as a phrase.
-        selected: The number of tokens to change.
-        listed: The number of all tokens of the owners.
-        protected: The number of tokens that the rule selects, but a guard protects.
-        owners: The owners of the tokens.
-        grace: How long deactivated tokens wait before they are deleted; `None` if they are not.
-        warnings: Facts about the plan that a person should know before an approval.
-    """
+    """The numbers of a plan, and the digest that identifies its contents."""
 
     digest: str = ""
+    """The digest of the plan: `sha256:...`; empty before the run is planned."""
     action: str = ""
+    """`deactivate`, `delete` or `activate`; empty before the run is planned."""
     rule: str = ""
+    """The rule that selected the tokens, as a phrase."""
     selected: int = 0
+    """The number of tokens to change."""
     listed: int = 0
+    """The number of all tokens of the owners."""
     protected: int = 0
+    """The number of tokens that the rule selects, but a guard protects."""
     owners: tuple[Owner, ...] = ()
+    """The owners of the tokens."""
     grace: timedelta | None = None
+    """How long deactivated tokens wait before they are deleted; `None` if they are not."""
     warnings: tuple[str, ...] = ()
+    """Facts about the plan that a person should know before an approval."""
 
     @property
     def id(self) -> str:
@@ -113,84 +110,76 @@ class PlanSummary:
 
 @frozen(kw_only=True)
 class Decision:
-    """A decision about a run.
-
-    Attributes:
-        kind: `approve`, `reject`, `cancel`, `restore` or `retry`.
-        by: The person or the rule that decided, as it was given. It is not verified.
-        at: The time.
-        digest: The digest of the plan that the decision is about; empty without a plan.
-        reason: The reason, as it was given; empty without one.
-    """
+    """A decision about a run."""
 
     kind: DecisionKind
+    """`approve`, `reject`, `cancel`, `restore` or `retry`."""
     by: str
+    """The person or rule that decided. The name is recorded as given and not verified."""
     at: datetime
+    """When the decision was made."""
     digest: str = ""
+    """The digest of the plan that the decision is about; empty without a plan."""
     reason: str = ""
+    """The reason; empty if none was given."""
 
 
 @frozen(kw_only=True)
 class Work:
-    """The work of one phase of a run.
-
-    Attributes:
-        worker: The name of the worker that did the last part of it.
-        version: The version of losant-tokens of that worker.
-        started_at: When the first worker began it.
-        finished_at: When it was finished; `None` if it is not.
-        attempts: How many times workers began it, or continued it after a failure.
-        outcomes: The number of tokens with each outcome, by the values of `jobs.Outcome`.
-    """
+    """The work of one phase of a run."""
 
     worker: str
+    """The name of the worker that did the last part of the phase."""
     version: str
+    """The version of losant-tokens of that worker."""
     started_at: datetime
+    """When the first worker began the phase."""
     finished_at: datetime | None = None
+    """When the phase was finished; `None` if it is not finished."""
     attempts: int = 1
+    """The number of times that workers began the phase, or continued it after a failure."""
     outcomes: Mapping[str, int] = field(factory=dict, hash=False)
+    """The number of tokens with each outcome, by the values of `jobs.Outcome`."""
 
 
 @frozen(kw_only=True)
 class Run:
-    """One run of a clean-up for one account, from the plan to the end of its grace period.
-
-    Attributes:
-        id: The id.
-        state: The state.
-        account: The name of the account.
-        cleanup: The name of the clean-up in the policy file.
-        requested_by: The person or the schedule that started the run, as it was given.
-        requested_at: When the run was started.
-        changed_at: When the run last changed.
-        plan: The plan. Before it is made, its numbers are zero and its digest is empty.
-        planned_at: When the plan was made; `None` before.
-        approve_by: When the plan expires if nobody approves it; `None` before it is made.
-        decisions: The decisions, in their order.
-        work: The work of each phase that began.
-        sweep_due_at: When the deactivated tokens are to be deleted; `None` if they are not.
-        phase: The phase in which the run is, or in which it stopped.
-        reason: Why the run was refused, failed or waits for a retry, or why a rule of the policy
-            did not approve it; empty if there is no reason.
-        retry_at: When a worker tries again after a failure; `None` if none will.
-    """
+    """One run of a clean-up for one account, from the plan to the end of its grace period."""
 
     id: str
+    """The id."""
     state: RunState
+    """The state, such as `waiting`."""
     account: str
+    """The name of the account."""
     cleanup: str
+    """The name of the clean-up in the policy file."""
     requested_by: str
+    """The person that started the run, as given, or `schedule`."""
     requested_at: datetime
+    """When the run was started."""
     changed_at: datetime
+    """When the run last changed."""
     plan: PlanSummary = PlanSummary()
+    """The plan. Before it is made, its numbers are zero and its digest is empty."""
     planned_at: datetime | None = None
+    """When the plan was made; `None` before it is made."""
     approve_by: datetime | None = None
+    """When the plan expires if nobody approves it; `None` before it is made."""
     decisions: tuple[Decision, ...] = ()
+    """The decisions, from the first to the last."""
     work: Mapping[Phase, Work] = field(factory=dict, hash=False)
+    """The work of each phase that has begun."""
     sweep_due_at: datetime | None = None
+    """When the deactivated tokens are to be deleted; `None` if they are not."""
     phase: Phase = "plan"
+    """The phase in which the run is, or in which it stopped."""
     reason: str = ""
+    """Why the run was refused, failed or waits for a retry, or why a rule of the policy did not
+    approve it; empty if there is no reason.
+    """
     retry_at: datetime | None = None
+    """When a worker tries again after a failure; `None` if none will."""
 
     @property
     def approval(self) -> Decision | None:
@@ -216,35 +205,29 @@ class Run:
 
 @frozen(kw_only=True)
 class RunResult:
-    """The outcome of a phase of a run for one token.
-
-    Attributes:
-        phase: `apply`, `sweep` or `restore`.
-        owner: The owner of the token.
-        id: The id of the token.
-        name: The name of the token, as it was planned.
-        outcome: The outcome; `None` if the token was not reached.
-        error: The error; `None` if there was none.
-        changed_at: When the token was changed, by the server's clock; `None` if that is unknown.
-    """
+    """The outcome of a phase of a run for one token."""
 
     phase: Phase
+    """`apply`, `sweep` or `restore`."""
     owner: Owner
+    """The owner of the token."""
     id: str
+    """The id of the token."""
     name: str
+    """The name of the token, as it was planned."""
     outcome: jobs.Outcome | None
+    """The outcome; `None` if the token was not reached."""
     error: str | None = None
+    """The error; `None` if there was none."""
     changed_at: datetime | None = None
+    """When the token was changed, by the server's clock; `None` if that is unknown."""
 
 
 @frozen(kw_only=True)
 class RunReport:
-    """The outcomes of a run for each token.
-
-    Attributes:
-        run: The run.
-        results: The outcomes, in the order of the phases and of the plans.
-    """
+    """The outcomes of a run for each token."""
 
     run: Run
+    """The run."""
     results: tuple[RunResult, ...]
+    """The outcomes, in the order of the phases and of the plans."""

@@ -18,33 +18,30 @@ fenced: Another worker saw no heartbeat, and took its work over.
 
 @frozen(kw_only=True)
 class Worker:
-    """A worker in the store.
-
-    Attributes:
-        id: The id, which is the same after each start.
-        state: `live`, `released` or `fenced`.
-        host: The name of its machine.
-        process: The id of its process.
-        version: The version of losant-tokens.
-        started_at: When it was started, by the clock of the database.
-        heartbeat_at: When its last heartbeat arrived, by the clock of the database.
-        ended_at: When it was released or fenced; `None` if it is live.
-        orphans: The work that it still held when it found that it was fenced.
-        heartbeat: The boot, and the number of heartbeats.
-        place: The lock file of the worker on its machine.
-    """
+    """A worker in the store."""
 
     id: str
+    """The id, which is the same after each start."""
     state: WorkerState
+    """`live`, `released` or `fenced`."""
     host: str
+    """The name of its machine."""
     process: int
+    """The id of its process."""
     version: str
+    """The version of losant-tokens."""
     started_at: datetime
+    """When the worker was started, by the clock of the database."""
     heartbeat_at: datetime
+    """When its last heartbeat arrived, by the clock of the database."""
     ended_at: datetime | None = None
+    """When the worker was released or fenced; `None` if it is live."""
     orphans: tuple[str, ...] = ()
+    """The work that the worker still held when it found that it was fenced."""
     heartbeat: Heartbeat = field(repr=False)
+    """The last heartbeat: the boot of the worker, and the number of its heartbeats."""
     place: str = field(default="", repr=False)
+    """The lock file of the worker on its machine."""
 
 
 @frozen(kw_only=True)

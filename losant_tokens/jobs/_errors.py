@@ -29,12 +29,12 @@ class JobError(LosantError):
 
 
 class GuardRefused(JobError):
-    """A plan would do more than its guards allow. The message says how to allow it.
+    """A plan would do more than its guards allow. The message says how to allow it."""
 
-    Attributes:
-        plan: The plan that was refused, for review. It is in a temporary folder, which is removed
-            with it, and it cannot be applied. `None` if the error is not about a plan, or if the
-            plan could not be saved.
+    plan: "Plan | None"
+    """The plan that was refused, for review. It is in a temporary folder, which is removed with it,
+    and it cannot be applied. `None` if the error is not about a plan, or if the plan could not be
+    saved.
     """
 
     def __init__(self, message: str, *, plan: "Plan | None" = None) -> None:

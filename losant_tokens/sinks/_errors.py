@@ -7,12 +7,12 @@ from losant_tokens.errors import LosantError
 
 
 class SinkError(LosantError):
-    """A sink could not deliver. The message never holds the secret or the URL of a webhook.
+    """A sink could not deliver. The message never holds the secret or the URL of a webhook."""
 
-    Attributes:
-        ambiguous: Whether the receiver may have what was delivered.
-        is_reported: Whether the receiver itself reported the failure, as a command does
-            whose exit code is not 0.
+    ambiguous: bool
+    """Whether the receiver may have what was delivered."""
+    is_reported: bool
+    """Whether the receiver itself reported the failure, as a command does whose exit code is not 0.
     """
 
     def __init__(self, message: str, *, ambiguous: bool = True, is_reported: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 from typing import Any, is_typeddict
@@ -9,10 +10,11 @@ from typing import Any, is_typeddict
 import attrs
 import pytest
 
-from losant_tokens import AsyncClient, _call_options, _client, errors
+from losant_tokens import AsyncClient, _call_options, _client, errors, fleet
 
-NAMES = ("accounts", "audit", "jobs", "leaks", "notices", "policy", "sinks", "testing")
+NAMES = ("accounts", "audit", "fleet", "jobs", "leaks", "notices", "policy", "sinks", "testing")
 MODULES = ("losant_tokens", *(f"losant_tokens.{name}" for name in NAMES))
+SELF = re.compile(r"\bself\.([a-z]\w*)(?:: [^=]+)? = ")
 PATH = Path(__file__).parent.parent.parent / "docs" / "_extensions" / "field_docs.py"
 UNITS = re.compile(r"\b(seconds|percent|share|times|ratio|per second|number)\b")
 
@@ -74,15 +76,24 @@ def test_each_option_has_a_docstring() -> None:
 
 
 def test_each_attribute_of_an_error_has_a_docstring() -> None:
-    """Each attribute of an error and of a client is declared with a docstring."""
-    classes = [errors.ScopeError, errors.IssuerMismatch, errors.TransportError, errors.StatusError]
-    classes += [errors.ResponseError, errors.IncompleteListing]
+    """Each attribute of a public error, a client and a fleet is declared with a docstring."""
+    values = (
+        getattr(public, name)
+        for public in (errors, *map(importlib.import_module, MODULES))
+        for name in public.__all__
+    )
+    public_errors = {
+        one for one in values if isinstance(one, type) and issubclass(one, errors.LosantError)
+    }
+    attributes = {
+        (kind, name)
+        for kind in (*public_errors, AsyncClient, fleet.Fleet)
+        if "__init__" in vars(kind)  # an error without one has the attributes of its base
+        for name in SELF.findall(inspect.getsource(kind))
+    }
+    assert (fleet.DecisionRefused, "run") in attributes
     missing = {
-        f"{kind.__name__}.{name}"
-        for kind, instance in [(kind, kind("")) for kind in classes]
-        + [(AsyncClient, AsyncClient("t"))]
-        for name in vars(instance)
-        if not name.startswith("_") and name not in field_docs(kind)
+        f"{kind.__name__}.{name}" for kind, name in attributes if not field_docs(kind).get(name)
     }
     assert missing == set()
 

@@ -133,11 +133,10 @@ class ChunkResult:
 
 
 class ChunkFailed(JobError):  # noqa: N818 -- like the other errors of jobs
-    """A chunk ended in an error. `__cause__` is that error.
+    """A chunk ended in an error. `__cause__` is that error."""
 
-    Attributes:
-        result: What was done before the error.
-    """
+    result: ChunkResult
+    """The result of the tokens that were finished before the error."""
 
     def __init__(self, message: str, *, result: ChunkResult) -> None:
         super().__init__(message)

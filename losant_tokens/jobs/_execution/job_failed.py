@@ -8,11 +8,10 @@ from losant_tokens.jobs._report.report import Report
 
 
 class JobFailed(JobError):  # noqa: N818 -- like the other errors of jobs
-    """A job ended in an error. `__cause__` is that error.
+    """A job ended in an error. `__cause__` is that error."""
 
-    Attributes:
-        report: The report of what was done before the error.
-    """
+    report: Report
+    """The report of what was done before the error."""
 
     def __init__(self, message: str, *, report: Report) -> None:
         super().__init__(message)
