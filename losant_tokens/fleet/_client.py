@@ -164,8 +164,10 @@ class FleetClient:
         check_name(account)
         for name, value in (("cleanup", cleanup), ("by", by)):
             validators.check_argument(validators.string(min_length=1), "plan", name, value)
+        store = self._store
+        await to_thread.run_sync(self._engine.prepare)
         record = await to_thread.run_sync(
-            partial(start_run, self._store, account, cleanup, by=by, key=key)
+            partial(start_run, store, account, cleanup, by=by, key=key)
         )
         return record.run
 
@@ -436,6 +438,7 @@ class FleetClient:
         store = self._store
         decision = Decision(kind=kind, by=by, at=datetime.now(UTC), reason=reason)
         before = (await to_thread.run_sync(store.find, prefix)).record
+        await to_thread.run_sync(self._engine.prepare)
         record = await to_thread.run_sync(
             store.change,
             before.run.id,

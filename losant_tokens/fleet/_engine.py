@@ -51,10 +51,13 @@ class EngineClient:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lock = threading.Lock()
         self._client: DBOSClient | None = None
 
     def open(self, *, upgrade: bool = False) -> None:
-        """Open the engine, and create its tables if there are none.
+        """Create the tables of the engine if there are none.
+
+        The engine is imported only if that is necessary, so that reading runs is quick.
 
         Args:
             upgrade: Whether to upgrade the tables of an earlier version, as workers do.
@@ -62,20 +65,30 @@ class EngineClient:
         Raises:
             StoreError: The store cannot be reached, or its tables cannot be created.
         """
-        from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer  # noqa: PLC0415 -- 1 s
+        # The tables of runs are created last, so they show that all others are complete.
+        if not upgrade and self._database.has_table(RUNS, SCHEMA):
+            return
+        from dbos import DBOS  # noqa: PLC0415 -- takes long
 
         quiet()
-        with translated(self._database):
-            # The tables of runs are created last, so they show that all others are complete.
-            if upgrade or not self._database.has_table(RUNS, SCHEMA):
-                with self._database.alone():
-                    DBOS.migrate(self._database.place.url.reveal())
-            self._client = DBOSClient(
-                system_database_engine=self._database.engine,
-                serializer=DBOSPortableJSONSerializer(),
-                application_name=APPLICATION,
-                retry_connection_errors=False,
-            )
+        with translated(self._database), self._database.alone():
+            DBOS.migrate(self._database.place.url.reveal())
+
+    def prepare(self) -> "DBOSClient":
+        """Import the engine, which takes long, and return its client. It sends nothing."""
+        with self._lock:
+            if self._client is None:
+                from dbos import DBOSClient, DBOSPortableJSONSerializer  # noqa: PLC0415 -- long
+
+                quiet()
+                self._client = DBOSClient(
+                    system_database_engine=self._database.engine,
+                    serializer=DBOSPortableJSONSerializer(),
+                    application_name=APPLICATION,
+                    lazy=True,
+                    retry_connection_errors=False,
+                )
+            return self._client
 
     def close(self) -> None:
         """Close the engine. The database stays open."""
@@ -86,11 +99,12 @@ class EngineClient:
     def enqueue(self, connection: "sa.Connection", task: Task) -> None:
         """Enqueue a task in a transaction. To enqueue the same task twice is harmless.
 
+        Call `prepare` before the transaction, so that it does not wait for an import.
+
         Args:
             connection: The connection that has the transaction.
             task: The task.
         """
-        assert self._client is not None  # noqa: S101 -- `open` was called
         options: dict[str, Any] = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
@@ -99,7 +113,7 @@ class EngineClient:
         }
         if task.delay:
             options["delay_seconds"] = task.delay.total_seconds()
-        self._client.enqueue_in_transaction(
+        self.prepare().enqueue_in_transaction(
             connection,
             options,  # type: ignore[arg-type]  # mypy knows no TypedDict from parts
             task.run,
@@ -113,9 +127,8 @@ class EngineClient:
         Raises:
             StoreError: The store cannot be reached.
         """
-        assert self._client is not None  # noqa: S101 -- `open` was called
         with translated(self._database):
-            self._client.cancel_workflow(task_id)
+            self.prepare().cancel_workflow(task_id)
 
     def pending(self) -> dict[str, list[str]]:
         """Return the ids of the tasks in progress, by the ids of their workers.
@@ -123,9 +136,8 @@ class EngineClient:
         Raises:
             StoreError: The store cannot be reached.
         """
-        assert self._client is not None  # noqa: S101 -- `open` was called
         with translated(self._database):
-            found = self._client.list_workflows(
+            found = self.prepare().list_workflows(
                 status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
             )
         tasks: dict[str, list[str]] = {}
@@ -139,9 +151,8 @@ class EngineClient:
         Raises:
             StoreError: The store cannot be reached.
         """
-        assert self._client is not None  # noqa: S101 -- `open` was called
         with translated(self._database):
-            self._client.resume_workflow(task_id, queue_name=QUEUE)
+            self.prepare().resume_workflow(task_id, queue_name=QUEUE)
 
     def ended(self, task_ids: Iterable[str]) -> set[str]:
         """Return the tasks that ended or do not exist, of some tasks.
@@ -149,12 +160,11 @@ class EngineClient:
         Raises:
             StoreError: The store cannot be reached.
         """
-        assert self._client is not None  # noqa: S101 -- `open` was called
         ids = list(task_ids)
         if not ids:
             return set()
         with translated(self._database):
-            found = self._client.list_workflows(
+            found = self.prepare().list_workflows(
                 workflow_ids=ids, load_input=False, load_output=False
             )
         known = {one.workflow_id: one.status for one in found}

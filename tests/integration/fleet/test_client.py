@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 from pathlib import Path
@@ -62,6 +63,22 @@ async def test_runs_without_a_worker(client: FleetClient) -> None:
         await client.wait(second.id, timeout=timedelta(0))
     with pytest.raises(RunNotFound, match="There is no run 'zzz'"):
         await client.run("zzz")
+
+
+async def test_reading_without_the_engine(
+    client: FleetClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading runs does not import the engine, which takes long."""
+    started = await client.plan("prod", "old-ci", by="ada")
+    monkeypatch.setitem(sys.modules, "dbos", None)
+
+    async with Fleet(tmp_path / "fleet.sqlite").client() as reader:
+        found = [one.id async for one in reader.runs()]
+        report = await reader.report(started.id)
+        with pytest.raises(ImportError):
+            await reader.plan("prod", "old-ci", by="ada")
+
+    assert (found, report.run) == ([started.id], started)
 
 
 async def test_waiting_run(client: FleetClient) -> None:
