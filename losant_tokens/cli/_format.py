@@ -13,6 +13,7 @@ _UNITS = (
     ("minute", timedelta(minutes=1)),
 )
 _MONTHS_IN_YEAR = 12
+_HOURS_IN_DAY = 24
 # A command in backquotes, or after a colon at the end of a line, is one word.
 _WORDS = re.compile(r"(\s*)((?<=: )losant-tokens .*|(?:`[^`]*`|\S)+)")
 
@@ -57,13 +58,15 @@ def no_expiry(token: object) -> str:
 def relative_time(time: datetime, now: datetime) -> str:
     """Return a datetime relative to another: `2 years ago`, `in 3 days` or `just now`.
 
-    The number is rounded down: 47 hours are `1 day`. A month has 30 days, and a year 365.
+    A month has 30 days, and a year 365. A time of the past is rounded down: 47 hours ago are
+    `1 day ago`. A time in the future is rounded up if it is nearly there: 7 days are still `in 7
+    days` a minute after they began.
 
     Args:
         time: The datetime to describe, with a time zone.
         now: The datetime to compare with, with a time zone.
     """
-    number, unit = _largest_unit(abs(time - now))
+    number, unit = _largest_unit(_rounded(time, now))
     amount = format_number(number, unit)
     if time <= now:
         return f"{amount} ago" if number else "just now"
@@ -73,13 +76,13 @@ def relative_time(time: datetime, now: datetime) -> str:
 def short_relative_time(time: datetime, now: datetime) -> str:
     """Return a datetime relative to another with a short unit: `2y ago`, `in 3d` or `0m ago`.
 
-    The units are y, mo, d, h and m.
+    The units are y, mo, d, h and m. The number is rounded as by `relative_time`.
 
     Args:
         time: The datetime to describe, with a time zone.
         now: The datetime to compare with, with a time zone.
     """
-    amount = short_amount(abs(time - now))
+    amount = short_amount(_rounded(time, now))
     return f"{amount} ago" if time <= now else f"in {amount}"
 
 
@@ -87,6 +90,18 @@ def short_amount(span: timedelta) -> str:
     """Return a span in its largest unit, rounded down: `2y`, `3mo`, `4d`, `5h` or `6m`."""
     number, unit = _largest_unit(span)
     return f"{number:,}{'mo' if unit == 'month' else unit[0]}"
+
+
+def _rounded(time: datetime, now: datetime) -> timedelta:
+    """Return the span between two datetimes, with a little more if the first is in the future.
+
+    That is an hour for days, and accordingly for the other units.
+    """
+    if time <= now:
+        return now - time
+    span = time - now
+    size = next((size for _, size in _UNITS if span >= size), _UNITS[-1][1])
+    return span + size / _HOURS_IN_DAY
 
 
 def _largest_unit(span: timedelta) -> tuple[int, str]:

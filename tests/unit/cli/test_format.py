@@ -135,15 +135,32 @@ def test_past_times(span: timedelta, expected: str) -> None:
     assert relative_time(NOW - span, NOW) == f"{expected} ago"
 
 
-@pytest.mark.parametrize(("span", "expected"), SPANS)
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (timedelta(seconds=59), "1 minute"),
+        (timedelta(minutes=1, seconds=50), "1 minute"),
+        (timedelta(minutes=59, seconds=59), "1 hour"),
+        (timedelta(hours=22, minutes=50), "22 hours"),
+        (timedelta(hours=23, minutes=59), "1 day"),
+        (timedelta(days=1, hours=22), "1 day"),
+        (timedelta(days=7) - timedelta(minutes=2), "7 days"),
+        (timedelta(days=29, hours=12), "29 days"),
+        (timedelta(days=30) - timedelta(minutes=2), "1 month"),
+        (timedelta(days=359), "11 months"),
+        (timedelta(days=365) - timedelta(minutes=2), "1 year"),
+        (timedelta(days=500), "1 year"),
+        (timedelta(days=365_000), "1,000 years"),
+    ],
+)
 def test_future_times(span: timedelta, expected: str) -> None:
-    """A future time is given in its largest unit, rounded down."""
+    """A future time is given in its largest unit, rounded up if it is nearly the next number."""
     assert relative_time(NOW + span, NOW) == f"in {expected}"
 
 
 def test_less_than_a_minute() -> None:
     """A time less than a minute away has no number, and the present is past."""
-    second = timedelta(seconds=59)
+    second = timedelta(seconds=50)
 
     assert [relative_time(NOW - second, NOW), relative_time(NOW, NOW)] == ["just now", "just now"]
     assert relative_time(NOW + second, NOW) == "in less than a minute"
@@ -208,11 +225,11 @@ def test_numbers(number: int, expected: str) -> None:
 @pytest.mark.parametrize(
     ("span", "expected"),
     [
-        (timedelta(seconds=59), "0m"),
+        (timedelta(seconds=50), "0m"),
         (timedelta(minutes=3), "3m"),
         (timedelta(hours=23), "23h"),
         (timedelta(days=29), "29d"),
-        (timedelta(days=364), "11mo"),
+        (timedelta(days=359), "11mo"),
         (timedelta(days=365_000), "1,000y"),
     ],
 )
