@@ -47,7 +47,7 @@ async def chunks(client: AsyncClient, plan: Plan) -> None:
     assert_type(document, jobs.PlanDocument)
     assert_type(jobs.PlanDocument.from_json(document.to_json()), jobs.PlanDocument)
     assert_type(document.chunks(size=10), tuple[jobs.PlanChunk, ...])
-    results = []
+    results: list[jobs.ChunkResult] = []
     for chunk in document.chunks():
         assert_type(jobs.PlanChunk.from_json(chunk.to_json()), jobs.PlanChunk)
         try:
