@@ -1,8 +1,8 @@
 """The compiled server that all contenders send to, in a process of its own.
 
 It responds to every `DELETE` with `{"success": true}`, to `GET /me/tokens/ID` with a token, and to
-`GET /TOTAL/me/tokens` with a page of a list of TOTAL tokens. It does nothing else, so the client is
-the slower side.
+`GET /TOTAL/me/tokens` with a page of a list of TOTAL tokens. A prefix of the path of a token has no
+meaning. It does nothing else, so the client is the slower side.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ async def app(scope: Any, protocol: Any) -> None:
 
 def _read(path: str, query: str) -> bytes:
     start, _, token_id = path.rpartition("/")
-    return token(int(token_id, 16)) if start == "/me/tokens" else _listed(path, query)
+    return token(int(token_id, 16)) if start.endswith("/me/tokens") else _listed(path, query)
 
 
 def _listed(path: str, query: str) -> bytes:
