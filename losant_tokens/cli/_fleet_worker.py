@@ -48,6 +48,8 @@ class Worker:
         port: The port of the page; `None` for no page.
         until_idle: Whether to stop when no run needs a worker.
         is_json: Whether to log JSON.
+        is_quiet: Whether to print only errors and warnings. The engine logs in a thread of its own,
+            which does not have the context of the command.
         exit: Ends the process at the second signal.
     """
 
@@ -58,6 +60,7 @@ class Worker:
     port: int | None
     until_idle: bool
     is_json: bool
+    is_quiet: bool = False
     exit: Callable[[int], object] = os._exit
 
     def run(self) -> None:
@@ -74,7 +77,8 @@ class Worker:
                 def react() -> None:
                     if signals.count > 1:
                         self.exit(EXIT_INTERRUPTED)
-                    print_after_signal(_STOPPING)
+                    if not self.is_quiet:
+                        print_after_signal(_STOPPING)
                     scope.cancel()
 
                 with signals.listening(react):
@@ -120,7 +124,7 @@ class Worker:
             write_output(f"{json.dumps(line)}\n", sys.stdout)
         elif level in ("warning", "error"):
             print_warning(f"{time} {message}")
-        else:
+        elif not self.is_quiet:
             print_status(f"{time} {message}")
 
 

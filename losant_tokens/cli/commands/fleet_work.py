@@ -71,6 +71,7 @@ def work(  # noqa: PLR0913 -- one parameter per option
         port=page,
         until_idle=until_idle,
         is_json=json,
+        is_quiet=quiet,
     )
     with quiet_output(quiet):
         worker.run()

@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,25 @@ def test_signal(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line["level"] for line in lines] == ["info", "info", "warning"]
     assert err.startswith("Stopping: the tokens in flight are finished")
     assert app.has_stopped
+
+
+def interrupt_from_thread() -> None:
+    thread = threading.Thread(target=log_events)
+    thread.start()
+    thread.join()
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """A quiet worker prints only warnings, also those from the thread of the engine."""
+    app = WorkingFleet(run(state="planning"), during=interrupt_from_thread)
+
+    worker(app, is_quiet=True).run()
+
+    assert capsys.readouterr() == (
+        "",
+        "losant-tokens: WARNING: 2026-03-01T12:00:00Z The store cannot be reached.\\x1b[2J\n",
+    )
 
 
 def test_second_signal() -> None:
