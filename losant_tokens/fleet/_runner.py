@@ -229,21 +229,24 @@ class Runner:
 
     async def _work(self, job: _Job, record: Record) -> None:
         account = self._account(record.run.account)
-        cleanup = self.policy.cleanup(record.run.cleanup)
+        # A restore undoes changes, so it needs no clean-up: the policy file may have another name.
+        cleanup = None if job.phase == "restore" else self.policy.cleanup(record.run.cleanup)
         async with self._client(job, account) as client:
             partition = steps.partition_of(account, client)
             if record.partition != partition:
                 await self._change(job, lambda record: states.move(record, partition))
                 return
             _log_state(record.run)
+            if cleanup is None:
+                await self._restore(job, client)
+                return
+            steps.check_account(account, cleanup)
             if job.phase == "plan":
                 await self._plan(job, client, account, cleanup)
             elif job.phase == "apply":
-                await self._apply(job, client, record)
-            elif job.phase == "sweep":
-                await self._sweep(job, client, account, cleanup)
+                await self._apply(job, client, record, cleanup)
             else:
-                await self._restore(job, client)
+                await self._sweep(job, client, account, cleanup)
 
     def _account(self, name: str) -> Account:
         if name not in self.accounts:
@@ -317,12 +320,14 @@ class Runner:
         else:
             _log_state((decided or record).run)
 
-    async def _apply(self, job: _Job, client: AsyncClient, record: Record) -> None:
+    async def _apply(
+        self, job: _Job, client: AsyncClient, record: Record, cleanup: Cleanup
+    ) -> None:
         run = record.run
-        if run.work["apply"].attempts == 1:
-            _check_age(run, self.now(), self.retry_for)
+        _check_age(run, self.now(), self.retry_for)
         document = await self._document(job.run_id, "apply")
-        _check_digest(document, run.plan.digest)
+        _check_approval(document, run)
+        steps.check_size(document, cleanup)
         results = await self._apply_chunks(job, client, document, "apply")
         due_in: timedelta | None = None
         if document.header.action == "deactivate":
@@ -596,14 +601,34 @@ def _log_state(run: Run) -> None:
 def _check_age(run: Run, now: datetime, tolerance: timedelta) -> None:
     """Refuse a plan that was approved in time, but that no worker has applied for long.
 
+    A plan that was applied in part is continued at any age. A person who retries a run agrees to
+    its age.
+
     Raises:
         PlanRefused: The plan is too old.
     """
-    if run.approve_by is not None and now > run.approve_by + tolerance:
+    if run.approve_by is None or run.work["apply"].outcomes:
+        return
+    agreed = [run.approve_by, *(one.at for one in run.decisions if one.kind == "retry")]
+    if now > max(agreed) + tolerance:
         raise jobs.PlanRefused(
             f"The plan had to be approved by {run.approve_by:%Y-%m-%d %H:%M} UTC, and no worker "
             f"applied it until {now:%Y-%m-%d %H:%M} UTC, so it is too old. Start a new run."
         )
+
+
+def _check_approval(document: jobs.PlanDocument, run: Run) -> None:
+    """Refuse a plan that is not the approved one.
+
+    Raises:
+        PlanRefused: Nobody has approved the run, or the approved plan has another digest.
+    """
+    _check_digest(document, run.plan.digest)
+    if run.approval is None:
+        raise jobs.PlanRefused(
+            "Nobody has approved the plan, so the store was altered. Start a new run."
+        )
+    _check_digest(document, run.approval.digest)
 
 
 def _check_digest(document: jobs.PlanDocument, digest: str) -> None:

@@ -42,20 +42,43 @@ def partition_of(account: Account, client: AsyncClient) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> jobs.PlanDocument:
-    """Plan a clean-up of an account.
+def check_account(account: Account, cleanup: Cleanup) -> None:
+    """Refuse an account that a clean-up does not apply to, by the policy file as it is now.
 
     Raises:
-        ValidationError: The clean-up warns first.
-        FleetError: The owners of the account cannot be listed.
-        GuardRefused: A guard forbids the plan, or the clean-up does not apply to the account.
-        LosantError: The tokens cannot be listed.
+        GuardRefused: The clean-up does not apply to the account.
     """
     if not cleanup.applies_to(account.name):
         raise jobs.GuardRefused(
             f"The clean-up {cleanup.name} does not apply to the account {account.name}, but to "
             f"{', '.join(cleanup.accounts)}. Change its accounts in the policy file."
         )
+
+
+def check_size(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
+    """Refuse a plan with more changes than the policy file allows now.
+
+    Raises:
+        GuardRefused: The plan is too large.
+    """
+    selected = document.header.total.selected
+    if selected > cleanup.max_changes:
+        raise jobs.GuardRefused(
+            f"The plan changes {selected:,} tokens, but the clean-up {cleanup.name} now allows at "
+            f"most {cleanup.max_changes:,}. Change 'max_changes' in the policy file, or start a "
+            f"new run."
+        )
+
+
+async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> jobs.PlanDocument:
+    """Plan a clean-up of an account.
+
+    Raises:
+        ValidationError: The clean-up warns first.
+        FleetError: The owners of the account cannot be listed.
+        GuardRefused: A guard forbids the plan.
+        LosantError: The tokens cannot be listed.
+    """
     if cleanup.warns:
         raise ValidationError(
             f"The clean-up {cleanup.name} warns before it deactivates, but a fleet sends no "
@@ -105,16 +128,21 @@ async def plan_sweep(
     """Plan to delete the tokens that a run has deactivated and nobody has changed since.
 
     A token that the policy file would no longer deactivate, or that it protects, is not deleted. If
-    the file has a longer grace period now, that one counts.
+    the file has a longer grace period now, that one counts. If it has none, nothing is deleted.
     More than half of an owner's tokens may be selected, because the first plan had that guard.
 
     Raises:
-        GuardRefused: A guard forbids the plan.
+        GuardRefused: A guard forbids the plan, or the clean-up no longer deletes tokens.
         LosantError: The tokens cannot be listed.
     """
+    if cleanup.grace is None:
+        raise jobs.GuardRefused(
+            f"The clean-up {cleanup.name} no longer deletes tokens after a grace period. Restore "
+            f"the run, or give the clean-up a grace period in the policy file and retry the run."
+        )
     reviews: list[jobs.QuarantineReview] = []
-    graces = [grace for grace in (quarantine.grace, cleanup.grace) if grace is not None]
-    quarantine = attrs.evolve(quarantine, grace=max(graces))
+    grace = max(quarantine.grace or cleanup.grace, cleanup.grace)
+    quarantine = attrs.evolve(quarantine, grace=grace)
     plan = await jobs.sweep(
         client,
         quarantine,

@@ -420,6 +420,74 @@ async def test_plan_that_nobody_applied(fleet: Fleet) -> None:
     assert fleet.statuses() == ["active"] * 4
 
 
+async def test_plan_that_nobody_applied_after_a_failure(fleet: Fleet) -> None:
+    """A plan is too old as well if its first attempt changed nothing, unless somebody retries."""
+    await fleet.approved()
+    accounts, fleet.runner.accounts = fleet.runner.accounts, {}
+    await fleet.one()
+    fleet.runner.accounts = accounts
+    fleet.runner.now = lambda: datetime.now(UTC) + timedelta(days=9)
+    await fleet.one()
+    failed = fleet.run
+    decision = Decision(kind="retry", by="ada", at=fleet.runner.now())
+    fleet.store.change("run", lambda record: states.decide(record, decision))
+    await fleet.one()
+
+    assert (failed.state, "so it is too old" in failed.reason) == ("failed", True)
+    assert fleet.run.outcomes("apply") == {"done": 4}
+
+
+@pytest.mark.parametrize(
+    ("phase", "change", "problem"),
+    [
+        ("apply", {"accounts": ("staging-*",)}, "does not apply to the account prod"),
+        ("apply", {"max_changes": 1}, "now allows at most 1."),
+        ("sweep", {"accounts": ("staging-*",)}, "does not apply to the account prod"),
+        ("sweep", {"grace": None}, "no longer deletes tokens after a grace period"),
+    ],
+)
+async def test_policy_that_became_stricter(
+    fleet: Fleet, phase: str, change: dict[str, Any], problem: str
+) -> None:
+    """An approved plan, or its sweep, is refused if the policy file does not allow it any more."""
+    await fleet.approved()
+    if phase == "sweep":
+        await fleet.one()
+    before = fleet.statuses()
+    fleet.change_policy(**change)
+    failed = await fleet.drain()
+
+    assert (failed.state, failed.phase, problem in failed.reason) == ("failed", phase, True)
+    assert fleet.statuses() == before
+
+
+async def test_restore_without_the_clean_up(fleet: Fleet) -> None:
+    """The tokens of a run can be restored after its clean-up is gone from the policy file."""
+    await fleet.approved()
+    await fleet.one()
+    fleet.runner.policy = attrs.evolve(fleet.runner.policy, cleanups=())
+    fleet.decide("restore")
+    restored = await fleet.drain()
+
+    assert (restored.state, fleet.statuses()) == ("restored", ["active"] * 4)
+
+
+@pytest.mark.parametrize("digest", [None, "sha256:other"])
+async def test_altered_approval(fleet: Fleet, digest: str | None) -> None:
+    """A run that nobody approved, or with another plan than the approved one, is not applied."""
+    await fleet.approved()
+
+    def alter(record: Any) -> Next:
+        made = [attrs.evolve(one, digest=digest) for one in record.run.decisions if digest]
+        return Next(record=record.evolve(now=datetime.now(UTC), decisions=tuple(made)))
+
+    fleet.store.change("run", alter)
+    await fleet.one()
+
+    assert (fleet.run.state, "so the store was altered" in fleet.run.reason) == ("failed", True)
+    assert fleet.statuses() == ["active"] * 4
+
+
 @pytest.mark.parametrize("phase", ["apply", "sweep"])
 async def test_altered_store(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, phase: Any) -> None:
     """A plan that was put in the place of the approved one, or of its sweep, is refused."""
