@@ -21,6 +21,7 @@ from losant_tokens.fleet import _states as states
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.fleet._records import Record, task_id
+from losant_tokens.fleet._states import Next
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -437,14 +438,19 @@ class FleetClient:
         validators.check_argument(validators.string(min_length=1), kind, "by", by)
         store = self._store
         decision = Decision(kind=kind, by=by, at=datetime.now(UTC), reason=reason)
-        before = (await to_thread.run_sync(store.find, prefix)).record
+        run = (await to_thread.run_sync(store.find, prefix)).record.run
         await to_thread.run_sync(self._engine.prepare)
-        record = await to_thread.run_sync(
-            store.change,
-            before.run.id,
-            lambda record: states.decide(record, decision, digest=digest),
-        )
+        seen: list[Record] = []
+
+        def decide(record: Record) -> Next:
+            seen.append(record)
+            return states.decide(record, decision, digest=digest)
+
+        record = await to_thread.run_sync(store.change, run.id, decide)
         assert record is not None  # noqa: S101 -- a decision is made or refused
+        # A worker may have begun the sweep before the decision. Its task must stay in the queue
+        # until it ends, because it keeps other runs of the account waiting.
+        before = seen[-1]
         if before.run.state == "quarantined" and record.attempt != before.attempt:
             await to_thread.run_sync(self._cancel_sweep, before)
         return record.run

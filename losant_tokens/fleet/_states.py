@@ -167,8 +167,9 @@ def _decided(record: Record, decision: Decision) -> Next:
         reason="",
         sweep_due_at=None,
     )
-    # A new number makes the tasks of the run stale, so no worker begins one of them.
-    return Next(record=attrs.evolve(changed, attempt=record.attempt + 1))
+    # A new number makes the tasks of the run stale, so no worker begins one of them. Without an
+    # owner, a worker that has one begins no other chunk.
+    return Next(record=attrs.evolve(changed, attempt=record.attempt + 1, owner=""))
 
 
 def _is_decided(run: Run, kind: DecisionKind) -> bool:

@@ -107,6 +107,33 @@ async def test_waiting_run(client: FleetClient) -> None:
     assert await client.pending() == {}
 
 
+async def test_sweep_that_begins_before_a_decision(
+    client: FleetClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep that a worker began stays in the queue, so that no other task runs beside it."""
+    started = await client.plan("prod", "old-ci", by="ada")
+    store, cancelled = client._store, list[str]()
+    monkeypatch.setattr(client._engine, "cancel", cancelled.append)
+    def become(state: Any) -> None:
+        store.change(started.id, lambda record: Next(record=record.evolve(now=NOW, state=state)))
+
+    change = store.change
+
+    def change_late(*args: Any) -> Record | None:
+        monkeypatch.setattr(store, "change", change)
+        become("sweeping")
+        return change(*args)
+
+    become("quarantined")
+    monkeypatch.setattr(store, "change", change_late)
+    first = await client.cancel(started.id, by="ada")
+    become("quarantined")
+    await client.cancel(started.id, by="ada")
+
+    assert first.state == "cancelled"
+    assert cancelled == [f"{started.id}-sweep-2"]
+
+
 def empty_plan(header: jobs.Header) -> dict[str, Any]:
     """Return a plan without tokens as JSON values."""
     values = header_json(header)

@@ -329,6 +329,23 @@ async def test_takeover(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, method: s
     assert fleet.tasks == []
 
 
+async def test_cancel_between_chunks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No chunk begins after a run was cancelled, also if the worker has not noticed it yet."""
+    await fleet.approved()
+    begin = fleet.store.begin_chunk
+
+    def begin_late(run_id: str, phase: Any, number: int, *args: Any) -> Any:
+        if number == 1:
+            fleet.decide("cancel")
+        return begin(run_id, phase, number, *args)
+
+    monkeypatch.setattr(fleet.store, "begin_chunk", begin_late)
+    await fleet.one()
+
+    assert fleet.run.state == "cancelled"
+    assert fleet.statuses() == ["inactive", "inactive", "active", "active"]
+
+
 async def test_stop(fleet: Fleet) -> None:
     """A worker that stops gives a plan back at once, and an apply after the requests in flight."""
     fleet.start()
