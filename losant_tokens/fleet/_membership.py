@@ -277,7 +277,12 @@ class Membership:
             self._unlock()
 
     def _give_back(self) -> None:
-        if self.is_lost or not self._table.release(self._boot):
+        if self.is_lost:
+            return
+        # The lease ends first. The engine gives up on work that does not stop in time, and others
+        # can begin the same work now.
+        self._lease.lose()
+        if not self._table.release(self._boot):
             return
         with self._table.turn() as turn:
             if turn is not None:  # Otherwise, the one that has the turn finds the work.

@@ -92,6 +92,23 @@ async def test_life_of_a_worker(store_url: str, tmp_path: Path, queue: MemorySto
     assert (rows(store_url), queue.resumed) == ({"me": "released"}, [("x", "me")])
 
 
+async def test_lease_ends_before_the_work_is_given_back(
+    sqlite_url: str, tmp_path: Path, queue: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that does not stop in time changes nothing after others can have it."""
+    membership = member(sqlite_url, tmp_path, queue, timing=SLOW)
+    release, seen = membership._table.release, list[bool]()
+
+    def release_later(boot: Boot) -> bool:
+        seen.append(membership.may_change())
+        return release(boot)
+
+    monkeypatch.setattr(membership._table, "release", release_later)
+    async with membership:
+        queue.owners = {"x": "me"}
+    assert (seen, queue.resumed) == ([False], [("x", "me")])
+
+
 async def test_restart_continues_its_own_work_at_once(
     store_url: str, tmp_path: Path, queue: MemoryStore
 ) -> None:
