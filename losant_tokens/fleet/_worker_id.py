@@ -153,10 +153,11 @@ def _id_of_folder(path: Path) -> str:
 def _place(of_folder: str, lock: int) -> str:
     """Return a string that two processes share only if the kernel checks both against one lock.
 
-    A copy of the folder has another file, and a copy of a machine has another boot.
+    A copy of the folder has another file, and a copy of a machine has another boot. If the boot is
+    unknown, as on macOS and in some sandboxes, no two processes share the string.
     """
-    boot = ""
+    boot = secrets.token_hex(8)
     with suppress(OSError):
-        boot = _BOOT_ID.read_text("ascii").strip()
+        boot = _BOOT_ID.read_text("ascii").strip() or boot
     found = os.fstat(lock)
     return f"{of_folder}:{boot}:{found.st_dev}:{found.st_ino}"

@@ -59,6 +59,23 @@ def test_copy_of_a_folder(tmp_path: Path) -> None:
     second.release()
 
 
+@pytest.mark.parametrize("content", [None, "\n"])
+def test_unknown_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    """Without the boot of the machine, a place proves nothing: a copy of the machine may have it."""
+    boot_id = tmp_path / "boot_id"
+    if content is not None:
+        boot_id.write_text(content)
+    monkeypatch.setattr("losant_tokens.fleet._worker_id._BOOT_ID", boot_id)
+    places = set()
+    for _ in range(2):
+        identity = Identity.acquire(tmp_path, "blue")
+        identity.release()
+        places.add(identity.place)
+    assert len(places) == 2
+
+
 @pytest.mark.parametrize("text", ["", "a b", "-a", "x" * 64, "../a", "a\n"])
 def test_invalid_id(tmp_path: Path, text: str) -> None:
     """An id with characters that are unfit for a file name is refused, with its value."""
