@@ -38,7 +38,7 @@ VERSION: Final = "1"
 """The version of the tasks, which all releases share. Another number would need a migration."""
 
 _ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
-_MAX_STARTS: Final = 100  # of one task, each of which killed its worker
+_MAX_STARTS: Final = 100  # of one task. `resume` counts from zero, so runs have their own limit.
 _lock = threading.Lock()
 
 

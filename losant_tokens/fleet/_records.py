@@ -30,6 +30,7 @@ class Record:
         attempt: The number of the last task of the run. A task with another number is stale.
         owner: The process that works on the run, as a random string; empty if none does.
         failing_since: When the phase began to fail; `None` if the last attempt did not fail.
+        deaths: How many workers in a row ended while they did this task, without any progress.
         digests: The digests of the plans of a sweep and a restore, by their phases.
     """
 
@@ -38,6 +39,7 @@ class Record:
     attempt: int = 0
     owner: str = ""
     failing_since: datetime | None = None
+    deaths: int = 0
     digests: Mapping[Phase, str] = field(factory=dict, hash=False)
 
     def evolve(self, *, now: datetime, **changes: Any) -> "Record":
@@ -84,6 +86,7 @@ def to_json(record: Record) -> str:
         "attempt": record.attempt,
         "owner": record.owner,
         "failingSince": _text(record.failing_since),
+        "deaths": record.deaths,
         "digests": dict(record.digests),
     }
     return json.dumps(data, ensure_ascii=True, separators=(",", ":"))
@@ -155,6 +158,7 @@ def _record(data: Mapping[str, Any]) -> Record:
         attempt=data["attempt"],
         owner=data["owner"],
         failing_since=_optional_time(data["failingSince"]),
+        deaths=data.get("deaths", 0),
         digests=dict(data["digests"]),
     )
 

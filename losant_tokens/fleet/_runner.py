@@ -187,13 +187,16 @@ class Runner:
 
         def decide(record: Record) -> Next | None:
             begun = begin(record)
-            return None if begun is None else Next(record=begun)
+            return None if begun is None else states.begun(begun, now=self.now())
 
         record = await self._stored(self.store.change, job.run_id, decide)
         if record is None:
             record = (await self._stored(self.store.find, job.run_id)).record
             if states.awaits_rules(record, job.phase, job.attempt):
                 await self._ask_rules(job, record)
+            return
+        if record.run.state == "failed":
+            _log_state(record.run)
             return
         following = await self._outcome(job, record)
         if following is not None:

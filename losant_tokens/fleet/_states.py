@@ -63,6 +63,7 @@ _CANCELLABLE: Final[tuple[RunState, ...]] = (
 _MIN_DIGITS: Final = 8  # of a digest, as the command shows it
 _FIRST_RETRY: Final = timedelta(seconds=15)
 _MAX_RETRY: Final = timedelta(hours=1)
+_MAX_DEATHS: Final = 20
 
 
 @frozen(kw_only=True)
@@ -88,7 +89,7 @@ class Next:
 
 def _enqueued(record: Record, phase: Phase, delay: timedelta = timedelta(0)) -> Next:
     """Return a record with a new task, which makes all tasks before it stale."""
-    record = attrs.evolve(record, attempt=record.attempt + 1, owner="")
+    record = attrs.evolve(record, attempt=record.attempt + 1, owner="", deaths=0)
     return Next(record=record, phase=phase, delay=delay)
 
 
@@ -300,7 +301,28 @@ def begin(
         reason="",
         retry_at=None,
     )
-    return attrs.evolve(changed, owner=owner)
+    # A worker that ends in order gives the task back, so a task with an owner lost its worker.
+    was_killed = record.owner not in {"", owner}
+    return attrs.evolve(changed, owner=owner, deaths=record.deaths + was_killed)
+
+
+def begun(record: Record, *, now: datetime) -> Next:
+    """Return a run whose task a worker has begun, or which failed because it ends all workers.
+
+    A plan that needs more memory than a worker has would end one worker after the other. The limit
+    of the engine does not hold, because it counts from zero when a watchdog gives on a task.
+
+    Args:
+        record: The run, from `begin`.
+        now: The time.
+    """
+    if record.deaths < _MAX_DEATHS:
+        return Next(record=record)
+    reason = (
+        f"{record.deaths} workers in a row ended while they worked on it. See their logs, for "
+        f"example for a lack of memory."
+    )
+    return failed(record, reason, now=now)
 
 
 def move(record: Record, partition: str) -> Next:
@@ -471,7 +493,8 @@ def failed(record: Record, reason: str, *, now: datetime) -> Next:
 
 def recovered(record: Record, *, now: datetime) -> Record:
     """Return a run after an attempt that made progress."""
-    return attrs.evolve(record.evolve(now=now, reason="", retry_at=None), failing_since=None)
+    recovered = record.evolve(now=now, reason="", retry_at=None)
+    return attrs.evolve(recovered, failing_since=None, deaths=0)
 
 
 def _finished(record: Record, outcomes: Mapping[str, int], now: datetime) -> Record:

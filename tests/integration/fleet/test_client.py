@@ -114,6 +114,7 @@ async def test_sweep_that_begins_before_a_decision(
     started = await client.plan("prod", "old-ci", by="ada")
     store, cancelled = client._store, list[str]()
     monkeypatch.setattr(client._engine, "cancel", cancelled.append)
+
     def become(state: Any) -> None:
         store.change(started.id, lambda record: Next(record=record.evolve(now=NOW, state=state)))
 

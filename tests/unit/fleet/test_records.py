@@ -26,6 +26,7 @@ RECORD = Record(
     attempt=3,
     owner="me",
     failing_since=NOW,
+    deaths=2,
     digests={"sweep": "sha256:cd"},
 )
 

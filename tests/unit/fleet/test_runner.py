@@ -243,6 +243,42 @@ async def test_unexpected_error(
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_task_that_ends_all_workers(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that ends one worker after the other fails its run. Progress counts from zero."""
+    await fleet.approved()
+    task = fleet.tasks.pop()
+    lives: list[int] = []
+
+    async def die(*_: object) -> None:
+        lives.append(1)
+        raise runners._AbandonedError
+
+    async def die_after_a_chunk(runner: Runner, job: Any, *_: object) -> None:
+        now = runner.now()
+        counted = {"done": 2}
+        await runner._change(
+            job, lambda record: Next(record=states.progressed(record, counted, now=now))
+        )
+        raise runners._AbandonedError
+
+    monkeypatch.setattr(Runner, "_work", die)
+    for _ in range(15):
+        await fleet.runner.run(task.run, task.phase, task.attempt)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "_work", die_after_a_chunk)
+        await fleet.runner.run(task.run, task.phase, task.attempt)
+    lives.clear()
+    for _ in range(30):
+        await fleet.runner.run(task.run, task.phase, task.attempt)
+    failed = fleet.run
+    monkeypatch.undo()
+    fleet.decide("retry")
+
+    assert (failed.state, len(lives)) == ("failed", 19)
+    assert failed.reason.startswith("20 workers in a row ended while they worked on it.")
+    assert (fleet.run.state, fleet.store.find("run").record.deaths) == ("applying", 0)
+
+
 async def test_refused_credential(fleet: Fleet) -> None:
     """A token that the API refuses in the middle is retried for a bounded time, then it failed."""
     await fleet.approved()

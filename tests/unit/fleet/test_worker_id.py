@@ -60,10 +60,8 @@ def test_copy_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "\n"])
-def test_unknown_boot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
-) -> None:
-    """Without the boot of the machine, a place proves nothing: a copy of the machine may have it."""
+def test_unknown_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None) -> None:
+    """Without the boot of the machine, a place proves nothing: a copy may have it, too."""
     boot_id = tmp_path / "boot_id"
     if content is not None:
         boot_id.write_text(content)
