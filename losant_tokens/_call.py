@@ -164,7 +164,7 @@ class Call:
         """
         result = await self.result()
         received = cast("ReceivedResponse", self.received)
-        headers = safe_headers(received.headers)
+        headers = safe_headers(received.headers, self.secrets)
         return RawResponse(
             operation=self.operation.name,
             status_code=received.status_code,

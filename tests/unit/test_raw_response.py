@@ -19,6 +19,7 @@ from losant_tokens import (
     OwnerTokens,
     RawResponse,
     RetryPolicy,
+    Secret,
     Success,
     errors,
 )
@@ -86,6 +87,19 @@ async def test_successful_response() -> None:
     assert (response.headers["x-request-id"], "set-cookie" in response.headers) == ("r-1", False)
     assert response.content == b'{"id":"%s"}' % ID.encode()
     assert response.parse() == ApiToken(id=ID)
+
+
+@respx.mock
+async def test_headers_that_repeat_the_request() -> None:
+    """The headers of a success show neither the client's token nor a secret of the body."""
+    respx.post(f"{API}/things").respond(
+        200, json={}, headers={"x-debug": "hunter2 for an-opaque-token", "x-request-id": "hunter2"}
+    )
+    async with AsyncClient("an-opaque-token") as client:
+        response = await client.with_raw_response.request(
+            "POST", "/things", json={"password": Secret("hunter2")}
+        )
+    assert (response.headers["x-debug"], response.request_id) == ("**** for ****", "****")
 
 
 @respx.mock
