@@ -74,6 +74,9 @@ _CONNECT_FIRST = 0.1
 share if that is less. So a connection that is too slow is reported as such: nothing was sent.
 """
 
+_SHORTAGE = (
+    "%s: %s. Too many calls of this client fail. Until the API responds, most retries are not sent"
+)
 _ID = "$.id"  # the path of an id that is missing or wrong
 _CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's time
 
@@ -191,10 +194,7 @@ class Call:
                 delay = self._backoff(found, mode)
                 if delay is None:
                     break
-                self._report_retry(found, delay)
-                if not await self._sleep(delay):
-                    raise closed_error()
-                found = await self._next_attempt(is_testing=mode.is_testing)
+                found = await self._next_attempt(found, delay, is_testing=mode.is_testing)
         except ClientStateError as closed:
             # A request may be reported as not sent only if it certainly did not arrive.
             return self.failure if self.may_have_arrived else closed
@@ -242,14 +242,41 @@ class Call:
             return True
         return False
 
-    async def _next_attempt(self, *, is_testing: bool) -> Any:
-        """Send again if the retry budget allows it; if not, count the attempt as failed."""
-        if isinstance(self.failure, TooManyRequests) or is_testing:
-            return await self._attempt()
-        if self.state.budget.take(self.state.now()):
-            return await self._attempt()
-        self._counted += 1
-        return self.failure
+    async def _next_attempt(self, error: LosantError, delay: float, *, is_testing: bool) -> Any:
+        """Wait, and send again if the retry budget allows it; if not, count a failed attempt.
+
+        A retry is reported before the delay only if it will be sent.
+
+        Args:
+            error: The error of the last attempt.
+            delay: The delay in seconds.
+            is_testing: Whether retries need no budget, as after a 429.
+
+        Raises:
+            ClientStateError: The client was closed meanwhile.
+        """
+        budget = self.state.budget
+        needs_budget = not is_testing and not isinstance(error, TooManyRequests)
+        has_reserved = needs_budget and budget.reserve()
+        is_allowed = has_reserved or not needs_budget
+        if is_allowed:
+            self._report_retry(error, delay)
+        elif budget.report_shortage():
+            _log.warning(_SHORTAGE, self.operation, self.outcome)
+        has_waited = False
+        try:
+            has_waited = await self._sleep(delay)
+        finally:
+            if has_reserved and not has_waited:
+                budget.give_back()
+        if not has_waited:
+            raise closed_error()
+        if not is_allowed:
+            if not budget.take(self.state.now()):
+                self._counted += 1
+                return self.failure
+            self._report_retry(error, 0.0)
+        return await self._attempt()
 
     # --- One attempt -------------------------------------------------------------------------
 

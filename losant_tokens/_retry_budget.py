@@ -9,6 +9,10 @@ from time to time, as a probe, at intervals that grow. Without probes, the bucke
 if all calls wait for a retry. A call whose retry is not allowed continues its backoff, so that it
 still succeeds if the server recovers soon.
 
+A call reserves a token before the delay of a retry, because the log and the hooks report the retry
+then. A retry without a reservation may be allowed later, but it is not reported until it is sent:
+in an outage, nearly all of them never are.
+
 Source: the standard retry mode of botocore has such a token bucket, and the chapter "Handling
 Overload" of Google's book "Site Reliability Engineering" describes retry budgets.
 
@@ -38,8 +42,26 @@ class RetryBudget:
 
     is_full: bool = True
     _tokens: float = CAPACITY
+    _has_reported: bool = False
     _probe_at: float | None = None
     _interval: float = _FIRST_PROBE
+
+    def reserve(self) -> bool:
+        """Take a token for a retry after a delay; return `False` if there is none."""
+        if self._tokens < 1:
+            return False
+        self.is_full = False
+        self._tokens -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Give back the token of a retry that will not be sent."""
+        self._add(1)
+
+    def report_shortage(self) -> bool:
+        """Return whether a shortage must be reported: only once, until the budget is full again."""
+        has_reported, self._has_reported = self._has_reported, True
+        return not has_reported
 
     def take(self, now: float) -> bool:
         """Take a token for a retry; return whether the retry may be sent.
@@ -47,9 +69,7 @@ class RetryBudget:
         Args:
             now: The current time.
         """
-        self.is_full = False
-        if self._tokens >= 1:
-            self._tokens -= 1
+        if self.reserve():
             return True
         if self._probe_at is None:
             self._probe_at = now + self._interval
@@ -66,6 +86,11 @@ class RetryBudget:
             is_retry: Whether the response belongs to a retry.
         """
         earned = _EARNED_BY_RETRY if is_retry or self._tokens < 1 else _EARNED
-        self._tokens = min(self._tokens + earned, CAPACITY)
         self._probe_at, self._interval = None, _FIRST_PROBE
+        self._add(earned)
+
+    def _add(self, tokens: float) -> None:
+        self._tokens = min(self._tokens + tokens, CAPACITY)
         self.is_full = self._tokens >= CAPACITY
+        if self.is_full:
+            self._has_reported = False

@@ -8,6 +8,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import attrs
@@ -543,6 +544,27 @@ def test_a_probe_ends_an_outage() -> None:
         budget.record_response(is_retry=True)
 
 
+def test_a_token_that_is_given_back() -> None:
+    """A retry that is not sent after its delay leaves its token to another one."""
+    budget = RetryBudget()
+    reserved = [budget.reserve() for _ in range(9)]
+    assert (reserved.count(True), budget.is_full) == (CAPACITY, False)
+    budget.give_back()
+    assert [budget.take(0.0), budget.take(0.0)] == [True, False]
+
+
+def test_a_shortage_is_reported_once() -> None:
+    """A shortage is reported once, and again after the budget was full."""
+    budget = RetryBudget()
+    while budget.reserve():
+        pass
+    reports = []
+    for _ in range(4):
+        reports.append(budget.report_shortage())
+        budget.record_response(is_retry=True)
+    assert (reports, budget.report_shortage()) == ([True, False, False, False], True)
+
+
 @attrs.define
 class Outage:
     """Responds with 503, or not at all, for some time."""
@@ -565,8 +587,11 @@ class Outage:
 @pytest.mark.sweep(sample=3)
 @pytest.mark.parametrize("failure", [503, 500, httpx.ConnectError("no"), httpx.ReadError("no")])
 @pytest.mark.parametrize("apart", [0.0, 0.25], ids=["at once", "one after the other"])
-def test_an_outage(failure: Any, apart: float) -> None:
-    """In an outage, retries add a tenth to the requests; after it, all calls succeed."""
+def test_an_outage(failure: Any, apart: float, caplog: pytest.LogCaptureFixture) -> None:
+    """In an outage, retries add a tenth to the requests; after it, all calls succeed.
+
+    The log has one line for each retry that was sent, and one for all those that were not.
+    """
 
     async def main() -> None:
         outage = Outage(60, failure)
@@ -583,12 +608,29 @@ def test_an_outage(failure: Any, apart: float) -> None:
             assert len(found) == 200
             assert "ApiToken" not in found
             assert outage.requests <= 1.1 * 200
+            kinds = Counter("attempt" in record.getMessage() for record in caplog.records)
+            assert kinds == {True: outage.requests - 200, False: 1}
             await anyio.sleep_until(outage.began + 60)
             assert await gather(*(client.user_api_token.get(ID) for _ in range(50))) == {
                 "ApiToken": 50
             }
 
     in_no_time(main)
+
+
+def test_cancelled_retries_leave_the_budget(caplog: pytest.LogCaptureFixture) -> None:
+    """Calls that are cancelled in the delay of a retry take nothing from later calls."""
+
+    async def main() -> None:
+        async with client_of(Outage(60, 503)) as client:
+            for _ in range(3):
+                with anyio.move_on_after(0.02):
+                    await gather(*(client.user_api_token.get(ID) for _ in range(8)))
+
+    with patch("random.random", return_value=1.0):
+        in_no_time(main)
+    assert len(caplog.records) == 24
+    assert all("attempt 2 of 4" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0])
