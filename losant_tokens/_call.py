@@ -493,13 +493,20 @@ class Call:
         # that would leave a cancellation that nobody catches.
         began = self.state.now()
         deadline = began + seconds + min(_CONNECT_FIRST, seconds / 10)
-        with self.state.scope(deadline=deadline):
-            received = await self._exchange(began)
-            if not isinstance(received, ReceivedResponse):
-                return received
-            self.received, self.elapsed = received, self.state.now() - began
-            # A long list is read in steps, so the scope limits that as well.
-            return await self._read(received)
+        with self.state.scope(deadline=deadline) as scope:
+            self.state.in_flight.add(scope)
+            try:
+                received = await self._exchange(began)
+                if not isinstance(received, ReceivedResponse):
+                    return received
+                self.received, self.elapsed = received, self.state.now() - began
+                # A long list is read in steps, so the scope limits that as well.
+                return await self._read(received)
+            finally:
+                self.state.in_flight.discard(scope)
+        if self.state.has_broken_off:
+            problem = "no response before the client was closed"
+            return self._failed("broken off", TransportError, problem)
         return self._failed("timed out", RequestTimeout, f"no response within {seconds:g} seconds")
 
     async def _exchange(self, began: float) -> ReceivedResponse | LosantError:

@@ -591,9 +591,10 @@ class AsyncClient:
         """Close the pool, as at the end of the `async with` block. Closing twice does nothing.
 
         New calls raise `ClientStateError` at once. Calls that have begun may continue for `drain`
-        seconds, with their retries. After that, requests in flight are broken off, and calls that
-        wait raise `ClientStateError`. A cancellation ends the drain, and waits until the pool is
-        closed.
+        seconds, with their retries. After that, requests in flight are broken off with an ambiguous
+        `TransportError`, and calls that wait raise `ClientStateError`. Without `drain`, the pool
+        decides how requests in flight end. A cancellation ends the drain, and waits until the pool
+        is closed.
 
         Args:
             drain: How long calls that have begun may continue, in seconds. Default: no time.

@@ -40,6 +40,8 @@ class OpenState:
         is_closed: Whether the client was closed, and waits for no call any longer.
         waiting: The scopes of calls that wait for something other than a response. Closing the
             client cancels them.
+        in_flight: The scopes of the attempts that are being sent.
+        has_broken_off: Whether closing the client has broken off the attempts in flight.
         calls: The number of calls that have begun and not ended.
     """
 
@@ -58,6 +60,8 @@ class OpenState:
     observers: "Observers | None" = None
     is_closed: bool = False
     waiting: set[anyio.CancelScope] = attrs.field(factory=set)
+    in_flight: set[anyio.CancelScope] = attrs.field(factory=set)
+    has_broken_off: bool = False
     calls: int = 0
     _drained: anyio.Event | None = None
     _is_pool_closed: bool = False
@@ -150,6 +154,12 @@ class OpenState:
         for scope in tuple(self.waiting):
             scope.cancel()
 
+    def break_off(self) -> None:
+        """Break off all attempts in flight."""
+        self.has_broken_off = True
+        for scope in tuple(self.in_flight):
+            scope.cancel()
+
     async def close_pool(self) -> None:
         """Close the pool, unless it is closed already."""
         if not self._is_pool_closed:
@@ -160,5 +170,6 @@ class OpenState:
 def closed_error() -> ClientStateError:
     """Return the error for a call of a client that was closed."""
     return ClientStateError(
-        "This AsyncClient is closed: make all calls inside its `async with` block."
+        "This AsyncClient is closed: make all calls inside its `async with` block, or before "
+        "`aclose()`."
     )

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _is_policy = validators.instance_of(RetryPolicy)
 _MAX_CLOSING = 10.0  # seconds that closing the pool may take
+_MAX_BREAKING_OFF = 1.0  # seconds until the calls that were broken off have ended
 ScopeCheck = Literal["enforce", "warn", "off"]
 
 
@@ -158,9 +159,9 @@ class Session:
     async def close(self, drain: float = 0.0) -> None:
         """Close the pool. A cancellation waits until that is done. Closing twice does nothing.
 
-        New calls raise `ClientStateError` at once. The pool decides how the requests end that are
-        in flight after `drain` seconds. Calls that wait for something else raise
-        `ClientStateError` then.
+        New calls raise `ClientStateError` at once. Requests in flight are broken off after `drain`
+        seconds; without a drain, the pool decides how they end. Calls that wait for something else
+        raise `ClientStateError` then.
 
         Args:
             drain: How long the calls that have begun may continue, in seconds.
@@ -175,14 +176,14 @@ class Session:
             if self._open_state is not None and drain > 0:
                 await self._open_state.drain(drain)
         finally:
-            await self._close_now()
+            await self._close_now(breaks_off=drain > 0)
 
-    async def _close_now(self) -> None:
+    async def _close_now(self, *, breaks_off: bool) -> None:
         cancelled: BaseException | None = None
         with anyio.move_on_after(_MAX_CLOSING, shield=True) as scope:
             while True:
                 try:
-                    await self._close()
+                    await self._close(breaks_off=breaks_off)
                     break
                 except asyncio.CancelledError as error:
                     if scope.cancel_called:  # closing takes too long
@@ -191,14 +192,18 @@ class Session:
         if cancelled is not None:
             raise cancelled
 
-    async def _close(self) -> None:
-        if self._open_state is not None:
-            self._open_state.stop_waiting()
+    async def _close(self, *, breaks_off: bool) -> None:
+        state = self._open_state
+        if state is not None:
+            state.stop_waiting()
         for page in tuple(self.reads_ahead):
             await page.cancel()
         await self.token.close()
-        if self._open_state is not None:
-            await self._open_state.close_pool()
+        if state is not None:
+            if breaks_off:
+                state.break_off()
+                await state.drain(_MAX_BREAKING_OFF)
+            await state.close_pool()
 
     def __del__(self) -> None:
         # A session whose arguments were wrong has no attributes.

@@ -420,10 +420,63 @@ async def test_a_drain_ends(end: str) -> None:
 
     assert {type(error) for error in waiting} == {ClientStateError}
     assert not sent
-    for call in calls[:20]:
-        call.cancel()
+    if end == "another aclose":
+        for call in calls[:20]:
+            call.cancel()
     await asyncio.wait([closing, *calls])
+    in_flight = {type(await call) for call in calls[:20]}
+    expected = asyncio.CancelledError if end == "another aclose" else errors.TransportError
+    assert in_flight == {expected}
     assert closing.cancelled() is (end == "cancellation")
+
+
+@pytest.mark.parametrize("pool", POOLS)
+async def test_a_drain_breaks_off_requests(pool: str) -> None:
+    """After its time, a drain breaks off the requests in flight, and closes their connections."""
+    arrived, closed = anyio.Event(), anyio.Event()
+
+    async def never(stream: ByteStream, head: bytes) -> None:
+        arrived.set()
+        async for _ in stream:
+            raise AssertionError
+        closed.set()
+
+    async with serve(never) as url:
+        client = AsyncClient("t", base_url=url, transport=POOLS[pool]())
+        await client.open()
+        call = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
+        await arrived.wait()
+        await client.aclose(drain=0.01)
+
+        assert call.done()
+        with anyio.fail_after(1):
+            await closed.wait()
+    error = await call
+    assert isinstance(error, errors.TransportError)
+    assert error.ambiguous
+    assert "no response before the client was closed" in str(error)
+
+
+def test_a_drain_breaks_off_requests_under_trio() -> None:
+    """A request that is broken off is no cancellation of the task that sent it."""
+
+    async def handle(_: httpx.Request) -> httpx.Response:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def main() -> None:
+        client = mock(handle)
+        await client.open()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(get, client)
+            await anyio.sleep(0.01)
+            await client.aclose(drain=0.01)
+
+    async def get(client: AsyncClient) -> None:
+        with pytest.raises(errors.TransportError, match="client was closed"):
+            await client.user_api_token.get(ID)
+
+    trio.run(main)
 
 
 async def test_two_drains() -> None:
