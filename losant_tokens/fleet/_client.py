@@ -207,6 +207,9 @@ class FleetClient:
         """
         from losant_tokens.fleet._store import Query  # noqa: PLC0415 -- takes a second
 
+        for name, value in (("account", account), ("cleanup", cleanup)):
+            optional_string = validators.optional(validators.string())
+            validators.check_argument(optional_string, "runs", name, value)
         query = Query(
             states=_states(state, "runs"), account=account, cleanup=cleanup, since=_aware(since)
         )
@@ -437,7 +440,9 @@ class FleetClient:
     ) -> Run:
         validators.check_argument(validators.string(min_length=1), kind, "by", by)
         store = self._store
-        decision = Decision(kind=kind, by=by, at=datetime.now(UTC), reason=reason)
+        # A clock of this machine that is slow must not keep a plan from its expiry.
+        now = max(datetime.now(UTC), await to_thread.run_sync(self._database.time))
+        decision = Decision(kind=kind, by=by, at=now, reason=reason)
         run = (await to_thread.run_sync(store.find, prefix)).record.run
         await to_thread.run_sync(self._engine.prepare)
         seen: list[Record] = []

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
@@ -175,6 +176,20 @@ class Database:
             problem = self._problem(error)
         if problem is not None:
             raise_unchained(StoreError(problem))
+
+    def time(self) -> datetime:
+        """Return the time by the clock of the database, which all clients share.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        import sqlalchemy as sa  # noqa: PLC0415 -- only the fleet needs it
+
+        with self.begin() as connection:
+            found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return found.astimezone(UTC)
 
     def has_table(self, name: str, schema: str) -> bool:
         """Return whether a table exists.

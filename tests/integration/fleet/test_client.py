@@ -5,7 +5,7 @@ import pickle
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,32 @@ async def test_sweep_that_begins_before_a_decision(
     assert cancelled == [f"{started.id}-sweep-2"]
 
 
+async def test_approval_with_a_slow_clock(
+    client: FleetClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that has expired by the clock of the store is not approved by a slow machine."""
+    started = await client.plan("prod", "old-ci", by="ada")
+    in_a_day = datetime.now(UTC) + timedelta(days=1)
+
+    def make_wait(record: Record) -> Next:
+        return Next(record=record.evolve(now=NOW, state="waiting", approve_by=in_a_day))
+
+    client._store.change(started.id, make_wait)
+    monkeypatch.setattr(client._database, "time", lambda: in_a_day)
+    with pytest.raises(DecisionRefused, match="its plan expired"):
+        await client.approve(started.id, by="ada")
+
+
+def test_time(store_url: str) -> None:
+    """The time of the database has a time zone, and is that of a machine with a right clock."""
+    database = Database(StoreUrl.of(store_url))
+    database.open()
+    try:
+        assert abs(database.time() - datetime.now(UTC)) < timedelta(minutes=1)
+    finally:
+        database.close()
+
+
 def empty_plan(header: jobs.Header) -> dict[str, Any]:
     """Return a plan without tokens as JSON values."""
     values = header_json(header)
@@ -148,6 +174,7 @@ async def test_invalid_arguments(client: FleetClient) -> None:
         (client.plan("../x", "a", by="ada"), "The name of an account must be"),
         (client.plan("prod", "", by="ada"), "plan.cleanup must"),
         (client.plan("prod", "a", by=""), "plan.by must"),
+        (anext(client.runs(account="\udcff")), "runs.account has half of a surrogate pair"),
         (client.approve("a", by=""), "approve.by must"),
         (anext(client.runs(state="done?")), "runs.state must be one of planning,"),  # type: ignore[arg-type]
         (anext(client.runs(since=NAIVE)), "runs.since must have a time zone"),
