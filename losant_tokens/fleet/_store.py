@@ -214,6 +214,8 @@ class Store:
             RunNotFound: There is no such run, or there are several.
             StoreError: The store cannot be reached.
         """
+        if not prefix.isprintable() or not prefix.isascii() or not prefix:
+            raise RunNotFound(f"There is no run {prefix!r}. List the runs to see their ids.")
         columns = (_RUNS.c.id, _RUNS.c.record, _RUNS.c.revision)
         exact = sa.select(*columns).where(_RUNS.c.id == prefix)
         similar = (
@@ -224,7 +226,7 @@ class Store:
         )
         with self._database.begin() as connection:
             found = connection.execute(exact).all() or connection.execute(similar).all()
-        if not found or not prefix:
+        if not found:
             raise RunNotFound(f"There is no run {prefix!r}. List the runs to see their ids.")
         if len(found) > 1:
             ids = ", ".join(row.id for row in found[:_MAX_SHOWN])

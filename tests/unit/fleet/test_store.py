@@ -1,5 +1,6 @@
 """The tables of runs, plans and results, on SQLite."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -104,8 +105,8 @@ def test_find(store: Store) -> None:
     assert store.find("x").record.run.id == "x%y"
     with pytest.raises(RunNotFound, match="'ab' is the beginning of several ids: abc, abcd, abce"):
         store.find("ab")
-    for unknown in ("%", "z", ""):
-        with pytest.raises(RunNotFound, match=f"There is no run '{unknown}'"):
+    for unknown in ("%", "z", "", "\udcff", "a\0"):
+        with pytest.raises(RunNotFound, match=re.escape(f"There is no run {unknown!r}")):
             store.find(unknown)
 
 
