@@ -103,7 +103,7 @@ class StoreUrl:
             raise FleetError(_MISSING) from None
         url: URL | None = None
         with suppress(Exception):  # The message may repeat the password.
-            url = make_url(f"postgresql+psycopg://{rest}")
+            url = _without_query_password(make_url(f"postgresql+psycopg://{rest}"))
         if url is None or not url.database:
             raise ValidationError(
                 "Fleet.store must be a URL such as postgresql://user@host/database, but it cannot "
@@ -113,6 +113,14 @@ class StoreUrl:
         port = f":{url.port}" if url.port else ""
         name = f"postgresql://{user}{url.host or ''}{port}/{url.database}"
         return cls(Secret(url.render_as_string(hide_password=False)), None, name)
+
+
+def _without_query_password(url: "sa.URL") -> "sa.URL":
+    """Return a URL whose password is in its usual place, because SQLAlchemy shows its options."""
+    password = url.query.get("password")
+    if not isinstance(password, str):
+        return url
+    return url.set(password=password).difference_update_query(["password"])
 
 
 class Database:
@@ -294,6 +302,13 @@ def _prepare(path: Path) -> None:
         if problem := _file_problem(path):
             raise StoreError(f"The store {path} cannot be used: {problem}. Choose another file.")
         path.chmod(_PRIVATE)
+        # SQLite gives its other files the mode of the store, but a killed process may have left
+        # them, from a time at which the store had another mode.
+        for ending in ("-wal", "-shm"):
+            other = path.with_name(f"{path.name}{ending}")
+            with suppress(FileNotFoundError):
+                check_private(other)
+                other.chmod(_PRIVATE)
     except OSError as error:
         found = reason(error)
     else:

@@ -25,6 +25,11 @@ def test_database_without_its_password() -> None:
     assert (place.name, place.path) == ("postgresql://ada@db:5433/fleet", None)
     assert "hunter2" not in repr(place)
     assert repr(Fleet(URL)) == "<Fleet postgresql://ada@db:5433/fleet>"
+    hidden = Database(StoreUrl.of("postgresql://ada@db/fleet?password=hunter2&sslmode=require"))
+    hidden.open()
+    assert "hunter2" not in repr(hidden.engine)
+    assert hidden.engine.url.password == "hunter2"
+    assert dict(hidden.engine.url.query) == {"sslmode": "require"}
     assert Fleet("postgres:///fleet").store == "postgresql:///fleet"
 
 
@@ -109,6 +114,21 @@ def test_empty_file(tmp_path: Path) -> None:
         database.create_tables(metadata)
         database.close()
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_other_files_of_a_store(tmp_path: Path) -> None:
+    """The files that a killed process left beside a store become private as well."""
+    path, wal = tmp_path / "a", tmp_path / "a-wal"
+    for one in (path, wal):
+        one.touch()
+        one.chmod(0o644)
+    with closing(sqlite3.connect(path)) as holder:
+        holder.execute("pragma journal_mode=wal")
+        holder.execute("create table fleet_runs (id)")
+        holder.commit()
+        wal.chmod(0o644)
+        Database(StoreUrl.of(path)).open()
+        assert wal.stat().st_mode & 0o777 == 0o600
 
 
 def test_password_in_an_error() -> None:
