@@ -17,6 +17,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from losant_tokens.fleet._database import SCHEMA, Database, raise_unchained
@@ -39,6 +40,7 @@ VERSION: Final = "1"
 
 _ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _MAX_STARTS: Final = 100  # of one task. `resume` counts from zero, so runs have their own limit.
+_PAGE: Final = 500  # tasks
 _lock = threading.Lock()
 
 
@@ -169,6 +171,28 @@ class EngineClient:
             )
         known = {one.workflow_id: one.status for one in found}
         return {one for one in ids if known.get(one, "CANCELLED") in _ENDED}
+
+    def forget(self, ended_before: datetime) -> int:
+        """Remove tasks that ended before a time, and return their number.
+
+        The engine keeps them for ever, and nobody reads them: runs have their own tables.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        client, count = self.prepare(), 0
+        with translated(self._database):
+            while found := client.list_workflows(
+                name=WORKFLOW,
+                status=sorted(_ENDED),
+                completed_before=ended_before.isoformat(),
+                limit=_PAGE,
+                load_input=False,
+                load_output=False,
+            ):
+                client.delete_workflows([one.workflow_id for one in found])
+                count += len(found)
+        return count
 
 
 class Engine:

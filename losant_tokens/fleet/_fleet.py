@@ -171,7 +171,7 @@ class Fleet:
                     key=f"schedule {tick.isoformat()}",
                 ),
             )
-            rescue = Rescue(store, client.ended)
+            rescue = Rescue(store, client.ended, client.forget)
 
             def on_round(table: "WorkerTable", now: datetime) -> None:
                 scheduler.run(table, now)

@@ -1,4 +1,4 @@
-"""Find runs that no task continues, and enqueue their next task again.
+"""Find runs that no task continues, and enqueue their next task again. Remove old tasks.
 
 A change of a run and its next task are one transaction, so this finds nothing in normal operation.
 But a store may be restored from a backup, a task may have killed its worker too often for the
@@ -16,6 +16,8 @@ from losant_tokens.fleet._states import Next
 from losant_tokens.fleet._store import Query, Store
 
 _INTERVAL: Final = timedelta(minutes=1)
+_FORGET_INTERVAL: Final = timedelta(hours=1)
+_KEEP: Final = timedelta(days=7)  # how long ended tasks are kept, for people
 _OVERDUE: Final = timedelta(minutes=5)  # A sweep that is due later has its task, or will get one.
 _PAGE: Final = 200  # tasks
 
@@ -28,6 +30,7 @@ class Rescue:
     Args:
         store: The store.
         ended: Returns the tasks that ended or do not exist, of some tasks.
+        forget: Removes the tasks that ended before a time.
         now: Returns the time. Default: the clock of this machine.
     """
 
@@ -35,12 +38,15 @@ class Rescue:
         self,
         store: Store,
         ended: Callable[[Iterable[str]], set[str]],
+        forget: Callable[[datetime], object],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._ended = ended
+        self._forget = forget
         self._now = now
         self._looked_at: datetime | None = None
+        self._forgot_at: datetime | None = None
 
     def look_if_due(self) -> int:
         """Look if the last look was a minute ago. Return the number of runs that are continued.
@@ -53,6 +59,9 @@ class Rescue:
             return 0
         count = self.look()
         self._looked_at = now
+        if self._forgot_at is None or now - self._forgot_at >= _FORGET_INTERVAL:
+            self._forget(now - _KEEP)
+            self._forgot_at = now
         return count
 
     def look(self) -> int:

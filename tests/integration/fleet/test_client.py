@@ -27,9 +27,11 @@ from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._engine import Engine, EngineClient, translated
 from losant_tokens.fleet._records import Record
 from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._store import Task
 from losant_tokens.jobs._plan.format import digest_of, header_json
 from tests.support.fleet_runs import NOW, run
 
+DAY = timedelta(days=1)
 NAIVE = NOW.replace(tzinfo=None)
 
 
@@ -240,6 +242,20 @@ def test_engine(tmp_path: Path) -> None:
         assert client.ended([]) == set()
         assert client.ended(["missing"]) == {"missing"}
         assert client.pending() == {}
+        tasks = [
+            Task(run="a", phase="plan", attempt=one, partition="p", delay=DAY) for one in (1, 2)
+        ]
+        with database.begin() as connection:
+            for task in tasks:
+                client.enqueue(connection, task)
+        client.cancel(tasks[0].id)
+        soon = datetime.now(UTC) + timedelta(minutes=1)
+        assert (client.forget(soon - 2 * DAY), client.forget(soon), client.forget(soon)) == (
+            0,
+            1,
+            0,
+        )
+        assert client.ended([task.id for task in tasks]) == {tasks[0].id}
     finally:
         engine.stop()
         client.close()

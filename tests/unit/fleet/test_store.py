@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +310,8 @@ def test_rescue(store: Store, tasks: list[Task]) -> None:
         store.change("b", lambda _: Next(record=own_b))
         return names
 
-    rescue = Rescue(store, ended, lambda: now[0])
+    forgotten: list[datetime] = []
+    rescue = Rescue(store, ended, forgotten.append, lambda: now[0])
 
     assert rescue.look_if_due() == 1
     assert rescue.look_if_due() == 0
@@ -318,6 +319,7 @@ def test_rescue(store: Store, tasks: list[Task]) -> None:
     now[0] += timedelta(minutes=1)
     with pytest.raises(AssertionError):
         rescue.look_if_due()
+    assert forgotten == [NOW - timedelta(days=7)]
 
 
 def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,8 +334,21 @@ def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.Mon
     for name in ("a", "b", "c"):
         add(store, name)
 
-    assert Rescue(store, ended, lambda: NOW).look() == 2
+    assert Rescue(store, ended, lambda _: None, lambda: NOW).look() == 2
     assert groups == [["b-plan-1", "c-plan-1"], ["a-plan-1"]]
+
+
+def test_old_tasks(store: Store) -> None:
+    """Ended tasks are removed once an hour."""
+    now, forgotten = [NOW], list[datetime]()
+    rescue = Rescue(store, lambda _: set(), forgotten.append, lambda: now[0])
+    for _ in range(130):
+        rescue.look_if_due()
+        now[0] += timedelta(minutes=1)
+
+    assert [one - NOW + timedelta(days=7) for one in forgotten] == [
+        hours * HOUR for hours in (0, 1, 2)
+    ]
 
 
 def test_error_of_the_database(store: Store, database: Database) -> None:
