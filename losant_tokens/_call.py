@@ -68,6 +68,9 @@ if TYPE_CHECKING:
     from losant_tokens._stamina_switches import Switches
 
 _log = logging.getLogger("losant_tokens")
+# Without a handler, Python would print the bare lines to the standard error of an application that
+# configures no logging: https://docs.python.org/3/howto/logging.html#library-config
+_log.addHandler(logging.NullHandler())
 
 _CONNECT_FIRST = 0.1
 """The difference between the timeout of an attempt and that of its connection, in seconds, or as a

@@ -472,6 +472,18 @@ async def test_retries_are_logged(
     assert capfd.readouterr() == ("", "")
 
 
+@respx.mock
+async def test_no_line_without_a_logging_configuration(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An application that configures no logging has no line of the library on standard error."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    respx.get(TOKEN_URL).side_effect = [httpx.Response(503), httpx.Response(200, json=JSON)]
+    async with AsyncClient("t", retry=RetryPolicy(base=0.001)) as client:
+        await client.user_api_token.get(ID)
+    assert capsys.readouterr() == ("", "")
+
+
 async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A cancelled call logs its line as well."""
 
