@@ -13,7 +13,7 @@ The digests are of the JSON values and not of the parsed ones, because another r
 members that this one does not know. Members of the header that are unknown are kept. A token with
 an unknown member is refused, as in a plan file, because it could protect the token.
 
-Rejected: a key for the digests, because each worker would need it, and whoever can write to the
+Rejected: a key for the digests, because each worker would need it, and anybody who can write to the
 database could usually read it; a tree of hashes in the header of the plan, because plan files would
 need another version, and a chunk is cut from a document that was checked as a whole.
 """
