@@ -205,7 +205,9 @@ def show_runs(
         return
     write_output(runs_table(runs, datetime.now(UTC)))
     if has_more:
-        print_status(f"These are the newest {format_number(len(runs), 'run')}: see --limit.")
+        print_status(
+            f"Showing the newest {format_number(len(runs), 'run')}. For more, see --limit."
+        )
     waiting = sum(run.state == "waiting" for run in runs)
     if waiting:
         verb = "waits" if waiting == 1 else "wait"

@@ -177,7 +177,7 @@ def test_filters(command: Command, fake: FakeFleet) -> None:
 
     _, out, err = command("fleet", "runs", "--limit", "1", "--since", "1d")
     assert len(out.splitlines()) == 2
-    assert "These are the newest 1 run: see --limit." in err
+    assert "Showing the newest 1 run. For more, see --limit." in err
     assert fake.calls[-1] == ("runs", {"since": NOW - timedelta(days=1), "limit": 2})
 
 
