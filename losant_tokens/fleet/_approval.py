@@ -63,7 +63,7 @@ def decide(plan: PlanSummary, approval: Approval) -> Verdict:
         return Verdict(kind="wait", reason="the plan has no digest")
     if plan.selected >= limit:
         changes = f"{plan.selected:,} change{'' if plan.selected == 1 else 's'}"
-        return Verdict(kind="wait", reason=f"it has {changes}, and the limit is {limit:,}")
+        return Verdict(kind="wait", reason=f"it has {changes}, and auto_below is {limit:,}")
     if plan.warnings:
         return Verdict(kind="wait", reason="it has warnings, which a person must read")
     return Verdict(kind="approve", by=f"policy: auto_below = {limit}")

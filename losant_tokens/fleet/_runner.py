@@ -200,7 +200,9 @@ class Runner:
             return
         following = await self._outcome(job, record)
         if following is not None:
-            await self._change(job, following)
+            changed = await self._change(job, following)
+            if changed.run.retry_at is not None:
+                _log_trouble(changed.run, self.now())
 
     async def _outcome(self, job: _Job, record: Record) -> Callable[[Record], Next] | None:
         """Do the work of a task, and return the last change of its run."""
@@ -218,7 +220,6 @@ class Runner:
             return lambda record: states.failed(record, reason, now=now())
         except LosantError as error:
             reason = str(error)
-            logger.warning("Run %s: the phase %s failed: %s", job.run_id, job.phase, reason)
             return lambda record: states.troubled(
                 record, reason, retry_for=self.retry_for, now=now()
             )
@@ -301,7 +302,8 @@ class Runner:
         cleanup = self.policy.cleanup(run.cleanup)
         verdict = await job.unless_stopped(decide_or_ask(run, cleanup.approval))
         if verdict.kind == "wait":
-            logger.info("Run %s waits for a person: %s", run.id, verdict.reason)
+            text = "Run %s (%s, %s) waits for a person: %s"
+            logger.info(text, run.id, run.cleanup, run.account, verdict.reason, extra=_facts(run))
             if not cleanup.approval.is_manual:
                 leave = partial(
                     states.left_to_people,
@@ -596,9 +598,30 @@ def _log_state(run: Run) -> None:
         detail = f", {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes.items())}"
     if run.reason:
         detail += f": {run.reason}"
-    facts = {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
+    level = logging.WARNING if run.state in {"failed", "refused"} else logging.INFO
     text = "Run %s (%s, %s): %s%s"
-    logger.info(text, run.id, run.cleanup, run.account, run.state, detail, extra=facts)
+    logger.log(level, text, run.id, run.cleanup, run.account, run.state, detail, extra=_facts(run))
+
+
+def _log_trouble(run: Run, now: datetime) -> None:
+    """Log a failure that may pass, and when the run is tried again."""
+    assert run.retry_at is not None  # noqa: S101 -- it is tried again
+    seconds = max(0, (run.retry_at - now).total_seconds())
+    logger.warning(
+        "Run %s (%s, %s): %s failed, next attempt in %.0f s: %s",
+        run.id,
+        run.cleanup,
+        run.account,
+        run.phase,
+        seconds,
+        run.reason,
+        extra=_facts(run),
+    )
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """Return the facts about a run for the attributes of a log record."""
+    return {"run": run.id, "account": run.account, "cleanup": run.cleanup, "state": run.state}
 
 
 def _check_age(run: Run, now: datetime, tolerance: timedelta) -> None:

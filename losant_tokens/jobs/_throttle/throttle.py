@@ -186,7 +186,8 @@ class Throttle:
                 assert self.last_error is not None  # noqa: S101 -- it is why the circuit is open
                 raise self.last_error from None
             patience_left = max(0.0, self.circuit_breaker.patience - (self.now() - began))
-            _log.info("%s; trying again for %.0f seconds", describe(failure), patience_left)
+            if not self.circuit_breaker.is_open:  # Otherwise, the probes are logged.
+                _log.info("%s; trying again for %.0f s", describe(failure), patience_left)
             try:
                 await self.back_off(failure, attempts)
             except GaveUpError:
@@ -363,7 +364,7 @@ class Throttle:
         self.next_probe_at = now + seconds
         if self.last_error is not None:
             _log.info(
-                "%s; next attempt in %.0f seconds, gives up in %.0f seconds",
+                "%s; next attempt in %.0f s, gives up in %.0f s",
                 describe(self.last_error),
                 seconds,
                 self.circuit_breaker.patience_left(now) or 0.0,

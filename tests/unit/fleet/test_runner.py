@@ -793,7 +793,7 @@ async def test_rules_that_do_not_decide(fleet: Fleet) -> None:
     await fleet.one()
 
     assert waiting.state == "waiting"
-    assert waiting.reason == "A person must decide: it has 4 changes, and the limit is 2"
+    assert waiting.reason == "A person must decide: it has 4 changes, and auto_below is 2"
     assert (fleet.run.state, fleet.run.reason) == ("quarantined", "")
 
 
@@ -829,7 +829,10 @@ async def test_person_before_the_rules(fleet: Fleet, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("gave_up", ["The API was unavailable for 120 s.", None])
 async def test_unfinished_chunk(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, gave_up: str | None
+    fleet: Fleet,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    gave_up: str | None,
 ) -> None:
     """A chunk that gave up, or does not know all outcomes, is retried, and no token is lost."""
     await fleet.approved()
@@ -846,11 +849,14 @@ async def test_unfinished_chunk(
         await fleet.one()
     troubled = fleet.run
     await fleet.one()
+    (warning,) = (one for one in caplog.records if one.levelname == "WARNING")
 
     assert (troubled.state, troubled.reason) == (
         "applying",
         gave_up or "Some tokens have no known outcome.",
     )
+    assert "apply failed, next attempt in 15 s: " in warning.getMessage()
+    assert (vars(warning)["account"], vars(warning)["state"]) == (troubled.account, "applying")
     assert troubled.retry_at is not None
     assert (fleet.run.reason, fleet.run.retry_at) == ("", None)
     assert fleet.run.outcomes("apply") == {"done": 4}
