@@ -38,7 +38,8 @@ def _read_url(path: str) -> Secret:
         return read_token_file(path)
     except LosantError as error:
         problem = str(error).replace("The token file", "the file of --store")
-    raise CommandError(problem, f"write the URL to it, or set {STORE_VARIABLE}")
+        problem = problem.replace("replace the token", "change the password")
+    raise CommandError(problem, f"the file holds the URL of the store; or set {STORE_VARIABLE}")
 
 
 def run_with_fleet(

@@ -71,6 +71,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "The protect pattern": "--protect",
         ", or allow larger ones (max_response_size of AsyncClient)": "",
         "pass it as an UnlistedScope": "pass --allow-unknown-scope as well",
+        " List the runs to see their ids.": "",
         " To make the plan without it, pass protect_seen=timedelta(0).": "",
         "protect='name'": "--protect NAME",
         "proxy= or HTTPS_PROXY": "HTTPS_PROXY",

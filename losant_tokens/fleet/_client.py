@@ -378,6 +378,8 @@ class FleetClient:
         store = self._store
         run = (await to_thread.run_sync(store.find, id)).record.run
         stored = await to_thread.run_sync(store.get_plan, run.id, phase)
+        if stored is None and phase == "apply":
+            raise FleetError(f"Run {run.id} is {run.state}, and has no plan.")
         if stored is None:
             raise FleetError(f"Run {run.id} has no plan for the phase {phase!r}.")
         document = await to_thread.run_sync(jobs.PlanDocument.from_json, stored)

@@ -92,7 +92,12 @@ class StoreUrl:
     @classmethod
     def _of_database(cls, text: str) -> Self:
         scheme, _, rest = text.partition("://")
-        if scheme not in _POSTGRESQL or not rest.strip("/"):
+        if scheme in _POSTGRESQL and not rest.strip("/"):
+            raise ValidationError(
+                "Fleet.store must be a URL such as postgresql://user@host/database, but it names "
+                "no database"
+            )
+        if scheme not in _POSTGRESQL:
             raise ValidationError(
                 f"Fleet.store must be a URL such as postgresql://user@host/database, or the path "
                 f"of an SQLite file, but it is a URL that begins with {scheme}://"

@@ -57,6 +57,8 @@ async def test_runs_without_a_worker(client: FleetClient) -> None:
     assert (cancelled.state, again) == ("cancelled", cancelled)
     assert cancelled.decisions[0].reason == "a mistake"
     assert (report.run, report.results) == (cancelled, ())
+    with pytest.raises(FleetError, match=f"Run {first.id} is cancelled, and has no plan"):
+        await client.document(first.id)
     with pytest.raises(FleetError, match="has no plan for the phase 'sweep'"):
         await client.document(first.id, phase="sweep")
     with pytest.raises(FleetError, match=f"Run {first.id} is cancelled, and not done"):

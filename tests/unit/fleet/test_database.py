@@ -55,7 +55,7 @@ def test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("store", "message"),
     [
         ("mysql://ada:hunter2@db/fleet", "a URL that begins with mysql://"),
-        ("postgresql://", "a URL that begins with postgresql://"),
+        ("postgresql://", "it names no database"),
         ("postgresql://ada:hunter2@db", "must be a URL such as .*, but it cannot be read"),
         ("postgresql://ada:hunter2@db:x/fleet", "must be percent-encoded"),
         ("a\0b", "a path that can be used, but it has a NUL character"),
