@@ -95,9 +95,10 @@ def describe_outcome(run: fleet.Run, now: datetime) -> str:
         parts.append(f"expires {relative_time(run.approve_by, now)}")
     if run.sweep_due_at is not None and run.state == "quarantined":
         parts.append(f"sweep {_due(run.sweep_due_at, now)}")
-    if run.reason:
-        parts.append(run.reason)
-    return ", ".join(parts) or "-"
+    sentences = [", ".join(parts), run.reason]
+    if run.retry_at is not None:
+        sentences.append(f"next attempt {_due(run.retry_at, now)}")
+    return "; ".join(one.removesuffix(".") for one in sentences if one) or "-"
 
 
 def _due(time: datetime, now: datetime) -> str:
@@ -124,7 +125,8 @@ def describe_for_decision(run: fleet.Run, verb: str, now: datetime) -> str:
     """
     if verb not in {"approve", "reject"}:
         outcome = describe_outcome(run, now)
-        return f"Run {run.id} ({run.cleanup}, {run.account}) is {run.state}: {outcome}"
+        detail = "" if outcome == "-" else f": {outcome}"
+        return f"Run {run.id} ({run.cleanup}, {run.account}) is {run.state}{detail}"
     plan = run.plan
     if not plan.digest:
         return f"Run {run.id} has no plan yet: {run.cleanup} for {run.account}."
@@ -135,13 +137,19 @@ def describe_for_decision(run: fleet.Run, verb: str, now: datetime) -> str:
     )
 
 
-def describe_decision(run: fleet.Run, verb: str) -> str:
+def describe_decision(run: fleet.Run, verb: str, before: fleet.Run, now: datetime) -> str:
     """Return what follows from a decision, in one line.
 
     Args:
         run: The run after the decision.
         verb: The decision, as a verb.
+        before: The run before the decision.
+        now: The time.
     """
+    earlier = [one for one in before.decisions if one.kind == verb]
+    if earlier and len(run.decisions) == len(before.decisions):
+        made = f"{_past(earlier[-1].at, now)} by {earlier[-1].by}"
+        return f"Run {run.id} for {run.account} was already {_PARTICIPLES[verb]}: {made}."
     follows = {
         "approve": f"{run.plan.action} {format_count(run.plan.selected)} of {run.account}",
         "restore": f"activate the unchanged tokens of {run.account}",
@@ -191,7 +199,11 @@ def runs_table(runs: Sequence[fleet.Run], now: datetime) -> str:
 
 
 def show_runs(
-    runs: Sequence[fleet.Run], options: Sequence[str] = (), *, has_more: bool = False
+    runs: Sequence[fleet.Run],
+    options: Sequence[str] = (),
+    *,
+    has_more: bool = False,
+    is_filtered: bool = True,
 ) -> None:
     """Write runs as a table, and what to do with those that wait.
 
@@ -199,9 +211,12 @@ def show_runs(
         runs: The runs.
         options: The options that select the store, as on the command line.
         has_more: Whether there are more runs.
+        is_filtered: Whether the user asked for some of the runs only.
     """
     if not runs:
-        print_status("There are no such runs.")
+        plan = "losant-tokens fleet plan CLEANUP --account ACCOUNT"
+        start = " ".join((f"There are no runs yet. To start one: {plan}", *map(quote, options)))
+        print_status("There are no such runs." if is_filtered else start)
         return
     write_output(runs_table(runs, datetime.now(UTC)))
     if has_more:
@@ -268,18 +283,36 @@ def _facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
     yield "Clean-up", run.cleanup
     yield "Started", f"{_time(run.requested_at, now)} by {run.requested_by}"
     yield from _plan_facts(run, now)
-    for decision in run.decisions:
-        reason = f": {decision.reason}" if decision.reason else ""
-        name = _DECIDED[decision.kind]
-        yield name, f"{_time(decision.at, now)} by {decision.by}{reason}"
-    for phase, name in PHASE_DONE.items():
-        if (work := run.work.get(phase)) is not None:  # type: ignore[call-overload]  # its keys are phases
-            yield name, f"{_work(work, now)}"
-            yield "", ", ".join(outcome_words(run, phase)) or "no token yet"  # type: ignore[arg-type]
+    for _, facts in sorted(_history(run, now), key=lambda event: event[0]):
+        yield from facts
     if run.sweep_due_at is not None:
         yield "Sweep", _due(run.sweep_due_at, now) + f" ({format_datetime(run.sweep_due_at, '')})"
 
 
+def _history(
+    run: fleet.Run, now: datetime
+) -> Iterator[tuple[datetime, tuple[tuple[str, str], ...]]]:
+    """Yield the decisions about a run and the work on it, each with its time and its facts."""
+    for decision in run.decisions:
+        reason = f": {decision.reason}" if decision.reason else ""
+        made = f"{_time(decision.at, now)} by {decision.by}{reason}"
+        yield decision.at, ((_DECIDED[decision.kind], made),)
+    for phase, name in PHASE_DONE.items():
+        if (work := run.work.get(phase)) is not None:  # type: ignore[call-overload]  # its keys are phases
+            outcomes = ", ".join(outcome_words(run, phase))  # type: ignore[arg-type]
+            facts = (name, _work(work, now)), ("", outcomes or "no token yet")
+            yield work.finished_at or work.started_at, facts
+
+
+_PARTICIPLES: Mapping[str, str] = MappingProxyType(
+    {
+        "approve": "approved",
+        "reject": "rejected",
+        "cancel": "cancelled",
+        "restore": "restored",
+        "retry": "retried",
+    }
+)
 _DECIDED: Mapping[str, str] = MappingProxyType(
     {
         "approve": "Approved",
@@ -435,7 +468,7 @@ def show_diagnosis(found: fleet.Diagnosis) -> None:
                 Cell(one.severity.value, _SEVERITY_STYLES.get(one.severity.value, "")),
                 one.check,
                 one.subject or "-",
-                f"{one.message.removesuffix('.')}. {one.remedy}",
+                f"{one.message}{'' if one.message.endswith(('.', '?')) else '.'} {one.remedy}",
             )
             for one in found.problems
         ]

@@ -637,7 +637,8 @@ Examples:
 FLEET_PLAN = f"""\
 CLEANUP is the name of a clean-up in the policy file of the workers. The id of
 each run is written to stdout. With --all-accounts, the policy file and the
-configuration file of this machine name the accounts.
+configuration file of this machine name the accounts. With --account, a name
+that these files lack is a warning, or an error if --policy or --config is used.
 
 {_STORE}
 NAME is recorded with the run, and not verified. Its default is that of

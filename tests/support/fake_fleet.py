@@ -128,6 +128,8 @@ class FakeFleet(fleet.FleetClient):
         self.calls.append((kind, {"id": run.id, **arguments}))
         if run.id in self.refused:
             raise fleet.DecisionRefused(f"Run {run.id} cannot be decided: it is done.", run=run)
+        if kind in {one.kind for one in run.decisions}:
+            return run
         decision = fleet.Decision(kind=kind, by=arguments["by"], at=NOW, digest=DIGEST)
         run = attrs.evolve(run, state=FOLLOWING[kind], decisions=(*run.decisions, decision))
         self.stored[run.id] = run

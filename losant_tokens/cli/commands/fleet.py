@@ -11,6 +11,7 @@ from losant_tokens.cli._console import (
     print_after_signal,
     print_error,
     print_status,
+    print_warning,
     quiet_output,
     require_terminal_or_yes,
     write_output,
@@ -79,6 +80,8 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
         problem = "cannot be combined with" if account else "or"
         raise UsageError(f"{'' if account else 'pass '}--account {problem} --all-accounts")
     names = tuple(dict.fromkeys(account)) or _accounts_of(cleanup, policy, config)
+    if account:
+        _check_names(cleanup, names, policy, config)
     who = person(by)
 
     async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
@@ -127,6 +130,38 @@ def _accounts_of(cleanup: str, policy: Path | None, config: Path | None) -> tupl
     return found.select_accounts(accounts.load(config))
 
 
+def _check_names(
+    cleanup: str, names: tuple[str, ...], policy: Path | None, config: Path | None
+) -> None:
+    """Check a clean-up and accounts against the files of this machine.
+
+    The workers may have other files, so a name is refused only if its file was named.
+
+    Raises:
+        UsageError: A file that was named lacks a name.
+        CommandError: A file that was named has mistakes.
+    """
+    from losant_tokens import accounts
+    from losant_tokens.cli._policies import DEFAULT_FILE, find_cleanup
+
+    if policy is not None:
+        find_cleanup(policy, cleanup, "--policy")
+    elif DEFAULT_FILE.exists():
+        try:
+            find_cleanup(None, cleanup, "--policy")
+        except CommandError as error:
+            print_warning(f"the run fails if the workers do not have this clean-up: {error}")
+    for name in names:
+        try:
+            accounts.find(name, config)
+        except accounts.ConfigError as error:
+            if config is not None:
+                raise
+            if accounts.config_path().exists():
+                fails = "the run fails after 24 hours if the workers do not have this account"
+                print_warning(f"{fails}: {error}")
+
+
 def _exit_code(failed: int, total: int, all_failed: int = EXIT_ERROR) -> int:
     if not failed:
         return 0
@@ -162,7 +197,12 @@ def list_runs(
     if json:
         write_output(as_json([_fleet_view.run_as_json(run) for run in shown]))
     else:
-        _fleet_view.show_runs(shown, store.arguments(), has_more=len(runs) > limit)
+        _fleet_view.show_runs(
+            shown,
+            store.arguments(),
+            has_more=len(runs) > limit,
+            is_filtered=bool(state or account or cleanup or since),
+        )
     return 0
 
 
@@ -342,11 +382,11 @@ def _decide(
     async def read(client: "fleet.FleetClient") -> "list[fleet.Run]":
         return [await client.run(name) for name in dict.fromkeys(names)]
 
-    async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
+    async def work(client: "fleet.FleetClient") -> "list[tuple[fleet.Run, fleet.Run]]":
         done = []
         for run in chosen:
             try:
-                done.append(await decide(client, run))
+                done.append((run, await decide(client, run)))
             except LosantError as error:
                 print_error(explain(error))
         return done
@@ -362,10 +402,11 @@ def _decide(
             raise CommandError("declined: nothing was changed")
         done = _fleet.run_with_fleet(work, store)
         if options.json:
-            write_output(as_json([_fleet_view.run_as_json(run) for run in done]))
+            write_output(as_json([_fleet_view.run_as_json(run) for _, run in done]))
         else:
-            for run in done:
-                print_status(_fleet_view.describe_decision(run, verb))
+            now = datetime.now(UTC)
+            for before, run in done:
+                print_status(_fleet_view.describe_decision(run, verb, before, now))
     return _exit_code(len(chosen) - len(done), len(chosen), EXIT_BLOCKED)
 
 

@@ -108,7 +108,8 @@ def test_plan_and_wait(command: Command, busy: FakeFleet) -> None:
 def test_plan_that_cannot_be_made(command: Command, busy: FakeFleet) -> None:
     """A worker that has trouble ends the waiting, although it tries again later."""
     code, out, _ = command("fleet", "plan", "x", "--account", "unknown", "--wait")
-    assert (code, rows(out)[1]) == (1, "00000003 planning unknown x - just now no such account")
+    again = "no such account; next attempt due"
+    assert (code, rows(out)[1]) == (1, f"00000003 planning unknown x - just now {again}")
 
 
 def test_plan_for_all_accounts(command: Command, fake: FakeFleet, tmp_path: Path) -> None:
@@ -149,6 +150,60 @@ def test_plan_needs_accounts(
     )
 
 
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The options of the policy file and the accounts of this machine, which it uses by default."""
+    policy, config = write_policy(tmp_path, CLEANUP), tmp_path / "config.toml"
+    config.write_text('[accounts.prod]\ntoken = { env = "X" }\n')
+    config.chmod(0o600)
+    monkeypatch.chdir(policy.parent)
+    policy.rename("policy.toml")
+    monkeypatch.setenv("LOSANT_TOKENS_CONFIG", str(config))
+    return ("--policy", "policy.toml", "--config", str(config))
+
+
+def test_plan_with_unknown_names(command: Command, fake: FakeFleet, files: tuple[str, ...]) -> None:
+    """A name that the files of this machine do not have is a warning: workers may have it."""
+    code, _, err = command("fleet", "plan", "old-ic", "--account", "prd")
+    assert (code, len(fake.stored)) == (0, 3)
+    clean_up, account, _ = err.splitlines()
+    assert "the run fails if the workers do not have this clean-up: policy.toml has no" in clean_up
+    assert "after 24 hours if the workers do not have this account: There is no" in account
+    assert "Did you mean prod?" in account
+
+    _, _, err = command("fleet", "plan", "old-ci", "--account", "prod")
+    assert err == "Started run 00000004 of old-ci for prod.\n"
+
+
+@pytest.mark.parametrize(
+    ("cleanup", "account", "problem"),
+    [("old-ic", "prod", "Did you mean old-ci?"), ("old-ci", "prd", "Did you mean prod?")],
+)
+def test_plan_with_unknown_names_in_named_files(
+    command: Command,
+    fake: FakeFleet,
+    files: tuple[str, ...],
+    cleanup: str,
+    account: str,
+    problem: str,
+) -> None:
+    """A name that a named file does not have is refused."""
+    code, out, err = command("fleet", "plan", cleanup, "--account", account, *files)
+
+    assert (code > 0, out, problem in err, len(fake.stored)) == (True, "", True, 2)
+
+
+def test_plan_without_accounts_on_this_machine(
+    command: Command, fake: FakeFleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A machine without accounts and without a policy file starts runs without a warning."""
+    monkeypatch.setenv("LOSANT_TOKENS_CONFIG", str(tmp_path / "missing.toml"))
+
+    _, _, err = command("fleet", "plan", "x", "--account", "prd")
+
+    assert err == "Started run 00000003 of x for prd.\n"
+
+
 # --- runs and show ---------------------------------------------------------------------------
 
 
@@ -180,6 +235,10 @@ def test_filters(command: Command, fake: FakeFleet) -> None:
     assert "Showing the newest 1 run. For more, see --limit." in err
     assert fake.calls[-1] == ("runs", {"since": NOW - timedelta(days=1), "limit": 2})
 
+    fake.stored.clear()
+    _, _, err = command("fleet", "runs")
+    assert err.startswith("There are no runs yet. To start one: losant-tokens fleet plan ")
+
 
 def test_unknown_state(command: Command, fake: FakeFleet) -> None:
     """A misspelt state is a usage error with a suggestion."""
@@ -206,6 +265,7 @@ def test_show(command: Command, fake: FakeFleet) -> None:
         "2 attempts\n"
         "              11 deactivated, 1 changed\n"
     ) in out
+    assert out.index("Approved:") < out.index("Applied:")
     assert "Sweep:        due in 29 days (2026-03-31 00:00 UTC)\n" in out
     assert err == "To activate its tokens again: losant-tokens fleet restore 7b0c11aa\n"
 
@@ -389,6 +449,25 @@ def test_approve(command: Command, fake: FakeFleet, terminal: Callable[..., None
     ]
 
 
+def test_same_decision_again(command: Command, fake: FakeFleet) -> None:
+    """A decision that was made before names the person who made it."""
+    fake.stored["1f3a9c20"] = run(state="done", decisions=approved())
+
+    code, _, err = command("fleet", "approve", "1f3a", "--yes")
+
+    before = "Run 1f3a9c20 for prod was already approved: 1 hour ago by grace@example.com."
+    assert (code, err.splitlines()[-1]) == (0, before)
+
+
+def test_decision_about_a_run_without_an_outcome(command: Command, fake: FakeFleet) -> None:
+    """The state of a run without an outcome is a sentence of its own."""
+    fake.stored["1f3a9c20"] = run(state="planning", plan_digest="")
+
+    _, _, err = command("fleet", "cancel", "1f3a", "--yes")
+
+    assert err.splitlines()[0] == "Run 1f3a9c20 (old-ci, prod) is planning"
+
+
 def test_declined(command: Command, fake: FakeFleet, terminal: Callable[..., None]) -> None:
     """Without a yes, nothing is decided."""
     terminal(typed="n\n")
@@ -543,6 +622,7 @@ def test_store(command: Command, fake: FakeFleet, tmp_path: Path) -> None:
     code, _, err = command("fleet", "runs", "--store", f"@{file}")
     assert (code, "hunter2" in err) == (1, False)
     assert f"the file of --store {file} " in err
+    assert "change the password if others may have read it" in err
 
 
 def test_store_that_does_not_exist(command: Command, fake: FakeFleet, tmp_path: Path) -> None:

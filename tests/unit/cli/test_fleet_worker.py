@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import time_machine
 
@@ -208,6 +209,21 @@ def test_doctor(command: Command, monkeypatch: pytest.MonkeyPatch, files: tuple[
     ]
     assert list(app.accounts) == ["prod"]
     assert command("fleet", "doctor", "--quiet", *files)[:2] == (5, out)
+
+
+@pytest.mark.parametrize("message", ["No clean-up x: did you mean y?", "It failed"])
+def test_sentences_of_doctor(
+    message: str, command: Command, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...]
+) -> None:
+    """A problem ends with one mark, and what to do follows."""
+    app = WorkingFleet().install(monkeypatch)
+    problem = attrs.evolve(PROBLEM, message=message)
+    app.diagnosis = Diagnosis(at=NOW, problems=(problem,), workers=())
+
+    _, out, _ = command("fleet", "doctor", *files)
+
+    sentence = message if message.endswith("?") else f"{message}."
+    assert f"{sentence} Put a valid token in its place." in out
 
 
 def test_healthy_fleet(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
