@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import quote
@@ -99,6 +100,7 @@ def _filled(path: object, values: Mapping[str, str | int]) -> str:
         )
     if "?" in path:
         raise ValidationError("request.path must have no query. Pass it as params")
+    _check_mapping("path_params", values)
     names = _PLACEHOLDER.findall(path)
     if set(names) != values.keys():
         raise ValidationError(
@@ -126,7 +128,7 @@ def _segment(part: str, values: Mapping[str, str | int]) -> str:
     return part
 
 
-def custom_query(params: Mapping[str, QueryValue]) -> dict[str, str]:
+def custom_query(params: Mapping[str, object]) -> dict[str, str]:
     """Return the parameters of a query as strings, without those that are `None`.
 
     Args:
@@ -135,6 +137,7 @@ def custom_query(params: Mapping[str, QueryValue]) -> dict[str, str]:
     Raises:
         ValidationError: A name or a value cannot be part of a query.
     """
+    _check_mapping("params", params)
     query = {}
     for name, value in params.items():
         validators.check_argument(validators.string(1), "request", "params", name)
@@ -146,14 +149,22 @@ def custom_query(params: Mapping[str, QueryValue]) -> dict[str, str]:
             continue
         if isinstance(value, bool):
             query[name] = "true" if value else "false"
-        elif isinstance(value, str | int | float):
+        elif isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
             query[name] = str(value)
         else:
+            found = repr(value) if isinstance(value, float) else validators.describe(value)
             raise ValidationError(
-                f"request.params[{name!r}] must be a string, a number, True, False or None, "
-                f"but it is {validators.describe(value)}"
+                f"request.params[{name!r}] must be a string, a finite number, True, False or None, "
+                f"but it is {found}"
             )
     return query
+
+
+def _check_mapping(argument: str, values: object) -> None:
+    if not isinstance(values, Mapping):
+        raise ValidationError(
+            f"request.{argument} must be a dict, but it is {type(values).__name__}"
+        )
 
 
 def json_body(method: str, value: object) -> JsonBody | None:

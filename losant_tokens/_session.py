@@ -240,6 +240,7 @@ class Session:
         ids: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | JsonBody | None = None,
+        /,
         **options: Unpack[RequestOptions],
     ) -> R:
         """Check and send a request, read the response, and retry if that is safe.
@@ -264,6 +265,7 @@ class Session:
         ids: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | JsonBody | None = None,
+        /,
         **options: Unpack[RequestOptions],
     ) -> RawResponse[R]:
         """Do the same as `call`, and return the response as well as the result.
@@ -287,6 +289,7 @@ class Session:
         operation: Operation[R],
         ids: Mapping[str, str],
         query: Mapping[str, str],
+        /,
         **options: Unpack[RequestOptions],
     ) -> R:
         """Read a further page of a list, without repeating the warning about the first page.

@@ -53,7 +53,7 @@ class ApplicationApiTokenResource(Resource):
         """
         ids = {"applicationId": application_id, "apiTokenId": api_token_id}
         return await self._call(
-            operations.APPLICATION_API_TOKEN_PATCH, ids, body=api_token, **options
+            operations.APPLICATION_API_TOKEN_PATCH, ids, None, api_token, **options
         )
 
     async def delete(
@@ -107,7 +107,7 @@ class ApplicationApiTokensResource(Resource):
         """
         ids = {"applicationId": application_id}
         return await self._call(
-            operations.APPLICATION_API_TOKENS_POST, ids, body=api_token, **options
+            operations.APPLICATION_API_TOKENS_POST, ids, None, api_token, **options
         )
 
     def iter(self, application_id: str, **options: Unpack[ListOptions]) -> Listing[ApiToken]:

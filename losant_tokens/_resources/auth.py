@@ -27,4 +27,4 @@ class AuthResource(Resource):
         Raises:
             Unauthorized: The email, the password or the two-factor code is wrong.
         """
-        return await self._call(operations.AUTHENTICATE_USER, body=credentials, **options)
+        return await self._call(operations.AUTHENTICATE_USER, None, None, credentials, **options)

@@ -52,7 +52,9 @@ class InstanceApiTokenResource(Resource):
             NotFound: There is no such token or instance.
         """
         ids = {"instanceId": instance_id, "apiTokenId": api_token_id}
-        return await self._call(operations.INSTANCE_API_TOKEN_PATCH, ids, body=api_token, **options)
+        return await self._call(
+            operations.INSTANCE_API_TOKEN_PATCH, ids, None, api_token, **options
+        )
 
     async def delete(
         self, instance_id: str, api_token_id: str, **options: Unpack[RequestOptions]
@@ -104,7 +106,9 @@ class InstanceApiTokensResource(Resource):
             NotFound: There is no such instance.
         """
         ids = {"instanceId": instance_id}
-        return await self._call(operations.INSTANCE_API_TOKENS_POST, ids, body=api_token, **options)
+        return await self._call(
+            operations.INSTANCE_API_TOKENS_POST, ids, None, api_token, **options
+        )
 
     def iter(self, instance_id: str, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
         """Iterate over all tokens, page by page, and read the next page ahead.

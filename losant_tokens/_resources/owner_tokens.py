@@ -127,7 +127,7 @@ class OwnerTokens(Resource):
             NotFound: There is no such token or owner.
         """
         ids, body = self._ids(token_id), _as_body(patch, self._operations.patch)
-        token: Token = await self._call(self._operations.patch, ids, body=body, **options)
+        token: Token = await self._call(self._operations.patch, ids, None, body, **options)
         return token
 
     async def delete(self, token_id: str, **options: Unpack[RequestOptions]) -> Success:
@@ -166,7 +166,7 @@ class OwnerTokens(Resource):
             NotFound: There is no such owner.
         """
         created: NewApiToken | UserOauthToken = await self._call(
-            self._operations.post, self._owner_ids, body=token, **options
+            self._operations.post, self._owner_ids, None, token, **options
         )
         return created
 

@@ -63,7 +63,7 @@ class UserApiTokenResource(Resource):
             NotFound: There is no such token.
         """
         ids = {"apiTokenId": api_token_id}
-        return await self._call(operations.USER_API_TOKEN_PATCH, ids, body=api_token, **options)
+        return await self._call(operations.USER_API_TOKEN_PATCH, ids, None, api_token, **options)
 
     async def delete(self, api_token_id: str, **options: Unpack[RequestOptions]) -> Success:
         """Delete a token permanently.
@@ -99,7 +99,7 @@ class UserApiTokensResource(Resource):
             api_token: The settings of the token.
             **options: See `RequestOptions`.
         """
-        return await self._call(operations.USER_API_TOKENS_POST, body=api_token, **options)
+        return await self._call(operations.USER_API_TOKENS_POST, None, None, api_token, **options)
 
     def iter(self, **options: Unpack[ListOptions]) -> Listing[ApiToken]:
         """Iterate over all tokens, page by page, and read the next page ahead.
@@ -167,7 +167,9 @@ class UserOauthTokenResource(Resource):
             NotFound: There is no such OAuth token.
         """
         ids = {"oauthTokenId": oauth_token_id}
-        return await self._call(operations.USER_OAUTH_TOKEN_PATCH, ids, body=oauth_token, **options)
+        return await self._call(
+            operations.USER_OAUTH_TOKEN_PATCH, ids, None, oauth_token, **options
+        )
 
     async def delete(self, oauth_token_id: str, **options: Unpack[RequestOptions]) -> Success:
         """Delete an OAuth token permanently.
@@ -203,7 +205,9 @@ class UserOauthTokensResource(Resource):
             oauth_token: The settings of the OAuth token.
             **options: See `RequestOptions`.
         """
-        return await self._call(operations.USER_OAUTH_TOKENS_POST, body=oauth_token, **options)
+        return await self._call(
+            operations.USER_OAUTH_TOKENS_POST, None, None, oauth_token, **options
+        )
 
     def iter(self, **options: Unpack[OauthListOptions]) -> Listing[UserOauthToken]:
         """Iterate over all OAuth tokens, page by page, and read the next page ahead.

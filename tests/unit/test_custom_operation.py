@@ -88,6 +88,12 @@ def test_refused_path(path: str, values: dict[str, Any], problem: str) -> None:
     assert problem in str(caught.value)
 
 
+def test_path_params_are_a_dict() -> None:
+    """Values that have no names are an error."""
+    with pytest.raises(errors.ValidationError, match="path_params must be a dict, but it is tuple"):
+        custom_operation("GET", "/things/{id}", ("id",), None)  # type: ignore[arg-type]
+
+
 def test_query() -> None:
     """Parameters are written as the API expects them, and `None` leaves one out."""
     params = {"page": 0, "ratio": 0.5, "all": True, "none": None, "name": "a&b", "any": False}
@@ -99,7 +105,9 @@ def test_query() -> None:
     ("params", "problem"),
     [
         ({"_actions": True}, "must not have _actions. Pass actions=True or False"),
-        ({"a": ["b"]}, "params['a'] must be a string, a number"),
+        ({"a": ["b"]}, "params['a'] must be a string, a finite number"),
+        ({"a": float("nan")}, "a finite number, True, False or None, but it is nan"),
+        ([("a", "b")], "request.params must be a dict, but it is list"),
         ({"a": datetime(2026, 1, 1, tzinfo=UTC)}, "but it is datetime"),
         ({"": "b"}, "request.params"),
         ({1: "b"}, "request.params"),

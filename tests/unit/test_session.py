@@ -407,13 +407,17 @@ async def test_no_token() -> None:
     )
 
 
-@pytest.mark.parametrize("options", [{"losantdomian": "x"}, {"zzz": 1}])
+@pytest.mark.parametrize(
+    "options", [{"losantdomian": "x"}, {"zzz": 1}, {"body": {}}, {"query": {}}, {"ids": {}}]
+)
 async def test_an_option_that_does_not_exist(options: Any) -> None:
     """A misspelt option is a `TypeError`, and nothing is sent."""
     async with AsyncClient("t") as client:
         for call in (client.user_api_token.get, client.user_api_token.delete):
             with pytest.raises(TypeError, match="unexpected keyword argument"):
                 await call(ID, **options)
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            await client.request("GET", "/things", **options)
         with pytest.raises(TypeError, match="unexpected keyword argument"):
             client.user_api_tokens.iter(**options)
 
