@@ -433,6 +433,8 @@ class Runner:
     ) -> list[jobs.ChunkResult]:
         """Apply the chunks of a plan that are not finished, and return the results of all."""
         results: list[jobs.ChunkResult] = []
+        # Counting all results after each chunk would take seconds for 50,000 tokens.
+        counts: dict[str, int] = {}
         seen: jobs.LastSeen | None = None
         for number, chunk in enumerate(document.chunks(CHUNK)):
             state = await self._stored(
@@ -447,13 +449,14 @@ class Runner:
                 raise _AbandonedError
             if state.result is not None:
                 results.append(jobs.ChunkResult.from_json(state.result))
+                counts = _added(counts, results[-1])
                 continue
             if seen is None:
                 seen = await jobs.seen_since_plan(client, document.header, patience=_PATIENCE)
             results.append(
                 await self._apply_chunk(job, client, chunk, (phase, number), state.in_doubt, seen)
             )
-            counts = _counts(results)
+            counts = _added(counts, results[-1])
             await self._change(
                 job,
                 lambda record, counts=counts: Next(  # type: ignore[misc]  # a default argument
@@ -679,7 +682,14 @@ def _counts(results: list[jobs.ChunkResult]) -> dict[str, int]:
     """Return the number of tokens with each outcome, without those that no token has."""
     totals: dict[str, int] = {}
     for result in results:
-        for outcome, number in result.counts.items():
-            if number:
-                totals[outcome.value] = totals.get(outcome.value, 0) + number
+        totals = _added(totals, result)
+    return totals
+
+
+def _added(totals: dict[str, int], result: jobs.ChunkResult) -> dict[str, int]:
+    """Return the numbers of tokens with each outcome, with those of another result."""
+    totals = dict(totals)
+    for outcome, number in result.counts.items():
+        if number:
+            totals[outcome.value] = totals.get(outcome.value, 0) + number
     return totals
