@@ -277,7 +277,7 @@ COMMANDS = {
     ),
     "fleet restore": _Command(
         "fleet:restore_runs",
-        "Activate the unchanged tokens again that runs have deactivated.",
+        "Reactivate the unchanged tokens that runs have deactivated.",
         texts.FLEET_RESTORE,
         _RUNS,
     ),

@@ -593,10 +593,9 @@ _FLEET_RUN = "RUN is an id of `losant-tokens fleet runs`, or its first character
 
 _DECISION = f"""\
 {_FLEET_RUN}
-NAME is recorded with the decision, and not verified. Its default is that of
-LOSANT_TOKENS_BY. The decision is made once:
-a second one that contradicts it is refused with exit code 4, and the same one
-again changes nothing.\
+NAME is recorded with the decision, and not verified. It defaults to
+LOSANT_TOKENS_BY, or to the user and the machine. The first decision counts: a
+different one is refused with exit code 4, and the same one changes nothing.\
 """
 
 FLEET = f"""\
@@ -641,8 +640,8 @@ configuration file of this machine name the accounts. With --account, a name
 that these files lack is a warning, or an error if --policy or --config is used.
 
 {_STORE}
-NAME is recorded with the run, and not verified. Its default is that of
-LOSANT_TOKENS_BY.
+NAME is recorded with the run, and not verified. It defaults to
+LOSANT_TOKENS_BY, or to the user and the machine.
 
 Examples:
   losant-tokens fleet plan expired --account prod\
@@ -680,8 +679,8 @@ Examples:
 FLEET_APPROVE = f"""\
 {_DECISION}
 DIGEST is the digest of the plan that you have reviewed, or its first 8 digits or
-more. If the run has another plan, the approval is refused. Without --digest, the
-digest is that of the plan which the question shows.
+more. If the run has another plan, the approval is refused. Without --digest,
+the command approves the plan that the question shows.
 
 {_STORE}
 
@@ -747,7 +746,7 @@ Examples:
 FLEET_DOCTOR = f"""\
 The command reads the store, and the tokens of the accounts as a worker on this
 machine would. It sends no request to Losant, and changes nothing. The exit code
-is 5 if a problem is high or critical: work is not done, or will not be.
+is 5 if a problem is high or critical, so that work is not or will not be done.
 
 {_STORE}
 

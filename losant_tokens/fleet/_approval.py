@@ -1,8 +1,8 @@
 """The rules of approval: which plans of a fleet are applied without a person.
 
 The key `approval` of a clean-up decides. A plan with fewer changes than `auto_below` is approved if
-it has no warning. About the others, a webhook is asked if there is one. Whatever the rules do not
-approve or reject waits for a person, and so does everything that goes wrong: the rules fail closed.
+it has no warning. A webhook decides about the other plans, if there is one. A plan that the rules
+neither approve nor reject waits for a person. So does a plan whose rules fail: they fail closed.
 
 The webhook receives the numbers of the plan and its digest, and neither a secret nor the name of a
 token. Its response counts only if it repeats the digest, so that a response to an older request, or
@@ -63,9 +63,9 @@ def decide(plan: PlanSummary, approval: Approval) -> Verdict:
         return Verdict(kind="wait", reason="the plan has no digest")
     if plan.selected >= limit:
         changes = f"{plan.selected:,} change{'' if plan.selected == 1 else 's'}"
-        return Verdict(kind="wait", reason=f"it has {changes}, and auto_below is {limit:,}")
+        return Verdict(kind="wait", reason=f"the plan has {changes}, and auto_below is {limit:,}")
     if plan.warnings:
-        return Verdict(kind="wait", reason="it has warnings, which a person must read")
+        return Verdict(kind="wait", reason="the plan has warnings, which a person must read")
     return Verdict(kind="approve", by=f"policy: auto_below = {limit}")
 
 

@@ -251,9 +251,8 @@ def _outcome(run: Run, now: datetime) -> str:
         parts.append(f"expires {_relative(run.approve_by, now)}")
     if run.state == "quarantined" and run.sweep_due_at is not None:
         parts.append(f"sweep {_due(run.sweep_due_at, now)}")
-    if run.reason:
-        parts.append(run.reason)
-    lines = f"<div>{_text(', '.join(parts))}</div>" if parts else ""
+    text = "; ".join(filter(None, (", ".join(parts), run.reason)))
+    lines = f"<div>{_text(text)}</div>" if text else ""
     if (approval := run.approval) is not None:
         lines += f"<small>approved by {_text(approval.by)}</small>"
     return lines

@@ -855,7 +855,7 @@ def test_a_plan_applied_twice_at_once(
                 except jobs.JobError as error:
                     refused.append(error)
 
-            # Virtual time passes while the second job is in a thread, so the first one must not end.
+            # Virtual time passes while the second job is in a thread. The first must not end then.
             service.before = lambda ask: html(503) if ask.changes and not refused else None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(work, plan)

@@ -334,7 +334,7 @@ def restore_runs(
     options: DecisionOptions = DEFAULT_DECISION,
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
-    """Activate the unchanged tokens again that runs have deactivated."""
+    """Reactivate the unchanged tokens that runs have deactivated."""
     who = person(options.by)
 
     async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":

@@ -46,6 +46,7 @@ VERBS = {
         "Never",
         "Plan",
         "Print",
+        "Reactivate",
         "Read",
         "Refuse",
         "Remove",

@@ -20,12 +20,12 @@ URL = Secret(f"https://{HOST}/s3cret-path")
         (Approval(), {}, "wait: the policy has no rule that approves it"),
         (Approval(webhook=URL), {}, "wait: the policy has no rule that approves it"),
         (Approval(auto_below=13), {}, "approve: policy: auto_below = 13"),
-        (Approval(auto_below=12), {}, "wait: it has 12 changes, and auto_below is 12"),
+        (Approval(auto_below=12), {}, "wait: the plan has 12 changes, and auto_below is 12"),
         (Approval(auto_below=13), {"digest": ""}, "wait: the plan has no digest"),
         (
             Approval(auto_below=13),
             {"warnings": ("A pattern protects no token.",)},
-            "wait: it has warnings, which a person must read",
+            "wait: the plan has warnings, which a person must read",
         ),
     ],
 )

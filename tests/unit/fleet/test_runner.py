@@ -793,7 +793,7 @@ async def test_rules_that_do_not_decide(fleet: Fleet) -> None:
     await fleet.one()
 
     assert waiting.state == "waiting"
-    assert waiting.reason == "A person must decide: it has 4 changes, and auto_below is 2"
+    assert waiting.reason == "A person must decide: the plan has 4 changes, and auto_below is 2"
     assert (fleet.run.state, fleet.run.reason) == ("quarantined", "")
 
 
