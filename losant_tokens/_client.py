@@ -80,8 +80,8 @@ class ClientSettings(TypedDict, total=False):
     scopes: Iterable[str] | None
     """The scopes of the token. Default: those in its claims, if they name any."""
     scope_check: ScopeCheck
-    """What to do if the server is certain to refuse the token: `enforce`, `warn` or `off`. Default:
-    `enforce`.
+    """The reaction to a token that the server is certain to refuse: `enforce`, `warn` or `off`.
+    Default: `enforce`.
     """
     oauth: bool | None
     """Whether the token is an OAuth token. Default: as in its claims."""

@@ -374,7 +374,7 @@ class ClientToken:
 
     @property
     def _consequence(self) -> str:
-        """What happens to the request of a token with a problem, for the message."""
+        """The fate of a request whose token has a problem, for the message."""
         return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
 
 

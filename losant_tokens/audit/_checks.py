@@ -42,7 +42,7 @@ class AuditContext:
     last_seen: Mapping[str, datetime] = field(factory=dict, hash=False)
     """When the audit logs last showed each token changing something, by token id in lower case."""
     changed_by: Mapping[str, str] = field(factory=dict, hash=False)
-    """Who last changed each token, as the audit logs show it, by token id in lower case."""
+    """The person that last changed each token in the audit logs, by token id in lower case."""
     logs_read_since: datetime | None = None
     """The time since which audit logs were read; `None` if none was."""
     quarantines: Sequence[Quarantine] = ()

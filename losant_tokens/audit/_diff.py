@@ -51,9 +51,9 @@ class Difference:
     facts: Mapping[str, tuple[object, object]] = field(factory=dict, hash=False)
     """The facts that changed, by their names on the wire: the old and the new value."""
     by: str | None = None
-    """Who created, changed or deleted the token; `None` if the audits do not say it."""
+    """The person that created, changed or deleted the token; `None` if it is not known."""
     worse_findings: tuple[Finding, ...] = ()
-    """Those of `changed_findings` that became more severe."""
+    """The findings in `changed_findings` that became more severe."""
 
 
 @frozen(kw_only=True)

@@ -43,7 +43,7 @@ class AuditedToken:
     last_seen: datetime | None = None
     """When an audit log last showed the token changing something; `None` if none did."""
     changed_by: str | None = None
-    """Who last changed the token, as an audit log showed it; `None` if none did."""
+    """The person that last changed the token in an audit log; `None` if no log shows a change."""
 
 
 @frozen(kw_only=True)

@@ -50,7 +50,7 @@ class AuditedAccount:
     audit_log_gaps: tuple[str, ...] = ()
     """Why the audit logs may not show all changes, one sentence for each reason."""
     deleted_by: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
-    """Who deleted tokens, as the audit logs show it, by the id of the token in lower case."""
+    """The people that deleted tokens in the audit logs, by token id in lower case."""
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class AuditRule:
     title: str
     """The finding as a phrase about the token; for a rule of a policy, its message."""
     help: str
-    """What to do about it, as a sentence."""
+    """The remedy, as a sentence."""
 
     @property
     def summary(self) -> str:

@@ -42,7 +42,7 @@ class Snapshot:
     can have the same id.
     """
     deleted_by: Mapping[tuple[str, str], str] = field(factory=dict, repr=False)
-    """Who deleted tokens, by the same key, as audit logs showed it."""
+    """The people that deleted tokens, by the same key, as audit logs showed it."""
 
 
 def read(path: str | os.PathLike[str]) -> Snapshot:

@@ -28,7 +28,7 @@ class Value:
 
 @frozen
 class Request:
-    """What is being completed.
+    """The word to complete, and its context.
 
     Attributes:
         typed: The part of the value that the user has typed.

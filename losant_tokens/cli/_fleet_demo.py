@@ -192,7 +192,7 @@ async def wait_for_changes(
 
 @frozen(kw_only=True)
 class Proof:
-    """What the server of an account says about the demo.
+    """The facts about the demo from the server of an account.
 
     Attributes:
         selected: The number of tokens of the plan.

@@ -116,7 +116,7 @@ def question(run: fleet.Run, verb: str) -> str:
 
 
 def describe_for_decision(run: fleet.Run, verb: str, now: datetime) -> str:
-    """Return what a person should know before a decision about a run, in one line.
+    """Return the facts that a person needs before a decision about a run, in one line.
 
     Args:
         run: The run.
@@ -138,7 +138,7 @@ def describe_for_decision(run: fleet.Run, verb: str, now: datetime) -> str:
 
 
 def describe_decision(run: fleet.Run, verb: str, before: fleet.Run, now: datetime) -> str:
-    """Return what follows from a decision, in one line.
+    """Return the effect of a decision, in one line.
 
     Args:
         run: The run after the decision.
@@ -161,7 +161,7 @@ def describe_decision(run: fleet.Run, verb: str, before: fleet.Run, now: datetim
 
 
 def next_command(run: fleet.Run, options: Sequence[str] = ()) -> str | None:
-    """Return what to do next, as a sentence with a command; None if there is nothing.
+    """Return the next step, as a sentence with a command; None if there is nothing to do.
 
     Args:
         run: The run.
@@ -349,7 +349,7 @@ def _time(time: datetime, now: datetime) -> str:
 
 
 def _work(work: fleet.Work, now: datetime) -> str:
-    """Return who did the work of a phase, and when."""
+    """Return the worker and the time of a phase."""
     attempts = f", {format_number(work.attempts, 'attempt')}" if work.attempts > 1 else ""
     when = "running since " + _time(work.started_at, now)
     if work.finished_at is not None:

@@ -148,7 +148,7 @@ class FleetClient:
         """Start a run: a worker plans a clean-up of an account.
 
         Args:
-            account: The name of the account, as the workers know it.
+            account: The name of the account in the configuration of the workers.
             cleanup: The name of the clean-up in the policy file of the workers.
             by: The person or the schedule that starts the run. It is recorded, and not verified.
             key: A name for the occasion, such as `nightly 2026-03-01`. A second call with the same

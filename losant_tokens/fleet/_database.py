@@ -273,7 +273,7 @@ class Database:
             metadata.create_all(connection)
 
     def _problem(self, error: Exception) -> str:
-        """Return what happened, without the statement, its values and the password."""
+        """Return the error without the statement, its values and the password."""
         original = getattr(error, "orig", None) or error
         lines = str(original).strip().splitlines() or [type(original).__name__]
         text = lines[0].removesuffix(".")

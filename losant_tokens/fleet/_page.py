@@ -364,7 +364,7 @@ def _next(run: Run) -> str:
 
 
 def _events(run: Run) -> str:
-    """Return what happened to a run, in the order of time."""
+    """Return the events of a run, in the order of time."""
     events = [(run.requested_at, f"Started by {run.requested_by}")]
     for phase, work in run.work.items():
         name = "Planned" if phase == "plan" else dict(_PHASES)[phase]

@@ -1,4 +1,4 @@
-"""A worker, as the store knows it."""
+"""A worker and its state in the store."""
 
 from datetime import datetime
 from typing import Literal

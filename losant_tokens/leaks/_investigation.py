@@ -61,11 +61,11 @@ class Investigation:
     """The result of `investigate`: the facts about a leaked secret."""
 
     claims: Claims
-    """What it says about itself."""
+    """The claims in the secret."""
     check: Check
-    """Whether the API accepts it."""
+    """Whether the API accepts the secret."""
     match: Match = field(factory=Match)
-    """Which token it belongs to."""
+    """The token that the secret belongs to."""
     created: tuple[OwnedToken, ...] = ()
     """The tokens that this token created, and those that these created."""
     not_listed: Mapping[Owner, str] = field(factory=dict)

@@ -7,7 +7,7 @@ from losant_tokens._secret import Secret
 
 @frozen(kw_only=True)
 class Approval:
-    """Who decides whether a plan of a clean-up is applied. By default, a person does.
+    """The rule that decides whether a plan is applied. By default, a person decides.
 
     A fleet reads it. The command `apply` does not, because its user decides.
     """

@@ -23,7 +23,7 @@ class Mistake:
     path: str
     """The place in the file: `cleanups[2].select.older_than`. Empty for the whole file."""
     message: str
-    """What is wrong, and what to write instead."""
+    """The mistake, and what to write instead."""
     line: int | None = None
     """The number of the line, from 1; `None` if it is unknown."""
 

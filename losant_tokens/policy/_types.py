@@ -39,7 +39,7 @@ class PolicyRule:
     severity: Severity
     """How serious it is."""
     message: str
-    """What is wrong with these tokens, for people."""
+    """The problem with these tokens, for people."""
 
     def rule(self) -> jobs.Rule:
         """Return the selection as a rule."""
@@ -104,7 +104,7 @@ class Cleanup:
     time_zone: TimeZone = "UTC"
     """The time zone of the schedule. By default, UTC."""
     approval: Approval = MANUAL
-    """Who decides whether a plan of a fleet is applied. By default, a person does."""
+    """The rule that decides whether a fleet applies a plan. By default, a person decides."""
     approve_within: timedelta = APPROVE_WITHIN
     """How long after a plan a fleet may still apply it. By default, 7 days."""
     accounts: tuple[str, ...] = ALL_ACCOUNTS

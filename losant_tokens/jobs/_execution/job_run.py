@@ -68,7 +68,7 @@ class RunSettings:
 
 @attrs.frozen(kw_only=True)
 class JobRun:
-    """What one run of a job did.
+    """The outcome of one run of a job.
 
     Attributes:
         requests: The number of requests sent.
