@@ -118,7 +118,7 @@ def run_page(
         The page. It links to the list of runs as `../`.
     """
     headline = f"{run.cleanup} for {run.account}: {run.state}"
-    dot = f'<span class="dot" data-state="{run.state}"></span>'
+    dot = f'<span class="dot" data-state="{_text(run.state)}"></span>'
     summary = (
         '<p class="back"><a href="../">All runs</a></p>'
         f"<h1>{dot}{_text(headline)}</h1>"
@@ -238,7 +238,7 @@ def _account(name: str) -> str:
 
 
 def _state(state: str) -> str:
-    return f'<span class="dot" data-state="{state}"></span>{state}'
+    return f'<span class="dot" data-state="{_text(state)}"></span>{_text(state)}'
 
 
 def _selected(run: Run) -> str:

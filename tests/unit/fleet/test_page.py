@@ -5,12 +5,13 @@ import hashlib
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
+from typing import cast
 
 import attrs
 import pytest
 
 from losant_tokens import Owner, fleet, jobs
-from losant_tokens.fleet import Decision, RunResult, Work
+from losant_tokens.fleet import Decision, RunResult, RunState, Work
 from losant_tokens.fleet import _page as pages
 from tests.support.fleet_runs import NOW, approved, run
 from tests.support.reports import entry
@@ -202,8 +203,10 @@ def test_strings_are_escaped() -> None:
     changed = attrs.evolve(document.entries[0], name=EVIL, reason=EVIL)
     object.__setattr__(document, "entries", (changed,))
 
+    altered = attrs.evolve(evil, state=cast("RunState", EVIL))
     for page in (
-        list_page(evil, store=EVIL, account=EVIL),
+        list_page(evil, altered, store=EVIL, account=EVIL),
+        Parsed(fleet.run_page(altered, now=NOW)),
         Parsed(fleet.run_page(evil, now=NOW, plan=document)),
     ):
         assert [tag for tag, _ in page.tags].count("script") == 1
