@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Work until SIGTERM."""
     settings = json.loads(sys.argv[1])
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if settings["timing"]:
         timing = _lease.Timing(**settings["timing"])
         vars(_membership)["Timing"] = lambda: timing
