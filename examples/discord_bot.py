@@ -1,6 +1,6 @@
 """A Discord bot that lists the tokens that expire soon, in pages with buttons.
 
-pip install 'discord.py>=2.5' losant-tokens
+pip install 'discord.py>=2.5' /path/to/losant-tokens
 export LOSANT_API_TOKEN=... DISCORD_TOKEN=...
 DISCORD_USERS=80351110224678912 python examples/discord_bot.py
 

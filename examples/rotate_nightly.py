@@ -1,6 +1,6 @@
 """Rotate the tokens that expire soon, every night, and store their secrets with a command.
 
-pip install losant-tokens
+pip install /path/to/losant-tokens
 LOSANT_API_TOKEN=... python examples/rotate_nightly.py FOLDER COMMAND [ARGUMENT ...]
 
 FOLDER keeps the journals of unfinished rotations. COMMAND reads each secret from its standard input

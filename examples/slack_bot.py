@@ -1,6 +1,6 @@
 """A Slack bot that plans a clean-up, asks for approval with buttons, and applies the plan.
 
-pip install 'slack-bolt>=1.22' aiohttp losant-tokens
+pip install 'slack-bolt>=1.22' aiohttp /path/to/losant-tokens
 export LOSANT_API_TOKEN=... SLACK_BOT_TOKEN=xoxb-... SLACK_APP_TOKEN=xapp-...
 SLACK_APPROVERS=U02AB3CD4,U05EF6GH7 python examples/slack_bot.py
 

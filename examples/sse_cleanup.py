@@ -1,6 +1,6 @@
 """A web app that plans a clean-up, lets a user review it, applies it and streams its progress.
 
-pip install 'losant-tokens[testing]'      # for starlette and uvicorn
+pip install '/path/to/losant-tokens[testing]'  # for starlette and uvicorn
 LOSANT_API_TOKEN=... uvicorn --app-dir examples sse_cleanup:app
 
 curl -X POST 'localhost:8000/plans?named=ci-*'             # plan; the response has its id

@@ -1,6 +1,6 @@
 """A web app that shares one client between all requests.
 
-pip install 'losant-tokens[testing]'      # for starlette and uvicorn
+pip install '/path/to/losant-tokens[testing]'  # for starlette and uvicorn
 LOSANT_API_TOKEN=... uvicorn --app-dir examples web_app:app
 
 curl localhost:8000/tokens                # tokens that never expire
