@@ -436,6 +436,8 @@ class Runner:
         # Counting all results after each chunk would take seconds for 50,000 tokens.
         counts: dict[str, int] = {}
         seen: jobs.LastSeen | None = None
+        if document.entries:
+            await job.unless_stopped(steps.learn_time(client, document.header))
         for number, chunk in enumerate(document.chunks(CHUNK)):
             state = await self._stored(
                 self.store.begin_chunk,

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.accounts import Account, discover_owners
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import LosantError, ValidationError
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.fleet._types import PlanSummary
 from losant_tokens.jobs._plan.settings import PROTECT_SEEN
@@ -107,6 +107,26 @@ async def owners_of(client: AsyncClient, account: Account) -> tuple[Owner, ...]:
         problems = "; ".join(f"{name}: {problem}" for name, problem in found.problems.items())
         raise FleetError(f"The owners of the account {account.name} cannot be listed: {problems}")
     return tuple(dict.fromkeys((*account.owners, *found.owners)))
+
+
+async def learn_time(client: AsyncClient, header: jobs.Header) -> None:
+    """Send a request if the server's time is unknown.
+
+    A chunk records when it began by the server's clock. If its worker dies, the next one takes only
+    later changes for those of the run.
+
+    Raises:
+        LosantError: The API cannot be reached.
+    """
+    if client.server_time() is not None:
+        return
+    owner = next(iter(header.counts))
+    try:
+        await client.tokens(owner).page(page=0, per_page=1)
+    except LosantError:
+        # Any response of the server has its time.
+        if client.server_time() is None:
+            raise
 
 
 @frozen(kw_only=True)

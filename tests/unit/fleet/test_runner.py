@@ -11,11 +11,11 @@ import anyio.lowlevel
 import attrs
 import pytest
 
-from losant_tokens import AsyncClient, Owner, jobs, policy
+from losant_tokens import AsyncClient, Owner, RetryPolicy, jobs, policy
 from losant_tokens import fleet as fleets
 from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.accounts import Account
-from losant_tokens.errors import ValidationError
+from losant_tokens.errors import TransportError, ValidationError
 from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreError
 from losant_tokens.fleet import _runner as runners
 from losant_tokens.fleet import _states as states
@@ -682,6 +682,29 @@ async def test_restore_after_a_crash(fleet: Fleet, monkeypatch: pytest.MonkeyPat
     assert results == ["apply", "restore"]
 
 
+async def test_change_of_somebody_else_before_a_crash(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that somebody changed before its chunk began is not taken for a change of the run."""
+    await fleet.approved()
+    theirs = next(one for one in fleet.fake.tokens() if one.name == "ci-0")
+    earlier = datetime.now(UTC) - timedelta(minutes=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.fake._store, "now", lambda: earlier)
+        fleet.fake._store.replace(theirs, status="inactive")
+
+    def die(*_: object, **__: object) -> bool:
+        raise runners._AbandonedError
+
+    task = fleet.tasks[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.store, "end_chunk", die)
+        await fleet.one()
+    await fleet.runner.run(task.run, task.phase, task.attempt)
+
+    assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
+
+
 @pytest.mark.parametrize("gave_up", [None, "The API was unavailable."])
 async def test_restore_of_half_a_chunk(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, gave_up: str | None
@@ -860,6 +883,30 @@ async def test_unfinished_chunk(
     assert troubled.retry_at is not None
     assert (fleet.run.reason, fleet.run.retry_at) == ("", None)
     assert fleet.run.outcomes("apply") == {"done": 4}
+
+
+async def test_time_of_the_server(fleet: Fleet) -> None:
+    """A refused request shows the time of the server, too; without a response, nothing begins."""
+    header = jobs.Header(
+        created_at=OLD,
+        base_url="https://api.losant.com",
+        action="deactivate",
+        rule="expired",
+        counts={Owner.user(): jobs.Counts()},
+    )
+    once = RetryPolicy(attempts=1)
+    transport = fleet.fake.transport()
+    async with AsyncClient(fleet.fake.admin_token, transport=transport, retry=once) as client:
+        fleet.fake.fail("drop", times=1)
+        with pytest.raises(TransportError):
+            await steps.learn_time(client, header)
+        fleet.fake.fail("status", status=403, times=1)
+        await steps.learn_time(client, header)
+        requests = len(fleet.fake.requests)
+        await steps.learn_time(client, header)
+
+        assert client.server_time() is not None
+        assert len(fleet.fake.requests) == requests
 
 
 async def test_discovered_owners(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
