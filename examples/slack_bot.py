@@ -217,7 +217,7 @@ class Message:
     plan: jobs.Plan
 
     async def show(self, text: str) -> None:
-        """Show a text in the place of the buttons, if Slack can be reached."""
+        """Replace the buttons with a text, if Slack can be reached."""
         section = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
         blocks = [*summary(self.plan), section]
         try:

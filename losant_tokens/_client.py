@@ -124,11 +124,11 @@ class AsyncClient:
     Any number of tasks may share it.
 
     Args:
-        token: The API token, or an async function that returns it. Such a function is asked when a
-            call needs a token, shortly before the token expires, and after a 401; never twice at
-            the same time, and for up to 60 seconds. Default: the environment variable
-            `LOSANT_API_TOKEN`, or the private file that `LOSANT_API_TOKEN_FILE` names. Without a
-            token, the client can only log in.
+        token: The API token, or an async function that returns it. The client calls such a
+            function when a call needs a token, shortly before the token expires, and after a 401;
+            never twice at the same time, and for up to 60 seconds. Default: the environment
+            variable `LOSANT_API_TOKEN`, or the private file that `LOSANT_API_TOKEN_FILE` names.
+            Without a token, the client can only log in.
         base_url: The address of the API. Default: the environment variable `LOSANT_API_URL`, or
             https://api.losant.com.
         scopes: The scopes of the token. Default: those in its claims, if they name any.
@@ -423,8 +423,8 @@ class AsyncClient:
         """Use another token from now on: for new calls, and for later attempts of waiting calls.
 
         Requests in flight keep the earlier token. If the API responds to one with 401, it is sent
-        again with the new token. A token source that was passed to the client remains: it is asked
-        again before the new token expires, and after a 401.
+        again with the new token. A token source that was passed to the client remains: the
+        client calls it again before the new token expires, and after a 401.
 
         Args:
             token: The new token.

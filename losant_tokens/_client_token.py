@@ -6,8 +6,8 @@ a hundred tokens.
 
 The approach: `ClientToken.current` is the token in use, with the headers and the checks that follow
 from it. Each attempt compares it with the token that its request carries, and replaces that if it
-has changed. A caller may pass an async function that returns tokens. It is asked when there is no
-token yet, shortly before the token expires, and after a 401. All calls that need a token at that
+has changed. A caller may pass an async function that returns tokens. It is called if there is
+no token yet, shortly before the token expires, and after a 401. All calls that need a token at that
 time wait for one call of the function. A call that was sent before the latest token was asked for
 uses the outcome of that, instead of asking again.
 

@@ -200,7 +200,7 @@ def _fenced(facts: Facts) -> Iterator[Problem]:
                 f"{_span(facts.store_time - ended_at)} ago.{held}"
             ),
             remedy="Check whether its machine failed, was suspended or was cut off. If the "
-            "process still runs, it changes nothing any more: start it again.",
+            "process still runs, it can no longer change tokens. Start it again.",
         )
 
 

@@ -343,7 +343,7 @@ class Membership:
     def _lost_error(self) -> LeaseLost:
         return LeaseLost(
             f"The worker {self._boot.id} sent no heartbeat in time, and its work was given to "
-            f"others. It changes nothing any more. Start it again."
+            f"others. It can no longer change tokens. Start it again."
         )
 
     def _watch(self) -> None:

@@ -79,7 +79,7 @@ class _Job:
         loop: The event loop of the task.
         stop: Set when the worker stops.
         scope: Cancelled when the worker stops; `None` while the task must end in order.
-        pace: The request rate that one chunk hands on to the next.
+        pace: The request rate that one chunk passes on to the next.
     """
 
     run_id: str
@@ -663,7 +663,7 @@ def _check_approval(document: jobs.PlanDocument, run: Run) -> None:
 
 
 def _check_digest(document: jobs.PlanDocument, digest: str) -> None:
-    """Refuse a plan that was put in the place of another one.
+    """Refuse a plan that replaced another one in the store.
 
     Raises:
         PlanRefused: The plan has another digest.

@@ -1,7 +1,7 @@
 """The watchdog: find dead workers, fence them, and give their work to the others.
 
 Each worker has one. A worker that several watchdogs find dead is fenced once, because one process
-at a time has the turn. `_lease` says why a fenced worker changes nothing any more.
+at a time has the turn. `_lease` explains why a fenced worker can no longer change tokens.
 
 Work belongs to a dead worker if it is in progress under an id that is not live. That includes the
 work that a worker takes after it was fenced, for example when it was stopped and wakes up, and the
@@ -57,7 +57,7 @@ class Workers(Protocol):
 
 
 class TurnEnded(Exception):  # noqa: N818 -- no error: the others go on
-    """This worker may not decide any more who is alive, because its own lease is late."""
+    """This worker may no longer decide who is alive, because its own lease is late."""
 
 
 class Watchdog:

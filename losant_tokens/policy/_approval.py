@@ -27,7 +27,7 @@ class Approval:
 
     @property
     def asks_webhook(self) -> bool:
-        """Whether a webhook is asked about plans that are not approved without it."""
+        """Whether a webhook decides about the plans that no other rule approves."""
         return self.webhook is not None or self.webhook_env is not None
 
     @property

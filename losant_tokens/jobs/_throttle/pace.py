@@ -1,4 +1,4 @@
-"""`Pace`: the request rate and the concurrency that one part of a plan hands on to the next.
+"""`Pace`: the request rate and the concurrency that one part of a plan passes on to the next.
 
 A job starts at a few requests per second, and doubles its rate until the server refuses a request.
 A plan that is applied in parts would do so in each part. With parts of 100 tokens, it would never

@@ -502,7 +502,7 @@ async def test_plan_that_nobody_applied_after_a_failure(fleet: Fleet) -> None:
 async def test_policy_that_became_stricter(
     fleet: Fleet, phase: str, change: dict[str, Any], problem: str
 ) -> None:
-    """An approved plan, or its sweep, is refused if the policy file does not allow it any more."""
+    """An approved plan, or its sweep, is refused if the policy file no longer allows it."""
     await fleet.approved()
     if phase == "sweep":
         await fleet.one()
@@ -543,7 +543,7 @@ async def test_altered_approval(fleet: Fleet, digest: str | None) -> None:
 
 @pytest.mark.parametrize("phase", ["apply", "sweep"])
 async def test_altered_store(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, phase: Any) -> None:
-    """A plan that was put in the place of the approved one, or of its sweep, is refused."""
+    """A plan that replaced the approved one, or of its sweep, is refused."""
     await fleet.approved()
     task = fleet.tasks.pop(0)
     fleet.start(id="other")

@@ -327,7 +327,7 @@ async def test_token_in_doubt_that_was_used(tmp_path: Path) -> None:
 
 
 async def test_log_that_cannot_be_read_before_a_job(tmp_path: Path) -> None:
-    """A job does not start if its audit log cannot be read any more."""
+    """A job does not start if its audit log can no longer be read."""
     fake = fake_at(datetime.now(UTC))
     plan = await plan_of(fake, tmp_path)
     fake.fail(status=403, path="/orgs/*", times=None)

@@ -1,4 +1,4 @@
-"""The temporary folder of a plan without a path is removed when nothing needs it any more."""
+"""The temporary folder of a plan without a path is removed when nothing needs it."""
 
 import stat
 import tempfile
