@@ -47,6 +47,7 @@ _PATIENCE: Final = 120.0  # seconds of an outage until the task is enqueued agai
 _UNKNOWN: Final = "Some tokens have no known outcome."
 _CLOCK_MARGIN: Final = timedelta(seconds=10)  # The estimate of the server's clock is not exact.
 _STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
+_FAILURES_PER_WARNING: Final = 60  # of these attempts
 _LEASE_INTERVAL: Final = 0.25  # seconds between two looks at the lease
 
 T = TypeVar("T")
@@ -584,13 +585,16 @@ class Runner:
         Raises:
             _AbandonedError: The worker stops while the store cannot be reached.
         """
+        failures = 0
         while True:
             try:
                 return await anyio.to_thread.run_sync(function, *args)
             except StoreError as error:
                 if self._is_stopping:
                     raise _AbandonedError from None
-                logger.warning("%s", error)
+                if failures % _FAILURES_PER_WARNING == 0:
+                    logger.warning("%s", error)
+                failures += 1
             await anyio.sleep(_STORE_INTERVAL)
 
 

@@ -408,8 +408,13 @@ async def test_stop(fleet: Fleet) -> None:
     assert fleet.run.outcomes("apply") == {"done": 4}
 
 
-async def test_store_that_is_down(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task waits for the store, because the outcomes of its chunk exist nowhere else."""
+async def test_store_that_is_down(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task waits for the store, because the outcomes of its chunk exist nowhere else.
+
+    The log has one warning, and not one for each attempt.
+    """
     monkeypatch.setattr(runners, "_STORE_INTERVAL", 0.0)
     await fleet.approved()
     end = fleet.store.end_chunk
@@ -425,6 +430,7 @@ async def test_store_that_is_down(fleet: Fleet, monkeypatch: pytest.MonkeyPatch)
     await fleet.one()
 
     assert fleet.run.outcomes("apply") == {"done": 4}
+    assert caplog.text.count("the store is down") == 1
 
 
 async def test_lost_response_of_the_store(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
