@@ -160,8 +160,10 @@ async def serving(app: RunsApp, port: int) -> AsyncIterator[str]:
     try:
         bound = socket.create_server((HOST, port))
     except OSError as error:
+        # Python adds the address to the text of the error.
+        problem = str(error.strerror).partition(" (while ")[0]
         raise CommandError(
-            f"cannot listen on port {port}: {error.strerror}", "pass another --port"
+            f"cannot listen on port {port}: {problem}", "pass another --port"
         ) from None
     config = uvicorn.Config(
         app,
