@@ -36,7 +36,7 @@ from losant_tokens.fleet._approval import decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, StoreError
 from losant_tokens.fleet._records import Record
 from losant_tokens.fleet._states import Next
-from losant_tokens.fleet._store import Store
+from losant_tokens.fleet._store import ChunkState, Store
 from losant_tokens.fleet._types import Decision, Phase, Run
 from losant_tokens.policy import Cleanup, Policy
 
@@ -412,6 +412,7 @@ class Runner:
                     client,
                     chunks[number],
                     in_doubt=state.in_doubt,
+                    earlier=_earlier(state),
                     max_age=timedelta(0),
                     stop=job.stop,
                     pace=job.pace,
@@ -450,14 +451,14 @@ class Runner:
             )
             if state is None:
                 raise _AbandonedError
-            if state.result is not None:
+            if state.is_complete:
                 results.append(jobs.ChunkResult.from_json(state.result))
                 counts = _added(counts, results[-1])
                 continue
             if seen is None:
                 seen = await jobs.seen_since_plan(client, document.header, patience=_PATIENCE)
             results.append(
-                await self._apply_chunk(job, client, chunk, (phase, number), state.in_doubt, seen)
+                await self._apply_chunk(job, client, chunk, (phase, number), state, seen)
             )
             counts = _added(counts, results[-1])
             await self._change(
@@ -476,11 +477,11 @@ class Runner:
         client: AsyncClient,
         chunk: jobs.PlanChunk,
         place: tuple[Phase, int],
-        in_doubt: bool | datetime,
+        state: ChunkState,
         seen: jobs.LastSeen | None,
     ) -> jobs.ChunkResult:
         """Apply a chunk until it is complete. Wait while the lease is late."""
-        earlier: jobs.ChunkResult | None = None
+        in_doubt, earlier = state.in_doubt, _earlier(state)
         while True:
             failure: jobs.ChunkFailed | None = None
             try:
@@ -677,6 +678,11 @@ def _check_digest(document: jobs.PlanDocument, digest: str) -> None:
             f"The stored plan is {document.id}, but the run has {digest[7:15]}, so the store was "
             f"altered. Start a new run."
         )
+
+
+def _earlier(state: ChunkState) -> jobs.ChunkResult | None:
+    """Return the outcomes that an earlier attempt at a chunk has stored; `None` if it has none."""
+    return None if state.result is None else jobs.ChunkResult.from_json(state.result)
 
 
 def _before(server_time: datetime | None) -> datetime | None:

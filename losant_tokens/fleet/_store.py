@@ -127,13 +127,15 @@ class ChunkState:
     """The state of a chunk that a worker begins.
 
     Attributes:
-        in_doubt: Whether an earlier attempt may have changed some of its tokens. If it is a time,
-            that attempt did not start before, by the server's clock.
-        result: The result, if the chunk is complete; otherwise `None`.
+        in_doubt: Whether an earlier attempt may have changed tokens without an outcome. If it is a
+            time, that attempt did not start before, by the server's clock.
+        result: The outcomes that are known; `None` if there are none.
+        is_complete: Whether each token has an outcome.
     """
 
     in_doubt: bool | datetime
     result: dict[str, Any] | None
+    is_complete: bool = False
 
 
 class Store:
@@ -368,13 +370,14 @@ class Store:
             if connection.execute(fence.values(owner=owner)).rowcount == 0:
                 return None
             row = connection.execute(chunk).one_or_none()
-            if row is not None and row.is_complete:
-                with refusing_altered(run_id):
-                    return ChunkState(in_doubt=False, result=json.loads(row.result))
             if row is not None:
+                with refusing_altered(run_id):
+                    result = None if row.result is None else json.loads(row.result)
+                if row.is_complete:
+                    return ChunkState(in_doubt=False, result=result, is_complete=True)
                 connection.execute(sa.update(_CHUNKS).where(*where).values(owner=owner))
                 begun_at = None if row.begun_at is None else datetime.fromisoformat(row.begun_at)
-                return ChunkState(in_doubt=begun_at or True, result=None)
+                return ChunkState(in_doubt=begun_at or True, result=result)
             values = {
                 "run": run_id,
                 "phase": phase,

@@ -711,6 +711,29 @@ async def test_change_of_somebody_else_before_a_crash(
     assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
 
 
+async def test_known_outcomes_of_half_a_chunk(fleet: Fleet) -> None:
+    """The outcomes that a worker stored when it stopped count for the next one."""
+    await fleet.approved()
+    chunk = jobs.PlanDocument.from_json(fleet.store.get_plan("run", "apply")).chunks(2)[0]
+    known = jobs.ChunkResult(
+        digest=chunk.digest,
+        first=0,
+        results=tuple(
+            jobs.TokenOutcome(owner=one.owner, id=one.id, name=one.name, outcome=outcome)
+            for one, outcome in zip(chunk.entries, (jobs.Outcome.CHANGED, None), strict=True)
+        ),
+    )
+    fleet.take_over()
+    begun = datetime.now(UTC) - timedelta(minutes=1)
+    fleet.store.begin_chunk("run", "apply", 0, "other", begun)
+    fleet.store.end_chunk("run", "apply", 0, "other", known.to_json(), is_complete=False)
+    token = next(one for one in fleet.fake.tokens() if one.id == chunk.entries[0].id)
+    fleet.fake._store.replace(token, status="inactive")
+    await fleet.one()
+
+    assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
+
+
 @pytest.mark.parametrize("gave_up", [None, "The API was unavailable."])
 async def test_restore_of_half_a_chunk(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, gave_up: str | None

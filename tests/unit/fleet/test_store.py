@@ -291,7 +291,8 @@ def test_chunks(store: Store) -> None:
     assert (first.in_doubt, unknown.in_doubt, late) == (False, False, None)
     assert (second.in_doubt, doubt.in_doubt, third.in_doubt) == (NOW, True, NOW)
     assert (lost, partial, unfinished) == (False, True, [0, 1])
-    assert (done.in_doubt, done.result) == (False, {"a": 3})
+    assert (third.result, third.is_complete) == ({"a": 2}, False)
+    assert (done.in_doubt, done.result, done.is_complete) == (False, {"a": 3}, True)
     assert list(store.results("1f3a9c20", ["apply", "sweep"])) == [("apply", {"a": 3})]
 
 
