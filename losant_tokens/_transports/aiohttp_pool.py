@@ -24,6 +24,7 @@ from yarl import URL
 
 from losant_tokens._loop_functions import is_asyncio
 from losant_tokens._secret import Secret
+from losant_tokens._send_permission import WITHDRAWN, is_withdrawn
 from losant_tokens._transports.aiohttp_connection import Protocol
 from losant_tokens._transports.base_pool import (
     KEEPALIVE,
@@ -109,6 +110,8 @@ class AiohttpPool(Pool):
         content = await request.aread()
         if session.closed:
             raise httpx.ConnectError("the pool is closed")
+        if is_withdrawn():
+            raise httpx.ConnectError(WITHDRAWN)
         try:
             response = await session.request(
                 request.method,

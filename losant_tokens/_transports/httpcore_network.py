@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from losant_tokens._send_permission import WITHDRAWN, is_withdrawn
 from losant_tokens._transports.configuration_problems import invalid_host
 from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.socket_readiness import readiness
@@ -179,6 +180,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if is_withdrawn():
+            # httpcore would ignore a `WriteError`, and wait for a response.
+            raise httpcore.NetworkError(WITHDRAWN)
         self._network.record_written(buffer)
         await self.inner.write(buffer, timeout)
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
-from losant_tokens import jobs
+from losant_tokens import aiohttp_transport, httpx_transport, jobs
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
     counts,
@@ -28,6 +30,22 @@ async def test_plan_is_carried_out_over_sockets(tmp_path: Path) -> None:
     assert sorted(sent(fake, "DELETE")) == sorted(entry.id for entry in plan.entries())
     assert (counts(report), report.is_complete, report.requests) == ({"done": 300}, True, 600)
     assert (report.retries, report.refused, report.gave_up) == (0, 0, None)
+
+
+@pytest.mark.parametrize("pool", [httpx_transport, aiohttp_transport])
+async def test_permission_that_is_withdrawn_before_the_write(
+    tmp_path: Path, pool: Callable[[], httpx.AsyncBaseTransport]
+) -> None:
+    """The pool asks `may_change` again before it writes, and a change that it stops is not sent."""
+    fake = fake_with(1)
+    answers = [True, False, False]
+    async with served(fake, transport=pool()) as client:
+        plan = await planned(client, tmp_path)
+        with pytest.raises(jobs.JobFailed, match="may_change returned False"):
+            await jobs.apply(client, plan, may_change=lambda: answers.pop(0))
+        report = jobs.job_report(plan)
+
+    assert (sent(fake, "DELETE"), answers, counts(report)) == ([], [], {})
 
 
 # --- Stopping --------------------------------------------------------------------------------

@@ -49,8 +49,8 @@ def client_of(fake: FakeLosant, **options: Any) -> AsyncClient:
 async def served(fake: FakeLosant, **options: Any) -> AsyncIterator[AsyncClient]:
     """Yield a client that reaches the fake over sockets."""
     async with fake.serve() as base_url:
-        transport = aiohttp_transport(max_connections=10)
-        async with client_of(fake, base_url=base_url, transport=transport, **options) as client:
+        options.setdefault("transport", aiohttp_transport(max_connections=10))
+        async with client_of(fake, base_url=base_url, **options) as client:
             yield client
 
 

@@ -73,7 +73,8 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
         stop: An event that stops the job. Requests in flight are finished.
         abort: An event that ends the job without a grace period. The outcome of requests in flight
             is `unknown`.
-        may_change: Called in the event loop directly before each change. If it returns False, the
+        may_change: Called in the event loop directly before each change, and by the pools of this
+            package again before they write its request. If it returns False, the
             job ends in a `JobFailed` whose cause is a `ChangeRefused`, and no other change is sent.
             Use it if a job may run only as long as it holds a lease. Default: none.
         on_progress: Called with a `Progress` several times a second, in the event loop. If it

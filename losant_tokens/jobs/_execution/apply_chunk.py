@@ -77,7 +77,8 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             else. It is best taken from `client.server_time()`. Default: False.
         earlier: The result of an earlier run that is not complete. The tokens that it has finished
             are left alone, and their outcomes are kept. Default: none.
-        may_change: Called in the event loop directly before each change. If it returns False, the
+        may_change: Called in the event loop directly before each change, and by the pools of this
+            package again before they write its request. If it returns False, the
             chunk ends in a `ChunkFailed` whose cause is a `ChangeRefused`, and no other change is
             sent. Use it if a worker may change tokens only as long as it holds a lease.
             Default: none.

@@ -22,6 +22,7 @@ import attrs
 
 from losant_tokens import ApiTokenPatch, AsyncClient, Owner, OwnerTokens, Success
 from losant_tokens._retry import FailureKind, classify, may_have_arrived, may_retry_in_job
+from losant_tokens._send_permission import ask_before_sending
 from losant_tokens.errors import (
     Forbidden,
     LosantError,
@@ -188,8 +189,14 @@ class Executor:
                 return self._after_failed_change(item, error)
             return self._after_change(item, response)
 
-    def _change(self, tokens: OwnerTokens, token_id: str) -> Awaitable[Token | Success]:
-        """Send the request that carries out the action."""
+    async def _change(self, tokens: OwnerTokens, token_id: str) -> Token | Success:
+        """Send the request that carries out the action, while the job may change tokens."""
+        if self.may_change is None:
+            return await self._request(tokens, token_id)
+        with ask_before_sending(self.may_change):
+            return await self._request(tokens, token_id)
+
+    def _request(self, tokens: OwnerTokens, token_id: str) -> Awaitable[Token | Success]:
         if self.action == "delete":
             return tokens.delete(token_id, retry=ONE_ATTEMPT)
         return tokens.patch(token_id, _PATCHES[self.action], retry=ONE_ATTEMPT)
