@@ -42,7 +42,7 @@ from losant_tokens.fleet._types import (
     RunState,
     Work,
 )
-from losant_tokens.fleet._worker import Worker, WorkerState
+from losant_tokens.fleet._worker_record import Worker, WorkerState
 
 __all__ = [
     "FINAL_STATES",

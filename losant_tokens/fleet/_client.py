@@ -17,11 +17,11 @@ from losant_tokens import _validators as validators
 from losant_tokens import jobs
 from losant_tokens.accounts._account import check_name
 from losant_tokens.errors import ClientStateError, ValidationError
-from losant_tokens.fleet import _states as states
+from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._errors import FleetError
-from losant_tokens.fleet._records import Record, task_id
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._run_codec import Record, task_id
+from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -70,7 +70,7 @@ def start_run(store: "Store", account: str, cleanup: str, *, by: str, key: str |
     if key is not None:
         text = f"{key}\n{account}\n{cleanup}"
         occasion = hashlib.sha256(text.encode()).hexdigest()
-    return store.add(states.start(run), occasion)
+    return store.add(transitions.start(run), occasion)
 
 
 class FleetClient:
@@ -221,7 +221,7 @@ class FleetClient:
             page = partial(self._store.page, now=now, size=size)
             found, position = await to_thread.run_sync(page, query, position)
             for record in found:
-                yield states.as_of(record.run, now)
+                yield transitions.as_of(record.run, now)
             left = None if left is None else left - len(found)
             if position is None:
                 return
@@ -237,7 +237,7 @@ class FleetClient:
             StoreError: The store cannot be reached.
         """
         stored = await to_thread.run_sync(self._store.find, id)
-        return states.as_of(stored.record.run, datetime.now(UTC))
+        return transitions.as_of(stored.record.run, datetime.now(UTC))
 
     async def approve(
         self,
@@ -451,7 +451,7 @@ class FleetClient:
 
         def decide(record: Record) -> Next:
             seen.append(record)
-            return states.decide(record, decision, digest=digest)
+            return transitions.decide(record, decision, digest=digest)
 
         record = await to_thread.run_sync(store.change, run.id, decide)
         assert record is not None  # noqa: S101 -- a decision is made or refused
@@ -484,7 +484,7 @@ class FleetClient:
                 )
                 for token in jobs.ChunkResult.from_json(stored).results
             )
-        return RunReport(run=states.as_of(run, datetime.now(UTC)), results=tuple(results))
+        return RunReport(run=transitions.as_of(run, datetime.now(UTC)), results=tuple(results))
 
 
 def client_of(place: StoreUrl) -> FleetClient:

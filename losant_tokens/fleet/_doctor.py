@@ -24,7 +24,7 @@ from losant_tokens.fleet._doctor_checks import (
     unreachable,
 )
 from losant_tokens.fleet._errors import StoreError
-from losant_tokens.fleet._worker import Worker
+from losant_tokens.fleet._worker_record import Worker
 from losant_tokens.policy import Cleanup
 
 _AT_A_TIME: Final = 4  # tokens, the reading of which may start a command
@@ -83,7 +83,7 @@ async def _ask_store(place: StoreUrl, facts: Facts) -> Facts:
 
 
 def _read_workers(place: StoreUrl) -> tuple[datetime, tuple[Worker, ...]]:
-    from losant_tokens.fleet._workers import WorkerTable  # noqa: PLC0415 -- only the fleet needs it
+    from losant_tokens.fleet._worker_table import WorkerTable  # noqa: PLC0415 -- only the fleet needs it
 
     table = WorkerTable(place.url.reveal())
     try:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from losant_tokens.fleet._lease import Timing
 from losant_tokens.fleet._types import RUN_STATES, Run
-from losant_tokens.fleet._worker import Worker
+from losant_tokens.fleet._worker_record import Worker
 from losant_tokens.policy import Severity
 
 EXPIRES_SOON: Final = timedelta(days=14)

@@ -22,7 +22,7 @@ from losant_tokens.fleet._errors import FleetError
 from losant_tokens.policy import Policy
 
 if TYPE_CHECKING:
-    from losant_tokens.fleet._workers import WorkerTable
+    from losant_tokens.fleet._worker_table import WorkerTable
 
 RETRY_FOR: Final = timedelta(hours=24)
 CONCURRENCY: Final = 4
@@ -144,13 +144,13 @@ class Fleet:
             cleanup.select_accounts(self.accounts)
         from losant_tokens.fleet._engine import Engine, EngineClient  # noqa: PLC0415 -- 1 second
         from losant_tokens.fleet._membership import Membership  # noqa: PLC0415 -- takes a second
-        from losant_tokens.fleet._rescue import Rescue  # noqa: PLC0415 -- takes a second
-        from losant_tokens.fleet._runner import Runner  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._schedules import (  # noqa: PLC0415 -- only workers need it
             Scheduler,
             schedules_of,
         )
+        from losant_tokens.fleet._stalled_runs import Rescue  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._store import Store  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._task_runner import Runner  # noqa: PLC0415 -- takes a second
 
         database = Database(self._place)
         client = EngineClient(database)

@@ -28,9 +28,9 @@ from losant_tokens.fleet._lease import (
     read_clocks,
 )
 from losant_tokens.fleet._watchdog import Watchdog, WorkQueue, give_on
-from losant_tokens.fleet._worker import Boot, Worker
 from losant_tokens.fleet._worker_id import Identity, lock_database
-from losant_tokens.fleet._workers import WorkerTable
+from losant_tokens.fleet._worker_record import Boot, Worker
+from losant_tokens.fleet._worker_table import WorkerTable
 
 _log = logging.getLogger("losant_tokens")
 

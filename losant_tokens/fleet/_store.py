@@ -14,11 +14,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from attrs import frozen
 
-from losant_tokens.fleet import _records as records
+from losant_tokens.fleet import _run_codec as records
 from losant_tokens.fleet._database import SCHEMA, Database
 from losant_tokens.fleet._errors import FleetError, RunNotFound
-from losant_tokens.fleet._records import Record
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._run_codec import Record
+from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import Phase, RunState
 
 _ATTEMPTS: Final = 20  # at a change that others make at the same time

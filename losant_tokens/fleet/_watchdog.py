@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from losant_tokens.fleet._lease import Clock, Heartbeat, Lease, SilenceObserver, Timing
-from losant_tokens.fleet._worker import Worker
-from losant_tokens.fleet._workers import Turn
+from losant_tokens.fleet._worker_record import Worker
+from losant_tokens.fleet._worker_table import Turn
 
 _log = logging.getLogger("losant_tokens")
 

@@ -8,8 +8,8 @@ import attrs
 
 from losant_tokens.fleet._lease import Heartbeat, Lease, Reading, Timing
 from losant_tokens.fleet._watchdog import Watchdog
-from losant_tokens.fleet._worker import Worker, WorkerState
-from losant_tokens.fleet._workers import Turn
+from losant_tokens.fleet._worker_record import Worker, WorkerState
+from losant_tokens.fleet._worker_table import Turn
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

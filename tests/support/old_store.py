@@ -21,7 +21,7 @@ import attrs
 from losant_tokens import AsyncClient, policy
 from losant_tokens.accounts import Account
 from losant_tokens.fleet import Fleet
-from losant_tokens.fleet._runner import Runner
+from losant_tokens.fleet._task_runner import Runner
 from losant_tokens.testing import FakeLosant
 from tests.support.fleets import POLICY, working
 

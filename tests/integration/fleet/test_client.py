@@ -25,9 +25,9 @@ from losant_tokens.fleet import (
 )
 from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._engine import Engine, EngineClient, translated
-from losant_tokens.fleet._records import Record
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store import Task
+from losant_tokens.fleet._transitions import Next
 from losant_tokens.jobs._plan.format import digest_of, header_json
 from tests.support.fleet_runs import NOW, run
 

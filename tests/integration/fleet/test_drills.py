@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 SHORT = {"heartbeat": 0.4, "lease": 2.0, "dead_after": 3.5, "watch": 0.4, "scan": 2.0}
 STORE = "losant_tokens.fleet._store:Store"
-STEPS = "losant_tokens.fleet._steps"
+STEPS = "losant_tokens.fleet._run_plans"
 
 
 @contextmanager

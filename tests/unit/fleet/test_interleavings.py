@@ -12,9 +12,9 @@ import anyio.from_thread
 import attrs
 import pytest
 
-from losant_tokens.fleet._runner import Runner
 from losant_tokens.fleet._store import Store
-from tests.unit.fleet.test_runner import Fleet, _fleet
+from losant_tokens.fleet._task_runner import Runner
+from tests.unit.fleet.test_task_runner import Fleet, _fleet
 
 __all__ = ["_fleet"]
 

@@ -19,12 +19,12 @@ from losant_tokens.fleet import (
     StoreError,
     Work,
 )
-from losant_tokens.fleet import _states as states
+from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._database import Database, StoreUrl
-from losant_tokens.fleet._records import Record
-from losant_tokens.fleet._rescue import Rescue
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._run_codec import Record
+from losant_tokens.fleet._stalled_runs import Rescue
 from losant_tokens.fleet._store import Query, Store, Task, metadata
+from losant_tokens.fleet._transitions import Next
 from tests.support.fleet_runs import NOW, run
 
 HOUR = timedelta(hours=1)
@@ -55,7 +55,8 @@ def add(
 ) -> Record:
     """Add a run, and return its record."""
     return store.add(
-        states.start(run(**{"id": name, "state": "planning", "phase": "plan", **members})), occasion
+        transitions.start(run(**{"id": name, "state": "planning", "phase": "plan", **members})),
+        occasion,
     )
 
 
@@ -157,7 +158,7 @@ def test_several_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_change(store: Store, tasks: list[Task]) -> None:
     """A change is written with its task; a decision that changes nothing is not."""
     before = add(store)
-    changed = store.change("1f3a9c20", lambda one: states.released(one, now=NOW))
+    changed = store.change("1f3a9c20", lambda one: transitions.released(one, now=NOW))
     same = store.change("1f3a9c20", lambda one: Next(record=one, is_changed=False))
     none = store.change("1f3a9c20", lambda _: None)
 
@@ -196,13 +197,13 @@ def test_restore_and_sweep_at_the_same_time(store: Store, first: str) -> None:
         if first == "sweep" and not interrupted:
             interrupted.append("restore")
             store.change("1f3a9c20", sweep)
-        return states.decide(record, Decision(kind="restore", by="ada", at=NOW))
+        return transitions.decide(record, Decision(kind="restore", by="ada", at=NOW))
 
     def sweep(record: Record) -> Next | None:
         if first == "restore" and not interrupted:
             interrupted.append("sweep")
             store.change("1f3a9c20", restore)
-        begun = states.begin(record, "sweep", 1, worker="w1", version="1", owner="me", now=NOW)
+        begun = transitions.begin(record, "sweep", 1, worker="w1", version="1", owner="me", now=NOW)
         return None if begun is None else Next(record=begun)
 
     if first == "sweep":
@@ -220,7 +221,7 @@ def test_run_that_keeps_changing(store: Store, monkeypatch: pytest.MonkeyPatch) 
     add(store)
     monkeypatch.setattr(store, "_write", lambda *_: False)
     with pytest.raises(FleetError, match="Run 1f3a9c20 keeps changing"):
-        store.change("1f3a9c20", lambda one: states.released(one, now=NOW))
+        store.change("1f3a9c20", lambda one: transitions.released(one, now=NOW))
 
 
 def test_task_and_change_are_one_transaction(database: Database) -> None:
@@ -325,7 +326,7 @@ def test_rescue(store: Store, tasks: list[Task]) -> None:
 
 def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks are looked up in groups."""
-    monkeypatch.setattr("losant_tokens.fleet._rescue._PAGE", 2)
+    monkeypatch.setattr("losant_tokens.fleet._stalled_runs._PAGE", 2)
     groups: list[list[str]] = []
 
     def ended(found: Any) -> set[str]:

@@ -9,7 +9,7 @@ import pytest
 from losant_tokens.fleet import StoreError
 from losant_tokens.fleet._lease import Lease, Reading, Timing
 from losant_tokens.fleet._watchdog import Watchdog
-from losant_tokens.fleet._workers import Turn
+from losant_tokens.fleet._worker_table import Turn
 from tests.support.fleet_workers import NOW, MemoryStore, worker
 
 TIMING = Timing(heartbeat=1, lease=5, dead_after=10, watch=2, scan=30)

@@ -7,9 +7,9 @@ import attrs
 import pytest
 
 from losant_tokens.fleet import Decision, DecisionKind, DecisionRefused, RunState, Work
-from losant_tokens.fleet import _states as states
-from losant_tokens.fleet._records import Record
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet import _transitions as transitions
+from losant_tokens.fleet._run_codec import Record
+from losant_tokens.fleet._transitions import Next
 from tests.support.fleet_runs import DIGEST, NOW, PLAN, approved, run
 
 DAY = timedelta(days=1)
@@ -28,12 +28,14 @@ def work(**members: Any) -> dict[str, Work]:
 
 def decide(found: Record, kind: DecisionKind, now: datetime = NOW, **options: Any) -> Next:
     """Return a run after a decision of Ada's."""
-    return states.decide(found, Decision(kind=kind, by="ada", at=now), **options)
+    return transitions.decide(found, Decision(kind=kind, by="ada", at=now), **options)
 
 
 def begin(found: Record, phase: Any = "apply", attempt: int = 3) -> Record | None:
     """Return a run that the worker w2 begins to work on."""
-    return states.begin(found, phase, attempt, worker="w2", version="2", owner="new", now=LATER)
+    return transitions.begin(
+        found, phase, attempt, worker="w2", version="2", owner="new", now=LATER
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,9 +141,9 @@ def test_expired() -> None:
     """A waiting plan expires at its time, and no other run does."""
     waiting = run()
 
-    assert states.as_of(waiting, NOW) == waiting
-    assert states.as_of(waiting, NOW + 8 * DAY).state == "expired"
-    assert states.as_of(run(state="applying"), NOW + 8 * DAY).state == "applying"
+    assert transitions.as_of(waiting, NOW) == waiting
+    assert transitions.as_of(waiting, NOW + 8 * DAY).state == "expired"
+    assert transitions.as_of(run(state="applying"), NOW + 8 * DAY).state == "applying"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_move() -> None:
         found = record(state="planning", phase="plan", work=work())
         done = attrs.evolve(found.run.work["plan"], attempts=attempts)
         found = found.evolve(now=NOW, work={"plan": done})
-        moved = states.move(found, "key")
+        moved = transitions.move(found, "key")
         counted = [one.attempts for one in moved.record.run.work.values()]
 
         assert (moved.record.partition, moved.phase, moved.record.attempt) == ("key", "plan", 4)
@@ -206,13 +208,13 @@ def test_planned(selected: int, state: RunState) -> None:
     """A plan waits for an approval, unless it selects no token."""
     summary = attrs.evolve(PLAN, selected=selected)
     found = record(state="planning", phase="plan", work=work())
-    following = states.planned(found, summary, document={"a": 1}, approve_within=DAY, now=NOW)
+    following = transitions.planned(found, summary, document={"a": 1}, approve_within=DAY, now=NOW)
     planned = following.record.run
 
     assert (planned.state, planned.plan, planned.planned_at) == (state, summary, NOW)
     assert planned.approve_by == (NOW + DAY if selected else None)
     assert following.stores == ("apply", {"a": 1})
-    assert states.awaits_rules(following.record, "plan", 3) == bool(selected)
+    assert transitions.awaits_rules(following.record, "plan", 3) == bool(selected)
 
 
 def test_phases_that_end() -> None:
@@ -220,9 +222,9 @@ def test_phases_that_end() -> None:
     found = record(state="applying", phase="apply", work=work(apply=1))
     swept = record(state="sweeping", phase="sweep", work=work(sweep=1))
     restored = record(state="restoring", phase="restore", work=work(restore=1))
-    quarantined = states.applied(found, {"done": 2}, due_at=NOW + DAY, now=NOW)
-    overdue = states.applied(found, {"done": 2}, due_at=NOW - DAY, now=NOW)
-    done = states.applied(found, {"done": 2}, due_at=None, now=NOW)
+    quarantined = transitions.applied(found, {"done": 2}, due_at=NOW + DAY, now=NOW)
+    overdue = transitions.applied(found, {"done": 2}, due_at=NOW - DAY, now=NOW)
+    done = transitions.applied(found, {"done": 2}, due_at=None, now=NOW)
 
     assert quarantined.record.run.state == "quarantined"
     assert (quarantined.phase, quarantined.delay) == ("sweep", DAY)
@@ -230,16 +232,16 @@ def test_phases_that_end() -> None:
     assert (done.record.run.state, done.phase) == ("done", None)
     assert done.record.run.outcomes("apply") == {"done": 2}
     assert done.record.run.work["apply"].finished_at == NOW
-    assert states.finished(swept, {}, now=NOW).record.run.state == "done"
-    assert states.finished(restored, {}, now=NOW).record.run.state == "restored"
-    assert states.refused(found, "no", now=NOW).record.run.reason == "no"
+    assert transitions.finished(swept, {}, now=NOW).record.run.state == "done"
+    assert transitions.finished(restored, {}, now=NOW).record.run.state == "restored"
+    assert transitions.refused(found, "no", now=NOW).record.run.reason == "no"
 
 
 def test_postponed_sweep() -> None:
     """A sweep that is not due yet is enqueued again for its time."""
     found = record(state="sweeping", phase="sweep", work=work(sweep=1))
-    following = states.postponed(found, NOW + DAY, now=NOW)
-    late = states.postponed(found, NOW - DAY, now=NOW)
+    following = transitions.postponed(found, NOW + DAY, now=NOW)
+    late = transitions.postponed(found, NOW - DAY, now=NOW)
 
     assert (following.record.run.state, following.phase) == ("quarantined", "sweep")
     assert (following.delay, following.record.run.sweep_due_at) == (DAY, NOW + DAY)
@@ -251,7 +253,7 @@ def test_waits_between_attempts() -> None:
     found = record(state="applying", phase="apply", work=work(apply=1))
     now, waits = NOW, []
     while found.run.state == "applying":
-        following = states.troubled(found, "outage", retry_for=4 * DAY / 24, now=now)
+        following = transitions.troubled(found, "outage", retry_for=4 * DAY / 24, now=now)
         waits.append(following.delay.total_seconds())
         found, now = following.record, now + following.delay
         assert found.run.reason == "outage"
@@ -264,7 +266,7 @@ def test_progress_ends_a_failure() -> None:
     """After progress, the time for retries begins again, and the outcomes are recorded."""
     found = record(state="applying", phase="apply", work=work(apply=1), reason="outage")
     found = attrs.evolve(found, failing_since=NOW - DAY)
-    changed = states.progressed(found, {"done": 100}, now=NOW)
+    changed = transitions.progressed(found, {"done": 100}, now=NOW)
 
     assert (changed.failing_since, changed.run.reason) == (None, "")
     assert changed.run.outcomes("apply") == {"done": 100}
@@ -272,8 +274,8 @@ def test_progress_ends_a_failure() -> None:
 
 def test_released_and_rescued() -> None:
     """A run that a worker gives back, and one whose task is gone, get another task."""
-    released = states.released(record(state="sweeping", phase="sweep"), now=NOW)
-    rescued = states.rescued(record(state="quarantined", phase="apply"), now=NOW)
+    released = transitions.released(record(state="sweeping", phase="sweep"), now=NOW)
+    rescued = transitions.rescued(record(state="quarantined", phase="apply"), now=NOW)
 
     assert (released.phase, released.record.attempt, released.record.owner) == ("sweep", 4, "")
     assert (rescued.phase, rescued.record.attempt) == ("sweep", 4)

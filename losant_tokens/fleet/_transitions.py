@@ -13,7 +13,7 @@ import attrs
 from attrs import frozen
 
 from losant_tokens.fleet._errors import DecisionRefused
-from losant_tokens.fleet._records import Record
+from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._types import (
     Decision,
     DecisionKind,

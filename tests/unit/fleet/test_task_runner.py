@@ -17,14 +17,14 @@ from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens.accounts import Account
 from losant_tokens.errors import TransportError, ValidationError
 from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreError
-from losant_tokens.fleet import _runner as runners
-from losant_tokens.fleet import _states as states
-from losant_tokens.fleet import _steps as steps
+from losant_tokens.fleet import _run_plans as plans
+from losant_tokens.fleet import _task_runner as runners
+from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._approval import Verdict
 from losant_tokens.fleet._database import Database, StoreUrl
-from losant_tokens.fleet._runner import Runner
-from losant_tokens.fleet._states import Next
 from losant_tokens.fleet._store import Store, Task
+from losant_tokens.fleet._task_runner import Runner
+from losant_tokens.fleet._transitions import Next
 from losant_tokens.testing import FakeLosant
 from tests.support.fleet_runs import run
 from tests.support.fleets import POLICY
@@ -47,7 +47,7 @@ class Fleet:
         members = {"id": "run", "state": "planning", "phase": "plan", **members}
         empty = {"plan_digest": "", "planned_at": None, "approve_by": None}
         started = run(**{**empty, "requested_at": now, "changed_at": now, **members})
-        self.store.add(states.start(started), None)
+        self.store.add(transitions.start(started), None)
         return started.id
 
     async def drain(self, *, limit: int = 10) -> Run:
@@ -70,7 +70,7 @@ class Fleet:
     def decide(self, kind: DecisionKind) -> None:
         """Decide about the run."""
         decision = Decision(kind=kind, by="ada", at=datetime.now(UTC))
-        self.store.change("run", lambda record: states.decide(record, decision))
+        self.store.change("run", lambda record: transitions.decide(record, decision))
 
     async def approved(self) -> None:
         """Plan a run, approve it, and leave its task in the queue."""
@@ -234,7 +234,7 @@ async def test_unexpected_error(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("hunter2")
 
-    monkeypatch.setattr(steps, "summary_of", fail)
+    monkeypatch.setattr(plans, "summary_of", fail)
     fleet.start()
     failed = await fleet.drain()
 
@@ -257,7 +257,7 @@ async def test_task_that_ends_all_workers(fleet: Fleet, monkeypatch: pytest.Monk
         now = runner.now()
         counted = {"done": 2}
         await runner._change(
-            job, lambda record: Next(record=states.progressed(record, counted, now=now))
+            job, lambda record: Next(record=transitions.progressed(record, counted, now=now))
         )
         raise runners._AbandonedError
 
@@ -489,7 +489,7 @@ async def test_plan_that_nobody_applied_after_a_failure(fleet: Fleet) -> None:
     await fleet.one()
     failed = fleet.run
     decision = Decision(kind="retry", by="ada", at=fleet.runner.now())
-    fleet.store.change("run", lambda record: states.decide(record, decision))
+    fleet.store.change("run", lambda record: transitions.decide(record, decision))
     await fleet.one()
 
     assert (failed.state, "so it is too old" in failed.reason) == ("failed", True)
@@ -590,7 +590,7 @@ async def test_continued_phase(fleet: Fleet, phase: str) -> None:
     fleet.runner._is_stopping, fleet.runner.may_change = False, lambda: True
     ended = await fleet.drain()
 
-    assert (stopped.state, stopped.phase) == (states.STATE_OF_PHASE[stopped.phase], phase)
+    assert (stopped.state, stopped.phase) == (transitions.STATE_OF_PHASE[stopped.phase], phase)
     assert ended.outcomes(stopped.phase) == {"done": 4}
     assert ended.work[stopped.phase].attempts == 2
 
@@ -630,7 +630,7 @@ def test_warnings_of_a_plan() -> None:
         cannot_apply=("its scopes allow no delete",),
         seen=jobs.Evidence(span=timedelta(1), sources=(), until=OLD, gaps=("The log is short.",)),
     )
-    summary = steps.summary_of(jobs.PlanDocument(header, (), "sha256:ab", {}))
+    summary = plans.summary_of(jobs.PlanDocument(header, (), "sha256:ab", {}))
 
     assert (summary.selected, summary.listed, summary.protected) == (2, 3, 1)
     assert summary.warnings == (
@@ -928,11 +928,11 @@ async def test_time_of_the_server(fleet: Fleet) -> None:
     async with AsyncClient(fleet.fake.admin_token, transport=transport, retry=once) as client:
         fleet.fake.fail("drop", times=1)
         with pytest.raises(TransportError):
-            await steps.learn_time(client, header)
+            await plans.learn_time(client, header)
         fleet.fake.fail("status", status=403, times=1)
-        await steps.learn_time(client, header)
+        await plans.learn_time(client, header)
         requests = len(fleet.fake.requests)
-        await steps.learn_time(client, header)
+        await plans.learn_time(client, header)
 
         assert client.server_time() is not None
         assert len(fleet.fake.requests) == requests
@@ -944,9 +944,9 @@ async def test_discovered_owners(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) 
     fleet.fake.add_owner(f"application:{application}", "app")
     account = Account(name="prod", token=None, discover=("applications",))  # type: ignore[arg-type]
     async with AsyncClient(fleet.fake.admin_token, transport=fleet.fake.transport()) as client:
-        found = await steps.owners_of(client, account)
+        found = await plans.owners_of(client, account)
         fleet.fake.fail("status", status=401, times=None)
         with pytest.raises(FleetError, match="of the account prod cannot be listed: applications:"):
-            await steps.owners_of(client, account)
+            await plans.owners_of(client, account)
 
     assert found == (Owner.user(), Owner.application(application))

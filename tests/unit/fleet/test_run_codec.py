@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from losant_tokens.fleet import FleetError, Work
-from losant_tokens.fleet import _records as records
-from losant_tokens.fleet._records import Record
+from losant_tokens.fleet import _run_codec as records
+from losant_tokens.fleet._run_codec import Record
 from tests.support.fleet_runs import NOW, approved, run
 
 DONE = Work(worker="w1", version="1", started_at=NOW, finished_at=NOW, outcomes={"done": 2})

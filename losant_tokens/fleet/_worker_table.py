@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from losant_tokens.fleet._errors import StoreError
 from losant_tokens.fleet._lease import Heartbeat
-from losant_tokens.fleet._worker import Boot, Worker
+from losant_tokens.fleet._worker_record import Boot, Worker
 
 SCHEMA_VERSION = 1
 """The version of the tables. A store with a newer one belongs to a newer release."""

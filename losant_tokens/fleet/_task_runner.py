@@ -30,13 +30,13 @@ from losant_tokens import AsyncClient, jobs
 from losant_tokens._version import __version__
 from losant_tokens.accounts import Account
 from losant_tokens.errors import LosantError, ValidationError
-from losant_tokens.fleet import _states as states
-from losant_tokens.fleet import _steps as steps
+from losant_tokens.fleet import _run_plans as plans
+from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._approval import decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, StoreError
-from losant_tokens.fleet._records import Record
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store import ChunkState, Store
+from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import Decision, Phase, Run
 from losant_tokens.policy import Cleanup, Policy
 
@@ -177,7 +177,7 @@ class Runner:
 
     async def _run(self, job: _Job) -> None:
         begin = partial(
-            states.begin,
+            transitions.begin,
             phase=job.phase,
             attempt=job.attempt,
             worker=self.worker,
@@ -188,12 +188,12 @@ class Runner:
 
         def decide(record: Record) -> Next | None:
             begun = begin(record)
-            return None if begun is None else states.begun(begun, now=self.now())
+            return None if begun is None else transitions.begun(begun, now=self.now())
 
         record = await self._stored(self.store.change, job.run_id, decide)
         if record is None:
             record = (await self._stored(self.store.find, job.run_id)).record
-            if states.awaits_rules(record, job.phase, job.attempt):
+            if transitions.awaits_rules(record, job.phase, job.attempt):
                 await self._ask_rules(job, record)
             return
         if record.run.state == "failed":
@@ -211,17 +211,17 @@ class Runner:
         try:
             await self._work(job, record)
         except _StoppedError:
-            return lambda record: states.released(record, now=now())
+            return lambda record: transitions.released(record, now=now())
         except jobs.GuardRefused as error:
             reason = str(error)
-            change = states.refused if job.phase == "plan" else states.failed
+            change = transitions.refused if job.phase == "plan" else transitions.failed
             return lambda record: change(record, reason, now=now())
         except (jobs.PlanRefused, ValidationError) as error:
             reason = str(error)
-            return lambda record: states.failed(record, reason, now=now())
+            return lambda record: transitions.failed(record, reason, now=now())
         except LosantError as error:
             reason = str(error)
-            return lambda record: states.troubled(
+            return lambda record: transitions.troubled(
                 record, reason, retry_for=self.retry_for, now=now()
             )
         except Exception as error:
@@ -229,7 +229,7 @@ class Runner:
                 raise
             logger.exception("Run %s: unexpected error in the phase %s", job.run_id, job.phase)
             problem = f"Unexpected error: {type(error).__name__}. See the log of {self.worker}."
-            return lambda record: states.failed(record, problem, now=now())
+            return lambda record: transitions.failed(record, problem, now=now())
         return None
 
     async def _work(self, job: _Job, record: Record) -> None:
@@ -237,15 +237,15 @@ class Runner:
         # A restore undoes changes, so it needs no clean-up: the policy file may have another name.
         cleanup = None if job.phase == "restore" else self.policy.cleanup(record.run.cleanup)
         async with self._client(job, account) as client:
-            partition = steps.partition_of(account, client)
+            partition = plans.partition_of(account, client)
             if record.partition != partition:
-                await self._change(job, lambda record: states.move(record, partition))
+                await self._change(job, lambda record: transitions.move(record, partition))
                 return
             _log_state(record.run)
             if cleanup is None:
                 await self._restore(job, client)
                 return
-            steps.check_account(account, cleanup)
+            plans.check_account(account, cleanup)
             if job.phase == "plan":
                 await self._plan(job, client, account, cleanup)
             elif job.phase == "apply":
@@ -276,12 +276,12 @@ class Runner:
     async def _plan(
         self, job: _Job, client: AsyncClient, account: Account, cleanup: Cleanup
     ) -> None:
-        document = await job.unless_stopped(steps.make_plan(client, account, cleanup))
-        summary = steps.summary_of(document)
+        document = await job.unless_stopped(plans.make_plan(client, account, cleanup))
+        summary = plans.summary_of(document)
         stored = await anyio.to_thread.run_sync(document.to_json)
 
         def change(record: Record) -> Next:
-            return states.planned(
+            return transitions.planned(
                 record,
                 summary,
                 document=stored,
@@ -307,7 +307,7 @@ class Runner:
             logger.info(text, run.id, run.cleanup, run.account, verdict.reason, extra=_facts(run))
             if not cleanup.approval.is_manual:
                 leave = partial(
-                    states.left_to_people,
+                    transitions.left_to_people,
                     digest=run.plan.digest,
                     reason=verdict.reason,
                     now=self.now(),
@@ -319,7 +319,7 @@ class Runner:
             decided = await self._stored(
                 self.store.change,
                 job.run_id,
-                lambda record: states.decide(record, decision, digest=run.plan.digest),
+                lambda record: transitions.decide(record, decision, digest=run.plan.digest),
             )
         except DecisionRefused as error:
             logger.info("Run %s: a person was faster than the rules: %s", run.id, error)
@@ -333,17 +333,17 @@ class Runner:
         _check_age(run, self.now(), self.retry_for)
         document = await self._document(job.run_id, "apply")
         _check_approval(document, run)
-        steps.check_size(document, cleanup)
+        plans.check_size(document, cleanup)
         results = await self._apply_chunks(job, client, document, "apply")
         due_in: timedelta | None = None
         if document.header.action == "deactivate":
             quarantine = jobs.Quarantine.of_results(document, results)
-            due_in = steps.sweep_due_in(quarantine, client.server_time() or self.now())
+            due_in = plans.sweep_due_in(quarantine, client.server_time() or self.now())
 
         def change(record: Record) -> Next:
             now = self.now()
             due_at = None if due_in is None else now + due_in
-            return states.applied(record, _counts(results), due_at=due_at, now=now)
+            return transitions.applied(record, _counts(results), due_at=due_at, now=now)
 
         await self._change(job, change)
 
@@ -352,7 +352,7 @@ class Runner:
     ) -> None:
         if await self._stored(self.store.get_plan, job.run_id, "sweep") is None:
             quarantine = await self._quarantine(job.run_id)
-            plan = await job.unless_stopped(steps.plan_sweep(client, account, cleanup, quarantine))
+            plan = await job.unless_stopped(plans.plan_sweep(client, account, cleanup, quarantine))
             due_in = plan.due_in
             if plan.document is None:
                 assert due_in is not None  # noqa: S101 -- one of both is set
@@ -360,7 +360,7 @@ class Runner:
 
                 def postpone(record: Record) -> Next:
                     now = self.now()
-                    return states.postponed(record, now + wait, now=now)
+                    return transitions.postponed(record, now + wait, now=now)
 
                 await self._change(job, postpone)
                 return
@@ -371,7 +371,7 @@ class Runner:
         if await self._stored(self.store.get_plan, job.run_id, "restore") is None:
             await self._resolve_doubts(job, client)
             quarantine = await self._quarantine(job.run_id)
-            document = await job.unless_stopped(steps.plan_restore(client, quarantine))
+            document = await job.unless_stopped(plans.plan_restore(client, quarantine))
             await self._store_plan(job, "restore", document)
         await self._finish(job, client, "restore")
 
@@ -381,14 +381,16 @@ class Runner:
         _check_digest(document, record.digests.get(phase, ""))
         results = await self._apply_chunks(job, client, document, phase)
         await self._change(
-            job, lambda record: states.finished(record, _counts(results), now=self.now())
+            job, lambda record: transitions.finished(record, _counts(results), now=self.now())
         )
 
     async def _store_plan(self, job: _Job, phase: Phase, document: jobs.PlanDocument) -> None:
         stored = await anyio.to_thread.run_sync(document.to_json)
         await self._change(
             job,
-            lambda record: states.stored(record, phase, stored, document.digest, now=self.now()),
+            lambda record: transitions.stored(
+                record, phase, stored, document.digest, now=self.now()
+            ),
         )
 
     async def _resolve_doubts(self, job: _Job, client: AsyncClient) -> None:
@@ -439,7 +441,7 @@ class Runner:
         counts: dict[str, int] = {}
         seen: jobs.LastSeen | None = None
         if document.entries:
-            await job.unless_stopped(steps.learn_time(client, document.header))
+            await job.unless_stopped(plans.learn_time(client, document.header))
         for number, chunk in enumerate(document.chunks(CHUNK)):
             state = await self._stored(
                 self.store.begin_chunk,
@@ -464,7 +466,7 @@ class Runner:
             await self._change(
                 job,
                 lambda record, counts=counts: Next(  # type: ignore[misc]  # a default argument
-                    record=states.progressed(record, counts, now=self.now())
+                    record=transitions.progressed(record, counts, now=self.now())
                 ),
             )
             if job.stop.is_set():

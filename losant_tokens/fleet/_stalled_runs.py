@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from losant_tokens.fleet import _states as states
-from losant_tokens.fleet._records import Record, task_id
-from losant_tokens.fleet._states import Next
+from losant_tokens.fleet import _transitions as transitions
+from losant_tokens.fleet._run_codec import Record, task_id
 from losant_tokens.fleet._store import Query, Store
+from losant_tokens.fleet._transitions import Next
 
 _INTERVAL: Final = timedelta(minutes=1)
 _FORGET_INTERVAL: Final = timedelta(hours=1)
@@ -71,11 +71,11 @@ class Rescue:
             StoreError: The store cannot be reached.
         """
         now = self._now()
-        query = Query(states=states.WORKING, due_before=now - _OVERDUE)
+        query = Query(states=transitions.WORKING, due_before=now - _OVERDUE)
         count = 0
         page: dict[str, Record] = {}
         for record in self._store.each(query, now=now):
-            page[task_id(record.run.id, states.next_phase(record), record.attempt)] = record
+            page[task_id(record.run.id, transitions.next_phase(record), record.attempt)] = record
             if len(page) == _PAGE:
                 count += self._continue(page)
                 page = {}
@@ -94,6 +94,6 @@ class Rescue:
             # Otherwise, a worker has changed it meanwhile, so its task did not end too early.
             if record != found:
                 return None
-            return states.rescued(record, now=self._now())
+            return transitions.rescued(record, now=self._now())
 
         return change
