@@ -193,6 +193,8 @@ class FleetClient:
         """Return the runs, the newest first.
 
         The store selects them and returns them in pages, so thousands of runs need little memory.
+        A run that cannot be read, for example because a newer release wrote it, is left out with a
+        warning to the logger `losant_tokens.fleet`. `run` raises the error for it.
 
         Args:
             state: Only runs with this state, or one of these states.

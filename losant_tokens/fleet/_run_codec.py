@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from losant_tokens import Owner
 from losant_tokens.fleet._errors import FleetError
-from losant_tokens.fleet._types import Decision, Phase, PlanSummary, Run, Work
+from losant_tokens.fleet._types import RUN_STATES, Decision, Phase, PlanSummary, Run, Work
 
 VERSION: Final = 1
 
@@ -107,12 +107,16 @@ def from_json(text: str) -> Record:
                 f"this release can read versions up to {VERSION}. Use the newer release."
             )
         return _record(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         problem = type(error).__name__
-    raise FleetError(f"A run in the store cannot be read ({problem}), so it was altered.")
+    raise FleetError(
+        f"A run in the store cannot be read ({problem}), so it was altered. Start a new run."
+    )
 
 
 def _record(data: Mapping[str, Any]) -> Record:
+    if data["state"] not in RUN_STATES or type(data["attempt"]) is not int:
+        raise ValueError(data["id"])
     plan = data["plan"]
     grace = plan["grace"]
     run = Run(

@@ -7,6 +7,7 @@ of a chunk are stored once each, whatever the number of attempts, and never pass
 
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +25,8 @@ from losant_tokens.fleet._types import Phase, RunState
 _ATTEMPTS: Final = 20  # at a change that others make at the same time
 _MAX_SHOWN: Final = 5  # ids in a message
 _PAGE: Final = 200
+
+logger = logging.getLogger("losant_tokens.fleet")
 
 metadata = sa.MetaData()
 RUNS: Final = "fleet_runs"
@@ -149,6 +152,7 @@ class Store:
     def __init__(self, database: Database, enqueue: Enqueue) -> None:
         self._database = database
         self._enqueue = enqueue
+        self._unreadable: set[str] = set()
 
     def create_tables(self) -> None:
         """Create the tables that are missing.
@@ -243,6 +247,8 @@ class Store:
     ) -> tuple[list[Record], tuple[float, str] | None]:
         """Return the next runs, the newest first, and the position after them.
 
+        A run that cannot be read is left out, so that it does not hide the others.
+
         Args:
             query: The runs to return.
             after: The position after the page before; `None` for the first page.
@@ -269,7 +275,18 @@ class Store:
         with self._database.begin() as connection:
             rows = connection.execute(statement).all()
         position = (rows[-1].requested_at, rows[-1].id) if len(rows) == size else None
-        return [records.from_json(row.record) for row in rows], position
+        found = (self._readable(row.id, row.record) for row in rows)
+        return [record for record in found if record is not None], position
+
+    def _readable(self, run_id: str, text: str) -> Record | None:
+        """Return a record; `None` if it cannot be read, with one warning for each run."""
+        try:
+            return records.from_json(text)
+        except FleetError as error:
+            if run_id not in self._unreadable:
+                self._unreadable.add(run_id)
+                logger.warning("Run %r is left out: %s", run_id, error)
+            return None
 
     def change(self, run_id: str, decide: Callable[[Record], Next | None]) -> Record | None:
         """Change a run, and enqueue the task that follows.

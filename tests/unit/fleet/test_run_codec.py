@@ -39,6 +39,7 @@ VERSION_1 = """{"version":1,"id":"1f3a9c20","state":"waiting","account":"prod","
 "startedAt":"2026-03-01T09:00:01+00:00","finishedAt":"2026-03-01T10:00:00+00:00","attempts":1,
 "outcomes":{}}},"sweepDueAt":null,"phase":"plan","reason":"","retryAt":null,"partition":"k",
 "attempt":2,"owner":"o","failingSince":null,"digests":{"sweep":"sha256:cd"}}"""
+PLAN = json.loads(VERSION_1)["plan"]
 
 
 @pytest.mark.parametrize("record", [RECORD, Record(run=run(plan_grace=None, approve_by=None))])
@@ -71,7 +72,10 @@ def test_unknown_members() -> None:
         ({"version": 2}, "written by a newer release: its version is 2, .* up to 1"),
         ({"requestedAt": "2026-03-01T09:00:00"}, "cannot be read \\(ValueError\\)"),
         ({"requestedAt": None}, "cannot be read \\(TypeError\\)"),
+        ({"state": "paused"}, "cannot be read \\(ValueError\\)"),
+        ({"attempt": "2"}, "cannot be read \\(ValueError\\)"),
         ({"work": []}, "cannot be read \\(AttributeError\\)"),
+        ({"plan": PLAN | {"grace": 1e300}}, "cannot be read \\(OverflowError\\)"),
         ({"plan": {}}, "cannot be read \\(KeyError\\)"),
     ],
 )

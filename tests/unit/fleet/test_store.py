@@ -146,6 +146,29 @@ def test_pages_and_filters(store: Store) -> None:
     assert ids(store, states=("quarantined",), due_before=NOW) == ["d"]
 
 
+def test_unreadable_run(store: Store, database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that cannot be read does not hide the others, and is logged once."""
+    for name in ("a", "b", "c"):
+        add(store, name)
+    newer = sa.text("update fleet_runs set record = '{\"version\": 99}' where id = 'b'")
+    with database.begin() as connection:
+        connection.execute(newer)
+    groups: list[list[str]] = []
+
+    def ended(found: Any) -> set[str]:
+        groups.append(sorted(found))
+        return set()
+
+    assert ids(store) == ids(store) == ["c", "a"]
+    assert Rescue(store, ended, lambda _: None, lambda: NOW).look() == 0
+    assert groups == [["a-plan-1", "c-plan-1"]]
+    assert [record.getMessage().partition(": its")[0] for record in caplog.records] == [
+        "Run 'b' is left out: A run in the store was written by a newer release"
+    ]
+    with pytest.raises(FleetError, match="written by a newer release"):
+        store.find("b")
+
+
 def test_several_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """`each` continues after a full page."""
     page = store.page
