@@ -54,7 +54,7 @@ TOKENS = {
     "user": "575ec7417ae143cd83dc4a95",
     "application:575ec8687ae143cd83dc4a97": "57615eebc035bd0100cb964b",
 }
-TIMEOUT = 60  # seconds for a shell block
+TIMEOUT = 240  # seconds for a shell block
 
 FILE = re.compile(r"\A# (?P<name>[\w/]+\.py)\n")
 PRELUDE = """\

@@ -315,7 +315,7 @@ def test_outage_during_planning(
 
     code, _, err = command("plan", "--inactive", "--out", "p.jsonl", *options)
 
-    line = r"^.*: 503 .*; trying again for [0-9]+ seconds$"
+    line = r"^.*: 503 .*; trying again for [0-9]+ s$"
     assert (code, len(re.findall(line, err, re.MULTILINE))) == (0, 2)
     if "log" in options:
         assert len(re.findall(line, Path("log").read_text(), re.MULTILINE)) == 2

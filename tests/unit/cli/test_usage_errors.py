@@ -48,7 +48,7 @@ def positionals(name: str) -> list[str]:
     return [
         (one.get_choices(force=True) or [__file__])[0]
         for one in arguments_of(name)
-        if not one.name.startswith("--") and not one.name.endswith("...")
+        if not one.name.startswith("--") and (one.required or not one.name.endswith("..."))
     ]
 
 
