@@ -24,6 +24,7 @@ from losant_tokens.fleet._doctor_checks import (
     unreachable,
 )
 from losant_tokens.fleet._errors import StoreError
+from losant_tokens.fleet._schedules import Schedule, schedules_of
 from losant_tokens.fleet._worker_record import Worker
 from losant_tokens.policy import Cleanup
 
@@ -42,6 +43,7 @@ async def diagnose(
     """
     unresolved: dict[str, str] = {}
     names: set[str] = set()
+    cleanups = tuple(cleanups)
     for cleanup in cleanups:
         try:
             names.update(cleanup.select_accounts(accounts))
@@ -55,22 +57,28 @@ async def diagnose(
         unresolved=unresolved,
     )
     try:
-        facts = await _ask_store(place, facts)
+        facts = await _ask_store(place, facts, schedules_of(cleanups, accounts))
     except StoreError as error:
         problems = (unreachable(str(error)), *find_account_problems(facts))
         return Diagnosis(at=now, problems=problems, workers=())
     return Diagnosis(at=now, problems=find_problems(facts), workers=facts.workers)
 
 
-async def _ask_store(place: StoreUrl, facts: Facts) -> Facts:
+async def _ask_store(place: StoreUrl, facts: Facts, schedules: Iterable[Schedule]) -> Facts:
     async with client_of(place) as client:
         runs = [run async for run in client.runs(state=WATCHED_STATES)]
         pending = await client.pending()
         started = time.monotonic()
         machine_time = datetime.now(UTC)
-        store_time, workers = await to_thread.run_sync(_read_workers, place)
+        store_time, workers, last_ticks = await to_thread.run_sync(_read_workers, place)
         # The clocks were read at some time during the call.
         took = timedelta(seconds=time.monotonic() - started)
+    # A schedule that no worker has seen yet counts from when the first worker sees it.
+    next_ticks = (
+        schedule.cron.next_after(last_ticks[schedule.name])
+        for schedule in schedules
+        if schedule.name in last_ticks
+    )
     return attrs.evolve(
         facts,
         machine_time=machine_time + took / 2,
@@ -79,16 +87,19 @@ async def _ask_store(place: StoreUrl, facts: Facts) -> Facts:
         workers=workers,
         pending=pending,
         runs=tuple(runs),
+        ticks=tuple(tick for tick in next_ticks if tick <= store_time),
     )
 
 
-def _read_workers(place: StoreUrl) -> tuple[datetime, tuple[Worker, ...]]:
+def _read_workers(
+    place: StoreUrl,
+) -> tuple[datetime, tuple[Worker, ...], Mapping[str, datetime]]:
     from losant_tokens.fleet._worker_table import WorkerTable  # noqa: PLC0415 -- only the fleet needs it
 
     table = WorkerTable(place.url.reveal())
     try:
         table.create()
-        return table.workers()
+        return *table.workers(), table.last_ticks()
     finally:
         table.close()
 

@@ -18,6 +18,8 @@ RECENT: Final = timedelta(days=7)
 """How long ago a run may have failed, or a worker may have been fenced, to be a problem."""
 
 _STUCK_AFTER: Final = timedelta(hours=1)
+_NO_WORKER_FOR: Final = timedelta(minutes=15)
+"""How long due work may wait while no worker is alive. Workers that cron starts end between."""
 _APPROVE_SOON: Final = timedelta(hours=24)
 _CLOCK_DIFFERS: Final = timedelta(seconds=5)
 _CLOCK_IS_WRONG: Final = timedelta(minutes=1)
@@ -83,6 +85,7 @@ class Facts:
         workers: The workers.
         pending: The number of tasks in progress, by the ids of their workers.
         runs: The runs that are not at their end, and those that failed lately.
+        ticks: When the schedules whose runs were not started yet were due.
         accounts: The accounts that clean-ups apply to.
         unresolved: The clean-ups whose accounts cannot be found, with the reason.
         timing: The time spans of leases.
@@ -94,6 +97,7 @@ class Facts:
     workers: tuple[Worker, ...] = ()
     pending: Mapping[str, int] = field(factory=dict)
     runs: tuple[Run, ...] = ()
+    ticks: tuple[datetime, ...] = ()
     accounts: tuple[AccountFacts, ...] = ()
     unresolved: Mapping[str, str] = field(factory=dict)
     timing: Timing = field(factory=Timing)
@@ -146,14 +150,31 @@ def unreachable(problem: str) -> Problem:
 
 
 def _no_worker(facts: Facts) -> Iterator[Problem]:
-    if not facts.live:
-        yield Problem(
-            severity=Severity.HIGH,
-            check="no-worker",
-            subject="",
-            message="No worker is alive, so nothing is planned or changed.",
-            remedy="Start a worker.",
-        )
+    if facts.live:
+        return
+    due = [*facts.ticks, *filter(None, map(_due_since, facts.runs))]
+    waited = max((facts.store_time - since for since in due), default=timedelta(0))
+    is_late = waited > _NO_WORKER_FOR
+    yield Problem(
+        severity=Severity.HIGH if is_late else Severity.INFO,
+        check="no-worker",
+        subject="",
+        message=(
+            f"No worker is alive, and work has been due for {_span(waited)}."
+            if is_late
+            else "No worker is alive, but no work is late."
+        ),
+        remedy=(
+            "Start a worker." if is_late else "Start a worker, unless cron starts one regularly."
+        ),
+    )
+
+
+def _due_since(run: Run) -> datetime | None:
+    """Return when the work on a run was or will be due; `None` if it needs no worker."""
+    if run.state == "quarantined":
+        return run.sweep_due_at
+    return (run.retry_at or run.changed_at) if _RUN_CHECKS.get(run.state) is _working else None
 
 
 def _late_heartbeats(facts: Facts) -> Iterator[Problem]:

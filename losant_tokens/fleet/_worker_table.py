@@ -354,6 +354,17 @@ class WorkerTable:
                 found = connection.execute(query).scalar_one()
         return _time(found)
 
+    @_translated
+    def last_ticks(self) -> dict[str, datetime]:
+        """Return the last ticks of the schedules that workers have seen, by their names.
+
+        Raises:
+            StoreError: The database cannot be reached.
+        """
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(_TICKS.c.schedule, _TICKS.c.last_at)).all()
+        return {schedule: _time(last_at) for schedule, last_at in found}
+
     def _insert_tick(self, schedule: str, at: datetime) -> sa.Executable:
         from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from losant_tokens.fleet._worker_table import WorkerTable
+from losant_tokens.policy import Severity
 from tests.support.fleet_accounts import fleet_accounts
 from tests.support.fleets import make_fleet, working
 
@@ -19,10 +20,16 @@ NAME = "acme old-ci 0 0 1 * * UTC"
 
 
 async def test_missed_tick_is_started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the ticks that no worker saw, the last one is started, and once over all workers."""
+    """Of the ticks that no worker saw, the last one is started, and once over all workers.
+
+    Until then, the fleet is not healthy.
+    """
     with fleet_accounts("acme", stale=2) as found:
         app = make_fleet(found, tmp_path, monkeypatch, schedule="monthly")
         assert app.path is not None
+        _set_last_tick(app.path, datetime.now(UTC) - timedelta(days=400))
+        (problem,) = (await app.diagnose()).problems
+        assert (problem.severity, problem.check) == (Severity.HIGH, "no-worker")
         for _ in range(2):
             # The second worker finds a tick that the first one started and did not record.
             _set_last_tick(app.path, datetime.now(UTC) - timedelta(days=400))

@@ -74,9 +74,33 @@ def test_healthy_fleet() -> None:
         (
             {"workers": (), "pending": {"a": 1}},
             [
-                "high no-worker : No worker is alive, so nothing is planned or changed.",
                 "high orphans a: 1 task is in progress on a, which is not alive.",
+                "info no-worker : No worker is alive, but no work is late.",
             ],
+        ),
+        (
+            {
+                "workers": (worker(state="released"),),
+                "runs": (
+                    run("planning", changed_at=ago(minutes=14)),
+                    run("waiting", changed_at=ago(days=1)),
+                    run("quarantined", changed_at=ago(days=1), sweep_due_at=ago(minutes=-5)),
+                    run("quarantined", changed_at=ago(days=1)),
+                ),
+            },
+            ["info no-worker : No worker is alive, but no work is late."],
+        ),
+        (
+            {"workers": (), "runs": (run("approved", changed_at=ago(minutes=16)),)},
+            ["high no-worker : No worker is alive, and work has been due for 16 min."],
+        ),
+        (
+            {"workers": (), "runs": (run("quarantined", sweep_due_at=ago(minutes=16)),)},
+            ["high no-worker : No worker is alive, and work has been due for 16 min."],
+        ),
+        (
+            {"workers": (), "ticks": (ago(minutes=1), ago(hours=3))},
+            ["high no-worker : No worker is alive, and work has been due for 3 h."],
         ),
         (
             {"pending": {"b": 2, "": 1}},
