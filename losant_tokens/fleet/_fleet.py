@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVarTuple
@@ -22,6 +22,8 @@ from losant_tokens.fleet._errors import FleetError
 from losant_tokens.policy import Policy
 
 if TYPE_CHECKING:
+    from losant_tokens.fleet._schedules import Schedule
+    from losant_tokens.fleet._store import Store
     from losant_tokens.fleet._worker_table import WorkerTable
 
 RETRY_FOR: Final = timedelta(hours=24)
@@ -163,13 +165,7 @@ class Fleet:
             await to_thread.run_sync(store.create_tables)
             scheduler = Scheduler(
                 schedules_of(self.policies.cleanups, self.accounts),
-                lambda schedule, tick: start_run(
-                    store,
-                    schedule.account,
-                    schedule.cleanup,
-                    by=SCHEDULE,
-                    key=f"schedule {tick.isoformat()}",
-                ),
+                partial(_start_scheduled, store),
             )
             rescue = Rescue(store, client.ended, client.forget)
 
@@ -212,6 +208,15 @@ class Fleet:
             if on_ready is not None:
                 on_ready(member.worker_id)
             await member.lost()
+
+
+def _start_scheduled(store: "Store", schedule: "Schedule", tick: datetime) -> str | None:
+    """Start a run, unless an earlier one is not finished. Return the id of that one, or `None`."""
+    account, cleanup = schedule.account, schedule.cleanup
+    unfinished = store.unfinished(account, cleanup, now=datetime.now(UTC))
+    if unfinished is None:
+        start_run(store, account, cleanup, by=SCHEDULE, key=f"schedule {tick.isoformat()}")
+    return unfinished
 
 
 async def _in_thread(function: Callable[[*Ts], object], *args: *Ts) -> None:

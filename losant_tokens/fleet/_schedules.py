@@ -7,6 +7,9 @@ So the store keeps the last tick of each schedule. A worker starts the latest ti
 an occasion that contains its time, and then records it. If two workers do that, or one dies in
 between, the second start finds the run of the first. A schedule that is new, or has a new time,
 counts from when the first worker sees it. So it starts nothing for the time before.
+
+A tick is skipped while an earlier run of the clean-up and the account is not finished: its plan has
+the same tokens, and a person would have to decide about each of them at each tick.
 """
 
 import logging
@@ -79,11 +82,12 @@ class Scheduler:
 
     Attributes:
         schedules: The schedules.
-        start: Starts a run. It must start the same occasion once, also if it is called twice.
+        start: Starts a run, and returns `None`. It must start the same occasion once, also if it is
+            called twice. If an earlier run is not finished, it starts none, and returns its id.
     """
 
     schedules: tuple[Schedule, ...]
-    start: Callable[[Schedule, datetime], object]
+    start: Callable[[Schedule, datetime], str | None]
     _due: dict[str, datetime] = field(factory=dict, init=False)
 
     def run(self, ticks: Ticks, now: datetime) -> None:
@@ -102,12 +106,16 @@ class Scheduler:
                 last = ticks.last_tick(schedule.name, now)
                 tick = schedule.cron.latest(last, now)
                 if tick is not None:
-                    self.start(schedule, tick)
+                    unfinished = self.start(schedule, tick)
                     ticks.record_tick(schedule.name, tick)
-                    _log.info(
-                        "Started %s for %s, which was due at %s.",
-                        schedule.cleanup,
-                        schedule.account,
-                        tick.isoformat(),
-                    )
+                    _log_start(schedule, tick, unfinished)
                 self._due[schedule.name] = schedule.cron.next_after(tick or max(last, now))
+
+
+def _log_start(schedule: Schedule, tick: datetime, unfinished: str | None) -> None:
+    names = (schedule.cleanup, schedule.account, tick.isoformat())
+    if unfinished is None:
+        _log.info("Started %s for %s, which was due at %s.", *names)
+    else:
+        text = "Skipped %s for %s, which was due at %s: run %s is not finished."
+        _log.info(text, *names, unfinished)

@@ -19,7 +19,7 @@ from losant_tokens.fleet import _run_codec as records
 from losant_tokens.fleet._database import SCHEMA, Database
 from losant_tokens.fleet._errors import FleetError, RunNotFound
 from losant_tokens.fleet._run_codec import Record
-from losant_tokens.fleet._transitions import Next
+from losant_tokens.fleet._transitions import UNFINISHED, Next
 from losant_tokens.fleet._types import Phase, RunState
 
 _ATTEMPTS: Final = 20  # at a change that others make at the same time
@@ -212,6 +212,32 @@ class Store:
         query = sa.select(_RUNS.c.record).where(_RUNS.c.occasion == occasion)
         text = connection.execute(query).scalar_one_or_none()
         return None if text is None else records.from_json(text)
+
+    def unfinished(self, account: str, cleanup: str, *, now: datetime) -> str | None:
+        """Return the id of a run that would change the tokens that a new one would select.
+
+        A record that cannot be read counts, too.
+
+        Args:
+            account: The account.
+            cleanup: The clean-up.
+            now: The time, which decides which plans have expired.
+
+        Returns:
+            The id of the latest such run; `None` if there is none.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        query = Query(states=UNFINISHED, account=account, cleanup=cleanup)
+        statement = (
+            sa.select(_RUNS.c.id)
+            .where(*_conditions(query, now))
+            .order_by(_RUNS.c.requested_at.desc(), _RUNS.c.id.desc())
+            .limit(1)
+        )
+        with self._database.begin() as connection:
+            return connection.execute(statement).scalar_one_or_none()
 
     def find(self, prefix: str) -> Stored:
         """Return the run with an id, or the only one whose id begins with it.

@@ -50,6 +50,9 @@ WORKING: Final[tuple[RunState, ...]] = (
 )
 """The states in which a run has a task."""
 
+UNFINISHED: Final[tuple[RunState, ...]] = ("planning", "waiting", "approved", "applying")
+"""The states in which another run of the clean-up would select the same tokens."""
+
 _CANCELLABLE: Final[tuple[RunState, ...]] = (
     "planning",
     "waiting",

@@ -19,6 +19,7 @@ class Store:
         self.ticks: dict[str, datetime] = {}
         self.started: list[tuple[str, str]] = []
         self.is_down = False
+        self.unfinished: str | None = None
 
     def last_tick(self, schedule: str, since: datetime) -> datetime:
         return self.ticks.setdefault(schedule, since)
@@ -28,8 +29,10 @@ class Store:
             raise ConnectionError
         self.ticks[schedule] = max(self.ticks[schedule], tick)
 
-    def start(self, schedule: Schedule, tick: datetime) -> None:
-        self.started.append((schedule.account, f"{tick:%H:%M}"))
+    def start(self, schedule: Schedule, tick: datetime) -> str | None:
+        if self.unfinished is None:
+            self.started.append((schedule.account, f"{tick:%H:%M}"))
+        return self.unfinished
 
     def worker(self, *schedules: Schedule) -> Scheduler:
         return Scheduler(schedules, self.start)
@@ -69,6 +72,25 @@ def test_worker_that_dies_between_start_and_record() -> None:
     store.is_down = False
     store.worker(HOURLY).run(store, at(62))
     assert store.started == [("a", "13:00")] * 2
+
+
+def test_unfinished_run(caplog: pytest.LogCaptureFixture) -> None:
+    """A tick is skipped with one line while an earlier run is not finished."""
+    caplog.set_level("INFO", "losant_tokens")
+    store = Store()
+    worker = store.worker(HOURLY)
+    worker.run(store, NOON)
+    store.unfinished = "1f3a9c20"
+    worker.run(store, at(61))
+    store.unfinished = None
+    for minute in (62, 119, 121):
+        worker.run(store, at(minute))
+
+    assert store.started == [("a", "14:00")]
+    assert [record.getMessage().replace("2026-03-01T", "") for record in caplog.records] == [
+        "Skipped c for a, which was due at 13:00:00+00:00: run 1f3a9c20 is not finished.",
+        "Started c for a, which was due at 14:00:00+00:00.",
+    ]
 
 
 def test_changed_time() -> None:

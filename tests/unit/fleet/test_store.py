@@ -146,6 +146,32 @@ def test_pages_and_filters(store: Store) -> None:
     assert ids(store, states=("quarantined",), due_before=NOW) == ["d"]
 
 
+@pytest.mark.parametrize(
+    ("state", "is_unfinished"),
+    [
+        ("planning", True),
+        ("waiting", True),
+        ("approved", True),
+        ("applying", True),
+        ("quarantined", False),
+        ("failed", False),
+    ],
+)
+def test_unfinished(store: Store, state: RunState, is_unfinished: bool) -> None:
+    """A run is unfinished until its plan is applied, or nobody can apply it any more."""
+    add(store, "a", state=state, approve_by=NOW + HOUR)
+    other = store.unfinished("other", "old-ci", now=NOW) or store.unfinished("prod", "x", now=NOW)
+
+    assert store.unfinished("prod", "old-ci", now=NOW) == ("a" if is_unfinished else None)
+    assert other is None
+
+
+def test_expired_plan_is_finished(store: Store) -> None:
+    """A plan that nobody approved in time does not count as unfinished."""
+    add(store, "a", state="waiting", approve_by=NOW)
+    assert store.unfinished("prod", "old-ci", now=NOW) is None
+
+
 def test_unreadable_run(store: Store, database: Database, caplog: pytest.LogCaptureFixture) -> None:
     """A run that cannot be read does not hide the others, and is logged once."""
     for name in ("a", "b", "c"):
