@@ -192,8 +192,11 @@ def runs_table(runs: Sequence[fleet.Run], now: datetime) -> str:
             ("TOKENS", len("TOKENS")),
             ("CLEAN-UP", 10),
             ("ACCOUNT", 10),
+            ("CLEAN-UP", 8),
+            ("ACCOUNT", 8),
         ),
         wrap="OUTCOME",
+        keep=("RUN",),
         numbers=("TOKENS",),
     )
 
@@ -231,15 +234,13 @@ def show_runs(
 
 
 def _row(run: fleet.Run, now: datetime) -> Row:
-    started = _past(run.requested_at, now)
-    short = _UNIT.sub(lambda unit: _SHORT_UNITS[unit[1]], started)
     return (
         run.id,
         Cell(run.state, _STYLES.get(run.state, "")),
         run.account,
         run.cleanup,
         Cell(selected_of_listed(run.plan), shorter=(f"{run.plan.selected:,}",)),
-        Cell(started, shorter=(short,)),
+        _past_cell(run.requested_at, now),
         describe_outcome(run, now),
     )
 
@@ -247,6 +248,12 @@ def _row(run: fleet.Run, now: datetime) -> Row:
 def _past(time: datetime, now: datetime) -> str:
     """Return a time of the past relative to now. Another clock may be a little ahead."""
     return relative_time(min(time, now), now)
+
+
+def _past_cell(time: datetime, now: datetime) -> Cell:
+    """Return a cell with a time of the past, which has a short form."""
+    text = _past(time, now)
+    return Cell(text, shorter=(_UNIT.sub(lambda unit: _SHORT_UNITS[unit[1]], text),))
 
 
 def show_run(run: fleet.Run, options: Sequence[str] = ()) -> None:
@@ -374,7 +381,8 @@ def show_results(results: Sequence[fleet.RunResult]) -> None:
         for one in results
     ]
     headers = ("NAME", "OWNER", "ID", "PHASE", "OUTCOME", "ERROR")
-    write_paged(format_table(headers, rows, steps=(("NAME", 16), ("OWNER", 12)), wrap="ERROR"))
+    steps = (("NAME", 16), ("OWNER", 12))
+    write_paged(format_table(headers, rows, steps=steps, wrap="ERROR", keep=("ID",)))
 
 
 def _outcome_style(result: fleet.RunResult) -> str:
@@ -472,7 +480,8 @@ def show_diagnosis(found: fleet.Diagnosis) -> None:
             )
             for one in found.problems
         ]
-        tables.append(format_table(("SEVERITY", "CHECK", "ABOUT", "PROBLEM"), rows, wrap="PROBLEM"))
+        columns = ("SEVERITY", "CHECK", "ABOUT", "PROBLEM")
+        tables.append(format_table(columns, rows, wrap="PROBLEM", keep=("ABOUT",)))
     if found.workers:
         workers: list[Row] = [
             (
@@ -480,13 +489,15 @@ def show_diagnosis(found: fleet.Diagnosis) -> None:
                 one.state,
                 one.host,
                 one.version,
-                _past(one.started_at, found.at),
-                _past(one.heartbeat_at, found.at),
+                _past_cell(one.started_at, found.at),
+                _past_cell(one.heartbeat_at, found.at),
             )
             for one in found.workers
         ]
         headers = ("WORKER", "STATE", "HOST", "VERSION", "STARTED", "HEARTBEAT")
-        tables.append(format_table(headers, workers, steps=(("HOST", 8), ("WORKER", 12))))
+        short = len("59min ago")
+        steps = (("HOST", 8), ("STARTED", short), ("HEARTBEAT", short))
+        tables.append(format_table(headers, workers, steps=steps, keep=("WORKER",)))
     write_output("\n".join(tables))
     live = sum(one.state == "live" for one in found.workers)
     problems = format_number(len(found.problems), "problem") if found.problems else "No problem"

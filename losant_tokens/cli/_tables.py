@@ -89,6 +89,7 @@ def format_table(
     *,
     steps: Steps = (),
     wrap: str = "",
+    keep: Sequence[str] = (),
     numbers: Sequence[str] = (),
     file: TextIO | None = None,
 ) -> str:
@@ -100,6 +101,7 @@ def format_table(
         steps: How the columns shrink on a narrow terminal: pairs of a column and the width that it
             may shrink to, the least important first. A column can have several steps.
         wrap: The column that wraps if the terminal is still too narrow.
+        keep: The columns that are never shortened, such as ids that a person copies.
         numbers: The columns that are aligned to the right.
         file: The destination. Default: stdout.
     """
@@ -112,11 +114,12 @@ def format_table(
     is_below = False
     if target.isatty():
         room = terminal_size(target)[0]
-        fitted = fit_columns(widths, room, steps=steps, wrap=wrap)
+        fitted = fit_columns(widths, room, steps=steps, wrap=wrap, keep=keep)
         if wrap and fitted[wrap] < _word_width(line[headers.index(wrap)] for line in lines):
             is_below = True
             others = {name: width for name, width in widths.items() if name != wrap}
-            fitted = {**fit_columns(others, room, steps=steps), wrap: max(room - _INDENT, 1)}
+            beside = fit_columns(others, room, steps=steps, keep=keep)
+            fitted = {**beside, wrap: max(room - _INDENT, 1)}
             fitted = {name: fitted[name] for name in headers}
         widths = fitted
     layout = _Layout(widths, wrap, frozenset(numbers), has_color(target), is_below=is_below)
@@ -125,7 +128,12 @@ def format_table(
 
 
 def fit_columns(
-    widths: Mapping[str, int], room: int, *, steps: Steps = (), wrap: str = ""
+    widths: Mapping[str, int],
+    room: int,
+    *,
+    steps: Steps = (),
+    wrap: str = "",
+    keep: Sequence[str] = (),
 ) -> dict[str, int]:
     """Return the widths of columns that fit a terminal.
 
@@ -136,13 +144,15 @@ def fit_columns(
         room: The width of the terminal.
         steps: As for `format_table`.
         wrap: The column that can wrap.
+        keep: The columns that do not shrink, even if the table does not fit.
     """
     fitted = dict(widths)
     for name, width in (*steps, (wrap, _MIN_WIDTH)):
         if name in fitted:
             fitted[name] -= min(_missing(fitted, room), max(fitted[name] - width, 0))
-    while _missing(fitted, room) and max(fitted.values()) > 1:
-        fitted[max(fitted, key=fitted.__getitem__)] -= 1
+    others = [name for name in fitted if name not in keep]
+    while _missing(fitted, room) and max((fitted[name] for name in others), default=1) > 1:
+        fitted[max(others, key=fitted.__getitem__)] -= 1
     return fitted
 
 

@@ -316,6 +316,29 @@ def test_narrow_terminals(
         assert max(map(len, lines)) <= columns, arguments
 
 
+def test_ids_on_a_narrow_terminal(
+    command: Command, monkeypatch: pytest.MonkeyPatch, terminal: Callable[..., None]
+) -> None:
+    """The ids of runs and tokens are complete, and names are shortened instead."""
+    terminal(columns=60)
+    monkeypatch.setenv("NO_COLOR", "1")
+    long = attrs.evolve(QUARANTINED, id="0467990c51d2", account="production-eu", cleanup="expired")
+    fake = FakeFleet(long).install(monkeypatch)
+    result = RunResult(
+        phase="apply", owner=Owner.user(), id="7" * 24, name="n" * 40, outcome=Outcome.DONE
+    )
+    fake.results[long.id] = (result,)
+
+    lines = []
+    for arguments in (("runs",), ("show", "0467", "--tokens")):
+        _, out, _ = command("fleet", *arguments)
+        assert max(map(len, out.splitlines())) <= 60
+        lines.append(out.split())
+
+    assert {"0467990c51d2", "product…"} <= set(lines[0])
+    assert "7" * 24 in lines[1]
+
+
 def test_show_before_the_plan(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without a plan shows none of its numbers, and is a line in a table."""
     FakeFleet(run(state="planning", plan_digest="", planned_at=None)).install(monkeypatch)
@@ -414,6 +437,11 @@ def test_page_of_a_plan(command: Command, fake: FakeFleet, tmp_path: Path) -> No
 
     command("fleet", "show", "1f3a", "--html", str(path))
     assert "Approved by" not in ParsedPage(path).texts
+
+    missing = tmp_path / "missing"
+    code, _, err = command("fleet", "show", "1f3a", "--html", str(missing / "plan.html"))
+    assert (code, "cannot be written: No such file" in err) == (1, True)
+    assert not missing.exists()
 
 
 @pytest.mark.parametrize("other", ["--tokens", "--json"])

@@ -44,6 +44,12 @@ def test_short_columns_keep_their_width() -> None:
     assert fit_columns({"A": 24, "B": 3}, 200, steps=(("B", 12),)) == {"A": 24, "B": 3}
 
 
+def test_kept_column() -> None:
+    """A column to keep does not shrink, even if the table does not fit."""
+    assert fit_columns({"A": 24, "B": 20}, 30, keep=("A",)) == {"A": 24, "B": 4}
+    assert fit_columns({"A": 24, "B": 20}, 10, keep=("A", "B")) == {"A": 24, "B": 20}
+
+
 ROWS = [("1", "a", "12"), ("23", "\x1b[1m[red]漢字[/red]", "3")]
 
 
