@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from difflib import get_close_matches
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar, cast
 
 from losant_tokens import Secret, fleet
@@ -13,6 +14,7 @@ from losant_tokens.cli._fleet_options import STORE_VARIABLE, StoreOptions
 from losant_tokens.errors import LosantError
 
 T = TypeVar("T")
+_PLAN = "losant-tokens fleet plan CLEANUP --account ACCOUNT"
 
 
 def open_fleet(options: StoreOptions) -> fleet.Fleet:
@@ -53,26 +55,69 @@ def run_with_fleet(
     Args:
         work: The coroutine function.
         options: The store.
-        creates: Whether a store that was named, but does not exist, is created.
+        creates: Whether a store that does not exist is created.
 
     Raises:
-        CommandError: The extra is not installed.
+        CommandError: The extra is not installed, or there is no fleet yet.
         UsageError: The named file of a store does not exist.
         KeyboardInterrupt: A signal stopped the work.
         LosantError: As the work raises it.
     """
     app = open_fleet(options)
-    if options.store is not None and not creates and app.path and not app.path.exists():
-        raise UsageError(
-            f"there is no store: {app.path} does not exist",
-            "a worker creates it: losant-tokens fleet work",
-        )
+    if not creates:
+        require_store(app, options)
 
     async def run() -> T:
         async with app.client() as client:
             return await work(client)
 
     return run_until_stopped(run)
+
+
+def require_store(app: fleet.Fleet, options: StoreOptions) -> None:
+    """Check that the store exists, so that a command that only reads does not create it.
+
+    Raises:
+        CommandError: There is no fleet yet.
+        UsageError: The named file of a store does not exist.
+    """
+    if (path := _missing_store(app, options)) is not None:
+        raise CommandError(
+            f"there is no fleet yet: {path} does not exist", f"to start one: {_PLAN}"
+        )
+
+
+def notice_without_fleet(options: StoreOptions) -> str:
+    """Return that there is no fleet yet, and how to start one; an empty string if there is one.
+
+    Raises:
+        CommandError: The extra is not installed.
+        UsageError: The named file of a store does not exist.
+    """
+    path = _missing_store(open_fleet(options), options)
+    if path is None:
+        return ""
+    return f"There is no fleet yet: {path} does not exist. To start one: {_PLAN}"
+
+
+def _missing_store(app: fleet.Fleet, options: StoreOptions) -> Path | None:
+    """Return the file of the store if it does not exist. A database always counts as existing."""
+    if app.path is None:
+        return None
+    try:
+        app.path.stat()
+    except FileNotFoundError:
+        is_missing = True
+    except OSError:
+        is_missing = False  # The store reports the reason when it is opened.
+    else:
+        is_missing = False
+    if is_missing and options.store is not None:
+        raise UsageError(
+            f"there is no store: {app.path} does not exist",
+            "a worker creates it: losant-tokens fleet work",
+        )
+    return app.path if is_missing else None
 
 
 def known_states(names: Iterable[str]) -> tuple[fleet.RunState, ...]:

@@ -192,10 +192,13 @@ def list_runs(
         )
         return [run async for run in found]
 
-    runs = _fleet.run_with_fleet(work, store)
+    notice = _fleet.notice_without_fleet(store)
+    runs = [] if notice else _fleet.run_with_fleet(work, store)
     shown = runs[:limit]
     if json:
         write_output(as_json([_fleet_view.run_as_json(run) for run in shown]))
+    elif notice:
+        print_status(notice)
     else:
         _fleet_view.show_runs(
             shown,
@@ -436,13 +439,14 @@ def report_outcomes(
         runs = client.runs(account=account, cleanup=cleanup, since=start)
         return _fleet_report.totals_by_account([run async for run in runs])
 
-    rows = _fleet.run_with_fleet(work, store)
+    notice = _fleet.notice_without_fleet(store)
+    rows = [] if notice else _fleet.run_with_fleet(work, store)
     if json:
         write_output(as_json(_fleet_report.report_as_json(rows, start)))
     elif csv:
         write_output(_fleet_report.report_csv(rows))
     elif not rows:
-        print_status(f"There are no runs {_fleet_report.describe_period(start)}.")
+        print_status(notice or f"There are no runs {_fleet_report.describe_period(start)}.")
     else:
         write_output(_fleet_report.report_table(rows))
     return 0

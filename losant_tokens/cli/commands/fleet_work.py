@@ -90,11 +90,12 @@ def find_problems(
     from losant_tokens import accounts
     from losant_tokens.cli import _fleet_view
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._fleet import open_fleet
+    from losant_tokens.cli._fleet import open_fleet, require_store
     from losant_tokens.cli._json import as_json
     from losant_tokens.cli._policies import DEFAULT_FILE, valid_policy
 
     app = open_fleet(store)
+    require_store(app, store)
     with quiet_output(quiet):
         if policy is not None or DEFAULT_FILE.exists():
             app.policies = valid_policy(policy or DEFAULT_FILE)

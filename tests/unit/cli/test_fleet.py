@@ -664,6 +664,29 @@ def test_store_that_does_not_exist(command: Command, fake: FakeFleet, tmp_path: 
     assert command("fleet", "runs", "--store", str(path))[0] == 0
 
 
+def test_reading_without_a_fleet(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A command that reads creates no store, and names the command that starts a fleet."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = tmp_path / "losant-tokens" / "fleet.sqlite"
+    start = "o start one: losant-tokens fleet plan CLEANUP --account ACCOUNT"
+    notice = f"There is no fleet yet: {path} does not exist. T{start}\n"
+    assert command("fleet", "runs") == (0, "", notice)
+    assert command("fleet", "report") == (0, "", notice)
+    assert command("fleet", "runs", "--json") == (0, "[]\n", "")
+    for arguments in (("show", "1f3a"), ("approve", "1f3a", "--yes"), ("doctor",), ("page",)):
+        code, out, err = command("fleet", *arguments)
+        assert (code, out) == (1, ""), arguments
+        assert f"there is no fleet yet: {path} does not exist" in err
+        assert start in err
+    assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / "losant-tokens").write_text("a file, and no folder")
+    code, _, err = command("fleet", "runs")
+    assert (code, "there is no fleet yet" in err.lower()) == (1, False)
+
+
 @pytest.mark.parametrize(
     ("store", "problem"),
     [
