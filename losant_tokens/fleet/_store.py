@@ -25,6 +25,7 @@ from losant_tokens.fleet._types import Phase, RunState
 _ATTEMPTS: Final = 20  # at a change that others make at the same time
 _MAX_SHOWN: Final = 5  # ids in a message
 _PAGE: Final = 200
+_ENDED_BY: Final = "endedBy"  # the process that ended the chunk in order, in its result
 
 logger = logging.getLogger("losant_tokens.fleet")
 
@@ -408,7 +409,9 @@ class Store:
         where = (_CHUNKS.c.run == run_id, _CHUNKS.c.phase == phase, _CHUNKS.c.number == number)
         # This write locks the row of the run, so nobody takes over before the chunk is recorded.
         fence = sa.update(_RUNS).where(_RUNS.c.id == run_id, _RUNS.c.owner == owner)
-        chunk = sa.select(_CHUNKS.c.begun_at, _CHUNKS.c.is_complete, _CHUNKS.c.result).where(*where)
+        chunk = sa.select(
+            _CHUNKS.c.owner, _CHUNKS.c.begun_at, _CHUNKS.c.is_complete, _CHUNKS.c.result
+        ).where(*where)
         with self._database.begin() as connection:
             if connection.execute(fence.values(owner=owner)).rowcount == 0:
                 return None
@@ -418,7 +421,15 @@ class Store:
                     result = None if row.result is None else json.loads(row.result)
                 if row.is_complete:
                     return ChunkState(in_doubt=False, result=result, is_complete=True)
-                connection.execute(sa.update(_CHUNKS).where(*where).values(owner=owner))
+                begin = sa.update(_CHUNKS).where(*where).values(owner=owner)
+                # Any process that begins the chunk becomes its owner, also one of a release that
+                # does not know this member. So the chunk is in doubt again from then on.
+                if isinstance(result, dict) and result.get(_ENDED_BY) == row.owner:
+                    if server_time is not None:
+                        begin = begin.values(begun_at=server_time.isoformat())
+                    connection.execute(begin)
+                    return ChunkState(in_doubt=False, result=result)
+                connection.execute(begin)
                 begun_at = None if row.begun_at is None else datetime.fromisoformat(row.begun_at)
                 return ChunkState(in_doubt=begun_at or True, result=result)
             values = {
@@ -441,6 +452,7 @@ class Store:
         result: Mapping[str, Any],
         *,
         is_complete: bool,
+        is_in_order: bool = False,
     ) -> bool:
         """Store the result of a chunk, and return whether the worker still owns the chunk.
 
@@ -451,10 +463,14 @@ class Store:
             owner: The process that began it.
             result: The result as JSON values.
             is_complete: Whether each token has an outcome.
+            is_in_order: Whether the process ends its work on the chunk, and has certainly not
+                changed the tokens without an outcome. Default: False.
 
         Raises:
             StoreError: The store cannot be reached.
         """
+        if is_in_order:
+            result = {**result, _ENDED_BY: owner}
         update = sa.update(_CHUNKS).where(
             _CHUNKS.c.run == run_id,
             _CHUNKS.c.phase == phase,

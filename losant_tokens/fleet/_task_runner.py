@@ -409,12 +409,16 @@ class Runner:
             )
             if state is None:
                 raise _AbandonedError
+            earlier = _earlier(state)
+            if earlier is not None and state.in_doubt is False:
+                await self._end_chunk(job, "apply", number, earlier, is_complete=True)
+                continue
             try:
                 result = await jobs.apply_chunk(
                     client,
                     chunks[number],
                     in_doubt=state.in_doubt,
-                    earlier=_earlier(state),
+                    earlier=earlier,
                     max_age=timedelta(0),
                     stop=job.stop,
                     pace=job.pace,
@@ -501,14 +505,22 @@ class Runner:
                 )
             except jobs.ChunkFailed as error:
                 failure, result = error, error.result
-            await self._end_chunk(job, *place, result, is_complete=result.is_complete)
+            waits = failure is not None and isinstance(failure.__cause__, jobs.ChangeRefused)
+            is_known = not result.counts[jobs.Outcome.UNKNOWN]
+            await self._end_chunk(
+                job,
+                *place,
+                result,
+                is_complete=result.is_complete,
+                is_in_order=is_known and not waits,
+            )
             if result.is_complete:
                 return result
             if failure is None:
                 if job.stop.is_set():
                     raise _StoppedError
                 raise _TroubleError(result.gave_up or _UNKNOWN)
-            if not isinstance(failure.__cause__, jobs.ChangeRefused):
+            if not waits:
                 raise failure
             # The outcomes so far are known. Another worker may have changed other tokens meanwhile.
             earlier, in_doubt = result, in_doubt or _before(client.server_time()) or True
@@ -532,9 +544,10 @@ class Runner:
         result: jobs.ChunkResult,
         *,
         is_complete: bool,
+        is_in_order: bool = False,
     ) -> None:
         stored = await anyio.to_thread.run_sync(result.to_json)
-        end = partial(self.store.end_chunk, is_complete=is_complete)
+        end = partial(self.store.end_chunk, is_complete=is_complete, is_in_order=is_in_order)
         if not await self._stored(end, job.run_id, phase, number, job.owner, stored):
             raise _AbandonedError
 

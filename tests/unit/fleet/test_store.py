@@ -346,6 +346,29 @@ def test_chunks(store: Store) -> None:
     assert list(store.results("1f3a9c20", ["apply", "sweep"])) == [("apply", {"a": 3})]
 
 
+def test_chunk_that_ended_in_order(store: Store) -> None:
+    """A chunk that ended in order is not in doubt until the next process has begun it."""
+    add(store)
+    states = []
+    for number, (owner, time) in enumerate(
+        [("a", NOW), ("b", NOW + HOUR), ("c", NOW + 2 * HOUR), ("d", None), ("e", NOW)]
+    ):
+        own(store, owner)
+        states.append(store.begin_chunk("1f3a9c20", "apply", 0, owner, time))
+        if number in {0, 2}:
+            store.end_chunk(
+                "1f3a9c20", "apply", 0, owner, {"a": 1}, is_complete=False, is_in_order=True
+            )
+
+    assert [state and state.in_doubt for state in states] == [
+        False,
+        False,
+        NOW + HOUR,
+        False,
+        NOW + HOUR,
+    ]
+
+
 def test_rescue(store: Store, tasks: list[Task]) -> None:
     """A run whose task is gone gets another one, unless a worker has changed it meanwhile."""
     add(store, "a")

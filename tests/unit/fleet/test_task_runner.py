@@ -711,6 +711,38 @@ async def test_change_of_somebody_else_before_a_crash(
     assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_change_of_somebody_else_during_a_pause(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool
+) -> None:
+    """A token that a stopped worker has not reached does not count as changed by the run."""
+    await fleet.approved()
+    chunk = jobs.PlanDocument.from_json(fleet.store.get_plan("run", "apply")).chunks(2)[1]
+    begin = fleet.store.begin_chunk
+
+    def stop(*args: Any) -> Any:
+        if args[2] == chunk.first // 2:
+            fleet.runner.stop()
+        return begin(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.store, "begin_chunk", stop)
+        await fleet.one()
+    stopped = fleet.run
+    fleet.runner._is_stopping = False
+    theirs = next(one for one in fleet.fake.tokens() if one.id == chunk.entries[0].id)
+    fleet.fake._store.replace(theirs, status="inactive")
+    if goes_on:
+        await fleet.one()
+        assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
+    else:
+        fleet.decide("cancel")
+        fleet.decide("restore")
+        assert (await fleet.drain()).outcomes("restore") == {"done": 2}
+        assert sorted(fleet.statuses()) == ["active", "active", "active", "inactive"]
+    assert (stopped.state, stopped.outcomes("apply")) == ("applying", {"done": 2})
+
+
 async def test_known_outcomes_of_half_a_chunk(fleet: Fleet) -> None:
     """The outcomes that a worker stored when it stopped count for the next one."""
     await fleet.approved()
