@@ -735,8 +735,7 @@ def _observers(
     from losant_tokens._observers import observers_of  # noqa: PLC0415 -- few clients have any
     from losant_tokens._open_telemetry import telemetry_of  # noqa: PLC0415
 
-    observer = None if is_off else telemetry_of(telemetry, endpoint.url)
-    return observers_of(hooks, [] if observer is None else [observer])
+    return observers_of(hooks, [] if is_off else [telemetry_of(telemetry, endpoint.url)])
 
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True}

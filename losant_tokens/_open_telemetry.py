@@ -56,8 +56,8 @@ class OpenTelemetry:
     """
 
 
-def telemetry_of(setting: object, url: httpx.URL) -> "Telemetry | None":
-    """Return the observer for a setting of a client, or `None` if telemetry is off.
+def telemetry_of(setting: object, url: httpx.URL) -> "Telemetry":
+    """Return the observer for a setting of a client that does not turn telemetry off.
 
     Args:
         setting: The setting. `None` means that the application has imported opentelemetry.
@@ -68,8 +68,6 @@ def telemetry_of(setting: object, url: httpx.URL) -> "Telemetry | None":
     """
     if setting is None:
         return Telemetry(OpenTelemetry(), url, is_automatic=True)
-    if setting is False:
-        return None
     config = OpenTelemetry() if setting is True else setting
     if not isinstance(config, OpenTelemetry):
         raise ValidationError(

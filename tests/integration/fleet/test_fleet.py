@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -196,3 +197,17 @@ async def test_unreachable_database() -> None:
     assert "postgresql://ada@127.0.0.1:1/fleet" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+async def test_worker_whose_start_is_not_awaited(
+    pair: tuple[FleetAccount, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs may be planned before a worker is ready, and `work` reports its start only if asked."""
+    app = make_fleet(pair, tmp_path, monkeypatch)
+    async with app.client() as client, anyio.create_task_group() as group:
+        run = await client.plan("acme", "old-ci", by="ada")
+        group.start_soon(partial(app.work, name="w1"))
+        waiting = await client.wait(run.id)
+        group.cancel_scope.cancel()
+
+    assert (waiting.state, waiting.work["plan"].worker) == ("waiting", "w1")

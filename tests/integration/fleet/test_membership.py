@@ -244,6 +244,16 @@ async def test_worker_that_cannot_give_back(
     assert rows(sqlite_url) == {"me": "live"}
 
 
+async def test_worker_that_is_replaced_while_it_ends(
+    sqlite_url: str, tmp_path: Path, queue: MemoryStore
+) -> None:
+    """A worker that is fenced while it ends gives no work on, because the other one does."""
+    async with member(sqlite_url, tmp_path, queue, timing=SLOW) as membership:
+        queue.owners = {"x": "me"}
+        membership._table.release = lambda boot: False  # type: ignore[method-assign]
+    assert queue.resumed == []
+
+
 @pytest.mark.slow
 async def test_second_process_with_a_name(
     postgres_url: str, tmp_path: Path, queue: MemoryStore
