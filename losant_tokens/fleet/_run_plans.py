@@ -23,6 +23,9 @@ from losant_tokens.policy import Cleanup
 from losant_tokens.policy import plan as plan_cleanup
 from losant_tokens.policy._plan import selected_before
 
+_PATIENCE: Final = 60.0
+"""The seconds of an outage until a plan is given up. The run shows the reason, and is retried."""
+
 _MARGIN: Final = timedelta(seconds=2)  # The server's clock shows whole seconds.
 
 
@@ -90,6 +93,7 @@ async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> 
         cleanup,
         step="deactivate" if cleanup.steps else None,
         seen_in=account.audit_logs,
+        patience=_PATIENCE,
     )
     return await _document(plan)
 
@@ -175,6 +179,7 @@ async def plan_sweep(
         protect_seen=_protect_seen(cleanup),
         on_review=reviews.extend,
         policy=cleanup.reference,
+        patience=_PATIENCE,
     )
     if due_in := _due_in(reviews):
         await _remove(plan)
@@ -203,7 +208,7 @@ async def plan_restore(client: AsyncClient, quarantine: jobs.Quarantine) -> jobs
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
-    return await _document(await jobs.restore(client, quarantine))
+    return await _document(await jobs.restore(client, quarantine, patience=_PATIENCE))
 
 
 def sweep_due_in(quarantine: jobs.Quarantine, server_time: datetime) -> timedelta | None:

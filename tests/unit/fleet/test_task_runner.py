@@ -279,6 +279,25 @@ async def test_task_that_ends_all_workers(fleet: Fleet, monkeypatch: pytest.Monk
     assert (fleet.run.state, fleet.store.find("run").record.deaths) == ("applying", 0)
 
 
+async def test_outage_while_a_plan_is_made(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute of an outage, a run shows why it has no plan, and is planned again later."""
+
+    async def fail(*_: object, patience: float, **__: object) -> jobs.Plan:
+        raise TransportError(f"The API did not respond for {patience:.0f} seconds.")
+
+    fleet.start()
+    await fleet.one()
+    with monkeypatch.context() as patch:
+        patch.setattr(plans, "plan_cleanup", fail)
+        await fleet.one()
+    troubled = fleet.run
+    await fleet.one()
+
+    assert (troubled.state, troubled.retry_at is not None) == ("planning", True)
+    assert troubled.reason == "The API did not respond for 60 seconds."
+    assert (fleet.run.state, fleet.run.reason) == ("waiting", "")
+
+
 async def test_refused_credential(fleet: Fleet) -> None:
     """A token that the API refuses in the middle is retried for a bounded time, then it failed."""
     await fleet.approved()
