@@ -380,7 +380,7 @@ def _unresolved(facts: Facts) -> Iterator[Problem]:
             severity=Severity.HIGH,
             check="accounts",
             subject=cleanup,
-            message=f"The accounts of the clean-up {cleanup} cannot be found. {reason}",
+            message=f"The accounts of the clean-up {cleanup!r} cannot be found. {reason}",
             remedy="Correct the policy file or the configuration file of the workers.",
         )
 

@@ -53,8 +53,8 @@ def check_account(account: Account, cleanup: Cleanup) -> None:
     """
     if not cleanup.applies_to(account.name):
         raise jobs.GuardRefused(
-            f"The clean-up {cleanup.name} does not apply to the account {account.name}, but to "
-            f"{', '.join(cleanup.accounts)}. Change its accounts in the policy file."
+            f"The clean-up {cleanup.name!r} does not apply to the account {account.name!r}, but to "
+            f"{', '.join(map(repr, cleanup.accounts))}. Change its accounts in the policy file."
         )
 
 
@@ -67,8 +67,8 @@ def check_size(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
     selected = document.header.total.selected
     if selected > cleanup.max_changes:
         raise jobs.GuardRefused(
-            f"The plan changes {selected:,} tokens, but the clean-up {cleanup.name} now allows at "
-            f"most {cleanup.max_changes:,}. Change 'max_changes' in the policy file, or start a "
+            f"The plan changes {selected:,} tokens, but the clean-up {cleanup.name!r} now allows "
+            f"at most {cleanup.max_changes:,}. Change 'max_changes' in the policy file, or start a "
             f"new run."
         )
 
@@ -84,7 +84,7 @@ async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> 
     """
     if cleanup.warns:
         raise ValidationError(
-            f"The clean-up {cleanup.name} warns before it deactivates, but a fleet sends no "
+            f"The clean-up {cleanup.name!r} warns before it deactivates, but a fleet sends no "
             f"warnings. Remove its step 'warn', or run it without a fleet."
         )
     plan = await plan_cleanup(
@@ -109,7 +109,7 @@ async def owners_of(client: AsyncClient, account: Account) -> tuple[Owner, ...]:
     found = await discover_owners(client, account.discover)
     if found.problems:
         problems = "; ".join(f"{name}: {problem}" for name, problem in found.problems.items())
-        raise FleetError(f"The owners of the account {account.name} cannot be listed: {problems}")
+        raise FleetError(f"The owners of the account {account.name!r} cannot be listed: {problems}")
     return tuple(dict.fromkeys((*account.owners, *found.owners)))
 
 
@@ -161,7 +161,7 @@ async def plan_sweep(
     """
     if cleanup.grace is None:
         raise jobs.GuardRefused(
-            f"The clean-up {cleanup.name} no longer deletes tokens after a grace period. Restore "
+            f"The clean-up {cleanup.name!r} no longer deletes tokens after a grace period. Restore "
             f"the run, or give the clean-up a grace period in the policy file and retry the run."
         )
     reviews: list[jobs.QuarantineReview] = []

@@ -191,7 +191,7 @@ def test_healthy_fleet() -> None:
             {"unresolved": {"ci": "prod-* matches no account."}},
             [
                 (
-                    "high accounts ci: The accounts of the clean-up ci cannot be found. prod-* "
+                    "high accounts ci: The accounts of the clean-up 'ci' cannot be found. prod-* "
                     "matches no account."
                 )
             ],

@@ -201,7 +201,7 @@ async def test_account_of_another_clean_up(fleet: Fleet) -> None:
     refused = await fleet.drain()
 
     assert refused.state == "refused"
-    assert "does not apply to the account prod, but to staging-*." in refused.reason
+    assert "does not apply to the account 'prod', but to 'staging-*'." in refused.reason
 
 
 async def test_accounts_that_do_not_exist(tmp_path: Path) -> None:
@@ -518,9 +518,9 @@ async def test_plan_that_nobody_applied_after_a_failure(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("phase", "change", "problem"),
     [
-        ("apply", {"accounts": ("staging-*",)}, "does not apply to the account prod"),
+        ("apply", {"accounts": ("staging-*",)}, "does not apply to the account 'prod'"),
         ("apply", {"max_changes": 1}, "now allows at most 1."),
-        ("sweep", {"accounts": ("staging-*",)}, "does not apply to the account prod"),
+        ("sweep", {"accounts": ("staging-*",)}, "does not apply to the account 'prod'"),
         ("sweep", {"grace": None}, "no longer deletes tokens after a grace period"),
     ],
 )
@@ -997,7 +997,7 @@ async def test_discovered_owners(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) 
     async with AsyncClient(fleet.fake.admin_token, transport=fleet.fake.transport()) as client:
         found = await plans.owners_of(client, account)
         fleet.fake.fail("status", status=401, times=None)
-        with pytest.raises(FleetError, match="of the account prod cannot be listed: applications:"):
+        with pytest.raises(FleetError, match="'prod' cannot be listed: applications:"):
             await plans.owners_of(client, account)
 
     assert found == (Owner.user(), Owner.application(application))
