@@ -105,6 +105,6 @@ def find_problems(
         found = run_until_stopped(app.diagnose)
         if json:
             write_output(as_json(_fleet_view.diagnosis_as_json(found)))
-        elif not quiet or found.problems:
+        elif not quiet or any(one.severity.value != "info" for one in found.problems):
             _fleet_view.show_diagnosis(found)
     return 0 if found.is_healthy else EXIT_CHANGES

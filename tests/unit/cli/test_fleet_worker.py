@@ -236,6 +236,9 @@ def test_healthy_fleet(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (code, out) == (0, "")
     assert err.startswith("The accounts are not checked, because there is no policy file")
     assert err.endswith("No problem found, 0 live workers.\n")
+    no_worker = attrs.evolve(PROBLEM, severity=Severity.INFO, check="no-worker")
+    app.diagnosis = Diagnosis(at=NOW, problems=(no_worker,), workers=())
+    assert "no-worker" in command("fleet", "doctor")[1]
     assert command("fleet", "doctor", "--quiet") == (0, "", "")
 
     app.diagnosis = Diagnosis(at=NOW, problems=(PROBLEM,), workers=(LIVE,))
