@@ -62,7 +62,7 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     # More workers than cores, because with --run-slow jobs start at their real rate, so tests wait
     # for much of their time.
-    workers = (os.cpu_count() or 1) + 4
+    workers = (os.cpu_count() or 1) + 6
     several = () if session.posargs else (f"--numprocesses={workers}", "--dist=worksteal")
     session.run("coverage", "run", "-m", "pytest", "--run-slow", *several, *session.posargs)
     session.run("coverage", "combine", "--quiet")
