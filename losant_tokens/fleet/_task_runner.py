@@ -443,9 +443,9 @@ class Runner:
         results: list[jobs.ChunkResult] = []
         # Counting all results after each chunk would take seconds for 50,000 tokens.
         counts: dict[str, int] = {}
-        seen: jobs.LastSeen | None = None
         if document.entries:
             await job.unless_stopped(plans.learn_time(client, document.header))
+        seen = await jobs.seen_since_plan(client, document.header, patience=_PATIENCE)
         for number, chunk in enumerate(document.chunks(CHUNK)):
             state = await self._stored(
                 self.store.begin_chunk,
@@ -461,8 +461,6 @@ class Runner:
                 results.append(jobs.ChunkResult.from_json(state.result))
                 counts = _added(counts, results[-1])
                 continue
-            if seen is None:
-                seen = await jobs.seen_since_plan(client, document.header, patience=_PATIENCE)
             results.append(
                 await self._apply_chunk(job, client, chunk, (phase, number), state, seen)
             )

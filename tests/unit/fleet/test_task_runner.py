@@ -830,7 +830,7 @@ async def test_restore_of_half_a_chunk(
     assert fleet.statuses() == ["active"] * 4
 
 
-@pytest.mark.parametrize("event", ["take over", "stop", "fail"])
+@pytest.mark.parametrize("event", ["take over", "stop", "fail", "fail at a token"])
 async def test_restore_that_is_interrupted(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, event: str
 ) -> None:
@@ -853,7 +853,8 @@ async def test_restore_that_is_interrupted(
         elif event == "stop":
             fleet.runner._jobs.copy().pop().stop.set()
         else:
-            fleet.fake.fail("status", method="GET", status=401, times=None)
+            path = "*/tokens/*" if event == "fail at a token" else "*"
+            fleet.fake.fail("status", method="GET", path=path, status=401, times=None)
         return unfinished(*args)
 
     monkeypatch.setattr(fleet.store, "unfinished_chunks", interrupt)
