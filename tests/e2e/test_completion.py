@@ -167,6 +167,7 @@ def test_help_shows_the_same_lines(name: str) -> None:
     assert documented(name)[0].splitlines()[-1] in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_scripts_are_accepted(command: Command, name: str) -> None:
     """Each shell accepts its script."""

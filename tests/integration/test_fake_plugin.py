@@ -47,6 +47,7 @@ def test_fixtures(pytester: pytest.Pytester, mark: str, arguments: list[str]) ->
     assert set(outcomes) <= {"warning", "warnings"}
 
 
+@pytest.mark.slow
 def test_fake_losant(pytester: pytest.Pytester) -> None:
     """Each test gets a new fake."""
     pytester.makepyfile(

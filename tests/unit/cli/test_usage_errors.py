@@ -110,7 +110,7 @@ def test_misspelt_options(command: Command, name: str) -> None:
         assert message == f"Unknown option: {typo}. Did you mean {option.name}?"
 
 
-@pytest.mark.sweep(sample=12)
+@pytest.mark.sweep(sample=8)
 @pytest.mark.parametrize(("option", "name"), sorted(each_option().items()))
 def test_bad_values(option: str, name: str) -> None:
     """Each option either accepts a bad value or reports it without a word of Python."""

@@ -168,6 +168,7 @@ def test_retry_after_beyond_patience(tmp_path: Path, status: int) -> None:
     assert report.seconds < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "unknown"), [(429, 0), (503, 1)])
 def test_outcome_after_giving_up(tmp_path: Path, status: int, unknown: int) -> None:
     """A token is untouched after 429s, and unknown after a server error."""

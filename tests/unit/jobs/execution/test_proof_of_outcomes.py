@@ -643,6 +643,7 @@ def without_claims(client: AsyncClient) -> None:
     token._set(Credential(secret=token.current.credential.secret))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
