@@ -3,7 +3,9 @@
 import json
 import os
 import stat
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "losant-tokens"
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """A request that goes on after its time ends with the test, and is not seen by the next."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == _completion_cache._THREAD:
+            thread.join()
 
 
 def only_file(folder: Path) -> Path:
@@ -144,6 +155,7 @@ def test_slow_service(
     fake.fail("latency", seconds=1.0)
 
     assert known_tokens("user") == []
+    assert is_waiting()
 
 
 def test_no_access_token(
