@@ -8,12 +8,12 @@ from importlib.util import find_spec
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit."""
-    from losant_tokens.cli._early_signal_handlers import ignore_stop_signals  # noqa: PLC0415
+    from losant_tokens.cli._signals.early_handlers import ignore_stop_signals  # noqa: PLC0415
 
     try:
         code = _run()
     except KeyboardInterrupt:
-        from losant_tokens.cli._console import print_after_signal  # noqa: PLC0415 -- rarely needed
+        from losant_tokens.cli._terminal.console import print_after_signal  # noqa: PLC0415 -- rarely needed
 
         print_after_signal("losant-tokens: interrupted")
         code = 130  # 128 plus the number of SIGINT, as in shells
@@ -23,11 +23,11 @@ def main() -> None:
 
 
 def _run() -> int:
-    from losant_tokens.cli._early_signal_handlers import exit_at_once, handled  # noqa: PLC0415
+    from losant_tokens.cli._signals.early_handlers import exit_at_once, handled  # noqa: PLC0415
 
     # Ctrl-C during an import can surface anywhere, and nothing has been done yet.
     with handled(exit_at_once):
-        from losant_tokens.cli._console import open_missing_streams  # noqa: PLC0415
+        from losant_tokens.cli._terminal.console import open_missing_streams  # noqa: PLC0415
 
         open_missing_streams()
         missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]

@@ -14,13 +14,13 @@ from attrs import frozen
 from cyclopts import App, Group
 
 from losant_tokens import __version__
-from losant_tokens.cli import _help_texts as texts
-from losant_tokens.cli._help_layout import laid_out
-from losant_tokens.cli._value_checks import check_values
+from losant_tokens.cli._help import texts
+from losant_tokens.cli._help.layout import laid_out
+from losant_tokens.cli._options.value_checks import check_values
 
 _COMMANDS = "losant_tokens.cli.commands"
 _CLIENT = "losant_tokens.cli._event_loop"
-_JOBS = "losant_tokens.cli._job_workflow"
+_JOBS = "losant_tokens.cli._jobs.workflow"
 _RUNS = "losant_tokens.fleet"
 
 
@@ -159,7 +159,7 @@ COMMANDS = {
         "quarantine:list_quarantines",
         "List quarantines and the state of their tokens.",
         texts.QUARANTINE_LIST,
-        "losant_tokens.cli._quarantine_ledger",
+        "losant_tokens.cli._state.quarantine_ledger",
     ),
     "sweep": _Command(
         "quarantine:sweep",

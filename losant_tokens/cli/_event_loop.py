@@ -8,11 +8,11 @@ from typing import TypeVar
 import anyio
 
 from losant_tokens import AsyncClient, Owner, OwnerTokens
-from losant_tokens.cli._connect import MAX_CONCURRENCY, new_client
-from losant_tokens.cli._console import print_after_signal
-from losant_tokens.cli._log_capture import printed_retries
-from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
-from losant_tokens.cli._stop_signals import StopSignals
+from losant_tokens.cli._connections.clients import MAX_CONCURRENCY, new_client
+from losant_tokens.cli._logs.capture import printed_retries
+from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._signals.stop_signals import StopSignals
+from losant_tokens.cli._terminal.console import print_after_signal
 from losant_tokens.errors import LosantError
 
 T = TypeVar("T")

@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens.cli._connect import selected_account
-from losant_tokens.cli._console import print_warning, update_status
+from losant_tokens.cli._connections.clients import selected_account
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._job_options import EvidenceOptions
-from losant_tokens.cli._options import ConnectionOptions
+from losant_tokens.cli._options.common import ConnectionOptions
+from losant_tokens.cli._options.jobs import EvidenceOptions
+from losant_tokens.cli._terminal.console import print_warning, update_status
 from losant_tokens.jobs import LastSeen, LogProgress, last_seen
 
 DEFAULT_SPAN = timedelta(days=90)

@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from losant_tokens.cli._console import environment_without_token
 from losant_tokens.cli._errors import EXIT_USAGE, CommandError, UsageError
+from losant_tokens.cli._terminal.console import environment_without_token
 
 # `-P`: without it, a folder `losant_tokens` in the working directory would be imported and run.
 _COMMAND = (sys.executable, "-P", "-m", "losant_tokens.testing", "--until-stdin-closes")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._format import format_datetime
+from losant_tokens.cli._terminal.format import format_datetime
 
 T = TypeVar("T")
 

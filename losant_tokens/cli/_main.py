@@ -8,10 +8,8 @@ from importlib import import_module
 
 from cyclopts import CycloptsError
 
-from losant_tokens.cli._access_token_cache import token_memory
 from losant_tokens.cli._app import app, slow_import
-from losant_tokens.cli._console import mute, print_error, record
-from losant_tokens.cli._early_signal_handlers import exit_at_once, handled, interrupt
+from losant_tokens.cli._connections.access_token_cache import token_memory
 from losant_tokens.cli._errors import (
     EXIT_ERROR,
     CommandError,
@@ -19,6 +17,8 @@ from losant_tokens.cli._errors import (
     failed_operation,
     unexpected,
 )
+from losant_tokens.cli._signals.early_handlers import exit_at_once, handled, interrupt
+from losant_tokens.cli._terminal.console import mute, print_error, record
 from losant_tokens.cli._usage_errors import usage_error
 from losant_tokens.errors import LosantError
 
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _complete(arguments: Sequence[str]) -> int:
-    from losant_tokens.cli._completer import print_completion  # noqa: PLC0415 -- only for a TAB
+    from losant_tokens.cli._completion.completer import print_completion  # noqa: PLC0415 -- only for a TAB
 
     return print_completion(arguments)
 
@@ -87,7 +87,7 @@ def _parse_and_run(arguments: Sequence[str], logs: ExitStack) -> int:
             if module := slow_import(command):
                 import_module(module)
         if "connection" in bound.arguments:  # One of its options was given.
-            from losant_tokens.cli._logging import command_log  # noqa: PLC0415 -- rarely needed
+            from losant_tokens.cli._logs.command_log import command_log  # noqa: PLC0415 -- rarely needed
 
             logs.enter_context(command_log(bound.arguments, arguments[0]))
         logs.enter_context(token_memory())

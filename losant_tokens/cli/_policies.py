@@ -10,16 +10,16 @@ from shlex import quote
 from typing import Any
 
 from losant_tokens import ApiToken, policy
-from losant_tokens.cli._console import (
+from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._terminal.console import (
     print_error,
     print_status,
     print_warning,
     terminal_size,
     write_output,
 )
-from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._format import escaped, format_count, format_number, wrapped
-from losant_tokens.cli._tables import Cell, Row, format_table
+from losant_tokens.cli._terminal.format import escaped, format_count, format_number, wrapped
+from losant_tokens.cli._terminal.tables import Cell, Row, format_table
 
 DEFAULT_FILE = Path("policy.toml")
 _MAX_SHOWN = 5  # tokens of a rule or clean-up

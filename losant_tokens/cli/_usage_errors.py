@@ -21,7 +21,7 @@ from cyclopts import (
 
 from losant_tokens.cli._app import COMMANDS
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._value_checks import TAKES_NO_VALUE, value_types
+from losant_tokens.cli._options.value_checks import TAKES_NO_VALUE, value_types
 
 # The names that other programs give to these commands.
 _SYNONYMS: Mapping[str, str] = MappingProxyType(

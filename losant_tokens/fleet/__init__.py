@@ -18,7 +18,7 @@ Example::
 """
 
 from losant_tokens.fleet._client import FleetClient
-from losant_tokens.fleet._doctor_checks import Diagnosis, Problem
+from losant_tokens.fleet._doctor.checks import Diagnosis, Problem
 from losant_tokens.fleet._errors import (
     DecisionRefused,
     FleetError,
@@ -27,8 +27,7 @@ from losant_tokens.fleet._errors import (
     WorkerRefused,
 )
 from losant_tokens.fleet._fleet import Fleet
-from losant_tokens.fleet._lease import Heartbeat, LeaseLost
-from losant_tokens.fleet._page import run_page, runs_page
+from losant_tokens.fleet._page.page import run_page, runs_page
 from losant_tokens.fleet._types import (
     FINAL_STATES,
     RUN_STATES,
@@ -42,7 +41,8 @@ from losant_tokens.fleet._types import (
     RunState,
     Work,
 )
-from losant_tokens.fleet._worker_record import Worker, WorkerState
+from losant_tokens.fleet._workers.lease import Heartbeat, LeaseLost
+from losant_tokens.fleet._workers.worker_record import Worker, WorkerState
 
 __all__ = [
     "FINAL_STATES",

@@ -18,9 +18,9 @@ from losant_tokens import jobs
 from losant_tokens.accounts._account import check_name
 from losant_tokens.errors import ClientStateError, ValidationError
 from losant_tokens.fleet import _transitions as transitions
-from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.fleet._run_codec import Record, task_id
+from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import (
     FINAL_STATES,
@@ -36,7 +36,7 @@ from losant_tokens.fleet._types import (
 
 if TYPE_CHECKING:
     from losant_tokens.fleet._engine import EngineClient
-    from losant_tokens.fleet._store import Store
+    from losant_tokens.fleet._store.run_table import Store
 
 _NOT_OPEN: Final = "This client of a fleet is not open. Open it with `async with`."
 _PAGE: Final = 200  # runs
@@ -97,7 +97,7 @@ class FleetClient:
 
     def _open(self) -> None:
         from losant_tokens.fleet._engine import EngineClient  # noqa: PLC0415 -- takes a second
-        from losant_tokens.fleet._store import Store  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._store.run_table import Store  # noqa: PLC0415 -- takes a second
 
         self._database.open()
         engine = EngineClient(self._database)
@@ -207,7 +207,7 @@ class FleetClient:
             ValidationError: An argument is invalid.
             StoreError: The store cannot be reached.
         """
-        from losant_tokens.fleet._store import Query  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._store.run_table import Query  # noqa: PLC0415 -- takes a second
 
         for name, value in (("account", account), ("cleanup", cleanup)):
             optional_string = validators.optional(validators.string())

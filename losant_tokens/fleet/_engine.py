@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from losant_tokens.fleet._database import SCHEMA, Database, raise_unchained
 from losant_tokens.fleet._errors import StoreError, WorkerRefused
-from losant_tokens.fleet._store import RUNS, Task
+from losant_tokens.fleet._store.database import SCHEMA, Database, raise_unchained
+from losant_tokens.fleet._store.run_table import RUNS, Task
 from losant_tokens.fleet._types import Phase
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from losant_tokens import _validators as validators
 from losant_tokens import jobs
 from losant_tokens.accounts import Account
 from losant_tokens.fleet._client import FleetClient, client_of, start_run
-from losant_tokens.fleet._database import Database, StoreUrl
-from losant_tokens.fleet._doctor_checks import Diagnosis
+from losant_tokens.fleet._doctor.checks import Diagnosis
 from losant_tokens.fleet._errors import FleetError
+from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.policy import Policy
 
 if TYPE_CHECKING:
     from losant_tokens.fleet._schedules import Schedule
-    from losant_tokens.fleet._store import Store
-    from losant_tokens.fleet._worker_table import WorkerTable
+    from losant_tokens.fleet._store.run_table import Store
+    from losant_tokens.fleet._workers.worker_table import WorkerTable
 
 RETRY_FOR: Final = timedelta(hours=24)
 CONCURRENCY: Final = 4
@@ -98,7 +98,7 @@ class Fleet:
         Raises:
             FleetError: The extra `[fleet]` is not installed.
         """
-        from losant_tokens.fleet._doctor import diagnose  # noqa: PLC0415 -- only few need it
+        from losant_tokens.fleet._doctor.doctor import diagnose  # noqa: PLC0415 -- only few need it
 
         cleanups = () if self.policies is None else self.policies.cleanups
         return await diagnose(self._place, self.accounts, cleanups)
@@ -145,14 +145,14 @@ class Fleet:
         for cleanup in self.policies.cleanups:
             cleanup.select_accounts(self.accounts)
         from losant_tokens.fleet._engine import Engine, EngineClient  # noqa: PLC0415 -- 1 second
-        from losant_tokens.fleet._membership import Membership  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._schedules import (  # noqa: PLC0415 -- only workers need it
             Scheduler,
             schedules_of,
         )
-        from losant_tokens.fleet._stalled_runs import Rescue  # noqa: PLC0415 -- takes a second
-        from losant_tokens.fleet._store import Store  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._store.run_table import Store  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._task_runner import Runner  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._workers.membership import Membership  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._workers.stalled_runs import Rescue  # noqa: PLC0415 -- takes a second
 
         database = Database(self._place)
         client = EngineClient(database)

@@ -35,7 +35,7 @@ from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._approval import decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, StoreError
 from losant_tokens.fleet._run_codec import Record
-from losant_tokens.fleet._store import ChunkState, Store
+from losant_tokens.fleet._store.run_table import ChunkState, Store
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import Decision, Phase, Run
 from losant_tokens.policy import Cleanup, Policy

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from losant_tokens.cli import _fleet_demo
-from losant_tokens.cli._fleet_demo import Snapshot, prove
+from losant_tokens.cli._fleet import demo
+from losant_tokens.cli._fleet.demo import Snapshot, prove
 from losant_tokens.cli.commands import fleet_demo
 from tests.support.command import Command
 
@@ -95,7 +95,7 @@ def test_proof(after: Snapshot, is_restored: bool, expected: tuple[int, int, boo
 def test_proof_that_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
     """If the servers differ from the plans, the demo fails and shows which account."""
     accounts = tuple(
-        _fleet_demo.DemoAccount(name, None)  # type: ignore[arg-type]  # It is not used.
+        demo.DemoAccount(name, None)  # type: ignore[arg-type]  # It is not used.
         for name in ("acme", "corp")
     )
     before, after = dict.fromkeys(("acme", "corp"), BEFORE), dict.fromkeys(("acme", "corp"), BEFORE)
@@ -111,7 +111,7 @@ def test_proof_that_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_worker_does_not_start(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last line of a worker that does not start is part of the error."""
-    monkeypatch.setattr(_fleet_demo, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
+    monkeypatch.setattr(demo, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
 
     code, out, err = command("fleet", "demo")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli._early_signal_handlers import STOP_SIGNALS
+from losant_tokens.cli._signals.early_handlers import STOP_SIGNALS
 from losant_tokens.testing import FakeLosant
 from tests.e2e.test_processes import start, until, until_line
 from tests.support.command import Command
@@ -25,7 +25,7 @@ def test_exit_at_once() -> None:
     """Ctrl-C during imports ends the process with one line."""
     code = (
         "import os, signal\n"
-        "from losant_tokens.cli._early_signal_handlers import exit_at_once, handled\n"
+        "from losant_tokens.cli._signals.early_handlers import exit_at_once, handled\n"
         "with handled(exit_at_once): os.kill(os.getpid(), signal.SIGINT)\n"
         "print('still there')\n"
     )
@@ -40,7 +40,7 @@ def test_exit_at_once() -> None:
 def test_first_handler_imports_little() -> None:
     """Ctrl-C is handled before the slow imports of asyncio, attrs and cyclopts."""
     code = (
-        "import sys, losant_tokens.cli._early_signal_handlers\n"
+        "import sys, losant_tokens.cli._signals.early_handlers\n"
         "print(sys.modules.keys() & {'asyncio', 'attrs', 'cyclopts'})\n"
     )
 

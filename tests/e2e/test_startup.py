@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from losant_tokens.cli._completion_cache import known_tokens
+from losant_tokens.cli._completion.known_tokens import known_tokens
 from losant_tokens.testing import FakeLosant
 
 

@@ -15,8 +15,8 @@ from typing import Self
 
 import attrs
 
-from losant_tokens.cli import _help_texts as texts
 from losant_tokens.cli._app import COMMANDS
+from losant_tokens.cli._help import texts
 from losant_tokens.testing import FakeLosant
 from tests.support.documentation import PAGES, ROOT
 from tests.support.terminals import run_in_terminal

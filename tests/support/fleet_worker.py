@@ -21,7 +21,7 @@ import anyio
 import attrs
 
 from losant_tokens import accounts, fleet, policy
-from losant_tokens.fleet import _lease, _membership
+from losant_tokens.fleet._workers import lease, membership
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if settings["timing"]:
-        timing = _lease.Timing(**settings["timing"])
-        vars(_membership)["Timing"] = lambda: timing
+        timing = lease.Timing(**settings["timing"])
+        vars(membership)["Timing"] = lambda: timing
     if settings["kill_at"]:
         sys.exit(supervise(settings))
     anyio.run(work, settings)
@@ -85,7 +85,8 @@ def kill_at(point: str, folder: Path) -> None:
 
     Args:
         point: The module, the function, `before` or `after` its call, and an argument that the
-            call must have, if any: `losant_tokens.fleet._store:Store.end_chunk:after:sweep`.
+            call must have, if any. For example,
+            `losant_tokens.fleet._store.run_table:Store.end_chunk:after:sweep`.
         folder: The folder of the drill, in which a file marks the points that have been used.
     """
     module_name, name, when, *required = point.split(":")

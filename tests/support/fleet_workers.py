@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import attrs
 
-from losant_tokens.fleet._lease import Heartbeat, Lease, Reading, Timing
-from losant_tokens.fleet._watchdog import Watchdog
-from losant_tokens.fleet._worker_record import Worker, WorkerState
-from losant_tokens.fleet._worker_table import Turn
+from losant_tokens.fleet._workers.lease import Heartbeat, Lease, Reading, Timing
+from losant_tokens.fleet._workers.watchdog import Watchdog
+from losant_tokens.fleet._workers.worker_record import Worker, WorkerState
+from losant_tokens.fleet._workers.worker_table import Turn
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

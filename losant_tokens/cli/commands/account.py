@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_status, print_warning, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_ERROR, EXIT_SOME_FAILED
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     CONNECTION_GROUP,
     DEFAULT_ACCOUNTS,
     AccountsOptions,
@@ -15,13 +14,19 @@ from losant_tokens.cli._options import (
     Json,
     Quiet,
 )
+from losant_tokens.cli._terminal.console import (
+    print_status,
+    print_warning,
+    quiet_output,
+    write_output,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from losant_tokens import AsyncClient
-    from losant_tokens.cli._account_view import TokenInUse
-    from losant_tokens.cli._options import ConnectionOptions
+    from losant_tokens.cli._accounts.view import TokenInUse
+    from losant_tokens.cli._options.common import ConnectionOptions
 
 
 def list_accounts(
@@ -31,8 +36,8 @@ def list_accounts(
 ) -> int:
     """List the accounts of the configuration file."""
     from losant_tokens.accounts import load
-    from losant_tokens.cli._account_view import account_as_json, account_table
-    from losant_tokens.cli._json import as_json
+    from losant_tokens.cli._accounts.view import account_as_json, account_table
+    from losant_tokens.cli._tokens.json import as_json
 
     found = load(config)
     if json:
@@ -51,9 +56,9 @@ def check_accounts(
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Check the token of each account with a harmless request."""
-    from losant_tokens.cli._account_view import check_table, token_as_json
-    from losant_tokens.cli._accounts import selected_connections
-    from losant_tokens.cli._json import as_json
+    from losant_tokens.cli._accounts.view import check_table, token_as_json
+    from losant_tokens.cli._connections.chosen_accounts import selected_connections
+    from losant_tokens.cli._tokens.json import as_json
 
     if not connection.account:
         connection = attrs.evolve(connection, all_accounts=True)
@@ -76,9 +81,9 @@ def describe_tokens(
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Show the account, scopes and expiry of the token in use."""
-    from losant_tokens.cli._account_view import describe, token_as_json
-    from losant_tokens.cli._accounts import selected_connections
-    from losant_tokens.cli._json import as_json
+    from losant_tokens.cli._accounts.view import describe, token_as_json
+    from losant_tokens.cli._connections.chosen_accounts import selected_connections
+    from losant_tokens.cli._tokens.json import as_json
 
     tokens = _tokens_in_use(selected_connections(connection))
     if json:
@@ -92,11 +97,11 @@ def describe_tokens(
 
 def _tokens_in_use(connections: "Sequence[ConnectionOptions]") -> "list[TokenInUse]":
     """Return the token of each account, with the result of its check."""
-    from losant_tokens.cli._account_view import TokenInUse
-    from losant_tokens.cli._accounts import account_of, for_each_account
-    from losant_tokens.cli._console import transient_status
+    from losant_tokens.cli._accounts.token_check import check_token
+    from losant_tokens.cli._accounts.view import TokenInUse
+    from losant_tokens.cli._connections.chosen_accounts import account_of, for_each_account
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._token_check import check_token
+    from losant_tokens.cli._terminal.console import transient_status
 
     async def check(client: "AsyncClient", connection: "ConnectionOptions") -> TokenInUse:
         account = account_of(connection)

@@ -3,16 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from losant_tokens.cli._console import quiet_output, require_terminal_or_yes
 from losant_tokens.cli._errors import EXIT_ERROR, UsageError
-from losant_tokens.cli._job_options import (
+from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions, flag
+from losant_tokens.cli._options.jobs import (
     DEFAULT_MAX_AGE,
     DEFAULT_RUN,
     MaxAge,
     PlanFile,
     RunOptions,
 )
-from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions, flag
+from losant_tokens.cli._terminal.console import quiet_output, require_terminal_or_yes
 
 if TYPE_CHECKING:
     from losant_tokens import jobs
@@ -30,11 +30,11 @@ def apply_plan(
 ) -> int:
     """Apply a plan after confirmation."""
     from losant_tokens import jobs
-    from losant_tokens.cli._connect import api_url
-    from losant_tokens.cli._job_state_view import has_work, refuse_running, refuse_started
-    from losant_tokens.cli._job_workflow import JobWorkflow, confirm_plan
-    from losant_tokens.cli._output_checks import check_outputs
-    from losant_tokens.cli._state_files import journal_path
+    from losant_tokens.cli._connections.clients import api_url
+    from losant_tokens.cli._jobs.output_checks import check_outputs
+    from losant_tokens.cli._jobs.state_view import has_work, refuse_running, refuse_started
+    from losant_tokens.cli._jobs.workflow import JobWorkflow, confirm_plan
+    from losant_tokens.cli._state.files import journal_path
 
     require_terminal_or_yes("apply", yes=options.yes)
     if retry_failed and not resume:

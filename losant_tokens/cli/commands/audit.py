@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from losant_tokens import Owner
-from losant_tokens.cli._console import print_status, print_warning, quiet_output
 from losant_tokens.cli._errors import (
     EXIT_CHANGES,
     EXIT_SOME_FAILED,
@@ -17,8 +16,7 @@ from losant_tokens.cli._errors import (
     UsageError,
     explain,
 )
-from losant_tokens.cli._job_options import HtmlFile, Owners, Patience
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
     AtLeastOne,
@@ -30,7 +28,9 @@ from losant_tokens.cli._options import (
     flag,
     repeatable,
 )
-from losant_tokens.cli._value_checks import existing_file
+from losant_tokens.cli._options.jobs import HtmlFile, Owners, Patience
+from losant_tokens.cli._options.value_checks import existing_file
+from losant_tokens.cli._terminal.console import print_status, print_warning, quiet_output
 
 if TYPE_CHECKING:
     from losant_tokens import audit, policy
@@ -96,7 +96,7 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Show risky and forgotten tokens, and those not seen in use."""
-    from losant_tokens.cli._accounts import selected_connections
+    from losant_tokens.cli._connections.chosen_accounts import selected_connections
     from losant_tokens.cli._policies import valid_policy
 
     if json and csv:
@@ -174,9 +174,9 @@ def _run(
         reading: The number of tokens on a page and the patience in seconds; None for the defaults.
     """
     from losant_tokens import audit
-    from losant_tokens.cli._audit_progress import audit_progress
+    from losant_tokens.cli._audits.progress import audit_progress
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._quarantine_ledger import recorded_quarantines
+    from losant_tokens.cli._state.quarantine_ledger import recorded_quarantines
 
     targets = [_target(connection, *selection) for connection in connections]
     quarantines = recorded_quarantines()
@@ -201,8 +201,8 @@ def _target(
     connection: ConnectionOptions, owners: tuple[Owner, ...], logs: tuple[str, ...]
 ) -> "audit.Target":
     from losant_tokens import audit
-    from losant_tokens.cli._accounts import account_name, account_of
-    from losant_tokens.cli._connect import open_client
+    from losant_tokens.cli._connections.chosen_accounts import account_name, account_of
+    from losant_tokens.cli._connections.clients import open_client
 
     account = account_of(connection)
     if account is None:
@@ -246,15 +246,15 @@ def _print_problems(result: "audit.Audit") -> None:
 
 
 def _write_parts(result: "audit.Audit", kind: Literal["json", "csv"]) -> None:
-    from losant_tokens.cli._pager import write_parts
+    from losant_tokens.cli._terminal.pager import write_parts
 
     write_parts(result.parts(kind))
 
 
 def _write_table(result: "audit.Audit", limit: int) -> None:
-    from losant_tokens.cli._audit_view import audit_text
-    from losant_tokens.cli._pager import write_paged
-    from losant_tokens.cli._plan_columns import Page
+    from losant_tokens.cli._audits.view import audit_text
+    from losant_tokens.cli._plans.columns import Page
+    from losant_tokens.cli._terminal.pager import write_paged
 
     write_paged(audit_text(result, limit, Page.of(sys.stdout)))
 
@@ -286,9 +286,9 @@ def diff_audits(
 ) -> int:
     """Compare two audits."""
     from losant_tokens import audit
-    from losant_tokens.cli._audit_view import diff_lines
-    from losant_tokens.cli._pager import write_parts
-    from losant_tokens.cli._plan_columns import Page
+    from losant_tokens.cli._audits.view import diff_lines
+    from losant_tokens.cli._plans.columns import Page
+    from losant_tokens.cli._terminal.pager import write_parts
 
     try:
         diff = audit.compare(audit.read(old), audit.read(new))

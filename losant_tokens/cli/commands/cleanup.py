@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from losant_tokens.cli._job_options import (
+from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._options.jobs import (
     DEFAULT_EVIDENCE,
     DEFAULT_OWNERS,
     DEFAULT_RUN,
@@ -16,7 +17,6 @@ from losant_tokens.cli._job_options import (
     RunOptions,
     SafetyOptions,
 )
-from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions
 
 
 def clean_up(
@@ -32,8 +32,8 @@ def clean_up(
 ) -> int:
     """Plan a change of many tokens, and apply it after confirmation."""
     from losant_tokens.cli._evidence import evidence_settings
-    from losant_tokens.cli._job_workflow import plan_and_apply
-    from losant_tokens.cli._planning import selection_planner
+    from losant_tokens.cli._jobs.workflow import plan_and_apply
+    from losant_tokens.cli._plans.planning import selection_planner
 
     read_logs = partial(evidence_settings, evidence, connection, by_default=action != "activate")
     planner = selection_planner(rules, owners, safety, action, options.patience, None, read_logs)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import write_output
+from losant_tokens.cli._terminal.console import write_output
 
 
 def write_completion(
@@ -15,7 +15,7 @@ def write_completion(
     /,
 ) -> int:
     """Write a completion script for a shell."""
-    from losant_tokens.cli._completion_scripts import SCRIPTS
+    from losant_tokens.cli._completion.scripts import SCRIPTS
 
     write_output(SCRIPTS[shell])
     return 0

@@ -9,20 +9,8 @@ from attrs import evolve
 from cyclopts import Parameter
 
 from losant_tokens import Owner
-from losant_tokens.cli._console import (
-    ask,
-    can_ask,
-    mute,
-    notice_if_interrupted,
-    output_problem,
-    print_error,
-    print_status,
-    print_warning,
-    write_output,
-)
 from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._format import format_datetime, no_expiry, relative_time
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     CURRENT_USER,
     DEFAULT_CONNECTION,
     AllowUnknownScope,
@@ -35,8 +23,20 @@ from losant_tokens.cli._options import (
     checked_expiry,
     choice,
 )
-from losant_tokens.cli._parse import read_expiry
-from losant_tokens.cli._stop_signals import GRACE, StopSignals
+from losant_tokens.cli._options.parse import read_expiry
+from losant_tokens.cli._signals.stop_signals import GRACE, StopSignals
+from losant_tokens.cli._terminal.console import (
+    ask,
+    can_ask,
+    mute,
+    notice_if_interrupted,
+    output_problem,
+    print_error,
+    print_status,
+    print_warning,
+    write_output,
+)
+from losant_tokens.cli._terminal.format import format_datetime, no_expiry, relative_time
 from losant_tokens.errors import Forbidden, ResponseError, ScopeError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def create_token(  # noqa: PLR0913 -- one parameter per option
 ) -> int:
     """Create a token and write its secret to stdout."""
     from losant_tokens import ApiTokenPost
-    from losant_tokens.cli._connect import new_client
+    from losant_tokens.cli._connections.clients import new_client
 
     _check_owner(owner)
     post = ApiTokenPost(
@@ -166,7 +166,7 @@ async def _learn_server_time(client: "AsyncClient", owner: Owner) -> None:
 
 
 def _print_created(token: "NewApiToken", now: datetime, *, json: bool) -> int:
-    from losant_tokens.cli._json import as_json, as_wire
+    from losant_tokens.cli._tokens.json import as_json, as_wire
 
     # The id comes first, so that a token whose secret is lost can be deleted.
     expires = token.expiration_date

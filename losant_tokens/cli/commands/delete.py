@@ -8,7 +8,24 @@ from attrs import define, field
 from cyclopts import Parameter
 
 from losant_tokens import Owner
-from losant_tokens.cli._console import (
+from losant_tokens.cli._errors import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_SOME_FAILED,
+    explain,
+)
+from losant_tokens.cli._options.common import (
+    CURRENT_USER,
+    DEFAULT_CONNECTION,
+    AllowOwnToken,
+    ConnectionOptions,
+    OwnerOption,
+    Quiet,
+    Yes,
+)
+from losant_tokens.cli._options.parse import read_token_ids
+from losant_tokens.cli._signals.stop_signals import GRACE, StopSignals
+from losant_tokens.cli._terminal.console import (
     confirm,
     is_quiet,
     notice_if_interrupted,
@@ -19,24 +36,7 @@ from losant_tokens.cli._console import (
     require_terminal_or_yes,
     write_result,
 )
-from losant_tokens.cli._errors import (
-    EXIT_ERROR,
-    EXIT_INTERRUPTED,
-    EXIT_SOME_FAILED,
-    explain,
-)
-from losant_tokens.cli._format import format_count, format_date, no_expiry
-from losant_tokens.cli._options import (
-    CURRENT_USER,
-    DEFAULT_CONNECTION,
-    AllowOwnToken,
-    ConnectionOptions,
-    OwnerOption,
-    Quiet,
-    Yes,
-)
-from losant_tokens.cli._parse import read_token_ids
-from losant_tokens.cli._stop_signals import GRACE, StopSignals
+from losant_tokens.cli._terminal.format import format_count, format_date, no_expiry
 from losant_tokens.errors import LosantError, NotFound, ResponseError, TransportError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def delete_tokens(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Delete tokens by id."""
-    from losant_tokens.cli._connect import new_client, refuse_own_token
+    from losant_tokens.cli._connections.clients import new_client, refuse_own_token
 
     ids = read_token_ids(token_ids)
     require_terminal_or_yes("delete", yes=yes)

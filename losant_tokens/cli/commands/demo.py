@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_status, write_summary
 from losant_tokens.cli._errors import EXIT_INTERRUPTED
 from losant_tokens.cli._fake_process import RunningFake, running_fake
-from losant_tokens.cli._format import format_count
-from losant_tokens.cli._options import AtLeastOne, AtLeastZero
+from losant_tokens.cli._options.common import AtLeastOne, AtLeastZero
+from losant_tokens.cli._terminal.console import print_status, write_summary
+from losant_tokens.cli._terminal.format import format_count
 
 if TYPE_CHECKING:
     from losant_tokens import ApiToken, AsyncClient, jobs
@@ -45,13 +45,13 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
         folder: The folder of the plan.
     """
     from losant_tokens import AsyncClient
-    from losant_tokens.cli._connect import fastest_transport
+    from losant_tokens.cli._connections.clients import fastest_transport
     from losant_tokens.cli._event_loop import run_event_loop
-    from losant_tokens.cli._job_reports import print_failures
-    from losant_tokens.cli._job_runner import JobRunner
-    from losant_tokens.cli._job_workflow import exit_code
-    from losant_tokens.cli._plan_view import PROGRESS_LABELS, show_plan
-    from losant_tokens.cli._planning import make_plan
+    from losant_tokens.cli._jobs.reports import print_failures
+    from losant_tokens.cli._jobs.runner import JobRunner
+    from losant_tokens.cli._jobs.workflow import exit_code
+    from losant_tokens.cli._plans.planning import make_plan
+    from losant_tokens.cli._plans.view import PROGRESS_LABELS, show_plan
 
     own = run_event_loop(partial(_create_own_token, fake))
 

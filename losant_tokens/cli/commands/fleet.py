@@ -6,16 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from losant_tokens.cli._console import (
-    confirm,
-    print_after_signal,
-    print_error,
-    print_status,
-    print_warning,
-    quiet_output,
-    require_terminal_or_yes,
-    write_output,
-)
 from losant_tokens.cli._errors import (
     EXIT_BLOCKED,
     EXIT_ERROR,
@@ -24,7 +14,8 @@ from losant_tokens.cli._errors import (
     UsageError,
     explain,
 )
-from losant_tokens.cli._fleet_options import (
+from losant_tokens.cli._options.common import AtLeastOne, Json, Quiet, age, flag, repeatable
+from losant_tokens.cli._options.fleet import (
     DEFAULT_DECISION,
     DEFAULT_STORE,
     Account,
@@ -42,9 +33,18 @@ from losant_tokens.cli._fleet_options import (
     StoreOptions,
     person,
 )
-from losant_tokens.cli._json import as_json
-from losant_tokens.cli._options import AtLeastOne, Json, Quiet, age, flag, repeatable
-from losant_tokens.cli._value_checks import html_name
+from losant_tokens.cli._options.value_checks import html_name
+from losant_tokens.cli._terminal.console import (
+    confirm,
+    print_after_signal,
+    print_error,
+    print_status,
+    print_warning,
+    quiet_output,
+    require_terminal_or_yes,
+    write_output,
+)
+from losant_tokens.cli._tokens.json import as_json
 from losant_tokens.errors import LosantError
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Start runs: a worker plans a clean-up for each account."""
-    from losant_tokens.cli import _fleet, _fleet_view
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet import view as fleet_view
 
     if bool(account) == all_accounts:
         problem = "cannot be combined with" if account else "or"
@@ -93,11 +94,11 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
     with quiet_output(quiet):
         if wait:
             print_status("Waiting for a worker. Ctrl-C ends only the waiting.")
-        runs = _fleet.run_with_fleet(work, store, creates=True)
+        runs = connection.run_with_fleet(work, store, creates=True)
         if json:
-            write_output(as_json([_fleet_view.run_as_json(run) for run in runs]))
+            write_output(as_json([fleet_view.run_as_json(run) for run in runs]))
         elif wait:
-            _fleet_view.show_runs(runs, store.arguments())
+            fleet_view.show_runs(runs, store.arguments())
         else:
             write_output("".join(f"{run.id}\n" for run in runs))
             for run in runs:
@@ -181,9 +182,10 @@ def list_runs(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """List the runs of the fleet, the newest first."""
-    from losant_tokens.cli import _fleet, _fleet_view
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet import view as fleet_view
 
-    states = _fleet.known_states(state)
+    states = connection.known_states(state)
     start = None if since is None else datetime.now(UTC) - since
 
     async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
@@ -192,15 +194,15 @@ def list_runs(
         )
         return [run async for run in found]
 
-    notice = _fleet.notice_without_fleet(store)
-    runs = [] if notice else _fleet.run_with_fleet(work, store)
+    notice = connection.notice_without_fleet(store)
+    runs = [] if notice else connection.run_with_fleet(work, store)
     shown = runs[:limit]
     if json:
-        write_output(as_json([_fleet_view.run_as_json(run) for run in shown]))
+        write_output(as_json([fleet_view.run_as_json(run) for run in shown]))
     elif notice:
         print_status(notice)
     else:
-        _fleet_view.show_runs(
+        fleet_view.show_runs(
             shown,
             store.arguments(),
             has_more=len(runs) > limit,
@@ -226,7 +228,8 @@ def show_run(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Show a run: its plan, who decided, and who did the work."""
-    from losant_tokens.cli import _fleet, _fleet_view
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet import view as fleet_view
 
     if html is not None:
         if tokens or json:
@@ -241,23 +244,23 @@ def show_run(
         report = await client.report(run)
         return report.run, report.results
 
-    found, results = _fleet.run_with_fleet(work, store)
+    found, results = connection.run_with_fleet(work, store)
     if json:
-        values = _fleet_view.run_as_json(found)
+        values = fleet_view.run_as_json(found)
         if tokens:
-            values["tokens"] = [_fleet_view.result_as_json(one) for one in results]
+            values["tokens"] = [fleet_view.result_as_json(one) for one in results]
         write_output(as_json(values))
     elif tokens:
-        _fleet_view.show_results(results)
+        fleet_view.show_results(results)
     else:
-        _fleet_view.show_run(found, store.arguments())
+        fleet_view.show_run(found, store.arguments())
     return 0
 
 
 def _write_page(name: str, path: Path, store: StoreOptions) -> int:
     """Write the plan of a run as a page."""
-    from losant_tokens.cli import _fleet
-    from losant_tokens.cli._fleet_plan_page import save_run_page
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet.plan_page import save_run_page
 
     async def work(
         client: "fleet.FleetClient",
@@ -265,7 +268,7 @@ def _write_page(name: str, path: Path, store: StoreOptions) -> int:
         report = await client.report(name)
         return report, await client.document(report.run.id)
 
-    report, document = _fleet.run_with_fleet(work, store)
+    report, document = connection.run_with_fleet(work, store)
     saved = save_run_page(report.run, document, report.results, path, datetime.now(UTC))
     print_status(f"Wrote {saved}.")
     return 0
@@ -378,7 +381,8 @@ def _decide(
         options: The options.
         store: The store.
     """
-    from losant_tokens.cli import _fleet, _fleet_view
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet import view as fleet_view
 
     require_terminal_or_yes(f"fleet {verb}", yes=options.yes)
 
@@ -395,21 +399,21 @@ def _decide(
         return done
 
     with quiet_output(options.quiet):
-        found = _fleet.run_with_fleet(read, store)
+        found = connection.run_with_fleet(read, store)
         chosen = []
         for run in found:
-            print_status(_fleet_view.describe_for_decision(run, verb, datetime.now(UTC)))
-            if options.yes or confirm(_fleet_view.question(run, verb.capitalize())):
+            print_status(fleet_view.describe_for_decision(run, verb, datetime.now(UTC)))
+            if options.yes or confirm(fleet_view.question(run, verb.capitalize())):
                 chosen.append(run)
         if not chosen:
             raise CommandError("declined: nothing was changed")
-        done = _fleet.run_with_fleet(work, store)
+        done = connection.run_with_fleet(work, store)
         if options.json:
-            write_output(as_json([_fleet_view.run_as_json(run) for _, run in done]))
+            write_output(as_json([fleet_view.run_as_json(run) for _, run in done]))
         else:
             now = datetime.now(UTC)
             for before, run in done:
-                print_status(_fleet_view.describe_decision(run, verb, before, now))
+                print_status(fleet_view.describe_decision(run, verb, before, now))
     return _exit_code(len(chosen) - len(done), len(chosen), EXIT_BLOCKED)
 
 
@@ -429,26 +433,27 @@ def report_outcomes(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Report the outcomes of the runs of a period, for each account."""
-    from losant_tokens.cli import _fleet, _fleet_report
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet import report as fleet_report
 
     if json and csv:
         raise UsageError("--json cannot be combined with --csv")
     start = datetime.now(UTC) - since
 
-    async def work(client: "fleet.FleetClient") -> "list[_fleet_report.Totals]":
+    async def work(client: "fleet.FleetClient") -> "list[fleet_report.Totals]":
         runs = client.runs(account=account, cleanup=cleanup, since=start)
-        return _fleet_report.totals_by_account([run async for run in runs])
+        return fleet_report.totals_by_account([run async for run in runs])
 
-    notice = _fleet.notice_without_fleet(store)
-    rows = [] if notice else _fleet.run_with_fleet(work, store)
+    notice = connection.notice_without_fleet(store)
+    rows = [] if notice else connection.run_with_fleet(work, store)
     if json:
-        write_output(as_json(_fleet_report.report_as_json(rows, start)))
+        write_output(as_json(fleet_report.report_as_json(rows, start)))
     elif csv:
-        write_output(_fleet_report.report_csv(rows))
+        write_output(fleet_report.report_csv(rows))
     elif not rows:
-        print_status(notice or f"There are no runs {_fleet_report.describe_period(start)}.")
+        print_status(notice or f"There are no runs {fleet_report.describe_period(start)}.")
     else:
-        write_output(_fleet_report.report_table(rows))
+        write_output(fleet_report.report_table(rows))
     return 0
 
 
@@ -471,18 +476,19 @@ def serve_runs(
     """Show the runs in a browser, on this machine, until Ctrl-C."""
     import anyio
 
-    from losant_tokens.cli import _fleet, _fleet_page
+    from losant_tokens.cli._fleet import connection
+    from losant_tokens.cli._fleet import page as fleet_page
 
-    app = _fleet.open_fleet(store)
+    app = connection.open_fleet(store)
 
     async def work(client: "fleet.FleetClient") -> None:
-        async with _fleet_page.serving(_fleet_page.RunsApp(client, app.store), port) as url:
+        async with fleet_page.serving(fleet_page.RunsApp(client, app.store), port) as url:
             write_output(f"{url}\n")
             print_status("The page is read-only, and refreshed every few seconds. Ctrl-C stops it.")
             await anyio.sleep_forever()
 
     try:
-        _fleet.run_with_fleet(work, store)
+        connection.run_with_fleet(work, store)
     except KeyboardInterrupt:
         print_after_signal("Stopped.")
     return 0  # Ctrl-C is the normal way to end it.

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from losant_tokens.cli._console import print_status, write_output, write_summary
 from losant_tokens.cli._errors import EXIT_ERROR
-from losant_tokens.cli._fleet_options import StoreOptions
-from losant_tokens.cli._format import format_count, format_number
+from losant_tokens.cli._options.fleet import StoreOptions
+from losant_tokens.cli._terminal.console import print_status, write_output, write_summary
+from losant_tokens.cli._terminal.format import format_count, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from losant_tokens import fleet
-    from losant_tokens.cli._fleet_demo import DemoAccount, Proof, Snapshot
+    from losant_tokens.cli._fleet.demo import DemoAccount, Proof, Snapshot
 
 _NAMES = ("acme", "bolt", "corp")
 _RESTORED = "corp"
@@ -39,8 +39,8 @@ def run_fleet_demo(
     ] = 200,
 ) -> int:
     """Watch a fleet of three fake accounts on this machine."""
-    from losant_tokens.cli._fleet import open_fleet
-    from losant_tokens.cli._fleet_demo import demo_accounts, demo_worker
+    from losant_tokens.cli._fleet.connection import open_fleet
+    from losant_tokens.cli._fleet.demo import demo_accounts, demo_worker
 
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -71,8 +71,8 @@ def _until_killed(
     before: "Mapping[str, Snapshot]",
 ) -> "dict[str, str]":
     """Plan and approve, and wait until tokens change. Return the runs by their accounts."""
-    from losant_tokens.cli._fleet import run_with_fleet
-    from losant_tokens.cli._fleet_demo import CLEANUP, wait_for_changes
+    from losant_tokens.cli._fleet.connection import run_with_fleet
+    from losant_tokens.cli._fleet.demo import CLEANUP, wait_for_changes
 
     async def work(client: "fleet.FleetClient") -> "dict[str, str]":
         print_status(f"$ losant-tokens fleet plan {CLEANUP} --all-accounts --wait")
@@ -91,7 +91,7 @@ def _until_killed(
 
 def _until_swept(store: StoreOptions, runs: "Mapping[str, str]") -> "dict[str, set[str]]":
     """Wait until the runs end, and restore one. Return the planned tokens of each account."""
-    from losant_tokens.cli._fleet import run_with_fleet
+    from losant_tokens.cli._fleet.connection import run_with_fleet
 
     async def work(client: "fleet.FleetClient") -> "dict[str, set[str]]":
         wait = partial(client.wait, timeout=_TIMEOUT)
@@ -118,7 +118,7 @@ def _until_swept(store: StoreOptions, runs: "Mapping[str, str]") -> "dict[str, s
 
 
 def _show(runs: "Iterable[fleet.Run]") -> None:
-    from losant_tokens.cli._fleet_view import runs_table
+    from losant_tokens.cli._fleet.view import runs_table
 
     write_output(runs_table(list(runs), datetime.now(UTC)))
 
@@ -129,7 +129,7 @@ def _show(runs: "Iterable[fleet.Run]") -> None:
 def _read(accounts: "tuple[DemoAccount, ...]") -> "dict[str, Snapshot]":
     """Read the tokens of all accounts from their servers."""
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._fleet_demo import read_snapshot
+    from losant_tokens.cli._fleet.demo import read_snapshot
 
     return {
         account.name: run_until_stopped(partial(read_snapshot, account)) for account in accounts
@@ -143,7 +143,7 @@ def _show_proof(
     planned: "Mapping[str, set[str]]",
 ) -> int:
     """Compare the servers before and after, and return the exit code."""
-    from losant_tokens.cli._fleet_demo import prove
+    from losant_tokens.cli._fleet.demo import prove
 
     proofs = {
         name: prove(before[name], after[name], planned[name], is_restored=name == _RESTORED)
@@ -162,7 +162,7 @@ def _show_proof(
 
 
 def _write_proofs(proofs: "Mapping[str, Proof]") -> None:
-    from losant_tokens.cli._tables import write_table
+    from losant_tokens.cli._terminal.tables import write_table
 
     columns = ("TOKENS PLANNED", "CHANGES PLANNED", "CHANGES MADE", "OTHER TOKENS CHANGED")
     write_table(

@@ -4,15 +4,15 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from losant_tokens.cli._console import print_status, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_CHANGES
-from losant_tokens.cli._fleet_options import (
+from losant_tokens.cli._options.common import AtLeastOne, Json, Quiet, flag
+from losant_tokens.cli._options.fleet import (
     DEFAULT_STORE,
     FleetConfig,
     PolicyFile,
     StoreOptions,
 )
-from losant_tokens.cli._options import AtLeastOne, Json, Quiet, flag
+from losant_tokens.cli._terminal.console import print_status, quiet_output, write_output
 
 _CONCURRENCY = 4
 
@@ -56,8 +56,8 @@ def work(  # noqa: PLR0913 -- one parameter per option
 ) -> int:
     """Work for the fleet until Ctrl-C: plan, apply, sweep and restore."""
     from losant_tokens import accounts
-    from losant_tokens.cli._fleet import open_fleet
-    from losant_tokens.cli._fleet_worker import Worker
+    from losant_tokens.cli._fleet.connection import open_fleet
+    from losant_tokens.cli._fleet.worker import Worker
     from losant_tokens.cli._policies import DEFAULT_FILE, valid_policy
 
     app = open_fleet(store)
@@ -88,11 +88,11 @@ def find_problems(
 ) -> int:
     """Check the fleet: its store, workers, runs, accounts and clocks."""
     from losant_tokens import accounts
-    from losant_tokens.cli import _fleet_view
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._fleet import open_fleet, require_store
-    from losant_tokens.cli._json import as_json
+    from losant_tokens.cli._fleet import view as fleet_view
+    from losant_tokens.cli._fleet.connection import open_fleet, require_store
     from losant_tokens.cli._policies import DEFAULT_FILE, valid_policy
+    from losant_tokens.cli._tokens.json import as_json
 
     app = open_fleet(store)
     require_store(app, store)
@@ -104,7 +104,7 @@ def find_problems(
             print_status("The accounts are not checked, because there is no policy file: --policy")
         found = run_until_stopped(app.diagnose)
         if json:
-            write_output(as_json(_fleet_view.diagnosis_as_json(found)))
+            write_output(as_json(fleet_view.diagnosis_as_json(found)))
         elif not quiet or any(one.severity.value != "info" for one in found.problems):
-            _fleet_view.show_diagnosis(found)
+            fleet_view.show_diagnosis(found)
     return 0 if found.is_healthy else EXIT_CHANGES

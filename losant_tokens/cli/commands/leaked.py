@@ -4,21 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import (
-    print_warning,
-    questions_at_terminal,
-    read_secret_text,
-    write_output,
-)
 from losant_tokens.cli._errors import (
     EXIT_CHANGES,
     EXIT_ERROR,
     CommandError,
     UsageError,
 )
-from losant_tokens.cli._job_options import Owners
 from losant_tokens.cli._library_messages import with_options
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
     AtLeastOne,
@@ -26,14 +19,21 @@ from losant_tokens.cli._options import (
     audit_logs,
     flag,
 )
+from losant_tokens.cli._options.jobs import Owners
+from losant_tokens.cli._terminal.console import (
+    print_warning,
+    questions_at_terminal,
+    read_secret_text,
+    write_output,
+)
 from losant_tokens.errors import LosantError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from losant_tokens import Secret
-    from losant_tokens.cli._leak_response import LeakResponse
-    from losant_tokens.cli._leak_view import Leak
+    from losant_tokens.cli._leaks.response import LeakResponse
+    from losant_tokens.cli._leaks.view import Leak
     from losant_tokens.leaks import Claims
 
 _DEFAULT_LAST = 10
@@ -59,9 +59,9 @@ def respond_to_leak(
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Respond to a leaked secret: check, identify and deactivate it."""
-    from losant_tokens.cli._json import as_json
-    from losant_tokens.cli._leak_response import LeakResponse
-    from losant_tokens.cli._leak_view import as_json_values
+    from losant_tokens.cli._leaks.response import LeakResponse
+    from losant_tokens.cli._leaks.view import as_json_values
+    from losant_tokens.cli._tokens.json import as_json
     from losant_tokens.leaks import find_secrets
 
     if with_created and (json or not yes):
@@ -100,7 +100,7 @@ def respond_to_leak(
 
 def _connections(options: AccountsOptions) -> tuple[ConnectionOptions, ...]:
     """Return the connections to the selected accounts. The command works without a token, too."""
-    from losant_tokens.cli._accounts import selected_connections
+    from losant_tokens.cli._connections.chosen_accounts import selected_connections
 
     if options.account or options.all_accounts:
         return selected_connections(options)

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import (
-    print_status,
-    quiet_output,
-    terminal_size,
-    transient_status,
-    write_output,
-)
 from losant_tokens.cli._errors import EXIT_SOME_FAILED, UsageError
-from losant_tokens.cli._format import escaped, format_count, wrapped
-from losant_tokens.cli._job_options import NO_RULES, Owners, RuleOptions
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
     AtLeastOne,
@@ -27,14 +18,23 @@ from losant_tokens.cli._options import (
     SeenIn,
     flag,
 )
+from losant_tokens.cli._options.jobs import NO_RULES, Owners, RuleOptions
+from losant_tokens.cli._terminal.console import (
+    print_status,
+    quiet_output,
+    terminal_size,
+    transient_status,
+    write_output,
+)
+from losant_tokens.cli._terminal.format import escaped, format_count, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from losant_tokens import Owner
-    from losant_tokens.cli._listing import Found
-    from losant_tokens.cli._multi_account_listing import AccountsFound
-    from losant_tokens.cli._options import ConnectionOptions
+    from losant_tokens.cli._options.common import ConnectionOptions
+    from losant_tokens.cli._tokens.listing import Found
+    from losant_tokens.cli._tokens.multi_account_listing import AccountsFound
 
 
 def list_tokens(  # noqa: PLR0913 -- one parameter per option
@@ -74,18 +74,18 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """List tokens as a table, CSV or JSON."""
-    from losant_tokens.cli._accounts import selected_connections
+    from losant_tokens.cli._connections.chosen_accounts import selected_connections
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._json import LAST_SEEN, as_json, read_fields
-    from losant_tokens.cli._listing import ListQuery
-    from losant_tokens.cli._multi_account_listing import list_accounts
-    from losant_tokens.cli._token_columns import (
+    from losant_tokens.cli._tokens.columns import (
         ACCOUNT,
         COLUMNS,
         DEFAULT_COLUMNS,
         SEEN,
         read_columns,
     )
+    from losant_tokens.cli._tokens.json import LAST_SEEN, as_json, read_fields
+    from losant_tokens.cli._tokens.listing import ListQuery
+    from losant_tokens.cli._tokens.multi_account_listing import list_accounts
 
     if json is not None and (csv or columns is not None):
         raise UsageError(
@@ -143,7 +143,7 @@ def _distinguishing(
     owners: "Sequence[Owner]", connections: "Sequence[ConnectionOptions]"
 ) -> tuple[str, ...]:
     """Return the columns that distinguish the tokens of several accounts and owners."""
-    from losant_tokens.cli._token_columns import ACCOUNT
+    from losant_tokens.cli._tokens.columns import ACCOUNT
 
     several = {ACCOUNT: len(connections) > 1, "owner": len(owners) > 1}
     return tuple(name for name, is_needed in several.items() if is_needed)
@@ -151,7 +151,7 @@ def _distinguishing(
 
 def _read_sort(text: str | None) -> tuple[str | None, bool]:
     """Return the column to sort by, and whether the order is reversed."""
-    from losant_tokens.cli._token_columns import COLUMNS
+    from losant_tokens.cli._tokens.columns import COLUMNS
 
     if text is None:
         return None, False
@@ -168,7 +168,7 @@ def _json_rows(
     found: "Found", fields: "Sequence[str]", several: "Sequence[str]", *, has_seen: bool
 ) -> list[dict[str, object]]:
     """Return the tokens as JSON objects: all their members, or the chosen ones."""
-    from losant_tokens.cli._json import LAST_SEEN, as_wire
+    from losant_tokens.cli._tokens.json import LAST_SEEN, as_wire
 
     rows = []
     for one in found.tokens:
@@ -184,7 +184,7 @@ def _json_rows(
 
 def _csv(found: "Found", columns: "Sequence[str]") -> str:
     """Return the tokens as CSV in UTF-8, with cells that no spreadsheet takes for formulas."""
-    from losant_tokens.cli._token_columns import COLUMNS
+    from losant_tokens.cli._tokens.columns import COLUMNS
     from losant_tokens.jobs import harmless_cell
 
     file = io.StringIO()
@@ -197,7 +197,7 @@ def _csv(found: "Found", columns: "Sequence[str]") -> str:
 
 def _tab_separated(found: "Found", columns: "Sequence[str]") -> str:
     """Return complete values, separated by tabs, without a header: a line for each token."""
-    from losant_tokens.cli._token_columns import COLUMNS
+    from losant_tokens.cli._tokens.columns import COLUMNS
 
     return "".join(
         "\t".join(escaped(COLUMNS[name].text(one)) for name in columns) + "\n"
@@ -206,9 +206,9 @@ def _tab_separated(found: "Found", columns: "Sequence[str]") -> str:
 
 
 def _write_table(found: "Found", columns: "Sequence[str]") -> None:
-    from losant_tokens.cli._pager import write_paged
-    from losant_tokens.cli._tables import format_table
-    from losant_tokens.cli._token_columns import shrink_steps, table_row
+    from losant_tokens.cli._terminal.pager import write_paged
+    from losant_tokens.cli._terminal.tables import format_table
+    from losant_tokens.cli._tokens.columns import shrink_steps, table_row
 
     number, total = len(found.tokens), format_count(found.matched)
     title = f"Showing {total}" if number == found.matched else f"Showing {number:,} of {total}"

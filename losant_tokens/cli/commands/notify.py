@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, Token
 
 from losant_tokens import parse_duration
-from losant_tokens.cli._console import quiet_output
-from losant_tokens.cli._job_options import SELECTION_GROUP, Owners
-from losant_tokens.cli._options import (
+from losant_tokens.cli._notices.receivers import NO_RECEIVER, Receiver, ReceiverOptions
+from losant_tokens.cli._options.common import (
     DEFAULT_ACCOUNTS,
     AccountsOptions,
     Quiet,
@@ -18,7 +17,8 @@ from losant_tokens.cli._options import (
     flag,
     repeatable,
 )
-from losant_tokens.cli._receivers import NO_RECEIVER, Receiver, ReceiverOptions
+from losant_tokens.cli._options.jobs import SELECTION_GROUP, Owners
+from losant_tokens.cli._terminal.console import quiet_output
 
 if TYPE_CHECKING:
     from losant_tokens.jobs import Rule
@@ -79,9 +79,9 @@ def notify(  # noqa: PLR0913 -- one parameter per option
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Send a message about tokens that expire soon, once."""
-    from losant_tokens.cli._accounts import selected_connections
+    from losant_tokens.cli._connections.chosen_accounts import selected_connections
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._expiry_notices import NoticeRun
+    from losant_tokens.cli._notices.workflow import NoticeRun
 
     rule = _rule(named, except_named)
     chosen = receiver.receiver()
@@ -111,7 +111,7 @@ def _rule(named: tuple[str, ...], except_named: tuple[str, ...]) -> "Rule | None
     Raises:
         UsageError: A glob is invalid.
     """
-    from losant_tokens.cli._job_options import RuleOptions
+    from losant_tokens.cli._options.jobs import RuleOptions
 
     return RuleOptions(named=named, except_named=except_named).filter()
 
@@ -122,7 +122,7 @@ def _ledger_path(chosen: Path | None, receiver: Receiver, *, may_create: bool) -
     Raises:
         CommandError: The state folder cannot be created.
     """
-    from losant_tokens.cli._state_files import existing_state_folder, state_folder
+    from losant_tokens.cli._state.files import existing_state_folder, state_folder
 
     if chosen is not None:
         return chosen

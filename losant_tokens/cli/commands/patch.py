@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import notice_if_interrupted, write_result
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     CURRENT_USER,
     DEFAULT_CONNECTION,
     AllowOwnToken,
@@ -18,8 +17,9 @@ from losant_tokens.cli._options import (
     TokenId,
     choice,
 )
-from losant_tokens.cli._parse import read_token_ids
-from losant_tokens.cli._stop_signals import GRACE
+from losant_tokens.cli._options.parse import read_token_ids
+from losant_tokens.cli._signals.stop_signals import GRACE
+from losant_tokens.cli._terminal.console import notice_if_interrupted, write_result
 
 if TYPE_CHECKING:
     from losant_tokens import AsyncClient
@@ -43,10 +43,10 @@ def patch_token(
 ) -> int:
     """Change the name, description or status of a token."""
     from losant_tokens import ApiTokenPatch
-    from losant_tokens.cli._connect import new_client, refuse_own_token
+    from losant_tokens.cli._connections.clients import new_client, refuse_own_token
     from losant_tokens.cli._event_loop import run_with_client
-    from losant_tokens.cli._json import as_json, as_wire
-    from losant_tokens.cli._token_view import describe_token
+    from losant_tokens.cli._tokens.details import describe_token
+    from losant_tokens.cli._tokens.json import as_json, as_wire
 
     if (name, description, status) == (None, None, None):
         raise UsageError("nothing to change: pass --name, --description or --status")

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import is_quiet, print_status, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_CHANGES, UsageError
-from losant_tokens.cli._job_options import (
+from losant_tokens.cli._options.common import (
+    DEFAULT_CONNECTION,
+    ConnectionOptions,
+    Json,
+    Quiet,
+    flag,
+)
+from losant_tokens.cli._options.jobs import (
     DEFAULT_EVIDENCE,
     DEFAULT_OWNERS,
     DEFAULT_SAFETY,
@@ -28,13 +34,7 @@ from losant_tokens.cli._job_options import (
     RuleOptions,
     SafetyOptions,
 )
-from losant_tokens.cli._options import (
-    DEFAULT_CONNECTION,
-    ConnectionOptions,
-    Json,
-    Quiet,
-    flag,
-)
+from losant_tokens.cli._terminal.console import is_quiet, print_status, quiet_output, write_output
 
 if TYPE_CHECKING:
     from losant_tokens import jobs
@@ -56,9 +56,9 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Plan a change of many tokens, without changing anything."""
-    from losant_tokens.cli import _planning
-    from losant_tokens.cli._connect import job_client_factory
-    from losant_tokens.cli._state_files import new_plan_path
+    from losant_tokens.cli._connections.clients import job_client_factory
+    from losant_tokens.cli._plans import planning
+    from losant_tokens.cli._state.files import new_plan_path
 
     if policy == NO_POLICY:
         from losant_tokens.cli._evidence import evidence_settings
@@ -66,18 +66,18 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
         # A rotation is for tokens in use.
         by_default = action not in {"activate", "rotate"}
         read_logs = partial(evidence_settings, evidence, connection, by_default=by_default)
-        planner = _planning.selection_planner(
+        planner = planning.selection_planner(
             rules, owners, safety, action or "delete", patience, None, read_logs
         )
     else:
-        from losant_tokens.cli._policy_planning import policy_planner
+        from losant_tokens.cli._plans.policy_planning import policy_planner
 
         planner = policy_planner(
             policy, rules, owners, safety, action, patience, evidence, connection
         )
     with quiet_output(quiet):
         path = out or new_plan_path("plan")
-        plan = _planning.make_plan(
+        plan = planning.make_plan(
             planner, path, job_client_factory(connection), protects=bool(safety.protect)
         )
         _print_plan(plan, connection, json=json)
@@ -85,11 +85,11 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
 
 
 def _print_plan(plan: "jobs.Plan", connection: ConnectionOptions, *, json: bool) -> None:
-    from losant_tokens.cli._json import as_json
-    from losant_tokens.cli._plan_groups import review
-    from losant_tokens.cli._plan_json import plan_members
-    from losant_tokens.cli._plan_status import current_time
-    from losant_tokens.cli._plan_view import show_plan
+    from losant_tokens.cli._plans.groups import review
+    from losant_tokens.cli._plans.json import plan_members
+    from losant_tokens.cli._plans.status import current_time
+    from losant_tokens.cli._plans.view import show_plan
+    from losant_tokens.cli._tokens.json import as_json
 
     if json:
         write_output(as_json(plan_members(plan, review(plan), current_time(plan))))
@@ -116,11 +116,11 @@ def show_plan_file(
 ) -> int:
     """Show a plan for review."""
     from losant_tokens import jobs
-    from losant_tokens.cli._pager import write_parts
-    from losant_tokens.cli._plan_columns import Page
-    from losant_tokens.cli._plan_json import plan_document
-    from losant_tokens.cli._plan_view import plan_lines, plan_summary
-    from losant_tokens.cli._state_files import existing_journal
+    from losant_tokens.cli._plans.columns import Page
+    from losant_tokens.cli._plans.json import plan_document
+    from losant_tokens.cli._plans.view import plan_lines, plan_summary
+    from losant_tokens.cli._state.files import existing_journal
+    from losant_tokens.cli._terminal.pager import write_parts
 
     if sum((full, json, html is not None)) > 1:
         raise UsageError(
@@ -155,9 +155,9 @@ def diff_plans(
 ) -> int:
     """Compare two plans."""
     from losant_tokens import jobs
-    from losant_tokens.cli._pager import write_parts
-    from losant_tokens.cli._plan_columns import Page
-    from losant_tokens.cli._plan_comparison import PlanDiff, diff_document, diff_lines
+    from losant_tokens.cli._plans.columns import Page
+    from losant_tokens.cli._plans.comparison import PlanDiff, diff_document, diff_lines
+    from losant_tokens.cli._terminal.pager import write_parts
 
     diff = PlanDiff.of(jobs.Plan.read(old), jobs.Plan.read(new))
     lines = diff_document(diff) if json else diff_lines(diff, Page.of(sys.stdout))

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 from attrs import evolve
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import print_error, print_status, quiet_output, write_output
 from losant_tokens.cli._errors import EXIT_ERROR, CommandError, UsageError
-from losant_tokens.cli._format import escaped
-from losant_tokens.cli._job_options import DEFAULT_OWNERS, Owners
-from losant_tokens.cli._job_options import PolicyFile as PolicyOption
-from losant_tokens.cli._json import as_json
-from losant_tokens.cli._options import DEFAULT_CONNECTION, ConnectionOptions, Json, Quiet
-from losant_tokens.cli._receivers import NO_RECEIVER, ReceiverOptions, known_tokens
-from losant_tokens.cli._value_checks import existing_file
+from losant_tokens.cli._notices.receivers import NO_RECEIVER, ReceiverOptions, known_tokens
+from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions, Json, Quiet
+from losant_tokens.cli._options.jobs import DEFAULT_OWNERS, Owners
+from losant_tokens.cli._options.jobs import PolicyFile as PolicyOption
+from losant_tokens.cli._options.value_checks import existing_file
+from losant_tokens.cli._terminal.console import (
+    print_error,
+    print_status,
+    quiet_output,
+    write_output,
+)
+from losant_tokens.cli._terminal.format import escaped
+from losant_tokens.cli._tokens.json import as_json
 
 if TYPE_CHECKING:
     from losant_tokens import AsyncClient
@@ -123,7 +128,7 @@ def warn_of_changes(
     from losant_tokens import policy
     from losant_tokens.cli import _policies
     from losant_tokens.cli._event_loop import run_with_client
-    from losant_tokens.cli._state_files import WARNINGS, state_folder
+    from losant_tokens.cli._state.files import WARNINGS, state_folder
 
     cleanup = _policies.find_cleanup(policy_file, name)
     if not cleanup.warns:

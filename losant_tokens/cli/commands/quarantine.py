@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import require_terminal_or_yes, write_output
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._job_options import (
+from losant_tokens.cli._options.common import (
+    DEFAULT_CONNECTION,
+    ConnectionOptions,
+    Json,
+    flag,
+    repeatable,
+)
+from losant_tokens.cli._options.jobs import (
     DEFAULT_EVIDENCE,
     DEFAULT_GRACE,
     DEFAULT_OWNERS,
@@ -26,14 +32,8 @@ from losant_tokens.cli._job_options import (
     SafetyOptions,
     SweptQuarantine,
 )
-from losant_tokens.cli._json import as_json
-from losant_tokens.cli._options import (
-    DEFAULT_CONNECTION,
-    ConnectionOptions,
-    Json,
-    flag,
-    repeatable,
-)
+from losant_tokens.cli._terminal.console import require_terminal_or_yes, write_output
+from losant_tokens.cli._tokens.json import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +56,8 @@ def quarantine(
 ) -> int:
     """Deactivate tokens, to delete or restore them later."""
     from losant_tokens.cli._evidence import evidence_settings
-    from losant_tokens.cli._job_workflow import plan_and_apply
-    from losant_tokens.cli._planning import selection_planner
+    from losant_tokens.cli._jobs.workflow import plan_and_apply
+    from losant_tokens.cli._plans.planning import selection_planner
 
     read_logs = partial(evidence_settings, evidence, connection)
     planner = selection_planner(
@@ -77,10 +77,10 @@ def list_quarantines(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """List quarantines and the state of their tokens."""
-    from losant_tokens.cli import _quarantine_ledger
-    from losant_tokens.cli._quarantine_view import as_json_values, show_quarantines
+    from losant_tokens.cli._jobs.quarantine_view import as_json_values, show_quarantines
+    from losant_tokens.cli._state import quarantine_ledger
 
-    read = _quarantine_ledger.offline_states if offline else _quarantine_ledger.online_states
+    read = quarantine_ledger.offline_states if offline else quarantine_ledger.online_states
     states: Sequence[jobs.Quarantine | jobs.QuarantineReview] = read(names, connection)
     if json:
         write_output(as_json([as_json_values(state) for state in states]))
@@ -104,10 +104,10 @@ def sweep(
     """Delete the unchanged tokens of a quarantine."""
     from losant_tokens import jobs
     from losant_tokens.cli._evidence import evidence_settings
-    from losant_tokens.cli._job_workflow import plan_and_apply
-    from losant_tokens.cli._planning import sweep_planner
-    from losant_tokens.cli._quarantine_ledger import chosen_quarantine, due_quarantines
-    from losant_tokens.cli._quarantine_view import nothing_to_sweep
+    from losant_tokens.cli._jobs.quarantine_view import nothing_to_sweep
+    from losant_tokens.cli._jobs.workflow import plan_and_apply
+    from losant_tokens.cli._plans.planning import sweep_planner
+    from losant_tokens.cli._state.quarantine_ledger import chosen_quarantine, due_quarantines
 
     if quarantine is None and not due:
         raise UsageError("name a quarantine, or pass --due for all that are due", _HELP)
@@ -157,11 +157,11 @@ def restore(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Activate the unchanged tokens of a quarantine."""
-    from losant_tokens.cli._job_workflow import plan_and_apply
-    from losant_tokens.cli._parse import read_token_ids
-    from losant_tokens.cli._planning import restore_planner
-    from losant_tokens.cli._quarantine_ledger import chosen_quarantine
-    from losant_tokens.cli._quarantine_view import nothing_to_restore
+    from losant_tokens.cli._jobs.quarantine_view import nothing_to_restore
+    from losant_tokens.cli._jobs.workflow import plan_and_apply
+    from losant_tokens.cli._options.parse import read_token_ids
+    from losant_tokens.cli._plans.planning import restore_planner
+    from losant_tokens.cli._state.quarantine_ledger import chosen_quarantine
 
     require_terminal_or_yes("restore", yes=options.yes)
     chosen_ids = tuple(read_token_ids(ids))

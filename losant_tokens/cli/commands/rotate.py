@@ -4,9 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._console import quiet_output, require_terminal_or_yes, write_output
 from losant_tokens.cli._errors import EXIT_ERROR, UsageError
-from losant_tokens.cli._job_options import (
+from losant_tokens.cli._options.common import (
+    DEFAULT_CONNECTION,
+    ConnectionOptions,
+    Json,
+    Quiet,
+    Yes,
+    flag,
+)
+from losant_tokens.cli._options.jobs import (
     DEFAULT_GRACE,
     DEFAULT_OWNERS,
     DEFAULT_SAFETY,
@@ -16,16 +23,7 @@ from losant_tokens.cli._job_options import (
     RuleOptions,
     SafetyOptions,
 )
-from losant_tokens.cli._json import as_json
-from losant_tokens.cli._options import (
-    DEFAULT_CONNECTION,
-    ConnectionOptions,
-    Json,
-    Quiet,
-    Yes,
-    flag,
-)
-from losant_tokens.cli._rotation_options import (
+from losant_tokens.cli._options.rotations import (
     DEFAULT_OVERLAP,
     DEFAULT_SINK,
     AllowUnverified,
@@ -38,6 +36,8 @@ from losant_tokens.cli._rotation_options import (
     SinkOptions,
     TokenIds,
 )
+from losant_tokens.cli._terminal.console import quiet_output, require_terminal_or_yes, write_output
+from losant_tokens.cli._tokens.json import as_json
 
 if TYPE_CHECKING:
     from losant_tokens import jobs
@@ -66,22 +66,22 @@ def rotate(  # noqa: PLR0913 -- one parameter per option
 ) -> int:
     """Replace tokens with new ones that do the same."""
     from losant_tokens import jobs
-    from losant_tokens.cli import _rotations
-    from losant_tokens.cli._console import print_status
+    from losant_tokens.cli._rotations import workflow
+    from losant_tokens.cli._terminal.console import print_status
 
-    until = _rotations.read_expiry_of_successors(expires)
+    until = workflow.read_expiry_of_successors(expires)
     if not dry_run:
         require_terminal_or_yes("rotate", yes=yes)
     with quiet_output(quiet):
-        tokens = _rotations.chosen_tokens(ids, plan, rules, owners, safety, connection)
+        tokens = workflow.chosen_tokens(ids, plan, rules, owners, safety, connection)
         count = tokens.header.total.selected if isinstance(tokens, jobs.Plan) else len(tokens)
         if not count:
             print_status("Nothing to rotate: no token is selected.")
             return 0
         chosen = None
         if not dry_run:
-            chosen = _rotations.chosen_sink(sink, connection, count=count, json=json)
-        decision = _rotations.confirmed(
+            chosen = workflow.chosen_sink(sink, connection, count=count, json=json)
+        decision = workflow.confirmed(
             tokens,
             until,
             overlap,
@@ -96,7 +96,7 @@ def rotate(  # noqa: PLR0913 -- one parameter per option
         if not is_confirmed:
             return EXIT_ERROR
         options = (*sink.arguments(), *connection.arguments())
-        return _rotations.Rotator(connection, json, options).start(
+        return workflow.Rotator(connection, json, options).start(
             tokens, chosen, until, overlap, grace, allow_unverified=may_be_unverified
         )
 
@@ -106,14 +106,14 @@ def list_rotations(
     json: Annotated[Json, Parameter(help="Write JSON, with all tokens.")] = False,
 ) -> int:
     """List rotations and the stages of their tokens."""
-    from losant_tokens.cli import _rotation_view
-    from losant_tokens.cli._rotations import all_rotations
+    from losant_tokens.cli._rotations import view as rotation_view
+    from losant_tokens.cli._rotations.workflow import all_rotations
 
     rotations = all_rotations()
     if json:
-        write_output(as_json([_rotation_view.as_json_values(one) for one in rotations]))
+        write_output(as_json([rotation_view.as_json_values(one) for one in rotations]))
     else:
-        _rotation_view.show_rotations(rotations)
+        rotation_view.show_rotations(rotations)
     return 0
 
 
@@ -128,27 +128,27 @@ def resume_rotation(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Resume a rotation, or deactivate its old tokens when they are due."""
-    from losant_tokens.cli import _rotations
-    from losant_tokens.cli._console import print_status
+    from losant_tokens.cli._rotations import workflow
+    from losant_tokens.cli._terminal.console import print_status
 
     if (rotation is None) is not due:
         raise UsageError("name a rotation or pass --due, but not both", _HELP)
     with quiet_output(quiet):
-        rotator = _rotations.Rotator(connection, json, (*sink.arguments(), *connection.arguments()))
+        rotator = workflow.Rotator(connection, json, (*sink.arguments(), *connection.arguments()))
         if rotation is None:
-            found = _rotations.due_rotations()
+            found = workflow.due_rotations()
             if not found:
                 print_status("No rotation is due.")
             # A nightly run has no sink, so it only deactivates old tokens.
             code = max((rotator.resume(one, None) for one in found), default=0)
-            _rotations.report_interrupted()
+            workflow.report_interrupted()
             return code
-        one = _rotations.find_rotation(rotation)
+        one = workflow.find_rotation(rotation)
         count = sum(token.needs_sink for token in one.tokens)
         chosen = None
         if count:
-            _rotations.require_same_sink(one, sink)
-            chosen = _rotations.chosen_sink(sink, connection, count=count, json=json)
+            workflow.require_same_sink(one, sink)
+            chosen = workflow.chosen_sink(sink, connection, count=count, json=json)
         return rotator.resume(one, chosen)
 
 
@@ -162,11 +162,11 @@ def cancel_rotation(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Cancel a rotation, and keep the old tokens."""
-    from losant_tokens.cli import _rotations
+    from losant_tokens.cli._rotations import workflow
 
     require_terminal_or_yes("rotate cancel", yes=yes)
     with quiet_output(quiet):
-        found: jobs.Rotation = _rotations.find_rotation(rotation)
-        if not yes and not _rotations.confirm_cancel(found):
+        found: jobs.Rotation = workflow.find_rotation(rotation)
+        if not yes and not workflow.confirm_cancel(found):
             return EXIT_ERROR
-        return _rotations.Rotator(connection, json).cancel(found)
+        return workflow.Rotator(connection, json).cancel(found)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from losant_tokens.cli._console import (
+from losant_tokens.cli._errors import CommandError, UsageError
+from losant_tokens.cli._options.common import AtLeastZero, repeatable
+from losant_tokens.cli._terminal.console import (
     print_after_signal,
     print_error,
     print_status,
     write_output,
 )
-from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._options import AtLeastZero, repeatable
 
 if TYPE_CHECKING:
     from losant_tokens.cli._fake_process import RunningFake

@@ -3,8 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from losant_tokens.cli._console import write_output
-from losant_tokens.cli._options import (
+from losant_tokens.cli._options.common import (
     CURRENT_USER,
     DEFAULT_CONNECTION,
     ConnectionOptions,
@@ -13,7 +12,8 @@ from losant_tokens.cli._options import (
     SeenIn,
     TokenId,
 )
-from losant_tokens.cli._parse import read_token_ids
+from losant_tokens.cli._options.parse import read_token_ids
+from losant_tokens.cli._terminal.console import write_output
 
 if TYPE_CHECKING:
     from losant_tokens import AsyncClient
@@ -31,9 +31,9 @@ def show_token(
     """Show a token, without its secret."""
     from losant_tokens.cli._event_loop import run_with_client
     from losant_tokens.cli._evidence import read_last_seen
-    from losant_tokens.cli._json import LAST_SEEN, as_json, as_wire
-    from losant_tokens.cli._pager import write_paged
-    from losant_tokens.cli._token_view import describe_token
+    from losant_tokens.cli._terminal.pager import write_paged
+    from losant_tokens.cli._tokens.details import describe_token
+    from losant_tokens.cli._tokens.json import LAST_SEEN, as_json, as_wire
 
     (checked_id,) = read_token_ids([token_id])
 

@@ -4,7 +4,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from losant_tokens import __version__
-from losant_tokens.cli._console import write_output
+from losant_tokens.cli._terminal.console import write_output
 
 # The libraries that send the requests and read the command line. Some are optional.
 _LIBRARIES = ("httpx", "httpcore", "aiohttp", "anyio", "uvloop", "orjson", "cyclopts", "rich")

@@ -9,12 +9,16 @@ import jwt
 import pytest
 
 from losant_tokens import Secret, accounts
-from losant_tokens.cli._access_token_cache import token_memory, tokens_in_memory
-from losant_tokens.cli._accounts import account_name, account_of, selected_connections
-from losant_tokens.cli._connect import api_url, credentials, open_client
+from losant_tokens.cli._connections.access_token_cache import token_memory, tokens_in_memory
+from losant_tokens.cli._connections.chosen_accounts import (
+    account_name,
+    account_of,
+    selected_connections,
+)
+from losant_tokens.cli._connections.clients import api_url, credentials, open_client
 from losant_tokens.cli._errors import UsageError
-from losant_tokens.cli._logging import without_token
-from losant_tokens.cli._options import AccountsOptions, ConnectionOptions
+from losant_tokens.cli._logs.command_log import without_token
+from losant_tokens.cli._options.common import AccountsOptions, ConnectionOptions
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 

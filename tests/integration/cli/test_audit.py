@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from losant_tokens.audit import AuditProgress
-from losant_tokens.cli import _audit_progress
-from losant_tokens.cli._audit_progress import audit_progress, describe
-from losant_tokens.cli._console import quiet_output
+from losant_tokens.cli._audits import progress
+from losant_tokens.cli._audits.progress import audit_progress, describe
+from losant_tokens.cli._terminal.console import quiet_output
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 from tests.support.policies import RULE, write_policy
@@ -385,10 +385,10 @@ def test_no_progress(
     def fail() -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(_audit_progress, "_line", fail)
+    monkeypatch.setattr(progress, "_line", fail)
     with audit_progress() as show:
         show(PROGRESS)
-    monkeypatch.setattr(_audit_progress, "_ignore", lambda _: fail())
+    monkeypatch.setattr(progress, "_ignore", lambda _: fail())
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     with audit_progress() as show:
         show(PROGRESS)

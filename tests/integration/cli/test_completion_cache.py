@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _completion_cache
-from losant_tokens.cli._completion_cache import KnownToken, cache_folder, is_waiting, known_tokens
+from losant_tokens.cli._completion import known_tokens as completion_cache
+from losant_tokens.cli._completion.known_tokens import (
+    KnownToken,
+    cache_folder,
+    is_waiting,
+    known_tokens,
+)
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 
@@ -28,7 +33,7 @@ def no_thread_left() -> Iterator[None]:
     """A request that goes on after its time ends with the test, and is not seen by the next."""
     yield
     for thread in threading.enumerate():
-        if thread.name == _completion_cache._THREAD:
+        if thread.name == completion_cache._THREAD:
             thread.join()
 
 
@@ -151,7 +156,7 @@ def test_slow_service(
     fake: FakeLosant, service: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Completion does not wait for a service that is slow."""
-    monkeypatch.setattr(_completion_cache, "TIMEOUT", 0.05)
+    monkeypatch.setattr(completion_cache, "TIMEOUT", 0.05)
     fake.fail("latency", seconds=1.0)
 
     assert known_tokens("user") == []
@@ -185,7 +190,7 @@ def test_without_a_home_folder(
     fake: FakeLosant, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a home folder, tokens are listed each time."""
-    monkeypatch.setattr(_completion_cache, "cache_folder", lambda: None)
+    monkeypatch.setattr(completion_cache, "cache_folder", lambda: None)
     fake.add_token("ci")
 
     assert "ci" in [one.name for one in known_tokens("user")]

@@ -8,9 +8,9 @@ import anyio
 import httpx
 import pytest
 
-from losant_tokens.cli import _fleet_page
 from losant_tokens.cli._errors import CommandError
-from losant_tokens.cli._fleet_worker import Worker
+from losant_tokens.cli._fleet import page as fleet_page
+from losant_tokens.cli._fleet.worker import Worker
 from losant_tokens.cli.commands.fleet import serve_runs
 from tests.support.fake_fleet import FakeFleet, WorkingFleet
 from tests.support.fleet_runs import run
@@ -20,9 +20,9 @@ def test_headers() -> None:
     """A browser gets the page with headers that forbid to frame, cache and share it."""
 
     async def work() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
-        app = _fleet_page.RunsApp(FakeFleet(run()), "fleet.sqlite")
+        app = fleet_page.RunsApp(FakeFleet(run()), "fleet.sqlite")
         async with (
-            _fleet_page.serving(app, 0) as url,
+            fleet_page.serving(app, 0) as url,
             httpx.AsyncClient(base_url=url, trust_env=False) as browser,
         ):
             return (
@@ -82,8 +82,8 @@ def test_port_in_use() -> None:
     """A port that another program uses is an error with a hint."""
 
     async def work() -> None:
-        app = _fleet_page.RunsApp(FakeFleet(), "")
-        async with _fleet_page.serving(app, 0) as url, _fleet_page.serving(app, _port(url)):
+        app = fleet_page.RunsApp(FakeFleet(), "")
+        async with fleet_page.serving(app, 0) as url, fleet_page.serving(app, _port(url)):
             pass
 
     with pytest.raises(ExceptionGroup) as caught:

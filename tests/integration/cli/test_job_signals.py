@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _fake_process, _stop_signals
+from losant_tokens.cli import _fake_process
+from losant_tokens.cli._signals import stop_signals
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command, process_that_prints
 
@@ -52,7 +53,7 @@ def interrupt(fake: FakeLosant, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
             if sender.ident is not None:
                 sender.join()
 
-        monkeypatch.setattr(_stop_signals, "handled", handled)
+        monkeypatch.setattr(stop_signals, "handled", handled)
 
     return make
 

@@ -18,8 +18,8 @@ import attrs
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli import _connect
-from losant_tokens.cli._options import DEFAULT_CONNECTION
+from losant_tokens.cli._connections import clients as connect
+from losant_tokens.cli._options.common import DEFAULT_CONNECTION
 from losant_tokens.jobs._execution.journal import Journal
 from losant_tokens.jobs._execution.plan_lock import PlanLock
 from losant_tokens.testing import FakeLosant
@@ -1050,10 +1050,10 @@ def test_transport(
     """aiohttp is used if it is installed and the environment sets no proxy."""
     monkeypatch.setenv("LOSANT_API_TOKEN", "x")
     monkeypatch.delenv("LOSANT_API_URL", raising=False)
-    monkeypatch.setattr(_connect, "environment_proxy", lambda _: proxy)
-    monkeypatch.setattr(_connect, "find_spec", lambda _: object() if fast else None)
+    monkeypatch.setattr(connect, "environment_proxy", lambda _: proxy)
+    monkeypatch.setattr(connect, "find_spec", lambda _: object() if fast else None)
 
-    client = _connect.job_client_factory(DEFAULT_CONNECTION)(wanted)
+    client = connect.job_client_factory(DEFAULT_CONNECTION)(wanted)
 
     assert (type(client._transport).__name__, client.max_connections) == expected
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli import _console
 from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._terminal import console
 from losant_tokens.testing import FakeLosant
 from tests.support.command import Command
 from tests.support.traceback_secrets import frames_that_hold
@@ -363,11 +363,11 @@ def test_question_after_a_pipe(
     keyboard, screen = pty.openpty()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
-    monkeypatch.setattr(_console, "_TERMINAL", tmp_path / "missing")
+    monkeypatch.setattr(console, "_TERMINAL", tmp_path / "missing")
     pipe(leaked.secret)
     assert 5 == command("leaked")[0]
 
-    monkeypatch.setattr(_console, "_TERMINAL", Path(os.ttyname(screen)))
+    monkeypatch.setattr(console, "_TERMINAL", Path(os.ttyname(screen)))
     pipe(leaked.secret)
     os.write(keyboard, b"y\n")
     assert (0, False) == (command("leaked")[0], "ci" in active(fake))
@@ -484,7 +484,7 @@ def test_secret_in_no_traceback(pipe: Pipe) -> None:
     pipe("my-secret" * 200_000)
 
     with pytest.raises(CommandError) as caught:
-        _console.read_secret_text("")
+        console.read_secret_text("")
 
     assert frames_that_hold(caught.value, "my-secret") == []
 

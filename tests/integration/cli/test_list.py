@@ -257,7 +257,7 @@ def respond(monkeypatch: pytest.MonkeyPatch, page: dict[str, object]) -> None:
             ),
         )
 
-    monkeypatch.setattr("losant_tokens.cli._accounts.open_client", open_client)
+    monkeypatch.setattr("losant_tokens.cli._connections.chosen_accounts.open_client", open_client)
 
 
 def test_several_owners_have_one_order(tokens: FakeLosant, command: Command) -> None:
@@ -573,7 +573,7 @@ def test_a_long_table_is_paged(
     """On a terminal, the table goes through the pager, with its title."""
     terminal()
     paged: list[str] = []
-    monkeypatch.setattr("losant_tokens.cli._pager.write_paged", paged.append)
+    monkeypatch.setattr("losant_tokens.cli._terminal.pager.write_paged", paged.append)
 
     assert command("list")[1] == ""
     assert paged[0].startswith("Showing 4 tokens\n\n")

@@ -246,7 +246,7 @@ def test_full_disk(service: str, command: Command, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("losant_tokens.cli._logging.os.write", full)
+        patched.setattr("losant_tokens.cli._logs.command_log.os.write", full)
         code, out, err = command("show", ONE, "--log-file", "log")
 
     message = "log cannot be written, so the log ends: No space left on device"

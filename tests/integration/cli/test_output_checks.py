@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from losant_tokens.cli._output_checks import is_same_file
+from losant_tokens.cli._jobs.output_checks import is_same_file
 from losant_tokens.testing import FakeLosant
 from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command

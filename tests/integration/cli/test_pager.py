@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from losant_tokens.cli._pager import pager_command, write_paged
+from losant_tokens.cli._terminal.pager import pager_command, write_paged
 
 pytestmark = pytest.mark.process
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from losant_tokens import Owner, jobs
-from losant_tokens.cli import _rotation_view, _rotations
 from losant_tokens.cli._event_loop import run_until_stopped
+from losant_tokens.cli._rotations import view as rotation_view
+from losant_tokens.cli._rotations import workflow as rotations
 from losant_tokens.testing import FakeLosant, FakeToken
 from tests.support.audits import token
 from tests.support.command import Command
@@ -151,7 +152,7 @@ def test_due(
     command("rotate", CI, *DAYS, "--yes", "--overlap", "1h")
     fake.clock_offset = timedelta(hours=2)
     now = datetime.now(UTC) + timedelta(hours=2)
-    monkeypatch.setattr(_rotations, "_now", lambda: now)
+    monkeypatch.setattr(rotations, "_now", lambda: now)
 
     code, _, err = command("rotate", "resume", "--due")
 
@@ -243,7 +244,7 @@ def test_interrupted(fake: FakeLosant, command: Command, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
         return result
 
-    monkeypatch.setattr(_rotations, "run_until_stopped", run_and_interrupt)
+    monkeypatch.setattr(rotations, "run_until_stopped", run_and_interrupt)
     with pytest.raises(KeyboardInterrupt):
         command("rotate", CI, *DAYS, "--yes", "--to-file", "new.txt")
 
@@ -293,7 +294,7 @@ def test_token_that_may_be_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         for is_in_use in (None, False)
     ]
 
-    _rotation_view.show_candidates(tokens, datetime.now(UTC))
+    rotation_view.show_candidates(tokens, datetime.now(UTC))
 
     assert "perhaps the token in use, so it comes last" in capsys.readouterr().err.splitlines()[-1]
 
@@ -321,8 +322,8 @@ def test_many_problems(capsys: pytest.CaptureFixture[str]) -> None:
         is_running=True,
     )
 
-    _rotation_view.show_outcome(rotation)
-    _rotation_view.show_rotations([rotation])
+    rotation_view.show_outcome(rotation)
+    rotation_view.show_rotations([rotation])
 
     out, err = capsys.readouterr()
     assert "2 more have a problem" in err
@@ -336,7 +337,7 @@ def test_closed_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A secret that cannot be written is never created, and a token needs a confirmation."""
-    monkeypatch.setattr(_rotations, "output_problem", lambda: "it is closed")
+    monkeypatch.setattr(rotations, "output_problem", lambda: "it is closed")
     code, _, err = command("rotate", CI, *DAYS, "--yes")
     assert (code, "cannot be written to standard output: it is closed" in err) == (2, True)
     terminal(typed="n\n")

@@ -144,7 +144,7 @@ def test_many_failures(
     fake: FakeLosant, service: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first failures are shown, with the number of the others."""
-    monkeypatch.setattr("losant_tokens.cli._run_view._MAX_SHOWN_FAILURES", 3)
+    monkeypatch.setattr("losant_tokens.cli._jobs.run_view._MAX_SHOWN_FAILURES", 3)
     fake.fail(status=400, method="DELETE", times=None)
     command("cleanup", *CI, "--yes")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli import _state_files
 from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._state import files as state_files
 from losant_tokens.testing import FakeLosant
 from tests.support.clean_ups import fake_with_tokens
 from tests.support.command import Command
@@ -45,13 +45,13 @@ def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setattr(Path, "home", no_home)
-    monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
+    monkeypatch.setattr(state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
 
-    folder = _state_files.state_folder("hint")
+    folder = state_files.state_folder("hint")
 
     assert tmp_path / f"losant-tokens-{os.getuid()}" == folder
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert folder == _state_files.existing_state_folder()
+    assert folder == state_files.existing_state_folder()
 
 
 def test_folder_of_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_folder_of_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (tmp_path / "home").write_text("a file")
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(_state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
+    monkeypatch.setattr(state_files.tempfile, "gettempdir", lambda: str(tmp_path))  # type: ignore[attr-defined]
 
     with pytest.raises(CommandError, match="belongs to another user, or other users can access it"):
-        _state_files.state_folder("hint")
-    assert _state_files.existing_state_folder() is None
+        state_files.state_folder("hint")
+    assert state_files.existing_state_folder() is None
 
 
 def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_read_only_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
 
     with pytest.raises(CommandError, match="cannot be written") as caught:
-        _state_files.state_folder("name a file")
+        state_files.state_folder("name a file")
 
     assert caught.value.hint == "name a file"
 
@@ -172,7 +172,7 @@ def test_incomplete_jobs_are_kept(
     command("cleanup", *CI, "--yes", "--max-concurrency", "1")
     age(state)
 
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
     assert len(list(state.iterdir())) == 2
 
 
@@ -184,7 +184,7 @@ def test_quarantines_are_kept(
     age(state)
     age(state / "quarantines")
 
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
 
 
 @pytest.mark.parametrize("step", [("restore", "last"), ("sweep", "last", "--after", "0h")])
@@ -194,11 +194,11 @@ def test_settled_quarantines_are_pruned(
     """All files of a quarantine are removed once its tokens are restored or swept."""
     command("quarantine", *CI, "--yes")
     command(*step, "--yes")
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
     age(state)
     age(state / "quarantines")
 
-    assert len(_state_files.prune(state, DAY)) == 6
+    assert len(state_files.prune(state, DAY)) == 6
     assert list(state.iterdir()) == [state / "quarantines"]
 
 
@@ -214,15 +214,15 @@ def test_complete_rotations_are_pruned(
     waiting = set(folder.iterdir())
     age(folder)
     age(state / "quarantines")
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
     assert command("restore", "last", "--yes")[0] == 0
     assert command("rotate", "cancel", "last", "--yes")[0] == 0
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
     age(state)
     age(folder)
     age(state / "quarantines")
 
-    removed = _state_files.prune(state, DAY)
+    removed = state_files.prune(state, DAY)
 
     assert waiting <= set(removed)
     assert list(folder.iterdir()) == []
@@ -237,7 +237,7 @@ def test_deactivation_without_a_record_is_kept(
         record.unlink()
     age(state)
 
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
 
 
 def test_deactivation_that_changed_nothing_is_pruned(
@@ -247,7 +247,7 @@ def test_deactivation_that_changed_nothing_is_pruned(
     command("plan", *CI, "--action", "deactivate")
     age(state)
 
-    assert len(_state_files.prune(state, DAY)) == 1
+    assert len(state_files.prune(state, DAY)) == 1
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_unknown_files_are_kept(
     (state / f"link{plan.name}").symlink_to(plan)
     age(state)
 
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
 
 
 def test_altered_plans_are_kept(
@@ -277,7 +277,7 @@ def test_altered_plans_are_kept(
     plan.write_text(json.dumps({}))
     age(state)
 
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
 
 
 def test_half_written_files_are_pruned(state: Path) -> None:
@@ -285,11 +285,11 @@ def test_half_written_files_are_pruned(state: Path) -> None:
     state.mkdir(parents=True)
     for name in (".r.html.0123abcd.part", ".r.html.part"):
         (state / name).write_text("")
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
     age(state)
 
-    assert _state_files.prune(state, DAY) == [state / ".r.html.0123abcd.part"]
-    assert _state_files.prune(state / "none", DAY) == []
+    assert state_files.prune(state, DAY) == [state / ".r.html.0123abcd.part"]
+    assert state_files.prune(state / "none", DAY) == []
 
 
 def test_file_cannot_be_removed(
@@ -304,5 +304,5 @@ def test_file_cannot_be_removed(
 
     monkeypatch.setattr(Path, "unlink", refuse)
 
-    assert _state_files.prune(state, DAY) == []
+    assert state_files.prune(state, DAY) == []
     assert isinstance(jobs.Plan.read(min(state.iterdir())), jobs.Plan)

@@ -23,10 +23,10 @@ from losant_tokens.fleet import (
     StoreError,
     WorkerRefused,
 )
-from losant_tokens.fleet._database import Database, StoreUrl
 from losant_tokens.fleet._engine import Engine, EngineClient, translated
 from losant_tokens.fleet._run_codec import Record
-from losant_tokens.fleet._store import Task
+from losant_tokens.fleet._store.database import Database, StoreUrl
+from losant_tokens.fleet._store.run_table import Task
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.jobs._plan.format import digest_of, header_json
 from tests.support.fleet_runs import NOW, run

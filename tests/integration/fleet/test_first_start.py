@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy.orm  # noqa: F401 -- two threads must not import it at the same time
 
-from losant_tokens.fleet import StoreError, _database
-from losant_tokens.fleet._database import Database, StoreUrl
+from losant_tokens.fleet import StoreError
 from losant_tokens.fleet._engine import EngineClient
+from losant_tokens.fleet._store import database
+from losant_tokens.fleet._store.database import Database, StoreUrl
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +42,7 @@ def test_process_that_creates_the_tables_for_too_long(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that waits for another one gives up with an error, and leaves no lock behind."""
-    monkeypatch.setattr(_database, "_ALONE_TIMEOUT", 0)
+    monkeypatch.setattr(database, "_ALONE_TIMEOUT", 0)
     first, second = (Database(StoreUrl.of(postgres_url)) for _ in range(2))
     first.open()
     second.open()

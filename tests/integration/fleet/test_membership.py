@@ -12,10 +12,10 @@ import pytest
 from losant_tokens._secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet import StoreError, WorkerRefused
-from losant_tokens.fleet._lease import LeaseLost, Reading, Timing, read_clocks
-from losant_tokens.fleet._membership import Membership
-from losant_tokens.fleet._worker_record import Boot
-from losant_tokens.fleet._worker_table import WorkerTable
+from losant_tokens.fleet._workers.lease import LeaseLost, Reading, Timing, read_clocks
+from losant_tokens.fleet._workers.membership import Membership
+from losant_tokens.fleet._workers.worker_record import Boot
+from losant_tokens.fleet._workers.worker_table import WorkerTable
 from tests.support.fleet_workers import MemoryStore, StoreDownError
 
 FAST = Timing(heartbeat=0.02, lease=5, dead_after=6, watch=0.02, scan=0.02)

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from losant_tokens.fleet._worker_table import WorkerTable
+from losant_tokens.fleet._workers.worker_table import WorkerTable
 from losant_tokens.policy import Severity
 from tests.support.fleet_accounts import fleet_accounts
 from tests.support.fleets import make_fleet, working

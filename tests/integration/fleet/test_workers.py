@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from losant_tokens.fleet import StoreError
-from losant_tokens.fleet._lease import Heartbeat
-from losant_tokens.fleet._worker_record import Boot, Worker
-from losant_tokens.fleet._worker_table import WorkerTable
+from losant_tokens.fleet._workers.lease import Heartbeat
+from losant_tokens.fleet._workers.worker_record import Boot, Worker
+from losant_tokens.fleet._workers.worker_table import WorkerTable
 
 TICK = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

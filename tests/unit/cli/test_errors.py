@@ -11,8 +11,8 @@ import pytest
 
 from losant_tokens import errors, jobs
 from losant_tokens.cli import _event_loop
-from losant_tokens.cli._console import print_warning
 from losant_tokens.cli._errors import CommandError, explain, unexpected
+from losant_tokens.cli._terminal.console import print_warning
 from tests.support.command import Command
 
 HINTED = {

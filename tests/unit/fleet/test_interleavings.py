@@ -12,7 +12,7 @@ import anyio.from_thread
 import attrs
 import pytest
 
-from losant_tokens.fleet._store import Store
+from losant_tokens.fleet._store.run_table import Store
 from losant_tokens.fleet._task_runner import Runner
 from tests.unit.fleet.test_task_runner import Fleet, _fleet
 

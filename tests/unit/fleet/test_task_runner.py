@@ -21,8 +21,8 @@ from losant_tokens.fleet import _run_plans as plans
 from losant_tokens.fleet import _task_runner as runners
 from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._approval import Verdict
-from losant_tokens.fleet._database import Database, StoreUrl
-from losant_tokens.fleet._store import Store, Task
+from losant_tokens.fleet._store.database import Database, StoreUrl
+from losant_tokens.fleet._store.run_table import Store, Task
 from losant_tokens.fleet._task_runner import Runner
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.testing import FakeLosant

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens.cli._job_options import RuleOptions
+from losant_tokens.cli._options.jobs import RuleOptions
 from tests.support.policies import CLEANUP, load_policy, places
 
 RULE = '[[rules]]\nname = "x"\nseverity = "low"\nmessage = "x"\nselect = {}\n'

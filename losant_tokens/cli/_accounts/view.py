@@ -1,0 +1,227 @@
+"""Accounts, and the tokens in use, for people and as JSON."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+
+from losant_tokens import AsyncClient, can_create_tokens, published_scopes
+from losant_tokens.accounts import Account, Config
+from losant_tokens.cli._accounts.token_check import TokenCheck
+from losant_tokens.cli._connections.chosen_accounts import account_name
+from losant_tokens.cli._errors import CommandError
+from losant_tokens.cli._library_messages import with_options
+from losant_tokens.cli._options.common import ConnectionOptions
+from losant_tokens.cli._terminal.colors import colored, has_color
+from losant_tokens.cli._terminal.console import terminal_size
+from losant_tokens.cli._terminal.format import (
+    escaped,
+    format_datetime,
+    format_number,
+    relative_time,
+    wrapped,
+)
+from losant_tokens.cli._terminal.tables import Cell, Row, format_table
+from losant_tokens.cli._tokens.json import as_wire
+from losant_tokens.errors import LosantError
+
+_LABEL_WIDTH = 15
+_STYLES = {"ok": "green", "failed": "red", "not checked": "yellow"}
+_SOON = 30  # days
+# Accounts differ by their URLs, so this column shrinks last.
+_STEPS = (("OWNERS", 13), ("TOKEN", 12), ("URL", 12))
+
+
+# --- Accounts --------------------------------------------------------------------------------
+
+
+def account_table(config: Config) -> str:
+    """Return the accounts as a table. It has no secret."""
+    rows: list[Row] = [
+        (
+            f"{name} (default)" if name == config.default_account else name,
+            account.base_url,
+            ", ".join(_owners(account)),
+            str(account.token),
+        )
+        for name, account in config.items()
+    ]
+    headers = ("ACCOUNT", "URL", "OWNERS", "TOKEN")
+    return format_table(headers, rows, steps=_STEPS, wrap="OWNERS")
+
+
+def account_as_json(account: Account, config: Config) -> dict[str, Any]:
+    """Return an account as plain values."""
+    return {
+        "name": account.name,
+        "url": account.base_url,
+        "owners": _owners(account),
+        "auditLogs": list(account.audit_logs),
+        "token": str(account.token),
+        "default": account.name == config.default_account,
+    }
+
+
+def _owners(account: Account) -> list[str]:
+    return [*map(str, account.owners), *account.discover]
+
+
+# --- Tokens in use ---------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class TokenInUse:
+    """A token in use.
+
+    Attributes:
+        account: The name of its account.
+        url: The base URL of the API.
+        source: The place that it comes from.
+        user: The claim that names its account, or None.
+        scopes: Its scopes, or None if they are unknown.
+        expires_at: When it expires, or None if its claims do not say so.
+        now: The time of the check, by the server's clock if it is known.
+        check: Whether the API accepts it.
+    """
+
+    account: str
+    url: str
+    source: str
+    user: str | None = None
+    scopes: frozenset[str] | None = None
+    expires_at: datetime | None = None
+    now: datetime
+    check: TokenCheck
+
+    @classmethod
+    def of(
+        cls,
+        connection: ConnectionOptions,
+        account: Account | None,
+        client: AsyncClient,
+        check: TokenCheck,
+    ) -> "TokenInUse":
+        """Return the token of an open client."""
+        return cls(
+            account=account_name(connection),
+            url=client.base_url,
+            source=source_of(account),
+            user=client.account,
+            scopes=client.scopes,
+            expires_at=client.token_expires_at,
+            now=client.server_time() or datetime.now(UTC),
+            check=check,
+        )
+
+    @classmethod
+    def unavailable(
+        cls,
+        connection: ConnectionOptions,
+        account: Account | None,
+        error: LosantError | CommandError,
+    ) -> "TokenInUse":
+        """Return a token that could not be read."""
+        return cls(
+            account=account_name(connection),
+            url="" if account is None else account.base_url,
+            source=source_of(account),
+            now=datetime.now(UTC),
+            check=TokenCheck("failed", with_options(str(error))),
+        )
+
+
+def source_of(account: Account | None) -> str:
+    """Return the place that a token comes from."""
+    if account is not None:
+        return str(account.token)
+    is_file = os.environ.get("LOSANT_API_TOKEN_FILE")
+    return "env LOSANT_API_TOKEN_FILE" if is_file else "env LOSANT_API_TOKEN"
+
+
+def check_table(tokens: Iterable[TokenInUse]) -> str:
+    """Return the checks of tokens as a table."""
+    rows: list[Row] = [
+        (
+            one.account,
+            Cell(one.check.state, _STYLES[one.check.state]),
+            _short_expiry(one),
+            one.check.detail,
+        )
+        for one in tokens
+    ]
+    return format_table(("ACCOUNT", "STATE", "EXPIRES", "DETAIL"), rows, wrap="DETAIL")
+
+
+def token_as_json(one: TokenInUse) -> dict[str, Any]:
+    """Return a token in use as plain values, without its secret."""
+    return {
+        "account": one.account,
+        "url": one.url,
+        "token": one.source,
+        "user": one.user,
+        "scopes": None if one.scopes is None else sorted(one.scopes),
+        "canCreateTokens": None if one.scopes is None else can_create_tokens(one.scopes),
+        "expiresAt": as_wire(one.expires_at),
+        "state": one.check.state,
+        "detail": one.check.detail,
+    }
+
+
+def describe(one: TokenInUse) -> str:
+    """Return a token in use as lines with labels, which fit a terminal."""
+    width = terminal_size(sys.stdout)[0] - _LABEL_WIDTH - 1 if sys.stdout.isatty() else None
+    lines = []
+    for label, style, values in _details(one):
+        texts = [escaped(value) for value in values if value]
+        if width is not None:
+            texts = [line for text in texts for line in wrapped(text, width)]
+        for index, text in enumerate(texts):
+            start = f"{label}:" if index == 0 else ""
+            shown = colored(text, style, enabled=has_color(sys.stdout))
+            lines.append(f"{start:<{_LABEL_WIDTH}} {shown}\n")
+    return "".join(lines)
+
+
+def _details(one: TokenInUse) -> Iterable[tuple[str, str, Sequence[str]]]:
+    yield "Account", "bold", [one.account]
+    yield "URL", "", [one.url]
+    yield "Token", "", [one.source]
+    yield "User", "", [one.user or "unknown: the token does not name it"]
+    yield "Scopes", "", _scopes(one.scopes)
+    creates = None if one.scopes is None else can_create_tokens(one.scopes)
+    yield (
+        "Creates tokens",
+        "" if creates is False else "yellow",
+        ["unknown" if creates is None else "yes" if creates else "no"],
+    )
+    yield "Expires", "yellow" if _expires_soon(one) else "", [_expiry(one)]
+    yield "Check", _STYLES[one.check.state], [f"{one.check.state}: {one.check.detail}"]
+
+
+def _scopes(scopes: frozenset[str] | None) -> list[str]:
+    if scopes is None:
+        return ["unknown: the token does not name them, so only the API can refuse a request"]
+    unknown = sorted(scopes - published_scopes())
+    note = f"This version does not know {format_number(len(unknown), 'scope')} of them: "
+    return [*sorted(scopes), *([note + ", ".join(unknown)] if unknown else [])]
+
+
+def _expiry(one: TokenInUse) -> str:
+    if one.expires_at is None:
+        return "unknown: the token does not name a date, so perhaps never"
+    date = format_datetime(one.expires_at, "")
+    return f"{date} ({relative_time(one.expires_at, one.now)})"
+
+
+def _short_expiry(one: TokenInUse) -> Cell:
+    if one.expires_at is None:
+        return Cell("unknown")
+    style = "yellow" if _expires_soon(one) else ""
+    return Cell(relative_time(one.expires_at, one.now), style)
+
+
+def _expires_soon(one: TokenInUse) -> bool:
+    return one.expires_at is not None and (one.expires_at - one.now).days < _SOON

@@ -1,0 +1,1 @@
+"""Audits: their progress and their findings."""

@@ -1,0 +1,1 @@
+"""The clients of a command, and the accounts that it works on."""

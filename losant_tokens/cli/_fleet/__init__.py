@@ -1,0 +1,1 @@
+"""The fleet: its workers, runs, pages and demo."""

@@ -1,0 +1,1 @@
+"""Leaked secrets: the response, and the facts."""

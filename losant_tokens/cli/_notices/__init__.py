@@ -1,0 +1,1 @@
+"""Messages about tokens that expire soon, and their receivers."""

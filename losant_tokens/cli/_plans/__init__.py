@@ -1,0 +1,1 @@
+"""Plans: made from options or a policy, and shown."""

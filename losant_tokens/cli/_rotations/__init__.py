@@ -1,0 +1,1 @@
+"""Rotations: run and shown."""

@@ -1,0 +1,1 @@
+"""Signals that stop a command."""

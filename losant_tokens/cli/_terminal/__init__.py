@@ -1,0 +1,1 @@
+"""The terminal: output, colors, tables and the pager."""

@@ -1,0 +1,1 @@
+"""Lists of tokens, and the details of one."""

@@ -1,0 +1,1 @@
+"""The database of a fleet, and the table of its runs."""
