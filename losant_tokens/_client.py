@@ -58,6 +58,7 @@ from losant_tokens._server_clock import ServerClock
 from losant_tokens._session import ScopeCheck, Session
 from losant_tokens._transports import Transport, as_httpx_transport, httpx_transport
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
+from losant_tokens._transports.tls import Verify
 from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
 
@@ -95,6 +96,14 @@ class ClientSettings(TypedDict, total=False):
     """How often a request is sent, and how long a call may take. Default: `RetryPolicy()`."""
     transport: Transport | None
     """The connection pool. The client closes it. Default: `httpx_transport()`."""
+    proxy: str | Secret | None
+    """The URL of a proxy for all requests. Default: the proxy that the environment names."""
+    verify: Verify
+    """The trusted authorities: a TLS context, or the path of a PEM file or of a folder with such
+    files. Default: those of the environment, or else of certifi.
+    """
+    trust_env: bool
+    """Whether to read the environment variables for proxies and authorities. Default: True."""
     losantdomain: str | None
     """The domain scope of all requests, which few programs need."""
     api_version: str
@@ -145,8 +154,15 @@ class AsyncClient:
         retry: How often a request is sent, and how long a call may take. After a 429, all calls of
             the client wait. All calls share one retry budget. Default: `RetryPolicy()`.
         transport: The connection pool: `httpx_transport(...)`, `aiohttp_transport(...)` or another
-            transport of httpx or httpx2. The client closes it. Default: `httpx_transport()`, which
-            uses the proxy and the certificate authorities in the environment variables.
+            transport of httpx or httpx2. The client closes it. Default: `httpx_transport()`.
+        proxy: The URL of a proxy for all requests, such as `http://USER:PASSWORD@HOST:PORT`.
+            Default: the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names, unless
+            `NO_PROXY` lists the host. This argument and the next two are those of the default pool.
+            With a `transport`, pass them to `httpx_transport(...)` or `aiohttp_transport(...)`.
+        verify: The trusted authorities: a TLS context, or the path of a PEM file or of a folder
+            with such files. Default: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else of
+            certifi.
+        trust_env: Whether to read these variables. Default: True.
         losantdomain: The domain scope of all requests, which few programs need.
         api_version: The version of the API, for the header `Accept-Version`. Default: `^1.31.0`.
         max_response_size: The largest page of a list that is read, in bytes after decompression.
@@ -223,6 +239,9 @@ class AsyncClient:
         rate_limit: float | None = None,
         retry: RetryPolicy = _DEFAULT_POLICY,
         transport: Transport | None = None,
+        proxy: str | Secret | None = None,
+        verify: Verify = None,
+        trust_env: bool = True,
         losantdomain: str | None = None,
         api_version: str = API_VERSION,
         max_response_size: int = DEFAULT_MAX_RESPONSE_SIZE,
@@ -232,7 +251,8 @@ class AsyncClient:
         on_retry: "Callable[[RetryEvent], object] | None" = None,
         telemetry: "OpenTelemetry | bool | None" = None,
     ) -> None:
-        # Wrap the token before anything can raise, so that no traceback holds it in the clear.
+        # Wrap the secrets before anything can raise, so that no traceback holds them in the clear.
+        proxy = Secret(proxy) if isinstance(proxy, str) else proxy
         token = _token_or_environment(token)
         validators.check_argument(validators.positive_number, "AsyncClient", "timeout", timeout)
         validators.check_argument(
@@ -250,6 +270,10 @@ class AsyncClient:
         )
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
+        max_connections = check_max_connections(max_connections)
+        pool_settings = _pool_settings(transport, proxy, verify, trust_env)
+        if pool_settings:
+            adapted = httpx_transport(max_connections=max_connections, **pool_settings)
         self._transport = adapted
         endpoint = Endpoint.create(
             base_url or os.environ.get("LOSANT_API_URL") or API_URL,
@@ -271,7 +295,7 @@ class AsyncClient:
             codec=codec(),
             policy=retry,
             timeout=timeout,
-            max_connections=check_max_connections(max_connections),
+            max_connections=max_connections,
             max_response_size=max_response_size,
             rate_limit=rate_limit,
             observers=_observers(endpoint, telemetry, (on_request, on_response, on_retry)),
@@ -321,6 +345,9 @@ class AsyncClient:
             async with AsyncClient.for_account("prod", timeout=10) as client:
                 page = await client.user_api_tokens.get()
         """
+        # Wrap the URL before anything can raise, so that no traceback shows a password.
+        if isinstance(proxy := settings.get("proxy"), str):
+            settings["proxy"] = Secret(proxy)
 
         async def make() -> Self:
             from losant_tokens import accounts  # noqa: PLC0415 -- most clients use no account
@@ -701,6 +728,31 @@ def _token_or_environment(
 
         return read_token_file(path)
     return Secret(os.environ["LOSANT_API_TOKEN"]) if has_token else None
+
+
+def _pool_settings(
+    transport: Transport | None, proxy: Secret | None, verify: Verify, trust_env: object
+) -> dict[str, Any]:
+    """Return the settings of the default pool that differ from their defaults.
+
+    Raises:
+        ValidationError: There are any, and the pool is not the default one.
+    """
+    changed: dict[str, Any] = {}
+    if proxy is not None:
+        changed["proxy"] = proxy
+    if verify is not None:
+        changed["verify"] = verify
+    if trust_env is not True:
+        changed["trust_env"] = trust_env
+    if changed and transport is not None:
+        arguments = ", ".join(f"{name}=..." for name in changed)
+        raise ValidationError(
+            f"AsyncClient got {' and '.join(changed)} as well as transport, but they are settings "
+            f"of the default pool, which the transport replaces. Pass them to the transport, as in "
+            f"transport=httpx_transport({arguments}) or transport=aiohttp_transport({arguments})"
+        )
+    return changed
 
 
 def rate_limiter_of(client: AsyncClient) -> RateLimiter:

@@ -21,6 +21,7 @@ from losant_tokens import (
     errors,
     httpx_transport,
 )
+from losant_tokens.accounts import Account, EnvironmentToken
 from tests.support.helpers import frames_hold
 from tests.support.servers import ID, answer, respond, serve
 
@@ -137,6 +138,52 @@ async def test_through_a_tunnel(
     assert [b"CONNECT " + target + b" HTTP/1.1"] == proxy.lines
     assert [BASIC] == proxy.header(b"proxy-authorization")
     assert b"my-secret" not in b"".join(proxy.heads)
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+async def test_the_settings_of_a_client(
+    has_account: bool, tls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client passes its own `proxy`, `verify` and `trust_env` to the default pool."""
+    proxy = Proxied()
+    async with serve(respond, tls.server) as url, serve(proxy) as proxy_url:
+        settings: Any = {
+            "proxy": with_credentials(proxy_url),
+            "verify": tls.client,
+            "trust_env": False,
+            "max_connections": 3,
+        }
+        if has_account:
+            monkeypatch.setenv("LOSANT_TEST", "t")
+            account = Account(name="prod", base_url=url, token=EnvironmentToken("LOSANT_TEST"))
+            opening: Any = AsyncClient.for_account(account, **settings)
+        else:
+            opening = AsyncClient("t", base_url=url, **settings)
+        async with opening as client:
+            assert ID == (await client.user_api_token.get(ID)).id
+    assert [BASIC] == proxy.header(b"proxy-authorization")
+    assert 3 == client.max_connections
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"proxy": f"http://u:{PASSWORD}@proxy.example"}, "httpx_transport(proxy=...) or "),
+        (
+            {"verify": "ca.pem", "trust_env": False},
+            "got verify and trust_env as well as transport, but they are settings of the default ",
+        ),
+    ],
+)
+def test_settings_of_the_default_pool_and_another_pool(
+    make: Any, settings: dict[str, Any], words: str
+) -> None:
+    """Settings of the default pool are refused with a transport, which would ignore them."""
+    with pytest.raises(errors.ValidationError) as caught:
+        AsyncClient("t", transport=make(), **settings)
+    assert words in str(caught.value)
+    caught.value.__traceback__ = caught.tb.tb_next  # Without the frame of this test.
+    assert frames_hold(caught.value, PASSWORD) == []
 
 
 async def test_a_proxy_that_speaks_tls(make: Any, tls: Any) -> None:
@@ -428,9 +475,17 @@ async def test_a_wrong_file_of_authorities(
     ids=str,
 )
 def test_wrong_arguments(make: Any, settings: dict[str, Any], words: str) -> None:
-    """The arguments of a transport are checked before any call."""
+    """The arguments of a transport are checked before any call, also if a client passes them."""
     with pytest.raises(errors.ValidationError) as caught:
         make(**settings)
+    check_wrong_argument(caught, words)
+    with pytest.raises(errors.ValidationError) as caught:
+        AsyncClient("t", **settings)
+    check_wrong_argument(caught, words)
+
+
+def check_wrong_argument(caught: pytest.ExceptionInfo[errors.ValidationError], words: str) -> None:
+    """Check the message of an error, and that its traceback does not show the password."""
     assert words in str(caught.value)
     assert PASSWORD not in f"{caught.value!r}"
     frames = caught.tb.tb_next  # Without the frame of this test.

@@ -9,7 +9,7 @@ from losant_tokens import AccountClient, AsyncClient, Owner, Secret, accounts
 async def client(account: accounts.Account) -> None:
     async with AsyncClient.for_account(account) as opened:
         assert_type(opened, AsyncClient)
-    async with AsyncClient.for_account("prod", config="config.toml", timeout=1) as named:
+    async with AsyncClient.for_account("prod", config="config.toml", proxy="http://p") as named:
         assert_type(named, AsyncClient)
     unopened = AsyncClient.for_account("prod")
     assert_type(unopened, AccountClient[AsyncClient])

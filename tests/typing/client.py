@@ -273,6 +273,9 @@ async def opened_client() -> None:
     AsyncClient(transport=httpx2.AsyncHTTPTransport())
     AsyncClient(transport=httpx2.HTTPTransport())  # type: ignore[arg-type]
     AsyncClient(transport=httpx_transport(proxy=environment_proxy("https://api.losant.com")))
+    AsyncClient(proxy=Secret("http://u:p@proxy"), verify=ssl.create_default_context())
+    AsyncClient(proxy="http://proxy", verify="ca.pem", trust_env=False)
+    AsyncClient(verify=False)  # type: ignore[arg-type]
 
 
 def models(token: ApiToken, page: ApiTokens) -> None:
