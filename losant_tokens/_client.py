@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from losant_tokens._observers import Observers, RequestEvent, ResponseEvent, RetryEvent
     from losant_tokens._open_telemetry import OpenTelemetry
     from losant_tokens._resources.raw import RawClient
-    from losant_tokens.accounts import Account
+    from losant_tokens.accounts._account import Account
 
 M = TypeVar("M")
 API_VERSION = "^1.31.0"
@@ -350,11 +350,13 @@ class AsyncClient:
             settings["proxy"] = Secret(proxy)
 
         async def make() -> Self:
-            from losant_tokens import accounts  # noqa: PLC0415 -- most clients use no account
+            # Most clients use no account.
+            from losant_tokens.accounts._account import Account  # noqa: PLC0415
+            from losant_tokens.accounts._config import find  # noqa: PLC0415
 
             found = account
-            if not isinstance(found, accounts.Account):
-                found = await to_thread.run_sync(accounts.find, found, config)
+            if not isinstance(found, Account):
+                found = await to_thread.run_sync(find, found, config)
             token = await found.read_token()
             client = cls(found.read_token, base_url=found.base_url, **settings)
             client.use_token(token, scopes=settings.get("scopes"))
@@ -724,7 +726,8 @@ def _token_or_environment(
             "of different accounts. Unset one of them"
         )
     if path:
-        from losant_tokens.accounts import read_token_file  # noqa: PLC0415 -- few clients need it
+        # Few clients need it.
+        from losant_tokens.accounts._token_file import read_token_file  # noqa: PLC0415
 
         return read_token_file(path)
     return Secret(os.environ["LOSANT_API_TOKEN"]) if has_token else None

@@ -6,11 +6,12 @@ SARIF, Prometheus metrics or a page. `compare` compares two audits that were sav
 """
 
 from losant_tokens.audit._audit import AuditProgress, Target, run
+from losant_tokens.audit._audit_data import AuditedAccount, AuditedOwner
 from losant_tokens.audit._checks import AuditContext, findings_of
 from losant_tokens.audit._diff import AuditDiff, Difference, compare
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
 from losant_tokens.audit._formats.save import check_path
-from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
+from losant_tokens.audit._result import Audit
 from losant_tokens.audit._rules import RULES, AuditRule
 from losant_tokens.audit._snapshot_reader import AuditFileError, Snapshot, read
 

@@ -11,7 +11,6 @@ from losant_tokens._complete_listing.listing import ListingResult
 from losant_tokens.jobs._errors import (
     ChangeRefused,
     EvidenceError,
-    GuardRefused,
     JobError,
     JournalError,
     PlanRefused,
@@ -30,6 +29,7 @@ from losant_tokens.jobs._execution.report_from_journal import job_report
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
 from losant_tokens.jobs._plan.document import PlanChunk, PlanDocument
+from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.list_tokens import list_tokens
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
 from losant_tokens.jobs._plan.planner import plan

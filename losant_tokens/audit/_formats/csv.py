@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from losant_tokens.audit._audit_data import AuditData
 from losant_tokens.audit._finding import AuditedToken
 from losant_tokens.audit._formats.json import wire_time
-from losant_tokens.audit._result import Audit
 from losant_tokens.jobs import harmless_cell
 
 COLUMNS = (
@@ -16,7 +16,7 @@ COLUMNS = (
 )
 
 
-def csv_parts(audit: Audit) -> Iterator[str]:
+def csv_parts(audit: AuditData) -> Iterator[str]:
     """Return an audit as CSV, a line for each finding."""
     yield _line(COLUMNS)
     for one in audit.tokens():

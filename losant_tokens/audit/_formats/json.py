@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from losant_tokens import __version__
+from losant_tokens.audit._audit_data import AuditData, AuditedAccount, AuditedOwner
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
-from losant_tokens.audit._result import Audit, AuditedAccount, AuditedOwner
 from losant_tokens.jobs import json_document
 
 FORMAT = "losant-tokens audit"
 VERSION = 1
 
 
-def json_parts(audit: Audit) -> Iterator[str]:
+def json_parts(audit: AuditData) -> Iterator[str]:
     """Return an audit as a JSON document, with one line for each token."""
     return json_document(_members(audit), "tokens", map(token_members, audit.tokens()))
 
 
-def _members(audit: Audit) -> dict[str, object]:
+def _members(audit: AuditData) -> dict[str, object]:
     by_severity = audit.tokens_by_severity
     return {
         "format": FORMAT,

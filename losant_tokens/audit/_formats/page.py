@@ -5,8 +5,8 @@ from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
 
+from losant_tokens.audit._audit_data import AuditData
 from losant_tokens.audit._finding import AuditedToken, TokenFindings
-from losant_tokens.audit._result import Audit
 from losant_tokens.jobs import Entry, TokenPage, TokenPageRow, save_token_page
 from losant_tokens.policy import Severity
 
@@ -23,7 +23,7 @@ _COLORS: Mapping[Severity, str] = MappingProxyType(
 _SEVERITIES = tuple(reversed(Severity))
 
 
-def save_page(audit: Audit, path: Path) -> Path:
+def save_page(audit: AuditData, path: Path) -> Path:
     """Save an audit as a page. Return the path.
 
     Raises:
@@ -61,7 +61,7 @@ def save_page(audit: Audit, path: Path) -> Path:
     return save_token_page(page, _rows(audit), path)
 
 
-def _rows(audit: Audit) -> Iterator[TokenPageRow]:
+def _rows(audit: AuditData) -> Iterator[TokenPageRow]:
     names_account = len(audit.accounts) > 1
     for one in audit.tokens():
         if one.severity is not None:
@@ -103,6 +103,6 @@ def _tokens(count: int) -> str:
     return f"{count:,} token{'' if count == 1 else 's'}"
 
 
-def _accounts(audit: Audit) -> str:
+def _accounts(audit: AuditData) -> str:
     count = len(audit.accounts)
     return audit.accounts[0].name if count == 1 else f"{count} accounts"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
 
-from losant_tokens.audit._result import Audit
+from losant_tokens.audit._audit_data import AuditData
 
 _PREFIX = "losant_tokens_audit"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -34,13 +34,13 @@ class _Metric:
             yield f"{name}{f'{{{pairs}}}' if pairs else ''} {value:.15g}\n"
 
 
-def prometheus_parts(audit: Audit) -> Iterator[str]:
+def prometheus_parts(audit: AuditData) -> Iterator[str]:
     """Return an audit as metrics."""
     for metric in _metrics(audit):
         yield from metric.lines()
 
 
-def _metrics(audit: Audit) -> Iterator[_Metric]:
+def _metrics(audit: AuditData) -> Iterator[_Metric]:
     # A series that disappears would keep its last value in an alert, so zeros are written.
     findings = {
         (account.name, rule.id, rule.severity): 0

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from losant_tokens import __version__
+from losant_tokens.audit._audit_data import AuditData
 from losant_tokens.audit._finding import Finding
 from losant_tokens.audit._formats.json import wire_time
-from losant_tokens.audit._result import Audit
 from losant_tokens.audit._rules import AuditRule
 from losant_tokens.policy import Severity
 
@@ -46,7 +46,7 @@ _SCORES = MappingProxyType(
 )
 
 
-def sarif_parts(audit: Audit) -> Iterator[str]:
+def sarif_parts(audit: AuditData) -> Iterator[str]:
     """Return an audit as a SARIF log, with one line for each finding."""
     run = {
         "tool": {"driver": _driver(audit)},
@@ -64,7 +64,7 @@ def sarif_parts(audit: Audit) -> Iterator[str]:
     yield "\n]}]}\n"
 
 
-def _driver(audit: Audit) -> dict[str, object]:
+def _driver(audit: AuditData) -> dict[str, object]:
     return {
         "name": "losant-tokens",
         "version": __version__,
@@ -83,7 +83,7 @@ def _rule(rule: AuditRule) -> dict[str, object]:
     }
 
 
-def _invocation(audit: Audit) -> dict[str, object]:
+def _invocation(audit: AuditData) -> dict[str, object]:
     problems = [
         f"{account.name}: {problem}" for account in audit.accounts for problem in account.problems
     ]

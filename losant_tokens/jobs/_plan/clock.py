@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from losant_tokens import AsyncClient
-from losant_tokens.jobs._errors import GuardRefused
+from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.settings import ClockCheck
 from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._types import counted

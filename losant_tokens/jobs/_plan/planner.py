@@ -19,9 +19,10 @@ from losant_tokens._complete_listing.page_cursor import ListedPage
 from losant_tokens._complete_listing.page_reader import open_pages, read_newest
 from losant_tokens._complete_listing.relisting import list_until_complete
 from losant_tokens._warn_caller import warn_caller
-from losant_tokens.jobs._errors import EvidenceError, GuardRefused, JobError
+from losant_tokens.jobs._errors import EvidenceError, JobError
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._plan.clock import PlanClock
+from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import (

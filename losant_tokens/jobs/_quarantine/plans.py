@@ -18,9 +18,10 @@ from losant_tokens import _validators as validators
 from losant_tokens._credential import same_account
 from losant_tokens._warn_caller import warn_caller
 from losant_tokens.errors import Forbidden, NotFound, ScopeError, ValidationError
-from losant_tokens.jobs._errors import GuardRefused, PlanRefused
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._name_patterns import NamePattern
 from losant_tokens.jobs._plan.account_check import other_claim, owner_ids_of
+from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import make_plan
 from losant_tokens.jobs._plan.settings import (

@@ -12,7 +12,7 @@ from typing import Any
 
 from losant_tokens._private_files import reason
 from losant_tokens.errors import ValidationError
-from losant_tokens.jobs._errors import GuardRefused
+from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.plan import Plan
 
 REPORT_SUFFIXES = (".json", ".csv", ".html")
