@@ -120,6 +120,11 @@ class Serving:
         )
         ready.set()
         await stop.wait()
+        # The event loop opens an accepted connection in its next iteration, and reports it in the
+        # one after that. If the server is closed before that, the socket is never closed.
+        self._loop.remove_reader(sock)
+        for _ in range(2):
+            await asyncio.sleep(0)
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()

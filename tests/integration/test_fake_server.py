@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +20,7 @@ from uvicorn.server import ServerState
 
 from losant_tokens import ApiTokenPost, AsyncClient
 from losant_tokens.testing import FakeLosant
-from losant_tokens.testing._server import _Protocol
+from losant_tokens.testing._server import _bind, _Protocol
 
 
 def fetch(base_url: str, fake: FakeLosant, timeout: float = 1.0) -> Any:
@@ -276,6 +278,27 @@ async def test_connection_accepted_while_stopping() -> None:
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.wait_for(reader.read(), 2) == b""
         writer.close()
+
+
+async def test_a_client_that_connects_as_the_server_stops(fake: FakeLosant) -> None:
+    """A connection that is accepted in the iteration of the event loop that stops is closed."""
+    serving, ready = fake.serve(), threading.Event()
+    sock = _bind("127.0.0.1", 0)
+    with warnings.catch_warnings(record=True) as caught, socket.socket() as client:
+        warnings.simplefilter("always")
+        server = asyncio.create_task(serving._serve(sock, ready))
+        await asyncio.to_thread(ready.wait)
+        client.connect(sock.getsockname())
+        assert serving._stop is not None
+        # This runs before the event loop accepts the connection, in the same iteration.
+        asyncio.get_running_loop().call_soon(serving._stop.set)
+        await server
+        client.settimeout(2)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+        gc.collect()
+
+    assert [str(warning.message) for warning in caught] == []
 
 
 async def test_large_body_over_the_wire(fake: FakeLosant) -> None:
