@@ -293,6 +293,12 @@ COMMANDS = {
         texts.FLEET_REPORT,
         _RUNS,
     ),
+    "fleet prune": _Command(
+        "fleet_prune:prune_runs",
+        "Remove ended runs from the store after confirmation.",
+        texts.FLEET_PRUNE,
+        _RUNS,
+    ),
     "fleet doctor": _Command(
         "fleet_work:find_problems",
         "Check the fleet: its store, workers, runs, accounts and clocks.",

@@ -28,6 +28,7 @@ from losant_tokens.fleet._types import (
     Decision,
     DecisionKind,
     Phase,
+    PruneResult,
     Run,
     RunReport,
     RunResult,
@@ -152,8 +153,8 @@ class FleetClient:
             cleanup: The name of the clean-up in the policy file of the workers.
             by: The person or the schedule that starts the run. It is recorded, and not verified.
             key: A name for the occasion, such as `nightly 2026-03-01`. A second call with the same
-                key, account and clean-up starts nothing, and returns the run of the first. Default:
-                each call starts a run.
+                key, account and clean-up starts nothing, and returns the run of the first, unless
+                `prune` has removed it. Default: each call starts a run.
 
         Returns:
             The run, with the state `planning`.
@@ -358,6 +359,65 @@ class FleetClient:
             StoreError: The store cannot be reached.
         """
         return await self._decide("retry", id, by, reason)
+
+    async def prune(
+        self,
+        *,
+        older_than: timedelta,
+        account: str | None = None,
+        cleanup: str | None = None,
+        dry_run: bool = False,
+    ) -> PruneResult:
+        """Remove ended runs from the store, with their plans, outcomes, decisions and tasks.
+
+        A run is kept while its tokens can be restored or swept, or a worker may continue it. The
+        latest run of each account and clean-up is kept, too, and so is the latest one with a key:
+        schedules need them to start each due time once. Workers can go on meanwhile.
+
+        A database uses the space of removed runs again, but gives none of it back.
+
+        Args:
+            older_than: Only runs that ended longer ago than this.
+            account: Only runs for this account. Default: all.
+            cleanup: Only runs of this clean-up. Default: all.
+            dry_run: Whether to return the runs without removing them. Default: False.
+
+        Returns:
+            The runs, and the size of what the store holds of them.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            StoreError: The store cannot be reached. The runs before have been removed.
+        """
+        from losant_tokens.fleet._pruning import Pruner  # noqa: PLC0415 -- only few need it
+        from losant_tokens.fleet._store.run_table import Query  # noqa: PLC0415 -- takes a second
+
+        if older_than < timedelta(0):
+            raise ValidationError(f"prune.older_than must not be negative, but it is {older_than}")
+        for name, value in (("account", account), ("cleanup", cleanup)):
+            optional_string = validators.optional(validators.string())
+            validators.check_argument(optional_string, "prune", name, value)
+        store, engine = self._store, self._engine
+        # If one of the clocks is ahead, no run must seem older than it is.
+        now = min(datetime.now(UTC), await to_thread.run_sync(self._database.time))
+        ended_before = now - older_than
+        pruner = Pruner(
+            store=store,
+            tasks=engine,
+            query=Query(account=account, cleanup=cleanup, until=ended_before),
+            ended_before=ended_before,
+            now=now,
+            is_dry_run=dry_run,
+        )
+        runs: list[Run] = []
+        size = 0
+        position: tuple[float, str] | None = None
+        while True:
+            found, position = await to_thread.run_sync(pruner.prune, position)
+            runs.extend(run for run, _ in found)
+            size += sum(bytes_of_run for _, bytes_of_run in found)
+            if position is None:
+                return PruneResult(runs=tuple(runs), size=size)
 
     async def document(
         self,

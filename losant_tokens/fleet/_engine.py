@@ -172,6 +172,39 @@ class EngineClient:
         known = {one.workflow_id: one.status for one in found}
         return {one for one in ids if known.get(one, "CANCELLED") in _ENDED}
 
+    def busy(self, run_ids: Iterable[str]) -> set[str]:
+        """Return the runs that have a task which has not ended, of some runs.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        with translated(self._database):
+            return {run for run, _, has_ended in self._tasks_of(run_ids) if not has_ended}
+
+    def forget_runs(self, run_ids: Iterable[str]) -> None:
+        """Remove the ended tasks of runs.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        with translated(self._database):
+            tasks = [task for _, task, has_ended in self._tasks_of(run_ids) if has_ended]
+            if tasks:
+                self.prepare().delete_workflows(tasks)
+
+    def _tasks_of(self, run_ids: Iterable[str]) -> list[tuple[str, str, bool]]:
+        """Return the run and the id of each task of some runs, and whether the task has ended."""
+        prefixes = [f"{run_id}-" for run_id in run_ids]
+        if not prefixes:
+            return []
+        found = self.prepare().list_workflows(
+            name=WORKFLOW, workflow_id_prefix=prefixes, load_input=False, load_output=False
+        )
+        return [
+            (one.workflow_id.partition("-")[0], one.workflow_id, one.status in _ENDED)
+            for one in found
+        ]
+
     def forget(self, ended_before: datetime) -> int:
         """Remove tasks that ended before a time, and return their number.
 

@@ -33,7 +33,7 @@ from losant_tokens.errors import LosantError, ValidationError
 from losant_tokens.fleet import _run_plans as plans
 from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._approval import decide_or_ask
-from losant_tokens.fleet._errors import DecisionRefused, FleetError, StoreError
+from losant_tokens.fleet._errors import DecisionRefused, FleetError, RunNotFound, StoreError
 from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.run_table import ChunkState, Store
 from losant_tokens.fleet._transitions import Next
@@ -172,6 +172,8 @@ class Runner:
                 await self._run(job)
         except _AbandonedError:
             logger.info("Run %s: another worker or a decision ended the phase %s", run_id, phase)
+        except RunNotFound:
+            logger.info("Run %s was removed, so its phase %s does nothing", run_id, phase)
         finally:
             self._jobs.discard(job)
 

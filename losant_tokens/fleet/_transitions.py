@@ -263,6 +263,21 @@ _DONE = {
 }
 
 
+def is_removable(run: Run, *, has_begun: bool) -> bool:
+    """Return whether a run is at its end, and nobody can restore or sweep its tokens any more.
+
+    Args:
+        run: The run, as it is now.
+        has_begun: Whether a worker has begun to apply the plan.
+    """
+    if not run.is_final:
+        return False
+    if run.state == "restored" or _restore_problem(run) or not has_begun:
+        return True
+    applied = run.work["apply"]
+    return applied.finished_at is not None and not applied.outcomes.get("done")
+
+
 # --- The work of workers -----------------------------------------------------------------------
 
 

@@ -224,6 +224,16 @@ class RunResult:
 
 
 @frozen(kw_only=True)
+class PruneResult:
+    """The runs that a prune removed from the store, or would remove."""
+
+    runs: tuple[Run, ...]
+    """The runs, the newest first."""
+    size: int
+    """The size of their records, plans and outcomes in the store, in bytes."""
+
+
+@frozen(kw_only=True)
 class RunReport:
     """The outcomes of a run for each token."""
 

@@ -52,6 +52,7 @@ BEFORE: dict[str, str] = {
     "resume": _ROTATION,
     "cancel": _ROTATION,
     "account": _ACCOUNT,
+    "prune": "losant-tokens fleet plan expired --account prod",  # creates the store
     "doctor": "losant-tokens fleet plan expired --account prod",  # creates the store
     "--until-idle": f"{_ACCOUNT}; cp {ROOT / 'examples' / 'policy.toml'} policy.toml",
     "--resume": "losant-tokens apply plan.jsonl --yes",

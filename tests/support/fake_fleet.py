@@ -1,7 +1,7 @@
 """A fleet in memory, for tests of the command."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from losant_tokens import fleet, jobs
-from losant_tokens.fleet import DecisionKind, Run, RunReport, RunResult, RunState
+from losant_tokens.fleet import DecisionKind, PruneResult, Run, RunReport, RunResult, RunState
 from tests.support.fleet_runs import DIGEST, NOW, PLAN
 from tests.support.reports import entry
 
@@ -149,6 +149,24 @@ class FakeFleet(fleet.FleetClient):
 
     async def retry(self, id: str, **arguments: Any) -> Run:  # noqa: A002
         return await self._decision("retry", id, arguments)
+
+    async def prune(
+        self,
+        *,
+        older_than: timedelta,
+        account: str | None = None,
+        cleanup: str | None = None,
+        dry_run: bool = False,
+    ) -> PruneResult:
+        self.calls.append(("prune", {"older_than": older_than, "dry_run": dry_run}))
+        found = [
+            run
+            for run in self.stored.values()
+            if run.is_final and account in (None, run.account) and cleanup in (None, run.cleanup)
+        ]
+        for run in found if not dry_run else ():
+            del self.stored[run.id]
+        return PruneResult(runs=tuple(found), size=1_234_567 * len(found))
 
     async def document(self, id: str, **_: Any) -> jobs.PlanDocument:  # noqa: A002
         run = await self.run(id)

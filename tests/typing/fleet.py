@@ -1,7 +1,7 @@
 """The types of fleets."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_type
 
@@ -36,6 +36,10 @@ async def decide(app: fleet.Fleet) -> None:
         assert_type(await client.wait("1", state=["done", "failed"]), Run)
         assert_type(await client.report("1"), RunReport)
         assert_type(await client.document("1", phase="sweep"), jobs.PlanDocument)
+        pruned = await client.prune(older_than=timedelta(days=365), dry_run=True)
+        assert_type(pruned, fleet.PruneResult)
+        assert_type(pruned.runs, tuple[Run, ...])
+        assert_type(pruned.size, int)
 
 
 def read(run: Run) -> None:

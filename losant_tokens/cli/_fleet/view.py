@@ -16,6 +16,7 @@ from losant_tokens.cli._terminal.format import (
     format_count,
     format_datetime,
     format_number,
+    format_size,
     relative_time,
     wrapped,
 )
@@ -458,6 +459,33 @@ def result_as_json(result: fleet.RunResult) -> dict[str, Any]:
         "error": result.error,
         "changedAt": as_wire(result.changed_at),
     }
+
+
+# --- Removed runs ----------------------------------------------------------------------------
+
+
+def prune_question(result: fleet.PruneResult) -> str:
+    """Return the question before runs are removed."""
+    its = "its plan, outcomes" if len(result.runs) == 1 else "their plans, outcomes"
+    runs = format_number(len(result.runs), "ended run")
+    return f"Remove {runs} with {its} and decisions, {format_size(result.size)}?"
+
+
+def describe_pruned(result: fleet.PruneResult, *, is_dry_run: bool) -> str:
+    """Return the number and the size of the removed runs, in one line.
+
+    Args:
+        result: The runs.
+        is_dry_run: Whether they would be removed, but are not.
+    """
+    verb = "Would remove" if is_dry_run else "Removed"
+    size = f", {format_size(result.size)}" if result.runs else ""
+    return f"{verb} {format_number(len(result.runs), 'run')}{size}."
+
+
+def pruned_as_json(result: fleet.PruneResult) -> dict[str, Any]:
+    """Return the removed runs as JSON values."""
+    return {"runs": [run_as_json(run) for run in result.runs], "bytes": result.size}
 
 
 # --- Doctor ----------------------------------------------------------------------------------

@@ -743,6 +743,20 @@ Examples:
   losant-tokens fleet report --since 90d --csv > quarter.csv\
 """
 
+FLEET_PRUNE = f"""\
+Each run is removed with its plan, outcomes, decisions and tasks. Kept are runs
+that are not at their end, runs whose tokens `losant-tokens fleet restore` can
+activate, and the latest run of each clean-up and account. Workers can go on.
+
+{_AGE}
+
+{_STORE}
+
+Examples:
+  losant-tokens fleet prune --dry-run
+  losant-tokens fleet prune --older-than 1y --yes\
+"""
+
 FLEET_DOCTOR = f"""\
 The command reads the store, and the tokens of the accounts as a worker on this
 machine would. It sends no request to Losant, and changes nothing. The exit code

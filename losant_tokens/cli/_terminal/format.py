@@ -185,6 +185,14 @@ def format_count(number: int) -> str:
     return format_number(number, "token")
 
 
+def format_size(size: int) -> str:
+    """Return a number of bytes: `870 bytes`, `12.3 kB` or `4.0 MB`."""
+    for unit, factor in (("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:,.1f} {unit}"
+    return format_number(size, "byte")
+
+
 def format_seconds(seconds: float | None) -> str:
     """Return an estimated duration, such as `5 s`, `3 min` or `1 h 20 min`; `?` for None."""
     if seconds is None:

@@ -116,6 +116,7 @@ class Query:
         account: Only runs for this account.
         cleanup: Only runs of this clean-up.
         since: Only runs that were started at this time or later.
+        until: Only runs that were started at this time or earlier.
         due_before: Only runs without a time for their sweep, or with an earlier one.
     """
 
@@ -123,7 +124,25 @@ class Query:
     account: str | None = None
     cleanup: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
     due_before: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Superseded:
+    """A run that is not the latest one of its account and clean-up.
+
+    Attributes:
+        record: The record.
+        revision: The revision of its row.
+        size: The size of its record, plans and results, in bytes.
+        has_begun: Whether a worker has begun to apply its plan.
+    """
+
+    record: Record
+    revision: int
+    size: int
+    has_begun: bool
 
 
 @frozen(kw_only=True)
@@ -371,6 +390,86 @@ class Store:
             )
             self._enqueue(connection, task)
 
+    def superseded(
+        self, query: Query, after: tuple[float, str] | None, *, now: datetime, size: int = _PAGE
+    ) -> tuple[list[Superseded], tuple[float, str] | None]:
+        """Return the next runs that a later one follows, and the position after them.
+
+        The latest run of each account and clean-up is left out, and so is the latest one of an
+        occasion: a schedule needs them to start each due time once.
+
+        Args:
+            query: The runs to return.
+            after: The position after the page before; `None` for the first page.
+            now: The time, which decides which plans have expired.
+            size: The maximum number of runs. Default: 200.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        later = _RUNS.alias()
+        is_later = sa.and_(
+            later.c.account == _RUNS.c.account,
+            later.c.cleanup == _RUNS.c.cleanup,
+            _is_after(later, _RUNS.c.requested_at, _RUNS.c.id),
+        )
+        has_occasion = later.c.occasion.is_not(None)
+        begun = sa.exists().where(_CHUNKS.c.run == _RUNS.c.id, _CHUNKS.c.phase == "apply")
+        statement = (
+            sa.select(
+                _RUNS.c.id,
+                _RUNS.c.requested_at,
+                _RUNS.c.revision,
+                _RUNS.c.record,
+                (_length(_PLANS.c.document) + _length(_CHUNKS.c.result)).label("size"),
+                begun.label("has_begun"),
+            )
+            .where(
+                *_conditions(query, now),
+                sa.exists().where(is_later),
+                sa.or_(_RUNS.c.occasion.is_(None), sa.exists().where(is_later, has_occasion)),
+            )
+            .order_by(_RUNS.c.requested_at.desc(), _RUNS.c.id.desc())
+            .limit(size)
+        )
+        if after is not None:
+            statement = statement.where(sa.not_(_is_after(_RUNS, *after)), _RUNS.c.id != after[1])
+        with self._database.begin() as connection:
+            rows = connection.execute(statement).all()
+        position = (rows[-1].requested_at, rows[-1].id) if len(rows) == size else None
+        found = ((row, self._readable(row.id, row.record)) for row in rows)
+        return [
+            Superseded(
+                record=record,
+                revision=row.revision,
+                size=row.size + len(row.record),
+                has_begun=row.has_begun,
+            )
+            for row, record in found
+            if record is not None
+        ], position
+
+    def remove(self, run_id: str, revision: int) -> bool:
+        """Remove a run with its plans and results, unless somebody has changed it meanwhile.
+
+        Args:
+            run_id: The id of the run.
+            revision: The revision of its row.
+
+        Returns:
+            Whether this call has removed it.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        delete = sa.delete(_RUNS).where(_RUNS.c.id == run_id, _RUNS.c.revision == revision)
+        with self._database.begin() as connection:
+            if connection.execute(delete).rowcount == 0:
+                return False
+            for table in (_PLANS, _CHUNKS):
+                connection.execute(sa.delete(table).where(table.c.run == run_id))
+            return True
+
     # --- Plans and results ---------------------------------------------------------------------
 
     def get_plan(self, run_id: str, phase: Phase) -> dict[str, Any] | None:
@@ -580,10 +679,24 @@ def _conditions(query: Query, now: datetime) -> list[sa.ColumnElement[bool]]:
         found.append(_RUNS.c.cleanup == query.cleanup)
     if query.since is not None:
         found.append(_RUNS.c.requested_at >= query.since.timestamp())
+    if query.until is not None:
+        found.append(_RUNS.c.requested_at <= query.until.timestamp())
     if query.due_before is not None:
         due_at = _RUNS.c.sweep_due_at
         found.append(sa.or_(due_at.is_(None), due_at < query.due_before.timestamp()))
     return found
+
+
+def _is_after(table: sa.FromClause, time: Any, run_id: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that a run of a table was started after another one."""
+    started_at = table.c.requested_at
+    return sa.or_(started_at > time, sa.and_(started_at == time, table.c.id > run_id))
+
+
+def _length(column: sa.Column[str]) -> sa.ColumnElement[int]:
+    """Return the length of all texts of a column that belong to a run. They are ASCII."""
+    total = sa.func.coalesce(sa.func.sum(sa.func.length(column)), 0)
+    return sa.select(total).where(column.table.c.run == _RUNS.c.id).scalar_subquery()
 
 
 def _clear(connection: sa.Connection, run_id: str, phase: Phase) -> None:

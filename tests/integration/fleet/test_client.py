@@ -22,6 +22,7 @@ from losant_tokens.fleet import (
     RunNotFound,
     StoreError,
     WorkerRefused,
+    _pruning,
 )
 from losant_tokens.fleet._engine import Engine, EngineClient, translated
 from losant_tokens.fleet._run_codec import Record
@@ -269,3 +270,35 @@ def test_engine(tmp_path: Path) -> None:
             broken.launch()
     with pytest.raises(ZeroDivisionError), translated(database):
         raise ZeroDivisionError
+
+
+async def test_prune(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prune reads the store page by page, and removes runs with their tasks."""
+    monkeypatch.setattr(_pruning, "_PAGE", 2)
+    async with Fleet(store_url).client() as client:
+        started = [await client.plan("prod", "old-ci", by="ada") for _ in range(5)]
+        ids = [one.id for one in started]
+        for one in ids[:3]:
+            await client.cancel(one, by="ada")
+        for one in ids[:2]:
+            client._engine.cancel(f"{one}-plan-1")
+        too_young = await client.prune(older_than=DAY)
+        found = await client.prune(older_than=timedelta(0), dry_run=True)
+        removed = await client.prune(older_than=timedelta(0))
+        tasks = {task for _, task, _ in client._engine._tasks_of(ids)}
+        for argument, message in (
+            ({"older_than": -DAY}, "prune.older_than must not be negative, but it is -1 day"),
+            ({"older_than": DAY, "account": "\udcff"}, "prune.account has half of a surrogate"),
+        ):
+            with pytest.raises(ValidationError, match=re.escape(message)):
+                await client.prune(**argument)
+        with pytest.raises(RunNotFound):
+            await client.cancel(ids[0], by="ada")
+        listed = [one.id async for one in client.runs()]
+
+    assert (too_young.runs, too_young.size) == ((), 0)
+    assert removed == found
+    assert [one.id for one in removed.runs] == [ids[1], ids[0]]
+    assert removed.size > 2 * 500
+    assert listed == [ids[4], ids[3], ids[2]]
+    assert tasks == {f"{one}-plan-1" for one in ids[2:]}

@@ -56,6 +56,13 @@ async def test_plan_to_sweep_and_restore(
             await client.restore(first.id, by="ada")
         listed = [run.id async for run in client.runs()]
         done = [run.id async for run in client.runs(state="done", account="acme")]
+        latest = await client.plan("acme", "old-ci", by="ada", key="tuesday")
+        await client.wait(latest.id)
+        with anyio.fail_after(10):
+            # The queue records the end of a task after the run has its state.
+            while not (pruned := (await client.prune(older_than=timedelta(0))).runs):  # noqa: ASYNC110
+                await anyio.sleep(0.1)
+        kept = [run.id async for run in client.runs()]
 
     assert again.id == first.id
     assert quarantined.state == "quarantined"
@@ -72,6 +79,7 @@ async def test_plan_to_sweep_and_restore(
     }
     assert {entry.id for entry in document.entries} == pair[0].stale
     assert (listed, done) == ([second.id, first.id], [first.id])
+    assert (pruned, kept) == ((swept,), [latest.id, second.id])
     assert problems(pair[0], ["deactivate", "delete"]) == []
     assert problems(pair[1], ["deactivate", "activate"]) == []
     if app.path is not None:

@@ -1002,3 +1002,13 @@ async def test_discovered_owners(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) 
             await plans.owners_of(client, account)
 
     assert found == (Owner.user(), Owner.application(application))
+
+
+async def test_removed_run(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A late task of a run that a prune has removed does nothing, and is no error."""
+    caplog.set_level("INFO", "losant_tokens.fleet")
+    fleet.start()
+    assert fleet.store.remove("run", 0)
+    await fleet.one()
+
+    assert caplog.messages == ["Run run was removed, so its phase plan does nothing"]

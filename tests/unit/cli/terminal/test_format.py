@@ -15,6 +15,7 @@ from losant_tokens.cli._terminal.format import (
     format_iso,
     format_number,
     format_seconds,
+    format_size,
     no_expiry,
     relative_time,
     short_amount,
@@ -220,6 +221,13 @@ def test_ellipsis(text: str, width: int, expected: str) -> None:
 def test_numbers(number: int, expected: str) -> None:
     """A number has the right plural of its noun."""
     assert format_number(number, "owner") == expected
+
+
+def test_format_size() -> None:
+    """A number of bytes has the largest unit that is not more than it."""
+    sizes = (0, 1, 999, 1000, 12_345, 4_000_000, 2_500_000_000)
+    expected = ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "12.3 kB", "4.0 MB", "2,500.0 MB"]
+    assert [format_size(size) for size in sizes] == expected
 
 
 @pytest.mark.parametrize(
