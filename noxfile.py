@@ -210,9 +210,9 @@ def drill(session: nox.Session) -> None:
 # Modules that decide what happens to credentials, each with the tests that must notice a change to
 # it. Each set takes only a few seconds, because it runs once for each change.
 _MUTATED = {
-    "losant_tokens/_credential.py": "tests/unit/test_credential.py",
-    "losant_tokens/_retry.py": "tests/unit/test_retry.py",
-    "losant_tokens/_scope_check.py": "tests/unit/test_scope_check.py",
+    "losant_tokens/_credentials/token_claims.py": "tests/unit/credentials/test_token_claims.py",
+    "losant_tokens/_retries/retry_policy.py": "tests/unit/retries/test_retry_policy.py",
+    "losant_tokens/_credentials/scope_check.py": "tests/unit/credentials/test_scope_check.py",
     "losant_tokens/jobs/_plan/account_check.py": "tests/unit/jobs/plan/test_account_check.py",
     "losant_tokens/jobs/_execution/token_executor.py": (
         "tests/unit/jobs/execution/test_token_executor.py"
@@ -221,7 +221,7 @@ _MUTATED = {
     "losant_tokens/_complete_listing/completeness.py": (
         "tests/unit/complete_listing/test_completeness.py"
     ),
-    "losant_tokens/jobs/_plan/summary.py": (
+    "losant_tokens/jobs/_plan/header_builder.py": (
         "tests/unit/jobs/plan/test_planner.py tests/unit/jobs/test_name_patterns.py"
         " tests/unit/jobs/plan/test_page_reader.py"
     ),
@@ -239,7 +239,7 @@ _MUTATED = {
     "losant_tokens/jobs/_plan/selector.py": (
         "tests/unit/jobs/plan/test_selector.py tests/unit/jobs/plan/test_clock.py"
     ),
-    "losant_tokens/jobs/_rules.py": "tests/unit/jobs/test_rules.py",
+    "losant_tokens/jobs/_token_rules.py": "tests/unit/jobs/test_token_rules.py",
 }
 # Excluded operators change type annotations (`int | None`), comparisons by identity or the `*` of a
 # signature. One way to replace an arithmetic operator is enough, so most others are excluded too.
@@ -258,7 +258,7 @@ def mutation(session: nox.Session) -> None:
     """Change one small thing at a time in modules that decide what happens to credentials.
 
     A test must fail for at least nine of ten changes. All modules together take hours. Choose some
-    by path: `nox -s mutation -- losant_tokens/_retry.py`.
+    by path: `nox -s mutation -- losant_tokens/_retries/retry_policy.py`.
     """
     session.install("--editable", ".[dev]", "cosmic-ray>=8.3")
     copy = Path(session.create_tmp()).resolve() / "copy"  # changes are written to disk

@@ -61,7 +61,7 @@ nitpicky = True
 _TYPE_VARIABLES = [
     ("py:class", "losant_tokens._client.M"),
     ("py:class", "losant_tokens._client._ClientT"),
-    ("py:class", "losant_tokens._raw_response.R_co"),
+    ("py:class", "losant_tokens._http.raw_response.R_co"),
     ("py:class", "losant_tokens._resources.raw.M"),
     ("py:class", "losant_tokens.sinks._types.Delivered_contra"),
 ]

@@ -81,16 +81,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from losant_tokens import accounts, audit, errors, fleet, jobs, leaks, notices, policy, sinks
-    from losant_tokens._audit_log_filter import (
+    from losant_tokens._api.audit_log_filter import (
         AuditLogActor,
         AuditLogFilter,
         AuditLogRequest,
         AuditLogTarget,
     )
-    from losant_tokens._call_options import RequestOptions
-    from losant_tokens._client import AccountClient, AsyncClient
-    from losant_tokens._durations import parse_duration
-    from losant_tokens._models import (
+    from losant_tokens._api.models import (
         ApiToken,
         ApiTokens,
         Application,
@@ -112,11 +109,8 @@ if TYPE_CHECKING:
         UserOauthToken,
         UserOauthTokens,
     )
-    from losant_tokens._observers import RequestEvent, ResponseEvent, RetryEvent
-    from losant_tokens._open_telemetry import OpenTelemetry
-    from losant_tokens._owner import Owner
-    from losant_tokens._pagination import Listing
-    from losant_tokens._payloads import (
+    from losant_tokens._api.owner import Owner
+    from losant_tokens._api.payloads import (
         NEVER,
         ApiTokenPatch,
         ApiTokenPost,
@@ -126,20 +120,26 @@ if TYPE_CHECKING:
         UserOauthTokenPatch,
         UserOauthTokenPost,
     )
-    from losant_tokens._published_scopes import published_scopes
-    from losant_tokens._raw_response import RawResponse
+    from losant_tokens._api.published_scopes import published_scopes
+    from losant_tokens._api.scope_types import OauthScope, PublishedScope, Scope
+    from losant_tokens._calls.pagination import Listing
+    from losant_tokens._client import AccountClient, AsyncClient
+    from losant_tokens._credentials.scope_check import can_create_tokens
+    from losant_tokens._http.call_options import RequestOptions
+    from losant_tokens._http.raw_response import RawResponse
     from losant_tokens._resources.owner_tokens import OwnerTokens
     from losant_tokens._resources.raw import RawClient
-    from losant_tokens._retry import RetryPolicy
-    from losant_tokens._scope_check import can_create_tokens
-    from losant_tokens._scope_types import OauthScope, PublishedScope, Scope
-    from losant_tokens._secret import Secret
+    from losant_tokens._retries.retry_policy import RetryPolicy
+    from losant_tokens._telemetry.observers import RequestEvent, ResponseEvent, RetryEvent
+    from losant_tokens._telemetry.open_telemetry import OpenTelemetry
     from losant_tokens._transports import (
         Transport,
         aiohttp_transport,
         environment_proxy,
         httpx_transport,
     )
+    from losant_tokens._utils.durations import parse_duration
+    from losant_tokens._utils.secret import Secret
 
     ApplicationApiTokenPost = ApiTokenPost
 else:
@@ -147,7 +147,7 @@ else:
         *("accounts", "audit", "errors", "fleet", "jobs", "leaks", "notices", "policy", "sinks"),
     )
     _HOMES = {
-        "_payloads": (
+        "_api.payloads": (
             "NEVER",
             "ApiTokenPatch",
             "ApiTokenPost",
@@ -158,7 +158,7 @@ else:
             "UserOauthTokenPost",
         ),
         "_client": ("AccountClient", "AsyncClient"),
-        "_models": (
+        "_api.models": (
             "ApiToken",
             "ApiTokens",
             "Application",
@@ -180,26 +180,26 @@ else:
             "UserOauthToken",
             "UserOauthTokens",
         ),
-        "_audit_log_filter": (
+        "_api.audit_log_filter": (
             "AuditLogActor",
             "AuditLogFilter",
             "AuditLogRequest",
             "AuditLogTarget",
         ),
-        "_durations": ("parse_duration",),
-        "_call_options": ("RequestOptions",),
-        "_observers": ("RequestEvent", "ResponseEvent", "RetryEvent"),
-        "_open_telemetry": ("OpenTelemetry",),
-        "_owner": ("Owner",),
-        "_pagination": ("Listing",),
-        "_published_scopes": ("published_scopes",),
-        "_raw_response": ("RawResponse",),
+        "_utils.durations": ("parse_duration",),
+        "_http.call_options": ("RequestOptions",),
+        "_telemetry.observers": ("RequestEvent", "ResponseEvent", "RetryEvent"),
+        "_telemetry.open_telemetry": ("OpenTelemetry",),
+        "_api.owner": ("Owner",),
+        "_calls.pagination": ("Listing",),
+        "_api.published_scopes": ("published_scopes",),
+        "_http.raw_response": ("RawResponse",),
         "_resources.owner_tokens": ("OwnerTokens",),
         "_resources.raw": ("RawClient",),
-        "_retry": ("RetryPolicy",),
-        "_scope_types": ("OauthScope", "PublishedScope", "Scope"),
-        "_scope_check": ("can_create_tokens",),
-        "_secret": ("Secret",),
+        "_retries.retry_policy": ("RetryPolicy",),
+        "_api.scope_types": ("OauthScope", "PublishedScope", "Scope"),
+        "_credentials.scope_check": ("can_create_tokens",),
+        "_utils.secret": ("Secret",),
         "_transports": (
             "Transport",
             "aiohttp_transport",

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypedDict, TypeVar,
 from anyio import to_thread
 from attrs import define, field
 
-from losant_tokens import _validators as validators
-from losant_tokens._base_url import API_URL, Endpoint
-from losant_tokens._call_options import RequestOptions
-from losant_tokens._client_token import ClientToken, TokenSource
-from losant_tokens._codec import codec
-from losant_tokens._custom_operation import (
+from losant_tokens._api.codec import codec
+from losant_tokens._api.custom_operation import (
     NOTHING,
     HttpMethod,
     QueryValue,
@@ -23,9 +19,16 @@ from losant_tokens._custom_operation import (
     custom_query,
     json_body,
 )
-from losant_tokens._owner import Owner
-from losant_tokens._published_scopes import Scope
-from losant_tokens._rate_limiter import RateLimiter
+from losant_tokens._api.owner import Owner
+from losant_tokens._api.published_scopes import Scope
+from losant_tokens._calls.session import ScopeCheck, Session
+from losant_tokens._calls.token_renewal import ClientToken, TokenSource
+from losant_tokens._credentials.scope_check import format_scopes
+from losant_tokens._http.call_options import RequestOptions
+from losant_tokens._http.endpoint import API_URL, Endpoint
+from losant_tokens._http.response_reader import DEFAULT_MAX_RESPONSE_SIZE
+from losant_tokens._http.server_clock import ServerClock
+from losant_tokens._limits.rate_limiter import RateLimiter
 from losant_tokens._resources.application import (
     ApplicationApiTokenResource,
     ApplicationApiTokensResource,
@@ -50,22 +53,24 @@ from losant_tokens._resources.user import (
     UserOauthTokenResource,
     UserOauthTokensResource,
 )
-from losant_tokens._response_reader import DEFAULT_MAX_RESPONSE_SIZE
-from losant_tokens._retry import RetryPolicy
-from losant_tokens._scope_check import format_scopes
-from losant_tokens._secret import Secret
-from losant_tokens._server_clock import ServerClock
-from losant_tokens._session import ScopeCheck, Session
+from losant_tokens._retries.retry_policy import RetryPolicy
 from losant_tokens._transports import Transport, as_httpx_transport, httpx_transport
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS, check_max_connections
 from losant_tokens._transports.tls import Verify
+from losant_tokens._utils import validators
+from losant_tokens._utils.secret import Secret
 from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
 
 if TYPE_CHECKING:
-    from losant_tokens._observers import Observers, RequestEvent, ResponseEvent, RetryEvent
-    from losant_tokens._open_telemetry import OpenTelemetry
     from losant_tokens._resources.raw import RawClient
+    from losant_tokens._telemetry.observers import (
+        Observers,
+        RequestEvent,
+        ResponseEvent,
+        RetryEvent,
+    )
+    from losant_tokens._telemetry.open_telemetry import OpenTelemetry
     from losant_tokens.accounts._account import Account
 
 M = TypeVar("M")
@@ -787,8 +792,8 @@ def _observers(
     is_off = telemetry is False or (telemetry is None and not is_used)
     if is_off and hooks == (None, None, None):
         return None
-    from losant_tokens._observers import observers_of  # noqa: PLC0415 -- few clients have any
-    from losant_tokens._open_telemetry import telemetry_of  # noqa: PLC0415
+    from losant_tokens._telemetry.observers import observers_of  # noqa: PLC0415 -- few clients have any
+    from losant_tokens._telemetry.open_telemetry import telemetry_of  # noqa: PLC0415
 
     return observers_of(hooks, [] if is_off else [telemetry_of(telemetry, endpoint.url)])
 

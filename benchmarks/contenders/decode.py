@@ -12,7 +12,7 @@ from pages import PAGE_SIZE, all_pages
 
 from contenders.measure import arguments, compare, report
 from losant_tokens import ApiTokens
-from losant_tokens._codec import codec
+from losant_tokens._api.codec import codec
 
 
 async def models(content: bytes) -> int:

@@ -8,7 +8,7 @@ This module is pure: it sends no request.
 
 import attrs
 
-from losant_tokens._models import ApiToken, ApiTokens, UserOauthToken, UserOauthTokens
+from losant_tokens._api.models import ApiToken, ApiTokens, UserOauthToken, UserOauthTokens
 from losant_tokens.errors import ResponseError
 
 Token = ApiToken | UserOauthToken

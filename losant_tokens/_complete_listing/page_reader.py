@@ -8,8 +8,8 @@ import anyio
 import attrs
 from anyio.abc import ObjectSendStream
 
-from losant_tokens._call_options import SortDirection, SortField
 from losant_tokens._complete_listing.page_cursor import ListedPage, Page, PageCursor
+from losant_tokens._http.call_options import SortDirection, SortField
 from losant_tokens.errors import BadRequest, NotFound, ResponseTooLarge
 
 

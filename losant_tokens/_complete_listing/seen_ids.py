@@ -9,7 +9,7 @@ leave a token out of a plan.
 
 from hashlib import blake2b
 
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 
 _SIZE = 12  # bytes: 24 hexadecimal digits
 

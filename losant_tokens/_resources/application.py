@@ -6,11 +6,16 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 
 from typing import Unpack
 
-from losant_tokens import _operations as operations
-from losant_tokens._call_options import ListOptions, PageOptions, RequestOptions, SnapshotOptions
-from losant_tokens._models import ApiToken, ApiTokens, NewApiToken, Success
-from losant_tokens._pagination import Listing
-from losant_tokens._payloads import ApiTokenPatch, ApiTokenPost
+from losant_tokens._api import operations
+from losant_tokens._api.models import ApiToken, ApiTokens, NewApiToken, Success
+from losant_tokens._api.payloads import ApiTokenPatch, ApiTokenPost
+from losant_tokens._calls.pagination import Listing
+from losant_tokens._http.call_options import (
+    ListOptions,
+    PageOptions,
+    RequestOptions,
+    SnapshotOptions,
+)
 from losant_tokens._resources.base import Resource
 
 

@@ -5,10 +5,10 @@ Source: `auth.md` in https://github.com/Losant/losant-rest-python/tree/master/do
 
 from typing import Unpack
 
-from losant_tokens import _operations as operations
-from losant_tokens._call_options import RequestOptions
-from losant_tokens._models import AuthenticatedUser
-from losant_tokens._payloads import UserCredentials
+from losant_tokens._api import operations
+from losant_tokens._api.models import AuthenticatedUser
+from losant_tokens._api.payloads import UserCredentials
+from losant_tokens._http.call_options import RequestOptions
 from losant_tokens._resources.base import Resource
 
 

@@ -11,17 +11,17 @@ from itertools import chain, repeat
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, Unpack, cast
 
-from losant_tokens import _validators as validators
-from losant_tokens._call_options import (
+from losant_tokens._api.operations import Operation
+from losant_tokens._calls.pagination import Listing
+from losant_tokens._calls.session import Session
+from losant_tokens._http.call_options import (
     ListOptions,
     PageOptions,
     SnapshotOptions,
     list_query,
     split,
 )
-from losant_tokens._operations import Operation
-from losant_tokens._pagination import Listing
-from losant_tokens._session import Session
+from losant_tokens._utils import validators
 from losant_tokens.errors import IncompleteListing, ValidationError
 
 R = TypeVar("R")

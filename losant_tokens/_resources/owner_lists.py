@@ -6,14 +6,8 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 
 from typing import Unpack
 
-from losant_tokens import _operations as operations
-from losant_tokens._call_options import (
-    ApplicationListOptions,
-    ApplicationPageOptions,
-    OwnerListOptions,
-    OwnerPageOptions,
-)
-from losant_tokens._models import (
+from losant_tokens._api import operations
+from losant_tokens._api.models import (
     Application,
     Applications,
     Instance,
@@ -21,7 +15,13 @@ from losant_tokens._models import (
     Organization,
     Organizations,
 )
-from losant_tokens._pagination import Listing
+from losant_tokens._calls.pagination import Listing
+from losant_tokens._http.call_options import (
+    ApplicationListOptions,
+    ApplicationPageOptions,
+    OwnerListOptions,
+    OwnerPageOptions,
+)
 from losant_tokens._resources.base import Resource
 
 

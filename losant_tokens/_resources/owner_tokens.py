@@ -7,10 +7,8 @@ from typing import Any, Literal, TypeVar, Unpack, cast, overload
 import attrs
 from attrs import frozen
 
-from losant_tokens import _operations as operations
-from losant_tokens import _validators as validators
-from losant_tokens._call_options import ListOptions, PageOptions, RequestOptions, SnapshotOptions
-from losant_tokens._models import (
+from losant_tokens._api import operations
+from losant_tokens._api.models import (
     ApiToken,
     ApiTokens,
     NewApiToken,
@@ -18,17 +16,24 @@ from losant_tokens._models import (
     UserOauthToken,
     UserOauthTokens,
 )
-from losant_tokens._operations import Operation
-from losant_tokens._owner import Kind, Owner
-from losant_tokens._pagination import Listing
-from losant_tokens._payloads import (
+from losant_tokens._api.operations import Operation
+from losant_tokens._api.owner import Kind, Owner
+from losant_tokens._api.payloads import (
     ApiTokenPatch,
     ApiTokenPost,
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
+from losant_tokens._calls.pagination import Listing
+from losant_tokens._calls.session import Session
+from losant_tokens._http.call_options import (
+    ListOptions,
+    PageOptions,
+    RequestOptions,
+    SnapshotOptions,
+)
 from losant_tokens._resources.base import Resource
-from losant_tokens._session import Session
+from losant_tokens._utils import validators
 from losant_tokens.errors import ScopeError
 
 Token = ApiToken | UserOauthToken

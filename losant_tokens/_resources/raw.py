@@ -11,8 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import MethodType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
-from losant_tokens._call_options import RequestOptions
-from losant_tokens._custom_operation import (
+from losant_tokens._api.custom_operation import (
     NOTHING,
     HttpMethod,
     QueryValue,
@@ -20,10 +19,12 @@ from losant_tokens._custom_operation import (
     custom_query,
     json_body,
 )
-from losant_tokens._models import NewApiToken, UserOauthToken
-from losant_tokens._owner import Owner
-from losant_tokens._payloads import ApiTokenPost, UserOauthTokenPost
-from losant_tokens._raw_response import RawResponse
+from losant_tokens._api.models import NewApiToken, UserOauthToken
+from losant_tokens._api.owner import Owner
+from losant_tokens._api.payloads import ApiTokenPost, UserOauthTokenPost
+from losant_tokens._calls.session import Session
+from losant_tokens._http.call_options import RequestOptions
+from losant_tokens._http.raw_response import RawResponse
 from losant_tokens._resources import (
     application,
     audit_logs,
@@ -34,7 +35,6 @@ from losant_tokens._resources import (
 )
 from losant_tokens._resources.base import Resource
 from losant_tokens._resources.owner_tokens import OwnerTokens
-from losant_tokens._session import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")

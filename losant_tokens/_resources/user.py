@@ -6,16 +6,8 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 
 from typing import Unpack
 
-from losant_tokens import _operations as operations
-from losant_tokens._call_options import (
-    ListOptions,
-    OauthListOptions,
-    OauthPageOptions,
-    PageOptions,
-    RequestOptions,
-    SnapshotOptions,
-)
-from losant_tokens._models import (
+from losant_tokens._api import operations
+from losant_tokens._api.models import (
     ApiToken,
     ApiTokens,
     NewApiToken,
@@ -23,12 +15,20 @@ from losant_tokens._models import (
     UserOauthToken,
     UserOauthTokens,
 )
-from losant_tokens._pagination import Listing
-from losant_tokens._payloads import (
+from losant_tokens._api.payloads import (
     ApiTokenPatch,
     ApiTokenPost,
     UserOauthTokenPatch,
     UserOauthTokenPost,
+)
+from losant_tokens._calls.pagination import Listing
+from losant_tokens._http.call_options import (
+    ListOptions,
+    OauthListOptions,
+    OauthPageOptions,
+    PageOptions,
+    RequestOptions,
+    SnapshotOptions,
 )
 from losant_tokens._resources.base import Resource
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
-from losant_tokens import _validators as validators
-from losant_tokens._secret import Secret
 from losant_tokens._transports.base_pool import DEFAULT_MAX_CONNECTIONS
 from losant_tokens._transports.proxies import Proxy, proxy_of_environment
 from losant_tokens._transports.tls import Verify
+from losant_tokens._utils import validators
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:

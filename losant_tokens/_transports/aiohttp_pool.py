@@ -22,20 +22,12 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from losant_tokens._loop_functions import is_asyncio
-from losant_tokens._secret import Secret
-from losant_tokens._send_permission import WITHDRAWN, is_withdrawn
-from losant_tokens._transports.aiohttp_connection import Protocol
+from losant_tokens._transports.aiohttp_unread_data import Protocol
 from losant_tokens._transports.base_pool import (
     KEEPALIVE,
     Pool,
     deduct_from_connect_timeout,
     is_unverifiable,
-)
-from losant_tokens._transports.configuration_problems import (
-    certificate_failure,
-    invalid_host,
-    proxy_failure,
 )
 from losant_tokens._transports.failures import (
     INCOMPLETE_BODY,
@@ -43,8 +35,16 @@ from losant_tokens._transports.failures import (
     NO_RESPONSE,
     cause_without_frames,
 )
+from losant_tokens._transports.permanent_failures import (
+    certificate_failure,
+    invalid_host,
+    proxy_failure,
+)
 from losant_tokens._transports.proxies import Proxy, name_proxy
+from losant_tokens._transports.send_permission import WITHDRAWN, is_withdrawn
 from losant_tokens._transports.tls import Verify
+from losant_tokens._utils.event_loop import is_asyncio
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ClientStateError
 
 _NOT_CONNECTED = (

@@ -9,12 +9,12 @@ from typing import Never, TypeVar
 import anyio
 import httpx
 
-from losant_tokens import _validators as validators
-from losant_tokens._secret import Secret
-from losant_tokens._transports.configuration_problems import Misconfigured
 from losant_tokens._transports.mixed_up_responses import ResponseTimes
+from losant_tokens._transports.permanent_failures import Misconfigured
 from losant_tokens._transports.proxies import Proxy, parse_proxy, proxy_of_environment
 from losant_tokens._transports.tls import Verify, context_of, default_context
+from losant_tokens._utils import validators
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 
 T = TypeVar("T")

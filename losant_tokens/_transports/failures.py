@@ -26,7 +26,7 @@ from collections.abc import Iterator
 import attrs
 import httpx
 
-from losant_tokens._transports.configuration_problems import NotThroughProxy, configuration_problem
+from losant_tokens._transports.permanent_failures import NotThroughProxy, configuration_problem
 from losant_tokens.errors import (
     ConfigurationError,
     ConnectFailed,

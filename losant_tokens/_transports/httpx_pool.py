@@ -32,7 +32,6 @@ from typing import Never
 import anyio
 import httpx
 
-from losant_tokens._secret import Secret
 from losant_tokens._transports.base_pool import (
     DEFAULT_MAX_CONNECTIONS,
     KEEPALIVE,
@@ -41,10 +40,11 @@ from losant_tokens._transports.base_pool import (
     is_unverifiable,
 )
 from losant_tokens._transports.failures import MIXED_UP, NO_RESPONSE, not_sent
-from losant_tokens._transports.httpcore_network import Network, surplus_of
+from losant_tokens._transports.httpcore_unread_data import Network, surplus_of
 from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.proxies import Proxy, name_proxy
 from losant_tokens._transports.tls import Verify
+from losant_tokens._utils.secret import Secret
 
 _MAX_BUFFERED_PARTS = 1000
 """More parts of a body than httpcore can have in its buffers after a connection was closed."""

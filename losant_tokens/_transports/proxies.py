@@ -22,14 +22,14 @@ from typing import Literal, cast
 import attrs
 import httpx
 
-from losant_tokens._host_names import is_loopback, is_valid_host, parse_address
-from losant_tokens._secret import Secret
-from losant_tokens._transports.configuration_problems import (
+from losant_tokens._transports.permanent_failures import (
     Misconfigured,
     NotThroughProxy,
     ProxyRefused,
     configuration_problem,
 )
+from losant_tokens._utils.host_names import is_loopback, is_valid_host, parse_address
+from losant_tokens._utils.secret import Secret
 
 Scheme = Literal["http", "https", "socks5", "socks5h"]
 _SCHEMES = ("http", "https", "socks5", "socks5h")

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as validators
-from losant_tokens._base_url import API_URL, check_base_url
-from losant_tokens._owner import Owner
-from losant_tokens._secret import Secret
+from losant_tokens._api.owner import Owner
+from losant_tokens._http.endpoint import API_URL, check_base_url
+from losant_tokens._utils import validators
+from losant_tokens._utils.secret import Secret
 from losant_tokens.accounts._token_sources import TokenSource
 from losant_tokens.errors import TokenUnavailable, ValidationError
 

@@ -16,9 +16,9 @@ from typing import Any, NewType
 import attrs
 from attrs import field, frozen
 
-from losant_tokens._base_url import API_URL, check_base_url
-from losant_tokens._owner import Owner
-from losant_tokens._private_files import (
+from losant_tokens._api.owner import Owner
+from losant_tokens._http.endpoint import API_URL, check_base_url
+from losant_tokens._utils.private_files import (
     UnfitFileError,
     expanded,
     is_own,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from losant_tokens._owner import Owner
+from losant_tokens._api.owner import Owner
 from losant_tokens.accounts._account import check_discovery
 from losant_tokens.errors import LosantError
 
 if TYPE_CHECKING:
+    from losant_tokens._calls.pagination import Listing
     from losant_tokens._client import AsyncClient
-    from losant_tokens._pagination import Listing
 
 
 @frozen(kw_only=True)

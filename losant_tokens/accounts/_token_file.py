@@ -2,8 +2,8 @@
 
 import os
 
-from losant_tokens._private_files import expanded, is_own, open_regular, reason
-from losant_tokens._secret import Secret
+from losant_tokens._utils.private_files import expanded, is_own, open_regular, reason
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import TokenUnavailable
 
 MAX_TOKEN_SIZE = 65536  # bytes; servers refuse longer headers

@@ -11,10 +11,10 @@ import anyio.abc
 from anyio import to_thread
 from attrs import field, frozen
 
-from losant_tokens import _validators as validators
-from losant_tokens._private_files import reason
-from losant_tokens._safe_text import end_of, redacted
-from losant_tokens._secret import Secret
+from losant_tokens._utils import validators
+from losant_tokens._utils.private_files import reason
+from losant_tokens._utils.safe_text import end_of, redacted
+from losant_tokens._utils.secret import Secret
 from losant_tokens.accounts._secret_detection import without_secrets
 from losant_tokens.accounts._token_file import MAX_TOKEN_SIZE, read_token_file, token_in
 from losant_tokens.errors import TokenUnavailable

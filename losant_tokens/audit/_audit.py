@@ -9,13 +9,13 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner, accounts, jobs
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.audit._audit_data import AuditedAccount, AuditedOwner
+from losant_tokens.audit._change_authors import token_changes
 from losant_tokens.audit._checks import STALE_AFTER, AuditContext, Token
 from losant_tokens.audit._finding_store import Place, Store
 from losant_tokens.audit._result import Audit
 from losant_tokens.audit._rules import AuditRule, enabled_rules, rules_of
-from losant_tokens.audit._token_changes import token_changes
 from losant_tokens.errors import (
     LosantError,
     ServerError,

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, Owner, UserOauthToken, can_create_tokens, published_scopes
-from losant_tokens._published_scopes import DEPRECATED_GROUPS
+from losant_tokens._api.published_scopes import DEPRECATED_GROUPS
 from losant_tokens.audit._finding import AuditedToken, Evidence, Finding
 from losant_tokens.audit._rules import MANY, RULES, AuditRule
 from losant_tokens.jobs import Quarantine, Rule

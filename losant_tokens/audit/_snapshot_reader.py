@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from losant_tokens import Owner
-from losant_tokens._private_files import open_regular, reason
+from losant_tokens._utils.private_files import open_regular, reason
 from losant_tokens.audit._finding import AuditedToken, Finding, TokenFindings
 from losant_tokens.audit._formats.json import FORMAT, VERSION
 from losant_tokens.errors import LosantError, ValidationError

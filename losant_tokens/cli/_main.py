@@ -9,7 +9,7 @@ from importlib import import_module
 from cyclopts import CycloptsError
 
 from losant_tokens.cli._app import app, slow_import
-from losant_tokens.cli._connections.access_token_cache import token_memory
+from losant_tokens.cli._connections.account_tokens import token_memory
 from losant_tokens.cli._errors import (
     EXIT_ERROR,
     CommandError,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from anyio import current_time, sleep, to_thread
 
-from losant_tokens import _validators as validators
 from losant_tokens import jobs
+from losant_tokens._utils import validators
 from losant_tokens.accounts._account import check_name
 from losant_tokens.errors import ClientStateError, ValidationError
 from losant_tokens.fleet import _transitions as transitions

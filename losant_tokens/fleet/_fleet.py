@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeVarTuple
 import anyio
 from anyio import to_thread
 
-from losant_tokens import _validators as validators
 from losant_tokens import jobs
+from losant_tokens._utils import validators
 from losant_tokens.accounts import Account
 from losant_tokens.fleet._client import FleetClient, client_of, start_run
 from losant_tokens.fleet._doctor.checks import Diagnosis

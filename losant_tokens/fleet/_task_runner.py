@@ -32,7 +32,7 @@ from losant_tokens.accounts import Account
 from losant_tokens.errors import LosantError, ValidationError
 from losant_tokens.fleet import _run_plans as plans
 from losant_tokens.fleet import _transitions as transitions
-from losant_tokens.fleet._approval import decide_or_ask
+from losant_tokens.fleet._automatic_approval import decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, RunNotFound, StoreError
 from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.run_table import ChunkState, Store

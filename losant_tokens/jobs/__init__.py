@@ -26,18 +26,18 @@ from losant_tokens.jobs._execution.job_state import JobState, job_state
 from losant_tokens.jobs._execution.journal import journal_path
 from losant_tokens.jobs._execution.preflight import seen_since_plan
 from losant_tokens.jobs._execution.report_from_journal import job_report
+from losant_tokens.jobs._list_tokens import list_tokens
 from losant_tokens.jobs._name_patterns import name_matches
 from losant_tokens.jobs._plan.account_check import check_account
-from losant_tokens.jobs._plan.document import PlanChunk, PlanDocument
 from losant_tokens.jobs._plan.guard_refused import GuardRefused
-from losant_tokens.jobs._plan.list_tokens import list_tokens
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE, Plan
+from losant_tokens.jobs._plan.plan_document import PlanChunk, PlanDocument
 from losant_tokens.jobs._plan.planner import plan
-from losant_tokens.jobs._predicates import PREDICATES, Predicate
+from losant_tokens.jobs._predicate_table import PREDICATES, Predicate
+from losant_tokens.jobs._quarantine.comparison import QuarantineReview
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._quarantine.plans import quarantines_of, restore, review_quarantines, sweep
 from losant_tokens.jobs._quarantine.quarantine import Quarantine
-from losant_tokens.jobs._quarantine.review import QuarantineReview
 from losant_tokens.jobs._report.csv import harmless_cell
 from losant_tokens.jobs._report.json import json_document
 from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
@@ -59,7 +59,8 @@ from losant_tokens.jobs._rotation.rotation import (
     RotationStage,
 )
 from losant_tokens.jobs._rotation.rotation_journal import read_rotation
-from losant_tokens.jobs._rules import (
+from losant_tokens.jobs._throttle.pace import Pace
+from losant_tokens.jobs._token_rules import (
     Rule,
     active,
     all_of,
@@ -76,7 +77,6 @@ from losant_tokens.jobs._rules import (
     not_updated_for,
     older_than,
 )
-from losant_tokens.jobs._throttle.pace import Pace
 from losant_tokens.jobs._types import (
     Counts,
     Entry,

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.errors import ValidationError
 
 _GLOB_CHARACTERS = frozenset("*?[")

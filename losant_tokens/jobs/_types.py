@@ -8,8 +8,8 @@ from attrs import field, frozen
 
 from losant_tokens import Owner
 from losant_tokens import can_create_tokens as scopes_can_create_tokens
-from losant_tokens._readable_enum import ReadableEnum
-from losant_tokens._scope_check import PUBLISHED
+from losant_tokens._credentials.scope_check import PUBLISHED
+from losant_tokens._utils.readable_enum import ReadableEnum
 
 Action = Literal["delete", "deactivate", "activate", "rotate"]
 ACTIONS: tuple[Action, ...] = ("delete", "deactivate", "activate", "rotate")

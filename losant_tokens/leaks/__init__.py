@@ -3,7 +3,6 @@
 Start with `find_secrets` and `read_claims`, which send nothing, and continue with `investigate`.
 """
 
-from losant_tokens.leaks._actions import latest_actions
 from losant_tokens.leaks._claims import Claims, read_claims
 from losant_tokens.leaks._created import created_with
 from losant_tokens.leaks._investigation import (
@@ -15,6 +14,7 @@ from losant_tokens.leaks._investigation import (
     investigate,
     list_created,
 )
+from losant_tokens.leaks._last_actions import latest_actions
 from losant_tokens.leaks._matching import Match, OwnedToken, match_tokens
 from losant_tokens.leaks._secrets import find_secrets
 

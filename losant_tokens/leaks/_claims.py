@@ -5,10 +5,10 @@ from datetime import datetime
 
 from attrs import frozen
 
-from losant_tokens._credential import Credential, issuer_problem, read_credential
-from losant_tokens._operations import OPERATIONS
-from losant_tokens._scope_check import Permission, permission_for
-from losant_tokens._secret import Secret
+from losant_tokens._api.operations import OPERATIONS
+from losant_tokens._credentials.scope_check import Permission, permission_for
+from losant_tokens._credentials.token_claims import Credential, issuer_problem, read_credential
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.leaks._secrets import is_cut_off
 

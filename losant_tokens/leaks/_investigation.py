@@ -14,12 +14,12 @@ import anyio
 import httpx
 from attrs import field, frozen
 
-from losant_tokens import _operations as operations
+from losant_tokens._api import operations
+from losant_tokens._api.operations import Operation
+from losant_tokens._api.owner import Owner
+from losant_tokens._api.payloads import ApiTokenPatch
 from losant_tokens._client import AsyncClient
-from losant_tokens._operations import Operation
-from losant_tokens._owner import Owner
-from losant_tokens._payloads import ApiTokenPatch
-from losant_tokens._scope_check import Permission, permission_for
+from losant_tokens._credentials.scope_check import Permission, permission_for
 from losant_tokens.errors import (
     Forbidden,
     LosantError,

@@ -6,8 +6,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from losant_tokens._models import ApiToken, UserOauthToken
-from losant_tokens._owner import Owner
+from losant_tokens._api.models import ApiToken, UserOauthToken
+from losant_tokens._api.owner import Owner
 from losant_tokens.leaks._claims import Claims
 
 Via = Literal["operator", "secret"]

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from losant_tokens._secret import Secret
+from losant_tokens._utils.secret import Secret
 
 # The header and the claims of a JWT are JSON objects, so both begin with `{"`, which is `eyJ` in
 # base64. The length of a header is limited, because a hostile string would take too long.

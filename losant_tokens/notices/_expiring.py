@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve, frozen
 
+from losant_tokens._api.owner import Owner
 from losant_tokens._client import AsyncClient
-from losant_tokens._owner import Owner
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._utils.warn_caller import warn_caller
 from losant_tokens.errors import ValidationError
 from losant_tokens.notices._errors import NoticeWarning
 
 if TYPE_CHECKING:
-    from losant_tokens._models import ApiToken, UserOauthToken
+    from losant_tokens._api.models import ApiToken, UserOauthToken
     from losant_tokens.jobs import LogSource, Rule
 
 MAX_EXPIRED_AGE = timedelta(days=30)

@@ -23,7 +23,7 @@ from typing import Any
 import anyio
 from attrs import field, frozen
 
-from losant_tokens._private_files import lock, open_private, reason, replace_file
+from losant_tokens._utils.private_files import lock, open_private, reason, replace_file
 from losant_tokens.notices._errors import NoticeError
 from losant_tokens.notices._expiring import MAX_EXPIRED_AGE, ExpiringToken
 

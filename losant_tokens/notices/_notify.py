@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import anyio
 from attrs import frozen
 
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.notices._expiring import ExpiringToken
 from losant_tokens.notices._ledger import NoticeLedger
 from losant_tokens.notices._message import expiry_message, named_in_message

@@ -2,7 +2,7 @@
 
 from attrs import field, frozen
 
-from losant_tokens._secret import Secret
+from losant_tokens._utils.secret import Secret
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from losant_tokens._secret import Secret
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.policy._approval import MANUAL, Approval
 from losant_tokens.policy._values import Problem, Wrong, read_text, require, unknown_key

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from losant_tokens import ApiToken
-from losant_tokens._codec import UnreadableError, make_converter
+from losant_tokens._api.codec import UnreadableError, make_converter
 from losant_tokens.policy._errors import Mistake, PolicyError
 from losant_tokens.policy._types import Cleanup, Policy, PolicyRule, PolicyTest, Token
 

@@ -7,8 +7,8 @@ import stat
 import tomllib
 from typing import Any
 
-from losant_tokens._private_files import open_regular
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._utils.private_files import open_regular
+from losant_tokens._utils.warn_caller import warn_caller
 from losant_tokens.policy._builder import structure
 from losant_tokens.policy._errors import Mistake, PolicyError, PolicyWarning
 from losant_tokens.policy._places import lines_of

@@ -24,7 +24,7 @@ import anyio
 import attrs
 
 from losant_tokens import ApiToken, AsyncClient, Owner, UserOauthToken, jobs
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PROTECT_SEEN
 from losant_tokens.policy._types import Action, Cleanup

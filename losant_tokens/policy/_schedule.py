@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from losant_tokens._durations import shortened
+from losant_tokens._utils.durations import shortened
 
 WORDS: Mapping[str, str] = MappingProxyType(
     {

@@ -7,7 +7,7 @@ that compare several members, such as contradictions: `load` checks those.
 from typing import Any, get_args
 
 from losant_tokens import jobs
-from losant_tokens._durations import DURATION_PATTERN
+from losant_tokens._utils.durations import DURATION_PATTERN
 from losant_tokens.policy._approval_table import MANUAL_WORD, MIN_AUTO_BELOW, VARIABLE_PATTERN
 from losant_tokens.policy._schedule import CRON_PATTERN, WORDS
 from losant_tokens.policy._severity import Severity

@@ -2,7 +2,7 @@
 
 from functools import total_ordering
 
-from losant_tokens._readable_enum import ReadableEnum
+from losant_tokens._utils.readable_enum import ReadableEnum
 
 
 @total_ordering

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from losant_tokens._durations import shortened
+from losant_tokens._utils.durations import shortened
 from losant_tokens.policy._select_table import read_selection
 from losant_tokens.policy._selection import Selection, matches_everything
 from losant_tokens.policy._types import StepAction

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from losant_tokens._durations import parse_duration, shortened
+from losant_tokens._utils.durations import parse_duration, shortened
 from losant_tokens.policy._schedule import check_schedule, check_time_zone
 from losant_tokens.policy._severity import Severity
 

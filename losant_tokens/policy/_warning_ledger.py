@@ -12,7 +12,7 @@ import anyio
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, Owner, UserOauthToken
-from losant_tokens._private_files import acquire_lock, open_private, reason, replace_file
+from losant_tokens._utils.private_files import acquire_lock, open_private, reason, replace_file
 from losant_tokens.policy._errors import WarningError
 from losant_tokens.policy._types import Cleanup
 

@@ -34,9 +34,9 @@ import anyio
 from anyio.abc import Process
 from attrs import define, field, frozen
 
-from losant_tokens import _validators as validators
-from losant_tokens._safe_text import end_of, redacted
-from losant_tokens._secret import Secret
+from losant_tokens._utils import validators
+from losant_tokens._utils.safe_text import end_of, redacted
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.sinks._errors import SinkError
 from losant_tokens.sinks._types import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 from attrs import field, frozen
 
-from losant_tokens._private_files import UnfitFileError, open_private, part_of, reason
-from losant_tokens._secret import Secret
+from losant_tokens._utils.private_files import UnfitFileError, open_private, part_of, reason
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.sinks._errors import SinkError
 from losant_tokens.sinks._types import TokenSecret

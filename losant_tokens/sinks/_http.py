@@ -21,14 +21,14 @@ import anyio
 import httpx
 from attrs import frozen
 
-from losant_tokens._host_names import is_loopback, is_valid_host
-from losant_tokens._response_reader import retry_after
-from losant_tokens._retry import RetryPolicy, delay_before_retry, may_have_arrived
-from losant_tokens._safe_text import end_of, redacted
-from losant_tokens._secret import Secret
+from losant_tokens._http.response_reader import retry_after
+from losant_tokens._retries.retry_policy import RetryPolicy, delay_before_retry, may_have_arrived
 from losant_tokens._transports import httpx_transport
 from losant_tokens._transports.failures import Failure, without_frames
 from losant_tokens._transports.tls import Verify
+from losant_tokens._utils.host_names import is_loopback, is_valid_host
+from losant_tokens._utils.safe_text import end_of, redacted
+from losant_tokens._utils.secret import Secret
 from losant_tokens._version import __version__
 from losant_tokens.errors import (
     LosantError,

@@ -6,7 +6,7 @@ from typing import TextIO
 import anyio
 from attrs import field, frozen
 
-from losant_tokens._secret import Secret
+from losant_tokens._utils.secret import Secret
 from losant_tokens.sinks._errors import SinkError
 from losant_tokens.sinks._types import Format, Message, TokenSecret, check_format
 

@@ -8,10 +8,10 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as validators
-from losant_tokens._owner import Owner
-from losant_tokens._safe_text import for_environment, printable
-from losant_tokens._secret import Secret
+from losant_tokens._api.owner import Owner
+from losant_tokens._utils import validators
+from losant_tokens._utils.safe_text import for_environment, printable
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 
 Format = Literal["text", "json"]

@@ -5,11 +5,11 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as validators
-from losant_tokens._base_url import check_header
-from losant_tokens._retry import RetryPolicy
-from losant_tokens._secret import Secret
+from losant_tokens._http.endpoint import check_header
+from losant_tokens._retries.retry_policy import RetryPolicy
 from losant_tokens._transports.tls import Verify
+from losant_tokens._utils import validators
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.sinks._http import Webhook, check_url, host_of
 from losant_tokens.sinks._types import Message

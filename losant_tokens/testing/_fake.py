@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from losant_tokens._published_scopes import Scope
+from losant_tokens._api.published_scopes import Scope
 from losant_tokens.testing._app import Front, api
 from losant_tokens.testing._faults import Fault, FaultKind, Faults
 from losant_tokens.testing._models import FakeAuditLog, FakeToken, FakeUser, Status

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from losant_tokens._published_scopes import DEPRECATED_GROUPS
+from losant_tokens._api.published_scopes import DEPRECATED_GROUPS
 
 Family = Literal["user", "oauth", "application", "instance", "org", "account", "auth"]
 Action = Literal[

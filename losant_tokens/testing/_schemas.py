@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from losant_tokens._published_scopes import OAUTH_SCOPES, published_scopes
+from losant_tokens._api.published_scopes import OAUTH_SCOPES, published_scopes
 
 _ID = {"type": "string", "pattern": "^[A-Fa-f0-9]{24}$"}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 255}

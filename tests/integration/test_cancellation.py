@@ -16,7 +16,7 @@ from anyio.abc import ByteStream
 from opentelemetry import context
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, httpx_transport
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.errors import ConnectFailed
 from tests.support.cancellation import Sweep, Way
 from tests.support.servers import ID, answer, respond, serve
@@ -268,9 +268,9 @@ async def test_every_point_while_rate_limited(
 ) -> None:
     """After a cancellation while rate limited or in a backoff, the client is usable."""
     fast = partial(AdaptiveRate, initial=5000.0)
-    monkeypatch.setattr("losant_tokens._rate_limiter.AdaptiveRate", fast)
+    monkeypatch.setattr("losant_tokens._limits.rate_limiter.AdaptiveRate", fast)
     for pause in ("_FIRST_PAUSE", "_SKIPPED_REQUESTS", "_MIN_PAUSE", "_MAX_PAUSE"):
-        monkeypatch.setattr(f"losant_tokens._adaptive_rate.{pause}", 0.001)
+        monkeypatch.setattr(f"losant_tokens._limits.adaptive_rate.{pause}", 0.001)
     policy = RetryPolicy(attempts=20, base=0.001, cap=0.001, deadline=10)
     async with AsyncClient("t", transport=unsteady(), max_connections=1, retry=policy) as client:
         assert await sweep(way, client, contended=contended, patience=30) > 0

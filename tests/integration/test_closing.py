@@ -117,7 +117,7 @@ async def test_a_pool_that_does_not_close() -> None:
     client = AsyncClient("t", transport=Stuck(lambda _: httpx.Response(200)))
     await client.open()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("losant_tokens._session._MAX_CLOSING", 0.05)
+        patch.setattr("losant_tokens._calls.session._MAX_CLOSING", 0.05)
         with anyio.fail_after(1):
             await client.aclose()
 
@@ -195,7 +195,7 @@ async def test_closed_during_a_backoff(failure: Exception, expected: type[Except
     client = mock(handle, retry=RetryPolicy(base=20, cap=20))
     await client.open()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("losant_tokens._call.random.random", lambda: 1.0)
+        patch.setattr("losant_tokens._calls.call.random.random", lambda: 1.0)
         task = asyncio.ensure_future(outcome(client.user_api_token.delete(ID)))
         await asyncio.sleep(0.05)
         await client.aclose()

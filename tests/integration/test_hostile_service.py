@@ -29,7 +29,7 @@ from losant_tokens import (
     httpx_transport,
     jobs,
 )
-from losant_tokens import _private_files as private_files
+from losant_tokens._utils import private_files
 from losant_tokens.jobs import Outcome, Plan, Report
 from tests.support.job_service import (
     Ask,

@@ -17,9 +17,9 @@ from aiohttp.http_exceptions import BadStatusLine
 from anyio.abc import ByteStream
 
 from losant_tokens import AsyncClient, RetryPolicy, aiohttp_transport, errors
-from losant_tokens._transports.aiohttp_connection import Protocol
+from losant_tokens._transports.aiohttp_unread_data import Protocol
 from losant_tokens._transports.failures import not_sent
-from losant_tokens._transports.httpcore_network import Network, _has_buffered
+from losant_tokens._transports.httpcore_unread_data import Network, _has_buffered
 from losant_tokens._transports.httpx_pool import HttpxPool, _Body, _Connection
 from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.socket_readiness import readiness
@@ -273,7 +273,7 @@ async def test_aiohttp_closed_under_a_request(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_large_packet_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A response with junk in a large packet fails, because it is not parsed again."""
-    monkeypatch.setattr("losant_tokens._transports.aiohttp_connection._MAX_PARSED_AGAIN", 10)
+    monkeypatch.setattr("losant_tokens._transports.aiohttp_unread_data._MAX_PARSED_AGAIN", 10)
 
     async def handle(stream: ByteStream, head: bytes) -> None:
         await stream.send(answer() + b"junk")

@@ -93,7 +93,7 @@ def test_killed_again_and_again(tmp_path: Path, thorough: bool) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from losant_tokens import _private_files as private_files
+from losant_tokens._utils import private_files
 with private_files.part_of(Path(sys.argv[1])):
     if sys.argv[2] == "wait":
         print("ready", flush=True)

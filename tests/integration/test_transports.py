@@ -24,11 +24,11 @@ from losant_tokens import (
     errors,
     httpx_transport,
 )
-from losant_tokens._base_url import Endpoint
-from losant_tokens._secret import Secret
+from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._transports import aiohttp_pool, httpx_pool
 from losant_tokens._transports.httpx_pool import HttpxPool
 from losant_tokens._transports.mixed_up_responses import ResponseTimes
+from losant_tokens._utils.secret import Secret
 from tests.support.servers import ID, answer, respond, serve
 
 ONCE = RetryPolicy(attempts=1)

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
 
 RATE = 1000.0  # requests per second
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import attrs
 
 import losant_tokens
-from losant_tokens import _operations
-from losant_tokens._operations import Operation
+from losant_tokens._api import operations
+from losant_tokens._api.operations import Operation
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class Row:
     @property
     def operation(self) -> Operation[Any]:
         """Return the operation in the package's table."""
-        operation: Operation[Any] = getattr(_operations, self.constant)
+        operation: Operation[Any] = getattr(operations, self.constant)
         return operation
 
 

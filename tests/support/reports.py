@@ -8,7 +8,7 @@ from typing import Any
 from losant_tokens import Owner
 from losant_tokens.jobs import Counts, Entry, Header, Outcome, PaceSample, Report
 from losant_tokens.jobs._plan.writer import PlanWriter
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Action
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

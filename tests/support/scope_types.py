@@ -1,16 +1,16 @@
-"""Write `losant_tokens/_scope_types.py`: `python -m tests.support.scope_types`."""
+"""Write `losant_tokens/_api/scope_types.py`: `python -m tests.support.scope_types`."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from losant_tokens import _published_scopes
+from losant_tokens._api import published_scopes
 
-PATH = Path(_published_scopes.__file__).with_name("_scope_types.py")
+PATH = Path(published_scopes.__file__).with_name("scope_types.py")
 
 _SOURCE = '''\
 """The published scopes as types, for the completion of editors and for type checkers.
 
-`python -m tests.support.scope_types` writes this file from the table in `_published_scopes.py`.
+`python -m tests.support.scope_types` writes this file from the table in `published_scopes.py`.
 """
 
 from typing import Literal, TypeAlias
@@ -37,8 +37,8 @@ def _lines(words: Iterable[str]) -> str:
 def source() -> str:
     """Return the source of the module."""
     return _SOURCE.format(
-        oauth=_lines(_published_scopes.OAUTH_SCOPES),
-        published=_lines(_published_scopes.published_scopes()),
+        oauth=_lines(published_scopes.OAUTH_SCOPES),
+        published=_lines(published_scopes.published_scopes()),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import attrs
 
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.throttle import _MAX_SPACING
 

@@ -10,7 +10,8 @@ from typing import Any, is_typeddict
 import attrs
 import pytest
 
-from losant_tokens import AsyncClient, _call_options, _client, errors, fleet
+from losant_tokens import AsyncClient, _client, errors, fleet
+from losant_tokens._http import call_options
 
 NAMES = ("accounts", "audit", "fleet", "jobs", "leaks", "notices", "policy", "sinks", "testing")
 MODULES = ("losant_tokens", *(f"losant_tokens.{name}" for name in NAMES))
@@ -30,7 +31,7 @@ def _field_docs() -> Any:
 
 field_docs = _field_docs()
 OPTIONS = [
-    *(kind for kind in vars(_call_options).values() if is_typeddict(kind)),
+    *(kind for kind in vars(call_options).values() if is_typeddict(kind)),
     _client.ClientSettings,
 ]
 

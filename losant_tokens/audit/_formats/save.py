@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from losant_tokens._private_files import make_private, open_private, part_of, reason
+from losant_tokens._utils.private_files import make_private, open_private, part_of, reason
 from losant_tokens.jobs import GuardRefused, JobError, check_report_path
 
 _HEAD = 4096  # bytes at the start of a file, which show its format

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from losant_tokens.audit import Audit, AuditDiff, Difference, Finding, TokenFindings
-from losant_tokens.cli._plans.columns import Page
+from losant_tokens.cli._plans.token_line import Page
 from losant_tokens.cli._terminal.format import escaped, format_count, format_datetime, format_number
 from losant_tokens.cli._terminal.tables import Cell, format_table
 

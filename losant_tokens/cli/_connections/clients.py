@@ -17,7 +17,7 @@ from losant_tokens import (
     httpx_transport,
 )
 from losant_tokens.accounts import Account, ConfigError, config_path, find, load
-from losant_tokens.cli._connections.access_token_cache import tokens_in_memory
+from losant_tokens.cli._connections.account_tokens import tokens_in_memory
 from losant_tokens.cli._errors import BlockedError, CommandError
 from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions
 from losant_tokens.cli._terminal.console import print_status, print_warning

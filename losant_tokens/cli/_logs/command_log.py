@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from losant_tokens.cli._connections.access_token_cache import tokens_in_memory
+from losant_tokens.cli._connections.account_tokens import tokens_in_memory
 from losant_tokens.cli._errors import BlockedError, CommandError, UsageError
 from losant_tokens.cli._logs.capture import logged_lines
 from losant_tokens.cli._terminal.console import (

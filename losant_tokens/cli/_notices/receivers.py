@@ -16,7 +16,7 @@ from attrs import field, frozen
 from cyclopts import Group, Parameter
 
 from losant_tokens import Secret
-from losant_tokens.cli._connections.access_token_cache import tokens_in_memory
+from losant_tokens.cli._connections.account_tokens import tokens_in_memory
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._terminal.console import terminal_size, write_output
 from losant_tokens.cli._terminal.format import wrapped

@@ -253,7 +253,7 @@ def _write_parts(result: "audit.Audit", kind: Literal["json", "csv"]) -> None:
 
 def _write_table(result: "audit.Audit", limit: int) -> None:
     from losant_tokens.cli._audits.view import audit_text
-    from losant_tokens.cli._plans.columns import Page
+    from losant_tokens.cli._plans.token_line import Page
     from losant_tokens.cli._terminal.pager import write_paged
 
     write_paged(audit_text(result, limit, Page.of(sys.stdout)))
@@ -287,7 +287,7 @@ def diff_audits(
     """Compare two audits."""
     from losant_tokens import audit
     from losant_tokens.cli._audits.view import diff_lines
-    from losant_tokens.cli._plans.columns import Page
+    from losant_tokens.cli._plans.token_line import Page
     from losant_tokens.cli._terminal.pager import write_parts
 
     try:

@@ -87,7 +87,7 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
 def _print_plan(plan: "jobs.Plan", connection: ConnectionOptions, *, json: bool) -> None:
     from losant_tokens.cli._plans.groups import review
     from losant_tokens.cli._plans.json import plan_members
-    from losant_tokens.cli._plans.status import current_time
+    from losant_tokens.cli._plans.status_line import current_time
     from losant_tokens.cli._plans.view import show_plan
     from losant_tokens.cli._tokens.json import as_json
 
@@ -116,8 +116,8 @@ def show_plan_file(
 ) -> int:
     """Show a plan for review."""
     from losant_tokens import jobs
-    from losant_tokens.cli._plans.columns import Page
     from losant_tokens.cli._plans.json import plan_document
+    from losant_tokens.cli._plans.token_line import Page
     from losant_tokens.cli._plans.view import plan_lines, plan_summary
     from losant_tokens.cli._state.files import existing_journal
     from losant_tokens.cli._terminal.pager import write_parts
@@ -155,8 +155,8 @@ def diff_plans(
 ) -> int:
     """Compare two plans."""
     from losant_tokens import jobs
-    from losant_tokens.cli._plans.columns import Page
-    from losant_tokens.cli._plans.comparison import PlanDiff, diff_document, diff_lines
+    from losant_tokens.cli._plans.diff import PlanDiff, diff_document, diff_lines
+    from losant_tokens.cli._plans.token_line import Page
     from losant_tokens.cli._terminal.pager import write_parts
 
     diff = PlanDiff.of(jobs.Plan.read(old), jobs.Plan.read(new))

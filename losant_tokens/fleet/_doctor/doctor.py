@@ -9,7 +9,7 @@ import anyio
 import attrs
 from anyio import to_thread
 
-from losant_tokens._credential import read_credential
+from losant_tokens._credentials.token_claims import read_credential
 from losant_tokens.accounts import Account
 from losant_tokens.errors import TokenUnavailable, ValidationError
 from losant_tokens.fleet._client import client_of

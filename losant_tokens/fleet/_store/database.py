@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from attrs import frozen
 
-from losant_tokens._private_files import check_private, expanded, reason
-from losant_tokens._secret import Secret
+from losant_tokens._utils.private_files import check_private, expanded, reason
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet._errors import FleetError, StoreError
 

@@ -15,7 +15,7 @@ from typing import Self
 import anyio
 import anyio.to_thread
 
-from losant_tokens._secret import Secret
+from losant_tokens._utils.secret import Secret
 from losant_tokens._version import __version__
 from losant_tokens.fleet._errors import StoreError, WorkerRefused
 from losant_tokens.fleet._workers.lease import (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from losant_tokens import _private_files as private_files
+from losant_tokens._utils import private_files
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet._errors import StoreError, WorkerRefused
 

@@ -12,8 +12,8 @@ from typing import Any
 from attrs import field, frozen
 
 from losant_tokens import AsyncClient, AuditLogActor, AuditLogFilter
-from losant_tokens import _validators as validators
 from losant_tokens._client import rate_limiter_of
+from losant_tokens._utils import validators
 from losant_tokens.errors import (
     ClientStateError,
     LosantError,

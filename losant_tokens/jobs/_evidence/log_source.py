@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from attrs import field, frozen
 
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.errors import ValidationError
 
 _KINDS = ("org", "instance")

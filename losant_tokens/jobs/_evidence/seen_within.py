@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
-from losant_tokens.jobs._rules import Match, Rule, Token, checked_span, format_days
+from losant_tokens.jobs._token_rules import Match, Rule, Token, checked_span, format_days
 
 MAX_EVIDENCE_AGE = timedelta(hours=1)
 """How old evidence may be that shows a token as not seen."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import anyio
 
 from losant_tokens import AsyncClient
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.jobs._errors import EvidenceError, PlanRefused
 from losant_tokens.jobs._execution.job_failed import JobFailed
+from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.job_run import (
     MayChange,
     OnProgress,
@@ -17,7 +18,6 @@ from losant_tokens.jobs._execution.job_run import (
     run_job,
 )
 from losant_tokens.jobs._execution.journal import journal_path
-from losant_tokens.jobs._execution.open_files import JobFiles
 from losant_tokens.jobs._execution.preflight import Preflight, check_age, check_job, read_states
 from losant_tokens.jobs._execution.progress import Listener
 from losant_tokens.jobs._execution.report_from_journal import report_of_earlier_runs

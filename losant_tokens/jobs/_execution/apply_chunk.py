@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 
 from losant_tokens import AsyncClient
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.jobs._errors import EvidenceError, PlanRefused
 from losant_tokens.jobs._evidence.last_seen import LastSeen
 from losant_tokens.jobs._execution.chunk_result import ChunkFailed, ChunkResult, TokenOutcome
@@ -30,10 +30,10 @@ from losant_tokens.jobs._execution.journal_interface import MemoryJournal
 from losant_tokens.jobs._execution.preflight import check_job
 from losant_tokens.jobs._execution.progress import Listener
 from losant_tokens.jobs._execution.token_executor import OwnChanges
-from losant_tokens.jobs._plan.document import PlanChunk, tokens_of
 from losant_tokens.jobs._plan.plan import check_header
+from losant_tokens.jobs._plan.plan_document import PlanChunk, tokens_of
 from losant_tokens.jobs._throttle.pace import Pace
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Header
 
 MAX_CHUNK_AGE = timedelta(days=7)

@@ -10,9 +10,9 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient
-from losant_tokens import _validators as validators
-from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._client import rate_limiter_of
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
+from losant_tokens._utils import validators
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._execution.journal_interface import JobJournal
 from losant_tokens.jobs._execution.preflight import Preflight

@@ -11,7 +11,7 @@ from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._execution.journal import Journal, journal_path
 from losant_tokens.jobs._execution.plan_lock import LockHolder, PlanLock
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Outcome
 
 

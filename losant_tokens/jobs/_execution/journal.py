@@ -26,11 +26,11 @@ from typing import Any, Self
 
 import anyio
 
-from losant_tokens import _private_files as private_files
+from losant_tokens._utils import private_files
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._token_states import INTENDED, UNTOUCHED, States
+from losant_tokens.jobs._token_progress import INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens journal"

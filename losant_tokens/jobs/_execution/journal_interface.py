@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from losant_tokens.jobs._token_states import INTENDED, UNTOUCHED, States
+from losant_tokens.jobs._token_progress import INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Outcome
 
 

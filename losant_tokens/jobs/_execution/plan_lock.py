@@ -19,7 +19,7 @@ from pathlib import Path
 
 import attrs
 
-from losant_tokens import _private_files as private_files
+from losant_tokens._utils import private_files
 from losant_tokens.jobs._errors import JobError, JournalError
 
 _PRIVATE = 0o700

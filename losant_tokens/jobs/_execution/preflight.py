@@ -12,7 +12,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient
-from losant_tokens._retry import may_retry_in_job
+from losant_tokens._retries.retry_policy import may_retry_in_job
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import JournalError, PlanRefused
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
@@ -22,7 +22,7 @@ from losant_tokens.jobs._plan.account_check import AccountCheck, confirm_account
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
 from losant_tokens.jobs._throttle.throttle import describe
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Header, counted
 
 _HOUR = timedelta(hours=1)

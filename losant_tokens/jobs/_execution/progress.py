@@ -8,7 +8,7 @@ import anyio
 import attrs
 
 from losant_tokens.jobs._throttle.throttle import Throttle
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Outcome, PaceSample, Progress, count_finished
 
 _log = logging.getLogger("losant_tokens")

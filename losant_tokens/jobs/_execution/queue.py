@@ -7,8 +7,8 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._throttle.attempt_counter import Attempts
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._throttle.token_attempts import Attempts
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Entry
 
 

@@ -4,12 +4,12 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from losant_tokens._private_files import reason
+from losant_tokens._utils.private_files import reason
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._execution.journal import Journal, journal_path
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import count_finished
 
 

@@ -21,8 +21,13 @@ from types import MappingProxyType
 import attrs
 
 from losant_tokens import ApiTokenPatch, AsyncClient, Owner, OwnerTokens, Success
-from losant_tokens._retry import FailureKind, classify, may_have_arrived, may_retry_in_job
-from losant_tokens._send_permission import ask_before_sending
+from losant_tokens._retries.retry_policy import (
+    FailureKind,
+    classify,
+    may_have_arrived,
+    may_retry_in_job,
+)
+from losant_tokens._transports.send_permission import ask_before_sending
 from losant_tokens.errors import (
     Forbidden,
     LosantError,
@@ -37,8 +42,8 @@ from losant_tokens.jobs._execution.journal_interface import JobJournal
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
 from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._execution.unconfirmed_results import HeldBackResults
-from losant_tokens.jobs._rules import Token
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
+from losant_tokens.jobs._token_rules import Token
 from losant_tokens.jobs._types import Action, Entry, Outcome
 
 # `AsyncClient.server_time` is exact to about a second, and the API may state whole seconds.

@@ -21,12 +21,12 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens import _validators as validators
 from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.page_cursor import Page
-from losant_tokens._credential import same_account
-from losant_tokens._retry import FailureKind, classify
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._credentials.token_claims import same_account
+from losant_tokens._retries.retry_policy import FailureKind, classify
+from losant_tokens._utils import validators
+from losant_tokens._utils.warn_caller import warn_caller
 from losant_tokens.errors import Forbidden, LosantError, NotFound, ScopeError, ValidationError
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.plan import Plan

@@ -7,7 +7,7 @@ import attrs
 from losant_tokens import AsyncClient
 from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.settings import ClockCheck
-from losant_tokens.jobs._rules import Rule, Token
+from losant_tokens.jobs._token_rules import Rule, Token
 from losant_tokens.jobs._types import counted
 
 MAX_SKEW = timedelta(minutes=5)

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens._validators import describe
+from losant_tokens._utils.validators import describe
 from losant_tokens.jobs._evidence.log_source import LogSource
 from losant_tokens.jobs._types import (
     ACTIONS,

@@ -6,7 +6,7 @@ import attrs
 
 from losant_tokens import AsyncClient, Owner
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
-from losant_tokens.jobs._rules import Token
+from losant_tokens.jobs._token_rules import Token
 from losant_tokens.jobs._types import Action, Counts, counted
 
 

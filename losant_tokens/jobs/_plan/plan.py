@@ -17,7 +17,7 @@ from typing import Self
 
 import attrs
 
-from losant_tokens import _validators as valid
+from losant_tokens._utils import validators as valid
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import LineCheck, parse_header, short_id
 from losant_tokens.jobs._plan.reader import PlanEntries, PlanFile, refusing_unreadable

@@ -12,17 +12,18 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens import _validators as validators
 from losant_tokens._client import rate_limiter_of
 from losant_tokens._complete_listing.completeness import ListingCheck
 from losant_tokens._complete_listing.page_cursor import ListedPage
 from losant_tokens._complete_listing.page_reader import open_pages, read_newest
 from losant_tokens._complete_listing.relisting import list_until_complete
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._utils import validators
+from losant_tokens._utils.warn_caller import warn_caller
 from losant_tokens.jobs._errors import EvidenceError, JobError
 from losant_tokens.jobs._evidence.last_seen import LastSeen, last_seen
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.guard_refused import GuardRefused
+from losant_tokens.jobs._plan.header_builder import PlanSummary
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import (
@@ -41,12 +42,11 @@ from losant_tokens.jobs._plan.settings import (
     check_owners,
     distinct_owners,
 )
-from losant_tokens.jobs._plan.summary import PlanSummary
 from losant_tokens.jobs._plan.throttled_pages import throttled
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
 from losant_tokens.jobs._plan.writer import PlanWriter
-from losant_tokens.jobs._rules import Rule, Token
 from losant_tokens.jobs._throttle.throttle import Throttle, open_throttle
+from losant_tokens.jobs._token_rules import Rule, Token
 from losant_tokens.jobs._types import (
     Action,
     Header,

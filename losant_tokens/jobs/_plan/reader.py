@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens._private_files import open_regular, reason
-from losant_tokens._validators import describe
+from losant_tokens._utils.private_files import open_regular, reason
+from losant_tokens._utils.validators import describe
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._plan.format import (
     FORMAT,

@@ -11,7 +11,7 @@ from losant_tokens.jobs._evidence.last_seen import LastSeen, seen_reason
 from losant_tokens.jobs._plan.clock import PlanClock
 from losant_tokens.jobs._plan.guards import Guards
 from losant_tokens.jobs._plan.unmatched_patterns import UnmatchedPatterns
-from losant_tokens.jobs._rules import Rule, Token
+from losant_tokens.jobs._token_rules import Rule, Token
 from losant_tokens.jobs._types import Action, Counts, Entry
 
 

@@ -9,13 +9,13 @@ from typing import Literal
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens import _validators as validators
+from losant_tokens._utils import validators
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._evidence.last_seen import LogProgress
 from losant_tokens.jobs._evidence.log_source import LogSource, distinct_sources
 from losant_tokens.jobs._name_patterns import protect_patterns
 from losant_tokens.jobs._plan.guards import Guards
-from losant_tokens.jobs._rules import Pattern, Rule
+from losant_tokens.jobs._token_rules import Pattern, Rule
 from losant_tokens.jobs._types import ACTIONS, Action, PolicyReference
 
 ClockCheck = Literal["enforce", "warn", "off"]

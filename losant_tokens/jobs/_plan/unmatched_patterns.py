@@ -1,7 +1,7 @@
 """Find the patterns that match no token, because each of them is probably misspelled."""
 
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
-from losant_tokens.jobs._rules import Pattern, Token
+from losant_tokens.jobs._token_rules import Pattern, Token
 
 
 class UnmatchedPatterns:

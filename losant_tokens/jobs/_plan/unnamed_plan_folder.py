@@ -16,7 +16,7 @@ from typing import Self
 
 import attrs
 
-from losant_tokens._private_files import is_own, lock, open_private, reason
+from losant_tokens._utils.private_files import is_own, lock, open_private, reason
 from losant_tokens.jobs._errors import JobError
 
 _PREFIX = "losant-tokens-plan-"

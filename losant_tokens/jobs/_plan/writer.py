@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from losant_tokens._private_files import part_of, reason
+from losant_tokens._utils.private_files import part_of, reason
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._plan.format import (
     digest_of,

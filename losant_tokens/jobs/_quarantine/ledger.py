@@ -20,13 +20,13 @@ from typing import Any
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens._private_files import is_own, reason
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._utils.private_files import is_own, reason
+from losant_tokens._utils.warn_caller import warn_caller
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._execution.report_from_journal import job_report
 from losant_tokens.jobs._plan.format import short_id
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._quarantine.deactivation import Key, key_of
+from losant_tokens.jobs._quarantine.obstacles import Key, key_of
 from losant_tokens.jobs._quarantine.quarantine import (
     FAILED,
     RESTORED,

@@ -14,9 +14,9 @@ from pathlib import Path
 import anyio
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens import _validators as validators
-from losant_tokens._credential import same_account
-from losant_tokens._warn_caller import warn_caller
+from losant_tokens._credentials.token_claims import same_account
+from losant_tokens._utils import validators
+from losant_tokens._utils.warn_caller import warn_caller
 from losant_tokens.errors import Forbidden, NotFound, ScopeError, ValidationError
 from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._name_patterns import NamePattern
@@ -36,11 +36,11 @@ from losant_tokens.jobs._plan.settings import (
     PlanSettings,
     Selection,
 )
-from losant_tokens.jobs._quarantine.deactivation import Key
+from losant_tokens.jobs._quarantine.comparison import QuarantineReview, Review, rule_of
+from losant_tokens.jobs._quarantine.obstacles import Key
 from losant_tokens.jobs._quarantine.quarantine import Quarantine, Source, load
-from losant_tokens.jobs._quarantine.review import QuarantineReview, Review, rule_of
 from losant_tokens.jobs._report.report import Report
-from losant_tokens.jobs._rules import Rule
+from losant_tokens.jobs._token_rules import Rule
 from losant_tokens.jobs._types import (
     Action,
     LeftAloneWarning,

@@ -13,12 +13,11 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._private_files import open_regular
+from losant_tokens._utils.private_files import open_regular
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._execution.chunk_result import ChunkResult
 from losant_tokens.jobs._plan import reader
 from losant_tokens.jobs._plan.account_check import other_claim
-from losant_tokens.jobs._plan.document import PlanDocument
 from losant_tokens.jobs._plan.format import (
     optional_string,
     parse_grace,
@@ -28,10 +27,11 @@ from losant_tokens.jobs._plan.format import (
     short_id,
 )
 from losant_tokens.jobs._plan.plan import Plan
-from losant_tokens.jobs._quarantine.deactivation import Change, Key, key_of
+from losant_tokens.jobs._plan.plan_document import PlanDocument
+from losant_tokens.jobs._quarantine.obstacles import Change, Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._report.report_data import FORMAT, VERSION
-from losant_tokens.jobs._rules import Token
+from losant_tokens.jobs._token_rules import Token
 from losant_tokens.jobs._types import Entry, Header, Outcome, PolicyReference, counted
 
 SWEPT, RESTORED, FAILED = "swept", "restored", "failed"

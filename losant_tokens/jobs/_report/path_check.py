@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from losant_tokens._private_files import reason
+from losant_tokens._utils.private_files import reason
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.guard_refused import GuardRefused
 from losant_tokens.jobs._plan.plan import Plan

@@ -14,7 +14,7 @@ import attrs
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._report.report_data import ReportData
 from losant_tokens.jobs._report.save import save
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.jobs._types import Outcome, PaceSample, Result
 
 # An error may name the token. Errors that differ only in that are counted together.

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TextIO
 from uuid import uuid4
 
-from losant_tokens._private_files import lock, make_private
+from losant_tokens._utils.private_files import lock, make_private
 from losant_tokens.jobs._errors import JobError
 from losant_tokens.jobs._report.csv import write_csv
 from losant_tokens.jobs._report.json import write_json

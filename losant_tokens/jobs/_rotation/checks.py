@@ -12,16 +12,16 @@ from typing import Any, cast
 import attrs
 
 from losant_tokens import ApiToken, ApiTokenPost, AsyncClient, NewApiToken, Owner
-from losant_tokens import _operations as operations
-from losant_tokens._models import OrgRole, ResourceRole
-from losant_tokens._operations import Operation
-from losant_tokens._owner import Kind
-from losant_tokens._published_scopes import published_scopes
-from losant_tokens._scope_check import Permission, format_scopes, permission_for
+from losant_tokens._api import operations
+from losant_tokens._api.models import OrgRole, ResourceRole
+from losant_tokens._api.operations import Operation
+from losant_tokens._api.owner import Kind
+from losant_tokens._api.published_scopes import published_scopes
+from losant_tokens._credentials.scope_check import Permission, format_scopes, permission_for
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._rotation.marker import marked
 from losant_tokens.jobs._rotation.rotation import RotatedToken
-from losant_tokens.jobs._rules import Token
+from losant_tokens.jobs._token_rules import Token
 
 _SAME_SECOND = timedelta(seconds=2)
 _COPIED = ("name", "description", "scope", "default_role", "org_roles", "expiration_date", "status")

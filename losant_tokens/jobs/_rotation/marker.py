@@ -2,8 +2,8 @@
 
 import re
 
-from losant_tokens import _validators as validators
-from losant_tokens.jobs._rules import Token
+from losant_tokens._utils import validators
+from losant_tokens.jobs._token_rules import Token
 
 MAX_DESCRIPTION = 32767
 """The maximum length of a description, in UTF-16 code units (source: the API's JSON schema)."""

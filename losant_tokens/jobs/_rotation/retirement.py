@@ -20,8 +20,8 @@ from losant_tokens.jobs._execution.report_from_journal import job_report
 from losant_tokens.jobs._plan.plan import Plan
 from losant_tokens.jobs._plan.planner import make_plan
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE, PlanSettings, Selection
-from losant_tokens.jobs._quarantine.deactivation import Key, key_of
 from losant_tokens.jobs._quarantine.ledger import Ledger
+from losant_tokens.jobs._quarantine.obstacles import Key, key_of
 from losant_tokens.jobs._report.report import Report
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.checks import is_in_use
@@ -29,7 +29,7 @@ from losant_tokens.jobs._rotation.marker import has_marker, marker_of
 from losant_tokens.jobs._rotation.rotation import RotatedToken
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from losant_tokens.jobs._rotation.successor import OnRotation, search, time_of
-from losant_tokens.jobs._rules import Rule, Token
+from losant_tokens.jobs._token_rules import Rule, Token
 from losant_tokens.jobs._types import Outcome, Result
 
 _ANY_AGE = timedelta(days=36500)  # The plan is bound to the last change of each token.

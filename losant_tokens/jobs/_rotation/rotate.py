@@ -12,8 +12,8 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner, Secret
-from losant_tokens import _validators as validators
-from losant_tokens._credential import same_account
+from losant_tokens._credentials.token_claims import same_account
+from losant_tokens._utils import validators
 from losant_tokens.errors import NotFound, ValidationError
 from losant_tokens.jobs._errors import JobError, PlanRefused
 from losant_tokens.jobs._plan.account_check import (

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens._readable_enum import ReadableEnum
+from losant_tokens._utils.readable_enum import ReadableEnum
 from losant_tokens.jobs._plan.format import parse_timestamp, timestamp
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import anyio
 import attrs
 
-from losant_tokens import _private_files as private_files
+from losant_tokens._utils import private_files
 from losant_tokens.jobs._errors import JournalError
 from losant_tokens.jobs._plan.format import json_line, parse_timestamp, timestamp
 from losant_tokens.jobs._rotation.rotation import (

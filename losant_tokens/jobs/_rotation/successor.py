@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import attrs
 
 from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, NewApiToken, Owner, Secret
-from losant_tokens._retry import may_have_arrived
+from losant_tokens._retries.retry_policy import may_have_arrived
 from losant_tokens.errors import LosantError, NotFound, ResponseError
 from losant_tokens.jobs._rotation import marker as markers
 from losant_tokens.jobs._rotation import rotation as events
@@ -23,7 +23,7 @@ from losant_tokens.jobs._rotation.checks import (
 from losant_tokens.jobs._rotation.rotation import RotatedToken, Rotation, RotationStage
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from losant_tokens.jobs._rotation.verification import Verdict, verify
-from losant_tokens.jobs._rules import Token
+from losant_tokens.jobs._token_rules import Token
 from losant_tokens.sinks import Sink, SinkError, TokenSecret
 
 ClientFactory = Callable[[Secret], AsyncClient]

@@ -7,7 +7,7 @@ reach the rate of a fast server, and would exceed the limit of a slow one again 
 
 import attrs
 
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 
 

@@ -17,14 +17,14 @@ from typing import Literal, Self, TypeVar
 import anyio
 import attrs
 
-from losant_tokens._adaptive_rate import AdaptiveRate, Meter
-from losant_tokens._loop_functions import clock
-from losant_tokens._rate_limiter import RateLimiter
-from losant_tokens._retry import FailureKind, RetryPolicy, classify, may_retry_in_job
+from losant_tokens._limits.adaptive_rate import AdaptiveRate, Meter
+from losant_tokens._limits.rate_limiter import RateLimiter
+from losant_tokens._retries.retry_policy import FailureKind, RetryPolicy, classify, may_retry_in_job
+from losant_tokens._utils.event_loop import clock
 from losant_tokens.errors import LosantError, ResponseError, ResponseTooLarge
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
-from losant_tokens.jobs._throttle.attempt_counter import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
+from losant_tokens.jobs._throttle.token_attempts import Attempts
 
 _log = logging.getLogger("losant_tokens")
 

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from losant_tokens import Secret, accounts
-from losant_tokens.cli._connections.access_token_cache import token_memory, tokens_in_memory
+from losant_tokens.cli._connections.account_tokens import token_memory, tokens_in_memory
 from losant_tokens.cli._connections.chosen_accounts import (
     account_name,
     account_of,

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from losant_tokens import Secret
-from losant_tokens.fleet import _approval
+from losant_tokens.fleet._automatic_approval import Verdict, decide_or_ask
 from losant_tokens.policy import Approval
 from tests.support.fleet_runs import DIGEST, run
 from tests.support.wire import Peer, response, serve
@@ -25,8 +25,8 @@ def test_signed_request() -> None:
     with serve(play) as server:
         approval = Approval(webhook=Secret(f"{server.url}/hook"), secret_env="KEY")
 
-        async def ask() -> _approval.Verdict:
-            return await _approval.decide_or_ask(run(), approval, environ={"KEY": "hunter2"})
+        async def ask() -> Verdict:
+            return await decide_or_ask(run(), approval, environ={"KEY": "hunter2"})
 
         verdict = anyio.run(ask)
 
@@ -56,9 +56,9 @@ def test_failures(status: str, reason: str) -> None:
     with serve(play) as server:
         approval = Approval(webhook_env="URL")
 
-        async def ask() -> _approval.Verdict:
+        async def ask() -> Verdict:
             environ = {"URL": f"{server.url}/s3cret-path"}
-            return await _approval.decide_or_ask(run(), approval, environ=environ)
+            return await decide_or_ask(run(), approval, environ=environ)
 
         verdict = anyio.run(ask)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from losant_tokens._secret import Secret
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet import StoreError, WorkerRefused
 from losant_tokens.fleet._workers.lease import LeaseLost, Reading, Timing, read_clocks

@@ -114,7 +114,7 @@ def test_not_seen(settings: dict[str, Any], message: str | None) -> None:
 
 def quarantine(grace: timedelta | None, **members: Any) -> Quarantine:
     """Return a quarantine of the token, which deactivated it ten days ago."""
-    from losant_tokens.jobs._quarantine.deactivation import Change
+    from losant_tokens.jobs._quarantine.obstacles import Change
 
     changes = {(str(USER), TOKEN_ID): Change("ci", NOW - 10 * DAY)}
     return Quarantine(

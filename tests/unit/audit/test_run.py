@@ -10,7 +10,7 @@ import pytest
 
 from losant_tokens import ApiTokenPatch, AsyncClient, AuditLog, accounts, audit
 from losant_tokens.audit import AuditProgress, Target
-from losant_tokens.audit._token_changes import _add
+from losant_tokens.audit._change_authors import _add
 from losant_tokens.errors import ConnectFailed, ValidationError
 from losant_tokens.policy import Severity
 from losant_tokens.testing import FakeLosant

@@ -13,14 +13,14 @@ import pytest
 
 from losant_tokens import AsyncClient, Owner, RetryPolicy, jobs, policy
 from losant_tokens import fleet as fleets
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.accounts import Account
 from losant_tokens.errors import TransportError, ValidationError
 from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreError
 from losant_tokens.fleet import _run_plans as plans
 from losant_tokens.fleet import _task_runner as runners
 from losant_tokens.fleet import _transitions as transitions
-from losant_tokens.fleet._approval import Verdict
+from losant_tokens.fleet._automatic_approval import Verdict
 from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._store.run_table import Store, Task
 from losant_tokens.fleet._task_runner import Runner

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import Secret, policy
-from losant_tokens._private_files import UnfitFileError
+from losant_tokens._utils.private_files import UnfitFileError
 from losant_tokens.errors import ValidationError
 from tests.support.policies import (
     CLEANUP,

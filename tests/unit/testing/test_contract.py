@@ -23,8 +23,8 @@ from losant_tokens import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._codec import codec
-from losant_tokens._published_scopes import (
+from losant_tokens._api.codec import codec
+from losant_tokens._api.published_scopes import (
     DEPRECATED_GROUPS,
     GROUPS,
     OAUTH_SCOPES,

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from losant_tokens import AsyncClient, RetryPolicy, errors
-from losant_tokens._transports.configuration_problems import Misconfigured
 from losant_tokens._transports.failures import (
     Failure,
     cause_without_frames,
     chained_exceptions,
     without_frames,
 )
+from losant_tokens._transports.permanent_failures import Misconfigured
 from tests.support.servers import ID
 from tests.support.traceback_secrets import frames_that_hold
 

@@ -14,9 +14,9 @@ import pytest
 from rich.cells import cell_len
 
 from losant_tokens import Owner
-from losant_tokens.cli._plans.columns import Page, relative_reason
 from losant_tokens.cli._plans.groups import review
-from losant_tokens.cli._plans.status import plan_status
+from losant_tokens.cli._plans.status_line import plan_status
+from losant_tokens.cli._plans.token_line import Page, relative_reason
 from losant_tokens.cli._plans.view import plan_lines, plan_summary, totals_line
 from losant_tokens.cli._terminal.format import format_seconds, relative_time
 from losant_tokens.jobs import Entry, Outcome, Plan, journal_path

@@ -98,7 +98,7 @@ def test_file_of_another_program(tmp_path: Path) -> None:
 def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file of another user is refused."""
     (tmp_path / "a").touch()
-    monkeypatch.setattr("losant_tokens._private_files.is_own", lambda _: False)
+    monkeypatch.setattr("losant_tokens._utils.private_files.is_own", lambda _: False)
     with pytest.raises(StoreError, match="it belongs to another user"):
         Database(StoreUrl.of(tmp_path / "a")).open()
 

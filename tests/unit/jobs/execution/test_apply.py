@@ -9,13 +9,13 @@ import anyio
 import pytest
 
 from losant_tokens import ApiTokenPatch, Owner, errors, jobs
-from losant_tokens._adaptive_rate import AdaptiveRate
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.jobs import Outcome, Progress
 from losant_tokens.jobs._execution.progress import Listener, ProgressReporter
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import Throttle
-from losant_tokens.jobs._token_states import States
+from losant_tokens.jobs._token_progress import States
 from losant_tokens.testing import FakeLosant
 from tests.support.jobs import (
     USER,

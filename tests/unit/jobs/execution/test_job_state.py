@@ -203,7 +203,7 @@ def test_killed_process(plan: Plan) -> None:
 
 def test_question_does_not_disturb_a_job(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job starts although another process asks whether it is running at the same time."""
-    from losant_tokens import _private_files as private_files
+    from losant_tokens._utils import private_files
 
     really_lock, refusals = private_files.lock, iter([False, False])
     monkeypatch.setattr(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from losant_tokens.jobs import JournalError, Outcome, Plan
+from losant_tokens.jobs._execution.job_files import JobFiles
 from losant_tokens.jobs._execution.journal import Journal
-from losant_tokens.jobs._execution.open_files import JobFiles
 from tests.support.plans import forge, write
 
 D, F = Outcome.DONE, Outcome.FAILED

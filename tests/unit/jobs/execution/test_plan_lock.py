@@ -53,7 +53,7 @@ def test_lock_of_a_killed_process(state: Path) -> None:
 
 def test_lock_file_removed_while_waiting(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock file that its holder removes is created again."""
-    from losant_tokens import _private_files as private_files
+    from losant_tokens._utils import private_files
 
     really_lock = private_files.lock
     removals = iter([True])

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from losant_tokens import ApiTokenPatch, AsyncClient, errors, jobs
-from losant_tokens._credential import Credential
+from losant_tokens._credentials.token_claims import Credential
 from losant_tokens.jobs import Outcome, Report
 from losant_tokens.testing import FakeLosant
 from tests.support.job_service import Ask, InProcess, Json, Reply, Service, problem

@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from losant_tokens import Owner
 from losant_tokens.jobs import PlanRefused
 from losant_tokens.jobs._execution.queue import WorkItem, WorkQueue
-from losant_tokens.jobs._token_states import INTENDED, UNTOUCHED, States
+from losant_tokens.jobs._token_progress import INTENDED, UNTOUCHED, States
 from losant_tokens.jobs._types import Entry, Outcome
 
 OWNER = Owner.application("575ec8687ae143cd83dc4a97")

@@ -34,8 +34,8 @@ from losant_tokens.jobs._execution.unconfirmed_results import (
     MIN_FORBIDDEN,
     HeldBackResults,
 )
-from losant_tokens.jobs._throttle.attempt_counter import MAX_ATTEMPTS
 from losant_tokens.jobs._throttle.throttle import GaveUpError
+from losant_tokens.jobs._throttle.token_attempts import MAX_ATTEMPTS
 from losant_tokens.jobs._types import Entry
 from tests.support.jobs import USER
 

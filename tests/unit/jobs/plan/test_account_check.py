@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from losant_tokens import AsyncClient, Owner, errors, jobs
-from losant_tokens._credential import same_account
+from losant_tokens._credentials.token_claims import same_account
 from losant_tokens.jobs._plan.account_check import account_problem, other_account
 from losant_tokens.jobs._types import Counts
 from losant_tokens.testing import FakeLosant

@@ -11,7 +11,7 @@ import pytest
 from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, Owner, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs import GuardRefused, Outcome, PlanRefused
-from losant_tokens.jobs._quarantine.deactivation import Change, Obstacle, is_same_time, key_of
+from losant_tokens.jobs._quarantine.obstacles import Change, Obstacle, is_same_time, key_of
 from losant_tokens.jobs._quarantine.quarantine import load
 from losant_tokens.testing import FakeLosant
 from tests.support.quarantines import APPLICATION, Clock, by_name, quarantined

@@ -143,7 +143,7 @@ def test_impossible_path_is_refused(tmp_path: Path) -> None:
 
 def test_partial_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     """A partial report is removed, unless a process is writing it."""
-    from losant_tokens._private_files import lock
+    from losant_tokens._utils.private_files import lock
 
     left, used = tmp_path / ".r.json.0123abcd.part", tmp_path / ".r.json.4567abcd.part"
     other, link = tmp_path / ".other.json.0123abcd.part", tmp_path / ".r.json.89ababcd.part"

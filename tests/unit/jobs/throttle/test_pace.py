@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from losant_tokens import jobs
-from losant_tokens._adaptive_rate import INITIAL_RATE
+from losant_tokens._limits.adaptive_rate import INITIAL_RATE
 from losant_tokens.jobs import Pace
 from tests.support.chunks import chunks_of
 from tests.support.jobs import client_of, fake_with

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from losant_tokens._adaptive_rate import AdaptiveRate, Curve, Meter
+from losant_tokens._limits.adaptive_rate import AdaptiveRate, Curve, Meter
 from tests.support.simulation import (
     FixedWindow,
     Limit,

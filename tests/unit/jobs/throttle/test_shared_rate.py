@@ -11,16 +11,16 @@ import trio
 import trio.testing
 
 from losant_tokens import AsyncClient, errors
-from losant_tokens._adaptive_rate import AdaptiveRate
 from losant_tokens._client import rate_limiter_of
-from losant_tokens._rate_limiter import RateLimiter
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
+from losant_tokens._limits.rate_limiter import RateLimiter
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
-from losant_tokens.jobs._throttle.attempt_counter import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
+from losant_tokens.jobs._throttle.token_attempts import Attempts
 from tests.support.helpers import jwt
 from tests.support.servers import ID
-from tests.unit.test_rate_limiter import Limit, client_of
+from tests.unit.limits.test_rate_limiter import Limit, client_of
 
 
 def in_no_time(main: Callable[[], Awaitable[None]]) -> None:

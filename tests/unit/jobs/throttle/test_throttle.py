@@ -8,11 +8,10 @@ import anyio.lowlevel
 import pytest
 
 from losant_tokens import errors
-from losant_tokens._adaptive_rate import AdaptiveRate
-from losant_tokens._rate_limiter import RateLimiter
+from losant_tokens._limits.adaptive_rate import AdaptiveRate
+from losant_tokens._limits.rate_limiter import RateLimiter
 from losant_tokens.errors import LosantError, TransportError
 from losant_tokens.jobs._throttle.adaptive_concurrency import AdaptiveConcurrency
-from losant_tokens.jobs._throttle.attempt_counter import Attempts
 from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import (
     StoppedError,
@@ -20,6 +19,7 @@ from losant_tokens.jobs._throttle.throttle import (
     describe,
     open_throttle,
 )
+from losant_tokens.jobs._throttle.token_attempts import Attempts
 from tests.support.jobs import on_virtual_time
 
 

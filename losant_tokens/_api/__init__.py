@@ -1,0 +1,1 @@
+"""The API as data: operations, models, request bodies, scopes, and their JSON."""

@@ -1,0 +1,1 @@
+"""Calls: their attempts, and the open client that they share."""

@@ -1,0 +1,1 @@
+"""The claims of the access token, and the scopes that they allow."""

@@ -1,0 +1,1 @@
+"""Which failures are retried, when, and how often."""

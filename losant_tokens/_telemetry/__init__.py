@@ -1,0 +1,1 @@
+"""Events of calls: hooks, and OpenTelemetry."""
