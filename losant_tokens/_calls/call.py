@@ -344,6 +344,7 @@ class Call:
             ClientStateError: The client was closed.
         """
         if self._has_replaced_token:
+            self.token.record_refusal(self.authorization)
             return error
         self._has_replaced_token = True
         found = await self.token.replace(self.state, self.authorization, sent_at, self._deadline)

@@ -15,6 +15,10 @@ The function runs in a task of its own, outside of any task group. A caller that
 not break it off: others wait for it, and the function may be exchanging a refresh token that is
 valid once. Closing the client cancels it, and so does a timeout.
 
+A function that fails, or that returns a token which is no better, must not be called for each call
+of a busy client. So after such an outcome, the next call of the function begins a little later, up
+to a second, and the calls of the client wait for it as for any other.
+
 Rejected: a lock around the function, because the caller that holds it may be cancelled; asking in
 regular intervals, because it needs a task for as long as the client is open.
 """
@@ -23,6 +27,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from pathlib import PurePath
 from traceback import walk_tb
@@ -62,7 +67,13 @@ TokenSource = Callable[[], Awaitable[str | Secret]]
 _MAX_SECONDS = 60.0  # for one call of a token source
 _MARGIN = timedelta(seconds=60)  # before a token expires, when the next one is asked for
 _SHARE_OF_LIFE = 10  # or this share of its life before it expires, if that is later
-_PAUSE = 5.0  # seconds between two failed calls, while the earlier token is still valid
+_PAUSE = 5.0  # seconds between two calls without a better token, while the earlier one is valid
+_MAX_BACKOFF = 1.0  # seconds between two such calls otherwise
+_FIRST_BACKOFF = 0.1  # seconds after the first of them; doubled by each further one
+_MAX_FAILURES = 10  # that are counted
+
+_running: ContextVar["_SourceCall | None"] = ContextVar("losant_tokens_source", default=None)
+"""The call of a token source in which the code runs."""
 
 
 @attrs.frozen(eq=False)
@@ -111,6 +122,9 @@ class ClientToken:
     # The latest call of the source that has ended, and when it began by the event loop's clock.
     _asked_at: float = -math.inf
     _problem: str | None = None
+    # The number of such calls without a better token.
+    _failures: int = 0
+    _refused: Authorization | None = attrs.field(default=None, repr=False)
 
     def __reduce__(self) -> Never:
         raise TypeError("The token of a client cannot be pickled or copied.")
@@ -231,8 +245,8 @@ class ClientToken:
             return True
         if current.due_at is None or self.server_clock.now() < current.due_at:
             return False
-        has_just_failed = self._problem is not None and state.now() - self._asked_at < _PAUSE
-        return self._is_expired() or not has_just_failed
+        has_just_failed = self._failures > 0 and state.now() - self._asked_at < _PAUSE
+        return self._is_unusable or not has_just_failed
 
     async def prepare(self, state: OpenState, deadline: float) -> None:
         """Ask the source for a token.
@@ -248,7 +262,7 @@ class ClientToken:
         problem = await self._ask(state, deadline)
         if problem is None:
             return
-        if self.current.credential.secret is None or self._is_expired():
+        if self._is_unusable:
             raise TokenUnavailable(problem)
 
     async def replace(
@@ -280,6 +294,17 @@ class ClientToken:
             return TokenUnavailable(f"The API refused the token with 401. {problem}")
         return self.current is not refused
 
+    def record_refusal(self, refused: Authorization) -> None:
+        """Record that the API has refused the token that replaced another one after a 401.
+
+        Args:
+            refused: That token.
+        """
+        if refused is self.current and refused is not self._refused:
+            self._refused = refused
+            # Its arrival has reduced the number by one.
+            self._failures = min(self._failures + 2, _MAX_FAILURES)
+
     async def close(self) -> None:
         """Cancel a call of the source, and wait until it has ended."""
         if self._request is not None:
@@ -293,7 +318,10 @@ class ClientToken:
         """
         request = self._request
         if request is None or request.is_done:
-            request = self._request = _SourceCall(self, state.now())
+            wait = self._asked_at + self._backoff() - state.now()
+            request = self._request = _SourceCall(self, max(wait, 0.0))
+        elif _running.get() is request:
+            return f"{request.name} calls the client that waits for it. Use another client in it."
         state.calls += 1
         try:
             with state.scope(deadline=deadline) as scope:
@@ -308,6 +336,12 @@ class ClientToken:
         state.check_open()
         return f"{request.name} did not return a token before the deadline of the call."
 
+    def _backoff(self) -> float:
+        """Return how long after the latest call of the source the next one may begin."""
+        if not self._failures:
+            return 0.0
+        return float(min(_FIRST_BACKOFF * 2 ** (self._failures - 1), _MAX_BACKOFF))
+
     def _record(self, request: "_SourceCall", outcome: "Secret | str") -> None:
         """Use the outcome of a call of the source: a token, or a problem."""
         self._asked_at = request.began_at
@@ -315,6 +349,8 @@ class ClientToken:
         if isinstance(outcome, Secret) and self.current is request.current:
             outcome = self._accept(outcome, request.name)
         self._problem = outcome if isinstance(outcome, str) else None
+        is_better = self.current is not request.current and not self._is_expired()
+        self._failures = min(max(self._failures + (-1 if is_better else 1), 0), _MAX_FAILURES)
         if self._problem is not None:
             _log.warning("%s", self._problem)
 
@@ -329,6 +365,12 @@ class ClientToken:
         if secret != self.current.credential.secret:
             self._set(credential)
         return secret
+
+    @property
+    def _is_unusable(self) -> bool:
+        """Whether no request can be sent with the current token."""
+        is_enforced = self.scope_check == "enforce"
+        return self.current.credential.secret is None or (is_enforced and self._is_expired())
 
     def _is_expired(self) -> bool:
         expires_at = self.current.credential.expires_at
@@ -383,16 +425,17 @@ class _SourceCall:
 
     Args:
         token: The token of the client.
-        began_at: The time of the event loop.
+        wait: The seconds until the source is called.
     """
 
-    def __init__(self, token: ClientToken, began_at: float) -> None:
+    def __init__(self, token: ClientToken, wait: float) -> None:
         assert token.source is not None  # noqa: S101 -- only such tokens are asked for
         self.current = token.current
-        self.began_at = began_at
+        self.began_at = anyio.current_time()
         self.done = anyio.Event()
         self._token = token
         self._source = token.source
+        self._wait = wait
         self._scope = anyio.CancelScope()
         if is_asyncio():
             # The event loop itself keeps only a weak reference.
@@ -420,9 +463,16 @@ class _SourceCall:
 
     async def _run(self) -> None:
         outcome: Secret | str = f"{self.name} was cancelled."
+        _running.set(self)
+        limit = anyio.CancelScope()
         try:
-            with self._scope, anyio.move_on_after(_MAX_SECONDS) as limit:
-                outcome = await self._ask()
+            with self._scope:
+                if self._wait:
+                    await anyio.sleep(self._wait)
+                    self.began_at = anyio.current_time()
+                limit.deadline = anyio.current_time() + _MAX_SECONDS
+                with limit:
+                    outcome = await self._ask()
             if limit.cancelled_caught:
                 outcome = f"{self.name} did not return a token within {_MAX_SECONDS:g} seconds."
         finally:

@@ -6,6 +6,7 @@ asyncio and on trio.
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -260,6 +261,8 @@ def not_async() -> str:
         (Vault([SecretError("my-secret")]), "raised SecretError in test_token_renewal.py, line"),
         (Vault([errors.ValidationError("no such path")]), "raised ValidationError: no such path"),
         (Vault([None]), "returned no usable token: The API token must be a string, but it is None"),
+        (Vault([""]), "returned no usable token: The API token is empty"),
+        (Vault(["my\nsecret"]), "returned no usable token: The API token has a line break at"),
         (Vault(["my secret"]), "returned no usable token: The API token has a space at position 3"),
         (Vault([b"my-secret"]), "must be a string, but it is bytes"),
         (not_async, "not_async\\(\\) must be an async function, but it returned no awaitable"),
@@ -301,6 +304,108 @@ def test_a_source_that_never_returns() -> None:
             assert (vault.calls, vault.cancelled) == (1, 1)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+EXPIRED = expiring_in(-1000)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "error"),
+    [
+        ([EXPIRED], errors.TokenExpired),
+        ([OSError("down")], errors.TokenUnavailable),
+        (["same"], errors.Unauthorized),
+        ([str(number) for number in range(999)], errors.Unauthorized),
+    ],
+    ids=["expired", "fails", "refused", "each refused"],
+)
+def test_a_source_without_success_is_not_hammered(
+    outcomes: list[Any], error: type[Exception]
+) -> None:
+    """A source of useless tokens is called about once a second, and calls wait for that.
+
+    The client works again as soon as the source returns a good token.
+    """
+
+    async def main() -> None:
+        async def pause(_: int) -> None:
+            await anyio.sleep(0.001)
+
+        api, vault = Api({"good"}, before_response=pause), Vault(list(outcomes))
+        async with client_of(api, vault) as client:
+            for _ in range(100):
+                with pytest.raises(error):
+                    await client.user_api_token.get(ID)
+            assert vault.calls < anyio.current_time() + 10
+            vault.outcomes = ["good"]
+            await anyio.sleep(0.01)
+            recovering = anyio.current_time()
+            await client.user_api_token.get(ID)
+            assert anyio.current_time() - recovering < 1.1
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("scope_check", ["warn", "off"])
+def test_a_token_that_looks_expired_delays_nothing(scope_check: Any) -> None:
+    """If expired tokens are sent anyway, calls do not wait for a source that has no other one."""
+
+    async def main() -> None:
+        api, vault = Api({EXPIRED}), Vault([EXPIRED])
+        async with client_of(api, vault, scope_check=scope_check) as client:
+            for _ in range(10):
+                await client.user_api_token.get(ID)
+            assert (vault.calls, len(api.seen)) == (1, 10)
+            vault.outcomes = [OSError("down")]
+            await anyio.sleep(5)
+            await client.user_api_token.get(ID)
+        assert (vault.calls, len(api.seen)) == (2, 11)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.ScopeWarning)
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("in_task", [False, True])
+def test_a_source_that_uses_its_client(run: Any, in_task: bool) -> None:
+    """A source that waits for its own client fails at once, and does not wait for itself."""
+
+    async def main() -> None:
+        async def source() -> str:
+            if in_task:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(client.user_api_tokens.get)
+            await client.user_api_tokens.get()
+            return "never"
+
+        async with client_of(Api(), source) as client:
+            with pytest.raises(errors.TokenUnavailable) as caught:
+                await client.user_api_token.get(ID)
+            assert in_task or "calls the client that waits for it" in str(caught.value)
+            client.use_token("good")
+            assert client.uses_secret(Secret("good"))
+
+    run(main)
+
+
+def test_a_source_that_logs_in_with_its_client(run: Any) -> None:
+    """A source may use its own client to log in, because that needs no token."""
+
+    async def main() -> None:
+        async def handle(request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/auth/user":
+                return httpx.Response(200, json={"userId": ID, "token": "one"})
+            assert request.headers["authorization"] == "Bearer one"
+            return httpx.Response(200, json={"id": ID})
+
+        async def source() -> Secret:
+            found = await client.auth.authenticate_user(UserCredentials("a@b.c", "p4ssw0rd"))
+            return found.token
+
+        async with client_of(handle, source, max_connections=1) as client:
+            await client.user_api_token.get(ID)
+
+    run(main)
 
 
 def test_the_source_counts_towards_the_deadline() -> None:
