@@ -15,6 +15,10 @@ Source: RFC 9112, 6.3, and measured with a server that sends surplus data at eac
 
 Rejected: to close each connection after its response, because that costs a TLS handshake for each
 request.
+
+A connection also asks for the permission to send directly before each write: see
+`send_permission`. Between the call of aiohttp and its write, a connection may be opened, and a
+request with a body is written by another task.
 """
 
 import asyncio
@@ -27,12 +31,59 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from losant_tokens._transports.base_pool import Pool
+from losant_tokens._transports.send_permission import (
+    WITHDRAWN,
+    is_asked,
+    is_withdrawn,
+    limit_time_in_kernel,
+)
 from losant_tokens._transports.socket_readiness import readiness
 
 _SUCCESS = 200  # the first status of a final response
 _READ_SIZE = 64 * 1024  # bytes
 _MAX_PARSED_AGAIN = 64 * 1024  # bytes of one packet that are parsed a second time
 _ITERATIONS = 3  # iterations of the event loop in which it reads the data that the kernel has
+
+
+class _AskingTransport:
+    """A transport that asks for the permission to send before it writes.
+
+    Args:
+        transport: The transport of the event loop, which writes to the kernel at once, also through
+            TLS.
+    """
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: Any) -> None:
+        """Write data to the connection.
+
+        Raises:
+            ConnectionAbortedError: The permission is gone.
+        """
+        self._ask()
+        self._transport.write(data)
+
+    def writelines(self, parts: Any) -> None:
+        """Write several parts to the connection.
+
+        Raises:
+            ConnectionAbortedError: The permission is gone.
+        """
+        self._ask()
+        self._transport.writelines(parts)
+
+    def _ask(self) -> None:
+        if is_asked():
+            limit_time_in_kernel(self._transport.get_extra_info("socket"))
+            if is_withdrawn():
+                raise ConnectionAbortedError(WITHDRAWN)
 
 
 class Protocol(ResponseHandler):
@@ -64,7 +115,8 @@ class Protocol(ResponseHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to watch the socket for unread data."""
-        super().connection_made(transport)
+        asking: Any = _AskingTransport(transport)
+        super().connection_made(asking)
         # asyncio allocates a buffer for each read, by default of 256 KiB. glibc requests such large
         # blocks from the system each time, which takes 7% of the CPU time of a request (benchmark
         # row "CPU per request, 100 in flight"). Other event loops have no such attribute.

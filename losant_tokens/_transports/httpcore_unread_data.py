@@ -29,7 +29,13 @@ import httpcore
 
 from losant_tokens._transports.mixed_up_responses import ResponseTimes
 from losant_tokens._transports.permanent_failures import invalid_host
-from losant_tokens._transports.send_permission import WITHDRAWN, is_withdrawn
+from losant_tokens._transports.send_permission import (
+    WITHDRAWN,
+    AskAtEachStep,
+    is_asked,
+    is_withdrawn,
+    limit_time_in_kernel,
+)
 from losant_tokens._transports.socket_readiness import readiness
 
 if TYPE_CHECKING:
@@ -153,6 +159,11 @@ class Network(httpcore.AsyncNetworkBackend):
             await stream.aclose()
 
 
+def _refusal() -> Exception:
+    # httpcore would ignore a `WriteError`, and wait for a response.
+    return httpcore.NetworkError(WITHDRAWN)
+
+
 class _Stream(httpcore.AsyncNetworkStream):
     """A connection, or the TLS on top of it, that tracks what is written and read."""
 
@@ -180,11 +191,15 @@ class _Stream(httpcore.AsyncNetworkStream):
         return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if not is_asked():
+            self._network.record_written(buffer)
+            await self.inner.write(buffer, timeout)
+            return
+        limit_time_in_kernel(self.inner.get_extra_info("socket"))
         if is_withdrawn():
-            # httpcore would ignore a `WriteError`, and wait for a response.
-            raise httpcore.NetworkError(WITHDRAWN)
+            raise _refusal()
         self._network.record_written(buffer)
-        await self.inner.write(buffer, timeout)
+        await AskAtEachStep(self.inner.write(buffer, timeout), _refusal)
 
     async def start_tls(
         self,

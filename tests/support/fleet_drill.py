@@ -90,6 +90,13 @@ class WorkerProcess:
         assert self.process is not None
         return self.process.poll() is not None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the process was stopped by SIGSTOP."""
+        assert self.process is not None
+        found = os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        return found is not None
+
     def send(self, number: int) -> None:
         """Send a signal to the process."""
         assert self.process is not None
@@ -142,6 +149,7 @@ class Drill:
         name: str,
         *,
         kill_at: Sequence[str] = (),
+        stop_at: str = "",
         package: Path | None = None,
         environment: dict[str, str] | None = None,
     ) -> WorkerProcess:
@@ -150,6 +158,7 @@ class Drill:
         Args:
             name: Its name in the fleet.
             kill_at: The points in the code where it kills itself; each is used once in a drill.
+            stop_at: The point in the code where it stops itself with SIGSTOP, once.
             package: The folder with another version of the package: see `copy_of_package`.
             environment: Its environment variables. Default: those with the tokens of all accounts.
         """
@@ -162,6 +171,7 @@ class Drill:
             "grace": self.grace,
             "folder": str(self.folder),
             "kill_at": list(kill_at),
+            "stop_at": stop_at,
             "timing": self.timing,
             "interval": self.interval,
             "options": self.options,
@@ -200,9 +210,9 @@ class Drill:
 
     @property
     def used_points(self) -> set[str]:
-        """The points at which workers have killed themselves."""
-        names = {path.name for path in self.folder.glob("killed-*")}
-        return {name.removeprefix("killed-").replace("-", ":") for name in names}
+        """The points at which workers have killed or stopped themselves."""
+        names = {path.name for path in self.folder.glob("used-*")}
+        return {name.removeprefix("used-").replace("-", ":") for name in names}
 
     def logs(self) -> list[str]:
         """Return the last lines that each worker has printed."""

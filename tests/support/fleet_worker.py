@@ -1,8 +1,9 @@
 """A worker of a drill, as a program: `python -P fleet_worker.py SETTINGS`, which is JSON.
 
 It differs from `losant-tokens fleet work`: grace periods and leases can have seconds, and it can
-kill itself at points in the code. With such points, the work is done in a child process. If that is
-killed, the next one starts without importing everything again, which saves a second.
+kill or stop itself at points in the code. With points to kill at, the work is done in a child
+process. If that is killed, the next one starts without importing everything again, which saves a
+second.
 """
 
 import functools
@@ -13,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_UNTIL_STOPPED = 0.2  # seconds
+
+
 def main() -> None:
     """Work until SIGTERM."""
     settings = json.loads(sys.argv[1])
@@ -34,6 +39,8 @@ def main() -> None:
     if settings["timing"]:
         timing = lease.Timing(**settings["timing"])
         vars(membership)["Timing"] = lambda: timing
+    if settings["stop_at"]:
+        disturb_at(settings["stop_at"], Path(settings["folder"]), signal.SIGSTOP)
     if settings["kill_at"]:
         sys.exit(supervise(settings))
     anyio.run(work, settings)
@@ -42,7 +49,7 @@ def main() -> None:
 def supervise(settings: dict[str, Any]) -> int:
     """Do the work in child processes, until one is not killed. Return its exit code."""
     for point in settings["kill_at"]:
-        kill_at(point, Path(settings["folder"]))
+        disturb_at(point, Path(settings["folder"]), signal.SIGKILL)
     while True:
         child = os.fork()
         if not child:
@@ -80,44 +87,53 @@ async def _cancel_at_sigterm(scope: anyio.CancelScope) -> None:
             return
 
 
-def kill_at(point: str, folder: Path) -> None:
-    """Replace a function by one that kills this process, once in a drill.
+def disturb_at(point: str, folder: Path, number: signal.Signals) -> None:
+    """Replace a function by one that kills or stops this process, once in a drill.
 
     Args:
         point: The module, the function, `before` or `after` its call, and an argument that the
             call must have, if any. For example,
-            `losant_tokens.fleet._store.run_table:Store.end_chunk:after:sweep`.
+            `losant_tokens.fleet._store.run_table:Store.end_chunk:after:sweep`. With `#N` at its
+            end, it is the call with that number.
         folder: The folder of the drill, in which a file marks the points that have been used.
+        number: SIGKILL or SIGSTOP.
     """
-    module_name, name, when, *required = point.split(":")
+    place, _, count = point.partition("#")
+    left = int(count or 1)
+    module_name, name, when, *required = place.split(":")
     *path, attribute = name.split(".")
     owner: Any = importlib.import_module(module_name)
     for part in path:
         owner = getattr(owner, part)
     function: Callable[..., Any] = getattr(owner, attribute)
-    mark = folder / f"killed-{point.replace(':', '-')}"
+    mark = folder / f"used-{point.replace(':', '-')}"
 
-    def kill(now: str, arguments: tuple[Any, ...]) -> None:
+    def disturb(now: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
         if now == when and {*required} <= {*map(str, arguments)} and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            if left <= 0:
+                mark.touch()
+                os.kill(os.getpid(), number)
+                # Another thread may get the signal, so this one is stopped a little later.
+                time.sleep(_UNTIL_STOPPED)
 
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def replacement(*args: Any, **kwargs: Any) -> Any:
-            kill("before", args)
+            disturb("before", args)
             result = await function(*args, **kwargs)
-            kill("after", args)
+            disturb("after", args)
             return result
 
     else:
 
         @functools.wraps(function)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kill("before", args)
+            disturb("before", args)
             result = function(*args, **kwargs)
-            kill("after", args)
+            disturb("after", args)
             return result
 
     setattr(owner, attribute, replacement)

@@ -30,9 +30,11 @@ longer than the lease, because being slow is no failure.
 
 What cannot be guaranteed. A worker can be stopped between the check and the request, or the request
 can be delayed in the network. Such a request arrives after another worker took over. Only the API
-could refuse it, with a fencing token (Kleppmann, 2016), and it has none. Two things limit the
-damage: the margin between `lease` and `dead_after`, and the work that is taken over, which counts
-as in doubt. So each token is read and compared with the plan before it is changed again.
+could refuse it, with a fencing token (Kleppmann, 2016), and it has none. Three things limit the
+damage: the pools check again directly before the system call, and limit the time that a request
+spends in the kernel (`send_permission`); the margin between `lease` and `dead_after`; and the work
+that is taken over counts as in doubt. So each token is read and compared with the plan before it is
+changed again.
 
 Rejected: to ask the store before each change (a query for each token, and the same gap); the
 expiry time of a row by the clock of the database (a step of that clock ends valid leases); a lock

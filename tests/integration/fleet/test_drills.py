@@ -12,20 +12,15 @@ from typing import Any
 import pytest
 
 from losant_tokens.fleet import FleetClient, Run
-from tests.support.fleet_accounts import (
-    KEPT,
-    STALE,
-    FleetAccount,
-    fleet_accounts,
-    peak_in_flight,
-    problems,
-)
+from tests.support.fleet_accounts import KEPT, STALE, FleetAccount, fleet_accounts, problems
 from tests.support.fleet_drill import (
+    REMOVE_CLEANUP,
     STALE_CLEANUP,
     Drill,
     WorkerProcess,
     copy_of_package,
     drill,
+    wait_until,
 )
 from tests.support.postgres import running_postgres
 
@@ -153,33 +148,85 @@ async def test_another_worker_takes_over(postgres_url: str, tmp_path: Path) -> N
 # --- Stopped, and cut off --------------------------------------------------------------------
 
 
-async def test_a_zombie_begins_nothing(postgres_url: str, tmp_path: Path) -> None:
-    """A worker that wakes up after others took over begins no token, says so, and ends.
+MAY_CHANGE = "losant_tokens.fleet._workers.membership:Membership.may_change"
+EXECUTOR = "losant_tokens.jobs._execution.token_executor:Executor"
+STOPS = (
+    f"{STORE}.begin_chunk:after",
+    # The lease is asked three times for each token: before the intent, the headers and the body.
+    f"{MAY_CHANGE}:before#1",
+    f"{MAY_CHANGE}:before#2",
+    f"{MAY_CHANGE}:before#3",
+    f"{EXECUTOR}._record:before#3",
+    f"{STORE}.end_chunk:before",
+)
+"""Points at which a worker is stopped while it applies a plan."""
+WINDOW = "losant_tokens._transports.send_permission:AskAtEachStep.__await__:before"
+"""The point after the last check of the lease, directly before the system call."""
 
-    A request that it had begun to send when it was stopped can arrive late. Only the API could
-    refuse that, so such a token may be deactivated twice.
+
+async def test_zombies_change_nothing(postgres_url: str, tmp_path: Path) -> None:
+    """Workers that wake up after others took over send no change, say so, and end.
+
+    Each was stopped at another point, while it applied a plan.
     """
-    with fleet(postgres_url, tmp_path, "acme", stale=60, latency=0.02) as running:
-        (acme,) = running.accounts
-        zombie = running.worker("w1").start()
+    names = [f"account-{number}" for number in range(len(STOPS))]
+    settings = {"stale": 10, "options": {"concurrency": 1}}
+    with fleet(postgres_url, tmp_path, *names, **settings) as running:
+        zombies = [
+            running.worker(f"zombie-{number}", stop_at=point).start(is_ready=False)
+            for number, point in enumerate(STOPS)
+        ]
         async with running.client() as client:
             runs = await approved_runs(client, running.accounts)
-            await changes(acme, "PATCH", 10)
-            zombie.send(signal.SIGSTOP)
-            first = acme.app.requests[0].credential
-            in_flight = peak_in_flight(acme.app.requests, first)
-            running.worker("w2").start()
+            await asyncio.to_thread(
+                wait_until,
+                lambda: all(one.is_stopped for one in zombies),
+                what="each worker has stopped itself",
+                log=lambda: "\n".join(running.logs()),
+            )
+            rescuer = running.worker("rescuer").start()
             await ended(client, runs)
-            zombie.send(signal.SIGCONT)
-            code = zombie.wait()
-        found = problems(acme, ["deactivate", "delete"])
+            before = [_sent_changes(one) for one in running.accounts]
+            for zombie in zombies:
+                zombie.send(signal.SIGCONT)
+            codes = [zombie.wait() for zombie in zombies]
+        after = [_sent_changes(one) for one in running.accounts]
+        running.check("deactivate", "delete")
+        assert rescuer.stop() == 0
 
-    assert code != 0
-    assert "its work was given to others" in zombie.output
-    assert f"It still held: {runs[0].id}" in zombie.output
-    assert len(found) <= in_flight, running.logs()
-    late = "['deactivate', 'deactivate', 'delete'], not ['deactivate', 'delete']"
-    assert [one for one in found if not one.endswith(late)] == []
+    assert running.used_points == set(STOPS)
+    assert 0 not in codes
+    for zombie in zombies:
+        assert "its work was given to others" in zombie.output, zombie.output
+    assert after == before
+
+
+def _sent_changes(account: FleetAccount) -> int:
+    """Return the number of changes that were sent to an account, also those that it refused."""
+    return sum(one.method != "GET" for one in account.app.requests)
+
+
+async def test_the_window_of_a_zombie(postgres_url: str, tmp_path: Path) -> None:
+    """A worker that is stopped after the last check of its lease sends that one change late."""
+    with fleet(postgres_url, tmp_path, "acme", stale=20) as running:
+        (acme,) = running.accounts
+        zombie = running.worker("w1", stop_at=WINDOW).start()
+        async with running.client() as client:
+            run = await client.plan(acme.name, REMOVE_CLEANUP, by="drill")
+            await client.wait(run.id, state="waiting")
+            await client.approve(run.id, by="drill")
+            running.worker("w2").start()
+            await ended(client, [run])
+            before = len(acme.app.requests)
+            zombie.send(signal.SIGCONT)
+            zombie.wait()
+        late = [one.method for one in acme.app.requests[before:] if one.method != "GET"]
+
+        (problem,) = problems(acme, ["delete"])
+
+    assert running.used_points == {WINDOW}
+    assert late == ["DELETE"]
+    assert problem.endswith("['delete', 'delete'], not ['delete']")
 
 
 async def test_a_short_stop_loses_nothing(store_url: str, tmp_path: Path) -> None:
