@@ -162,14 +162,14 @@ COMMANDS = {
         "losant_tokens.cli._state.quarantine_ledger",
     ),
     "sweep": _Command(
-        "quarantine:sweep",
+        "sweep:sweep",
         "Delete the unchanged tokens of a quarantine.",
         texts.SWEEP,
         _JOBS,
         _QUARANTINE,
     ),
     "restore": _Command(
-        "quarantine:restore",
+        "restore:restore",
         "Activate the unchanged tokens of a quarantine.",
         texts.RESTORE,
         _JOBS,
@@ -300,7 +300,7 @@ COMMANDS = {
         _RUNS,
     ),
     "fleet doctor": _Command(
-        "fleet_work:find_problems",
+        "fleet_doctor:find_problems",
         "Check the fleet: its store, workers, runs, accounts and clocks.",
         texts.FLEET_DOCTOR,
         _RUNS,
@@ -324,7 +324,7 @@ COMMANDS = {
         _CLIENT,
     ),
     "whoami": _Command(
-        "account:describe_tokens",
+        "whoami:describe_tokens",
         "Show the account, scopes and expiry of the token in use.",
         texts.WHOAMI,
         _CLIENT,

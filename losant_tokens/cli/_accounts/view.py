@@ -1,20 +1,12 @@
 """Accounts, and the tokens in use, for people and as JSON."""
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from attrs import frozen
-
-from losant_tokens import AsyncClient, can_create_tokens, published_scopes
+from losant_tokens import can_create_tokens, published_scopes
 from losant_tokens.accounts import Account, Config
-from losant_tokens.cli._accounts.token_check import TokenCheck
-from losant_tokens.cli._connections.chosen_accounts import account_name
-from losant_tokens.cli._errors import CommandError
-from losant_tokens.cli._library_messages import with_options
-from losant_tokens.cli._options.common import ConnectionOptions
+from losant_tokens.cli._accounts.tokens_in_use import TokenInUse
 from losant_tokens.cli._terminal.colors import colored, has_color
 from losant_tokens.cli._terminal.console import terminal_size
 from losant_tokens.cli._terminal.format import (
@@ -26,7 +18,6 @@ from losant_tokens.cli._terminal.format import (
 )
 from losant_tokens.cli._terminal.tables import Cell, Row, format_table
 from losant_tokens.cli._tokens.json import as_wire
-from losant_tokens.errors import LosantError
 
 _LABEL_WIDTH = 15
 _STYLES = {"ok": "green", "failed": "red", "not checked": "yellow"}
@@ -70,75 +61,6 @@ def _owners(account: Account) -> list[str]:
 
 
 # --- Tokens in use ---------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class TokenInUse:
-    """A token in use.
-
-    Attributes:
-        account: The name of its account.
-        url: The base URL of the API.
-        source: The place that it comes from.
-        user: The claim that names its account, or None.
-        scopes: Its scopes, or None if they are unknown.
-        expires_at: When it expires, or None if its claims do not say so.
-        now: The time of the check, by the server's clock if it is known.
-        check: Whether the API accepts it.
-    """
-
-    account: str
-    url: str
-    source: str
-    user: str | None = None
-    scopes: frozenset[str] | None = None
-    expires_at: datetime | None = None
-    now: datetime
-    check: TokenCheck
-
-    @classmethod
-    def of(
-        cls,
-        connection: ConnectionOptions,
-        account: Account | None,
-        client: AsyncClient,
-        check: TokenCheck,
-    ) -> "TokenInUse":
-        """Return the token of an open client."""
-        return cls(
-            account=account_name(connection),
-            url=client.base_url,
-            source=source_of(account),
-            user=client.account,
-            scopes=client.scopes,
-            expires_at=client.token_expires_at,
-            now=client.server_time() or datetime.now(UTC),
-            check=check,
-        )
-
-    @classmethod
-    def unavailable(
-        cls,
-        connection: ConnectionOptions,
-        account: Account | None,
-        error: LosantError | CommandError,
-    ) -> "TokenInUse":
-        """Return a token that could not be read."""
-        return cls(
-            account=account_name(connection),
-            url="" if account is None else account.base_url,
-            source=source_of(account),
-            now=datetime.now(UTC),
-            check=TokenCheck("failed", with_options(str(error))),
-        )
-
-
-def source_of(account: Account | None) -> str:
-    """Return the place that a token comes from."""
-    if account is not None:
-        return str(account.token)
-    is_file = os.environ.get("LOSANT_API_TOKEN_FILE")
-    return "env LOSANT_API_TOKEN_FILE" if is_file else "env LOSANT_API_TOKEN"
 
 
 def check_table(tokens: Iterable[TokenInUse]) -> str:

@@ -1,11 +1,10 @@
-"""`account list`, `account check` and `whoami`: accounts, and the tokens in use."""
+"""`account list` and `account check`: the accounts, and whether their tokens work."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import attrs
 from cyclopts import Parameter
 
-from losant_tokens.cli._errors import EXIT_ERROR, EXIT_SOME_FAILED
 from losant_tokens.cli._options.common import (
     CONNECTION_GROUP,
     DEFAULT_ACCOUNTS,
@@ -20,13 +19,6 @@ from losant_tokens.cli._terminal.console import (
     quiet_output,
     write_output,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from losant_tokens import AsyncClient
-    from losant_tokens.cli._accounts.view import TokenInUse
-    from losant_tokens.cli._options.common import ConnectionOptions
 
 
 def list_accounts(
@@ -56,6 +48,7 @@ def check_accounts(
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
     """Check the token of each account with a harmless request."""
+    from losant_tokens.cli._accounts.tokens_in_use import exit_code_of, tokens_in_use
     from losant_tokens.cli._accounts.view import check_table, token_as_json
     from losant_tokens.cli._connections.chosen_accounts import selected_connections
     from losant_tokens.cli._tokens.json import as_json
@@ -63,7 +56,7 @@ def check_accounts(
     if not connection.account:
         connection = attrs.evolve(connection, all_accounts=True)
     with quiet_output(quiet):
-        tokens = _tokens_in_use(selected_connections(connection))
+        tokens = tokens_in_use(selected_connections(connection))
         if json:
             write_output(as_json([token_as_json(one) for one in tokens]))
         elif not quiet:
@@ -72,57 +65,4 @@ def check_accounts(
             for one in tokens:
                 if one.check.state == "failed":
                     print_warning(f"{one.account}: {one.check.detail}")
-    return _exit_code(tokens)
-
-
-def describe_tokens(
-    *,
-    json: Annotated[Json, Parameter(help="Write JSON: an object, or a list of several.")] = False,
-    connection: AccountsOptions = DEFAULT_ACCOUNTS,
-) -> int:
-    """Show the account, scopes and expiry of the token in use."""
-    from losant_tokens.cli._accounts.view import describe, token_as_json
-    from losant_tokens.cli._connections.chosen_accounts import selected_connections
-    from losant_tokens.cli._tokens.json import as_json
-
-    tokens = _tokens_in_use(selected_connections(connection))
-    if json:
-        is_list = connection.all_accounts or len(tokens) > 1
-        values = [token_as_json(one) for one in tokens]
-        write_output(as_json(values if is_list else values[0]))
-    else:
-        write_output("\n".join(map(describe, tokens)))
-    return _exit_code(tokens)
-
-
-def _tokens_in_use(connections: "Sequence[ConnectionOptions]") -> "list[TokenInUse]":
-    """Return the token of each account, with the result of its check."""
-    from losant_tokens.cli._accounts.token_check import check_token
-    from losant_tokens.cli._accounts.view import TokenInUse
-    from losant_tokens.cli._connections.chosen_accounts import account_of, for_each_account
-    from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._terminal.console import transient_status
-
-    async def check(client: "AsyncClient", connection: "ConnectionOptions") -> TokenInUse:
-        account = account_of(connection)
-        result = await check_token(client, () if account is None else account.owners)
-        return TokenInUse.of(connection, account, client, result)
-
-    async def run() -> list[TokenInUse]:
-        results = await for_each_account(connections, check)
-        return [
-            result
-            if isinstance(result, TokenInUse)
-            else TokenInUse.unavailable(connection, account_of(connection), result)
-            for connection, result in zip(connections, results, strict=True)
-        ]
-
-    with transient_status("Checking the tokens..."):
-        return run_until_stopped(run)
-
-
-def _exit_code(tokens: "Sequence[TokenInUse]") -> int:
-    failed = sum(one.check.state == "failed" for one in tokens)
-    if not failed:
-        return 0
-    return EXIT_ERROR if failed == len(tokens) else EXIT_SOME_FAILED
+    return exit_code_of(tokens)

@@ -1,17 +1,15 @@
-"""`quarantine`, `quarantine list`, `sweep` and `restore`: deactivate now, delete later."""
+"""`quarantine` and `quarantine list`: deactivate now, delete or restore later."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from losant_tokens.cli._errors import UsageError
 from losant_tokens.cli._options.common import (
     DEFAULT_CONNECTION,
     ConnectionOptions,
     Json,
     flag,
-    repeatable,
 )
 from losant_tokens.cli._options.jobs import (
     DEFAULT_EVIDENCE,
@@ -20,27 +18,22 @@ from losant_tokens.cli._options.jobs import (
     DEFAULT_RUN,
     DEFAULT_SAFETY,
     NO_RULES,
-    After,
     EvidenceOptions,
     Grace,
     Out,
     Owners,
-    QuarantineName,
     QuarantineNames,
     RuleOptions,
     RunOptions,
     SafetyOptions,
-    SweptQuarantine,
 )
-from losant_tokens.cli._terminal.console import require_terminal_or_yes, write_output
+from losant_tokens.cli._terminal.console import write_output
 from losant_tokens.cli._tokens.json import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from losant_tokens import jobs
-
-_HELP = "see losant-tokens sweep --help"
 
 
 def quarantine(
@@ -87,93 +80,3 @@ def list_quarantines(
     else:
         show_quarantines(states, connection.account_arguments())
     return 0
-
-
-def sweep(
-    quarantine: SweptQuarantine = None,
-    /,
-    *,
-    due: Annotated[bool, flag("Sweep all quarantines whose grace period has ended.")] = False,
-    after: After = None,
-    safety: SafetyOptions = DEFAULT_SAFETY,
-    evidence: EvidenceOptions = DEFAULT_EVIDENCE,
-    out: Out = None,
-    options: RunOptions = DEFAULT_RUN,
-    connection: ConnectionOptions = DEFAULT_CONNECTION,
-) -> int:
-    """Delete the unchanged tokens of a quarantine."""
-    from losant_tokens import jobs
-    from losant_tokens.cli._evidence import evidence_settings
-    from losant_tokens.cli._jobs.quarantine_view import nothing_to_sweep
-    from losant_tokens.cli._jobs.workflow import plan_and_apply
-    from losant_tokens.cli._plans.planning import sweep_planner
-    from losant_tokens.cli._state.quarantine_ledger import chosen_quarantine, due_quarantines
-
-    if quarantine is None and not due:
-        raise UsageError("name a quarantine, or pass --due for all that are due", _HELP)
-    if quarantine is not None and due:
-        raise UsageError("name a quarantine or pass --due, but not both", _HELP)
-    if due and after is not None:
-        raise UsageError("--due uses the grace period of each quarantine: leave out --after", _HELP)
-    require_terminal_or_yes("sweep", yes=options.yes)
-    choose, file = (due_quarantines, None) if quarantine is None else chosen_quarantine(quarantine)
-    reviews: list[jobs.QuarantineReview] = []
-    return plan_and_apply(
-        "sweep",
-        sweep_planner(
-            choose,
-            after,
-            safety,
-            options.patience,
-            reviews.extend,
-            partial(evidence_settings, evidence, connection),
-        ),
-        out,
-        options,
-        safety,
-        connection,
-        quarantine=file,
-        explain_nothing=lambda plan: nothing_to_sweep(plan, reviews),
-        # A nightly sweep of everything would repeat them for ever. `quarantine list` shows them.
-        ignored=(jobs.LeftAloneWarning,) if due else (),
-    )
-
-
-def restore(
-    quarantine: QuarantineName,
-    /,
-    *,
-    named: Annotated[
-        tuple[str, ...],
-        repeatable("GLOB", "Restore only tokens whose name matches GLOB; repeat for more."),
-    ] = (),
-    ids: Annotated[
-        tuple[str, ...],
-        repeatable("ID", "Restore only the token with this id; repeat for more.", name="--id"),
-    ] = (),
-    safety: SafetyOptions = DEFAULT_SAFETY,
-    out: Out = None,
-    options: RunOptions = DEFAULT_RUN,
-    connection: ConnectionOptions = DEFAULT_CONNECTION,
-) -> int:
-    """Activate the unchanged tokens of a quarantine."""
-    from losant_tokens.cli._jobs.quarantine_view import nothing_to_restore
-    from losant_tokens.cli._jobs.workflow import plan_and_apply
-    from losant_tokens.cli._options.parse import read_token_ids
-    from losant_tokens.cli._plans.planning import restore_planner
-    from losant_tokens.cli._state.quarantine_ledger import chosen_quarantine
-
-    require_terminal_or_yes("restore", yes=options.yes)
-    chosen_ids = tuple(read_token_ids(ids))
-    choose, file = chosen_quarantine(quarantine)
-    reviews: list[jobs.QuarantineReview] = []
-    return plan_and_apply(
-        "restore",
-        restore_planner(choose, named, chosen_ids, safety, options.patience, reviews.extend),
-        out,
-        options,
-        safety,
-        connection,
-        quarantine=file,
-        explain_nothing=lambda plan: nothing_to_restore(plan, reviews),
-    )
