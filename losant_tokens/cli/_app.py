@@ -283,7 +283,7 @@ COMMANDS = {
     ),
     "fleet retry": _Command(
         "fleet:retry_runs",
-        "Continue failed runs where they stopped.",
+        "Continue failed runs, and repeat failed tokens.",
         texts.FLEET_RETRY,
         _RUNS,
     ),

@@ -189,6 +189,7 @@ class FleetClient:
         account: str | None = None,
         cleanup: str | None = None,
         since: datetime | None = None,
+        with_failed_tokens: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Run]:
         """Return the runs, the newest first.
@@ -202,6 +203,7 @@ class FleetClient:
             account: Only runs for this account.
             cleanup: Only runs of this clean-up.
             since: Only runs that were started at this time or later, with a time zone.
+            with_failed_tokens: Only runs with `Run.failed_tokens`. Default: False.
             limit: The maximum number of runs. Default: no limit.
 
         Raises:
@@ -214,7 +216,11 @@ class FleetClient:
             optional_string = validators.optional(validators.string())
             validators.check_argument(optional_string, "runs", name, value)
         query = Query(
-            states=_states(state, "runs"), account=account, cleanup=cleanup, since=_aware(since)
+            states=_states(state, "runs"),
+            account=account,
+            cleanup=cleanup,
+            since=_aware(since),
+            with_failed_tokens=with_failed_tokens,
         )
         position: tuple[float, str] | None = None
         left = limit
@@ -223,9 +229,11 @@ class FleetClient:
             size = _PAGE if left is None else min(_PAGE, left)
             page = partial(self._store.page, now=now, size=size)
             found, position = await to_thread.run_sync(page, query, position)
-            for record in found:
-                yield transitions.as_of(record.run, now)
-            left = None if left is None else left - len(found)
+            runs = [transitions.as_of(record.run, now) for record in found]
+            runs = [run for run in runs if run.failed_tokens or not with_failed_tokens]
+            for run in runs:
+                yield run
+            left = None if left is None else left - len(runs)
             if position is None:
                 return
 
@@ -346,7 +354,12 @@ class FleetClient:
         by: str,
         reason: str = "",
     ) -> Run:
-        """Continue a failed run where it stopped. It needs no second approval.
+        """Continue a failed run where it stopped, and repeat the tokens that failed.
+
+        Tokens can also have failed in a run that is `quarantined`, `done` or `restored`. Those of
+        its last phase are repeated, and no other token is changed. Each is read first, and left
+        alone if somebody has changed it. A retry needs no second approval. If a quarantine gets
+        more tokens, its grace period begins again.
 
         Args:
             id: The id of the run, or its first characters.
@@ -354,7 +367,7 @@ class FleetClient:
             reason: A reason to record. Default: none.
 
         Raises:
-            DecisionRefused: The run has not failed.
+            DecisionRefused: The run has not failed, and no token of its last phase has.
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """

@@ -22,6 +22,7 @@ from losant_tokens.fleet._types import (
     Run,
     RunState,
     Work,
+    retry_phase,
 )
 
 STATE_OF_PHASE: Final[Mapping[Phase, RunState]] = {
@@ -79,6 +80,7 @@ class Next:
         delay: How long to wait before.
         is_changed: Whether the record differs from the one before.
         clears: The phase whose earlier plan and results are removed; `None` for none.
+        reopens: The phase whose failed tokens lose their outcomes; `None` for none.
         stores: The plan to store, as JSON values, with the phase that applies it.
     """
 
@@ -87,6 +89,7 @@ class Next:
     delay: timedelta = timedelta(0)
     is_changed: bool = True
     clears: Phase | None = None
+    reopens: Phase | None = None
     stores: tuple[Phase, Mapping[str, Any]] | None = attrs.field(default=None, repr=False)
 
 
@@ -154,14 +157,7 @@ def _decided(record: Record, decision: Decision) -> Next:
         following = _enqueued(attrs.evolve(changed, failing_since=None), "restore")
         return attrs.evolve(following, clears="restore")
     if decision.kind == "retry":
-        changed = record.evolve(
-            now=now,
-            state=STATE_OF_PHASE[run.phase],
-            decisions=decisions,
-            reason="",
-            retry_at=None,
-        )
-        return _enqueued(attrs.evolve(changed, failing_since=None), run.phase)
+        return _retried(record, decisions, now=now)
     state: RunState = "rejected" if decision.kind == "reject" else "cancelled"
     changed = record.evolve(
         now=now,
@@ -176,6 +172,28 @@ def _decided(record: Record, decision: Decision) -> Next:
     return Next(record=attrs.evolve(changed, attempt=record.attempt + 1, owner=""))
 
 
+def _retried(record: Record, decisions: tuple[Decision, ...], *, now: datetime) -> Next:
+    """Return a run that continues where it stopped, and repeats the tokens that failed."""
+    run = record.run
+    phase = retry_phase(run)
+    work = dict(run.work)
+    if before := work.get(phase):
+        outcomes = {name: n for name, n in before.outcomes.items() if name != "failed"}
+        work[phase] = attrs.evolve(before, finished_at=None, outcomes=outcomes)
+    changed = record.evolve(
+        now=now,
+        state=STATE_OF_PHASE[phase],
+        decisions=decisions,
+        phase=phase,
+        work=work,
+        reason="",
+        retry_at=None,
+        sweep_due_at=None if phase == "apply" else run.sweep_due_at,
+    )
+    following = _enqueued(attrs.evolve(changed, failing_since=None), phase)
+    return attrs.evolve(following, reopens=phase)
+
+
 def _is_decided(run: Run, kind: DecisionKind) -> bool:
     """Return whether a run has the effect of a decision, or had it."""
     if kind == "approve":
@@ -187,7 +205,7 @@ def _is_decided(run: Run, kind: DecisionKind) -> bool:
     if kind == "restore":
         return run.state in {"restoring", "restored"}
     last = run.decisions[-1].kind if run.decisions else None
-    return last == "retry" and not run.is_final
+    return last == "retry" and run.state in STATE_OF_PHASE.values()
 
 
 def _check_digest(run: Run, digest: str | None) -> None:
@@ -244,7 +262,14 @@ def _restore_problem(run: Run) -> str:
 
 
 def _retry_problem(run: Run) -> str:
-    return "" if run.state == "failed" else f"it is {run.state}. Only a failed run can be retried."
+    if run.can_retry:
+        return ""
+    if run.failed_tokens and run.is_final:
+        return (
+            f"it is {run.state}, and its failed tokens are those of an earlier phase. Start a new "
+            f"run, which selects them again."
+        )
+    return f"it is {run.state}. Only a run that failed, or has failed tokens, can be retried."
 
 
 _PROBLEMS = {

@@ -34,7 +34,7 @@ applying: A worker applies the plan, or will continue to.
 quarantined: The tokens are deactivated. They are deleted at the end of the grace period.
 sweeping: A worker deletes the deactivated tokens, or will continue to.
 restoring: A worker activates the deactivated tokens again, or will continue to.
-done: All of the plan was carried out.
+done: The plan was carried out. `Run.failed_tokens` is the number of tokens that failed.
 restored: The deactivated tokens are active again.
 empty: The plan selects no token.
 rejected: Somebody rejected the plan.
@@ -74,6 +74,8 @@ FINAL_STATES: tuple[RunState, ...] = (
     "failed",
 )
 """The states in which no worker does anything for a run until somebody decides it."""
+
+_FAILED = jobs.Outcome.FAILED.value
 
 Phase = Literal["plan", "apply", "sweep", "restore"]
 DecisionKind = Literal["approve", "reject", "cancel", "restore", "retry"]
@@ -190,6 +192,23 @@ class Run:
         return next((one for one in reversed(self.decisions) if one.kind == kind), None)
 
     @property
+    def failed_tokens(self) -> int:
+        """The number of tokens whose change failed: the API refused it, or it failed too often.
+
+        After a restore, only its own failures count.
+        """
+        phases: tuple[Phase, ...] = ("restore",) if self.phase == "restore" else ("apply", "sweep")
+        return sum(self.outcomes(phase).get(_FAILED, 0) for phase in phases)
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether `FleetClient.retry` can continue the run, or repeat its failed tokens."""
+        if self.state == "failed":
+            return True
+        is_over = self.state in {"quarantined", "done", "restored"}
+        return is_over and self.outcomes(retry_phase(self)).get(_FAILED, 0) > 0
+
+    @property
     def is_final(self) -> bool:
         """Whether no worker does anything for the run until somebody decides it."""
         return self.state in FINAL_STATES
@@ -201,6 +220,12 @@ class Run:
             phase: The phase: `apply`, `sweep` or `restore`.
         """
         return self.work[phase].outcomes if phase in self.work else {}
+
+
+def retry_phase(run: Run) -> Phase:
+    """Return the phase that a retry of a run continues."""
+    # The phase is the sweep if a worker began it too early, and left the run quarantined.
+    return "apply" if run.state == "quarantined" else run.phase
 
 
 @frozen(kw_only=True)

@@ -93,6 +93,7 @@ class FakeFleet(fleet.FleetClient):
         account: str | None = None,
         cleanup: str | None = None,
         since: datetime | None = None,
+        with_failed_tokens: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Run]:
         self.calls.append(("runs", {"since": since, "limit": limit}))
@@ -102,6 +103,7 @@ class FakeFleet(fleet.FleetClient):
             if (state is None or run.state in state)
             and account in (None, run.account)
             and cleanup in (None, run.cleanup)
+            and (run.failed_tokens or not with_failed_tokens)
         ]
         for run in found[:limit]:
             yield run

@@ -65,6 +65,7 @@ async def chunks(client: AsyncClient, plan: Plan) -> None:
         else:
             assert_type(result, jobs.ChunkResult)
             assert_type(result.results, tuple[jobs.TokenOutcome, ...])
+            assert_type(result.without_failures(), jobs.ChunkResult)
             assert_type(result.results[0].changed_at, datetime | None)
             results.append(result)
     await jobs.apply_chunk(

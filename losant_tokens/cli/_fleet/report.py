@@ -10,7 +10,7 @@ import attrs
 
 from losant_tokens import fleet
 from losant_tokens.cli._terminal.format import format_date
-from losant_tokens.cli._terminal.tables import Row, format_table
+from losant_tokens.cli._terminal.tables import Cell, Row, format_table
 from losant_tokens.cli._tokens.json import as_wire
 from losant_tokens.jobs import Outcome, harmless_cell
 
@@ -115,7 +115,9 @@ def _row(one: Totals) -> Row:
         f"{getattr(one, name):,} {words}" for name, words in _WORDS.items() if getattr(one, name)
     ]
     numbers = (one.runs, one.open, one.unsuccessful, one.selected)
-    return (one.account, *(f"{number:,}" for number in numbers), ", ".join(outcome) or "-")
+    style = "yellow" if one.failed else ""
+    words = Cell(", ".join(outcome) or "-", style)
+    return (one.account, *(f"{number:,}" for number in numbers), words)
 
 
 def report_csv(rows: Sequence[Totals]) -> str:

@@ -84,6 +84,11 @@ def outcome_words(run: fleet.Run, phase: fleet.Phase) -> list[str]:
     ]
 
 
+def failed_tokens(run: fleet.Run) -> str:
+    """Return how many tokens of a run failed, such as `3 tokens failed`; empty if none did."""
+    return f"{format_count(run.failed_tokens)} failed" if run.failed_tokens else ""
+
+
 def describe_outcome(run: fleet.Run, now: datetime) -> str:
     """Return the outcome of a run so far, in one line.
 
@@ -91,12 +96,14 @@ def describe_outcome(run: fleet.Run, now: datetime) -> str:
         run: The run.
         now: The time.
     """
-    parts = [word for phase in ("apply", "sweep", "restore") for word in outcome_words(run, phase)]
+    phases: tuple[fleet.Phase, ...] = ("apply", "sweep", "restore")
+    words = (word for phase in phases for word in outcome_words(run, phase))
+    parts = [word for word in words if not word.endswith(" failed")]
     if run.state == "waiting" and run.approve_by is not None:
         parts.append(f"expires {relative_time(run.approve_by, now)}")
     if run.sweep_due_at is not None and run.state == "quarantined":
         parts.append(f"sweep {_due(run.sweep_due_at, now)}")
-    sentences = [", ".join(parts), run.reason]
+    sentences = [failed_tokens(run), ", ".join(parts), run.reason]
     if run.retry_at is not None:
         sentences.append(f"next attempt {_due(run.retry_at, now)}")
     return "; ".join(one.removesuffix(".") for one in sentences if one) or "-"
@@ -169,6 +176,8 @@ def next_command(run: fleet.Run, options: Sequence[str] = ()) -> str | None:
         options: The options that select the store, as on the command line.
     """
     hint = _NEXT.get(run.state)
+    if run.can_retry and run.state != "failed":
+        hint = "To repeat the failed tokens: losant-tokens fleet retry {id}"
     if hint is None:
         return None
     values = {"id": run.id, "cleanup": quote(run.cleanup), "account": quote(run.account)}
@@ -232,6 +241,10 @@ def show_runs(
         verb = "waits" if waiting == 1 else "wait"
         show = " ".join(("losant-tokens fleet show RUN", *map(quote, options)))
         print_status(f"{format_number(waiting, 'run')} {verb} for an approval: {show}")
+    failed = sum(run.failed_tokens > 0 for run in runs)
+    if failed:
+        show = " ".join(("losant-tokens fleet show RUN --tokens", *map(quote, options)))
+        print_status(f"Tokens failed in {format_number(failed, 'run')}: {show}")
 
 
 def _row(run: fleet.Run, now: datetime) -> Row:
@@ -242,7 +255,7 @@ def _row(run: fleet.Run, now: datetime) -> Row:
         run.cleanup,
         Cell(selected_of_listed(run.plan), shorter=(f"{run.plan.selected:,}",)),
         _past_cell(run.requested_at, now),
-        describe_outcome(run, now),
+        Cell(describe_outcome(run, now), "yellow" if run.failed_tokens else ""),
     )
 
 
@@ -283,6 +296,9 @@ def _facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield the facts about a run, each with its name."""
     yield "Run", run.id
     yield "State", run.state
+    if run.failed_tokens:
+        see = f"losant-tokens fleet show {run.id} --tokens"
+        yield "Failed", f"{format_count(run.failed_tokens)}; to see the errors: {see}"
     if run.reason:
         yield "Reason", run.reason
     if run.retry_at is not None:
@@ -405,6 +421,7 @@ def run_as_json(run: fleet.Run) -> dict[str, Any]:
         "requestedAt": as_wire(run.requested_at),
         "changedAt": as_wire(run.changed_at),
         "phase": run.phase,
+        "failedTokens": run.failed_tokens,
         "reason": run.reason or None,
         "retryAt": as_wire(run.retry_at),
         "plan": {

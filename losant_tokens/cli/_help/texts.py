@@ -662,6 +662,7 @@ FLEET_RUNS = f"""\
 Examples:
   losant-tokens fleet runs
   losant-tokens fleet runs --state waiting --json | jq -r '.[].id'
+  losant-tokens fleet runs --failed-tokens
   losant-tokens fleet runs --account prod --since 30d\
 """
 
@@ -723,7 +724,9 @@ Examples:
 """
 
 FLEET_RETRY = f"""\
-A run that failed keeps its approval, and needs no second one.
+A run that failed keeps its approval, and needs no second one. If tokens failed
+in a run that went on, only these tokens are repeated, unless somebody has
+changed them. A quarantine that gets more tokens begins its grace period again.
 
 {_DECISION}
 
@@ -740,6 +743,7 @@ FLEET_REPORT = f"""\
 
 Examples:
   losant-tokens fleet report
+  losant-tokens fleet report --since 1d --exit-code
   losant-tokens fleet report --since 90d --csv > quarter.csv\
 """
 

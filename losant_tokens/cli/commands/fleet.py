@@ -175,6 +175,7 @@ def list_runs(
     account: Account = None,
     cleanup: CleanupFilter = None,
     since: Since = None,
+    failed_tokens: Annotated[bool, flag("Show only runs in which tokens failed.")] = False,
     limit: Annotated[
         int, Parameter(metavar="N", validator=AtLeastOne, help="Show up to N runs.")
     ] = _DEFAULT_LIMIT,
@@ -190,7 +191,12 @@ def list_runs(
 
     async def work(client: "fleet.FleetClient") -> "list[fleet.Run]":
         found = client.runs(
-            state=states or None, account=account, cleanup=cleanup, since=start, limit=limit + 1
+            state=states or None,
+            account=account,
+            cleanup=cleanup,
+            since=start,
+            with_failed_tokens=failed_tokens,
+            limit=limit + 1,
         )
         return [run async for run in found]
 
@@ -206,7 +212,7 @@ def list_runs(
             shown,
             store.arguments(),
             has_more=len(runs) > limit,
-            is_filtered=bool(state or account or cleanup or since),
+            is_filtered=bool(state or account or cleanup or since or failed_tokens),
         )
     return 0
 
@@ -224,6 +230,9 @@ def show_run(
             help="Write the plan and its outcomes to FILE, as a page.",
         ),
     ] = None,
+    exit_code: Annotated[
+        bool, flag("Exit with code 3 if tokens failed, or 1 if the run failed.")
+    ] = False,
     json: Annotated[Json, Parameter(help="Write JSON, with all facts.")] = False,
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
@@ -234,7 +243,8 @@ def show_run(
     if html is not None:
         if tokens or json:
             raise UsageError(f"--html cannot be combined with {'--tokens' if tokens else '--json'}")
-        return _write_page(run, html, store)
+        written = _write_page(run, html, store)
+        return _outcome_code(written) if exit_code else 0
 
     async def work(
         client: "fleet.FleetClient",
@@ -254,11 +264,18 @@ def show_run(
         fleet_view.show_results(results)
     else:
         fleet_view.show_run(found, store.arguments())
-    return 0
+    return _outcome_code(found) if exit_code else 0
 
 
-def _write_page(name: str, path: Path, store: StoreOptions) -> int:
-    """Write the plan of a run as a page."""
+def _outcome_code(run: "fleet.Run") -> int:
+    """Return the exit code for the outcome of a run."""
+    if run.state in {"failed", "refused"}:
+        return EXIT_ERROR
+    return EXIT_SOME_FAILED if run.failed_tokens else 0
+
+
+def _write_page(name: str, path: Path, store: StoreOptions) -> "fleet.Run":
+    """Write the plan of a run as a page, and return the run."""
     from losant_tokens.cli._fleet import connection
     from losant_tokens.cli._fleet.plan_page import save_run_page
 
@@ -271,7 +288,7 @@ def _write_page(name: str, path: Path, store: StoreOptions) -> int:
     report, document = connection.run_with_fleet(work, store)
     saved = save_run_page(report.run, document, report.results, path, datetime.now(UTC))
     print_status(f"Wrote {saved}.")
-    return 0
+    return report.run
 
 
 # --- Decisions -------------------------------------------------------------------------------
@@ -356,7 +373,7 @@ def retry_runs(
     options: DecisionOptions = DEFAULT_DECISION,
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
-    """Continue failed runs where they stopped."""
+    """Continue failed runs, and repeat failed tokens."""
     who = person(options.by)
 
     async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
@@ -430,6 +447,7 @@ def report_outcomes(
     cleanup: CleanupFilter = None,
     json: Annotated[Json, Parameter(help="Write JSON, with the totals.")] = False,
     csv: Annotated[bool, flag("Write CSV, with a row for each account.")] = False,
+    exit_code: Annotated[bool, flag("Exit with code 3 if tokens or runs failed.")] = False,
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Report the outcomes of the runs of a period, for each account."""
@@ -454,7 +472,9 @@ def report_outcomes(
         print_status(notice or f"There are no runs {fleet_report.describe_period(start)}.")
     else:
         write_output(fleet_report.report_table(rows))
-    return 0
+    total = fleet_report.total_of(rows)
+    has_failures = total.failed > 0 or total.unsuccessful > 0
+    return EXIT_SOME_FAILED if exit_code and has_failures else 0
 
 
 # --- The page --------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ class Facts:
         uncertainty: How far apart in time both may have been read.
         workers: The workers.
         pending: The number of tasks in progress, by the ids of their workers.
-        runs: The runs that are not at their end, and those that failed lately.
+        runs: The runs that are not at their end, those that failed, and those with failed tokens.
         ticks: When the schedules whose runs were not started yet were due.
         accounts: The accounts that clean-ups apply to.
         unresolved: The clean-ups whose accounts cannot be found, with the reason.
@@ -283,6 +283,8 @@ def _runs(facts: Facts) -> Iterator[Problem]:
         problem = check(run, facts.store_time) if check is not None else None
         if problem is not None:
             yield problem
+        if run.state == "quarantined" or run.is_final:
+            yield from _failed_tokens(run, facts.store_time)
 
 
 def _waiting(run: Run, now: datetime) -> Problem | None:
@@ -354,6 +356,25 @@ def _failed(run: Run, now: datetime) -> Problem | None:
         subject=run.id,
         message=f"Run {run.id} ({run.cleanup} for {run.account}) failed. {run.reason}".rstrip(),
         remedy="Correct the cause, and retry the run.",
+    )
+
+
+def _failed_tokens(run: Run, now: datetime) -> Iterator[Problem]:
+    count = run.failed_tokens
+    if not count or now - run.changed_at > RECENT:
+        return
+    tokens = f"{count:,} token{'' if count == 1 else 's'}"
+    yield Problem(
+        severity=Severity.MEDIUM,
+        check="failed-tokens",
+        subject=run.id,
+        message=f"{tokens} of run {run.id} ({run.cleanup} for {run.account}) failed.",
+        remedy=(
+            "See the errors of its tokens, correct the cause, and retry the run."
+            if run.can_retry
+            else "See the errors of its tokens, and correct the cause. The next run of the "
+            "clean-up selects the tokens again."
+        ),
     )
 
 

@@ -67,6 +67,8 @@ async def diagnose(
 async def _ask_store(place: StoreUrl, facts: Facts, schedules: Iterable[Schedule]) -> Facts:
     async with client_of(place) as client:
         runs = [run async for run in client.runs(state=WATCHED_STATES)]
+        with_failed_tokens = client.runs(state=("done", "restored"), with_failed_tokens=True)
+        runs += [run async for run in with_failed_tokens]
         pending = await client.pending()
         started = time.monotonic()
         machine_time = datetime.now(UTC)

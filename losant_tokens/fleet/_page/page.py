@@ -82,9 +82,12 @@ def runs_page(
     verb = "waits" if waiting == 1 else "wait"
     headline = f"{_number(waiting, 'run')} {verb} for an approval" if waiting else "Runs"
     tiles = "".join(
-        _tile(name, sum(counts[one] for one in states), states[0])
+        _tile(name, sum(counts[one] for one in states), states[0], _TILE_NOTES[name])
         for name, states in _TILES.items()
     )
+    if failed := [run.failed_tokens for run in of_account if run.failed_tokens]:
+        note = f"in {_number(len(failed), 'run')}"
+        tiles += _tile("Failed tokens", sum(failed), "failed", note)
     where = f"Fleet{f' at {store}' if store else ''}"
     summary = f"<h1>{_text(headline)}</h1><p class='where'>{_text(where)}"
     summary += f"{f', account {_text(account)}' if account is not None else ''}</p>"
@@ -172,10 +175,10 @@ def _hash(text: str) -> str:
 # --- The list --------------------------------------------------------------------------------
 
 
-def _tile(name: str, count: int, state: str) -> str:
+def _tile(name: str, count: int, state: str, note: str) -> str:
     return (
         f'<div class="tile"><dt><i class="dot" data-state="{state}"></i>{name}</dt>'
-        f"<dd>{count:,}<small>{_TILE_NOTES[name]}</small></dd></div>"
+        f"<dd>{count:,}<small>{note}</small></dd></div>"
     )
 
 
@@ -246,13 +249,17 @@ def _selected(run: Run) -> str:
 
 
 def _outcome(run: Run, now: datetime) -> str:
-    parts = [word for phase, _ in _PHASES for word in _outcome_words(run, phase)]
+    words = (word for phase, _ in _PHASES for word in _outcome_words(run, phase))
+    parts = [word for word in words if not word.endswith(" failed")]
     if run.state == "waiting" and run.approve_by is not None:
         parts.append(f"expires {_relative(run.approve_by, now)}")
     if run.state == "quarantined" and run.sweep_due_at is not None:
         parts.append(f"sweep {_due(run.sweep_due_at, now)}")
     text = "; ".join(filter(None, (", ".join(parts), run.reason)))
     lines = f"<div>{_text(text)}</div>" if text else ""
+    if run.failed_tokens:
+        failed = f"{_number(run.failed_tokens, 'token')} failed"
+        lines = f'<div class="error">{failed}</div>{lines}'
     if (approval := run.approval) is not None:
         lines += f"<small>approved by {_text(approval.by)}</small>"
     return lines
@@ -315,6 +322,8 @@ def _notices(run: Run, now: datetime) -> str:
     if run.reason:
         again = f" Next attempt {_relative(run.retry_at, now)}." if run.retry_at else ""
         notices.insert(0, f"{run.reason}{again}")
+    if run.failed_tokens:
+        notices.insert(0, f"{_number(run.failed_tokens, 'token')} failed.")
     return "".join(
         f'<div class="notice" role="note"><p>{_text(notice)}</p></div>' for notice in notices
     )
@@ -351,11 +360,13 @@ def _fact(name: str, value: str) -> str:
 
 
 def _next(run: Run) -> str:
-    commands = {
+    commands: dict[str, tuple[str, tuple[str, ...]]] = {
         "waiting": ("To approve or reject the plan:", ("approve", "reject")),
         "quarantined": ("To activate the tokens again:", ("restore",)),
         "failed": ("To continue the run:", ("retry",)),
     }
+    if run.can_retry and run.state != "failed":
+        commands[run.state] = ("To repeat the failed tokens:", ("retry",))
     if run.state not in commands:
         return ""
     text, verbs = commands[run.state]

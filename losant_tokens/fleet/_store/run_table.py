@@ -15,6 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from attrs import frozen
 
+from losant_tokens import jobs
 from losant_tokens.fleet import _run_codec as records
 from losant_tokens.fleet._errors import FleetError, RunNotFound
 from losant_tokens.fleet._run_codec import Record
@@ -25,6 +26,8 @@ from losant_tokens.fleet._types import Phase, RunState
 _ATTEMPTS: Final = 20  # at a change that others make at the same time
 _MAX_SHOWN: Final = 5  # ids in a message
 _PAGE: Final = 200
+_FAILED: Final = '"outcome":"failed"'  # in the result of a chunk, and perhaps in a name
+_FAILED_MEMBER: Final = '"failed":'  # in the outcomes of a run
 _ENDED_BY: Final = "endedBy"  # the process that ended the chunk in order, in its result
 
 logger = logging.getLogger("losant_tokens.fleet")
@@ -118,6 +121,7 @@ class Query:
         since: Only runs that were started at this time or later.
         until: Only runs that were started at this time or earlier.
         due_before: Only runs without a time for their sweep, or with an earlier one.
+        with_failed_tokens: Whether to leave out runs that certainly have no failed token.
     """
 
     states: tuple[RunState, ...] = ()
@@ -126,6 +130,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     due_before: datetime | None = None
+    with_failed_tokens: bool = False
 
 
 @frozen(kw_only=True)
@@ -370,6 +375,8 @@ class Store:
                 return False
             if following.clears is not None:
                 _clear(connection, run_id, following.clears)
+            if following.reopens is not None:
+                _reopen(connection, run_id, following.reopens)
             if following.stores is not None:
                 phase, document = following.stores
                 _clear(connection, run_id, phase)
@@ -681,10 +688,35 @@ def _conditions(query: Query, now: datetime) -> list[sa.ColumnElement[bool]]:
         found.append(_RUNS.c.requested_at >= query.since.timestamp())
     if query.until is not None:
         found.append(_RUNS.c.requested_at <= query.until.timestamp())
+    if query.with_failed_tokens:
+        found.append(_RUNS.c.record.contains(_FAILED_MEMBER, autoescape=True))
     if query.due_before is not None:
         due_at = _RUNS.c.sweep_due_at
         found.append(sa.or_(due_at.is_(None), due_at < query.due_before.timestamp()))
     return found
+
+
+def _reopen(connection: sa.Connection, run_id: str, phase: Phase) -> None:
+    """Remove the outcomes of failed tokens, so that the next worker changes these tokens.
+
+    A chunk whose worker died keeps them: all of its other tokens are in doubt, and a failed token
+    is not.
+    """
+    of_phase = sa.and_(_CHUNKS.c.run == run_id, _CHUNKS.c.phase == phase)
+    query = sa.select(_CHUNKS.c.number, _CHUNKS.c.owner, _CHUNKS.c.is_complete, _CHUNKS.c.result)
+    has_failed = _CHUNKS.c.result.contains(_FAILED, autoescape=True)
+    for row in connection.execute(query.where(of_phase, has_failed)).all():
+        with refusing_altered(run_id):
+            result = json.loads(row.result)
+            if not row.is_complete and result.get(_ENDED_BY) != row.owner:
+                continue
+            reopened = jobs.ChunkResult.from_json(result).without_failures()
+        values = {
+            "result": _json({**reopened.to_json(), _ENDED_BY: row.owner}),
+            "is_complete": reopened.is_complete,
+        }
+        update = sa.update(_CHUNKS).where(of_phase, _CHUNKS.c.number == row.number)
+        connection.execute(update.values(values))
 
 
 def _is_after(table: sa.FromClause, time: Any, run_id: Any) -> sa.ColumnElement[bool]:

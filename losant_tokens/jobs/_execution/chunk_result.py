@@ -81,6 +81,23 @@ class ChunkResult:
         """Whether every token has a known outcome."""
         return all(result.outcome not in {None, Outcome.UNKNOWN} for result in self.results)
 
+    def without_failures(self) -> Self:
+        """Return the result without the outcomes of the tokens that failed.
+
+        Pass it as `earlier` to `apply_chunk` to repeat these tokens alone. The chunk must not be
+        in doubt.
+        """
+        return attrs.evolve(
+            self,
+            gave_up=None,
+            results=tuple(
+                attrs.evolve(result, outcome=None, error=None, changed_at=None)
+                if result.outcome is Outcome.FAILED
+                else result
+                for result in self.results
+            ),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values, for `from_json` of this or a later release.
 

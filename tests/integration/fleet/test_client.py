@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from losant_tokens import Owner, jobs
@@ -21,6 +22,7 @@ from losant_tokens.fleet import (
     PlanSummary,
     RunNotFound,
     StoreError,
+    Work,
     WorkerRefused,
     _pruning,
 )
@@ -29,6 +31,7 @@ from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._store.run_table import Task
 from losant_tokens.fleet._transitions import Next
+from losant_tokens.jobs import ChunkResult, Outcome, TokenOutcome
 from losant_tokens.jobs._plan.format import digest_of, header_json
 from tests.support.fleet_runs import NOW, run
 
@@ -302,3 +305,46 @@ async def test_prune(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert removed.size > 2 * 500
     assert listed == [ids[4], ids[3], ids[2]]
     assert tasks == {f"{one}-plan-1" for one in ids[2:]}
+
+
+async def test_failed_tokens(store_url: str) -> None:
+    """Runs with failed tokens are found, and a retry removes the outcomes of these tokens alone."""
+    outcomes = (Outcome.DONE, Outcome.FAILED)
+    names = ("ci", '"outcome":"failed"')
+    tokens = tuple(
+        TokenOutcome(owner=Owner.user(), id=f"{n:024x}", name=names[n], outcome=outcome, error="e")
+        for n, outcome in enumerate(outcomes)
+    )
+    chunk = ChunkResult(digest="sha256:1", first=0, results=tokens).to_json()
+    other = ChunkResult(digest="sha256:1", first=2, results=tokens[:1]).to_json()
+    async with Fleet(store_url).client() as client:
+        started = [await client.plan("prod", "old-ci", by="ada") for _ in range(3)][-1]
+        store = client._store
+
+        def become(**members: Any) -> None:
+            store.change(
+                started.id,
+                lambda one: Next(
+                    record=attrs.evolve(one.evolve(now=NOW, phase="apply", **members), owner="me")
+                ),
+            )
+
+        become(state="applying")
+        for number, result in enumerate((chunk, other)):
+            store.begin_chunk(started.id, "apply", number, "me", NOW)
+            store.end_chunk(started.id, "apply", number, "me", result, is_complete=True)
+        work = Work(worker="w", version="1", started_at=NOW, outcomes={"done": 2, "failed": 1})
+        become(state="done", work={"apply": work})
+        found = client.runs(with_failed_tokens=True, limit=1)
+        before = [(run.id, run.failed_tokens) async for run in found]
+        retried = await client.retry(started.id, by="ada")
+        after = [run.id async for run in client.runs(with_failed_tokens=True)]
+        report = await client.report(started.id)
+
+    assert (before, after) == ([(started.id, 1)], [])
+    assert retried.state == "applying"
+    assert [(one.outcome, one.error) for one in report.results] == [
+        (Outcome.DONE, "e"),
+        (None, None),
+        (Outcome.DONE, "e"),
+    ]

@@ -1012,3 +1012,71 @@ async def test_removed_run(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> No
     await fleet.one()
 
     assert caplog.messages == ["Run run was removed, so its phase plan does nothing"]
+
+
+async def test_retry_of_failed_tokens(fleet: Fleet) -> None:
+    """A retry changes the tokens that failed, and no other, before their sweep."""
+    await fleet.approved()
+    fleet.fake.fail(status=400, method="PATCH", times=3)
+    await fleet.one()
+    failed = fleet.run
+    stale = fleet.tasks.pop()
+    fleet.decide("retry")
+    again = fleet.run
+    fleet.fake.clear_requests()
+    await fleet.one()
+    applied = fleet.run
+    changes = [one for one in fleet.fake.requests if one.method == "PATCH"]
+    await fleet.runner.run(stale.run, stale.phase, stale.attempt)
+    done = await fleet.drain()
+    errors = [
+        one["error"]
+        for _, chunk in fleet.store.results("run", ["apply"])
+        for one in chunk["results"]
+    ]
+
+    assert (failed.state, failed.outcomes("apply"), failed.can_retry) == (
+        "quarantined",
+        {"done": 1, "failed": 3},
+        True,
+    )
+    assert (again.state, again.outcomes("apply")) == ("applying", {"done": 1})
+    assert (applied.state, applied.outcomes("apply"), len(changes)) == (
+        "quarantined",
+        {"done": 4},
+        3,
+    )
+    assert (done.state, done.outcomes("sweep"), fleet.statuses()) == ("done", {"done": 4}, [])
+    assert errors == [None] * 4
+
+
+@pytest.mark.parametrize("phase", ["sweep", "restore"])
+async def test_retry_of_a_sweep_or_a_restore(fleet: Fleet, phase: str) -> None:
+    """Tokens that could not be deleted or activated are repeated by a retry of the run."""
+    await fleet.approved()
+    await fleet.one()
+    if phase == "restore":
+        fleet.decide("restore")
+        del fleet.tasks[0]
+    fleet.fake.fail(status=400, method="PATCH" if phase == "restore" else "DELETE", times=1)
+    failed = await fleet.drain()
+    fleet.decide("retry")
+    ended = await fleet.drain()
+
+    assert (failed.failed_tokens, failed.can_retry) == (1, True)
+    assert (ended.state, ended.failed_tokens) == (failed.state, 0)
+    assert ended.outcomes(ended.phase) == {"done": 4}
+
+
+async def test_retry_keeps_a_chunk_in_doubt(fleet: Fleet) -> None:
+    """If the worker of a chunk died, its failed tokens keep their outcomes."""
+    await fleet.approved()
+    fleet.fake.fail(status=400, method="PATCH", times=1)
+    await fleet.one()
+    with fleet.store._database.begin() as connection:
+        connection.exec_driver_sql("update fleet_chunks set is_complete = 0, owner = 'dead'")
+    del fleet.tasks[0]
+    fleet.decide("retry")
+    await fleet.one()
+
+    assert fleet.run.outcomes("apply") == {"done": 3, "failed": 1}

@@ -38,6 +38,22 @@ def begin(found: Record, phase: Any = "apply", attempt: int = 3) -> Record | Non
     )
 
 
+FAILED = {
+    "apply": Work(
+        worker="w1",
+        version="1.0",
+        started_at=NOW,
+        finished_at=NOW,
+        outcomes={"done": 2, "failed": 3},
+    )
+}
+RETRIED_BEFORE = {
+    "state": "quarantined",
+    "work": FAILED,
+    "decisions": (*approved(), Decision(kind="retry", by="a", at=NOW)),
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "before", "after", "phase"),
     [
@@ -54,6 +70,9 @@ def begin(found: Record, phase: Any = "apply", attempt: int = 3) -> Record | Non
         ("restore", {"state": "done", "work": work(apply=1)}, "restoring", "restore"),
         ("retry", {"state": "failed", "phase": "sweep"}, "sweeping", "sweep"),
         ("retry", {"state": "failed", "phase": "plan"}, "planning", "plan"),
+        ("retry", {"state": "done", "phase": "apply", "work": FAILED}, "applying", "apply"),
+        ("retry", {"state": "quarantined", "phase": "sweep", "work": FAILED}, "applying", "apply"),
+        ("retry", RETRIED_BEFORE, "applying", "apply"),
     ],
 )
 def test_decision(
@@ -67,6 +86,29 @@ def test_decision(
     assert (decision.kind, decision.by, decision.digest) == (kind, "ada", DIGEST)
     assert following.record.attempt == 4
     assert following.clears == ("restore" if kind == "restore" else None)
+
+
+def test_retry_of_failed_tokens() -> None:
+    """A retry repeats the failed tokens of the last phase, and a later sweep waits for them."""
+    found = record(state="quarantined", phase="apply", work=FAILED, sweep_due_at=NOW + DAY)
+    following = decide(found, "retry")
+    run_ = following.record.run
+
+    assert found.run.failed_tokens == 3
+    assert (following.reopens, run_.sweep_due_at, run_.work["apply"].finished_at) == (
+        "apply",
+        None,
+        None,
+    )
+    assert (run_.outcomes("apply"), run_.failed_tokens, run_.can_retry) == ({"done": 2}, 0, False)
+
+
+def test_failed_tokens_of_a_restore() -> None:
+    """After a restore, a token that could not be deactivated is no failure."""
+    restored = run(
+        state="restored", phase="restore", work={**FAILED, "restore": work(restore=1)["restore"]}
+    )
+    assert (restored.failed_tokens, restored.can_retry) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +147,13 @@ def test_same_decision_again(kind: DecisionKind, before: dict[str, Any]) -> None
         ("restore", {"state": "applying", "work": work(apply=1)}, "is being applied. Cancel it"),
         ("restore", {"state": "sweeping", "work": work(apply=1)}, "its sweep has begun"),
         ("restore", {"state": "done", "work": work(apply=1, sweep=1)}, "tokens were deleted"),
-        ("retry", {}, "retried: it is waiting. Only a failed run"),
+        ("retry", {}, "retried: it is waiting. Only a run that failed, or has failed tokens"),
+        ("retry", {"state": "done", "work": work(apply=1), "phase": "apply"}, "it is done. Only"),
+        (
+            "retry",
+            {"state": "done", "work": {**FAILED, **work(sweep=1)}, "phase": "sweep"},
+            "it is done, and its failed tokens are those of an earlier phase. Start a new run",
+        ),
         ("retry", {"state": "applying", "decisions": approved()}, "it is applying"),
     ],
 )

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from losant_tokens.fleet import Run, RunState
+from losant_tokens.fleet import Run, RunState, Work
 from losant_tokens.fleet._doctor.checks import AccountFacts, Facts, find_problems, unreachable
 from losant_tokens.policy import Severity
 from tests.support.fleet_workers import NOW, worker
@@ -25,6 +25,11 @@ def run(state: RunState, **others: object) -> Run:
         **others,
     }
     return Run(state=state, **values)  # type: ignore[arg-type]
+
+
+def failed(count: int) -> Work:
+    """Return the work of a phase in which tokens failed."""
+    return Work(worker="a", version="1", started_at=NOW, outcomes={"failed": count})
 
 
 def facts(**others: object) -> Facts:
@@ -188,6 +193,20 @@ def test_healthy_fleet() -> None:
             ["high failed r1: Run r1 (ci for acme) failed. No such account."],
         ),
         (
+            {
+                "runs": (
+                    run("done", id="r1", phase="apply", work={"apply": failed(1)}),
+                    run("quarantined", id="r2", work={"apply": failed(2000)}),
+                    run("done", id="r3", changed_at=ago(days=8), work={"apply": failed(1)}),
+                    run("applying", id="r4", work={"apply": failed(1)}),
+                )
+            },
+            [
+                "medium failed-tokens r1: 1 token of run r1 (ci for acme) failed.",
+                "medium failed-tokens r2: 2,000 tokens of run r2 (ci for acme) failed.",
+            ],
+        ),
+        (
             {"unresolved": {"ci": "prod-* matches no account."}},
             [
                 (
@@ -229,3 +248,16 @@ def test_time_zone_of_the_retry() -> None:
     retry_at = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
     (problem,) = find_problems(facts(runs=(run("sweeping", retry_at=retry_at),)))
     assert "2026-03-01 23:30 UTC" in problem.message
+
+
+def test_remedy_of_failed_tokens() -> None:
+    """A run is retried if its last phase has failed tokens; other tokens wait for the next run."""
+    runs = (
+        run("done", phase="apply", work={"apply": failed(1)}),
+        run("done", phase="sweep", work={"apply": failed(1)}),
+    )
+    remedies = [one.remedy for one in find_problems(facts(runs=runs))]
+    assert [remedy.rpartition(", ")[2] for remedy in remedies] == [
+        "and retry the run.",
+        "and correct the cause. The next run of the clean-up selects the tokens again.",
+    ]

@@ -89,6 +89,21 @@ def test_list() -> None:
     assert "12 of 400" in page.texts
 
 
+def test_failed_tokens() -> None:
+    """Tokens that failed are counted on both pages, with the command that repeats them."""
+    work = attrs.evolve(APPLIED, outcomes={"done": 11, "failed": 3})
+    done = run(state="done", phase="apply", work={"apply": work})
+
+    page = list_page(run(id="a"), done, attrs.evolve(done, id="b"))
+    assert {"Failed tokens", "6", "in 2 runs", "3 tokens failed", "11 deactivated"} <= set(
+        page.texts
+    )
+    assert "Failed tokens" not in list_page(run()).texts
+
+    page = Parsed(fleet.run_page(done, now=NOW))
+    assert {"3 tokens failed.", "losant-tokens fleet retry 1f3a9c20"} <= set(page.texts)
+
+
 def test_filters() -> None:
     """The list shows the runs of a state and an account, and links that change the filters."""
     runs = [run(id="a", account="x y"), run(id="b", state="done"), run(id="c", state="done")]
