@@ -1,4 +1,4 @@
-"""`token_changes`: read in audit logs who changed or deleted tokens.
+"""Read in audit logs who changed or deleted tokens.
 
 This answers "by whom" in a comparison of two audits, and decides nothing. So a log that changes
 while it is read is no problem here.

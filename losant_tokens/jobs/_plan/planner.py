@@ -1,7 +1,7 @@
 """Make plans: list all tokens, select some, and write them to a file.
 
-Only this module waits for the network. `selector`, `summary`, `completeness` and `page_cursor`
-make the decisions.
+Only this module waits for the network. `selector`, `header_builder`, `completeness` and
+`page_cursor` make the decisions.
 """
 
 from collections.abc import Iterable
