@@ -5,6 +5,8 @@ The blocks of a page run from top to bottom, as a reader would use them:
 - `python`: A block may use `await`, and the names `client` (an open client) and `fake` (the fake
   that the client uses). If the first line is a comment with a file name, such as `# app.py`, the
   block becomes that file. If it calls `asyncio.run`, it is a program of its own.
+- `toml`: A block with a comment such as `# policy.toml` becomes that file, and one with
+  `# at the end of policy.toml` is added to it.
 - `sh`: Each block is a script, and must succeed.
 - `console`: Lines that begin with `$ ` are commands, and the lines below them are their output on a
   terminal. In the output, `...` matches any text, and a line of `...` any number of lines. Ids,
@@ -22,6 +24,7 @@ of Sybil.
 
 import ast
 import asyncio
+import inspect
 import os
 import pty
 import re
@@ -57,6 +60,9 @@ TOKENS = {
 TIMEOUT = 240  # seconds for a shell block
 
 FILE = re.compile(r"\A# (?P<name>[\w/]+\.py)\n")
+TOML_FILE = re.compile(
+    r"\A(?:#:schema .*\n)?# (?P<adds>at the end of )?(?P<name>(?:~/)?[\w./-]+\.toml)\n"
+)
 PRELUDE = """\
 from collections.abc import Callable
 
@@ -71,6 +77,20 @@ def parse(page: Path, **evaluators: Evaluator) -> list[Example]:
     parsers: list[Any] = [SkipParser()]
     parsers += [CodeBlockParser(language, evaluate) for language, evaluate in evaluators.items()]
     return list(Sybil(parsers, path=str(ROOT), pattern="*.md").parse(page).examples())
+
+
+def awaiting_blocks(page: Path) -> list[int]:
+    """Return the lines of the visible Python blocks that use `await` outside of a function."""
+    text = page.read_text().splitlines()
+    return [
+        example.line
+        for example in parse(page, python=lambda _: None)
+        if isinstance(example.parsed, str)
+        and text[example.line - 1].startswith("```")
+        and not FILE.match(source := str(example.parsed))
+        and compile(source, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT).co_flags
+        & inspect.CO_COROUTINE
+    ]
 
 
 # --- Types -----------------------------------------------------------------------------------
@@ -156,7 +176,13 @@ class Page:
 
     def run(self) -> Iterator[str]:
         """Run the blocks one by one, and return the place of each before it runs."""
-        blocks = parse(self.path, python=self._python, sh=self._shell, console=self._console)
+        blocks = parse(
+            self.path,
+            python=self._python,
+            toml=self._toml,
+            sh=self._shell,
+            console=self._console,
+        )
         for example in blocks:
             yield f"{self.path.relative_to(ROOT)}:{example.line}"
             self._renew_tokens()
@@ -182,6 +208,13 @@ class Page:
         result = types.FunctionType(code, self._names)()
         if asyncio.iscoroutine(result):
             self._runner.run(result)
+
+    def _toml(self, example: Example) -> None:
+        if match := TOML_FILE.match(source := str(example.parsed)):
+            path = self.folder / match["name"].removeprefix("~/")  # the folder is the home
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{path.read_text()}\n{source}" if match["adds"] else source)
+            path.chmod(0o600)
 
     def _shell(self, example: Example) -> None:
         self._bash(str(example.parsed))
