@@ -167,7 +167,12 @@ class Fleet:
                 schedules_of(self.policies.cleanups, self.accounts),
                 partial(_start_scheduled, store),
             )
-            rescue = Rescue(store, client.ended, client.forget)
+            rescue = Rescue(
+                store,
+                client.ended,
+                client.forget,
+                lambda record: member.works_on(record.owner, record.run.id),
+            )
 
             def on_round(table: "WorkerTable", now: datetime) -> None:
                 scheduler.run(table, now)
@@ -190,6 +195,8 @@ class Fleet:
                 holding=member.holding,
                 watch_loop=member.watch_loop,
                 retry_for=self.retry_for,
+                process=member.process,
+                is_live=member.is_live,
             )
             engine = Engine(
                 database,

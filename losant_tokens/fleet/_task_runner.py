@@ -9,6 +9,11 @@ tokens is applied, that intent is stored. If a chunk has an intent and no result
 are in doubt, so each is read first, and the changes of the earlier attempt are recognized. Before
 each change, `may_change` says whether this worker still has its lease.
 
+The string begins with the start of the process. A worker that gets the task of a run that another
+live process works on waits until that process is done, or has lost its lease. Usually, the engine
+gives a task to one worker only. But it has no condition for giving a task on, so a watchdog that is
+suspended directly before that gives the task of a live worker away after it wakes up.
+
 A failure that may pass, such as an outage of the API or a token that cannot be read, enqueues the
 phase again, later. If the store cannot be reached, the task waits for it, because the outcomes of a
 chunk exist nowhere else.
@@ -49,6 +54,7 @@ _CLOCK_MARGIN: Final = timedelta(seconds=10)  # The estimate of the server's clo
 _STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
 _FAILURES_PER_WARNING: Final = 60  # of these attempts
 _LEASE_INTERVAL: Final = 0.25  # seconds between two looks at the lease
+_OWNER_INTERVAL: Final = 1.0  # seconds between two looks at the process that has a run
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -62,6 +68,10 @@ class _AbandonedError(Exception):
 
 class _StoppedError(Exception):
     """The worker stops before the task is done."""
+
+
+class _InProgressError(Exception):
+    """A live process works on the run."""
 
 
 class _TroubleError(LosantError):
@@ -86,7 +96,7 @@ class _Job:
     run_id: str
     phase: Phase
     attempt: int
-    owner: str = field(factory=lambda: secrets.token_hex(8))
+    owner: str
     loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     stop: anyio.Event = field(factory=anyio.Event)
     scope: anyio.CancelScope | None = None
@@ -133,6 +143,9 @@ class Runner:
         holding: Returns a context that names the run whose task this worker has.
         watch_loop: Called with the event loop of each task.
         retry_for: How long to try again after a failure.
+        process: A random string of this process, without dots.
+        is_live: Returns whether the process with a string may still change tokens. It may block.
+            Once it has returned False, it never returns True again.
         now: Returns the time. Default: the clock of this machine.
     """
 
@@ -144,6 +157,8 @@ class Runner:
     holding: Callable[[str], AbstractContextManager[object]]
     watch_loop: Callable[[asyncio.AbstractEventLoop], object]
     retry_for: timedelta
+    process: str = "this"
+    is_live: Callable[[str], bool] = field(default=lambda _: False)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     _jobs: set[_Job] = field(factory=set, init=False)
     _is_stopping: bool = field(default=False, init=False)
@@ -162,7 +177,8 @@ class Runner:
             phase: The phase.
             attempt: The number of the task.
         """
-        job = _Job(run_id, phase, attempt)
+        owner = f"{self.process}.{secrets.token_hex(8)}"
+        job = _Job(run_id, phase, attempt, owner)
         self._jobs.add(job)
         if self._is_stopping:
             job.halt()
@@ -190,9 +206,13 @@ class Runner:
 
         def decide(record: Record) -> Next | None:
             begun = begin(record)
-            return None if begun is None else transitions.begun(begun, now=self.now())
+            if begun is None:
+                return None
+            if self._is_in_progress(record.owner):
+                raise _InProgressError
+            return transitions.begun(begun, now=self.now())
 
-        record = await self._stored(self.store.change, job.run_id, decide)
+        record = await self._begun(job, decide)
         if record is None:
             record = (await self._stored(self.store.find, job.run_id)).record
             if transitions.awaits_rules(record, job.phase, job.attempt):
@@ -206,6 +226,37 @@ class Runner:
             changed = await self._change(job, following)
             if changed.run.retry_at is not None:
                 _log_trouble(changed.run, self.now())
+
+    async def _begun(self, job: _Job, decide: Callable[[Record], Next | None]) -> Record | None:
+        """Begin the task of a run, after waiting for a live process that works on the run.
+
+        Raises:
+            _AbandonedError: The worker stops while it waits.
+        """
+        looks = 0
+        while True:
+            try:
+                return await self._stored(self.store.change, job.run_id, decide)
+            except _InProgressError:
+                if job.stop.is_set():
+                    # If the other process dies, too, `Rescue` finds that no task continues the run.
+                    raise _AbandonedError from None
+            if not looks:
+                text = "Run %s: a live worker works on it, so %s waits"
+                logger.warning(text, job.run_id, self.worker)
+            looks += 1
+            with anyio.move_on_after(_OWNER_INTERVAL):
+                await job.stop.wait()
+
+    def _is_in_progress(self, owner: str) -> bool:
+        """Return whether a live process works on a run, by the owner of the run. It may block.
+
+        The owners of earlier releases name no process.
+        """
+        process, _, _ = owner.rpartition(".")
+        if process == self.process:
+            return any(job.owner == owner for job in tuple(self._jobs))
+        return bool(process) and self.is_live(process)
 
     async def _outcome(self, job: _Job, record: Record) -> Callable[[Record], Next] | None:
         """Do the work of a task, and return the last change of its run."""

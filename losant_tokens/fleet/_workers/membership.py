@@ -98,6 +98,39 @@ class Membership:
         """The id of this worker, which is the same after each start."""
         return self._boot.id
 
+    @property
+    def process(self) -> str:
+        """A random string of this start of the worker."""
+        return self._boot.nonce
+
+    def is_live(self, process: str) -> bool:
+        """Return whether a start of a worker has a place in the fleet. It blocks.
+
+        Once it has lost its place, it never gets it back. Then it changes no token.
+
+        Args:
+            process: The random string of the start.
+
+        Raises:
+            StoreError: The database cannot be reached.
+        """
+        return self._table.is_live(process)
+
+    def works_on(self, owner: str, work: str) -> bool:
+        """Return whether a live process works on a run. It blocks.
+
+        Args:
+            owner: The owner of the run, which begins with the string of a process and a dot.
+            work: The id of the run.
+
+        Raises:
+            StoreError: The database cannot be reached.
+        """
+        process, _, _ = owner.rpartition(".")
+        if process == self.process:
+            return work in self._held.copy().values()
+        return bool(process) and self.is_live(process)
+
     def may_change(self) -> bool:
         """Return whether this worker may send a change now. It never waits."""
         return self._lease.may_change()

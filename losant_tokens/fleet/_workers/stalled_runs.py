@@ -3,6 +3,9 @@
 A change of a run and its next task are one transaction, so this finds nothing in normal operation.
 But a store may be restored from a backup, a task may have killed its worker too often for the
 engine, or a person may have deleted tasks. Such a run would stay as it is for ever.
+
+A run that a live process works on is not stalled, although its task may have ended: the engine may
+have given it to another worker by mistake, which stopped.
 """
 
 import logging
@@ -31,6 +34,7 @@ class Rescue:
         store: The store.
         ended: Returns the tasks that ended or do not exist, of some tasks.
         forget: Removes the tasks that ended before a time.
+        is_in_progress: Returns whether a live process works on a run. Default: none does.
         now: Returns the time. Default: the clock of this machine.
     """
 
@@ -39,11 +43,13 @@ class Rescue:
         store: Store,
         ended: Callable[[Iterable[str]], set[str]],
         forget: Callable[[datetime], object],
+        is_in_progress: Callable[[Record], bool] = lambda _: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._ended = ended
         self._forget = forget
+        self._is_in_progress = is_in_progress
         self._now = now
         self._looked_at: datetime | None = None
         self._forgot_at: datetime | None = None
@@ -85,6 +91,8 @@ class Rescue:
         count = 0
         for task in sorted(self._ended(page)):
             found = page[task]
+            if self._is_in_progress(found):
+                continue
             logger.warning("Run %s: no task continues it, so it gets another one", found.run.id)
             count += self._store.change(found.run.id, self._change(found)) is not None
         return count

@@ -241,6 +241,20 @@ class WorkerTable:
             rows = connection.execute(query.order_by(_WORKERS.c.id)).mappings().all()
         return _time(rows[0]["now"]), tuple(_worker(row) for row in rows if row["id"] is not None)
 
+    @_translated
+    def is_live(self, boot: str) -> bool:
+        """Return whether the worker with a boot is live.
+
+        Args:
+            boot: The random string of the boot.
+
+        Raises:
+            StoreError: The database cannot be reached.
+        """
+        query = sa.select(_WORKERS.c.id).where(_WORKERS.c.boot == boot, _WORKERS.c.state == "live")
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def register(self, boot: Boot, replaces: Worker | None) -> bool:
         """Register a worker, during a turn. The registration is its first heartbeat.
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from losant_tokens.fleet import FleetClient, Run
+from losant_tokens.fleet._engine import EngineClient
+from losant_tokens.fleet._store.database import Database, StoreUrl
 from tests.support.fleet_accounts import KEPT, STALE, FleetAccount, fleet_accounts, problems
 from tests.support.fleet_drill import (
     REMOVE_CLEANUP,
@@ -227,6 +229,38 @@ async def test_the_window_of_a_zombie(postgres_url: str, tmp_path: Path) -> None
     assert running.used_points == {WINDOW}
     assert late == ["DELETE"]
     assert problem.endswith("['delete', 'delete'], not ['delete']")
+
+
+async def test_a_task_that_is_given_away_by_mistake(postgres_url: str, tmp_path: Path) -> None:
+    """A watchdog that is stopped directly before it gives a task on does no harm when it wakes up.
+
+    Until then, another live worker may have the task. The engine has no condition for that, so the
+    test gives the task on as such a watchdog would.
+    """
+    with fleet(postgres_url, tmp_path, "acme", stale=60, latency=0.02) as running:
+        (acme,) = running.accounts
+        workers = [running.worker(name).start() for name in ("w1", "w2")]
+        async with running.client() as client:
+            runs = await approved_runs(client, running.accounts)
+            await changes(acme, "PATCH", 10)
+            await asyncio.to_thread(_give_all_on, postgres_url)
+            (run,) = await ended(client, runs)
+        running.check("deactivate", "delete")
+
+    assert any("a live worker works on it, so" in worker.output for worker in workers)
+    assert run.work["apply"].attempts == 1
+
+
+def _give_all_on(url: str) -> None:
+    """Give all tasks in progress to the next worker that looks for work."""
+    database = Database(StoreUrl.of(url))
+    database.open()
+    engine = EngineClient(database)
+    for tasks in engine.pending().values():
+        for task in tasks:
+            engine.resume(task)
+    engine.close()
+    database.close()
 
 
 async def test_a_short_stop_loses_nothing(store_url: str, tmp_path: Path) -> None:

@@ -92,6 +92,29 @@ async def test_life_of_a_worker(store_url: str, tmp_path: Path, queue: MemorySto
     assert (rows(store_url), queue.resumed) == ({"me": "released"}, [("x", "me")])
 
 
+async def test_process_that_works_on_a_run(
+    store_url: str, tmp_path: Path, queue: MemoryStore
+) -> None:
+    """A run is in progress if its owner names a live worker, or this one and it holds the run."""
+    other = other_boot("you")
+    async with (
+        other_worker(store_url, "you") as table,
+        member(store_url, tmp_path, queue, timing=SLOW) as me,
+    ):
+        with me.holding("run"):
+            found = [
+                me.works_on(f"{process}.1", run)
+                for process in (me.process, other.nonce, "dead")
+                for run in ("run", "another")
+            ]
+        earlier = me.works_on("of-an-earlier-release", "run"), me.works_on("", "run")
+        table.release(other)
+        released = me.works_on(f"{other.nonce}.1", "run")
+
+    assert found == [True, False, True, True, False, False]
+    assert (*earlier, released) == (False, False, False)
+
+
 async def test_lease_ends_before_the_work_is_given_back(
     sqlite_url: str, tmp_path: Path, queue: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def test_life_of_a_worker(table: WorkerTable) -> None:
     assert workers == ()
     assert table.register(boot(), None)
     assert table.beat(boot())
+    assert [table.is_live(one) for one in ("1", "2")] == [True, False]
     live = only(table)
     assert (live.id, live.state, live.heartbeat) == ("a", "live", Heartbeat(boot="1", beats=1))
     assert (live.host, live.process, live.version, live.place) == ("h", 7, "1.0", "p")
@@ -64,6 +65,7 @@ def test_fence(table: WorkerTable) -> None:
     assert table.fence("a", only(table).heartbeat)
     assert not table.beat(boot())
     assert not table.fence("a", only(table).heartbeat)
+    assert not table.is_live("1")
     table.record_orphans(boot(), ("run 1",))
     assert (only(table).state, only(table).orphans) == ("fenced", ("run 1",))
 

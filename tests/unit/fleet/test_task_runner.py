@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
 import attrs
 import pytest
@@ -78,11 +79,11 @@ class Fleet:
         await self.drain()
         self.decide("approve")
 
-    def take_over(self) -> None:
+    def take_over(self, owner: str = "other") -> None:
         """Let another worker begin the task of the run."""
 
         def begin(record: Any) -> Next:
-            return Next(record=attrs.evolve(record, owner="other"))
+            return Next(record=attrs.evolve(record, owner=owner))
 
         self.store.change("run", begin)
 
@@ -381,6 +382,81 @@ async def test_takeover(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, method: s
 
     assert fleet.store.find("run").record.owner == "other"
     assert fleet.run.state == "applying"
+    assert fleet.tasks == []
+
+
+def second_runner(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, **others: Any) -> Runner:
+    """Return the runner of another process, which looks often at the owner of a run."""
+    monkeypatch.setattr(runners, "_OWNER_INTERVAL", 0.01)
+    fleet.runner.process = "a"
+    first = fleet.runner
+    return Runner(
+        store=first.store,
+        worker="w2",
+        accounts=first.accounts,
+        policy=first.policy,
+        may_change=lambda: True,
+        holding=lambda _: nullcontext(),
+        watch_loop=lambda _: None,
+        retry_for=first.retry_for,
+        **{"process": "b", "is_live": lambda process: process == "a", **others},
+    )
+
+
+@pytest.mark.parametrize("process", ["a", "b"])
+async def test_task_of_a_live_worker(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, process: str
+) -> None:
+    """A task that is given away although its worker lives waits for it, and changes nothing."""
+    await fleet.approved()
+    task = fleet.tasks.pop()
+    other = second_runner(fleet, monkeypatch)
+    second = fleet.runner if process == "a" else other
+    waiting = anyio.Event()
+    monkeypatch.setattr(runners.logger, "warning", lambda *_: waiting.set())
+    begin, begun = fleet.store.begin_chunk, anyio.Event()
+
+    def begin_chunk(*args: Any) -> Any:
+        anyio.from_thread.run_sync(begun.set)
+        anyio.from_thread.run(waiting.wait)
+        return begin(*args)
+
+    monkeypatch.setattr(fleet.store, "begin_chunk", begin_chunk)
+    async with anyio.create_task_group() as group:
+        group.start_soon(fleet.runner.run, task.run, task.phase, task.attempt)
+        await begun.wait()
+        group.start_soon(second.run, task.run, task.phase, task.attempt)
+
+    assert (fleet.run.state, fleet.run.outcomes("apply")) == ("quarantined", {"done": 4})
+    assert fleet.run.work["apply"].attempts == 1
+    assert sum(one.method == "PATCH" for one in fleet.fake.requests) == 4
+
+
+async def test_live_worker_that_dies_later(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that waits for a live worker continues the run once that worker has lost its lease."""
+    await fleet.approved()
+    looks = [True, True, False]
+    second = second_runner(fleet, monkeypatch, is_live=lambda _: looks.pop(0))
+    fleet.take_over("a.1")
+    task = fleet.tasks.pop()
+    await second.run(task.run, task.phase, task.attempt)
+
+    assert (looks, fleet.run.state) == ([], "quarantined")
+    assert fleet.run.work["apply"].worker == "w2"
+
+
+async def test_stop_while_a_live_worker_works(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stops while it waits for another one leaves the run to that one."""
+    await fleet.approved()
+    second = second_runner(fleet, monkeypatch)
+    fleet.take_over("a.1")
+    task = fleet.tasks.pop()
+    monkeypatch.setattr(runners.logger, "warning", lambda *_: second.stop())
+    await second.run(task.run, task.phase, task.attempt)
+
+    assert (fleet.store.find("run").record.owner, fleet.run.state) == ("a.1", "approved")
     assert fleet.tasks == []
 
 

@@ -186,7 +186,7 @@ def test_unreadable_run(store: Store, database: Database, caplog: pytest.LogCapt
         return set()
 
     assert ids(store) == ids(store) == ["c", "a"]
-    assert Rescue(store, ended, lambda _: None, lambda: NOW).look() == 0
+    assert Rescue(store, ended, lambda _: None, now=lambda: NOW).look() == 0
     assert groups == [["a-plan-1", "c-plan-1"]]
     assert [record.getMessage().partition(": its")[0] for record in caplog.records] == [
         "Run 'b' is left out: A run in the store was written by a newer release"
@@ -385,7 +385,7 @@ def test_rescue(store: Store, tasks: list[Task]) -> None:
         return names
 
     forgotten: list[datetime] = []
-    rescue = Rescue(store, ended, forgotten.append, lambda: now[0])
+    rescue = Rescue(store, ended, forgotten.append, now=lambda: now[0])
 
     assert rescue.look_if_due() == 1
     assert rescue.look_if_due() == 0
@@ -394,6 +394,18 @@ def test_rescue(store: Store, tasks: list[Task]) -> None:
     with pytest.raises(AssertionError):
         rescue.look_if_due()
     assert forgotten == [NOW - timedelta(days=7)]
+
+
+def test_no_rescue_of_a_run_in_progress(store: Store, tasks: list[Task]) -> None:
+    """A run that a live worker works on keeps its task, although that has ended."""
+    for name in ("a", "b"):
+        add(store, name)
+    own = attrs.evolve(store.find("b").record, owner="live.1")
+    store.change("b", lambda _: Next(record=own))
+    rescue = Rescue(store, set, lambda _: None, lambda one: one.owner == "live.1", lambda: NOW)
+
+    assert rescue.look() == 1
+    assert [task.id for task in tasks[2:]] == ["a-plan-2"]
 
 
 def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,14 +420,14 @@ def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.Mon
     for name in ("a", "b", "c"):
         add(store, name)
 
-    assert Rescue(store, ended, lambda _: None, lambda: NOW).look() == 2
+    assert Rescue(store, ended, lambda _: None, now=lambda: NOW).look() == 2
     assert groups == [["b-plan-1", "c-plan-1"], ["a-plan-1"]]
 
 
 def test_old_tasks(store: Store) -> None:
     """Ended tasks are removed once an hour."""
     now, forgotten = [NOW], list[datetime]()
-    rescue = Rescue(store, lambda _: set(), forgotten.append, lambda: now[0])
+    rescue = Rescue(store, lambda _: set(), forgotten.append, now=lambda: now[0])
     for _ in range(130):
         rescue.look_if_due()
         now[0] += timedelta(minutes=1)
