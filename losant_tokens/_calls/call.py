@@ -27,14 +27,9 @@ from losant_tokens._api.models import Success
 from losant_tokens._api.operations import Operation
 from losant_tokens._calls.client_state import OpenState, closed_error
 from losant_tokens._calls.token_renewal import Authorization, ClientToken
+from losant_tokens._http.body_reader import BodyReader, ReceivedResponse
 from losant_tokens._http.raw_response import RawResponse, request_id, safe_headers
-from losant_tokens._http.response_reader import (
-    BodyReader,
-    ReceivedResponse,
-    read_response,
-    size_limit,
-    unreadable_error,
-)
+from losant_tokens._http.response_reader import read_response, size_limit, unreadable_error
 from losant_tokens._retries.retry_policy import (
     FailureKind,
     RetryPolicy,

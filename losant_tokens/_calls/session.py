@@ -23,11 +23,11 @@ from losant_tokens._calls.list_change_counter import Changes
 from losant_tokens._calls.pagination import ReadAhead
 from losant_tokens._calls.token_renewal import ClientToken
 from losant_tokens._credentials.token_claims import Credential
+from losant_tokens._http.body_reader import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._http.call_options import RequestOptions, check_options
 from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._http.raw_response import RawResponse
 from losant_tokens._http.request_builder import build_request, time_request
-from losant_tokens._http.response_reader import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._http.server_clock import ServerClock
 from losant_tokens._retries.retry_policy import RetryPolicy, finite_or_inf
 from losant_tokens._utils import validators

@@ -21,7 +21,7 @@ import anyio
 import httpx
 from attrs import frozen
 
-from losant_tokens._http.response_reader import retry_after
+from losant_tokens._http.status_errors import retry_after
 from losant_tokens._retries.retry_policy import RetryPolicy, delay_before_retry, may_have_arrived
 from losant_tokens._transports import httpx_transport
 from losant_tokens._transports.failures import Failure, without_frames

@@ -1,33 +1,21 @@
 """Read an HTTP response as a model or as the error to raise."""
 
-import gzip
 import json
 import pickle
-import zlib
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-import anyio
 import httpx
 import pytest
-from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import ApiToken, Secret, Success
 from losant_tokens._api import operations
 from losant_tokens._api.codec import codec
-from losant_tokens._api.json_parser import ContentProblem
 from losant_tokens._api.operations import Operation
-from losant_tokens._http.response_reader import (
-    DEFAULT_MAX_RESPONSE_SIZE,
-    BodyReader,
-    ReceivedResponse,
-    read_response,
-    retry_after,
-    size_limit,
-)
+from losant_tokens._http.body_reader import ReceivedResponse
+from losant_tokens._http.response_reader import read_response, size_limit
 from losant_tokens.errors import (
     BadRequest,
     Forbidden,
@@ -550,228 +538,13 @@ def test_headers_of_an_error(status: int, content: object) -> None:
     assert "hunter2" not in shown_by(error)
 
 
-# --- Retry-After ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("0", 0.0),
-        ("7", 7.0),
-        ("120", 120.0),
-        (" 7 ", 7.0),
-        ("007", 7.0),
-        ("1.5", 1.5),
-        ("1.", 1.0),
-        (".5", 0.5),
-        ("9" * 400, float("inf")),
-        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
-        ("Thu, 01 Jan 2026 12:00:00 GMT", 0.0),
-        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
-        ("Thursday, 01-Jan-26 12:01:00 GMT", 60.0),
-        ("Thu, 01 Jan 2026 13:00:30 +0100", 30.0),
-        ("Thu Jan  1 12:01:00 2026", 60.0),
-        ("", None),
-        (" ", None),
-        (".", None),
-        ("-1", None),
-        ("+1", None),
-        ("1e3", None),
-        ("1.2.3", None),
-        ("1_0", None),
-        ("0x10", None),
-        ("inf", None),
-        ("nan", None),
-        ("\u0667", None),
-        ("\u00b2", None),
-        ("soon", None),
-        ("7 seconds", None),
-        ("7, 8", None),
-        ("Thu, 32 Jan 2026 12:00:30 GMT", None),
-        ("Thu, 01 Foo 2026 12:00:30 GMT", None),
-        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
-        ("Mon, 01 Jan 2030 00:00:00 +99999999999999", None),
-        ("2026-01-01T12:00:30Z", None),
-    ],
-)
-def test_retry_after(value: str, expected: float | None) -> None:
-    """`Retry-After` is a number of seconds or an HTTP date; other values are ignored."""
-    headers = httpx.Headers([(b"Retry-After", value.encode("utf-8"))])
-    assert expected == retry_after(headers, NOW)
-
-
-def test_without_retry_after() -> None:
-    """Without `Retry-After`, there is no time to wait."""
-    assert retry_after(httpx.Headers(), NOW) is None
-
-
 @pytest.mark.parametrize("status", [400, 413, 429, 503])
 def test_retry_after_of_an_error(status: int) -> None:
     """An error has the seconds of `Retry-After`."""
     assert read(b"", status, {"retry-after": "7"}).retry_after == 7.0
 
 
-@given(
-    st.one_of(
-        st.text(),
-        st.builds(
-            "{}, {} {} {} {}:{}:{} {}".format,
-            st.sampled_from(["Mon", "", "x"]),
-            st.integers(),
-            st.sampled_from(["Jan", "Feb", "13", ""]),
-            st.integers(),
-            st.integers(-1, 99),
-            st.integers(-1, 99),
-            st.integers(),
-            st.sampled_from(["GMT", "", "Z", "-0000"]) | st.integers().map(str),
-        ),
-    )
-)
-def test_any_retry_after(value: str) -> None:
-    """Any value of `Retry-After` is a number of seconds or `None`."""
-    headers = httpx.Headers([(b"retry-after", value.encode("utf-8", "replace"))])
-    found = retry_after(headers, NOW)
-    assert found is None or found >= 0
-
-
-# --- Compression ------------------------------------------------------------------------------
-
-
-def collect(encoding: str, *parts: bytes, limit: int = DEFAULT_MAX_RESPONSE_SIZE) -> bytes | str:
-    """Return the body of these parts, or its problem."""
-    reader = BodyReader(encoding, limit)
-    for part in parts:
-        problem = reader.feed(part)
-        while problem is None and reader.has_more:
-            problem = reader.feed(b"")
-        if problem:
-            return problem.text
-    problem = reader.end()
-    return problem.text if problem else reader.content()
-
-
-PLAIN = b'{"id":"575ec7417ae143cd83dc4a95"}'
-GZIPPED = gzip.compress(PLAIN)
-NO_GZIP = "is not valid gzip"
-CUT_SHORT = "is compressed with gzip, but the end is missing"
-
-
-@pytest.mark.parametrize(
-    ("encoding", "parts", "expected"),
-    [
-        ("", [], b""),
-        ("", [PLAIN], PLAIN),
-        ("", [PLAIN[:5], b"", PLAIN[5:]], PLAIN),
-        ("identity", [PLAIN], PLAIN),
-        (" Identity ", [PLAIN], PLAIN),
-        ("gzip", [GZIPPED], PLAIN),
-        ("GZIP", [GZIPPED], PLAIN),
-        (" gzip ", [GZIPPED[:3], GZIPPED[3:]], PLAIN),
-        ("gzip", [bytes([byte]) for byte in GZIPPED], PLAIN),
-        ("gzip", [], b""),
-        ("gzip", [gzip.compress(b"")], b""),
-        ("x-gzip", [GZIPPED], PLAIN),
-        ("identity, gzip", [GZIPPED], PLAIN),
-        ("gzip, ", [GZIPPED], PLAIN),
-        ("gzip", [GZIPPED + GZIPPED], PLAIN * 2),
-        ("gzip", [GZIPPED, GZIPPED[:5], GZIPPED[5:]], PLAIN * 2),
-        ("gzip", [gzip.compress(b""), GZIPPED], PLAIN),
-        ("gzip", [GZIPPED[:-1]], CUT_SHORT),
-        ("gzip", [GZIPPED[:-8]], CUT_SHORT),
-        ("gzip", [GZIPPED[:5]], CUT_SHORT),
-        ("gzip", [GZIPPED + GZIPPED[:-1]], CUT_SHORT),
-        ("gzip", [GZIPPED + b"x"], CUT_SHORT),
-        ("gzip", [GZIPPED + b"{}"], NO_GZIP),
-        ("gzip", [GZIPPED, b"junk"], NO_GZIP),
-        ("gzip", [GZIPPED + b"\0\0"], NO_GZIP),
-        ("gzip", [PLAIN], NO_GZIP),
-        ("gzip", [zlib.compress(PLAIN)], NO_GZIP),
-        ("gzip", [GZIPPED[:-8] + b"\x00" * 8], NO_GZIP),
-        ("gzip", [GZIPPED[:10] + b"\xff" * 8], NO_GZIP),
-        ("deflate", [b"x"], "is encoded with 'deflate', which was not requested"),
-        ("br", [b""], "is encoded with 'br', which was not requested"),
-        ("gzip, gzip", [b"x"], "has a Content-Encoding that was not requested"),
-        ("my-secret", [b"x"], "has a Content-Encoding that was not requested"),
-    ],
-)
-def test_body(encoding: str, parts: list[bytes], expected: bytes | str) -> None:
-    """A body is joined and decompressed, or refused if it is not valid."""
-    assert expected == collect(encoding, *parts)
-
-
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ([b"x" * 1024 * 1024], True),
-        ([b"x" * 1024 * 1023, b"x" * 1024], True),
-        ([b"x" * 1024 * 1024, b"x"], False),
-        ([b"x" * (1024 * 1024 + 1)], False),
-    ],
-)
-@pytest.mark.parametrize("encoding", ["", "gzip"])
-def test_limit(encoding: str, parts: list[bytes], expected: bool) -> None:
-    """The limit applies to the size of a body after decompression."""
-    plain = b"".join(parts)
-    sent = [gzip.compress(plain)] if encoding else parts
-    found = collect(encoding, *sent, limit=1024 * 1024)
-    assert found == (plain if expected else "is larger than 1 MiB")
-
-
-def test_default_limit() -> None:
-    """The default limit is 32 MiB."""
-    assert DEFAULT_MAX_RESPONSE_SIZE == 32 * 1024 * 1024
-
-
-@cache
-def bomb() -> bytes:
-    """Return 64 MiB, compressed to less than 100,000 bytes."""
-    return gzip.compress(b"\0" * 64 * 1024 * 1024)
-
-
-@pytest.mark.parametrize("size", [1, 100, 100_000])
-def test_decompression_stops_at_the_limit(size: int) -> None:
-    """Decompression stops at the limit."""
-    assert len(bomb()) < 100_000
-    parts = (bomb()[at : at + size] for at in range(0, 100_000, size))
-    assert collect("gzip", *parts, limit=1024 * 1024) == "is larger than 1 MiB"
-
-
-def test_decompression_of_one_part() -> None:
-    """No part is decompressed to more than one byte beyond the limit."""
-    reader = BodyReader("gzip", limit=10)
-    assert ContentProblem("is larger than 10 bytes", is_too_large=True) == reader.feed(bomb())
-    assert reader._size == 11
-
-
-def test_many_empty_members() -> None:
-    """The number of empty gzip members and the compressed size are limited."""
-    members = [gzip.compress(b"")] * 2000
-    assert collect("gzip", *members) == "is larger than 32 MiB"
-    assert collect("gzip", *members[:900], GZIPPED) == PLAIN
-    assert collect("gzip", gzip.compress(b"", compresslevel=0) * 900, limit=10_000) == (
-        "is larger than 10,000 bytes"
-    )
-
-
-async def test_decompressed_in_steps() -> None:
-    """Other tasks run while a large body is decompressed."""
-    pauses = 0
-    done = anyio.Event()
-
-    async def count() -> None:
-        nonlocal pauses
-        while not done.is_set():
-            await checkpoint()
-            pauses += 1
-
-    reader = BodyReader("gzip")
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(count)
-        assert await reader.take(gzip.compress(b"\0" * 16 * 1024 * 1024)) is None
-        done.set()
-
-    assert pauses >= 15
-    assert (None, 16 * 1024 * 1024) == (reader.end(), len(reader.content()))
+# --- Limits ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -818,20 +591,6 @@ async def test_too_many_values_for_one_token() -> None:
     error = await read_response(GET, request, answer, codec(), [], 10_000)
 
     assert type(error) is ResponseError
-
-
-@given(st.binary(max_size=200), st.data())
-def test_any_parts(plain: bytes, data: st.DataObject) -> None:
-    """The parts of a body make no difference to the result."""
-    sent = gzip.compress(plain)
-    cut = data.draw(st.integers(0, len(sent)))
-    assert plain == collect("gzip", sent[:cut], sent[cut:])
-
-
-@given(st.binary())
-def test_any_bytes(content: bytes) -> None:
-    """Bytes that are not gzip are a problem, not an exception."""
-    assert collect("gzip", content) in {NO_GZIP, CUT_SHORT, b""}
 
 
 def test_no_response_is_a_transport_error() -> None:
