@@ -8,6 +8,7 @@ processes never use a client.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from losant_tokens._utils.lazy_names import lazy_names
 from losant_tokens._version import __version__
 
 __all__ = [
@@ -146,77 +147,77 @@ else:
     _MODULES = (
         *("accounts", "audit", "errors", "fleet", "jobs", "leaks", "notices", "policy", "sinks"),
     )
-    _HOMES = {
-        "_api.payloads": (
-            "NEVER",
-            "ApiTokenPatch",
-            "ApiTokenPost",
-            "OauthRequest",
-            "UnlistedScope",
-            "UserCredentials",
-            "UserOauthTokenPatch",
-            "UserOauthTokenPost",
-        ),
-        "_client": ("AccountClient", "AsyncClient"),
-        "_api.models": (
-            "ApiToken",
-            "ApiTokens",
-            "Application",
-            "Applications",
-            "AuditLog",
-            "AuditLogs",
-            "AuthenticatedUser",
-            "Instance",
-            "InstanceAuditLog",
-            "InstanceAuditLogs",
-            "Instances",
-            "NewApiToken",
-            "OauthDetails",
-            "OrgRole",
-            "Organization",
-            "Organizations",
-            "ResourceRole",
-            "Success",
-            "UserOauthToken",
-            "UserOauthTokens",
-        ),
-        "_api.audit_log_filter": (
-            "AuditLogActor",
-            "AuditLogFilter",
-            "AuditLogRequest",
-            "AuditLogTarget",
-        ),
-        "_utils.durations": ("parse_duration",),
-        "_http.call_options": ("RequestOptions",),
-        "_telemetry.observers": ("RequestEvent", "ResponseEvent", "RetryEvent"),
-        "_telemetry.open_telemetry": ("OpenTelemetry",),
-        "_api.owner": ("Owner",),
-        "_calls.pagination": ("Listing",),
-        "_api.published_scopes": ("published_scopes",),
-        "_http.raw_response": ("RawResponse",),
-        "_resources.owner_tokens": ("OwnerTokens",),
-        "_resources.raw": ("RawClient",),
-        "_retries.retry_policy": ("RetryPolicy",),
-        "_api.scope_types": ("OauthScope", "PublishedScope", "Scope"),
-        "_credentials.scope_check": ("can_create_tokens",),
-        "_utils.secret": ("Secret",),
-        "_transports": (
-            "Transport",
-            "aiohttp_transport",
-            "environment_proxy",
-            "httpx_transport",
-        ),
-    }
-    _HOME = {name: module for module, names in _HOMES.items() for name in names}
+    _get, __dir__ = lazy_names(
+        __name__,
+        {
+            "._api.payloads": (
+                "NEVER",
+                "ApiTokenPatch",
+                "ApiTokenPost",
+                "OauthRequest",
+                "UnlistedScope",
+                "UserCredentials",
+                "UserOauthTokenPatch",
+                "UserOauthTokenPost",
+            ),
+            "._client": ("AccountClient", "AsyncClient"),
+            "._api.models": (
+                "ApiToken",
+                "ApiTokens",
+                "Application",
+                "Applications",
+                "AuditLog",
+                "AuditLogs",
+                "AuthenticatedUser",
+                "Instance",
+                "InstanceAuditLog",
+                "InstanceAuditLogs",
+                "Instances",
+                "NewApiToken",
+                "OauthDetails",
+                "OrgRole",
+                "Organization",
+                "Organizations",
+                "ResourceRole",
+                "Success",
+                "UserOauthToken",
+                "UserOauthTokens",
+            ),
+            "._api.audit_log_filter": (
+                "AuditLogActor",
+                "AuditLogFilter",
+                "AuditLogRequest",
+                "AuditLogTarget",
+            ),
+            "._utils.durations": ("parse_duration",),
+            "._http.call_options": ("RequestOptions",),
+            "._telemetry.observers": ("RequestEvent", "ResponseEvent", "RetryEvent"),
+            "._telemetry.open_telemetry": ("OpenTelemetry",),
+            "._api.owner": ("Owner",),
+            "._calls.pagination": ("Listing",),
+            "._api.published_scopes": ("published_scopes",),
+            "._http.raw_response": ("RawResponse",),
+            "._resources.owner_tokens": ("OwnerTokens",),
+            "._resources.raw": ("RawClient",),
+            "._retries.retry_policy": ("RetryPolicy",),
+            "._api.scope_types": ("OauthScope", "PublishedScope", "Scope"),
+            "._credentials.scope_check": ("can_create_tokens",),
+            "._utils.secret": ("Secret",),
+            "._transports": (
+                "Transport",
+                "aiohttp_transport",
+                "environment_proxy",
+                "httpx_transport",
+            ),
+        },
+    )
 
     def __getattr__(name: str) -> object:
         if name in _MODULES:
             return import_module(f"losant_tokens.{name}")
         if name == "ApplicationApiTokenPost":
             return _deprecated_alias(name, "ApiTokenPost")
-        if name not in _HOME:
-            raise AttributeError(f"module 'losant_tokens' has no attribute {name!r}")
-        return getattr(import_module(f"losant_tokens.{_HOME[name]}"), name)
+        return _get(name)
 
     def _deprecated_alias(name: str, new_name: str) -> object:
         from warnings import warn  # noqa: PLC0415 -- keeps `import losant_tokens` fast
@@ -227,6 +228,3 @@ else:
             stacklevel=3,
         )
         return __getattr__(new_name)
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})

@@ -21,7 +21,9 @@ from losant_tokens.cli._options.value_checks import check_values
 _COMMANDS = "losant_tokens.cli.commands"
 _CLIENT = "losant_tokens.cli._event_loop"
 _JOBS = "losant_tokens.cli._jobs.workflow"
-_RUNS = "losant_tokens.fleet"
+_FLEETS = "losant_tokens.cli._fleet.connection"
+_POLICIES = "losant_tokens.cli._policies"
+_RUNS = "losant_tokens.cli._jobs.run_view"
 
 
 @frozen
@@ -96,7 +98,7 @@ COMMANDS = {
         "rotate:list_rotations",
         "List rotations and the stages of their tokens.",
         texts.ROTATE_LIST,
-        "losant_tokens.jobs",
+        "losant_tokens.cli._rotations.workflow",
     ),
     "rotate resume": _Command(
         "rotate:resume_rotation",
@@ -134,19 +136,19 @@ COMMANDS = {
         "runs:list_runs",
         "List the runs of jobs, with their state.",
         texts.RUNS_LIST,
-        "losant_tokens.jobs",
+        _RUNS,
     ),
     "runs show": _Command(
         "runs:show_run",
         "Show a run, its failures, and how to resume it.",
         texts.RUNS_SHOW,
-        "losant_tokens.jobs",
+        _RUNS,
     ),
     "runs prune": _Command(
         "runs:prune_runs",
         "Remove plans and journals of complete jobs.",
         texts.RUNS_PRUNE,
-        "losant_tokens.jobs",
+        "losant_tokens.cli._state.files",
     ),
     "quarantine": _Command(
         "quarantine:quarantine",
@@ -197,25 +199,25 @@ COMMANDS = {
         "policy:check_policy",
         "Check a policy file, and list all of its mistakes.",
         texts.POLICY_CHECK,
-        "losant_tokens.policy",
+        _POLICIES,
     ),
     "policy test": _Command(
         "policy:run_tests",
         "Run the tests of a policy file, and match the tokens of a snapshot.",
         texts.POLICY_TEST,
-        "losant_tokens.policy",
+        _POLICIES,
     ),
     "policy warn": _Command(
         "policy:warn_of_changes",
         "Send a message about tokens that a ladder will deactivate, once.",
         texts.POLICY_WARN,
-        "losant_tokens.policy",
+        _POLICIES,
     ),
     "policy schema": _Command(
         "policy:print_schema",
         "Print the JSON Schema of policy files, for editors.",
         texts.POLICY_SCHEMA,
-        "losant_tokens.policy",
+        _POLICIES,
     ),
     "notify": _Command(
         "notify:notify",
@@ -231,67 +233,67 @@ COMMANDS = {
         "fleet_demo:run_fleet_demo",
         "Watch a fleet of three fake accounts on this machine.",
         texts.FLEET_DEMO,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet work": _Command(
         "fleet_work:work",
         "Work for the fleet until Ctrl-C: plan, apply, sweep and restore.",
         texts.FLEET_WORK,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet plan": _Command(
         "fleet:plan_runs",
         "Start runs: a worker plans a clean-up for each account.",
         texts.FLEET_PLAN,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet runs": _Command(
         "fleet:list_runs",
         "List the runs of the fleet, the newest first.",
         texts.FLEET_RUNS,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet show": _Command(
         "fleet:show_run",
         "Show a run: its plan, who decided, and who did the work.",
         texts.FLEET_SHOW,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet approve": _Command(
         "fleet:approve_runs",
         "Approve the plans of runs after confirmation.",
         texts.FLEET_APPROVE,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet reject": _Command(
         "fleet:reject_runs",
         "Reject the plans of runs, so that nothing is changed.",
         texts.FLEET_REJECT,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet cancel": _Command(
         "fleet:cancel_runs",
         "Cancel runs, and leave changed tokens as they are.",
         texts.FLEET_CANCEL,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet restore": _Command(
         "fleet:restore_runs",
         "Reactivate the unchanged tokens that runs have deactivated.",
         texts.FLEET_RESTORE,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet retry": _Command(
         "fleet:retry_runs",
         "Continue failed runs, and repeat failed tokens.",
         texts.FLEET_RETRY,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet report": _Command(
         "fleet:report_outcomes",
         "Report the outcomes of the runs of a period, for each account.",
         texts.FLEET_REPORT,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet prune": _Command(
         "fleet_prune:prune_runs",
@@ -303,13 +305,13 @@ COMMANDS = {
         "fleet_doctor:find_problems",
         "Check the fleet: its store, workers, runs, accounts and clocks.",
         texts.FLEET_DOCTOR,
-        _RUNS,
+        _FLEETS,
     ),
     "fleet page": _Command(
         "fleet:serve_runs",
         "Show the runs in a browser, on this machine, until Ctrl-C.",
         texts.FLEET_PAGE,
-        _RUNS,
+        _FLEETS,
     ),
     "account": _Command(None, "List or check accounts.", texts.ACCOUNT, task=_ACCOUNTS),
     "account list": _Command(

@@ -17,33 +17,9 @@ Example::
             await client.approve(run.id, by="ops@example.com")
 """
 
-from losant_tokens.fleet._client import FleetClient
-from losant_tokens.fleet._doctor.checks import Diagnosis, Problem
-from losant_tokens.fleet._errors import (
-    DecisionRefused,
-    FleetError,
-    RunNotFound,
-    StoreError,
-    WorkerRefused,
-)
-from losant_tokens.fleet._fleet import Fleet
-from losant_tokens.fleet._page.page import run_page, runs_page
-from losant_tokens.fleet._types import (
-    FINAL_STATES,
-    RUN_STATES,
-    Decision,
-    DecisionKind,
-    Phase,
-    PlanSummary,
-    PruneResult,
-    Run,
-    RunReport,
-    RunResult,
-    RunState,
-    Work,
-)
-from losant_tokens.fleet._workers.lease import Heartbeat, LeaseLost
-from losant_tokens.fleet._workers.worker_record import Worker, WorkerState
+from typing import TYPE_CHECKING
+
+from losant_tokens._utils.lazy_names import lazy_names
 
 __all__ = [
     "FINAL_STATES",
@@ -74,3 +50,65 @@ __all__ = [
     "run_page",
     "runs_page",
 ]
+
+if TYPE_CHECKING:
+    from losant_tokens.fleet._client import FleetClient
+    from losant_tokens.fleet._doctor.checks import Diagnosis, Problem
+    from losant_tokens.fleet._errors import (
+        DecisionRefused,
+        FleetError,
+        RunNotFound,
+        StoreError,
+        WorkerRefused,
+    )
+    from losant_tokens.fleet._fleet import Fleet
+    from losant_tokens.fleet._page.page import run_page, runs_page
+    from losant_tokens.fleet._types import (
+        FINAL_STATES,
+        RUN_STATES,
+        Decision,
+        DecisionKind,
+        Phase,
+        PlanSummary,
+        PruneResult,
+        Run,
+        RunReport,
+        RunResult,
+        RunState,
+        Work,
+    )
+    from losant_tokens.fleet._workers.lease import Heartbeat, LeaseLost
+    from losant_tokens.fleet._workers.worker_record import Worker, WorkerState
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "._client": ("FleetClient",),
+            "._doctor.checks": ("Diagnosis", "Problem"),
+            "._errors": (
+                "DecisionRefused",
+                "FleetError",
+                "RunNotFound",
+                "StoreError",
+                "WorkerRefused",
+            ),
+            "._fleet": ("Fleet",),
+            "._page.page": ("run_page", "runs_page"),
+            "._types": (
+                "FINAL_STATES",
+                "RUN_STATES",
+                "Decision",
+                "DecisionKind",
+                "Phase",
+                "PlanSummary",
+                "PruneResult",
+                "Run",
+                "RunReport",
+                "RunResult",
+                "RunState",
+                "Work",
+            ),
+            "._workers.lease": ("Heartbeat", "LeaseLost"),
+            "._workers.worker_record": ("Worker", "WorkerState"),
+        },
+    )

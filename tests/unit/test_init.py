@@ -3,11 +3,22 @@
 import ast
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import losant_tokens
-from losant_tokens import AsyncClient, Owner, RetryPolicy, Secret, errors
+from losant_tokens import (
+    AsyncClient,
+    Owner,
+    RetryPolicy,
+    Secret,
+    errors,
+    fleet,
+    jobs,
+    policy,
+    sinks,
+)
 
 NAMES = (
     *("NEVER", "ApiToken", "ApiTokenPatch", "ApiTokenPost", "ApiTokens"),
@@ -29,9 +40,10 @@ def test_all() -> None:
     assert all(hasattr(losant_tokens, name) for name in losant_tokens.__all__)
 
 
-def test_lazy_names() -> None:
+@pytest.mark.parametrize("package", [losant_tokens, fleet, jobs, policy, sinks])
+def test_lazy_names(package: ModuleType) -> None:
     """Each lazy name has the same module at run time as for type checkers."""
-    tree = ast.parse(Path(losant_tokens.__file__).read_text())
+    tree = ast.parse(Path(package.__file__ or "").read_text())
     type_checking = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.name: import_module(node.module or "")
@@ -40,10 +52,10 @@ def test_lazy_names() -> None:
         for alias in node.names
     }
 
-    assert set(losant_tokens.__all__) == {*seen, "__version__"}
+    assert set(package.__all__) - {"__version__"} == {*seen}
     for name, module in seen.items():
-        assert getattr(module, name) is getattr(losant_tokens, name)
-    assert set(losant_tokens.__all__) <= set(dir(losant_tokens))
+        assert getattr(module, name) is getattr(package, name)
+    assert set(package.__all__) <= set(dir(package))
 
 
 def test_deprecated_alias() -> None:
@@ -58,6 +70,8 @@ def test_unknown_name() -> None:
     """An unknown name is an `AttributeError`."""
     with pytest.raises(AttributeError, match="'losant_tokens' has no attribute 'Client'"):
         losant_tokens.Client  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'losant_tokens\.jobs' has no attribute 'run'"):
+        jobs.run  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "errors"])
